@@ -1,0 +1,1 @@
+"""What to screen, and every decision about it: the campaign file, candidates, states, decisions and views."""

@@ -1,0 +1,144 @@
+"""Reading a campaign file, and saying everything that is wrong with it at once, each with its place in the file."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FieldPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a campaign file, or with a file that it names.
+
+    Parameters
+    ----------
+    field
+        Dotted name of the field inside the file, e.g. ``spec.campaign.dft.encut``; empty for the file as a whole.
+    message
+        What was found and what would be right.
+    file
+        The file that has the problem; None for a campaign that came through ``lpad add``.
+    line
+        Line number in the file, counted from 1, where it is known.
+    """
+
+    field: str
+    message: str
+    file: Path | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        """``file, line 7: spec.campaign.dft.encut: message``."""
+        place = str(self.file) if self.file else "campaign given to lpad add"
+        if self.line is not None:
+            place += f", line {self.line}"
+        return ": ".join(part for part in (place, self.field, self.message) if part)
+
+
+class CampaignFileError(ValueError):
+    """A campaign file cannot be used; `problems` has every reason found, not only the first one."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        heading = f"{count} problem{'' if count == 1 else 's'} in the campaign file; nothing was submitted."
+        super().__init__("\n".join([heading, *(f"  {problem}" for problem in self.problems)]))
+
+
+def dotted(path: FieldPath) -> str:
+    """``("dft", "encut")`` -> ``dft.encut``; list positions in brackets, counted from 0."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".")
+
+
+def nearest(word: object, right_words: Iterable[str]) -> str | None:
+    """The right word that looks most like `word`, upper and lower case alike; None where none resembles it."""
+    by_lower = {right.lower(): right for right in right_words}
+    found = difflib.get_close_matches(str(word).strip().lower(), by_lower, n=1, cutoff=0.5)
+    return by_lower[found[0]] if found else None
+
+
+def did_you_mean(word: object, right_words: Sequence[str]) -> str:
+    """``did you mean 'encut'?`` where something resembles `word`, followed by all right words."""
+    guess = nearest(word, right_words)
+    listed = f"known here: {', '.join(right_words)}"
+    return f"did you mean {guess!r}? ({listed})" if guess else listed
+
+
+def read_yaml(path: Path) -> tuple[dict[str, Any], str]:
+    """The content of a YAML file and its text.
+
+    The same loader as FireWorks' own (YAML 1.2, safe), so ``campaign`` and ``lpad add`` read the same values:
+    ``1e-5`` is a number and ``No`` is the symbol of nobelium. Duplicate keys are refused.
+
+    Raises
+    ------
+    CampaignFileError
+        The file is absent, is not text, is not valid YAML (with the line), or is not a mapping.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        message = f"cannot be read ({reason}); give the path of a campaign file, e.g. examples/quickstart.yaml"
+        raise CampaignFileError([Problem("", message, path)]) from error
+    try:
+        content = YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        message = f"not valid YAML: {_first_line(error.problem or error.context)}"
+        line = mark.line + 1 if mark else None
+        raise CampaignFileError([Problem("", message, path, line)]) from error
+    except YAMLError as error:
+        raise CampaignFileError([Problem("", f"not valid YAML: {_first_line(error)}", path)]) from error
+    if not isinstance(content, dict):
+        message = (
+            f"holds {describe(content)}; a campaign file is a mapping with the keys name and spec, "
+            "see examples/quickstart.yaml"
+        )
+        raise CampaignFileError([Problem("", message, path)])
+    return content, text
+
+
+def _first_line(message: object) -> str:
+    return str(message).strip().splitlines()[0]
+
+
+def describe(value: object, *, max_length: int = 60) -> str:
+    """How a value found in the file is quoted in a message, shortened."""
+    if value is None:
+        return "nothing (null)"
+    text = repr(value)
+    return text if len(text) <= max_length else text[: max_length - 3] + "..."
+
+
+def line_of(text: str, path: FieldPath) -> int | None:
+    """The line, counted from 1, on which the field at `path` stands in YAML `text`; its nearest parent's if absent."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.nodes import MappingNode, SequenceNode
+
+    node = YAML(typ="safe", pure=True).compose(text)
+    line: int | None = None
+    for part in path:
+        if isinstance(node, MappingNode):
+            pairs = [(key, value) for key, value in node.value if key.value == str(part)]
+            if not pairs:
+                break
+            key, node = pairs[0]
+            line = key.start_mark.line + 1
+        elif isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line

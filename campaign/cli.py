@@ -1,0 +1,231 @@
+"""The command `campaign`. Thin: it reads options, calls the rest, and says what happened."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from campaign.cli_database import LaunchpadOption, connect
+from campaign.cli_database import app as database_app
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from campaign.execution.start import Started
+    from campaign.spec import CampaignSpec
+    from campaign.views.status import Status
+
+app = typer.Typer(
+    name="campaign",
+    help="Find the few stable crystals among tens of thousands: DOS, ESNet, and relaxations where they pay.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(database_app, name="db")
+
+FileArgument = Annotated[
+    Path, typer.Argument(metavar="FILE", help="Campaign file (YAML), e.g. examples/quickstart.yaml")
+]
+EngineElsewhere = Annotated[
+    bool,
+    typer.Option("--engine-elsewhere", help="The engine is on the compute nodes only: do not look for it here"),
+]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the campaign, as in its file")]
+
+
+class Format(StrEnum):
+    """How `campaign results` prints."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def _checked(file: Path, *, engine_here: bool = True) -> CampaignSpec:
+    from campaign.spec import CampaignSpec
+    from campaign.spec_checks import check_engine
+
+    spec = CampaignSpec.from_file(file)
+    if engine_here:
+        check_engine(spec)
+    return spec
+
+
+@app.command()
+def check(file: FileArgument, engine_elsewhere: EngineElsewhere = False) -> None:
+    """Check a campaign file and say what it would do; nothing is submitted."""
+    from campaign.views.preview import preview_lines
+
+    spec = _checked(file, engine_here=not engine_elsewhere)
+    console = _console()
+    console.print(f"[green]{file}: no problems[/green]")
+    for line in preview_lines(spec):
+        console.print(f"  {line}", highlight=False)
+
+
+@app.command()
+def submit(file: FileArgument, launchpad: LaunchpadOption = None, engine_elsewhere: EngineElsewhere = False) -> None:
+    """Submit a campaign; workers (`rlaunch rapidfire`, `qlaunch`) then run it. Submitting again adds nothing."""
+    from campaign.execution.fireworks import initialise_launchpad
+    from campaign.execution.start import start_campaign
+    from campaign.store import CampaignStore
+
+    spec = _checked(file, engine_here=not engine_elsewhere)
+    connection = connect(launchpad)
+    initialise_launchpad(connection)
+    started = start_campaign(CampaignStore(connection.db), connection, spec)
+    console = _console()
+    console.print(started.message)
+    console.print(
+        f"run it with `rlaunch rapidfire`, or `campaign run {file}`; watch it with `campaign status {spec.name}`"
+    )
+
+
+@app.command()
+def run(
+    file: FileArgument,
+    launchpad: LaunchpadOption = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes, one core each; default: all cores")
+    ] = None,
+    directory: Annotated[Path, typer.Option(help="Where launch directories and logs go")] = Path("runs"),
+) -> None:
+    """Run a whole campaign on this machine. Ctrl-C stops it; the same command goes on where it was."""
+    from campaign.cli_database import ensure_running
+    from campaign.execution.fireworks import initialise_launchpad
+    from campaign.execution.runner import RunSettings, default_workers, run_campaign
+    from campaign.store import CampaignStore
+    from campaign.views.progress import Progress
+    from campaign.views.results import model_line, result_rows, rows_as_table
+
+    spec = _checked(file)
+    console = _console()
+    launchpad_file = ensure_running(launchpad, console)
+    connection = connect(launchpad_file)
+    initialise_launchpad(connection)
+    store = CampaignStore(connection.db)
+    number = workers or default_workers()
+    settings = RunSettings(launchpad_file=launchpad_file, directory=directory, workers=number)
+
+    def on_start(started: Started, folder: Path) -> None:
+        console.print(started.message)
+        console.print(f"{number} worker(s); launch directories and logs in {folder}", highlight=False)
+
+    def on_ray(dashboard: str | None) -> None:
+        console.print(f"Ray dashboard: {dashboard or 'not available'}", highlight=False)
+
+    with Progress(console) as progress:
+        try:
+            status = run_campaign(
+                store, connection, spec, settings, on_start=on_start, on_ray=on_ray, on_progress=progress.show
+            )
+        except KeyboardInterrupt:
+            progress.close()
+            console.print(f"[yellow]stopped[/yellow]; `campaign run {file}` goes on where it was")
+            raise typer.Exit(130) from None
+    console.print(rows_as_table(result_rows(store, spec.name), title=f"campaign {spec.name}"))
+    console.print(f"\n{model_line(store, spec.name)}", highlight=False)
+    _say_how_it_ended(status, console)
+
+
+def _say_how_it_ended(status: Status, console: Console) -> None:
+    seconds = sum(cost["cpu_s"] for cost in status.cost.values())
+    console.print(
+        f"{status.stable} stable; {seconds:.0f} CPU-s in all. Look again with `campaign results {status.name}`; "
+        "the database goes on running, `campaign db stop` ends it",
+        highlight=False,
+    )
+    if not status.is_finished:
+        console.print(
+            f"[red]campaign {status.name} is not complete, and nothing of it is left to run.[/red] "
+            f"{status.problem or 'See `campaign status`, and `lpad get_fws -s FIZZLED -d more` for the reason.'}"
+        )
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(
+    name: NameArgument,
+    launchpad: LaunchpadOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
+) -> None:
+    """Show where a campaign stands."""
+    import json as json_module
+
+    from campaign.store import CampaignStore
+    from campaign.views.status import campaign_status, status_table
+
+    found = campaign_status(CampaignStore(connect(launchpad).db), name)
+    if json:
+        typer.echo(json_module.dumps(found.to_dict(), indent=1))
+    else:
+        _console().print(status_table(found))
+
+
+@app.command()
+def results(
+    name: NameArgument,
+    launchpad: LaunchpadOption = None,
+    format: Annotated[Format, typer.Option(help="How to print")] = Format.TABLE,
+) -> None:
+    """Print the candidates of a campaign, the most stable first."""
+    from campaign.store import CampaignStore
+    from campaign.views.results import (
+        model_line,
+        result_rows,
+        rows_as_csv,
+        rows_as_json,
+        rows_as_table,
+    )
+
+    store = CampaignStore(connect(launchpad).db)
+    rows = result_rows(store, name)
+    if format is Format.JSON:
+        typer.echo(rows_as_json(rows))
+    elif format is Format.CSV:
+        typer.echo(rows_as_csv(rows), nl=False)
+    else:
+        console = _console()
+        console.print(rows_as_table(rows, title=f"campaign {name}"))
+        console.print(f"\n{model_line(store, name)}", highlight=False)
+
+
+@app.command()
+def reconcile(name: NameArgument, launchpad: LaunchpadOption = None) -> None:
+    """Repair what killed workers left behind in a campaign; safe to call at any time."""
+    from campaign.execution.reconcile import reconcile as reconcile_campaign
+    from campaign.store import CampaignStore
+
+    connection = connect(launchpad)
+    done = reconcile_campaign(CampaignStore(connection.db), connection, name)
+    console = _console()
+    for line in done.lines():
+        console.print(line, highlight=False)
+    if not done:
+        console.print("nothing to repair")
+
+
+def main() -> None:
+    """Entry point: errors that a user can mend are one message, not a traceback."""
+    from campaign.user_errors import is_user_error
+
+    try:
+        app()
+    except Exception as error:
+        if not is_user_error(error):
+            raise
+        from rich.console import Console
+
+        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        sys.exit(2)

@@ -1,0 +1,124 @@
+"""The commands `campaign db ...`, and how every other command finds its database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+    from rich.console import Console
+
+    from launchers.mongo import ServerStatus
+
+app = typer.Typer(help="The embedded database: a real MongoDB on this machine.", no_args_is_help=True)
+
+LaunchpadOption = Annotated[
+    Path | None,
+    typer.Option("--launchpad", "-l", metavar="FILE", help="my_launchpad.yaml; default: the one that lpad would take"),
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Folder of its data; default: mongodb/ beside my_launchpad.yaml"),
+]
+
+
+def connect(launchpad_file: Path | None) -> LaunchPad:
+    """LaunchPad of a database that answers.
+
+    Raises
+    ------
+    DatabaseError
+        One sentence: no file, nobody answers, wrong password, no transactions.
+    """
+    from launchers.database import DatabaseSettings, find_launchpad_file
+
+    settings = DatabaseSettings.from_file(find_launchpad_file(launchpad_file))
+    settings.check()
+    return settings.launchpad(strm_lvl="WARNING")
+
+
+def _data_dir(launchpad_file: Path, data_dir: Path | None) -> Path:
+    return (data_dir or launchpad_file.parent / "mongodb").resolve()
+
+
+def ensure_running(launchpad_file: Path | None, console: Console) -> Path:
+    """Start the embedded database where my_launchpad.yaml means one of this machine that does not run yet.
+
+    Returns
+    -------
+    Path
+        my_launchpad.yaml.
+    """
+    from launchers import mongo
+    from launchers.database import DatabaseSettings, DatabaseUnreachable, find_launchpad_file
+
+    found = find_launchpad_file(launchpad_file).resolve()
+    settings = DatabaseSettings.from_file(found)
+    try:
+        settings.check()
+    except DatabaseUnreachable:
+        if not settings.is_local:
+            raise
+        server = mongo.start(settings, data_dir=_data_dir(found, None))
+        console.print(f"started the embedded database at {server.address}, data in {server.data_dir}", highlight=False)
+    return found
+
+
+@app.command()
+def start(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> None:
+    """Start the database that my_launchpad.yaml describes; harmless where it runs already."""
+    from rich.console import Console
+
+    from campaign.execution.fireworks import initialise_launchpad
+    from launchers import mongo
+    from launchers.database import DatabaseSettings, find_launchpad_file
+
+    found = find_launchpad_file(launchpad).resolve()
+    settings = DatabaseSettings.from_file(found)
+    folder = _data_dir(found, data_dir)
+    was_running = mongo.status(folder).running
+    server = mongo.start(settings, data_dir=folder)
+    new = initialise_launchpad(settings.launchpad(strm_lvl="WARNING"))
+    console = Console()
+    console.print(_line("already running" if was_running else "started", server), highlight=False)
+    if new:
+        console.print("an empty LaunchPad was made in it: `lpad` and `rlaunch` can be used")
+
+
+@app.command()
+def stop(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> None:
+    """Stop the database cleanly; its data stay."""
+    from rich.console import Console
+
+    from launchers import mongo
+    from launchers.database import find_launchpad_file
+
+    folder = _data_dir(find_launchpad_file(launchpad).resolve(), data_dir)
+    before = mongo.status(folder)
+    mongo.stop(folder)
+    console = Console()
+    console.print(_line("stopped", before) if before.running else f"no database runs in {folder}", highlight=False)
+
+
+@app.command()
+def status(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> None:
+    """Say whether the database runs, and where; exit code 1 if it does not."""
+    from rich.console import Console
+
+    from launchers import mongo
+    from launchers.database import find_launchpad_file
+
+    folder = _data_dir(find_launchpad_file(launchpad).resolve(), data_dir)
+    server = mongo.status(folder)
+    console = Console()
+    if not server.running:
+        console.print(f"no database runs in {folder}", highlight=False)
+        raise typer.Exit(1)
+    console.print(_line("running", server), highlight=False)
+
+
+def _line(what: str, server: ServerStatus) -> str:
+    return f"database {what}: {server.address}, process {server.pid}, data in {server.data_dir}"

@@ -1,0 +1,90 @@
+"""What is due in a campaign, submitted. Every recording firework ends here, so no daemon is needed.
+
+Each step has a unique key and each submission is one transaction: calling this at any time, from any number of
+places, submits nothing twice.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from campaign.decisions.references import freeze_reference_set
+from campaign.execution.evaluation import evaluate_relaxed
+from campaign.execution.submission import submit_ready, submit_step
+from campaign.loading import Campaign, load_campaign
+from campaign.stages import BEFORE_SCREEN, BOOTSTRAP, FINAL_STATES, SCREENED
+from campaign.store import CampaignStore
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+
+def advance(store: CampaignStore, launchpad: LaunchPad, name: str, *, batch: int | None = None) -> None:
+    """Submit what is due.
+
+    Parameters
+    ----------
+    store, launchpad
+        The campaign's database.
+    name
+        The campaign.
+    batch
+        Look only at this batch of candidates for a Screen: the caller knows that no other one changed.
+    """
+    campaign = load_campaign(store, name)
+    if campaign.document["state"] == "finished":
+        return
+    submit_ready(store, launchpad, name)
+    reference_set = freeze_reference_set(store, campaign)
+    if reference_set is None:
+        return
+    evaluate_relaxed(store, campaign, reference_set)
+    if campaign.document["n_screened"]:
+        if campaign.document.get("model") is None:
+            _train_when_due(store, launchpad, campaign)
+            return
+        _screen_when_due(store, launchpad, campaign, batch)
+    if store.candidates.find_one({"campaign": name, "state": {"$nin": FINAL_STATES}}, ["_id"]) is None:
+        submit_step(store, launchpad, name, f"{name}/report", kind="report", category="screen")
+
+
+def _train_when_due(store: CampaignStore, launchpad: LaunchPad, campaign: Campaign) -> None:
+    """Train once the bootstrap sample and the references are relaxed and have their RS-DOS, or have failed."""
+    name = campaign.spec.name
+    open_relaxation = {
+        "campaign": name,
+        "role": {"$ne": SCREENED},
+        "state": {"$nin": ["relaxed", "relax_failed"]},
+    }
+    open_dos = {"campaign": name, "state": "relaxed", "rs_dos.state": {"$in": ["new", "running"]}}
+    for collection in (store.references, store.candidates):
+        for query in (open_relaxation, open_dos):
+            if collection.find_one(query, ["_id"]) is not None:
+                return
+    submit_step(store, launchpad, name, f"{name}/train", kind="train", category="train")
+
+
+def _screen_when_due(store: CampaignStore, launchpad: LaunchPad, campaign: Campaign, batch: int | None) -> None:
+    name, screening = campaign.spec.name, campaign.spec.screening
+    sizes = campaign.document["batch_sizes"]
+    for number in range(len(sizes)) if batch is None else [batch]:
+        waiting = store.candidates.count_documents(
+            {"campaign": name, "batch": number, "state": {"$in": list(BEFORE_SCREEN)}}
+        )
+        if sizes[number] - waiting >= math.ceil(screening.close_at * sizes[number]):
+            submit_step(store, launchpad, name, f"{name}/screen/{number}", kind="screen", category="screen")
+    _sweep_when_due(store, launchpad, name)
+
+
+def _sweep_when_due(store: CampaignStore, launchpad: LaunchPad, name: str) -> None:
+    """A last Screen for candidates that came after their batch was closed."""
+    pending = {"campaign": name, "role": {"$ne": BOOTSTRAP}, "state": {"$in": list(BEFORE_SCREEN)}}
+    if store.candidates.find_one(pending, ["_id"]) is not None:
+        return
+    if store.candidates.find_one({"campaign": name, "state": "dos_done"}, ["_id"]) is None:
+        return
+    if store.steps.find_one({"campaign": name, "kind": "screen", "state": "submitted"}, ["_id"]) is not None:
+        return
+    swept = store.steps.count_documents({"campaign": name, "_id": {"$regex": "/sweep-"}})
+    submit_step(store, launchpad, name, f"{name}/screen/sweep-{swept}", kind="screen", category="screen")

@@ -1,0 +1,162 @@
+"""FireWorks, this machine's processes and the store made to agree. Idempotent, and safe from two places at once.
+
+A process that was killed says nothing: FireWorks shows its firework as RUNNING for ever. What is repaired here:
+
+* a firework RUNNING in a process of this host that is gone: it runs again (its attempt goes into the ledger as lost);
+* a firework that records and has fizzled, or a step that has: it runs again, `max_retries` times;
+* a workflow whose second firework still waits although the first has ended: FireWorks looks at it again;
+* a workflow left locked by a process that was killed while it wrote: unlocked, once the lock is seen to be stale.
+
+An answer that is not there (another host) means unknown, never finished.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from campaign.decisions.ledger import Outcome, close_attempt, is_alive, last_attempt
+from campaign.execution.advance import advance
+from campaign.loading import load_campaign
+from campaign.store import CampaignStore
+from launchers.worker import process_of
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+logger = logging.getLogger(__name__)
+
+#: A FireWorks lock lives for milliseconds; one that stays this long belongs to nobody.
+_STALE_LOCK_S = 3.0
+
+
+@dataclass
+class Reconciled:
+    """What was repaired: firework ids by kind, and the workflows that were unlocked."""
+
+    lost: list[int] = field(default_factory=list)
+    retried: list[int] = field(default_factory=list)
+    refreshed: list[int] = field(default_factory=list)
+    unlocked: list[int] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Whether anything was repaired."""
+        return bool(self.lost or self.retried or self.refreshed or self.unlocked)
+
+    def lines(self) -> Iterator[str]:
+        """Say what was done, a line for each kind."""
+        kinds = [
+            (self.lost, "ran in a process that is gone and will run again"),
+            (self.retried, "had fizzled and will run again"),
+            (self.refreshed, "waited for a firework that had ended"),
+            (self.unlocked, "were left locked"),
+        ]
+        for ids, what in kinds:
+            if ids:
+                yield f"{len(ids)} firework(s) {what}: {', '.join(map(str, ids))}"
+
+
+def reconcile(store: CampaignStore, launchpad: LaunchPad, name: str, *, outcome: Outcome = "lost") -> Reconciled:
+    """Repair what killed processes left behind in one campaign, then submit what is due.
+
+    Parameters
+    ----------
+    store, launchpad
+        The campaign's database.
+    name
+        The campaign.
+    outcome
+        What the ledger says of attempts that ended unheard: ``lost``, or ``stopped`` where the user stopped them.
+    """
+    campaign = load_campaign(store, name)
+    done = Reconciled()
+    done.unlocked = _unlock_stale(launchpad, name)
+    done.lost = _rerun_lost(store, launchpad, name, outcome)
+    done.retried = _rerun_fizzled(store, launchpad, name, campaign.spec.retries.max_retries)
+    done.refreshed = _refresh_waiting(launchpad, name)
+    advance(store, launchpad, name)
+    for line in done.lines():
+        logger.info("campaign %s: %s", name, line)
+    return done
+
+
+def _unlock_stale(launchpad: LaunchPad, name: str) -> list[int]:
+    query = {"metadata.campaign": name, "locked": {"$exists": True}}
+    before = {found["_id"]: found for found in launchpad.workflows.find(query, ["nodes", "updated_on"])}
+    if not before:
+        return []
+    time.sleep(_STALE_LOCK_S)
+    unlocked: list[int] = []
+    for workflow_id, found in before.items():
+        # still locked and not written to since: nobody is at work on it
+        unchanged = {"_id": workflow_id, "locked": {"$exists": True}, "updated_on": found["updated_on"]}
+        if launchpad.workflows.find_one_and_update(unchanged, {"$unset": {"locked": True}}) is not None:
+            unlocked.append(min(found["nodes"]))
+            launchpad._refresh_wf(min(found["nodes"]))  # what `lpad admin refresh` calls
+    return unlocked
+
+
+def _rerun_lost(store: CampaignStore, launchpad: LaunchPad, name: str, outcome: Outcome) -> list[int]:
+    lost: list[int] = []
+    running = launchpad.fireworks.find({"spec.campaign_name": name, "state": "RUNNING"}, ["fw_id", "launches"])
+    for firework in list(running):
+        fw_id = firework["fw_id"]
+        process = _process_running(store, launchpad, firework)
+        if process is None or is_alive(process) is not False:
+            continue
+        entry = last_attempt(store, fw_id)
+        if entry is not None:
+            close_attempt(store, entry["_id"], outcome=outcome)
+        # it may have ended between our two looks
+        still = launchpad.fireworks.find_one({"fw_id": fw_id, "state": "RUNNING"}, ["launches"])
+        if still is None or still["launches"] != firework["launches"]:
+            continue
+        launchpad.rerun_fw(fw_id)
+        lost.append(fw_id)
+    return lost
+
+
+def _process_running(store: CampaignStore, launchpad: LaunchPad, firework: dict[str, Any]) -> dict[str, Any] | None:
+    """Process of a running firework, from its launch or from the ledger; None where nobody knows."""
+    launch = launchpad.launches.find_one(
+        {"launch_id": {"$in": firework["launches"]}}, ["fworker"], sort=[("launch_id", -1)]
+    )
+    if launch is not None:
+        process = process_of((launch.get("fworker") or {}).get("name") or "")
+        if process is not None:
+            return dict(process)
+    entry = last_attempt(store, firework["fw_id"])
+    return entry if entry is not None and entry["outcome"] == "running" else None
+
+
+def _rerun_fizzled(store: CampaignStore, launchpad: LaunchPad, name: str, max_retries: int) -> list[int]:
+    """Run recording fireworks and steps again; a calculation that fizzled is its recorder's business."""
+    retried: list[int] = []
+    query = {
+        "spec.campaign_name": name,
+        "state": "FIZZLED",
+        "$or": [{"spec.step": {"$exists": True}}, {"spec._allow_fizzled_parents": True}],
+    }
+    for firework in list(launchpad.fireworks.find(query, ["fw_id", "archived_launches"])):
+        if len(firework.get("archived_launches") or []) >= max_retries:
+            continue
+        launchpad.rerun_fw(firework["fw_id"])
+        retried.append(firework["fw_id"])
+    return retried
+
+
+def _refresh_waiting(launchpad: LaunchPad, name: str) -> list[int]:
+    refreshed: list[int] = []
+    for waiting in launchpad.fireworks.find({"spec.campaign_name": name, "state": "WAITING"}, ["fw_id"]):
+        workflow = launchpad.workflows.find_one({"nodes": waiting["fw_id"]}, ["nodes"])
+        parents = [fw_id for fw_id in workflow["nodes"] if fw_id != waiting["fw_id"]] if workflow else []
+        ended = launchpad.fireworks.count_documents(
+            {"fw_id": {"$in": parents}, "state": {"$in": ["COMPLETED", "FIZZLED"]}}
+        )
+        if parents and ended == len(parents):
+            launchpad._refresh_wf(parents[0])  # what `lpad admin refresh` calls
+            refreshed.append(waiting["fw_id"])
+    return refreshed

@@ -1,0 +1,162 @@
+"""A finished calculation written into its candidate, whether it succeeded or not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from campaign.decisions.ledger import last_attempt
+from campaign.execution.calculation import flow_key, job_output
+from campaign.loading import load_campaign
+from campaign.stages import Stage
+from campaign.store import CampaignStore, now
+
+if TYPE_CHECKING:
+    from jobflow import JobStore
+
+    from campaign.loading import Campaign
+    from launchers.database import DatabaseSettings
+
+logger = logging.getLogger(__name__)
+
+#: Jobs of each stage's flow, by the last part of their key (`workflows.dos`, `workflows.relaxation`).
+_JOBS = {"dos": ("static", "features"), "rs_dos": ("static", "features"), "relax": ("relaxation",)}
+
+
+def record_calculation(
+    store: CampaignStore, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int
+) -> None:
+    """Record what became of the current calculation of a stage.
+
+    Success is decided by the outputs in the JobStore, not by what FireWorks thinks of the firework: a firework that
+    fizzled after its calculation was complete has done its work. Running this twice records once.
+
+    Parameters
+    ----------
+    store, database
+        The campaign's collections, and the database for the JobStore.
+    document_id
+        Candidate or reference.
+    stage
+        Which calculation.
+    fw_id
+        The firework that records.
+    """
+    collection = store.collection_of(document_id)
+    document = collection.find_one({"_id": document_id})
+    if document is None:
+        raise LookupError(f"there is no document {document_id}")
+    facts = document.get(stage.facts) or {}
+    if facts.get("record_fw_id") != fw_id or _state(document, stage) != stage.running:
+        logger.info("%s of %s is recorded already", stage.title, document_id)
+        return
+    campaign = load_campaign(store, document["campaign"])
+    with database.job_store() as job_store:
+        outputs = _outputs(job_store, document_id, stage, facts["attempt"])
+    if outputs is None:
+        _record_failure(store, campaign, document, stage)
+    elif stage.name == "relax":
+        store.move(document_id, stage, to=stage.done, changes=_relaxation_facts(outputs, campaign, document))
+    else:
+        changes = _dos_facts(store, outputs, campaign, document, stage)
+        store.move(document_id, stage, to=stage.done, changes=changes)
+
+
+def _state(document: Mapping[str, Any], stage: Stage) -> Any:
+    value: Any = document
+    for key in stage.state_field.split("."):
+        value = (value or {}).get(key)
+    return value
+
+
+def _outputs(job_store: JobStore, document_id: str, stage: Stage, attempt: int) -> dict[str, dict[str, Any]] | None:
+    """Outputs of the stage's jobs by name; None unless all are there and the calculation was successful."""
+    from workflows.identity import job_uuid
+    from workflows.results import is_successful
+
+    key = flow_key(document_id, stage, attempt)
+    names = _JOBS[stage.name]
+    outputs = {name: job_output(job_store, job_uuid(f"{key}:{name}")) for name in names}
+    if any(output is None for output in outputs.values()) or not is_successful(outputs[names[0]]):
+        return None
+    return outputs
+
+
+def _calculation_facts(
+    outputs: Mapping[str, Any], campaign: Campaign, document: Mapping[str, Any], stage_facts: str, job: str
+) -> dict[str, Any]:
+    """Facts common to both kinds of calculation, as fields of the candidate."""
+    from workflows.engine import check_engine_version
+    from workflows.results import calculation_from_task
+
+    settings = campaign.spec.dft_settings()
+    calculation = calculation_from_task(outputs[job])
+    check_engine_version(calculation.vasp_version, settings)
+    facts = {
+        "energy": calculation.energy,  # eV, whole cell
+        "cpu_s": calculation.cpu_s,
+        "vasp_version": calculation.vasp_version,
+        "engine": settings.engine,
+        "quality": settings.quality,
+        "corrections": calculation.corrections,
+        "smearing_changed": calculation.smearing_changed,
+        "directory": calculation.directory,
+        "recorded": now(),
+    }
+    if job == "relaxation":
+        facts["structure"] = calculation.structure.as_dict()
+        facts["energy_per_atom"] = calculation.energy / len(calculation.structure)  # eV/atom
+    return {f"{stage_facts}.{key}": value for key, value in facts.items()}
+
+
+def _relaxation_facts(outputs: Mapping[str, Any], campaign: Campaign, document: Mapping[str, Any]) -> dict[str, Any]:
+    return _calculation_facts(outputs, campaign, document, "relaxation", "relaxation")
+
+
+def _dos_facts(
+    store: CampaignStore,
+    outputs: Mapping[str, Any],
+    campaign: Campaign,
+    document: Mapping[str, Any],
+    stage: Stage,
+) -> dict[str, Any]:
+    """Store the features, and return the facts of the DOS."""
+    from workflows.dos import DosFeatures
+
+    features = DosFeatures.from_json(outputs["features"])
+    features_id = f"{document['_id']}:{stage.name}"
+    stored = {
+        "_id": features_id,
+        "campaign": campaign.spec.name,
+        "document": document["_id"],
+        "kind": stage.name,
+        "composition": document["composition"],
+        **features.to_document(),
+    }
+    store.features.replace_one({"_id": features_id}, stored, upsert=True)
+    facts = _calculation_facts(outputs, campaign, document, stage.facts, "static")
+    return facts | {
+        f"{stage.facts}.features": features_id,
+        f"{stage.facts}.spacing": features.spacing,  # eV
+    }
+
+
+def _record_failure(store: CampaignStore, campaign: Campaign, document: Mapping[str, Any], stage: Stage) -> None:
+    """Send a machine failure back for another try while tries are left; a science failure is final."""
+    facts = document[stage.facts]
+    attempt = last_attempt(store, facts["fw_id"]) or {"outcome": "machine", "error": "the job never started"}
+    kind = "science" if attempt["outcome"] == "science" else "machine"
+    failure = {"stage": stage.name, "kind": kind, "error": attempt.get("error"), "time": now()}
+    if kind == "machine" and facts["attempt"] < campaign.spec.retries.max_retries:
+        logger.warning(
+            "%s of %s failed on its machine and is tried again: %s",
+            stage.title,
+            document["_id"],
+            failure["error"],
+        )
+        changes = {f"{stage.facts}.attempt": facts["attempt"] + 1, "last_failure": failure}
+        store.move(document["_id"], stage, to=facts["from_state"], changes=changes)
+        return
+    logger.warning("%s of %s failed (%s): %s", stage.title, document["_id"], kind, failure["error"])
+    store.move(document["_id"], stage, to=stage.failed, changes={"failure": failure})

@@ -1,0 +1,139 @@
+"""A whole campaign on this machine: database, workers in parallel processes, Ray. Can be stopped and gone on with."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from campaign.execution.reconcile import reconcile
+from campaign.execution.start import Started, start_campaign
+from campaign.store import CampaignStore
+from campaign.views.status import Status, campaign_status
+from esnet.ray_session import ray_session
+from launchers.local import LocalWorkers
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+    from campaign.spec import CampaignSpec
+
+logger = logging.getLogger(__name__)
+
+_POLL_S = 1.0
+#: How long nothing may be ready or running before the campaign counts as stuck.
+_STUCK_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How a campaign runs on this machine.
+
+    Attributes
+    ----------
+    launchpad_file
+        my_launchpad.yaml.
+    directory
+        Launch directories and logs go to ``directory/<campaign>``.
+    workers
+        Worker processes; each computes one thing at a time on one core.
+    """
+
+    launchpad_file: Path
+    directory: Path
+    workers: int
+
+
+def default_workers() -> int:
+    """One worker for each core that this process may use."""
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+def run_campaign(
+    store: CampaignStore,
+    launchpad: LaunchPad,
+    spec: CampaignSpec,
+    settings: RunSettings,
+    *,
+    on_start: Callable[[Started, Path], None],
+    on_ray: Callable[[str | None], None],
+    on_progress: Callable[[Status], None],
+) -> Status:
+    """Run a campaign to its end.
+
+    Parameters
+    ----------
+    store, launchpad
+        The campaign's database, which answers.
+    spec
+        A checked campaign.
+    settings
+        Where and with how many processes.
+    on_start
+        Called once with what was added and with the folder of launch directories and logs.
+    on_ray
+        Called once with the address of Ray's dashboard, when Ray is up.
+    on_progress
+        Called about every second.
+
+    Returns
+    -------
+    Status
+        The last one. `is_finished` is False if nothing was left to run although the campaign is not complete.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After the workers have ended and what they were computing is ready to run again.
+    """
+    name = spec.name
+    if store.campaigns.find_one({"_id": name}, ["_id"]) is not None:
+        reconcile(store, launchpad, name)
+    started = start_campaign(store, launchpad, spec)
+    directory = settings.directory.resolve() / name
+    on_start(started, directory)
+    status = campaign_status(store, name)
+    if status.is_finished:
+        return status
+    try:
+        # one Ray for the whole run, so that its dashboard can be watched; the workers' steps join it
+        with ray_session("local", dashboard=True) as ray:
+            on_ray(ray.dashboard_url)
+            environment = {"RAY_ADDRESS": ray.address}
+            query = {"spec.campaign_name": name}
+            with LocalWorkers(settings.launchpad_file, directory, query=query, environment=environment) as workers:
+                workers.start(settings.workers)
+                return _watch(store, launchpad, name, workers, on_progress)
+    finally:
+        # what the workers were computing when they were ended is ready for the next call
+        reconcile(store, launchpad, name, outcome="stopped")
+
+
+def _watch(
+    store: CampaignStore,
+    launchpad: LaunchPad,
+    name: str,
+    workers: LocalWorkers,
+    on_progress: Callable[[Status], None],
+) -> Status:
+    status = campaign_status(store, name)
+    idle_since: float | None = None
+    while not status.is_finished:
+        time.sleep(_POLL_S)
+        if workers.replace_dead():
+            reconcile(store, launchpad, name)
+        status = campaign_status(store, name)
+        on_progress(status)
+        if status.can_go_on:
+            idle_since = None
+        elif idle_since is None:
+            idle_since = time.monotonic()
+        elif time.monotonic() - idle_since > _STUCK_S:
+            if not reconcile(store, launchpad, name) and not campaign_status(store, name).can_go_on:
+                return campaign_status(store, name)
+            idle_since = None
+    return status

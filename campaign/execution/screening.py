@@ -1,0 +1,165 @@
+"""One Screen: predictions, decisions, promotions."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pymongo import UpdateOne
+
+from campaign.decisions.ledger import attempt
+from campaign.decisions.policy import Decision, Prediction, Thresholds
+from campaign.decisions.references import load_hull
+from campaign.execution.advance import advance
+from campaign.feature_reader import FeatureReader
+from campaign.loading import Campaign, load_campaign
+from campaign.models import fetch_bundle
+from campaign.stages import STAGES
+from campaign.store import CampaignStore, history_entry, now
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+    from launchers.database import DatabaseSettings
+
+logger = logging.getLogger(__name__)
+
+
+def screen_step(
+    store: CampaignStore,
+    database: DatabaseSettings,
+    launchpad: LaunchPad,
+    name: str,
+    step_id: str,
+    *,
+    fw_id: int,
+) -> None:
+    """Score every candidate whose IS-DOS is there, decide on each, and submit the promoted ones.
+
+    Predictions are written first and decisions are made from what was written, so a Screen that is killed anywhere
+    and run again makes the same decisions.
+    """
+    campaign = load_campaign(store, name)
+    with attempt(store, campaign=name, stage="screen", fw_id=fw_id):
+        ready = store.candidates.find({"campaign": name, "state": "dos_done", "prediction": None}, ["_id"])
+        ids = [found["_id"] for found in ready.sort("_id")]
+        if ids:
+            _store_predictions(store, campaign, step_id, ids, _score(store, database, campaign, ids))
+        decided = _decide(store, campaign, step_id)
+        logger.info(
+            "campaign %s: %d candidates scored, %d promoted",
+            name,
+            len(decided),
+            sum(d.promoted for d in decided),
+        )
+        store.close_step(step_id)
+        advance(store, launchpad, name)
+
+
+def _score(
+    store: CampaignStore, database: DatabaseSettings, campaign: Campaign, ids: Sequence[str]
+) -> dict[str, float]:
+    """Predicted formation energies in eV/atom by candidate; NaN where there is no prediction."""
+    from esnet.ray_session import ray_session
+    from esnet.scoring import score
+
+    spec = campaign.spec
+    bundle = fetch_bundle(store, campaign.document["model"]["checksum"])
+    reader = FeatureReader(
+        database=database, kind="dos", composition=campaign.document["model"]["representation"]["composition"]
+    )
+    with ray_session():
+        scored = score(
+            ids,
+            bundle_path=bundle,
+            read_features=reader,
+            n_actors=spec.screening.actors,
+            batch_size=spec.screening.batch_size,
+            num_gpus_per_actor=spec.screening.gpus_per_actor,
+            representation=spec.representation(),
+        )
+        missing = [prediction for prediction in scored if prediction.e_form is None]
+        for prediction in missing:
+            logger.warning("no prediction for %s: %s", prediction.id, prediction.reason)
+        return {prediction.id: math.nan if prediction.e_form is None else prediction.e_form for prediction in scored}
+
+
+def _store_predictions(
+    store: CampaignStore, campaign: Campaign, step_id: str, ids: Sequence[str], e_form: Mapping[str, float]
+) -> None:
+    from pymatgen.core import Composition
+
+    compositions = {
+        found["_id"]: Composition(found["composition"])
+        for found in store.candidates.find({"_id": {"$in": list(ids)}}, ["composition"])
+    }
+    reference_set = campaign.document["reference_set"]
+    energies = [e_form.get(name, math.nan) for name in ids]
+    distances = load_hull(store, reference_set).distances([compositions[name] for name in ids], energies)
+    model = campaign.document["model"]["checksum"]
+    store.bulk_update(
+        [
+            UpdateOne(
+                {"_id": name, "state": "dos_done", "prediction": None},
+                {
+                    "$set": {
+                        "prediction": {
+                            "e_form": float(energy),  # eV/atom
+                            "e_hull": float(distance),  # eV/atom
+                            "uncertainty": None,
+                            "model": model,
+                            "reference_set": reference_set,
+                            "step": step_id,
+                            "time": now(),
+                        }
+                    }
+                },
+            )
+            for name, energy, distance in zip(ids, energies, distances, strict=True)
+        ]
+    )
+
+
+def _decide(store: CampaignStore, campaign: Campaign, step_id: str) -> list[Decision]:
+    """Decide on everything that this step has predicted; decisions that stand already are left alone."""
+    policy = Thresholds(
+        max_formation_energy=campaign.spec.policy.max_formation_energy,
+        max_hull_energy=campaign.spec.policy.max_hull_energy,
+    )
+    found = store.candidates.find({"campaign": campaign.spec.name, "prediction.step": step_id}, ["prediction"])
+    predictions = [
+        Prediction(
+            candidate=document["_id"],
+            e_form=document["prediction"]["e_form"],
+            e_hull=document["prediction"]["e_hull"],
+        )
+        for document in found.sort("_id")
+    ]
+    decisions = policy.decide(predictions)
+    store.bulk_update([_decision_update(decision, policy, campaign.document, step_id) for decision in decisions])
+    return decisions
+
+
+def _decision_update(decision: Decision, policy: Thresholds, campaign: Mapping[str, Any], step_id: str) -> UpdateOne:
+    state = "promoted" if decision.promoted else "rejected"
+    return UpdateOne(
+        {"_id": decision.candidate, "state": "dos_done"},
+        {
+            "$set": {
+                "state": state,
+                "decision": {
+                    "promoted": decision.promoted,
+                    "policy": policy.to_dict(),
+                    "model": campaign["model"]["checksum"],
+                    "reference_set": campaign["reference_set"],
+                    "rank": decision.rank,
+                    "reason": decision.reason,
+                    "step": step_id,
+                    "time": now(),
+                },
+            },
+            "$push": {"history": history_entry(STAGES["dos"], state)},
+        },
+    )

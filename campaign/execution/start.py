@@ -1,0 +1,207 @@
+"""A campaign file becomes documents: the campaign, its references and its candidates."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from campaign.execution.advance import advance
+from campaign.stages import BOOTSTRAP, REFERENCE, SCREENED
+from campaign.store import SCHEMA_VERSION, CampaignStore, now
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+    from pymatgen.core import Structure
+
+    from campaign.candidates import Candidate
+    from campaign.spec import CampaignSpec
+
+logger = logging.getLogger(__name__)
+
+
+class CampaignExistsError(ValueError):
+    """There is a campaign of that name with other settings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """What starting a campaign did.
+
+    Attributes
+    ----------
+    name
+        The campaign.
+    added, known
+        Candidates that were added, and that were there already.
+    message
+        The same in one sentence.
+    """
+
+    name: str
+    added: int
+    known: int
+
+    @property
+    def message(self) -> str:
+        """What happened, in one sentence."""
+        if not self.added:
+            return f"campaign {self.name}: all {self.known} candidates are there already; nothing was added"
+        there = f", {self.known} were there already" if self.known else ""
+        return f"campaign {self.name}: {self.added} candidates added{there}"
+
+
+def campaign_from_firework(firework: dict[str, Any]) -> CampaignSpec:
+    """Read the campaign file that `lpad add` stored as a firework.
+
+    Raises
+    ------
+    CampaignFileError
+        Listing everything that is wrong with it.
+    """
+    from campaign.spec import CampaignSpec
+
+    return CampaignSpec.from_firework_spec(firework["spec"], name=firework["name"])
+
+
+def start_campaign(store: CampaignStore, launchpad: LaunchPad, spec: CampaignSpec) -> Started:
+    """Store a campaign and submit what may start. Doing it again adds nothing.
+
+    Parameters
+    ----------
+    store, launchpad
+        The campaign's database.
+    spec
+        A checked campaign.
+
+    Raises
+    ------
+    CampaignExistsError
+        If a campaign of that name was started with other settings; names what differs.
+    """
+    from campaign.candidates import bootstrap_sample, generate
+
+    store.ensure_indexes()
+    known = store.campaigns.find_one({"_id": spec.name}, ["spec"])
+    if known is not None:
+        _refuse_other_settings(known["spec"], spec)
+    candidates = list(generate(spec))
+    trained_here = spec.model.bundle is None
+    bootstrap = set(bootstrap_sample(candidates, spec.model.bootstrap_size, spec.seed)) if trained_here else set()
+    n_screened = len(candidates) - len(bootstrap)
+    model = None
+    if not trained_here:
+        model = _register_given_model(store, spec)
+    store.insert_missing(store.campaigns, [_campaign_document(spec, n_screened, model)])
+    store.insert_missing(store.references, _reference_documents(spec, candidates))
+    added = store.insert_missing(store.candidates, _candidate_documents(spec, candidates, bootstrap))
+    advance(store, launchpad, spec.name)
+    started = Started(name=spec.name, added=added, known=len(candidates) - added)
+    logger.info(started.message)
+    return started
+
+
+def _register_given_model(store: CampaignStore, spec: CampaignSpec) -> dict[str, Any]:
+    from pathlib import Path
+
+    from campaign.models import model_summary, register_bundle
+
+    checksum = register_bundle(store, Path(str(spec.model.bundle)), expected=spec.representation())
+    return model_summary(store, checksum, source="bundle")
+
+
+def _refuse_other_settings(stored: dict[str, Any], spec: CampaignSpec) -> None:
+    found = spec.model_dump(mode="json")
+    differing = sorted(_differences(stored, found))
+    if differing:
+        raise CampaignExistsError(
+            f"campaign {spec.name!r} was started with other settings; they differ in "
+            + "; ".join(differing)
+            + ". A running campaign keeps its settings: give the new one another name"
+        )
+
+
+def _differences(stored: Any, found: Any, path: str = "") -> Iterator[str]:
+    if isinstance(stored, dict) and isinstance(found, dict):
+        for key in stored.keys() | found.keys():
+            yield from _differences(stored.get(key), found.get(key), f"{path}.{key}" if path else key)
+    elif stored != found:
+        yield f"{path} (stored {stored!r}, in the file {found!r})"
+
+
+def _batch_sizes(n_screened: int, batch_size: int) -> list[int]:
+    full, rest = divmod(n_screened, batch_size)
+    return [batch_size] * full + ([rest] if rest else [])
+
+
+def _campaign_document(spec: CampaignSpec, n_screened: int, model: dict[str, Any] | None) -> dict[str, Any]:
+    return {
+        "_id": spec.name,
+        "schema_version": SCHEMA_VERSION,
+        "spec": spec.model_dump(mode="json"),
+        "settings_hash": spec.settings_hash,
+        "engine": spec.dft.engine,
+        "quality": spec.dft.quality,
+        "state": "running",
+        "n_screened": n_screened,
+        "batch_sizes": _batch_sizes(n_screened, spec.screening.batch_size),
+        "model": model,
+        "reference_set": None,
+        "created": now(),
+    }
+
+
+def _common_fields(spec: CampaignSpec, structure: Structure) -> dict[str, Any]:
+    composition = structure.composition
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "campaign": spec.name,
+        "formula": composition.reduced_formula,
+        "chemsys": composition.chemical_system,
+        "elements": sorted(element.symbol for element in composition.elements),
+        "composition": {element.symbol: float(n) for element, n in composition.items()},
+        "n_sites": len(structure),
+        "structure": structure.as_dict(),
+        "state": "new",
+        "calculation": {"engine": spec.dft.engine, "quality": spec.dft.quality},
+        "created": now(),
+        "history": [],
+    }
+
+
+def _candidate_documents(
+    spec: CampaignSpec, candidates: Sequence[Candidate], bootstrap: set[str]
+) -> Iterator[dict[str, Any]]:
+    place = 0
+    for candidate in candidates:
+        document = {
+            "_id": candidate.id,
+            **_common_fields(spec, candidate.structure),
+            "prototype": candidate.prototype,
+            "parent": dict(candidate.parent),
+        }
+        if candidate.id in bootstrap:
+            yield document | {"role": BOOTSTRAP, "rs_dos": {"state": "new"}}
+        else:
+            yield document | {"role": SCREENED, "batch": place // spec.screening.batch_size}
+            place += 1
+
+
+def _reference_documents(spec: CampaignSpec, candidates: Sequence[Candidate]) -> Iterator[dict[str, Any]]:
+    """Elemental references of every element that occurs, and the further phases that the user gave."""
+    from campaign.reference_phases import reference_phases
+
+    elements = sorted(
+        {element.symbol for candidate in candidates for element in candidate.structure.composition.elements}
+    )
+    for label, structure in reference_phases(spec, elements):
+        document = {
+            "_id": f"{spec.name}/{REFERENCE}/{label}",
+            **_common_fields(spec, structure),
+            "role": REFERENCE,
+            "label": label,
+        }
+        if spec.model.bundle is None:
+            document["rs_dos"] = {"state": "new"}
+        yield document

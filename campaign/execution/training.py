@@ -1,0 +1,88 @@
+"""The training step: ESNet on what the campaign itself has relaxed."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from campaign.decisions.ledger import attempt
+from campaign.decisions.references import load_hull
+from campaign.execution.advance import advance
+from campaign.feature_reader import FeatureReader
+from campaign.loading import Campaign, load_campaign
+from campaign.models import model_summary, register_bundle
+from campaign.stages import BOOTSTRAP
+from campaign.store import CampaignStore, now
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+    from launchers.database import DatabaseSettings
+
+logger = logging.getLogger(__name__)
+
+
+def train_step(
+    store: CampaignStore,
+    database: DatabaseSettings,
+    launchpad: LaunchPad,
+    name: str,
+    step_id: str,
+    *,
+    fw_id: int,
+) -> None:
+    """Train on the RS-DOS of the bootstrap sample and of the references, and register the bundle."""
+    campaign = load_campaign(store, name)
+    with attempt(store, campaign=name, stage="train", fw_id=fw_id):
+        if campaign.document.get("model") is None:
+            checksum = _train(store, database, campaign)
+            model = model_summary(store, checksum, source="bootstrap") | {"trained": now()}
+            store.campaigns.update_one({"_id": name, "model": None}, {"$set": {"model": model}})
+        store.close_step(step_id)
+        advance(store, launchpad, name)
+
+
+def _targets(store: CampaignStore, campaign: Campaign) -> dict[str, float]:
+    """Formation energies in eV/atom of everything that has an RS-DOS."""
+    from pymatgen.core import Composition
+
+    query = {"campaign": campaign.spec.name, "state": "relaxed", "rs_dos.state": "done"}
+    targets = {
+        found["_id"]: found["result"]["e_form"]
+        for found in store.candidates.find({**query, "role": BOOTSTRAP}, ["result"])
+    }
+    phases: list[dict[str, Any]] = list(store.references.find(query, ["composition", "relaxation.energy"]))
+    hull = load_hull(store, campaign.document["reference_set"])
+    energies = hull.formation_energies(
+        [Composition(phase["composition"]) for phase in phases],
+        [phase["relaxation"]["energy"] for phase in phases],
+    )
+    return targets | {phase["_id"]: float(energy) for phase, energy in zip(phases, energies, strict=True)}
+
+
+def _train(store: CampaignStore, database: DatabaseSettings, campaign: Campaign) -> str:
+    from esnet.ray_session import ray_session
+    from esnet.ray_training import train_in_ray
+
+    spec = campaign.spec
+    targets = _targets(store, campaign)
+    reader = FeatureReader(database=database, kind="rs_dos", composition=spec.model.representation.composition)
+    ids, dos, compositions = reader(sorted(targets))
+    logger.info("campaign %s: training on %d structures", spec.name, len(ids))
+    # beneath the launch directory, which all nodes of a cluster see: Ray may train on another one
+    with tempfile.TemporaryDirectory(prefix="bundle-", dir=Path.cwd()) as folder, ray_session():
+        bundle = Path(folder) / "bundle"
+        train_in_ray(
+            bundle,
+            dos=dos,
+            compositions=compositions,
+            targets=np.array([targets[name] for name in ids], dtype=np.float64),
+            ids=ids,
+            settings=spec.training_settings(),
+            representation=spec.representation(),
+        )
+        return register_bundle(store, bundle)

@@ -1,0 +1,134 @@
+"""The only place where FireWorks calls the campaign. Each task finds its database through its LaunchPad."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fireworks import FiretaskBase, FWAction, explicit_serialize
+
+from campaign.store import CampaignStore
+from launchers.database import DatabaseSettings
+
+
+class _CampaignTask(FiretaskBase):
+    """A task that is handed its LaunchPad (``_add_launchpad_and_fw_id`` in the firework's spec)."""
+
+    fw_id: int
+    launchpad: Any
+
+    @property
+    def store(self) -> CampaignStore:
+        """The campaign collections beside this task's LaunchPad."""
+        return CampaignStore(self.launchpad.db)
+
+    @property
+    def database(self) -> DatabaseSettings:
+        """How to reach that database, from my_launchpad.yaml and never from a document."""
+        return DatabaseSettings.from_launchpad(self.launchpad)
+
+
+@explicit_serialize
+class StartCampaign(_CampaignTask):
+    """What `lpad add campaign.yaml` submits: check the file, make the candidates, submit what may start."""
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        """Start the campaign whose file is this firework's spec."""
+        from campaign.execution.start import campaign_from_firework, start_campaign
+
+        firework = self.launchpad.fireworks.find_one({"fw_id": self.fw_id}, ["name", "spec"])
+        spec = campaign_from_firework(firework)
+        started = start_campaign(self.store, self.launchpad, spec)
+        return FWAction(stored_data={"message": started.message, "added": started.added})
+
+
+@explicit_serialize
+class RunCalculation(_CampaignTask):
+    """One stage of one candidate, computed in this launch directory."""
+
+    required_params = ("document", "stage")
+
+    def run_task(self, fw_spec: dict[str, Any]) -> None:
+        """Run the stage's jobflow flow."""
+        from campaign.execution.calculation import run_calculation
+        from campaign.stages import STAGES
+
+        run_calculation(
+            self.store,
+            self.database,
+            document_id=self["document"],
+            stage=STAGES[self["stage"]],
+            fw_id=self.fw_id,
+        )
+
+
+@explicit_serialize
+class RecordCalculation(_CampaignTask):
+    """Write what became of a calculation into its candidate, and submit what is due now."""
+
+    required_params = ("document", "stage")
+
+    def run_task(self, fw_spec: dict[str, Any]) -> None:
+        """Record, then advance the campaign."""
+        from campaign.execution.advance import advance
+        from campaign.execution.record import record_calculation
+        from campaign.stages import STAGES
+
+        store, stage = self.store, STAGES[self["stage"]]
+        record_calculation(store, self.database, document_id=self["document"], stage=stage, fw_id=self.fw_id)
+        document = store.collection_of(self["document"]).find_one({"_id": self["document"]}, ["batch"]) or {}
+        batch = document.get("batch") if stage.name == "dos" else None
+        advance(store, self.launchpad, fw_spec["campaign_name"], batch=batch)
+
+
+class _Step(_CampaignTask):
+    required_params = ("step",)
+
+
+@explicit_serialize
+class Train(_Step):
+    """Train ESNet on the bootstrap sample and the references."""
+
+    def run_task(self, fw_spec: dict[str, Any]) -> None:
+        """Train, register the bundle, then submit the Screens that waited for it."""
+        from campaign.execution.training import train_step
+
+        train_step(
+            self.store,
+            self.database,
+            self.launchpad,
+            fw_spec["campaign_name"],
+            self["step"],
+            fw_id=self.fw_id,
+        )
+
+
+@explicit_serialize
+class Screen(_Step):
+    """Score every candidate that is ready, decide, and submit the relaxations."""
+
+    def run_task(self, fw_spec: dict[str, Any]) -> None:
+        """Run one Screen."""
+        from campaign.execution.screening import screen_step
+
+        screen_step(
+            self.store,
+            self.database,
+            self.launchpad,
+            fw_spec["campaign_name"],
+            self["step"],
+            fw_id=self.fw_id,
+        )
+
+
+@explicit_serialize
+class Report(_Step):
+    """Close the campaign."""
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        """Store the summary in the campaign's document."""
+        from campaign.execution.finish import finish_campaign
+
+        return FWAction(stored_data=finish_campaign(self.store, fw_spec["campaign_name"], self["step"]))
+
+
+STEP_TASKS = {"train": Train, "screen": Screen, "report": Report}

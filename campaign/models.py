@@ -1,0 +1,113 @@
+"""Trained models in MongoDB: a bundle is stored once, by its checksum, and fetched by whoever scores with it."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from campaign.store import SCHEMA_VERSION, CampaignStore, now
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gridfs import GridFSBucket
+
+    from esnet.features import Representation
+
+
+def _bucket(store: CampaignStore) -> GridFSBucket:
+    from gridfs import GridFSBucket
+
+    return GridFSBucket(store.database, bucket_name="bundles")
+
+
+def register_bundle(store: CampaignStore, path: Path, *, expected: Representation | None = None) -> str:
+    """Store a bundle; storing it again does nothing.
+
+    Parameters
+    ----------
+    store
+        The campaign's collections.
+    path
+        Bundle directory, see `esnet.bundle`.
+    expected
+        Representation that the campaign's features have.
+
+    Returns
+    -------
+    str
+        The bundle's checksum.
+
+    Raises
+    ------
+    esnet.bundle.BundleError
+        If the bundle is damaged or incomplete.
+    esnet.features.RepresentationError
+        Naming the representation setting that differs.
+    """
+    from esnet.bundle import BundleInfo
+
+    info = BundleInfo.read(path, representation=expected)
+    if store.models.find_one({"_id": info.checksum}, ["_id"]) is None:
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            for file in sorted(path.iterdir()):
+                archive.add(file, arcname=file.name)
+        file_id = _bucket(store).upload_from_stream(f"{info.checksum}.tar.gz", packed.getvalue())
+        document = {
+            "_id": info.checksum,
+            "schema_version": SCHEMA_VERSION,
+            "file": file_id,
+            "representation": info.representation.to_dict(),
+            "record": info.record.to_dict(),
+            "created": now(),
+        }
+        store.insert_missing(store.models, [document])
+    return info.checksum
+
+
+def model_summary(store: CampaignStore, checksum: str, *, source: str) -> dict[str, Any]:
+    """What a campaign's document says of its model."""
+    found: Mapping[str, Any] | None = store.models.find_one({"_id": checksum})
+    if found is None:
+        raise LookupError(f"the database has no model {checksum}")
+    return {
+        "checksum": checksum,
+        "representation": found["representation"],
+        "n_structures": found["record"].get("n_samples"),
+        "source": source,
+    }
+
+
+def fetch_bundle(store: CampaignStore, checksum: str) -> Path:
+    """Return the directory of a stored bundle on this machine, fetched into the cache if it is not there yet.
+
+    The bundle's own checksums are verified when it is loaded (`esnet.bundle.Bundle.load`).
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "esnet-campaign" / "bundles"
+    target = cache / checksum
+    if target.is_dir():
+        return target
+    found = store.models.find_one({"_id": checksum}, ["file"])
+    if found is None:
+        raise LookupError(f"the database has no model {checksum}")
+    packed = io.BytesIO()
+    _bucket(store).download_to_stream(found["file"], packed)
+    packed.seek(0)
+    cache.mkdir(parents=True, exist_ok=True)
+    unpacked = Path(tempfile.mkdtemp(dir=cache, prefix=f".{checksum[:8]}-"))
+    try:
+        with tarfile.open(fileobj=packed, mode="r:gz") as archive:
+            archive.extractall(unpacked, filter="data")
+        # somebody else may have been faster: either directory is the same bundle
+        if not target.is_dir():
+            unpacked.rename(target)
+    finally:
+        if unpacked.is_dir():
+            shutil.rmtree(unpacked)
+    return target

@@ -1,0 +1,39 @@
+"""Crystals of the reference set before they are relaxed: one for each element, and what the user adds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+    from campaign.spec import CampaignSpec
+
+
+def reference_phases(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[tuple[str, Structure]]:
+    """Label and starting structure of every reference phase.
+
+    The user's phases come first: an element among them needs no built-in crystal.
+
+    Parameters
+    ----------
+    spec
+        The campaign; ``references.structures`` may name a folder of CIF or POSCAR files.
+    elements
+        Elements of the candidates.
+    """
+    from campaign.elements import reference_structure
+    from campaign.structure_files import read_structure_folder
+
+    given: set[str] = set()
+    if spec.references.structures is not None:
+        for label, structure in read_structure_folder(Path(spec.references.structures)):
+            symbols = {element.symbol for element in structure.composition.elements}
+            if symbols <= set(elements):
+                given |= symbols if len(symbols) == 1 else set()
+                yield label, structure
+    for symbol in elements:
+        if symbol not in given:
+            yield symbol, reference_structure(symbol)

@@ -1,0 +1,123 @@
+"""`CampaignSpec`: everything a user asks for, read from one file that is at the same time what ``lpad add`` takes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from campaign.spec_sections import (
+    CampaignName,
+    CandidateSection,
+    DftSection,
+    ModelSection,
+    PolicySection,
+    ReferenceSection,
+    RetrySection,
+    ScreeningSection,
+    Section,
+    StableSection,
+)
+from workflows.settings import DftSettings
+
+if TYPE_CHECKING:
+    from esnet.features import Representation
+    from esnet.training import TrainingSettings
+
+FIREWORK_HEADER: dict[str, Any] = {
+    "_tasks": [{"_fw_name": "{{campaign.firetasks.StartCampaign}}"}],
+    "_add_launchpad_and_fw_id": True,
+    "_category": "screen",
+}
+"""The part of a campaign file's ``spec`` that makes it a firework which starts the campaign."""
+
+
+class CampaignSpec(Section):
+    """A campaign, as a user writes it.
+
+    `model_validate` checks the values alone. `from_file` and `from_firework_spec` also look at what the values name
+    (folders, structures, PAW data sets) and report everything that is wrong in one `CampaignFileError`.
+    """
+
+    name: CampaignName = Field(
+        description="the campaign's name: letters, digits, - and _, beginning with a letter or digit, 64 at most"
+    )
+    candidates: CandidateSection = Field(description="which crystals are screened")
+    references: ReferenceSection = Field(default=ReferenceSection(), description="known phases for the hull")
+    dft: DftSection = Field(default=DftSection(), description="how structures are calculated")
+    model: ModelSection = Field(default=ModelSection(), description="the network")
+    screening: ScreeningSection = Field(default=ScreeningSection(), description="batches of predictions")
+    policy: PolicySection = Field(default=PolicySection(), description="which candidates are promoted")
+    stable: StableSection = Field(default=StableSection(), description="what counts as stable")
+    retries: RetrySection = Field(default=RetrySection(), description="what happens after machine failures")
+    seed: int = Field(default=1, ge=0, lt=2**32, description="seed of every random choice, a whole number")
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> CampaignSpec:
+        """Read and check a campaign file; relative paths in it are relative to its folder.
+
+        Raises
+        ------
+        CampaignFileError
+            Listing everything that is wrong, each with file, line, field, what was found and what would be right.
+        """
+        from campaign.spec_reading import read_campaign_file
+
+        return read_campaign_file(Path(path))
+
+    @classmethod
+    def from_firework_spec(
+        cls, spec: Mapping[str, Any], *, name: str, base_dir: str | Path | None = None
+    ) -> CampaignSpec:
+        """Read and check a campaign that came through ``lpad add``.
+
+        Parameters
+        ----------
+        spec
+            The firework's spec; the campaign is its key ``campaign``, FireWorks' own keys are ignored.
+        name
+            The firework's name, which is the campaign's.
+        base_dir
+            Folder that relative paths start from; None refuses relative paths.
+
+        Raises
+        ------
+        CampaignFileError
+            Listing everything that is wrong.
+        """
+        from campaign.spec_reading import read_firework_spec
+
+        return read_firework_spec(spec, name=name, base_dir=None if base_dir is None else Path(base_dir))
+
+    def to_firework_dict(self) -> dict[str, Any]:
+        """The campaign file again, with every default written out and absolute paths: `Firework.from_dict` takes it."""
+        return {
+            "name": self.name,
+            "spec": {**FIREWORK_HEADER, "campaign": self.model_dump(mode="json", exclude={"name"})},
+        }
+
+    @property
+    def settings_hash(self) -> str:
+        """SHA-256 (hex) of the settings that decide calculated numbers; where the program lies is not among them."""
+        canonical = json.dumps(self.dft_settings().physics(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def dft_settings(self) -> DftSettings:
+        """The settings that `workflows` takes."""
+        return DftSettings(**self.dft.model_dump())
+
+    def training_settings(self) -> TrainingSettings:
+        """The settings that `esnet.training` takes."""
+        from esnet.training import TrainingSettings
+
+        return TrainingSettings(seed=self.seed, **self.model.training.model_dump())
+
+    def representation(self) -> Representation:
+        """The representation that `esnet` takes."""
+        from esnet.features import Representation
+
+        return Representation(**self.model.representation.model_dump())

@@ -1,0 +1,179 @@
+"""What the values of a campaign file name: folders, structures, PAW data sets, programs. Looked at before anything runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from campaign.campaign_file import CampaignFileError, FieldPath, Problem
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+    from campaign.spec import CampaignSpec
+    from campaign.spec_sections import CandidateSection, DftSection, ReferenceSection
+
+Finding = tuple[FieldPath, str, Path | None]
+"""Field inside ``spec.campaign``, message, and the file that has the problem (None: the campaign file)."""
+
+_LAUNCHERS = frozenset({"mpirun", "mpiexec", "mpiexec.hydra", "srun", "aprun", "jsrun", "ibrun", "orterun"})
+"""Programs that start VASP; the last word of such a command line is then VASP itself."""
+
+
+def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
+    """Everything that is wrong with what the sections name.
+
+    Parameters
+    ----------
+    sections
+        Sections of a `CampaignSpec` by their names; those that are wrong in themselves are absent.
+    """
+    candidates: CandidateSection | None = sections.get("candidates")
+    references: ReferenceSection | None = sections.get("references")
+    dft: DftSection | None = sections.get("dft")
+    if candidates is not None:
+        yield from _prototype_problems(candidates)
+        if dft is not None and dft.engine == "gpaw":
+            yield from _paw_problems(candidates)
+    if references is not None:
+        findings, given = _reference_folder(references)
+        yield from findings
+        if candidates is not None and not findings:
+            yield from _missing_references(candidates, given)
+    model = sections.get("model")
+    if model is not None and model.bundle is not None and not model.bundle.is_dir():
+        found = "is a file" if model.bundle.exists() else "does not exist"
+        yield ("model", "bundle"), f"{model.bundle} {found}; right: the folder of a trained ESNet, or null", None
+
+
+def _prototype_problems(candidates: CandidateSection) -> Iterator[Finding]:
+    """What is wrong with the user's prototypes, and whether there are enough elements for every prototype."""
+    from campaign.prototypes.library import shipped_prototypes
+
+    needed = {name: len(shipped_prototypes()[name].elements) for name in candidates.prototypes or ()}
+    if candidates.structures is not None:
+        path = ("candidates", "structures")
+        findings, structures = _folder_problems(path, candidates.structures)
+        yield from findings
+        for file, structure in structures.items():
+            if file.stem in needed:
+                yield path, f"{file.stem} is the name of a shipped prototype that is asked for too; rename it", file
+            if len(structure.elements) < 2:
+                message = (
+                    "has one element only and so makes no compound; right: two elements or more here; crystals of "
+                    "one element go into references.structures"
+                )
+                yield path, message, file
+            needed[file.stem] = len(structure.elements)
+    given = len(candidates.elements)
+    if lacking := [name for name, count in needed.items() if count > given]:
+        message = (
+            f"found {given}: {', '.join(lacking)} needs {max(needed.values())} distinct elements; right: give more "
+            "elements or leave these prototypes out"
+        )
+        yield ("candidates", "elements"), message, None
+
+
+def _folder_problems(path: FieldPath, folder: Path) -> tuple[list[Finding], dict[Path, Structure]]:
+    """What is wrong with a folder of structures, and the structures of the files that are right."""
+    from campaign.structure_files import StructureFileError, read_structure_file, structure_files
+
+    try:
+        files = structure_files(folder)
+    except StructureFileError as error:
+        return [(path, str(error), None)], {}
+    findings: list[Finding] = []
+    structures = {}
+    for file in files:
+        try:
+            structures[file] = read_structure_file(file)
+        except StructureFileError as error:
+            findings.append((path, str(error), file))
+    return findings, structures
+
+
+def _reference_folder(references: ReferenceSection) -> tuple[list[Finding], set[str]]:
+    """What is wrong with the folder of references, and the elements that it has a crystal of."""
+    if references.structures is None:
+        return [], set()
+    findings, structures = _folder_problems(("references", "structures"), references.structures)
+    given = {structure.elements[0].symbol for structure in structures.values() if len(structure.elements) == 1}
+    return findings, given
+
+
+def _paw_problems(candidates: CandidateSection) -> Iterator[Finding]:
+    from workflows.gpaw_vasp.potcars import available_elements
+
+    available = available_elements()
+    if not available:
+        return  # GPAW is not installed on this machine: `check_engine` says so where it matters
+    for position, symbol in enumerate(candidates.elements):
+        if symbol not in available:
+            message = (
+                f"found {symbol!r}: GPAW has no PBE PAW data set of it; leave it out, add the data set's folder to "
+                "GPAW_SETUP_PATH, or use engine: vasp"
+            )
+            yield ("candidates", "elements", position), message, None
+
+
+def _missing_references(candidates: CandidateSection, given: set[str]) -> Iterator[Finding]:
+    from campaign.elements import elements_without_reference
+
+    for symbol in elements_without_reference(candidates.elements):
+        if symbol not in given:
+            message = (
+                f"found {symbol!r}: there is no built-in crystal to serve as its elemental reference; put a CIF or "
+                f"POSCAR of {symbol} into a folder and name the folder in references.structures, or leave it out"
+            )
+            yield ("candidates", "elements", candidates.elements.index(symbol)), message, None
+
+
+def check_engine(spec: CampaignSpec) -> None:
+    """Look whether the engine of a campaign can run on THIS machine; compute nodes may differ from it.
+
+    Raises
+    ------
+    CampaignFileError
+        Naming what is missing and how to get it.
+    """
+    findings = _gpaw_missing() if spec.dft.engine == "gpaw" else _vasp_missing(spec.dft.vasp_command)
+    problems = [Problem(f"spec.campaign.dft.{field}", message) for field, message in findings]
+    if problems:
+        raise CampaignFileError(problems)
+
+
+def _gpaw_missing() -> Iterator[tuple[str, str]]:
+    missing = [name for name in ("gpaw", "gpaw_data") if importlib.util.find_spec(name) is None]
+    if missing:
+        yield (
+            "engine",
+            f"found 'gpaw', but {' and '.join(missing)} cannot be imported on this machine; install the extra "
+            'with: pip install "esnet-campaign[gpaw]" (make quickstart does it)',
+        )
+
+
+def _vasp_missing(command: str | None) -> Iterator[tuple[str, str]]:
+    if command is None:
+        yield "vasp_command", "is missing; right: the command line of VASP, e.g. srun vasp_std (engine is vasp)"
+        return
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        yield "vasp_command", f"found {command!r}: {error}; right: a command line, e.g. srun vasp_std"
+        return
+    while words and "=" in words[0]:
+        words = words[1:]  # VARIABLE=value before the program
+    programs = words[:1]
+    if words and Path(words[0]).name in _LAUNCHERS:
+        programs.append(words[-1])
+    for program in programs or [""]:
+        if shutil.which(program) is None:
+            yield (
+                "vasp_command",
+                f"found {command!r}: the executable {program!r} is not on PATH of this machine; right: a program "
+                "that can be started here, e.g. after module load, or its absolute path",
+            )

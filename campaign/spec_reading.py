@@ -1,0 +1,195 @@
+"""From the content of a campaign file to a checked `CampaignSpec`, or to the list of all that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from campaign.campaign_file import (
+    CampaignFileError,
+    FieldPath,
+    Problem,
+    describe,
+    did_you_mean,
+    dotted,
+    line_of,
+    nearest,
+    read_yaml,
+)
+from campaign.spec import FIREWORK_HEADER, CampaignSpec
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_PREFIX: FieldPath = ("spec", "campaign")
+_FIREWORK_KEYS = ("_priority", "_queueadapter", "_fworker", "_launch_dir", "_trackers", "_dupefinder")
+"""FireWorks' own keys that a user may add to ``spec``."""
+
+_RIGHT_TYPES = {
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "string_type": "text (put it in quotes)",
+    "tuple_type": "a list, e.g. [a, b]",
+    "path_type": "a path (text)",
+    "is_instance_of": "a path (text)",
+    "model_type": "a section with keys of its own",
+    "bool_type": "true or false",
+    "string_pattern_mismatch": "of that form",
+}
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a campaign's content comes from, to say it in messages."""
+
+    file: Path | None = None
+    text: str | None = None
+
+    def problem(self, path: FieldPath, message: str) -> Problem:
+        line = None if self.text is None else line_of(self.text, path)
+        return Problem(dotted(path), message, self.file, line)
+
+
+def read_campaign_file(path: Path) -> CampaignSpec:
+    """See `CampaignSpec.from_file`."""
+    content, text = read_yaml(path)
+    place = _Place(path, text)
+    problems = _header_problems(content, place)
+    firework_spec = content.get("spec")
+    campaign = firework_spec.get("campaign") if isinstance(firework_spec, dict) else None
+    return _checked(campaign, content.get("name"), problems, place, base_dir=path.resolve().parent)
+
+
+def read_firework_spec(spec: Mapping[str, Any], *, name: str, base_dir: Path | None) -> CampaignSpec:
+    """See `CampaignSpec.from_firework_spec`."""
+    return _checked(spec.get("campaign"), name, [], _Place(), base_dir=base_dir)
+
+
+def _checked(
+    campaign: Any, name: Any, problems: list[Problem], place: _Place, *, base_dir: Path | None
+) -> CampaignSpec:
+    from campaign.spec_checks import section_problems
+
+    if not isinstance(campaign, dict):
+        found = "is missing" if campaign is None else f"found {describe(campaign)}"
+        message = f"{found}; right: the campaign's sections (candidates, dft, ...), see examples/quickstart.yaml"
+        raise CampaignFileError([*problems, place.problem(_PREFIX, message)])
+    context = {"base_dir": base_dir}
+    content = {key: value for key, value in campaign.items() if key != "name"}
+    if "name" in campaign:
+        problems.append(place.problem((*_PREFIX, "name"), "the name stands at the top of the file, not here"))
+    spec: CampaignSpec | None = None
+    try:
+        spec = CampaignSpec.model_validate({"name": name, **content}, context=context)
+    except ValidationError as error:
+        problems += [_translated(details, place) for details in error.errors(include_url=False)]
+    sections = _valid_sections(content, context) if spec is None else dict(spec)
+    problems += [
+        place.problem((*_PREFIX, *path), message) if file is None else Problem(dotted((*_PREFIX, *path)), message, file)
+        for path, message, file in section_problems(sections)
+    ]
+    if spec is None or problems:
+        raise CampaignFileError(problems)
+    return spec
+
+
+def _valid_sections(content: Mapping[str, Any], context: dict[str, Any]) -> dict[str, Any]:
+    """The sections that are right in themselves, so that they can be looked at even if another one is wrong."""
+    sections: dict[str, Any] = {}
+    for key, field in CampaignSpec.model_fields.items():
+        model = field.annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            try:
+                sections[key] = model.model_validate(content.get(key, {}), context=context)
+            except ValidationError:
+                continue  # told already: the whole was validated before
+    return sections
+
+
+def _header_problems(content: Mapping[str, Any], place: _Place) -> list[Problem]:
+    """What is wrong with the lines that make the file a firework."""
+    problems = [
+        place.problem((key,), f"unknown key; {did_you_mean(key, ('name', 'spec'))}")
+        for key in content
+        if key not in ("name", "spec")
+    ]
+    spec = content.get("spec")
+    if not isinstance(spec, dict):
+        found = "is missing" if "spec" not in content else f"found {describe(spec)}"
+        right = (
+            f"{found}; right: a mapping with {', '.join(FIREWORK_HEADER)} and campaign, see examples/quickstart.yaml"
+        )
+        return [*problems, place.problem(("spec",), right)]
+    for key, right in FIREWORK_HEADER.items():
+        if key not in spec:
+            problems.append(place.problem(("spec", key), f"is missing; right: {key}: {_as_yaml(right)}"))
+        elif spec[key] != right or isinstance(spec[key], bool) != isinstance(right, bool):
+            message = f"found {describe(spec[key])}; right: {key}: {_as_yaml(right)}"
+            problems.append(place.problem(("spec", key), message))
+    known = (*FIREWORK_HEADER, "campaign", *_FIREWORK_KEYS)
+    sections = CampaignSpec.model_fields.keys()
+    for key in spec:
+        if key in sections:
+            problems.append(place.problem(("spec", key), "stands too far left; right: inside spec.campaign"))
+        elif key not in known:
+            problems.append(place.problem(("spec", key), f"unknown key; {did_you_mean(key, known)}"))
+    return problems
+
+
+def _as_yaml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return '[{_fw_name: "{{campaign.firetasks.StartCampaign}}"}]' if isinstance(value, list) else str(value)
+
+
+def _translated(details: ErrorDetails, place: _Place) -> Problem:
+    """One of pydantic's errors as a sentence: what was found, what would be right."""
+    location: FieldPath = tuple(details["loc"])
+    path = location if location == ("name",) else (*_PREFIX, *location)
+    kind, found = details["type"], describe(details["input"])
+    model, description = _field(location)
+    context = details.get("ctx", {})
+    if kind == "extra_forbidden":
+        return place.problem(path, f"unknown key; {did_you_mean(location[-1], tuple(model.model_fields))}")
+    if kind == "missing":
+        return place.problem(path, f"is missing and has no default; right: {description}")
+    if kind == "value_error":
+        error = str(context["error"])
+        shown = "" if isinstance(details["input"], dict) else f"found {found}: "
+        return place.problem(path, f"{shown}{error}")
+    if kind == "literal_error":
+        guess = nearest(details["input"], _literals(context["expected"]))
+        remedy = f"did you mean {guess!r}? right: " if guess else "right: "
+        return place.problem(path, f"found {found}; {remedy}{context['expected']} ({description})")
+    right = _RIGHT_TYPES.get(kind) or _first_lower(details["msg"].removeprefix("Input should be "))
+    return place.problem(path, f"found {found}; right: {right} ({description})")
+
+
+def _first_lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _literals(expected: str) -> list[str]:
+    return [part.strip(" '") for part in expected.replace(" or ", ",").split(",") if part.strip()]
+
+
+def _field(location: FieldPath) -> tuple[type[BaseModel], str]:
+    """The section that holds the field at `location`, and the field's description."""
+    model: type[BaseModel] = CampaignSpec
+    description = ""
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        if field is None:
+            break
+        description = field.description or ""
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel) and part != location[-1]:
+            model = field.annotation
+    return model, description

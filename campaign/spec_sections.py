@@ -1,0 +1,249 @@
+"""The sections of a campaign file. Every field says what it means, its unit, and what is allowed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
+
+from campaign.elements import check_element
+
+
+class Section(BaseModel):
+    """Strict: a number given as text or as true/false, NaN and unknown keys are refused."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=False
+    )
+
+
+def _resolved(value: Any, info: ValidationInfo) -> Any:
+    """Paths are relative to the campaign file's folder, which the validation context knows as ``base_dir``."""
+    if not isinstance(value, str) or not value.strip():
+        return value
+    path = Path(value).expanduser()
+    if path.is_absolute():
+        return path
+    base_dir = (info.context or {}).get("base_dir")
+    if base_dir is None:
+        raise ValueError(
+            "a relative path, and a campaign that comes through lpad add has no folder to start from; "
+            "write the absolute path in a file that is given to lpad add"
+        )
+    return (Path(base_dir) / path).resolve()
+
+
+def _known_prototype(name: str) -> str:
+    from campaign.prototypes.library import check_prototype_name
+
+    return check_prototype_name(name)
+
+
+def _no_repeats(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    repeated = sorted({value for value in values or () if (values or ()).count(value) > 1})
+    if repeated:
+        raise ValueError(f"{', '.join(repeated)} given more than once; give each once")
+    return values
+
+
+FilePath = Annotated[Path, BeforeValidator(_resolved)]
+ElementSymbol = Annotated[str, AfterValidator(check_element)]
+PrototypeName = Annotated[str, AfterValidator(_known_prototype)]
+# lists of the YAML file become tuples, so that a spec cannot be changed
+ElementList = Annotated[tuple[ElementSymbol, ...], Field(strict=False, min_length=1), AfterValidator(_no_repeats)]
+PrototypeList = Annotated[tuple[PrototypeName, ...], Field(strict=False, min_length=1), AfterValidator(_no_repeats)]
+Width = Annotated[int, Field(ge=1, le=4096)]
+EnergyPerAtom = Annotated[float, Field(ge=-20.0, le=20.0)]
+
+
+class CandidateSection(Section):
+    """Which crystals are screened: every prototype with every ordered choice of distinct elements."""
+
+    prototypes: PrototypeList | None = Field(
+        default=None, description="names of prototypes that ship with the project, e.g. [B1, B2, L1_0]"
+    )
+    structures: FilePath | None = Field(
+        default=None, description="folder of CIF or POSCAR files that are used as further prototypes"
+    )
+    elements: ElementList = Field(
+        description="symbols of the elements to substitute, e.g. [Al, Pd]; no f-block elements"
+    )
+    max_candidates: int | None = Field(
+        default=None, ge=1, description="stop after this many candidates (a whole number); null: no limit"
+    )
+
+    @model_validator(mode="after")
+    def _some_prototype(self) -> CandidateSection:
+        if self.prototypes is None and self.structures is None:
+            raise ValueError(
+                "no prototypes; name shipped ones in candidates.prototypes, e.g. [B1, B2], "
+                "or a folder of CIF/POSCAR files in candidates.structures"
+            )
+        return self
+
+
+class ReferenceSection(Section):
+    """Known phases that make the convex hull, beside the elements' own built-in crystals."""
+
+    structures: FilePath | None = Field(
+        default=None,
+        description="folder of CIF or POSCAR files of known phases, computed with the same engine and added to "
+        "the hull; also the place for an element without a built-in crystal",
+    )
+
+
+class DftSection(Section):
+    """How every structure is calculated; defaults: SCIENCE.md, 'DFT settings'."""
+
+    engine: Literal["gpaw", "vasp"] = Field(
+        default="gpaw", description="gpaw (GPAW behind VASP's files, no licence) or vasp (your own VASP)"
+    )
+    vasp_command: str | None = Field(
+        default=None, min_length=1, description="command line of VASP, e.g. srun vasp_std; only for engine: vasp"
+    )
+    quality: Literal["standard", "fast"] = Field(
+        default="standard", description="standard (published settings) or fast (coarse k-points, for examples)"
+    )
+    encut: float = Field(default=520.0, ge=100.0, le=5000.0, description="plane-wave cutoff in eV")
+    ediff: float = Field(default=1e-5, gt=0.0, le=1e-2, description="electronic convergence in eV")
+    force_tolerance: float = Field(
+        default=0.03, gt=0.0, le=1.0, description="largest force at the end of a relaxation in eV/A"
+    )
+    max_ionic_steps: int = Field(default=99, ge=1, le=10_000, description="most steps of a relaxation")
+    nedos: int = Field(default=1500, ge=100, le=100_000, description="number of DOS points")
+    emin: float = Field(default=-20.0, ge=-200.0, le=200.0, description="lower end of the DOS window in eV")
+    emax: float = Field(default=10.0, ge=-200.0, le=200.0, description="upper end of the DOS window in eV")
+    kpoint_length: float = Field(
+        default=30.0, gt=0.0, le=200.0, description="k_n is the smallest with a_n * k_n >= this length in A"
+    )
+    potcar_functional: str = Field(
+        default="PBE", min_length=1, description="pymatgen's name of the POTCAR set; PBE is v2010-05-06 of the MP"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DftSection:
+        if self.engine != "vasp" and self.vasp_command is not None:
+            raise ValueError(
+                f"vasp_command is {self.vasp_command!r} but engine is {self.engine}; "
+                "set engine: vasp or vasp_command: null"
+            )
+        if self.emin >= self.emax:
+            raise ValueError(f"emin ({self.emin:g} eV) must be lower than emax ({self.emax:g} eV)")
+        return self
+
+
+class TrainingSection(Section):
+    """How ESNet is trained where no bundle is given; defaults: the paper's."""
+
+    widths: Annotated[tuple[Width, ...], Field(strict=False, min_length=4, max_length=4)] = Field(
+        default=(64, 128, 256, 512), description="channels of ESNet's four blocks, e.g. [64, 128, 256, 512]"
+    )
+    learning_rate: float = Field(
+        default=0.00175, gt=0.0, lt=1.0, description="initial learning rate of Adam (a number, no unit)"
+    )
+    batch_size: int = Field(default=32, ge=1, le=65_536, description="structures in one training step")
+    max_epochs: int = Field(default=300, ge=1, le=100_000, description="most passes over the training set")
+    plateau_factor: float = Field(
+        default=0.5, gt=0.0, lt=1.0, description="the learning rate is multiplied by this when the loss stands still"
+    )
+    plateau_patience: int = Field(default=15, ge=1, description="epochs without a better loss before that")
+    stop_patience: int = Field(
+        default=35, ge=1, description="epochs without a better validation loss after which training stops"
+    )
+    validation_fraction: float = Field(
+        default=0.1, ge=0.0, lt=1.0, description="share of the structures kept for validation, 0 to below 1"
+    )
+    loss: Literal["logcosh", "mae", "mse"] = Field(
+        default="logcosh", description="loss of the standardised formation energies"
+    )
+    max_dos: float | None = Field(
+        default=50.0, gt=0.0, description="structures with a larger DOS in states/eV per atom are left out; null: none"
+    )
+    max_abs_formation_energy: float | None = Field(
+        default=5.0, gt=0.0, description="structures with a larger |E_f| in eV/atom are left out; null: none"
+    )
+
+
+class RepresentationSection(Section):
+    """How a DOS becomes the network's input; stored with the model."""
+
+    normalisation: Literal["atom", "element", "none"] = Field(
+        default="atom", description="divide by the number of atoms, of distinct elements, or by nothing"
+    )
+    energy_reference: Literal["absolute", "fermi"] = Field(
+        default="absolute", description="zero of energy: as the engine writes it, or the Fermi level"
+    )
+    composition: Literal["presence", "fraction"] = Field(
+        default="presence", description="composition vector: 1 where present, or the atomic fraction"
+    )
+
+
+class ModelSection(Section):
+    """The network that predicts formation energies: a trained one, or one trained on a bootstrap sample."""
+
+    bundle: FilePath | None = Field(
+        default=None, description="folder of a trained ESNet; null: train one on the bootstrap sample"
+    )
+    bootstrap_size: int = Field(
+        default=12, ge=2, description="candidates that are relaxed first and train ESNet, where no bundle is given"
+    )
+    training: TrainingSection = Field(default=TrainingSection(), description="settings of the training")
+    representation: RepresentationSection = Field(
+        default=RepresentationSection(), description="settings of the network's input"
+    )
+
+
+class ScreeningSection(Section):
+    """How predictions are made in batches."""
+
+    batch_size: int = Field(default=256, ge=1, le=100_000, description="candidates in one Screen")
+    close_at: float = Field(
+        default=0.95, gt=0.0, le=1.0, description="share of a batch whose IS-DOS must be done before it is screened"
+    )
+    actors: int = Field(default=1, ge=1, le=10_000, description="Ray actors that score at the same time")
+    gpus_per_actor: float = Field(default=0.0, ge=0.0, le=64.0, description="GPUs of one actor, may be a part of one")
+
+
+class PolicySection(Section):
+    """Which candidates are promoted to a relaxation; defaults: the paper's optimum for ESNet."""
+
+    kind: Literal["thresholds"] = Field(default="thresholds", description="thresholds")
+    max_formation_energy: EnergyPerAtom = Field(
+        default=-0.02, description="promoted if the predicted formation energy in eV/atom is at most this"
+    )
+    max_hull_energy: EnergyPerAtom = Field(
+        default=0.13, description="promoted if the predicted energy above the hull in eV/atom is at most this"
+    )
+
+
+class StableSection(Section):
+    """What counts as stable after the relaxation: the truth."""
+
+    max_formation_energy: EnergyPerAtom = Field(
+        default=0.0, description="stable if the formation energy in eV/atom is at most this"
+    )
+    max_hull_energy: EnergyPerAtom = Field(
+        default=0.1, description="stable if the energy above the hull in eV/atom is at most this"
+    )
+
+
+class RetrySection(Section):
+    """What happens after a machine failure (killed, out of time, disk full, database away)."""
+
+    max_retries: int = Field(
+        default=2, ge=0, le=100, description="tries after the first one; science failures get none"
+    )
+
+
+CampaignName = Annotated[str, StringConstraints(pattern=re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"), strict=True)]

@@ -1,0 +1,198 @@
+"""Collections of a campaign in MongoDB, their indexes, and the atomic moves between states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pymongo import ASCENDING, InsertOne, UpdateOne
+from pymongo.errors import DuplicateKeyError
+
+from campaign.stages import REFERENCE, STAGES, Stage
+
+if TYPE_CHECKING:
+    from pymongo.client_session import ClientSession
+    from pymongo.collection import Collection
+    from pymongo.database import Database
+
+SCHEMA_VERSION = 1
+Document = dict[str, Any]
+T = TypeVar("T")
+_CHUNK = 1000
+
+
+def now() -> datetime:
+    """Return the current time in UTC, to the millisecond that MongoDB keeps."""
+    time = datetime.now(UTC)
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+class CampaignStore:
+    """The campaign collections of one database.
+
+    Attributes
+    ----------
+    campaigns
+        One document for each campaign: its spec, state, model and reference set.
+    candidates, references
+        One document for each candidate, and for each phase of the computed reference set.
+    features
+        Projected DOS as compressed binary, see `workflows.dos.DosFeatures`.
+    attempts
+        The ledger: one document for each time a calculation or step was started.
+    steps
+        Trainings, Screens and the report: a unique id each, so that each is submitted once.
+    models, reference_sets
+        Trained models and frozen reference sets, by checksum.
+    """
+
+    def __init__(self, database: Database[Document]) -> None:
+        self.database = database
+        self.campaigns: Collection[Document] = database["campaigns"]
+        self.candidates: Collection[Document] = database["candidates"]
+        self.references: Collection[Document] = database["references"]
+        self.features: Collection[Document] = database["features"]
+        self.attempts: Collection[Document] = database["attempts"]
+        self.steps: Collection[Document] = database["steps"]
+        self.models: Collection[Document] = database["models"]
+        self.reference_sets: Collection[Document] = database["reference_sets"]
+
+    def ensure_indexes(self) -> None:
+        """Create the indexes that the campaign's own queries and those of the README use; safe to call again."""
+        for collection in (self.candidates, self.references):
+            collection.create_index([("campaign", ASCENDING), ("state", ASCENDING), ("batch", ASCENDING)])
+            collection.create_index([("campaign", ASCENDING), ("rs_dos.state", ASCENDING)], sparse=True)
+        self.candidates.create_index([("campaign", ASCENDING), ("result.e_hull", ASCENDING)])
+        self.candidates.create_index([("campaign", ASCENDING), ("prediction.e_hull", ASCENDING)])
+        self.candidates.create_index([("campaign", ASCENDING), ("prediction.step", ASCENDING)])
+        self.candidates.create_index("chemsys")
+        self.attempts.create_index([("campaign", ASCENDING), ("document", ASCENDING)])
+        self.attempts.create_index("fw_id")
+        self.features.create_index("campaign")
+        self.steps.create_index([("campaign", ASCENDING), ("kind", ASCENDING)])
+        # FireWorks finds a campaign's fireworks by these
+        self.database["fireworks"].create_index([("spec.campaign_name", ASCENDING), ("state", ASCENDING)])
+
+    def collection_of(self, document_id: str) -> Collection[Document]:
+        """Collection that holds a document; the ids of references say what they are."""
+        return self.references if f"/{REFERENCE}/" in document_id else self.candidates
+
+    def in_transaction(self, body: Callable[[ClientSession], T]) -> T:
+        """Run `body` in one transaction; it is run again when it meets another writer."""
+        with self.database.client.start_session() as session:
+            return session.with_transaction(body)
+
+    def insert_missing(self, collection: Collection[Document], documents: Iterable[Document]) -> int:
+        """Insert the documents whose ``_id`` is not there yet.
+
+        Returns
+        -------
+        int
+            How many were added.
+        """
+        added = 0
+        chunk: list[UpdateOne] = []
+        for document in documents:
+            fields = {key: value for key, value in document.items() if key != "_id"}
+            chunk.append(UpdateOne({"_id": document["_id"]}, {"$setOnInsert": fields}, upsert=True))
+            if len(chunk) == _CHUNK:
+                added += collection.bulk_write(chunk, ordered=False).upserted_count
+                chunk = []
+        if chunk:
+            added += collection.bulk_write(chunk, ordered=False).upserted_count
+        return added
+
+    def move(
+        self,
+        document_id: str,
+        stage: Stage,
+        *,
+        to: str,
+        expected: str | None = None,
+        changes: Mapping[str, Any] | None = None,
+        session: ClientSession | None = None,
+    ) -> bool:
+        """Move a document from one state to the next, atomically.
+
+        Parameters
+        ----------
+        document_id
+            ``_id`` of a candidate or a reference.
+        stage
+            Stage whose state field moves.
+        to
+            New state.
+        expected
+            State it must be in; the stage's running state by default.
+        changes
+            Further fields to set in the same write.
+        session
+            Transaction to take part in.
+
+        Returns
+        -------
+        bool
+            False if the document was not in the expected state: somebody else moved it.
+        """
+        before = stage.running if expected is None else expected
+        updated = self.collection_of(document_id).find_one_and_update(
+            {"_id": document_id, stage.state_field: before},
+            {
+                "$set": {stage.state_field: to, **(changes or {})},
+                "$push": {"history": history_entry(stage, to)},
+            },
+            projection=["_id"],
+            session=session,
+        )
+        return updated is not None
+
+    def bulk_update(self, updates: Sequence[UpdateOne | InsertOne[Document]]) -> int:
+        """Write updates of candidates in chunks; return how many documents changed."""
+        changed = 0
+        for start in range(0, len(updates), _CHUNK):
+            chunk = list(updates[start : start + _CHUNK])
+            changed += self.candidates.bulk_write(chunk, ordered=False).modified_count
+        return changed
+
+    def open_step(self, step_id: str, *, campaign: str, kind: str, fw_id: int, session: ClientSession) -> bool:
+        """Claim a step by its unique id; False if it was claimed before."""
+        if self.steps.find_one({"_id": step_id}, session=session) is not None:
+            return False
+        try:
+            self.steps.insert_one(
+                {
+                    "_id": step_id,
+                    "campaign": campaign,
+                    "kind": kind,
+                    "state": "submitted",
+                    "fw_id": fw_id,
+                    "created": now(),
+                    "schema_version": SCHEMA_VERSION,
+                },
+                session=session,
+            )
+        except DuplicateKeyError:
+            return False
+        return True
+
+    def close_step(self, step_id: str) -> None:
+        """Mark a step as done."""
+        self.steps.update_one({"_id": step_id}, {"$set": {"state": "done", "ended": now()}})
+
+    def state_counts(self, campaign: str) -> dict[str, int]:
+        """Number of candidates of a campaign in each state."""
+        groups = self.candidates.aggregate(
+            [{"$match": {"campaign": campaign}}, {"$group": {"_id": "$state", "n": {"$sum": 1}}}]
+        )
+        return {group["_id"]: group["n"] for group in groups}
+
+
+def history_entry(stage: Stage, state: str) -> Document:
+    """Entry of a document's history for a move of `stage` to `state`."""
+    return {"stage": stage.name, "state": state, "time": now()}
+
+
+def stage_named(name: str) -> Stage:
+    """Return the stage of that name."""
+    return STAGES[name]

@@ -1,0 +1,29 @@
+"""Errors that a user can mend: shown as one message, without a traceback."""
+
+from __future__ import annotations
+
+
+def is_user_error(error: BaseException) -> bool:
+    """Whether the message of an error says all that a user needs."""
+    from campaign.campaign_file import CampaignFileError
+    from campaign.decisions.hull import MissingElementError
+    from campaign.elements import ElementError
+    from campaign.execution.fireworks import LaunchPadNotReadyError
+    from campaign.execution.start import CampaignExistsError
+    from campaign.loading import UnknownCampaignError
+    from esnet.bundle import BundleError
+    from esnet.features import RepresentationError
+    from launchers.errors import DatabaseError
+
+    mendable = (
+        BundleError,
+        CampaignFileError,
+        CampaignExistsError,
+        DatabaseError,
+        ElementError,
+        LaunchPadNotReadyError,
+        MissingElementError,
+        RepresentationError,
+        UnknownCampaignError,
+    )
+    return isinstance(error, mendable)

@@ -1,0 +1,37 @@
+"""What a campaign file would do, before anything is submitted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from campaign.spec import CampaignSpec
+
+
+def preview_lines(spec: CampaignSpec) -> Iterator[str]:
+    """Say what would be computed, a line for each kind of work."""
+    from campaign.candidates import generate
+    from campaign.reference_phases import reference_phases
+
+    candidates = list(generate(spec))
+    by_prototype = Counter(candidate.prototype for candidate in candidates)
+    listed = ", ".join(f"{number} {name}" for name, number in sorted(by_prototype.items()))
+    yield f"{len(candidates)} candidates ({listed})"
+    elements = sorted({symbol.symbol for item in candidates for symbol in item.structure.composition.elements})
+    labels = [label for label, _ in reference_phases(spec, elements)]
+    yield f"{len(labels)} reference phases are relaxed first: {', '.join(labels)}"
+    if spec.model.bundle is None:
+        size = min(spec.model.bootstrap_size, len(candidates))
+        others = len(candidates) - size
+        yield f"{size} candidates are relaxed to train ESNet; the other {others} get an IS-DOS and a prediction"
+    else:
+        yield f"all candidates get an IS-DOS and a prediction by {spec.model.bundle}"
+    policy = spec.policy
+    yield (
+        f"promoted to a relaxation: E_f(ML) <= {policy.max_formation_energy:g} and "
+        f"E_hull(ML) <= {policy.max_hull_energy:g} eV/atom"
+    )
+    fast = " with coarse k-points (quality: fast, for examples only)" if spec.dft.quality == "fast" else ""
+    yield f"computed by {spec.dft.engine}{fast}, cutoff {spec.dft.encut:g} eV"

@@ -1,0 +1,159 @@
+"""The ranked table of a campaign's candidates."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from campaign.decisions.ledger import cpu_seconds_by_document
+from campaign.loading import load_campaign
+from campaign.stages import BOOTSTRAP
+from campaign.store import CampaignStore
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One candidate. Energies in eV/atom, None where there is none (yet); `cpu_s` counts every attempt.
+
+    `decision` is promoted, rejected or held, ``training`` for the bootstrap sample (relaxed to train the model, not
+    predicted), or the state of a candidate that has not come to its Screen.
+    """
+
+    rank: int
+    id: str
+    formula: str
+    prototype: str
+    e_form_ml: float | None
+    e_hull_ml: float | None
+    decision: str
+    e_form_dft: float | None
+    e_hull_dft: float | None
+    stable: bool | None
+    cpu_s: float
+
+
+def result_rows(store: CampaignStore, name: str) -> list[Row]:
+    """Candidates of a campaign, the most stable first.
+
+    Relaxed ones come first, by E_hull(DFT); then the others by E_hull(ML); then those without either.
+
+    Raises
+    ------
+    UnknownCampaignError
+        If there is none of that name.
+    """
+    load_campaign(store, name)
+    fields_needed = ["formula", "prototype", "role", "state", "prediction", "decision.promoted", "result"]
+    cost = cpu_seconds_by_document(store, name)
+    found = sorted(store.candidates.find({"campaign": name}, fields_needed), key=_stability)
+    return [
+        Row(
+            rank=rank,
+            id=document["_id"],
+            formula=document["formula"],
+            prototype=document["prototype"],
+            e_form_ml=_number(document, "prediction", "e_form"),
+            e_hull_ml=_number(document, "prediction", "e_hull"),
+            decision=_decision(document),
+            e_form_dft=_number(document, "result", "e_form"),
+            e_hull_dft=_number(document, "result", "e_hull"),
+            stable=(document.get("result") or {}).get("stable"),
+            cpu_s=round(cost.get(document["_id"], 0.0), 1),
+        )
+        for rank, document in enumerate(found, start=1)
+    ]
+
+
+def _number(document: dict[str, Any], part: str, key: str) -> float | None:
+    value = (document.get(part) or {}).get(key)
+    return None if value is None or math.isnan(value) else float(value)
+
+
+def _stability(document: dict[str, Any]) -> tuple[int, float, float, str]:
+    for place, part in enumerate(("result", "prediction")):
+        e_hull, e_form = _number(document, part, "e_hull"), _number(document, part, "e_form")
+        if e_hull is not None and e_form is not None:
+            return place, e_hull, e_form, document["_id"]
+    return 2, 0.0, 0.0, document["_id"]
+
+
+def _decision(document: dict[str, Any]) -> str:
+    failed = document["state"].endswith("_failed")
+    if document["role"] == BOOTSTRAP:
+        return "training, failed" if failed else "training"
+    if document.get("decision"):
+        decision = "promoted" if document["decision"]["promoted"] else "rejected"
+        return f"{decision}, failed" if failed else decision
+    return str(document["state"])
+
+
+def model_line(store: CampaignStore, name: str) -> str:
+    """One honest line on what the predictions rest on."""
+    campaign = load_campaign(store, name)
+    model = campaign.document.get("model")
+    if model is None:
+        return "No model yet: nothing has been predicted."
+    count = model["n_structures"]
+    line = f"Predictions (ML) come from a model that was trained on {count} structures"
+    if model["source"] == "bootstrap":
+        line += " of this campaign's own bootstrap sample and references"
+    if count is None or count < 1000:
+        line += ": far too few to trust; the DFT columns are the results"
+    if campaign.document["quality"] == "fast":
+        line += ". Quality fast: coarse k-points, for examples only"
+    return f"{line}. DFT by {campaign.document['engine']}."
+
+
+def rows_as_json(rows: Sequence[Row]) -> str:
+    """Rows as a JSON list of objects."""
+    return json.dumps([asdict(row) for row in rows], indent=1)
+
+
+def rows_as_csv(rows: Sequence[Row]) -> str:
+    """Rows as CSV with a header line; empty where there is no value."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return text.getvalue()
+
+
+def rows_as_table(rows: Sequence[Row], *, title: str) -> Table:
+    """Rows as a table for the terminal."""
+    from rich.table import Table
+
+    # narrow enough for a terminal of 80 columns
+    table = Table(title=f"{title} (energies in eV/atom)", title_justify="left", box=None, padding=(0, 1, 0, 0))
+    texts = ("formula", "prototype", "decision", "stable")
+    for heading in (
+        *("#", "formula", "prototype", "E_f\nML", "E_hull\nML", "decision"),
+        *("E_f\nDFT", "E_hull\nDFT", "stable", "CPU-s"),
+    ):
+        table.add_column(heading, justify="left" if heading in texts else "right", no_wrap=True)
+    for row in rows:
+        energies = [
+            "" if value is None else f"{value:+.3f}"
+            for value in (row.e_form_ml, row.e_hull_ml, row.e_form_dft, row.e_hull_dft)
+        ]
+        stable = {True: "[green]yes[/green]", False: "no", None: ""}[row.stable]
+        table.add_row(
+            str(row.rank),
+            row.formula,
+            row.prototype,
+            energies[0],
+            energies[1],
+            row.decision,
+            energies[2],
+            energies[3],
+            stable,
+            f"{row.cpu_s:.0f}",
+        )
+    return table

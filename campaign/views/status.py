@@ -1,0 +1,174 @@
+"""Where a campaign stands, from a handful of counting queries."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from campaign.decisions.ledger import cpu_seconds_by_stage
+from campaign.loading import load_campaign
+from campaign.stages import BEFORE_SCREEN, BOOTSTRAP, SCREENED
+from campaign.store import CampaignStore
+
+if TYPE_CHECKING:
+    from pymongo.collection import Collection
+    from rich.table import Table
+
+#: FireWorks states in which something can still happen without anybody's help.
+LIVE_STATES = ("READY", "RESERVED", "RUNNING", "WAITING")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """Where a campaign stands.
+
+    Attributes
+    ----------
+    name, state
+        The campaign, ``running`` or ``finished``.
+    problem
+        What keeps it from going on, in words; None if nothing does.
+    engine, quality
+        How its numbers are computed.
+    candidates
+        Number of candidates by state.
+    references, bootstrap
+        ``{"done", "all"}``: phases of the reference set and structures of the training sample that are relaxed.
+    dos, promoted
+        ``{"done", "all"}``: candidates whose IS-DOS has ended, promoted ones whose relaxation has.
+    fireworks
+        Number of fireworks by FireWorks' state.
+    stable
+        Candidates found stable so far.
+    failures
+        ``science`` and ``machine``: candidates and references that failed for good.
+    cost
+        Attempts and CPU-seconds by stage.
+    model
+        Checksum and number of training structures; None before there is a model.
+    """
+
+    name: str
+    state: str
+    problem: str | None
+    engine: str
+    quality: str
+    candidates: dict[str, int]
+    references: dict[str, int]
+    bootstrap: dict[str, int]
+    dos: dict[str, int]
+    promoted: dict[str, int]
+    fireworks: dict[str, int]
+    stable: int
+    failures: dict[str, int]
+    cost: dict[str, dict[str, float]]
+    model: dict[str, Any] | None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the campaign has come to its report."""
+        return self.state == "finished"
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether FireWorks has anything of this campaign to run or running."""
+        return any(self.fireworks.get(state) for state in LIVE_STATES)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON types."""
+        return asdict(self)
+
+
+def campaign_status(store: CampaignStore, name: str) -> Status:
+    """Count where a campaign stands.
+
+    Raises
+    ------
+    UnknownCampaignError
+        If there is none of that name.
+    """
+    document = load_campaign(store, name).document
+    failures: dict[str, int] = {}
+    for collection in (store.candidates, store.references):
+        failed = {"campaign": name, "state": {"$in": ["dos_failed", "relax_failed"]}}
+        for found in collection.find(failed, ["failure.kind"]):
+            kind = found["failure"]["kind"]
+            failures[kind] = failures.get(kind, 0) + 1
+    fireworks = store.database["fireworks"].aggregate(
+        [{"$match": {"spec.campaign_name": name}}, {"$group": {"_id": "$state", "n": {"$sum": 1}}}]
+    )
+    model = document.get("model")
+    return Status(
+        name=name,
+        state=document["state"],
+        problem=document.get("problem"),
+        engine=document["engine"],
+        quality=document["quality"],
+        candidates=store.state_counts(name),
+        references=_share(store.references, {"campaign": name}, {"state": "relaxed"}),
+        bootstrap=_share(store.candidates, {"campaign": name, "role": BOOTSTRAP}, {"state": "relaxed"}),
+        dos=_share(store.candidates, {"campaign": name, "role": SCREENED}, {"state": {"$nin": list(BEFORE_SCREEN)}}),
+        promoted=_share(
+            store.candidates,
+            {"campaign": name, "decision.promoted": True},
+            {"state": {"$in": ["relaxed", "relax_failed"]}},
+        ),
+        fireworks={group["_id"]: group["n"] for group in fireworks},
+        stable=store.candidates.count_documents({"campaign": name, "result.stable": True}),
+        failures=failures,
+        cost=cpu_seconds_by_stage(store, name),
+        model=model and {"checksum": model["checksum"], "n_structures": model["n_structures"]},
+    )
+
+
+def _share(collection: Collection[dict[str, Any]], whole: dict[str, Any], done: dict[str, Any]) -> dict[str, int]:
+    return {
+        "done": collection.count_documents({**whole, **done}),
+        "all": collection.count_documents(whole),
+    }
+
+
+#: States in the order in which a candidate meets them, with what people call them.
+_STATE_TITLES = {
+    "new": "waiting",
+    "dos_running": "IS-DOS queued or running",
+    "dos_done": "IS-DOS done, waiting for the Screen",
+    "dos_failed": "IS-DOS failed",
+    "rejected": "rejected by the Screen",
+    "held": "held (budget)",
+    "promoted": "promoted",
+    "relax_running": "relaxation queued or running",
+    "relaxed": "relaxed",
+    "relax_failed": "relaxation failed",
+}
+
+
+def status_table(status: Status) -> Table:
+    """Status as a table for the terminal."""
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, title=f"campaign {status.name}: {status.state}", title_justify="left")
+    table.add_column(style="cyan")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for state, title in _STATE_TITLES.items():
+        if status.candidates.get(state):
+            table.add_row(title, str(status.candidates[state]), "candidates")
+    table.add_row("references relaxed", f"{status.references['done']}/{status.references['all']}", "")
+    if status.bootstrap["all"]:
+        done, whole = status.bootstrap["done"], status.bootstrap["all"]
+        table.add_row("training sample relaxed", f"{done}/{whole}", "")
+    trained = f"on {status.model['n_structures']} structures" if status.model else "not trained yet"
+    table.add_row("model", trained, status.model["checksum"][:12] if status.model else "")
+    running = status.fireworks.get("RUNNING", 0)
+    table.add_row("fireworks running", str(running), f"{status.fireworks.get('READY', 0)} ready")
+    table.add_row("stable so far", str(status.stable), "")
+    hours = sum(cost["cpu_s"] for cost in status.cost.values()) / 3600
+    table.add_row("cost so far", f"{hours:.2f}", "CPU-hours, every attempt counted")
+    quality = " (fast: coarse k-points, for examples only)" if status.quality == "fast" else ""
+    table.add_row("engine", status.engine, quality)
+    for kind, number in sorted(status.failures.items()):
+        table.add_row(f"failed for good ({kind})", str(number), "see `failure` in the documents")
+    if status.problem:
+        table.add_row("[red]problem[/red]", "", f"[red]{status.problem}[/red]")
+    return table

@@ -1,0 +1,105 @@
+"""Starting campaigns: every candidate gets its workflow once, whoever asks and however often."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from campaign.execution.fireworks import LaunchPadNotReadyError, initialise_launchpad
+from campaign.execution.start import CampaignExistsError, start_campaign
+from campaign.execution.submission import submit_ready, submit_step
+from campaign.store import CampaignStore
+
+pytestmark = pytest.mark.mongo
+
+
+def documents_with_two_calculations(launchpad):
+    grouped = launchpad.fireworks.aggregate(
+        [
+            {"$match": {"spec.document": {"$exists": True}}},
+            {"$group": {"_id": {"d": "$spec.document", "s": "$spec.stage"}, "n": {"$sum": 1}}},
+            {"$match": {"n": {"$ne": 2}}},  # one firework that calculates, one that records
+        ]
+    )
+    return list(grouped)
+
+
+def test_adding_the_same_campaign_twice_adds_nothing_and_says_so(store, launchpad, small_spec):
+    first = start_campaign(store, launchpad, small_spec())
+    assert first.added == 3
+    before = launchpad.fireworks.count_documents({})
+    second = start_campaign(store, launchpad, small_spec())
+    assert second.added == 0
+    assert "nothing was added" in second.message
+    assert launchpad.fireworks.count_documents({}) == before
+    # 3 candidates and 2 references, two fireworks each
+    assert before == 10
+
+
+def test_other_settings_under_the_same_name_are_refused_by_field(store, launchpad, small_spec):
+    start_campaign(store, launchpad, small_spec())
+    changed = small_spec(policy={"max_formation_energy": -0.5, "max_hull_energy": 20.0})
+    with pytest.raises(CampaignExistsError, match=r"policy\.max_formation_energy \(stored 20.0, in the file -0.5\)"):
+        start_campaign(store, launchpad, changed)
+
+
+def test_submitters_at_the_same_time_submit_every_candidate_once(store, launchpad, small_spec, database):
+    spec = small_spec(
+        name="many",
+        candidates={"prototypes": ["B1", "B2", "B3", "L1_0", "L1_2"], "elements": ["Al", "Cu", "Ag", "Au", "Pd"]},
+    )
+
+    def start(_):
+        own = database.launchpad()
+        return start_campaign(CampaignStore(own.db), own, spec).added
+
+    with ThreadPoolExecutor(4) as pool:
+        added = list(pool.map(start, range(4)))
+    total = store.candidates.count_documents({})
+    assert sum(added) == total == 60
+    assert documents_with_two_calculations(launchpad) == []
+    assert launchpad.fireworks.count_documents({}) == 2 * (total + 5)
+    assert launchpad.workflows.count_documents({}) == total + 5
+    assert store.candidates.count_documents({"state": "new"}) == 0
+    ids = [found["fw_id"] for found in launchpad.fireworks.find({}, ["fw_id"])]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_claimed_candidate_always_has_its_firework(store, launchpad, small_spec):
+    """One transaction: a document never says "running" without a workflow, nor the other way round."""
+    start_campaign(store, launchpad, small_spec())
+    for document in [*store.candidates.find(), *store.references.find()]:
+        facts = document["dos"] if document["state"] == "dos_running" else document["relaxation"]
+        firework = launchpad.fireworks.find_one({"fw_id": facts["fw_id"]})
+        assert firework["spec"]["document"] == document["_id"]
+        workflow = launchpad.workflows.find_one({"nodes": facts["fw_id"]})
+        assert set(workflow["nodes"]) == {facts["fw_id"], facts["record_fw_id"]}
+
+
+def test_a_step_is_submitted_once_for_its_id(store, launchpad, small_spec, database):
+    start_campaign(store, launchpad, small_spec())
+
+    def submit(_):
+        own = database.launchpad()
+        return submit_step(CampaignStore(own.db), own, "small", "small/screen/0", kind="screen", category="screen")
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(submit, range(8))) == [False] * 7 + [True]
+    assert launchpad.fireworks.count_documents({"spec.step": "small/screen/0"}) == 1
+
+
+def test_nothing_is_submitted_twice_when_nothing_is_new(store, launchpad, small_spec):
+    start_campaign(store, launchpad, small_spec())
+    assert submit_ready(store, launchpad, "small") == 0
+
+
+def test_a_database_without_launchpad_is_refused_with_the_remedy(database, small_spec):
+    launchpad = database.launchpad()
+    with pytest.raises(LaunchPadNotReadyError, match="campaign db start"):
+        start_campaign(CampaignStore(launchpad.db), launchpad, small_spec())
+
+
+def test_initialising_leaves_a_launchpad_in_use_alone(store, launchpad, small_spec):
+    start_campaign(store, launchpad, small_spec())
+    before = launchpad.fireworks.count_documents({})
+    assert initialise_launchpad(launchpad) is False
+    assert launchpad.fireworks.count_documents({}) == before

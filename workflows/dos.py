@@ -1,0 +1,209 @@
+"""The IS-DOS of a structure as a jobflow flow: single point, then its features."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workflows.settings import DftSettings
+
+if TYPE_CHECKING:
+    from jobflow import Flow, Job
+    from numpy.typing import NDArray
+    from pymatgen.core import Structure
+
+    from esnet.dos import EnergyReference, Normalisation
+
+FEATURES_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class DosFeatures:
+    """Projected DOS of one calculation, encoded for storage.
+
+    Attributes
+    ----------
+    data
+        zlib-compressed little-endian float32 of shape ``shape``.
+    shape
+        (2, 1500, 9): spins, energies, orbitals (states/eV for each atom or as `normalisation` says).
+    sha256
+        Checksum of `data`.
+    spacing
+        Energy spacing of the calculation's own grid, eV.
+    normalisation, energy_reference
+        Representation settings, see `esnet.dos.project_dos`.
+    version
+        Version of this encoding.
+    """
+
+    data: bytes
+    shape: tuple[int, int, int]
+    sha256: str
+    spacing: float
+    normalisation: str
+    energy_reference: str
+    version: int = FEATURES_VERSION
+
+    @classmethod
+    def encode(
+        cls, array: NDArray[np.float32], *, spacing: float, normalisation: str, energy_reference: str
+    ) -> DosFeatures:
+        """Compress an array of shape (2, 1500, 9)."""
+        data = zlib.compress(np.ascontiguousarray(array, dtype="<f4").tobytes(), level=6)
+        spins, energies, orbitals = array.shape
+        return cls(
+            data=data,
+            shape=(spins, energies, orbitals),
+            sha256=hashlib.sha256(data).hexdigest(),
+            spacing=spacing,
+            normalisation=normalisation,
+            energy_reference=energy_reference,
+        )
+
+    def decode(self) -> NDArray[np.float32]:
+        """Return the array of shape (2, 1500, 9).
+
+        Raises
+        ------
+        ValueError
+            If the data does not match its checksum, or was written by a newer version.
+        """
+        if self.version != FEATURES_VERSION:
+            raise ValueError(f"DOS features of version {self.version}; this program reads version {FEATURES_VERSION}")
+        found = hashlib.sha256(self.data).hexdigest()
+        if found != self.sha256:
+            raise ValueError(f"DOS features are damaged: SHA-256 is {found}, stored is {self.sha256}")
+        return np.frombuffer(zlib.decompress(self.data), dtype="<f4").reshape(self.shape)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return a dictionary that MongoDB stores (the data stays binary)."""
+        return asdict(self) | {"shape": list(self.shape)}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> DosFeatures:
+        """Read what `to_document` made; further keys are left alone."""
+        spins, energies, orbitals = document["shape"]
+        return cls(
+            data=bytes(document["data"]),
+            shape=(spins, energies, orbitals),
+            sha256=document["sha256"],
+            spacing=document["spacing"],
+            normalisation=document["normalisation"],
+            energy_reference=document["energy_reference"],
+            version=document["version"],
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary of JSON types, as a jobflow output has to be."""
+        return self.to_document() | {"data": base64.b64encode(self.data).decode("ascii")}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> DosFeatures:
+        """Read what `to_json` made."""
+        return cls.from_document({**document, "data": base64.b64decode(document["data"])})
+
+
+def features_of(complete_dos: Any, *, normalisation: Normalisation, energy_reference: EnergyReference) -> DosFeatures:
+    """Project a calculation's DOS onto the fixed grid and encode it.
+
+    Parameters
+    ----------
+    complete_dos
+        pymatgen CompleteDos, or its dictionary.
+    normalisation, energy_reference
+        See `esnet.dos.project_dos`.
+    """
+    from pymatgen.electronic_structure.dos import CompleteDos
+
+    from esnet.dos import project_dos, source_spacing
+
+    dos = CompleteDos.from_dict(complete_dos) if isinstance(complete_dos, Mapping) else complete_dos
+    array = project_dos(dos, normalisation=normalisation, energy_reference=energy_reference)
+    return DosFeatures.encode(
+        array,
+        spacing=source_spacing(dos),
+        normalisation=normalisation,
+        energy_reference=energy_reference,
+    )
+
+
+def extract_features(
+    complete_dos: Any, normalisation: Normalisation, energy_reference: EnergyReference
+) -> dict[str, Any]:
+    """Function of the features job; see `features_of`."""
+    return features_of(complete_dos, normalisation=normalisation, energy_reference=energy_reference).to_json()
+
+
+def features_job(complete_dos: Any, *, normalisation: Normalisation, energy_reference: EnergyReference) -> Job:
+    """Job of jobflow that turns a calculation's DOS into features.
+
+    Parameters
+    ----------
+    complete_dos
+        Reference to the DOS of a single point, ``static.output.vasp_objects["dos"]``.
+    normalisation, energy_reference
+        See `esnet.dos.project_dos`.
+    """
+    from jobflow import Job
+
+    return Job(
+        extract_features,
+        function_args=(complete_dos, normalisation, energy_reference),
+        name="DOS features",
+    )
+
+
+def dos_flow(
+    structure: Structure,
+    settings: DftSettings,
+    *,
+    normalisation: Normalisation = "atom",
+    energy_reference: EnergyReference = "absolute",
+    vasp_command: str | None = None,
+    name: str = "IS-DOS",
+    key: str | None = None,
+) -> Flow:
+    """Single-point DOS of a structure, then its features.
+
+    Parameters
+    ----------
+    structure
+        What is computed.
+    settings
+        The campaign's DFT settings.
+    normalisation, energy_reference
+        See `esnet.dos.project_dos`.
+    vasp_command
+        Command line that computes on this machine; None is atomate2's own.
+    name
+        ``IS-DOS`` or ``RS-DOS``.
+    key
+        Jobs made with the same key have the same uuids, so that a step which is run again finds its results.
+
+    Returns
+    -------
+    jobflow.Flow
+        Two jobs: an atomate2 static job (emmet TaskDoc), and the features job (`DosFeatures.to_json`).
+    """
+    from jobflow import Flow
+
+    from workflows.identity import job_uuid
+    from workflows.vasp import static_maker
+
+    static = static_maker(structure, settings, vasp_command=vasp_command, name=name).make(structure)
+    if key is not None:
+        # before anything refers to its output: a reference carries the uuid
+        static.set_uuid(job_uuid(f"{key}:static"))
+    features = features_job(
+        static.output.vasp_objects["dos"], normalisation=normalisation, energy_reference=energy_reference
+    )
+    if key is not None:
+        features.set_uuid(job_uuid(f"{key}:features"))
+    return Flow([static, features], output=features.output, name=name)

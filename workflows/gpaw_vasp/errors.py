@@ -1,0 +1,11 @@
+"""What the program says no to."""
+
+from __future__ import annotations
+
+
+class InputRefused(ValueError):
+    """An input file asks for something that this program cannot do, or that makes no sense.
+
+    The message names the file and the tag, what was found, and what would be right. Nothing has been
+    computed when it is raised.
+    """

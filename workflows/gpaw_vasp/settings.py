@@ -1,0 +1,400 @@
+"""The four input files as one description of what will be computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from workflows.gpaw_vasp import potcars
+from workflows.gpaw_vasp.errors import InputRefused
+from workflows.gpaw_vasp.incar import (
+    Scalar,
+    Tags,
+    Value,
+    check_tags,
+    integer,
+    logical,
+    number,
+    parse_incar,
+)
+from workflows.gpaw_vasp.kpoints import KMesh, read_mesh
+
+TETRAHEDRON_WIDTH = 0.05
+"""Gaussian smearing, in eV, that stands in for the tetrahedron method (ISMEAR = -5 and -4)."""
+
+
+@dataclass(frozen=True)
+class Poscar:
+    """A POSCAR file.
+
+    Attributes
+    ----------
+    comment
+        Its first line.
+    symbols
+        Element of each atom.
+    cell : ndarray, shape (3, 3)
+        Lattice vectors as rows, A.
+    positions : ndarray, shape (N, 3)
+        Fractional coordinates.
+    """
+
+    comment: str
+    symbols: tuple[str, ...]
+    cell: np.ndarray
+    positions: np.ndarray
+
+    def groups(self) -> list[tuple[str, int]]:
+        """Return runs of the same element, as VASP's species: [(element, count), ...]."""
+        runs: list[tuple[str, int]] = []
+        for symbol in self.symbols:
+            if runs and runs[-1][0] == symbol:
+                runs[-1] = (symbol, runs[-1][1] + 1)
+            else:
+                runs.append((symbol, 1))
+        return runs
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What will be computed; names and units as VASP's tags.
+
+    Attributes
+    ----------
+    tags
+        The INCAR as it was read.
+    ignored
+        The tags of it that change nothing here.
+    titles
+        One POTCAR title for each species.
+    width
+        Smearing in use, eV (differs from SIGMA for ISMEAR = -5).
+    smearing
+        ``fermi-dirac`` or ``methfessel-paxton``.
+    order
+        Order of Methfessel and Paxton; 0 is Gaussian.
+    """
+
+    tags: Tags
+    ignored: tuple[str, ...]
+    poscar: Poscar
+    mesh: KMesh
+    titles: tuple[str, ...]
+    encut: float
+    ispin: int
+    magmom: tuple[float, ...]
+    nsw: int
+    ibrion: int
+    isif: int
+    ediff: float
+    ediffg: float
+    ismear: int
+    sigma: float
+    nelm: int
+    nelmin: int
+    nedos: int
+    emin: float | None
+    emax: float | None
+    lorbit: int
+    nbands: int | None
+    nelect: float
+    isym: int
+    algo: str
+    midgap: bool
+
+    @property
+    def relaxes(self) -> bool:
+        """Whether ions move."""
+        return self.nsw > 0 and self.ibrion in (1, 2, 3)
+
+    @property
+    def moves_cell(self) -> bool:
+        """Whether the cell moves too."""
+        return self.relaxes and self.isif == 3
+
+    @property
+    def smearing(self) -> str:
+        """Occupation function in GPAW's words."""
+        return "fermi-dirac" if self.ismear == -1 else "methfessel-paxton"
+
+    @property
+    def order(self) -> int:
+        """Order of Methfessel and Paxton (0: Gaussian)."""
+        return max(self.ismear, 0)
+
+    @property
+    def width(self) -> float:
+        """Smearing width in use, eV."""
+        return TETRAHEDRON_WIDTH if self.ismear < -1 else self.sigma
+
+    def smearing_text(self) -> str:
+        """Say in words which smearing is used, and why."""
+        if self.ismear < -1:
+            return f"ISMEAR = {self.ismear}: no tetrahedra here; Gaussian smearing of {self.width} eV in its place"
+        if self.ismear == -1:
+            return f"ISMEAR = -1: Fermi-Dirac smearing of {self.width} eV"
+        name = "Gaussian" if self.ismear == 0 else f"Methfessel-Paxton (order {self.order})"
+        return f"ISMEAR = {self.ismear}: {name} smearing of {self.width} eV"
+
+
+def read_settings(directory: Path) -> Settings:
+    """Read INCAR, POSCAR, KPOINTS and POTCAR or POTCAR.spec, and refuse what cannot be done.
+
+    Parameters
+    ----------
+    directory
+        The working directory.
+
+    Returns
+    -------
+    Settings
+        Everything that the calculation needs.
+
+    Raises
+    ------
+    InputRefused
+        A file is missing or malformed, or asks for something that is not available.
+    """
+    tags = parse_incar(_text(directory, "INCAR"))
+    ignored = check_tags(tags)
+    poscar = parse_poscar(_text(directory, "POSCAR"))
+    titles = read_titles(directory, [symbol for symbol, _ in poscar.groups()])
+    kpoints = directory / "KPOINTS"
+    mesh = read_mesh(kpoints.read_text(encoding="utf-8") if kpoints.exists() else None, tags, poscar.cell)
+    return build_settings(tags, ignored=ignored, poscar=poscar, titles=titles, mesh=mesh)
+
+
+def _text(directory: Path, name: str) -> str:
+    try:
+        return (directory / name).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputRefused(f"{name}: not found in {directory}; vasp-gpaw runs where INCAR and POSCAR are") from None
+
+
+def parse_poscar(text: str) -> Poscar:
+    """Read the text of a POSCAR file (VASP 5 format, with a line of elements).
+
+    Parameters
+    ----------
+    text
+        The file.
+
+    Returns
+    -------
+    Poscar
+        Cell in A, positions fractional.
+
+    Raises
+    ------
+    InputRefused
+        It does not parse, names an unknown element, asks for selective dynamics, or has an element for
+        which GPAW has no data set.
+    """
+    lines = text.splitlines()
+    try:
+        scale = float(lines[1].split()[0])
+        cell = np.array([[float(word) for word in line.split()[:3]] for line in lines[2:5]])
+        names = lines[5].split()
+        counts = [int(word) for word in lines[6].split()]
+        mode = lines[7].strip()
+        rows = [[float(word) for word in line.split()[:3]] for line in lines[8 : 8 + sum(counts)]]
+        coordinates = np.array(rows).reshape(sum(counts), 3)
+        if mode[:1].lower() != "s" and (cell.shape != (3, 3) or len(names) != len(counts) or not counts):
+            raise ValueError
+    except (IndexError, ValueError):
+        if len(lines) > 7 and lines[7].strip()[:1].lower() == "s":
+            raise _selective(lines[7]) from None
+        raise InputRefused(
+            "POSCAR: does not parse; needed are a comment, a scale, three lattice vectors, a line of elements, a line"
+            " of counts, Direct or Cartesian, and one line of coordinates for each atom"
+        ) from None
+    if mode[:1].lower() == "s":
+        raise _selective(mode)
+    determinant = float(np.linalg.det(cell))
+    if scale == 0 or abs(determinant) < 1e-12:
+        raise InputRefused("POSCAR: the cell has no volume; check the scale and the lattice vectors")
+    factor = scale if scale > 0 else (-scale / abs(determinant)) ** (1 / 3)
+    cell = cell * factor
+    cartesian = mode[:1].lower() in ("c", "k")
+    positions = (coordinates * factor) @ np.linalg.inv(cell) if cartesian else coordinates
+    elements = [name.split("_")[0].split("/")[0] for name in names]
+    available = potcars.available_elements()
+    for element in elements:
+        if element not in available:
+            raise InputRefused(
+                f"POSCAR: element {element}: GPAW has no PBE PAW data set for it; available are:"
+                f" {' '.join(sorted(available)) or 'none (is gpaw-data installed?)'}"
+            )
+    symbols = tuple(element for element, count in zip(elements, counts, strict=True) for _ in range(count))
+    return Poscar(comment=lines[0].strip(), symbols=symbols, cell=cell, positions=positions)
+
+
+def _selective(line: str) -> InputRefused:
+    return InputRefused(
+        f"POSCAR: line 8 says {line.strip()!r}: selective dynamics is refused, all atoms move; remove that line"
+    )
+
+
+def read_titles(directory: Path, species: Sequence[str]) -> tuple[str, ...]:
+    """Return the POTCAR title of each species.
+
+    Parameters
+    ----------
+    directory
+        Where POTCAR or POTCAR.spec may be.
+    species
+        Element of each species, in POSCAR's order.
+
+    Returns
+    -------
+    tuple of str
+        First lines of the POTCAR's data sets; made up from POTCAR.spec or the elements without a POTCAR.
+
+    Raises
+    ------
+    InputRefused
+        The POTCAR's elements are not those of the POSCAR, or it is not a PBE one.
+    """
+    if (directory / "POTCAR").exists():
+        blocks = _text(directory, "POTCAR").split("End of Dataset")
+        titles = [block.strip().splitlines()[0].strip() for block in blocks if block.strip()]
+        source = "POTCAR"
+    elif (directory / "POTCAR.spec").exists():
+        titles = [potcars.title(word) for word in _text(directory, "POTCAR.spec").split()]
+        source = "POTCAR.spec"
+    else:
+        return tuple(potcars.title(element) for element in species)
+    found = [title.split()[1].split("_")[0].split(".")[0] for title in titles if len(title.split()) > 1]
+    if found != list(species):
+        raise InputRefused(
+            f"{source}: holds data sets for {' '.join(found) or 'nothing'}, but POSCAR's species are"
+            f" {' '.join(species)}; write them in that order"
+        )
+    for title in titles:
+        if not title.startswith("PAW_PBE"):
+            raise InputRefused(f"{source}: {title!r} is not a PBE data set; a title starting with PAW_PBE is needed")
+    return tuple(titles)
+
+
+def build_settings(
+    tags: Tags, *, ignored: Sequence[str], poscar: Poscar, titles: Sequence[str], mesh: KMesh
+) -> Settings:
+    """Turn tags into settings with VASP's defaults.
+
+    Raises
+    ------
+    InputRefused
+        A value is out of range or not available; the message names the tag.
+    """
+    atoms = len(poscar.symbols)
+    nsw = integer(tags, "NSW", 0)
+    ibrion = integer(tags, "IBRION", -1 if nsw < 1 else 0)
+    ispin = _one_of(tags, "ISPIN", 1, {1: "no spin", 2: "collinear spins"})
+    ediff = number(tags, "EDIFF", 1e-4)
+    cutoffs = [potcars.recommended_cutoff(symbol) for symbol in poscar.symbols]
+    settings = Settings(
+        tags=tags,
+        ignored=tuple(ignored),
+        poscar=poscar,
+        mesh=mesh,
+        titles=tuple(titles),
+        encut=number(tags, "ENCUT", max(cutoffs)),
+        ispin=ispin,
+        magmom=_moments(tags, ispin, atoms),
+        nsw=nsw,
+        ibrion=ibrion,
+        isif=integer(tags, "ISIF", 2),
+        ediff=ediff,
+        ediffg=number(tags, "EDIFFG", 10 * ediff),
+        ismear=integer(tags, "ISMEAR", 1),
+        sigma=number(tags, "SIGMA", 0.2),
+        nelm=integer(tags, "NELM", 60),
+        nelmin=integer(tags, "NELMIN", 2),
+        nedos=integer(tags, "NEDOS", 301),
+        emin=number(tags, "EMIN", 0.0) if "EMIN" in tags else None,
+        emax=number(tags, "EMAX", 0.0) if "EMAX" in tags else None,
+        lorbit=integer(tags, "LORBIT", 0),
+        nbands=integer(tags, "NBANDS", 0) if "NBANDS" in tags else None,
+        nelect=sum(potcars.valence(symbol) for symbol in poscar.symbols),
+        isym=integer(tags, "ISYM", 2),
+        algo=str(tags.get("ALGO", "Normal")),
+        midgap=str(tags.get("EFERMI", "")).upper() == "MIDGAP",
+    )
+    _check_physics(settings)
+    _check_ranges(settings)
+    return settings
+
+
+def _one_of(tags: Mapping[str, Value], name: str, default: int, choices: Mapping[int, str]) -> int:
+    value = integer(tags, name, default)
+    if value not in choices:
+        known = ", ".join(f"{key} ({meaning})" for key, meaning in choices.items())
+        raise InputRefused(f"INCAR: {name} = {value} is refused: known are {known}")
+    return value
+
+
+def _moments(tags: Mapping[str, Value], ispin: int, atoms: int) -> tuple[float, ...]:
+    if ispin == 1:
+        return (0.0,) * atoms
+    values = tags.get("MAGMOM", [1.0] * atoms)
+    items: list[Scalar] = values if isinstance(values, list) else [values]
+    if len(items) != atoms or any(isinstance(item, bool | str) for item in items):
+        raise InputRefused(f"INCAR: MAGMOM has {len(items)} value(s); {atoms} numbers are needed, one for each atom")
+    return tuple(float(item) for item in items)
+
+
+def _check_physics(settings: Settings) -> None:
+    """Refuse what is not available."""
+    functional = settings.tags.get("GGA", "PE")
+    if str(functional).upper() not in ("PE", "PBE", "--"):
+        raise InputRefused(
+            f"INCAR: GGA = {functional} is refused: GPAW's data sets are PBE ones; write GGA = PE"
+            " (atomate2's base set asks for PS, PBEsol)"
+        )
+    if settings.nsw > 0 and settings.ibrion not in (-1, 1, 2, 3):
+        what = "molecular dynamics" if settings.ibrion == 0 else "phonons and other modes"
+        raise InputRefused(
+            f"INCAR: IBRION = {settings.ibrion} with NSW = {settings.nsw} is refused: {what} are not available;"
+            " use IBRION = 2, or NSW = 0"
+        )
+    if settings.relaxes and settings.isif not in (0, 1, 2, 3):
+        raise InputRefused(
+            f"INCAR: ISIF = {settings.isif} is refused: only 0 to 2 (ions move) and 3 (ions and cell) are available"
+        )
+    if settings.ismear < -5 or settings.ismear in (-2, -3):
+        raise InputRefused(
+            f"INCAR: ISMEAR = {settings.ismear} is refused: use 0 (Gaussian), 1 or 2 (Methfessel-Paxton), -1 (Fermi)"
+            " or -5"
+        )
+    if settings.lorbit and settings.lorbit not in (10, 11, 12):
+        raise InputRefused(f"INCAR: LORBIT = {settings.lorbit} is refused: use 11 (lm-resolved) or 10 (l-resolved)")
+    asked = number(settings.tags, "NELECT", settings.nelect)
+    if abs(asked - settings.nelect) > 1e-6:
+        raise InputRefused(
+            f"INCAR: NELECT = {asked} is refused: charged cells are not available, the neutral cell has"
+            f" {settings.nelect:g} electrons; leave it out"
+        )
+
+
+def _check_ranges(settings: Settings) -> None:
+    """Refuse numbers that make no sense."""
+    for name, value, least in (
+        ("ENCUT", settings.encut, 50.0),
+        ("EDIFF", settings.ediff, 1e-12),
+        ("SIGMA", settings.sigma, 1e-4),
+        ("NELM", settings.nelm, 1),
+        ("NEDOS", settings.nedos, 2),
+    ):
+        if not value >= least:
+            raise InputRefused(f"INCAR: {name} = {value} is refused: it must be at least {least:g}")
+    if settings.emin is not None and settings.emax is not None and not settings.emin < settings.emax:
+        raise InputRefused(f"INCAR: EMIN = {settings.emin} must be below EMAX = {settings.emax} (eV)")
+    if settings.nbands is not None and 2 * settings.nbands < settings.nelect:
+        raise InputRefused(
+            f"INCAR: NBANDS = {settings.nbands} cannot hold {settings.nelect:g} electrons; at least"
+            f" {int(settings.nelect // 2 + 1)} are needed"
+        )
+    logical(settings.tags, "KGAMMA", default=True)

@@ -1,0 +1,33 @@
+"""The version strings that mark every output as GPAW's."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+VASP_LOOKALIKE = "6.9.9"
+"""The VASP version whose file formats are imitated: parsers read its major number and nothing else."""
+
+
+def gpaw_version() -> str:
+    """Return the version of the GPAW that is installed, without importing it.
+
+    Returns
+    -------
+    str
+        For example ``26.7.0``, or ``absent``.
+    """
+    try:
+        return version("gpaw")
+    except PackageNotFoundError:
+        return "absent"
+
+
+def version_string() -> str:
+    """Return the version written into vasprun.xml, for example ``6.9.9-gpaw-26.7.0``.
+
+    Returns
+    -------
+    str
+        It contains ``gpaw``, so that no result can be mistaken for VASP's.
+    """
+    return f"{VASP_LOOKALIKE}-gpaw-{gpaw_version()}"

@@ -1,0 +1,106 @@
+"""What a campaign keeps of a finished calculation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+#: INCAR tags that change the smearing, and with it the shape of a DOS.
+SMEARING_TAGS = frozenset({"ISMEAR", "SIGMA"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calculation:
+    """One finished calculation.
+
+    Attributes
+    ----------
+    energy
+        Total energy in eV of the whole cell (VASP's ``energy(sigma->0)``), on the engine's own scale.
+    structure
+        Final structure.
+    cpu_s
+        CPU-seconds over all cores, as the engine's OUTCAR counts them.
+    vasp_version
+        Version string of the output; GPAW's says so.
+    corrections
+        What custodian changed on the way: ``{"errors": [...], "actions": [...]}`` each.
+    smearing_changed
+        Whether one of them changed the smearing.
+    directory
+        Where the files lie, as host:path.
+    """
+
+    energy: float
+    structure: Structure
+    cpu_s: float
+    vasp_version: str
+    corrections: list[dict[str, Any]] = field(default_factory=list)
+    smearing_changed: bool = False
+    directory: str | None = None
+
+
+def corrections_of(custodian_log: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
+    """Corrections in the custodian log of an emmet TaskDoc, one dictionary each, in the order they were made."""
+    corrections: list[dict[str, Any]] = []
+    for job in custodian_log or []:
+        corrections.extend(
+            {"errors": list(correction.get("errors") or []), "actions": correction.get("actions") or []}
+            for correction in job.get("corrections") or []
+        )
+    return corrections
+
+
+def changes_smearing(corrections: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a correction set one of `SMEARING_TAGS`."""
+    for correction in corrections:
+        for action in correction["actions"]:
+            changes = action.get("action", {}) if isinstance(action, Mapping) else {}
+            for change in changes.values():
+                if isinstance(change, Mapping) and SMEARING_TAGS & set(change):
+                    return True
+    return False
+
+
+def calculation_from_task(task: Mapping[str, Any]) -> Calculation:
+    """Read what a campaign keeps out of an emmet TaskDoc, as jobflow stores it (a plain dictionary).
+
+    Raises
+    ------
+    ValueError
+        If the document has no energy or no structure, naming its directory.
+    """
+    from pymatgen.core import Structure
+
+    output = task.get("output") or {}
+    calculations = task.get("calcs_reversed") or []
+    if output.get("energy") is None or output.get("structure") is None or not calculations:
+        raise ValueError(f"the task document of {task.get('dir_name')} has no energy or no final structure")
+    structure = output["structure"]
+    if not isinstance(structure, Structure):
+        structure = Structure.from_dict(structure)
+    corrections = corrections_of(task.get("custodian"))
+    return Calculation(
+        energy=float(output["energy"]),
+        structure=structure,
+        cpu_s=cpu_seconds(task),
+        vasp_version=str(calculations[0].get("vasp_version")),
+        corrections=corrections,
+        smearing_changed=changes_smearing(corrections),
+        directory=task.get("dir_name"),
+    )
+
+
+def cpu_seconds(task: Mapping[str, Any]) -> float:
+    """CPU-seconds of all ranks in a TaskDoc: OUTCAR's "Total CPU time used" is that of one."""
+    total = (task.get("run_stats") or {}).get("overall") or {}
+    return float(total.get("total_time") or 0.0) * max(1, int(total.get("cores") or 1))
+
+
+def is_successful(task: Mapping[str, Any]) -> bool:
+    """Whether emmet found the calculation of a TaskDoc complete and converged."""
+    return str(task.get("state")) in ("successful", "TaskState.SUCCESS")

@@ -1,0 +1,96 @@
+"""The DFT settings of a campaign, as the calculations need them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Engine = Literal["vasp", "gpaw"]
+Quality = Literal["standard", "fast"]
+
+#: Coarsest k-point spacing of ``quality: fast`` in 1/A, with the factor 2 pi (as VASP's KSPACING).
+FAST_KPOINT_SPACING = 0.4
+
+
+@dataclass(frozen=True, kw_only=True)
+class DftSettings:
+    """DFT settings shared by every calculation of a campaign; the defaults are those of SCIENCE.md.
+
+    Attributes
+    ----------
+    engine
+        Which program computes: the user's own VASP, or GPAW through ``vasp-gpaw``.
+    quality
+        ``standard`` is the published setting; ``fast`` takes coarser k-points and keeps the cutoff. Results of
+        ``fast`` are for examples: every document made with it says so.
+    vasp_command
+        Command line of VASP, for ``engine: vasp``; None takes atomate2's VASP_CMD.
+    encut
+        Plane-wave cutoff in eV.
+    ediff
+        Electronic convergence in eV.
+    force_tolerance
+        Largest force on an atom at the end of a relaxation, in eV/A (EDIFFG is its negative).
+    max_ionic_steps
+        NSW of a relaxation.
+    nedos, emin, emax
+        Points and window of the DOS; the window is in eV on the engine's own (absolute) energy scale.
+    kpoint_length
+        Monkhorst-Pack divisions k_n are the smallest with a_n * k_n >= this length in A.
+    potcar_functional
+        pymatgen's name of the PAW set; ``PBE`` is the v2010-05-06 set of the Materials Project.
+    """
+
+    engine: Engine = "gpaw"
+    quality: Quality = "standard"
+    vasp_command: str | None = None
+    encut: float = 520.0
+    ediff: float = 1e-5
+    force_tolerance: float = 0.03
+    max_ionic_steps: int = 99
+    nedos: int = 1500
+    emin: float = -20.0
+    emax: float = 10.0
+    kpoint_length: float = 30.0
+    potcar_functional: str = "PBE"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as a plain dictionary, in the units of the attributes."""
+        return asdict(self)
+
+    def physics(self) -> dict[str, Any]:
+        """Return the settings that decide the numbers (not where the program lies), for hashes and documents."""
+        settings = self.to_dict()
+        del settings["vasp_command"]
+        return settings
+
+
+def kpoint_divisions(
+    lengths: tuple[float, float, float],
+    reciprocal_lengths: tuple[float, float, float],
+    settings: DftSettings,
+) -> tuple[int, int, int]:
+    """Number of k-points along each reciprocal axis.
+
+    Parameters
+    ----------
+    lengths
+        Lengths of the lattice vectors in A.
+    reciprocal_lengths
+        Lengths of the reciprocal lattice vectors in 1/A, with the factor 2 pi.
+    settings
+        ``standard``: the smallest k_n with a_n * k_n >= ``kpoint_length`` (SCIENCE.md).
+        ``fast``: the smallest k_n whose spacing is at most `FAST_KPOINT_SPACING`, but never more than ``standard``.
+
+    Returns
+    -------
+    tuple of int
+        Divisions, each at least 1.
+    """
+    # 1e-9: a lattice vector of exactly 3 A asks for 10 divisions, not for 11 after rounding
+    standard = [max(1, math.ceil(settings.kpoint_length / a - 1e-9)) for a in lengths]
+    if settings.quality == "fast":
+        fast = [max(1, math.ceil(b / FAST_KPOINT_SPACING - 1e-9)) for b in reciprocal_lengths]
+        standard = [min(s, f) for s, f in zip(standard, fast, strict=True)]
+    return (standard[0], standard[1], standard[2])
