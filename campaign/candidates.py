@@ -1,6 +1,7 @@
 """Candidates: every prototype with every ordered choice of distinct elements, rescaled, each crystal once.
 
-Measured (November 2026, one core of a shared 2-core machine): see `generate`.
+Measured on 2026-11-23, one core of a 2-core machine that others used too: 13,475 candidates of 50 elements in B1, B2,
+B3, L1_2, D0_3, A15 and C15 in 41 s (328 candidates/s); the 30 of the quickstart in 0.2 s.
 """
 
 from __future__ import annotations
@@ -140,8 +141,8 @@ def substitute(prototype: Prototype, elements: Sequence[str]) -> Structure:
     The new volume is ``volume_factor`` x the sum over the atoms of the volume that each takes up in its own element
     (Vegard's law for volumes; E.-A. Zen, Am. Mineral. 41, 523 (1956)). `volume_factor` is 1 for close-packed
     arrangements, which most alloys are, and larger for the open ones among the shipped prototypes (see
-    `shipped.yaml`). Only the elements decide, not the prototype compound's own volume, so an ionic or covalent prototype
-    compound does not set the size of an alloy.
+    `shipped.yaml`). Only the elements decide, not the prototype compound's own volume, so an ionic or covalent
+    prototype compound does not set the size of an alloy.
 
     Limits: charge transfer contracts real compounds (strongly bound alloys by 5 to 10 %, oxides, nitrides and
     hydrides far more), elements that are gases have the volume of their molecular crystal or liquid, and user

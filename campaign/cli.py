@@ -58,7 +58,7 @@ def _checked(file: Path, *, engine_here: bool = True) -> CampaignSpec:
 
     spec = CampaignSpec.from_file(file)
     if engine_here:
-        check_engine(spec)
+        check_engine(spec, file=file)
     return spec
 
 

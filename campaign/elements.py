@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from functools import cache
 from statistics import median
@@ -79,21 +80,22 @@ def _nearest_symbol(word: str) -> str | None:
     return by_name[name] if name else nearest(lowered, symbols())
 
 
-@cache
-def _reference_atoms(symbol: str) -> tuple[tuple[tuple[float, ...], ...], tuple[tuple[float, ...], ...]] | None:
-    """Cell vectors in A and fractional positions of the built-in crystal's primitive cell; None where there is none."""
-    from ase.build import bulk
+def _has_crystal(symbol: str) -> bool:
+    """Whether ase.data says enough of the element's crystal; ase.build, which imports GPAW, is not needed for it."""
     from ase.data import atomic_numbers, reference_states
 
     state = reference_states[atomic_numbers[symbol]]
     if state is None or state["symmetry"] not in _CRYSTALS:
-        return None
-    if state["symmetry"] == "hcp" and "c/a" not in state:
-        return None  # Se and Te: trigonal chains, listed as hcp without a basis
-    try:
-        atoms = bulk(symbol)
-    except ValueError:
-        return None  # needs a basis that ase.data does not have
+        return False
+    return state.get("basis", ()) is not None  # None: a basis is needed and not listed (Se, Te)
+
+
+@cache
+def _crystal(symbol: str) -> tuple[tuple[tuple[float, ...], ...], tuple[tuple[float, ...], ...]]:
+    """Cell vectors in A and fractional positions of the built-in crystal's primitive cell."""
+    from ase.build import bulk
+
+    atoms = bulk(symbol)
     cell = tuple(tuple(float(x) for x in vector) for vector in atoms.cell)
     return cell, tuple(tuple(float(x) for x in position) for position in atoms.get_scaled_positions())
 
@@ -119,19 +121,18 @@ def reference_structure(symbol: str) -> Structure:
     """
     from pymatgen.core import Lattice, Structure
 
-    built_in = _reference_atoms(check_element(symbol))
-    if built_in is None:
+    if not _has_crystal(check_element(symbol)):
         raise MissingReferenceError(
             f"there is no built-in crystal of {symbol} to serve as its elemental reference; put a CIF or POSCAR of it "
             "into a folder and name the folder in references.structures of the campaign file"
         )
-    cell, positions = built_in
+    cell, positions = _crystal(symbol)
     return Structure(Lattice(cell), [symbol] * len(positions), positions)
 
 
 def elements_without_reference(elements: Iterable[str]) -> tuple[str, ...]:
     """Those of `elements`, in their order, that `reference_structure` has no crystal of."""
-    return tuple(symbol for symbol in elements if _reference_atoms(symbol) is None)
+    return tuple(symbol for symbol in elements if not _has_crystal(symbol))
 
 
 @cache
@@ -149,7 +150,9 @@ def volume_per_atom(symbol: str) -> float:
     volume = _crystal_volume(symbol)
     if volume is not None:
         return volume
-    molar_volume = Element(symbol).molar_volume
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pymatgen warns where it has no value
+        molar_volume = Element(symbol).molar_volume
     if molar_volume is not None:
         return float(molar_volume) / AVOGADRO_PER_CUBIC_ANGSTROM
     return float(covalent_radii[atomic_numbers[symbol]]) ** 3 * _volume_to_cubed_radius()
@@ -171,5 +174,7 @@ def _volume_to_cubed_radius() -> float:
 def _crystal_volume(symbol: str) -> float | None:
     import numpy as np
 
-    built_in = _reference_atoms(symbol)
-    return None if built_in is None else float(abs(np.linalg.det(built_in[0]))) / len(built_in[1])
+    if not _has_crystal(symbol):
+        return None
+    cell, positions = _crystal(symbol)
+    return float(abs(np.linalg.det(cell))) / len(positions)

@@ -1,4 +1,4 @@
-"""What the values of a campaign file name: folders, structures, PAW data sets, programs. Looked at before anything runs."""
+"""Looking at what a campaign file names, before anything runs: folders, structures, PAW data sets, programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from campaign.spec_sections import CandidateSection, DftSection, ReferenceSection
 
 Finding = tuple[FieldPath, str, Path | None]
-"""Field inside ``spec.campaign``, message, and the file that has the problem (None: the campaign file)."""
+"""Field inside ``spec.campaign`` (an element by its symbol), message, and the file if it is not the campaign's own."""
 
 _LAUNCHERS = frozenset({"mpirun", "mpiexec", "mpiexec.hydra", "srun", "aprun", "jsrun", "ibrun", "orterun"})
 """Programs that start VASP; the last word of such a command line is then VASP itself."""
@@ -111,13 +111,13 @@ def _paw_problems(candidates: CandidateSection) -> Iterator[Finding]:
     available = available_elements()
     if not available:
         return  # GPAW is not installed on this machine: `check_engine` says so where it matters
-    for position, symbol in enumerate(candidates.elements):
+    for symbol in candidates.elements:
         if symbol not in available:
             message = (
                 f"found {symbol!r}: GPAW has no PBE PAW data set of it; leave it out, add the data set's folder to "
                 "GPAW_SETUP_PATH, or use engine: vasp"
             )
-            yield ("candidates", "elements", position), message, None
+            yield ("candidates", "elements", symbol), message, None
 
 
 def _missing_references(candidates: CandidateSection, given: set[str]) -> Iterator[Finding]:
@@ -129,11 +129,18 @@ def _missing_references(candidates: CandidateSection, given: set[str]) -> Iterat
                 f"found {symbol!r}: there is no built-in crystal to serve as its elemental reference; put a CIF or "
                 f"POSCAR of {symbol} into a folder and name the folder in references.structures, or leave it out"
             )
-            yield ("candidates", "elements", candidates.elements.index(symbol)), message, None
+            yield ("candidates", "elements", symbol), message, None
 
 
-def check_engine(spec: CampaignSpec) -> None:
+def check_engine(spec: CampaignSpec, *, file: Path | None = None) -> None:
     """Look whether the engine of a campaign can run on THIS machine; compute nodes may differ from it.
+
+    Parameters
+    ----------
+    spec
+        A checked campaign.
+    file
+        The file it came from, for the message.
 
     Raises
     ------
@@ -141,7 +148,7 @@ def check_engine(spec: CampaignSpec) -> None:
         Naming what is missing and how to get it.
     """
     findings = _gpaw_missing() if spec.dft.engine == "gpaw" else _vasp_missing(spec.dft.vasp_command)
-    problems = [Problem(f"spec.campaign.dft.{field}", message) for field, message in findings]
+    problems = [Problem(f"spec.campaign.dft.{field}", message, file) for field, message in findings]
     if problems:
         raise CampaignFileError(problems)
 

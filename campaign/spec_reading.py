@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +42,6 @@ _RIGHT_TYPES = {
     "is_instance_of": "a path (text)",
     "model_type": "a section with keys of its own",
     "bool_type": "true or false",
-    "string_pattern_mismatch": "of that form",
 }
 
 
@@ -89,27 +90,53 @@ def _checked(
         spec = CampaignSpec.model_validate({"name": name, **content}, context=context)
     except ValidationError as error:
         problems += [_translated(details, place) for details in error.errors(include_url=False)]
-    sections = _valid_sections(content, context) if spec is None else dict(spec)
+    sections = _usable_sections(content, context) if spec is None else dict(spec)
     problems += [
         place.problem((*_PREFIX, *path), message) if file is None else Problem(dotted((*_PREFIX, *path)), message, file)
-        for path, message, file in section_problems(sections)
+        for path, message, file in (
+            (_in_file(path, content), message, file) for path, message, file in section_problems(sections)
+        )
     ]
     if spec is None or problems:
         raise CampaignFileError(problems)
     return spec
 
 
-def _valid_sections(content: Mapping[str, Any], context: dict[str, Any]) -> dict[str, Any]:
-    """The sections that are right in themselves, so that they can be looked at even if another one is wrong."""
+def _usable_sections(content: Mapping[str, Any], context: dict[str, Any]) -> dict[str, Any]:
+    """The sections without their wrong values, so that what is left of them can be looked at all the same."""
     sections: dict[str, Any] = {}
     for key, field in CampaignSpec.model_fields.items():
         model = field.annotation
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            try:
-                sections[key] = model.model_validate(content.get(key, {}), context=context)
-            except ValidationError:
-                continue  # told already: the whole was validated before
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            continue
+        given = content.get(key, {})
+        try:
+            sections[key] = model.model_validate(given, context=context)
+        except ValidationError as error:
+            wrong = [details["loc"] for details in error.errors(include_url=False, include_context=False)]
+            with suppress(ValidationError):  # beyond use: it was told already what is wrong with it
+                sections[key] = model.model_validate(_without(given, wrong), context=context)
     return sections
+
+
+def _without(given: Any, wrong: Iterable[FieldPath]) -> Any:
+    """A copy of a section without the values at the paths `wrong`."""
+    left = deepcopy(given)
+    # from the end of a list, so that positions stay right
+    for path in sorted(wrong, key=lambda path: [(isinstance(part, int), part) for part in path], reverse=True):
+        parent = left
+        for part in path[:-1]:
+            parent = parent[part]
+        if path and (path[-1] in parent if isinstance(parent, dict) else isinstance(parent, list)):
+            del parent[path[-1]]
+    return left
+
+
+def _in_file(path: FieldPath, content: Mapping[str, Any]) -> FieldPath:
+    """The path of a value in the file: an element is found by its symbol, since wrong ones may stand before it."""
+    if path[:2] == ("candidates", "elements") and len(path) == 3:
+        return (*path[:2], content["candidates"]["elements"].index(path[2]))
+    return path
 
 
 def _header_problems(content: Mapping[str, Any], place: _Place) -> list[Problem]:
@@ -156,7 +183,8 @@ def _translated(details: ErrorDetails, place: _Place) -> Problem:
     model, description = _field(location)
     context = details.get("ctx", {})
     if kind == "extra_forbidden":
-        return place.problem(path, f"unknown key; {did_you_mean(location[-1], tuple(model.model_fields))}")
+        known = tuple(key for key in model.model_fields if (model, key) != (CampaignSpec, "name"))
+        return place.problem(path, f"unknown key; {did_you_mean(location[-1], known)}")
     if kind == "missing":
         return place.problem(path, f"is missing and has no default; right: {description}")
     if kind == "value_error":
@@ -167,6 +195,11 @@ def _translated(details: ErrorDetails, place: _Place) -> Problem:
         guess = nearest(details["input"], _literals(context["expected"]))
         remedy = f"did you mean {guess!r}? right: " if guess else "right: "
         return place.problem(path, f"found {found}; {remedy}{context['expected']} ({description})")
+    if kind == "string_pattern_mismatch":
+        return place.problem(path, f"found {found}; right: {description}")
+    if kind in ("too_short", "too_long"):
+        limit = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
+        return place.problem(path, f"found {found}; right: {limit} of them ({description})")
     right = _RIGHT_TYPES.get(kind) or _first_lower(details["msg"].removeprefix("Input should be "))
     return place.problem(path, f"found {found}; right: {right} ({description})")
 

@@ -2,9 +2,9 @@
 
 The id is a hash of a canonical form: spglib's symmetry-refined primitive cell, its lattice in the shape with the
 smallest metric, and the sites in the order and from the origin that give the smallest list of rounded coordinates.
-Supercells, shifted origins, other axes, other site orders and mirror images (which have the same energy) all come to the
-same form. What can separate equal crystals is a coordinate within rounding noise (about 1e-8) of a rounding boundary;
-`_OFFSET` keeps the boundaries away from the special values that symmetry gives.
+Supercells, shifted origins, other axes, other site orders and mirror images (which have the same energy) all come to
+the same form. What can separate equal crystals is a coordinate within rounding noise (about 1e-8) of a rounding
+boundary; `_OFFSET` keeps the boundaries away from the special values that symmetry gives.
 """
 
 from __future__ import annotations

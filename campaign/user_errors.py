@@ -11,6 +11,7 @@ def is_user_error(error: BaseException) -> bool:
     from campaign.execution.fireworks import LaunchPadNotReadyError
     from campaign.execution.start import CampaignExistsError
     from campaign.loading import UnknownCampaignError
+    from campaign.structure_files import StructureFileError
     from esnet.bundle import BundleError
     from esnet.features import RepresentationError
     from launchers.errors import DatabaseError
@@ -24,6 +25,7 @@ def is_user_error(error: BaseException) -> bool:
         LaunchPadNotReadyError,
         MissingElementError,
         RepresentationError,
+        StructureFileError,
         UnknownCampaignError,
     )
     return isinstance(error, mendable)

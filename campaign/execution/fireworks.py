@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from campaign.stages import Stage
+from campaign.stages import REFERENCE, Stage
 
 if TYPE_CHECKING:
     from fireworks import Firework, LaunchPad, Workflow
@@ -73,7 +73,7 @@ def stage_workflow(document: Mapping[str, Any], stage: Stage, *, fw_ids: count[i
     Parameters
     ----------
     document
-        Candidate or reference with ``_id``, ``campaign`` and ``formula``.
+        Candidate or reference with ``_id``, ``campaign``, ``formula`` and ``role``.
     stage
         What is calculated.
     fw_ids
@@ -84,11 +84,13 @@ def stage_workflow(document: Mapping[str, Any], stage: Stage, *, fw_ids: count[i
     from campaign.firetasks import RecordCalculation, RunCalculation
 
     campaign, document_id = document["campaign"], document["_id"]
+    # every result and every prediction waits for the references
+    priority = stage.priority + (5 if document["role"] == REFERENCE else 0)
     facts = {"document": document_id, "stage": stage.name}
     name = f"{document['formula']} {stage.title}"
     calculation = Firework(
         [RunCalculation(**facts)],
-        spec=_spec(campaign, stage.category, stage.priority, **facts),
+        spec=_spec(campaign, stage.category, priority, **facts),
         name=name,
         fw_id=next(fw_ids),
     )

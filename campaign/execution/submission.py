@@ -57,7 +57,7 @@ def _submit_stage(
             from itertools import count
 
             numbers = count(first)
-            fields = ["campaign", "formula", "state", stage.facts]
+            fields = ["campaign", "formula", "role", "state", stage.facts]
             documents = list(collection.find({"_id": {"$in": ids}, **query}, fields, session=session))
             if not documents:
                 return 0

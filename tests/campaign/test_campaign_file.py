@@ -1,0 +1,158 @@
+"""A mistake in a campaign file is named with its place before anything is submitted."""
+
+from pathlib import Path
+
+import pytest
+
+from campaign.campaign_file import CampaignFileError, dotted, line_of, nearest, read_yaml
+from campaign.spec import CampaignSpec
+
+QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.yaml"
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write a campaign file: the quickstart with some text replaced."""
+
+    def write(*replacements: tuple[str, str]) -> Path:
+        text = QUICKSTART.read_text()
+        for old, new in replacements:
+            assert old in text
+            text = text.replace(old, new, 1)
+        path = tmp_path / "changed.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def problems_of(path: Path) -> list[str]:
+    with pytest.raises(CampaignFileError) as caught:
+        CampaignSpec.from_file(path)
+    return [str(problem) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("[Al, Cu, Pd", "[Al, Cuu, Pd", ["candidates.elements[1]", "'Cuu'", "did you mean 'Cu'?"]),
+        ("[Al, Cu, Pd", "[Al, Gold, Pd", ["candidates.elements[1]", "'Gold'", "did you mean 'Au'?"]),
+        ("[Al, Cu, Pd", "[Al, cu, Pd", ["candidates.elements[1]", "did you mean 'Cu'?"]),
+        ("[Al, Cu, Pd", "[Al, Ce, Pd", ["candidates.elements[1]", "'Ce'", "lanthanide", "f electrons"]),
+        ("[Al, Cu, Pd", "[Al, U, Pd", ["candidates.elements[1]", "actinide"]),
+        ("[Al, Cu, Pd", "[Al, Al, Pd", ["candidates.elements", "Al given more than once"]),
+        ("[Al, Cu, Pd", "[Al, N, Pd", ["candidates.elements[1]", "'N'", "references.structures"]),
+        ("encut: 520", "encut: -520", ["dft.encut", "-520", "eV"]),
+        ("encut: 520", "encut: '520'", ["dft.encut", "'520'", "a number"]),
+        ("[B1, B2, L1_0]", "[B1, L10]", ["candidates.prototypes[1]", "'L10'", "did you mean 'L1_0'?", "C15"]),
+        ("energy: -0.02", "energy: low", ["policy.max_formation_energy", "'low'", "a number", "eV/atom"]),
+        ("energy: -0.02", "energy: true", ["policy.max_formation_energy", "True", "a number"]),
+        ("energy: -0.02", "energy: .nan", ["policy.max_formation_energy", "finite number"]),
+        ("energy: -0.02", "energy: -.inf", ["policy.max_formation_energy", "finite number"]),
+        ("energy: -0.02", "energy: 100", ["policy.max_formation_energy", "100", "eV/atom"]),
+        ("force_tolerance:", "force_tolerence:", ["dft.force_tolerence", "did you mean 'force_tolerance'?"]),
+        ("    screening:", "    screning:", ["spec.campaign.screning", "did you mean 'screening'?"]),
+        ("engine: gpaw", "engine: gpwa", ["dft.engine", "'gpwa'", "did you mean 'gpaw'?"]),
+        ("vasp_command: null", "vasp_command: vasp_std", ["spec.campaign.dft", "'vasp_std'", "engine: vasp"]),
+        ("emin: -20", "emin: 20", ["spec.campaign.dft", "emin", "lower than emax"]),
+        ("bundle: null", "bundle: no/such/folder", ["model.bundle", "no/such/folder", "does not exist"]),
+        ("name: quickstart", "name: quick start", ["name", "'quick start'", "letters, digits"]),
+        ("name: quickstart", "name: 7", ["name", "7", "quotes"]),
+        ("_category: screen", "_category: dos", ["spec._category", "'dos'", "_category: screen"]),
+        ("_add_launchpad_and_fw_id: true", "_add_launchpad_and_fw_id: 1", ["_add_launchpad_and_fw_id: true"]),
+        ("campaign.firetasks.StartCampaign", "StartCampaign", ["spec._tasks", "campaign.firetasks"]),
+        ("  _category: screen", "  seed: 3", ["spec.seed", "inside spec.campaign"]),
+        ("widths: [8, 16, 32, 64]", "widths: [8, 16]", ["model.training.widths", "[8, 16]", "at least 4"]),
+        ("seed: 1 ", "seed: 1.5 ", ["spec.campaign.seed", "1.5", "whole number"]),
+        ("prototypes: [B1, B2, L1_0]", "prototypes: null", ["candidates.prototypes", "candidates.structures"]),
+        ("elements: [Al, Cu, Pd, Ag, Au]", "elements: [Al]", ["candidates.elements", "2 distinct elements"]),
+    ],
+)
+def test_a_wrong_value_is_named_with_field_value_and_remedy(written, old, new, expected):
+    path = written((old, new))
+    text = "\n".join(problems_of(path))
+    for part in [str(path), *expected]:
+        assert part in text
+
+
+def test_every_problem_is_listed_at_once(written):
+    path = written(
+        ("[Al, Cu,", "[Al, Xx, N,"),
+        ("encut: 520", "encut: -1"),
+        ("bundle: null", "bundle: nowhere"),
+        ("seed: 1", "sed: 1"),
+    )
+    found = problems_of(path)
+    for field in ("candidates.elements[1]", "candidates.elements[2]", "dft.encut", "model.bundle", "campaign.sed"):
+        assert sum(field in problem for problem in found) == 1
+    assert len(found) == 5
+
+
+def test_a_problem_names_its_line(written):
+    path = written(("encut: 520", "encut: -520"))
+    line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if "-520" in text)
+    assert f"line {line}: spec.campaign.dft.encut" in problems_of(path)[0]
+
+
+def test_a_missing_required_key_is_named(written):
+    assert (
+        "spec.campaign.candidates.elements: is missing"
+        in problems_of(written(("      elements: [Al, Cu, Pd, Ag, Au]", "")))[0]
+    )
+
+
+def test_a_file_without_a_campaign_is_refused(tmp_path):
+    path = tmp_path / "empty.yaml"
+    path.write_text("name: a\nspec: {}\n")
+    text = "\n".join(problems_of(path))
+    for field in ("spec._tasks", "spec._category", "spec._add_launchpad_and_fw_id", "spec.campaign"):
+        assert f"{field}: is missing" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name: a\nspec:\n  a: [1, 2\n  b: 3\n", "line 4: not valid YAML"),
+        ("name: a\nspec: 1\nname: b\n", 'line 3: not valid YAML: found duplicate key "name"'),
+        ("- 1\n", "is a mapping"),
+        ("", "is a mapping"),
+        ("name: !!python/object/apply:os.getcwd []\n", "not valid YAML"),
+    ],
+)
+def test_text_that_is_no_campaign_is_refused_with_its_line(tmp_path, text, expected):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    assert expected in problems_of(path)[0]
+
+
+def test_an_absent_or_binary_file_is_refused(tmp_path):
+    assert "cannot be read" in problems_of(tmp_path / "absent.yaml")[0]
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    assert "UTF-8" in problems_of(tmp_path / "binary.yaml")[0]
+
+
+def test_numbers_are_read_as_fireworks_reads_them(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("small: 1e-5\nelements: [No, N, Y]\n")
+    assert read_yaml(path)[0] == {"small": 1e-5, "elements": ["No", "N", "Y"]}
+
+
+def test_a_structure_file_that_does_not_parse_is_named(written, tmp_path):
+    folder = tmp_path / "crystals"
+    folder.mkdir()
+    (folder / "broken.cif").write_text("this is no CIF\n")
+    (folder / "POSCAR_bad").write_text("comment\n1.0\nnot numbers\n")
+    found = problems_of(
+        written(("structures: null            # folder of CIF/POSCAR files used", "structures: crystals # used"))
+    )
+    assert len(found) == 2
+    assert any(str(folder / "broken.cif") in problem and "does not parse as CIF" in problem for problem in found)
+    assert any(str(folder / "POSCAR_bad") in problem and "does not parse as POSCAR" in problem for problem in found)
+
+
+def test_places_in_a_file():
+    assert dotted(("spec", "campaign", "elements", 2)) == "spec.campaign.elements[2]"
+    assert line_of("a:\n  b: 1\n  c: [x,\n y]\n", ("a", "c", 1)) == 4
+    assert line_of("a:\n  b: 1\n", ("a", "absent")) == 1
+    assert nearest("ENCT", ["ediff", "encut"]) == "encut"
+    assert nearest("qqq", ["ediff", "encut"]) is None

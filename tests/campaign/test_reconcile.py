@@ -1,0 +1,72 @@
+"""What killed workers leave behind is found and runs again; what still runs is left alone."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from campaign.execution.reconcile import reconcile
+from campaign.execution.start import start_campaign
+from launchers.local import LocalWorkers
+
+pytestmark = pytest.mark.mongo
+
+
+def wait_for_running(launchpad, *, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if firework := launchpad.fireworks.find_one({"state": "RUNNING", "spec.stage": {"$exists": True}}):
+            return firework
+        time.sleep(0.1)
+    raise AssertionError("no calculation started")
+
+
+@pytest.mark.gpaw
+def test_a_calculation_whose_worker_was_killed_runs_again(store, launchpad, launchpad_file, small_spec, tmp_path):
+    start_campaign(store, launchpad, small_spec())
+    with LocalWorkers(launchpad_file, tmp_path / "runs") as workers:
+        workers.start(1)
+        firework = wait_for_running(launchpad)
+        assert not reconcile(store, launchpad, "small")  # it is at work: nothing to repair
+        workers.stop()
+    done = reconcile(store, launchpad, "small")
+    assert done.lost == [firework["fw_id"]]
+    assert launchpad.fireworks.find_one({"fw_id": firework["fw_id"]})["state"] == "READY"
+    outcomes = {entry["outcome"] for entry in store.attempts.find({"fw_id": firework["fw_id"]})}
+    assert outcomes <= {"lost"}  # empty if the worker died before its first ledger entry
+    assert not reconcile(store, launchpad, "small")  # and once is enough
+
+
+def test_a_stale_lock_is_taken_away_and_a_living_one_is_not(store, launchpad, small_spec):
+    start_campaign(store, launchpad, small_spec())
+    locked = launchpad.workflows.find_one({})
+    launchpad.workflows.update_one({"_id": locked["_id"]}, {"$set": {"locked": True}})
+    # a process that holds its lock for a moment and writes
+    script = (
+        "import sys, time\n"
+        "from pymongo import MongoClient\n"
+        "from datetime import UTC, datetime\n"
+        "workflows = MongoClient(sys.argv[1])[sys.argv[2]].workflows\n"
+        "nodes = int(sys.argv[3])\n"
+        "print('up', flush=True)\n"
+        "while True:\n"
+        "    workflows.update_one({'nodes': nodes}, {'$set': {'updated_on': datetime.now(UTC)}})\n"
+        "    time.sleep(0.2)\n"
+    )
+    node = min(locked["nodes"])
+    host, port = launchpad.connection.address
+    address = f"mongodb://{host}:{port}/?directConnection=true"
+    writer = subprocess.Popen(
+        [sys.executable, "-c", script, address, launchpad.db.name, str(node)], stdout=subprocess.PIPE
+    )
+    try:
+        writer.stdout.readline()
+        assert reconcile(store, launchpad, "small").unlocked == []
+    finally:
+        writer.send_signal(signal.SIGTERM)
+        writer.wait()
+        writer.stdout.close()
+    assert reconcile(store, launchpad, "small").unlocked == [node]
+    assert "locked" not in launchpad.workflows.find_one({"_id": locked["_id"]})

@@ -1,0 +1,103 @@
+"""What becomes of a candidate when its calculation fails: machine failures are tried again, science failures not."""
+
+import pytest
+from custodian.custodian import NonRecoverableError, ReturnCodeError
+
+from campaign.decisions.ledger import ScienceFailureError, attempt, cpu_seconds_by_document, failure_kind, last_attempt
+from campaign.execution.record import record_calculation
+from campaign.execution.start import start_campaign
+from campaign.execution.submission import submit_ready
+from campaign.stages import STAGES
+
+pytestmark = pytest.mark.mongo
+
+
+@pytest.fixture
+def waiting(store, launchpad, small_spec):
+    """The candidate of a fresh campaign that waits for its IS-DOS."""
+    start_campaign(store, launchpad, small_spec(retries={"max_retries": 1}))
+    return store.candidates.find_one({"state": "dos_running"})
+
+
+def fail(store, database, candidate, error):
+    """Do what FireWorks does with a calculation that raises, and with the firework that records."""
+    dos = store.candidates.find_one({"_id": candidate["_id"]})["dos"]
+    with (
+        pytest.raises(type(error)),
+        attempt(store, campaign="small", stage="dos", fw_id=dos["fw_id"], document=candidate["_id"]),
+    ):
+        raise error
+    record_calculation(store, database, document_id=candidate["_id"], stage=STAGES["dos"], fw_id=dos["record_fw_id"])
+    return store.candidates.find_one({"_id": candidate["_id"]})
+
+
+def test_a_machine_failure_is_tried_again_and_then_final(store, launchpad, database, waiting):
+    again = fail(store, database, waiting, OSError("No space left on device"))
+    assert (again["state"], again["dos"]["attempt"]) == ("new", 1)
+    assert again["last_failure"]["kind"] == "machine"
+    assert submit_ready(store, launchpad, "small") == 1
+    final = fail(store, database, waiting, OSError("No space left on device"))
+    assert final["state"] == "dos_failed"
+    assert final["failure"]["kind"] == "machine"
+    assert "No space left" in final["failure"]["error"]
+
+
+def test_a_science_failure_is_final_at_once(store, launchpad, database, waiting):
+    final = fail(store, database, waiting, ScienceFailureError("did not converge"))
+    assert (final["state"], final["failure"]["kind"]) == ("dos_failed", "science")
+    assert submit_ready(store, launchpad, "small") == 0
+
+
+def test_recording_twice_changes_nothing(store, database, waiting):
+    first = fail(store, database, waiting, ScienceFailureError("did not converge"))
+    record_calculation(
+        store,
+        database,
+        document_id=waiting["_id"],
+        stage=STAGES["dos"],
+        fw_id=first["dos"]["record_fw_id"],
+    )
+    assert store.candidates.find_one({"_id": waiting["_id"]}) == first
+
+
+def test_a_late_firework_of_an_earlier_try_records_nothing(store, launchpad, database, waiting):
+    late = waiting["dos"]["record_fw_id"]
+    again = fail(store, database, waiting, OSError("node lost"))
+    submit_ready(store, launchpad, "small")
+    record_calculation(store, database, document_id=waiting["_id"], stage=STAGES["dos"], fw_id=late)
+    now = store.candidates.find_one({"_id": waiting["_id"]})
+    assert (now["state"], now["dos"]["attempt"]) == ("dos_running", 1)
+    assert again["dos"]["fw_id"] != now["dos"]["fw_id"]
+
+
+def test_every_attempt_stands_in_the_ledger_once(store, waiting):
+    for number in (1, 2):
+        with attempt(store, campaign="small", stage="dos", fw_id=77, document=waiting["_id"]) as entry:
+            entry.cpu_s = 1000.0 * number
+    entries = list(store.attempts.find({"fw_id": 77}).sort("_id"))
+    assert [entry["_id"] for entry in entries] == ["77.1", "77.2"]
+    assert {entry["outcome"] for entry in entries} == {"completed"}
+    assert last_attempt(store, 77)["_id"] == "77.2"
+    assert cpu_seconds_by_document(store, "small")[waiting["_id"]] == pytest.approx(3000.0)
+
+
+def test_an_attempt_that_was_killed_is_closed_when_its_firework_runs_again(store, waiting):
+    entry = attempt(store, campaign="small", stage="dos", fw_id=78, document=waiting["_id"])
+    entry.__enter__()  # and never left: the process was killed
+    with attempt(store, campaign="small", stage="dos", fw_id=78, document=waiting["_id"]):
+        outcomes = [found["outcome"] for found in store.attempts.find({"fw_id": 78}).sort("_id")]
+    assert outcomes == ["lost", "running"]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (NonRecoverableError("handler gave up", False, None), "science"),
+        (ReturnCodeError("killed", False), "machine"),
+        (ScienceFailureError("no convergence"), "science"),
+        (OSError("disk full"), "machine"),
+        (MemoryError(), "machine"),
+    ],
+)
+def test_failures_of_physics_and_of_machines_are_told_apart(error, kind):
+    assert failure_kind(error) == kind

@@ -1,0 +1,191 @@
+"""A campaign file means the same through every door, and only what decides the numbers decides the ids."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from campaign.campaign_file import CampaignFileError
+from campaign.spec import CampaignSpec
+from campaign.spec_checks import check_engine
+
+QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.yaml"
+
+
+@pytest.fixture(scope="module")
+def quickstart() -> CampaignSpec:
+    return CampaignSpec.from_file(QUICKSTART)
+
+
+def changed(spec: CampaignSpec, section: str, **values: object) -> CampaignSpec:
+    content = spec.model_dump(mode="json")
+    content[section] |= values
+    return CampaignSpec.model_validate(content)
+
+
+def test_lpad_add_takes_the_file_and_it_means_the_same(quickstart):
+    from fireworks import Workflow
+
+    firework = Workflow.from_file(str(QUICKSTART)).fws[0]
+    assert firework.name == "quickstart"
+    assert firework.spec["_category"] == "screen"
+    assert CampaignSpec.from_firework_spec(firework.spec, name=firework.name) == quickstart
+
+
+def test_a_spec_survives_the_database(quickstart):
+    stored = json.loads(json.dumps(quickstart.model_dump(mode="json")))
+    assert CampaignSpec.model_validate(stored) == quickstart
+
+
+def test_the_written_out_firework_means_the_same(quickstart):
+    from fireworks import Firework
+
+    firework = Firework.from_dict(json.loads(json.dumps(quickstart.to_firework_dict())))
+    assert CampaignSpec.from_firework_spec(firework.spec, name=firework.name) == quickstart
+
+
+def test_defaults_are_those_of_the_paper():
+    spec = CampaignSpec.model_validate({"name": "a", "candidates": {"prototypes": ["B2"], "elements": ["Al", "Pd"]}})
+    dft = spec.dft
+    assert (dft.quality, dft.encut, dft.ediff, dft.force_tolerance) == ("standard", 520.0, 1e-5, 0.03)
+    assert (dft.nedos, dft.emin, dft.emax, dft.kpoint_length) == (1500, -20.0, 10.0, 30.0)
+    assert spec.model.training.widths == (64, 128, 256, 512)
+    assert (spec.model.training.learning_rate, spec.model.training.batch_size) == (0.00175, 32)
+    assert (spec.policy.max_formation_energy, spec.policy.max_hull_energy) == (-0.02, 0.13)
+    assert (spec.stable.max_formation_energy, spec.stable.max_hull_energy) == (0.0, 0.1)
+    representation = spec.model.representation
+    assert (representation.normalisation, representation.energy_reference) == ("atom", "absolute")
+
+
+def test_defaults_agree_with_the_rooms_that_take_them():
+    from esnet.features import Representation
+    from esnet.training import TrainingSettings
+    from workflows.settings import DftSettings
+
+    spec = CampaignSpec.model_validate({"name": "a", "candidates": {"prototypes": ["B2"], "elements": ["Al", "Pd"]}})
+    assert spec.dft_settings() == DftSettings()
+    assert spec.training_settings() == TrainingSettings(seed=spec.seed)
+    assert spec.representation() == Representation()
+
+
+def test_a_spec_cannot_be_changed(quickstart):
+    with pytest.raises(ValidationError):
+        quickstart.dft.encut = 300.0
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [("dft", {"encut": 500.0}), ("dft", {"quality": "standard"}), ("dft", {"engine": "vasp"}), ("dft", {"nedos": 301})],
+)
+def test_settings_that_decide_numbers_change_the_hash(quickstart, section, values):
+    assert changed(quickstart, section, **values).settings_hash != quickstart.settings_hash
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        ("policy", {"max_hull_energy": 0.2}),
+        ("screening", {"batch_size": 7}),
+        ("retries", {"max_retries": 0}),
+        ("model", {"bootstrap_size": 5}),
+    ],
+)
+def test_other_settings_leave_the_hash_alone(quickstart, section, values):
+    assert changed(quickstart, section, **values).settings_hash == quickstart.settings_hash
+
+
+def test_where_vasp_lies_leaves_the_hash_alone(quickstart):
+    here = changed(quickstart, "dft", engine="vasp", vasp_command="vasp_std")
+    there = changed(quickstart, "dft", engine="vasp", vasp_command="srun /opt/vasp")
+    assert here.settings_hash == there.settings_hash
+
+
+def test_relative_paths_start_from_the_files_folder(tmp_path, quickstart):
+    (tmp_path / "trained").mkdir()
+    path = tmp_path / "c.yaml"
+    path.write_text(QUICKSTART.read_text().replace("bundle: null", "bundle: trained"))
+    spec = CampaignSpec.from_file(path)
+    assert spec.model.bundle == tmp_path / "trained"
+    content = spec.to_firework_dict()["spec"]
+    content["campaign"]["model"]["bundle"] = "trained"
+    assert CampaignSpec.from_firework_spec(content, name="a", base_dir=tmp_path).model.bundle == tmp_path / "trained"
+    with pytest.raises(CampaignFileError, match="write the absolute path"):
+        CampaignSpec.from_firework_spec(content, name="a")
+
+
+def test_an_element_with_a_reference_file_needs_no_built_in_crystal(tmp_path):
+    from pymatgen.core import Lattice, Structure
+
+    folder = tmp_path / "phases"
+    folder.mkdir()
+    Structure(Lattice.cubic(4.0), ["Ga"], [[0, 0, 0]]).to(folder / "Ga.cif")
+    path = tmp_path / "c.yaml"
+    text = QUICKSTART.read_text().replace("[Al, Cu, Pd", "[Al, Ga, Pd")
+    path.write_text(text)
+    with pytest.raises(CampaignFileError, match="'Ga': there is no built-in crystal"):
+        CampaignSpec.from_file(path)
+    path.write_text(
+        text.replace("structures: null            # folder of CIF/POSCAR files of further", "structures: phases #")
+    )
+    assert CampaignSpec.from_file(path).references.structures == folder
+
+
+def test_an_element_without_a_paw_data_set_is_refused_for_gpaw_only(tmp_path):
+    pytest.importorskip("gpaw_data")
+    from workflows.gpaw_vasp.potcars import available_elements
+
+    assert "Po" not in available_elements()
+    path = tmp_path / "c.yaml"
+    text = QUICKSTART.read_text().replace("[Al, Cu, Pd", "[Al, Po, Pd")
+    path.write_text(text)
+    with pytest.raises(CampaignFileError, match=r"elements\[1\]: found 'Po': GPAW has no PBE PAW data set"):
+        CampaignSpec.from_file(path)
+    path.write_text(text.replace("engine: gpaw ", "engine: vasp "))
+    assert "Po" in CampaignSpec.from_file(path).candidates.elements
+
+
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        ("no_such_vasp", "'no_such_vasp'"),
+        ("OMP_NUM_THREADS=1 no_such_vasp", "'no_such_vasp'"),
+        ("/no/such/vasp_std -x", "'/no/such/vasp_std'"),
+        (None, "vasp_command: is missing"),
+        ("'unclosed", "right: a command line"),
+    ],
+)
+def test_a_missing_vasp_is_named(quickstart, command, named):
+    with pytest.raises(CampaignFileError, match=r"spec\.campaign\.dft\.vasp_command") as caught:
+        check_engine(changed(quickstart, "dft", engine="vasp", vasp_command=command))
+    assert named in str(caught.value)
+
+
+def test_vasp_behind_a_launcher_is_looked_for_too(quickstart, tmp_path, monkeypatch):
+    launcher = tmp_path / "srun"
+    launcher.write_text("#!/bin/sh\n")
+    launcher.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CampaignFileError, match="'no_such_vasp'"):
+        check_engine(changed(quickstart, "dft", engine="vasp", vasp_command="srun -n 4 no_such_vasp"))
+    check_engine(changed(quickstart, "dft", engine="vasp", vasp_command="srun -n 4 srun"))
+
+
+def test_a_missing_gpaw_names_the_extra(quickstart, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(CampaignFileError, match=r"pip install \"esnet-campaign\[gpaw\]\""):
+        check_engine(quickstart)
+
+
+def test_reading_a_spec_imports_nothing_heavy():
+    program = (
+        "import sys; from campaign.spec import CampaignSpec; CampaignSpec.from_file(sys.argv[1]); "
+        "print([m for m in ('tensorflow', 'keras', 'ray', 'atomate2', 'gpaw', 'pymatgen.core') if m in sys.modules])"
+    )
+    root = QUICKSTART.parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(QUICKSTART)], capture_output=True, text=True, check=True, cwd=root
+    )
+    assert done.stdout.strip() == "[]"

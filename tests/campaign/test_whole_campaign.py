@@ -1,0 +1,208 @@
+"""A whole campaign with real DFT: through FireWorks' own commands, and through a runner that is killed on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import psutil
+import pytest
+from launchpad_files import write_launchpad_file
+from small_campaign import write_campaign
+
+from campaign.store import CampaignStore
+from launchers.database import DatabaseSettings
+
+pytestmark = [pytest.mark.mongo, pytest.mark.gpaw, pytest.mark.ray]
+
+BIN = Path(sys.executable).parent
+LIMIT_S = 1200
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+
+
+class Workplace:
+    """A folder with my_launchpad.yaml and the small campaign's file, and a database of its own."""
+
+    def __init__(self, folder, port):
+        self.folder = folder
+        self.launchpad_file = write_launchpad_file(folder, port=port, name=f"test_{uuid.uuid4().hex[:12]}")
+        self.file = write_campaign(folder / "small.yaml")
+        self.settings = DatabaseSettings.from_file(self.launchpad_file)
+        self.launchpad = self.settings.launchpad()
+        self.store = CampaignStore(self.launchpad.db)
+
+    def command(self, *words):
+        done = subprocess.run(
+            [BIN / words[0], *words[1:]],
+            cwd=self.folder,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def start(self, log, *words):
+        with (self.folder / log).open("wb") as output:
+            return subprocess.Popen(
+                [BIN / words[0], *words[1:]],
+                cwd=self.folder,
+                env=ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def table(self):
+        """The result table without what may differ between two runs: ids and CPU-seconds."""
+        rows = json.loads(self.command("campaign", "results", "small", "--format", "json"))
+        compared = ("formula", "prototype", "decision", "stable")
+        energies = ("e_form_ml", "e_hull_ml", "e_form_dft", "e_hull_dft")
+        return {
+            (row["formula"], row["prototype"]): [row[key] for key in compared]
+            + [None if row[key] is None else pytest.approx(row[key], abs=1e-3) for key in energies]
+            for row in rows
+        }
+
+    def completed_more_than_once(self):
+        return list(
+            self.store.attempts.aggregate(
+                [
+                    {"$match": {"outcome": "completed", "document": {"$ne": None}}},
+                    {"$group": {"_id": {"document": "$document", "stage": "$stage"}, "n": {"$sum": 1}}},
+                    {"$match": {"n": {"$gt": 1}}},
+                ]
+            )
+        )
+
+    def drop(self):
+        with self.settings.client() as client:
+            client.drop_database(self.settings.name)
+
+
+@pytest.fixture
+def new_workplace(mongo_settings, tmp_path):
+    workplace = Workplace(tmp_path, mongo_settings.seeds[0][1])
+    yield workplace
+    workplace.drop()
+
+
+@pytest.fixture(scope="module")
+def by_fireworks(mongo_settings, tmp_path_factory):
+    """The campaign run by `lpad add` and two `rlaunch rapidfire` at once, with no command of ours."""
+    workplace = Workplace(tmp_path_factory.mktemp("fireworks"), mongo_settings.seeds[0][1])
+    workplace.launchpad.reset("", require_password=False)
+    workplace.command("lpad", "add", "small.yaml")
+    rapidfire = ("rlaunch", "-s", "rapidfire", "--nlaunches", "0", "--sleep", "1")
+    launchers = [workplace.start(f"rlaunch-{number}.log", *rapidfire) for number in (1, 2)]
+    try:
+        for launcher in launchers:
+            launcher.wait(LIMIT_S)
+    finally:
+        for launcher in launchers:
+            end(launcher)
+    yield workplace
+    workplace.drop()
+
+
+def end(process):
+    """End a process and everything that it started, by their ids."""
+    if process.poll() is not None:
+        return
+    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    for member in family:
+        try:
+            member.kill()
+        except psutil.NoSuchProcess:
+            continue
+    process.wait()
+
+
+def test_lpad_add_and_rlaunch_finish_a_campaign_with_no_other_command(by_fireworks):
+    logs = "".join(path.read_text() for path in by_fireworks.folder.glob("rlaunch-*.log"))
+    campaign = by_fireworks.store.campaigns.find_one({"_id": "small"})
+    assert campaign["state"] == "finished", logs[-3000:]
+    assert by_fireworks.store.state_counts("small") == {"relaxed": 3}
+    assert campaign["model"]["n_structures"] == 4
+    (screened,) = by_fireworks.store.candidates.find({"role": "screened"})
+    assert screened["decision"]["promoted"]
+    assert screened["decision"]["model"] == campaign["model"]["checksum"]
+    assert screened["decision"]["reference_set"] == campaign["reference_set"]
+    assert "gpaw" in screened["relaxation"]["vasp_version"]
+    assert screened["relaxation"]["quality"] == "fast"
+
+
+def test_two_rapidfires_at_once_run_every_firework_exactly_once(by_fireworks):
+    fireworks = list(by_fireworks.launchpad.fireworks.find())
+    assert {firework["state"] for firework in fireworks} == {"COMPLETED"}
+    assert all(len(firework["launches"]) == 1 and not firework["archived_launches"] for firework in fireworks)
+    assert by_fireworks.completed_more_than_once() == []
+    outputs = [found["uuid"] for found in by_fireworks.store.database["outputs"].find({}, ["uuid"])]
+    assert len(outputs) == len(set(outputs))
+    # both took part
+    workers = {launch["launch_dir"] for launch in by_fireworks.launchpad.launches.find()}
+    assert len(workers) == len(fireworks)
+
+
+def test_lpad_shows_the_same_campaign(by_fireworks):
+    listed = json.loads(by_fireworks.command("lpad", "get_wflows", "-d", "less", "-m", "100"))
+    titles = [workflow["name"] for workflow in listed]
+    assert {workflow["state"] for workflow in listed} == {"COMPLETED"}
+    assert any("relaxation" in title for title in titles)
+
+
+def test_adding_the_file_again_adds_nothing(by_fireworks):
+    before = by_fireworks.launchpad.fireworks.count_documents({})
+    assert "nothing was added" in by_fireworks.command("campaign", "submit", "small.yaml")
+    by_fireworks.command("lpad", "add", "small.yaml")
+    by_fireworks.command("rlaunch", "-s", "singleshot")
+    assert by_fireworks.launchpad.fireworks.count_documents({}) == before + 1  # StartCampaign itself
+    start = by_fireworks.launchpad.get_fw_by_id(by_fireworks.launchpad.fireworks.count_documents({}))
+    assert "nothing was added" in start.launches[-1].action.stored_data["message"]
+
+
+def test_credentials_and_addresses_are_in_no_document(by_fireworks):
+    for collection in ("fireworks", "workflows", "candidates", "campaigns", "attempts", "steps", "outputs"):
+        for document in by_fireworks.store.database[collection].find():
+            assert "mongodb://" not in str(document), collection
+
+
+def test_a_campaign_whose_runner_was_killed_goes_on_and_ends_the_same(by_fireworks, new_workplace):
+    runner = new_workplace.start("run-1.log", "campaign", "run", "small.yaml", "--workers", "2")
+    try:
+        wait_for_the_middle(new_workplace, runner)
+        family = psutil.Process(runner.pid).children(recursive=True)
+        runner.send_signal(signal.SIGKILL)
+        runner.wait()
+        gone, alive = psutil.wait_procs(family, timeout=30)
+        assert not alive, f"{alive} outlived the runner that started them"
+    finally:
+        end(runner)
+    finished_before = {
+        (entry["document"], entry["stage"]) for entry in new_workplace.store.attempts.find({"outcome": "completed"})
+    }
+    assert finished_before
+    new_workplace.command("campaign", "run", "small.yaml", "--workers", "2")
+    assert new_workplace.store.campaigns.find_one({"_id": "small"})["state"] == "finished"
+    assert new_workplace.table() == by_fireworks.table()
+    assert new_workplace.completed_more_than_once() == []
+
+
+def wait_for_the_middle(workplace, runner):
+    """Wait until something is complete while something else is being computed."""
+    deadline = time.monotonic() + LIMIT_S
+    while time.monotonic() < deadline:
+        assert runner.poll() is None, (workplace.folder / "run-1.log").read_text()
+        complete = workplace.store.attempts.count_documents({"outcome": "completed"})
+        running = workplace.launchpad.fireworks.count_documents(
+            {"state": "RUNNING", "spec.stage": "relax", "spec._allow_fizzled_parents": None}
+        )
+        if complete >= 2 and running:
+            return
+        time.sleep(0.2)
+    raise AssertionError("the campaign did not get going")
