@@ -160,17 +160,24 @@ def status(
     launchpad: LaunchpadOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
 ) -> None:
-    """Show where a campaign stands."""
+    """Show where a campaign stands, after repairing what killed workers left behind."""
     import json as json_module
 
+    from campaign.execution.reconcile import reconcile as reconcile_campaign
     from campaign.store import CampaignStore
     from campaign.views.status import campaign_status, status_table
 
-    found = campaign_status(CampaignStore(connect(launchpad).db), name)
+    connection = connect(launchpad)
+    store = CampaignStore(connection.db)
+    repaired = reconcile_campaign(store, connection, name)
+    found = campaign_status(store, name)
     if json:
         typer.echo(json_module.dumps(found.to_dict(), indent=1))
-    else:
-        _console().print(status_table(found))
+        return
+    console = _console()
+    console.print(status_table(found))
+    for line in repaired.lines():
+        console.print(f"repaired: {line}", highlight=False)
 
 
 @app.command()

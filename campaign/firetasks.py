@@ -26,6 +26,12 @@ class _CampaignTask(FiretaskBase):
         """How to reach that database, from my_launchpad.yaml and never from a document."""
         return DatabaseSettings.from_launchpad(self.launchpad)
 
+    def announce(self) -> None:
+        """Write into the firework which process runs it now: should it be killed, `reconcile` can tell."""
+        from campaign.execution.processes import announce_process
+
+        announce_process(self.launchpad, self.fw_id)
+
 
 @explicit_serialize
 class StartCampaign(_CampaignTask):
@@ -35,6 +41,7 @@ class StartCampaign(_CampaignTask):
         """Start the campaign whose file is this firework's spec."""
         from campaign.execution.start import campaign_from_firework, start_campaign
 
+        self.announce()
         firework = self.launchpad.fireworks.find_one({"fw_id": self.fw_id}, ["name", "spec"])
         spec = campaign_from_firework(firework)
         started = start_campaign(self.store, self.launchpad, spec)
@@ -52,6 +59,7 @@ class RunCalculation(_CampaignTask):
         from campaign.execution.calculation import run_calculation
         from campaign.stages import STAGES
 
+        self.announce()
         run_calculation(
             self.store,
             self.database,
@@ -73,6 +81,7 @@ class RecordCalculation(_CampaignTask):
         from campaign.execution.record import record_calculation
         from campaign.stages import STAGES
 
+        self.announce()
         store, stage = self.store, STAGES[self["stage"]]
         record_calculation(store, self.database, document_id=self["document"], stage=stage, fw_id=self.fw_id)
         document = store.collection_of(self["document"]).find_one({"_id": self["document"]}, ["batch"]) or {}
@@ -92,6 +101,7 @@ class Train(_Step):
         """Train, register the bundle, then submit the Screens that waited for it."""
         from campaign.execution.training import train_step
 
+        self.announce()
         train_step(
             self.store,
             self.database,
@@ -110,6 +120,7 @@ class Screen(_Step):
         """Run one Screen."""
         from campaign.execution.screening import screen_step
 
+        self.announce()
         screen_step(
             self.store,
             self.database,
@@ -128,6 +139,7 @@ class Report(_Step):
         """Store the summary in the campaign's document."""
         from campaign.execution.finish import finish_campaign
 
+        self.announce()
         return FWAction(stored_data=finish_campaign(self.store, fw_spec["campaign_name"], self["step"]))
 
 

@@ -79,7 +79,7 @@ def model_summary(store: CampaignStore, checksum: str, *, source: str) -> dict[s
     return {
         "checksum": checksum,
         "representation": found["representation"],
-        "n_structures": found["record"].get("n_samples"),
+        "n_structures": found["record"]["n_train"],
         "source": source,
     }
 

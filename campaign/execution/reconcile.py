@@ -16,13 +16,13 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from campaign.decisions.ledger import Outcome, close_attempt, is_alive, last_attempt
+from campaign.decisions.ledger import Outcome, close_attempt, last_attempt
 from campaign.execution.advance import advance
+from campaign.execution.processes import is_running
 from campaign.loading import load_campaign
 from campaign.store import CampaignStore
-from launchers.worker import process_of
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -101,35 +101,23 @@ def _unlock_stale(launchpad: LaunchPad, name: str) -> list[int]:
 
 def _rerun_lost(store: CampaignStore, launchpad: LaunchPad, name: str, outcome: Outcome) -> list[int]:
     lost: list[int] = []
-    running = launchpad.fireworks.find({"spec.campaign_name": name, "state": "RUNNING"}, ["fw_id", "launches"])
-    for firework in list(running):
+    # the firework that `lpad add` made of the campaign's file carries no campaign_name
+    of_campaign = {"$or": [{"spec.campaign_name": name}, {"name": name, "spec.campaign": {"$exists": True}}]}
+    query = {"state": "RUNNING", **of_campaign}
+    for firework in list(launchpad.fireworks.find(query, ["fw_id", "launches", "spec.worker"])):
         fw_id = firework["fw_id"]
-        process = _process_running(store, launchpad, firework)
-        if process is None or is_alive(process) is not False:
+        if is_running(launchpad, firework) is not False:
             continue
-        entry = last_attempt(store, fw_id)
-        if entry is not None:
-            close_attempt(store, entry["_id"], outcome=outcome)
         # it may have ended between our two looks
         still = launchpad.fireworks.find_one({"fw_id": fw_id, "state": "RUNNING"}, ["launches"])
         if still is None or still["launches"] != firework["launches"]:
             continue
+        entry = last_attempt(store, fw_id)
+        if entry is not None:
+            close_attempt(store, entry["_id"], outcome=outcome)
         launchpad.rerun_fw(fw_id)
         lost.append(fw_id)
     return lost
-
-
-def _process_running(store: CampaignStore, launchpad: LaunchPad, firework: dict[str, Any]) -> dict[str, Any] | None:
-    """Process of a running firework, from its launch or from the ledger; None where nobody knows."""
-    launch = launchpad.launches.find_one(
-        {"launch_id": {"$in": firework["launches"]}}, ["fworker"], sort=[("launch_id", -1)]
-    )
-    if launch is not None:
-        process = process_of((launch.get("fworker") or {}).get("name") or "")
-        if process is not None:
-            return dict(process)
-    entry = last_attempt(store, firework["fw_id"])
-    return entry if entry is not None and entry["outcome"] == "running" else None
 
 
 def _rerun_fizzled(store: CampaignStore, launchpad: LaunchPad, name: str, max_retries: int) -> list[int]:

@@ -12,7 +12,7 @@ from pymongo import UpdateOne
 from campaign.decisions.ledger import attempt
 from campaign.decisions.policy import Decision, Prediction, Thresholds
 from campaign.decisions.references import load_hull
-from campaign.execution.advance import advance
+from campaign.execution.reconcile import reconcile
 from campaign.feature_reader import FeatureReader
 from campaign.loading import Campaign, load_campaign
 from campaign.models import fetch_bundle
@@ -46,8 +46,8 @@ def screen_step(
         ready = store.candidates.find({"campaign": name, "state": "dos_done", "prediction": None}, ["_id"])
         ids = [found["_id"] for found in ready.sort("_id")]
         if ids:
-            _store_predictions(store, campaign, step_id, ids, _score(store, database, campaign, ids))
-        decided = _decide(store, campaign, step_id)
+            store_predictions(store, campaign, step_id, ids, _score(store, database, campaign, ids))
+        decided = make_decisions(store, campaign, step_id)
         logger.info(
             "campaign %s: %d candidates scored, %d promoted",
             name,
@@ -55,7 +55,8 @@ def screen_step(
             sum(d.promoted for d in decided),
         )
         store.close_step(step_id)
-        advance(store, launchpad, name)
+    # submits the relaxations, and repairs on the way what killed workers left behind since the last Screen
+    reconcile(store, launchpad, name)
 
 
 def _score(
@@ -86,9 +87,22 @@ def _score(
         return {prediction.id: math.nan if prediction.e_form is None else prediction.e_form for prediction in scored}
 
 
-def _store_predictions(
+def store_predictions(
     store: CampaignStore, campaign: Campaign, step_id: str, ids: Sequence[str], e_form: Mapping[str, float]
 ) -> None:
+    """Write predictions and hull distances into candidates that have none yet.
+
+    Parameters
+    ----------
+    store, campaign
+        The campaign, with a model and a reference set.
+    step_id
+        The Screen that predicts.
+    ids
+        Candidates whose IS-DOS is done.
+    e_form
+        Predicted formation energies, eV/atom; NaN or absent where there is no prediction.
+    """
     from pymatgen.core import Composition
 
     compositions = {
@@ -122,7 +136,7 @@ def _store_predictions(
     )
 
 
-def _decide(store: CampaignStore, campaign: Campaign, step_id: str) -> list[Decision]:
+def make_decisions(store: CampaignStore, campaign: Campaign, step_id: str) -> list[Decision]:
     """Decide on everything that this step has predicted; decisions that stand already are left alone."""
     policy = Thresholds(
         max_formation_energy=campaign.spec.policy.max_formation_energy,

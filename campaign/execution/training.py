@@ -37,9 +37,9 @@ def train_step(
 ) -> None:
     """Train on the RS-DOS of the bootstrap sample and of the references, and register the bundle."""
     campaign = load_campaign(store, name)
-    with attempt(store, campaign=name, stage="train", fw_id=fw_id):
+    with attempt(store, campaign=name, stage="train", fw_id=fw_id) as entry:
         if campaign.document.get("model") is None:
-            checksum = _train(store, database, campaign)
+            checksum, entry.cpu_s = _train(store, database, campaign)
             model = model_summary(store, checksum, source="bootstrap") | {"trained": now()}
             store.campaigns.update_one({"_id": name, "model": None}, {"$set": {"model": model}})
         store.close_step(step_id)
@@ -64,7 +64,8 @@ def _targets(store: CampaignStore, campaign: Campaign) -> dict[str, float]:
     return targets | {phase["_id"]: float(energy) for phase, energy in zip(phases, energies, strict=True)}
 
 
-def _train(store: CampaignStore, database: DatabaseSettings, campaign: Campaign) -> str:
+def _train(store: CampaignStore, database: DatabaseSettings, campaign: Campaign) -> tuple[str, float]:
+    """Train; return the bundle's checksum and the CPU-seconds that Ray's worker took."""
     from esnet.ray_session import ray_session
     from esnet.ray_training import train_in_ray
 
@@ -76,7 +77,7 @@ def _train(store: CampaignStore, database: DatabaseSettings, campaign: Campaign)
     # beneath the launch directory, which all nodes of a cluster see: Ray may train on another one
     with tempfile.TemporaryDirectory(prefix="bundle-", dir=Path.cwd()) as folder, ray_session():
         bundle = Path(folder) / "bundle"
-        train_in_ray(
+        record = train_in_ray(
             bundle,
             dos=dos,
             compositions=compositions,
@@ -85,4 +86,4 @@ def _train(store: CampaignStore, database: DatabaseSettings, campaign: Campaign)
             settings=spec.training_settings(),
             representation=spec.representation(),
         )
-        return register_bundle(store, bundle)
+        return register_bundle(store, bundle), record.cpu_s

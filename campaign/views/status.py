@@ -164,7 +164,7 @@ def status_table(status: Status) -> Table:
     table.add_row("fireworks running", str(running), f"{status.fireworks.get('READY', 0)} ready")
     table.add_row("stable so far", str(status.stable), "")
     hours = sum(cost["cpu_s"] for cost in status.cost.values()) / 3600
-    table.add_row("cost so far", f"{hours:.2f}", "CPU-hours, every attempt counted")
+    table.add_row("cost so far", f"{hours:.2f}", "CPU-hours, failed attempts too")
     quality = " (fast: coarse k-points, for examples only)" if status.quality == "fast" else ""
     table.add_row("engine", status.engine, quality)
     for kind, number in sorted(status.failures.items()):

@@ -4,7 +4,9 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import psutil
 import pytest
 
 from campaign.execution.reconcile import reconcile
@@ -14,10 +16,13 @@ from launchers.local import LocalWorkers
 pytestmark = pytest.mark.mongo
 
 
-def wait_for_running(launchpad, *, seconds=60.0):
+def wait_for_running(launchpad, *, announced=False, seconds=60.0):
+    query = {"state": "RUNNING", "spec.stage": {"$exists": True}}
+    if announced:
+        query["spec.worker"] = {"$exists": True}
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if firework := launchpad.fireworks.find_one({"state": "RUNNING", "spec.stage": {"$exists": True}}):
+        if firework := launchpad.fireworks.find_one(query):
             return firework
         time.sleep(0.1)
     raise AssertionError("no calculation started")
@@ -37,6 +42,27 @@ def test_a_calculation_whose_worker_was_killed_runs_again(store, launchpad, laun
     outcomes = {entry["outcome"] for entry in store.attempts.find({"fw_id": firework["fw_id"]})}
     assert outcomes <= {"lost"}  # empty if the worker died before its first ledger entry
     assert not reconcile(store, launchpad, "small")  # and once is enough
+
+
+@pytest.mark.gpaw
+def test_a_calculation_whose_rlaunch_was_killed_runs_again(store, launchpad, launchpad_file, small_spec, tmp_path):
+    """FireWorks' own launcher says only its host; the firework itself says which process it was."""
+    start_campaign(store, launchpad, small_spec())
+    rlaunch = subprocess.Popen(
+        [Path(sys.executable).parent / "rlaunch", "-l", launchpad_file, "-s", "singleshot"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        firework = wait_for_running(launchpad, announced=True)
+        assert not reconcile(store, launchpad, "small")
+    finally:
+        for process in [*psutil.Process(rlaunch.pid).children(recursive=True), psutil.Process(rlaunch.pid)]:
+            process.kill()
+        rlaunch.wait()
+    assert reconcile(store, launchpad, "small").lost == [firework["fw_id"]]
+    assert launchpad.fireworks.find_one({"fw_id": firework["fw_id"]})["state"] == "READY"
 
 
 def test_a_stale_lock_is_taken_away_and_a_living_one_is_not(store, launchpad, small_spec):

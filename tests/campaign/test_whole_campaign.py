@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from launchpad_files import write_launchpad_file
 from small_campaign import write_campaign
 
 from campaign.store import CampaignStore
@@ -27,9 +26,9 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
 class Workplace:
     """A folder with my_launchpad.yaml and the small campaign's file, and a database of its own."""
 
-    def __init__(self, folder, port):
+    def __init__(self, folder, launchpad_file):
         self.folder = folder
-        self.launchpad_file = write_launchpad_file(folder, port=port, name=f"test_{uuid.uuid4().hex[:12]}")
+        self.launchpad_file = launchpad_file
         self.file = write_campaign(folder / "small.yaml")
         self.settings = DatabaseSettings.from_file(self.launchpad_file)
         self.launchpad = self.settings.launchpad()
@@ -86,16 +85,16 @@ class Workplace:
 
 
 @pytest.fixture
-def new_workplace(mongo_settings, tmp_path):
-    workplace = Workplace(tmp_path, mongo_settings.seeds[0][1])
-    yield workplace
-    workplace.drop()
+def new_workplace(launchpad_file, tmp_path):
+    return Workplace(tmp_path, launchpad_file)
 
 
 @pytest.fixture(scope="module")
-def by_fireworks(mongo_settings, tmp_path_factory):
+def by_fireworks(mongo_settings, write_launchpad, tmp_path_factory):
     """The campaign run by `lpad add` and two `rlaunch rapidfire` at once, with no command of ours."""
-    workplace = Workplace(tmp_path_factory.mktemp("fireworks"), mongo_settings.seeds[0][1])
+    folder = tmp_path_factory.mktemp("fireworks")
+    port = mongo_settings.seeds[0][1]
+    workplace = Workplace(folder, write_launchpad(folder, port=port, name=f"test_{uuid.uuid4().hex[:12]}"))
     workplace.launchpad.reset("", require_password=False)
     workplace.command("lpad", "add", "small.yaml")
     rapidfire = ("rlaunch", "-s", "rapidfire", "--nlaunches", "0", "--sleep", "1")
@@ -179,7 +178,8 @@ def test_a_campaign_whose_runner_was_killed_goes_on_and_ends_the_same(by_firewor
         family = psutil.Process(runner.pid).children(recursive=True)
         runner.send_signal(signal.SIGKILL)
         runner.wait()
-        gone, alive = psutil.wait_procs(family, timeout=30)
+        # the workers notice within a second; Ray's own agents look for their parent now and then
+        _, alive = psutil.wait_procs(family, timeout=120)
         assert not alive, f"{alive} outlived the runner that started them"
     finally:
         end(runner)

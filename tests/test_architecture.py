@@ -1,0 +1,146 @@
+"""The rules of the house that no linter knows: who imports whom, and that importing does no heavy work."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MAY_IMPORT = {
+    "campaign": {"campaign", "workflows", "esnet", "launchers"},
+    "workflows": {"workflows", "esnet"},
+    "esnet": {"esnet"},
+    "launchers": {"launchers"},
+}
+HEAVY = {"tensorflow", "keras", "ray", "ax", "torch", "atomate2", "gpaw", "umap", "xgboost"}
+SLOW_FOR_HELP = {"pymatgen", "fireworks", "jobflow", "maggma", "custodian", "emmet", "ase", "numpy", "scipy"}
+FILES = [path for room in MAY_IMPORT for path in sorted((ROOT / room).rglob("*.py"))]
+
+
+@pytest.fixture(params=FILES, ids=[str(path.relative_to(ROOT)) for path in FILES])
+def source(request) -> tuple[Path, ast.Module]:
+    return request.param, ast.parse(request.param.read_text(encoding="utf-8"))
+
+
+def imported_names(node: ast.AST, package: str) -> list[str]:
+    """Top-level names of an import statement; none for any other node."""
+    if isinstance(node, ast.Import):
+        return [alias.name.split(".")[0] for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [package if node.level else (node.module or "").split(".")[0]]
+    return []
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    if not isinstance(node, ast.If):
+        return False
+    return ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def run_at_import(node: ast.AST) -> Iterator[ast.AST]:
+    """Nodes that importing the module runs: nothing inside functions, nothing under TYPE_CHECKING."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if is_type_checking(child):
+            for statement in child.orelse:
+                yield statement
+                yield from run_at_import(statement)
+            continue
+        yield child
+        yield from run_at_import(child)
+
+
+def test_there_are_files_to_look_at():
+    assert {path.relative_to(ROOT).parts[0] for path in FILES} == set(MAY_IMPORT)
+
+
+def test_a_room_imports_only_the_rooms_below_it(source):
+    path, tree = source
+    room = path.relative_to(ROOT).parts[0]
+    ours = {(node.lineno, name) for node in ast.walk(tree) for name in imported_names(node, room) if name in MAY_IMPORT}
+    wrong = sorted((line, name) for line, name in ours if name not in MAY_IMPORT[room])
+    assert not wrong, f"{room}/ may import {sorted(MAY_IMPORT[room])} of ours; line and room: {wrong}"
+
+
+def test_no_module_imports_a_heavy_package_at_its_top(source):
+    path, tree = source
+    room = path.relative_to(ROOT).parts[0]
+    wrong = [
+        (node.lineno, name) for node in run_at_import(tree) for name in imported_names(node, room) if name in HEAVY
+    ]
+    assert not wrong, f"import inside the function that needs it; line and package: {wrong}"
+
+
+def test_no_library_prints(source):
+    _, tree = source
+    wrong = [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert not wrong, f"use logging, or the console of campaign/cli.py; lines: {wrong}"
+
+
+def test_every_file_says_what_it_is_for(source):
+    _, tree = source
+    assert ast.get_docstring(tree), "the first line of a module is its docstring"
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("import ray", ["ray"]),
+        ("try:\n    import torch.nn\nexcept ImportError:\n    pass", ["torch"]),
+        ("class A:\n    from keras import ops", ["keras"]),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import ray", ["typing"]),
+        ("def f():\n    import gpaw", []),
+    ],
+)
+def test_the_search_for_imports_sees_what_an_import_runs(code, found):
+    assert [name for node in run_at_import(ast.parse(code)) for name in imported_names(node, "esnet")] == found
+
+
+def loaded_packages(code: str) -> set[str]:
+    """Top-level packages in a fresh interpreter after some code, with its own output thrown away."""
+    report = "\nimport sys, json; sys.stderr.write('\\n' + json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    done = subprocess.run([sys.executable, "-c", code + report], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+COMMANDS = {
+    "campaign": "from campaign.cli import main; main()",
+    "workflows.gpaw_vasp": "import runpy; runpy.run_module('workflows.gpaw_vasp', run_name='__main__')",
+}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["campaign", "--help"],
+        ["campaign", "run", "--help"],
+        ["campaign", "db", "--help"],
+        ["workflows.gpaw_vasp", "--help"],
+        ["workflows.gpaw_vasp", "--version"],
+    ],
+    ids=" ".join,
+)
+def test_help_answers_without_heavy_packages(words):
+    call = f"try:\n    {COMMANDS[words[0]]}\nexcept SystemExit as end:\n    assert not end.code"
+    code = f"import sys\nsys.argv = {words!r}\n{call}"
+    assert not loaded_packages(code) & (HEAVY | SLOW_FOR_HELP)
+
+
+def test_importing_every_module_loads_no_heavy_package():
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in FILES
+        if path.name != "__main__.py"
+    ]
+    code = f"import importlib\nfor name in {names!r}:\n    importlib.import_module(name)"
+    assert not loaded_packages(code) & HEAVY
