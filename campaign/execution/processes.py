@@ -39,7 +39,7 @@ def is_running(launchpad: LaunchPad, firework: Mapping[str, Any]) -> bool | None
         return None
     latest = firework["launches"][-1]
     launch = launchpad.launches.find_one({"launch_id": latest}, ["fworker"])
-    process: Mapping[str, Any] | None = None
+    process = None
     if launch is not None:
         process = process_of((launch.get("fworker") or {}).get("name") or "")
     if process is None:

@@ -3,6 +3,7 @@
 A process that was killed says nothing: FireWorks shows its firework as RUNNING for ever. What is repaired here:
 
 * a firework RUNNING in a process of this host that is gone: it runs again (its attempt goes into the ledger as lost);
+* a firework that was being checked out when its process was killed: FireWorks left it RESERVED, without a launch;
 * a firework that records and has fizzled, or a step that has: it runs again, `max_retries` times;
 * a workflow whose second firework still waits although the first has ended: FireWorks looks at it again;
 * a workflow left locked by a process that was killed while it wrote: unlocked, once the lock is seen to be stale.
@@ -15,20 +16,24 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from campaign.decisions.ledger import Outcome, close_attempt, last_attempt
+from campaign.decisions.ledger import Outcome, close_attempt, is_alive, last_attempt
 from campaign.execution.advance import advance
 from campaign.execution.processes import is_running
 from campaign.loading import load_campaign
 from campaign.store import CampaignStore
+from launchers.worker import process_of
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
 
 logger = logging.getLogger(__name__)
 
+#: Taking a firework lasts some 10 ms; one that is half taken for so long was left by a process that was killed.
+_STALE_CHECKOUT = timedelta(seconds=60)
 #: A FireWorks lock lives for milliseconds; one that stays this long belongs to nobody.
 _STALE_LOCK_S = 3.0
 
@@ -38,18 +43,20 @@ class Reconciled:
     """What was repaired: firework ids by kind, and the workflows that were unlocked."""
 
     lost: list[int] = field(default_factory=list)
+    half_checked_out: list[int] = field(default_factory=list)
     retried: list[int] = field(default_factory=list)
     refreshed: list[int] = field(default_factory=list)
     unlocked: list[int] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         """Whether anything was repaired."""
-        return bool(self.lost or self.retried or self.refreshed or self.unlocked)
+        return any(asdict(self).values())
 
     def lines(self) -> Iterator[str]:
         """Say what was done, a line for each kind."""
         kinds = [
             (self.lost, "ran in a process that is gone and will run again"),
+            (self.half_checked_out, "was taken by a process that is gone before it began, and is ready again"),
             (self.retried, "had fizzled and will run again"),
             (self.refreshed, "waited for a firework that had ended"),
             (self.unlocked, "were left locked"),
@@ -75,6 +82,7 @@ def reconcile(store: CampaignStore, launchpad: LaunchPad, name: str, *, outcome:
     done = Reconciled()
     done.unlocked = _unlock_stale(launchpad, name)
     done.lost = _rerun_lost(store, launchpad, name, outcome)
+    done.half_checked_out = _free_half_checked_out(launchpad, name)
     done.retried = _rerun_fizzled(store, launchpad, name, campaign.spec.retries.max_retries)
     done.refreshed = _refresh_waiting(launchpad, name)
     advance(store, launchpad, name)
@@ -118,6 +126,24 @@ def _rerun_lost(store: CampaignStore, launchpad: LaunchPad, name: str, outcome: 
         launchpad.rerun_fw(fw_id)
         lost.append(fw_id)
     return lost
+
+
+def _free_half_checked_out(launchpad: LaunchPad, name: str) -> list[int]:
+    """Make fireworks ready that were left RESERVED with no launch; a queue's reservation has one."""
+    freed: list[int] = []
+    query = {"spec.campaign_name": name, "state": "RESERVED", "launches": []}
+    for firework in list(launchpad.fireworks.find(query, ["fw_id", "updated_on"])):
+        taken = firework["updated_on"].replace(tzinfo=UTC)
+        # the launch is written before the firework knows of it: the process may be known already
+        launch = launchpad.launches.find_one(
+            {"fw_id": firework["fw_id"], "time_start": {"$gte": taken.isoformat()}}, ["fworker"]
+        )
+        process = process_of(launch["fworker"]["name"]) if launch is not None else None
+        gone = process is not None and is_alive(process) is False
+        if gone or datetime.now(UTC) - taken > _STALE_CHECKOUT:
+            launchpad.rerun_fw(firework["fw_id"])
+            freed.append(firework["fw_id"])
+    return freed
 
 
 def _rerun_fizzled(store: CampaignStore, launchpad: LaunchPad, name: str, max_retries: int) -> list[int]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _POLL_S = 1.0
+_RECONCILE_S = 60.0
 #: How long nothing may be ready or running before the campaign counts as stuck.
 _STUCK_S = 10.0
 
@@ -122,10 +123,12 @@ def _watch(
 ) -> Status:
     status = campaign_status(store, name)
     idle_since: float | None = None
+    reconciled = time.monotonic()
     while not status.is_finished:
         time.sleep(_POLL_S)
-        if workers.replace_dead():
+        if workers.replace_dead() or time.monotonic() - reconciled > _RECONCILE_S:
             reconcile(store, launchpad, name)
+            reconciled = time.monotonic()
         status = campaign_status(store, name)
         on_progress(status)
         if status.can_go_on:

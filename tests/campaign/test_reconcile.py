@@ -1,6 +1,7 @@
 """What killed workers leave behind is found and runs again; what still runs is left alone."""
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from fireworks import FWorker, Launch
 
 from campaign.execution.reconcile import reconcile
 from campaign.execution.start import start_campaign
@@ -96,3 +98,22 @@ def test_a_stale_lock_is_taken_away_and_a_living_one_is_not(store, launchpad, sm
         writer.stdout.close()
     assert reconcile(store, launchpad, "small").unlocked == [node]
     assert "locked" not in launchpad.workflows.find_one({"_id": locked["_id"]})
+
+
+def test_a_firework_that_was_half_taken_when_its_process_was_killed_is_ready_again(store, launchpad, small_spec):
+    """FireWorks takes a firework in three writes; the state after the first two was seen after a kill -9."""
+    start_campaign(store, launchpad, small_spec())
+    taken = launchpad._get_a_fw_to_run({"spec.stage": "relax"})  # what checkout_fw does first
+    name = f"local-worker {socket.gethostname()} 2147483646 1.00"
+    launch = Launch("RUNNING", "/nowhere", fworker=FWorker(name), host="h", launch_id=1, fw_id=taken.fw_id)
+    launchpad.launches.insert_one(launch.to_db_dict())  # and what it does next
+    assert launchpad.fireworks.find_one({"fw_id": taken.fw_id})["state"] == "RESERVED"
+    assert reconcile(store, launchpad, "small").half_checked_out == [taken.fw_id]
+    assert launchpad.fireworks.find_one({"fw_id": taken.fw_id})["state"] == "READY"
+
+
+def test_a_firework_that_is_being_taken_right_now_is_left_alone(store, launchpad, small_spec):
+    start_campaign(store, launchpad, small_spec())
+    taken = launchpad._get_a_fw_to_run({"spec.stage": "relax"})
+    assert not reconcile(store, launchpad, "small")
+    assert launchpad.fireworks.find_one({"fw_id": taken.fw_id})["state"] == "RESERVED"

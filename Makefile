@@ -1,0 +1,55 @@
+# `make quickstart` and `make test` need nothing but this folder: the first step of both makes .venv (launchers/install/).
+# PYTHON=/path/to/python3.11 make ...   chooses the Python; else a 3.11, 3.12 or 3.13 is looked for.
+
+PYTHON ?=
+PYTEST_ARGS ?=
+CAMPAIGN ?= examples/quickstart.yaml
+export PYTHON
+
+VENV := .venv/bin
+MARKED := mongo or gpaw or ray or slurm
+# Keras writes its configuration into the home folder unless it is told another.
+RUN_ENV := KERAS_HOME="$(CURDIR)/.venv/keras"
+# One thread for each calculation and each learning step: the tests start several processes.
+TEST_ENV := $(RUN_ENV) OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 TF_CPP_MIN_LOG_LEVEL=2
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup quickstart test lint format test-fast test-marked clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: ## make .venv with all that is needed (Debian packages included, where root and apt-get are there)
+	@sh launchers/install/setup.sh
+
+quickstart: setup ## run the example campaign to its end and print its table (about 20 minutes on 2 cores)
+	@echo "[quickstart] campaign run $(CAMPAIGN)"
+	@$(RUN_ENV) $(VENV)/campaign run $(CAMPAIGN)
+
+test: setup ## everything that must pass: ruff, mypy, all tests
+	@$(MAKE) --no-print-directory lint test-fast test-marked
+
+lint: setup ## ruff and mypy
+	@echo "[lint] ruff check"
+	@$(VENV)/ruff check
+	@echo "[lint] ruff format --check"
+	@$(VENV)/ruff format --check
+	@echo "[lint] mypy"
+	@$(VENV)/mypy
+
+format: setup ## let ruff rewrite the files
+	@$(VENV)/ruff check --fix
+	@$(VENV)/ruff format
+
+test-fast: setup ## the tests that start no database, no GPAW, no Ray, no SLURM
+	@echo "[test] fast ones"
+	@$(TEST_ENV) $(VENV)/python -m pytest -m "not ($(MARKED))" $(PYTEST_ARGS)
+
+test-marked: setup ## the tests with a real MongoDB, GPAW, Ray, SLURM
+	@echo "[test] with real MongoDB, GPAW, Ray, SLURM"
+	@$(TEST_ENV) $(VENV)/python -m pytest -m "$(MARKED)" $(PYTEST_ARGS)
+
+clean: ## remove what tools left here; neither .venv nor results (runs/, mongodb/)
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	@find campaign workflows esnet launchers tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

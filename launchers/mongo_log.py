@@ -1,0 +1,52 @@
+"""Reads in mongod's log why it ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+READ_LIMIT = 2**18  # bytes at the end of the log that are looked at
+REASONS = 3
+DETAIL_LIMIT = 200  # characters
+
+
+def size_of(path: Path) -> int:
+    """Return a file's size in bytes, 0 where there is none."""
+    return path.stat().st_size if path.is_file() else 0
+
+
+def why_it_ended(log: Path, output: Path, *, since: int = 0) -> str:
+    """Return the first errors that a mongod wrote; what follows them is mostly how it gave up.
+
+    Parameters
+    ----------
+    log
+        Its log: one JSON document a line.
+    output
+        What it wrote to the terminal, for the case that it ended before it had a log.
+    since
+        Size of the log, in bytes, when this mongod was started: older lines are another one's.
+    """
+    reasons: list[str] = []
+    for line in _lines(log, since):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # a line that was cut
+        if isinstance(entry, Mapping) and entry.get("s") in {"E", "F"}:
+            attributes = entry.get("attr", {})
+            details = [str(attributes[key])[:DETAIL_LIMIT] for key in ("error", "message") if attributes.get(key)]
+            reasons.append(" ".join([str(entry.get("msg")), *details]))
+    if not reasons:
+        reasons = [" ".join(_lines(output, 0)[-REASONS:]) or "it gave no reason"]
+    return f"{'; '.join(list(dict.fromkeys(reasons))[:REASONS])} (log: {log})"
+
+
+def _lines(path: Path, since: int) -> list[str]:
+    size = size_of(path)
+    if size == 0:
+        return []
+    with path.open("rb") as file:
+        file.seek(max(since, size - READ_LIMIT))
+        return file.read().decode("utf-8", "replace").splitlines()

@@ -1,0 +1,75 @@
+"""What tests of every folder share: a real MongoDB on a free loopback port, and a fresh database in it."""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from launchers import mongo
+from launchers.database import DatabaseSettings
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _write_launchpad(folder: Path, *, port: int, name: str) -> Path:
+    path = folder / "my_launchpad.yaml"
+    path.write_text(
+        f"uri_mode: true\nhost: mongodb://127.0.0.1:{port}/{name}?replicaSet=rs0\nname: {name}\nstrm_lvl: WARNING\n"
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Function that returns a TCP port of 127.0.0.1 that nobody listens on just now."""
+    return _free_port
+
+
+@pytest.fixture(scope="session")
+def write_launchpad() -> Callable[..., Path]:
+    """Function (folder, *, port, name) that writes a my_launchpad.yaml for an embedded MongoDB."""
+    return _write_launchpad
+
+
+@pytest.fixture(scope="session")
+def mongo_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseSettings]:
+    """Settings of an embedded MongoDB that runs for the session and is stopped, by its id, at its end."""
+    folder = tmp_path_factory.mktemp("database")
+    data_dir = folder / "mongodb"
+    for attempt in (1, 2, 3):
+        settings = DatabaseSettings.from_file(_write_launchpad(folder, port=_free_port(), name="tests"))
+        try:
+            mongo.start(settings, data_dir=data_dir)
+            break
+        except mongo.MongoServerError:
+            if attempt == 3:  # somebody took the free port in between; three times is no accident
+                raise
+    try:
+        yield settings
+    finally:
+        mongo.stop(data_dir)
+
+
+@pytest.fixture
+def launchpad_file(mongo_settings: DatabaseSettings, tmp_path: Path) -> Iterator[Path]:
+    """A my_launchpad.yaml in tmp_path that names a fresh database, which is dropped after the test."""
+    port = mongo_settings.seeds[0][1]
+    assert port is not None
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield _write_launchpad(tmp_path, port=port, name=name)
+    with mongo_settings.client() as client:
+        client.drop_database(name)
+
+
+@pytest.fixture
+def database(launchpad_file: Path) -> DatabaseSettings:
+    """Settings of the fresh database that ``launchpad_file`` describes."""
+    return DatabaseSettings.from_file(launchpad_file)
