@@ -41,7 +41,9 @@ def connect(launchpad_file: Path | None) -> LaunchPad:
 
 
 def _data_dir(launchpad_file: Path, data_dir: Path | None) -> Path:
-    return (data_dir or launchpad_file.parent / "mongodb").resolve()
+    from launchers.mongo import default_data_dir
+
+    return (data_dir or default_data_dir(launchpad_file)).resolve()
 
 
 def ensure_running(launchpad_file: Path | None, console: Console) -> Path:
@@ -57,13 +59,22 @@ def ensure_running(launchpad_file: Path | None, console: Console) -> Path:
 
     found = find_launchpad_file(launchpad_file).resolve()
     settings = DatabaseSettings.from_file(found)
+    folder = _data_dir(found, None)
     try:
         settings.check()
     except DatabaseUnreachable:
         if not settings.is_local:
             raise
-        server = mongo.start(settings, data_dir=_data_dir(found, None))
-        console.print(f"started the embedded database at {server.address}, data in {server.data_dir}", highlight=False)
+        server = mongo.start(settings, data_dir=folder)
+        console.print(
+            f"started the embedded database at {server.address}, data in {server.data_dir}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return found
+    ours = mongo.status(folder).running
+    origin = "" if ours else ", which was not started from this folder"
+    console.print(f"database at {settings.address}{origin}", highlight=False, soft_wrap=True)
     return found
 
 
@@ -75,15 +86,23 @@ def start(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> 
     from campaign.execution.fireworks import initialise_launchpad
     from launchers import mongo
     from launchers.database import DatabaseSettings, find_launchpad_file
+    from launchers.errors import LaunchpadFileError
+    from launchers.launchpad_file import write_embedded_launchpad_file
 
-    found = find_launchpad_file(launchpad).resolve()
+    console = Console()
+    try:
+        found = find_launchpad_file(launchpad).resolve()
+    except LaunchpadFileError:
+        if launchpad is not None:
+            raise
+        found = write_embedded_launchpad_file(Path.cwd())
+        console.print(f"wrote {found}", highlight=False, soft_wrap=True)
     settings = DatabaseSettings.from_file(found)
     folder = _data_dir(found, data_dir)
     was_running = mongo.status(folder).running
     server = mongo.start(settings, data_dir=folder)
     new = initialise_launchpad(settings.launchpad(strm_lvl="WARNING"))
-    console = Console()
-    console.print(_line("already running" if was_running else "started", server), highlight=False)
+    console.print(_line("already running" if was_running else "started", server), highlight=False, soft_wrap=True)
     if new:
         console.print("an empty LaunchPad was made in it: `lpad` and `rlaunch` can be used")
 
@@ -100,7 +119,9 @@ def stop(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> N
     before = mongo.status(folder)
     mongo.stop(folder)
     console = Console()
-    console.print(_line("stopped", before) if before.running else f"no database runs in {folder}", highlight=False)
+    console.print(
+        _line("stopped", before) if before.running else f"no database runs in {folder}", highlight=False, soft_wrap=True
+    )
 
 
 @app.command()
@@ -115,9 +136,9 @@ def status(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) ->
     server = mongo.status(folder)
     console = Console()
     if not server.running:
-        console.print(f"no database runs in {folder}", highlight=False)
+        console.print(f"no database runs in {folder}", highlight=False, soft_wrap=True)
         raise typer.Exit(1)
-    console.print(_line("running", server), highlight=False)
+    console.print(_line("running", server), highlight=False, soft_wrap=True)
 
 
 def _line(what: str, server: ServerStatus) -> str:

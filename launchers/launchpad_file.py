@@ -47,6 +47,15 @@ SECRET_FIELDS = frozenset({"password", "ssl_pem_passphrase", "mongoclient_kwargs
 TYPE_NAMES = {str: "text", int: "a whole number", bool: "true or false", list: "a list", dict: "a mapping"}
 
 
+_EMBEDDED = """\
+# Where the database is: the one description that `campaign`, `lpad`, `rlaunch` and `qlaunch` read.
+# This one is MongoDB on this machine alone, which `campaign db start` starts; its data: mongodb/ beside this file.
+uri_mode: true
+host: mongodb://127.0.0.1:27117/esnet_campaign?replicaSet=rs0
+name: esnet_campaign
+"""
+
+
 def find_launchpad_file(explicit: Path | None = None) -> Path:
     """Find the file that describes the database.
 
@@ -82,8 +91,25 @@ def find_launchpad_file(explicit: Path | None = None) -> Path:
         return Path(configured).absolute()
     raise LaunchpadFileError(
         f"no {FILE_NAME} in {Path.cwd()}, nor in FireWorks' configuration: "
-        f"copy the one of the project's root folder here, or name yours"
+        f"`campaign db start` writes one for a database of its own, or name yours with --launchpad"
     )
+
+
+def write_embedded_launchpad_file(folder: Path) -> Path:
+    """Write the ``my_launchpad.yaml`` of an embedded database on this machine.
+
+    Raises
+    ------
+    LaunchpadFileError
+        If there is one already.
+    """
+    path = folder / FILE_NAME
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(_EMBEDDED)
+    except FileExistsError:
+        raise LaunchpadFileError(f"{path}: is there already; it is not overwritten") from None
+    return path
 
 
 def read_launchpad_file(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from launchers import mongo_uri
 from launchers.database import DatabaseSettings, LaunchpadFileError, find_launchpad_file
-from launchers.launchpad_file import FIELDS, PASSWORD_VARIABLE
+from launchers.launchpad_file import FIELDS, PASSWORD_VARIABLE, write_embedded_launchpad_file
 
 SECRET = "s3cret/pass@word"
 REPOSITORY = Path(__file__).parents[2]
@@ -201,3 +201,12 @@ def test_any_user_and_password_survive_the_uri_and_stay_out_of_the_rest(user: st
     credentials = client.options.pool_options._credentials
     assert (credentials.username, credentials.password) == (user, password)
     client.close()
+
+
+def test_the_file_written_for_an_embedded_database_is_read_and_never_overwritten(tmp_path: Path) -> None:
+    written = write_embedded_launchpad_file(tmp_path)
+    settings = DatabaseSettings.from_file(written)
+    assert settings.is_local
+    assert settings.replica_set == "rs0"
+    with pytest.raises(LaunchpadFileError, match="is there already"):
+        write_embedded_launchpad_file(tmp_path)
