@@ -1,0 +1,1 @@
+"""ESNet: densities of states of unrelaxed crystals in, formation energies of the relaxed ones out."""

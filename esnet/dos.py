@@ -1,0 +1,255 @@
+"""Projected densities of states on the fixed grid that the network reads, and their moments.
+
+Energies are in eV, densities in states/eV. The grid, the orbital order and the rule for calculations with one
+spin are those of Mok et al., J. Mater. Chem. A 11 (2023), DOI 10.1039/D3TA01767B.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Normalisation = Literal["atom", "element", "none"]
+EnergyReference = Literal["absolute", "fermi"]
+
+ENERGY_MIN = -20.0
+ENERGY_MAX = 10.0
+N_GRID = 1500
+ENERGY_GRID: NDArray[np.float64] = np.linspace(ENERGY_MIN, ENERGY_MAX, N_GRID)
+"""Energies of the features in eV; both ends are included (step 30/1499 eV)."""
+
+ORBITALS = ("s", "px", "py", "pz", "dxy", "dyz", "dxz", "dx2-y2", "dz2")
+N_ORBITALS = len(ORBITALS)
+SPINS = ("up", "down")
+DOS_SHAPE = (len(SPINS), N_GRID, N_ORBITALS)
+
+MOMENTS = ("filling", "center", "width", "skewness", "kurtosis")
+MOMENT_NAMES = tuple(f"{spin}_{orbital}_{moment}" for spin in SPINS for orbital in ORBITALS for moment in MOMENTS)
+"""Names of the 90 moments, in the order of `moments`."""
+
+EMPTY_BAND = 1e-6
+"""A band with fewer states than this (states per unit of the normalisation) counts as empty."""
+
+# VASP up to 5.4.1 and pymatgen each have a name of their own for the same orbital
+_ALIASES = {"dx2": "dx2-y2", "dx2_y2": "dx2-y2", "x2-y2": "dx2-y2", "dx2y2": "dx2-y2"}
+_SHELLS = {shell: tuple(name for name in ORBITALS if name.startswith(shell)) for shell in "spd"}
+
+
+class DosError(ValueError):
+    """A density of states that cannot be turned into features; the message says why."""
+
+
+class Moments(NamedTuple):
+    """Moments of the 18 channels.
+
+    Attributes
+    ----------
+    values
+        (90,) float64 in the order of `MOMENT_NAMES`: filling (fraction), centre and width (eV, the centre
+        relative to the Fermi level), skewness and kurtosis (no unit). NaN where a band is empty.
+    mask
+        (90,) bool, True where the value exists.
+    """
+
+    values: NDArray[np.float64]
+    mask: NDArray[np.bool_]
+
+
+def project_dos(
+    complete_dos: Any,
+    *,
+    normalisation: Normalisation = "atom",
+    energy_reference: EnergyReference = "absolute",
+) -> NDArray[np.float32]:
+    """Turn pymatgen's CompleteDos into the 18 channels that the network reads.
+
+    Parameters
+    ----------
+    complete_dos
+        pymatgen ``CompleteDos`` with lm-resolved site projections (VASP: LORBIT=11).
+    normalisation
+        What the sum over the sites is divided by: the number of atoms, so that a supercell gives what its
+        primitive cell gives; the number of distinct elements, as the authors' scripts do; or nothing.
+    energy_reference
+        ``absolute`` keeps the energies as VASP writes them; ``fermi`` shifts the Fermi level to 0 eV.
+
+    Returns
+    -------
+    ndarray
+        float32, shape (2, 1500, 9): spin (up, down), energy (`ENERGY_GRID`), orbital (`ORBITALS`). Linear
+        interpolation inside the calculated window, 0 outside. A calculation with one spin gives the other
+        spin the same values with the opposite sign (the paper's rule). f orbitals are left out.
+
+    Raises
+    ------
+    DosError
+        If there are no lm-resolved projections for every site, an orbital has a name that is not known, a
+        shell is incomplete, energies do not increase, or a value is not finite.
+    ValueError
+        If an option is not one of those listed.
+    """
+    check_options(normalisation=normalisation, energy_reference=energy_reference)
+    # 0.3 s, which the command line's help should not pay
+    from scipy.interpolate import interp1d
+
+    energies = _energies(complete_dos)
+    if energy_reference == "fermi":
+        energies = energies - _efermi(complete_dos)
+    sums = _sum_over_sites(complete_dos, len(energies)) / _divisor(complete_dos.structure, normalisation)
+    onto_grid = interp1d(energies, sums, kind="linear", axis=1, bounds_error=False, fill_value=0.0)
+    return onto_grid(ENERGY_GRID).astype(np.float32)
+
+
+def source_spacing(complete_dos: Any) -> float:
+    """Mean distance in eV between the energies that were calculated.
+
+    Interpolation adds no information: features from a source much coarser than 0.02 eV are smoother than the
+    grid suggests, so this number is kept beside them.
+
+    Raises
+    ------
+    DosError
+        If the energies are fewer than two, not finite, or do not increase.
+    """
+    energies = _energies(complete_dos)
+    return float((energies[-1] - energies[0]) / (len(energies) - 1))
+
+
+def moments(dos: NDArray[np.floating], *, efermi: float) -> Moments:
+    """Return the 0th to 4th moments of the 18 channels, with pymatgen's conventions.
+
+    Filling is the integral below the Fermi level over the whole integral; the centre is the first moment
+    relative to the Fermi level; the width is the square root of the second central moment; skewness and
+    kurtosis are the third and fourth standardised ones (the kurtosis of a Gaussian is 3). Integrals are
+    trapezoidal and run over the grid's window.
+
+    Parameters
+    ----------
+    dos
+        Shape (2, 1500, 9), as `project_dos` returns it.
+    efermi
+        Fermi level in eV on the axis of ``dos``: 0.0 for features with ``energy_reference="fermi"``.
+
+    Returns
+    -------
+    Moments
+        90 values and their mask: an empty band has no centre, so it is NaN and never 0.
+
+    Raises
+    ------
+    DosError
+        If the shape is another, or a value or the Fermi level is not finite.
+    """
+    if np.shape(dos) != DOS_SHAPE:
+        raise DosError(f"dos has shape {np.shape(dos)}, must be {DOS_SHAPE} (spin, energy, orbital)")
+    density = np.asarray(dos, dtype=np.float64).transpose(0, 2, 1)
+    if not np.isfinite(density).all() or not np.isfinite(efermi):
+        raise DosError(
+            f"dos and efermi must be finite; found efermi={efermi!r} and "
+            f"{int((~np.isfinite(density)).sum())} densities that are not"
+        )
+    energies = ENERGY_GRID - efermi
+    total = np.trapezoid(density, x=energies, axis=-1)
+    occupied = energies < 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        norm = np.where(np.abs(total) > EMPTY_BAND, total, np.nan)
+        filling = np.trapezoid(density[..., occupied], x=energies[occupied], axis=-1) / norm
+        center = np.trapezoid(energies * density, x=energies, axis=-1) / norm
+        distance = energies - center[..., None]
+        second, third, fourth = (
+            np.trapezoid(distance**order * density, x=energies, axis=-1) / norm for order in (2, 3, 4)
+        )
+        stacked = np.stack([filling, center, np.sqrt(second), third / second**1.5, fourth / second**2], axis=-1)
+    values = np.where(np.isfinite(stacked), stacked, np.nan).reshape(-1)
+    return Moments(values=values, mask=np.isfinite(values))
+
+
+def check_options(*, normalisation: str, energy_reference: str) -> None:
+    """Refuse options of `project_dos` that do not exist, naming those that do."""
+    for name, value, choices in (
+        ("normalisation", normalisation, get_args(Normalisation)),
+        ("energy_reference", energy_reference, get_args(EnergyReference)),
+    ):
+        if value not in choices:
+            raise ValueError(f"{name}={value!r}: must be one of {', '.join(choices)}")
+
+
+def _energies(complete_dos: Any) -> NDArray[np.float64]:
+    energies = np.asarray(complete_dos.energies, dtype=np.float64)
+    if energies.ndim != 1 or len(energies) < 2:
+        raise DosError(f"energies have shape {energies.shape}; at least two on one axis are needed")
+    if not np.isfinite(energies).all() or not (np.diff(energies) > 0).all():
+        raise DosError("energies must be finite and increase from each point to the next")
+    return energies
+
+
+def _efermi(complete_dos: Any) -> float:
+    efermi = float(complete_dos.efermi)
+    if not np.isfinite(efermi):
+        raise DosError(f"efermi is {efermi}: energy_reference='fermi' needs a finite Fermi level")
+    return efermi
+
+
+def _divisor(structure: Any, normalisation: Normalisation) -> int:
+    if normalisation == "atom":
+        return len(structure)
+    return len(structure.composition.elements) if normalisation == "element" else 1
+
+
+def _sum_over_sites(complete_dos: Any, n_energies: int) -> NDArray[np.float64]:
+    """Return (2, n_energies, 9): the site projections summed, one-spin rule applied."""
+    pdos: Mapping[Any, Mapping[Any, Mapping[Any, Any]]] = complete_dos.pdos or {}
+    if len(pdos) != len(complete_dos.structure):
+        raise DosError(
+            f"projections for {len(pdos)} of {len(complete_dos.structure)} sites; "
+            "the calculation needs lm-resolved projections on every site (VASP: LORBIT=11)"
+        )
+    total = np.zeros((len(SPINS), n_energies, N_ORBITALS))
+    spins_seen: set[int] = set()
+    for number, orbitals in enumerate(pdos.values()):
+        named = {_orbital_name(orbital): densities for orbital, densities in orbitals.items()}
+        _check_shells(named, number)
+        for name, densities in named.items():
+            if name.startswith("f"):
+                continue
+            for spin, values in densities.items():
+                row = 0 if int(spin) == 1 else 1
+                spins_seen.add(row)
+                total[row, :, ORBITALS.index(name)] += _checked(values, n_energies, number, name)
+    if len(spins_seen) == 1:
+        (only,) = spins_seen
+        total[1 - only] = -total[only]
+    return total
+
+
+def _orbital_name(orbital: Any) -> str:
+    """Name of an orbital in the paper's spelling, from pymatgen's enum or from text."""
+    name = str(getattr(orbital, "name", orbital))
+    name = _ALIASES.get(name, name)
+    if name not in ORBITALS and not name.startswith("f"):
+        raise DosError(
+            f"orbital {name!r} is not one of {', '.join(ORBITALS)}: projections must be lm-resolved (VASP: LORBIT=11)"
+        )
+    return name
+
+
+def _check_shells(named: Mapping[str, Any], site: int) -> None:
+    """A shell may be left out as a whole (VASP stops at the highest l of the POTCARs), but not in part."""
+    if "s" not in named:
+        raise DosError(f"site {site} has no s projection; found {sorted(named)}")
+    for orbitals in _SHELLS.values():
+        missing = [name for name in orbitals if name not in named]
+        if missing and len(missing) < len(orbitals):
+            raise DosError(f"site {site} lacks {', '.join(missing)}; found {sorted(named)}")
+
+
+def _checked(values: Any, n_energies: int, site: int, orbital: str) -> NDArray[np.float64]:
+    densities = np.asarray(values, dtype=np.float64)
+    if densities.shape != (n_energies,):
+        raise DosError(f"site {site}, {orbital}: {densities.shape} densities for {n_energies} energies")
+    if not np.isfinite(densities).all():
+        raise DosError(f"site {site}, {orbital}: a density is not finite")
+    return densities

@@ -1,0 +1,224 @@
+"""Ray for as long as a block of code needs it: started here or joined, and only what was started is ended."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+LOOPBACK = "127.0.0.1"
+# Ray appends about 65 characters, and the path of a Unix socket may have 107
+_MAX_TEMP_DIR = 40
+_OBJECT_STORE_BYTES = 512 * 2**20
+# On Linux Ray takes the machine's outward address even where it is asked for 127.0.0.1, and then listens on all
+# interfaces. This switch (made for firewalls' questions on other systems) keeps it on loopback; seen on 2.60.
+_LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+
+class RaySessionError(RuntimeError):
+    """Ray cannot be started or joined as asked; the message says what would help."""
+
+
+@dataclass(frozen=True)
+class RaySession:
+    """A Ray that this process is connected to.
+
+    Attributes
+    ----------
+    address
+        ``host:port`` for RAY_ADDRESS of other processes; they need the same token (RAY_AUTH_TOKEN).
+    dashboard_url
+        Where its dashboard is, None where there is none.
+    started_here
+        Whether it ends with the block.
+    """
+
+    address: str
+    dashboard_url: str | None
+    started_here: bool
+
+
+@contextmanager
+def ray_session(
+    address: str | None = None,
+    *,
+    num_cpus: int | None = None,
+    num_gpus: int | None = None,
+    dashboard: bool = False,
+    object_store_bytes: int = _OBJECT_STORE_BYTES,
+) -> Iterator[RaySession]:
+    """Connect to Ray for the length of a ``with`` block.
+
+    A process that is connected already stays so, and nothing is started or ended. Else the Ray at ``address``
+    (or at RAY_ADDRESS) is joined and left again at the end. Else one is started on this machine: on loopback,
+    with token authentication, its files in a short temporary directory; the end of the block ends it.
+
+    Parameters
+    ----------
+    address
+        ``host:port`` of a running Ray; ``local`` starts one even where RAY_ADDRESS is set.
+    num_cpus, num_gpus
+        What a Ray that is started here may use (None: what it finds). Not for joining one.
+    dashboard
+        Whether a Ray that is started here has its dashboard, on loopback.
+    object_store_bytes
+        Shared memory of a Ray that is started here; more than that goes to disk.
+
+    Yields
+    ------
+    RaySession
+
+    Raises
+    ------
+    RaySessionError
+        If the Ray at the address cannot be joined.
+
+    Notes
+    -----
+    For a Ray that is started here a token is made where the environment has none, and RAY_AUTH_MODE and
+    RAY_AUTH_TOKEN are set while the block runs, so that child processes can join; nothing is written to the
+    home directory. A Ray that is joined needs the token of whoever started it in the environment.
+    """
+    with _environment(_quiet()):
+        import ray
+
+        if ray.is_initialized():
+            yield _describe(started_here=False)
+            return
+        wanted = address or os.environ.get("RAY_ADDRESS") or "local"
+        if wanted == "local":
+            with _started(num_cpus, num_gpus, dashboard, object_store_bytes) as session:
+                yield session
+        else:
+            with _joined(wanted) as session:
+                yield session
+
+
+@contextmanager
+def _joined(address: str) -> Iterator[RaySession]:
+    import ray
+
+    _refresh_authentication()
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        # Ray's own errors on authentication are RuntimeErrors too
+        raise RaySessionError(
+            f"the Ray at {address} cannot be joined: {error}. Is it running, and are RAY_AUTH_MODE and "
+            "RAY_AUTH_TOKEN those that it was started with?"
+        ) from error
+    try:
+        yield _describe(started_here=False)
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _started(
+    num_cpus: int | None, num_gpus: int | None, dashboard: bool, object_store_bytes: int
+) -> Iterator[RaySession]:
+    import ray
+
+    folder = _short_temp_dir()
+    try:
+        with _environment(_authentication() | _LOOPBACK_ONLY), _loopback_constant():
+            _refresh_authentication()
+            try:
+                ray.init(
+                    address="local",
+                    num_cpus=num_cpus,
+                    num_gpus=num_gpus,
+                    include_dashboard=dashboard,
+                    dashboard_host=LOOPBACK,
+                    object_store_memory=object_store_bytes,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    _temp_dir=str(folder),
+                )
+                session = _describe(started_here=True)
+                logger.info("started Ray at %s", session.address)
+                yield session
+            finally:
+                ray.shutdown()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _describe(*, started_here: bool) -> RaySession:
+    import ray
+
+    context = ray.get_runtime_context()
+    url = ray._private.worker.get_dashboard_url()
+    return RaySession(context.gcs_address, f"http://{url}" if url else None, started_here)
+
+
+def _quiet() -> dict[str, str]:
+    return {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray's coming default; without it each start warns of the change
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    }
+
+
+def _authentication() -> dict[str, str]:
+    """One token for all that join: the environment's, or a new one."""
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        return {"RAY_AUTH_MODE": "token"}
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
+def _refresh_authentication() -> None:
+    """Make Ray read the environment's mode and token again: it keeps those of its import.
+
+    Ray's own ``enable_token_auth_by_default`` does the same; there is no public door for it (ray 2.60).
+    """
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def _loopback_constant() -> Iterator[None]:
+    """Let this process, which may have imported Ray long ago, read `_LOOPBACK_ONLY` as well."""
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def _short_temp_dir() -> Path:
+    tried = [os.environ.get("RAY_TMPDIR"), tempfile.gettempdir(), "/tmp"]
+    for parent in tried:
+        if parent and len(parent) <= _MAX_TEMP_DIR and os.access(parent, os.W_OK):
+            return Path(tempfile.mkdtemp(prefix="ray-", dir=parent))
+    raise RaySessionError(
+        f"no writable temporary directory with a path of at most {_MAX_TEMP_DIR} characters: set RAY_TMPDIR to one"
+    )
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for this process and its children while the block runs."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,287 @@
+"""The Ray actor pool: ids of candidates in, predicted formation energies out.
+
+Each actor loads the bundle once and reads the features of its batches by itself; ids go to it and numbers come
+back. The calling process never imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.bundle import Bundle, BundleInfo
+from esnet.dos import DOS_SHAPE
+from esnet.features import N_ELEMENTS, Representation
+from esnet.ray_workers import worker_options
+
+logger = logging.getLogger(__name__)
+
+ReadFeatures = Callable[[Sequence[str]], tuple[Sequence[str], NDArray[np.floating], NDArray[np.floating]]]
+"""Reads features of candidates: ids -> the ids found, their dos (n, 2, 1500, 9), their compositions (n, 111).
+
+It is sent to the actors, so it must be picklable, and must open its own connections there.
+"""
+
+_POLL_S = 5.0
+
+
+class ScoringError(RuntimeError):
+    """Candidates that could not be scored; the message names them and the last cause."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one candidate.
+
+    Attributes
+    ----------
+    id
+        The candidate's.
+    e_form
+        Formation energy of the relaxed crystal, eV/atom; None where there is no prediction.
+    reason
+        Why there is none; None where there is one.
+    """
+
+    id: str
+    e_form: float | None
+    reason: str | None = None
+
+
+class _Scorer:
+    """Runs inside a Ray actor."""
+
+    def __init__(self, bundle_path: str, checksum: str, read_features: ReadFeatures, batch_size: int) -> None:
+        self._bundle = Bundle.load(bundle_path)
+        if self._bundle.checksum != checksum:
+            raise ScoringError(
+                f"{bundle_path} has checksum {self._bundle.checksum} here and {checksum} where scoring started"
+            )
+        self._read_features = read_features
+        self._batch_size = batch_size
+
+    def ready(self) -> bool:
+        return True
+
+    def score(self, ids: list[str]) -> list[tuple[str, float | None, str | None]]:
+        found, dos, compositions = self._read_features(ids)
+        found = [str(name) for name in found]
+        dos, compositions = np.asarray(dos), np.asarray(compositions)
+        self._check(ids, found, dos, compositions)
+        usable = np.zeros(0, dtype=np.intp)
+        if found:
+            finite = np.isfinite(dos).all(axis=(1, 2, 3)) & np.isfinite(compositions).all(axis=1)
+            usable = np.flatnonzero(finite)
+        answers: dict[str, tuple[float | None, str | None]] = dict.fromkeys(
+            found, (None, "its features are not finite")
+        )
+        if len(usable):
+            energies = self._bundle.predict(dos[usable], compositions[usable], batch_size=self._batch_size)
+            for place, energy in zip(usable, energies, strict=True):
+                valid = bool(np.isfinite(energy))
+                answers[found[place]] = (float(energy), None) if valid else (None, "the model gave no finite energy")
+        missing = (None, "no features are stored for it")
+        return [(name, *answers.get(name, missing)) for name in ids]
+
+    @staticmethod
+    def _check(ids: list[str], found: list[str], dos: NDArray[Any], compositions: NDArray[Any]) -> None:
+        if len(set(found)) != len(found) or not set(found) <= set(ids):
+            raise ScoringError("read_features gave ids that were not asked for, or one of them twice")
+        if found and (dos.shape != (len(found), *DOS_SHAPE) or compositions.shape != (len(found), N_ELEMENTS)):
+            raise ScoringError(
+                f"read_features gave dos {dos.shape} and compositions {compositions.shape} for {len(found)} ids"
+            )
+
+
+@dataclass
+class _Batch:
+    ids: list[str]
+    failures: int = 0
+
+
+@dataclass
+class _Pool:
+    """The actors, what each of them is doing, and what is still to be done."""
+
+    new_actor: Callable[[], Any]
+    max_failures: int
+    waiting: deque[_Batch]
+    # one entry an actor: the call it is busy with -> (actor, batch); no batch while it starts
+    calls: dict[Any, tuple[Any, _Batch | None]] = field(default_factory=dict)
+    failed_starts: int = 0
+
+    def add_actor(self) -> None:
+        actor = self.new_actor()
+        self.calls[actor.ready.remote()] = (actor, None)
+
+    def give_work(self, actor: Any) -> None:
+        if self.waiting:
+            batch = self.waiting.popleft()
+            self.calls[actor.score.remote(batch.ids)] = (actor, batch)
+        else:
+            _end(actor)
+
+    @property
+    def unfinished(self) -> bool:
+        return bool(self.waiting) or any(batch is not None for _, batch in self.calls.values())
+
+    @property
+    def starting(self) -> bool:
+        """Whether no actor works yet."""
+        return all(batch is None for _, batch in self.calls.values())
+
+    def take(self, call: Any) -> list[Prediction]:
+        """Take the answer of a call that has ended, and keep its actor, or a new one, busy."""
+        import ray
+
+        actor, batch = self.calls.pop(call)
+        try:
+            answers = ray.get(call)
+        except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
+            _end(actor)
+            self._actor_died(batch, error)
+            return []
+        except ray.exceptions.RayTaskError as error:
+            self._failed(batch, error)
+            self.give_work(actor)
+            return []
+        self.give_work(actor)
+        return [Prediction(*answer) for answer in answers] if batch is not None else []
+
+    def _actor_died(self, batch: _Batch | None, error: Exception) -> None:
+        # an exception in the constructor would be the same in the next actor; a killed process need not be
+        if getattr(error, "actor_init_failed", False):
+            raise ScoringError(f"an actor cannot start: {error}") from error
+        self._failed(batch, error)
+        if self.waiting:
+            logger.warning("an actor died and is replaced: %s", error)
+            self.add_actor()
+
+    def _failed(self, batch: _Batch | None, error: Exception) -> None:
+        if batch is None:
+            self.failed_starts += 1
+            if self.failed_starts > self.max_failures:
+                raise ScoringError(f"{self.failed_starts} actors died while they started: {error}") from error
+            return
+        batch.failures += 1
+        if batch.failures > self.max_failures:
+            raise ScoringError(
+                f"{len(batch.ids)} candidates were tried {batch.failures} times and not scored: "
+                f"{', '.join(batch.ids)}. Last cause: {error}"
+            ) from error
+        logger.warning("a batch of %d candidates is scored again: %s", len(batch.ids), error)
+        self.waiting.append(batch)
+
+    def end(self) -> None:
+        for actor, _ in self.calls.values():
+            _end(actor)
+        self.calls.clear()
+
+
+def score(
+    ids: Iterable[str],
+    *,
+    bundle_path: Path | str,
+    read_features: ReadFeatures,
+    n_actors: int = 1,
+    batch_size: int = 256,
+    num_gpus_per_actor: float = 0.0,
+    cpu_threads: int = 1,
+    on_batch: Callable[[list[Prediction]], None] | None = None,
+    representation: Representation | None = None,
+    max_batch_failures: int = 2,
+    start_timeout_s: float = 600.0,
+) -> list[Prediction]:
+    """Predict the formation energies of candidates with a pool of Ray actors.
+
+    Ray must be connected (see `esnet.ray_session.ray_session`).
+
+    Parameters
+    ----------
+    ids
+        Candidates; each is asked for once.
+    bundle_path
+        The trained model, at a path that all of Ray's nodes see.
+    read_features
+        Called in the actors with the ids of a batch (see `ReadFeatures`).
+    n_actors
+        At most so many actors (not more than batches). One takes 10 to 30 s to start and 0.8 GB.
+    batch_size
+        Ids a batch, and candidates that the network takes at once.
+    num_gpus_per_actor, cpu_threads
+        What Ray reserves for an actor.
+    on_batch
+        Called in this process with each batch of predictions as it comes, in no particular order.
+    representation
+        The one that the features were made with: the model's must be the same. None: not checked.
+    max_batch_failures
+        So many times a batch is given out again after its actor died or reading failed.
+    start_timeout_s
+        How long to wait while no actor has started, in s.
+
+    Returns
+    -------
+    list of Prediction
+        One for each id, in the order given. A candidate without usable features has no energy and the reason.
+
+    Raises
+    ------
+    BundleError, RepresentationError
+        If the bundle cannot be used; no actor is started then.
+    RaySessionError
+        If no node has the cores or GPUs that one actor needs.
+    ScoringError
+        If a batch failed more often than allowed (its ids are named), or no actor starts.
+    """
+    import ray
+
+    wanted = list(dict.fromkeys(str(name) for name in ids))
+    if n_actors < 1 or batch_size < 1:
+        raise ValueError(f"n_actors={n_actors!r} and batch_size={batch_size!r} must be 1 or more")
+    path = Path(bundle_path).resolve()
+    checksum = BundleInfo.read(path, representation=representation).checksum
+    if not wanted:
+        return []
+    options = worker_options(cpu_threads=cpu_threads, num_gpus=num_gpus_per_actor)
+    actor_class = ray.remote(**options, max_restarts=0)(_Scorer)
+    batches = [_Batch(wanted[start : start + batch_size]) for start in range(0, len(wanted), batch_size)]
+    pool = _Pool(
+        new_actor=lambda: actor_class.remote(str(path), checksum, read_features, batch_size),
+        max_failures=max_batch_failures,
+        waiting=deque(batches),
+    )
+    predictions: dict[str, Prediction] = {}
+    last_start = time.monotonic()
+    try:
+        for _ in range(min(n_actors, len(batches))):
+            pool.add_actor()
+        while pool.unfinished:
+            ended, _ = ray.wait(list(pool.calls), num_returns=1, timeout=_POLL_S)
+            if ended or not pool.starting:
+                last_start = time.monotonic()
+            elif time.monotonic() - last_start > start_timeout_s:
+                raise ScoringError(
+                    f"no actor started within {start_timeout_s:g} s; free in Ray: {ray.available_resources()}"
+                )
+            for call in ended:
+                scored = pool.take(call)
+                predictions |= {prediction.id: prediction for prediction in scored}
+                if scored and on_batch is not None:
+                    on_batch(scored)
+    finally:
+        pool.end()
+    return [predictions[name] for name in wanted]
+
+
+def _end(actor: Any) -> None:
+    import ray
+
+    ray.kill(actor, no_restart=True)

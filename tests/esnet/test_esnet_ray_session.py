@@ -1,0 +1,44 @@
+"""A Ray of ours must listen on loopback alone, ask for its token, and leave what others started."""
+
+from __future__ import annotations
+
+import os
+
+import psutil
+import pytest
+
+from esnet.ray_session import ray_session
+
+pytestmark = pytest.mark.ray
+
+
+def test_ray_listens_on_loopback_alone(ray_here):
+    assert ray_here.started_here
+    assert ray_here.address.startswith("127.0.0.1:")
+    own = psutil.Process()
+    listening = [
+        connection.laddr.ip
+        for process in [own, *own.children(recursive=True)]
+        if process is own or "ray" in " ".join(process.cmdline())
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert listening
+    assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+
+
+def test_ray_asks_for_the_token(ray_here):
+    import ray
+
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    assert os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    assert ray.get(ray.remote(num_cpus=0)(lambda: 2 + 2).remote()) == 4
+
+
+def test_a_session_inside_a_session_starts_and_ends_nothing(ray_here):
+    import ray
+
+    with ray_session() as inner:
+        assert not inner.started_here
+        assert inner.address == ray_here.address
+    assert ray.is_initialized()
