@@ -14,6 +14,7 @@ def is_user_error(error: BaseException) -> bool:
     from campaign.structure_files import StructureFileError
     from esnet.bundle import BundleError
     from esnet.features import RepresentationError
+    from esnet.ray_session import RaySessionError
     from launchers.errors import DatabaseError
 
     mendable = (
@@ -24,6 +25,7 @@ def is_user_error(error: BaseException) -> bool:
         ElementError,
         LaunchPadNotReadyError,
         MissingElementError,
+        RaySessionError,
         RepresentationError,
         StructureFileError,
         UnknownCampaignError,

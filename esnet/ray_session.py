@@ -88,7 +88,12 @@ def ray_session(
     home directory. A Ray that is joined needs the token of whoever started it in the environment.
     """
     with _environment(_quiet()):
-        import ray
+        try:
+            import ray
+        except ModuleNotFoundError as error:
+            raise RaySessionError(
+                "Ray is not installed here; training and scoring need the extra: pip install 'esnet-campaign[esnet]'"
+            ) from error
 
         if ray.is_initialized():
             yield _describe(started_here=False)

@@ -30,12 +30,13 @@ class ScienceFailureError(RuntimeError):
 def failure_kind(error: BaseException) -> Literal["science", "machine"]:
     """Tell a failure of the calculation from a failure of the machine that ran it.
 
-    custodian's verdicts (no handler left, too many corrections, outputs that do not validate) are about the
-    calculation. A program that ended by itself with an error code, a full disk, a lost database: the machine.
+    custodian's verdicts (no handler left, too many corrections) are about the calculation. A program that ended with
+    an error code or without complete outputs and without any error that custodian knows was killed or has crashed;
+    that, a full disk or a lost database is the machine's.
     """
-    from custodian.custodian import CustodianError, ReturnCodeError
+    from custodian.custodian import CustodianError, ReturnCodeError, ValidationError
 
-    if isinstance(error, ReturnCodeError):
+    if isinstance(error, ReturnCodeError | ValidationError):
         return "machine"
     if isinstance(error, ScienceFailureError | CustodianError):
         return "science"

@@ -31,7 +31,7 @@ def quickstart():
 def test_the_quickstart_has_its_thirty_candidates(quickstart):
     assert len(quickstart) == 30
     assert len({candidate.id for candidate in quickstart}) == 30
-    assert Counter(candidate.prototype for candidate in quickstart) == {"B1": 10, "B2": 10, "L1_0": 10}
+    assert Counter(candidate.prototype for candidate in quickstart) == {"B1": 10, "B2": 10, "B3": 10}
     assert all(candidate.n_sites == len(candidate.structure) == 2 for candidate in quickstart)
     assert ("AlPd", "B2") in {(candidate.formula, candidate.prototype) for candidate in quickstart}
 

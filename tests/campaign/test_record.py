@@ -1,7 +1,7 @@
 """What becomes of a candidate when its calculation fails: machine failures are tried again, science failures not."""
 
 import pytest
-from custodian.custodian import NonRecoverableError, ReturnCodeError
+from custodian.custodian import NonRecoverableError, ReturnCodeError, ValidationError
 
 from campaign.decisions.ledger import ScienceFailureError, attempt, cpu_seconds_by_document, failure_kind, last_attempt
 from campaign.execution.record import record_calculation
@@ -94,6 +94,7 @@ def test_an_attempt_that_was_killed_is_closed_when_its_firework_runs_again(store
     [
         (NonRecoverableError("handler gave up", False, None), "science"),
         (ReturnCodeError("killed", False), "machine"),
+        (ValidationError("no complete vasprun.xml", False, None), "machine"),
         (ScienceFailureError("no convergence"), "science"),
         (OSError("disk full"), "machine"),
         (MemoryError(), "machine"),

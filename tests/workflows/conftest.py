@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def run_vasp_gpaw(tmp_path_factory: pytest.TempPathFactory) -> RunProgram:
 
 
 @pytest.fixture(scope="session")
-def relaxation_benchmark() -> Iterator[object]:
+def relaxation_benchmark() -> ModuleType:
     """The module benchmarks/relaxation.py."""
     path = Path(__file__).parents[2] / "benchmarks" / "relaxation.py"
     spec = importlib.util.spec_from_file_location("relaxation_benchmark", path)
@@ -77,4 +78,4 @@ def relaxation_benchmark() -> Iterator[object]:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    yield module
+    return module

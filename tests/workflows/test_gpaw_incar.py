@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from workflows.gpaw_vasp.errors import InputRefused
 from workflows.gpaw_vasp.incar import HONOURED, IGNORED, REFUSED, check_tags, parse_incar
 from workflows.gpaw_vasp.kpoints import KMesh, read_mesh
-from workflows.gpaw_vasp.settings import parse_poscar, read_settings, read_titles
+from workflows.gpaw_vasp.poscar import parse_poscar, read_titles
+from workflows.gpaw_vasp.settings import read_settings
 
 POSCAR = "CdAu\n1.0\n3.4 0 0\n0 3.4 0\n0 0 3.4\nCd Au\n1 1\ndirect\n0 0 0 Cd\n0.5 0.5 0.5 Au\n"
 CELL = np.eye(3) * 3.4
@@ -41,6 +43,7 @@ def test_incar_with_comments_repeats_and_fortran_numbers_is_read() -> None:
     assert tags["EMIN"] == -20
 
 
+@hypothesis_settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["NSW", "SIGMA", "NELM"]), st.integers(0, 500) | st.floats(1e-6, 1e3)))
 def test_numbers_survive_reading(tags: dict[str, float]) -> None:
     assert parse_incar("".join(f"{name} = {value!r}\n" for name, value in tags.items())) == tags
@@ -101,7 +104,7 @@ def test_every_tag_that_custodian_sets_when_it_retries_is_known() -> None:
         "ALGO ISMEAR SIGMA ISYM SYMPREC IBRION AMIN ISTART IMIX NCORE POTIM LREAL PREC NELMIN IOPT NBANDS ISEARCH"
         " KPAR KSPACING TIME SMASS AMIX BMIX ICHARG EDIFF NELM KGAMMA LPEAD NPAR ADDGRID"
     )
-    tags = {name: 0 for name in retries.split()} | {"ISMEAR": 0, "LPEAD": False}
+    tags = dict.fromkeys(retries.split(), 0) | {"ISMEAR": 0, "LPEAD": False}
     check_tags(tags)
 
 
@@ -129,6 +132,7 @@ def test_an_even_monkhorst_pack_mesh_leaves_gamma_out_unless_it_is_shifted_back(
     assert sorted(map(tuple, shifted)) == sorted(map(tuple, gamma))
 
 
+@hypothesis_settings(deadline=None)
 @given(st.tuples(*[st.integers(1, 6)] * 3), st.sampled_from(["Gamma", "Monkhorst-Pack"]))
 def test_a_mesh_has_all_its_points_once_and_contains_their_negatives(size: tuple[int, int, int], style: str) -> None:
     points = KMesh(size, style=style).points()  # type: ignore[arg-type]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,6 @@ from workflows.gpaw_vasp.basis import excess_stress, smooth_plane_waves
 from workflows.gpaw_vasp.projections import lm_weights
 from workflows.gpaw_vasp.results import ElectronicStructure, IonicStep, ScfStep
 from workflows.gpaw_vasp.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 HARTREE = 27.211386245981  # eV
 EV_PER_A3_IN_KB = 1602.1766208
@@ -113,10 +109,16 @@ class GpawCalculator:
             plane_waves=basis,
         )
 
+    def notes(self) -> list[str]:
+        """Return remarks on the last solution, for the OUTCAR."""
+        images = self._calc.dft.ibzwfs.ibz.bz2bz_Ks
+        if images is not None and (np.asarray(images) == -1).any():
+            return ["the mesh of k-points is less symmetric than the crystal: use a Gamma-centred one"]
+        return []
+
     def _create(self) -> Any:
         from gpaw.dft import GPAW
 
-        warnings.filterwarnings("ignore", module=r"gpaw(\.|$)")
         settings = self.settings
         occupations: dict[str, Any] = {"name": settings.smearing, "width": settings.width}
         if settings.smearing == "methfessel-paxton":
@@ -130,7 +132,7 @@ class GpawCalculator:
             symmetry=symmetry_options(settings.isym),
             eigensolver="davidson",
             mixer=mixer_options(settings),
-            convergence=convergence_criteria(settings.ediff, settings.nelect),
+            convergence=convergence_criteria(settings.ediff, settings.nelect, least=settings.nelmin),
             maxiter=settings.nelm,
             nbands=band_count(settings),
             txt=str(self._log),
@@ -176,7 +178,7 @@ def symmetry_options(isym: int) -> dict[str, Any]:
     return {"symmorphic": False}
 
 
-def convergence_criteria(ediff: float, electrons: float) -> dict[str, float]:
+def convergence_criteria(ediff: float, electrons: float, *, least: int = 2) -> dict[str, float]:
     """Return GPAW's criteria for EDIFF.
 
     Parameters
@@ -185,6 +187,8 @@ def convergence_criteria(ediff: float, electrons: float) -> dict[str, float]:
         eV for the whole cell, as VASP's.
     electrons
         Valence electrons in the cell.
+    least
+        NELMIN: electronic steps that are made in any case.
 
     Returns
     -------
@@ -194,15 +198,17 @@ def convergence_criteria(ediff: float, electrons: float) -> dict[str, float]:
         of density and wave functions, get better as EDIFF gets smaller.
     """
     tight = min(1.0, ediff / 1e-5)
-    return {
+    criteria: dict[str, float] = {
         "energy": ediff / electrons,
         "density": max(1e-4 * tight**0.5, 1e-6),
         "eigenstates": max(4e-7 * tight, 4e-10),
     }
+    # The energy criterion needs three steps as it is.
+    return criteria | ({"minimum iterations": least} if least > 3 else {})
 
 
 def mixer_options(settings: Settings) -> dict[str, Any]:
-    """Return GPAW's mixing for ALGO, AMIX and BMIX.
+    """Return GPAW's mixing for ALGO and AMIX.
 
     GPAW's default mixing is used unless the INCAR asks for care: ALGO = All, Damped or Conjugate, or an AMIX
     below 0.2 (what custodian writes when it retries), give a small linear step with a long memory.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from workflows.gpaw_vasp.poscar import Poscar
 from workflows.gpaw_vasp.results import IonicStep
-from workflows.gpaw_vasp.settings import Poscar
 
 
 def poscar_text(poscar: Poscar, cell: np.ndarray, positions: np.ndarray) -> str:

@@ -28,14 +28,17 @@ logger = logging.getLogger(__name__)
 FUNCTIONAL_FOLDERS = ("POT_GGA_PAW_PBE", "POT_GGA_PAW_PBE_52", "POT_GGA_PAW_PBE_54", "POT_PAW_PBE_64")
 """Folders below PMG_VASP_PSP_DIR, one for each PBE release that pymatgen knows."""
 
-TREE_VERSION = "1"
+TREE_VERSION = "2"
 """Changed whenever the content of the files changes, so that an old cache is not taken for a new one."""
 
 INPUT_SETS = ("MPRelaxSet", "PBE54Base", "PBE64Base", "MPSCANRelaxSet", "MP24RelaxSet", "MatPESStaticSet")
 """pymatgen's input sets whose POTCAR symbols are covered."""
 
-ATOMATE2_SYMBOLS = {"Be": "Be", "Bi": "Bi_d", "Eu": "Eu_2", "Gd": "Gd_3", "Nb": "Nb_sv", "Mo": "Mo_sv"}
-"""Symbols that atomate2's base set asks for and pymatgen's sets do not (atomate2 0.1.5, vasp/sets/base.py)."""
+ATOMATE2_SYMBOLS = {
+    **{"Be": "Be", "Bi": "Bi_d", "Cu": "Cu", "Eu": "Eu_2", "Fe": "Fe", "Gd": "Gd_3", "Mg": "Mg", "Mo": "Mo_sv"},
+    **{"Nb": "Nb_sv", "Ni": "Ni", "Os": "Os", "Re": "Re", "Ti": "Ti_sv", "V": "V_sv"},
+}
+"""Symbols that atomate2's base set has in place of pymatgen's (atomate2 0.1.5, vasp/sets/base.py)."""
 
 HARD_ELEMENTS = frozenset({"O", "F", "N"})
 """Elements whose GPAW data sets need 700 eV; 500 eV do for the others (measured, see docs/engine.md)."""

@@ -123,6 +123,7 @@ def _compute(settings: Settings, directory: Path) -> RunResult:
         else:
             result.steps = [solve(settings.poscar.cell, settings.poscar.positions)]
         result.electrons = calculator.electronic_structure()
+        result.notes += calculator.notes()
         _write_reports(settings, result, directory)
         outcar.finish(result)
     finally:
