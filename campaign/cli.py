@@ -209,17 +209,27 @@ def results(
 
 
 @app.command()
-def reconcile(name: NameArgument, launchpad: LaunchpadOption = None) -> None:
+def reconcile(
+    name: NameArgument,
+    launchpad: LaunchpadOption = None,
+    retry: Annotated[
+        bool, typer.Option("--retry-failed", help="Also try again what has failed for good, once its cause is mended")
+    ] = False,
+) -> None:
     """Repair what killed workers left behind in a campaign; safe to call at any time."""
     from campaign.execution.reconcile import reconcile as reconcile_campaign
+    from campaign.execution.reconcile import retry_failed
     from campaign.store import CampaignStore
 
     connection = connect(launchpad)
-    done = reconcile_campaign(CampaignStore(connection.db), connection, name)
+    store = CampaignStore(connection.db)
+    done = reconcile_campaign(store, connection, name)
     console = _console()
     for line in done.lines():
         console.print(line, highlight=False)
-    if not done:
+    if retry:
+        console.print(f"{retry_failed(store, connection, name)} failed calculation(s) will be tried again")
+    elif not done:
         console.print("nothing to repair")
 
 

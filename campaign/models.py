@@ -104,9 +104,12 @@ def fetch_bundle(store: CampaignStore, checksum: str) -> Path:
     try:
         with tarfile.open(fileobj=packed, mode="r:gz") as archive:
             archive.extractall(unpacked, filter="data")
-        # somebody else may have been faster: either directory is the same bundle
-        if not target.is_dir():
+        try:
             unpacked.rename(target)
+        except OSError:
+            # somebody else was faster: either directory is the same bundle
+            if not target.is_dir():
+                raise
     finally:
         if unpacked.is_dir():
             shutil.rmtree(unpacked)

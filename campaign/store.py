@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pymongo import ASCENDING, InsertOne, UpdateOne
+from pymongo import ASCENDING, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
-from campaign.stages import REFERENCE, STAGES, Stage
+from campaign.stages import REFERENCE, Stage
 
 if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
@@ -62,8 +62,12 @@ class CampaignStore:
         """Create the indexes that the campaign's own queries and those of the README use; safe to call again."""
         for collection in (self.candidates, self.references):
             collection.create_index([("campaign", ASCENDING), ("state", ASCENDING), ("batch", ASCENDING)])
-            collection.create_index([("campaign", ASCENDING), ("rs_dos.state", ASCENDING)], sparse=True)
+            collection.create_index([("campaign", ASCENDING), ("rs_dos.state", ASCENDING)])
         self.candidates.create_index([("campaign", ASCENDING), ("result.e_hull", ASCENDING)])
+        self.candidates.create_index([("campaign", ASCENDING), ("role", ASCENDING), ("state", ASCENDING)])
+        self.candidates.create_index([("campaign", ASCENDING), ("state", ASCENDING), ("result.e_hull", ASCENDING)])
+        self.candidates.create_index([("campaign", ASCENDING), ("result.stable", ASCENDING)])
+        self.candidates.create_index([("campaign", ASCENDING), ("decision.promoted", ASCENDING), ("state", ASCENDING)])
         self.candidates.create_index([("campaign", ASCENDING), ("prediction.e_hull", ASCENDING)])
         self.candidates.create_index([("campaign", ASCENDING), ("prediction.step", ASCENDING)])
         self.candidates.create_index("chemsys")
@@ -71,7 +75,8 @@ class CampaignStore:
         self.attempts.create_index("fw_id")
         self.features.create_index("campaign")
         self.steps.create_index([("campaign", ASCENDING), ("kind", ASCENDING)])
-        # FireWorks finds a campaign's fireworks by these
+        # a campaign's fireworks and workflows are found by these
+        self.database["workflows"].create_index("metadata.campaign")
         self.database["fireworks"].create_index([("spec.campaign_name", ASCENDING), ("state", ASCENDING)])
 
     def collection_of(self, document_id: str) -> Collection[Document]:
@@ -147,7 +152,7 @@ class CampaignStore:
         )
         return updated is not None
 
-    def bulk_update(self, updates: Sequence[UpdateOne | InsertOne[Document]]) -> int:
+    def bulk_update(self, updates: Sequence[UpdateOne]) -> int:
         """Write updates of candidates in chunks; return how many documents changed."""
         changed = 0
         for start in range(0, len(updates), _CHUNK):
@@ -191,8 +196,3 @@ class CampaignStore:
 def history_entry(stage: Stage, state: str) -> Document:
     """Entry of a document's history for a move of `stage` to `state`."""
     return {"stage": stage.name, "state": state, "time": now()}
-
-
-def stage_named(name: str) -> Stage:
-    """Return the stage of that name."""
-    return STAGES[name]

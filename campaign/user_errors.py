@@ -9,15 +9,17 @@ def is_user_error(error: BaseException) -> bool:
     from campaign.decisions.hull import MissingElementError
     from campaign.elements import ElementError
     from campaign.execution.fireworks import LaunchPadNotReadyError
-    from campaign.execution.start import CampaignExistsError
+    from campaign.execution.start import BootstrapSizeError, CampaignExistsError
     from campaign.loading import UnknownCampaignError
     from campaign.structure_files import StructureFileError
     from esnet.bundle import BundleError
     from esnet.features import RepresentationError
     from esnet.ray_session import RaySessionError
     from launchers.errors import DatabaseError
+    from launchers.local import WorkersDieError
 
     mendable = (
+        BootstrapSizeError,
         BundleError,
         CampaignFileError,
         CampaignExistsError,
@@ -29,5 +31,6 @@ def is_user_error(error: BaseException) -> bool:
         RepresentationError,
         StructureFileError,
         UnknownCampaignError,
+        WorkersDieError,
     )
     return isinstance(error, mendable)

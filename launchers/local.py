@@ -7,6 +7,8 @@ import logging
 import os
 import subprocess
 import sys
+import time
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +17,13 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 _STOP_TIMEOUT_S = 10.0
+#: So many deaths of workers within a minute mean that they cannot work here at all.
+_MOST_DEATHS = 10
+_DEATHS_WITHIN_S = 60.0
+
+
+class WorkersDieError(RuntimeError):
+    """Workers end as soon as they are started."""
 
 
 class LocalWorkers:
@@ -50,6 +59,8 @@ class LocalWorkers:
             **(environment or {}),
         }
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._started = 0
+        self._deaths: deque[float] = deque(maxlen=_MOST_DEATHS)
 
     def start(self, number: int) -> None:
         """Start workers.
@@ -69,7 +80,8 @@ class LocalWorkers:
         if self.query is not None:
             command += ["--query", json.dumps(self.query)]
         for _ in range(number):
-            log = self.directory / f"worker-{len(self.processes) + 1}.log"
+            self._started += 1
+            log = self.directory / f"worker-{self._started}.log"
             with log.open("ab") as output:
                 process = subprocess.Popen(
                     command,
@@ -84,11 +96,23 @@ class LocalWorkers:
             self.processes.append(process)
 
     def replace_dead(self) -> int:
-        """Start a new worker for each that has ended; return how many were replaced."""
+        """Start a new worker for each that has ended; return how many were replaced.
+
+        Raises
+        ------
+        WorkersDieError
+            If they keep ending: naming the newest log.
+        """
         dead = [process for process in self.processes if process.poll() is not None]
         for process in dead:
             logger.warning("worker %d ended with code %s; starting another", process.pid, process.returncode)
             self.processes.remove(process)
+            self._deaths.append(time.monotonic())
+        if len(self._deaths) == _MOST_DEATHS and self._deaths[-1] - self._deaths[0] < _DEATHS_WITHIN_S:
+            raise WorkersDieError(
+                f"{_MOST_DEATHS} workers ended within {self._deaths[-1] - self._deaths[0]:.0f} s; the reason is in "
+                f"{self.directory / f'worker-{self._started}.log'}"
+            )
         self.start(len(dead))
         return len(dead)
 

@@ -91,15 +91,17 @@ def work(launchpad_file: Path, directory: Path, *, query: dict[str, object] | No
     fireworks_log = logging.getLogger("launchers.worker.fireworks")
     while True:
         try:
-            if launchpad.run_exists(fworker):
-                os.chdir(create_datestamp_dir(str(directory), fireworks_log, prefix="launcher_"))
-                launch_rocket(launchpad, fworker, strm_lvl="INFO")
-                os.chdir(directory)
-                continue
+            something_is_ready = launchpad.run_exists(fworker)
         except PyMongoError as error:
-            # the database may come back; what it lost meanwhile is repaired by `campaign reconcile`
             logger.warning("database not answering, trying again: %s", type(error).__name__)
             time.sleep(_DATABASE_RETRY_S)
+            continue
+        if something_is_ready:
+            os.chdir(create_datestamp_dir(str(directory), fireworks_log, prefix="launcher_"))
+            # a database that is lost in here leaves the firework RUNNING: the error ends this process, and so whoever
+            # looks (`campaign reconcile`) can tell that nobody is at work on it
+            launch_rocket(launchpad, fworker, strm_lvl="INFO")
+            os.chdir(directory)
             continue
         if until_empty:
             return

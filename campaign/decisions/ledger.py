@@ -1,6 +1,7 @@
 """The ledger: one document for every time that a calculation or a step was started, with what it cost.
 
-Failed, killed and stopped attempts are in it too: the CPU-hours of a campaign are the sum over its attempts.
+Failed attempts are in it too: the CPU-hours of a campaign are the sum over its attempts. What a process had used when
+it was killed nobody can know: such attempts (``lost``, ``stopped``) have no `cpu_s`, but they are there.
 """
 
 from __future__ import annotations
@@ -125,9 +126,8 @@ def attempt(
         yield entry
     except BaseException as error:
         message = "".join(traceback.format_exception_only(error)).strip()
-        close_attempt(
-            store, entry_id, outcome=failure_kind(error), cpu_s=_cpu_seconds() - before, error=message[-2000:]
-        )
+        cpu_s = max(_cpu_seconds() - before, entry.cpu_s or 0.0)
+        close_attempt(store, entry_id, outcome=failure_kind(error), cpu_s=cpu_s, error=message[-2000:])
         raise
     cpu_s = _cpu_seconds() - before
     close_attempt(store, entry_id, outcome="completed", cpu_s=max(cpu_s, entry.cpu_s or 0.0))

@@ -82,7 +82,7 @@ class Thresholds:
 
     def _decide(self, prediction: Prediction, rank: int | None) -> Decision:
         if rank is None or math.isnan(prediction.e_form):
-            reason = "no prediction: its DOS features are missing"
+            reason = "no prediction: its DOS features are missing or cannot be used (see the log of the Screen)"
             return Decision(candidate=prediction.candidate, promoted=False, rank=None, reason=reason)
         comparisons = [
             ("E_f(ML)", prediction.e_form, self.max_formation_energy),

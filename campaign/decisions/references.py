@@ -29,7 +29,7 @@ def freeze_reference_set(store: CampaignStore, campaign: Campaign) -> str | None
     if (known := campaign.document.get("reference_set")) is not None:
         return str(known)
     phases = list(store.references.find({"campaign": name}).sort("_id"))
-    if any(phase["state"] not in ("relaxed", "relax_failed") for phase in phases):
+    if not phases or any(phase["state"] not in ("relaxed", "relax_failed") for phase in phases):
         return None
     entries = [_entry(phase) for phase in phases if phase["state"] == "relaxed"]
     have = {next(iter(entry["composition"])) for entry in entries if len(entry["composition"]) == 1}
@@ -37,17 +37,17 @@ def freeze_reference_set(store: CampaignStore, campaign: Campaign) -> str | None
     if missing:
         problem = (
             f"the relaxation of the elemental reference of {', '.join(missing)} failed, so nothing that contains it "
-            "has a formation energy; see `failure` in the collection `references`"
+            "has a formation energy: see `failure` in the collection `references`, mend the cause, then "
+            f"`campaign reconcile {name} --retry-failed`"
         )
         store.campaigns.update_one({"_id": name}, {"$set": {"problem": problem}})
         return None
     physics = campaign.spec.dft_settings().physics()
+    failed = [phase["_id"] for phase in phases if phase["state"] == "relax_failed"]
     body = {
-        "entries": entries,
-        "source": "computed",
-        "functional": "PBE",
-        "corrections": "none",
-        "dft": physics,
+        **{"entries": entries, "source": "computed", "functional": "PBE", "corrections": "none", "dft": physics},
+        # phases that the hull lacks: candidates may look more stable than they are
+        "failed": failed,
     }
     checksum = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
     document = {"_id": checksum, **body, "campaign": name, "created": now(), "schema_version": SCHEMA_VERSION}
@@ -84,7 +84,7 @@ def load_hull(store: CampaignStore, checksum: str) -> HullSet:
     document = store.reference_sets.find_one({"_id": checksum})
     if document is None:
         raise LookupError(f"the database has no reference set {checksum}")
-    body = {key: document[key] for key in ("entries", "source", "functional", "corrections", "dft")}
+    body = {key: document[key] for key in ("entries", "source", "functional", "corrections", "dft", "failed")}
     found = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
     if found != checksum:
         raise ValueError(f"reference set {checksum} was altered: its checksum is now {found}")

@@ -33,8 +33,8 @@ def advance(store: CampaignStore, launchpad: LaunchPad, name: str, *, batch: int
         Look only at this batch of candidates for a Screen: the caller knows that no other one changed.
     """
     campaign = load_campaign(store, name)
-    if campaign.document["state"] == "finished":
-        return
+    if campaign.document["state"] != "running":
+        return  # finished, or its documents are still being written
     submit_ready(store, launchpad, name)
     reference_set = freeze_reference_set(store, campaign)
     if reference_set is None:

@@ -68,6 +68,7 @@ def run_calculation(
         If this firework no longer speaks for the candidate.
     """
     from workflows.engine import engine_command, engine_environment
+    from workflows.results import cpu_seconds
 
     document = store.collection_of(document_id).find_one({"_id": document_id})
     if document is None or (document.get(stage.facts) or {}).get("fw_id") != fw_id:
@@ -85,15 +86,12 @@ def run_calculation(
                 logger.info("%s of %s: the output is there already", job.name, document["formula"])
                 continue
             response = job.run(job_store)
+            if job is flow.jobs[0]:
+                entry.cpu_s = cpu_seconds(job_output(job_store, job.uuid))
             if response.stop_children:
                 raise ScienceFailureError(
                     f"{stage.title} of {document['formula']} ({document_id}) did not converge, or custodian gave up"
                 )
-        first = job_output(job_store, flow.jobs[0].uuid, load=False)
-        if first is not None:
-            from workflows.results import cpu_seconds
-
-            entry.cpu_s = cpu_seconds(first)
 
 
 def job_output(job_store: JobStore, uuid: str, *, load: bool = False) -> Any:

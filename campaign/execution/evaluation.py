@@ -21,7 +21,7 @@ def evaluate_relaxed(store: CampaignStore, campaign: Campaign, reference_set: st
     """
     from pymatgen.core import Composition
 
-    query = {"campaign": campaign.spec.name, "state": "relaxed", "result": None}
+    query = {"campaign": campaign.spec.name, "state": "relaxed", "result.e_hull": None}
     waiting = list(store.candidates.find(query, ["composition", "relaxation.energy"]))
     if not waiting:
         return 0

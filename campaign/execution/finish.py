@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from campaign.decisions.ledger import cpu_seconds_by_stage
+from campaign.execution.evaluation import evaluate_relaxed
+from campaign.loading import load_campaign
 from campaign.store import CampaignStore, now
 
 
@@ -16,6 +18,9 @@ def finish_campaign(store: CampaignStore, name: str, step_id: str) -> dict[str, 
     dict
         Number of candidates by state, number of stable ones, CPU-seconds by stage.
     """
+    campaign = load_campaign(store, name)
+    # a candidate may have been relaxed after whoever submitted this step had looked
+    evaluate_relaxed(store, campaign, campaign.document["reference_set"])
     summary = {
         "states": store.state_counts(name),
         "stable": store.candidates.count_documents({"campaign": name, "result.stable": True}),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from campaign.decisions.ledger import is_alive, this_process
@@ -12,12 +14,24 @@ if TYPE_CHECKING:
     from fireworks import LaunchPad
 
 
+_SILENT = timedelta(seconds=60)
+
+
 def announce_process(launchpad: LaunchPad, fw_id: int) -> None:
     """Write this process into its firework, together with the launch that it is."""
     firework = launchpad.fireworks.find_one({"fw_id": fw_id}, ["launches"])
     if firework is not None and firework["launches"]:
         process = {**this_process(), "launch": firework["launches"][-1]}
         launchpad.fireworks.update_one({"fw_id": fw_id}, {"$set": {"spec.worker": process}})
+
+
+def fizzled_query(name: str) -> dict[str, Any]:
+    """MongoDB filter of the fizzled fireworks that keep a campaign from going on: steps, and those that record."""
+    return {
+        "spec.campaign_name": name,
+        "state": "FIZZLED",
+        "$or": [{"spec.step": {"$exists": True}}, {"spec._allow_fizzled_parents": True}],
+    }
 
 
 def is_running(launchpad: LaunchPad, firework: Mapping[str, Any]) -> bool | None:
@@ -38,7 +52,7 @@ def is_running(launchpad: LaunchPad, firework: Mapping[str, Any]) -> bool | None
     if not firework["launches"]:
         return None
     latest = firework["launches"][-1]
-    launch = launchpad.launches.find_one({"launch_id": latest}, ["fworker"])
+    launch = launchpad.launches.find_one({"launch_id": latest}, ["fworker", "host", "time_start"])
     process = None
     if launch is not None:
         process = process_of((launch.get("fworker") or {}).get("name") or "")
@@ -46,4 +60,11 @@ def is_running(launchpad: LaunchPad, firework: Mapping[str, Any]) -> bool | None
         announced = (firework.get("spec") or {}).get("worker")
         # what an earlier launch announced says nothing about this one
         process = announced if announced is not None and announced["launch"] == latest else None
-    return None if process is None else is_alive(dict(process))
+    if process is not None:
+        return is_alive(dict(process))
+    if launch is not None and launch.get("host") == socket.gethostname():
+        # a process of this host says who it is at once; one that has not was killed before it could
+        started = datetime.fromisoformat(launch["time_start"])
+        if datetime.now(UTC) - started > _SILENT:
+            return False
+    return None

@@ -2,7 +2,8 @@
 
 A process that was killed says nothing: FireWorks shows its firework as RUNNING for ever. What is repaired here:
 
-* a firework RUNNING in a process of this host that is gone: it runs again (its attempt goes into the ledger as lost);
+* a firework RUNNING in a process of this host that is gone: it runs again, `max_retries` times (its attempt goes into
+  the ledger as lost);
 * a firework that was being checked out when its process was killed: FireWorks left it RESERVED, without a launch;
 * a firework that records and has fizzled, or a step that has: it runs again, `max_retries` times;
 * a workflow whose second firework still waits although the first has ended: FireWorks looks at it again;
@@ -15,15 +16,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from campaign.decisions.ledger import Outcome, close_attempt, is_alive, last_attempt
 from campaign.execution.advance import advance
-from campaign.execution.processes import is_running
+from campaign.execution.processes import fizzled_query, is_running
 from campaign.loading import load_campaign
+from campaign.stages import STAGES
 from campaign.store import CampaignStore
 from launchers.worker import process_of
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_CHUNK = 5000
 #: Taking a firework lasts some 10 ms; one that is half taken for so long was left by a process that was killed.
 _STALE_CHECKOUT = timedelta(seconds=60)
 #: A FireWorks lock lives for milliseconds; one that stays this long belongs to nobody.
@@ -55,7 +58,7 @@ class Reconciled:
     def lines(self) -> Iterator[str]:
         """Say what was done, a line for each kind."""
         kinds = [
-            (self.lost, "ran in a process that is gone and will run again"),
+            (self.lost, "ran in a process that is gone; run again while tries are left"),
             (self.half_checked_out, "was taken by a process that is gone before it began, and is ready again"),
             (self.retried, "had fizzled and will run again"),
             (self.refreshed, "waited for a firework that had ended"),
@@ -81,7 +84,7 @@ def reconcile(store: CampaignStore, launchpad: LaunchPad, name: str, *, outcome:
     campaign = load_campaign(store, name)
     done = Reconciled()
     done.unlocked = _unlock_stale(launchpad, name)
-    done.lost = _rerun_lost(store, launchpad, name, outcome)
+    done.lost = _end_lost(store, launchpad, name, outcome, campaign.spec.retries.max_retries)
     done.half_checked_out = _free_half_checked_out(launchpad, name)
     done.retried = _rerun_fizzled(store, launchpad, name, campaign.spec.retries.max_retries)
     done.refreshed = _refresh_waiting(launchpad, name)
@@ -107,24 +110,46 @@ def _unlock_stale(launchpad: LaunchPad, name: str) -> list[int]:
     return unlocked
 
 
-def _rerun_lost(store: CampaignStore, launchpad: LaunchPad, name: str, outcome: Outcome) -> list[int]:
+def _rerun(launchpad: LaunchPad, fw_id: int, *, state: str, launches: Sequence[int]) -> bool:
+    """Run a firework again if it still is as it was seen; False if somebody else was faster.
+
+    `LaunchPad.rerun_fw` looks before it takes the workflow's lock: of two callers the second would reset a firework
+    that a worker has taken meanwhile.
+    """
+    from fireworks.core.launchpad import WFLock
+
+    with WFLock(launchpad, fw_id):
+        seen = {"fw_id": fw_id, "state": state, "launches": list(launches)}
+        if launchpad.fireworks.find_one(seen, ["_id"]) is None:
+            return False
+        workflow = launchpad.get_wf_by_fw_id_lzyfw(fw_id)
+        launchpad._update_wf(workflow, workflow.rerun_fw(fw_id))
+        return True
+
+
+def _end_lost(store: CampaignStore, launchpad: LaunchPad, name: str, outcome: Outcome, max_retries: int) -> list[int]:
+    """Run fireworks of dead processes again; one that loses its process every time is ended as fizzled."""
     lost: list[int] = []
     # the firework that `lpad add` made of the campaign's file carries no campaign_name
     of_campaign = {"$or": [{"spec.campaign_name": name}, {"name": name, "spec.campaign": {"$exists": True}}]}
     query = {"state": "RUNNING", **of_campaign}
     for firework in list(launchpad.fireworks.find(query, ["fw_id", "launches", "spec.worker"])):
-        fw_id = firework["fw_id"]
+        fw_id, launches = firework["fw_id"], firework["launches"]
         if is_running(launchpad, firework) is not False:
             continue
-        # it may have ended between our two looks
-        still = launchpad.fireworks.find_one({"fw_id": fw_id, "state": "RUNNING"}, ["launches"])
-        if still is None or still["launches"] != firework["launches"]:
+        latest = launchpad.launches.find_one({"launch_id": launches[-1]}, ["state"])
+        if latest is not None and latest["state"] != "RUNNING":
+            # it had ended, and its process died before the firework was told
+            launchpad._refresh_wf(fw_id)
             continue
         entry = last_attempt(store, fw_id)
         if entry is not None:
             close_attempt(store, entry["_id"], outcome=outcome)
-        launchpad.rerun_fw(fw_id)
-        lost.append(fw_id)
+        if store.attempts.count_documents({"fw_id": fw_id, "outcome": "lost"}) > max_retries:
+            launchpad.mark_fizzled(launches[-1])
+            lost.append(fw_id)
+        elif _rerun(launchpad, fw_id, state="RUNNING", launches=launches):
+            lost.append(fw_id)
     return lost
 
 
@@ -140,8 +165,8 @@ def _free_half_checked_out(launchpad: LaunchPad, name: str) -> list[int]:
         )
         process = process_of(launch["fworker"]["name"]) if launch is not None else None
         gone = process is not None and is_alive(process) is False
-        if gone or datetime.now(UTC) - taken > _STALE_CHECKOUT:
-            launchpad.rerun_fw(firework["fw_id"])
+        stale = gone or datetime.now(UTC) - taken > _STALE_CHECKOUT
+        if stale and _rerun(launchpad, firework["fw_id"], state="RESERVED", launches=[]):
             freed.append(firework["fw_id"])
     return freed
 
@@ -149,28 +174,49 @@ def _free_half_checked_out(launchpad: LaunchPad, name: str) -> list[int]:
 def _rerun_fizzled(store: CampaignStore, launchpad: LaunchPad, name: str, max_retries: int) -> list[int]:
     """Run recording fireworks and steps again; a calculation that fizzled is its recorder's business."""
     retried: list[int] = []
-    query = {
-        "spec.campaign_name": name,
-        "state": "FIZZLED",
-        "$or": [{"spec.step": {"$exists": True}}, {"spec._allow_fizzled_parents": True}],
-    }
-    for firework in list(launchpad.fireworks.find(query, ["fw_id", "archived_launches"])):
-        if len(firework.get("archived_launches") or []) >= max_retries:
-            continue
-        launchpad.rerun_fw(firework["fw_id"])
-        retried.append(firework["fw_id"])
+    for firework in list(launchpad.fireworks.find(fizzled_query(name), ["fw_id", "launches", "archived_launches"])):
+        failed = {"fw_id": firework["fw_id"], "outcome": {"$in": ["science", "machine", "lost"]}}
+        # a step keeps a ledger; what merely records has its launches alone
+        tries = store.attempts.count_documents(failed) or len(firework.get("archived_launches") or []) + 1
+        if tries <= max_retries and _rerun(
+            launchpad, firework["fw_id"], state="FIZZLED", launches=firework["launches"]
+        ):
+            retried.append(firework["fw_id"])
     return retried
 
 
 def _refresh_waiting(launchpad: LaunchPad, name: str) -> list[int]:
+    """Let FireWorks look again at recording fireworks that wait although their calculation has ended."""
+    waiting = launchpad.fireworks.distinct("fw_id", {"spec.campaign_name": name, "state": "WAITING"})
     refreshed: list[int] = []
-    for waiting in launchpad.fireworks.find({"spec.campaign_name": name, "state": "WAITING"}, ["fw_id"]):
-        workflow = launchpad.workflows.find_one({"nodes": waiting["fw_id"]}, ["nodes"])
-        parents = [fw_id for fw_id in workflow["nodes"] if fw_id != waiting["fw_id"]] if workflow else []
-        ended = launchpad.fireworks.count_documents(
-            {"fw_id": {"$in": parents}, "state": {"$in": ["COMPLETED", "FIZZLED"]}}
-        )
-        if parents and ended == len(parents):
-            launchpad._refresh_wf(parents[0])  # what `lpad admin refresh` calls
-            refreshed.append(waiting["fw_id"])
+    for start in range(0, len(waiting), _CHUNK):
+        # a workflow's calculation has the id before that of the firework that records it (stage_workflow)
+        parents = [fw_id - 1 for fw_id in waiting[start : start + _CHUNK]]
+        ended = {"fw_id": {"$in": parents}, "state": {"$in": ["COMPLETED", "FIZZLED"]}}
+        for parent in list(launchpad.fireworks.find(ended, ["fw_id"])):
+            launchpad._refresh_wf(parent["fw_id"])  # what `lpad admin refresh` calls
+            refreshed.append(parent["fw_id"] + 1)
     return refreshed
+
+
+def retry_failed(store: CampaignStore, launchpad: LaunchPad, name: str) -> int:
+    """Send every candidate and reference that failed for good back for another try; return how many."""
+    retried = 0
+    for collection in (store.references, store.candidates):
+        for stage in STAGES.values():
+            query = {"campaign": name, stage.state_field: stage.failed}
+            for document in list(collection.find(query, [stage.facts])):
+                facts = document[stage.facts]
+                retried += store.move(
+                    document["_id"],
+                    stage,
+                    expected=stage.failed,
+                    to=facts["from_state"],
+                    changes={f"{stage.facts}.attempt": facts["attempt"] + 1, "failure": None},
+                )
+    if retried:
+        # a campaign that had come to its report goes on, and comes to it again
+        store.steps.delete_one({"_id": f"{name}/report"})
+        store.campaigns.update_one({"_id": name}, {"$set": {"state": "running"}, "$unset": {"problem": ""}})
+    advance(store, launchpad, name)
+    return retried

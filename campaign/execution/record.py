@@ -11,6 +11,7 @@ from campaign.execution.calculation import flow_key, job_output
 from campaign.loading import load_campaign
 from campaign.stages import Stage
 from campaign.store import CampaignStore, now
+from workflows.engine import EngineError
 
 if TYPE_CHECKING:
     from jobflow import JobStore
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from launchers.database import DatabaseSettings
 
 logger = logging.getLogger(__name__)
+
+#: What is said of attempts that could not say anything themselves.
+_WITHOUT_WORDS = {"lost": "its process was killed, every time it was tried", "completed": "it did not converge"}
 
 #: Jobs of each stage's flow, by the last part of their key (`workflows.dos`, `workflows.relaxation`).
 _JOBS = {"dos": ("static", "features"), "rs_dos": ("static", "features"), "relax": ("relaxation",)}
@@ -53,14 +57,22 @@ def record_calculation(
         return
     campaign = load_campaign(store, document["campaign"])
     with database.job_store() as job_store:
-        outputs = _outputs(job_store, document_id, stage, facts["attempt"])
+        outputs, unconverged = _outputs(job_store, document_id, stage, facts["attempt"])
     if outputs is None:
-        _record_failure(store, campaign, document, stage)
-    elif stage.name == "relax":
-        store.move(document_id, stage, to=stage.done, changes=_relaxation_facts(outputs, campaign, document))
-    else:
-        changes = _dos_facts(store, outputs, campaign, document, stage)
-        store.move(document_id, stage, to=stage.done, changes=changes)
+        _record_failure(store, campaign, document, stage, unconverged=unconverged)
+        return
+    try:
+        if stage.name == "relax":
+            changes = _calculation_facts(outputs, campaign, stage, "relaxation")
+        else:
+            changes = _dos_facts(store, outputs, campaign, document, stage)
+    except (EngineError, ValueError) as error:
+        # outputs that cannot be used: the same every time, so the candidate ends here and says why
+        failure = {"stage": stage.name, "kind": "machine", "error": str(error), "time": now()}
+        store.move(document_id, stage, to=stage.failed, changes={"failure": failure})
+        logger.warning("%s of %s cannot be used: %s", stage.title, document_id, error)
+        return
+    store.move(document_id, stage, to=stage.done, changes=changes)
 
 
 def _state(document: Mapping[str, Any], stage: Stage) -> Any:
@@ -70,22 +82,27 @@ def _state(document: Mapping[str, Any], stage: Stage) -> Any:
     return value
 
 
-def _outputs(job_store: JobStore, document_id: str, stage: Stage, attempt: int) -> dict[str, dict[str, Any]] | None:
-    """Outputs of the stage's jobs by name; None unless all are there and the calculation was successful."""
+def _outputs(
+    job_store: JobStore, document_id: str, stage: Stage, attempt: int
+) -> tuple[dict[str, dict[str, Any]] | None, bool]:
+    """Outputs of the stage's jobs by name, None unless all are there and the calculation was successful.
+
+    The second value says whether the calculation ended, unsuccessfully.
+    """
     from workflows.identity import job_uuid
     from workflows.results import is_successful
 
     key = flow_key(document_id, stage, attempt)
     names = _JOBS[stage.name]
     outputs = {name: job_output(job_store, job_uuid(f"{key}:{name}")) for name in names}
-    if any(output is None for output in outputs.values()) or not is_successful(outputs[names[0]]):
-        return None
-    return outputs
+    if outputs[names[0]] is not None and not is_successful(outputs[names[0]]):
+        return None, True
+    if any(output is None for output in outputs.values()):
+        return None, False
+    return outputs, False
 
 
-def _calculation_facts(
-    outputs: Mapping[str, Any], campaign: Campaign, document: Mapping[str, Any], stage_facts: str, job: str
-) -> dict[str, Any]:
+def _calculation_facts(outputs: Mapping[str, Any], campaign: Campaign, stage: Stage, job: str) -> dict[str, Any]:
     """Facts common to both kinds of calculation, as fields of the candidate."""
     from workflows.engine import check_engine_version
     from workflows.results import calculation_from_task
@@ -107,11 +124,7 @@ def _calculation_facts(
     if job == "relaxation":
         facts["structure"] = calculation.structure.as_dict()
         facts["energy_per_atom"] = calculation.energy / len(calculation.structure)  # eV/atom
-    return {f"{stage_facts}.{key}": value for key, value in facts.items()}
-
-
-def _relaxation_facts(outputs: Mapping[str, Any], campaign: Campaign, document: Mapping[str, Any]) -> dict[str, Any]:
-    return _calculation_facts(outputs, campaign, document, "relaxation", "relaxation")
+    return {f"{stage.facts}.{key}": value for key, value in facts.items()}
 
 
 def _dos_facts(
@@ -132,23 +145,30 @@ def _dos_facts(
         "document": document["_id"],
         "kind": stage.name,
         "composition": document["composition"],
+        "engine": campaign.spec.dft.engine,
+        "quality": campaign.spec.dft.quality,
         **features.to_document(),
     }
     store.features.replace_one({"_id": features_id}, stored, upsert=True)
-    facts = _calculation_facts(outputs, campaign, document, stage.facts, "static")
+    facts = _calculation_facts(outputs, campaign, stage, "static")
     return facts | {
         f"{stage.facts}.features": features_id,
         f"{stage.facts}.spacing": features.spacing,  # eV
     }
 
 
-def _record_failure(store: CampaignStore, campaign: Campaign, document: Mapping[str, Any], stage: Stage) -> None:
+def _record_failure(
+    store: CampaignStore, campaign: Campaign, document: Mapping[str, Any], stage: Stage, *, unconverged: bool
+) -> None:
     """Send a machine failure back for another try while tries are left; a science failure is final."""
     facts = document[stage.facts]
     attempt = last_attempt(store, facts["fw_id"]) or {"outcome": "machine", "error": "the job never started"}
-    kind = "science" if attempt["outcome"] == "science" else "machine"
-    failure = {"stage": stage.name, "kind": kind, "error": attempt.get("error"), "time": now()}
-    if kind == "machine" and facts["attempt"] < campaign.spec.retries.max_retries:
+    kind = "science" if unconverged or attempt["outcome"] == "science" else "machine"
+    error = attempt.get("error") or _WITHOUT_WORDS.get(attempt["outcome"])
+    failure = {"stage": stage.name, "kind": kind, "error": error, "host": attempt.get("host"), "time": now()}
+    # a firework that was lost has been run again in place until its tries were used up
+    spent = attempt["outcome"] == "lost" or facts["attempt"] >= campaign.spec.retries.max_retries
+    if kind == "machine" and not spent:
         logger.warning(
             "%s of %s failed on its machine and is tried again: %s",
             stage.title,

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 _POLL_S = 1.0
 _RECONCILE_S = 60.0
+_LAST_FIREWORK_S = 10.0
 #: How long nothing may be ready or running before the campaign counts as stuck.
 _STUCK_S = 10.0
 
@@ -139,4 +140,13 @@ def _watch(
             if not reconcile(store, launchpad, name) and not campaign_status(store, name).can_go_on:
                 return campaign_status(store, name)
             idle_since = None
+    _let_last_firework_end(launchpad, name)
     return status
+
+
+def _let_last_firework_end(launchpad: LaunchPad, name: str) -> None:
+    """Wait for the report's own firework: the campaign is finished a moment before FireWorks knows."""
+    deadline = time.monotonic() + _LAST_FIREWORK_S
+    running = {"spec.campaign_name": name, "state": {"$in": ["RUNNING", "RESERVED"]}}
+    while launchpad.fireworks.find_one(running, ["_id"]) is not None and time.monotonic() < deadline:
+        time.sleep(0.1)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_LARGEST_BATCH = 256
+
 
 def screen_step(
     store: CampaignStore,
@@ -77,7 +79,8 @@ def _score(
             bundle_path=bundle,
             read_features=reader,
             n_actors=spec.screening.actors,
-            batch_size=spec.screening.batch_size,
+            # every actor gets its share, and none more than fits into memory (216 kB a candidate)
+            batch_size=min(_LARGEST_BATCH, math.ceil(len(ids) / spec.screening.actors)),
             num_gpus_per_actor=spec.screening.gpus_per_actor,
             representation=spec.representation(),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,10 @@ logger = logging.getLogger(__name__)
 
 class CampaignExistsError(ValueError):
     """There is a campaign of that name with other settings."""
+
+
+class BootstrapSizeError(ValueError):
+    """The sample that trains the model would leave no candidate to screen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,26 +86,71 @@ def start_campaign(store: CampaignStore, launchpad: LaunchPad, spec: CampaignSpe
     CampaignExistsError
         If a campaign of that name was started with other settings; names what differs.
     """
-    from campaign.candidates import bootstrap_sample, generate
-
     store.ensure_indexes()
-    known = store.campaigns.find_one({"_id": spec.name}, ["spec"])
-    if known is not None:
+    candidates, bootstrap = divide_candidates(spec)
+    references = list(_reference_documents(spec, candidates))
+    checksum = _structures_checksum(candidates, references)
+    known = store.campaigns.find_one({"_id": spec.name}, ["spec", "structures_checksum"])
+    if known is None:
+        model = _register_given_model(store, spec) if spec.model.bundle is not None else None
+        document = _campaign_document(spec, len(candidates) - len(bootstrap), model)
+        store.insert_missing(store.campaigns, [document | {"structures_checksum": checksum}])
+    else:
         _refuse_other_settings(known["spec"], spec)
-    candidates = list(generate(spec))
-    trained_here = spec.model.bundle is None
-    bootstrap = set(bootstrap_sample(candidates, spec.model.bootstrap_size, spec.seed)) if trained_here else set()
-    n_screened = len(candidates) - len(bootstrap)
-    model = None
-    if not trained_here:
-        model = _register_given_model(store, spec)
-    store.insert_missing(store.campaigns, [_campaign_document(spec, n_screened, model)])
-    store.insert_missing(store.references, _reference_documents(spec, candidates))
+        _refuse_other_structures(known["structures_checksum"], checksum, spec)
+    store.insert_missing(store.references, references)
     added = store.insert_missing(store.candidates, _candidate_documents(spec, candidates, bootstrap))
+    # nothing is submitted or decided before every document is there: a start that was cut short is started again
+    store.campaigns.update_one({"_id": spec.name, "state": "starting"}, {"$set": {"state": "running"}})
     advance(store, launchpad, spec.name)
     started = Started(name=spec.name, added=added, known=len(candidates) - added)
     logger.info(started.message)
     return started
+
+
+def divide_candidates(spec: CampaignSpec) -> tuple[list[Candidate], set[str]]:
+    """Make the candidates, and choose those that train the model.
+
+    Returns
+    -------
+    candidates
+        All of them.
+    bootstrap
+        Ids of those that are relaxed first; empty where a trained model is given.
+
+    Raises
+    ------
+    BootstrapSizeError
+        If nothing would be left to screen.
+    """
+    from campaign.candidates import bootstrap_sample, generate
+
+    candidates = list(generate(spec))
+    if spec.model.bundle is not None:
+        return candidates, set()
+    if spec.model.bootstrap_size >= len(candidates):
+        raise BootstrapSizeError(
+            f"spec.campaign.model.bootstrap_size: found {spec.model.bootstrap_size}, but there are only "
+            f"{len(candidates)} candidates and all of them would be relaxed to train the model; "
+            "right: fewer, so that some are left to screen"
+        )
+    return candidates, set(bootstrap_sample(candidates, spec.model.bootstrap_size, spec.seed))
+
+
+def _structures_checksum(candidates: Sequence[Candidate], references: Sequence[dict[str, Any]]) -> str:
+    """SHA-256 over the ids of the candidates and the structures of the references."""
+    names = sorted(candidate.id for candidate in candidates)
+    phases = sorted((document["_id"], json.dumps(document["structure"], sort_keys=True)) for document in references)
+    return hashlib.sha256(json.dumps([names, phases]).encode()).hexdigest()
+
+
+def _refuse_other_structures(stored: str, found: str, spec: CampaignSpec) -> None:
+    if stored != found:
+        folders = [str(path) for path in (spec.candidates.structures, spec.references.structures) if path]
+        raise CampaignExistsError(
+            f"campaign {spec.name!r} was started with other structures: files in {' or '.join(folders) or 'a folder'} "
+            "have changed since. A running campaign keeps its candidates and references: give the new one another name"
+        )
 
 
 def _register_given_model(store: CampaignStore, spec: CampaignSpec) -> dict[str, Any]:
@@ -143,7 +194,7 @@ def _campaign_document(spec: CampaignSpec, n_screened: int, model: dict[str, Any
         "settings_hash": spec.settings_hash,
         "engine": spec.dft.engine,
         "quality": spec.dft.quality,
-        "state": "running",
+        "state": "starting",
         "n_screened": n_screened,
         "batch_sizes": _batch_sizes(n_screened, spec.screening.batch_size),
         "model": model,

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 def preview_lines(spec: CampaignSpec) -> Iterator[str]:
     """Say what would be computed, a line for each kind of work."""
-    from campaign.candidates import generate
+    from campaign.execution.start import divide_candidates
     from campaign.reference_phases import reference_phases
 
-    candidates = list(generate(spec))
+    candidates, bootstrap = divide_candidates(spec)
     by_prototype = Counter(candidate.prototype for candidate in candidates)
     listed = ", ".join(f"{number} {name}" for name, number in sorted(by_prototype.items()))
     yield f"{len(candidates)} candidates ({listed})"
@@ -23,11 +23,13 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
     labels = [label for label, _ in reference_phases(spec, elements)]
     yield f"{len(labels)} reference phases are relaxed first: {', '.join(labels)}"
     if spec.model.bundle is None:
-        size = min(spec.model.bootstrap_size, len(candidates))
-        others = len(candidates) - size
-        yield f"{size} candidates are relaxed to train ESNet; the other {others} get an IS-DOS and a prediction"
+        yield f"{len(bootstrap)} candidates are relaxed to train ESNet"
+        yield f"the other {len(candidates) - len(bootstrap)} get an IS-DOS and a prediction"
     else:
-        yield f"all candidates get an IS-DOS and a prediction by {spec.model.bundle}"
+        from esnet.bundle import BundleInfo
+
+        model = BundleInfo.read(spec.model.bundle, representation=spec.representation())
+        yield f"all candidates get an IS-DOS and a prediction by model {model.checksum[:12]} ({spec.model.bundle})"
     policy = spec.policy
     yield (
         f"promoted to a relaxation: E_f(ML) <= {policy.max_formation_energy:g} and "

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from campaign.decisions.ledger import cpu_seconds_by_stage
+from campaign.execution.processes import fizzled_query
 from campaign.loading import load_campaign
 from campaign.stages import BEFORE_SCREEN, BOOTSTRAP, SCREENED
 from campaign.store import CampaignStore
@@ -101,7 +102,7 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
     return Status(
         name=name,
         state=document["state"],
-        problem=document.get("problem"),
+        problem=document.get("problem") or _fizzled_problem(store, name),
         engine=document["engine"],
         quality=document["quality"],
         candidates=store.state_counts(name),
@@ -118,6 +119,21 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
         failures=failures,
         cost=cpu_seconds_by_stage(store, name),
         model=model and {"checksum": model["checksum"], "n_structures": model["n_structures"]},
+    )
+
+
+def _fizzled_problem(store: CampaignStore, name: str) -> str | None:
+    """What to do about a step, or a firework that records, that has fizzled."""
+    fireworks = store.database["fireworks"]
+    firework = fireworks.find_one(fizzled_query(name), ["fw_id", "name", "launches"])
+    if firework is None:
+        return None
+    launch = store.database["launches"].find_one({"launch_id": {"$in": firework["launches"][-1:]}}, ["action"]) or {}
+    stored = ((launch.get("action") or {}).get("stored_data") or {}).get("_exception") or {}
+    reason = (stored.get("_stacktrace") or "no reason given").strip().splitlines()[-1]
+    return (
+        f"firework {firework['fw_id']} ({firework['name']}) fizzled: {reason}. "
+        f"Mend the cause, then `lpad rerun_fws -i {firework['fw_id']}`"
     )
 
 
@@ -154,7 +170,10 @@ def status_table(status: Status) -> Table:
     for state, title in _STATE_TITLES.items():
         if status.candidates.get(state):
             table.add_row(title, str(status.candidates[state]), "candidates")
-    table.add_row("references relaxed", f"{status.references['done']}/{status.references['all']}", "")
+    references = status.references
+    table.add_row(
+        "references relaxed", f"{references['done']}/{references['all']}", "those that failed are not in the hull"
+    )
     if status.bootstrap["all"]:
         done, whole = status.bootstrap["done"], status.bootstrap["all"]
         table.add_row("training sample relaxed", f"{done}/{whole}", "")

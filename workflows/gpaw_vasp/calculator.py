@@ -18,6 +18,11 @@ EV_PER_A3_IN_KB = 1602.1766208
 LOG_FILE = "engine.log"
 """GPAW's own log. Its name holds none of the words by which emmet sorts files."""
 
+logger = logging.getLogger(__name__)
+
+_FRESH_STARTS = 2
+"""How often the electrons of one geometry are started anew after a failure of the eigenvalue solver."""
+
 OnScf = Callable[[int, ScfStep], None]
 
 
@@ -60,21 +65,31 @@ class GpawCalculator:
         atoms = Atoms(self.settings.poscar.symbols, cell=cell, scaled_positions=positions, pbc=True)
         if self.settings.ispin == 2:
             atoms.set_initial_magnetic_moments(self.settings.magmom)
-        if self._calc is None:
-            self._calc = self._create()
         steps: list[ScfStep] = []
 
         def collect(context: Any) -> None:
             steps.append(_scf_step(context))
             on_scf(len(steps), steps[-1])
 
-        self._calc.hooks["scf_step"] = collect
         converged = True
-        try:
-            for _ in self._calc.iconverge(atoms):
-                pass
-        except KohnShamConvergenceError:
-            converged = False
+        for fresh_start in range(_FRESH_STARTS + 1):
+            if self._calc is None:
+                self._calc = self._create()
+            self._calc.hooks["scf_step"] = collect
+            try:
+                for _ in self._calc.iconverge(atoms):
+                    pass
+            except KohnShamConvergenceError:
+                converged = False
+            except np.linalg.LinAlgError:
+                # now and then LAPACK finds no eigenvectors in the nearly dependent Davidson basis of a bad start
+                if fresh_start == _FRESH_STARTS:
+                    raise
+                logger.warning("the Davidson eigenvalue problem was not solved: starting from new wave functions")
+                self._calc = None
+                steps.clear()
+                continue
+            break
         return self._ionic_step(atoms, tuple(steps), converged=converged)
 
     def electronic_structure(self) -> ElectronicStructure:
