@@ -10,7 +10,7 @@ import os
 import resource
 import socket
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -145,6 +145,41 @@ def close_attempt(
     """Close an open entry; False if it was closed before."""
     update = {"outcome": outcome, "cpu_s": cpu_s, "error": error, "ended": ended or now()}
     return bool(store.attempts.update_one({"_id": entry_id, "outcome": "running"}, {"$set": update}).modified_count)
+
+
+def close_open_attempt(store: CampaignStore, firework: Mapping[str, Any], *, campaign: str, outcome: Outcome) -> None:
+    """Close the entry of a firework whose process is gone; make one if it was killed before it had any.
+
+    Parameters
+    ----------
+    store
+        The campaign's collections.
+    firework
+        FireWorks' document with ``fw_id``, ``launches`` and ``spec``.
+    campaign
+        Its campaign.
+    outcome
+        ``lost`` or ``stopped``.
+    """
+    fw_id = firework["fw_id"]
+    entry = last_attempt(store, fw_id)
+    if entry is not None and close_attempt(store, entry["_id"], outcome=outcome):
+        return
+    facts = firework.get("spec") or {}
+    lost = {
+        "_id": f"{fw_id}.{store.attempts.count_documents({'fw_id': fw_id}) + 1}",
+        "campaign": campaign,
+        "document": facts.get("document"),
+        "stage": facts.get("stage"),
+        "fw_id": fw_id,
+        "started": None,
+        "ended": now(),
+        "outcome": outcome,
+        "cpu_s": None,
+        "error": None,
+        "schema_version": SCHEMA_VERSION,
+    }
+    store.insert_missing(store.attempts, [lost])
 
 
 def last_attempt(store: CampaignStore, fw_id: int) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from campaign.decisions.ledger import Outcome, close_attempt, is_alive, last_attempt
+from campaign.decisions.ledger import Outcome, close_open_attempt, is_alive
 from campaign.execution.advance import advance
 from campaign.execution.processes import fizzled_query, is_running
 from campaign.loading import load_campaign
@@ -127,13 +127,30 @@ def _rerun(launchpad: LaunchPad, fw_id: int, *, state: str, launches: Sequence[i
         return True
 
 
+def _fizzle(launchpad: LaunchPad, fw_id: int, *, launches: Sequence[int]) -> bool:
+    """End a running firework as fizzled if it still is as it was seen; False if somebody else was faster."""
+    from fireworks.core.launchpad import WFLock
+
+    with WFLock(launchpad, fw_id):
+        seen = {"fw_id": fw_id, "state": "RUNNING", "launches": list(launches)}
+        if launchpad.fireworks.find_one(seen, ["_id"]) is None:
+            return False
+        ended = launchpad.launches.update_one(
+            {"launch_id": launches[-1], "state": "RUNNING"}, {"$set": {"state": "FIZZLED"}}
+        )
+    launchpad._refresh_wf(fw_id)
+    return bool(ended.modified_count)
+
+
 def _end_lost(store: CampaignStore, launchpad: LaunchPad, name: str, outcome: Outcome, max_retries: int) -> list[int]:
     """Run fireworks of dead processes again; one that loses its process every time is ended as fizzled."""
     lost: list[int] = []
     # the firework that `lpad add` made of the campaign's file carries no campaign_name
     of_campaign = {"$or": [{"spec.campaign_name": name}, {"name": name, "spec.campaign": {"$exists": True}}]}
     query = {"state": "RUNNING", **of_campaign}
-    for firework in list(launchpad.fireworks.find(query, ["fw_id", "launches", "spec.worker"])):
+    for firework in list(
+        launchpad.fireworks.find(query, ["fw_id", "launches", "spec.worker", "spec.stage", "spec.document"])
+    ):
         fw_id, launches = firework["fw_id"], firework["launches"]
         if is_running(launchpad, firework) is not False:
             continue
@@ -142,13 +159,11 @@ def _end_lost(store: CampaignStore, launchpad: LaunchPad, name: str, outcome: Ou
             # it had ended, and its process died before the firework was told
             launchpad._refresh_wf(fw_id)
             continue
-        entry = last_attempt(store, fw_id)
-        if entry is not None:
-            close_attempt(store, entry["_id"], outcome=outcome)
-        if store.attempts.count_documents({"fw_id": fw_id, "outcome": "lost"}) > max_retries:
-            launchpad.mark_fizzled(launches[-1])
-            lost.append(fw_id)
-        elif _rerun(launchpad, fw_id, state="RUNNING", launches=launches):
+        tries = store.attempts.count_documents({"fw_id": fw_id, "outcome": "lost"})
+        end = _rerun(launchpad, fw_id, state="RUNNING", launches=launches) if tries < max_retries else None
+        if end or (end is None and _fizzle(launchpad, fw_id, launches=launches)):
+            # only whoever changed it writes the ledger: others who look at the same time must not count it twice
+            close_open_attempt(store, firework, campaign=name, outcome=outcome)
             lost.append(fw_id)
     return lost
 

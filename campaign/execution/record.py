@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 #: What is said of attempts that could not say anything themselves.
-_WITHOUT_WORDS = {"lost": "its process was killed, every time it was tried", "completed": "it did not converge"}
+_WITHOUT_WORDS = {
+    **dict.fromkeys(("lost", "running"), "its process was killed, every time it was tried"),
+    "completed": "it did not converge",
+}
 
 #: Jobs of each stage's flow, by the last part of their key (`workflows.dos`, `workflows.relaxation`).
 _JOBS = {"dos": ("static", "features"), "rs_dos": ("static", "features"), "relax": ("relaxation",)}
@@ -167,7 +170,7 @@ def _record_failure(
     error = attempt.get("error") or _WITHOUT_WORDS.get(attempt["outcome"])
     failure = {"stage": stage.name, "kind": kind, "error": error, "host": attempt.get("host"), "time": now()}
     # a firework that was lost has been run again in place until its tries were used up
-    spent = attempt["outcome"] == "lost" or facts["attempt"] >= campaign.spec.retries.max_retries
+    spent = attempt["outcome"] in ("lost", "running") or facts["attempt"] >= campaign.spec.retries.max_retries
     if kind == "machine" and not spent:
         logger.warning(
             "%s of %s failed on its machine and is tried again: %s",

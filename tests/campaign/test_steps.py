@@ -1,0 +1,205 @@
+"""Which steps are submitted when, and that a step cut short anywhere comes to the same end."""
+
+import math
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from fireworks import FWorker
+
+from campaign.decisions.references import freeze_reference_set, load_hull
+from campaign.execution.advance import advance
+from campaign.execution.evaluation import evaluate_relaxed
+from campaign.execution.reconcile import reconcile, retry_failed
+from campaign.execution.screening import make_decisions, store_predictions
+from campaign.execution.start import BootstrapSizeError, start_campaign
+from campaign.loading import load_campaign
+from campaign.store import CampaignStore
+from campaign.views.results import result_rows
+from campaign.views.status import campaign_status
+
+pytestmark = pytest.mark.mongo
+
+#: 18 candidates, 16 of them screened in batches of 5, 5, 5 and 1.
+BATCHES = {
+    "candidates": {"prototypes": ["B1", "B2", "B3", "L1_0", "L1_2"], "elements": ["Al", "Cu", "Ag"]},
+    "screening": {"batch_size": 5, "close_at": 0.8},
+    "policy": {"max_formation_energy": -0.02, "max_hull_energy": 0.13},
+}
+MODEL = {"checksum": "0" * 64, "n_structures": 5, "source": "bootstrap", "representation": {}}
+
+
+@pytest.fixture
+def campaign(store, launchpad, small_spec):
+    """A campaign whose references are relaxed (at made-up energies) and whose model is there."""
+    start_campaign(store, launchpad, small_spec(**BATCHES))
+    relax_references(store)
+    store.candidates.update_many(
+        {"role": "bootstrap"}, {"$set": {"state": "relaxed", "relaxation.energy": -8.0, "rs_dos.state": "done"}}
+    )
+    store.references.update_many({}, {"$set": {"rs_dos.state": "done"}})
+    store.campaigns.update_one({"_id": "small"}, {"$set": {"model": MODEL}})
+    return "small"
+
+
+def relax_references(store):
+    for energy, reference in enumerate(store.references.find().sort("_id"), start=3):
+        facts = {"energy": -float(energy), "vasp_version": "6.9.9-gpaw-test"}
+        update = {"state": "relaxed", **{f"relaxation.{key}": value for key, value in facts.items()}}
+        store.references.update_one({"_id": reference["_id"]}, {"$set": update})
+
+
+def finish_dos(store, *, batch, number):
+    ids = [found["_id"] for found in store.candidates.find({"batch": batch, "state": "dos_running"}).limit(number)]
+    store.candidates.update_many({"_id": {"$in": ids}}, {"$set": {"state": "dos_done"}})
+    return ids
+
+
+def steps(store):
+    return sorted(step["_id"] for step in store.steps.find())
+
+
+def test_a_batch_is_screened_once_its_share_is_done_and_the_rest_is_swept(store, launchpad, campaign):
+    finish_dos(store, batch=0, number=3)
+    advance(store, launchpad, campaign)
+    assert steps(store) == []  # 3 of 5 are fewer than 80 %
+    finish_dos(store, batch=0, number=1)
+    advance(store, launchpad, campaign, batch=0)
+    advance(store, launchpad, campaign, batch=0)
+    assert steps(store) == ["small/screen/0"]
+    for batch in range(4):
+        finish_dos(store, batch=batch, number=5)
+    advance(store, launchpad, campaign)
+    assert steps(store) == [f"small/screen/{batch}" for batch in range(4)]
+    for step in steps(store):
+        store.close_step(step)
+    advance(store, launchpad, campaign)  # somebody is still waiting, as if it had come late
+    assert "small/screen/sweep-0" in steps(store)
+
+
+def test_a_batch_in_which_everything_failed_does_not_hold_the_campaign(store, launchpad, campaign):
+    store.candidates.update_many({"role": "screened"}, {"$set": {"state": "dos_failed"}})
+    for step in range(4):
+        advance(store, launchpad, campaign)
+        store.close_step(f"small/screen/{step}")
+    assert "small/report" in steps(store)
+
+
+def test_a_screen_cut_short_between_its_writes_decides_the_same(store, launchpad, campaign):
+    ids = sorted(finish_dos(store, batch=0, number=5))
+    predicted = dict(zip(ids, [-0.5, -0.03, 0.4, math.nan, -0.01], strict=True))
+    advance(store, launchpad, campaign)
+    loaded = load_campaign(store, campaign)
+    store_predictions(store, loaded, "small/screen/0", ids, predicted)
+    # killed here, and run again: other predictions of the same model would change nothing any more
+    store_predictions(store, loaded, "small/screen/0", ids, dict.fromkeys(ids, -9.0))
+    first = make_decisions(store, loaded, "small/screen/0")
+    # killed again before the relaxations were submitted
+    assert make_decisions(store, loaded, "small/screen/0") == first
+    advance(store, launchpad, campaign)
+    advance(store, launchpad, campaign)
+    states = {found["_id"]: found["state"] for found in store.candidates.find({"_id": {"$in": ids}})}
+    assert [states[name] for name in ids] == ["relax_running"] * 2 + ["rejected"] * 3
+    assert launchpad.workflows.count_documents({"metadata.document": {"$in": ids}, "metadata.stage": "relax"}) == 2
+    decision = store.candidates.find_one({"_id": ids[0]})["decision"]
+    assert decision["model"] == MODEL["checksum"]
+    assert decision["policy"] == {"kind": "thresholds", "max_formation_energy": -0.02, "max_hull_energy": 0.13}
+    assert [row.decision for row in result_rows(store, campaign) if row.id == ids[3]] == ["rejected"]
+
+
+def test_results_are_formation_energies_against_the_frozen_references(store, launchpad, campaign):
+    checksum = freeze_reference_set(store, load_campaign(store, campaign))
+    candidate = store.candidates.find_one({"formula": "AlCu", "prototype": "B1"})
+    store.candidates.update_one(
+        {"_id": candidate["_id"]}, {"$set": {"state": "relaxed", "relaxation.energy": -10.0}, "$unset": {"result": ""}}
+    )
+    assert evaluate_relaxed(store, load_campaign(store, campaign), checksum) >= 1
+    result = store.candidates.find_one({"_id": candidate["_id"]})["result"]
+    # references in the order of their ids: Ag -3, Al -4, Cu -5 eV an atom
+    assert result["e_form"] == pytest.approx((-10.0 + 4.0 + 5.0) / 2)
+    assert result["e_hull"] == pytest.approx(result["e_form"])
+    assert result["stable"] is True
+    assert evaluate_relaxed(store, load_campaign(store, campaign), checksum) == 0
+
+
+def test_an_altered_reference_set_is_refused(store, campaign):
+    checksum = freeze_reference_set(store, load_campaign(store, campaign))
+    store.reference_sets.update_one({"_id": checksum}, {"$set": {"entries.0.energy": -99.0}})
+    with pytest.raises(ValueError, match="was altered"):
+        load_hull(store, checksum)
+
+
+def test_a_failed_elemental_reference_stops_the_campaign_and_the_remedy_works(store, launchpad, small_spec):
+    start_campaign(store, launchpad, small_spec())
+    relax_references(store)
+    store.references.update_one({"formula": "Cu"}, {"$set": {"state": "relax_failed", "failure": {"kind": "science"}}})
+    advance(store, launchpad, "small")
+    problem = campaign_status(store, "small").problem
+    assert "Cu" in problem
+    assert "campaign reconcile small --retry-failed" in problem
+    assert retry_failed(store, launchpad, "small") == 1
+    assert store.references.find_one({"formula": "Cu"})["state"] == "relax_running"
+    assert campaign_status(store, "small").problem is None
+
+
+def test_nothing_is_decided_before_a_start_that_was_cut_short_is_complete(store, launchpad, small_spec):
+    start_campaign(store, launchpad, small_spec())
+    # the state after a kill -9 between the first write and the others
+    store.campaigns.update_one({"_id": "small"}, {"$set": {"state": "starting"}})
+    for collection in (store.candidates, store.references, launchpad.fireworks, launchpad.workflows):
+        collection.delete_many({})
+    reconcile(store, launchpad, "small")
+    assert steps(store) == []
+    assert store.reference_sets.count_documents({}) == 0
+    assert start_campaign(store, launchpad, small_spec()).added == 3
+    assert store.campaigns.find_one({"_id": "small"})["state"] == "running"
+    assert launchpad.fireworks.count_documents({}) == 10
+
+
+def test_a_training_sample_that_leaves_nothing_to_screen_is_refused(store, launchpad, small_spec):
+    with pytest.raises(BootstrapSizeError, match="found 3, but there are only 3 candidates"):
+        start_campaign(store, launchpad, small_spec(model={"bootstrap_size": 3}))
+    assert store.campaigns.count_documents({}) == 0
+
+
+def test_a_step_that_fizzled_is_named_with_its_remedy(store, launchpad, campaign):
+    finish_dos(store, batch=0, number=5)
+    advance(store, launchpad, campaign)
+    (firework,) = launchpad.fireworks.find({"spec.step": "small/screen/0"})
+    launchpad.fireworks.update_one({"_id": firework["_id"]}, {"$set": {"state": "FIZZLED"}})
+    problem = campaign_status(store, campaign).problem
+    assert f"lpad rerun_fws -i {firework['fw_id']}" in problem
+
+
+def take_with_a_dead_process(launchpad, number):
+    name = f"local-worker {socket.gethostname()} 2147483646 1.00"
+    for _ in range(number):
+        launchpad.checkout_fw(FWorker(name, query={"spec.stage": "dos"}), "/nowhere", host="h", ip="i")
+
+
+def test_two_reconciles_at_once_run_a_lost_firework_again_once(store, launchpad, campaign, database):
+    take_with_a_dead_process(launchpad, 6)
+    assert launchpad.fireworks.count_documents({"state": "RUNNING"}) == 6
+
+    def repair(_):
+        own = database.launchpad()
+        return reconcile(CampaignStore(own.db), own, campaign).lost
+
+    with ThreadPoolExecutor(3) as pool:
+        lost = [fw_id for found in pool.map(repair, range(3)) for fw_id in found]
+    assert len(lost) == len(set(lost)) == 6
+    again = list(launchpad.fireworks.find({"fw_id": {"$in": lost}}))
+    assert {firework["state"] for firework in again} == {"READY"}
+    assert all(len(firework["archived_launches"]) == 1 for firework in again)
+
+
+def test_a_firework_that_loses_its_process_every_time_ends_as_a_machine_failure(store, launchpad, campaign):
+    store.candidates.update_many({"batch": {"$ne": 0}}, {"$set": {"state": "rejected"}})
+    wanted = store.candidates.find_one({"batch": 0})["dos"]["fw_id"]
+    name = f"local-worker {socket.gethostname()} 2147483646 1.00"
+    for _ in range(3):  # max_retries is 2
+        launchpad.checkout_fw(FWorker(name), "/nowhere", fw_id=wanted, host="h", ip="i")
+        assert reconcile(store, launchpad, campaign).lost == [wanted]
+    assert launchpad.fireworks.find_one({"fw_id": wanted})["state"] == "FIZZLED"
+    assert launchpad.fireworks.find_one({"fw_id": wanted + 1})["state"] == "READY"  # which records it
+    assert store.attempts.count_documents({"fw_id": wanted, "outcome": "lost"}) == 3
