@@ -27,14 +27,16 @@ _POLLING_SECONDS = {"gpaw": 1, "vasp": 10}
 def kpoints(structure: Structure, settings: DftSettings) -> Kpoints:
     """Automatic mesh for a structure.
 
-    Monkhorst-Pack as the paper asks; Gamma-centred for a hexagonal lattice, where a shifted mesh breaks the
-    symmetry (VASP's manual, KPOINTS), and for ``quality: fast``, whose coarse meshes need all of it.
+    Monkhorst-Pack as the paper asks; Gamma-centred for hexagonal and face-centred lattices, where a shifted mesh
+    breaks the symmetry (VASP's manual, KPOINTS; pymatgen's automatic meshes do the same), and for ``quality: fast``,
+    whose coarse meshes need all of it.
     """
     from pymatgen.io.vasp import Kpoints
 
     lattice = structure.lattice
     divisions = kpoint_divisions(lattice.abc, lattice.reciprocal_lattice.abc, settings)
-    if settings.quality == "fast" or lattice.is_hexagonal():
+    face_centred = structure.get_space_group_info()[0].startswith("F")
+    if settings.quality == "fast" or face_centred or lattice.is_hexagonal():
         return Kpoints.gamma_automatic(kpts=divisions)
     return Kpoints.monkhorst_automatic(kpts=divisions)
 

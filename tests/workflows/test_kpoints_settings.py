@@ -38,10 +38,11 @@ def test_an_exact_length_is_not_rounded_up():
     [
         (Lattice.cubic(3.0), "standard", "Monkhorst"),
         (Lattice.hexagonal(3.0, 5.0), "standard", "Gamma"),
+        (Lattice([[0, 2, 2], [2, 0, 2], [2, 2, 0]]), "standard", "Gamma"),
         (Lattice.cubic(3.0), "fast", "Gamma"),
     ],
 )
-def test_hexagonal_and_fast_meshes_are_gamma_centred(lattice, quality, style):
+def test_hexagonal_face_centred_and_fast_meshes_are_gamma_centred(lattice, quality, style):
     structure = Structure(lattice, ["Al"], [[0, 0, 0]])
     assert kpoints(structure, DftSettings(quality=quality)).style.name == style
 
