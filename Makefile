@@ -23,7 +23,7 @@ help: ## say what there is
 setup: ## make .venv with all that is needed (Debian packages included, where root and apt-get are there)
 	@sh launchers/install/setup.sh
 
-quickstart: setup ## run the example campaign to its end and print its table (about 20 minutes on 2 cores)
+quickstart: setup ## run the example campaign to its end and print its table (about 11 minutes on 2 cores)
 	@echo "[quickstart] campaign run $(CAMPAIGN)"
 	@$(RUN_ENV) $(VENV)/campaign run $(CAMPAIGN)
 
