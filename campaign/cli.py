@@ -122,8 +122,11 @@ def run(
         console.print(started.message)
         console.print(f"{number} worker(s); launch directories and logs in {folder}", highlight=False)
 
-    def on_ray(dashboard: str | None) -> None:
-        console.print(f"Ray dashboard: {dashboard or 'not available'}", highlight=False)
+    def on_ray(dashboard: str | None, token: Path) -> None:
+        if dashboard:
+            console.print(
+                f"Ray dashboard: {dashboard} (it asks for the token in {token})", highlight=False, soft_wrap=True
+            )
 
     with Progress(console) as progress:
         try:

@@ -62,7 +62,7 @@ def run_campaign(
     settings: RunSettings,
     *,
     on_start: Callable[[Started, Path], None],
-    on_ray: Callable[[str | None], None],
+    on_ray: Callable[[str | None, Path], None],
     on_progress: Callable[[Status], None],
 ) -> Status:
     """Run a campaign to its end.
@@ -78,7 +78,7 @@ def run_campaign(
     on_start
         Called once with what was added and with the folder of launch directories and logs.
     on_ray
-        Called once with the address of Ray's dashboard, when Ray is up.
+        Called once, when Ray is up, with the address of its dashboard and the file that holds its token.
     on_progress
         Called about every second.
 
@@ -104,7 +104,7 @@ def run_campaign(
     try:
         # one Ray for the whole run, so that its dashboard can be watched; the workers' steps join it
         with ray_session("local", dashboard=True) as ray:
-            on_ray(ray.dashboard_url)
+            on_ray(ray.dashboard_url, _write_token(directory))
             environment = {"RAY_ADDRESS": ray.address}
             query = {"spec.campaign_name": name}
             with LocalWorkers(settings.launchpad_file, directory, query=query, environment=environment) as workers:
@@ -142,6 +142,16 @@ def _watch(
             idle_since = None
     _let_last_firework_end(launchpad, name)
     return status
+
+
+def _write_token(directory: Path) -> Path:
+    """Write the token that Ray's dashboard asks for into a file that only this user can read."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "ray-token"
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(os.environ.get("RAY_AUTH_TOKEN", ""))
+    return path
 
 
 def _let_last_firework_end(launchpad: LaunchPad, name: str) -> None:

@@ -103,14 +103,13 @@ def by_fireworks(mongo_settings, write_launchpad, tmp_path_factory):
     workplace = Workplace(folder, file)
     workplace.launchpad.reset("", require_password=False)
     workplace.command("lpad", "add", "small.yaml")
-    # one as users start it; the other one does not leave when there is nothing to do for a moment
+    # one as users start it; the other one, once there is work for two, does not leave when there is none for a moment
     rapidfire = ("rlaunch", "-s", "rapidfire", "--sleep", "1")
-    launchers = [
-        workplace.start("rlaunch-1.log", *rapidfire),
-        workplace.start("rlaunch-2.log", *rapidfire, "--nlaunches", "infinite"),
-    ]
+    launchers = [workplace.start("rlaunch-1.log", *rapidfire)]
     try:
-        wait_until_finished(workplace)
+        wait_until(workplace, "running")
+        launchers.append(workplace.start("rlaunch-2.log", *rapidfire, "--nlaunches", "infinite"))
+        wait_until(workplace, "finished")
     finally:
         for launcher in launchers:
             end(launcher)
@@ -120,12 +119,12 @@ def by_fireworks(mongo_settings, write_launchpad, tmp_path_factory):
         client.admin.command("dropUser", "tester")
 
 
-def wait_until_finished(workplace):
+def wait_until(workplace, state):
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline:
         campaign = workplace.store.campaigns.find_one({"_id": "small"}, ["state"]) or {}
-        running = workplace.launchpad.fireworks.count_documents({"state": {"$in": ["RUNNING", "RESERVED"]}})
-        if campaign.get("state") == "finished" and not running:
+        busy = workplace.launchpad.fireworks.count_documents({"state": {"$in": ["RUNNING", "RESERVED"]}})
+        if campaign.get("state") == state and (state != "finished" or not busy):
             return
         time.sleep(0.5)
     raise AssertionError("".join(path.read_text()[-3000:] for path in workplace.folder.glob("rlaunch-*.log")))
