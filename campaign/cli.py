@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -49,7 +51,8 @@ class Format(StrEnum):
 def _console() -> Console:
     from rich.console import Console
 
-    return Console()
+    # a file or a pipe has no width: nothing is to be cut off there
+    return Console() if sys.stdout.isatty() else Console(width=160)
 
 
 def _checked(file: Path, *, engine_here: bool = True) -> CampaignSpec:
@@ -68,10 +71,11 @@ def check(file: FileArgument, engine_elsewhere: EngineElsewhere = False) -> None
     from campaign.views.preview import preview_lines
 
     spec = _checked(file, engine_here=not engine_elsewhere)
+    lines = list(preview_lines(spec))
     console = _console()
-    console.print(f"[green]{file}: no problems[/green]")
-    for line in preview_lines(spec):
-        console.print(f"  {line}", highlight=False)
+    console.print(f"[green]{file}: no problems[/green]", soft_wrap=True)
+    for line in lines:
+        console.print(f"  {line}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -86,9 +90,10 @@ def submit(file: FileArgument, launchpad: LaunchpadOption = None, engine_elsewhe
     initialise_launchpad(connection)
     started = start_campaign(CampaignStore(connection.db), connection, spec)
     console = _console()
-    console.print(started.message)
+    console.print(started.message, soft_wrap=True)
     console.print(
-        f"run it with `rlaunch rapidfire`, or `campaign run {file}`; watch it with `campaign status {spec.name}`"
+        f"run it with `rlaunch rapidfire`, or `campaign run {file}`; watch it with `campaign status {spec.name}`",
+        soft_wrap=True,
     )
 
 
@@ -119,7 +124,7 @@ def run(
     settings = RunSettings(launchpad_file=launchpad_file, directory=directory, workers=number)
 
     def on_start(started: Started, folder: Path) -> None:
-        console.print(started.message)
+        console.print(started.message, soft_wrap=True)
         console.print(f"{number} worker(s); launch directories and logs in {folder}", highlight=False)
 
     def on_ray(dashboard: str | None, token: Path) -> None:
@@ -128,6 +133,9 @@ def run(
                 f"Ray dashboard: {dashboard} (it asks for the token in {token})", highlight=False, soft_wrap=True
             )
 
+    # a closed terminal and a polite kill end a run as Ctrl-C does
+    for number_of_signal in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number_of_signal, _interrupt)
     with Progress(console) as progress:
         try:
             status = run_campaign(
@@ -140,6 +148,10 @@ def run(
     console.print(rows_as_table(result_rows(store, spec.name), title=f"campaign {spec.name}"))
     console.print(f"\n{model_line(store, spec.name)}", highlight=False)
     _say_how_it_ended(status, console)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _say_how_it_ended(status: Status, console: Console) -> None:
@@ -179,6 +191,12 @@ def status(
         return
     console = _console()
     console.print(status_table(found))
+    if found.problem:
+        console.print(f"[red]problem:[/red] {found.problem}", highlight=False, soft_wrap=True)
+    elif found.can_go_on and not found.fireworks.get("RUNNING"):
+        console.print(
+            "nothing is running: start workers with `rlaunch rapidfire`, or `campaign run FILE`", soft_wrap=True
+        )
     for line in repaired.lines():
         console.print(f"repaired: {line}", highlight=False)
 
@@ -238,14 +256,16 @@ def reconcile(
 
 def main() -> None:
     """Entry point: errors that a user can mend are one message, not a traceback."""
-    from campaign.user_errors import is_user_error
+    from campaign.user_errors import is_user_error, lost_database
 
     try:
         app()
     except Exception as error:
-        if not is_user_error(error):
+        message = lost_database(error) or (str(error) if is_user_error(error) else None)
+        if message is None:
             raise
         from rich.console import Console
+        from rich.markup import escape
 
-        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(f"[red]error:[/red] {escape(message)}", highlight=False, soft_wrap=True)
         sys.exit(2)

@@ -130,12 +130,21 @@ def status(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) ->
     from rich.console import Console
 
     from launchers import mongo
-    from launchers.database import find_launchpad_file
+    from launchers.database import DatabaseSettings, DatabaseUnreachable, find_launchpad_file
 
-    folder = _data_dir(find_launchpad_file(launchpad).resolve(), data_dir)
+    found = find_launchpad_file(launchpad).resolve()
+    settings = DatabaseSettings.from_file(found)
+    folder = _data_dir(found, data_dir)
     server = mongo.status(folder)
     console = Console()
     if not server.running:
+        try:
+            settings.check()
+        except DatabaseUnreachable:
+            pass
+        else:
+            console.print(f"a database answers at {settings.address}; it was not started from {folder}", soft_wrap=True)
+            return
         console.print(f"no database runs in {folder}", highlight=False, soft_wrap=True)
         raise typer.Exit(1)
     console.print(_line("running", server), highlight=False, soft_wrap=True)

@@ -31,6 +31,33 @@ class Campaign:
     document: dict[str, Any]
 
 
+def _refuse_unstarted(store: CampaignStore, name: str) -> None:
+    """Say what became of a campaign file that `lpad add` brought and that has not started."""
+    query = {"name": name, "spec.campaign": {"$exists": True}}
+    firework = store.database["fireworks"].find_one(query, ["fw_id", "state", "launches"], sort=[("fw_id", -1)])
+    if firework is None:
+        return
+    if firework["state"] == "FIZZLED":
+        why = fizzled_reason(store, firework)
+        raise UnknownCampaignError(
+            f"campaign {name!r} was refused by its StartCampaign (firework {firework['fw_id']}): {why}"
+        )
+    raise UnknownCampaignError(
+        f"campaign {name!r} has not started: its StartCampaign (firework {firework['fw_id']}) is {firework['state']}; "
+        "run `rlaunch rapidfire`"
+    )
+
+
+def fizzled_reason(store: CampaignStore, firework: dict[str, Any]) -> str:
+    """Message of the exception that ended a firework's latest launch."""
+    launch = store.database["launches"].find_one({"launch_id": {"$in": firework["launches"][-1:]}}, ["action"]) or {}
+    exception = ((launch.get("action") or {}).get("stored_data") or {}).get("_exception") or {}
+    trace = (exception.get("_stacktrace") or "no reason given").strip()
+    # what follows the last frame of the stack trace: the error, which may have several lines
+    frames = [place for place, line in enumerate(trace.splitlines()) if line.startswith("    ")]
+    return "\n".join(trace.splitlines()[(frames[-1] + 1) if frames else 0 :]).strip()
+
+
 def load_campaign(store: CampaignStore, name: str) -> Campaign:
     """Read a campaign.
 
@@ -45,6 +72,7 @@ def load_campaign(store: CampaignStore, name: str) -> Campaign:
 
     document = store.campaigns.find_one({"_id": name})
     if document is None:
+        _refuse_unstarted(store, name)
         known = sorted(found["_id"] for found in store.campaigns.find({}, ["_id"]))
         there = f"this database has {', '.join(known)}" if known else "this database has none"
         raise UnknownCampaignError(f"there is no campaign {name!r}: {there}")

@@ -34,3 +34,15 @@ def is_user_error(error: BaseException) -> bool:
         WorkersDieError,
     )
     return isinstance(error, mendable)
+
+
+def lost_database(error: BaseException) -> str | None:
+    """What to say of a database that went away in the middle of a command; None for other errors."""
+    from pymongo.errors import ConnectionFailure
+
+    if not isinstance(error, ConnectionFailure):
+        return None
+    return (
+        "the database stopped answering. See `campaign db status`; when it runs again, the same command goes on "
+        "where it was"
+    )

@@ -6,7 +6,10 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import tempfile
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ logger = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 # Ray appends about 65 characters, and the path of a Unix socket may have 107
 _MAX_TEMP_DIR = 40
+_LAST_WRITES_S = 5.0
 _OBJECT_STORE_BYTES = 512 * 2**20
 # On Linux Ray takes the machine's outward address even where it is asked for 127.0.0.1, and then listens on all
 # interfaces. This switch (made for firewalls' questions on other systems) keeps it on loopback; seen on 2.60.
@@ -113,7 +117,8 @@ def _joined(address: str) -> Iterator[RaySession]:
 
     _refresh_authentication()
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        with _own_signal_handlers():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         # Ray's own errors on authentication are RuntimeErrors too
         raise RaySessionError(
@@ -137,24 +142,48 @@ def _started(
         with _environment(_authentication() | _LOOPBACK_ONLY), _loopback_constant():
             _refresh_authentication()
             try:
-                ray.init(
-                    address="local",
-                    num_cpus=num_cpus,
-                    num_gpus=num_gpus,
-                    include_dashboard=dashboard,
-                    dashboard_host=LOOPBACK,
-                    object_store_memory=object_store_bytes,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    _temp_dir=str(folder),
-                )
+                with _own_signal_handlers():
+                    ray.init(
+                        address="local",
+                        num_cpus=num_cpus,
+                        num_gpus=num_gpus,
+                        include_dashboard=dashboard,
+                        dashboard_host=LOOPBACK,
+                        object_store_memory=object_store_bytes,
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                        _temp_dir=str(folder),
+                    )
                 session = _describe(started_here=True)
                 logger.info("started Ray at %s", session.address)
                 yield session
             finally:
                 ray.shutdown()
     finally:
+        _remove(folder)
+
+
+@contextmanager
+def _own_signal_handlers() -> Iterator[None]:
+    """Keep this process's signal handlers: Ray puts its own in their place, which only raise SystemExit."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Ray leaves them alone there, and so must we
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+def _remove(folder: Path) -> None:
+    """Remove Ray's folder; its last processes write into it for a moment after they were told to end."""
+    deadline = time.monotonic() + _LAST_WRITES_S
+    while folder.exists() and time.monotonic() < deadline:
         shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.1)
 
 
 def _describe(*, started_here: bool) -> RaySession:

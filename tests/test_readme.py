@@ -257,7 +257,7 @@ def test_the_five_queries_show_a_finished_campaign(finished, capsys):
     stable, decisions, problems, cost, crystal = shown
     assert stable.splitlines()[0] == "AlPd B2 -0.9 eV/atom"
     assert len(stable.splitlines()) == 3
-    assert "rejected because E_f(ML) = 0.320 > -0.02 eV/atom" in decisions
+    assert "rejected because E_f(ML) = 0.320 > 0.1 eV/atom" in decisions
     assert "relaxed because E_f(ML)" in decisions
     assert f"{finished.failing} dos science" in problems
     assert "did not converge" in problems

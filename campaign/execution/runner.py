@@ -94,7 +94,8 @@ def run_campaign(
     """
     name = spec.name
     if store.campaigns.find_one({"_id": name}, ["_id"]) is not None:
-        reconcile(store, launchpad, name)
+        # what died with an earlier runner was stopped, and is no failure of the calculation
+        reconcile(store, launchpad, name, outcome="stopped")
     started = start_campaign(store, launchpad, spec)
     directory = settings.directory.resolve() / name
     on_start(started, directory)

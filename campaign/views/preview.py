@@ -22,6 +22,12 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
     elements = sorted({symbol.symbol for item in candidates for symbol in item.structure.composition.elements})
     labels = [label for label, _ in reference_phases(spec, elements)]
     yield f"{len(labels)} reference phases are relaxed first: {', '.join(labels)}"
+    if spec.references.structures is not None:
+        from campaign.structure_files import read_structure_folder
+
+        unused = sorted({label for label, _ in read_structure_folder(spec.references.structures)} - set(labels))
+        if unused:
+            yield f"not used, since they hold other elements than the candidates: {', '.join(unused)}"
     if spec.model.bundle is None:
         yield f"{len(bootstrap)} candidates are relaxed to train ESNet"
         yield f"the other {len(candidates) - len(bootstrap)} get an IS-DOS and a prediction"

@@ -24,7 +24,7 @@ class Row:
     """One candidate. Energies in eV/atom, None where there is none (yet); `cpu_s` counts every attempt.
 
     `decision` is promoted, rejected or held, ``training`` for the bootstrap sample (relaxed to train the model, not
-    predicted), or the state of a candidate that has not come to its Screen.
+    predicted), or ``waiting`` for a candidate that has not come to its Screen.
     """
 
     rank: int
@@ -92,7 +92,7 @@ def _decision(document: dict[str, Any]) -> str:
     if document.get("decision"):
         decision = "promoted" if document["decision"]["promoted"] else "rejected"
         return f"{decision}, failed" if failed else decision
-    return str(document["state"])
+    return "waiting"
 
 
 def model_line(store: CampaignStore, name: str) -> str:
@@ -133,11 +133,18 @@ def rows_as_table(rows: Sequence[Row], *, title: str) -> Table:
     # narrow enough for a terminal of 80 columns
     table = Table(title=f"{title} (energies in eV/atom)", title_justify="left", box=None, padding=(0, 1, 0, 0))
     texts = ("formula", "prototype", "decision", "stable")
+    # the name of a user's structure file may be long: it is the only thing that is ever shortened
+    longest = max((len(row.decision) for row in rows), default=0)
+    widths = {"#": len(str(len(rows))), "formula": max([7, *(len(row.formula) for row in rows)]), "prototype": 9}
+    widths |= {"decision": max(8, longest), "stable": 6, "CPU-s": 5}
+    widths |= dict.fromkeys(("E_f\nML", "E_hull\nML", "E_f\nDFT", "E_hull\nDFT"), 6)
     for heading in (
         *("#", "formula", "prototype", "E_f\nML", "E_hull\nML", "decision"),
         *("E_f\nDFT", "E_hull\nDFT", "stable", "CPU-s"),
     ):
-        table.add_column(heading, justify="left" if heading in texts else "right", no_wrap=True)
+        table.add_column(
+            heading, justify="left" if heading in texts else "right", no_wrap=True, min_width=widths[heading]
+        )
     for row in rows:
         energies = [
             "" if value is None else f"{value:+.3f}"

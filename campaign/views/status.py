@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from campaign.decisions.ledger import cpu_seconds_by_stage
 from campaign.execution.processes import fizzled_query
-from campaign.loading import load_campaign
+from campaign.loading import fizzled_reason, load_campaign
 from campaign.stages import BEFORE_SCREEN, BOOTSTRAP, SCREENED
 from campaign.store import CampaignStore
 
@@ -102,7 +102,7 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
     return Status(
         name=name,
         state=document["state"],
-        problem=document.get("problem") or _fizzled_problem(store, name),
+        problem=_failed_reference_problem(store, name) or _fizzled_problem(store, name),
         engine=document["engine"],
         quality=document["quality"],
         candidates=store.state_counts(name),
@@ -122,17 +122,28 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
     )
 
 
+def _failed_reference_problem(store: CampaignStore, name: str) -> str | None:
+    """What to do about an elemental reference that failed: said at once, not when all the others have ended."""
+    failed = store.references.find_one(
+        {"campaign": name, "state": "relax_failed", "elements": {"$size": 1}}, ["elements", "failure.error"]
+    )
+    if failed is None or store.campaigns.find_one({"_id": name, "reference_set": {"$ne": None}}) is not None:
+        return None
+    return (
+        f"the relaxation of the elemental reference of {failed['elements'][0]} failed "
+        f"({(failed.get('failure') or {}).get('error')}), so nothing that contains it gets a formation energy. "
+        f"Mend the cause, then `campaign reconcile {name} --retry-failed`"
+    )
+
+
 def _fizzled_problem(store: CampaignStore, name: str) -> str | None:
     """What to do about a step, or a firework that records, that has fizzled."""
     fireworks = store.database["fireworks"]
     firework = fireworks.find_one(fizzled_query(name), ["fw_id", "name", "launches"])
     if firework is None:
         return None
-    launch = store.database["launches"].find_one({"launch_id": {"$in": firework["launches"][-1:]}}, ["action"]) or {}
-    stored = ((launch.get("action") or {}).get("stored_data") or {}).get("_exception") or {}
-    reason = (stored.get("_stacktrace") or "no reason given").strip().splitlines()[-1]
     return (
-        f"firework {firework['fw_id']} ({firework['name']}) fizzled: {reason}. "
+        f"firework {firework['fw_id']} ({firework['name']}) fizzled: {fizzled_reason(store, firework)}. "
         f"Mend the cause, then `lpad rerun_fws -i {firework['fw_id']}`"
     )
 
@@ -171,9 +182,7 @@ def status_table(status: Status) -> Table:
         if status.candidates.get(state):
             table.add_row(title, str(status.candidates[state]), "candidates")
     references = status.references
-    table.add_row(
-        "references relaxed", f"{references['done']}/{references['all']}", "those that failed are not in the hull"
-    )
+    table.add_row("references relaxed", f"{references['done']}/{references['all']}", "")
     if status.bootstrap["all"]:
         done, whole = status.bootstrap["done"], status.bootstrap["all"]
         table.add_row("training sample relaxed", f"{done}/{whole}", "")
@@ -187,7 +196,5 @@ def status_table(status: Status) -> Table:
     quality = " (fast: coarse k-points, for examples only)" if status.quality == "fast" else ""
     table.add_row("engine", status.engine, quality)
     for kind, number in sorted(status.failures.items()):
-        table.add_row(f"failed for good ({kind})", str(number), "see `failure` in the documents")
-    if status.problem:
-        table.add_row("[red]problem[/red]", "", f"[red]{status.problem}[/red]")
+        table.add_row(f"failed for good ({kind})", str(number), "`failure` in the collections candidates, references")
     return table

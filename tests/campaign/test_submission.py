@@ -3,10 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from fireworks import Firework
+from fireworks.core.rocket_launcher import launch_rocket
 
 from campaign.execution.fireworks import LaunchPadNotReadyError, initialise_launchpad
 from campaign.execution.start import CampaignExistsError, start_campaign
 from campaign.execution.submission import submit_ready, submit_step
+from campaign.loading import UnknownCampaignError, load_campaign
 from campaign.store import CampaignStore
 
 pytestmark = pytest.mark.mongo
@@ -90,6 +93,19 @@ def test_a_step_is_submitted_once_for_its_id(store, launchpad, small_spec, datab
 def test_nothing_is_submitted_twice_when_nothing_is_new(store, launchpad, small_spec):
     start_campaign(store, launchpad, small_spec())
     assert submit_ready(store, launchpad, "small") == 0
+
+
+def test_a_campaign_that_lpad_added_says_what_became_of_it(store, launchpad, small_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fw_id = next(iter(launchpad.add_wf(Firework.from_file(str(small_file))).values()))
+    with pytest.raises(UnknownCampaignError, match=rf"its StartCampaign \(firework {fw_id}\) is READY"):
+        load_campaign(store, "small")
+    spec = {"campaign": {"candidates": {"prototypes": ["B2"], "elements": ["Al", "Xx"]}}}
+    launchpad.fireworks.update_one({"fw_id": fw_id}, {"$set": {"spec.campaign": spec["campaign"]}})
+    launch_rocket(launchpad, fw_id=fw_id, strm_lvl="CRITICAL")
+    with pytest.raises(UnknownCampaignError, match=r"was refused by its StartCampaign(.|\n)*'Xx'"):
+        load_campaign(store, "small")
+    assert store.campaigns.count_documents({}) == 0
 
 
 def test_a_database_without_launchpad_is_refused_with_the_remedy(database, small_spec):

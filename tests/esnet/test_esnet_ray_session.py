@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import psutil
 import pytest
@@ -42,3 +44,18 @@ def test_a_session_inside_a_session_starts_and_ends_nothing(ray_here):
         assert not inner.started_here
         assert inner.address == ray_here.address
     assert ray.is_initialized()
+
+
+def test_the_signal_handlers_of_a_process_outlive_a_session():
+    """Ray's own raises SystemExit instead: a worker that is told to end would go on with its next firework."""
+    script = (
+        "import signal\n"
+        "from esnet.ray_session import ray_session\n"
+        "def ours(number, frame): pass\n"
+        "signal.signal(signal.SIGTERM, ours)\n"
+        "with ray_session('local'):\n"
+        "    assert signal.getsignal(signal.SIGTERM) is ours\n"
+        "assert signal.getsignal(signal.SIGTERM) is ours\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
