@@ -127,8 +127,8 @@ class DftSection(Section):
     kpoint_length: float = Field(
         default=30.0, gt=0.0, le=200.0, description="k_n is the smallest with a_n * k_n >= this length in A"
     )
-    potcar_functional: str = Field(
-        default="PBE", min_length=1, description="pymatgen's name of the POTCAR set; PBE is v2010-05-06 of the MP"
+    potcar_functional: Literal["PBE", "PBE_52", "PBE_54", "PBE_64"] = Field(
+        default="PBE", description="pymatgen's name of the POTCAR set; PBE is v2010-05-06 of the MP"
     )
 
     @model_validator(mode="after")

@@ -72,6 +72,8 @@ def run(directory: Path) -> RunResult:
     """
     from workflows.gpaw_vasp.settings import read_settings
 
+    if not directory.is_dir() or not os.access(directory, os.W_OK):
+        raise InputRefused(f"{directory} is not a folder that can be written to")
     settings = read_settings(directory)
     if gpaw_version() == "absent":
         raise InputRefused("GPAW is not installed: install the extra 'gpaw' of esnet-campaign")
