@@ -123,8 +123,14 @@ def run(
     number = workers or default_workers()
     settings = RunSettings(launchpad_file=launchpad_file, directory=directory, workers=number)
 
-    def on_start(started: Started, folder: Path) -> None:
+    def on_start(started: Started, folder: Path, elsewhere: int) -> None:
         console.print(started.message, soft_wrap=True)
+        if elsewhere:
+            console.print(
+                f"[yellow]other workers of this machine run {elsewhere} firework(s) of this campaign already[/yellow]; "
+                "those started now come on top",
+                soft_wrap=True,
+            )
         console.print(f"{number} worker(s); launch directories and logs in {folder}", highlight=False)
 
     def on_ray(dashboard: str | None, token: Path) -> None:

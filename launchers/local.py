@@ -81,7 +81,7 @@ class LocalWorkers:
             command += ["--query", json.dumps(self.query)]
         for _ in range(number):
             self._started += 1
-            log = self.directory / f"worker-{self._started}.log"
+            log = self._log(self._started)
             with log.open("ab") as output:
                 process = subprocess.Popen(
                     command,
@@ -94,6 +94,10 @@ class LocalWorkers:
                     start_new_session=True,
                 )
             self.processes.append(process)
+
+    def _log(self, number: int) -> Path:
+        # two runs of one campaign may share the folder
+        return self.directory / f"worker-{os.getpid()}-{number}.log"
 
     def replace_dead(self) -> int:
         """Start a new worker for each that has ended; return how many were replaced.
@@ -111,7 +115,7 @@ class LocalWorkers:
         if len(self._deaths) == _MOST_DEATHS and self._deaths[-1] - self._deaths[0] < _DEATHS_WITHIN_S:
             raise WorkersDieError(
                 f"{_MOST_DEATHS} workers ended within {self._deaths[-1] - self._deaths[0]:.0f} s; the reason is in "
-                f"{self.directory / f'worker-{self._started}.log'}"
+                f"{self._log(self._started)}"
             )
         self.start(len(dead))
         return len(dead)

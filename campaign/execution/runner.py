@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from campaign.execution.processes import is_running
 from campaign.execution.reconcile import reconcile
 from campaign.execution.start import Started, start_campaign
 from campaign.store import CampaignStore
@@ -61,7 +62,7 @@ def run_campaign(
     spec: CampaignSpec,
     settings: RunSettings,
     *,
-    on_start: Callable[[Started, Path], None],
+    on_start: Callable[[Started, Path, int], None],
     on_ray: Callable[[str | None, Path], None],
     on_progress: Callable[[Status], None],
 ) -> Status:
@@ -76,7 +77,8 @@ def run_campaign(
     settings
         Where and with how many processes.
     on_start
-        Called once with what was added and with the folder of launch directories and logs.
+        Called once with what was added, the folder of launch directories and logs, and how many fireworks of the
+        campaign other workers of this machine are running already.
     on_ray
         Called once, when Ray is up, with the address of its dashboard and the file that holds its token.
     on_progress
@@ -98,7 +100,7 @@ def run_campaign(
         reconcile(store, launchpad, name, outcome="stopped")
     started = start_campaign(store, launchpad, spec)
     directory = settings.directory.resolve() / name
-    on_start(started, directory)
+    on_start(started, directory, _running_elsewhere(launchpad, name))
     status = campaign_status(store, name)
     if status.is_finished:
         return status
@@ -143,6 +145,12 @@ def _watch(
             idle_since = None
     _let_last_firework_end(launchpad, name)
     return status
+
+
+def _running_elsewhere(launchpad: LaunchPad, name: str) -> int:
+    query = {"spec.campaign_name": name, "state": "RUNNING"}
+    fireworks = launchpad.fireworks.find(query, ["launches", "spec.worker"])
+    return sum(is_running(launchpad, firework) is True for firework in fireworks)
 
 
 def _write_token(directory: Path) -> Path:
