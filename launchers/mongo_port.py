@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import socket
+import time
 from typing import Any
 
 from launchers.errors import MongoServerError
+
+_LINGERING_S = 3.0
 
 
 def require_free_port(host: str, port: int) -> None:
@@ -16,6 +19,16 @@ def require_free_port(host: str, port: int) -> None:
     MongoServerError
         Names the port, who has it as far as can be seen, and the remedy.
     """
+    deadline = time.monotonic() + _LINGERING_S
+    while (reason := _why_taken(host, port)) is not None:
+        # the sockets of a mongod that was killed outlive its process for a moment
+        if time.monotonic() > deadline:
+            raise MongoServerError(_who_has_port(host, port, reason))
+        time.sleep(0.1)
+
+
+def _why_taken(host: str, port: int) -> str | None:
+    """Say why a port cannot be listened on; None where it can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -24,7 +37,8 @@ def require_free_port(host: str, port: int) -> None:
         except PermissionError:
             raise MongoServerError(f"port {port} may not be used by this user; take one above 1023") from None
         except OSError as error:
-            raise MongoServerError(_who_has_port(host, port, str(error.strerror))) from None
+            return str(error.strerror)
+    return None
 
 
 def _who_has_port(host: str, port: int, reason: str) -> str:
