@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 from fireworks import FiretaskBase, FWAction, explicit_serialize
@@ -26,22 +27,26 @@ class _CampaignTask(FiretaskBase):
         """How to reach that database, from my_launchpad.yaml and never from a document."""
         return DatabaseSettings.from_launchpad(self.launchpad)
 
-    def announce(self) -> None:
-        """Write into the firework which process runs it now: should it be killed, `reconcile` can tell."""
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction | None:
+        """Write into the firework which process runs it, for `reconcile` should it be killed; then do the work."""
         from campaign.execution.processes import announce_process
 
         announce_process(self.launchpad, self.fw_id)
+        return self.work(fw_spec)
+
+    @abstractmethod
+    def work(self, fw_spec: dict[str, Any]) -> FWAction | None:
+        """Do what this task is for."""
 
 
 @explicit_serialize
 class StartCampaign(_CampaignTask):
     """What `lpad add campaign.yaml` submits: check the file, make the candidates, submit what may start."""
 
-    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+    def work(self, fw_spec: dict[str, Any]) -> FWAction:
         """Start the campaign whose file is this firework's spec."""
         from campaign.execution.start import campaign_from_firework, start_campaign
 
-        self.announce()
         firework = self.launchpad.fireworks.find_one({"fw_id": self.fw_id}, ["name", "spec"])
         spec = campaign_from_firework(firework)
         started = start_campaign(self.store, self.launchpad, spec)
@@ -54,12 +59,11 @@ class RunCalculation(_CampaignTask):
 
     required_params = ("document", "stage")
 
-    def run_task(self, fw_spec: dict[str, Any]) -> None:
+    def work(self, fw_spec: dict[str, Any]) -> None:
         """Run the stage's jobflow flow."""
         from campaign.execution.calculation import run_calculation
         from campaign.stages import STAGES
 
-        self.announce()
         run_calculation(
             self.store,
             self.database,
@@ -75,13 +79,12 @@ class RecordCalculation(_CampaignTask):
 
     required_params = ("document", "stage")
 
-    def run_task(self, fw_spec: dict[str, Any]) -> None:
+    def work(self, fw_spec: dict[str, Any]) -> None:
         """Record, then advance the campaign."""
         from campaign.execution.advance import advance
         from campaign.execution.record import record_calculation
         from campaign.stages import STAGES
 
-        self.announce()
         store, stage = self.store, STAGES[self["stage"]]
         record_calculation(store, self.database, document_id=self["document"], stage=stage, fw_id=self.fw_id)
         document = store.collection_of(self["document"]).find_one({"_id": self["document"]}, ["batch"]) or {}
@@ -97,11 +100,10 @@ class _Step(_CampaignTask):
 class Train(_Step):
     """Train ESNet on the bootstrap sample and the references."""
 
-    def run_task(self, fw_spec: dict[str, Any]) -> None:
+    def work(self, fw_spec: dict[str, Any]) -> None:
         """Train, register the bundle, then submit the Screens that waited for it."""
         from campaign.execution.training import train_step
 
-        self.announce()
         train_step(
             self.store,
             self.database,
@@ -116,11 +118,10 @@ class Train(_Step):
 class Screen(_Step):
     """Score every candidate that is ready, decide, and submit the relaxations."""
 
-    def run_task(self, fw_spec: dict[str, Any]) -> None:
+    def work(self, fw_spec: dict[str, Any]) -> None:
         """Run one Screen."""
         from campaign.execution.screening import screen_step
 
-        self.announce()
         screen_step(
             self.store,
             self.database,
@@ -135,11 +136,10 @@ class Screen(_Step):
 class Report(_Step):
     """Close the campaign."""
 
-    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+    def work(self, fw_spec: dict[str, Any]) -> FWAction:
         """Store the summary in the campaign's document."""
         from campaign.execution.finish import finish_campaign
 
-        self.announce()
         return FWAction(stored_data=finish_campaign(self.store, fw_spec["campaign_name"], self["step"]))
 
 

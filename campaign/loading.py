@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from campaign.execution.processes import fizzled_reason
 from campaign.store import SCHEMA_VERSION, CampaignStore
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def _refuse_unstarted(store: CampaignStore, name: str) -> None:
     if firework is None:
         return
     if firework["state"] == "FIZZLED":
-        why = fizzled_reason(store, firework)
+        why = fizzled_reason(store.database, firework)
         raise UnknownCampaignError(
             f"campaign {name!r} was refused by its StartCampaign (firework {firework['fw_id']}): {why}"
         )
@@ -46,16 +47,6 @@ def _refuse_unstarted(store: CampaignStore, name: str) -> None:
         f"campaign {name!r} has not started: its StartCampaign (firework {firework['fw_id']}) is {firework['state']}; "
         "run `rlaunch rapidfire`"
     )
-
-
-def fizzled_reason(store: CampaignStore, firework: dict[str, Any]) -> str:
-    """Message of the exception that ended a firework's latest launch."""
-    launch = store.database["launches"].find_one({"launch_id": {"$in": firework["launches"][-1:]}}, ["action"]) or {}
-    exception = ((launch.get("action") or {}).get("stored_data") or {}).get("_exception") or {}
-    trace = (exception.get("_stacktrace") or "no reason given").strip()
-    # what follows the last frame of the stack trace: the error, which may have several lines
-    frames = [place for place, line in enumerate(trace.splitlines()) if line.startswith("    ")]
-    return "\n".join(trace.splitlines()[(frames[-1] + 1) if frames else 0 :]).strip()
 
 
 def load_campaign(store: CampaignStore, name: str) -> Campaign:

@@ -35,11 +35,7 @@ def freeze_reference_set(store: CampaignStore, campaign: Campaign) -> str | None
     have = {next(iter(entry["composition"])) for entry in entries if len(entry["composition"]) == 1}
     missing = sorted({symbol for phase in phases for symbol in phase["elements"]} - have)
     if missing:
-        problem = (
-            f"the relaxation of the elemental reference of {', '.join(missing)} failed, so nothing that contains it "
-            "has a formation energy: see `failure` in the collection `references`, mend the cause, then "
-            f"`campaign reconcile {name} --retry-failed`"
-        )
+        problem = reference_problem(store, name)
         store.campaigns.update_one({"_id": name}, {"$set": {"problem": problem}})
         return None
     physics = campaign.spec.dft_settings().physics()
@@ -56,6 +52,20 @@ def freeze_reference_set(store: CampaignStore, campaign: Campaign) -> str | None
         {"_id": name, "reference_set": None}, {"$set": {"reference_set": checksum}, "$unset": {"problem": ""}}
     )
     return checksum
+
+
+def reference_problem(store: CampaignStore, name: str) -> str | None:
+    """Say what an elemental reference that failed means and what to do; None where none failed or the set is frozen."""
+    failed = store.references.find_one(
+        {"campaign": name, "state": "relax_failed", "elements": {"$size": 1}}, ["elements", "failure.error"]
+    )
+    if failed is None or store.campaigns.find_one({"_id": name, "reference_set": {"$ne": None}}) is not None:
+        return None
+    return (
+        f"the relaxation of the elemental reference of {failed['elements'][0]} failed "
+        f"({(failed.get('failure') or {}).get('error')}), so nothing that contains it gets a formation energy. "
+        f"Mend the cause, then `campaign reconcile {name} --retry-failed`"
+    )
 
 
 def _entry(phase: Mapping[str, Any]) -> dict[str, Any]:

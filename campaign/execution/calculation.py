@@ -94,8 +94,8 @@ def run_calculation(
                 )
 
 
-def job_output(job_store: JobStore, uuid: str, *, load: bool = False) -> Any:
-    """Output of a job, or None where it has none yet.
+def job_output(job_store: JobStore, uuid: str) -> Any:
+    """Output of a job without its large objects (a CompleteDos), or None where it has none yet.
 
     Parameters
     ----------
@@ -103,8 +103,6 @@ def job_output(job_store: JobStore, uuid: str, *, load: bool = False) -> Any:
         Connected JobStore.
     uuid
         The job's uuid.
-    load
-        Whether to fetch large objects (a CompleteDos) from the additional store too.
     """
-    found = job_store.query_one({"uuid": uuid}, properties=["output"], sort={"index": -1}, load=load)
+    found = job_store.query_one({"uuid": uuid}, properties=["output"], sort={"index": -1}, load=False)
     return None if found is None else found["output"]

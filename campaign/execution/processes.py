@@ -12,6 +12,7 @@ from launchers.worker import process_of
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
+    from pymongo.database import Database
 
 
 _SILENT = timedelta(seconds=60)
@@ -32,6 +33,16 @@ def fizzled_query(name: str) -> dict[str, Any]:
         "state": "FIZZLED",
         "$or": [{"spec.step": {"$exists": True}}, {"spec._allow_fizzled_parents": True}],
     }
+
+
+def fizzled_reason(database: Database[dict[str, Any]], firework: Mapping[str, Any]) -> str:
+    """Message of the exception that ended a firework's latest launch."""
+    launch = database["launches"].find_one({"launch_id": {"$in": firework["launches"][-1:]}}, ["action"]) or {}
+    exception = ((launch.get("action") or {}).get("stored_data") or {}).get("_exception") or {}
+    trace = (exception.get("_stacktrace") or "no reason given").strip()
+    # what follows the last frame of the stack trace: the error, which may have several lines
+    frames = [place for place, line in enumerate(trace.splitlines()) if line.startswith("    ")]
+    return "\n".join(trace.splitlines()[(frames[-1] + 1) if frames else 0 :]).strip()
 
 
 def is_running(launchpad: LaunchPad, firework: Mapping[str, Any]) -> bool | None:

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from campaign.decisions.ledger import cpu_seconds_by_stage
-from campaign.execution.processes import fizzled_query
-from campaign.loading import fizzled_reason, load_campaign
+from campaign.decisions.references import reference_problem
+from campaign.execution.processes import fizzled_query, fizzled_reason
+from campaign.loading import load_campaign
 from campaign.stages import BEFORE_SCREEN, BOOTSTRAP, SCREENED
 from campaign.store import CampaignStore
 
@@ -102,7 +103,7 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
     return Status(
         name=name,
         state=document["state"],
-        problem=_failed_reference_problem(store, name) or _fizzled_problem(store, name),
+        problem=reference_problem(store, name) or _fizzled_problem(store, name),
         engine=document["engine"],
         quality=document["quality"],
         candidates=store.state_counts(name),
@@ -122,20 +123,6 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
     )
 
 
-def _failed_reference_problem(store: CampaignStore, name: str) -> str | None:
-    """What to do about an elemental reference that failed: said at once, not when all the others have ended."""
-    failed = store.references.find_one(
-        {"campaign": name, "state": "relax_failed", "elements": {"$size": 1}}, ["elements", "failure.error"]
-    )
-    if failed is None or store.campaigns.find_one({"_id": name, "reference_set": {"$ne": None}}) is not None:
-        return None
-    return (
-        f"the relaxation of the elemental reference of {failed['elements'][0]} failed "
-        f"({(failed.get('failure') or {}).get('error')}), so nothing that contains it gets a formation energy. "
-        f"Mend the cause, then `campaign reconcile {name} --retry-failed`"
-    )
-
-
 def _fizzled_problem(store: CampaignStore, name: str) -> str | None:
     """What to do about a step, or a firework that records, that has fizzled."""
     fireworks = store.database["fireworks"]
@@ -143,7 +130,7 @@ def _fizzled_problem(store: CampaignStore, name: str) -> str | None:
     if firework is None:
         return None
     return (
-        f"firework {firework['fw_id']} ({firework['name']}) fizzled: {fizzled_reason(store, firework)}. "
+        f"firework {firework['fw_id']} ({firework['name']}) fizzled: {fizzled_reason(store.database, firework)}. "
         f"Mend the cause, then `lpad rerun_fws -i {firework['fw_id']}`"
     )
 
