@@ -6,9 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from campaign.spec_sections import (
     CampaignName,
@@ -46,6 +46,11 @@ class CampaignSpec(Section):
     name: CampaignName = Field(
         description="the campaign's name: letters, digits, - and _, beginning with a letter or digit, 64 at most"
     )
+    purpose: Literal["screening", "training_set"] = Field(
+        default="screening",
+        description="screening, or training_set: every candidate is relaxed and gets an IS-DOS and an RS-DOS; "
+        "nothing is predicted",
+    )
     candidates: CandidateSection = Field(description="which crystals are screened")
     references: ReferenceSection = Field(default=ReferenceSection(), description="known phases for the hull")
     dft: DftSection = Field(default=DftSection(), description="how structures are calculated")
@@ -55,6 +60,15 @@ class CampaignSpec(Section):
     stable: StableSection = Field(default=StableSection(), description="what counts as stable")
     retries: RetrySection = Field(default=RetrySection(), description="what happens after machine failures")
     seed: int = Field(default=1, ge=0, lt=2**32, description="seed of every random choice, a whole number")
+
+    @model_validator(mode="after")
+    def _training_set_without_model(self) -> CampaignSpec:
+        if self.purpose == "training_set" and self.model.bundle is not None:
+            raise ValueError(
+                "purpose is training_set, which predicts nothing, but model.bundle names a model; "
+                "set model.bundle: null or purpose: screening"
+            )
+        return self
 
     @classmethod
     def from_file(cls, path: str | Path) -> CampaignSpec:

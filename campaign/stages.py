@@ -5,8 +5,8 @@
     new -> dos_running -> dos_done -> promoted | rejected | held      promoted -> relax_running -> relaxed
            dos_failed                                                            relax_failed
 
-A bootstrap structure and a reference go from ``new`` to the relaxation at once; their relaxed structures then get an
-RS-DOS, whose states stand in ``rs_dos.state``.
+A bootstrap structure and a reference go from ``new`` to the relaxation at once; a structure of a training set goes
+there from ``dos_done``. Their relaxed structures then get an RS-DOS, whose states stand in ``rs_dos.state``.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from typing import Any, Literal
 
 StageName = Literal["dos", "relax", "rs_dos"]
 
-SCREENED, BOOTSTRAP, REFERENCE = "screened", "bootstrap", "reference"
+SCREENED, BOOTSTRAP, REFERENCE, TRAINING = "screened", "bootstrap", "reference", "training"
 
 #: States in which nothing more happens to a candidate by itself.
 FINAL_STATES = ("rejected", "held", "relaxed", "dos_failed", "relax_failed")
+#: States of ``rs_dos.state`` in which an RS-DOS is still to come.
+OPEN_RS_DOS = ("new", "running")
 #: States from which a candidate still has to come to its Screen.
 BEFORE_SCREEN = ("new", "dos_running")
 
@@ -71,7 +73,7 @@ STAGES: dict[str, Stage] = {
             category="dos",
             priority=10,
             state_field="state",
-            ready={"role": SCREENED, "state": "new"},
+            ready={"role": {"$in": [SCREENED, TRAINING]}, "state": "new"},
             running="dos_running",
             done="dos_done",
             failed="dos_failed",
@@ -83,7 +85,13 @@ STAGES: dict[str, Stage] = {
             category="relax",
             priority=20,
             state_field="state",
-            ready={"$or": [{"role": {"$in": [BOOTSTRAP, REFERENCE]}, "state": "new"}, {"state": "promoted"}]},
+            ready={
+                "$or": [
+                    {"role": {"$in": [BOOTSTRAP, REFERENCE]}, "state": "new"},
+                    {"role": TRAINING, "state": "dos_done"},
+                    {"state": "promoted"},
+                ]
+            },
             running="relax_running",
             done="relaxed",
             failed="relax_failed",

@@ -178,7 +178,11 @@ class Finished:
         if stage.name == "relax":
             return {"relaxation": task}
         dos = DosFeatures.encode(
-            np.ones((2, 1500, 9), np.float32), spacing=0.02, normalisation="atom", energy_reference="absolute"
+            np.ones((2, 1500, 9), np.float32),
+            spacing=0.02,
+            efermi=1.5,
+            normalisation="atom",
+            energy_reference="absolute",
         )
         return {"static": task, "features": dos.to_json()}
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from esnet.dos import EnergyReference, Normalisation
 
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
+"""2 since the Fermi level is kept (which the moments need); version 1 is read too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,8 @@ class DosFeatures:
         Checksum of `data`.
     spacing
         Energy spacing of the calculation's own grid, eV.
+    efermi
+        Fermi level as the engine wrote it, eV; None in documents of version 1.
     normalisation, energy_reference
         Representation settings, see `esnet.dos.project_dos`.
     version
@@ -47,13 +50,20 @@ class DosFeatures:
     shape: tuple[int, int, int]
     sha256: str
     spacing: float
+    efermi: float | None
     normalisation: str
     energy_reference: str
     version: int = FEATURES_VERSION
 
     @classmethod
     def encode(
-        cls, array: NDArray[np.float32], *, spacing: float, normalisation: str, energy_reference: str
+        cls,
+        array: NDArray[np.float32],
+        *,
+        spacing: float,
+        efermi: float | None,
+        normalisation: str,
+        energy_reference: str,
     ) -> DosFeatures:
         """Compress an array of shape (2, 1500, 9)."""
         data = zlib.compress(np.ascontiguousarray(array, dtype="<f4").tobytes(), level=6)
@@ -63,6 +73,7 @@ class DosFeatures:
             shape=(spins, energies, orbitals),
             sha256=hashlib.sha256(data).hexdigest(),
             spacing=spacing,
+            efermi=efermi,
             normalisation=normalisation,
             energy_reference=energy_reference,
         )
@@ -75,8 +86,10 @@ class DosFeatures:
         ValueError
             If the data does not match its checksum, or was written by a newer version.
         """
-        if self.version != FEATURES_VERSION:
-            raise ValueError(f"DOS features of version {self.version}; this program reads version {FEATURES_VERSION}")
+        if self.version not in (1, FEATURES_VERSION):
+            raise ValueError(
+                f"DOS features of version {self.version}; this program reads versions 1 and {FEATURES_VERSION}"
+            )
         found = hashlib.sha256(self.data).hexdigest()
         if found != self.sha256:
             raise ValueError(f"DOS features are damaged: SHA-256 is {found}, stored is {self.sha256}")
@@ -95,6 +108,7 @@ class DosFeatures:
             shape=(spins, energies, orbitals),
             sha256=document["sha256"],
             spacing=document["spacing"],
+            efermi=document.get("efermi"),
             normalisation=document["normalisation"],
             energy_reference=document["energy_reference"],
             version=document["version"],
@@ -129,6 +143,7 @@ def features_of(complete_dos: Any, *, normalisation: Normalisation, energy_refer
     return DosFeatures.encode(
         array,
         spacing=source_spacing(dos),
+        efermi=float(dos.efermi),
         normalisation=normalisation,
         energy_reference=energy_reference,
     )

@@ -13,7 +13,7 @@ from campaign.decisions.references import freeze_reference_set
 from campaign.execution.evaluation import evaluate_relaxed
 from campaign.execution.submission import submit_ready, submit_step
 from campaign.loading import Campaign, load_campaign
-from campaign.stages import BEFORE_SCREEN, BOOTSTRAP, FINAL_STATES, SCREENED
+from campaign.stages import BEFORE_SCREEN, FINAL_STATES, OPEN_RS_DOS, SCREENED
 from campaign.store import CampaignStore
 
 if TYPE_CHECKING:
@@ -45,7 +45,12 @@ def advance(store: CampaignStore, launchpad: LaunchPad, name: str, *, batch: int
             _train_when_due(store, launchpad, campaign)
             return
         _screen_when_due(store, launchpad, campaign, batch)
-    if store.candidates.find_one({"campaign": name, "state": {"$nin": FINAL_STATES}}, ["_id"]) is None:
+    # candidates that train a model end with their RS-DOS
+    unfinished = [
+        {"state": {"$nin": FINAL_STATES}},
+        {"role": {"$ne": SCREENED}, "state": "relaxed", "rs_dos.state": {"$in": OPEN_RS_DOS}},
+    ]
+    if store.candidates.find_one({"campaign": name, "$or": unfinished}, ["_id"]) is None:
         submit_step(store, launchpad, name, f"{name}/report", kind="report", category="screen")
 
 
@@ -57,7 +62,7 @@ def _train_when_due(store: CampaignStore, launchpad: LaunchPad, campaign: Campai
         "role": {"$ne": SCREENED},
         "state": {"$nin": ["relaxed", "relax_failed"]},
     }
-    open_dos = {"campaign": name, "state": "relaxed", "rs_dos.state": {"$in": ["new", "running"]}}
+    open_dos = {"campaign": name, "state": "relaxed", "rs_dos.state": {"$in": OPEN_RS_DOS}}
     for collection in (store.references, store.candidates):
         for query in (open_relaxation, open_dos):
             if collection.find_one(query, ["_id"]) is not None:
@@ -79,7 +84,7 @@ def _screen_when_due(store: CampaignStore, launchpad: LaunchPad, campaign: Campa
 
 def _sweep_when_due(store: CampaignStore, launchpad: LaunchPad, name: str) -> None:
     """A last Screen for candidates that came after their batch was closed."""
-    pending = {"campaign": name, "role": {"$ne": BOOTSTRAP}, "state": {"$in": list(BEFORE_SCREEN)}}
+    pending = {"campaign": name, "role": SCREENED, "state": {"$in": list(BEFORE_SCREEN)}}
     if store.candidates.find_one(pending, ["_id"]) is not None:
         return
     if store.candidates.find_one({"campaign": name, "state": "dos_done"}, ["_id"]) is None:

@@ -157,6 +157,7 @@ def _dos_facts(
     return facts | {
         f"{stage.facts}.features": features_id,
         f"{stage.facts}.spacing": features.spacing,  # eV
+        f"{stage.facts}.efermi": features.efermi,  # eV
     }
 
 

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from campaign.execution.advance import advance
-from campaign.stages import BOOTSTRAP, REFERENCE, SCREENED
+from campaign.stages import BOOTSTRAP, REFERENCE, SCREENED, TRAINING
 from campaign.store import SCHEMA_VERSION, CampaignStore, now
 
 if TYPE_CHECKING:
@@ -87,19 +89,19 @@ def start_campaign(store: CampaignStore, launchpad: LaunchPad, spec: CampaignSpe
         If a campaign of that name was started with other settings; names what differs.
     """
     store.ensure_indexes()
-    candidates, bootstrap = divide_candidates(spec)
+    candidates, relaxed = divide_candidates(spec)
     references = list(_reference_documents(spec, candidates))
     checksum = _structures_checksum(candidates, references)
     known = store.campaigns.find_one({"_id": spec.name}, ["spec", "structures_checksum"])
     if known is None:
         model = _register_given_model(store, spec) if spec.model.bundle is not None else None
-        document = _campaign_document(spec, len(candidates) - len(bootstrap), model)
+        document = _campaign_document(spec, len(candidates) - len(relaxed), model)
         store.insert_missing(store.campaigns, [document | {"structures_checksum": checksum}])
     else:
         _refuse_other_settings(known["spec"], spec)
         _refuse_other_structures(known["structures_checksum"], checksum, spec)
     store.insert_missing(store.references, references)
-    added = store.insert_missing(store.candidates, _candidate_documents(spec, candidates, bootstrap))
+    added = store.insert_missing(store.candidates, _candidate_documents(spec, candidates, relaxed))
     # nothing is submitted or decided before every document is there: a start that was cut short is started again
     store.campaigns.update_one({"_id": spec.name, "state": "starting"}, {"$set": {"state": "running"}})
     advance(store, launchpad, spec.name)
@@ -115,8 +117,9 @@ def divide_candidates(spec: CampaignSpec) -> tuple[list[Candidate], set[str]]:
     -------
     candidates
         All of them.
-    bootstrap
-        Ids of those that are relaxed first; empty where a trained model is given.
+    relaxed
+        Ids of those that are relaxed whatever a model says: the bootstrap sample, none where a trained model is given,
+        all where the campaign's purpose is a training set.
 
     Raises
     ------
@@ -126,6 +129,10 @@ def divide_candidates(spec: CampaignSpec) -> tuple[list[Candidate], set[str]]:
     from campaign.candidates import bootstrap_sample, generate
 
     candidates = list(generate(spec))
+    if spec.purpose == "training_set":
+        # a campaign that is stopped half-way has made a fair sample of its candidates
+        order = np.random.default_rng(spec.seed).permutation(len(candidates))
+        return [candidates[place] for place in order], {candidate.id for candidate in candidates}
     if spec.model.bundle is not None:
         return candidates, set()
     if spec.model.bootstrap_size >= len(candidates):
@@ -163,8 +170,9 @@ def _register_given_model(store: CampaignStore, spec: CampaignSpec) -> dict[str,
 
 
 def _refuse_other_settings(stored: dict[str, Any], spec: CampaignSpec) -> None:
-    found = spec.model_dump(mode="json")
-    differing = sorted(_differences(stored, found))
+    # a campaign that an earlier version started lacks the fields that came since: they stand at their defaults
+    known = type(spec).model_validate(stored).model_dump(mode="json")
+    differing = sorted(_differences(known, spec.model_dump(mode="json")))
     if differing:
         raise CampaignExistsError(
             f"campaign {spec.name!r} was started with other settings; they differ in "
@@ -222,9 +230,10 @@ def _common_fields(spec: CampaignSpec, structure: Structure) -> dict[str, Any]:
 
 
 def _candidate_documents(
-    spec: CampaignSpec, candidates: Sequence[Candidate], bootstrap: set[str]
+    spec: CampaignSpec, candidates: Sequence[Candidate], relaxed: set[str]
 ) -> Iterator[dict[str, Any]]:
     place = 0
+    role = TRAINING if spec.purpose == "training_set" else BOOTSTRAP
     for candidate in candidates:
         document = {
             "_id": candidate.id,
@@ -232,8 +241,8 @@ def _candidate_documents(
             "prototype": candidate.prototype,
             "parent": dict(candidate.parent),
         }
-        if candidate.id in bootstrap:
-            yield document | {"role": BOOTSTRAP, "rs_dos": {"state": "new"}}
+        if candidate.id in relaxed:
+            yield document | {"role": role, "rs_dos": {"state": "new"}}
         else:
             yield document | {"role": SCREENED, "batch": place // spec.screening.batch_size}
             place += 1

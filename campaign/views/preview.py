@@ -28,7 +28,9 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
         unused = sorted({label for label, _ in read_structure_folder(spec.references.structures)} - set(labels))
         if unused:
             yield f"not used, since they hold other elements than the candidates: {', '.join(unused)}"
-    if spec.model.bundle is None:
+    if spec.purpose == "training_set":
+        yield "a training set: every candidate gets an IS-DOS, a relaxation and an RS-DOS; nothing is predicted"
+    elif spec.model.bundle is None:
         yield f"{len(bootstrap)} candidates are relaxed to train ESNet"
         yield f"the other {len(candidates) - len(bootstrap)} get an IS-DOS and a prediction"
     else:
@@ -36,10 +38,11 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
 
         model = BundleInfo.read(spec.model.bundle, representation=spec.representation())
         yield f"all candidates get an IS-DOS and a prediction by model {model.checksum[:12]} ({spec.model.bundle})"
-    policy = spec.policy
-    yield (
-        f"promoted to a relaxation: E_f(ML) <= {policy.max_formation_energy:g} and "
-        f"E_hull(ML) <= {policy.max_hull_energy:g} eV/atom"
-    )
+    if spec.purpose == "screening":
+        policy = spec.policy
+        yield (
+            f"promoted to a relaxation: E_f(ML) <= {policy.max_formation_energy:g} and "
+            f"E_hull(ML) <= {policy.max_hull_energy:g} eV/atom"
+        )
     fast = " with coarse k-points (quality: fast, for examples only)" if spec.dft.quality == "fast" else ""
     yield f"computed by {spec.dft.engine}{fast}, cutoff {spec.dft.encut:g} eV"

@@ -21,7 +21,8 @@ def progress_line(status: Status) -> str:
     if status.bootstrap["all"]:
         parts.append(f"training sample {_share(status.bootstrap)}")
     parts.append(f"IS-DOS {_share(status.dos)}")
-    parts.append("model trained" if status.model else "no model yet")
+    if status.purpose == "screening":
+        parts.append("model trained" if status.model else "no model yet")
     if status.promoted["all"]:
         parts.append(f"promoted {_share(status.promoted)}")
     parts.append(f"stable {status.stable}")

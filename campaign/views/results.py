@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from campaign.decisions.ledger import cpu_seconds_by_document
 from campaign.loading import load_campaign
-from campaign.stages import BOOTSTRAP
+from campaign.stages import BOOTSTRAP, TRAINING
 from campaign.store import CampaignStore
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Row:
     """One candidate. Energies in eV/atom, None where there is none (yet); `cpu_s` counts every attempt.
 
-    `decision` is promoted, rejected or held, ``training`` for the bootstrap sample (relaxed to train the model, not
+    `decision` is promoted, rejected or held, ``training`` for those that train a model (relaxed, not
     predicted), or ``waiting`` for a candidate that has not come to its Screen.
     """
 
@@ -87,7 +87,7 @@ def _stability(document: dict[str, Any]) -> tuple[int, float, float, str]:
 
 def _decision(document: dict[str, Any]) -> str:
     failed = document["state"].endswith("_failed")
-    if document["role"] == BOOTSTRAP:
+    if document["role"] in (BOOTSTRAP, TRAINING):
         return "training, failed" if failed else "training"
     if document.get("decision"):
         decision = "promoted" if document["decision"]["promoted"] else "rejected"
@@ -99,6 +99,9 @@ def model_line(store: CampaignStore, name: str) -> str:
     """One honest line on what the predictions rest on."""
     campaign = load_campaign(store, name)
     model = campaign.document.get("model")
+    if campaign.spec.purpose == "training_set":
+        engine = campaign.document["engine"]
+        return f"A training set: every candidate is relaxed, nothing is predicted. DFT by {engine}."
     if model is None:
         return "No model yet: nothing has been predicted."
     count = model["n_structures"]

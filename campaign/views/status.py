@@ -28,6 +28,8 @@ class Status:
     ----------
     name, state
         The campaign, ``running`` or ``finished``.
+    purpose
+        ``screening``, or ``training_set``.
     problem
         What keeps it from going on, in words; None if nothing does.
     engine, quality
@@ -52,6 +54,7 @@ class Status:
 
     name: str
     state: str
+    purpose: str
     problem: str | None
     engine: str
     quality: str
@@ -89,7 +92,8 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
     UnknownCampaignError
         If there is none of that name.
     """
-    document = load_campaign(store, name).document
+    campaign = load_campaign(store, name)
+    document = campaign.document
     failures: dict[str, int] = {}
     for collection in (store.candidates, store.references):
         failed = {"campaign": name, "state": {"$in": ["dos_failed", "relax_failed"]}}
@@ -100,16 +104,18 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
         [{"$match": {"spec.campaign_name": name}}, {"$group": {"_id": "$state", "n": {"$sum": 1}}}]
     )
     model = document.get("model")
+    with_dos = {"campaign": name, "role": {"$ne": BOOTSTRAP}}
     return Status(
         name=name,
         state=document["state"],
+        purpose=campaign.spec.purpose,
         problem=reference_problem(store, name) or _fizzled_problem(store, name),
         engine=document["engine"],
         quality=document["quality"],
         candidates=store.state_counts(name),
         references=_share(store.references, {"campaign": name}, {"state": "relaxed"}),
-        bootstrap=_share(store.candidates, {"campaign": name, "role": BOOTSTRAP}, {"state": "relaxed"}),
-        dos=_share(store.candidates, {"campaign": name, "role": SCREENED}, {"state": {"$nin": list(BEFORE_SCREEN)}}),
+        bootstrap=_share(store.candidates, {"campaign": name, "role": {"$ne": SCREENED}}, {"state": "relaxed"}),
+        dos=_share(store.candidates, with_dos, {"state": {"$nin": list(BEFORE_SCREEN)}}),
         promoted=_share(
             store.candidates,
             {"campaign": name, "decision.promoted": True},
@@ -173,8 +179,8 @@ def status_table(status: Status) -> Table:
     if status.bootstrap["all"]:
         done, whole = status.bootstrap["done"], status.bootstrap["all"]
         table.add_row("training sample relaxed", f"{done}/{whole}", "")
-    trained = f"on {status.model['n_structures']} structures" if status.model else "not trained yet"
-    table.add_row("model", trained, status.model["checksum"][:12] if status.model else "")
+    if status.purpose == "screening":
+        _add_model_row(table, status)
     running = status.fireworks.get("RUNNING", 0)
     table.add_row("fireworks running", str(running), f"{status.fireworks.get('READY', 0)} ready")
     table.add_row("stable so far", str(status.stable), "")
@@ -185,3 +191,8 @@ def status_table(status: Status) -> Table:
     for kind, number in sorted(status.failures.items()):
         table.add_row(f"failed for good ({kind})", str(number), "`failure` in the collections candidates, references")
     return table
+
+
+def _add_model_row(table: Table, status: Status) -> None:
+    trained = f"on {status.model['n_structures']} structures" if status.model else "not trained yet"
+    table.add_row("model", trained, status.model["checksum"][:12] if status.model else "")

@@ -9,7 +9,7 @@ from workflows.results import changes_smearing, corrections_of
 
 def encoded():
     array = np.random.default_rng(1).random((2, 1500, 9)).astype(np.float32)
-    features = DosFeatures.encode(array, spacing=0.02, normalisation="atom", energy_reference="absolute")
+    features = DosFeatures.encode(array, spacing=0.02, efermi=1.5, normalisation="atom", energy_reference="absolute")
     return array, features
 
 
@@ -17,6 +17,15 @@ def test_features_come_back_bit_for_bit_from_json_and_from_mongodb():
     array, features = encoded()
     assert np.array_equal(DosFeatures.from_json(features.to_json()).decode(), array)
     assert np.array_equal(DosFeatures.from_document(features.to_document()).decode(), array)
+
+
+def test_features_of_version_1_without_a_fermi_level_are_read():
+    array, features = encoded()
+    document = {**features.to_document(), "version": 1}
+    del document["efermi"]
+    read = DosFeatures.from_document(document)
+    assert read.efermi is None
+    assert np.array_equal(read.decode(), array)
 
 
 def test_altered_features_are_refused():
