@@ -15,15 +15,18 @@ TEST_ENV := $(RUN_ENV) OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_T
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup quickstart test lint format test-fast test-marked clean
+.PHONY: help setup setup-run quickstart test lint format test-fast test-marked clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-setup: ## make .venv with all that is needed (Debian packages included, where root and apt-get are there)
-	@sh launchers/install/setup.sh
+setup: ## make .venv with everything (Debian packages included, where root and apt-get are there)
+	@sh launchers/install/setup.sh all
 
-quickstart: setup ## run the example campaign to its end and print its table (about 11 minutes on 2 cores)
+setup-run: ## make .venv with what a campaign needs: no tuning, no classical models, no test tools
+	@sh launchers/install/setup.sh run
+
+quickstart: setup-run ## run the example campaign to its end and print its table (about 11 minutes on 2 cores)
 	@echo "[quickstart] campaign run $(CAMPAIGN)"
 	@$(RUN_ENV) $(VENV)/campaign run $(CAMPAIGN)
 

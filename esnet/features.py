@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from esnet.dos import DOS_SHAPE, N_ORBITALS, SPINS, EnergyReference, Normalisation, check_options
+from esnet.errors import UserError
 
 CompositionMode = Literal["presence", "fraction"]
 
@@ -27,11 +28,11 @@ _PLACE = {symbol: place for place, symbol in enumerate(ELEMENTS)}
 _BLOCK = 256
 
 
-class FeatureError(ValueError):
+class FeatureError(UserError, ValueError):
     """Features that the network cannot take; the message names the array or the candidate."""
 
 
-class RepresentationError(ValueError):
+class RepresentationError(UserError, ValueError):
     """Features were asked for, or given, in another representation than the model's."""
 
 

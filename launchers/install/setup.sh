@@ -1,13 +1,22 @@
 #!/bin/sh
-# Makes .venv with everything that the quickstart and the tests need. Called by make; safe to call at any time.
-# What is done is skipped: .venv/.setup-done holds a hash of everything that the environment follows from.
-# First time: 3 to 5 minutes on 2 cores, 4 GB of disk (November 2026); then well under a second.
+# Makes .venv. Called by make; safe to call at any time.
+#   setup.sh run     what a campaign needs: GPAW, MongoDB, TensorFlow (CPU), Ray
+#   setup.sh all     that, tuning, classical models, the Materials Project's client, and what the tests need
+# What is done is skipped: .venv/.setup-run and .venv/.setup-all hold a hash of all that the environment follows from.
+# First time: 3 to 5 minutes on 2 cores (November 2026); then well under a second.
 set -eu
 
 cd "$(dirname "$0")/../.."
 install=launchers/install
-extras="esnet,gpaw,embedded,dev"
-stamp=.venv/.setup-done
+level=${1:-all}
+case $level in
+    run) extras="esnet,gpaw,embedded" packages="about 170 of them, 4 GB" ;;
+    all) extras="esnet,gpaw,embedded,tune,analysis,mp,dev" packages="about 240 of them, 6 GB" ;;
+    *)
+        echo "[setup] setup.sh $level: must be run or all" >&2
+        exit 1
+        ;;
+esac
 log=.venv/setup.log
 
 say() { echo "[setup] $*"; }
@@ -18,11 +27,11 @@ fail() {
 }
 
 hash_with() { # a Python: hash of what the environment follows from, its version included
-    "$1" - "$extras" pyproject.toml $install/* <<'PYTHON'
+    "$1" - pyproject.toml $install/* <<'PYTHON'
 import hashlib, os, platform, sys
 
-digest = hashlib.sha256(f"{sys.argv[1]} {platform.python_version()} {os.getcwd()}".encode())
-for name in sys.argv[2:]:
+digest = hashlib.sha256(f"{platform.python_version()} {os.getcwd()}".encode())
+for name in sys.argv[1:]:
     if os.path.isfile(name):
         digest.update(name.encode() + open(name, "rb").read())
 print(digest.hexdigest())
@@ -31,10 +40,12 @@ PYTHON
 
 python=.venv/bin/python
 [ -z "${PYTHON:-}" ] || python=$(sh $install/find_python.sh) || exit 1
-if [ -f $stamp ] && [ -x .venv/bin/python ] && [ "$(hash_with "$python" 2>/dev/null)" = "$(cat $stamp)" ]; then
-    say "nothing to do: .venv is up to date"
-    exit 0
-fi
+for stamp in .venv/.setup-all .venv/.setup-$level; do # who has all has what a campaign needs
+    if [ -f $stamp ] && [ -x .venv/bin/python ] && [ "$(hash_with "$python" 2>/dev/null)" = "$(cat $stamp)" ]; then
+        say "nothing to do: .venv is up to date"
+        exit 0
+    fi
+done
 
 status=0
 python=$(sh $install/find_python.sh) || status=$?
@@ -53,7 +64,7 @@ if [ "$(.venv/bin/python -c 'import platform; print(platform.python_version())' 
 else
     say "virtual environment: .venv is there"
 fi
-rm -f $stamp
+rm -f .venv/.setup-*
 
 constraints="-c $install/constraints-py311.txt"
 case $version in
@@ -74,11 +85,13 @@ pip_install() {
 }
 
 : >$log
-say "Python packages: installing [$extras], about 170 of them, 4 GB (progress in $log)"
+say "Python packages: installing [$extras], $packages (progress in $log)"
 pip_install "pip>=24.2"
+# Only Ax needs torch. Asked for by its exact version and before the rest, pip takes a CPU build where it knows one.
+[ "$level" = run ] || pip_install torch==2.13.0
 # shellcheck disable=SC2086  # no word where there are no constraints
 pip_install $constraints -e ".[$extras]"
 .venv/bin/python -m pip check >>$log 2>&1 || say "note: pip check complains, see the end of $log"
 .venv/bin/python -c 'import _gpaw' 2>>$log || fail "GPAW was built, and does not load: see the end of $log"
-hash_with .venv/bin/python >$stamp
+hash_with .venv/bin/python >.venv/.setup-$level
 say "done: .venv is ready"
