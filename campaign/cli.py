@@ -13,6 +13,7 @@ import typer
 
 from campaign.cli_database import LaunchpadOption, connect
 from campaign.cli_database import app as database_app
+from campaign.cli_dataset import dataset as dataset_command
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(database_app, name="db")
+app.command("dataset")(dataset_command)
 
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="Campaign file (YAML), e.g. examples/quickstart.yaml")

@@ -45,9 +45,21 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
         if candidates is not None and not findings:
             yield from _missing_references(candidates, given)
     model = sections.get("model")
-    if model is not None and model.bundle is not None and not model.bundle.is_dir():
-        found = "is a file" if model.bundle.exists() else "does not exist"
-        yield ("model", "bundle"), f"{model.bundle} {found}; right: the folder of a trained ESNet, or null", None
+    if model is not None and model.bundle is not None:
+        yield from _bundle_problems(model.bundle)
+
+
+def _bundle_problems(bundle: Path) -> Iterator[Finding]:
+    from esnet.shipped import shipped_bundles
+
+    if str(bundle) in shipped_bundles() or bundle.is_dir():
+        return
+    found = "is a file" if bundle.exists() else "does not exist"
+    message = (
+        f"{bundle} {found}; right: the folder of a trained ESNet, the name of one that ships with the project "
+        f"({', '.join(shipped_bundles()) or 'none'}), or null"
+    )
+    yield ("model", "bundle"), message, None
 
 
 def _prototype_problems(candidates: CandidateSection) -> Iterator[Finding]:

@@ -44,6 +44,15 @@ def _resolved(value: Any, info: ValidationInfo) -> Any:
     return (Path(base_dir) / path).resolve()
 
 
+def _resolved_bundle(value: Any, info: ValidationInfo) -> Any:
+    """The name of a shipped bundle stays as it is, so that a stored campaign means the same on every machine."""
+    from esnet.shipped import shipped_bundles
+
+    if isinstance(value, str) and value in shipped_bundles():
+        return Path(value)
+    return _resolved(value, info)
+
+
 def _known_prototype(name: str) -> str:
     from campaign.prototypes.library import check_prototype_name
 
@@ -58,6 +67,7 @@ def _no_repeats(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 
 FilePath = Annotated[Path, BeforeValidator(_resolved)]
+BundlePath = Annotated[Path, BeforeValidator(_resolved_bundle)]
 ElementSymbol = Annotated[str, AfterValidator(check_element)]
 PrototypeName = Annotated[str, AfterValidator(_known_prototype)]
 # lists of the YAML file become tuples, so that a spec cannot be changed
@@ -192,8 +202,10 @@ class RepresentationSection(Section):
 class ModelSection(Section):
     """The network that predicts formation energies: a trained one, or one trained on a bootstrap sample."""
 
-    bundle: FilePath | None = Field(
-        default=None, description="folder of a trained ESNet; null: train one on the bootstrap sample"
+    bundle: BundlePath | None = Field(
+        default=None,
+        description="folder of a trained ESNet, or the name of one that ships with the project; "
+        "null: train one on the bootstrap sample",
     )
     bootstrap_size: int = Field(
         default=12, ge=2, description="candidates that are relaxed first and train ESNet, where no bundle is given"

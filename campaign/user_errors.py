@@ -13,6 +13,7 @@ def is_user_error(error: BaseException) -> bool:
     from campaign.loading import UnknownCampaignError
     from campaign.structure_files import StructureFileError
     from esnet.bundle import BundleError
+    from esnet.errors import UserError
     from esnet.features import RepresentationError
     from esnet.ray_session import RaySessionError
     from launchers.errors import DatabaseError
@@ -31,6 +32,7 @@ def is_user_error(error: BaseException) -> bool:
         RepresentationError,
         StructureFileError,
         UnknownCampaignError,
+        UserError,
         WorkersDieError,
     )
     return isinstance(error, mendable)

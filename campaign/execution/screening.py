@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pymongo import UpdateOne
@@ -22,6 +23,7 @@ from campaign.store import CampaignStore, history_entry, now
 if TYPE_CHECKING:
     from fireworks import LaunchPad
 
+    from esnet.scoring import Prediction as ModelPrediction
     from launchers.database import DatabaseSettings
 
 logger = logging.getLogger(__name__)
@@ -48,7 +50,16 @@ def screen_step(
         ready = store.candidates.find({"campaign": name, "state": "dos_done", "prediction": None}, ["_id"])
         ids = [found["_id"] for found in ready.sort("_id")]
         if ids:
-            store_predictions(store, campaign, step_id, ids, _score(store, database, campaign, ids))
+            scored = _score(store, database, campaign, ids)
+            store_predictions(
+                store,
+                campaign,
+                step_id,
+                ids,
+                {name: math.nan if found.e_form is None else found.e_form for name, found in scored.items()},
+                uncertainty={name: found.uncertainty for name, found in scored.items()},
+                novel={name: found.novel for name, found in scored.items()},
+            )
         decided = make_decisions(store, campaign, step_id)
         logger.info(
             "campaign %s: %d candidates scored, %d promoted",
@@ -63,8 +74,8 @@ def screen_step(
 
 def _score(
     store: CampaignStore, database: DatabaseSettings, campaign: Campaign, ids: Sequence[str]
-) -> dict[str, float]:
-    """Predicted formation energies in eV/atom by candidate; NaN where there is no prediction."""
+) -> dict[str, ModelPrediction]:
+    """What the model says, by candidate."""
     from esnet.ray_session import ray_session
     from esnet.scoring import score
 
@@ -87,11 +98,18 @@ def _score(
         missing = [prediction for prediction in scored if prediction.e_form is None]
         for prediction in missing:
             logger.warning("no prediction for %s: %s", prediction.id, prediction.reason)
-        return {prediction.id: math.nan if prediction.e_form is None else prediction.e_form for prediction in scored}
+        return {prediction.id: prediction for prediction in scored}
 
 
 def store_predictions(
-    store: CampaignStore, campaign: Campaign, step_id: str, ids: Sequence[str], e_form: Mapping[str, float]
+    store: CampaignStore,
+    campaign: Campaign,
+    step_id: str,
+    ids: Sequence[str],
+    e_form: Mapping[str, float],
+    *,
+    uncertainty: Mapping[str, float | None] = MappingProxyType({}),
+    novel: Mapping[str, bool | None] = MappingProxyType({}),
 ) -> None:
     """Write predictions and hull distances into candidates that have none yet.
 
@@ -105,6 +123,10 @@ def store_predictions(
         Candidates whose IS-DOS is done.
     e_form
         Predicted formation energies, eV/atom; NaN or absent where there is no prediction.
+    uncertainty
+        Their standard deviations, eV/atom; None or absent where the model cannot say.
+    novel
+        Whether the model has never seen the like; None or absent where it cannot say.
     """
     from pymatgen.core import Composition
 
@@ -125,7 +147,8 @@ def store_predictions(
                         "prediction": {
                             "e_form": float(energy),  # eV/atom
                             "e_hull": float(distance),  # eV/atom
-                            "uncertainty": None,
+                            "uncertainty": uncertainty.get(name),  # eV/atom
+                            "novel": novel.get(name),
                             "model": model,
                             "reference_set": reference_set,
                             "step": step_id,

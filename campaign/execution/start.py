@@ -161,11 +161,10 @@ def _refuse_other_structures(stored: str, found: str, spec: CampaignSpec) -> Non
 
 
 def _register_given_model(store: CampaignStore, spec: CampaignSpec) -> dict[str, Any]:
-    from pathlib import Path
-
     from campaign.models import model_summary, register_bundle
+    from esnet.shipped import bundle_folder
 
-    checksum = register_bundle(store, Path(str(spec.model.bundle)), expected=spec.representation())
+    checksum = register_bundle(store, bundle_folder(str(spec.model.bundle)), expected=spec.representation())
     return model_summary(store, checksum, source="bundle")
 
 

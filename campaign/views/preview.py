@@ -35,8 +35,9 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
         yield f"the other {len(candidates) - len(bootstrap)} get an IS-DOS and a prediction"
     else:
         from esnet.bundle import BundleInfo
+        from esnet.shipped import bundle_folder
 
-        model = BundleInfo.read(spec.model.bundle, representation=spec.representation())
+        model = BundleInfo.read(bundle_folder(spec.model.bundle), representation=spec.representation())
         yield f"all candidates get an IS-DOS and a prediction by model {model.checksum[:12]} ({spec.model.bundle})"
     if spec.purpose == "screening":
         policy = spec.policy

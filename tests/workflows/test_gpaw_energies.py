@@ -86,3 +86,15 @@ def test_both_starts_of_a_benchmark_cell_end_in_one_place(
     energy, volume, verdict = relaxation_benchmark.verdict(relaxation_benchmark.measure(cell))
     assert verdict in ("agree", "unconverged"), f"{energy} meV/atom, {volume} % in volume"
     assert verdict == "agree"
+
+
+def test_a_metal_whose_magnetisation_sloshes_converges_once_custodian_asks_for_care(
+    run_vasp_gpaw: RunProgram,
+) -> None:
+    """Fcc Rh, near the Stoner criterion: its reference failed after 5 x 200 electronic steps of the plain mixing."""
+    from pymatgen.io.vasp import Vasprun
+
+    rhodium = (["Rh"], FCC * 3.8, ORIGIN)
+    tags = {"ISPIN": 2, "MAGMOM": [0.6], "ENCUT": 520, "ISMEAR": 1, "SIGMA": 0.05, "ALGO": "All"}
+    directory = run_vasp_gpaw("sloshing", rhodium, mesh=(8, 8, 8), **tags)
+    assert Vasprun(str(directory / "vasprun.xml"), parse_potcar_file=False).converged_electronic
