@@ -90,7 +90,8 @@ def test_a_screen_cut_short_between_its_writes_decides_the_same(store, launchpad
     predicted = dict(zip(ids, [-0.5, -0.03, 0.4, math.nan, -0.01], strict=True))
     advance(store, launchpad, campaign)
     loaded = load_campaign(store, campaign)
-    store_predictions(store, loaded, "small/screen/0", ids, predicted)
+    trust = {"uncertainty": {ids[0]: 0.05, ids[1]: None}, "novel": {ids[0]: True, ids[1]: False}}
+    store_predictions(store, loaded, "small/screen/0", ids, predicted, **trust)
     # killed here, and run again: other predictions of the same model would change nothing any more
     store_predictions(store, loaded, "small/screen/0", ids, dict.fromkeys(ids, -9.0))
     first = make_decisions(store, loaded, "small/screen/0")
@@ -101,6 +102,8 @@ def test_a_screen_cut_short_between_its_writes_decides_the_same(store, launchpad
     states = {found["_id"]: found["state"] for found in store.candidates.find({"_id": {"$in": ids}})}
     assert [states[name] for name in ids] == ["relax_running"] * 2 + ["rejected"] * 3
     assert launchpad.workflows.count_documents({"metadata.document": {"$in": ids}, "metadata.stage": "relax"}) == 2
+    said = [store.candidates.find_one({"_id": name})["prediction"] for name in ids[:3]]
+    assert [(found["uncertainty"], found["novel"]) for found in said] == [(0.05, True), (None, False), (None, None)]
     decision = store.candidates.find_one({"_id": ids[0]})["decision"]
     assert decision["model"] == MODEL["checksum"]
     assert decision["policy"] == {"kind": "thresholds", "max_formation_energy": -0.02, "max_hull_energy": 0.13}

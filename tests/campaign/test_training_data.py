@@ -1,0 +1,161 @@
+"""A campaign becomes a data set: the right DOS with the right energy, what has no energy stays out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from campaign.cli import app
+from campaign.decisions.references import freeze_reference_set
+from campaign.execution.start import start_campaign
+from campaign.loading import UnknownCampaignError, load_campaign
+from campaign.training_data import write_training_data
+from campaign.user_errors import is_user_error
+from esnet.dataset import Dataset, DatasetError, Filters
+from workflows.dos import DosFeatures
+
+pytestmark = pytest.mark.mongo
+
+EFERMI = 4.5
+
+
+def dos_of(document_id: str, kind: str) -> np.ndarray:
+    rng = np.random.default_rng(list(f"{document_id}{kind}".encode()))
+    return rng.random((2, 1500, 9), dtype=np.float32)
+
+
+def give_features(store, document_id: str, kind: str, *, energy_reference: str = "absolute") -> None:
+    """As `campaign.execution.record` stores them."""
+    document = store.collection_of(document_id).find_one({"_id": document_id})
+    features = DosFeatures.encode(
+        dos_of(document_id, kind),
+        spacing=0.02,
+        efermi=EFERMI,
+        normalisation="atom",
+        energy_reference=energy_reference,
+    )
+    facts = {"engine": "gpaw", "quality": "fast"}
+    store.features.replace_one(
+        {"_id": f"{document_id}:{kind}"},
+        {
+            "campaign": document["campaign"],
+            "document": document_id,
+            "kind": kind,
+            "composition": document["composition"],
+            **facts,
+            **features.to_document(),
+        },
+        upsert=True,
+    )
+    store.collection_of(document_id).update_one(
+        {"_id": document_id},
+        {"$set": {f"{kind}.{key}": value for key, value in (facts | {"fw_id": 7, "smearing_changed": True}).items()}},
+    )
+
+
+def relax(collection, document_id: str, energy: float) -> None:
+    collection.update_one(
+        {"_id": document_id},
+        {
+            "$set": {
+                "state": "relaxed",
+                "relaxation.energy": energy,
+                "relaxation.vasp_version": "6.9.9-gpaw-test",
+                "relaxation.fw_id": 8,
+            }
+        },
+    )
+
+
+@pytest.fixture
+def candidates(store, launchpad, small_spec) -> list[str]:
+    """A campaign for a training set of three candidates: one relaxed, one with an IS-DOS only, one without anything."""
+    start_campaign(store, launchpad, small_spec(purpose="training_set"))
+    ids = [found["_id"] for found in store.candidates.find().sort("_id")]
+    relax(store.candidates, ids[0], -10.0)
+    for document_id, kind in [(ids[0], "dos"), (ids[0], "rs_dos"), (ids[1], "dos")]:
+        give_features(store, document_id, kind)
+    store.candidates.update_one({"_id": ids[1]}, {"$set": {"state": "dos_done"}})
+    return ids
+
+
+def relax_references(store) -> None:
+    """Al at -4, Cu at -5 eV an atom; the first one has an RS-DOS."""
+    names = [found["_id"] for found in store.references.find().sort("_id")]
+    for energy, name in enumerate(names, start=4):
+        relax(store.references, name, -float(energy))
+    give_features(store, names[0], "rs_dos")
+    freeze_reference_set(store, load_campaign(store, "small"))
+
+
+def test_a_dos_gets_the_energy_of_another_crystal(store, candidates, tmp_path):
+    relax_references(store)
+    write_training_data(store, "small", tmp_path / "d")
+    dataset = Dataset.open(tmp_path / "d")
+    relaxed = store.candidates.find_one({"_id": candidates[0]})
+    n_al, n_cu = relaxed["composition"]["Al"], relaxed["composition"]["Cu"]
+    energy = (-10.0 + 4.0 * n_al + 5.0 * n_cu) / (n_al + n_cu)
+    assert dict(zip(dataset.ids, dataset.energies.tolist(), strict=True)) == {
+        f"{candidates[0]}:is_dos": pytest.approx(energy),
+        f"{candidates[0]}:rs_dos": pytest.approx(energy),
+        "small/reference/Al:rs_dos": pytest.approx(0.0),
+    }
+    for place, name in enumerate(dataset.ids):
+        kind = "dos" if name.endswith(":is_dos") else "rs_dos"
+        np.testing.assert_array_equal(dataset.read([place])[0], dos_of(name.rpartition(":")[0], kind))
+    place = dataset.ids.index(f"{candidates[0]}:is_dos")
+    assert dataset.kinds[place] == "is_dos"
+    assert dataset.materials[place] == candidates[0]
+    assert dataset.chemsys[place] == "Al-Cu"
+    assert dataset.prototypes[place] == relaxed["prototype"]
+    assert dataset.amounts(place) == relaxed["composition"]
+    assert dataset.efermi[place] == EFERMI
+    assert dataset.spacing[place] == 0.02
+    (provenance,) = dataset.provenance([place])
+    assert provenance["role"] == "training"
+    assert provenance["fw_id"] == 7
+    assert provenance["smearing_changed"] is True
+    assert provenance["settings_hash"] == load_campaign(store, "small").document["settings_hash"]
+    assert dataset.manifest.source["campaign"] == "small"
+    assert dataset.manifest.source["relaxed"] == 3
+    assert dataset.manifest.source["states"]["dos_done"] == 1
+
+
+def test_a_campaign_without_references_gives_energies(store, candidates, tmp_path):
+    with pytest.raises(DatasetError, match=r"no formation energies yet.*2 of them are not \(Al, Cu\)") as refused:
+        write_training_data(store, "small", tmp_path / "d")
+    assert is_user_error(refused.value)
+    store.campaigns.update_one({"_id": "small"}, {"$set": {"problem": "the reference of Cu failed"}})
+    with pytest.raises(DatasetError, match="no formation energies: the reference of Cu failed"):
+        write_training_data(store, "small", tmp_path / "d")
+    with pytest.raises(UnknownCampaignError):
+        write_training_data(store, "smal", tmp_path / "d")
+    assert list(tmp_path.glob("d*")) == []
+
+
+def test_damaged_features_or_those_of_another_representation_are_written(store, candidates, tmp_path):
+    relax_references(store)
+    give_features(store, candidates[0], "dos", energy_reference="fermi")
+    with pytest.raises(DatasetError, match=f"features {candidates[0]}:dos were made with atom, fermi"):
+        write_training_data(store, "small", tmp_path / "d")
+    give_features(store, candidates[0], "dos")
+    store.features.update_one({"_id": f"{candidates[0]}:dos"}, {"$set": {"sha256": "0" * 64}})
+    with pytest.raises(DatasetError, match=f"features {candidates[0]}:dos: DOS features are damaged"):
+        write_training_data(store, "small", tmp_path / "d")
+    assert list(tmp_path.glob("d*")) == []
+
+
+def test_the_filters_are_not_those_of_the_command(store, candidates, tmp_path, launchpad_file):
+    relax_references(store)
+    options = ["--launchpad", str(launchpad_file), "--max-abs-formation-energy", "0.01"]
+    done = CliRunner().invoke(app, ["dataset", "small", str(tmp_path / "d"), *options], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "campaign small: 3 relaxed structures" in done.output
+    assert "2 of 3 (max_abs_formation_energy 2)" in done.output
+    assert candidates[0] in done.output
+    manifest = Dataset.open(tmp_path / "d").manifest
+    assert manifest.filters == replace(Filters(), max_abs_formation_energy=0.01).to_dict()
+    assert manifest.counts == {"is_dos": 0, "rs_dos": 1}
