@@ -9,7 +9,7 @@ materials: the order of the samples plays no role, nor does NumPy's version.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -43,6 +43,8 @@ class Split:
         Of the choice.
     validation_fraction, test_fraction
         Asked for, in samples; 0: no such part.
+    test_chemsys
+        Chemical systems that are in the test part, whatever its fraction.
     train, validation, test
         Places in the data set, in ascending order.
     units
@@ -57,6 +59,7 @@ class Split:
     seed: int
     validation_fraction: float
     test_fraction: float
+    test_chemsys: tuple[str, ...]
     train: NDArray[np.intp]
     validation: NDArray[np.intp]
     test: NDArray[np.intp]
@@ -77,6 +80,7 @@ class Split:
             "seed": self.seed,
             "validation_fraction": self.validation_fraction,
             "test_fraction": self.test_fraction,
+            "test_chemsys": list(self.test_chemsys),
             "n_train": len(self.train),
             "n_validation": len(self.validation),
             "n_test": len(self.test),
@@ -88,7 +92,8 @@ class Split:
     def describe(self) -> str:
         """Return one line for people."""
         parts = ", ".join(f"{len(self.part(name))} {name}" for name in PARTS)
-        return f"by {self.by}, seed {self.seed}: {parts} ({self.units} units that are not divided)"
+        held_out = f", {len(self.test_chemsys)} chemical systems held out for the test" if self.test_chemsys else ""
+        return f"by {self.by}, seed {self.seed}{held_out}: {parts} ({self.units} units that are not divided)"
 
     @classmethod
     def of(cls, dataset: Dataset, record: Mapping[str, Any]) -> Split:
@@ -99,7 +104,7 @@ class Split:
         SplitError
             If a key is missing, or the data set gives other parts than those recorded.
         """
-        keys = ("by", "seed", "validation_fraction", "test_fraction", "checksum")
+        keys = ("by", "seed", "validation_fraction", "test_fraction", "test_chemsys", "checksum")
         missing = [key for key in keys if key not in record]
         if missing:
             raise SplitError(f"the record of a split lacks {', '.join(missing)}")
@@ -119,6 +124,7 @@ def split_dataset(
     seed: int = 1,
     validation_fraction: float = 0.1,
     test_fraction: float = 0.1,
+    test_chemsys: Collection[str] = (),
 ) -> Split:
     """Divide a data set.
 
@@ -133,6 +139,9 @@ def split_dataset(
         Of the choice.
     validation_fraction, test_fraction
         Of the samples; 0: no such part. Units that are not divided make the parts a little larger or smaller.
+    test_chemsys
+        Chemical systems, e.g. ``Al-Pd``, that go into the test part beside what its fraction asks for: what a campaign
+        is to screen and the model must not have seen.
 
     Returns
     -------
@@ -142,17 +151,21 @@ def split_dataset(
     Raises
     ------
     SplitError
-        If an option is not one of those listed, or a part that is asked for would be empty.
+        If an option is not one of those listed, a chemical system is not in the data set, or a part that is asked
+        for would be empty.
     """
     _check(by, seed, validation_fraction, test_fraction)
     units, notes = _units(dataset, by)
     sizes = np.bincount(units)
-    parts = _assign(dataset, units, sizes, seed, {"test": test_fraction, "validation": validation_fraction}, by)
+    fractions: dict[Part, float] = {"test": test_fraction, "validation": validation_fraction}
+    held_out = _units_of(dataset, units, test_chemsys)
+    parts = _assign(dataset, units, sizes, seed, fractions, by, held_out)
     return Split(
         by=by,
         seed=seed,
         validation_fraction=validation_fraction,
         test_fraction=test_fraction,
+        test_chemsys=tuple(sorted(test_chemsys)),
         train=parts["train"],
         validation=parts["validation"],
         test=parts["test"],
@@ -202,6 +215,17 @@ def _units(dataset: Dataset, by: SplitBy) -> tuple[NDArray[np.intp], tuple[str, 
     return _joined(columns), notes
 
 
+def _units_of(dataset: Dataset, units: NDArray[np.intp], chemsys: Collection[str]) -> frozenset[int]:
+    """Return the units that hold a sample of one of the chemical systems."""
+    absent = sorted(set(chemsys) - set(dataset.chemsys))
+    if absent:
+        raise SplitError(
+            f"{dataset.path} has no sample of {', '.join(absent)}; chemical systems are elements in alphabetical "
+            "order, e.g. Al-Pd"
+        )
+    return frozenset(unit for unit, name in zip(units.tolist(), dataset.chemsys, strict=True) if name in chemsys)
+
+
 def _joined(columns: Sequence[Sequence[Any]]) -> NDArray[np.intp]:
     """Join samples that are equal in a column, and those joined to the same one; return a number for each."""
     from scipy.sparse import coo_array
@@ -229,6 +253,7 @@ def _assign(
     seed: int,
     fractions: Mapping[Part, float],
     by: SplitBy,
+    held_out: frozenset[int],
 ) -> dict[Part, NDArray[np.intp]]:
     """Give each unit to the first part that it fits in, in an order that seed and names alone decide."""
     names: dict[int, str] = {}
@@ -238,8 +263,10 @@ def _assign(
     n_samples = len(dataset)
     wanted = {part: max(1, round(fraction * n_samples)) for part, fraction in fractions.items() if fraction}
     have: dict[Part, int] = dict.fromkeys(PARTS, 0)
-    part_of: dict[int, Part] = {}
+    part_of: dict[int, Part] = dict.fromkeys(held_out, "test")
     for unit in order:
+        if unit in part_of:
+            continue
         size = int(sizes[unit])
         # not where what would be too many exceeds what is missing
         fitting = (part for part, number in wanted.items() if have[part] + size - number <= number - have[part])

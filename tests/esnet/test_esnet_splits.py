@@ -145,7 +145,7 @@ def test_a_recorded_split_is_made_again_of_other_data(dataset: Dataset, tmp_path
     other = synthetic(tmp_path / "other", 61)
     with pytest.raises(SplitError, match="is not the data set that was split"):
         Split.of(other, split.to_dict())
-    with pytest.raises(SplitError, match="lacks seed, checksum"):
+    with pytest.raises(SplitError, match="lacks seed, test_chemsys, checksum"):
         Split.of(dataset, {"by": "random", "validation_fraction": 0.1, "test_fraction": 0.1})
 
 
@@ -181,3 +181,20 @@ def test_a_part_is_empty_without_a_word():
     two = labelled([("a", 1, "Al-Cu", "B1"), ("b", 2, "Al-Ni", "B1")])
     with pytest.raises(SplitError, match="the train part would be empty"):
         split_dataset(two)
+
+
+def test_a_chemical_system_that_is_held_out_reaches_the_training(dataset: Dataset):
+    held_out = sorted(set(dataset.chemsys))[:3]
+    split = split_dataset(dataset, test_fraction=0, test_chemsys=held_out)
+    train, validation, test = values(dataset, split, "chemsys")
+    assert test == set(held_out)
+    assert not (train | validation) & set(held_out)
+    assert Split.of(dataset, split.to_dict()).checksum == split.checksum
+    with_more = split_dataset(dataset, test_fraction=0.1, test_chemsys=held_out)
+    assert set(split.test) < set(with_more.test)
+    assert_disjoint(values(dataset, with_more, "materials"))
+
+
+def test_a_misspelt_chemical_system_is_held_out_in_silence(dataset: Dataset):
+    with pytest.raises(SplitError, match="no sample of Pd-Al"):
+        split_dataset(dataset, test_chemsys=["Pd-Al"])
