@@ -1,4 +1,4 @@
-"""Projected densities of states on the fixed grid that the network reads, and their moments.
+"""Projected densities of states on the fixed grid that the network reads.
 
 Energies are in eV, densities in states/eV. The grid, the orbital order and the rule for calculations with one
 spin are those of Mok et al., J. Mater. Chem. A 11 (2023), DOI 10.1039/D3TA01767B.
@@ -7,10 +7,12 @@ spin are those of Mok et al., J. Mater. Chem. A 11 (2023), DOI 10.1039/D3TA01767
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from esnet.errors import UserError
 
 Normalisation = Literal["atom", "element", "none"]
 EnergyReference = Literal["absolute", "fermi"]
@@ -26,36 +28,13 @@ N_ORBITALS = len(ORBITALS)
 SPINS = ("up", "down")
 DOS_SHAPE = (len(SPINS), N_GRID, N_ORBITALS)
 
-MOMENTS = ("filling", "center", "width", "skewness", "kurtosis")
-MOMENT_NAMES = tuple(f"{spin}_{orbital}_{moment}" for spin in SPINS for orbital in ORBITALS for moment in MOMENTS)
-"""Names of the 90 moments, in the order of `moments`."""
-
-EMPTY_BAND = 1e-6
-"""A band with fewer states than this (states per unit of the normalisation) counts as empty."""
-
 # VASP up to 5.4.1 and pymatgen each have a name of their own for the same orbital
 _ALIASES = {"dx2": "dx2-y2", "dx2_y2": "dx2-y2", "x2-y2": "dx2-y2", "dx2y2": "dx2-y2"}
 _SHELLS = {shell: tuple(name for name in ORBITALS if name.startswith(shell)) for shell in "spd"}
 
 
-class DosError(ValueError):
+class DosError(UserError, ValueError):
     """A density of states that cannot be turned into features; the message says why."""
-
-
-class Moments(NamedTuple):
-    """Moments of the 18 channels.
-
-    Attributes
-    ----------
-    values
-        (90,) float64 in the order of `MOMENT_NAMES`: filling (fraction), centre and width (eV, the centre
-        relative to the Fermi level), skewness and kurtosis (no unit). NaN where a band is empty.
-    mask
-        (90,) bool, True where the value exists.
-    """
-
-    values: NDArray[np.float64]
-    mask: NDArray[np.bool_]
 
 
 def project_dos(
@@ -116,55 +95,6 @@ def source_spacing(complete_dos: Any) -> float:
     """
     energies = _energies(complete_dos)
     return float((energies[-1] - energies[0]) / (len(energies) - 1))
-
-
-def moments(dos: NDArray[np.floating], *, efermi: float) -> Moments:
-    """Return the 0th to 4th moments of the 18 channels, with pymatgen's conventions.
-
-    Filling is the integral below the Fermi level over the whole integral; the centre is the first moment
-    relative to the Fermi level; the width is the square root of the second central moment; skewness and
-    kurtosis are the third and fourth standardised ones (the kurtosis of a Gaussian is 3). Integrals are
-    trapezoidal and run over the grid's window.
-
-    Parameters
-    ----------
-    dos
-        Shape (2, 1500, 9), as `project_dos` returns it.
-    efermi
-        Fermi level in eV on the axis of ``dos``: 0.0 for features with ``energy_reference="fermi"``.
-
-    Returns
-    -------
-    Moments
-        90 values and their mask: an empty band has no centre, so it is NaN and never 0.
-
-    Raises
-    ------
-    DosError
-        If the shape is another, or a value or the Fermi level is not finite.
-    """
-    if np.shape(dos) != DOS_SHAPE:
-        raise DosError(f"dos has shape {np.shape(dos)}, must be {DOS_SHAPE} (spin, energy, orbital)")
-    density = np.asarray(dos, dtype=np.float64).transpose(0, 2, 1)
-    if not np.isfinite(density).all() or not np.isfinite(efermi):
-        raise DosError(
-            f"dos and efermi must be finite; found efermi={efermi!r} and "
-            f"{int((~np.isfinite(density)).sum())} densities that are not"
-        )
-    energies = ENERGY_GRID - efermi
-    total = np.trapezoid(density, x=energies, axis=-1)
-    occupied = energies < 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        norm = np.where(np.abs(total) > EMPTY_BAND, total, np.nan)
-        filling = np.trapezoid(density[..., occupied], x=energies[occupied], axis=-1) / norm
-        center = np.trapezoid(energies * density, x=energies, axis=-1) / norm
-        distance = energies - center[..., None]
-        second, third, fourth = (
-            np.trapezoid(distance**order * density, x=energies, axis=-1) / norm for order in (2, 3, 4)
-        )
-        stacked = np.stack([filling, center, np.sqrt(second), third / second**1.5, fourth / second**2], axis=-1)
-    values = np.where(np.isfinite(stacked), stacked, np.nan).reshape(-1)
-    return Moments(values=values, mask=np.isfinite(values))
 
 
 def check_options(*, normalisation: str, energy_reference: str) -> None:

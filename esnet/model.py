@@ -77,7 +77,8 @@ def build_esnet(
     head = keras.layers.Concatenate(name="features")([total, elements])
     head = layers.dense(_HEAD_UNITS[0], "dense_1", activation="relu")(head)
     head = layers.dense(_HEAD_UNITS[1], "dense_2", activation="relu")(head)
-    energy = layers.dense(1, "energy")(head)
+    # float32 in mixed precision too: eight bits of a bfloat16 would be the resolution of the energies
+    energy = layers.dense(1, "energy", dtype="float32")(head)
     return keras.Model({"up": up, "down": down, "composition": composition}, energy, name="esnet")
 
 
@@ -116,11 +117,23 @@ class _Layers:
             name=f"{name}_conv",
         )
 
-    def dense(self, units: int, name: str, *, activation: str | None = None, initializer: str = "glorot") -> Any:
+    def dense(
+        self,
+        units: int,
+        name: str,
+        *,
+        activation: str | None = None,
+        initializer: str = "glorot",
+        dtype: str | None = None,
+    ) -> Any:
         import keras
 
         return keras.layers.Dense(
-            units, activation=activation, kernel_initializer=self._initializer(initializer), name=name
+            units,
+            activation=activation,
+            kernel_initializer=self._initializer(initializer),
+            dtype=dtype,
+            name=name,
         )
 
     def norm(self, name: str) -> Any:

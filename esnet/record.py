@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+RECORD_VERSION = 2
+"""Version 1 had no split, kinds, metrics by task or environment."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecord:
@@ -15,22 +18,38 @@ class TrainingRecord:
 
     Attributes
     ----------
+    version
+        Of this list of fields.
+    data_checksum, data_name
+        SHA-256 that identifies the samples: of a data set, or over ids, features, compositions and energies as given;
+        and the data set's name ("" for samples in memory).
+    kinds
+        What was trained on: ``is_dos``, ``rs_dos`` or ``both``; None for samples in memory, where it is not known.
+    split
+        How the data set was divided (`esnet.splits.Split.to_dict`); None for samples in memory, which the seed divides.
     n_samples
-        Samples given.
+        Samples of the kinds trained on, in all parts.
     n_dropped
-        How many of them each filter left out, by the setting's name.
+        How many of the training and validation part each filter of the settings left out, by the setting's name.
     dropped_ids
-        The ids of those.
-    n_train, n_validation
-        Samples trained on, and kept apart for early stopping.
+        The ids of those, the first thousand.
+    n_train, n_validation, n_test
+        Samples trained on, kept apart for early stopping, and kept apart from every choice.
     validation_note
         Why there is no validation part; None where there is one.
     epochs, best_epoch
         Epochs run, and the one whose weights were kept (both counted from 1).
+    stopped
+        Why there were no more epochs.
     loss, validation_loss, learning_rate
         One value an epoch; the losses are those of the standardised energies.
-    mae_train, mae_validation
-        Mean absolute errors of the kept weights, eV/atom; None without a validation part.
+    validation_mae
+        One value an epoch, eV/atom; None without a validation part.
+    mae_train, mae_validation, mae_test
+        Mean absolute errors of the kept weights over the kinds trained on, eV/atom; None without such a part.
+    metrics
+        For each part (``train``, ``validation``, ``test``) and each of ``all``, ``IS2RE`` and ``RS2RE`` that it has
+        samples of: ``n``, ``mae`` and ``rmse`` (eV/atom). The test part was looked at for these figures alone.
     batch_size, batch_norm_momentum
         Those used (see `esnet.training.TrainingSettings`).
     n_parameters
@@ -38,38 +57,48 @@ class TrainingRecord:
     representation, settings
         As dictionaries.
     seed
-        Seed of split, initial weights and order of batches.
-    data_checksum
-        SHA-256 over ids, features, compositions and energies as given.
+        Seed of initial weights and order of batches, and of the division of samples in memory.
     versions
         Python, the packages that computed, and the Keras backend.
+    environment
+        What it was computed on (see `esnet.training_environment`).
     started, finished
-        UTC, ISO 8601.
+        UTC, ISO 8601; ``started`` is that of the process that ended the training.
     wall_s, cpu_s
-        Of the whole run, building the graph included.
+        Of the whole run: building the graph, and the epochs of all processes that worked on it.
     """
 
+    version: int = RECORD_VERSION
+    data_checksum: str
+    data_name: str
+    kinds: str | None
+    split: dict[str, Any] | None
     n_samples: int
     n_dropped: dict[str, int]
     dropped_ids: list[str]
     n_train: int
     n_validation: int
+    n_test: int
     validation_note: str | None
     epochs: int
     best_epoch: int
+    stopped: str
     loss: list[float]
     validation_loss: list[float] | None
+    validation_mae: list[float] | None
     learning_rate: list[float]
     mae_train: float
     mae_validation: float | None
+    mae_test: float | None
+    metrics: dict[str, dict[str, dict[str, float | int]]]
     batch_size: int
     batch_norm_momentum: float
     n_parameters: int
     representation: dict[str, str]
     settings: dict[str, Any]
     seed: int
-    data_checksum: str
     versions: dict[str, str]
+    environment: dict[str, Any]
     started: str
     finished: str
     wall_s: float
@@ -81,7 +110,13 @@ class TrainingRecord:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote; ValueError names keys that are missing or not known."""
+        """Read what `to_dict` wrote; ValueError names another version, and keys that are missing or not known."""
+        version = data.get("version", 1)
+        if version != RECORD_VERSION:
+            raise ValueError(
+                f"training record has version {version}, this program reads {RECORD_VERSION}: use the program's "
+                "version that wrote it, or train again"
+            )
         names = {field.name for field in fields(cls)}
         if set(data) != names:
             missing, unknown = sorted(names - set(data)), sorted(set(data) - names)

@@ -56,6 +56,10 @@ class Samples:
         names = tuple(self.ids[place] for place in places)
         return type(self)(names, self.dos[places], self.compositions[places], self.energies[places])
 
+    def read(self, places: ArrayLike) -> NDArray[np.floating]:
+        """Return the features at these places, (k, 2, 1500, 9), as `esnet.dataset.Dataset.read` does."""
+        return self.dos[np.asarray(places, dtype=np.intp)]
+
     def within(
         self, *, max_dos: float | None, max_abs_formation_energy: float | None
     ) -> tuple[Self, dict[str, int], list[str]]:
@@ -78,10 +82,10 @@ class Samples:
         dropped_ids = [self.ids[place] for place in np.flatnonzero(dropped)]
         return self.take(np.flatnonzero(~dropped)), counts, dropped_ids
 
-    def split(self, n_second: int, *, seed: int) -> tuple[Self, Self]:
-        """Return two parts, the second with ``n_second`` samples that the seed chooses; order is kept."""
+    def split(self, n_second: int, *, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the places of two parts, in ascending order, the second with ``n_second`` that the seed chooses."""
         order = np.random.default_rng(seed).permutation(len(self.ids))
-        return self.take(np.sort(order[n_second:])), self.take(np.sort(order[:n_second]))
+        return np.sort(order[n_second:]), np.sort(order[:n_second])
 
     def checksum(self) -> str:
         """Return the SHA-256 of the samples as they lie in memory, order and types included."""

@@ -1,4 +1,4 @@
-"""The Ray actor pool: ids of candidates in, predicted formation energies out.
+"""The Ray actor pool: ids of candidates in, predictions out.
 
 Each actor loads the bundle once and reads the features of its batches by itself; ids go to it and numbers come
 back. The calling process never imports TensorFlow.
@@ -9,51 +9,21 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from esnet.bundle import Bundle, BundleInfo
-from esnet.dos import DOS_SHAPE
-from esnet.features import N_ELEMENTS, Representation
+from esnet.features import Representation
 from esnet.ray_workers import worker_options
+from esnet.scoring_batch import Prediction, ReadFeatures, ScoringError, score_batch
+
+__all__ = ["Prediction", "ReadFeatures", "ScoringError", "score"]
 
 logger = logging.getLogger(__name__)
 
-ReadFeatures = Callable[[Sequence[str]], tuple[Sequence[str], NDArray[np.floating], NDArray[np.floating]]]
-"""Reads features of candidates: ids -> the ids found, their dos (n, 2, 1500, 9), their compositions (n, 111).
-
-It is sent to the actors, so it must be picklable, and must open its own connections there.
-"""
-
 _POLL_S = 5.0
-
-
-class ScoringError(RuntimeError):
-    """Candidates that could not be scored; the message names them and the last cause."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the model says of one candidate.
-
-    Attributes
-    ----------
-    id
-        The candidate's.
-    e_form
-        Formation energy of the relaxed crystal, eV/atom; None where there is no prediction.
-    reason
-        Why there is none; None where there is one.
-    """
-
-    id: str
-    e_form: float | None
-    reason: str | None = None
 
 
 class _Scorer:
@@ -71,34 +41,8 @@ class _Scorer:
     def ready(self) -> bool:
         return True
 
-    def score(self, ids: list[str]) -> list[tuple[str, float | None, str | None]]:
-        found, dos, compositions = self._read_features(ids)
-        found = [str(name) for name in found]
-        dos, compositions = np.asarray(dos), np.asarray(compositions)
-        self._check(ids, found, dos, compositions)
-        usable = np.zeros(0, dtype=np.intp)
-        if found:
-            finite = np.isfinite(dos).all(axis=(1, 2, 3)) & np.isfinite(compositions).all(axis=1)
-            usable = np.flatnonzero(finite)
-        answers: dict[str, tuple[float | None, str | None]] = dict.fromkeys(
-            found, (None, "its features are not finite")
-        )
-        if len(usable):
-            energies = self._bundle.predict(dos[usable], compositions[usable], batch_size=self._batch_size)
-            for place, energy in zip(usable, energies, strict=True):
-                valid = bool(np.isfinite(energy))
-                answers[found[place]] = (float(energy), None) if valid else (None, "the model gave no finite energy")
-        missing = (None, "no features are stored for it")
-        return [(name, *answers.get(name, missing)) for name in ids]
-
-    @staticmethod
-    def _check(ids: list[str], found: list[str], dos: NDArray[Any], compositions: NDArray[Any]) -> None:
-        if len(set(found)) != len(found) or not set(found) <= set(ids):
-            raise ScoringError("read_features gave ids that were not asked for, or one of them twice")
-        if found and (dos.shape != (len(found), *DOS_SHAPE) or compositions.shape != (len(found), N_ELEMENTS)):
-            raise ScoringError(
-                f"read_features gave dos {dos.shape} and compositions {compositions.shape} for {len(found)} ids"
-            )
+    def score(self, ids: list[str]) -> list[Prediction]:
+        return score_batch(ids, bundle=self._bundle, read_features=self._read_features, batch_size=self._batch_size)
 
 
 @dataclass
@@ -154,7 +98,7 @@ class _Pool:
             self.give_work(actor)
             return []
         self.give_work(actor)
-        return [Prediction(*answer) for answer in answers] if batch is not None else []
+        return answers if batch is not None else []
 
     def _actor_died(self, batch: _Batch | None, error: Exception) -> None:
         # an exception in the constructor would be the same in the next actor; a killed process need not be

@@ -1,42 +1,41 @@
-"""One training run of ESNet on samples in memory.
+"""One training run of ESNet: on a data set larger than memory (`train_on`) or on samples in memory (`train`).
 
 With the paper's settings by default: LogCosh, Adam, learning rate halved on a plateau, early stopping.
 """
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from esnet.features import ChannelScaler, Representation, TargetScaling, network_inputs
-from esnet.model import build_esnet
-from esnet.record import TrainingRecord, software_versions
+from esnet.features import ChannelScaler, Representation, TargetScaling
+from esnet.record import TrainingRecord
 from esnet.samples import Samples
+from esnet.training_loop import Keeping, Progress
+from esnet.training_metrics import ALL, errors, errors_by_kind, predict_places
+from esnet.training_network import TrainingError
+from esnet.training_parts import MIN_TRAINING, MIN_VALIDATION, Kinds, choose_parts
+from esnet.training_run import Clock, Run
 from esnet.training_settings import TrainingSettings
 
-__all__ = ["Progress", "TrainingError", "TrainingResult", "TrainingSettings", "train"]
+if TYPE_CHECKING:
+    from esnet.dataset import Dataset
+    from esnet.splits import Split
 
-logger = logging.getLogger(__name__)
-
-Progress = Callable[[int, Mapping[str, float]], None]
-"""Called after each epoch with its number (from 1) and its losses and learning rate."""
-
-MIN_TRAINING = 2
-MIN_VALIDATION = 5
-"""A smaller validation part would say more about its few samples than about the model."""
-
-_FEW_BATCHES = 10
-
-
-class TrainingError(ValueError):
-    """A training run that cannot start or did not end well; the message says why and what would help."""
+__all__ = [
+    "Kinds",
+    "Progress",
+    "TrainingError",
+    "TrainingResult",
+    "TrainingSettings",
+    "fingerprint",
+    "train",
+    "train_on",
+]
 
 
 class TrainingResult(NamedTuple):
@@ -58,7 +57,7 @@ def train(
     ids: Sequence[str],
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Train an ESNet from the start.
+    """Train an ESNet from the start on samples in memory.
 
     Parameters
     ----------
@@ -73,7 +72,7 @@ def train(
     ids
         n different names, for the record and the error messages.
     progress
-        Called after each epoch.
+        Called after each epoch; raises StopIteration to end the training there.
 
     Returns
     -------
@@ -86,157 +85,155 @@ def train(
     FeatureError
         If a shape is wrong or a value is not finite.
     TrainingError
-        If too few samples are left by the filters, or the loss stops being finite.
+        If too few samples are left by the filters, the loss stops being finite, or the Keras backend is not TensorFlow.
 
     Notes
     -----
     The same samples, settings and number of threads give the same weights. Sets the random seeds of Python,
     NumPy and Keras for the process.
     """
-    started, wall, cpu = datetime.now(UTC), time.monotonic(), time.process_time()
+    clock = Clock()
     given = Samples.checked(ids, dos, compositions, targets)
     samples, n_dropped, dropped_ids = given.within(
         max_dos=settings.max_dos, max_abs_formation_energy=settings.max_abs_formation_energy
     )
     training, validation, note = _split(samples, settings)
-    logger.info("training on %d samples, validating on %d", len(training.ids), len(validation.ids))
-
-    scaler = ChannelScaler.fit(training.dos)
-    scaling = TargetScaling.fit(training.energies)
-    momentum = _momentum(settings, len(training.ids))
-    model = build_esnet(widths=settings.widths, batch_norm_momentum=momentum, seed=settings.seed)
-    batch_size = _batch_size(settings.batch_size, len(training.ids))
-    model, history = _fit(
-        model, training, validation, scaler, scaling, replace(settings, batch_size=batch_size), progress
+    scaler = ChannelScaler.fit_batches(
+        samples.read(training[start : start + 256]) for start in range(0, len(training), 256)
     )
-
-    monitored = history.get("val_loss", history["loss"])
-    record = TrainingRecord(
+    scaling = TargetScaling.fit(samples.energies[training])
+    run = Run.prepare(settings, n_train=len(training), n_validation=len(validation))
+    state = run.fit(samples, training, validation, scaler=scaler, scaling=scaling, progress=progress)
+    model = run.kept()
+    metrics = {
+        name: {
+            ALL: errors(predict_places(model, samples, part, scaler=scaler, scaling=scaling), samples.energies[part])
+        }
+        for name, part in (("train", training), ("validation", validation))
+        if len(part)
+    }
+    record = run.record(
+        clock,
+        state,
+        metrics,
+        representation=representation,
+        data_checksum=given.checksum(),
+        data_name="",
+        kinds=None,
+        split=None,
         n_samples=len(given.ids),
+        n_test=0,
         n_dropped=n_dropped,
         dropped_ids=dropped_ids,
-        n_train=len(training.ids),
-        n_validation=len(validation.ids),
         validation_note=note,
-        epochs=len(monitored),
-        best_epoch=int(np.argmin(monitored)) + 1 if validation.ids else len(monitored),
-        loss=history["loss"],
-        validation_loss=history.get("val_loss"),
-        learning_rate=history["learning_rate"],
-        mae_train=_mean_absolute_error(model, training, scaler, scaling, settings.batch_size),
-        mae_validation=(
-            _mean_absolute_error(model, validation, scaler, scaling, settings.batch_size) if validation.ids else None
-        ),
-        batch_size=batch_size,
-        batch_norm_momentum=momentum,
-        n_parameters=int(model.count_params()),
-        representation=representation.to_dict(),
-        settings=settings.to_dict(),
-        seed=settings.seed,
-        data_checksum=given.checksum(),
-        versions=software_versions(),
-        started=started.isoformat(timespec="seconds"),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        wall_s=round(time.monotonic() - wall, 3),
-        cpu_s=round(time.process_time() - cpu, 3),
     )
     return TrainingResult(model, scaler, scaling, record)
 
 
-def _fit(
-    model: Any,
-    training: Samples,
-    validation: Samples,
-    scaler: ChannelScaler,
-    scaling: TargetScaling,
+def train_on(
+    dataset: Dataset,
+    split: Split,
+    *,
     settings: TrainingSettings,
-    progress: Progress | None,
-) -> tuple[Any, dict[str, list[float]]]:
-    """Return the fitted network, without optimiser, and one value an epoch of losses and learning rate."""
-    import keras
+    kinds: Kinds = "both",
+    checkpoints: Path | None = None,
+    checkpoint_every: int = 1,
+    logs: Path | None = None,
+    devices: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train an ESNet on a data set that need not fit into memory, or go on with an interrupted training.
 
-    if settings.deterministic and keras.config.backend() == "tensorflow":
-        import tensorflow
+    Parameters
+    ----------
+    dataset, split
+        What to train on, and its parts. The test part is read once, after the last epoch, for its errors.
+    settings
+        How to train; ``validation_fraction`` is the split's here.
+    kinds
+        What is trained and validated on. The record tells the errors of IS2RE and of RS2RE in any case.
+    checkpoints
+        Folder for the state after each epoch (weights, optimiser, schedules, history). Where it has one already,
+        training goes on from there with the result of a training that was never interrupted. None: none is written.
+    checkpoint_every
+        Epochs between two checkpoints.
+    logs
+        Folder for ``epochs.csv`` and ``tensorboard/``; None: none are written.
+    devices
+        TensorFlow's names of the devices that share each batch, for example ``["GPU:0", "GPU:1"]``
+        (`tf.distribute.MirroredStrategy`); None: TensorFlow's default, the first GPU or the CPU.
+    progress
+        Called after each epoch, when its checkpoint is on disk; raises StopIteration to end the training there.
 
-        tensorflow.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(settings.seed)
-    losses = {
-        "logcosh": keras.losses.LogCosh,
-        "mae": keras.losses.MeanAbsoluteError,
-        "mse": keras.losses.MeanSquaredError,
+    Returns
+    -------
+    TrainingResult
+        The network (float32, predicts standardised energies), both scalings (fitted on the training part alone) and
+        the record.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder has a checkpoint of other data, another split, other kinds or settings.
+    TrainingError
+        If too few samples are left to train on, a loss stops being finite, a device is missing, or the Keras backend
+        is not TensorFlow.
+
+    Notes
+    -----
+    Sets the random seeds of Python, NumPy and Keras for the process.
+    """
+    clock = Clock()
+    if checkpoint_every < 1:
+        raise TrainingError(f"checkpoint_every={checkpoint_every}: must be a whole number above 0")
+    parts = choose_parts(dataset, split, kinds=kinds, settings=settings)
+    scaler = ChannelScaler.fit_batches(dataset.blocks(parts.training))
+    scaling = TargetScaling.fit(dataset.energies[parts.training])
+    run = Run.prepare(settings, n_train=len(parts.training), n_validation=len(parts.validation), devices=devices)
+    keeping = Keeping(
+        checkpoints=checkpoints,
+        every=checkpoint_every,
+        logs=logs,
+        fingerprint=fingerprint(dataset, split, settings=settings, kinds=kinds),
+    )
+    state = run.fit(
+        dataset, parts.training, parts.validation, scaler=scaler, scaling=scaling, keeping=keeping, progress=progress
+    )
+    model = run.kept()
+    metrics = {
+        name: errors_by_kind(model, dataset, places, kinds=kinds, scaler=scaler, scaling=scaling)
+        for name, places in parts.metrics.items()
     }
-    model.compile(
-        optimizer=keras.optimizers.Adam(settings.learning_rate),
-        loss=losses[settings.loss](),
-        jit_compile=False,
+    record = run.record(
+        clock,
+        state,
+        metrics,
+        representation=dataset.representation,
+        data_checksum=dataset.checksum,
+        data_name=Path(dataset.path).name,
+        kinds=kinds,
+        split=split.to_dict(),
+        n_samples=parts.n_samples,
+        n_test=parts.n_test,
+        n_dropped=parts.n_dropped,
+        dropped_ids=parts.dropped_ids,
+        validation_note=parts.note,
     )
-    # without this the graph is traced twice: 25 s instead of 12 s before the first step (2026-11, one core)
-    model.optimizer.build(model.trainable_variables)
-    fitted = model.fit(
-        network_inputs(training.dos, training.compositions, scaler=scaler, ids=training.ids),
-        scaling.standardise(training.energies)[:, None],
-        validation_data=(
-            (
-                network_inputs(validation.dos, validation.compositions, scaler=scaler, ids=validation.ids),
-                scaling.standardise(validation.energies)[:, None],
-            )
-            if validation.ids
-            else None
-        ),
-        batch_size=settings.batch_size,
-        epochs=settings.max_epochs,
-        callbacks=_callbacks(settings, validated=bool(validation.ids), progress=progress),
-        verbose=0,
-    )
-    history = {name: [float(value) for value in values] for name, values in fitted.history.items()}
-    bad = np.flatnonzero(~np.isfinite(history["loss"]))
-    if len(bad):
-        raise TrainingError(
-            f"the loss was not finite in epoch {bad[0] + 1}: lower learning_rate={settings.learning_rate}"
-        )
-    # the same layers without the optimiser, whose state would triple the size of the saved file
-    return keras.Model(model.input, model.output, name="esnet"), history
+    return TrainingResult(model, scaler, scaling, record)
 
 
-def _callbacks(settings: TrainingSettings, *, validated: bool, progress: Progress | None) -> list[Any]:
-    import keras
-
-    callbacks: list[Any] = [
-        keras.callbacks.TerminateOnNaN(),
-        keras.callbacks.ReduceLROnPlateau(
-            monitor="val_loss" if validated else "loss",
-            factor=settings.plateau_factor,
-            patience=settings.plateau_patience,
-        ),
-    ]
-    if validated:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                monitor="val_loss", patience=settings.stop_patience, restore_best_weights=True
-            )
-        )
-    if progress is not None:
-        report = progress
-        callbacks.append(
-            keras.callbacks.LambdaCallback(
-                on_epoch_end=lambda epoch, logs: report(
-                    epoch + 1, {name: float(value) for name, value in (logs or {}).items()}
-                )
-            )
-        )
-    return callbacks
+def fingerprint(dataset: Dataset, split: Split, *, settings: TrainingSettings, kinds: Kinds) -> dict[str, Any]:
+    """Return what a run is made of: two runs of the same fingerprint give the same model."""
+    return {
+        "data": dataset.checksum,
+        "split": split.to_dict(),
+        "kinds": kinds,
+        "settings": settings.to_dict(),
+    }
 
 
-def _mean_absolute_error(
-    model: Any, samples: Samples, scaler: ChannelScaler, scaling: TargetScaling, batch_size: int
-) -> float:
-    inputs = network_inputs(samples.dos, samples.compositions, scaler=scaler, ids=samples.ids)
-    predicted = scaling.restore(model.predict(inputs, batch_size=batch_size, verbose=0)[:, 0])
-    return float(np.abs(predicted - samples.energies).mean())
-
-
-def _split(samples: Samples, settings: TrainingSettings) -> tuple[Samples, Samples, str | None]:
-    """Training part, validation part (may be empty), and why there is no validation part."""
+def _split(samples: Samples, settings: TrainingSettings) -> tuple[NDArray[np.intp], NDArray[np.intp], str | None]:
+    """Places of the training part and of the validation part (may be empty), and why there is no validation part."""
     n_samples = len(samples.ids)
     if n_samples < MIN_TRAINING:
         raise TrainingError(f"{n_samples} samples are left to train on; at least {MIN_TRAINING} are needed")
@@ -248,16 +245,3 @@ def _split(samples: Samples, settings: TrainingSettings) -> tuple[Samples, Sampl
         f"{MIN_VALIDATION}; trained for {settings.max_epochs} epochs without early stopping"
     )
     return *samples.split(0, seed=settings.seed), note
-
-
-def _momentum(settings: TrainingSettings, n_train: int) -> float:
-    if settings.batch_norm_momentum is not None:
-        return settings.batch_norm_momentum
-    return 0.9 if n_train < _FEW_BATCHES * settings.batch_size else 0.99
-
-
-def _batch_size(wanted: int, n_train: int) -> int:
-    size = min(wanted, n_train)
-    while 0 < n_train % size < size / 2:
-        size += 1
-    return size

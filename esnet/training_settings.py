@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, get_args
 from esnet.model import PAPER_WIDTHS, check_widths
 
 Loss = Literal["logcosh", "mae", "mse"]
+Precision = Literal["float32", "mixed_bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,11 @@ class TrainingSettings:
         Of split, initial weights and order of batches.
     deterministic
         Ask TensorFlow for operations that give the same bits each time (for the whole process).
+    precision
+        ``float32``, or ``mixed_bfloat16``: layers compute in bfloat16, weights and the output layer are float32.
+        Faster on GPUs with tensor cores and on TPUs; the bundle predicts in float32 either way.
+    xla
+        Let XLA compile the training step (Keras' ``jit_compile``).
     """
 
     learning_rate: float = 0.00175
@@ -62,6 +68,8 @@ class TrainingSettings:
     max_abs_formation_energy: float | None = 5.0
     seed: int = 0
     deterministic: bool = True
+    precision: Precision = "float32"
+    xla: bool = False
 
     def __post_init__(self) -> None:
         # a YAML or JSON file has lists
@@ -75,6 +83,10 @@ class TrainingSettings:
         fraction = self.validation_fraction
         _require("validation_fraction", fraction, 0 <= fraction < 1, "0 or above and below 1")
         _require("loss", self.loss, self.loss in get_args(Loss), f"one of {', '.join(get_args(Loss))}")
+        precisions = get_args(Precision)
+        _require("precision", self.precision, self.precision in precisions, f"one of {', '.join(precisions)}")
+        for name in ("deterministic", "xla"):
+            _require(name, getattr(self, name), isinstance(getattr(self, name), bool), "true or false")
         momentum = self.batch_norm_momentum
         _require("batch_norm_momentum", momentum, momentum is None or 0 < momentum < 1, "between 0 and 1")
         for name in ("max_dos", "max_abs_formation_energy"):

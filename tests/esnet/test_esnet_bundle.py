@@ -63,8 +63,8 @@ def test_a_missing_file_is_refused_by_name(copy, name):
 
 def test_another_format_version_is_refused_with_both_numbers(copy):
     manifest = json.loads((copy / "manifest.json").read_text())
-    (copy / "manifest.json").write_text(json.dumps(manifest | {"format_version": 2}))
-    with pytest.raises(BundleError, match="format version 2; this program reads 1"):
+    (copy / "manifest.json").write_text(json.dumps(manifest | {"format_version": 1}))
+    with pytest.raises(BundleError, match="format version 1; this program reads 2"):
         Bundle.load(copy)
 
 

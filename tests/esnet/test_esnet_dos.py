@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 from pymatgen.electronic_structure.core import Orbital, OrbitalType, Spin
 
-from esnet.dos import ENERGY_GRID, MOMENT_NAMES, ORBITALS, DosError, moments, project_dos, source_spacing
+from esnet.dos import ENERGY_GRID, ORBITALS, DosError, project_dos, source_spacing
 
 PYMATGEN_ORDER = ("s", "py", "pz", "px", "dxy", "dyz", "dz2", "dxz", "dx2-y2")
 
@@ -167,50 +167,6 @@ def test_f_orbitals_are_left_out():
 def test_source_spacing_is_that_of_the_calculation():
     complete_dos = make_complete_dos(cscl(), np.ones((2, 2, 301, 9)), np.linspace(-55, 180, 301))
     assert source_spacing(complete_dos) == pytest.approx(235 / 300)
-
-
-def test_moments_are_those_of_pymatgen():
-    rng = np.random.default_rng(5)
-    efermi = 1.7
-    densities = np.zeros((2, 2, 1500, 9))
-    bands = {"s": 0, "px": 3, "dz2": 6}  # one orbital a shell, so that pymatgen's shell is our channel
-    for column in bands.values():
-        centers, heights = rng.uniform(-12, 6, 3), rng.uniform(0.5, 2, (2, 2, 3))
-        peaks = np.exp(-0.5 * ((ENERGY_GRID[:, None] - centers) / 1.3) ** 2)
-        densities[:, :, :, column] = heights @ peaks.T
-    complete_dos = make_complete_dos(cscl(), densities, ENERGY_GRID, efermi=efermi)
-    found = moments(project_dos(complete_dos), efermi=efermi)
-    values = dict(zip(MOMENT_NAMES, found.values, strict=True))
-    for orbital in bands:
-        for spin in (Spin.up, Spin.down):
-            options = {"band": OrbitalType[orbital[0]], "spin": spin}
-            expected = {
-                "filling": complete_dos.get_band_filling(**options),
-                "center": complete_dos.get_band_center(**options),
-                "width": complete_dos.get_band_width(**options),
-                "skewness": complete_dos.get_band_skewness(**options),
-                "kurtosis": complete_dos.get_band_kurtosis(**options),
-            }
-            for name, value in expected.items():
-                assert values[f"{spin.name}_{orbital}_{name}"] == pytest.approx(value, rel=1e-4, abs=1e-5)
-    assert found.mask.sum() == 2 * len(bands) * 5
-
-
-def test_an_empty_band_has_no_moments_and_never_a_silent_zero():
-    features = np.zeros((2, 1500, 9), dtype=np.float32)
-    features[:, 700:800, 0] = 1.0
-    found = moments(features, efermi=0.0)
-    assert found.values.shape == found.mask.shape == (90,)
-    assert np.isnan(found.values[~found.mask]).all()
-    assert [name for name, there in zip(MOMENT_NAMES, found.mask, strict=True) if there] == [
-        name for name in MOMENT_NAMES if "_s_" in name
-    ]
-
-
-def test_the_sign_of_the_one_spin_rule_does_not_change_moments():
-    complete_dos = make_complete_dos(cscl(), random_densities(2, 301), np.linspace(-20, 10, 301), spins=1)
-    values = moments(project_dos(complete_dos), efermi=0.0).values.reshape(2, 45)
-    assert np.allclose(values[0], values[1])
 
 
 def test_real_vasp_files_give_the_right_order_spin_and_grid(vasp_runs):

@@ -1,0 +1,113 @@
+"""The networks of a bundle, run on features; Keras alone, so that any of its backends will do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from esnet.bundle_files import BundleError
+from esnet.bundle_info import BundleInfo
+from esnet.features import ChannelScaler, TargetScaling, check_features, network_inputs
+
+_BLOCK = 4096
+_LAST_LAYER = "energy"
+
+
+class Outputs(NamedTuple):
+    """What the networks say of n materials.
+
+    Attributes
+    ----------
+    energies
+        (members, n) formation energies of the relaxed crystals, eV/atom.
+    hidden
+        (members, n, 64) float32, the last hidden layer.
+    """
+
+    energies: NDArray[np.float64]
+    hidden: NDArray[np.float32]
+
+
+class Networks:
+    """One network or the members of an ensemble, with the scalings that they share."""
+
+    def __init__(self, models: Sequence[Any], *, scaler: ChannelScaler, target_scaling: TargetScaling) -> None:
+        import keras
+
+        # energies always come from this graph, so that all ways to ask for them give the same bits
+        self._models = [
+            keras.Model(model.input, [model.output, model.get_layer(_LAST_LAYER).input], name=f"esnet_{number}")
+            for number, model in enumerate(models)
+        ]
+        self._scaler = scaler
+        self._target_scaling = target_scaling
+
+    @classmethod
+    def load(cls, info: BundleInfo) -> Self:
+        """Load the networks of a bundle in Keras' safe mode: nothing in them is executed."""
+        return cls.load_all([info])
+
+    @classmethod
+    def load_all(cls, infos: Sequence[BundleInfo]) -> Self:
+        """Load the networks of several bundles that have the same scalings."""
+        return cls(
+            [_load(info.path / member, info) for info in infos for member in info.members],
+            scaler=infos[0].scaler,
+            target_scaling=infos[0].target_scaling,
+        )
+
+    def run(self, dos: ArrayLike, compositions: ArrayLike, *, batch_size: int = 256) -> Outputs:
+        """Run all members on features that are not scaled.
+
+        Parameters
+        ----------
+        dos
+            (n, 2, 1500, 9).
+        compositions
+            (n, 111).
+        batch_size
+            Materials that a network takes at once.
+
+        Raises
+        ------
+        FeatureError
+            If a shape is wrong or a value is not finite.
+        """
+        features, vectors = check_features(dos, compositions)
+        if not len(features):
+            return Outputs(np.zeros((len(self._models), 0)), np.zeros((len(self._models), 0, 0), np.float32))
+        # the scaled copies of a block are all that is held beside the features
+        block = max(batch_size, _BLOCK // batch_size * batch_size)
+        parts = [
+            self._run_block(features[start : start + block], vectors[start : start + block], batch_size)
+            for start in range(0, len(features), block)
+        ]
+        energies, hidden = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
+        return Outputs(energies, hidden)
+
+    def _run_block(self, features: NDArray[Any], vectors: NDArray[np.float32], batch_size: int) -> Outputs:
+        inputs = network_inputs(features, vectors, scaler=self._scaler)
+        energies, hidden = [], []
+        for model in self._models:
+            standardised, last = model.predict(inputs, batch_size=batch_size, verbose=0)
+            energies.append(self._target_scaling.restore(standardised[:, 0]))
+            hidden.append(np.asarray(last, dtype=np.float32))
+        return Outputs(np.stack(energies), np.stack(hidden))
+
+
+def _load(file: Path, info: BundleInfo) -> Any:
+    import keras
+
+    try:
+        model = keras.saving.load_model(file, compile=False, safe_mode=True)
+        model.get_layer(_LAST_LAYER)
+    except (ValueError, TypeError, OSError) as error:
+        raise BundleError(
+            f"{file} cannot be read by Keras {keras.__version__} "
+            f"(saved with {info.record.versions.get('keras', 'an unknown version')}): {error}"
+        ) from error
+    return model

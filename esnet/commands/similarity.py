@@ -1,0 +1,55 @@
+"""The command `esnet similarity`.
+
+Example
+-------
+::
+
+    esnet similarity oxides
+    esnet similarity oxides --output similarity
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Directory of a data set with IS-DOS and RS-DOS")],
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder to make; default: DATASET.similarity", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random pairs")] = 1,
+) -> None:
+    """Compare the DOS of unrelaxed and relaxed structures, beside random pairs: the paper's Figure 1b.
+
+    Writes the table (markdown, CSV, JSON) and the figure (PNG, SVG).
+
+    Example: esnet similarity oxides
+    """
+    from rich.markup import escape
+    from rich.table import Table
+
+    from esnet.commands.console import console
+    from esnet.dataset import Dataset
+    from esnet.output_folder import new_output_folder, refuse_existing_output
+    from esnet.similarity import compare_dos
+    from esnet.similarity_files import overall_cells, write_similarity
+
+    folder = output or Path(f"{dataset}.similarity")
+    refuse_existing_output(folder)
+    with console(stderr=True).status("comparing densities of states"):
+        found = compare_dos(Dataset.open(dataset), seed=seed)
+        with new_output_folder(folder) as temporary:
+            write_similarity(found, temporary)
+    out = console()
+    table = Table("property", "initial and relaxed", "two random", "ratio", title="MAE, fractions of the range")
+    for cells in overall_cells(found):
+        table.add_row(*cells)
+    out.print(table)
+    for note in found.about["notes"]:
+        out.print(f"[yellow]note:[/yellow] {escape(note)}", highlight=False, soft_wrap=True)
+    out.print(f"{found.about['pairs']} pairs each; wrote {escape(str(folder))}", highlight=False, soft_wrap=True)

@@ -1,0 +1,195 @@
+"""One bundle out of trained networks: their mean predicts, and it can tell how far to trust each prediction."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.bundle import Bundle
+from esnet.bundle_assessor import NOVEL, Assessor, SeenSamples, fingerprints
+from esnet.bundle_files import member_names, new_bundle, refuse_existing
+from esnet.bundle_info import BundleInfo, write_info
+from esnet.errors import UserError
+from esnet.novelty import NoveltyReference, reference_places
+from esnet.training_parts import Kinds, choose_parts
+from esnet.training_settings import TrainingSettings
+from esnet.uncertainty import MIN_CALIBRATION, Calibration, Signal, fit_calibration
+
+if TYPE_CHECKING:
+    from esnet.bundle_networks import Networks, Outputs
+    from esnet.dataset import Dataset
+    from esnet.splits import Split
+
+logger = logging.getLogger(__name__)
+
+_BLOCK = 256
+
+
+class EnsembleError(UserError, ValueError):
+    """Networks that cannot be one model; the message names the bundle and what differs."""
+
+
+def assemble_bundle(
+    path: Path | str, *, members: Sequence[Path | str], dataset: Dataset, split: Split, kinds: Kinds
+) -> Bundle:
+    """Make one bundle out of bundles of one network each, with what uncertainty and novelty need.
+
+    The uncertainties are calibrated on the validation part, of both kinds of DOS whatever was trained on, since a
+    screening asks with IS-DOS. The novelty is measured against the training part (at most
+    `esnet.novelty.REFERENCE_LIMIT` samples of it, which the split's seed chooses). The test part is not looked at.
+
+    Parameters
+    ----------
+    path
+        The directory to make, as a whole or not at all.
+    members
+        Bundles of one network, trained on the same part of the same data with different seeds; one is enough.
+    dataset, split, kinds
+        What they were trained on.
+
+    Returns
+    -------
+    Bundle
+        The one written, read back. Its energies are the mean of the members'.
+
+    Raises
+    ------
+    EnsembleError
+        If there is no member, one comes twice, or one was not trained on this part of this data set.
+    BundleError
+        If a member cannot be read.
+    BundleExistsError
+        If ``path`` is there.
+    """
+    from esnet.bundle_networks import Networks
+
+    refuse_existing(Path(path))
+    infos = [BundleInfo.read(member) for member in members]
+    _check_members(infos, dataset, split, kinds)
+    first = infos[0]
+    networks = Networks.load_all(infos)
+    assessor = _make_assessor(networks, first, dataset, split, kinds)
+    with new_bundle(path, n_members=len(infos)) as folder:
+        for info, name in zip(infos, member_names(len(infos)), strict=True):
+            shutil.copyfile(info.path / info.members[0], folder / name)
+        write_info(
+            folder,
+            representation=first.representation,
+            scaler=first.scaler,
+            target_scaling=first.target_scaling,
+            records=[info.record for info in infos],
+        )
+        assessor.write(folder)
+    return Bundle.load(path)
+
+
+def _check_members(infos: Sequence[BundleInfo], dataset: Dataset, split: Split, kinds: Kinds) -> None:
+    if not infos:
+        raise EnsembleError("no members: at least one bundle is needed")
+    first = infos[0]
+    asked = {"data_checksum": dataset.checksum, "split": split.to_dict(), "kinds": kinds}
+    seeds: dict[int, Path] = {}
+    for info in infos:
+        if len(info.members) != 1:
+            raise EnsembleError(f"{info.path} is an ensemble of {len(info.members)} networks: a member must have one")
+        if info.representation != dataset.representation:
+            raise EnsembleError(f"{info.path} has another representation than {dataset.path}")
+        for name, value in asked.items():
+            found = getattr(info.record, name)
+            if found != value:
+                raise EnsembleError(f"{info.path} was trained with {name} {found}; asked for is {value}")
+        if (info.scaler, info.target_scaling) != (first.scaler, first.target_scaling):
+            raise EnsembleError(f"{info.path} and {first.path} scale features or energies differently")
+        seed = info.record.seed
+        if seed in seeds:
+            raise EnsembleError(f"{info.path} and {seeds[seed]} were both trained with seed {seed}: they say the same")
+        seeds[seed] = info.path
+
+
+def _make_assessor(networks: Networks, info: BundleInfo, dataset: Dataset, split: Split, kinds: Kinds) -> Assessor:
+    parts = choose_parts(dataset, split, kinds=kinds, settings=TrainingSettings.from_dict(info.record.settings))
+    training, validation = parts.training, parts.metrics["validation"]
+    reference = _fit_reference(networks, dataset, training, seed=split.seed)
+    calibration, about = _calibrate(networks, reference, dataset, validation)
+    materials = np.asarray(dataset.materials, dtype=object)
+    digests = np.asarray(dataset.digests, dtype=object)
+    return Assessor(
+        element_counts=(dataset.compositions[training] > 0).sum(axis=0, dtype=np.int64),
+        seen=SeenSamples(
+            train_materials=np.unique(fingerprints(materials[training])),
+            train_dos=np.unique(fingerprints(digests[training])),
+            validation_materials=np.unique(fingerprints(materials[split.validation])),
+            validation_dos=np.unique(fingerprints(digests[split.validation])),
+        ),
+        calibration=calibration,
+        reference=reference,
+        details={
+            "kinds": kinds,
+            "training": {
+                "n_samples": len(training),
+                "n_materials": len(set(materials[training])),
+                "reference_seed": split.seed,
+            },
+            "validation": about,
+        },
+    )
+
+
+def _outputs(networks: Networks, dataset: Dataset, places: NDArray[np.intp]) -> Iterator[Outputs]:
+    """Run the networks on samples that are read block by block."""
+    start = 0
+    for block in dataset.blocks(places, size=_BLOCK):
+        yield networks.run(block, dataset.compositions[places[start : start + len(block)]])
+        start += len(block)
+
+
+def _fit_reference(
+    networks: Networks, dataset: Dataset, training: NDArray[np.intp], *, seed: int
+) -> NoveltyReference | None:
+    places = reference_places(training, dataset.materials, seed=seed)
+    hidden = np.concatenate([outputs.hidden for outputs in _outputs(networks, dataset, places)], axis=1)
+    reference = NoveltyReference.fit(hidden, [dataset.materials[place] for place in places])
+    if reference is None:
+        logger.warning("no novelty: the training part has one material, or looks the same to the network throughout")
+    return reference
+
+
+def _calibrate(
+    networks: Networks, reference: NoveltyReference | None, dataset: Dataset, validation: NDArray[np.intp]
+) -> tuple[Calibration | None, dict[str, Any]]:
+    """Return the calibration, and what the validation part was."""
+    kinds = np.asarray(dataset.kinds)[validation]
+    about: dict[str, Any] = {
+        "n_samples": len(validation),
+        "n_is_dos": int((kinds == "is_dos").sum()),
+        "n_rs_dos": int((kinds == "rs_dos").sum()),
+        "novel_share": None,
+    }
+    if not len(validation):
+        logger.warning("no uncertainties: the split has no validation part to calibrate them on")
+        return None, about
+    parts = list(_outputs(networks, dataset, validation))
+    energies = np.concatenate([outputs.energies for outputs in parts], axis=1)
+    residuals = energies.mean(axis=0) - dataset.energies[validation]
+    novelty = None
+    if reference is not None:
+        novelty = np.concatenate([reference.novelty(outputs.hidden) for outputs in parts])
+        about["novel_share"] = float((novelty > NOVEL).mean())
+    kind: Signal = "constant" if novelty is None else "novelty"
+    signal = novelty
+    if len(energies) > 1:
+        kind, signal = "spread", energies.var(axis=0, ddof=1)
+    calibration = fit_calibration(residuals, signal, kind=kind)
+    if calibration is None:
+        logger.warning(
+            "no uncertainties: %d validation samples, at least %d are needed", len(validation), MIN_CALIBRATION
+        )
+    elif calibration.note is not None:
+        logger.warning("uncertainties: %s", calibration.note)
+    return calibration, about

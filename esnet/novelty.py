@@ -1,0 +1,163 @@
+"""How far a material is from the training set: distances in the network's last hidden layer.
+
+The mean distance to the nearest training samples in the latent space tells errors better than a distance of inputs
+(J. P. Janet, C. Duan, T. Yang, A. Nandy, H. J. Kulik, Chem. Sci. 10, 7913 (2019), DOI 10.1039/C9SC02298H). It is
+divided by what is usual inside the training set: 95 % of the training samples have a novelty of 1 or less, measured
+with all samples of the same material left out. Numbers above 1 are flagged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+NEIGHBOURS = 10
+"""As in Janet et al.; fewer where the training set has fewer than 100 materials (a tenth, at least 1)."""
+REFERENCE_LIMIT = 4096
+"""So many training samples are kept; of a larger training set a random part, which the seed chooses."""
+USUAL = 0.95
+"""Share of the training samples whose novelty is 1 or less."""
+
+_ROWS = 512
+_SMALLEST = 1e-9
+
+
+@dataclass(frozen=True)
+class NoveltyReference:
+    """The training set as its last hidden layer.
+
+    Attributes
+    ----------
+    points
+        (n, members * 64) float32: hidden layers, centred and divided by each member's scale.
+    centres
+        (members, 64), means over the training samples.
+    scales
+        (members,) root mean square distances from the centre, so that every member counts the same.
+    neighbours
+        Nearest points that a distance is the mean of.
+    unit
+        Distance that 95 % of the points do not exceed, samples of their own material left out.
+    """
+
+    points: NDArray[np.float32]
+    centres: NDArray[np.float32]
+    scales: NDArray[np.float32]
+    neighbours: int
+    unit: float
+
+    @classmethod
+    def fit(cls, hidden: NDArray[np.float32], materials: Sequence[str]) -> Self | None:
+        """Make the reference of training samples.
+
+        Parameters
+        ----------
+        hidden
+            (members, n, 64).
+        materials
+            n names: IS and RS of one material do not count as neighbours of each other.
+
+        Returns
+        -------
+        NoveltyReference or None
+            None where no distance can be said: fewer than two materials, or a hidden layer that is the same for all.
+        """
+        _, owners = np.unique(np.asarray(materials, dtype=str), return_inverse=True)
+        sizes = np.bincount(owners) if len(owners) else np.zeros(0, dtype=np.intp)
+        if len(sizes) < 2:
+            return None
+        centres = hidden.mean(axis=1, dtype=np.float64)
+        spread = hidden - centres[:, None]
+        scales = np.sqrt((spread**2).sum(axis=2).mean(axis=1))
+        scales = np.where(scales > _SMALLEST, scales, 1.0)
+        made = cls(
+            points=np.zeros((0, 0), np.float32),
+            centres=centres.astype(np.float32),
+            scales=scales.astype(np.float32),
+            # every sample has at least this many of other materials
+            neighbours=min(max(1, min(NEIGHBOURS, len(sizes) // 10)), int(len(owners) - sizes.max())),
+            unit=1.0,
+        )
+        points = made._embed(hidden)
+        distances = _mean_nearest(points, points, made.neighbours, owners=owners)
+        unit = float(np.quantile(distances, USUAL))
+        if unit < _SMALLEST:
+            return None
+        return cls(points, made.centres, made.scales, made.neighbours, unit)
+
+    def novelty(self, hidden: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the novelty of samples: (members, n, 64) -> (n,), no unit, 0 or above."""
+        return _mean_nearest(self._embed(hidden), self.points, self.neighbours) / self.unit
+
+    def _embed(self, hidden: NDArray[np.float32]) -> NDArray[np.float32]:
+        scaled = (hidden - self.centres[:, None]) / self.scales[:, None, None]
+        return np.ascontiguousarray(scaled.transpose(1, 0, 2).reshape(hidden.shape[1], -1), dtype=np.float32)
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return the arrays, by the names that `from_parts` knows."""
+        return {"points": self.points, "centres": self.centres, "scales": self.scales}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is not an array, as JSON takes it."""
+        return {"neighbours": self.neighbours, "unit": self.unit, "n_points": len(self.points)}
+
+    @classmethod
+    def from_parts(cls, arrays: Mapping[str, NDArray[np.float32]], data: Mapping[str, Any]) -> Self:
+        """Read what `arrays` and `to_dict` gave; ValueError where they do not belong together."""
+        points, centres, scales = (arrays[name] for name in ("points", "centres", "scales"))
+        if points.shape != (data["n_points"], centres.size) or scales.shape != centres.shape[:1]:
+            raise ValueError(f"novelty arrays have the shapes {points.shape}, {centres.shape} and {scales.shape}")
+        if not 0 < data["neighbours"] <= len(points) or not data["unit"] > 0:
+            raise ValueError(f"novelty has neighbours={data['neighbours']} and unit={data['unit']}")
+        return cls(points, centres, scales, int(data["neighbours"]), float(data["unit"]))
+
+
+def reference_places(
+    places: NDArray[np.intp], materials: Sequence[str], *, seed: int, limit: int = REFERENCE_LIMIT
+) -> NDArray[np.intp]:
+    """Choose the training samples that a reference is made of: whole materials, at most so many samples.
+
+    Parameters
+    ----------
+    places
+        Of the training samples in the data set.
+    materials
+        Of all samples of the data set.
+    seed
+        Chooses the materials; their order in the data set does not matter.
+    limit
+        Samples at most.
+    """
+    if len(places) <= limit:
+        return np.sort(places)
+    by_material: dict[str, list[int]] = {}
+    for place in places:
+        by_material.setdefault(materials[place], []).append(int(place))
+    names = sorted(by_material)
+    chosen: list[int] = []
+    for number in np.random.default_rng(seed).permutation(len(names)):
+        if len(chosen) + len(by_material[names[number]]) > limit:
+            break
+        chosen += by_material[names[number]]
+    return np.sort(np.array(chosen, dtype=np.intp))
+
+
+def _mean_nearest(
+    samples: ArrayLike, points: ArrayLike, neighbours: int, *, owners: NDArray[np.intp] | None = None
+) -> NDArray[np.float64]:
+    """Mean distance of samples to their nearest points, points of the same owner left out where owners are given."""
+    rows, columns = np.asarray(samples, dtype=np.float64), np.asarray(points, dtype=np.float64)
+    lengths = (columns**2).sum(axis=1)
+    distances = np.empty(len(rows))
+    for start in range(0, len(rows), _ROWS):
+        block = rows[start : start + _ROWS]
+        squares = (block**2).sum(axis=1)[:, None] + lengths - 2.0 * (block @ columns.T)
+        if owners is not None:
+            squares[owners[start : start + _ROWS, None] == owners] = np.inf
+        nearest = np.partition(squares, neighbours - 1, axis=1)[:, :neighbours]
+        distances[start : start + _ROWS] = np.sqrt(np.maximum(nearest, 0.0)).mean(axis=1)
+    return distances

@@ -1,0 +1,234 @@
+"""How far a predicted formation energy may be off: calibrated standard deviations, and how good they are.
+
+The squared standard deviation is modelled as ``base**2 + factor**2 * signal``, with the signal
+
+* ``spread``: the variance of the members of an ensemble (B. Lakshminarayanan, A. Pritzel, C. Blundell, "Simple and
+  Scalable Predictive Uncertainty Estimation using Deep Ensembles", NIPS 2017, arXiv:1612.01474). It is too small as
+  it stands, since all members see the same data, and needs a calibration on data that none was fitted to
+  (G. Palmer et al., npj Comput. Mater. 8, 115 (2022), DOI 10.1038/s41524-022-00794-8);
+* ``novelty``: for a single network, the distance to the training set in the last hidden layer (J. P. Janet, C. Duan,
+  T. Yang, A. Nandy, H. J. Kulik, Chem. Sci. 10, 7913 (2019), DOI 10.1039/C9SC02298H, whose equation this is);
+* ``constant``: where there are too few validation samples for two parameters.
+
+The factor of the spread is at least 1: base and spread are the two parts of the variance of a mixture of the members
+(Lakshminarayanan et al., section 2.4), and where the validation part is so uniform that the spread says nothing about
+it, it still does about what lies outside.
+
+Both parameters maximise the Gaussian likelihood of the validation part's residuals. That part has also chosen the
+epoch whose weights were kept, so the residuals are slightly too small; the test part was not used at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Signal = Literal["spread", "novelty", "constant"]
+
+MIN_CALIBRATION = 5
+"""Fewer residuals than this give no standard deviation at all."""
+MIN_TWO_PARAMETERS = 20
+"""Fewer residuals than this give one number, their root mean square: two parameters would fit noise."""
+FEW_SAMPLES = 100
+"""With fewer residuals than this the standard deviations themselves are uncertain by more than about 10 %."""
+
+# of the base in the mean variance; a share of 0 would trust an ensemble that agrees by chance without limit
+_BASE_SHARES = np.geomspace(0.01, 1.0, 200)
+_SMALLEST_STD = 1e-3
+_PROBABILITIES = np.linspace(0.0, 1.0, 101)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Turns a signal into a standard deviation.
+
+    Attributes
+    ----------
+    signal
+        What the standard deviation grows with (see the module).
+    base
+        Standard deviation where the signal is 0, eV/atom.
+    factor
+        Of the square root of the signal: no unit for the spread, eV/atom for the novelty.
+    n_samples
+        Residuals that both were learnt from.
+    note
+        What to keep in mind when there were few of them; None otherwise.
+    """
+
+    signal: Signal
+    base: float
+    factor: float
+    n_samples: int
+    note: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.signal not in get_args(Signal):
+            raise ValueError(f"signal={self.signal!r}: must be one of {', '.join(get_args(Signal))}")
+        if not (np.isfinite([self.base, self.factor]).all() and self.base > 0 and self.factor >= 0):
+            raise ValueError(f"base={self.base!r} must be above 0 and factor={self.factor!r} 0 or above, both finite")
+
+    def std(self, signal: ArrayLike) -> NDArray[np.float64]:
+        """Return standard deviations in eV/atom; NaN where the signal is (unless none is used)."""
+        values = np.asarray(signal, dtype=np.float64)
+        if self.signal == "constant":
+            return np.full(values.shape, self.base)
+        return np.sqrt(self.base**2 + self.factor**2 * values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the calibration as JSON takes it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote."""
+        return cls(**data)
+
+
+def fit_calibration(residuals: ArrayLike, signal: ArrayLike | None, *, kind: Signal) -> Calibration | None:
+    """Learn the two parameters from residuals of samples that were not trained on.
+
+    For a given share of the base in the variance the scale that maximises the likelihood is known in closed form
+    (the mean of the squared residuals over the relative variances); the share is searched on a grid, so there is no
+    optimiser that could end in a wrong minimum.
+
+    Parameters
+    ----------
+    residuals
+        (n,) predicted minus true formation energies, eV/atom.
+    signal
+        (n,) 0 or above: variances in (eV/atom)^2 for ``spread``, distances for ``novelty``; None for ``constant``.
+    kind
+        What the signal is.
+
+    Returns
+    -------
+    Calibration or None
+        None with fewer than `MIN_CALIBRATION` residuals.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite, a signal is negative, or the lengths differ.
+    """
+    errors = np.asarray(residuals, dtype=np.float64)
+    values = np.zeros(len(errors)) if signal is None else np.asarray(signal, dtype=np.float64)
+    if values.shape != errors.shape or errors.ndim != 1:
+        raise ValueError(f"signal has shape {values.shape}, residuals have {errors.shape}: must be one for each")
+    if not np.isfinite(errors).all() or not np.isfinite(values).all() or (values < 0).any():
+        raise ValueError("residuals and signal must be finite, and no signal below 0")
+    if len(errors) < MIN_CALIBRATION:
+        return None
+    squares = errors**2
+    if kind == "constant" or len(errors) < MIN_TWO_PARAMETERS or values.mean() == 0.0:
+        base = max(float(np.sqrt(squares.mean())), _SMALLEST_STD)
+        return Calibration(signal="constant", base=base, factor=0.0, n_samples=len(errors), note=_note(len(errors)))
+    base, factor = _most_likely(squares, values)
+    if kind == "spread" and factor < 1.0:
+        base, factor = _most_likely_base(squares, values), 1.0
+    return Calibration(
+        signal=kind,
+        base=max(base, _SMALLEST_STD),
+        factor=factor,
+        n_samples=len(errors),
+        note=_note(len(errors)),
+    )
+
+
+def _most_likely(squares: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, float]:
+    """Base and factor that make squared residuals most likely, given a signal that is not 0 throughout."""
+    relative = _BASE_SHARES[:, None] + (1.0 - _BASE_SHARES[:, None]) * (values / values.mean())
+    scales = (squares / relative).mean(axis=1)
+    likelihoods = -np.log(np.maximum(scales, _SMALLEST_STD**2)) - np.log(relative).mean(axis=1)
+    best = int(np.argmax(likelihoods))
+    base = float(np.sqrt(scales[best] * _BASE_SHARES[best]))
+    return base, float(np.sqrt(scales[best] * (1.0 - _BASE_SHARES[best]) / values.mean()))
+
+
+def _most_likely_base(squares: NDArray[np.float64], values: NDArray[np.float64]) -> float:
+    """The base alone, with a factor of 1; from 5 % of the errors up, for the same reason as the shares."""
+    error = float(np.sqrt(squares.mean()))
+    bases = error * np.geomspace(0.05, 2.0, 200)
+    variances = np.maximum(bases[:, None] ** 2 + values, _SMALLEST_STD**2)
+    return float(bases[np.argmax(-np.log(variances).mean(axis=1) - (squares / variances).mean(axis=1))])
+
+
+def _note(n_samples: int) -> str | None:
+    if n_samples < MIN_TWO_PARAMETERS:
+        return (
+            f"learnt from {n_samples} validation samples, fewer than {MIN_TWO_PARAMETERS}: "
+            "the same standard deviation for every prediction"
+        )
+    if n_samples < FEW_SAMPLES:
+        return (
+            f"learnt from {n_samples} validation samples: the standard deviations themselves are uncertain by about "
+            f"{100 / np.sqrt(2 * n_samples):.0f} %"
+        )
+    return None
+
+
+@dataclass(frozen=True)
+class CalibrationCurve:
+    """Expected against observed coverage of central intervals.
+
+    Attributes
+    ----------
+    expected
+        (101,) probabilities 0 to 1.
+    observed
+        (101,) share of the samples whose error lies inside the interval of that probability.
+    area
+        Between the curve and the diagonal, 0 (perfect) to 0.5: the miscalibration area (K. Tran et al., Mach.
+        Learn.: Sci. Technol. 1, 025006 (2020), DOI 10.1088/2632-2153/ab7e1a).
+    sharpness
+        Root mean square of the standard deviations, eV/atom.
+    n_samples
+        Samples with a standard deviation.
+    """
+
+    expected: NDArray[np.float64]
+    observed: NDArray[np.float64]
+    area: float
+    sharpness: float
+    n_samples: int
+
+    def coverage(self, probability: float) -> float:
+        """Return the share observed inside the interval of a probability."""
+        return float(np.interp(probability, self.expected, self.observed))
+
+
+def calibration_curve(residuals: ArrayLike, std: ArrayLike) -> CalibrationCurve | None:
+    """Compare the errors with the normal distribution of the standard deviations.
+
+    Parameters
+    ----------
+    residuals
+        (n,) predicted minus true, eV/atom.
+    std
+        (n,) standard deviations, eV/atom; samples with NaN are left out.
+
+    Returns
+    -------
+    CalibrationCurve or None
+        None where no sample has a standard deviation.
+    """
+    errors, widths = np.abs(np.asarray(residuals, dtype=np.float64)), np.asarray(std, dtype=np.float64)
+    known = np.isfinite(widths)
+    if not known.any():
+        return None
+    scores = errors[known] / widths[known]
+    normal = NormalDist()
+    limits = np.array([normal.inv_cdf((1.0 + p) / 2.0) for p in _PROBABILITIES[:-1]])
+    observed = np.append((scores <= limits[:, None]).mean(axis=1), 1.0)
+    return CalibrationCurve(
+        expected=_PROBABILITIES.copy(),
+        observed=observed,
+        area=float(np.trapezoid(np.abs(observed - _PROBABILITIES), _PROBABILITIES)),
+        sharpness=float(np.sqrt(np.mean(widths[known] ** 2))),
+        n_samples=int(known.sum()),
+    )
