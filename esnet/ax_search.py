@@ -1,0 +1,228 @@
+"""Bayesian optimisation with Ax, asked for points and told results: no Ray in here.
+
+Ax keeps no state that could not be made again: what is told is enough, so a search goes on after a crash by telling
+a new one what is known (see `AxSearch.tell_past`).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Literal
+
+from esnet.errors import require
+from esnet.tuning_space import Choice, Domain, IntRange, Parameters, Space, check_point, random_point
+
+logger = logging.getLogger(__name__)
+
+METRIC = "objective"
+
+Ending = Literal["finished", "stopped", "failed"]
+"""How a trial ended: as planned, stopped early by a scheduler, or by an error or a result that is not finite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a trial.
+
+    Attributes
+    ----------
+    ending
+        How it ended.
+    value
+        Last value of what is minimised; None where there is none.
+    step
+        After how many steps (epochs) that was.
+    """
+
+    ending: Ending
+    value: float | None = None
+    step: int = 0
+
+
+class AxSearch:
+    """Proposes points of a search space that make a value small.
+
+    Ax (ax-platform 1.2) starts with the middle of the space and a quasi-random sequence and goes on with a Gaussian
+    process and expected improvement, chosen by Ax (``method="fast"``).
+
+    Parameters
+    ----------
+    space
+        What is tuned.
+    seed
+        Of the quasi-random sequence and of the optimisation of the acquisition function.
+    initial_trials
+        Trials before the model is used.
+
+    Notes
+    -----
+    Ax is told of a trial once, at its end. Telling it of every epoch costs 25 ms each with 1,000 epochs told (2026-11,
+    one core), growing with their number, and its model uses the last one alone.
+    """
+
+    def __init__(self, space: Space, *, seed: int = 0, initial_trials: int = 5) -> None:
+        self._space = dict(space)
+        self._seed = seed
+        self._initial_trials = initial_trials
+        self._random = Random(seed)
+        self._past: list[tuple[dict[str, Any], Outcome]] = []
+        self._live: dict[int, dict[str, Any]] = {}
+        self._client: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave Ax out: it is made again from what was told."""
+        return self.__dict__ | {"_client": None, "_live": {}}
+
+    def tell_past(self, trials: Iterable[tuple[Parameters, Outcome]]) -> None:
+        """Tell of trials that ended in an earlier process, before the first `ask`."""
+        self._past.extend((dict(parameters), outcome) for parameters, outcome in trials)
+
+    def attach(self, point: Parameters) -> int:
+        """Tell of a trial that was started without being asked for, and return its number.
+
+        Raises
+        ------
+        TuningError
+            If it is not a point of the space (Ax itself takes any).
+        """
+        check_point(self._space, point)
+        number = int(self._connected().attach_trial(dict(point)))
+        self._live[number] = dict(point)
+        return number
+
+    def ask(self) -> tuple[int, dict[str, Any]] | None:
+        """Propose a point.
+
+        Returns
+        -------
+        tuple or None
+            Number of the trial (for `tell`) and its parameters. None where Ax wants the results of running trials
+            first; where none is running (all of the first ones failed) a random point is proposed instead, so that
+            waiting for None to change always ends.
+        """
+        from ax.exceptions.core import DataRequiredError, OptimizationComplete
+        from ax.exceptions.generation_strategy import AxGenerationException
+
+        client = self._connected()
+        try:
+            proposed = client.get_next_trials(max_trials=1)
+        except (DataRequiredError, OptimizationComplete, AxGenerationException) as error:
+            # the others: no point is left that it has not proposed, or as many trials run as it would run at once
+            logger.debug("Ax waits for results: %s", error)
+            proposed = {}
+        for number, parameters in proposed.items():
+            self._live[number] = _as_json(self._space, parameters)
+            return number, self._live[number]
+        if self._live:
+            return None
+        point = random_point(self._space, self._random)
+        return self.attach(point), point
+
+    def tell(self, number: int, outcome: Outcome) -> None:
+        """Tell how a trial ended; a number that is not running is passed over."""
+        if self._live.pop(number, None) is None:
+            logger.debug("Ax trial %d is not running", number)
+            return
+        _tell(self._connected(), number, outcome)
+
+    def _connected(self) -> Any:
+        if self._client is None:
+            self._client = self._new_client()
+        return self._client
+
+    def _new_client(self) -> Any:
+        client = require("ax.api.client", extra="tune").Client(random_seed=self._seed)
+        _quiet()
+        client.configure_experiment(
+            parameters=[_parameter_config(name, domain) for name, domain in self._space.items()], name="esnet-tune"
+        )
+        client.configure_optimization(objective=f"-{METRIC}")
+        n_past = len(self._past)
+        client.configure_generation_strategy(
+            method="fast",
+            initialization_budget=self._initial_trials,
+            # a sequence with the same seed would propose its first points, and the middle, again
+            initialization_random_seed=self._seed + n_past,
+            initialize_with_center=n_past == 0,
+            allow_exceeding_initialization_budget=True,
+        )
+        for parameters, outcome in self._past:
+            _tell(client, client.attach_trial(parameters), outcome)
+        return client
+
+
+class GridSearch:
+    """Proposes given points one after the other, whatever the results are."""
+
+    def __init__(self, points: Sequence[Parameters]) -> None:
+        self._points = [dict(point) for point in points]
+        self._given = 0
+
+    def tell_past(self, trials: Iterable[tuple[Parameters, Outcome]]) -> None:
+        """Leave out the points of trials that ended in an earlier process."""
+        for parameters, _ in trials:
+            self._take(parameters)
+
+    def attach(self, point: Parameters) -> int:
+        """Leave out a point that was started without being asked for."""
+        self._take(point)
+        self._given += 1
+        return self._given
+
+    def ask(self) -> tuple[int, dict[str, Any]] | None:
+        """Return the next point, None after the last one."""
+        if not self._points:
+            return None
+        self._given += 1
+        return self._given, self._points.pop(0)
+
+    def tell(self, number: int, outcome: Outcome) -> None:
+        """Do nothing: a grid learns nothing."""
+
+    def _take(self, point: Parameters) -> None:
+        if dict(point) in self._points:
+            self._points.remove(dict(point))
+
+
+def _tell(client: Any, number: int, outcome: Outcome) -> None:
+    finite = outcome.value is not None and math.isfinite(outcome.value)
+    if outcome.ending == "failed" or not finite:
+        # not mark_trial_failed: Ax proposes a failed point again, and with a seed it is the same one for ever
+        client.mark_trial_abandoned(number)
+        return
+    client.attach_data(number, {METRIC: float(outcome.value or 0.0)}, progression=outcome.step)
+    if outcome.ending == "stopped":
+        client.mark_trial_early_stopped(number)
+    else:
+        client.complete_trial(number)
+
+
+def _parameter_config(name: str, domain: Domain) -> Any:
+    from ax.api.configs import ChoiceParameterConfig, RangeParameterConfig
+
+    if isinstance(domain, Choice):
+        kind = type(domain.values[0]).__name__
+        return ChoiceParameterConfig(name=name, parameter_type=kind, values=list(domain.values))
+    return RangeParameterConfig(
+        name=name,
+        parameter_type="int" if isinstance(domain, IntRange) else "float",
+        bounds=(domain.low, domain.high),
+        scaling="log" if domain.log else "linear",
+    )
+
+
+def _as_json(space: Space, parameters: Parameters) -> dict[str, Any]:
+    """Return the parameters in the order of the space, as Python's own types."""
+    values = {name: parameters[name] for name in space}
+    return {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
+
+
+def _quiet() -> None:
+    """Keep Ax, which logs each trial to the terminal, to its warnings."""
+    from ax.utils.common.logger import set_ax_logger_levels
+
+    set_ax_logger_levels(logging.WARNING)

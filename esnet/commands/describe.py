@@ -1,0 +1,74 @@
+"""The command `esnet describe`.
+
+Example
+-------
+::
+
+    esnet describe models/oxides
+    esnet describe models/oxides --json
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from esnet.bundle_info import BundleInfo
+
+
+def command(
+    bundle: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help="Directory of a trained ESNet, or a shipped one's name")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, scaler and epochs included, as JSON")] = False,
+) -> None:
+    """Say what a trained ESNet is: data, split, settings, errors, uncertainty, versions, machine, model card.
+
+    Example: esnet describe models/oxides --json
+    """
+    import json
+
+    from esnet.bundle_info import BundleInfo
+    from esnet.commands.console import console
+    from esnet.description import bundle_summary, summary_rows
+    from esnet.shipped import bundle_folder
+
+    info = BundleInfo.read(bundle_folder(bundle))
+    if as_json:
+        typer.echo(json.dumps(bundle_summary(info), indent=1, allow_nan=False))
+        return
+    from rich.markdown import Markdown
+    from rich.markup import escape
+    from rich.table import Table
+
+    out = console()
+    table = Table(title=str(info.path), title_justify="left", show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in summary_rows(info):
+        table.add_row(name, escape(text))
+    out.print(table)
+    out.print(error_table(info))
+    if info.card is not None:
+        out.print(Markdown(info.card))
+
+
+def error_table(info: BundleInfo) -> Table:
+    """Return the errors by part and task."""
+    from rich.table import Table
+
+    from esnet.description import error_rows
+
+    more = (
+        f"; mean of {len(info.records)} networks (esnet evaluate tells the ensemble's)" if len(info.records) > 1 else ""
+    )
+    table = Table(title=f"errors in eV/atom{more}", title_justify="left")
+    for column in ("part", "task", "samples", "MAE", "RMSE"):
+        table.add_column(column, justify="left" if column in ("part", "task") else "right")
+    for part, task, count, mae, rmse in error_rows(info):
+        table.add_row(part, "trained on" if task == "all" else task, str(count), f"{mae:.3f}", f"{rmse:.3f}")
+    return table

@@ -1,0 +1,209 @@
+"""The command `esnet evaluate`.
+
+Example
+-------
+::
+
+    esnet evaluate models/oxides oxides
+    esnet evaluate models/oxides oxides --output evaluation
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from esnet.evaluation import Evaluation
+    from esnet.evaluation_metrics import Metrics
+
+Part = Literal["test", "validation", "train", "all"]
+
+_LISTED = 15
+_WORST = 5
+
+
+def command(
+    bundle: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help="Directory of a trained ESNet, or a shipped one's name")
+    ],
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Directory of a data set")],
+    part: Annotated[Part, typer.Option(help="Samples; test: those that the model has not been fitted to")] = "test",
+    output: Annotated[
+        Path | None, typer.Option(help="Directory to make: metrics.json, predictions, errors by element, plots")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples that the network takes at once")] = 256,
+) -> None:
+    """Say how good a trained ESNet is: errors for IS2RE and RS2RE, uncertainties, and what it has never seen.
+
+    Example: esnet evaluate models/oxides oxides --output evaluation
+    """
+    from esnet.commands.console import console
+    from esnet.evaluation_files import write_evaluation
+    from esnet.output_folder import refuse_existing_output
+
+    if output is not None:
+        # before minutes of work
+        refuse_existing_output(output)
+    evaluation = _evaluate(bundle, dataset, part, batch_size)
+    out = console()
+    _print_evaluation(out, evaluation)
+    if output is not None:
+        written = write_evaluation(evaluation, output)
+        out.print(f"figures, predictions and plots: {written}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _evaluate(bundle: str, dataset: Path, part: Part, batch_size: int) -> Evaluation:
+    from rich.progress import Progress
+
+    from esnet.bundle import Bundle
+    from esnet.commands.console import console
+    from esnet.dataset import Dataset
+    from esnet.evaluation import evaluate
+    from esnet.shipped import bundle_folder
+
+    # the table says the same
+    logging.getLogger("esnet.evaluation").setLevel(logging.WARNING)
+    opened = Dataset.open(dataset)
+    model = Bundle.load(bundle_folder(bundle), representation=opened.representation)
+    with Progress(console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task("predicting", total=None)
+        return evaluate(
+            model,
+            opened,
+            part=part,
+            batch_size=batch_size,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def _print_evaluation(out: Console, evaluation: Evaluation) -> None:
+    from rich.markup import escape
+
+    out.print(_task_table(evaluation))
+    if any(task.curve is not None or task.novel is not None for task in evaluation.tasks.values()):
+        out.print(_trust_table(evaluation))
+    for title, name in (("element", "by_element"), ("prototype", "by_prototype")):
+        out.print(_group_table(evaluation, title, name))
+    out.print(_worst_table(evaluation))
+    for note in evaluation.notes:
+        out.print(f"[yellow]note:[/yellow] {escape(note)}", highlight=False, soft_wrap=True)
+
+
+def _task_table(evaluation: Evaluation) -> Table:
+    selection = evaluation.selection
+    table = _table(
+        f"part {selection.part}: {len(evaluation.places)} samples, {selection.n_left_out} left out; errors in eV/atom",
+        "task",
+        ("samples", "MAE", "RMSE", "R2", "bias", "MAE of the training mean", "RMSE of the training mean"),
+    )
+    for name, task in evaluation.tasks.items():
+        metrics = task.metrics
+        table.add_row(
+            name,
+            str(metrics.n),
+            _mae(metrics),
+            f"{metrics.rmse:.3f}",
+            _number(metrics.r2),
+            f"{metrics.bias:+.3f}",
+            f"{task.baseline.mae:.3f}",
+            f"{task.baseline.rmse:.3f}",
+        )
+    return table
+
+
+def _trust_table(evaluation: Evaluation) -> Table:
+    table = _table(
+        "how far to trust a prediction; eV/atom",
+        "task",
+        (
+            "rms uncertainty",
+            "inside 1 sd (68 %)",
+            "inside 2 sd (95 %)",
+            "miscalibration area",
+            "novel",
+            "MAE of novel",
+            "MAE of others",
+        ),
+    )
+    for name, task in evaluation.tasks.items():
+        curve = task.curve
+        table.add_row(
+            name,
+            *(
+                ("-",) * 4
+                if curve is None
+                else (
+                    f"{curve.sharpness:.3f}",
+                    f"{100 * curve.coverage(0.6827):.0f} %",
+                    f"{100 * curve.coverage(0.9545):.0f} %",
+                    f"{curve.area:.3f}",
+                )
+            ),
+            "-" if task.novel is None and task.known is None else str(0 if task.novel is None else task.novel.n),
+            "-" if task.novel is None else _mae(task.novel),
+            "-" if task.known is None else _mae(task.known),
+        )
+    return table
+
+
+def _group_table(evaluation: Evaluation, title: str, name: str) -> Table:
+    """Errors by element or prototype, both tasks side by side."""
+    groups = {task: getattr(found, name) for task, found in evaluation.tasks.items()}
+    counts: dict[str, int] = {}
+    for found in groups.values():
+        for label, metrics in found.items():
+            counts[label] = counts.get(label, 0) + metrics.n
+    labels = sorted(counts, key=lambda label: (-counts[label], label))
+    more = f"; {len(labels) - _LISTED} more in --output" if len(labels) > _LISTED else ""
+    columns = [f"{task} {figure}" for task in groups for figure in ("samples", "MAE", "bias")]
+    table = _table(f"errors by {title}, eV/atom{more}", title, columns)
+    for label in labels[:_LISTED]:
+        cells: list[str] = []
+        for found in groups.values():
+            metrics = found.get(label)
+            cells += ["-"] * 3 if metrics is None else [str(metrics.n), f"{metrics.mae:.3f}", f"{metrics.bias:+.3f}"]
+        table.add_row(label, *cells)
+    return table
+
+
+def _worst_table(evaluation: Evaluation) -> Table:
+    table = _table("largest errors, eV/atom", "sample", ("task", "true", "predicted", "uncertainty", "novelty"))
+    for name, task in evaluation.tasks.items():
+        for row in task.worst[:_WORST]:
+            found = evaluation.row(row)
+            table.add_row(
+                found["id"],
+                name,
+                f"{found['true']:.3f}",
+                f"{found['predicted']:.3f}",
+                _number(found["uncertainty"]),
+                _number(found["novelty"]),
+            )
+    return table
+
+
+def _table(title: str, first: str, columns: list[str] | tuple[str, ...]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    table.add_column(first)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _mae(metrics: Metrics) -> str:
+    if metrics.mae_standard_error is None:
+        return f"{metrics.mae:.3f}"
+    return f"{metrics.mae:.3f} ± {metrics.mae_standard_error:.3f}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

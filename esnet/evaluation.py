@@ -1,0 +1,213 @@
+"""How good a model is on samples it has not been fitted to, and whether it knows where it is not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.bundle_assessor import Assessment
+from esnet.evaluation_selection import EvaluatedPart, EvaluationError, Selection, select_samples
+from esnet.evaluation_task import N_WORST, TaskEvaluation, evaluate_task
+from esnet.training_metrics import TASKS
+
+if TYPE_CHECKING:
+    from esnet.bundle import Bundle
+    from esnet.dataset import Dataset
+
+__all__ = ["EvaluatedPart", "Evaluation", "EvaluationError", "Selection", "TaskEvaluation", "evaluate"]
+
+logger = logging.getLogger(__name__)
+
+FORMAT = "esnet-evaluation"
+FORMAT_VERSION = 1
+
+FEW_FOR_A_CURVE = 50
+"""Below this many samples a coverage of 68 % is uncertain by 7 % and more."""
+
+_BLOCK = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Predictions and errors of a model on a part of a data set; one row for each sample.
+
+    Attributes
+    ----------
+    bundle, dataset
+        What was evaluated on what.
+    selection
+        How the samples were chosen.
+    places
+        (n,) of the rows in the data set.
+    energies
+        (n,) true formation energies, eV/atom.
+    assessment
+        (n,) what the bundle says.
+    tasks
+        By ``IS2RE`` and ``RS2RE``; a task without samples is left out.
+    notes
+        What a reader must know, those of the selection among them.
+    """
+
+    bundle: Bundle
+    dataset: Dataset
+    selection: Selection
+    places: NDArray[np.intp]
+    energies: NDArray[np.float64]
+    assessment: Assessment
+    tasks: Mapping[str, TaskEvaluation]
+    notes: tuple[str, ...]
+
+    @property
+    def errors(self) -> NDArray[np.float64]:
+        """(n,) predicted minus true, eV/atom."""
+        return self.assessment.e_form - self.energies
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all figures as JSON takes them; energies in eV/atom."""
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "unit": "eV/atom",
+            "bundle": {"checksum": self.bundle.checksum, "members": len(self.bundle.info.members)},
+            "dataset": {
+                "checksum": self.dataset.checksum,
+                "name": Path(self.dataset.path).name,
+                "n_samples": len(self.dataset),
+            },
+            "part": self.selection.part,
+            "part_known_by": self.selection.basis,
+            "n_samples": len(self.places),
+            "n_left_out": self.selection.n_left_out,
+            "notes": list(self.notes),
+            "tasks": {
+                name: task.to_dict() | {"worst": [self.row(row) for row in task.worst]}
+                for name, task in self.tasks.items()
+            },
+        }
+
+    def row(self, row: int) -> dict[str, Any]:
+        """Return one sample: names, energies in eV/atom; None where the bundle cannot say."""
+        place, said, dataset = self.places[row], self.assessment, self.dataset
+        return {
+            "id": dataset.ids[place],
+            "material": dataset.materials[place],
+            "task": TASKS[dataset.kinds[place]],
+            "chemsys": dataset.chemsys[place],
+            "prototype": dataset.prototypes[place],
+            "true": float(self.energies[row]),
+            "predicted": float(said.e_form[row]),
+            "error": float(self.errors[row]),
+            "uncertainty": _known(said.uncertainty[row]),
+            "spread": _known(said.spread[row]),
+            "novelty": _known(said.novelty[row]),
+            "unseen_element": None if said.unseen is None else bool(said.unseen[row]),
+            "novel": None if said.novel is None else bool(said.novel[row]),
+        }
+
+
+def evaluate(
+    bundle: Bundle,
+    dataset: Dataset,
+    *,
+    part: EvaluatedPart = "test",
+    batch_size: int = 256,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Evaluate a model on samples of a data set, which are read block by block.
+
+    Parameters
+    ----------
+    bundle, dataset
+        What is evaluated on what; the representations must be the same.
+    part
+        See `esnet.evaluation_selection.select_samples`; by default what the model has not been fitted to.
+    batch_size
+        Samples that a network takes at once.
+    progress
+        Called with the number of samples done and of all.
+
+    Raises
+    ------
+    EvaluationError
+        If there is nothing to evaluate.
+    RepresentationError
+        If the data set has another representation than the model.
+    """
+    selection = select_samples(bundle, dataset, part=part)
+    assessment = _assess(bundle, dataset, selection.places, batch_size, progress)
+    notes = [*selection.notes, *_notes_on_model(bundle)]
+    finite = np.isfinite(assessment.e_form)
+    if not finite.all():
+        lost = [dataset.ids[place] for place in selection.places[~finite]]
+        notes.append(f"no finite energy for {len(lost)} samples, left out: {', '.join(lost[:N_WORST])}")
+        if not finite.any():
+            raise EvaluationError(f"{bundle.info.path} gives no finite energy for any of {len(lost)} samples")
+    places, assessment = selection.places[finite], assessment.take(np.flatnonzero(finite))
+    kinds = np.asarray(dataset.kinds)[places]
+    tasks = {
+        task: evaluate_task(bundle, dataset, places, assessment, task, np.flatnonzero(kinds == kind))
+        for kind, task in TASKS.items()
+        if (kinds == kind).any()
+    }
+    notes += [
+        f"{task}: {len(found.rows)} samples are few for a calibration curve"
+        for task, found in tasks.items()
+        if found.curve is not None and len(found.rows) < FEW_FOR_A_CURVE
+    ]
+    for note in notes:
+        logger.info("%s", note)
+    return Evaluation(
+        bundle=bundle,
+        dataset=dataset,
+        selection=selection,
+        places=places,
+        energies=dataset.energies[places],
+        assessment=assessment,
+        tasks=tasks,
+        notes=tuple(notes),
+    )
+
+
+def _assess(
+    bundle: Bundle,
+    dataset: Dataset,
+    places: NDArray[np.intp],
+    batch_size: int,
+    progress: Callable[[int, int], None] | None,
+) -> Assessment:
+    parts: list[Assessment] = []
+    done = 0
+    for block in dataset.blocks(places, size=max(_BLOCK, batch_size)):
+        vectors = dataset.compositions[places[done : done + len(block)]]
+        parts.append(bundle.assess(block, vectors, batch_size=batch_size))
+        done += len(block)
+        if progress is not None:
+            progress(done, len(places))
+    return Assessment.joined(parts)
+
+
+def _notes_on_model(bundle: Bundle) -> list[str]:
+    notes = []
+    if bundle.record.kinds in TASKS:
+        notes.append(f"the model was trained for {TASKS[bundle.record.kinds]} alone ({bundle.record.kinds})")
+    assessor = bundle.assessor
+    if assessor is None or assessor.calibration is None:
+        notes.append("the bundle has no calibrated uncertainties")
+    elif assessor.calibration.note is not None:
+        notes.append(f"uncertainties: {assessor.calibration.note}")
+    if assessor is None or assessor.reference is None:
+        notes.append("the bundle has no training set to measure novelty against")
+    return notes
+
+
+def _known(value: np.floating) -> float | None:
+    return float(value) if np.isfinite(value) else None

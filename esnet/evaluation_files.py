@@ -1,0 +1,82 @@
+"""An evaluation as files: figures, predictions, errors by element and by prototype, plots."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from esnet.evaluation import Evaluation
+from esnet.evaluation_metrics import Metrics
+from esnet.evaluation_plots import plot_evaluation
+from esnet.features import ELEMENTS
+from esnet.output_folder import new_output_folder
+
+METRICS = "metrics.json"
+PREDICTIONS = "predictions.csv"
+BY_ELEMENT = "errors_by_element.csv"
+BY_PROTOTYPE = "errors_by_prototype.csv"
+
+
+def write_evaluation(evaluation: Evaluation, path: Path | str) -> Path:
+    """Write an evaluation as a whole or not at all.
+
+    Parameters
+    ----------
+    evaluation
+        What `esnet.evaluation.evaluate` returned.
+    path
+        The directory to make, with ``metrics.json`` (all figures), ``predictions.csv`` (one line for each sample;
+        empty where the bundle cannot say), ``errors_by_element.csv``, ``errors_by_prototype.csv`` and the plots of
+        `esnet.evaluation_plots.plot_evaluation`.
+
+    Returns
+    -------
+    Path
+        The directory.
+
+    Raises
+    ------
+    OutputExistsError
+        If it is there.
+    """
+    folder = Path(path)
+    with new_output_folder(folder) as temporary:
+        text = json.dumps(evaluation.to_dict(), indent=1, allow_nan=False) + "\n"
+        (temporary / METRICS).write_text(text, encoding="utf-8")
+        _write_csv(temporary / PREDICTIONS, (evaluation.row(row) for row in range(len(evaluation.places))))
+        _write_csv(temporary / BY_ELEMENT, _element_rows(evaluation))
+        _write_csv(temporary / BY_PROTOTYPE, _prototype_rows(evaluation))
+        plot_evaluation(evaluation, temporary)
+    return folder
+
+
+def _prototype_rows(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
+    for task, found in evaluation.tasks.items():
+        for name, metrics in found.by_prototype.items():
+            yield _group_row(task, "prototype", name, metrics)
+
+
+def _element_rows(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
+    assessor = evaluation.bundle.assessor
+    for task, found in evaluation.tasks.items():
+        for name, metrics in found.by_element.items():
+            trained = None if assessor is None else int(assessor.element_counts[ELEMENTS.index(name)])
+            yield _group_row(task, "element", name, metrics) | {"n_training_samples": trained}
+
+
+def _group_row(task: str, kind: str, name: str, metrics: Metrics) -> dict[str, Any]:
+    return {"task": task, kind: name, **metrics.to_dict()}
+
+
+def _write_csv(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    lines = iter(rows)
+    # every evaluation has a sample, and every sample an element and a prototype (or "unknown")
+    first = next(lines)
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(first))
+        writer.writeheader()
+        writer.writerow(first)
+        writer.writerows(lines)

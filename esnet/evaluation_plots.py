@@ -1,0 +1,164 @@
+"""Three plots of an evaluation: parity, calibration, error against novelty (PNG and SVG)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from esnet.bundle_assessor import NOVEL
+from esnet.errors import require
+from esnet.evaluation import Evaluation
+from esnet.evaluation_task import TaskEvaluation
+
+# of Okabe and Ito's palette, which colour-blind readers tell apart
+_COLOURS = {"IS2RE": "#0072B2", "RS2RE": "#D55E00"}
+_FLAGGED = "#000000"
+_DPI = 150
+_RUNNING_PARTS = 10
+
+
+def plot_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
+    """Draw what the evaluation has figures for.
+
+    Parameters
+    ----------
+    evaluation
+        What `esnet.evaluation.evaluate` returned.
+    folder
+        Where ``parity``, ``calibration`` (with uncertainties) and ``error_against_novelty`` (with novelties) are
+        written, each as ``.png`` and ``.svg``.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    figures = {"parity": _parity(evaluation)}
+    if any(task.curve is not None for task in evaluation.tasks.values()):
+        figures["calibration"] = _calibration(evaluation)
+    if np.isfinite(evaluation.assessment.novelty).any():
+        figures["error_against_novelty"] = _error_against_novelty(evaluation)
+    return [file for name, figure in figures.items() for file in _save(figure, folder / name)]
+
+
+def _save(figure: Any, stem: Path) -> list[Path]:
+    matplotlib = require("matplotlib", extra="esnet")
+
+    png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
+    figure.savefig(png, dpi=_DPI)
+    # the same figures give the same file
+    with matplotlib.rc_context({"svg.hashsalt": "esnet"}):
+        figure.savefig(svg, dpi=_DPI, metadata={"Date": None})
+    return [png, svg]
+
+
+def _panels(evaluation: Evaluation) -> tuple[Any, list[tuple[TaskEvaluation, Any]]]:
+    """A figure with one square panel for each task; no window system and no state of pyplot's is touched."""
+    figure_module = require("matplotlib.figure", extra="esnet")
+
+    tasks = list(evaluation.tasks.values())
+    figure = figure_module.Figure(figsize=(4.8 * len(tasks), 4.6), layout="constrained")
+    axes = figure.subplots(1, len(tasks), squeeze=False)[0]
+    return figure, list(zip(tasks, axes, strict=True))
+
+
+def _parity(evaluation: Evaluation) -> Any:
+    figure, panels = _panels(evaluation)
+    everything = np.concatenate([evaluation.energies, evaluation.assessment.e_form])
+    margin = 0.05 * (np.ptp(everything) or 1.0)
+    limits = (everything.min() - margin, everything.max() + margin)
+    for task, axis in panels:
+        true, predicted = evaluation.energies[task.rows], evaluation.assessment.e_form[task.rows]
+        # thousands of points would make the SVG a file that no viewer opens
+        axis.scatter(true, predicted, s=12, alpha=0.5, color=_COLOURS[task.task], linewidths=0, rasterized=True)
+        axis.plot(limits, limits, color="grey", linewidth=1)
+        r2 = "undefined" if task.metrics.r2 is None else f"{task.metrics.r2:.3f}"
+        axis.set(
+            xlim=limits,
+            ylim=limits,
+            aspect="equal",
+            title=f"{task.task}: {task.metrics.n} samples",
+            xlabel="true formation energy (eV/atom)",
+            ylabel="predicted formation energy (eV/atom)",
+        )
+        figures = f"MAE {task.metrics.mae:.3f} eV/atom\nRMSE {task.metrics.rmse:.3f} eV/atom\nR² {r2}"
+        axis.text(0.04, 0.96, figures, transform=axis.transAxes, va="top")
+    return figure
+
+
+def _calibration(evaluation: Evaluation) -> Any:
+    figure_module = require("matplotlib.figure", extra="esnet")
+
+    figure = figure_module.Figure(figsize=(4.8, 4.6), layout="constrained")
+    axis = figure.subplots()
+    axis.plot((0, 1), (0, 1), color="grey", linewidth=1)
+    for task in evaluation.tasks.values():
+        if task.curve is None:
+            continue
+        label = f"{task.task}: {task.curve.n_samples} samples, area {task.curve.area:.3f}"
+        axis.plot(task.curve.expected, task.curve.observed, color=_COLOURS[task.task], label=label)
+    axis.set(
+        xlim=(0, 1),
+        ylim=(0, 1),
+        aspect="equal",
+        title="below the diagonal: too sure",
+        xlabel="expected share inside the interval",
+        ylabel="observed share inside the interval",
+    )
+    axis.legend(loc="upper left")
+    return figure
+
+
+def _error_against_novelty(evaluation: Evaluation) -> Any:
+    figure, panels = _panels(evaluation)
+    said = evaluation.assessment
+    for task, axis in panels:
+        novelty, errors = said.novelty[task.rows], np.abs(evaluation.errors[task.rows])
+        unseen = np.zeros(len(novelty), dtype=bool) if said.unseen is None else said.unseen[task.rows]
+        for chosen, colour, label in (
+            (~unseen, _COLOURS[task.task], "all elements seen in training"),
+            (unseen, _FLAGGED, "an element never seen"),
+        ):
+            if chosen.any():
+                axis.scatter(
+                    novelty[chosen],
+                    errors[chosen],
+                    s=12,
+                    alpha=0.5,
+                    color=colour,
+                    linewidths=0,
+                    label=label,
+                    rasterized=True,
+                )
+        _draw_running_mean(axis, novelty, errors)
+        axis.axvline(NOVEL, color="grey", linewidth=1, linestyle="--")
+        axis.set(
+            title=f"{task.task}: novel to the right of the dashed line",
+            xlabel="novelty (95 % of the training set is at 1 or below)",
+            ylabel="absolute error (eV/atom)",
+        )
+        axis.set_xlim(0, max(1.1, 1.05 * float(np.nanmax(novelty))))
+        axis.set_ylim(bottom=0)
+        axis.legend(loc="upper left")
+    return figure
+
+
+def _draw_running_mean(axis: Any, novelty: np.ndarray, errors: np.ndarray) -> None:
+    """Mean error of parts with the same number of samples, by rising novelty."""
+    if len(novelty) < 3 * _RUNNING_PARTS:
+        return
+    parts = np.array_split(np.argsort(novelty, kind="stable"), _RUNNING_PARTS)
+    axis.plot(
+        [novelty[part].mean() for part in parts],
+        [errors[part].mean() for part in parts],
+        color="grey",
+        marker="o",
+        label=f"mean of each {100 // _RUNNING_PARTS} %",
+    )

@@ -1,0 +1,125 @@
+"""Which samples of a data set a model may be judged by: those that it has not been fitted to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.bundle_assessor import SeenSamples, fingerprints
+from esnet.errors import UserError
+from esnet.splits import Split
+
+if TYPE_CHECKING:
+    from esnet.bundle import Bundle
+    from esnet.dataset import Dataset
+
+EvaluatedPart = Literal["test", "validation", "train", "all"]
+Basis = Literal["split", "fingerprints", "unknown"]
+
+
+class EvaluationError(UserError, ValueError):
+    """An evaluation that cannot be made; the message says why and what would help."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The samples that are evaluated.
+
+    Attributes
+    ----------
+    part
+        Asked for.
+    basis
+        How the part is known: by the ``split`` that the bundle has recorded, made again (the same data set), by the
+        bundle's ``fingerprints`` of what it was fitted to (another data set), or ``unknown``.
+    places
+        In the data set, in ascending order.
+    n_left_out
+        Samples of the data set that are not among them.
+    notes
+        What a reader must know.
+    """
+
+    part: EvaluatedPart
+    basis: Basis
+    places: NDArray[np.intp]
+    n_left_out: int
+    notes: tuple[str, ...]
+
+
+def select_samples(bundle: Bundle, dataset: Dataset, *, part: EvaluatedPart = "test") -> Selection:
+    """Choose the samples of one part.
+
+    In the data set that the model was trained on the parts are those of its split. In another one ``train`` are the
+    samples of materials trained on (or with identical densities of states), ``validation`` those that decided when
+    training stopped, and ``test`` all others.
+
+    Raises
+    ------
+    EvaluationError
+        If no sample is left, or the part cannot be known.
+    RepresentationError
+        If the data set has another representation than the model.
+    SplitError
+        If the recorded split cannot be made again.
+    """
+    if part not in get_args(EvaluatedPart):
+        raise EvaluationError(f"part={part!r}: must be one of {', '.join(get_args(EvaluatedPart))}")
+    bundle.representation.require(dataset.representation)
+    basis, places, notes = _choose(bundle, dataset, part)
+    if not len(places):
+        raise EvaluationError(
+            f"no sample of {dataset.path} is left to evaluate in the part {part!r} (it has {len(dataset)}, "
+            f"{_HOW[basis]}); --part all takes them all, seen or not"
+        )
+    if part in ("train", "all") and basis != "unknown":
+        notes.append("the model was fitted to samples among these: their errors say little about new materials")
+    return Selection(part=part, basis=basis, places=places, n_left_out=len(dataset) - len(places), notes=tuple(notes))
+
+
+_HOW: dict[Basis, str] = {
+    "split": "divided as the bundle has recorded",
+    "fingerprints": "compared with what the bundle was fitted to",
+    "unknown": "the bundle does not say what it was fitted to",
+}
+
+
+def _choose(bundle: Bundle, dataset: Dataset, part: EvaluatedPart) -> tuple[Basis, NDArray[np.intp], list[str]]:
+    everything = np.arange(len(dataset))
+    record = bundle.record
+    if record.data_checksum == dataset.checksum and record.split is not None:
+        if part == "all":
+            return "split", everything, []
+        return "split", Split.of(dataset, record.split).part(part), []
+    if bundle.assessor is not None:
+        if part == "all":
+            return "fingerprints", everything, []
+        in_training, in_validation = _seen(bundle.assessor.seen, dataset)
+        chosen = {"train": in_training, "validation": in_validation, "test": ~in_training & ~in_validation}[part]
+        note = (
+            f"another data set than the model was trained on: {int(in_training.sum())} samples belong to materials "
+            f"that it was trained on, {int(in_validation.sum())} to its validation part. Materials are told by their "
+            "names and by identical densities of states; the same crystal under another name would pass for new"
+        )
+        return "fingerprints", np.flatnonzero(chosen), [note]
+    if part in ("train", "validation"):
+        raise EvaluationError(
+            f"{bundle.info.path} does not say what it was trained on, so the part {part!r} of {dataset.path} is not "
+            "known: --part all takes all samples (bundles of `esnet train` say it)"
+        )
+    return (
+        "unknown",
+        everything,
+        ["the bundle does not say what it was trained on: it may have been fitted to samples among these"],
+    )
+
+
+def _seen(seen: SeenSamples, dataset: Dataset) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which samples belong to what was trained on, and which to what training was stopped by (and only that)."""
+    materials, densities = fingerprints(dataset.materials), fingerprints(dataset.digests)
+    training = np.isin(materials, seen.train_materials) | np.isin(densities, seen.train_dos)
+    validation = np.isin(materials, seen.validation_materials) | np.isin(densities, seen.validation_dos)
+    return training, validation & ~training

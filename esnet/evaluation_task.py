@@ -1,0 +1,145 @@
+"""The figures of one task, IS2RE or RS2RE: errors, baseline, errors by element and prototype, calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.bundle_assessor import Assessment
+from esnet.evaluation_metrics import (
+    Metrics,
+    metrics_by_element,
+    metrics_by_name,
+    rank_correlation,
+    regression_metrics,
+)
+from esnet.evaluation_selection import EvaluationError
+from esnet.uncertainty import CalibrationCurve, calibration_curve
+
+if TYPE_CHECKING:
+    from esnet.bundle import Bundle
+    from esnet.dataset import Dataset
+
+N_WORST = 10
+
+_COVERAGES = (0.5, 0.68, 0.9, 0.95)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskEvaluation:
+    """IS2RE or RS2RE: the errors over the samples of one kind.
+
+    Attributes
+    ----------
+    task
+        ``IS2RE`` or ``RS2RE``.
+    rows
+        Rows of `Evaluation` that belong to it.
+    metrics
+        Of the model.
+    baseline
+        Of predicting the mean formation energy of the training part for every material.
+    by_element, by_prototype
+        Of the model, over the samples with an element and of a prototype, the most frequent first.
+    curve
+        Expected against observed coverage; None where the model gives no uncertainties.
+    correlation
+        Spearman's rank correlation of the absolute error with ``uncertainty`` and with ``novelty``; None: undefined.
+    novel, known
+        Errors over the samples that are flagged as novel, and over the others; None: there are none.
+    worst
+        Rows with the largest errors, the largest first.
+    """
+
+    task: str
+    rows: NDArray[np.intp]
+    metrics: Metrics
+    baseline: Metrics
+    by_element: dict[str, Metrics]
+    by_prototype: dict[str, Metrics]
+    curve: CalibrationCurve | None
+    correlation: dict[str, float | None]
+    novel: Metrics | None
+    known: Metrics | None
+    worst: NDArray[np.intp]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures, without the rows, as JSON takes them; energies in eV/atom."""
+        return {
+            **self.metrics.to_dict(),
+            "baseline_training_mean": self.baseline.to_dict(),
+            "uncertainty": None if self.curve is None else _curve_to_dict(self.curve),
+            "rank_correlation_with_absolute_error": self.correlation,
+            "novel": None if self.novel is None else self.novel.to_dict(),
+            "not_novel": None if self.known is None else self.known.to_dict(),
+            "by_element": {name: metrics.to_dict() for name, metrics in self.by_element.items()},
+            "by_prototype": {name: metrics.to_dict() for name, metrics in self.by_prototype.items()},
+        }
+
+
+def evaluate_task(
+    bundle: Bundle,
+    dataset: Dataset,
+    places: NDArray[np.intp],
+    assessment: Assessment,
+    task: str,
+    rows: NDArray[np.intp],
+) -> TaskEvaluation:
+    """Compute the figures of one task.
+
+    Parameters
+    ----------
+    bundle, dataset
+        What is evaluated on what.
+    places, assessment
+        All samples that are evaluated, and what the bundle says of them.
+    task
+        ``IS2RE`` or ``RS2RE``.
+    rows
+        Those of ``places`` that belong to the task, at least one.
+
+    Raises
+    ------
+    EvaluationError
+        If there are none.
+    """
+    of_task, said = places[rows], assessment.take(rows)
+    true, predicted = dataset.energies[of_task], said.e_form
+    errors = predicted - true
+    metrics = regression_metrics(true, predicted)
+    baseline = regression_metrics(true, np.full(len(true), bundle.info.target_scaling.mean))
+    if metrics is None or baseline is None:
+        raise EvaluationError(f"no samples of {task}")
+    flags = said.novel
+    # a stable order, so that equal errors are listed the same each time
+    worst = np.argsort(-np.abs(errors), kind="stable")[:N_WORST]
+    return TaskEvaluation(
+        task=task,
+        rows=rows,
+        metrics=metrics,
+        baseline=baseline,
+        by_element=metrics_by_element(true, predicted, dataset.compositions[of_task]),
+        by_prototype=metrics_by_name(true, predicted, [dataset.prototypes[place] for place in of_task]),
+        curve=calibration_curve(errors, said.uncertainty),
+        correlation={
+            "uncertainty": rank_correlation(np.abs(errors), said.uncertainty),
+            "novelty": rank_correlation(np.abs(errors), said.novelty),
+        },
+        novel=None if flags is None else regression_metrics(true[flags], predicted[flags]),
+        known=None if flags is None else regression_metrics(true[~flags], predicted[~flags]),
+        worst=rows[worst],
+    )
+
+
+def _curve_to_dict(curve: CalibrationCurve) -> dict[str, Any]:
+    return {
+        "n": curve.n_samples,
+        "miscalibration_area": curve.area,
+        "sharpness": curve.sharpness,
+        "coverage": {f"{probability:g}": curve.coverage(probability) for probability in _COVERAGES},
+        "expected": curve.expected.tolist(),
+        "observed": curve.observed.tolist(),
+    }

@@ -1,0 +1,261 @@
+"""A data set out of the Materials Project: relaxed crystals, their DOS, and their formation energies.
+
+The energies are the Materials Project's own, with its corrections. A DOS is of the relaxed crystal (RS-DOS), so such a
+data set trains RS2RE.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from esnet.dataset import Dataset, DatasetWriter, Filters, Sample
+from esnet.dos import DOS_SHAPE, DosError, project_dos, source_spacing
+from esnet.features import Representation
+from esnet.materials_project_cache import DOS, NO_DOS, UNUSABLE, DownloadCache, Fetched
+from esnet.materials_project_client import (
+    Material,
+    MaterialsProjectClient,
+    MaterialsProjectError,
+    MaterialsQuery,
+    batches,
+)
+
+__all__ = ["FetchReport", "MaterialsProjectError", "MaterialsQuery", "fetch"]
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 100
+"""Materials whose calculations are asked for at once."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class FetchReport:
+    """What became of the materials.
+
+    Attributes
+    ----------
+    n_materials
+        Materials of the query.
+    n_fetched
+        DOS fetched by this call; the others were there from an earlier one.
+    counts
+        Materials by what became of them: ``dos``, ``no DOS``, ``unusable DOS``.
+    unusable
+        Material id -> why its DOS cannot be used.
+    """
+
+    n_materials: int = 0
+    n_fetched: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    unusable: dict[str, str] = field(default_factory=dict)
+
+
+def fetch(
+    output: Path | str,
+    *,
+    query: MaterialsQuery,
+    representation: Representation = Representation(),  # noqa: B008 (frozen)
+    filters: Filters = Filters(),  # noqa: B008 (frozen)
+    cache: Path | str | None = None,
+    endpoint: str | None = None,
+    progress: Progress | None = None,
+) -> tuple[Dataset, FetchReport]:
+    """Fetch what a query asks for and write a data set; a call that was killed or failed is gone on with.
+
+    Parameters
+    ----------
+    output
+        Directory of the data set, not there yet.
+    query
+        Which materials.
+    representation
+        How to make the features.
+    filters
+        What is left out, and counted. The DOS of what the composition or the energy rule out is not fetched.
+    cache
+        Folder of what was fetched, ``OUTPUT.download`` by default. It is kept: remove it when you need it no more.
+    endpoint
+        Address of the REST interface.
+    progress
+        Is called with the materials done and the materials of the query.
+
+    Returns
+    -------
+    tuple
+        The data set, and what became of the materials.
+
+    Raises
+    ------
+    DatasetExistsError
+        If there is something at ``output``.
+    MaterialsProjectError
+        If MP_API_KEY is not set, the service does not answer, or the cache is of another query. Nothing is at
+        ``output`` then, and what was fetched stays in the cache.
+    DatasetError
+        If nothing is left to write.
+    """
+    output = Path(output)
+    folder = Path(cache) if cache is not None else output.with_name(output.name + ".download")
+    # refuses what is there before anything is fetched
+    DatasetWriter(output, representation=representation, filters=filters, source={})
+    report = FetchReport()
+    with DownloadCache(folder, query=query, representation=representation) as store:
+        _fetch_missing(store, query, representation, filters, endpoint, report, progress)
+        source = {
+            "source": "Materials Project",
+            "database_version": store.database_version,
+            "client": f"mp-api {version('mp-api')}",
+            "query": query.to_dict(),
+            "n_materials": report.n_materials,
+            "counts": report.counts,
+        }
+        with DatasetWriter(output, representation=representation, filters=filters, source=source) as writer:
+            for material in store.materials or []:
+                sample = _sample(material, store, representation, filters)
+                if sample is not None:
+                    writer.add(sample)
+    return Dataset.open(output, verify=False), report
+
+
+def _fetch_missing(
+    store: DownloadCache,
+    query: MaterialsQuery,
+    representation: Representation,
+    filters: Filters,
+    endpoint: str | None,
+    report: FetchReport,
+    progress: Progress | None,
+) -> None:
+    if store.materials is None:
+        with MaterialsProjectClient(endpoint=endpoint) as client:
+            store.store_materials(client.materials(query), database_version=client.database_version)
+    materials = store.materials or []
+    if not materials:
+        raise MaterialsProjectError(f"no material with a formation energy matches {_in_words(query)}")
+    report.n_materials = len(materials)
+    for identifier, entry in list(store.fetched.items()):
+        if entry.status == DOS and store.features(identifier) is None:
+            logger.warning("%s: the file of its features is damaged or absent; it is fetched again", identifier)
+            store.forget(identifier)
+    wanted = [material for material in materials if _dropped_unseen(material, filters) is None]
+    todo = [material for material in wanted if material.id not in store.fetched]
+    if todo:
+        with MaterialsProjectClient(endpoint=endpoint) as client:
+            for batch in batches(todo, _BATCH):
+                _fetch_batch(client, store, batch, representation, report)
+                if progress is not None:
+                    progress(len(materials) - len(todo) + report.n_fetched, len(materials))
+    mine = {material.id for material in wanted}
+    entries = [entry for entry in store.fetched.values() if entry.material_id in mine]
+    report.counts = {status: sum(entry.status == status for entry in entries) for status in (DOS, NO_DOS, UNUSABLE)}
+    report.unusable = {entry.material_id: entry.reason for entry in entries if entry.status == UNUSABLE}
+
+
+def _fetch_batch(
+    client: MaterialsProjectClient,
+    store: DownloadCache,
+    batch: Sequence[Material],
+    representation: Representation,
+    report: FetchReport,
+) -> None:
+    tasks = client.dos_tasks([material.id for material in batch])
+    for material in batch:
+        task = tasks.get(material.id)
+        dos = client.complete_dos(task) if task is not None else None
+        if task is None or dos is None:
+            store.store(Fetched(material_id=material.id, status=NO_DOS, task_id=task or ""))
+        else:
+            _store_dos(store, material, task, dos, representation)
+        report.n_fetched += 1
+
+
+def _store_dos(store: DownloadCache, material: Material, task: str, dos: Any, representation: Representation) -> None:
+    composition = {str(element): float(amount) for element, amount in dos.structure.composition.items()}
+    try:
+        if set(composition) != set(material.composition):
+            raise DosError(f"the DOS is of {dos.structure.composition.reduced_formula}, another material")
+        features = project_dos(
+            dos, normalisation=representation.normalisation, energy_reference=representation.energy_reference
+        )
+        spacing = source_spacing(dos)
+    except DosError as error:
+        store.store(Fetched(material_id=material.id, status=UNUSABLE, task_id=task, reason=str(error)))
+        return
+    absolute = representation.energy_reference == "absolute"
+    entry = Fetched(
+        material_id=material.id,
+        status=DOS,
+        task_id=task,
+        composition=composition,
+        efermi=float(dos.efermi) if absolute else 0.0,
+        spacing=spacing,
+    )
+    store.store(entry, features)
+
+
+def _dropped_unseen(material: Material, filters: Filters) -> str | None:
+    """Name of the filter that leaves a material out whatever its DOS is."""
+    return filters.dropped_by(_unseen(material))
+
+
+def _unseen(material: Material) -> Sample:
+    """A sample without a DOS, for filters that go by composition or energy."""
+    return Sample(
+        id=f"{material.id}:rs_dos",
+        material=material.id,
+        kind="rs_dos",
+        dos=np.zeros(DOS_SHAPE, dtype=np.float32),
+        composition=material.composition,
+        energy=material.energy,
+        efermi=None,
+        spacing=None,
+        chemsys="-".join(sorted(material.composition)),
+        prototype="",
+        provenance={},
+    )
+
+
+def _sample(
+    material: Material, store: DownloadCache, representation: Representation, filters: Filters
+) -> Sample | None:
+    """Return a material's sample; None if it has no DOS."""
+    if _dropped_unseen(material, filters) is not None:
+        return _unseen(material)  # the writer counts it and writes none of it
+    entry = store.fetched[material.id]
+    if entry.status != DOS or entry.composition is None:
+        return None
+    features = store.features(material.id)
+    if features is None:
+        raise MaterialsProjectError(f"{store.folder}: the features of {material.id} were changed; run this again")
+    return Sample(
+        id=f"{material.id}:rs_dos",
+        material=material.id,
+        kind="rs_dos",
+        dos=features,
+        composition=entry.composition,
+        energy=material.energy,
+        efermi=entry.efermi,
+        spacing=entry.spacing,
+        chemsys="-".join(sorted(entry.composition)),
+        prototype="",
+        provenance={
+            "source": "Materials Project",
+            "database_version": store.database_version,
+            "task_id": entry.task_id,
+            "energy_above_hull": material.energy_above_hull,
+        },
+    )
+
+
+def _in_words(query: MaterialsQuery) -> str:
+    given = {name: value for name, value in query.to_dict().items() if value is not None}
+    return ", ".join(f"{name}={value}" for name, value in given.items()) or "the query"

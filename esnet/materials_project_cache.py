@@ -1,0 +1,214 @@
+"""What was fetched from the Materials Project so far: survives a kill at any moment, and notices damage.
+
+A folder with ``materials.json`` (the materials of the query), ``journal.jsonl`` (one line for each material that is
+done) and one ``.npy`` file of features for each material with a DOS. A line is written after its file, and flushed to
+the disk; a last line that was cut off does not count.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.dos import DOS_SHAPE
+from esnet.features import Representation
+from esnet.materials_project_client import Material, MaterialsProjectError, MaterialsQuery
+
+VERSION = 1
+DOS, NO_DOS, UNUSABLE = "dos", "no DOS", "unusable DOS"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """A line of the journal: a material that is done.
+
+    Attributes
+    ----------
+    material_id
+        Of the material.
+    status
+        ``dos``, ``no DOS``, or ``unusable DOS``.
+    reason
+        Why it is unusable.
+    task_id
+        The calculation.
+    composition
+        Of the structure that the DOS is of.
+    efermi, spacing
+        eV; as in `esnet.dataset.Sample`.
+    sha256
+        Of the file of features.
+    """
+
+    material_id: str
+    status: str
+    reason: str = ""
+    task_id: str = ""
+    composition: Mapping[str, float] | None = None
+    efermi: float | None = None
+    spacing: float | None = None
+    sha256: str = ""
+
+
+class DownloadCache:
+    """The folder; a context manager that keeps every other process out of it.
+
+    Parameters
+    ----------
+    folder
+        Is made if absent.
+    query, representation
+        What it is for: a folder of another query or of another kind of features is refused, by name.
+
+    Raises
+    ------
+    MaterialsProjectError
+        If another process uses it, or it belongs to another query or representation, or is damaged.
+    """
+
+    def __init__(self, folder: Path, *, query: MaterialsQuery, representation: Representation) -> None:
+        self.folder = folder
+        self._header = {
+            "format": "esnet Materials Project download",
+            "version": VERSION,
+            "query": query.to_dict(),
+            # the composition vector is made when the data set is written
+            "normalisation": representation.normalisation,
+            "energy_reference": representation.energy_reference,
+        }
+        self.database_version = ""
+        self.materials: list[Material] | None = None
+        self.fetched: dict[str, Fetched] = {}
+        self._journal: Any = None
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._journal = (self.folder / "journal.jsonl").open("a+b")
+        try:
+            self._lock()
+            self._read_materials()
+            self._read_journal()
+        except BaseException:
+            self._journal.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._journal.close()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of materials by what became of them."""
+        return dict(Counter(entry.status for entry in self.fetched.values()))
+
+    def store_materials(self, materials: list[Material], *, database_version: str) -> None:
+        """Keep the materials of the query: what is fetched later is of the same list."""
+        content = {
+            "header": self._header,
+            "database_version": database_version,
+            "materials": [asdict(material) for material in materials],
+        }
+        text = json.dumps(content)
+        envelope = json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "content": text})
+        _write(self.folder / "materials.json", envelope.encode())
+        self.materials, self.database_version = materials, database_version
+
+    def store(self, entry: Fetched, features: NDArray[np.float32] | None = None) -> None:
+        """Keep what became of a material, with the features of its DOS."""
+        said = asdict(entry)
+        if features is not None:
+            buffer = io.BytesIO()
+            np.save(buffer, np.ascontiguousarray(features, dtype="<f4"), allow_pickle=False)
+            file = self._file(entry.material_id)
+            file.parent.mkdir(exist_ok=True)
+            _write(file, buffer.getvalue())
+            said["sha256"] = hashlib.sha256(buffer.getvalue()).hexdigest()
+        self._journal.write(json.dumps(said).encode() + b"\n")
+        self._journal.flush()
+        os.fsync(self._journal.fileno())
+        self.fetched[entry.material_id] = Fetched(**said)
+
+    def features(self, material_id: str) -> NDArray[np.float32] | None:
+        """Return the features of a material's DOS; None if the file is absent or not what was written."""
+        try:
+            content = self._file(material_id).read_bytes()
+        except FileNotFoundError:
+            return None
+        if hashlib.sha256(content).hexdigest() != self.fetched[material_id].sha256:
+            return None
+        features = np.load(io.BytesIO(content), allow_pickle=False)
+        return features if features.shape == DOS_SHAPE else None
+
+    def forget(self, material_id: str) -> None:
+        """Have a material fetched again."""
+        del self.fetched[material_id]
+
+    def _file(self, material_id: str) -> Path:
+        # a thousand folders at most, each of some dozens of files
+        return (
+            self.folder
+            / f"features-{int(hashlib.sha256(material_id.encode()).hexdigest(), 16) % 1000:03d}"
+            / (f"{material_id}.npy")
+        )
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise MaterialsProjectError(f"{self.folder}: another process is fetching into this folder") from error
+
+    def _read_materials(self) -> None:
+        path = self.folder / "materials.json"
+        if not path.exists():
+            return
+        try:
+            envelope = json.loads(path.read_bytes())
+            text, checksum = envelope["content"], envelope["sha256"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise MaterialsProjectError(f"{path}: is damaged; remove the folder to begin again") from error
+        if hashlib.sha256(text.encode()).hexdigest() != checksum:
+            raise MaterialsProjectError(f"{path}: does not match its checksum; remove the folder to begin again")
+        content = json.loads(text)
+        for name, wanted in self._header.items():
+            if content["header"].get(name) != wanted:
+                raise MaterialsProjectError(
+                    f"{self.folder}: was fetched with {name} {content['header'].get(name)}, asked for is {wanted}; "
+                    "name another folder, or remove it"
+                )
+        self.materials = [Material(**material) for material in content["materials"]]
+        self.database_version = content["database_version"]
+
+    def _read_journal(self) -> None:
+        self._journal.seek(0)
+        text = self._journal.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        if len(whole) < len(text):  # cut off by a kill
+            self._journal.truncate(len(whole))
+        for number, line in enumerate(whole.splitlines(), start=1):
+            try:
+                entry = Fetched(**json.loads(line))
+            except (ValueError, TypeError) as error:
+                raise MaterialsProjectError(
+                    f"{self.folder / 'journal.jsonl'}, line {number}: is damaged; remove the folder to begin again"
+                ) from error
+            self.fetched[entry.material_id] = entry
+
+
+def _write(path: Path, content: bytes) -> None:
+    scratch = path.with_name(path.name + ".part")
+    with scratch.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(scratch, path)

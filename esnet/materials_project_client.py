@@ -1,0 +1,211 @@
+"""What is asked of the Materials Project, through its own client mp-api (extra ``mp``).
+
+Summaries and electronic-structure documents come from its REST interface, densities of states from its delta tables on
+S3. Rate limits (429) and gateway errors are tried again by the client: MPRESTER_MAX_RETRIES times, 3 unless said
+otherwise, minding Retry-After.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from esnet.errors import UserError, require
+from esnet.features import ELEMENTS
+
+KEY_VARIABLE = "MP_API_KEY"
+_FIELDS = ("material_id", "formula_pretty", "composition", "chemsys", "formation_energy_per_atom", "energy_above_hull")
+_PAGE = 1000
+_NO_DOS_MESSAGE = "No DOS data found"
+
+
+class MaterialsProjectError(UserError, RuntimeError):
+    """The Materials Project cannot be asked, or did not answer; the message says how to go on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaterialsQuery:
+    """Which materials are wanted; None: any.
+
+    Attributes
+    ----------
+    elements
+        All of these are in the material.
+    chemsys
+        Chemical systems, e.g. ``Al-Pd``.
+    num_elements
+        Least and largest number of elements.
+    max_energy_above_hull
+        eV/atom.
+    max_materials
+        The first so many by id.
+    """
+
+    elements: tuple[str, ...] | None = None
+    chemsys: tuple[str, ...] | None = None
+    num_elements: tuple[int, int] | None = None
+    max_energy_above_hull: float | None = None
+    max_materials: int | None = None
+
+    def __post_init__(self) -> None:
+        named = [*(self.elements or ()), *(part for system in self.chemsys or () for part in system.split("-"))]
+        if unknown := sorted({symbol for symbol in named if symbol not in ELEMENTS and symbol != "*"}):
+            raise MaterialsProjectError(f"{', '.join(unknown)}: not an element from H to Rg")
+        if self.num_elements is not None and not 1 <= self.num_elements[0] <= self.num_elements[1]:
+            raise MaterialsProjectError(f"num_elements is {self.num_elements}: must be a range from 1 upwards")
+        if self.max_materials is not None and self.max_materials < 1:
+            raise MaterialsProjectError(f"max_materials is {self.max_materials}: must be at least 1")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the query as JSON takes it."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the Materials Project says about a material.
+
+    Attributes
+    ----------
+    id
+        E.g. ``mp-149``.
+    composition
+        Element symbol -> amount.
+    energy
+        Formation energy with its corrections (GGA, GGA+U and r2SCAN mixed), eV/atom.
+    energy_above_hull
+        eV/atom.
+    """
+
+    id: str
+    composition: Mapping[str, float]
+    energy: float
+    energy_above_hull: float | None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self | None:
+        """Read a summary document; None if it has no formation energy or no composition."""
+        energy, composition = document.get("formation_energy_per_atom"), document.get("composition")
+        if energy is None or not composition:
+            return None
+        amounts = {str(symbol): float(amount) for symbol, amount in dict(composition).items()}
+        return cls(str(document["material_id"]), amounts, float(energy), document.get("energy_above_hull"))
+
+
+class MaterialsProjectClient:
+    """The Materials Project; a context manager.
+
+    Parameters
+    ----------
+    endpoint
+        Address of the REST interface; None: the public one, or MP_API_ENDPOINT.
+
+    Raises
+    ------
+    MaterialsProjectError
+        If MP_API_KEY is not set or not a key, or the service does not answer.
+    MissingExtraError
+        If mp-api is not installed.
+    """
+
+    def __init__(self, *, endpoint: str | None = None) -> None:
+        key = os.environ.get(KEY_VARIABLE, "").strip()
+        if not key:
+            raise MaterialsProjectError(
+                f"the environment variable {KEY_VARIABLE} is not set: it holds the API key of your account at "
+                "materialsproject.org"
+            )
+        self._key = key
+        client = require("mp_api.client", extra="mp")
+        with self._explained("connecting"):
+            self._rester = client.MPRester(
+                api_key=key, endpoint=endpoint, use_document_model=False, mute_progress_bars=True
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._rester.session.close()
+
+    @property
+    def database_version(self) -> str:
+        """Version of the database, a date."""
+        return str(self._rester.db_version)
+
+    def materials(self, query: MaterialsQuery) -> list[Material]:
+        """Return the materials that a query is about and that have a formation energy, by id."""
+        hull = query.max_energy_above_hull
+        # deprecated=False is a condition: without any, the client would download the whole collection
+        with self._explained("asking for the summaries"):
+            documents = self._rester.materials.summary.search(
+                elements=list(query.elements) if query.elements else None,
+                chemsys=list(query.chemsys) if query.chemsys else None,
+                num_elements=query.num_elements,
+                energy_above_hull=None if hull is None else (0.0, hull),
+                deprecated=False,
+                fields=list(_FIELDS),
+                chunk_size=_PAGE,
+            )
+        found = {material.id: material for document in documents if (material := Material.of(document))}
+        return [found[identifier] for identifier in sorted(found, key=_id_order)][: query.max_materials]
+
+    def dos_tasks(self, material_ids: Sequence[str]) -> dict[str, str]:
+        """Return the calculation that each material's DOS is of; materials without a DOS are left out."""
+        with self._explained("asking for the electronic structures"):
+            documents = self._rester.materials.electronic_structure.search(
+                material_ids=list(material_ids), fields=["material_id", "dos"], chunk_size=_PAGE
+            )
+        tasks = {str(document["material_id"]): (document.get("dos") or {}).get("task_id") for document in documents}
+        return {material: str(task) for material, task in tasks.items() if task}
+
+    def complete_dos(self, task_id: str) -> Any | None:
+        """Return pymatgen's CompleteDos of a calculation; None if there are no densities, or none with projections."""
+        from mp_api.client.core.exceptions import MPRestError
+
+        with self._explained(f"fetching the DOS of {task_id}"):
+            try:
+                dos = self._rester.materials.electronic_structure_dos.get_dos_from_task_id(
+                    task_id, load_projections=True
+                )
+            except MPRestError as error:
+                if _NO_DOS_MESSAGE in str(error):
+                    return None
+                raise
+        return dos if getattr(dos, "pdos", None) else None
+
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        """Turn what the client and what is below it raise into an error that says what to do."""
+        errors = self._errors()
+        try:
+            yield
+        except errors as error:
+            said = str(error).replace(self._key, "***")[:400]
+            refused = any(code in said for code in ("401", "403", "32 characters"))
+            hint = f"; is {KEY_VARIABLE} a valid key?" if refused else ""
+            raise MaterialsProjectError(
+                f"the Materials Project did not answer while {doing}: {said}{hint}; "
+                "what was fetched is kept, and the same command goes on from there"
+            ) from error
+
+    @staticmethod
+    def _errors() -> tuple[type[Exception], ...]:
+        from deltalake.exceptions import DeltaError
+        from mp_api.client.core.exceptions import MPRestError
+        from requests.exceptions import RequestException
+
+        return (MPRestError, RequestException, DeltaError, OSError)
+
+
+def batches(items: Sequence[Material], size: int) -> Iterable[Sequence[Material]]:
+    """Return consecutive pieces of a sequence."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _id_order(identifier: str) -> tuple[str, int, str]:
+    prefix, _, number = identifier.rpartition("-")
+    return prefix, int(number) if number.isdigit() else -1, identifier

@@ -1,0 +1,277 @@
+"""Tuning of ESNet's learning rate and batch size on a data set: trials, table, plot, and a bundle of the best."""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from esnet.errors import require
+from esnet.tuning_results import write_plots, write_summary, write_table
+from esnet.tuning_run import run_trials
+from esnet.tuning_settings import Resources, SearchSettings
+from esnet.tuning_space import PAPER_SPACE, Space, TuningError
+from esnet.tuning_study import Study, Trial, best_trial
+
+if TYPE_CHECKING:
+    from esnet.dataset import Dataset
+    from esnet.splits import Split
+    from esnet.training_parts import Kinds
+    from esnet.training_settings import TrainingSettings
+    from esnet.tuning_adapters import TrialProgress
+    from esnet.tuning_trial import TrialTask
+
+__all__ = ["METRIC", "PAPER_SPACE", "Resources", "SearchSettings", "TuningError", "TuningResult", "tune"]
+
+logger = logging.getLogger(__name__)
+
+METRIC = "validation_mae"
+"""Mean absolute error on the validation part, eV/atom, of the weights that training would keep if it ended here."""
+
+BEST = "best"
+_BUNDLE = "bundle"
+_CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningResult:
+    """What a tuning run found.
+
+    Attributes
+    ----------
+    trials
+        All trials, by name.
+    best
+        The finished one with the smallest error on the validation part.
+    bundle
+        Its model; the one thing here that looked at no other part than training and validation either.
+    table, plots, summary
+        Files in the study's folder: CSV, PNG and SVG, JSON.
+    logs
+        Folder for ``tensorboard --logdir``.
+    """
+
+    trials: list[Trial]
+    best: Trial
+    bundle: Path
+    table: Path
+    plots: list[Path]
+    summary: Path
+    logs: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class EsnetObjective:
+    """Trains one ESNet in a worker and keeps it as a bundle in the trial's folder.
+
+    Attributes
+    ----------
+    dataset
+        Path of the data set, the same on all nodes.
+    checksum
+        Of the data set that was split.
+    split
+        As `Split.to_dict` gives it.
+    kinds, settings
+        As in `esnet.training.train_on`; the tuned settings are replaced.
+    """
+
+    dataset: str
+    checksum: str
+    split: Mapping[str, Any]
+    kinds: Kinds
+    settings: TrainingSettings
+
+    def __call__(self, task: TrialTask) -> dict[str, float]:
+        """Train, or go on where a killed worker was, and return the errors of the kept weights."""
+        import keras
+
+        from esnet.bundle_info import BundleInfo
+
+        bundle = task.folder / _BUNDLE
+        if not bundle.exists():
+            try:
+                self._train(task, bundle)
+            finally:
+                # the worker goes on with another trial, and Keras keeps what it made
+                keras.utils.clear_session()
+        shutil.rmtree(task.folder / _CHECKPOINTS, ignore_errors=True)
+        record = BundleInfo.read(bundle).record
+        if record.mae_validation is None or record.validation_loss is None:
+            raise TuningError(f"{bundle} was trained without a validation part")
+        return {METRIC: record.mae_validation, "val_loss": min(record.validation_loss)}
+
+    def _train(self, task: TrialTask, bundle: Path) -> None:
+        from esnet.bundle import Bundle
+        from esnet.dataset import Dataset
+        from esnet.splits import Split
+        from esnet.training import train_on
+
+        dataset = Dataset.open(self.dataset, verify=False)
+        if dataset.checksum != self.checksum:
+            raise TuningError(f"{self.dataset} changed: its checksum is {dataset.checksum}, it was {self.checksum}")
+        result = train_on(
+            dataset,
+            Split.of(dataset, self.split),
+            settings=replace(self.settings, **task.parameters),
+            kinds=self.kinds,
+            checkpoints=task.folder / _CHECKPOINTS,
+            progress=_Reporter(task),
+        )
+        Bundle.save(
+            bundle,
+            model=result.model,
+            scaler=result.scaler,
+            target_scaling=result.target_scaling,
+            representation=dataset.representation,
+            record=result.record,
+        )
+
+
+class _Reporter:
+    """Reports each epoch, with the error at the epoch of the lowest validation loss so far: that one's weights stay."""
+
+    def __init__(self, task: TrialTask) -> None:
+        self._task = task
+        rows = [row for row in task.curve if row.get("val_loss") is not None and row.get(METRIC) is not None]
+        self._lowest = min((row["val_loss"] or 0.0 for row in rows), default=math.inf)
+        self._kept = (rows[-1][METRIC] or 0.0) if rows else math.inf
+
+    def __call__(self, epoch: int, losses: Mapping[str, float]) -> None:
+        if losses["val_loss"] < self._lowest:
+            self._lowest, self._kept = losses["val_loss"], losses["val_mae"]
+        self._task.report(epoch, {**losses, METRIC: self._kept})
+
+
+def tune(
+    dataset: Dataset,
+    out: Path | str,
+    *,
+    split: Split,
+    training: TrainingSettings,
+    kinds: Kinds = "both",
+    space: Space = PAPER_SPACE,
+    search: SearchSettings | None = None,
+    resources: Resources | None = None,
+    retry_failed: bool = False,
+    progress: TrialProgress | None = None,
+) -> TuningResult:
+    """Look for the settings that make the error on the validation part small; the test part decides nothing.
+
+    Ray must be connected (see `esnet.ray_session.ray_session`), unless all trials have ended.
+
+    Parameters
+    ----------
+    dataset, split, kinds
+        What to train on; all trials share the parts.
+    out
+        Folder of the study, on a path that all of Ray's nodes see. Where it has a study of the same data and settings
+        already, this goes on with it: trials that ended are kept, one that was interrupted goes on from its last
+        epoch. A larger ``search.trials`` adds trials.
+    training
+        All other settings of a trial, the seed among them: trials differ in what is tuned alone.
+    space
+        Names are those of `TrainingSettings`.
+    search, resources
+        How to look, and with what.
+    retry_failed
+        Let trials that failed earlier go on.
+    progress
+        Called in this process with each trial that starts, reports or ends.
+
+    Returns
+    -------
+    TuningResult
+
+    Raises
+    ------
+    TuningError
+        If the folder holds something else or a study of other settings, another process works on it, there is no
+        validation part, the run was interrupted, or no trial finished.
+    RaySessionError
+        If no node of Ray has what a trial is to be given.
+    MissingExtraError
+        If Ray Tune, Ax or matplotlib is not installed.
+    """
+    from esnet.training_parts import choose_parts
+
+    # its last step needs it
+    require("matplotlib", extra="esnet")
+    search = search or SearchSettings()
+    _check_names(space, training)
+    note = choose_parts(dataset, split, kinds=kinds, settings=training).note
+    if note is not None:
+        raise TuningError(f"tuning compares errors on the validation part; {note}: give a larger validation fraction")
+    study = Study.begin(
+        out,
+        identity={
+            "data": dataset.checksum,
+            "split": split.to_dict(),
+            "kinds": kinds,
+            "training": {name: value for name, value in training.to_dict().items() if name not in space},
+            "space": {name: {"type": type(domain).__name__, **asdict(domain)} for name, domain in space.items()},
+            "search": search.identity(),
+        },
+        about={"dataset": Path(dataset.path).name},
+    )
+    objective = EsnetObjective(
+        dataset=str(Path(dataset.path).resolve()),
+        checksum=dataset.checksum,
+        split=split.to_dict(),
+        kinds=kinds,
+        settings=training,
+    )
+    trials = run_trials(
+        objective,
+        study,
+        space=space,
+        metric=METRIC,
+        max_epochs=training.max_epochs,
+        search=search,
+        resources=resources,
+        retry_failed=retry_failed,
+        progress=progress,
+    )
+    best = best_trial(trials, METRIC)
+    for trial in trials:
+        if trial.status == "stopped":
+            shutil.rmtree(study.folder(trial.name) / _CHECKPOINTS, ignore_errors=True)
+    table = write_table(study.path, trials, names=list(space), metric=METRIC)
+    plots = write_plots(study.path, trials, space=space, metric=METRIC, label="validation MAE / eV/atom")
+    bundle = _best_bundle(study, best, dataset=dataset, split=split, kinds=kinds)
+    summary = write_summary(study.path, trials, best=best, metric=METRIC)
+    return TuningResult(
+        trials=trials,
+        best=best,
+        bundle=bundle,
+        table=table,
+        plots=plots,
+        summary=summary,
+        logs=study.path / "ray",
+    )
+
+
+def _best_bundle(study: Study, best: Trial, *, dataset: Dataset, split: Split, kinds: Kinds) -> Path:
+    """Assemble the bundle of the best trial, unless it is there; a former best one's makes room for it."""
+    from esnet.bundle_info import BundleInfo
+    from esnet.ensemble import assemble_bundle
+
+    path, member = study.path / BEST, study.folder(best.name) / _BUNDLE
+    if path.exists() and BundleInfo.read(path).record == BundleInfo.read(member).record:
+        return path
+    new = study.path / f".{BEST}-{best.name}"
+    shutil.rmtree(new, ignore_errors=True)
+    assemble_bundle(new, members=[member], dataset=dataset, split=split, kinds=kinds)
+    shutil.rmtree(path, ignore_errors=True)
+    new.rename(path)
+    return path
+
+
+def _check_names(space: Space, training: TrainingSettings) -> None:
+    unknown = sorted(set(space) - set(training.to_dict()))
+    if unknown:
+        raise TuningError(f"the search space has {', '.join(unknown)}, which training settings do not know")

@@ -1,0 +1,176 @@
+"""What a tuning run leaves for people: a table, a plot of the surface, a summary."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from esnet.errors import require
+from esnet.tuning_space import Choice, Space
+from esnet.tuning_study import Trial, best_trial
+
+TABLE = "results.csv"
+SUMMARY = "results.json"
+SURFACE = "surface"
+
+_STYLES: dict[str, dict[str, Any]] = {
+    "finished": {"marker": "o", "s": 60, "edgecolors": "black"},
+    "stopped": {"marker": "v", "s": 60, "edgecolors": "black"},
+    "failed": {"marker": "x", "s": 60, "color": "tab:red"},
+}
+_BEST_STYLE = {"marker": "*", "s": 340, "facecolors": "none", "edgecolors": "tab:red", "linewidths": 1.5}
+
+
+def write_table(folder: Path, trials: Sequence[Trial], *, names: Sequence[str], metric: str) -> Path:
+    """Write one line for each trial as CSV; return the file."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["trial", "status", *names, "epochs", metric, "recoveries", "started", "ended", "message"])
+    for trial in trials:
+        values = [trial.parameters.get(name) for name in names]
+        writer.writerow(
+            [
+                trial.name,
+                trial.status,
+                *values,
+                trial.epoch,
+                trial.last(metric),
+                trial.recoveries,
+                trial.started,
+                trial.ended,
+                trial.message,
+            ]
+        )
+    return _write(folder / TABLE, lambda file: file.write_text(text.getvalue(), encoding="utf-8"))
+
+
+def write_summary(folder: Path, trials: Sequence[Trial], *, best: Trial, metric: str) -> Path:
+    """Write the best trial and how many ended in which way as JSON; return the file."""
+    content = {
+        "best": {"trial": best.name, "parameters": best.parameters, metric: best.last(metric), "epochs": best.epoch},
+        "trials": dict(Counter(trial.status for trial in trials)),
+    }
+    return _write(folder / SUMMARY, lambda file: file.write_text(json.dumps(content, indent=1) + "\n"))
+
+
+def write_plots(folder: Path, trials: Sequence[Trial], *, space: Space, metric: str, label: str) -> list[Path]:
+    """Plot the value over the first two parameters with numbers as PNG and SVG; return the files.
+
+    Trials that were stopped early stand with their last value, as triangles; failed ones as crosses. Where enough
+    points are there and not all on one line, the surface between them is filled by linear interpolation.
+
+    Parameters
+    ----------
+    folder
+        Where to write.
+    trials
+        Ended ones.
+    space
+        With two parameters that are numbers; otherwise nothing is plotted.
+    metric, label
+        What colours the points, and how its axis is labelled.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    axes = [name for name, domain in space.items() if not isinstance(domain, Choice)][:2]
+    if len(axes) < 2:
+        return []
+    matplotlib = require("matplotlib", extra="esnet")
+    figure = _surface(trials, axes, space, metric, label)
+    files = []
+    # the same plot is the same file
+    with matplotlib.rc_context({"svg.hashsalt": "esnet"}):
+        for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
+            files.append(_write_figure(figure, folder / f"{SURFACE}{suffix}", metadata))
+    return files
+
+
+def _surface(trials: Sequence[Trial], axes: Sequence[str], space: Space, metric: str, label: str) -> Any:
+    figure_module = require("matplotlib.figure", extra="esnet")
+    figure = figure_module.Figure(figsize=(6.4, 4.8), layout="constrained")
+    axis = figure.subplots()
+    _draw_trials(figure, axis, trials, axes, metric, label)
+    axis.set_xlabel(axes[0].replace("_", " "))
+    axis.set_ylabel(axes[1].replace("_", " "))
+    if getattr(space[axes[0]], "log", False):
+        axis.set_xscale("log")
+    if getattr(space[axes[1]], "log", False):
+        axis.set_yscale("log")
+    if trials:
+        figure.legend(loc="outside lower center", ncols=3, fontsize="small")
+    return figure
+
+
+def _draw_trials(figure: Any, axis: Any, trials: Sequence[Trial], axes: Sequence[str], metric: str, label: str) -> None:
+    values = {trial.name: trial.last(metric) for trial in trials}
+    valued = [trial for trial in trials if values[trial.name] is not None and trial.status != "failed"]
+    known = [float(values[trial.name] or 0.0) for trial in valued]
+    shades = {"vmin": min(known), "vmax": max(known)} if known else {}
+    points = [[float(trial.parameters[name]) for name in axes] for trial in valued]
+    _fill(axis, points, known, shades)
+    drawn = None
+    for status, style in _STYLES.items():
+        chosen = [trial for trial in (trials if status == "failed" else valued) if trial.status == status]
+        if not chosen:
+            continue
+        colours = {} if status == "failed" else {"c": [values[trial.name] for trial in chosen], **shades}
+        drawn_points = axis.scatter(
+            *([trial.parameters[name] for trial in chosen] for name in axes),
+            label=f"{status} ({len(chosen)})",
+            zorder=3,
+            **style,
+            **colours,
+        )
+        drawn = drawn_points if colours else drawn
+    finished = [trial for trial in valued if trial.status == "finished"]
+    if finished:
+        best = best_trial(finished, metric)
+        place = [best.parameters[name] for name in axes]
+        axis.scatter(*place, label=f"best: {best.name}, {values[best.name]:.3f}", zorder=4, **_BEST_STYLE)
+    if drawn is not None:
+        figure.colorbar(drawn, ax=axis, label=label)
+
+
+def _fill(axis: Any, points: Sequence[Sequence[float]], values: Sequence[float], shades: dict[str, Any]) -> None:
+    """Fill the surface between the points, where they span one."""
+    tri = require("matplotlib.tri", extra="esnet")
+    known = dict(zip(map(tuple, points), values, strict=True))
+    if len(known) < 4 or len(set(known.values())) < 2:
+        return
+    places = np.array(list(known))
+    spread = np.ptp(places, axis=0)
+    if not spread.all():
+        return
+    try:
+        # in units of the ranges: a learning rate is 10,000 times smaller than a batch size
+        triangles = tri.Triangulation(*(places / spread).T).triangles
+    except RuntimeError:  # all points on one line
+        return
+    surface = tri.Triangulation(*places.T, triangles)
+    axis.tricontourf(surface, list(known.values()), levels=20, alpha=0.5, zorder=1, **shades)
+
+
+def _write_figure(figure: Any, file: Path, metadata: dict[str, Any]) -> Path:
+    return _write(file, lambda temporary: figure.savefig(temporary, dpi=150, metadata=metadata))
+
+
+def _write(file: Path, write: Callable[[Path], Any]) -> Path:
+    """Write a file as a whole or not at all."""
+    # the suffix tells matplotlib the format
+    temporary = file.with_name(f".new-{file.name}")
+    write(temporary)
+    with temporary.open("rb") as stream:
+        os.fsync(stream.fileno())
+    temporary.replace(file)
+    return file

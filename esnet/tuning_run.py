@@ -1,0 +1,209 @@
+"""Runs the trials of a study with Ray Tune, from the start or on from where an earlier process ended."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from esnet.ax_search import AxSearch, GridSearch
+from esnet.errors import require
+from esnet.ray_workers import worker_options
+from esnet.tuning_adapters import TrialProgress, new_callback, new_scheduler, new_searcher, outcome_of
+from esnet.tuning_settings import Resources, SearchSettings
+from esnet.tuning_space import Parameters, Space, TuningError, check_point, grid_points
+from esnet.tuning_study import Study, Trial
+from esnet.tuning_trial import NAME, Objective, trainable
+
+logger = logging.getLogger(__name__)
+
+
+def run_trials(
+    objective: Objective,
+    study: Study,
+    *,
+    space: Space,
+    metric: str,
+    max_epochs: int,
+    search: SearchSettings,
+    resources: Resources | None = None,
+    retry_failed: bool = False,
+    progress: TrialProgress | None = None,
+) -> list[Trial]:
+    """Run the trials that a study still lacks. Ray must be connected (see `esnet.ray_session.ray_session`).
+
+    Parameters
+    ----------
+    objective
+        Runs one trial, in a Ray worker.
+    study
+        Where the trials are written down; those that ended earlier are not run again, those that did not go on.
+    space
+        What is tuned.
+    metric
+        The value that the objective reports and returns, to be made small.
+    max_epochs
+        Of a trial.
+    search, resources
+        How to look, and with what.
+    retry_failed
+        Let trials that failed earlier go on.
+    progress
+        Called in this process, with each trial that starts, reports or ends.
+
+    Returns
+    -------
+    list of Trial
+        All of the study.
+
+    Raises
+    ------
+    TuningError
+        If another process works on the study, the settings do not fit the space, or the run was interrupted.
+    RaySessionError
+        If no node has what a trial is to be given.
+    MissingExtraError
+        If Ray Tune or Ax is not installed.
+    """
+    resources = resources or Resources()
+    points = grid_points(space, search.grid) if search.grid else list(search.points)
+    for point in points:
+        check_point(space, point)
+    wanted = len(points) if search.grid else max(search.trials, len(points))
+    with study.locked():
+        trials = study.trials()
+        again = ("running", "failed") if retry_failed else ("running",)
+        unfinished = [replace(trial, status="running", ended=None) for trial in trials if trial.status in again]
+        ended = [trial for trial in trials if trial.status not in again]
+        missing = max(wanted - len(trials), 0) + len(unfinished)
+        if not missing:
+            return trials
+        require("ray.tune", extra="tune")
+        if not search.grid:
+            require("ax", extra="tune")
+        proposer = _proposer(space, search, points)
+        proposer.tell_past((trial.parameters, outcome_of(trial, metric)) for trial in ended)
+        tried = [trial.parameters for trial in trials]
+        searcher = new_searcher(
+            study,
+            proposer,
+            metric=metric,
+            unfinished=unfinished,
+            first_number=1 + max((int(trial.name.rpartition("-")[2]) for trial in trials), default=0),
+            points=() if search.grid else [point for point in points if dict(point) not in tried],
+        )
+        scheduler = None
+        if search.stopping == "asha":
+            scheduler = new_scheduler(
+                metric=metric, max_epochs=max_epochs, grace=search.grace, reduction=search.reduction, past=trials
+            )
+        _fit(
+            objective,
+            study,
+            metric=metric,
+            searcher=searcher,
+            scheduler=scheduler,
+            trials=missing,
+            resources=resources,
+            progress=progress,
+        )
+        trials = study.trials()
+    left = wanted - sum(trial.status != "running" for trial in trials)
+    if left > 0:
+        raise TuningError(f"interrupted with {left} of {wanted} trials to go; the same command goes on")
+    return trials
+
+
+def _proposer(space: Space, search: SearchSettings, points: Sequence[Parameters]) -> AxSearch | GridSearch:
+    if search.grid:
+        return GridSearch(points)
+    return AxSearch(space, seed=search.seed, initial_trials=search.initial_trials)
+
+
+def _fit(
+    objective: Objective,
+    study: Study,
+    *,
+    metric: str,
+    searcher: Any,
+    scheduler: Any,
+    trials: int,
+    resources: Resources,
+    progress: TrialProgress | None,
+) -> None:
+    from ray import tune
+
+    options = worker_options(cpu_threads=resources.cpus, num_gpus=resources.gpus)
+    function = trainable(objective, study=study, metric=metric, environment=options["runtime_env"]["env_vars"])
+    with _ray_settings():
+        tuner = tune.Tuner(
+            tune.with_resources(function, {"cpu": resources.cpus, "gpu": resources.gpus}),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=scheduler,
+                num_samples=trials,
+                max_concurrent_trials=resources.concurrent or _room(resources),
+                # a new worker takes 25 to 31 s here, 24 s of it for importing TensorFlow (2026-11)
+                reuse_actors=True,
+                trial_name_creator=_trial_name,
+                trial_dirname_creator=_trial_name,
+            ),
+            run_config=tune.RunConfig(
+                name="ray",
+                storage_path=str(study.path),
+                failure_config=tune.FailureConfig(max_failures=resources.retries),
+                callbacks=[new_callback(study, metric=metric, progress=progress)],
+                verbose=0,
+            ),
+        )
+        tuner.fit()
+
+
+def _trial_name(trial: Any) -> str:
+    return str(trial.config[NAME])
+
+
+def _room(resources: Resources) -> int:
+    """Return how many trials Ray's nodes have room for at a time."""
+    import ray
+
+    found = 0
+    for node in ray.nodes():
+        if not node["Alive"]:
+            continue
+        room = int(node["Resources"].get("CPU", 0) // resources.cpus)
+        if resources.gpus:
+            room = min(room, int(node["Resources"].get("GPU", 0) / resources.gpus + 1e-9))
+        found += room
+    return max(found, 1)
+
+
+@contextmanager
+def _ray_settings() -> Iterator[None]:
+    """Keep Ray Tune from printing, since trials and their errors are the study's, and put signal handlers back."""
+    variables = {"RAY_AIR_NEW_OUTPUT": "0", "TUNE_PRINT_ALL_TRIAL_ERRORS": "0"}
+    before = {name: os.environ.get(name) for name in variables}
+    ray_logger = logging.getLogger("ray.tune")
+    level = ray_logger.level
+    handlers: Mapping[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGUSR1)}
+    os.environ.update(variables)
+    ray_logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        ray_logger.setLevel(level)
+        for number, handler in handlers.items():
+            if handler is not None:
+                signal.signal(number, handler)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,101 @@
+"""How to look for the best parameters, and what trials are given to run on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from esnet.tuning_space import Parameters, TuningError
+
+Stopping = Literal["asha", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """How to look for the best parameters.
+
+    Attributes
+    ----------
+    trials
+        How many to run, failed ones counted. A study that is done goes on where this is raised. Not for a grid.
+    grid
+        Numbers of points along each parameter of a plain grid; None: Ax proposes the points.
+    points
+        Points to try before Ax is asked.
+    initial_trials
+        Trials before Ax uses its model.
+    stopping
+        ``asha`` stops trials early that are worse than others were at the same epoch; ``none``: no trial.
+    grace
+        Epochs before a trial may be stopped.
+    reduction
+        Of so many trials that reach a rung (grace, grace x reduction, ... epochs) one goes on.
+    seed
+        Of the search.
+    """
+
+    trials: int = 20
+    grid: tuple[int, ...] | None = None
+    points: tuple[Parameters, ...] = ()
+    initial_trials: int = 5
+    stopping: Stopping = "asha"
+    grace: int = 10
+    reduction: float = 3.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.grid is not None:
+            object.__setattr__(self, "grid", tuple(self.grid))
+            if self.points:
+                raise TuningError("points are for Ax: a grid has its own")
+        for name in ("trials", "initial_trials", "grace"):
+            _require(name, getattr(self, name), _is_int(getattr(self, name), 1), "a whole number above 0")
+        _require("seed", self.seed, _is_int(self.seed, 0), "a whole number, 0 or above")
+        _require("stopping", self.stopping, self.stopping in get_args(Stopping), "asha or none")
+        _require("reduction", self.reduction, self.reduction > 1, "above 1")
+
+    def identity(self) -> dict[str, Any]:
+        """Return what makes the trials of a study comparable, as JSON takes it."""
+        return {
+            "grid": list(self.grid) if self.grid else None,
+            "stopping": self.stopping,
+            "grace": self.grace if self.stopping == "asha" else None,
+            "reduction": self.reduction if self.stopping == "asha" else None,
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What trials are given; not part of a study's identity.
+
+    Attributes
+    ----------
+    cpus, gpus
+        Of each trial; a part of a GPU lets several trials share one.
+    concurrent
+        Trials at a time; None: as many as Ray's nodes have room for.
+    retries
+        How often a trial goes on after its worker died or raised an exception.
+    """
+
+    cpus: int = 1
+    gpus: float = 0.0
+    concurrent: int | None = None
+    retries: int = 2
+
+    def __post_init__(self) -> None:
+        _require("cpus", self.cpus, _is_int(self.cpus, 1), "a whole number above 0")
+        _require("gpus", self.gpus, self.gpus >= 0, "0 or above")
+        _require("retries", self.retries, _is_int(self.retries, 0), "a whole number, 0 or above")
+        concurrent = self.concurrent
+        _require("concurrent", concurrent, concurrent is None or _is_int(concurrent, 1), "a whole number above 0")
+
+
+def _is_int(value: Any, lowest: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= lowest
+
+
+def _require(name: str, value: Any, valid: bool, right: str) -> None:
+    if not valid:
+        raise TuningError(f"{name}={value!r}: must be {right}")

@@ -1,0 +1,132 @@
+"""What a VASP run says about itself and its densities of states, whichever file it was read from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.dos import DosError, EnergyReference, Normalisation, project_dos, source_spacing
+
+
+class VaspReadError(DosError):
+    """An output file of VASP that cannot be read; the message names the file and says why."""
+
+
+@dataclass(frozen=True)
+class SiteElements:
+    """The elements of a calculation's sites: as much of a structure as a projected DOS needs.
+
+    Attributes
+    ----------
+    symbols
+        Element symbol of each site.
+    """
+
+    symbols: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    @property
+    def composition(self) -> SiteElements:
+        """The sites themselves: pymatgen's structures have their elements there."""
+        return self
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """The distinct elements, in the order in which they appear."""
+        return tuple(dict.fromkeys(self.symbols))
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaspRun:
+    """What a VASP run was: its structure's elements, its energy, its settings.
+
+    Attributes
+    ----------
+    path
+        The file.
+    structure
+        The elements of the sites.
+    energy
+        Total energy of the last ionic step for sigma -> 0, eV for the whole cell; None if the file has none.
+    converged
+        Whether the last ionic step has fewer electronic steps than NELM and a relaxation fewer ionic steps than
+        NSW; None where the file does not say (vaspout.h5 has no count of electronic steps).
+    incar, parameters
+        The tags as given, and all in use with their defaults (vaspout.h5: as given only).
+    potcars
+        TITEL of each POTCAR, in the order of the elements in POSCAR.
+    version
+        Version of VASP.
+    """
+
+    path: Path
+    structure: SiteElements
+    energy: float | None
+    converged: bool | None
+    incar: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    potcars: tuple[str, ...]
+    version: str
+
+    @property
+    def n_sites(self) -> int:
+        """Number of atoms in the cell."""
+        return len(self.structure)
+
+    @property
+    def composition(self) -> dict[str, float]:
+        """Element symbol -> number of atoms in the cell."""
+        return {symbol: float(count) for symbol, count in Counter(self.structure.symbols).items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaspDos(VaspRun):
+    """Projected DOS of one VASP run, and what the run was.
+
+    It has the attributes that `esnet.dos.project_dos` and `esnet.dos.source_spacing` take from pymatgen's
+    ``CompleteDos``, with the projections by the names that the file gives them.
+
+    Attributes
+    ----------
+    energies
+        (n,) float64, eV, absolute, as VASP wrote them.
+    efermi
+        Fermi level, eV.
+    pdos
+        For each site: orbital name -> spin (1 up, -1 down) -> (n,) float64, states/eV.
+    n_spins
+        1 or 2. A non-collinear run has 1: its total density, not the three of its magnetisation.
+    """
+
+    energies: NDArray[np.float64]
+    efermi: float
+    pdos: Mapping[int, Mapping[str, Mapping[int, NDArray[np.float64]]]]
+    n_spins: int
+
+    @property
+    def spacing(self) -> float:
+        """Mean distance between the energies, eV."""
+        return source_spacing(self)
+
+    def features(
+        self, *, normalisation: Normalisation = "atom", energy_reference: EnergyReference = "absolute"
+    ) -> NDArray[np.float32]:
+        """Return the 18 channels on the network's grid, shape (2, 1500, 9); see `esnet.dos.project_dos`.
+
+        Raises
+        ------
+        VaspReadError
+            If the projections cannot be used; the message names the file.
+        """
+        try:
+            return project_dos(self, normalisation=normalisation, energy_reference=energy_reference)
+        except DosError as error:
+            raise VaspReadError(f"{self.path}: {error}") from error

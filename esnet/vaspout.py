@@ -1,0 +1,130 @@
+"""vaspout.h5, the HDF5 output of VASP 6 (where VASP was built with HDF5), read with h5py.
+
+The layout is the one that pymatgen's ``Vaspout`` reads: ``results/electron_dos`` with ``energies``, ``efermi`` and
+``dospar`` (sites, spins, orbitals, energies), the orbitals' names in ``results/projectors/lchar``, the structure in
+``results/positions``, INCAR tags in ``input/incar``, energies in ``intermediate/ion_dynamics``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from esnet.errors import require
+from esnet.vasp_dos import SiteElements, VaspDos, VaspReadError, VaspRun
+from esnet.vasprun_stream import read_all
+
+_SIGMA_TO_0 = "energy(sigma->0)"
+
+
+def read_vaspout(path: Path) -> VaspDos:
+    """Read the projected DOS of a vaspout.h5, compressed or not; see `esnet.vasprun.read_dos`.
+
+    Raises
+    ------
+    VaspReadError
+        If the file is no HDF5, is truncated, or has no projected DOS.
+    """
+    with _opened(path) as file:
+        return VaspDos(**_said(file, path), **_dos(file, path))
+
+
+def read_vaspout_settings(path: Path) -> VaspRun:
+    """Read what the run of a vaspout.h5 was, with or without a DOS; see `esnet.vasprun.read_run`."""
+    with _opened(path) as file:
+        return VaspRun(**_said(file, path))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    h5py = require("h5py", extra="esnet")
+    content = read_all(path)
+    try:
+        with h5py.File(content, "r") as file:
+            yield file
+    except KeyError as error:
+        raise VaspReadError(f"{path}: is no complete vaspout.h5: {error.args[0]}") from error
+    except (OSError, RuntimeError) as error:
+        raise VaspReadError(f"{path}: is no HDF5 file, or is truncated ({error})") from error
+
+
+def _said(file: Any, path: Path) -> dict[str, Any]:
+    """Return the fields of a VaspRun."""
+    positions = file["results/positions"]
+    symbols = tuple(
+        symbol
+        for name, count in zip(positions["ion_types"][()], positions["number_ion_types"][()], strict=True)
+        for symbol in [_text(name)] * int(count)
+    )
+    incar = {name: _tag(value[()]) for name, value in file["input/incar"].items()} if "input/incar" in file else {}
+    return {
+        "path": path,
+        "structure": SiteElements(symbols),
+        "energy": _total_energy(file),
+        "converged": None,
+        "incar": incar,
+        "parameters": incar,
+        "potcars": _potcars(file),
+        "version": _version(file),
+    }
+
+
+def _dos(file: Any, path: Path) -> dict[str, Any]:
+    """Return the fields that a VaspDos has beyond those of a VaspRun."""
+    results = file["results"]
+    dos = results["electron_dos"]
+    if "dospar" not in dos:
+        raise VaspReadError(f"{path}: has no projected DOS; the calculation needs LORBIT=11")
+    names = [_text(name) for name in results["projectors/lchar"][()]]
+    partial = np.asarray(dos["dospar"][()], dtype=np.float64)
+    energies = np.asarray(dos["energies"][()], dtype=np.float64)
+    if partial.ndim != 4 or partial.shape[2:] != (len(names), len(energies)):
+        raise VaspReadError(
+            f"{path}: dospar has shape {partial.shape}, must be (sites, spins, {len(names)} orbitals, "
+            f"{len(energies)} energies)"
+        )
+    n_total = len(dos["dos"])
+    n_spins = n_total if n_total <= 2 else 1  # four: a non-collinear run
+    pdos = {
+        place: {
+            name: {1 - 2 * spin: site[spin, orbital] for spin in range(n_spins)} for orbital, name in enumerate(names)
+        }
+        for place, site in enumerate(partial)
+    }
+    return {"energies": energies, "efermi": float(dos["efermi"][()]), "pdos": pdos, "n_spins": n_spins}
+
+
+def _text(value: Any) -> str:
+    return (value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)).strip()
+
+
+def _tag(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return _text(value)
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _total_energy(file: Any) -> float | None:
+    """Energy of the last ionic step for sigma -> 0, eV for the cell."""
+    dynamics = file.get("intermediate/ion_dynamics")
+    if dynamics is None or "energies" not in dynamics or not len(dynamics["energies"]):
+        return None
+    tags = [_text(tag) for tag in dynamics["energies_tags"][()]]
+    return float(dynamics["energies"][-1, tags.index(_SIGMA_TO_0)]) if _SIGMA_TO_0 in tags else None
+
+
+def _potcars(file: Any) -> tuple[str, ...]:
+    content = file.get("input/potcar/content")
+    if content is None:
+        return ()
+    lines = _text(content[()]).splitlines()
+    return tuple(line.partition("=")[2].strip() for line in lines if line.split("=")[0].strip() == "TITEL")
+
+
+def _version(file: Any) -> str:
+    version = file.get("version")
+    return ".".join(str(version[part][()]) for part in ("major", "minor", "patch")) if version is not None else ""

@@ -1,0 +1,210 @@
+"""Training on a data set must learn, go on after a kill as if nothing had happened, and say what it did."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_dataset import synthetic, tiny_sample, write
+
+from esnet.checkpoints import CheckpointError
+from esnet.dataset import Dataset
+from esnet.record import TrainingRecord
+from esnet.splits import Split, split_dataset
+from esnet.training import TrainingError, TrainingResult, TrainingSettings, train_on
+
+SETTINGS = TrainingSettings(
+    widths=(2, 2, 2, 2), batch_size=16, max_epochs=12, plateau_patience=2, stop_patience=8, seed=5
+)
+KILL_AFTER = 5
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from esnet.dataset import Dataset
+from esnet.splits import split_dataset
+from esnet.training import TrainingSettings, train_on
+
+options = json.loads(sys.argv[1])
+if options["cpus"] > 1:
+    import tensorflow
+    device = tensorflow.config.LogicalDeviceConfiguration()
+    tensorflow.config.set_logical_device_configuration(
+        tensorflow.config.list_physical_devices("CPU")[0], [device] * options["cpus"]
+    )
+data = Dataset.open(options["data"])
+result = train_on(
+    data,
+    split_dataset(data),
+    settings=TrainingSettings.from_dict(options["settings"]),
+    checkpoints=Path(options["checkpoints"]),
+    devices=[f"CPU:{number}" for number in range(options["cpus"])] if options["cpus"] > 1 else None,
+    progress=lambda epoch, values: print(epoch, flush=True),
+)
+print(json.dumps(result.record.to_dict()), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """60 materials with IS-DOS and RS-DOS."""
+    return synthetic(tmp_path_factory.mktemp("data") / "synthetic", 60)
+
+
+@pytest.fixture(scope="module")
+def split(dataset: Dataset) -> Split:
+    return split_dataset(dataset)
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("logs")
+
+
+@pytest.fixture(scope="module")
+def whole(dataset: Dataset, split: Split, logs: Path) -> TrainingResult:
+    """A training that nothing interrupted."""
+    return train_on(dataset, split, settings=SETTINGS, logs=logs)
+
+
+def start(options: dict) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, json.dumps(options)], stdout=subprocess.PIPE, text=True, env=os.environ
+    )
+
+
+@pytest.fixture(scope="module")
+def killed(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoints of a process that was killed in the middle of the same training."""
+    folder = tmp_path_factory.mktemp("killed")
+    options = {"data": str(dataset.path), "settings": SETTINGS.to_dict(), "checkpoints": str(folder), "cpus": 1}
+    process = start(options)
+    try:
+        for line in process.stdout:
+            if line.strip() == str(KILL_AFTER):
+                break
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.stdout.close()
+        assert process.wait() == -signal.SIGKILL
+    return folder
+
+
+def test_another_training_does_not_go_on_from_the_checkpoints(dataset, split, killed):
+    with pytest.raises(CheckpointError, match=r"settings\.learning_rate is 0\.00175 there, 0\.001 here"):
+        train_on(dataset, split, settings=replace(SETTINGS, learning_rate=0.001), checkpoints=killed)
+
+
+def test_a_killed_training_goes_on_with_the_same_result(dataset, split, whole, killed):
+    # the last checkpoint is damaged too: an epoch more is done again
+    last = max(killed.glob("epoch-*.npz"))
+    last.write_bytes(last.read_bytes()[:1000])
+    epochs = []
+    result = train_on(
+        dataset, split, settings=SETTINGS, checkpoints=killed, progress=lambda epoch, _: epochs.append(epoch)
+    )
+    assert epochs[0] in (KILL_AFTER, KILL_AFTER + 1)
+    assert len(result.record.loss) == len(whole.record.loss)
+    for name in ("loss", "validation_loss", "validation_mae", "learning_rate"):
+        np.testing.assert_allclose(getattr(result.record, name), getattr(whole.record, name), rtol=1e-4, err_msg=name)
+    assert result.record.best_epoch == whole.record.best_epoch
+    for mine, theirs in zip(result.model.get_weights(), whole.model.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5)
+    assert result.record.mae_test == pytest.approx(whole.record.mae_test, abs=1e-5)
+
+
+def test_a_finished_training_is_not_trained_further(dataset, split, whole, killed):
+    def never(epoch, values):
+        raise AssertionError(f"epoch {epoch}")
+
+    # runs after the test that ended this training
+    result = train_on(dataset, split, settings=SETTINGS, checkpoints=killed, progress=never)
+    assert result.record.stopped == whole.record.stopped
+    assert result.record.mae_test == pytest.approx(whole.record.mae_test, abs=1e-5)
+
+
+def test_it_beats_predicting_the_mean_on_the_held_out_part(dataset, split, whole):
+    energies = dataset.energies
+    baseline = np.abs(energies[split.test] - energies[split.train].mean()).mean()
+    assert whole.record.mae_test < 0.8 * baseline
+
+
+def test_the_scaling_comes_from_the_training_part_alone(dataset, split, whole):
+    assert whole.target_scaling.mean == pytest.approx(dataset.energies[split.train].mean())
+    dos = dataset.read(split.train).astype(np.float64)
+    np.testing.assert_allclose(whole.scaler.mean, dos.mean(axis=(0, 2)), rtol=1e-6)
+
+
+def test_the_record_says_what_was_done(dataset, split, whole):
+    record = whole.record
+    assert (record.data_checksum, record.data_name, record.kinds) == (dataset.checksum, "synthetic", "both")
+    assert Split.of(dataset, record.split).test.tolist() == split.test.tolist()
+    assert set(record.metrics) == {"train", "validation", "test"}
+    for part, places in (("train", split.train), ("validation", split.validation), ("test", split.test)):
+        found = record.metrics[part]
+        assert found["all"]["n"] == found["IS2RE"]["n"] + found["RS2RE"]["n"] == len(places)
+        weighted = sum(found[task]["n"] * found[task]["mae"] for task in ("IS2RE", "RS2RE")) / len(places)
+        assert found["all"]["mae"] == pytest.approx(weighted)
+    assert record.environment["cpu"]
+    assert record.environment["precision"] == "float32"
+    assert TrainingRecord.from_dict(json.loads(json.dumps(record.to_dict()))) == record
+    text = json.dumps(record.to_dict())
+    assert platform.node() not in text or len(platform.node()) < 4
+    assert str(dataset.path) not in text
+
+
+def test_the_logs_have_each_epoch_once(whole, logs):
+    with (logs / "epochs.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, whole.record.epochs + 1))
+    assert [float(row["val_mae"]) for row in rows] == whole.record.validation_mae
+    pytest.importorskip("tensorboard")
+    assert list((logs / "tensorboard").rglob("events.out.tfevents*"))
+
+
+def test_mixed_precision_and_xla_train_and_keep_a_float32_network(dataset, split):
+    def stop_early(epoch, values):
+        if epoch == 2:
+            raise StopIteration("seen enough")
+
+    settings = replace(SETTINGS, precision="mixed_bfloat16", xla=True)
+    result = train_on(dataset, split, settings=settings, kinds="rs_dos", progress=stop_early)
+    record = result.record
+    assert (record.epochs, record.stopped) == (2, "stopped from outside: seen enough")
+    assert np.isfinite(record.loss).all()
+    assert np.isfinite(record.mae_test)
+    assert {layer.compute_dtype for layer in result.model.layers} == {"float32"}
+    # trained on one kind, told for both
+    assert record.metrics["test"]["all"] == record.metrics["test"]["RS2RE"]
+    assert record.metrics["test"]["IS2RE"]["n"] > 0
+
+
+def test_two_devices_share_the_batches(dataset, tmp_path):
+    settings = replace(SETTINGS, max_epochs=2)
+    options = {"data": str(dataset.path), "settings": settings.to_dict(), "checkpoints": str(tmp_path), "cpus": 2}
+    process = start(options)
+    output, _ = process.communicate()
+    assert process.returncode == 0
+    record = TrainingRecord.from_dict(json.loads(output.splitlines()[-1]))
+    assert record.environment["replicas"] == 2
+    assert np.isfinite(record.loss).all()
+    assert list(tmp_path.glob("epoch-*.npz"))
+
+
+def test_what_cannot_be_trained_is_refused_by_name(tmp_path, dataset, split):
+    only_relaxed = Dataset.open(write(tmp_path / "data", (tiny_sample(number) for number in range(20))))
+    with pytest.raises(TrainingError, match="0 samples of kind is_dos are left"):
+        train_on(only_relaxed, split_dataset(only_relaxed), settings=SETTINGS, kinds="is_dos")
+    with pytest.raises(TrainingError, match="kinds='all': must be one of is_dos, rs_dos, both"):
+        train_on(dataset, split, settings=SETTINGS, kinds="all")
+    with pytest.raises(TrainingError, match="GPU:7"):
+        train_on(dataset, split, settings=SETTINGS, devices=["GPU:7"])
