@@ -10,6 +10,9 @@ result is compared with ours, bit by bit. Times are CPU times of one core, the l
 
     python benchmarks/features.py [--repeats 5] [--markdown features.md]
 
+2026-11-23, one core of a shared machine, 3 minutes: 7.6 to 8.0 times faster than the full parse in VASP's layout, 5.1
+to 5.7 times in vasp-gpaw's, 2.7 to 6.1 times for the real files, of which gzip takes much; all results are equal.
+
 Exits with 1 if a result differs, or if the full parse is less than 4 times as slow for a file of 2 to 50 atoms that
 was written here.
 """

@@ -33,7 +33,8 @@ class Assessment:
     e_form
         (n,) formation energies of the relaxed crystals, eV/atom; of an ensemble, the mean of its members.
     uncertainty
-        (n,) calibrated standard deviations, eV/atom.
+        (n,) calibrated standard deviations, eV/atom. NaN for a material with an unseen element too: what the networks
+        make of it is left from their random start, and the members of an ensemble may well agree on it by chance.
     spread
         (n,) standard deviation of an ensemble's members, eV/atom, not calibrated.
     novelty
@@ -123,12 +124,12 @@ class Assessor:
     def assess(self, outputs: Outputs, compositions: NDArray[np.floating]) -> Assessment:
         """Assess n materials: outputs of the networks and (n, 111) composition vectors."""
         plain = without_assessor(outputs)
+        unseen = has_unseen(compositions, self.element_counts)
         novelty = plain.novelty if self.reference is None else self.reference.novelty(outputs.hidden)
         uncertainty = plain.uncertainty
         if self.calibration is not None:
             signals = {"spread": plain.spread**2, "novelty": novelty, "constant": plain.e_form}
-            uncertainty = self.calibration.std(signals[self.calibration.signal])
-        unseen = ((np.asarray(compositions) > 0) & (self.element_counts == 0)).any(axis=1)
+            uncertainty = np.where(unseen, np.nan, self.calibration.std(signals[self.calibration.signal]))
         return Assessment(
             e_form=plain.e_form, uncertainty=uncertainty, spread=plain.spread, novelty=novelty, unseen=unseen
         )
@@ -172,6 +173,11 @@ class Assessor:
             )
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise BundleError(f"{folder}: {ASSESSMENT} or {ASSESSMENT_ARRAYS} cannot be used: {error}") from error
+
+
+def has_unseen(compositions: NDArray[np.floating], element_counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether materials (n, 111) have an element that no training sample has."""
+    return ((np.asarray(compositions) > 0) & (element_counts == 0)).any(axis=1)
 
 
 def without_assessor(outputs: Outputs) -> Assessment:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnet.bundle import Bundle
-from esnet.bundle_assessor import NOVEL, Assessor, SeenSamples, fingerprints
+from esnet.bundle_assessor import NOVEL, Assessor, SeenSamples, fingerprints, has_unseen
 from esnet.bundle_files import member_names, new_bundle, refuse_existing
 from esnet.bundle_info import BundleInfo, write_info
 from esnet.errors import UserError
@@ -56,7 +56,7 @@ def assemble_bundle(
     Returns
     -------
     Bundle
-        The one written, read back. Its energies are the mean of the members'.
+        The one written. Its energies are the mean of the members'.
 
     Raises
     ------
@@ -86,7 +86,8 @@ def assemble_bundle(
             records=[info.record for info in infos],
         )
         assessor.write(folder)
-    return Bundle.load(path)
+    # the networks were read from the very files that now lie in the bundle
+    return Bundle(BundleInfo.read(path), networks, Assessor.read(Path(path)))
 
 
 def _check_members(infos: Sequence[BundleInfo], dataset: Dataset, split: Split, kinds: Kinds) -> None:
@@ -116,11 +117,14 @@ def _make_assessor(networks: Networks, info: BundleInfo, dataset: Dataset, split
     parts = choose_parts(dataset, split, kinds=kinds, settings=TrainingSettings.from_dict(info.record.settings))
     training, validation = parts.training, parts.metrics["validation"]
     reference = _fit_reference(networks, dataset, training, seed=split.seed)
-    calibration, about = _calibrate(networks, reference, dataset, validation)
+    element_counts = (dataset.compositions[training] > 0).sum(axis=0, dtype=np.int64)
+    # nothing is claimed about unseen elements, so they have no part in the calibration either
+    unseen = has_unseen(dataset.compositions[validation], element_counts)
+    calibration, about = _calibrate(networks, reference, dataset, validation[~unseen])
     materials = np.asarray(dataset.materials, dtype=object)
     digests = np.asarray(dataset.digests, dtype=object)
     return Assessor(
-        element_counts=(dataset.compositions[training] > 0).sum(axis=0, dtype=np.int64),
+        element_counts=element_counts,
         seen=SeenSamples(
             train_materials=np.unique(fingerprints(materials[training])),
             train_dos=np.unique(fingerprints(digests[training])),
@@ -136,7 +140,7 @@ def _make_assessor(networks: Networks, info: BundleInfo, dataset: Dataset, split
                 "n_materials": len(set(materials[training])),
                 "reference_seed": split.seed,
             },
-            "validation": about,
+            "validation": about | {"n_unseen_element": int(unseen.sum())},
         },
     )
 

@@ -158,10 +158,15 @@ def evaluate(
         for kind, task in TASKS.items()
         if (kinds == kind).any()
     }
+    if assessment.unseen is not None and assessment.unseen.any():
+        notes.append(
+            f"{int(assessment.unseen.sum())} samples have an element that was never trained on: flagged as novel, and "
+            "without an uncertainty"
+        )
     notes += [
-        f"{task}: {len(found.rows)} samples are few for a calibration curve"
+        f"{task}: {found.curve.n_samples} samples are few for a calibration curve"
         for task, found in tasks.items()
-        if found.curve is not None and len(found.rows) < FEW_FOR_A_CURVE
+        if found.curve is not None and found.curve.n_samples < FEW_FOR_A_CURVE
     ]
     for note in notes:
         logger.info("%s", note)

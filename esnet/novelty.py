@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 NEIGHBOURS = 10
-"""As in Janet et al.; fewer where the training set has fewer than 100 materials (a tenth, at least 1)."""
+"""That a distance is the mean of; fewer where the training set has fewer than 100 materials (a tenth, at least 1)."""
 REFERENCE_LIMIT = 4096
 """So many training samples are kept; of a larger training set a random part, which the seed chooses."""
 USUAL = 0.95

@@ -45,7 +45,7 @@ def training_environment(settings: TrainingSettings, *, replicas: int = 1) -> di
         "backend": keras.config.backend(),
         "precision": settings.precision,
         "xla": settings.xla,
-        "deterministic": settings.deterministic,
+        "deterministic": settings.deterministic and not settings.xla,
     }
 
 

@@ -76,6 +76,11 @@ def compiled_network(settings: TrainingSettings, *, momentum: float, strategy: A
     keras.Model
         Compiled with the mean absolute error (of the standardised energies) as metric ``mae``. In mixed precision
         its layers compute in bfloat16 and its output layer, like all weights, is float32.
+
+    Raises
+    ------
+    TrainingError
+        If XLA is asked for and cannot be had.
     """
     import keras
 
@@ -93,6 +98,11 @@ def compiled_network(settings: TrainingSettings, *, momentum: float, strategy: A
             metrics=[keras.metrics.MeanAbsoluteError(name="mae")],
             jit_compile=settings.xla,
         )
+        if settings.xla and not model.jit_compile:
+            raise TrainingError(
+                "xla: Keras does not compile the training step; an earlier training of this process asked TensorFlow "
+                "for deterministic operations (settings.deterministic), so use a process of its own"
+            )
         # without this the graph is traced twice: 25 s instead of 12 s before the first step (2026-11, one core)
         model.optimizer.build(model.trainable_variables)
     return model

@@ -77,7 +77,7 @@ class Run:
         require_tensorflow()
         import keras
 
-        if settings.deterministic:
+        if settings.deterministic and not settings.xla:
             import tensorflow
 
             tensorflow.config.experimental.enable_op_determinism()

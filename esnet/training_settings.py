@@ -46,7 +46,8 @@ class TrainingSettings:
     seed
         Of split, initial weights and order of batches.
     deterministic
-        Ask TensorFlow for operations that give the same bits each time (for the whole process).
+        Ask TensorFlow for operations that give the same bits each time (for the whole process). Not with ``xla``,
+        which Keras refuses to combine with it.
     precision
         ``float32``, or ``mixed_bfloat16``: layers compute in bfloat16, weights and the output layer are float32.
         Faster on GPUs with tensor cores and on TPUs; the bundle predicts in float32 either way.

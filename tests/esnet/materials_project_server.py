@@ -263,6 +263,11 @@ def _matches(document: dict[str, Any], query: dict[str, str]) -> bool:
         return False
     if "chemsys" in query and document["chemsys"] not in query["chemsys"].split(","):
         return False
+    if (
+        "energy_above_hull" in document
+        and float(query.get("energy_above_hull_max", 99)) < document["energy_above_hull"]
+    ):
+        return False
     if "elements" in query and not set(query["elements"].split(",")) <= set(document["elements"]):
         return False
     return int(query.get("nelements_min", 0)) <= document["nelements"] <= int(query.get("nelements_max", 99))

@@ -171,33 +171,46 @@ def test_the_logs_have_each_epoch_once(whole, logs):
     assert list((logs / "tensorboard").rglob("events.out.tfevents*"))
 
 
-def test_mixed_precision_and_xla_train_and_keep_a_float32_network(dataset, split):
-    def stop_early(epoch, values):
-        if epoch == 2:
-            raise StopIteration("seen enough")
+def run(dataset: Dataset, checkpoints: Path, *, cpus: int = 1, **changes) -> TrainingRecord:
+    """Train in a process of its own: devices and determinism of operations are set once in a process."""
+    settings = replace(SETTINGS, max_epochs=2, **changes)
+    process = start(
+        {"data": str(dataset.path), "settings": settings.to_dict(), "checkpoints": str(checkpoints), "cpus": cpus}
+    )
+    output, _ = process.communicate()
+    assert process.returncode == 0
+    return TrainingRecord.from_dict(json.loads(output.splitlines()[-1]))
 
-    settings = replace(SETTINGS, precision="mixed_bfloat16", xla=True)
+
+def test_mixed_precision_and_xla_give_finite_errors(dataset, tmp_path):
+    record = run(dataset, tmp_path, precision="mixed_bfloat16", xla=True)
+    assert (record.environment["precision"], record.environment["xla"]) == ("mixed_bfloat16", True)
+    assert np.isfinite(record.loss).all()
+    assert record.loss[1] < record.loss[0]
+    assert np.isfinite(record.mae_test)
+
+
+def test_two_devices_share_the_batches(dataset, tmp_path):
+    record = run(dataset, tmp_path, cpus=2)
+    assert record.environment["replicas"] == 2
+    assert np.isfinite(record.loss).all()
+    assert record.loss[1] < record.loss[0]
+    assert list(tmp_path.glob("epoch-*.npz"))
+
+
+def test_mixed_precision_keeps_a_float32_network_and_ends_when_told_to(dataset, split):
+    def stop_early(epoch, values):
+        raise StopIteration("seen enough")
+
+    settings = replace(SETTINGS, precision="mixed_bfloat16")
     result = train_on(dataset, split, settings=settings, kinds="rs_dos", progress=stop_early)
     record = result.record
-    assert (record.epochs, record.stopped) == (2, "stopped from outside: seen enough")
-    assert np.isfinite(record.loss).all()
-    assert np.isfinite(record.mae_test)
+    assert (record.epochs, record.stopped) == (1, "stopped from outside: seen enough")
     assert {layer.compute_dtype for layer in result.model.layers} == {"float32"}
     # trained on one kind, told for both
     assert record.metrics["test"]["all"] == record.metrics["test"]["RS2RE"]
     assert record.metrics["test"]["IS2RE"]["n"] > 0
-
-
-def test_two_devices_share_the_batches(dataset, tmp_path):
-    settings = replace(SETTINGS, max_epochs=2)
-    options = {"data": str(dataset.path), "settings": settings.to_dict(), "checkpoints": str(tmp_path), "cpus": 2}
-    process = start(options)
-    output, _ = process.communicate()
-    assert process.returncode == 0
-    record = TrainingRecord.from_dict(json.loads(output.splitlines()[-1]))
-    assert record.environment["replicas"] == 2
-    assert np.isfinite(record.loss).all()
-    assert list(tmp_path.glob("epoch-*.npz"))
+    assert record.n_train == (np.asarray(dataset.kinds)[split.train] == "rs_dos").sum()
 
 
 def test_what_cannot_be_trained_is_refused_by_name(tmp_path, dataset, split):

@@ -1,0 +1,206 @@
+"""Small vasprun.xml and vaspout.h5 files, laid out as VASP lays them out, for the tests of the readers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+VASP_ORDER = ("s", "py", "pz", "px", "dxy", "dyz", "dz2", "dxz", "x2-y2")
+F_ORBITALS = ("f-3", "f-2", "f-1", "f0", "f1", "f2", "f3")
+TITLES = {"Al": "PAW_PBE Al 04Jan2001", "Pd": "PAW_PBE Pd 04Jan2005", "O": "PAW_PBE O 08Apr2002"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeRun:
+    """A run whose files hold random numbers.
+
+    Attributes
+    ----------
+    elements
+        Of the sites.
+    n_sets
+        Sets of the DOS: 1, 2, or 4 for a non-collinear run.
+    orbitals
+        Names of the columns.
+    energy
+        Total energy, eV for the cell.
+    """
+
+    elements: tuple[str, ...] = ("Al", "Pd", "Pd")
+    n_sets: int = 2
+    orbitals: tuple[str, ...] = VASP_ORDER
+    energy: float = -12.5
+    window: tuple[float, float] = (-13.0, 8.0)
+    n_energies: int = 61
+    efermi: float = 2.25
+    n_electronic: int = 7
+    n_ionic: int = 1
+    nsw: int = 0
+    seed: int = 1
+    tags: Mapping[str, Any] | None = None
+    titles: Mapping[str, str] | None = None
+
+    @property
+    def energies(self) -> np.ndarray:
+        return np.round(np.linspace(*self.window, self.n_energies), 4)
+
+    @property
+    def densities(self) -> np.ndarray:
+        """(sites, sets, energies, orbitals), as they are written."""
+        shape = (len(self.elements), self.n_sets, self.n_energies, len(self.orbitals))
+        return np.round(np.random.default_rng(self.seed).uniform(-0.2, 3.0, shape), 4)
+
+    @property
+    def species(self) -> list[tuple[str, int]]:
+        return [(element, self.elements.count(element)) for element in dict.fromkeys(self.elements)]
+
+    def title(self, element: str) -> str:
+        return (self.titles or TITLES)[element]
+
+
+def vasprun_text(run: FakeRun) -> str:
+    """The whole file."""
+    steps = "".join(_step(run, last=number == run.n_ionic - 1) for number in range(run.n_ionic))
+    return f"{_header(run)}{steps}{_structure(run, 'finalpos')}</modeling>\n"
+
+
+def write_vasprun(path: Path, run: FakeRun) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(vasprun_text(run), encoding="ISO-8859-1")
+    return path
+
+
+def dos_text(run: FakeRun, *, comment: str = "") -> str:
+    """The <dos> of a run."""
+    partial, energies = run.densities, run.energies
+    spins = [f"spin {number + 1}" for number in range(run.n_sets)]
+    totals = [np.column_stack([energies, density, density]) for density in partial.sum(axis=(0, 3))]
+    ions = [_sets(spins, [_rows(np.column_stack([energies, table])) for table in tables]) for tables in partial]
+    names = [f"ion {number + 1}" for number in range(len(run.elements))]
+    return (
+        f'  <dos{comment}>\n   <i name="efermi">{run.efermi:16.8f} </i>\n'
+        f"   <total>\n{_array(('energy', 'total', 'integrated'), _sets(spins, list(map(_rows, totals))))}   </total>\n"
+        f"   <partial>\n{_array(('energy', *run.orbitals), _sets(names, ions))}   </partial>\n  </dos>\n"
+    )
+
+
+def write_vaspout(path: Path, run: FakeRun) -> Path:
+    """Write a vaspout.h5 with what VASP 6 puts there, as far as pymatgen's Vaspout reads it."""
+    import h5py
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = np.moveaxis(run.densities, 2, 3)  # sites, spins, orbitals, energies
+    positions = {
+        "scale": 1.0,
+        "lattice_vectors": 6.0 * np.eye(3),
+        "ion_types": np.array([name for name, _ in run.species], dtype="S2"),
+        "number_ion_types": np.array([count for _, count in run.species]),
+        "position_ions": _positions(run),
+        "direct_coordinates": 1,
+        "selective_dynamics": 0,
+        "system": np.bytes_("test"),
+    }
+    with h5py.File(path, "w") as file:
+        for part, number in (("major", 6), ("minor", 4), ("patch", 2)):
+            file[f"version/{part}"] = number
+        for name, value in ({"ENCUT": 520.0, "ISMEAR": 0, "GGA": "PE", "KSPACING": 0.2} | dict(run.tags or {})).items():
+            file[f"input/incar/{name}"] = np.bytes_(value) if isinstance(value, str) else value
+        for folder in ("input/poscar", "results/positions"):
+            for name, value in positions.items():
+                file[f"{folder}/{name}"] = value
+        file["input/potcar/spec"] = np.bytes_('[{"titel": "PAW_PBE Al 04Jan2001"}]')
+        dynamics = "intermediate/ion_dynamics"
+        tags = ["free energy    TOTEN", "energy without entropy", "energy(sigma->0)"]
+        file[f"{dynamics}/energies_tags"] = np.array(tags, dtype="S24")
+        file[f"{dynamics}/energies"] = np.array([[run.energy, run.energy, run.energy]] * run.n_ionic)
+        file[f"{dynamics}/lattice_vectors"] = np.array([6.0 * np.eye(3)] * run.n_ionic)
+        file[f"{dynamics}/position_ions"] = np.array([_positions(run)] * run.n_ionic)
+        dos = "results/electron_dos"
+        file[f"{dos}/energies"], file[f"{dos}/efermi"] = run.energies, run.efermi
+        file[f"{dos}/dos"] = file[f"{dos}/dosi"] = partial.sum(axis=(0, 2))
+        file[f"{dos}/dospar"] = partial
+        file["results/projectors/lchar"] = np.array([name.ljust(8) for name in run.orbitals], dtype="S8")
+    return path
+
+
+def _header(run: FakeRun) -> str:
+    tags = {"NELM": 60, "NSW": run.nsw, "IBRION": 2 if run.nsw else -1, "ENMAX": 520.0, "AEXX": 0.0, "GGA": "PE"}
+    tags |= {"LHFCALC": False, "LDAU": False, "METAGGA": "--", "EDIFFG": -0.03, "EDIFF": 1e-5} | dict(run.tags or {})
+    atoms = "".join(f"    <rc><c>{element}</c><c>   1</c></rc>\n" for element in run.elements)
+    types = "".join(
+        f"    <rc><c>{count}</c><c>{element}</c><c>30.</c><c>3.</c><c>  {run.title(element)}  </c></rc>\n"
+        for element, count in run.species
+    )
+    return (
+        '<?xml version="1.0" encoding="ISO-8859-1"?>\n<modeling>\n <generator>\n'
+        '  <i name="program" type="string">vasp </i>\n  <i name="version" type="string">6.4.2  </i>\n </generator>\n'
+        f' <incar>\n{_tag("LORBIT", 11)} </incar>\n <kpoints>\n  <generation param="Gamma">\n'
+        '   <v type="int" name="divisions">   1  1  1</v>\n  </generation>\n'
+        f"{_varray('kpointlist', np.zeros((1, 3)))}{_varray('weights', np.ones((1, 1)))} </kpoints>\n"
+        f' <parameters>\n  <separator name="electronic" >\n{"".join(_tag(*item) for item in tags.items())}'
+        '  </separator>\n  <separator name="response functions" >\n'
+        f"{_tag('NELM', 1)}  </separator>\n </parameters>\n"
+        f' <atominfo>\n  <array name="atoms" >\n   <set>\n{atoms}   </set>\n  </array>\n'
+        f'  <array name="atomtypes" >\n   <set>\n{types}   </set>\n  </array>\n </atominfo>\n'
+        f"{_structure(run, 'initialpos')}"
+    )
+
+
+def _tag(name: str, value: Any) -> str:
+    kinds = {bool: ' type="logical"', int: ' type="int"', str: ' type="string"'}
+    if isinstance(value, list):
+        return f'   <v name="{name}">{" ".join(f"{item:14.8f}" for item in value)}</v>\n'
+    text = ("T" if value else "F") if isinstance(value, bool) else str(value)
+    return f'   <i{kinds.get(type(value), "")} name="{name}"> {text}</i>\n'
+
+
+def _step(run: FakeRun, *, last: bool) -> str:
+    scf = f"  <scstep>\n{_energy(run.energy)}  </scstep>\n" * run.n_electronic
+    eigenvalues = _sets(["spin 1"], [_sets(["kpoint 1"], [_rows(np.array([[-1.5, 1.0], [3.5, 0.0]]))])])
+    return (
+        f" <calculation>\n{scf}{_structure(run, '')}{_varray('forces', np.zeros((len(run.elements), 3)))}"
+        f"{_energy(run.energy)}"
+        + (f"  <eigenvalues>\n{_array(('eigene', 'occ'), eigenvalues)}  </eigenvalues>\n" if last else "")
+        + (dos_text(run) if last else "")
+        + " </calculation>\n"
+    )
+
+
+def _energy(energy: float) -> str:
+    names = ("e_fr_energy", "e_wo_entrp", "e_0_energy")
+    return "  <energy>\n" + "".join(f'   <i name="{name}">{energy:16.8f} </i>\n' for name in names) + "  </energy>\n"
+
+
+def _positions(run: FakeRun) -> np.ndarray:
+    return np.column_stack([np.arange(len(run.elements)) / len(run.elements)] * 3)
+
+
+def _structure(run: FakeRun, name: str) -> str:
+    head = f' <structure name="{name}" >\n' if name else " <structure>\n"
+    return (
+        f"{head}  <crystal>\n{_varray('basis', 6.0 * np.eye(3))}  </crystal>\n"
+        f"{_varray('positions', _positions(run))} </structure>\n"
+    )
+
+
+def _varray(name: str, values: np.ndarray) -> str:
+    rows = "".join("   <v>" + "".join(f"{value:16.8f}" for value in row) + " </v>\n" for row in values)
+    return f'  <varray name="{name}" >\n{rows}  </varray>\n'
+
+
+def _rows(table: np.ndarray) -> str:
+    return "".join("       <r> " + " ".join(f"{value:10.4f}" for value in row) + " </r>\n" for row in table)
+
+
+def _sets(names: Sequence[str], bodies: Sequence[str]) -> str:
+    pairs = zip(names, bodies, strict=True)
+    return "".join(f'      <set comment="{name}">\n{body}      </set>\n' for name, body in pairs)
+
+
+def _array(fields: Sequence[str], body: str) -> str:
+    named = "".join(f"     <field>{field:>5}</field>\n" for field in fields)
+    return f"    <array>\n{named}     <set>\n{body}     </set>\n    </array>\n"
