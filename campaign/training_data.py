@@ -77,6 +77,8 @@ def write_training_data(
     source = {
         "kind": "campaign",
         "campaign": name,
+        "engine": campaign.spec.dft.engine,
+        "quality": campaign.spec.dft.quality,
         "reference_set": campaign.document["reference_set"],
         "settings_hash": campaign.document["settings_hash"],
         "relaxed": len(structures),

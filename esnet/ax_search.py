@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -109,7 +110,10 @@ class AxSearch:
 
         client = self._connected()
         try:
-            proposed = client.get_next_trials(max_trials=1)
+            with warnings.catch_warnings():
+                # of pandas' future and of restarts of the optimiser: nothing that a user could act on
+                warnings.simplefilter("ignore")
+                proposed = client.get_next_trials(max_trials=1)
         except (DataRequiredError, OptimizationComplete, AxGenerationException) as error:
             # the others: no point is left that it has not proposed, or as many trials run as it would run at once
             logger.debug("Ax waits for results: %s", error)
@@ -206,7 +210,9 @@ def _parameter_config(name: str, domain: Domain) -> Any:
 
     if isinstance(domain, Choice):
         kind = type(domain.values[0]).__name__
-        return ChoiceParameterConfig(name=name, parameter_type=kind, values=list(domain.values))
+        # two values Ax takes as ordered in any case
+        ordered = None if len(domain.values) == 2 else False
+        return ChoiceParameterConfig(name=name, parameter_type=kind, values=list(domain.values), is_ordered=ordered)
     return RangeParameterConfig(
         name=name,
         parameter_type="int" if isinstance(domain, IntRange) else "float",

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from esnet.dataset_columns import Columns, open_h5, read_columns
+from esnet.dataset_columns import Columns, read_columns
 from esnet.dataset_format import COLUMNS, SHARD_SIZE, DatasetManifest, shard_name
+from esnet.dataset_hdf5 import open_h5
 from esnet.dataset_sample import KINDS, DatasetError, DosKind, Filters, Sample
+from esnet.dataset_shards import fetch, inflated, open_shard
 from esnet.dataset_writer import DatasetExistsError, DatasetWriter
 from esnet.dos import DOS_SHAPE
 from esnet.features import ELEMENTS, Representation
@@ -41,7 +43,6 @@ __all__ = [
 ]
 
 _OPEN_SHARDS = 64
-_DOS_BYTES = 4 * int(np.prod(DOS_SHAPE))
 
 
 class Dataset:
@@ -208,7 +209,7 @@ class Dataset:
         wanted = self._checked_places(places)
         dos = np.empty((len(wanted), *DOS_SHAPE), dtype=np.float32)
         for row, place in enumerate(wanted):
-            dos[row] = self._inflated(int(place))
+            dos[row] = self._densities(int(place))
         return dos
 
     def blocks(self, places: ArrayLike, *, size: int = 256) -> Iterator[NDArray[np.float32]]:
@@ -242,29 +243,27 @@ class Dataset:
             )
         return wanted
 
-    def _inflated(self, place: int) -> NDArray[np.float32]:
-        """Densities of one sample: fetched under HDF5's lock as they lie in the file, inflated outside of it."""
+    def _densities(self, place: int) -> NDArray[np.float32]:
+        """Densities of one sample."""
         number, row = divmod(place, SHARD_SIZE)
         file = self.path / shard_name(number)
         try:
             with self._lock:
-                filter_mask, data = self._shard(number).id.read_direct_chunk((row, 0, 0, 0))
-            # bit 0: HDF5 stored the chunk without its only filter, since deflate did not make it smaller
-            content = data if filter_mask & 1 else zlib.decompress(data, bufsize=_DOS_BYTES)
-            return np.frombuffer(content, dtype="<f4").reshape(DOS_SHAPE)
+                filter_mask, data = fetch(self._shard(number, file), row)
+            return inflated(filter_mask, data)
         except (OSError, ValueError, zlib.error) as error:
             raise DatasetError(f"{file}: sample {self.ids[place]!r} cannot be read: {error}") from error
 
-    def _shard(self, number: int) -> Any:
-        """The ``dos`` of one file; the caller holds the lock."""
-        dataset = self._shards.pop(number, None)
-        if dataset is None:
-            dataset = open_h5(self.path / shard_name(number))["dos"]
-        self._shards[number] = dataset
+    def _shard(self, number: int, file: Path) -> Any:
+        """The densities in one file, opened where they are not; the caller holds the lock."""
+        shard = self._shards.pop(number, None)
+        if shard is None:
+            shard = open_shard(file)
+        self._shards[number] = shard
         while len(self._shards) > _OPEN_SHARDS:
             _, oldest = self._shards.popitem(last=False)
             oldest.file.close()
-        return dataset
+        return shard
 
 
 def _reopen(path: str, checksum: str) -> Dataset:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from esnet.dataset_hdf5 import open_h5
 from esnet.dataset_sample import KINDS, DatasetError, Sample
 from esnet.errors import require
 from esnet.features import ELEMENTS, N_ELEMENTS
@@ -40,10 +41,9 @@ class Columns(NamedTuple):
     amounts: NDArray[np.float64]
 
 
-def create_columns(file: Path) -> Any:
-    """Make the file with empty columns, open to be written."""
+def create_columns(columns: Any) -> None:
+    """Make empty columns in an HDF5 file."""
     h5py = require("h5py", extra="esnet")
-    columns = h5py.File(file, "w")
     text = h5py.string_dtype("utf-8")
     numbers = {name: np.dtype(code) for name, code in (_NUMBERS | _ELEMENTS).items()}
     for name, dtype in {**dict.fromkeys(_TEXT, text), **numbers}.items():
@@ -51,7 +51,6 @@ def create_columns(file: Path) -> Any:
     columns.create_dataset(
         "digest", shape=(0, 32), maxshape=(None, 32), chunks=(4096, 32), dtype="u1", compression="gzip"
     )
-    return columns
 
 
 def append_rows(file: Any, rows: Sequence[tuple[Sample, bytes]]) -> None:
@@ -76,16 +75,6 @@ def _append(file: Any, column: str, values: Any) -> None:
     start = len(dataset)
     dataset.resize(start + len(values), axis=0)
     dataset[start:] = values
-
-
-def open_h5(file: Path) -> Any:
-    """Open an HDF5 file to read; DatasetError, naming it, where it is none."""
-    h5py = require("h5py", extra="esnet")
-    try:
-        # no cache of chunks: densities are fetched past it
-        return h5py.File(file, "r", rdcc_nbytes=0)
-    except OSError as error:
-        raise DatasetError(f"{file} cannot be read as HDF5: {error}") from error
 
 
 def read_columns(file: Path, n_samples: int) -> Columns:

@@ -5,10 +5,9 @@ samples.h5        one row for each sample: ids, materials, energies, composition
 dos-00000.h5 ...  the densities of up to 1,024 samples: ``dos`` (n, 2, 1500, 9) float32, one sample a chunk, deflate
 
 HDF5 rather than Zarr, Arrow or TFRecord: it comes with Keras (h5py), every language reads it, a sample is one chunk
-that is found without reading others, and a chunk can be fetched as it lies in the file and inflated outside of
-HDF5's lock, so that several threads read at the same time. Deflate's Adler-32 tells a chunk that was damaged after
-opening. Measured on 2026-11-23 on DOS of the project's own GPAW runs (108 kB each): deflate level 1 keeps 17 % and
-inflates in 0.14 ms; with the shuffle filter 15 %, in 0.28 ms.
+that is found without reading others and can be inflated outside of HDF5's lock (see `esnet.dataset_shards`). Deflate's
+Adler-32 tells a chunk that was damaged after opening. Measured on 2026-11-23 on DOS of the project's own GPAW runs
+(108 kB each): deflate level 1 keeps 17 % and inflates in 0.14 ms; with the shuffle filter 15 %, in 0.28 ms.
 """
 
 from __future__ import annotations

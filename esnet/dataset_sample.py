@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, get_args
@@ -87,10 +88,12 @@ class Sample:
                 raise DatasetError(f"{name}: {field} is {getattr(self, field)!r}, must be text that is not empty")
         if self.kind not in KINDS:
             raise DatasetError(f"{name}: kind is {self.kind!r}, must be one of {', '.join(KINDS)}")
-        if not math.isfinite(self.energy):
+        if not isinstance(self.prototype, str):
+            raise DatasetError(f"{name}: prototype is {self.prototype!r}, must be text, empty where it is unknown")
+        if not _is_finite(self.energy):
             raise DatasetError(f"{name}: energy is {self.energy!r}, must be a finite number (eV/atom)")
         for field, value in (("efermi", self.efermi), ("spacing", self.spacing)):
-            if value is not None and not math.isfinite(value):
+            if value is not None and not _is_finite(value):
                 raise DatasetError(f"{name}: {field} is {value!r}, must be a finite number (eV) or None")
         return type(self)(
             **{field.name: getattr(self, field.name) for field in fields(self)}
@@ -154,6 +157,10 @@ class Filters:
         return asdict(self)
 
 
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and math.isfinite(value)
+
+
 def _checked_dos(name: str, dos: Any) -> NDArray[np.float32]:
     if np.shape(dos) != DOS_SHAPE:
         raise DatasetError(f"{name}: dos has shape {np.shape(dos)}, must be {DOS_SHAPE} (spin, energy, orbital)")
@@ -172,7 +179,7 @@ def _checked_composition(name: str, composition: Mapping[str, float], chemsys: s
     for symbol, amount in amounts.items():
         if symbol not in _SYMBOLS:
             raise DatasetError(f"{name}: composition has {symbol!r}, which is not an element from H to Rg")
-        if not (math.isfinite(amount) and amount > 0):
+        if not (_is_finite(amount) and amount > 0):
             raise DatasetError(f"{name}: composition has {amount!r} of {symbol}, must be a number above 0")
     right = "-".join(sorted(amounts))
     if chemsys != right:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import shutil
 import tempfile
 from collections import Counter
@@ -29,10 +28,12 @@ from esnet.dataset_format import (
     shard_name,
     writer_versions,
 )
+from esnet.dataset_hdf5 import NewH5
 from esnet.dataset_sample import KINDS, DatasetError, Filters, Sample
-from esnet.dos import DOS_SHAPE
-from esnet.errors import UserError, require
+from esnet.dataset_shards import append_sample, create_shard
+from esnet.errors import UserError
 from esnet.features import Representation
+from esnet.output_folder import sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class DatasetWriter:
 
     The data set appears at its path when the context ends without an error; until then, and after an error, there
     is nothing. (A process that is killed leaves a folder ``.NAME-...`` beside it, which may be deleted.) Held in
-    memory are the samples' ids and the rows of one file (about 1 kB a sample), never the densities.
+    memory are the densities of one file, deflated (some 20 MB), and about 1 kB for each sample.
 
     Parameters
     ----------
@@ -89,9 +90,9 @@ class DatasetWriter:
         self.filters = filters
         self.source: dict[str, Any] = json.loads(json.dumps(dict(source), allow_nan=False))
         self._folder: Path | None = None
-        self._h5py: Any = None
-        self._shard: Any = None
-        self._columns: Any = None
+        self._shard: NewH5 | None = None
+        self._columns = NewH5()
+        create_columns(self._columns.content)
         self._rows: list[tuple[Sample, bytes]] = []
         self._ids: set[str] = set()
         self._files: dict[str, dict[str, Any]] = {}
@@ -102,10 +103,8 @@ class DatasetWriter:
         self._content = hashlib.sha256(json.dumps(representation.to_dict(), sort_keys=True).encode())
 
     def __enter__(self) -> Self:
-        self._h5py = require("h5py", extra="esnet")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent))
-        self._columns = create_columns(self._folder / COLUMNS)
         return self
 
     def __exit__(
@@ -144,6 +143,7 @@ class DatasetWriter:
         if self._folder is None:
             raise DatasetError(f"{self.path}: samples are added inside `with DatasetWriter(...)`")
         checked = sample.checked()
+        self._check_fermi_level(checked)
         if checked.id in self._ids:
             raise DatasetError(f"sample {checked.id!r} is given twice: ids must be unique in a data set")
         self._ids.add(checked.id)
@@ -159,12 +159,18 @@ class DatasetWriter:
         self._keep(checked)
         return True
 
+    def _check_fermi_level(self, sample: Sample) -> None:
+        if self.representation.energy_reference == "fermi" and sample.efermi not in (None, 0.0):
+            raise DatasetError(
+                f"sample {sample.id!r}: efermi is {sample.efermi} eV, must be 0.0 or None: the energies of this data "
+                "set are relative to the Fermi level"
+            )
+
     def _keep(self, sample: Sample) -> None:
         if self._shard is None:
-            self._shard = self._new_shard()
-        row = self._n_samples % SHARD_SIZE
-        self._shard["dos"].resize(row + 1, axis=0)
-        self._shard["dos"][row] = sample.dos
+            self._shard = NewH5()
+            create_shard(self._shard.content)
+        append_sample(self._shard.content, sample.dos)
         digest = sample.digest()
         self._content.update(sample.identity(digest))
         # the densities are in the file already
@@ -172,47 +178,41 @@ class DatasetWriter:
         self._counts[sample.kind] += 1
         self._n_samples += 1
         if self._n_samples % SHARD_SIZE == 0:
-            self._end_shard()
+            self._end_shard(self._shard)
 
-    def _new_shard(self) -> Any:
-        assert self._folder is not None
-        shard = self._h5py.File(self._folder / self._shard_name(), "w")
-        shard.create_dataset(
-            "dos",
-            shape=(0, *DOS_SHAPE),
-            maxshape=(SHARD_SIZE, *DOS_SHAPE),
-            chunks=(1, *DOS_SHAPE),
-            dtype="<f4",
-            compression="gzip",
-            compression_opts=1,
-        )
-        return shard
-
-    def _shard_name(self) -> str:
-        return shard_name(len(self._files))
-
-    def _end_shard(self) -> None:
-        """Close the file of densities, and write the rows of its samples."""
-        assert self._folder is not None
-        name = self._shard_name()
-        self._shard.close()
+    def _end_shard(self, shard: NewH5) -> None:
+        """Write the file of densities, and the rows of its samples."""
+        self._write(shard, shard_name(len(self._files)))
         self._shard = None
-        self._files[name] = file_entry(self._folder / name)
-        append_rows(self._columns, self._rows)
+        append_rows(self._columns.content, self._rows)
         self._rows = []
+
+    def _write(self, content: NewH5, name: str) -> None:
+        assert self._folder is not None
+        content.write(self._folder / name)
+        self._files[name] = file_entry(self._folder / name)
 
     def _finish(self) -> None:
         assert self._folder is not None
-        if self._rows:
-            self._end_shard()
+        if self._shard is not None:
+            self._end_shard(self._shard)
         warnings = suspicious_energies(self._n_far, self._n_given)
         for warning in warnings:
             logger.warning("%s: %s", self.path, warning)
         if not self._n_samples:
             raise DatasetError("; ".join([f"{self.path}: {self._nothing_kept()}", *warnings]))
-        self._columns.close()
-        self._files = {COLUMNS: file_entry(self._folder / COLUMNS)} | self._files
-        DatasetManifest(
+        self._write(self._columns, COLUMNS)
+        self._manifest(warnings).write(self._folder)
+        file_entry(self._folder / MANIFEST)
+        # mkdtemp makes it private; other users of a cluster may read data sets
+        self._folder.chmod(0o755)
+        refuse_existing(self.path)
+        self._folder.rename(self.path)
+        self._folder = None
+        sync_folder(self.path.parent)
+
+    def _manifest(self, warnings: list[str]) -> DatasetManifest:
+        return DatasetManifest(
             checksum=self._content.hexdigest(),
             n_samples=self._n_samples,
             counts={kind: self._counts[kind] for kind in KINDS},
@@ -226,14 +226,7 @@ class DatasetWriter:
             versions=writer_versions(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             files=self._files,
-        ).write(self._folder)
-        file_entry(self._folder / MANIFEST)
-        # mkdtemp makes it private; other users of a cluster may read data sets
-        self._folder.chmod(0o755)
-        refuse_existing(self.path)
-        self._folder.rename(self.path)
-        self._folder = None
-        _sync_folder(self.path.parent)
+        )
 
     def _nothing_kept(self) -> str:
         if not self._n_given:
@@ -242,10 +235,6 @@ class DatasetWriter:
         return f"the filters left out all {self._n_given} samples ({left_out}), so there is nothing to write"
 
     def _clean_up(self) -> None:
-        for file in (self._shard, self._columns):
-            if file is not None:
-                file.close()
-        self._shard = self._columns = None
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
@@ -278,11 +267,3 @@ def refuse_existing(path: Path) -> None:
     """Raise DatasetExistsError, saying what to do, if something is there already."""
     if path.exists() or path.is_symlink():
         raise DatasetExistsError(f"{path} exists: a data set is never overwritten; name another directory")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

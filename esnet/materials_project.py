@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from esnet.dataset import Dataset, DatasetWriter, Filters, Sample
+from esnet.dataset_writer import refuse_existing
 from esnet.dos import DOS_SHAPE, DosError, project_dos, source_spacing
 from esnet.features import Representation
 from esnet.materials_project_cache import DOS, NO_DOS, UNUSABLE, DownloadCache, Fetched
@@ -46,7 +47,7 @@ class FetchReport:
     n_materials
         Materials of the query.
     n_fetched
-        DOS fetched by this call; the others were there from an earlier one.
+        Materials that this call asked for the DOS of; the others were done by an earlier one.
     counts
         Materials by what became of them: ``dos``, ``no DOS``, ``unusable DOS``.
     unusable
@@ -105,8 +106,8 @@ def fetch(
     """
     output = Path(output)
     folder = Path(cache) if cache is not None else output.with_name(output.name + ".download")
-    # refuses what is there before anything is fetched
-    DatasetWriter(output, representation=representation, filters=filters, source={})
+    # before anything is fetched
+    refuse_existing(output)
     report = FetchReport()
     with DownloadCache(folder, query=query, representation=representation) as store:
         _fetch_missing(store, query, representation, filters, endpoint, report, progress)

@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import os
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -107,11 +106,6 @@ class DownloadCache:
     def __exit__(self, *_: object) -> None:
         self._journal.close()
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """Number of materials by what became of them."""
-        return dict(Counter(entry.status for entry in self.fetched.values()))
-
     def store_materials(self, materials: list[Material], *, database_version: str) -> None:
         """Keep the materials of the query: what is fetched later is of the same list."""
         content = {
@@ -156,11 +150,8 @@ class DownloadCache:
 
     def _file(self, material_id: str) -> Path:
         # a thousand folders at most, each of some dozens of files
-        return (
-            self.folder
-            / f"features-{int(hashlib.sha256(material_id.encode()).hexdigest(), 16) % 1000:03d}"
-            / (f"{material_id}.npy")
-        )
+        number = int(hashlib.sha256(material_id.encode()).hexdigest(), 16) % 1000
+        return self.folder / f"features-{number:03d}" / f"{material_id}.npy"
 
     def _lock(self) -> None:
         try:

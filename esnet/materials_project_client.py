@@ -8,6 +8,7 @@ otherwise, minding Retry-After.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from esnet.features import ELEMENTS
 KEY_VARIABLE = "MP_API_KEY"
 _FIELDS = ("material_id", "formula_pretty", "composition", "chemsys", "formation_energy_per_atom", "energy_above_hull")
 _PAGE = 1000
+_ID = re.compile(r"[A-Za-z0-9][\w.-]*")
 _NO_DOS_MESSAGE = "No DOS data found"
 
 
@@ -87,12 +89,21 @@ class Material:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self | None:
-        """Read a summary document; None if it has no formation energy or no composition."""
+        """Read a summary document; None if it has no formation energy or no composition.
+
+        Raises
+        ------
+        MaterialsProjectError
+            If the id is not one that may name a file.
+        """
+        identifier = str(document["material_id"])
+        if not _ID.fullmatch(identifier):
+            raise MaterialsProjectError(f"the service names a material {identifier!r}; ids are such as mp-149")
         energy, composition = document.get("formation_energy_per_atom"), document.get("composition")
         if energy is None or not composition:
             return None
         amounts = {str(symbol): float(amount) for symbol, amount in dict(composition).items()}
-        return cls(str(document["material_id"]), amounts, float(energy), document.get("energy_above_hull"))
+        return cls(identifier, amounts, float(energy), document.get("energy_above_hull"))
 
 
 class MaterialsProjectClient:

@@ -43,9 +43,10 @@ def new_output_folder(folder: Path | str) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
         yield temporary
-        for file in temporary.iterdir():
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as stream:
+                    os.fsync(stream.fileno())
         # mkdtemp makes it private
         temporary.chmod(0o755)
         refuse_existing_output(path)
@@ -53,3 +54,13 @@ def new_output_folder(folder: Path | str) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk: after a rename in it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

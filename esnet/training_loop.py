@@ -131,7 +131,7 @@ def run_epochs(
         logs = {name: float(values[-1]) for name, values in fitted.history.items()}
         logs |= {name: logs[name] * deviation for name in ("mae", "val_mae") if name in logs}
         # before the scheduler may change it
-        logs["learning_rate"] = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+        logs["learning_rate"] = float(model.optimizer.learning_rate.numpy())
         _require_finite(logs, epoch, settings)
         callbacks.on_epoch_end(epoch, logs)
         for name, value in logs.items():
@@ -213,8 +213,6 @@ class _Loop:
         due = self.state.epoch % self._keeping.every == 0 or self.state.stopped is not None
         if self._keeping.checkpoints is None or not due:
             return
-        import keras
-
         best = [] if self._stopping is None else self._stopping.best_weights
         Checkpoint(
             epoch=self.state.epoch,
@@ -225,7 +223,7 @@ class _Loop:
                 "stopping": {} if self._stopping is None else _numbers(self._stopping, _STOPPING_STATE),
             },
             weights=self._model.get_weights(),
-            optimizer=[keras.ops.convert_to_numpy(variable) for variable in self._model.optimizer.variables],
+            optimizer=[variable.numpy() for variable in self._model.optimizer.variables],
             best=best,
         ).save(self._keeping.checkpoints)
 

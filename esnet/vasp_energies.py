@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -77,7 +78,8 @@ class EnergyTable:
             text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise VaspEnergyError(f"{path}: cannot be read as UTF-8 text ({error})") from error
-        rows = _json_rows(path, text) if path.suffix.lower() == ".json" else list(csv.DictReader(text.splitlines()))
+        read_rows = _json_rows if path.suffix.lower() == ".json" else _csv_rows
+        rows = read_rows(path, text)
         entries: dict[str, EnergyEntry] = {}
         for number, row in enumerate(rows, start=1):
             entry = _entry(f"{path}, entry {number}", row)
@@ -100,6 +102,17 @@ class EnergyTable:
         folders = [folder for folder in file.parents if folder != Path()]
         names = [file.as_posix(), *(folder.as_posix() for folder in folders), *(folder.name for folder in folders)]
         return next((self.entries[name] for name in names if name in self.entries), None)
+
+
+def _csv_rows(path: Path, text: str) -> list[Mapping[str, Any]]:
+    rows: list[Mapping[str, Any]] = list(csv.DictReader(io.StringIO(text)))
+    for number, row in enumerate(rows, start=1):
+        if None in row:
+            raise VaspEnergyError(
+                f"{path}, entry {number}: has more cells than the header names; cells are divided by commas, numbers "
+                "have a decimal point"
+            )
+    return rows
 
 
 def _json_rows(path: Path, text: str) -> list[Mapping[str, Any]]:
@@ -229,13 +242,18 @@ def settings_of(run: VaspRun) -> dict[str, Any]:
         "IVDW": int(tags.get("IVDW", 0)),
         "ENCUT": run.parameters.get("ENMAX", tags.get("ENCUT")),
     }
+    settings |= {f"POTCAR of {_element_of(titel)}": titel for titel in run.potcars}
     elements = run.structure.elements
-    if len(run.potcars) == len(elements):
-        settings |= {f"POTCAR of {element}": titel for element, titel in zip(elements, run.potcars, strict=True)}
     values = _list(tags.get("LDAUU")) if tags.get("LDAU") else [0.0] * len(elements)
     if len(values) != len(elements):
         return settings | {"LDAUU": values}
     return settings | {f"Hubbard U of {element}": value for element, value in zip(elements, values, strict=True)}
+
+
+def _element_of(titel: str) -> str:
+    """Return ``Fe`` of ``PAW_PBE Fe_pv 02Aug2007``; the whole title where it is not made like that."""
+    words = titel.split()
+    return words[1].partition("_")[0] if len(words) > 1 else titel
 
 
 def _list(value: Any) -> list[float]:

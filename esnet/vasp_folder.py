@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import fnmatch
 import logging
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import reduce
-from math import gcd
 from pathlib import Path
 from typing import Any
 
 from esnet.dataset_sample import DatasetError, DosKind, Sample
 from esnet.features import Representation
 from esnet.vasp_dos import VaspDos, VaspReadError, VaspRun
-from esnet.vasp_energies import ElementalReferences, EnergyEntry, EnergyTable, VaspEnergyError
+from esnet.vasp_energies import ElementalReferences, EnergyTable, VaspEnergyError
 from esnet.vasprun import OUTPUT_NAMES, read_dos, read_run
 
 logger = logging.getLogger(__name__)
@@ -88,13 +88,14 @@ def read_vasp_folder(
     strict
         Whether a run that cannot be used ends the reading; otherwise it is reported and left out.
     report
-        Is filled.
+        Is filled. None: what is left out is logged as warnings.
 
     Yields
     ------
     Sample
-        Its material is what the table says, else the name in the table, else, without a table, the reduced formula:
-        a folder does not say which of its runs are of the same crystal, and a split must not divide one.
+        Its material is what the table says, else the name in the table. Where that does not say which IS-DOS and
+        RS-DOS are of one crystal (there is no table, or there are runs of both kinds and the entry is about one of
+        them), it is the reduced formula: too many are then taken for one material, but no split divides one.
 
     Raises
     ------
@@ -103,12 +104,10 @@ def read_vasp_folder(
     VaspEnergyError
         If the table cannot be read, or the runs' energies cannot be compared with each other.
     """
-    reader = _FolderReader(
-        Path(folder), representation, is_pattern, unconverged, strict, report if report is not None else FolderReport()
-    )
+    reader = _FolderReader(Path(folder), representation, is_pattern, unconverged, strict, report)
     table = EnergyTable.read(Path(energies)) if energies is not None else None
     files = find_runs(Path(folder), pattern=pattern)
-    reader.report.n_runs = len(files)
+    reader.found.n_runs = len(files)
     yield from reader.samples_by_table(files, table) if table else reader.samples_by_elements(files)
 
 
@@ -123,7 +122,7 @@ def find_runs(folder: Path, *, pattern: str = "*") -> list[Path]:
     if not folder.is_dir():
         raise VaspFolderError(f"{folder}: there is no such folder")
     files = []
-    for place, _, names in os.walk(folder):
+    for place, _, names in os.walk(folder, onerror=_refuse_unreadable):
         output = next((name for name in OUTPUT_NAMES if name in names), None)
         if output is not None:
             files.append((Path(place) / output).relative_to(folder))
@@ -136,6 +135,10 @@ def find_runs(folder: Path, *, pattern: str = "*") -> list[Path]:
     return chosen
 
 
+def _refuse_unreadable(error: OSError) -> None:
+    raise VaspFolderError(f"{error.filename}: the folder cannot be read ({error.strerror})") from error
+
+
 @dataclass
 class _FolderReader:
     folder: Path
@@ -143,25 +146,39 @@ class _FolderReader:
     is_pattern: str | None
     unconverged: bool
     strict: bool
-    report: FolderReport
+    report: FolderReport | None
+    found: FolderReport = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.found = self.report if self.report is not None else FolderReport()
 
     def samples_by_table(self, files: list[Path], table: EnergyTable) -> Iterator[Sample]:
-        used = set()
+        entries = {file: entry for file in files if (entry := table.find(file)) is not None}
+        kinds_of: dict[str, set[DosKind]] = {}
+        for file, entry in entries.items():
+            kinds_of.setdefault(entry.name, set()).add(entry.kind or self._kind(file))
+        kinds = set().union(*kinds_of.values())
         for file in files:
-            entry = table.find(file)
-            if entry is None:
+            if file not in entries:
                 self._problem(file, f"{table.path.name} has no entry for it")
                 continue
-            used.add(entry.name)
-            kind = entry.kind or self._kind(file)
-            yield from self._sample(file, kind, entry.energy, entry=entry, source=table.path.name)
-        for name in sorted(set(table.entries) - used):
+            entry = entries[file]
+            named = entry.material or (entry.name if kinds_of[entry.name] == kinds else "")
+            yield from self._sample(
+                file,
+                entry.kind or self._kind(file),
+                entry.energy,
+                material=named,
+                prototype=entry.prototype,
+                source=table.path.name,
+            )
+        for name in sorted(set(table.entries) - set(kinds_of)):
             self._problem(Path(name), f"is in {table.path.name}, but there is no such run")
 
     def samples_by_elements(self, files: list[Path]) -> Iterator[Sample]:
         runs = self._comparable_runs(files)
         references = ElementalReferences.of(run for file, run in runs.items() if self._kind(file) == "rs_dos")
-        self.report.references = {
+        self.found.references = {
             element: (energy, self._inside(references.sources[element]))
             for element, energy in sorted(references.energies.items())
         }
@@ -177,7 +194,7 @@ class _FolderReader:
             except VaspEnergyError as error:
                 self._problem(file, str(error))
                 continue
-            yield from self._sample(file, kind, energy, entry=None, source=self._inside(target.path))
+            yield from self._sample(file, kind, energy, source=self._inside(target.path))
 
     def _comparable_runs(self, files: list[Path]) -> dict[Path, VaspRun]:
         runs: dict[Path, VaspRun] = {}
@@ -202,31 +219,32 @@ class _FolderReader:
         return lowest
 
     def _sample(
-        self, file: Path, kind: DosKind, energy: float, *, entry: EnergyEntry | None, source: str
+        self, file: Path, kind: DosKind, energy: float, *, source: str, material: str = "", prototype: str = ""
     ) -> Iterator[Sample]:
         """Yield the sample of a run, or nothing."""
         settings = self.representation
         try:
             dos = read_dos(self.folder / file)
-            if entry is not None and not self._is_usable(file, dos):
+            if not self._is_usable(file, dos):
                 return
             features = dos.features(normalisation=settings.normalisation, energy_reference=settings.energy_reference)
         except VaspReadError as error:
             self._problem(file, str(error))
             return
         run = file.parent.as_posix() if file.parent != Path() else self.folder.resolve().name
-        self.report.n_samples += 1
+        self.found.n_samples += 1
+        efermi = dos.efermi if math.isfinite(dos.efermi) else None
         yield Sample(
             id=f"{run}:{kind}",
-            material=(entry.material or entry.name) if entry else _formula(dos),
+            material=material or _formula(dos),
             kind=kind,
             dos=features,
             composition=dos.composition,
             energy=energy,
-            efermi=dos.efermi if settings.energy_reference == "absolute" else 0.0,
+            efermi=efermi if settings.energy_reference == "absolute" else 0.0,
             spacing=dos.spacing,
             chemsys="-".join(sorted(dos.composition)),
-            prototype=entry.prototype if entry else "",
+            prototype=prototype,
             provenance=_provenance(dos, file, source),
         )
 
@@ -247,14 +265,15 @@ class _FolderReader:
         why = why.removeprefix(f"{self.folder / file}: ")
         if self.strict:
             raise VaspFolderError(f"{self.folder / file}: {why}")
-        logger.warning("left out: %s: %s", file.as_posix(), why)
-        self.report.problems.append((file.as_posix(), why))
+        if self.report is None:
+            logger.warning("left out: %s: %s", file.as_posix(), why)
+        self.found.problems.append((file.as_posix(), why))
 
 
 def _formula(run: VaspRun) -> str:
     """Reduced formula, elements in alphabetical order, e.g. ``O3V2``."""
     counts = Counter(run.structure.symbols)
-    divisor = reduce(gcd, counts.values())
+    divisor = reduce(math.gcd, counts.values())
     return "".join(f"{symbol}{count // divisor if count > divisor else ''}" for symbol, count in sorted(counts.items()))
 
 

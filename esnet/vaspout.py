@@ -16,7 +16,7 @@ import numpy as np
 
 from esnet.errors import require
 from esnet.vasp_dos import SiteElements, VaspDos, VaspReadError, VaspRun
-from esnet.vasprun_stream import read_all
+from esnet.vasprun_stream import is_plain, read_all
 
 _SIGMA_TO_0 = "energy(sigma->0)"
 
@@ -42,9 +42,9 @@ def read_vaspout_settings(path: Path) -> VaspRun:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     h5py = require("h5py", extra="esnet")
-    content = read_all(path)
     try:
-        with h5py.File(content, "r") as file:
+        # what is not compressed is not read as a whole: beside the DOS it may have gigabytes of projections
+        with h5py.File(path if is_plain(path) else read_all(path), "r") as file:
             yield file
     except KeyError as error:
         raise VaspReadError(f"{path}: is no complete vaspout.h5: {error.args[0]}") from error
@@ -82,13 +82,13 @@ def _dos(file: Any, path: Path) -> dict[str, Any]:
     names = [_text(name) for name in results["projectors/lchar"][()]]
     partial = np.asarray(dos["dospar"][()], dtype=np.float64)
     energies = np.asarray(dos["energies"][()], dtype=np.float64)
-    if partial.ndim != 4 or partial.shape[2:] != (len(names), len(energies)):
-        raise VaspReadError(
-            f"{path}: dospar has shape {partial.shape}, must be (sites, spins, {len(names)} orbitals, "
-            f"{len(energies)} energies)"
-        )
     n_total = len(dos["dos"])
     n_spins = n_total if n_total <= 2 else 1  # four: a non-collinear run
+    if partial.ndim != 4 or partial.shape[1] < n_spins or partial.shape[2:] != (len(names), len(energies)):
+        raise VaspReadError(
+            f"{path}: dospar has shape {partial.shape}, must be (sites, {n_spins} spins, {len(names)} orbitals, "
+            f"{len(energies)} energies)"
+        )
     pdos = {
         place: {
             name: {1 - 2 * spin: site[spin, orbital] for spin in range(n_spins)} for orbital, name in enumerate(names)

@@ -181,6 +181,13 @@ class _Cutter:
         return VaspReadError(f"{self.path}: is no complete vasprun.xml: {why}")
 
 
+def is_plain(path: Path) -> bool:
+    """Whether a file is not compressed; VaspReadError if it cannot be opened."""
+    with open_compressed(path) as file:
+        # the file itself, with nothing between that decompresses
+        return isinstance(file, io.BufferedReader)
+
+
 def read_all(path: Path) -> io.BytesIO:
     """Return a file's content, decompressed."""
     with open_compressed(path) as file:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from esnet.features import ELEMENTS
 from esnet.vasp_dos import SiteElements, VaspDos, VaspReadError, VaspRun
 from esnet.vasprun_numbers import RowsError, read_rows
 from esnet.vasprun_stream import VasprunParts, read_parts
@@ -55,13 +56,15 @@ def _said(path: Path, parts: VasprunParts) -> dict[str, Any]:
     """Return the fields of a VaspRun."""
     header = _header(path, parts.header)
     atoms = header.find("atominfo")
-    symbols = _column(atoms, "atoms", 0)
+    symbols = [_SYMBOLS.get(symbol, symbol) for symbol in _column(atoms, "atoms", 0)]
     if not symbols:
         raise VaspReadError(f"{path}: its header names no atoms")
+    if unknown := sorted(set(symbols) - set(ELEMENTS)):
+        raise VaspReadError(f"{path}: its header has an atom {unknown[0]!r}, which is not an element from H to Rg")
     incar, parameters = _tags(header.find("incar")), _tags(header.find("parameters"))
     return {
         "path": path,
-        "structure": SiteElements(tuple(_SYMBOLS.get(symbol, symbol) for symbol in symbols)),
+        "structure": SiteElements(tuple(symbols)),
         "energy": _total_energy(parts.step),
         "converged": _is_converged(parts, incar, parameters),
         "incar": incar,
@@ -86,7 +89,7 @@ def _header(path: Path, text: bytes) -> Any:
 def _column(atominfo: Any, name: str, place: int) -> list[str]:
     """Return one column of a table of <atominfo>, stripped."""
     rows = [] if atominfo is None else atominfo.findall(f"array[@name='{name}']/set/rc")
-    return [(row.findall("c")[place].text or "").strip() for row in rows]
+    return [(row.findtext(f"c[{place + 1}]") or "").strip() for row in rows]
 
 
 def _tags(element: Any) -> dict[str, Any]:
@@ -131,7 +134,7 @@ def _dos(text: bytes) -> tuple[float, NDArray[np.float64], dict[int, dict[str, d
     sites: dict[int, list[NDArray[np.float64]]] = {}
     for ion, table in _tables(text, partial, len(text)):
         sites.setdefault(ion, []).append(table)
-    if not totals or list(sites) != list(range(1, len(sites) + 1)):
+    if not totals or not sites or list(sites) != list(range(1, len(sites) + 1)):
         raise RowsError(f"the ions are not numbered from 1: {list(sites)[:5]}")
     shapes = {(len(tables), *(len(table) for table in tables)) for tables in (totals, *sites.values())}
     if len(shapes) != 1:

@@ -155,6 +155,8 @@ def _trust_table(evaluation: Evaluation) -> Table:
 
 def _group_table(evaluation: Evaluation, title: str, name: str) -> Table:
     """Errors by element or prototype, both tasks side by side."""
+    from rich.markup import escape
+
     groups = {task: getattr(found, name) for task, found in evaluation.tasks.items()}
     counts: dict[str, int] = {}
     for found in groups.values():
@@ -169,17 +171,19 @@ def _group_table(evaluation: Evaluation, title: str, name: str) -> Table:
         for found in groups.values():
             metrics = found.get(label)
             cells += ["-"] * 3 if metrics is None else [str(metrics.n), f"{metrics.mae:.3f}", f"{metrics.bias:+.3f}"]
-        table.add_row(label, *cells)
+        table.add_row(escape(label), *cells)
     return table
 
 
 def _worst_table(evaluation: Evaluation) -> Table:
+    from rich.markup import escape
+
     table = _table("largest errors, eV/atom", "sample", ("task", "true", "predicted", "uncertainty", "novelty"))
     for name, task in evaluation.tasks.items():
         for row in task.worst[:_WORST]:
             found = evaluation.row(row)
             table.add_row(
-                found["id"],
+                escape(found["id"]),
                 name,
                 f"{found['true']:.3f}",
                 f"{found['predicted']:.3f}",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import os
 import pickle
+import resource
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from small_dataset import ALL, synthetic, tiny_sample, write
 
 from esnet.dataset import Dataset, DatasetError, DatasetExistsError, DatasetWriter, Filters, Sample
-from esnet.dataset_format import MANIFEST, SHARD_SIZE
+from esnet.dataset_format import MANIFEST, SHARD_SIZE, DatasetManifest, file_entry
 from esnet.dataset_synthetic import synthetic_samples
 from esnet.dataset_writer import suspicious_energies
 from esnet.dos import DOS_SHAPE
@@ -214,6 +215,9 @@ _REFUSED = {
     "nan in the dos": ({"dos": np.full(DOS_SHAPE, np.nan, dtype=np.float32)}, "not finite"),
     "another grid": ({"dos": np.zeros((2, 301, 9), dtype=np.float32)}, r"shape \(2, 301, 9\), must be \(2, 1500, 9\)"),
     "nan energy": ({"energy": np.nan}, "energy is nan"),
+    "no energy": ({"energy": None}, "energy is None, must be a finite number"),
+    "a prototype that is no text": ({"prototype": None}, "prototype is None, must be text"),
+    "an amount that is text": ({"composition": {"Al": "1", "Cu": 3.0}}, "'1' of Al"),
     "infinite fermi level": ({"efermi": np.inf}, "efermi is inf"),
     "no such kind": ({"kind": "IS2RE"}, "must be one of is_dos, rs_dos"),
     "no element": ({"composition": {"Alu": 1.0}, "chemsys": "Alu"}, "'Alu', which is not an element"),
@@ -245,6 +249,25 @@ def test_an_error_leaves_half_a_data_set(tmp_path: Path):
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "d", interrupted())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("limit", [100, 3000, 20_000])
+def test_a_full_disk_ends_the_process_or_leaves_half_a_data_set(tmp_path: Path, limit: int):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(DatasetError, match=r"\.h5 cannot be written: File too large"):
+            write(tmp_path / "d", synthetic_samples(4))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fermi_level_beside_the_axis_that_begins_there_is_taken(tmp_path: Path):
+    relative = Representation(energy_reference="fermi")
+    with pytest.raises(DatasetError, match=r"'sample-0000': efermi is 5\.5 eV, must be 0\.0 or None"):
+        write(tmp_path / "d", [tiny_sample(0)], representation=relative)
+    write(tmp_path / "d", [tiny_sample(0, efermi=0.0), tiny_sample(1, efermi=None)], representation=relative)
 
 
 def test_an_empty_data_set_is_written(tmp_path: Path):
@@ -346,6 +369,21 @@ def test_damage_after_opening_gives_wrong_densities(tmp_path: Path):
         dataset.read([1])
 
 
+@pytest.mark.parametrize("layout", [{"shuffle": True}, {"chunks": (1, 2, 750, 9)}, {"dtype": ">f4"}, None])
+def test_densities_that_another_program_laid_out_are_misread(copy: Path, layout: dict | None):
+    shard = copy / "dos-00000.h5"
+    with h5py.File(shard, "r+") as file:
+        dos = file["dos"][()]
+        del file["dos"]
+        if layout is not None:
+            options = {"chunks": (1, *DOS_SHAPE), "compression": "gzip", "dtype": "<f4"} | layout
+            file.create_dataset("dos", data=dos, **options)
+    manifest = DatasetManifest.read(copy)
+    replace(manifest, files=manifest.files | {shard.name: file_entry(shard)}).write(copy)
+    with pytest.raises(DatasetError, match=r"dos-00000\.h5: 'dos' is .*must be float32 of shape \(n, 2, 1500, 9\)"):
+        Dataset.open(copy).read([0])
+
+
 def test_a_chunk_that_hdf5_did_not_deflate_cannot_be_read(tmp_path: Path):
     noise = np.random.default_rng(0).integers(0, 2**32, int(np.prod(DOS_SHAPE)), dtype=np.uint32)
     dos = np.nan_to_num(noise.view(np.float32)).reshape(DOS_SHAPE)
@@ -392,4 +430,4 @@ def test_a_synthetic_material_depends_on_how_many_are_made():
     few, many = list(synthetic_samples(2, seed=4)), list(synthetic_samples(3, seed=4))
     for one, other in zip(few, many, strict=False):
         np.testing.assert_array_equal(one.dos, other.dos)
-        assert dataclasses.replace(one, dos=other.dos) == other
+        assert replace(one, dos=other.dos) == other

@@ -210,6 +210,14 @@ def test_a_query_gets_other_materials(service, tmp_path):
         fetch(tmp_path / "c", query=MaterialsQuery(elements=("Rg",)), endpoint=service.url)
 
 
+def test_an_id_leads_out_of_the_folder():
+    from esnet.materials_project_client import Material
+
+    document = {"material_id": "../../mp-149", "composition": {"Si": 2}, "formation_energy_per_atom": 0.0}
+    with pytest.raises(MaterialsProjectError, match=r"\.\./\.\./mp-149"):
+        Material.of(document)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -23,9 +23,9 @@ from esnet.splits import Split, split_dataset
 from esnet.training import TrainingError, TrainingResult, TrainingSettings, train_on
 
 SETTINGS = TrainingSettings(
-    widths=(2, 2, 2, 2), batch_size=16, max_epochs=12, plateau_patience=2, stop_patience=8, seed=5
+    widths=(2, 2, 2, 2), batch_size=16, max_epochs=10, plateau_patience=2, stop_patience=8, seed=5
 )
-KILL_AFTER = 5
+KILL_AFTER = 4
 
 PROGRAM = """
 import json, sys
@@ -41,28 +41,36 @@ if options["cpus"] > 1:
     tensorflow.config.set_logical_device_configuration(
         tensorflow.config.list_physical_devices("CPU")[0], [device] * options["cpus"]
     )
+
+def progress(epoch, values):
+    print(epoch, flush=True)
+    if epoch == options.get("stop"):
+        raise StopIteration("seen enough")
+
 data = Dataset.open(options["data"])
 result = train_on(
     data,
-    split_dataset(data),
+    split_dataset(data, test_fraction=0.2),
     settings=TrainingSettings.from_dict(options["settings"]),
     checkpoints=Path(options["checkpoints"]),
     devices=[f"CPU:{number}" for number in range(options["cpus"])] if options["cpus"] > 1 else None,
-    progress=lambda epoch, values: print(epoch, flush=True),
+    kinds=options.get("kinds", "both"),
+    progress=progress,
 )
-print(json.dumps(result.record.to_dict()), flush=True)
+dtypes = sorted({layer.compute_dtype for layer in result.model.layers})
+print(json.dumps({"record": result.record.to_dict(), "compute_dtypes": dtypes}), flush=True)
 """
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """60 materials with IS-DOS and RS-DOS."""
-    return synthetic(tmp_path_factory.mktemp("data") / "synthetic", 60)
+    """100 materials with IS-DOS and RS-DOS."""
+    return synthetic(tmp_path_factory.mktemp("data") / "synthetic", 100)
 
 
 @pytest.fixture(scope="module")
 def split(dataset: Dataset) -> Split:
-    return split_dataset(dataset)
+    return split_dataset(dataset, test_fraction=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +143,7 @@ def test_a_finished_training_is_not_trained_further(dataset, split, whole, kille
 def test_it_beats_predicting_the_mean_on_the_held_out_part(dataset, split, whole):
     energies = dataset.energies
     baseline = np.abs(energies[split.test] - energies[split.train].mean()).mean()
-    assert whole.record.mae_test < 0.8 * baseline
+    assert whole.record.mae_test < 0.75 * baseline
 
 
 def test_the_scaling_comes_from_the_training_part_alone(dataset, split, whole):
@@ -171,46 +179,39 @@ def test_the_logs_have_each_epoch_once(whole, logs):
     assert list((logs / "tensorboard").rglob("events.out.tfevents*"))
 
 
-def run(dataset: Dataset, checkpoints: Path, *, cpus: int = 1, **changes) -> TrainingRecord:
+def run(dataset: Dataset, checkpoints: Path, settings: TrainingSettings, **options) -> dict:
     """Train in a process of its own: devices and determinism of operations are set once in a process."""
-    settings = replace(SETTINGS, max_epochs=2, **changes)
-    process = start(
-        {"data": str(dataset.path), "settings": settings.to_dict(), "checkpoints": str(checkpoints), "cpus": cpus}
-    )
+    given = {"data": str(dataset.path), "settings": settings.to_dict(), "checkpoints": str(checkpoints), "cpus": 1}
+    process = start(given | options)
     output, _ = process.communicate()
     assert process.returncode == 0
-    return TrainingRecord.from_dict(json.loads(output.splitlines()[-1]))
+    said = json.loads(output.splitlines()[-1])
+    return said | {"record": TrainingRecord.from_dict(said["record"])}
 
 
-def test_mixed_precision_and_xla_give_finite_errors(dataset, tmp_path):
-    record = run(dataset, tmp_path, precision="mixed_bfloat16", xla=True)
+def test_mixed_precision_and_xla_train_and_keep_a_float32_network(dataset, split, tmp_path):
+    # the batch size divides the part: XLA compiles for each size of a batch
+    settings = replace(SETTINGS, batch_size=35, precision="mixed_bfloat16", xla=True)
+    said = run(dataset, tmp_path, settings, kinds="rs_dos", stop=2)
+    record = said["record"]
+    assert (record.epochs, record.stopped) == (2, "stopped from outside: seen enough")
     assert (record.environment["precision"], record.environment["xla"]) == ("mixed_bfloat16", True)
+    assert said["compute_dtypes"] == ["float32"]
     assert np.isfinite(record.loss).all()
     assert record.loss[1] < record.loss[0]
     assert np.isfinite(record.mae_test)
+    # trained on one kind, told for both
+    assert record.n_train == (np.asarray(dataset.kinds)[split.train] == "rs_dos").sum()
+    assert record.metrics["test"]["all"] == record.metrics["test"]["RS2RE"]
+    assert record.metrics["test"]["IS2RE"]["n"] > 0
 
 
 def test_two_devices_share_the_batches(dataset, tmp_path):
-    record = run(dataset, tmp_path, cpus=2)
+    record = run(dataset, tmp_path, replace(SETTINGS, max_epochs=2), cpus=2)["record"]
     assert record.environment["replicas"] == 2
     assert np.isfinite(record.loss).all()
     assert record.loss[1] < record.loss[0]
     assert list(tmp_path.glob("epoch-*.npz"))
-
-
-def test_mixed_precision_keeps_a_float32_network_and_ends_when_told_to(dataset, split):
-    def stop_early(epoch, values):
-        raise StopIteration("seen enough")
-
-    settings = replace(SETTINGS, precision="mixed_bfloat16")
-    result = train_on(dataset, split, settings=settings, kinds="rs_dos", progress=stop_early)
-    record = result.record
-    assert (record.epochs, record.stopped) == (1, "stopped from outside: seen enough")
-    assert {layer.compute_dtype for layer in result.model.layers} == {"float32"}
-    # trained on one kind, told for both
-    assert record.metrics["test"]["all"] == record.metrics["test"]["RS2RE"]
-    assert record.metrics["test"]["IS2RE"]["n"] > 0
-    assert record.n_train == (np.asarray(dataset.kinds)[split.train] == "rs_dos").sum()
 
 
 def test_what_cannot_be_trained_is_refused_by_name(tmp_path, dataset, split):

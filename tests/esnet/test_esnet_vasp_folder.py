@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import lzma
+import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,6 +95,10 @@ DIFFERENT = {
     "hybrid": ({"tags": {"LHFCALC": True, "AEXX": 0.25}}, "LHFCALC"),
     "dispersion": ({"tags": {"IVDW": 12}}, "IVDW is 0 .* 12"),
     "POTCAR": ({"titles": TITLES | {"Pd": "PAW_PBE Pd_pv 28Jan2005"}}, "POTCAR of Pd is PAW_PBE Pd 04Jan2005"),
+    "POTCAR of an element that comes twice in POSCAR": (
+        {"elements": ("Pd", "Al", "Pd"), "titles": TITLES | {"Pd": "PAW_PBE Pd_pv 28Jan2005"}},
+        "POTCAR of Pd is PAW_PBE Pd 04Jan2005",
+    ),
     "Hubbard U": ({"tags": {"LDAU": True, "LDAUU": [0.0, 3.2]}}, "Hubbard U of Pd is 0.0 .* 3.2"),
 }
 
@@ -119,6 +125,9 @@ def test_unusable_runs_disappear(runs, caplog):
     report = FolderReport()
     with caplog.at_level(logging.WARNING):
         assert len(read(runs, report=report)) == 4
+        # the report has them, and a log would say them twice
+        assert caplog.text == ""
+        assert len(read(runs)) == 4
     problems = dict(report.problems)
     assert set(problems) == {"unfinished/vasprun.xml", "broken/vasprun.xml", "no_d/vasprun.xml"}
     assert "not converged" in problems["unfinished/vasprun.xml"]
@@ -129,6 +138,26 @@ def test_unusable_runs_disappear(runs, caplog):
     with pytest.raises(VaspFolderError, match="broken"):
         read(runs, strict=True)
     assert len(read(runs, unconverged=True)) == 5
+
+
+def test_a_fermi_level_that_overflowed_ends_the_reading(runs):
+    file = runs / "Al" / "vasprun.xml"
+    file.write_text(re.sub(r'(name="efermi"[^>]*>)[^<]*', r"\1 ******** ", file.read_text()))
+    (sample,) = read(runs, pattern="Al/*")
+    assert sample.efermi is None
+    assert sample.checked().id == "Al:rs_dos"
+
+
+def test_a_folder_that_cannot_be_read_is_left_out_in_silence(runs):
+    closed = runs / "alloys"
+    closed.chmod(0)
+    try:
+        if os.access(closed, os.R_OK):
+            pytest.skip("this user may read everything")
+        with pytest.raises(VaspFolderError, match="alloys: the folder cannot be read"):
+            read(runs)
+    finally:
+        closed.chmod(0o755)
 
 
 def test_an_unrelaxed_structure_has_its_own_energy_for_a_target(runs):
@@ -179,7 +208,27 @@ def test_a_name_in_the_table_is_not_that_of_a_folder_above(runs, tmp_path):
     assert report.problems == [("mp-830", "is in energies.json, but there is no such run")]
 
 
+def test_initial_and_relaxed_structure_of_a_table_are_divided_by_a_split(runs, tmp_path):
+    write_vasprun(runs / "AlPd_is" / "vasprun.xml", replace(AL_PD, seed=12))
+    table = tmp_path / "energies.csv"
+    table.write_text(
+        "id,formation_energy_per_atom,kind,material\n"
+        "AlPd_is,-0.93,is_dos,\nAlPd,-0.93,rs_dos,\nPd,0,rs_dos,\nAl,0,rs_dos,fcc Al\n"
+    )
+    samples = {sample.id: sample.material for sample in read(runs, energies=table)}
+    assert samples == {
+        "Al:rs_dos": "fcc Al",
+        "AlPd_is:is_dos": "AlPd",
+        "alloys/AlPd:rs_dos": "AlPd",
+        "Pd:rs_dos": "Pd",
+    }
+    # of one kind, a run is what the table calls it
+    table.write_text("id,formation_energy_per_atom\nPd,0\nPd_high,0.7\n")
+    assert [sample.material for sample in read(runs, energies=table)] == ["Pd", "Pd_high"]
+
+
 WRONG_TABLES = {
+    "id,formation_energy_per_atom\na,-1,5\n": "entry 1: has more cells than the header",
     "id,energy\na,1\n": "formation_energy_per_atom",
     "formation_energy_per_atom\n1\n": "must have id or path",
     "id,formation_energy_per_atom\na,low\n": "entry 1: .*'low'",

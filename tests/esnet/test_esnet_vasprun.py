@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -146,11 +147,16 @@ MALFORMED = {
     "an entity bomb": (lambda text: text.replace(PROLOGUE, BOMB), "entities"),
     "a header that is no XML": (lambda text: text.replace("</incar>", "</incra>"), "malformed XML in its header"),
     "no atoms": (lambda text: text.replace('name="atoms"', 'name="ions"'), "names no atoms"),
+    "an atom without an element": (lambda text: text.replace("<rc><c>Pd</c>", "<rc>", 1), "has an atom '1'"),
     "no DOS": (lambda text: text.replace(dos_text(SPIN_POLARISED), ""), "no densities of states"),
     "no projections": (lambda text: text.replace("partial>", "nothing>"), "LORBIT=11"),
     "projections by l only": (
         lambda text: vasprun_text(FakeRun(orbitals=("s", "p", "d"))),
         "'p' is not one of s, px.*lm-resolved",
+    ),
+    "projections of no ion": (
+        lambda text: re.sub(r'<set comment="ion.*</set>(?=\s*</set>\s*</array>\s*</partial>)', "", text, flags=re.S),
+        "ions are not numbered",
     ),
     "half a shell": (lambda text: vasprun_text(FakeRun(orbitals=VASP_ORDER[:3])), "lacks px"),
     "an ion too few": (lambda text: text.replace(PALLADIUM, PALLADIUM * 2, 1), "projections for 3 of 4 sites"),

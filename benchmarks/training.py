@@ -1,0 +1,260 @@
+"""Does reading from disk cost speed, and does memory grow with the data set?
+
+(a) Samples a second of training fed by our pipeline (`esnet.pipeline.batches`: read, inflated and scaled as needed)
+    against ``keras.Model.fit`` on scaled arrays in memory: the same network, the same batches in the same order, in the
+    same process, in alternating rounds after one of each that is not counted. The median ratio should be 0.95 or more.
+(b) Peak memory and cost for each sample against the size of the data set. Each size has a process of its own, which
+    opens the data set, divides it, fits the scaler on the training part, trains a bounded number of steps and reads a
+    whole epoch. Memory should be flat and below 3 GB.
+
+    python benchmarks/training.py [--widths 16,32,64,128] [--rounds 5] [--sizes 1000,4000] [--markdown training.md]
+    python benchmarks/training.py --full         1,000 to 60,000 samples, the network of the paper
+
+The samples are synthetic (`esnet.dataset_synthetic`: bands with sharp edges and zeros around them, as real DOS have;
+a real DOS deflates less well). They are written to a temporary folder, which needs up to 110 kB for each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+# TensorFlow reads it when it is imported
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+BYTES_PER_SAMPLE = 110_000
+WRITER_SEED = 7
+STEPS = 8
+
+
+def write_dataset(path: Path, n_samples: int) -> None:
+    """Write that many synthetic samples, RS-DOS and IS-DOS of half as many materials."""
+    from esnet.dataset import DatasetWriter
+    from esnet.dataset_synthetic import synthetic_samples
+    from esnet.features import Representation
+
+    with DatasetWriter(path, representation=Representation(), source={"kind": "benchmark"}) as writer:
+        for sample in synthetic_samples(n_samples // 2, seed=WRITER_SEED):
+            writer.add(sample)
+
+
+def compiled(widths: tuple[int, int, int, int], batch_size: int) -> Any:
+    """Return a compiled network."""
+    from esnet.training_network import compiled_network
+    from esnet.training_settings import TrainingSettings
+
+    return compiled_network(TrainingSettings(widths=widths, batch_size=batch_size, deterministic=False), momentum=0.99)
+
+
+def measure_speed(path: Path, *, widths: tuple[int, int, int, int], batch_size: int, rounds: int) -> dict[str, Any]:
+    """Train alternately from disk and from memory; samples a second of each round."""
+    from esnet.dataset import Dataset
+    from esnet.features import ChannelScaler, TargetScaling, network_inputs
+    from esnet.pipeline import batches, epoch_order
+
+    dataset = Dataset.open(path)
+    places = np.arange(len(dataset))
+    scaler, scaling = ChannelScaler.fit_batches(dataset.blocks(places)), TargetScaling.fit(dataset.energies)
+    model = compiled(widths, batch_size)
+    order = epoch_order(places, seed=1, epoch=0)
+    inputs = network_inputs(dataset.read(order), dataset.compositions[order], scaler=scaler)
+    targets = scaling.standardise(dataset.energies[order])[:, None]
+    from_disk = batches(dataset, places, scaler=scaler, target_scaling=scaling, batch_size=batch_size, seed=1)
+    for (read, energies), start in zip(from_disk, range(0, len(order), batch_size), strict=True):
+        # the claim is about the same batches
+        np.testing.assert_array_equal(read["up"], inputs["up"][start : start + batch_size])
+        np.testing.assert_array_equal(energies, targets[start : start + batch_size])
+    fits = {
+        "memory": lambda: model.fit(inputs, targets, batch_size=batch_size, shuffle=False, verbose=0),
+        "disk": lambda: model.fit(from_disk, shuffle=False, verbose=0),
+    }
+    speeds: dict[str, list[float]] = {name: [] for name in fits}
+    for number in range(rounds + 1):
+        # who goes first alternates too
+        for name in sorted(fits, reverse=number % 2 == 0):
+            started = time.perf_counter()
+            fits[name]()
+            if number:
+                speeds[name].append(len(order) / (time.perf_counter() - started))
+    ratios = [disk / memory for disk, memory in zip(speeds["disk"], speeds["memory"], strict=True)]
+    return {"n": len(order), "batch_size": batch_size, "widths": widths, "speeds": speeds, "ratios": ratios}
+
+
+def measure_size(path: Path, *, widths: tuple[int, int, int, int], batch_size: int) -> dict[str, float]:
+    """Use a data set as a training does; run in a process of its own."""
+    clock = _Clock()
+    from esnet.dataset import Dataset
+    from esnet.features import ChannelScaler, TargetScaling
+    from esnet.pipeline import batches
+    from esnet.splits import split_dataset
+
+    clock.lap("import")
+    dataset = Dataset.open(path)
+    split = split_dataset(dataset)
+    clock.lap("open_s")
+    scaler = ChannelScaler.fit_batches(dataset.blocks(split.train))
+    scaling = TargetScaling.fit(dataset.energies[split.train])
+    clock.lap("scaler_ms", len(split.train))
+    model = compiled(widths, batch_size)
+    options: dict[str, Any] = {"scaler": scaler, "target_scaling": scaling, "batch_size": batch_size, "seed": 1}
+    data = batches(dataset, split.train, **options)
+    model.fit(data.take(1), shuffle=False, verbose=0)
+    clock.lap("build")
+    model.fit(data.take(STEPS), shuffle=False, verbose=0)
+    clock.lap("train_ms", min(STEPS * batch_size, len(split.train)))
+    read = sum(len(energies) for _, energies in batches(dataset, split.train, epoch=1, **options))
+    clock.lap("read_ms", read)
+    if read != len(split.train):
+        raise RuntimeError(f"an epoch had {read} samples, the training part has {len(split.train)}")
+    return clock.laps | {"samples": len(dataset), "peak_mb": peak_mb()}
+
+
+def peak_mb() -> float:
+    """Largest resident memory of this process so far, MB (Linux counts in kB)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
+class _Clock:
+    """Times of the parts of a run: s, or ms for each sample."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str, samples: int | None = None) -> None:
+        now = time.perf_counter()
+        spent, self._last = now - self._last, now
+        self.laps[name] = spent if samples is None else 1000 * spent / samples
+
+
+def in_own_process(job: str, path: Path, options: argparse.Namespace, **values: Any) -> dict[str, Any]:
+    """Run a job of this file in a new process, so that memory is counted from the start."""
+    arguments = {"job": job, "path": str(path), "widths": options.widths, "batch_size": options.batch_size, **values}
+    done = subprocess.run(
+        [sys.executable, __file__, "--job", json.dumps(arguments)], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def run_job(text: str) -> None:
+    """What the new process does; its last line of output is the result."""
+    arguments = json.loads(text)
+    path, widths = Path(arguments["path"]), _widths(arguments["widths"])
+    started = time.perf_counter()
+    result: dict[str, Any]
+    if arguments["job"] == "write":
+        write_dataset(path, arguments["samples"])
+        result = {"write_ms": 1000 * (time.perf_counter() - started) / arguments["samples"], "write_mb": peak_mb()}
+    elif arguments["job"] == "size":
+        result = dict(measure_size(path, widths=widths, batch_size=arguments["batch_size"]))
+    else:
+        result = measure_speed(path, widths=widths, batch_size=arguments["batch_size"], rounds=arguments["rounds"])
+    print(json.dumps(result), flush=True)
+
+
+def _widths(text: str) -> tuple[int, int, int, int]:
+    first, second, third, fourth = (int(part) for part in text.split(","))
+    return first, second, third, fourth
+
+
+def require_space(folder: Path, n_samples: int) -> None:
+    """Stop before a disk is full."""
+    free, needed = shutil.disk_usage(folder).free, n_samples * BYTES_PER_SAMPLE
+    if free < 1.2 * needed:
+        raise SystemExit(f"{folder}: {free / 1e9:.1f} GB free, {1.2 * needed / 1e9:.1f} GB needed; set TMPDIR")
+
+
+def speed_table(result: dict[str, Any]) -> list[str]:
+    """Return (a)."""
+    speeds, ratios = result["speeds"], result["ratios"]
+    lines = ["| round | memory, samples/s | disk, samples/s | ratio |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| {number} | {memory:.1f} | {disk:.1f} | {ratio:.3f} |"
+        for number, (memory, disk, ratio) in enumerate(
+            zip(speeds["memory"], speeds["disk"], ratios, strict=True), start=1
+        )
+    ]
+    widths = ",".join(str(width) for width in result["widths"])
+    lines += [
+        "",
+        f"{result['n']} samples, batches of {result['batch_size']}, widths {widths}: median ratio "
+        f"{statistics.median(ratios):.3f} (from {min(ratios):.3f} to {max(ratios):.3f}).",
+    ]
+    return lines
+
+
+def size_table(rows: list[dict[str, float]]) -> list[str]:
+    """Return (b)."""
+    lines = [
+        "| samples | on disk, MB | write, ms each | open, s | scaler, ms each | read, ms each | train, ms each |"
+        " peak of writing, MB | peak of training, MB |",
+        "| --- " * 9 + "|",
+    ]
+    lines += [
+        f"| {row['samples']} | {row['disk_mb']:.0f} | {row['write_ms']:.2f} | {row['open_s']:.1f} |"
+        f" {row['scaler_ms']:.2f} | {row['read_ms']:.2f} | {row['train_ms']:.1f} | {row['write_mb']:.0f} |"
+        f" {row['peak_mb']:.0f} |"
+        for row in rows
+    ]
+    peaks = [row["peak_mb"] for row in rows]
+    lines += ["", f"Peak of training: {min(peaks):.0f} to {max(peaks):.0f} MB."]
+    return lines
+
+
+def main() -> int:
+    """Run both parts; exit code 1 where the ratio is below 0.95 or a training needed 3 GB."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--widths", default="16,32,64,128", help="of the network (default 16,32,64,128)")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--speed-samples", type=int, default=320, help="of (a), for each round (default 320)")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sizes", default="1000,2000,4000", help="of (b); empty: only (a)")
+    parser.add_argument("--full", action="store_true", help="sizes 1000 to 60000, widths 64,128,256,512")
+    parser.add_argument("--markdown", type=Path, help="where to write the tables too")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.job:
+        run_job(options.job)
+        return 0
+    if options.full:
+        options.widths, options.sizes = "64,128,256,512", "1000,4000,15000,60000"
+    sizes = [int(size) for size in options.sizes.split(",") if size]
+    with tempfile.TemporaryDirectory(prefix="training-benchmark-") as scratch:
+        folder = Path(scratch)
+        require_space(folder, max([options.speed_samples, *sizes]))
+        write_dataset(folder / "speed", options.speed_samples)
+        speed = in_own_process("speed", folder / "speed", options, rounds=options.rounds)
+        lines = [*speed_table(speed), ""]
+        print("\n".join(lines), flush=True)
+        rows: list[dict[str, float]] = []
+        for size in sizes:
+            path = folder / f"size-{size}"
+            row = in_own_process("write", path, options, samples=size)
+            row["disk_mb"] = sum(file.stat().st_size for file in path.iterdir()) / 1e6
+            row |= in_own_process("size", path, options)
+            shutil.rmtree(path)
+            rows.append(row)
+            print(row, flush=True)
+    if rows:
+        lines += size_table(rows)
+        print("\n".join(size_table(rows)))
+    if options.markdown:
+        options.markdown.write_text("\n".join(lines) + "\n")
+    slow = statistics.median(speed["ratios"]) < 0.95
+    return int(slow or any(row["peak_mb"] > 3000 for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
