@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from campaign.cli_database import LaunchpadOption, connect
-from esnet.commands.dataset import FBlockOption, MaxDosOption, MaxEnergyOption, filters_of
+from esnet.commands.options import FBlockOption, MaxDosOption, MaxEnergyOption, filters_of
 
 
 def dataset(

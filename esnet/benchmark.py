@@ -99,7 +99,7 @@ def remove_work(dataset: Dataset, *, settings: BenchmarkSettings, work: Path) ->
 def _work(dataset: Dataset, settings: BenchmarkSettings, work: Path | None) -> BenchmarkWork:
     # other models and another number of threads do not change the result of one model
     made_of = {name: value for name, value in settings.to_dict().items() if name not in ("models", "threads")}
-    return BenchmarkWork(work, {"dataset": dataset.checksum} | made_of)
+    return BenchmarkWork(work, {"format_version": FORMAT_VERSION, "dataset": dataset.checksum} | made_of)
 
 
 def _about(data: BenchmarkData, settings: BenchmarkSettings) -> dict[str, Any]:

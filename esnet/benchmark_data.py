@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -66,21 +66,19 @@ class BenchmarkData:
             validation_fraction=settings.validation_fraction,
             test_fraction=settings.test_fraction,
         )
-        known = np.isfinite(dataset.efermi)
-        n_unknown = int((~known).sum())
-        train, validation, test = (part[known[part]] for part in (whole.train, whole.validation, whole.test))
-        split = replace(whole, train=train, validation=validation, test=test)
+        unknown = np.isnan(dataset.efermi)
+        split = whole.without(dataset, unknown, why="they have no Fermi level, so their moments are not defined")
         chosen = np.asarray(dataset.kinds) == settings.train_kinds
         if settings.train_kinds == "both":
             chosen = np.ones(len(dataset), dtype=bool)
         data = cls(
             dataset=dataset,
             split=split,
-            training=train[chosen[train]],
-            validation=validation[chosen[validation]],
-            test=test,
-            n_without_fermi_level=n_unknown,
-            notes=_notes(dataset, split, n_unknown),
+            training=split.train[chosen[split.train]],
+            validation=split.validation[chosen[split.validation]],
+            test=split.test,
+            n_without_fermi_level=int(unknown.sum()),
+            notes=_notes(dataset, split),
         )
         data._check(settings)
         return data
@@ -130,10 +128,8 @@ class BenchmarkData:
         return Moments(moments.values[rows], moments.mask[rows])
 
 
-def _notes(dataset: Dataset, split: Split, n_unknown: int) -> tuple[str, ...]:
+def _notes(dataset: Dataset, split: Split) -> tuple[str, ...]:
     notes = list(split.notes)
-    if n_unknown:
-        notes.append(f"{n_unknown} samples without a Fermi level are left out: their moments are not defined")
     tested = np.asarray(dataset.kinds)[split.test]
     notes += [
         f"the test part has no {name}: no figures for {task}"

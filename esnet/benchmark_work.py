@@ -22,7 +22,7 @@ class BenchmarkWork:
     Parameters
     ----------
     folder
-        Made where it is not there; None: nothing is kept.
+        Made where it is not there, taken where it is empty; None: nothing is kept.
     fingerprint
         What the comparison is made of, in JSON types, but for the models: more may be asked for the next time.
 
@@ -37,8 +37,8 @@ class BenchmarkWork:
         self.fingerprint = json.loads(json.dumps(dict(fingerprint)))
         if folder is None:
             return
-        if not folder.exists():
-            folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        if all(file.name == _part_of(folder / _ABOUT).name for file in folder.iterdir()):
             _write(folder / _ABOUT, self.fingerprint)
         found = _read(folder / _ABOUT)
         if found is None:
@@ -87,8 +87,12 @@ def _read(file: Path) -> Any:
     return content if isinstance(content, dict) else None
 
 
+def _part_of(file: Path) -> Path:
+    return file.with_name(f".{file.name}.part")
+
+
 def _write(file: Path, content: Mapping[str, Any]) -> None:
-    temporary = file.with_name(f".{file.name}.part")
+    temporary = _part_of(file)
     with temporary.open("w", encoding="utf-8") as stream:
         json.dump(content, stream, allow_nan=False)
         stream.flush()

@@ -9,6 +9,7 @@ They are trained as ESNet is: LogCosh, Adam, learning rate halved on a plateau, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from esnet.classical import Table
 from esnet.dos import N_GRID, N_ORBITALS
 from esnet.features import N_ELEMENTS, ChannelScaler, TargetScaling
-from esnet.training_loop import Keeping, Progress, run_epochs
+from esnet.training_loop import Feed, Keeping, Progress, run_epochs
 from esnet.training_metrics import predict_places
 from esnet.training_network import batch_size_for, momentum_for
 from esnet.training_settings import TrainingSettings
@@ -42,7 +43,7 @@ class NetworkFit(NamedTuple):
     epochs
         Run.
     mae_validation
-        The lowest of all epochs, eV/atom.
+        Of the epoch whose weights were kept, eV/atom.
     """
 
     predictions: NDArray[np.float64]
@@ -141,19 +142,10 @@ def fit_dnn(
             "shuffle": False,
         }
 
-    state = run_epochs(
-        model,
-        feed,
-        settings=settings,
-        deviation=scaling.deviation,
-        validated=True,
-        keeping=keeping,
-        progress=progress,
-    )
-    outputs = model.predict(features.astype(np.float32), batch_size=_BATCH, verbose=0)
-    return NetworkFit(
-        scaling.restore(outputs[:, 0]), int(model.count_params()), state.epoch, min(state.history["val_mae"])
-    )
+    def predict() -> NDArray[np.float64]:
+        return scaling.restore(model.predict(features.astype(np.float32), batch_size=_BATCH, verbose=0)[:, 0])
+
+    return _fitted(model, feed, predict, scaling, settings=settings, keeping=keeping, progress=progress)
 
 
 def fit_cnn(
@@ -205,6 +197,23 @@ def fit_cnn(
             "shuffle": False,
         }
 
+    def predict() -> NDArray[np.float64]:
+        return predict_places(model, dataset, places, scaler=scaler, scaling=scaling)
+
+    return _fitted(model, feed, predict, scaling, settings=settings, keeping=keeping, progress=progress)
+
+
+def _fitted(
+    model: Any,
+    feed: Feed,
+    predict: Callable[[], NDArray[np.float64]],
+    scaling: TargetScaling,
+    *,
+    settings: TrainingSettings,
+    keeping: Keeping,
+    progress: Progress | None,
+) -> NetworkFit:
+    """Train, then predict with the best weights."""
     state = run_epochs(
         model,
         feed,
@@ -214,8 +223,9 @@ def fit_cnn(
         keeping=keeping,
         progress=progress,
     )
-    predictions = predict_places(model, dataset, places, scaler=scaler, scaling=scaling)
-    return NetworkFit(predictions, int(model.count_params()), state.epoch, min(state.history["val_mae"]))
+    # the weights kept are those of the lowest loss, whose epoch need not have the lowest MAE
+    best = int(np.argmin(state.history["val_loss"]))
+    return NetworkFit(predict(), int(model.count_params()), state.epoch, state.history["val_mae"][best])
 
 
 def _compiled(model: Any, settings: TrainingSettings) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
+import os
 import sys
 
 import typer
+
+from esnet.commands import benchmark, dataset, describe, evaluate, fetch_mp, similarity, train, tune
 
 app = typer.Typer(
     name="esnet",
@@ -15,24 +16,25 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-for _name in ("dataset", "train", "describe", "tune", "evaluate", "benchmark", "similarity", "fetch_mp"):
-    if importlib.util.find_spec(f"esnet.commands.{_name}") is None:
-        continue
-    _module = importlib.import_module(f"esnet.commands.{_name}")
-    if hasattr(_module, "app"):
-        app.add_typer(_module.app, name=_name)
-    else:
-        app.command(_name.replace("_", "-"))(_module.command)
+app.add_typer(dataset.app, name="dataset")
+app.command("train")(train.command)
+app.command("describe")(describe.command)
+app.command("tune")(tune.command)
+app.command("evaluate")(evaluate.command)
+app.command("benchmark")(benchmark.command)
+app.command("similarity")(similarity.command)
+app.command("fetch-mp")(fetch_mp.command)
 
 
 def main() -> None:
     """Entry point: errors that a user can mend are one message, not a traceback."""
     from esnet.errors import UserError
 
+    # TensorFlow's own log lines, at every start; its errors reach us as exceptions
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         app()
-    except (UserError, FileExistsError, FileNotFoundError) as error:
+    except UserError as error:
         from rich.console import Console
         from rich.markup import escape
 

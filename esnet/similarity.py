@@ -173,7 +173,7 @@ def compare_dos(dataset: Dataset, *, seed: int = 1) -> Similarity:
     other[order] = np.roll(order, int(rng.integers(1, len(order))))
     same = _errors(dataset, initial, relaxed, extremes)
     random = _errors(dataset, initial, relaxed[other], extremes)
-    return Similarity(same=same, random=random, ranges=extremes.ranges(), about=_about(dataset, initial, seed))
+    return Similarity(same=same, random=random, ranges=extremes.ranges(), about=_about(dataset, initial, relaxed, seed))
 
 
 def _pairs(dataset: Dataset) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -240,8 +240,8 @@ def _state_errors(initial: NDArray[np.float32], relaxed: NDArray[np.float32]) ->
     return np.where(count > 0, difference / np.maximum(count, 1), np.nan).reshape(len(initial), _N_CHANNELS)
 
 
-def _about(dataset: Dataset, initial: NDArray[np.intp], seed: int) -> dict[str, Any]:
-    n_unknown = int((~np.isfinite(dataset.efermi)).sum())
+def _about(dataset: Dataset, initial: NDArray[np.intp], relaxed: NDArray[np.intp], seed: int) -> dict[str, Any]:
+    n_unknown = int(np.isnan(dataset.efermi[[*initial, *relaxed]]).sum())
     return {
         "format": "esnet-similarity",
         "format_version": 1,

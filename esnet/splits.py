@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -88,6 +88,23 @@ class Split:
             "notes": list(self.notes),
             "checksum": self.checksum,
         }
+
+    def without(self, dataset: Dataset, left_out: NDArray[np.bool_], *, why: str) -> Split:
+        """Return the split without some samples, (n,) True for them; the notes say how many and why.
+
+        `Split.of` does not make it again, which goes by the data set alone.
+        """
+        if not left_out.any():
+            return self
+        train, validation, test = (self.part(name)[~left_out[self.part(name)]] for name in PARTS)
+        return replace(
+            self,
+            train=train,
+            validation=validation,
+            test=test,
+            notes=(*self.notes, f"{int(left_out.sum())} samples are left out: {why}"),
+            checksum=_checksum(dataset, {"train": train, "validation": validation, "test": test}),
+        )
 
     def describe(self) -> str:
         """Return one line for people."""

@@ -121,6 +121,9 @@ class Run:
         if len(validation):
             data["validation_data"] = batches(source, validation, shuffle=False, **options)
 
+        if self.replicas > 1:
+            data |= {name: _undivided(data[name]) for name in ("x", "validation_data") if name in data}
+
         def feed(number: int) -> dict[str, Any]:
             nonlocal epoch
             epoch = number
@@ -181,3 +184,12 @@ class Run:
             wall_s=round(time.monotonic() - clock.wall + state.earlier_wall_s, 3),
             cpu_s=round(time.process_time() - clock.cpu + state.earlier_cpu_s, 3),
         )
+
+
+def _undivided(batches: Any) -> Any:
+    """Keep TensorFlow from looking for files to share out among processes: there is one, and it reads for all devices."""
+    import tensorflow
+
+    options = tensorflow.data.Options()
+    options.experimental_distribute.auto_shard_policy = tensorflow.data.experimental.AutoShardPolicy.OFF
+    return batches.with_options(options)

@@ -89,6 +89,26 @@ def test_every_command_shown_exists():
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", README, flags=re.MULTILINE)) <= targets
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/learning.md", "examples/training_set.yaml"])
+def test_every_command_of_esnet_shown_exists(page):
+    import typer
+
+    from esnet.cli import app
+
+    text = (ROOT / page).read_text(encoding="utf-8")
+    group = typer.main.get_command(app)
+    inside = {
+        **group.commands,
+        **{f"dataset {name}": found for name, found in group.commands["dataset"].commands.items()},
+    }
+    shown = re.findall(r"(?:`|^|\$ |\.\.\. | \| )esnet ((?:dataset )?[a-z-]+)([^`\n|#]*)", text, flags=re.MULTILINE)
+    assert shown or page.startswith("examples")
+    for words, rest in shown:
+        assert words in inside, f"{page}: esnet {words}"
+        options = {option for parameter in inside[words].params for option in parameter.opts}
+        assert set(re.findall(r"--[a-z][a-z-]+", rest)) <= options, f"{page}: esnet {words} {rest}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_and_file_name_leads_to_a_file(page):
     text = page.read_text(encoding="utf-8")

@@ -10,34 +10,19 @@ Example
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from esnet.commands.options import DatasetArgument, Kinds, SplitBy
+
 if TYPE_CHECKING:
     from esnet.benchmark_result import BenchmarkResult
 
 
-class TrainKinds(StrEnum):
-    """What is trained on."""
-
-    RS_DOS = "rs_dos"
-    IS_DOS = "is_dos"
-    BOTH = "both"
-
-
-class SplitBy(StrEnum):
-    """What the parts have not in common."""
-
-    RANDOM = "random"
-    CHEMSYS = "chemsys"
-    PROTOTYPE = "prototype"
-
-
 def command(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Directory of a data set")],
+    dataset: DatasetArgument,
     output: Annotated[
         Path | None,
         typer.Option(help="Folder to make; default: DATASET.benchmark", show_default=False),
@@ -45,8 +30,8 @@ def command(
     models: Annotated[
         str, typer.Option(help="Names with commas between them; the mean of the training part is always there")
     ] = "krr,svr,rf,xgboost,dnn,cnn,esnet",
-    train_kinds: Annotated[TrainKinds, typer.Option(help="Trained on these; tested on both")] = TrainKinds.RS_DOS,
-    split_by: Annotated[SplitBy, typer.Option(help="The parts share no material, and none of these")] = SplitBy.RANDOM,
+    train_kinds: Annotated[Kinds, typer.Option(help="Trained on these; tested on both")] = "rs_dos",
+    split_by: Annotated[SplitBy, typer.Option(help="The parts share no material, and none of these")] = "random",
     seed: Annotated[int, typer.Option(min=0, help="Of the split and of every model")] = 1,
     validation_fraction: Annotated[float, typer.Option(help="Of the samples; chooses parameters")] = 0.1,
     test_fraction: Annotated[float, typer.Option(help="Of the samples; read once, at the end")] = 0.1,
@@ -81,8 +66,8 @@ def command(
 
     settings = BenchmarkSettings(
         models=tuple(name.strip() for name in models.split(",") if name.strip()),
-        train_kinds=train_kinds.value,
-        split_by=split_by.value,
+        train_kinds=train_kinds,
+        split_by=split_by,
         seed=seed,
         validation_fraction=validation_fraction,
         test_fraction=test_fraction,

@@ -10,62 +10,29 @@ Example
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from esnet.commands.options import (
+    CompositionOption,
+    DatasetArgument,
+    FBlockOption,
+    MaxDosOption,
+    MaxEnergyOption,
+    NormalisationOption,
+    ReferenceOption,
+    filters_of,
+)
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from esnet.dataset import DatasetManifest, Filters
+    from esnet.dataset import DatasetManifest
     from esnet.vasp_folder import FolderReport
 
 app = typer.Typer(help="Data sets: write one, look at one.", no_args_is_help=True)
-
-DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET", help="Directory of a data set")]
-MaxDosOption = Annotated[
-    float, typer.Option(help="Leave out samples with a density above this, states/eV; 0: no such filter")
-]
-MaxEnergyOption = Annotated[
-    float, typer.Option(help="Leave out samples with a formation energy further from 0, eV/atom; 0: no such filter")
-]
-FBlockOption = Annotated[bool, typer.Option("--f-block", help="Keep samples with f-block elements, left out otherwise")]
-
-
-# as in esnet.dos and esnet.features, which import NumPy: help answers without it
-class NormalisationOption(StrEnum):
-    """What the sum over the sites is divided by."""
-
-    ATOM = "atom"
-    ELEMENT = "element"
-    NONE = "none"
-
-
-class ReferenceOption(StrEnum):
-    """What energies are relative to."""
-
-    ABSOLUTE = "absolute"
-    FERMI = "fermi"
-
-
-class CompositionOption(StrEnum):
-    """What the composition vector says."""
-
-    PRESENCE = "presence"
-    FRACTION = "fraction"
-
-
-def filters_of(max_dos: float, max_abs_formation_energy: float, keep_f_block: bool) -> Filters:
-    """Filters from the options of a command line, where 0 means none."""
-    from esnet.dataset import Filters
-
-    return Filters(
-        max_dos=max_dos or None,
-        max_abs_formation_energy=max_abs_formation_energy or None,
-        f_block=not keep_f_block,
-    )
 
 
 def print_written(out: Console, path: Path, manifest: DatasetManifest) -> None:
@@ -135,15 +102,9 @@ def from_vasp(
     ] = None,
     unconverged: Annotated[bool, typer.Option("--unconverged", help="Use runs that did not converge, too")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first run that cannot be used")] = False,
-    normalisation: Annotated[
-        NormalisationOption, typer.Option(help="What the sum over sites is divided by")
-    ] = NormalisationOption.ATOM,
-    energy_reference: Annotated[
-        ReferenceOption, typer.Option(help="Energies as VASP writes them, or relative to the Fermi level")
-    ] = ReferenceOption.ABSOLUTE,
-    composition: Annotated[
-        CompositionOption, typer.Option(help="Elements that are present, or their fractions")
-    ] = CompositionOption.PRESENCE,
+    normalisation: NormalisationOption = "atom",
+    energy_reference: ReferenceOption = "absolute",
+    composition: CompositionOption = "presence",
     max_dos: MaxDosOption = 50.0,
     max_abs_formation_energy: MaxEnergyOption = 5.0,
     f_block: FBlockOption = False,
@@ -158,7 +119,7 @@ def from_vasp(
     from esnet.vasp_folder import FolderReport, read_vasp_folder
 
     representation = Representation(
-        normalisation=normalisation.value, energy_reference=energy_reference.value, composition=composition.value
+        normalisation=normalisation, energy_reference=energy_reference, composition=composition
     )
     filters = filters_of(max_dos, max_abs_formation_energy, f_block)
     source = {"kind": "VASP runs", "folder": folder.resolve().name, "energies": energies.name if energies else None}

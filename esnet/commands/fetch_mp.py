@@ -11,11 +11,20 @@ Example
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from esnet.commands.dataset import FBlockOption, MaxDosOption, MaxEnergyOption, filters_of, print_written
+from esnet.commands.dataset import print_written
+from esnet.commands.options import (
+    CompositionOption,
+    FBlockOption,
+    MaxDosOption,
+    MaxEnergyOption,
+    NormalisationOption,
+    ReferenceOption,
+    filters_of,
+)
 
 
 def command(
@@ -25,11 +34,9 @@ def command(
     num_elements: Annotated[str | None, typer.Option(help="Number of elements, or a range: 2 or 2-3")] = None,
     max_energy_above_hull: Annotated[float | None, typer.Option(help="eV/atom")] = None,
     max_materials: Annotated[int | None, typer.Option(help="The first so many, by id")] = None,
-    normalisation: Annotated[
-        Literal["atom", "element", "none"], typer.Option(help="What the sum over sites is divided by")
-    ] = "atom",
-    energy_reference: Annotated[Literal["absolute", "fermi"], typer.Option(help="Zero of the energies")] = "absolute",
-    composition: Annotated[Literal["presence", "fraction"], typer.Option(help="Composition vector")] = "presence",
+    normalisation: NormalisationOption = "atom",
+    energy_reference: ReferenceOption = "absolute",
+    composition: CompositionOption = "presence",
     max_dos: MaxDosOption = 50.0,
     max_abs_formation_energy: MaxEnergyOption = 5.0,
     f_block: FBlockOption = False,

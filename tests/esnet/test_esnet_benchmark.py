@@ -8,19 +8,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_dataset import synthetic, write
 from typer.testing import CliRunner
 
 from esnet.benchmark import BenchmarkError, BenchmarkSettings, run_benchmark
 from esnet.benchmark_data import BenchmarkData
 from esnet.benchmark_models import require_packages
 from esnet.benchmark_settings import TITLES
+from esnet.benchmark_work import BenchmarkWork
 from esnet.classical_features import MomentScaler
 from esnet.cli import app
-from esnet.dataset import Dataset, DatasetWriter
+from esnet.dataset import Dataset
 from esnet.dataset_synthetic import synthetic_samples
-from esnet.features import Representation
 from esnet.moments import moments_of
 from esnet.output_folder import new_output_folder
+from esnet.splits import Split, SplitError
 
 pytest.importorskip("sklearn", reason="extra 'analysis' is not installed")
 pytest.importorskip("xgboost", reason="extra 'analysis' is not installed")
@@ -31,16 +33,9 @@ SETTINGS = BenchmarkSettings(
 CHEAP = replace(SETTINGS, models=("krr", "rf"))
 
 
-def write(path, samples) -> Dataset:
-    with DatasetWriter(path, representation=Representation(), source={"kind": "test"}) as writer:
-        for sample in samples:
-            writer.add(sample)
-    return Dataset.open(path)
-
-
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> Dataset:
-    return write(tmp_path_factory.mktemp("data") / "synthetic", synthetic_samples(60, seed=1))
+    return synthetic(tmp_path_factory.mktemp("data") / "synthetic", 60, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +58,7 @@ def test_the_table_has_every_model_and_both_tasks(compared):
 
 
 def test_models_on_moments_beat_the_mean(tmp_path):
-    dataset = write(tmp_path / "larger", synthetic_samples(150, seed=1))
+    dataset = synthetic(tmp_path / "larger", 150, seed=1)
     settings = BenchmarkSettings(models=("krr", "xgboost"), validation_fraction=0.15, test_fraction=0.25, threads=1)
     found = run_benchmark(dataset, settings=settings)
     baseline, *models = ({task: of["mae"] for task, of in found.metrics(row).items()} for row in found.rows)
@@ -116,19 +111,23 @@ def test_samples_without_a_fermi_level_are_left_out_and_counted(tmp_path):
         replace(sample, efermi=None) if number % 10 == 0 else sample
         for number, sample in enumerate(synthetic_samples(60, seed=2))
     ]
-    dataset = write(tmp_path / "some", samples)
+    dataset = Dataset.open(write(tmp_path / "some", samples))
     found = run_benchmark(dataset, settings=replace(CHEAP, models=("rf",)))
     assert found.about["n_without_fermi_level"] == 12
-    assert any("12 samples without a Fermi level" in note for note in found.notes)
+    assert any("12 samples are left out: they have no Fermi level" in note for note in found.notes)
+    assert found.about["split"]["n_test"] == len(found.ids)
+    # the record is of the parts that were used, and never taken for those of the whole data set
+    with pytest.raises(SplitError, match="is not the data set that was split"):
+        Split.of(dataset, found.about["split"])
     unknown = {sample.id for sample in samples if sample.efermi is None}
     assert unknown.isdisjoint(found.ids)
-    nobody = write(tmp_path / "none", [replace(sample, efermi=None) for sample in samples])
+    nobody = Dataset.open(write(tmp_path / "none", [replace(sample, efermi=None) for sample in samples]))
     with pytest.raises(BenchmarkError, match="120 of 120 samples have no Fermi level"):
         run_benchmark(nobody, settings=CHEAP)
 
 
 def test_a_task_without_samples_has_no_figures_and_no_crash(tmp_path):
-    dataset = write(tmp_path / "relaxed", synthetic_samples(40, kinds=("rs_dos",)))
+    dataset = Dataset.open(write(tmp_path / "relaxed", synthetic_samples(40, kinds=("rs_dos",))))
     found = run_benchmark(dataset, settings=CHEAP)
     assert found.metrics(found.rows[0])["IS2RE"] is None
     assert "| no data |" in found.markdown()
@@ -180,8 +179,18 @@ def test_a_cut_off_result_is_computed_again_and_other_settings_are_refused(datas
     with pytest.raises(BenchmarkError, match="seed was 1, is 2"):
         run_benchmark(dataset, settings=replace(CHEAP, seed=2), work=work)
     (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("mine")
     with pytest.raises(BenchmarkError, match=r"no comparison\.json"):
         run_benchmark(dataset, settings=CHEAP, work=tmp_path / "other")
+
+
+def test_a_folder_that_a_kill_left_without_content_is_taken_up(tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / ".comparison.json.part").write_text("{")
+    BenchmarkWork(work, {"seed": 1})
+    with pytest.raises(BenchmarkError, match="seed was 1, is 2"):
+        BenchmarkWork(work, {"seed": 2})
 
 
 def test_the_command_writes_its_folder_and_leaves_nothing_else(dataset, tmp_path):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from small_dataset import synthetic, tiny_sample, write
 from typer.testing import CliRunner
 
+from esnet import dos, features, splits
 from esnet.cli import app
+from esnet.commands import options
 from esnet.dataset import Dataset, DatasetError
 
 
@@ -89,3 +92,13 @@ def test_a_folder_that_gives_nothing_leaves_something(tmp_path: Path):
     with pytest.raises(DatasetError, match="no run found"):
         run("from-vasp", tmp_path / "runs", tmp_path / "d")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["runs"]
+
+
+def test_the_choices_of_the_commands_are_not_those_of_the_library():
+    def choices(option: object) -> tuple:
+        return get_args(get_args(option)[0])
+
+    assert choices(options.NormalisationOption) == get_args(dos.Normalisation)
+    assert choices(options.ReferenceOption) == get_args(dos.EnergyReference)
+    assert choices(options.CompositionOption) == get_args(features.CompositionMode)
+    assert get_args(options.SplitBy) == get_args(splits.SplitBy)

@@ -8,29 +8,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_dataset import synthetic, write
 from typer.testing import CliRunner
 
 from esnet.cli import app
-from esnet.dataset import Dataset, DatasetWriter, Sample
+from esnet.dataset import Dataset, Sample
 from esnet.dataset_synthetic import synthetic_samples
 from esnet.dos import DOS_SHAPE, ENERGY_GRID
-from esnet.features import Representation
 from esnet.moments import CHANNEL_NAMES
 from esnet.similarity import PROPERTIES, SimilarityError, compare_dos
 
 N_MATERIALS = 12
 
 
-def write(path, samples) -> Dataset:
-    with DatasetWriter(path, representation=Representation(), source={"kind": "test"}) as writer:
-        for sample in samples:
-            writer.add(sample)
-    return Dataset.open(path)
-
-
 @pytest.fixture(scope="module")
 def both_kinds(tmp_path_factory) -> Dataset:
-    return write(tmp_path_factory.mktemp("data") / "both", synthetic_samples(N_MATERIALS, seed=3))
+    return synthetic(tmp_path_factory.mktemp("data") / "both", N_MATERIALS, seed=3)
 
 
 def flat_band(material: str, kind: str, low: int, high: int, height: float) -> Sample:
@@ -63,7 +56,7 @@ def test_initial_and_relaxed_are_more_alike_than_random_pairs(both_kinds):
 def test_identical_dos_have_no_error_and_random_pairs_are_never_of_one_material(tmp_path):
     relaxed = list(synthetic_samples(N_MATERIALS, seed=3, kinds=("rs_dos",)))
     copies = [replace(sample, id=f"{sample.material}:is_dos", kind="is_dos") for sample in relaxed]
-    dataset = write(tmp_path / "equal", [*relaxed, *copies])
+    dataset = Dataset.open(write(tmp_path / "equal", [*relaxed, *copies]))
     for seed in range(5):
         found = compare_dos(dataset, seed=seed)
         assert not np.nan_to_num(found.same.values).any()
@@ -77,7 +70,7 @@ def test_energies_without_states_do_not_make_dos_look_alike(tmp_path):
         flat_band("b", "is_dos", 100, 200, 1.0),
         flat_band("b", "rs_dos", 100, 200, 3.0),
     ]
-    found = compare_dos(write(tmp_path / "flat", samples), seed=0)
+    found = compare_dos(Dataset.open(write(tmp_path / "flat", samples)), seed=0)
     place = CHANNEL_NAMES.index("up_s")
     # a: 100 of the 150 points with states differ by 1; b: all 100 by 2; the range of the channel is 0 to 3
     assert found.same.values[:, 0, place] == pytest.approx([100 / 150, 2.0])
@@ -105,16 +98,18 @@ def test_the_same_seed_draws_the_same_pairs_and_another_seed_others(both_kinds):
 
 
 def test_data_without_both_kinds_are_refused_by_name(tmp_path):
-    dataset = write(tmp_path / "relaxed", synthetic_samples(3, kinds=("rs_dos",)))
+    dataset = Dataset.open(write(tmp_path / "relaxed", synthetic_samples(3, kinds=("rs_dos",))))
     with pytest.raises(SimilarityError, match=r"relaxed: 0 materials have both.*0 materials with an IS-DOS and 3"):
         compare_dos(dataset)
 
 
 def test_an_unknown_fermi_level_costs_filling_and_center_and_is_said(tmp_path):
     samples = [replace(sample, efermi=None) for sample in synthetic_samples(3, seed=1)]
-    found = compare_dos(write(tmp_path / "unknown", samples))
+    alone = replace(samples[0], id="alone", material="alone")
+    found = compare_dos(Dataset.open(write(tmp_path / "unknown", [*samples, alone])))
     assert np.isnan(found.same.values[:, 1:3]).all()
     assert np.isfinite(found.same.values[:, 3:]).all()
+    # of those that are compared
     assert "6 samples have no Fermi level" in found.about["notes"][0]
 
 

@@ -21,7 +21,8 @@ from esnet.tuning_settings import Resources, SearchSettings
 from esnet.tuning_space import PAPER_SPACE, TuningError
 from esnet.tuning_study import Study, best_trial
 
-pytestmark = pytest.mark.ray
+# Ax calls pandas in ways that pandas 4 will not take
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ax\..*")]
 
 N_EPOCHS = 6
 PATIENCE_S = 300

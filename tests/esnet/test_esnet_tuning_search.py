@@ -20,6 +20,9 @@ from esnet.tuning_settings import Resources, SearchSettings
 from esnet.tuning_space import PAPER_SPACE, Choice, FloatRange, IntRange, TuningError, check_point, grid_points
 from esnet.tuning_study import Study, Trial, best_trial
 
+# Ax calls pandas in ways that pandas 4 will not take
+pytestmark = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ax\..*")
+
 FAILED = Outcome(ending="failed")
 
 
