@@ -36,4 +36,9 @@ def dataset(
     manifest = write_training_data(store, name, path, filters=filters)
     states = ", ".join(f"{count} {state}" for state, count in manifest.source["states"].items())
     out.print(f"campaign {escape(name)}: {manifest.source['relaxed']} relaxed structures ({states})", highlight=False)
+    out.print(
+        f"not used: {manifest.source['dos_without_target']} DOS of structures that are not relaxed, "
+        f"{manifest.source['relaxed_without_dos']} relaxed structures without a DOS",
+        highlight=False,
+    )
     print_written(out, path, manifest)

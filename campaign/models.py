@@ -50,14 +50,16 @@ def register_bundle(store: CampaignStore, path: Path, *, expected: Representatio
     esnet.features.RepresentationError
         Naming the representation setting that differs.
     """
-    from esnet.bundle import BundleInfo
+    from esnet.bundle_files import bundle_file_names
+    from esnet.bundle_info import BundleInfo
 
     info = BundleInfo.read(path, representation=expected)
     if store.models.find_one({"_id": info.checksum}, ["_id"]) is None:
         packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-            for file in sorted(path.iterdir()):
-                archive.add(file, arcname=file.name)
+        # only what the manifest lists; links (as in caches of downloaded models) as the files that they lead to
+        with tarfile.open(fileobj=packed, mode="w:gz", dereference=True) as archive:
+            for file in bundle_file_names(path):
+                archive.add(path / file, arcname=file)
         file_id = _bucket(store).upload_from_stream(f"{info.checksum}.tar.gz", packed.getvalue())
         document = {
             "_id": info.checksum,
@@ -87,11 +89,17 @@ def model_summary(store: CampaignStore, checksum: str, *, source: str) -> dict[s
 def fetch_bundle(store: CampaignStore, checksum: str) -> Path:
     """Return the directory of a stored bundle on this machine, fetched into the cache if it is not there yet.
 
-    The bundle's own checksums are verified when it is loaded (`esnet.bundle.Bundle.load`).
+    Raises
+    ------
+    LookupError
+        If the database has no such model.
+    esnet.bundle.BundleError
+        If what is there is damaged, or another model.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "esnet-campaign" / "bundles"
     target = cache / checksum
     if target.is_dir():
+        _require_model(target, checksum, f"remove {target}, and the model is fetched again")
         return target
     found = store.models.find_one({"_id": checksum}, ["file"])
     if found is None:
@@ -104,6 +112,7 @@ def fetch_bundle(store: CampaignStore, checksum: str) -> Path:
     try:
         with tarfile.open(fileobj=packed, mode="r:gz") as archive:
             archive.extractall(unpacked, filter="data")
+        _require_model(unpacked, checksum, "the copy in the database is damaged")
         try:
             unpacked.rename(target)
         except OSError:
@@ -114,3 +123,16 @@ def fetch_bundle(store: CampaignStore, checksum: str) -> Path:
         if unpacked.is_dir():
             shutil.rmtree(unpacked)
     return target
+
+
+def _require_model(folder: Path, checksum: str, hint: str) -> None:
+    """Refuse a directory that does not hold this model, whole."""
+    from esnet.bundle_files import BundleError
+    from esnet.bundle_info import BundleInfo
+
+    try:
+        found = BundleInfo.read(folder).checksum
+    except BundleError as error:
+        raise BundleError(f"{error}; {hint}") from error
+    if found != checksum:
+        raise BundleError(f"{folder} holds the model {found}, must be {checksum}; {hint}")

@@ -44,7 +44,8 @@ def write_training_data(
 
     Candidates of every role and the references count. A candidate with an IS-DOS and an RS-DOS gives two samples of
     one material. Formation energies are taken against the campaign's frozen reference set. The campaign may go on
-    running: what is recorded by then is written.
+    running: what is recorded by then is written. The manifest's source says how many DOS have no target, because their
+    structure is not relaxed, and how many relaxed structures have no DOS.
 
     Parameters
     ----------
@@ -85,8 +86,16 @@ def write_training_data(
         "states": dict(sorted(store.state_counts(name).items())),
     }
     with DatasetWriter(path, representation=campaign.spec.representation(), filters=filters, source=source) as writer:
-        for sample in _samples(store, campaign, structures):
-            writer.add(sample)
+        with_dos: set[str] = set()
+        without_target = 0
+        for features in _features(store, name):
+            structure = structures.get(features["document"])
+            if structure is None:
+                without_target += 1
+                continue
+            with_dos.add(features["document"])
+            writer.add(_sample(campaign, structure, features))
+        writer.source |= {"relaxed_without_dos": len(structures) - len(with_dos), "dos_without_target": without_target}
     return DatasetManifest.read(path)
 
 
@@ -130,14 +139,9 @@ def _waits_for(store: CampaignStore, campaign: Campaign) -> str:
     )
 
 
-def _samples(store: CampaignStore, campaign: Campaign, structures: Mapping[str, _Structure]) -> Iterator[Sample]:
-    name = campaign.spec.name
+def _features(store: CampaignStore, name: str) -> Iterator[Document]:
     with store.features.find({"campaign": name}, batch_size=_AT_ONCE).sort("_id") as cursor:
-        for features in cursor:
-            structure = structures.get(features["document"])
-            # the DOS of a candidate that was not relaxed has no target
-            if structure is not None:
-                yield _sample(campaign, structure, features)
+        yield from cursor
 
 
 def _sample(campaign: Campaign, structure: _Structure, stored: Mapping[str, Any]) -> Sample:

@@ -12,24 +12,18 @@ def is_user_error(error: BaseException) -> bool:
     from campaign.execution.start import BootstrapSizeError, CampaignExistsError
     from campaign.loading import UnknownCampaignError
     from campaign.structure_files import StructureFileError
-    from esnet.bundle import BundleError
     from esnet.errors import UserError
-    from esnet.features import RepresentationError
-    from esnet.ray_session import RaySessionError
     from launchers.errors import DatabaseError
     from launchers.local import WorkersDieError
 
     mendable = (
         BootstrapSizeError,
-        BundleError,
         CampaignFileError,
         CampaignExistsError,
         DatabaseError,
         ElementError,
         LaunchPadNotReadyError,
         MissingElementError,
-        RaySessionError,
-        RepresentationError,
         StructureFileError,
         UnknownCampaignError,
         UserError,

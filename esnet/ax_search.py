@@ -210,9 +210,10 @@ def _parameter_config(name: str, domain: Domain) -> Any:
 
     if isinstance(domain, Choice):
         kind = type(domain.values[0]).__name__
-        # two values Ax takes as ordered in any case
-        ordered = None if len(domain.values) == 2 else False
-        return ChoiceParameterConfig(name=name, parameter_type=kind, values=list(domain.values), is_ordered=ordered)
+        # two values are ordered to Ax in any case, and it warns where it is not told so
+        return ChoiceParameterConfig(
+            name=name, parameter_type=kind, values=list(domain.values), is_ordered=len(domain.values) == 2
+        )
     return RangeParameterConfig(
         name=name,
         parameter_type="int" if isinstance(domain, IntRange) else "float",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -49,7 +50,7 @@ class Assessment:
     novelty: NDArray[np.float64]
     unseen: NDArray[np.bool_] | None
 
-    @property
+    @cached_property
     def novel(self) -> NDArray[np.bool_] | None:
         """(n,) whether the model has never seen the like: an unseen element, or a novelty above 1; None: unknown."""
         return None if self.unseen is None else self.unseen | (self.novelty > NOVEL)
@@ -75,7 +76,7 @@ class SeenSamples:
     Attributes
     ----------
     train_materials, train_dos
-        Trained on.
+        Trained on; the densities are those of both kinds of DOS of these materials.
     validation_materials, validation_dos
         Decided when training stopped, and calibrated the uncertainties.
     """

@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from esnet.errors import UserError
+from esnet.output_folder import sync_folder
 
 FORMAT = "esnet-bundle"
 FORMAT_VERSION = 2
@@ -37,8 +37,6 @@ TRAINING = "training.json"
 ASSESSMENT = "assessment.json"
 ASSESSMENT_ARRAYS = "assessment.npz"
 CARD = "README.md"
-
-_MEMBER = re.compile(r"member-\d{2,}\.keras")
 
 
 class BundleError(UserError, ValueError):
@@ -92,6 +90,7 @@ def new_bundle(path: Path | str, *, n_members: int = 1) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    sync_folder(folder.parent)
 
 
 def add_model_card(path: Path | str, text: str) -> None:
@@ -145,6 +144,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if manifest.get("checksum") != _model_checksum(manifest):
         raise BundleError(f"{file} was altered: the model's checksum is not that of its files")
     return manifest
+
+
+def bundle_file_names(folder: Path) -> list[str]:
+    """Return the names of all files that belong to a bundle; others in its directory do not."""
+    return [MANIFEST, *sorted(read_manifest(folder)["files"])]
 
 
 def check_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
@@ -219,8 +223,10 @@ def _check_lists(file: Path, manifest: Mapping[str, Any]) -> None:
     members, files = manifest.get("members"), manifest.get("files")
     if not isinstance(members, list) or not isinstance(files, dict) or not members:
         raise BundleError(f"{file} has no members or no files")
-    if members != [MODEL] and not all(_MEMBER.fullmatch(str(name)) for name in members):
+    if members != member_names(len(members)):
         raise BundleError(f"{file} has the members {members}: must be {MODEL}, or member-01.keras and so on")
+    if not all(isinstance(entry, dict) and isinstance(entry.get("sha256"), str) for entry in files.values()):
+        raise BundleError(f"{file} lists a file without its SHA-256")
     needed = {*members, REPRESENTATION, TRAINING}
     optional = {ASSESSMENT, ASSESSMENT_ARRAYS}
     surplus = set(files) - needed - optional - {CARD}

@@ -105,7 +105,7 @@ def _load(file: Path, info: BundleInfo) -> Any:
     try:
         model = keras.saving.load_model(file, compile=False, safe_mode=True)
         model.get_layer(_LAST_LAYER)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, KeyError, OSError) as error:
         raise BundleError(
             f"{file} cannot be read by Keras {keras.__version__} "
             f"(saved with {info.record.versions.get('keras', 'an unknown version')}): {error}"

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from esnet.dataset import KINDS
+from esnet.dataset import KINDS, Dataset
 from esnet.features import ELEMENTS
-
-if TYPE_CHECKING:
-    from esnet.dataset import Dataset
 
 _MANY = 12
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def synthetic_samples(
         rng = np.random.default_rng((seed, number))
         first, second = sorted(rng.choice(ELEMENTS, 2, replace=False).tolist())
         ratio = int(rng.integers(1, 4))
-        bands = _Bands(rng)
+        bands = _Bands.random(rng)
         energy = -0.25 * bands.widths[2] + (ratio * _EFFECT[first] + _EFFECT[second]) / (ratio + 1)
         unrelaxed = bands.changed(rng)
         prototype = PROTOTYPES[int(rng.integers(len(PROTOTYPES)))]
@@ -62,22 +63,32 @@ def synthetic_samples(
             )
 
 
+@dataclass(frozen=True)
 class _Bands:
     """An s, a p and a d band: centres and half widths in eV, splitting of the spins in eV, weights of the orbitals."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.centers = np.array([-7.0, -3.0, -2.0]) + rng.normal(0.0, 0.5, 3)
-        self.widths = np.array([2.0, 3.0, 2.5]) * rng.uniform(0.6, 1.4, 3)
-        self.splitting = float(rng.uniform(0.0, 0.6))
-        self.weights = _STATES * rng.uniform(0.8, 1.2, N_ORBITALS)
+    centers: NDArray[np.float64]
+    widths: NDArray[np.float64]
+    splitting: float
+    weights: NDArray[np.float64]
+
+    @classmethod
+    def random(cls, rng: np.random.Generator) -> _Bands:
+        """Return the bands of a relaxed crystal."""
+        return cls(
+            centers=np.array([-7.0, -3.0, -2.0]) + rng.normal(0.0, 0.5, 3),
+            widths=np.array([2.0, 3.0, 2.5]) * rng.uniform(0.6, 1.4, 3),
+            splitting=float(rng.uniform(0.0, 0.6)),
+            weights=_STATES * rng.uniform(0.8, 1.2, N_ORBITALS),
+        )
 
     def changed(self, rng: np.random.Generator) -> _Bands:
-        """The bands of the unrelaxed crystal."""
-        other = object.__new__(_Bands)
-        other.centers = self.centers + rng.normal(0.0, 0.15, 3)
-        other.widths = self.widths * rng.normal(1.0, 0.05, 3)
-        other.splitting, other.weights = self.splitting, self.weights
-        return other
+        """Return the bands of the unrelaxed crystal."""
+        return replace(
+            self,
+            centers=self.centers + rng.normal(0.0, 0.15, 3),
+            widths=self.widths * rng.normal(1.0, 0.05, 3),
+        )
 
     def dos(self) -> NDArray[np.float32]:
         """Densities of shape (2, 1500, 9), states/eV."""

@@ -61,7 +61,8 @@ def assemble_bundle(
     Raises
     ------
     EnsembleError
-        If there is no member, one comes twice, or one was not trained on this part of this data set.
+        If there is no member, one comes twice, one was not trained on this part of this data set, or the networks
+        give no finite energies.
     BundleError
         If a member cannot be read.
     BundleExistsError
@@ -123,11 +124,13 @@ def _make_assessor(networks: Networks, info: BundleInfo, dataset: Dataset, split
     calibration, about = _calibrate(networks, reference, dataset, validation[~unseen])
     materials = np.asarray(dataset.materials, dtype=object)
     digests = np.asarray(dataset.digests, dtype=object)
+    # both kinds of DOS of a material tell it from a new one, whichever was trained on
+    of_training = np.isin(materials, materials[training])
     return Assessor(
         element_counts=element_counts,
         seen=SeenSamples(
             train_materials=np.unique(fingerprints(materials[training])),
-            train_dos=np.unique(fingerprints(digests[training])),
+            train_dos=np.unique(fingerprints(digests[of_training])),
             validation_materials=np.unique(fingerprints(materials[split.validation])),
             validation_dos=np.unique(fingerprints(digests[split.validation])),
         ),
@@ -146,10 +149,19 @@ def _make_assessor(networks: Networks, info: BundleInfo, dataset: Dataset, split
 
 
 def _outputs(networks: Networks, dataset: Dataset, places: NDArray[np.intp]) -> Iterator[Outputs]:
-    """Run the networks on samples that are read block by block."""
+    """Run the networks on samples that are read block by block; EnsembleError names one that has no finite energy."""
     start = 0
     for block in dataset.blocks(places, size=_BLOCK):
-        yield networks.run(block, dataset.compositions[places[start : start + len(block)]])
+        of_block = places[start : start + len(block)]
+        outputs = networks.run(block, dataset.compositions[of_block])
+        finite = np.isfinite(outputs.energies).all(axis=0) & np.isfinite(outputs.hidden).all(axis=(0, 2))
+        lost = np.flatnonzero(~finite)
+        if len(lost):
+            raise EnsembleError(
+                f"the networks give no finite energy for {len(lost)} of {len(block)} samples of {dataset.path}, "
+                f"{dataset.ids[of_block[lost[0]]]} among them: train again, with a smaller learning rate"
+            )
+        yield outputs
         start += len(block)
 
 

@@ -105,7 +105,7 @@ class Evaluation:
             "prototype": dataset.prototypes[place],
             "true": float(self.energies[row]),
             "predicted": float(said.e_form[row]),
-            "error": float(self.errors[row]),
+            "error": float(said.e_form[row] - self.energies[row]),
             "uncertainty": _known(said.uncertainty[row]),
             "spread": _known(said.spread[row]),
             "novelty": _known(said.novelty[row]),

@@ -122,4 +122,20 @@ def _seen(seen: SeenSamples, dataset: Dataset) -> tuple[NDArray[np.bool_], NDArr
     materials, densities = fingerprints(dataset.materials), fingerprints(dataset.digests)
     training = np.isin(materials, seen.train_materials) | np.isin(densities, seen.train_dos)
     validation = np.isin(materials, seen.validation_materials) | np.isin(densities, seen.validation_dos)
+    training, validation = (_with_relatives(found, materials, densities) for found in (training, validation))
     return training, validation & ~training
+
+
+def _with_relatives(
+    chosen: NDArray[np.bool_], materials: NDArray[np.uint64], densities: NDArray[np.uint64]
+) -> NDArray[np.bool_]:
+    """Add what shares a material or a density with a chosen sample, as a split joins them.
+
+    Both kinds of DOS of a material have one energy: where its RS-DOS was trained on, its IS-DOS is no new material.
+    """
+    while True:
+        more = np.isin(materials, materials[chosen])
+        more = np.isin(densities, densities[more])
+        if (more == chosen).all():
+            return chosen
+        chosen = more

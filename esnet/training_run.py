@@ -187,7 +187,7 @@ class Run:
 
 
 def _undivided(batches: Any) -> Any:
-    """Keep TensorFlow from looking for files to share out among processes: there is one, and it reads for all devices."""
+    """Keep TensorFlow from sharing out files among processes: there is one, and it reads for all devices."""
     import tensorflow
 
     options = tensorflow.data.Options()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from esnet.errors import require
-from esnet.tuning_space import Choice, Space
+from esnet.tuning_space import Choice, FloatRange, IntRange, Space
 from esnet.tuning_study import Trial, best_trial
 
 TABLE = "results.csv"
@@ -26,6 +26,7 @@ _STYLES: dict[str, dict[str, Any]] = {
     "stopped": {"marker": "v", "s": 60, "edgecolors": "black"},
     "failed": {"marker": "x", "s": 60, "color": "tab:red"},
 }
+_MARGIN = 0.06
 _BEST_STYLE = {"marker": "*", "s": 340, "facecolors": "none", "edgecolors": "tab:red", "linewidths": 1.5}
 
 
@@ -101,15 +102,31 @@ def _surface(trials: Sequence[Trial], axes: Sequence[str], space: Space, metric:
     figure = figure_module.Figure(figsize=(6.4, 4.8), layout="constrained")
     axis = figure.subplots()
     _draw_trials(figure, axis, trials, axes, metric, label)
-    axis.set_xlabel(axes[0].replace("_", " "))
-    axis.set_ylabel(axes[1].replace("_", " "))
-    if getattr(space[axes[0]], "log", False):
-        axis.set_xscale("log")
-    if getattr(space[axes[1]], "log", False):
-        axis.set_yscale("log")
+    for name, set_label, set_scale, set_limits in zip(
+        axes,
+        (axis.set_xlabel, axis.set_ylabel),
+        (axis.set_xscale, axis.set_yscale),
+        (axis.set_xlim, axis.set_ylim),
+        strict=True,
+    ):
+        set_label(name.replace("_", " "))
+        domain = space[name]
+        if isinstance(domain, Choice):
+            continue
+        set_scale("log" if domain.log else "linear")
+        set_limits(*_limits(domain))
     if trials:
         figure.legend(loc="outside lower center", ncols=3, fontsize="small")
     return figure
+
+
+def _limits(domain: FloatRange | IntRange) -> tuple[float, float]:
+    """Return the ends of an axis, a little outside the range so that no marker is cut."""
+    if domain.log:
+        factor = (domain.high / domain.low) ** _MARGIN
+        return domain.low / factor, domain.high * factor
+    margin = (domain.high - domain.low) * _MARGIN
+    return domain.low - margin, domain.high + margin
 
 
 def _draw_trials(figure: Any, axis: Any, trials: Sequence[Trial], axes: Sequence[str], metric: str, label: str) -> None:

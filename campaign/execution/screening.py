@@ -56,9 +56,9 @@ def screen_step(
                 campaign,
                 step_id,
                 ids,
-                {name: math.nan if found.e_form is None else found.e_form for name, found in scored.items()},
-                uncertainty={name: found.uncertainty for name, found in scored.items()},
-                novel={name: found.novel for name, found in scored.items()},
+                {key: math.nan if found.e_form is None else found.e_form for key, found in scored.items()},
+                uncertainty={key: found.uncertainty for key, found in scored.items()},
+                novel={key: found.novel for key, found in scored.items()},
             )
         decided = make_decisions(store, campaign, step_id)
         logger.info(

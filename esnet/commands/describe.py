@@ -46,7 +46,7 @@ def command(
     from rich.table import Table
 
     out = console()
-    table = Table(title=str(info.path), title_justify="left", show_header=False)
+    table = Table(title=escape(str(info.path)), title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in summary_rows(info):

@@ -69,6 +69,8 @@ def command(
     test_fraction: Annotated[float, typer.Option(help="Of the samples; not looked at")] = 0.1,
     widths: Annotated[str, typer.Option(help="Channels of the four blocks")] = "64,128,256,512",
     epochs: Annotated[int, typer.Option(min=1, help="Of a trial, at most")] = 300,
+    plateau_patience: Annotated[int, typer.Option(min=1, help="Epochs until the learning rate is halved")] = 15,
+    stop_patience: Annotated[int, typer.Option(min=1, help="Epochs without a better loss that end a trial")] = 35,
     mixed_precision: Annotated[bool, typer.Option("--mixed-precision", help="Compute in bfloat16")] = False,
     xla: Annotated[bool, typer.Option("--xla", help="Compile the training step")] = False,
     cpus_per_trial: Annotated[int, typer.Option(min=1, help="Cores of a trial")] = 1,
@@ -114,6 +116,9 @@ def command(
         training = TrainingSettings(
             widths=(blocks[0], blocks[1], blocks[2], blocks[3]),
             max_epochs=epochs,
+            plateau_patience=plateau_patience,
+            stop_patience=stop_patience,
+            validation_fraction=validation_fraction,
             seed=seed,
             precision="mixed_bfloat16" if mixed_precision else "float32",
             xla=xla,

@@ -122,6 +122,9 @@ def test_a_dos_gets_the_energy_of_another_crystal(store, candidates, tmp_path):
     assert dataset.manifest.source["campaign"] == "small"
     assert dataset.manifest.source["relaxed"] == 3
     assert dataset.manifest.source["states"]["dos_done"] == 1
+    # the IS-DOS of the second candidate, and copper
+    assert dataset.manifest.source["dos_without_target"] == 1
+    assert dataset.manifest.source["relaxed_without_dos"] == 1
 
 
 def test_a_campaign_without_references_gives_energies(store, candidates, tmp_path):
@@ -154,6 +157,7 @@ def test_the_filters_are_not_those_of_the_command(store, candidates, tmp_path, l
     done = CliRunner().invoke(app, ["dataset", "small", str(tmp_path / "d"), *options], catch_exceptions=False)
     assert done.exit_code == 0
     assert "campaign small: 3 relaxed structures" in done.output
+    assert "1 DOS of structures that are not relaxed, 1 relaxed structures without" in " ".join(done.output.split())
     assert "2 of 3 (max_abs_formation_energy 2)" in done.output
     assert candidates[0] in done.output
     manifest = Dataset.open(tmp_path / "d").manifest

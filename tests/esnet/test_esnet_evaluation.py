@@ -14,6 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from esnet.bundle import Bundle, BundleError, BundleExistsError, BundleInfo, add_model_card
+from esnet.bundle_files import new_bundle
+from esnet.bundle_info import write_info
+from esnet.bundle_networks import Networks, Outputs
 from esnet.cli import app
 from esnet.dataset import Dataset, DatasetWriter
 from esnet.dataset_synthetic import synthetic_samples
@@ -26,7 +29,7 @@ from esnet.output_folder import OutputExistsError
 from esnet.scoring import ScoringError
 from esnet.scoring_batch import score_batch
 from esnet.splits import split_dataset
-from esnet.training import train_on
+from esnet.training import TrainingResult, train_on
 from esnet.training_settings import TrainingSettings
 
 N_MATERIALS = 80
@@ -40,31 +43,49 @@ def write_dataset(path: Path, samples, *, representation: Representation | None 
     return Dataset.open(path)
 
 
+def write_member(path: Path, result: TrainingResult, representation: Representation, *, seed: int) -> Path:
+    """A network near the trained one, as a bundle; building and training each from scratch would take half a minute."""
+    original = result.model.get_weights()
+    rng = np.random.default_rng(seed)
+    # factors above 0, since the variances of the batch normalisations are among them
+    result.model.set_weights([weights * np.exp(rng.normal(0.0, 0.1, weights.shape)) for weights in original])
+    with new_bundle(path) as folder:
+        result.model.save(folder / "model.keras")
+        write_info(
+            folder,
+            representation=representation,
+            scaler=result.scaler,
+            target_scaling=result.target_scaling,
+            records=[replace(result.record, seed=seed)],
+        )
+    result.model.set_weights(original)
+    return path
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A data set, its split, three small networks trained on it, and one bundle of all and one of the first."""
+    """A data set, its split, a small trained network and two near it, and one bundle of all and one of the first."""
     folder = tmp_path_factory.mktemp("evaluation")
     dataset = write_dataset(folder / "data", synthetic_samples(N_MATERIALS, seed=5))
     split = split_dataset(dataset, validation_fraction=0.2, test_fraction=0.2)
-    members = []
-    for seed in range(3):
-        settings = TrainingSettings(widths=(2, 2, 2, 2), batch_size=16, max_epochs=8, learning_rate=0.004, seed=seed)
-        result = train_on(dataset, split, settings=settings)
-        bundle = Bundle.save(
-            folder / f"member-{seed}",
-            model=result.model,
-            scaler=result.scaler,
-            target_scaling=result.target_scaling,
-            representation=dataset.representation,
-            record=result.record,
-        )
-        members.append(bundle.info.path)
+    settings = TrainingSettings(widths=(2, 2, 2, 2), batch_size=16, max_epochs=8, learning_rate=0.004, seed=0)
+    result = train_on(dataset, split, settings=settings)
+    plain = Bundle.save(
+        folder / "member-0",
+        model=result.model,
+        scaler=result.scaler,
+        target_scaling=result.target_scaling,
+        representation=dataset.representation,
+        record=result.record,
+    )
+    near = [write_member(folder / f"member-{seed}", result, dataset.representation, seed=seed) for seed in (1, 2)]
+    members = [plain.info.path, *near]
     given = {"dataset": dataset, "split": split, "kinds": "both"}
     return SimpleNamespace(
         dataset=dataset,
         split=split,
         members=members,
-        plain=Bundle.load(members[0]),
+        plain=plain,
         given=given,
         ensemble=assemble_bundle(folder / "ensemble", members=members, **given),
         single=assemble_bundle(folder / "single", members=members[:1], **given),
@@ -232,6 +253,58 @@ def test_materials_trained_on_are_left_out_of_another_data_set(world, tmp_path):
     assert {renamed.ids[place] for place in found.places} == {
         f"other-{world.dataset.ids[place]}" for place in world.split.test
     }
+
+
+class FakeNetworks:
+    """Says what it is told to, so that no network need be made."""
+
+    def __init__(self, energy: float) -> None:
+        self._energy = energy
+
+    def run(self, dos, compositions):
+        energies = np.full((1, len(dos)), self._energy)
+        return Outputs(energies, dos[None, :, 0, :640:10, 0].astype(np.float32))
+
+
+def renamed(*, kinds=("is_dos", "rs_dos"), recalculated=()):
+    """The samples of the world under other names; the DOS of some kinds calculated again."""
+    for sample in synthetic_samples(N_MATERIALS, seed=5, kinds=kinds):
+        dos = np.float32(1.01) * sample.dos if sample.kind in recalculated else sample.dos
+        yield replace(sample, id=f"other-{sample.id}", material=f"other-{sample.material}", dos=dos)
+
+
+def held_out(world) -> set[str]:
+    return {f"other-{world.dataset.materials[place]}" for place in world.split.test}
+
+
+def test_the_other_dos_of_a_renamed_material_is_not_taken_for_a_new_material(world, tmp_path):
+    more = write_dataset(tmp_path / "more", renamed(recalculated=("is_dos",)))
+    assert {more.materials[place] for place in select_samples(world.ensemble, more).places} == held_out(world)
+
+
+def test_where_rs_dos_were_trained_on_is_dos_of_these_materials_are_no_new_ones(world, tmp_path, monkeypatch):
+    """The energy is the same for both, so it was fitted to."""
+    info = world.plain.info
+    with new_bundle(tmp_path / "member") as folder:
+        (folder / info.members[0]).write_bytes(b"no network")
+        write_info(
+            folder,
+            representation=info.representation,
+            scaler=info.scaler,
+            target_scaling=info.target_scaling,
+            records=[replace(info.record, kinds="rs_dos")],
+        )
+    monkeypatch.setattr(Networks, "load_all", lambda infos: FakeNetworks(0.0))
+    of_rs_dos = assemble_bundle(tmp_path / "bundle", members=[tmp_path / "member"], **world.given | {"kinds": "rs_dos"})
+    more = write_dataset(tmp_path / "more", renamed(kinds=("is_dos",)))
+    assert {more.materials[place] for place in select_samples(of_rs_dos, more).places} == held_out(world)
+
+
+def test_networks_without_a_finite_energy_are_refused_and_a_sample_named(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(Networks, "load_all", lambda infos: FakeNetworks(np.nan))
+    with pytest.raises(EnsembleError, match=r"no finite energy for .* synthetic-.* among them"):
+        assemble_bundle(tmp_path / "new", members=world.members[:1], **world.given)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_data_set_that_was_all_trained_on_or_is_not_known_is_said(world, tmp_path):

@@ -84,7 +84,7 @@ def test_a_large_training_set_is_thinned_by_whole_materials_whatever_its_order(n
     assert sorted(materials[place] for place in chosen) == sorted(materials[order[place]] for place in shuffled)
 
 
-def test_memory_does_not_grow_with_the_number_of_samples_asked_for():
+def test_novelty_is_the_same_in_whatever_blocks_it_is_asked_for():
     reference = NoveltyReference.fit(hidden_of(100, members=1), names(100))
     many = hidden_of(2000, seed=4, members=1)
     whole = reference.novelty(many)

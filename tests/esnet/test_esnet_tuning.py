@@ -170,6 +170,13 @@ def wait_for(condition, what):
         time.sleep(0.1)
 
 
+def alive(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def kill_a_driver(script, folder):
     """Start a tuning run in a process of its own, kill that during the second trial, and wait for its workers' end."""
     second = Study(folder)
@@ -193,10 +200,8 @@ def kill_a_driver(script, folder):
     finally:
         driver.send_signal(signal.SIGKILL)
         driver.communicate()
-        psutil.wait_procs(started, timeout=60)
-        for process in started:
-            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                process.kill()
+        # Ray's processes end when their driver is gone
+        wait_for(lambda: not any(alive(process) for process in started), "the end of Ray")
         shutil.rmtree(ray_folder, ignore_errors=True)
 
 

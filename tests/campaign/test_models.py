@@ -1,0 +1,80 @@
+"""A campaign must score with the very model that it was started with, wherever that is fetched from."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import fields
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from campaign.models import fetch_bundle, model_summary, register_bundle
+from esnet.bundle_files import BundleError, new_bundle
+from esnet.bundle_info import BundleInfo, write_info
+from esnet.features import ChannelScaler, Representation, TargetScaling
+from esnet.record import RECORD_VERSION, TrainingRecord
+
+pytestmark = pytest.mark.mongo
+
+
+def make_bundle(path: Path, *, weights: bytes) -> Path:
+    """A bundle whose network nobody loads."""
+    record = TrainingRecord(
+        **{field.name: None for field in fields(TrainingRecord)} | {"version": RECORD_VERSION, "n_train": 7}
+    )
+    rows = ((0.0,) * 9,) * 2
+    with new_bundle(path) as folder:
+        (folder / "model.keras").write_bytes(weights)
+        write_info(
+            folder,
+            representation=Representation(),
+            scaler=ChannelScaler(rows, ((1.0,) * 9,) * 2),
+            target_scaling=TargetScaling(0.0, 1.0),
+            records=[record],
+        )
+    return path
+
+
+@pytest.fixture
+def stored(store, tmp_path, monkeypatch):
+    """A registered bundle whose folder holds a stray file, and whose network is a link."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = make_bundle(tmp_path / "bundle", weights=b"weights")
+    (folder / ".DS_Store").write_text("stray")
+    shutil.move(folder / "model.keras", tmp_path / "downloaded")
+    (folder / "model.keras").symlink_to(tmp_path / "downloaded")
+    return SimpleNamespace(folder=folder, checksum=register_bundle(store, folder))
+
+
+def test_a_fetched_model_is_the_registered_one_without_strays_and_links(store, stored):
+    assert register_bundle(store, stored.folder) == stored.checksum
+    assert store.models.count_documents({}) == 1
+    assert model_summary(store, stored.checksum, source="given")["n_structures"] == 7
+    fetched = fetch_bundle(store, stored.checksum)
+    assert BundleInfo.read(fetched).checksum == stored.checksum
+    assert {file.name for file in fetched.iterdir()} == {
+        "manifest.json",
+        "model.keras",
+        "representation.json",
+        "training.json",
+    }
+    assert not any(file.is_symlink() for file in fetched.iterdir())
+    assert fetch_bundle(store, stored.checksum) == fetched
+    assert [file.name for file in fetched.parent.iterdir()] == [stored.checksum]
+
+
+def test_another_or_a_damaged_model_in_the_cache_is_refused_with_the_way_out(store, stored, tmp_path):
+    fetched = fetch_bundle(store, stored.checksum)
+    shutil.rmtree(fetched)
+    make_bundle(fetched, weights=b"other")
+    with pytest.raises(BundleError, match=rf"holds the model .*, must be {stored.checksum}; remove .* fetched again"):
+        fetch_bundle(store, stored.checksum)
+    (fetched / "model.keras").write_bytes(b"trunc")
+    with pytest.raises(BundleError, match=r"model\.keras was altered.*remove .* fetched again"):
+        fetch_bundle(store, stored.checksum)
+
+
+def test_a_model_that_is_not_stored_is_named(store, stored):
+    with pytest.raises(LookupError, match="no model 0123"):
+        fetch_bundle(store, "0123")
