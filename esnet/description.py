@@ -75,7 +75,9 @@ def _data_rows(record: TrainingRecord) -> Iterator[tuple[str, str]]:
         "split",
         (
             f"by {record.split['by']}, seed {record.split['seed']}, validation {record.split['validation_fraction']}, "
-            f"test {record.split['test_fraction']}" + (f" ({notes})" if notes else "")
+            f"test {record.split['test_fraction']}"
+            + (f" and {', '.join(held_out)}" if (held_out := record.split.get("test_chemsys")) else "")
+            + (f" ({notes})" if notes else "")
         ),
     )
 

@@ -51,6 +51,10 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Of split, initial weights and order of batches")] = 1,
     validation_fraction: Annotated[float, typer.Option(help="Part to stop by")] = 0.1,
     test_fraction: Annotated[float, typer.Option(help="Part that no choice depends on")] = 0.1,
+    test_chemsys: Annotated[
+        str | None,
+        typer.Option(metavar="A-B,C-D", help="Chemical systems held out for the test", show_default=False),
+    ] = None,
     widths: Annotated[str, typer.Option(help="Channels of the four blocks")] = "64,128,256,512",
     epochs: Annotated[int, typer.Option(min=1, help="At most")] = 300,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples a step, of all GPUs together")] = 32,
@@ -102,7 +106,12 @@ def command(
         raise typer.BadParameter(str(error)) from error
     data = Dataset.open(dataset)
     split = split_dataset(
-        data, by=split_by.value, seed=seed, validation_fraction=validation_fraction, test_fraction=test_fraction
+        data,
+        by=split_by.value,
+        seed=seed,
+        validation_fraction=validation_fraction,
+        test_fraction=test_fraction,
+        test_chemsys=tuple(test_chemsys.split(",")) if test_chemsys else (),
     )
     out, folder = console(), default_work(bundle) if work is None else work
     out.print(f"{data.path}: {split.describe()}", markup=False, highlight=False, soft_wrap=True)
