@@ -39,7 +39,7 @@ HEAD = "| file | atoms | MB | ours (ms) | lean (ms) | full (ms) | lean/ours | fu
 
 def ours(path: Path) -> np.ndarray:
     """Features without pymatgen."""
-    from esnet.vasprun import read_dos
+    from esnet.sources.vasprun import read_dos
 
     return read_dos(path).features()
 
@@ -74,7 +74,7 @@ def files(scratch: Path) -> Iterator[tuple[str, int, Path, bool]]:
     """Name, number of atoms, file, and whether the target holds for it; a file written here is removed afterwards."""
     from vasprun_files import write_gpaw, write_vasp
 
-    from esnet.vasprun import read_run
+    from esnet.sources.vasprun import read_run
 
     writers = {"VASP layout": write_vasp}
     if find_spec("gpaw_data") is not None:

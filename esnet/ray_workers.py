@@ -34,8 +34,9 @@ def worker_options(*, cpu_threads: int, num_gpus: float) -> dict[str, Any]:
         "TF_NUM_INTEROP_THREADS": "1",
         "OMP_NUM_THREADS": str(cpu_threads),
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        # several actors may share a GPU, and TensorFlow takes all of its memory otherwise
+        # several actors may share a GPU, and TensorFlow and JAX take all of its memory otherwise
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     }
     if "KERAS_BACKEND" in os.environ:
         environment["KERAS_BACKEND"] = os.environ["KERAS_BACKEND"]

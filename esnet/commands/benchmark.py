@@ -18,7 +18,7 @@ import typer
 from esnet.commands.options import DatasetArgument, Kinds, SplitBy
 
 if TYPE_CHECKING:
-    from esnet.benchmark_result import BenchmarkResult
+    from esnet.dos_models.result import BenchmarkResult
 
 
 def command(
@@ -59,9 +59,9 @@ def command(
     """
     from rich.markup import escape
 
-    from esnet.benchmark import BenchmarkSettings, remove_work, run_benchmark
     from esnet.commands.console import console
     from esnet.dataset import Dataset
+    from esnet.dos_models.run import BenchmarkSettings, remove_work, run_benchmark
     from esnet.output_folder import new_output_folder, refuse_existing_output
 
     settings = BenchmarkSettings(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from esnet.dataset import DatasetManifest
-    from esnet.vasp_folder import FolderReport
+    from esnet.sources.vasp_folder import FolderReport
 
 app = typer.Typer(help="Data sets: write one, look at one.", no_args_is_help=True)
 
@@ -116,7 +116,7 @@ def from_vasp(
     from esnet.commands.console import console
     from esnet.dataset import DatasetManifest, DatasetWriter
     from esnet.features import Representation
-    from esnet.vasp_folder import FolderReport, read_vasp_folder
+    from esnet.sources.vasp_folder import FolderReport, read_vasp_folder
 
     representation = Representation(
         normalisation=normalisation, energy_reference=energy_reference, composition=composition

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from esnet.evaluation import Evaluation
-    from esnet.evaluation_metrics import Metrics
+    from esnet.evaluation.metrics import Metrics
+    from esnet.evaluation.run import Evaluation
 
 Part = Literal["test", "validation", "train", "all"]
 
@@ -45,7 +45,7 @@ def command(
     Example: esnet evaluate models/oxides oxides --output evaluation
     """
     from esnet.commands.console import console
-    from esnet.evaluation_files import write_evaluation
+    from esnet.evaluation.files import write_evaluation
     from esnet.output_folder import refuse_existing_output
 
     if output is not None:
@@ -65,11 +65,11 @@ def _evaluate(bundle: str, dataset: Path, part: Part, batch_size: int) -> Evalua
     from esnet.bundle import Bundle
     from esnet.commands.console import console
     from esnet.dataset import Dataset
-    from esnet.evaluation import evaluate
+    from esnet.evaluation.run import evaluate
     from esnet.shipped import bundle_folder
 
     # the table says the same
-    logging.getLogger("esnet.evaluation").setLevel(logging.WARNING)
+    logging.getLogger("esnet.evaluation.run").setLevel(logging.WARNING)
     opened = Dataset.open(dataset)
     model = Bundle.load(bundle_folder(bundle), representation=opened.representation)
     with Progress(console=console(stderr=True), transient=True) as bar:

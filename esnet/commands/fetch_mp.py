@@ -55,7 +55,7 @@ def command(
 
     from esnet.commands.console import console
     from esnet.features import Representation
-    from esnet.materials_project import MaterialsQuery, fetch
+    from esnet.sources.materials_project import MaterialsQuery, fetch
 
     query = MaterialsQuery(
         elements=_words(elements),

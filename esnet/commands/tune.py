@@ -23,9 +23,9 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from esnet.tuning import TuningResult
-    from esnet.tuning_adapters import TrialProgress
-    from esnet.tuning_study import Trial
+    from esnet.tuning.ray_adapters import TrialProgress
+    from esnet.tuning.study import Trial
+    from esnet.tuning.tune import TuningResult
 
 
 class Kinds(StrEnum):
@@ -96,8 +96,8 @@ def command(
     from esnet.ray_session import ray_session
     from esnet.splits import split_dataset
     from esnet.training_settings import TrainingSettings
-    from esnet.tuning import Resources, SearchSettings, tune
-    from esnet.tuning_space import FloatRange, IntRange, Space
+    from esnet.tuning.space import FloatRange, IntRange, Space
+    from esnet.tuning.tune import Resources, SearchSettings, tune
 
     shape = _numbers("--grid", grid, "x", 2) if grid else None
     stops = shape is None if asha is None else asha
@@ -193,8 +193,8 @@ def _display(screen: Console, out: Path, total: int) -> Iterator[TrialProgress]:
     """Show how many trials have ended and where the running ones are, and print a line for each that ends."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from esnet.tuning import METRIC
-    from esnet.tuning_study import Study, parameters_text
+    from esnet.tuning.study import Study, parameters_text
+    from esnet.tuning.tune import METRIC
 
     running: dict[str, Trial] = {}
     columns = (
@@ -227,7 +227,7 @@ def _display(screen: Console, out: Path, total: int) -> Iterator[TrialProgress]:
 def _print_result(screen: Console, result: TuningResult) -> None:
     from rich.table import Table
 
-    from esnet.tuning import METRIC
+    from esnet.tuning.tune import METRIC
 
     def value(trial: Trial) -> float:
         found = trial.last(METRIC)

@@ -11,15 +11,15 @@ import pytest
 from small_dataset import synthetic, write
 from typer.testing import CliRunner
 
-from esnet.benchmark import BenchmarkError, BenchmarkSettings, run_benchmark
-from esnet.benchmark_data import BenchmarkData
-from esnet.benchmark_models import require_packages
-from esnet.benchmark_settings import TITLES
-from esnet.benchmark_work import BenchmarkWork
-from esnet.classical_features import MomentScaler
 from esnet.cli import app
 from esnet.dataset import Dataset
 from esnet.dataset_synthetic import synthetic_samples
+from esnet.dos_models.data import BenchmarkData
+from esnet.dos_models.models import require_packages
+from esnet.dos_models.moment_features import MomentScaler
+from esnet.dos_models.run import BenchmarkError, BenchmarkSettings, run_benchmark
+from esnet.dos_models.settings import TITLES
+from esnet.dos_models.work import BenchmarkWork
 from esnet.moments import moments_of
 from esnet.output_folder import new_output_folder
 from esnet.splits import Split, SplitError

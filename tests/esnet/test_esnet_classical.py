@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from esnet.classical import MODELS, Table, fit_classical
-from esnet.classical_features import N_FEATURES, MomentScaler
+from esnet.dos_models.classical import MODELS, Table, fit_classical
+from esnet.dos_models.moment_features import N_FEATURES, MomentScaler
 from esnet.features import FeatureError
 from esnet.moments import CHANNEL_NAMES, MOMENT_NAMES, MOMENTS, Moments
 

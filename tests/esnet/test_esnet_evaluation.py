@@ -21,9 +21,9 @@ from esnet.cli import app
 from esnet.dataset import Dataset, DatasetWriter
 from esnet.dataset_synthetic import synthetic_samples
 from esnet.ensemble import EnsembleError, assemble_bundle
-from esnet.evaluation import evaluate
-from esnet.evaluation_files import write_evaluation
-from esnet.evaluation_selection import EvaluationError, select_samples
+from esnet.evaluation.files import write_evaluation
+from esnet.evaluation.run import evaluate
+from esnet.evaluation.selection import EvaluationError, select_samples
 from esnet.features import ELEMENTS, Representation, RepresentationError, composition_vector
 from esnet.output_folder import OutputExistsError
 from esnet.scoring import ScoringError

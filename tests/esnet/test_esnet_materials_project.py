@@ -15,8 +15,8 @@ from materials_project_server import ServerProcess, complete_dos, write_tables
 from esnet.dataset import Dataset, DatasetExistsError, Filters
 from esnet.dos import project_dos
 from esnet.features import Representation
-from esnet.materials_project import FetchReport, MaterialsProjectError, MaterialsQuery, fetch
-from esnet.materials_project_cache import DownloadCache
+from esnet.sources.materials_project import FetchReport, MaterialsProjectError, MaterialsQuery, fetch
+from esnet.sources.materials_project_cache import DownloadCache
 
 pytest.importorskip("mp_api", reason="mp-api is not installed (extra 'mp')")
 
@@ -211,7 +211,7 @@ def test_a_query_gets_other_materials(service, tmp_path):
 
 
 def test_an_id_leads_out_of_the_folder():
-    from esnet.materials_project_client import Material
+    from esnet.sources.materials_project_client import Material
 
     document = {"material_id": "../../mp-149", "composition": {"Si": 2}, "formation_energy_per_atom": 0.0}
     with pytest.raises(MaterialsProjectError, match=r"\.\./\.\./mp-149"):

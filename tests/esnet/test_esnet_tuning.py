@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from esnet.errors import UserError
-from esnet.tuning_run import run_trials
-from esnet.tuning_settings import Resources, SearchSettings
-from esnet.tuning_space import PAPER_SPACE, TuningError
-from esnet.tuning_study import Study, best_trial
+from esnet.tuning.run import run_trials
+from esnet.tuning.settings import Resources, SearchSettings
+from esnet.tuning.space import PAPER_SPACE, TuningError
+from esnet.tuning.study import Study, best_trial
 
 # Ax calls pandas in ways that pandas 4 will not take
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ax\..*")]
@@ -143,10 +143,10 @@ def test_more_trials_than_before_start_over(faulty, tmp_path):
 SCRIPT = """
 import sys, time
 from esnet.ray_session import ray_session
-from esnet.tuning_run import run_trials
-from esnet.tuning_settings import Resources, SearchSettings
-from esnet.tuning_space import PAPER_SPACE
-from esnet.tuning_study import Study
+from esnet.tuning.run import run_trials
+from esnet.tuning.settings import Resources, SearchSettings
+from esnet.tuning.space import PAPER_SPACE
+from esnet.tuning.study import Study
 
 def objective(task):
     import os
@@ -297,7 +297,7 @@ def test_a_tuning_without_a_validation_part_begins(data, tmp_path):
     from esnet.dataset import Dataset
     from esnet.splits import split_dataset
     from esnet.training_settings import TrainingSettings
-    from esnet.tuning import tune
+    from esnet.tuning.tune import tune
 
     dataset = Dataset.open(data)
     split = split_dataset(dataset, validation_fraction=0.05)

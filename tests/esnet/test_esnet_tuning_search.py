@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnet.ax_search import AxSearch, GridSearch, Outcome
-from esnet.tuning_results import write_plots, write_summary, write_table
-from esnet.tuning_settings import Resources, SearchSettings
-from esnet.tuning_space import PAPER_SPACE, Choice, FloatRange, IntRange, TuningError, check_point, grid_points
-from esnet.tuning_study import Study, Trial, best_trial
+from esnet.tuning.ax_search import AxSearch, GridSearch, Outcome
+from esnet.tuning.results import write_plots, write_summary, write_table
+from esnet.tuning.settings import Resources, SearchSettings
+from esnet.tuning.space import PAPER_SPACE, Choice, FloatRange, IntRange, TuningError, check_point, grid_points
+from esnet.tuning.study import Study, Trial, best_trial
 
 # Ax calls pandas in ways that pandas 4 will not take
 pytestmark = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ax\..*")
@@ -190,7 +190,7 @@ class TestScheduler:
     """Ray is imported and not started."""
 
     def decisions(self, past, losses, name="trial-009"):
-        from esnet.tuning_adapters import new_scheduler
+        from esnet.tuning.ray_adapters import new_scheduler
 
         scheduler = new_scheduler(metric="loss", max_epochs=9, grace=2, reduction=2, past=past)
         trial = SimpleNamespace(config={"trial": name}, trial_id="something-else")

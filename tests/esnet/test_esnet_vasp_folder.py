@@ -17,9 +17,9 @@ from vasp_files import TITLES, FakeRun, write_vaspout, write_vasprun
 from esnet.dataset import Dataset, DatasetWriter
 from esnet.errors import UserError
 from esnet.features import Representation
-from esnet.vasp_energies import EnergyTable, VaspEnergyError
-from esnet.vasp_folder import FolderReport, VaspFolderError, find_runs, read_vasp_folder
-from esnet.vasprun import read_dos
+from esnet.sources.vasp_energies import EnergyTable, VaspEnergyError
+from esnet.sources.vasp_folder import FolderReport, VaspFolderError, find_runs, read_vasp_folder
+from esnet.sources.vasprun import read_dos
 
 REPRESENTATION = Representation()
 AL = FakeRun(elements=("Al",), energy=-3.7, seed=2)

@@ -18,8 +18,8 @@ from vasp_files import F_ORBITALS, VASP_ORDER, FakeRun, dos_text, vasprun_text, 
 
 from esnet.dos import ENERGY_GRID, ORBITALS, DosError, project_dos, source_spacing
 from esnet.errors import UserError
-from esnet.vasprun import VaspReadError, read_dos, read_run
-from esnet.vasprun_numbers import RowsError, read_rows
+from esnet.sources.vasprun import VaspReadError, read_dos, read_run
+from esnet.sources.vasprun_numbers import RowsError, read_rows
 
 REAL = (
     "Al16Cr10/vasprun.xml.gz",
@@ -231,7 +231,7 @@ def test_a_long_file_is_cut_where_two_pieces_meet(tmp_path, monkeypatch):
     path = write_vasprun(tmp_path / "vasprun.xml", run)
     expected = read_dos(path).features()
     for piece in (16, 41, 1000):
-        monkeypatch.setattr("esnet.vasprun_stream.PIECE", piece)
+        monkeypatch.setattr("esnet.sources.vasprun_stream.PIECE", piece)
         assert np.array_equal(read_dos(path).features(), expected)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from esnet.errors import UserError
-from esnet.tuning_study import Row, Study
+from esnet.tuning.study import Row, Study
 
 NAME = "trial"
 EPOCH = "epoch"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from esnet.errors import require
-from esnet.vasp_dos import VaspReadError
+from esnet.sources.vasp_dos import VaspReadError
 
 PIECE = 1 << 18
 LARGEST_PART = 1 << 31

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from esnet.dos import DOS_SHAPE
 from esnet.features import Representation
-from esnet.materials_project_client import Material, MaterialsProjectError, MaterialsQuery
+from esnet.sources.materials_project_client import Material, MaterialsProjectError, MaterialsQuery
 
 VERSION = 1
 DOS, NO_DOS, UNUSABLE = "dos", "no DOS", "unusable DOS"

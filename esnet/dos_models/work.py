@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from esnet.benchmark_result import ModelResult
-from esnet.benchmark_settings import BenchmarkError
+from esnet.dos_models.result import ModelResult
+from esnet.dos_models.settings import BenchmarkError
 
 _ABOUT = "comparison.json"
 

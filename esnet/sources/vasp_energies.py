@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from esnet.dataset_sample import DosKind
 from esnet.errors import UserError
-from esnet.vasp_dos import VaspRun
+from esnet.sources.vasp_dos import VaspRun
 
 ENERGY = "formation_energy_per_atom"
 _NAMES = ("id", "path")

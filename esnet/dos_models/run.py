@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from esnet.benchmark_data import BenchmarkData
-from esnet.benchmark_models import Report, fit_and_predict, require_packages
-from esnet.benchmark_result import BenchmarkResult
-from esnet.benchmark_settings import NEED_MOMENTS, TITLES, BenchmarkError, BenchmarkSettings
-from esnet.benchmark_work import BenchmarkWork
+from esnet.dos_models.data import BenchmarkData
+from esnet.dos_models.models import Report, fit_and_predict, require_packages
+from esnet.dos_models.result import BenchmarkResult
+from esnet.dos_models.settings import NEED_MOMENTS, TITLES, BenchmarkError, BenchmarkSettings
+from esnet.dos_models.work import BenchmarkWork
 
 if TYPE_CHECKING:
     from esnet.dataset import Dataset

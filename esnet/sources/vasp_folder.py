@@ -1,6 +1,6 @@
 """A folder of VASP runs as a source of samples.
 
-Every folder below it with a vasprun.xml or a vaspout.h5 (see `esnet.vasprun.OUTPUT_NAMES`) is one run.
+Every folder below it with a vasprun.xml or a vaspout.h5 (see `esnet.sources.vasprun.OUTPUT_NAMES`) is one run.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 
 from esnet.dataset_sample import DatasetError, DosKind, Sample
 from esnet.features import Representation
-from esnet.vasp_dos import VaspDos, VaspReadError, VaspRun
-from esnet.vasp_energies import ElementalReferences, EnergyTable, VaspEnergyError
-from esnet.vasprun import OUTPUT_NAMES, read_dos, read_run
+from esnet.sources.vasp_dos import VaspDos, VaspReadError, VaspRun
+from esnet.sources.vasp_energies import ElementalReferences, EnergyTable, VaspEnergyError
+from esnet.sources.vasprun import OUTPUT_NAMES, read_dos, read_run
 
 logger = logging.getLogger(__name__)
 
@@ -74,9 +74,9 @@ def read_vasp_folder(
         How to make the features.
     energies
         CSV or JSON file with the formation energies of the relaxed crystals, eV/atom (see
-        `esnet.vasp_energies.EnergyTable`). None: computed from the total energies of the runs, against the lowest run
-        of each pure element in the folder; all runs must then have the same functional, cutoff, and POTCAR and U for
-        each element. No corrections are made: the energies of the Materials Project are corrected ones and differ.
+        `esnet.sources.vasp_energies.EnergyTable`). None: computed from the total energies of the runs, against the
+        lowest run of each pure element in the folder; all runs must then have the same functional, cutoff, and POTCAR
+        and U for each element. No corrections are made: the energies of the Materials Project are corrected ones and differ.
     pattern
         Only runs whose path inside the folder matches, with ``*``, ``?`` and ``[...]`` (``*`` matches ``/`` too).
     is_pattern

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from esnet.errors import require
-from esnet.vasp_dos import SiteElements, VaspDos, VaspReadError, VaspRun
-from esnet.vasprun_stream import is_plain, read_all
+from esnet.sources.vasp_dos import SiteElements, VaspDos, VaspReadError, VaspRun
+from esnet.sources.vasprun_stream import is_plain, read_all
 
 _SIGMA_TO_0 = "energy(sigma->0)"
 
 
 def read_vaspout(path: Path) -> VaspDos:
-    """Read the projected DOS of a vaspout.h5, compressed or not; see `esnet.vasprun.read_dos`.
+    """Read the projected DOS of a vaspout.h5, compressed or not; see `esnet.sources.vasprun.read_dos`.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def read_vaspout(path: Path) -> VaspDos:
 
 
 def read_vaspout_settings(path: Path) -> VaspRun:
-    """Read what the run of a vaspout.h5 was, with or without a DOS; see `esnet.vasprun.read_run`."""
+    """Read what the run of a vaspout.h5 was, with or without a DOS; see `esnet.sources.vasprun.read_run`."""
     with _opened(path) as file:
         return VaspRun(**_said(file, path))
 

@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esnet.errors import require
-from esnet.tuning_results import write_plots, write_summary, write_table
-from esnet.tuning_run import run_trials
-from esnet.tuning_settings import Resources, SearchSettings
-from esnet.tuning_space import PAPER_SPACE, Space, TuningError
-from esnet.tuning_study import Study, Trial, best_trial
+from esnet.tuning.results import write_plots, write_summary, write_table
+from esnet.tuning.run import run_trials
+from esnet.tuning.settings import Resources, SearchSettings
+from esnet.tuning.space import PAPER_SPACE, Space, TuningError
+from esnet.tuning.study import Study, Trial, best_trial
 
 if TYPE_CHECKING:
     from esnet.dataset import Dataset
     from esnet.splits import Split
     from esnet.training_parts import Kinds
     from esnet.training_settings import TrainingSettings
-    from esnet.tuning_adapters import TrialProgress
-    from esnet.tuning_trial import TrialTask
+    from esnet.tuning.ray_adapters import TrialProgress
+    from esnet.tuning.trial import TrialTask
 
 __all__ = ["METRIC", "PAPER_SPACE", "Resources", "SearchSettings", "TuningError", "TuningResult", "tune"]
 

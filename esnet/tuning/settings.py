@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from esnet.tuning_space import Parameters, TuningError
+from esnet.tuning.space import Parameters, TuningError
 
 Stopping = Literal["asha", "none"]
 

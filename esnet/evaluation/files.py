@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from esnet.evaluation import Evaluation
-from esnet.evaluation_metrics import Metrics
-from esnet.evaluation_plots import plot_evaluation
+from esnet.evaluation.metrics import Metrics
+from esnet.evaluation.plots import plot_evaluation
+from esnet.evaluation.run import Evaluation
 from esnet.features import ELEMENTS
 from esnet.output_folder import new_output_folder
 
@@ -26,11 +26,11 @@ def write_evaluation(evaluation: Evaluation, path: Path | str) -> Path:
     Parameters
     ----------
     evaluation
-        What `esnet.evaluation.evaluate` returned.
+        What `esnet.evaluation.run.evaluate` returned.
     path
         The directory to make, with ``metrics.json`` (all figures), ``predictions.csv`` (one line for each sample;
         empty where the bundle cannot say), ``errors_by_element.csv``, ``errors_by_prototype.csv`` and the plots of
-        `esnet.evaluation_plots.plot_evaluation`.
+        `esnet.evaluation.plots.plot_evaluation`.
 
     Returns
     -------

@@ -29,7 +29,7 @@ _QUICK_TREES = 100
 
 
 class Table(NamedTuple):
-    """Features (n, 219) of `esnet.classical_features` and formation energies (n,), eV/atom."""
+    """Features (n, 219) of `esnet.dos_models.moment_features` and formation energies (n,), eV/atom."""
 
     features: NDArray[np.float64]
     energies: NDArray[np.float64]

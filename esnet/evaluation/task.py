@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnet.bundle_assessor import Assessment
-from esnet.evaluation_metrics import (
+from esnet.evaluation.metrics import (
     Metrics,
     metrics_by_element,
     metrics_by_name,
     rank_correlation,
     regression_metrics,
 )
-from esnet.evaluation_selection import EvaluationError
+from esnet.evaluation.selection import EvaluationError
 from esnet.uncertainty import CalibrationCurve, calibration_curve
 
 if TYPE_CHECKING:

@@ -50,7 +50,7 @@ class BenchmarkSettings:
     quick
         A first look: small networks, few trees, parameters that are not chosen. Its figures compare nothing.
     max_kernel_samples
-        KRR and SVR are fitted to at most so many samples (see `esnet.classical.fit_classical`).
+        KRR and SVR are fitted to at most so many samples (see `esnet.dos_models.classical.fit_classical`).
     threads
         For the trees; None: the cores of this process.
     """

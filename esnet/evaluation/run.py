@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnet.bundle_assessor import Assessment
-from esnet.evaluation_selection import EvaluatedPart, EvaluationError, Selection, select_samples
-from esnet.evaluation_task import N_WORST, TaskEvaluation, evaluate_task
+from esnet.evaluation.selection import EvaluatedPart, EvaluationError, Selection, select_samples
+from esnet.evaluation.task import N_WORST, TaskEvaluation, evaluate_task
 from esnet.training_metrics import TASKS
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def evaluate(
     bundle, dataset
         What is evaluated on what; the representations must be the same.
     part
-        See `esnet.evaluation_selection.select_samples`; by default what the model has not been fitted to.
+        See `esnet.evaluation.selection.select_samples`; by default what the model has not been fitted to.
     batch_size
         Samples that a network takes at once.
     progress

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from esnet.tuning_space import Parameters, TuningError
+from esnet.tuning.space import Parameters, TuningError
 
 FORMAT = "esnet-tuning-study"
 FORMAT_VERSION = 1

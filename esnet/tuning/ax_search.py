@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, Literal
 
 from esnet.errors import require
-from esnet.tuning_space import Choice, Domain, IntRange, Parameters, Space, check_point, random_point
+from esnet.tuning.space import Choice, Domain, IntRange, Parameters, Space, check_point, random_point
 
 logger = logging.getLogger(__name__)
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from esnet.benchmark_data import BenchmarkData
-from esnet.benchmark_result import ModelResult
-from esnet.benchmark_settings import NETWORKS, TITLES, BenchmarkSettings
-from esnet.benchmark_work import BenchmarkWork
-from esnet.classical import MODELS, fit_classical, require_package
+from esnet.dos_models.classical import MODELS, fit_classical, require_package
+from esnet.dos_models.data import BenchmarkData
+from esnet.dos_models.result import ModelResult
+from esnet.dos_models.settings import NETWORKS, TITLES, BenchmarkSettings
+from esnet.dos_models.work import BenchmarkWork
 from esnet.errors import require
 
 if TYPE_CHECKING:
-    from esnet.classical_networks import NetworkFit
+    from esnet.dos_models.networks import NetworkFit
     from esnet.training_loop import Progress
 
 Report = Callable[[str], None]
@@ -49,7 +49,7 @@ def fit_and_predict(
     Parameters
     ----------
     name
-        Key of `esnet.benchmark_settings.TITLES`.
+        Key of `esnet.dos_models.settings.TITLES`.
     data, settings
         What it is trained on, and how.
     work
@@ -109,7 +109,7 @@ def _classical(name: str, data: BenchmarkData, settings: BenchmarkSettings) -> d
 def _network(
     name: str, data: BenchmarkData, settings: BenchmarkSettings, work: BenchmarkWork, tell: Report
 ) -> dict[str, Any]:
-    from esnet.classical_networks import fit_cnn, fit_dnn
+    from esnet.dos_models.networks import fit_cnn, fit_dnn
     from esnet.training_loop import Keeping
     from esnet.training_network import require_tensorflow
 
@@ -144,7 +144,7 @@ def _network(
 
 
 def _esnet(data: BenchmarkData, settings: BenchmarkSettings, folder: Path | None, progress: Progress) -> NetworkFit:
-    from esnet.classical_networks import NetworkFit
+    from esnet.dos_models.networks import NetworkFit
     from esnet.training import train_on
     from esnet.training_metrics import predict_places
 

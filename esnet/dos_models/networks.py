@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esnet.classical import Table
 from esnet.dos import N_GRID, N_ORBITALS
+from esnet.dos_models.classical import Table
 from esnet.features import N_ELEMENTS, ChannelScaler, TargetScaling
 from esnet.training_loop import Feed, Keeping, Progress, run_epochs
 from esnet.training_metrics import predict_places

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from esnet.ax_search import AxSearch, Ending, GridSearch, Outcome
-from esnet.tuning_space import Parameters
-from esnet.tuning_study import Row, Study, Trial
-from esnet.tuning_trial import EPOCH, FINISHED, MESSAGE, NAME
+from esnet.tuning.ax_search import AxSearch, Ending, GridSearch, Outcome
+from esnet.tuning.space import Parameters
+from esnet.tuning.study import Row, Study, Trial
+from esnet.tuning.trial import EPOCH, FINISHED, MESSAGE, NAME
 
 logger = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from esnet.benchmark_settings import BenchmarkError, BenchmarkSettings
-from esnet.classical import Table
-from esnet.classical_features import MomentScaler
+from esnet.dos_models.classical import Table
+from esnet.dos_models.moment_features import MomentScaler
+from esnet.dos_models.settings import BenchmarkError, BenchmarkSettings
 from esnet.moments import Moments, moments_of
 from esnet.splits import Split, split_dataset
 from esnet.training_parts import MIN_TRAINING, MIN_VALIDATION

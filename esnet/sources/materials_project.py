@@ -19,8 +19,8 @@ from esnet.dataset import Dataset, DatasetWriter, Filters, Sample
 from esnet.dataset_writer import refuse_existing
 from esnet.dos import DOS_SHAPE, DosError, project_dos, source_spacing
 from esnet.features import Representation
-from esnet.materials_project_cache import DOS, NO_DOS, UNUSABLE, DownloadCache, Fetched
-from esnet.materials_project_client import (
+from esnet.sources.materials_project_cache import DOS, NO_DOS, UNUSABLE, DownloadCache, Fetched
+from esnet.sources.materials_project_client import (
     Material,
     MaterialsProjectClient,
     MaterialsProjectError,

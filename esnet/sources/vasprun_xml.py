@@ -1,4 +1,4 @@
-"""vasprun.xml read directly: what `esnet.vasp_dos.VaspDos` holds, and nothing else.
+"""vasprun.xml read directly: what `esnet.sources.vasp_dos.VaspDos` holds, and nothing else.
 
 pymatgen's ``Vasprun`` is the reference that the tests compare with; its rules are followed for non-collinear runs, for
 convergence and for the total energy. The header is parsed as XML, without entities, DTD or network; of the rest, only
@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnet.features import ELEMENTS
-from esnet.vasp_dos import SiteElements, VaspDos, VaspReadError, VaspRun
-from esnet.vasprun_numbers import RowsError, read_rows
-from esnet.vasprun_stream import VasprunParts, read_parts
+from esnet.sources.vasp_dos import SiteElements, VaspDos, VaspReadError, VaspRun
+from esnet.sources.vasprun_numbers import RowsError, read_rows
+from esnet.sources.vasprun_stream import VasprunParts, read_parts
 
 _SET, _SET_END = b'<set comment="', b"</set>"
 _FIELD = re.compile(rb"<field[^>]*>([^<]*)</field>")
@@ -28,7 +28,7 @@ _SYMBOLS = {"X": "Xe", "r": "Zr"}  # VASP cuts these two in the list of atoms
 
 
 def read_vasprun(path: Path) -> VaspDos:
-    """Read the projected DOS of a vasprun.xml, compressed or not; see `esnet.vasprun.read_dos`.
+    """Read the projected DOS of a vasprun.xml, compressed or not; see `esnet.sources.vasprun.read_dos`.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def read_vasprun(path: Path) -> VaspDos:
 
 
 def read_vasprun_settings(path: Path) -> VaspRun:
-    """Read what the run of a vasprun.xml was, with or without a DOS; see `esnet.vasprun.read_run`."""
+    """Read what the run of a vasprun.xml was, with or without a DOS; see `esnet.sources.vasprun.read_run`."""
     return VaspRun(**_said(path, read_parts(path)))
 
 

@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from esnet.ax_search import AxSearch, GridSearch
 from esnet.errors import require
 from esnet.ray_workers import worker_options
-from esnet.tuning_adapters import TrialProgress, new_callback, new_scheduler, new_searcher, outcome_of
-from esnet.tuning_settings import Resources, SearchSettings
-from esnet.tuning_space import Parameters, Space, TuningError, check_point, grid_points
-from esnet.tuning_study import Study, Trial
-from esnet.tuning_trial import NAME, Objective, trainable
+from esnet.tuning.ax_search import AxSearch, GridSearch
+from esnet.tuning.ray_adapters import TrialProgress, new_callback, new_scheduler, new_searcher, outcome_of
+from esnet.tuning.settings import Resources, SearchSettings
+from esnet.tuning.space import Parameters, Space, TuningError, check_point, grid_points
+from esnet.tuning.study import Study, Trial
+from esnet.tuning.trial import NAME, Objective, trainable
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from esnet.bundle_assessor import NOVEL
 from esnet.errors import require
-from esnet.evaluation import Evaluation
-from esnet.evaluation_task import TaskEvaluation
+from esnet.evaluation.run import Evaluation
+from esnet.evaluation.task import TaskEvaluation
 
 # of Okabe and Ito's palette, which colour-blind readers tell apart
 _COLOURS = {"IS2RE": "#0072B2", "RS2RE": "#D55E00"}
@@ -25,7 +25,7 @@ def plot_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
     Parameters
     ----------
     evaluation
-        What `esnet.evaluation.evaluate` returned.
+        What `esnet.evaluation.run.evaluate` returned.
     folder
         Where ``parity``, ``calibration`` (with uncertainties) and ``error_against_novelty`` (with novelties) are
         written, each as ``.png`` and ``.svg``.

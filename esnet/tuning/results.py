@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from esnet.errors import require
-from esnet.tuning_space import Choice, FloatRange, IntRange, Space
-from esnet.tuning_study import Trial, best_trial
+from esnet.tuning.space import Choice, FloatRange, IntRange, Space
+from esnet.tuning.study import Trial, best_trial
 
 TABLE = "results.csv"
 SUMMARY = "results.json"
