@@ -76,7 +76,8 @@ def read_vasp_folder(
         CSV or JSON file with the formation energies of the relaxed crystals, eV/atom (see
         `esnet.sources.vasp_energies.EnergyTable`). None: computed from the total energies of the runs, against the
         lowest run of each pure element in the folder; all runs must then have the same functional, cutoff, and POTCAR
-        and U for each element. No corrections are made: the energies of the Materials Project are corrected ones and differ.
+        and U for each element. No corrections are made: the energies of the Materials Project are corrected ones and
+        differ.
     pattern
         Only runs whose path inside the folder matches, with ``*``, ``?`` and ``[...]`` (``*`` matches ``/`` too).
     is_pattern
