@@ -99,7 +99,7 @@ def main() -> int:
     warnings.simplefilter("ignore")
     lines = [HEAD, "| --- |" + " --- |" * 8]
     print("\n".join(lines), flush=True)
-    failed = []
+    failed, slower = [], []
     with tempfile.TemporaryDirectory() as scratch:
         for name, n_atoms, path, counts in files(Path(scratch)):
             least, same = compare(path, options.repeats)
@@ -110,11 +110,17 @@ def main() -> int:
                 f"| {name} | {n_atoms} | {size:.1f} | {times} | {lean:.1f} | {full:.1f} | {'yes' if same else 'NO'} |"
             )
             print(lines[-1], flush=True)
+            if not counts and full < TARGET:
+                slower.append(name)
             if not same or (counts and full < TARGET):
                 failed.append(f"{name}, {n_atoms} atoms")
     lines += ["", f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, least of {options.repeats} repeats."]
-    lines.append(f"Below the target of {TARGET:.0f}, or another result: {', '.join(failed) or 'none'}.")
-    print("\n".join(lines[-2:]))
+    lines.append(
+        f"Of the files written here below {TARGET:.0f} times a full parse, or with another result: "
+        f"{', '.join(failed) or 'none'}."
+    )
+    lines.append(f"Of the real files below that (they are compressed, and small): {', '.join(slower) or 'none'}.")
+    print("\n".join(lines[-3:]))
     if options.markdown:
         options.markdown.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return 1 if failed else 0

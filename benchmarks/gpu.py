@@ -12,7 +12,8 @@ GPU where there is one. JAX always compiles the training step; ``--xla`` asks fo
 torch.compile on PyTorch. The limits are measured in the same run: products of square matrices in the same precision,
 copies from host memory. Floating-point operations are counted from the layers, two for each multiplication and
 addition in convolutions and dense layers, and three times as many for training (forward, gradients of inputs and
-weights). Each number is the median of the repeats, after one round that is not counted (tracing, compilation).
+weights). Rates are medians of the repeats and limits the best of them, after one round that is not counted (tracing,
+compilation). On a machine that others use too, a limit measured in a bad moment can be exceeded.
 """
 
 from __future__ import annotations
@@ -99,15 +100,20 @@ class Limits:
     upload: float
 
 
-def median_time(run: Callable[[], Any], repeats: int) -> float:
-    """Return the median time of a call in s, after one that is not counted."""
+def times(run: Callable[[], Any], repeats: int) -> list[float]:
+    """Return the times of calls in s, after one that is not counted."""
     run()
-    times = []
+    found = []
     for _ in range(repeats):
         started = time.perf_counter()
         run()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
+        found.append(time.perf_counter() - started)
+    return found
+
+
+def median_time(run: Callable[[], Any], repeats: int) -> float:
+    """Return the median time of a call in s."""
+    return statistics.median(times(run, repeats))
 
 
 def wait(tensor: Any) -> float:
@@ -132,7 +138,7 @@ def matmul_rate(dtype: str, size: int, repeats: int) -> float:
             result = keras.ops.matmul(result, factor)
         wait(result)
 
-    return products * 2 * size**3 / median_time(run, repeats)
+    return products * 2 * size**3 / min(times(run, repeats))
 
 
 def upload_rate(size: int, repeats: int) -> float:
@@ -145,7 +151,7 @@ def upload_rate(size: int, repeats: int) -> float:
         # the sum, of a few rows, is computed on the device: the array must be there
         wait(keras.ops.sum(keras.ops.convert_to_tensor(values)[:2], axis=0))
 
-    return values.nbytes / median_time(run, repeats)
+    return values.nbytes / min(times(run, repeats))
 
 
 def count_flops(model: Any) -> int:

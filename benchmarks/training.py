@@ -12,6 +12,10 @@
 
 The samples are synthetic (`esnet.dataset_synthetic`: bands with sharp edges and zeros around them, as real DOS have;
 a real DOS deflates less well). They are written to a temporary folder, which needs up to 110 kB for each.
+
+2026-11-23, one thread of TensorFlow on two busy cores (AMD EPYC): median ratio 0.97 with the paper's network (64
+samples, 19 samples/s), 1.04 with widths 16,32,64,128; peak 1,850 MB with 1,000 and 2,011 MB with 60,000 samples and
+the paper's network (1.34 GB from 1,000 to 4,000 samples with the small one), 0.5 to 0.7 ms to read a sample; 5 minutes.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -59,6 +59,11 @@ class Samples:
     def read(self, places: ArrayLike) -> NDArray[np.floating]:
         """Return the features at these places, (k, 2, 1500, 9), as `esnet.dataset.Dataset.read` does."""
         return self.dos[np.asarray(places, dtype=np.intp)]
+
+    def blocks(self, places: NDArray[np.intp], *, size: int = 256) -> Iterator[NDArray[np.floating]]:
+        """Yield the features at these places in order, ``size`` samples at a time."""
+        for start in range(0, len(places), size):
+            yield self.read(places[start : start + size])
 
     def within(
         self, *, max_dos: float | None, max_abs_formation_energy: float | None

@@ -98,9 +98,7 @@ def train(
         max_dos=settings.max_dos, max_abs_formation_energy=settings.max_abs_formation_energy
     )
     training, validation, note = _split(samples, settings)
-    scaler = ChannelScaler.fit_batches(
-        samples.read(training[start : start + 256]) for start in range(0, len(training), 256)
-    )
+    scaler = ChannelScaler.fit_batches(samples.blocks(training))
     scaling = TargetScaling.fit(samples.energies[training])
     run = Run.prepare(settings, n_train=len(training), n_validation=len(validation))
     state = run.fit(samples, training, validation, scaler=scaler, scaling=scaling, progress=progress)

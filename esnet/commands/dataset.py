@@ -52,8 +52,6 @@ def print_written(out: Console, path: Path, manifest: DatasetManifest) -> None:
     ]
     for line in lines:
         out.print(escape(line), highlight=False, soft_wrap=True)
-    for warning in manifest.warnings:
-        out.print(f"[yellow]warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -14,11 +14,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from esnet.commands.options import DatasetArgument, Kinds, SplitBy
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,27 +28,11 @@ if TYPE_CHECKING:
     from esnet.training_members import MemberProgress
 
 
-class Kinds(StrEnum):
-    """What is trained and validated on."""
-
-    IS_DOS = "is_dos"
-    RS_DOS = "rs_dos"
-    BOTH = "both"
-
-
-class SplitBy(StrEnum):
-    """What the parts have not in common."""
-
-    RANDOM = "random"
-    CHEMSYS = "chemsys"
-    PROTOTYPE = "prototype"
-
-
 def command(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Directory of a data set")],
+    dataset: DatasetArgument,
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Directory to make")],
-    kinds: Annotated[Kinds, typer.Option(help="DOS to train on: of unrelaxed, of relaxed crystals")] = Kinds.BOTH,
-    split_by: Annotated[SplitBy, typer.Option(help="What the parts must not share, beside materials")] = SplitBy.RANDOM,
+    kinds: Annotated[Kinds, typer.Option(help="DOS to train on: of unrelaxed, of relaxed crystals")] = "both",
+    split_by: Annotated[SplitBy, typer.Option(help="What the parts must not share, beside materials")] = "random",
     seed: Annotated[int, typer.Option(min=0, help="Of split, initial weights and order of batches")] = 1,
     validation_fraction: Annotated[float, typer.Option(help="Part to stop by")] = 0.1,
     test_fraction: Annotated[float, typer.Option(help="Part that no choice depends on")] = 0.1,
@@ -107,7 +92,7 @@ def command(
     data = Dataset.open(dataset)
     split = split_dataset(
         data,
-        by=split_by.value,
+        by=split_by,
         seed=seed,
         validation_fraction=validation_fraction,
         test_fraction=test_fraction,
@@ -123,7 +108,7 @@ def command(
                 dataset=data,
                 split=split,
                 settings=settings,
-                kinds=kinds.value,
+                kinds=kinds,
                 members=members,
                 work=folder,
                 fresh=fresh,

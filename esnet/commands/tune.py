@@ -14,11 +14,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from esnet.commands.options import DatasetArgument, Kinds, SplitBy
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,24 +29,8 @@ if TYPE_CHECKING:
     from esnet.tuning.tune import TuningResult
 
 
-class Kinds(StrEnum):
-    """What is trained and validated on."""
-
-    IS_DOS = "is_dos"
-    RS_DOS = "rs_dos"
-    BOTH = "both"
-
-
-class SplitBy(StrEnum):
-    """What the parts have not in common."""
-
-    RANDOM = "random"
-    CHEMSYS = "chemsys"
-    PROTOTYPE = "prototype"
-
-
 def command(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Directory of a data set")],
+    dataset: DatasetArgument,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make, or to go on in after an interruption")],
     trials: Annotated[int, typer.Option(min=1, help="How many; more than before: goes on in OUT")] = 20,
     grid: Annotated[
@@ -62,8 +47,8 @@ def command(
     ] = None,
     grace: Annotated[int, typer.Option(min=1, help="Epochs before ASHA may stop a trial")] = 10,
     reduction: Annotated[float, typer.Option(help="Of so many trials at a rung ASHA lets one go on")] = 3.0,
-    kinds: Annotated[Kinds, typer.Option(help="Trained and validated on these")] = Kinds.BOTH,
-    split_by: Annotated[SplitBy, typer.Option(help="The parts share no material, and none of these")] = SplitBy.RANDOM,
+    kinds: Annotated[Kinds, typer.Option(help="Trained and validated on these")] = "both",
+    split_by: Annotated[SplitBy, typer.Option(help="The parts share no material, and none of these")] = "random",
     seed: Annotated[int, typer.Option(min=0, help="Of the split, of every trial and of the search")] = 1,
     validation_fraction: Annotated[float, typer.Option(help="Of the samples; trials are compared on it")] = 0.1,
     test_fraction: Annotated[float, typer.Option(help="Of the samples; not looked at")] = 0.1,
@@ -133,7 +118,7 @@ def command(
     data = Dataset.open(dataset)
     split = split_dataset(
         data,
-        by=split_by.value,
+        by=split_by,
         seed=seed,
         validation_fraction=validation_fraction,
         test_fraction=test_fraction,
@@ -152,7 +137,7 @@ def command(
                 out,
                 split=split,
                 training=training,
-                kinds=kinds.value,
+                kinds=kinds,
                 space=space,
                 search=search,
                 resources=resources,
