@@ -7,7 +7,7 @@ CAMPAIGN ?= examples/quickstart.yaml
 export PYTHON
 
 VENV := .venv/bin
-MARKED := mongo or gpaw or ray or slurm
+MARKED := keras or mongo or gpaw or ray or slurm
 # Keras writes its configuration into the home folder unless it is told another.
 RUN_ENV := KERAS_HOME="$(CURDIR)/.venv/keras"
 # One thread for each calculation and each learning step: the tests start several processes.
@@ -45,7 +45,7 @@ format: setup ## let ruff rewrite the files
 	@$(VENV)/ruff check --fix
 	@$(VENV)/ruff format
 
-test-fast: setup ## the tests that start no database, no GPAW, no Ray, no SLURM
+test-fast: setup ## the tests that train no network and start no database, no GPAW, no Ray, no SLURM
 	@echo "[test] fast ones"
 	@$(TEST_ENV) $(VENV)/python -m pytest -m "not ($(MARKED))" $(PYTEST_ARGS)
 

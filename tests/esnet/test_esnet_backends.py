@@ -81,6 +81,8 @@ from esnet.features import Representation
 from esnet.training import TrainingSettings, train
 from esnet.training_network import TrainingError
 import numpy as np
+
+pytestmark = pytest.mark.keras
 try:
     train(
         np.zeros((4, 2, 1500, 9)), np.zeros((4, 111)), np.zeros(4),

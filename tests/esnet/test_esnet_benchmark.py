@@ -24,6 +24,8 @@ from esnet.moments import moments_of
 from esnet.output_folder import new_output_folder
 from esnet.splits import Split, SplitError
 
+pytestmark = pytest.mark.keras
+
 pytest.importorskip("sklearn", reason="extra 'analysis' is not installed")
 pytest.importorskip("xgboost", reason="extra 'analysis' is not installed")
 

@@ -13,6 +13,8 @@ import pytest
 from esnet.bundle import Bundle, BundleError, BundleInfo
 from esnet.features import FeatureError, Representation, RepresentationError
 
+pytestmark = pytest.mark.keras
+
 
 @pytest.fixture
 def copy(bundle: Bundle, tmp_path):

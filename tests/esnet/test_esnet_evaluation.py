@@ -32,6 +32,8 @@ from esnet.splits import split_dataset
 from esnet.training import TrainingResult, train_on
 from esnet.training_settings import TrainingSettings
 
+pytestmark = pytest.mark.keras
+
 N_MATERIALS = 80
 
 

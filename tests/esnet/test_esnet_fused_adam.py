@@ -9,6 +9,8 @@ import pytest
 
 from esnet.fused_adam import fused_adam
 
+pytestmark = pytest.mark.keras
+
 
 def network(precision: str):
     """A network of two layers."""

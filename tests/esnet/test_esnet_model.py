@@ -8,6 +8,8 @@ from conftest import SMALL
 
 from esnet.model import build_esnet
 
+pytestmark = pytest.mark.keras
+
 
 @pytest.fixture(scope="module")
 def small():

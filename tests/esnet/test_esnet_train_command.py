@@ -15,6 +15,8 @@ from esnet.dataset import Dataset
 from esnet.training import TrainingError
 from esnet.training_members import member_folder
 
+pytestmark = pytest.mark.keras
+
 SMALL = ["--widths", "2,2,2,2", "--epochs", "2", "--batch-size", "16", "--members", "2"]
 
 

@@ -34,6 +34,8 @@ from esnet.dataset import Dataset
 from esnet.splits import split_dataset
 from esnet.training import TrainingSettings, train_on
 
+pytestmark = pytest.mark.keras
+
 options = json.loads(sys.argv[1])
 if options["cpus"] > 1:
     import tensorflow

@@ -6,13 +6,16 @@ import json
 
 import numpy as np
 import pytest
-from conftest import SMALL
 
 from esnet.bundle import Bundle
 from esnet.features import FeatureError, Representation
 from esnet.record import TrainingRecord
 from esnet.samples import Samples
 from esnet.training import TrainingError, TrainingSettings, train
+
+pytestmark = pytest.mark.keras
+
+SMALL = (8, 16, 32, 64)
 
 
 def test_a_small_network_beats_predicting_the_mean(labelled, trained, bundle: Bundle):
