@@ -25,6 +25,8 @@ from esnet.splits import split_dataset
 from esnet.training import train_on
 from esnet.training_settings import TrainingSettings
 
+pytestmark = pytest.mark.keras
+
 MODULES = {"jax": "jax", "torch": "torch"}
 TOLERANCE = 1e-4  # eV/atom
 SAID = ("e_form", "uncertainty", "spread", "novelty", "unseen")
@@ -81,8 +83,6 @@ from esnet.features import Representation
 from esnet.training import TrainingSettings, train
 from esnet.training_network import TrainingError
 import numpy as np
-
-pytestmark = pytest.mark.keras
 try:
     train(
         np.zeros((4, 2, 1500, 9)), np.zeros((4, 111)), np.zeros(4),

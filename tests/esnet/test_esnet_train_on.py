@@ -22,6 +22,8 @@ from esnet.record import TrainingRecord
 from esnet.splits import Split, split_dataset
 from esnet.training import TrainingError, TrainingResult, TrainingSettings, train_on
 
+pytestmark = pytest.mark.keras
+
 SETTINGS = TrainingSettings(
     widths=(2, 2, 2, 2), batch_size=16, max_epochs=10, plateau_patience=2, stop_patience=8, seed=5
 )
@@ -33,8 +35,6 @@ from pathlib import Path
 from esnet.dataset import Dataset
 from esnet.splits import split_dataset
 from esnet.training import TrainingSettings, train_on
-
-pytestmark = pytest.mark.keras
 
 options = json.loads(sys.argv[1])
 if options["cpus"] > 1:
