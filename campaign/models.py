@@ -11,13 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from campaign.store import SCHEMA_VERSION, CampaignStore, now
+from esnet.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gridfs import GridFSBucket
 
+    from campaign.spec import CampaignSpec
+    from esnet.bundle_info import BundleInfo
     from esnet.features import Representation
+
+
+class ModelEngineError(UserError, ValueError):
+    """A model and a campaign of different engines."""
 
 
 def _bucket(store: CampaignStore) -> GridFSBucket:
@@ -81,9 +88,25 @@ def model_summary(store: CampaignStore, checksum: str, *, source: str) -> dict[s
     return {
         "checksum": checksum,
         "representation": found["representation"],
-        "n_structures": found["record"]["n_train"],
+        "n_structures": found["record"]["n_materials"],
         "source": source,
     }
+
+
+def check_model_engine(info: BundleInfo, spec: CampaignSpec) -> None:
+    """Refuse a model that learnt from another engine's DOS: its absolute energies and projections are other ones.
+
+    Raises
+    ------
+    ModelEngineError
+        Naming both engines. A model that does not say where its samples come from passes.
+    """
+    engine = info.record.data_source.get("engine")
+    if engine is not None and engine != spec.dft.engine:
+        raise ModelEngineError(
+            f"spec.campaign.model.bundle: {info.path} was trained on DOS computed by {engine}, and dft.engine is "
+            f"{spec.dft.engine}; right: a model trained on DOS of {spec.dft.engine}, or null"
+        )
 
 
 def fetch_bundle(store: CampaignStore, checksum: str) -> Path:

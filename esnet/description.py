@@ -58,6 +58,8 @@ def error_rows(info: BundleInfo) -> Iterator[tuple[str, str, int, float, float]]
 
 def _data_rows(record: TrainingRecord) -> Iterator[tuple[str, str]]:
     yield "data", f"{record.data_name or 'samples in memory'}, checksum {record.data_checksum}"
+    if record.data_source:
+        yield "source", _pairs(record.data_source)
     kinds = f" of kind {record.kinds}" if record.kinds else ""
     yield (
         "samples",

@@ -59,6 +59,7 @@ def train_in_ray(
     ids: Sequence[str],
     settings: TrainingSettings,
     representation: Representation,
+    source: Mapping[str, Any] | None = None,
     cpu_threads: int = 1,
     num_gpus: float = 0.0,
     progress: Progress | None = None,
@@ -71,7 +72,7 @@ def train_in_ray(
     ----------
     bundle_path
         The directory to make, at a path that all of Ray's nodes see.
-    dos, compositions, targets, ids, settings, representation
+    dos, compositions, targets, ids, settings, representation, source
         As in `esnet.training.train`.
     cpu_threads, num_gpus
         What Ray reserves for the worker.
@@ -103,6 +104,7 @@ def train_in_ray(
         "compositions": np.asarray(compositions),
         "targets": np.asarray(targets),
         "ids": list(ids),
+        "source": dict(source or {}),
     }
     try:
         training = trainer.train.remote(str(path), samples, settings, representation)

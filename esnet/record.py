@@ -23,6 +23,11 @@ class TrainingRecord:
     data_checksum, data_name
         SHA-256 that identifies the samples: of a data set, or over ids, features, compositions and energies as given;
         and the data set's name ("" for samples in memory).
+    data_source
+        Where the data set says that its samples come from; ``engine`` (``vasp``, ``gpaw``) and ``quality`` among it
+        where they are known. Empty for samples in memory whose source was not given.
+    n_materials
+        Different materials in the training part: one with an IS-DOS and an RS-DOS gives two samples.
     kinds
         What was trained on: ``is_dos``, ``rs_dos`` or ``both``; None for samples in memory, where it is not known.
     split
@@ -71,6 +76,8 @@ class TrainingRecord:
     version: int = RECORD_VERSION
     data_checksum: str
     data_name: str
+    data_source: dict[str, Any]
+    n_materials: int
     kinds: str | None
     split: dict[str, Any] | None
     n_samples: int

@@ -5,7 +5,7 @@ With the paper's settings by default: LogCosh, Adam, learning rate halved on a p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,6 +55,7 @@ def train(
     settings: TrainingSettings,
     representation: Representation,
     ids: Sequence[str],
+    source: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Train an ESNet from the start on samples in memory.
@@ -71,6 +72,8 @@ def train(
         How to train, and how the features were made (only written down here).
     ids
         n different names, for the record and the error messages.
+    source
+        Where the samples come from, for the record (`esnet.record.TrainingRecord.data_source`).
     progress
         Called after each epoch; raises StopIteration to end the training there.
 
@@ -117,6 +120,8 @@ def train(
         representation=representation,
         data_checksum=given.checksum(),
         data_name="",
+        data_source=dict(source or {}),
+        n_materials=len(training),
         kinds=None,
         split=None,
         n_samples=len(given.ids),
@@ -209,6 +214,8 @@ def train_on(
         representation=dataset.representation,
         data_checksum=dataset.checksum,
         data_name=Path(dataset.path).name,
+        data_source=dict(dataset.manifest.source),
+        n_materials=len({dataset.materials[place] for place in parts.training}),
         kinds=kinds,
         split=split.to_dict(),
         n_samples=parts.n_samples,

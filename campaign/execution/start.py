@@ -161,10 +161,13 @@ def _refuse_other_structures(stored: str, found: str, spec: CampaignSpec) -> Non
 
 
 def _register_given_model(store: CampaignStore, spec: CampaignSpec) -> dict[str, Any]:
-    from campaign.models import model_summary, register_bundle
+    from campaign.models import check_model_engine, model_summary, register_bundle
+    from esnet.bundle_info import BundleInfo
     from esnet.shipped import bundle_folder
 
-    checksum = register_bundle(store, bundle_folder(str(spec.model.bundle)), expected=spec.representation())
+    folder = bundle_folder(str(spec.model.bundle))
+    check_model_engine(BundleInfo.read(folder), spec)
+    checksum = register_bundle(store, folder, expected=spec.representation())
     return model_summary(store, checksum, source="bundle")
 
 

@@ -85,5 +85,11 @@ def _train(store: CampaignStore, database: DatabaseSettings, campaign: Campaign)
             ids=ids,
             settings=spec.training_settings(),
             representation=spec.representation(),
+            source={
+                "kind": "campaign",
+                "campaign": spec.name,
+                "engine": spec.dft.engine,
+                "quality": spec.dft.quality,
+            },
         )
         return register_bundle(store, bundle), record.cpu_s

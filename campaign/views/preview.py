@@ -34,10 +34,12 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
         yield f"{len(bootstrap)} candidates are relaxed to train ESNet"
         yield f"the other {len(candidates) - len(bootstrap)} get an IS-DOS and a prediction"
     else:
+        from campaign.models import check_model_engine
         from esnet.bundle import BundleInfo
         from esnet.shipped import bundle_folder
 
         model = BundleInfo.read(bundle_folder(spec.model.bundle), representation=spec.representation())
+        check_model_engine(model, spec)
         yield f"all candidates get an IS-DOS and a prediction by model {model.checksum[:12]} ({spec.model.bundle})"
     if spec.purpose == "screening":
         policy = spec.policy

@@ -120,7 +120,12 @@ def from_vasp(
         normalisation=normalisation, energy_reference=energy_reference, composition=composition
     )
     filters = filters_of(max_dos, max_abs_formation_energy, f_block)
-    source = {"kind": "VASP runs", "folder": folder.resolve().name, "energies": energies.name if energies else None}
+    source = {
+        "kind": "VASP runs",
+        "engine": "vasp",
+        "folder": folder.resolve().name,
+        "energies": energies.name if energies else None,
+    }
     report = FolderReport()
     out = console()
     try:

@@ -112,7 +112,8 @@ def fetch(
     with DownloadCache(folder, query=query, representation=representation) as store:
         _fetch_missing(store, query, representation, filters, endpoint, report, progress)
         source = {
-            "source": "Materials Project",
+            "kind": "Materials Project",
+            "engine": "vasp",
             "database_version": store.database_version,
             "client": f"mp-api {version('mp-api')}",
             "query": query.to_dict(),

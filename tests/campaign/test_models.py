@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 
-from campaign.models import fetch_bundle, model_summary, register_bundle
+from campaign.execution.start import start_campaign
+from campaign.models import ModelEngineError, fetch_bundle, model_summary, register_bundle
 from esnet.bundle_files import BundleError, new_bundle
 from esnet.bundle_info import BundleInfo, write_info
 from esnet.features import ChannelScaler, Representation, TargetScaling
@@ -18,10 +20,11 @@ from esnet.record import RECORD_VERSION, TrainingRecord
 pytestmark = pytest.mark.mongo
 
 
-def make_bundle(path: Path, *, weights: bytes) -> Path:
+def make_bundle(path: Path, *, weights: bytes, source: Mapping[str, str] = MappingProxyType({})) -> Path:
     """A bundle whose network nobody loads."""
     record = TrainingRecord(
-        **{field.name: None for field in fields(TrainingRecord)} | {"version": RECORD_VERSION, "n_train": 7}
+        **{field.name: None for field in fields(TrainingRecord)}
+        | {"version": RECORD_VERSION, "n_materials": 7, "data_source": dict(source)}
     )
     rows = ((0.0,) * 9,) * 2
     with new_bundle(path) as folder:
@@ -78,3 +81,12 @@ def test_another_or_a_damaged_model_in_the_cache_is_refused_with_the_way_out(sto
 def test_a_model_that_is_not_stored_is_named(store, stored):
     with pytest.raises(LookupError, match="no model 0123"):
         fetch_bundle(store, "0123")
+
+
+def test_a_model_that_learnt_from_another_engine_is_refused_before_anything_is_stored(
+    store, launchpad, small_spec, tmp_path
+):
+    folder = make_bundle(tmp_path / "vasp", weights=b"weights", source={"engine": "vasp"})
+    with pytest.raises(ModelEngineError, match=r"computed by vasp, and dft\.engine is gpaw"):
+        start_campaign(store, launchpad, small_spec(model={"bundle": str(folder)}))
+    assert store.campaigns.count_documents({}) == store.candidates.count_documents({}) == 0
