@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from esnet.errors import UserError
-from esnet.fused_adam import fused_adam
 from esnet.model import build_esnet
 from esnet.training_settings import TrainingSettings
 
@@ -94,7 +93,7 @@ def compiled_network(settings: TrainingSettings, *, momentum: float, strategy: A
         with _layer_precision(settings.precision):
             model = build_esnet(widths=settings.widths, batch_norm_momentum=momentum, seed=settings.seed)
         model.compile(
-            optimizer=fused_adam(settings.learning_rate),
+            optimizer=keras.optimizers.Adam(settings.learning_rate),
             loss=losses[settings.loss](),
             metrics=[keras.metrics.MeanAbsoluteError(name="mae")],
             jit_compile=settings.xla,
