@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from esnet.dataset import DatasetError
 from esnet.dos import N_GRID, N_ORBITALS
+from esnet.errors import UserError
 from esnet.features import N_ELEMENTS, ChannelScaler, TargetScaling, network_inputs
 
 
@@ -142,6 +143,7 @@ def batches(
     epoch: int | Callable[[], int] = 0,
     drop_remainder: bool = False,
     ahead: int = 4,
+    failed: list[UserError] | None = None,
 ) -> Any:
     """Return the batches of an epoch as a ``tf.data.Dataset`` of known length, prefetching.
 
@@ -150,6 +152,8 @@ def batches(
     epoch
         Whose order it is. A function is asked each time that the data set is iterated over: Keras does so at the
         start of each epoch, after the callbacks' ``on_epoch_begin``.
+    failed
+        Takes the error of a sample that cannot be read: TensorFlow passes on no exception, but text of its own.
     dataset, places, scaler, target_scaling, batch_size, seed, shuffle, buffer, drop_remainder, ahead
         See `numpy_batches`.
 
@@ -163,6 +167,14 @@ def batches(
     chosen = np.array(places, dtype=np.intp)
 
     def generate() -> Iterator[Batch]:
+        try:
+            yield from made_now()
+        except UserError as error:
+            if failed is not None:
+                failed.append(error)
+            raise
+
+    def made_now() -> Iterator[Batch]:
         return numpy_batches(
             dataset,
             chosen,

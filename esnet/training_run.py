@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from esnet.errors import UserError
 from esnet.features import ChannelScaler, Representation, TargetScaling
 from esnet.record import TrainingRecord, software_versions
 from esnet.samples import Samples
@@ -107,9 +108,13 @@ class Run:
         progress: Progress | None = None,
     ) -> LoopState:
         """Run the epochs (see `esnet.training_loop.run_epochs`) on these places of the source."""
+        import tensorflow
+
         from esnet.pipeline import batches
 
+        failed: list[UserError] = []
         options: dict[str, Any] = {
+            "failed": failed,
             "scaler": scaler,
             "target_scaling": scaling,
             "batch_size": self.batch_size,
@@ -129,15 +134,20 @@ class Run:
             epoch = number
             return data
 
-        return run_epochs(
-            self.model,
-            feed,
-            settings=self.settings,
-            deviation=scaling.deviation,
-            validated=len(validation) > 0,
-            keeping=keeping or Keeping(),
-            progress=progress,
-        )
+        try:
+            return run_epochs(
+                self.model,
+                feed,
+                settings=self.settings,
+                deviation=scaling.deviation,
+                validated=len(validation) > 0,
+                keeping=keeping or Keeping(),
+                progress=progress,
+            )
+        except tensorflow.errors.OpError:
+            if failed:
+                raise failed[0] from None
+            raise
 
     def kept(self) -> Any:
         """Return the network as a bundle keeps it."""

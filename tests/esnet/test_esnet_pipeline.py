@@ -102,6 +102,7 @@ def test_a_file_that_breaks_ends_a_pass_without_a_word(tmp_path: Path, scalings:
         list(numpy_batches(broken, broken.places(), batch_size=2, seed=0, **scalings))
 
 
+@pytest.mark.keras
 def test_tensorflow_gets_other_batches_or_keras_the_same_order_twice(dataset: Dataset, scalings: dict):
     epochs = iter([0, 1, 1])
     made = batches(dataset, dataset.places(), batch_size=16, seed=3, epoch=lambda: next(epochs), **scalings)

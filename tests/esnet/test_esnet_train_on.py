@@ -17,7 +17,7 @@ import pytest
 from small_dataset import synthetic, tiny_sample, write
 
 from esnet.checkpoints import CheckpointError
-from esnet.dataset import Dataset
+from esnet.dataset import Dataset, DatasetError
 from esnet.record import TrainingRecord
 from esnet.splits import Split, split_dataset
 from esnet.training import TrainingError, TrainingResult, TrainingSettings, train_on
@@ -32,7 +32,7 @@ KILL_AFTER = 4
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from esnet.dataset import Dataset
+from esnet.dataset import Dataset, DatasetError
 from esnet.splits import split_dataset
 from esnet.training import TrainingSettings, train_on
 
@@ -214,6 +214,19 @@ def test_two_devices_share_the_batches(dataset, tmp_path):
     assert np.isfinite(record.loss).all()
     assert record.loss[1] < record.loss[0]
     assert list(tmp_path.glob("epoch-*.npz"))
+
+
+def test_a_file_that_breaks_during_the_training_is_named_and_not_in_tensorflows_words(dataset, split, monkeypatch):
+    def read(self, places):
+        # the scaler reads the training part before TensorFlow does
+        if set(np.asarray(places).tolist()) & set(split.validation.tolist()):
+            raise DatasetError("dos-00000.h5 was altered")
+        return whole(self, places)
+
+    whole = Dataset.read
+    monkeypatch.setattr(Dataset, "read", read)
+    with pytest.raises(DatasetError, match=r"^dos-00000\.h5 was altered$"):
+        train_on(dataset, split, settings=replace(SETTINGS, max_epochs=1))
 
 
 def test_what_cannot_be_trained_is_refused_by_name(tmp_path, dataset, split):
