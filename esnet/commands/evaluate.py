@@ -178,12 +178,12 @@ def _group_table(evaluation: Evaluation, title: str, name: str) -> Table:
 def _worst_table(evaluation: Evaluation) -> Table:
     from rich.markup import escape
 
-    table = _table("largest errors, eV/atom", "sample", ("task", "true", "predicted", "uncertainty", "novelty"))
+    table = _table("largest errors, eV/atom", "material", ("task", "true", "predicted", "uncertainty", "novelty"))
     for name, task in evaluation.tasks.items():
         for row in task.worst[:_WORST]:
             found = evaluation.row(row)
             table.add_row(
-                escape(found["id"]),
+                escape(f"{found['formula']} {found['prototype']}".strip()),
                 name,
                 f"{found['true']:.3f}",
                 f"{found['predicted']:.3f}",

@@ -96,11 +96,14 @@ class Evaluation:
 
     def row(self, row: int) -> dict[str, Any]:
         """Return one sample: names, energies in eV/atom; None where the bundle cannot say."""
+        from pymatgen.core import Composition
+
         place, said, dataset = self.places[row], self.assessment, self.dataset
         return {
             "id": dataset.ids[place],
             "material": dataset.materials[place],
             "task": TASKS[dataset.kinds[place]],
+            "formula": Composition(dataset.amounts(place)).reduced_formula,
             "chemsys": dataset.chemsys[place],
             "prototype": dataset.prototypes[place],
             "true": float(self.energies[row]),
