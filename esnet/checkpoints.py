@@ -91,17 +91,22 @@ class Checkpoint:
             os.fsync(stream.fileno())
         temporary.rename(target)
         _sync_folder(folder)
-        for old in _files(folder)[:-KEPT]:
+        # by age: after a new start a damaged file of a later epoch may lie here, which must not drive out this one
+        others = sorted(set(_files(folder)) - {target}, key=lambda file: file.stat().st_mtime_ns)
+        for old in others[: 1 - KEPT]:
             old.unlink(missing_ok=True)
         return target
 
     @classmethod
     def load(cls, file: Path) -> Self:
-        """Read one file; raises what NumPy and zipfile raise on a damaged one, ValueError on another format."""
+        """Read one file; raises what NumPy and zipfile raise on a damaged one, CheckpointError on another version."""
         with np.load(file, allow_pickle=False) as archive:
             meta = json.loads(archive[_META].tobytes())
             if meta["format"] != FORMAT or meta["format_version"] != FORMAT_VERSION:
-                raise ValueError(f"its format is {meta['format']} {meta['format_version']}")
+                raise CheckpointError(
+                    f"{file} has format {meta['format']} {meta['format_version']}, this program reads {FORMAT} "
+                    f"{FORMAT_VERSION}: use the version of the program that wrote it, or start afresh"
+                )
             # every array is read, so every checksum is looked at
             arrays = {name: archive[name] for name in sorted(archive.files) if name != _META}
         parts = {
@@ -124,11 +129,16 @@ def latest_checkpoint(folder: Path, *, fingerprint: Mapping[str, Any]) -> Checkp
     Raises
     ------
     CheckpointError
-        If the checkpoint is of another run: going on would mix the two.
+        If the checkpoint is of another run, where going on would mix the two, or of another version, or may not be
+        read by this user.
     """
     for file in reversed(_files(folder)):
         try:
             found = Checkpoint.load(file)
+        except CheckpointError:
+            raise
+        except PermissionError as error:
+            raise CheckpointError(f"{file} may not be read ({error.strerror}): mend its permissions") from error
         except _DAMAGED as error:
             logger.warning("%s cannot be read (%s): going on from the one before", file, error)
             continue

@@ -15,6 +15,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -153,7 +154,7 @@ def batches(
         Whose order it is. A function is asked each time that the data set is iterated over: Keras does so at the
         start of each epoch, after the callbacks' ``on_epoch_begin``.
     failed
-        Takes the error of a sample that cannot be read: TensorFlow passes on no exception, but text of its own.
+        Takes the error of a sample that cannot be read, see `reading_errors`: TensorFlow passes on text of its own.
     dataset, places, scaler, target_scaling, batch_size, seed, shuffle, buffer, drop_remainder, ahead
         See `numpy_batches`.
 
@@ -195,6 +196,20 @@ def batches(
     made = tf.data.Dataset.from_generator(generate, output_signature=(inputs, tf.TensorSpec((size, 1), tf.float32)))
     n_batches = _n_batches(len(chosen), batch_size, drop_remainder)
     return made.apply(tf.data.experimental.assert_cardinality(n_batches)).prefetch(2)
+
+
+@contextmanager
+def reading_errors() -> Iterator[list[UserError]]:
+    """Let the error of a sample that cannot be read through as it is; what is yielded is for `batches` (``failed``)."""
+    import tensorflow
+
+    failed: list[UserError] = []
+    try:
+        yield failed
+    except tensorflow.errors.OpError:
+        if failed:
+            raise failed[0] from None
+        raise
 
 
 def _n_batches(n_samples: int, batch_size: int, drop_remainder: bool) -> int:

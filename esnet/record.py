@@ -37,7 +37,7 @@ class TrainingRecord:
     n_dropped
         How many of the training and validation part each filter of the settings left out, by the setting's name.
     dropped_ids
-        The ids of those, the first thousand.
+        The ids of those; of a data set the first thousand.
     n_train, n_validation, n_test
         Samples trained on, kept apart for early stopping, and kept apart from every choice.
     validation_note

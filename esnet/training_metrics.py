@@ -36,10 +36,18 @@ def predict_places(
     model: Any, source: Dataset | Samples, places: NDArray[np.intp], *, scaler: ChannelScaler, scaling: TargetScaling
 ) -> NDArray[np.float64]:
     """Predict formation energies, eV/atom, of samples that are read as they are needed."""
-    from esnet.pipeline import batches
+    from esnet.pipeline import batches, reading_errors
 
-    read = batches(source, places, scaler=scaler, target_scaling=scaling, batch_size=_BATCH, seed=0, shuffle=False)
-    return scaling.restore(model.predict(read, verbose=0)[:, 0])
+    options: dict[str, Any] = {
+        "scaler": scaler,
+        "target_scaling": scaling,
+        "batch_size": _BATCH,
+        "seed": 0,
+        "shuffle": False,
+    }
+    with reading_errors() as failed:
+        read = batches(source, places, failed=failed, **options)
+        return scaling.restore(model.predict(read, verbose=0)[:, 0])
 
 
 def errors_by_kind(

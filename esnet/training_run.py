@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from esnet.errors import UserError
 from esnet.features import ChannelScaler, Representation, TargetScaling
 from esnet.record import TrainingRecord, software_versions
 from esnet.samples import Samples
@@ -108,33 +107,29 @@ class Run:
         progress: Progress | None = None,
     ) -> LoopState:
         """Run the epochs (see `esnet.training_loop.run_epochs`) on these places of the source."""
-        import tensorflow
+        from esnet.pipeline import batches, reading_errors
 
-        from esnet.pipeline import batches
-
-        failed: list[UserError] = []
         options: dict[str, Any] = {
-            "failed": failed,
             "scaler": scaler,
             "target_scaling": scaling,
             "batch_size": self.batch_size,
             "seed": self.settings.seed,
         }
-        epoch = 0
-        # made once: TensorFlow would compile the reading of another data set again in each epoch
-        data: dict[str, Any] = {"x": batches(source, training, epoch=lambda: epoch, **options), "shuffle": False}
-        if len(validation):
-            data["validation_data"] = batches(source, validation, shuffle=False, **options)
+        with reading_errors() as failed:
+            options["failed"] = failed
+            epoch = 0
+            # made once: TensorFlow would compile the reading of another data set again in each epoch
+            data: dict[str, Any] = {"x": batches(source, training, epoch=lambda: epoch, **options), "shuffle": False}
+            if len(validation):
+                data["validation_data"] = batches(source, validation, shuffle=False, **options)
+            if self.replicas > 1:
+                data |= {name: _undivided(data[name]) for name in ("x", "validation_data") if name in data}
 
-        if self.replicas > 1:
-            data |= {name: _undivided(data[name]) for name in ("x", "validation_data") if name in data}
+            def feed(number: int) -> dict[str, Any]:
+                nonlocal epoch
+                epoch = number
+                return data
 
-        def feed(number: int) -> dict[str, Any]:
-            nonlocal epoch
-            epoch = number
-            return data
-
-        try:
             return run_epochs(
                 self.model,
                 feed,
@@ -144,10 +139,6 @@ class Run:
                 keeping=keeping or Keeping(),
                 progress=progress,
             )
-        except tensorflow.errors.OpError:
-            if failed:
-                raise failed[0] from None
-            raise
 
     def kept(self) -> Any:
         """Return the network as a bundle keeps it."""

@@ -114,7 +114,7 @@ def from_vasp(
     from esnet.commands.console import console
     from esnet.dataset import DatasetManifest, DatasetWriter
     from esnet.features import Representation
-    from esnet.sources.vasp_folder import FolderReport, read_vasp_folder
+    from esnet.sources.vasp_folder import FolderReport, engine_of, read_vasp_folder
 
     representation = Representation(
         normalisation=normalisation, energy_reference=energy_reference, composition=composition
@@ -122,11 +122,11 @@ def from_vasp(
     filters = filters_of(max_dos, max_abs_formation_energy, f_block)
     source = {
         "kind": "VASP runs",
-        "engine": "vasp",
         "folder": folder.resolve().name,
         "energies": energies.name if energies else None,
     }
     report = FolderReport()
+    engines: set[str] = set()
     out = console()
     try:
         with DatasetWriter(path, representation=representation, filters=filters, source=source) as writer:
@@ -141,7 +141,10 @@ def from_vasp(
                 report=report,
             ):
                 writer.add(sample)
-            writer.source |= {"runs": report.n_runs, "not_used": len(report.problems)}
+                engines.add(engine_of(sample))
+            # of two engines a model would know neither
+            engine = engines.pop() if len(engines) == 1 else None
+            writer.source |= {"engine": engine, "runs": report.n_runs, "not_used": len(report.problems)}
     finally:
         # where nothing could be used at all, this says why
         _print_folder(out, report)

@@ -51,7 +51,7 @@ def command(
     split_by: Annotated[SplitBy, typer.Option(help="The parts share no material, and none of these")] = "random",
     seed: Annotated[int, typer.Option(min=0, help="Of the split, of every trial and of the search")] = 1,
     validation_fraction: Annotated[float, typer.Option(help="Of the samples; trials are compared on it")] = 0.1,
-    test_fraction: Annotated[float, typer.Option(help="Of the samples; not looked at")] = 0.1,
+    test_fraction: Annotated[float, typer.Option(help="Of the samples; nothing is chosen by it")] = 0.1,
     widths: Annotated[str, typer.Option(help="Channels of the four blocks")] = "64,128,256,512",
     epochs: Annotated[int, typer.Option(min=1, help="Of a trial, at most")] = 300,
     plateau_patience: Annotated[int, typer.Option(min=1, help="Epochs until the learning rate is halved")] = 15,
@@ -162,7 +162,8 @@ def _numbers(option: str, text: str, separator: str, count: int, *, whole: bool 
 @contextmanager
 def _token_file(out: Path) -> Iterator[Path]:
     """Keep the token that Ray's dashboard asks for beside OUT, in a file that only this user can read."""
-    path = out.with_name(f"{out.name}.ray-token")
+    # its own name: a second `esnet tune` of the same OUT is refused, and must not take this one's away
+    path = out.with_name(f"{out.name}.ray-token-{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -278,6 +278,11 @@ def _formula(run: VaspRun) -> str:
     return "".join(f"{symbol}{count // divisor if count > divisor else ''}" for symbol, count in sorted(counts.items()))
 
 
+def engine_of(sample: Sample) -> str:
+    """``gpaw`` for a run of the project's own vasp-gpaw, which says so in its version, else ``vasp``."""
+    return "gpaw" if "-gpaw-" in str(sample.provenance["vasp_version"]) else "vasp"
+
+
 def _provenance(dos: VaspDos, file: Path, source: str) -> dict[str, Any]:
     return {
         "source": "VASP run",

@@ -48,7 +48,7 @@ class TuningResult:
     best
         The finished one with the smallest error on the validation part.
     bundle
-        Its model; the one thing here that looked at no other part than training and validation either.
+        Its model, chosen by the validation part; its record has the error on the test part, as every trial's has.
     table, plots, summary
         Files in the study's folder: CSV, PNG and SVG, JSON.
     logs

@@ -10,8 +10,8 @@ cd "$(dirname "$0")/../.."
 install=launchers/install
 level=${1:-all}
 case $level in
-    run) extras="esnet,gpaw,embedded" packages="about 170 of them, 4 GB" ;;
-    all) extras="esnet,gpaw,embedded,tune,analysis,mp,dev" packages="about 240 of them, 6 GB" ;;
+    run) extras="esnet,gpaw,embedded" packages="about 150 of them, 4 GB" ;;
+    all) extras="esnet,gpaw,embedded,tune,analysis,mp,dev" packages="about 220 of them, 6 GB" ;;
     *)
         echo "[setup] setup.sh $level: must be run or all" >&2
         exit 1

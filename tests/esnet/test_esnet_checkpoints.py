@@ -79,6 +79,22 @@ def test_two_damaged_checkpoints_mean_a_new_start(folder):
     assert latest_checkpoint(folder / "absent", fingerprint=MADE_OF) is None
 
 
+def test_damaged_files_of_later_epochs_do_not_drive_out_those_of_a_new_start(folder):
+    for file in folder.iterdir():
+        file.write_bytes(b"")
+    for epoch in (1, 2, 3):
+        make(epoch).save(folder)
+        assert latest_checkpoint(folder, fingerprint=MADE_OF).epoch == epoch
+
+
+def test_a_checkpoint_of_a_newer_version_is_not_taken_for_a_damaged_one(folder, monkeypatch):
+    monkeypatch.setattr("esnet.checkpoints.FORMAT_VERSION", 2)
+    make(9).save(folder)
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match="this program reads esnet-checkpoint 1"):
+        latest_checkpoint(folder, fingerprint=MADE_OF)
+
+
 def test_a_pickle_is_never_opened(tmp_path):
     harmful = np.array([{"a": 1}], dtype=object)
     np.savez(tmp_path / "epoch-00001.npz", meta=harmful, allow_pickle=True)

@@ -216,10 +216,11 @@ def test_two_devices_share_the_batches(dataset, tmp_path):
     assert list(tmp_path.glob("epoch-*.npz"))
 
 
-def test_a_file_that_breaks_during_the_training_is_named_and_not_in_tensorflows_words(dataset, split, monkeypatch):
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_a_file_that_breaks_is_named_and_not_in_tensorflows_words(dataset, split, monkeypatch, part):
     def read(self, places):
-        # the scaler reads the training part before TensorFlow does
-        if set(np.asarray(places).tolist()) & set(split.validation.tolist()):
+        # the scaler reads the training part before TensorFlow does, the test part is read after the last epoch
+        if set(np.asarray(places).tolist()) & set(split.part(part).tolist()):
             raise DatasetError("dos-00000.h5 was altered")
         return whole(self, places)
 

@@ -290,7 +290,7 @@ def test_esnet_tune_leaves_no_table_no_plot_or_no_model_of_the_best(ray_here, da
     other = invoke(*words, "--grace", 2)
     assert isinstance(other.exception, TuningError)
     assert "search.grace was 1 and is 2" in str(other.exception)
-    assert not list(tmp_path.glob("*.ray-token"))
+    assert not list(tmp_path.glob("*.ray-token-*"))
 
 
 def test_a_tuning_without_a_validation_part_begins(data, tmp_path):
