@@ -14,6 +14,8 @@ import typer
 from campaign.cli_database import LaunchpadOption, connect
 from campaign.cli_database import app as database_app
 from campaign.cli_dataset import dataset as dataset_command
+from esnet.commands.console import console as _console
+from esnet.commands.console import print_error
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,13 +50,6 @@ class Format(StrEnum):
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    # a file or a pipe has no width: nothing is to be cut off there
-    return Console() if sys.stdout.isatty() else Console(width=160)
 
 
 def _checked(file: Path, *, engine_here: bool = True) -> CampaignSpec:
@@ -272,8 +267,5 @@ def main() -> None:
         message = lost_database(error) or (str(error) if is_user_error(error) else None)
         if message is None:
             raise
-        from rich.console import Console
-        from rich.markup import escape
-
-        Console(stderr=True).print(f"[red]error:[/red] {escape(message)}", highlight=False, soft_wrap=True)
+        print_error(message)
         sys.exit(2)

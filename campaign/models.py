@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from gridfs import GridFSBucket
 
-    from campaign.spec import CampaignSpec
     from esnet.bundle_info import BundleInfo
     from esnet.features import Representation
 
@@ -33,7 +32,9 @@ def _bucket(store: CampaignStore) -> GridFSBucket:
     return GridFSBucket(store.database, bucket_name="bundles")
 
 
-def register_bundle(store: CampaignStore, path: Path, *, expected: Representation | None = None) -> str:
+def register_bundle(
+    store: CampaignStore, path: Path, *, expected: Representation | None = None, engine: str | None = None
+) -> str:
     """Store a bundle; storing it again does nothing.
 
     Parameters
@@ -44,6 +45,8 @@ def register_bundle(store: CampaignStore, path: Path, *, expected: Representatio
         Bundle directory, see `esnet.bundle`.
     expected
         Representation that the campaign's features have.
+    engine
+        Engine that computes the campaign's DOS; None: whatever the model learnt from will do.
 
     Returns
     -------
@@ -56,11 +59,15 @@ def register_bundle(store: CampaignStore, path: Path, *, expected: Representatio
         If the bundle is damaged or incomplete.
     esnet.features.RepresentationError
         Naming the representation setting that differs.
+    ModelEngineError
+        If the model learnt from the DOS of another engine.
     """
     from esnet.bundle_files import bundle_file_names
     from esnet.bundle_info import BundleInfo
 
     info = BundleInfo.read(path, representation=expected)
+    if engine is not None:
+        check_model_engine(info, engine)
     if store.models.find_one({"_id": info.checksum}, ["_id"]) is None:
         packed = io.BytesIO()
         # only what the manifest lists; links (as in caches of downloaded models) as the files that they lead to
@@ -93,7 +100,7 @@ def model_summary(store: CampaignStore, checksum: str, *, source: str) -> dict[s
     }
 
 
-def check_model_engine(info: BundleInfo, spec: CampaignSpec) -> None:
+def check_model_engine(info: BundleInfo, engine: str) -> None:
     """Refuse a model that learnt from another engine's DOS: its absolute energies and projections are other ones.
 
     Raises
@@ -101,11 +108,11 @@ def check_model_engine(info: BundleInfo, spec: CampaignSpec) -> None:
     ModelEngineError
         Naming both engines. A model that does not say where its samples come from passes.
     """
-    engine = info.record.data_source.get("engine")
-    if engine is not None and engine != spec.dft.engine:
+    trained_on = info.record.data_source.get("engine")
+    if trained_on is not None and trained_on != engine:
         raise ModelEngineError(
-            f"spec.campaign.model.bundle: {info.path} was trained on DOS computed by {engine}, and dft.engine is "
-            f"{spec.dft.engine}; right: a model trained on DOS of {spec.dft.engine}, or null"
+            f"spec.campaign.model.bundle: {info.path} was trained on DOS computed by {trained_on}, and dft.engine is "
+            f"{engine}; right: a model trained on DOS of {engine}, or null"
         )
 
 

@@ -15,9 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from esnet.errors import UserError
-from esnet.output_folder import sync_folder
+from esnet.whole_files import file_entry, sha256_of, whole_folder, write_whole
 
 FORMAT = "esnet-bundle"
 FORMAT_VERSION = 2
@@ -74,23 +71,9 @@ def new_bundle(path: Path | str, *, n_members: int = 1) -> Iterator[Path]:
     BundleExistsError
         If ``path`` is there, before the block or after it.
     """
-    folder = Path(path)
-    refuse_existing(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with whole_folder(Path(path), refuse_existing=refuse_existing) as temporary:
         yield temporary
         write_json(temporary / MANIFEST, _new_manifest(temporary, member_names(n_members)))
-        for file in temporary.iterdir():
-            to_disk(file)
-        # mkdtemp makes it private; other users of a cluster may read models
-        temporary.chmod(0o755)
-        refuse_existing(folder)
-        temporary.rename(folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    sync_folder(folder.parent)
 
 
 def add_model_card(path: Path | str, text: str) -> None:
@@ -114,9 +97,10 @@ def add_model_card(path: Path | str, text: str) -> None:
     # an interrupted call leaves a bundle that is whole: with the card as it was, with none, or with the new one
     without = {name: entry for name, entry in manifest["files"].items() if name != CARD}
     if CARD in manifest["files"]:
-        _replace(folder / MANIFEST, _with_checksums(manifest | {"files": without}))
-    _replace(folder / CARD, text if text.endswith("\n") else text + "\n")
-    _replace(folder / MANIFEST, _with_checksums(manifest | {"files": without | {CARD: _entry(folder / CARD)}}))
+        write_whole(folder / MANIFEST, _as_json(_with_checksums(manifest | {"files": without})))
+    write_whole(folder / CARD, text if text.endswith("\n") else text + "\n")
+    files = without | {CARD: file_entry(folder / CARD)}
+    write_whole(folder / MANIFEST, _as_json(_with_checksums(manifest | {"files": files})))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -156,7 +140,7 @@ def check_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     for name, expected in files.items():
         if not (folder / name).is_file():
             raise BundleError(f"{folder / name} is missing from the bundle")
-        found = _sha256(folder / name)
+        found = sha256_of(folder / name)
         if found != expected["sha256"]:
             raise BundleError(f"{folder / name} was altered: SHA-256 {found}, in {MANIFEST} it is {expected['sha256']}")
 
@@ -176,12 +160,6 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
     file.write_text(_as_json(content), encoding="utf-8")
 
 
-def to_disk(file: Path) -> None:
-    """Wait until what was written lies on the disk."""
-    with file.open("rb") as stream:
-        os.fsync(stream.fileno())
-
-
 def _new_manifest(folder: Path, members: list[str]) -> dict[str, Any]:
     return _with_checksums(
         {
@@ -189,13 +167,9 @@ def _new_manifest(folder: Path, members: list[str]) -> dict[str, Any]:
             "format_version": FORMAT_VERSION,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "members": members,
-            "files": {file.name: _entry(file) for file in sorted(folder.iterdir())},
+            "files": {file.name: file_entry(file) for file in sorted(folder.iterdir())},
         }
     )
-
-
-def _entry(file: Path) -> dict[str, Any]:
-    return {"sha256": _sha256(file), "bytes": file.stat().st_size}
 
 
 def _with_checksums(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,20 +208,5 @@ def _check_lists(file: Path, manifest: Mapping[str, Any]) -> None:
         raise BundleError(f"{file} lists the files {', '.join(sorted(files))}: must be {', '.join(sorted(needed))}")
 
 
-def _replace(file: Path, content: Mapping[str, Any] | str) -> None:
-    temporary = file.with_name(f".{file.name}.new")
-    try:
-        temporary.write_text(content if isinstance(content, str) else _as_json(content), encoding="utf-8")
-        to_disk(temporary)
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _as_json(content: Mapping[str, Any]) -> str:
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

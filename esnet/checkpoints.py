@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import zipfile
 import zlib
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnet.errors import UserError
+from esnet.whole_files import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -71,10 +71,9 @@ class Checkpoint:
         checkpoints there were before.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        for half in folder.glob("epoch-*.npz.part"):
+        for half in folder.glob("*epoch-*.npz.part"):
             half.unlink(missing_ok=True)
         target = folder / f"epoch-{self.epoch:05d}.npz"
-        temporary = target.with_suffix(".npz.part")
         meta = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -85,12 +84,8 @@ class Checkpoint:
         arrays = {_META: np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)}
         for name in ("weights", "optimizer", "best"):
             arrays |= {f"{name}-{place:05d}": array for place, array in enumerate(getattr(self, name))}
-        with temporary.open("wb") as stream:
+        with whole_file(target) as temporary, temporary.open("wb") as stream:
             np.savez(stream, **arrays)  # type: ignore[arg-type]
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.rename(target)
-        _sync_folder(folder)
         # by age: after a new start a damaged file of a later epoch may lie here, which must not drive out this one
         others = sorted(set(_files(folder)) - {target}, key=lambda file: file.stat().st_mtime_ns)
         for old in others[: 1 - KEPT]:
@@ -180,12 +175,3 @@ def _short(value: Any, limit: int = 60) -> str:
 def _files(folder: Path) -> list[Path]:
     named = [(int(found[1]), file) for file in folder.glob("epoch-*.npz") if (found := _NAME.fullmatch(file.name))]
     return [file for _, file in sorted(named)]
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put a rename on disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

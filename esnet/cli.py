@@ -8,6 +8,7 @@ import sys
 import typer
 
 from esnet.commands import benchmark, dataset, describe, evaluate, fetch_mp, similarity, train, tune
+from esnet.commands.console import print_error
 
 app = typer.Typer(
     name="esnet",
@@ -35,8 +36,5 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        from rich.console import Console
-        from rich.markup import escape
-
-        Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        print_error(str(error))
         sys.exit(2)

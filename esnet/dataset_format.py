@@ -13,10 +13,7 @@ Adler-32 tells a chunk that was damaged after opening. Measured on 2026-11-23 on
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
-import os
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -25,6 +22,7 @@ from typing import Any, Self
 from esnet.dataset_sample import DatasetError
 from esnet.dos import ENERGY_MAX, ENERGY_MIN, N_GRID, ORBITALS, SPINS
 from esnet.features import Representation
+from esnet.whole_files import sha256_of
 
 FORMAT = "esnet-dataset"
 FORMAT_VERSION = 1
@@ -169,30 +167,6 @@ class DatasetManifest:
     def stored_representation(self) -> Representation:
         """How the features were made."""
         return Representation.from_dict(self.representation)
-
-
-def file_entry(file: Path) -> dict[str, Any]:
-    """Bring a file to the disk and return what the manifest says of it."""
-    with file.open("rb") as stream:
-        os.fsync(stream.fileno())
-    return {"sha256": sha256_of(file), "bytes": file.stat().st_size}
-
-
-def sha256_of(file: Path) -> str:
-    """SHA-256 of a file as hexadecimal digits."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def writer_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that write data sets."""
-    versions = {"python": platform.python_version()}
-    for package in ("esnet-campaign", "h5py", "numpy"):
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def _seal(said: Mapping[str, Any]) -> str:

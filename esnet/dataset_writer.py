@@ -6,10 +6,9 @@ import hashlib
 import json
 import logging
 import math
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,19 +20,17 @@ import numpy as np
 from esnet.dataset_columns import append_rows, create_columns
 from esnet.dataset_format import (
     COLUMNS,
-    MANIFEST,
     SHARD_SIZE,
     DatasetManifest,
-    file_entry,
     shard_name,
-    writer_versions,
 )
 from esnet.dataset_hdf5 import NewH5
 from esnet.dataset_sample import KINDS, DatasetError, Filters, Sample
 from esnet.dataset_shards import append_sample, create_shard
 from esnet.errors import UserError
 from esnet.features import Representation
-from esnet.output_folder import sync_folder
+from esnet.versions import installed_versions
+from esnet.whole_files import file_entry, whole_folder
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +86,7 @@ class DatasetWriter:
         self.representation = representation
         self.filters = filters
         self.source: dict[str, Any] = json.loads(json.dumps(dict(source), allow_nan=False))
+        self._making = ExitStack()
         self._folder: Path | None = None
         self._shard: NewH5 | None = None
         self._columns = NewH5()
@@ -103,8 +101,7 @@ class DatasetWriter:
         self._content = hashlib.sha256(json.dumps(representation.to_dict(), sort_keys=True).encode())
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent))
+        self._folder = self._making.enter_context(whole_folder(self.path, refuse_existing=refuse_existing))
         return self
 
     def __exit__(
@@ -112,9 +109,12 @@ class DatasetWriter:
     ) -> None:
         try:
             if kind is None:
-                self._finish()
+                with self._making:
+                    self._finish()
+            else:
+                self._making.__exit__(kind, error, trace)
         finally:
-            self._clean_up()
+            self._folder = None
 
     @property
     def n_samples(self) -> int:
@@ -203,13 +203,6 @@ class DatasetWriter:
             raise DatasetError("; ".join([f"{self.path}: {self._nothing_kept()}", *warnings]))
         self._write(self._columns, COLUMNS)
         self._manifest(warnings).write(self._folder)
-        file_entry(self._folder / MANIFEST)
-        # mkdtemp makes it private; other users of a cluster may read data sets
-        self._folder.chmod(0o755)
-        refuse_existing(self.path)
-        self._folder.rename(self.path)
-        self._folder = None
-        sync_folder(self.path.parent)
 
     def _manifest(self, warnings: list[str]) -> DatasetManifest:
         return DatasetManifest(
@@ -223,7 +216,7 @@ class DatasetWriter:
             representation=self.representation.to_dict(),
             source=self.source,
             warnings=warnings,
-            versions=writer_versions(),
+            versions=installed_versions("esnet-campaign", "h5py", "numpy"),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             files=self._files,
         )
@@ -233,11 +226,6 @@ class DatasetWriter:
             return "no sample was given, so there is nothing to write"
         left_out = ", ".join(f"{name}: {count}" for name, count in self._n_dropped.items() if count)
         return f"the filters left out all {self._n_given} samples ({left_out}), so there is nothing to write"
-
-    def _clean_up(self) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
 
 
 def suspicious_energies(n_far: int, n_given: int) -> list[str]:

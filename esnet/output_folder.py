@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from esnet.errors import UserError
+from esnet.whole_files import whole_folder
 
 
 class OutputExistsError(UserError, FileExistsError):
@@ -37,30 +35,5 @@ def new_output_folder(folder: Path | str) -> Iterator[Path]:
     OutputExistsError
         If ``folder`` is there, before the block or after it.
     """
-    path = Path(folder)
-    refuse_existing_output(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
+    with whole_folder(Path(folder), refuse_existing=refuse_existing_output) as temporary:
         yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                with file.open("rb") as stream:
-                    os.fsync(stream.fileno())
-        # mkdtemp makes it private
-        temporary.chmod(0o755)
-        refuse_existing_output(path)
-        temporary.rename(path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk: after a rename in it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

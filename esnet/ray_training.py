@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from esnet.bundle import Bundle, BundleInfo, refuse_existing
+from esnet.bundle import BundleInfo, refuse_existing
 from esnet.features import Representation
 from esnet.ray_workers import worker_options
 from esnet.record import TrainingRecord
@@ -37,14 +37,7 @@ class _Trainer:
             representation=representation,
             progress=lambda epoch, losses: self._epochs.append((epoch, dict(losses))),
         )
-        Bundle.save(
-            bundle_path,
-            model=result.model,
-            scaler=result.scaler,
-            target_scaling=result.target_scaling,
-            representation=representation,
-            record=result.record,
-        )
+        result.save(bundle_path)
 
     def epochs(self, first: int) -> list[tuple[int, dict[str, float]]]:
         return self._epochs[first:]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
+
+from esnet.versions import installed_versions
 
 RECORD_VERSION = 2
 """Version 1 had no split, kinds, metrics by task or environment."""
@@ -135,10 +135,5 @@ def software_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that a training run used."""
     import keras
 
-    versions = {"python": platform.python_version(), "keras_backend": keras.config.backend()}
-    for package in ("esnet-campaign", "keras", "numpy", "tensorflow", "tensorflow-cpu", "torch", "jax"):
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
+    packages = ("esnet-campaign", "keras", "numpy", "tensorflow", "tensorflow-cpu", "torch", "jax")
+    return installed_versions(*packages) | {"keras_backend": keras.config.backend()}

@@ -23,6 +23,7 @@ from esnet.training_run import Clock, Run
 from esnet.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
+    from esnet.bundle import Bundle
     from esnet.dataset import Dataset
     from esnet.splits import Split
 
@@ -45,6 +46,19 @@ class TrainingResult(NamedTuple):
     scaler: ChannelScaler
     target_scaling: TargetScaling
     record: TrainingRecord
+
+    def save(self, path: Path | str) -> Bundle:
+        """Write it as a bundle; see `esnet.bundle.Bundle.save`."""
+        from esnet.bundle import Bundle
+
+        return Bundle.save(
+            path,
+            model=self.model,
+            scaler=self.scaler,
+            target_scaling=self.target_scaling,
+            representation=Representation.from_dict(self.record.representation),
+            record=self.record,
+        )
 
 
 def train(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from esnet.errors import MissingExtraError, require
+from esnet.whole_files import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -21,12 +22,10 @@ def write_csv(folder: Path, history: Mapping[str, Sequence[float]]) -> Path:
     """Write one line an epoch, all of them each time: a run that went on after a kill has no epoch twice."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / CSV_NAME
-    temporary = target.with_suffix(".csv.part")
-    with temporary.open("w", newline="", encoding="utf-8") as stream:
+    with whole_file(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["epoch", *history])
         writer.writerows([epoch, *values] for epoch, values in enumerate(zip(*history.values(), strict=True), start=1))
-    temporary.rename(target)
     return target
 
 

@@ -9,10 +9,8 @@ WORK/member-01/bundle/        the trained member
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,8 +21,10 @@ from typing import TYPE_CHECKING
 from esnet.bundle import Bundle, refuse_existing
 from esnet.bundle_info import BundleInfo
 from esnet.checkpoints import differences
+from esnet.folder_lock import exclusive
 from esnet.training import TrainingError, TrainingSettings, fingerprint, train_on
 from esnet.training_parts import Kinds
+from esnet.whole_files import write_whole
 
 if TYPE_CHECKING:
     from esnet.dataset import Dataset
@@ -178,14 +178,7 @@ def _train_member(
             devices=devices,
             progress=progress,
         )
-        Bundle.save(
-            bundle,
-            model=result.model,
-            scaler=result.scaler,
-            target_scaling=result.target_scaling,
-            representation=dataset.representation,
-            record=result.record,
-        )
+        result.save(bundle)
     # four times the size of the network, and not needed again
     shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
 
@@ -200,13 +193,8 @@ def _opened(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise TrainingError(f"{folder} is a file: name a working folder") from error
-    with (folder / "lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TrainingError(f"another process trains in {folder}: wait for it, or name another folder") from error
+    busy = TrainingError(f"another process trains in {folder}: wait for it, or name another folder")
+    with exclusive(folder / "lock", busy=busy):
         if not marker.is_file():
-            temporary = marker.with_suffix(".part")
-            temporary.write_text(json.dumps(_FORMAT) + "\n", encoding="utf-8")
-            os.replace(temporary, marker)
+            write_whole(marker, json.dumps(_FORMAT) + "\n")
         yield

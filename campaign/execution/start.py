@@ -161,13 +161,11 @@ def _refuse_other_structures(stored: str, found: str, spec: CampaignSpec) -> Non
 
 
 def _register_given_model(store: CampaignStore, spec: CampaignSpec) -> dict[str, Any]:
-    from campaign.models import check_model_engine, model_summary, register_bundle
-    from esnet.bundle_info import BundleInfo
+    from campaign.models import model_summary, register_bundle
     from esnet.shipped import bundle_folder
 
     folder = bundle_folder(str(spec.model.bundle))
-    check_model_engine(BundleInfo.read(folder), spec)
-    checksum = register_bundle(store, folder, expected=spec.representation())
+    checksum = register_bundle(store, folder, expected=spec.representation(), engine=spec.dft.engine)
     return model_summary(store, checksum, source="bundle")
 
 

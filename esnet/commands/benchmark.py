@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from esnet.commands.options import DatasetArgument, Kinds, SplitBy
+from esnet.commands.options import DatasetArgument, Kinds, SplitBy, widths_of
 
 if TYPE_CHECKING:
     from esnet.dos_models.result import BenchmarkResult
@@ -72,7 +72,7 @@ def command(
         validation_fraction=validation_fraction,
         test_fraction=test_fraction,
         epochs=epochs,
-        widths=None if widths is None else _widths(widths),
+        widths=None if widths is None else widths_of(widths),
         quick=quick,
         max_kernel_samples=max_kernel_samples,
         threads=threads,
@@ -102,13 +102,6 @@ def command(
     for note in found.notes:
         out.print(f"[yellow]note:[/yellow] {escape(note)}", highlight=False, soft_wrap=True)
     out.print(f"wrote {escape(str(folder))}", highlight=False, soft_wrap=True)
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(width) for width in text.split(","))
-    except ValueError:
-        raise typer.BadParameter(f"{text!r}: must be four whole numbers with commas, e.g. 8,16,32,64") from None
 
 
 def _table(found: BenchmarkResult) -> object:

@@ -7,12 +7,13 @@ help answers without it; a test compares them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from esnet.dataset import Filters
+    from esnet.training_settings import TrainingSettings
 
 Kinds = Literal["is_dos", "rs_dos", "both"]
 """What is trained on."""
@@ -50,3 +51,25 @@ def filters_of(max_dos: float, max_abs_formation_energy: float, keep_f_block: bo
         max_abs_formation_energy=max_abs_formation_energy or None,
         f_block=not keep_f_block,
     )
+
+
+def widths_of(text: str) -> tuple[int, int, int, int]:
+    """Channels of the four blocks from the text of an option."""
+    try:
+        first, second, third, fourth = (int(part) for part in text.split(","))
+    except ValueError:
+        what = f"{text!r}: must be four whole numbers with commas, e.g. 64,128,256,512"
+        raise typer.BadParameter(what, param_hint="--widths") from None
+    return first, second, third, fourth
+
+
+def training_settings(*, widths: str, mixed_precision: bool, **settings: Any) -> TrainingSettings:
+    """Make the settings of a training from options; a value out of range is a mistake on the command line."""
+    from esnet.training_settings import TrainingSettings
+
+    try:
+        return TrainingSettings(
+            widths=widths_of(widths), precision="mixed_bfloat16" if mixed_precision else "float32", **settings
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from esnet.commands.options import DatasetArgument, Kinds, SplitBy
+from esnet.commands.options import DatasetArgument, Kinds, SplitBy, training_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,24 +71,20 @@ def command(
     from esnet.dataset import Dataset
     from esnet.splits import split_dataset
     from esnet.training_members import default_work, train_bundle
-    from esnet.training_settings import TrainingSettings
 
     refuse_existing(bundle)
-    try:
-        settings = TrainingSettings(
-            widths=_widths(widths),
-            max_epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            plateau_patience=plateau_patience,
-            stop_patience=stop_patience,
-            validation_fraction=validation_fraction,
-            seed=seed,
-            precision="mixed_bfloat16" if mixed_precision else "float32",
-            xla=xla,
-        )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    settings = training_settings(
+        widths=widths,
+        max_epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        plateau_patience=plateau_patience,
+        stop_patience=stop_patience,
+        validation_fraction=validation_fraction,
+        seed=seed,
+        mixed_precision=mixed_precision,
+        xla=xla,
+    )
     data = Dataset.open(dataset)
     split = split_dataset(
         data,
@@ -128,14 +124,6 @@ def command(
     _print_result(out, made.info)
     out.print(f"bundle: {bundle}   (esnet describe {bundle})", markup=False, highlight=False, soft_wrap=True)
     out.print(f"table of epochs: {folder / 'member-*' / 'logs'}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _widths(text: str) -> tuple[int, int, int, int]:
-    try:
-        first, second, third, fourth = (int(part) for part in text.split(","))
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r}: must be four whole numbers, for example 64,128,256,512") from error
-    return first, second, third, fourth
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from esnet.commands.options import DatasetArgument, Kinds, SplitBy
+from esnet.commands.options import DatasetArgument, Kinds, SplitBy, training_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -80,7 +80,6 @@ def command(
     from esnet.dataset import Dataset
     from esnet.ray_session import ray_session
     from esnet.splits import split_dataset
-    from esnet.training_settings import TrainingSettings
     from esnet.tuning.space import FloatRange, IntRange, Space
     from esnet.tuning.tune import Resources, SearchSettings, tune
 
@@ -96,20 +95,16 @@ def command(
         reduction=reduction,
         seed=seed,
     )
-    blocks = [int(number) for number in _numbers("--widths", widths, ",", 4)]
-    try:
-        training = TrainingSettings(
-            widths=(blocks[0], blocks[1], blocks[2], blocks[3]),
-            max_epochs=epochs,
-            plateau_patience=plateau_patience,
-            stop_patience=stop_patience,
-            validation_fraction=validation_fraction,
-            seed=seed,
-            precision="mixed_bfloat16" if mixed_precision else "float32",
-            xla=xla,
-        )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    training = training_settings(
+        widths=widths,
+        max_epochs=epochs,
+        plateau_patience=plateau_patience,
+        stop_patience=stop_patience,
+        validation_fraction=validation_fraction,
+        seed=seed,
+        mixed_precision=mixed_precision,
+        xla=xla,
+    )
     resources = Resources(cpus=cpus_per_trial, gpus=gpus_per_trial, concurrent=concurrent, retries=retries)
     space: Space = {
         "learning_rate": FloatRange(low=learning_rate[0], high=learning_rate[1]),

@@ -8,9 +8,7 @@ chooses parameters or stops the training; the test part is read once, at the end
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
-import platform
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +18,7 @@ from esnet.dos_models.models import Report, fit_and_predict, require_packages
 from esnet.dos_models.result import BenchmarkResult
 from esnet.dos_models.settings import NEED_MOMENTS, TITLES, BenchmarkError, BenchmarkSettings
 from esnet.dos_models.work import BenchmarkWork
+from esnet.versions import installed_versions
 
 if TYPE_CHECKING:
     from esnet.dataset import Dataset
@@ -104,12 +103,6 @@ def _work(dataset: Dataset, settings: BenchmarkSettings, work: Path | None) -> B
 
 def _about(data: BenchmarkData, settings: BenchmarkSettings) -> dict[str, Any]:
     dataset = data.dataset
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     quick = ["a quick look (small networks, parameters not chosen): these figures compare nothing"]
     return {
         "format": FORMAT,
@@ -121,6 +114,6 @@ def _about(data: BenchmarkData, settings: BenchmarkSettings) -> dict[str, Any]:
         "split": data.split.to_dict(),
         "settings": settings.to_dict(),
         "n_without_fermi_level": data.n_without_fermi_level,
-        "versions": versions,
+        "versions": installed_versions(*_PACKAGES),
         "notes": [*(quick if settings.quick else []), *data.notes],
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from esnet.dos_models.result import ModelResult
 from esnet.dos_models.settings import BenchmarkError
+from esnet.whole_files import part_of, write_whole
 
 _ABOUT = "comparison.json"
 
@@ -38,7 +38,7 @@ class BenchmarkWork:
         if folder is None:
             return
         folder.mkdir(parents=True, exist_ok=True)
-        if all(file.name == _part_of(folder / _ABOUT).name for file in folder.iterdir()):
+        if all(file.name == part_of(folder / _ABOUT).name for file in folder.iterdir()):
             _write(folder / _ABOUT, self.fingerprint)
         found = _read(folder / _ABOUT)
         if found is None:
@@ -87,14 +87,5 @@ def _read(file: Path) -> Any:
     return content if isinstance(content, dict) else None
 
 
-def _part_of(file: Path) -> Path:
-    return file.with_name(f".{file.name}.part")
-
-
 def _write(file: Path, content: Mapping[str, Any]) -> None:
-    temporary = _part_of(file)
-    with temporary.open("w", encoding="utf-8") as stream:
-        json.dump(content, stream, allow_nan=False)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(file)
+    write_whole(file, json.dumps(content, allow_nan=False))

@@ -13,6 +13,7 @@ import io
 import json
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from esnet.dos import DOS_SHAPE
 from esnet.features import Representation
 from esnet.sources.materials_project_client import Material, MaterialsProjectError, MaterialsQuery
+from esnet.whole_files import write_whole
 
 VERSION = 1
 DOS, NO_DOS, UNUSABLE = "dos", "no DOS", "unusable DOS"
@@ -93,14 +95,12 @@ class DownloadCache:
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._journal = (self.folder / "journal.jsonl").open("a+b")
-        try:
+        with ExitStack() as opened:
+            self._journal = opened.enter_context((self.folder / "journal.jsonl").open("a+b"))
             self._lock()
             self._read_materials()
             self._read_journal()
-        except BaseException:
-            self._journal.close()
-            raise
+            opened.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -115,7 +115,7 @@ class DownloadCache:
         }
         text = json.dumps(content)
         envelope = json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "content": text})
-        _write(self.folder / "materials.json", envelope.encode())
+        write_whole(self.folder / "materials.json", envelope)
         self.materials, self.database_version = materials, database_version
 
     def store(self, entry: Fetched, features: NDArray[np.float32] | None = None) -> None:
@@ -126,7 +126,7 @@ class DownloadCache:
             np.save(buffer, np.ascontiguousarray(features, dtype="<f4"), allow_pickle=False)
             file = self._file(entry.material_id)
             file.parent.mkdir(exist_ok=True)
-            _write(file, buffer.getvalue())
+            write_whole(file, buffer.getvalue())
             said["sha256"] = hashlib.sha256(buffer.getvalue()).hexdigest()
         self._journal.write(json.dumps(said).encode() + b"\n")
         self._journal.flush()
@@ -194,12 +194,3 @@ class DownloadCache:
                     f"{self.folder / 'journal.jsonl'}, line {number}: is damaged; remove the folder to begin again"
                 ) from error
             self.fetched[entry.material_id] = entry
-
-
-def _write(path: Path, content: bytes) -> None:
-    scratch = path.with_name(path.name + ".part")
-    with scratch.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from esnet.errors import require
 from esnet.tuning.space import Choice, FloatRange, IntRange, Space
 from esnet.tuning.study import Trial, best_trial
+from esnet.whole_files import whole_file, write_whole
 
 TABLE = "results.csv"
 SUMMARY = "results.json"
@@ -50,7 +50,8 @@ def write_table(folder: Path, trials: Sequence[Trial], *, names: Sequence[str], 
                 trial.message,
             ]
         )
-    return _write(folder / TABLE, lambda file: file.write_text(text.getvalue(), encoding="utf-8"))
+    write_whole(folder / TABLE, text.getvalue())
+    return folder / TABLE
 
 
 def write_summary(folder: Path, trials: Sequence[Trial], *, best: Trial, metric: str) -> Path:
@@ -59,7 +60,8 @@ def write_summary(folder: Path, trials: Sequence[Trial], *, best: Trial, metric:
         "best": {"trial": best.name, "parameters": best.parameters, metric: best.last(metric), "epochs": best.epoch},
         "trials": dict(Counter(trial.status for trial in trials)),
     }
-    return _write(folder / SUMMARY, lambda file: file.write_text(json.dumps(content, indent=1) + "\n"))
+    write_whole(folder / SUMMARY, json.dumps(content, indent=1) + "\n")
+    return folder / SUMMARY
 
 
 def write_plots(folder: Path, trials: Sequence[Trial], *, space: Space, metric: str, label: str) -> list[Path]:
@@ -179,15 +181,6 @@ def _fill(axis: Any, points: Sequence[Sequence[float]], values: Sequence[float],
 
 
 def _write_figure(figure: Any, file: Path, metadata: dict[str, Any]) -> Path:
-    return _write(file, lambda temporary: figure.savefig(temporary, dpi=150, metadata=metadata))
-
-
-def _write(file: Path, write: Callable[[Path], Any]) -> Path:
-    """Write a file as a whole or not at all."""
-    # the suffix tells matplotlib the format
-    temporary = file.with_name(f".new-{file.name}")
-    write(temporary)
-    with temporary.open("rb") as stream:
-        os.fsync(stream.fileno())
-    temporary.replace(file)
+    with whole_file(file) as temporary:
+        figure.savefig(temporary, format=file.suffix[1:], dpi=150, metadata=metadata)
     return file

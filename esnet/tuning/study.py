@@ -12,7 +12,6 @@ scheduler's results, starts from the beginning, without saying so, where a kill 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -20,7 +19,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from esnet.folder_lock import exclusive
 from esnet.tuning.space import Parameters, TuningError
+from esnet.whole_files import write_whole
 
 FORMAT = "esnet-tuning-study"
 FORMAT_VERSION = 1
@@ -161,15 +162,8 @@ class Study:
         TuningError
             If another process works on it.
         """
-        import fcntl
-
-        with (self.path / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise TuningError(
-                    f"{self.path}: another process tunes in this folder; wait for it, or end it"
-                ) from error
+        busy = TuningError(f"{self.path}: another process tunes in this folder; wait for it, or end it")
+        with exclusive(self.path / ".lock", busy=busy):
             yield
 
     def _require_same(self, wanted: Mapping[str, Any]) -> None:
@@ -236,10 +230,4 @@ def _read_json(file: Path) -> Any:
 
 
 def _write_json(file: Path, content: Mapping[str, Any]) -> None:
-    temporary = file.with_name(f".{file.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
-        json.dump(content, stream, indent=1, allow_nan=False)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(file)
+    write_whole(file, json.dumps(content, indent=1, allow_nan=False) + "\n")

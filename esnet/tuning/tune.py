@@ -106,7 +106,6 @@ class EsnetObjective:
         return {METRIC: record.mae_validation, "val_loss": min(record.validation_loss)}
 
     def _train(self, task: TrialTask, bundle: Path) -> None:
-        from esnet.bundle import Bundle
         from esnet.dataset import Dataset
         from esnet.splits import Split
         from esnet.training import train_on
@@ -122,14 +121,7 @@ class EsnetObjective:
             checkpoints=task.folder / _CHECKPOINTS,
             progress=_Reporter(task),
         )
-        Bundle.save(
-            bundle,
-            model=result.model,
-            scaler=result.scaler,
-            target_scaling=result.target_scaling,
-            representation=dataset.representation,
-            record=result.record,
-        )
+        result.save(bundle)
 
 
 class _Reporter:

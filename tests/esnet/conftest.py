@@ -82,14 +82,7 @@ def trained(labelled: Labelled) -> TrainingResult:
 @pytest.fixture(scope="session")
 def bundle(trained: TrainingResult, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The trained network as a bundle."""
-    return Bundle.save(
-        tmp_path_factory.mktemp("models") / "small",
-        model=trained.model,
-        scaler=trained.scaler,
-        target_scaling=trained.target_scaling,
-        representation=Representation(),
-        record=trained.record,
-    )
+    return trained.save(tmp_path_factory.mktemp("models") / "small")
 
 
 @pytest.fixture(scope="session")

@@ -22,11 +22,12 @@ from hypothesis import strategies as st
 from small_dataset import ALL, synthetic, tiny_sample, write
 
 from esnet.dataset import Dataset, DatasetError, DatasetExistsError, DatasetWriter, Filters, Sample
-from esnet.dataset_format import MANIFEST, SHARD_SIZE, DatasetManifest, file_entry
+from esnet.dataset_format import MANIFEST, SHARD_SIZE, DatasetManifest
 from esnet.dataset_synthetic import synthetic_samples
 from esnet.dataset_writer import suspicious_energies
 from esnet.dos import DOS_SHAPE
 from esnet.features import ELEMENTS, FeatureError, Representation, composition_vector
+from esnet.whole_files import file_entry
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,19 @@
+"""A folder for one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def exclusive(lock: Path, *, busy: Exception) -> Iterator[None]:
+    """Hold a lock file, which the kernel frees when the process ends, however it ends; raise ``busy`` if it is held."""
+    with lock.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise busy from error
+        yield

@@ -1,0 +1,17 @@
+"""The versions that a result was computed with."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+
+
+def installed_versions(*packages: str) -> dict[str, str]:
+    """Return the versions of Python and of those of the packages that are installed."""
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
