@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
+from campaign.decisions.policy import Policy
+from campaign.decisions.policy_kinds import UnknownPolicyError, make_policy, policy_class
+from campaign.decisions.policy_thresholds import Thresholds
+from campaign.section import Section
 from campaign.spec_sections import (
+    BudgetSection,
     CampaignName,
     CandidateSection,
     DftSection,
     ModelSection,
-    PolicySection,
     ReferenceSection,
     RetrySection,
     ScreeningSection,
-    Section,
     StableSection,
 )
 from workflows.settings import DftSettings
@@ -34,6 +37,18 @@ FIREWORK_HEADER: dict[str, Any] = {
     "_category": "screen",
 }
 """The part of a campaign file's ``spec`` that makes it a firework which starts the campaign."""
+
+
+def _made_policy(value: Any) -> Any:
+    return make_policy(value) if isinstance(value, dict) else value
+
+
+ChosenPolicy = Annotated[SerializeAsAny[Policy], BeforeValidator(_made_policy)]
+
+
+def chosen_kinds() -> Iterator[tuple[str, Callable[[str], type[Section]], type[Exception]]]:
+    """Sections whose class the user chooses by ``kind``: name, class by kind, error for an unknown one."""
+    yield "policy", policy_class, UnknownPolicyError
 
 
 class CampaignSpec(Section):
@@ -56,7 +71,8 @@ class CampaignSpec(Section):
     dft: DftSection = Field(default=DftSection(), description="how structures are calculated")
     model: ModelSection = Field(default=ModelSection(), description="the network")
     screening: ScreeningSection = Field(default=ScreeningSection(), description="batches of predictions")
-    policy: PolicySection = Field(default=PolicySection(), description="which candidates are promoted")
+    policy: ChosenPolicy = Field(default=Thresholds(), description="which candidates are promoted")
+    budget: BudgetSection = Field(default=BudgetSection(), description="what the campaign may cost")
     stable: StableSection = Field(default=StableSection(), description="what counts as stable")
     retries: RetrySection = Field(default=RetrySection(), description="what happens after machine failures")
     seed: int = Field(default=1, ge=0, lt=2**32, description="seed of every random choice, a whole number")

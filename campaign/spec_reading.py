@@ -22,7 +22,7 @@ from campaign.campaign_file import (
     nearest,
     read_yaml,
 )
-from campaign.spec import FIREWORK_HEADER, CampaignSpec
+from campaign.spec import FIREWORK_HEADER, CampaignSpec, chosen_kinds
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -85,6 +85,9 @@ def _checked(
     content = {key: value for key, value in campaign.items() if key != "name"}
     if "name" in campaign:
         problems.append(place.problem((*_PREFIX, "name"), "the name stands at the top of the file, not here"))
+    chosen, wrong = _chosen_sections(content, place)
+    problems += wrong
+    content |= chosen
     spec: CampaignSpec | None = None
     try:
         spec = CampaignSpec.model_validate({"name": name, **content}, context=context)
@@ -102,6 +105,31 @@ def _checked(
     return spec
 
 
+def _chosen_sections(content: Mapping[str, Any], place: _Place) -> tuple[dict[str, Any], list[Problem]]:
+    """The sections whose class the user chooses by ``kind``, made, and what is wrong with them.
+
+    A wrong one is replaced by its default, so that the others can be looked at.
+    """
+    sections: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for key, class_of, unknown in chosen_kinds():
+        given = content.get(key)
+        if not isinstance(given, dict):
+            continue  # absent: the default; something else: the whole spec's validation says so
+        sections[key] = CampaignSpec.model_fields[key].default
+        kind = given.get("kind", sections[key].kind)
+        try:
+            model = class_of(str(kind))
+            sections[key] = model.model_validate(given)
+        except unknown as error:
+            problems.append(place.problem((*_PREFIX, key, "kind"), f"found {describe(kind)}: {error}"))
+        except ValidationError as error:
+            problems += [
+                _translated(details, place, section=key, model=model) for details in error.errors(include_url=False)
+            ]
+    return sections, problems
+
+
 def _usable_sections(content: Mapping[str, Any], context: dict[str, Any]) -> dict[str, Any]:
     """The sections without their wrong values, so that what is left of them can be looked at all the same."""
     sections: dict[str, Any] = {}
@@ -110,6 +138,9 @@ def _usable_sections(content: Mapping[str, Any], context: dict[str, Any]) -> dic
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             continue
         given = content.get(key, {})
+        if isinstance(given, BaseModel):
+            sections[key] = given
+            continue
         try:
             sections[key] = model.model_validate(given, context=context)
         except ValidationError as error:
@@ -175,12 +206,17 @@ def _as_yaml(value: Any) -> str:
     return '[{_fw_name: "{{campaign.firetasks.StartCampaign}}"}]' if isinstance(value, list) else str(value)
 
 
-def _translated(details: ErrorDetails, place: _Place) -> Problem:
-    """One of pydantic's errors as a sentence: what was found, what would be right."""
+def _translated(
+    details: ErrorDetails, place: _Place, *, section: str | None = None, model: type[BaseModel] = CampaignSpec
+) -> Problem:
+    """One of pydantic's errors as a sentence: what was found, what would be right.
+
+    The location starts in the spec as a whole, or in a section whose model is given.
+    """
     location: FieldPath = tuple(details["loc"])
-    path = location if location == ("name",) else (*_PREFIX, *location)
+    path = location if location == ("name",) else (*_PREFIX, *((section,) if section else ()), *location)
     kind, found = details["type"], describe(details["input"])
-    model, description = _field(location)
+    model, description = _field(location, model)
     context = details.get("ctx", {})
     if kind == "extra_forbidden":
         known = tuple(key for key in model.model_fields if (model, key) != (CampaignSpec, "name"))
@@ -212,9 +248,8 @@ def _literals(expected: str) -> list[str]:
     return [part.strip(" '") for part in expected.replace(" or ", ",").split(",") if part.strip()]
 
 
-def _field(location: FieldPath) -> tuple[type[BaseModel], str]:
-    """The section that holds the field at `location`, and the field's description."""
-    model: type[BaseModel] = CampaignSpec
+def _field(location: FieldPath, model: type[BaseModel]) -> tuple[type[BaseModel], str]:
+    """The section that holds the field at `location` inside a model, and the field's description."""
     description = ""
     for part in location:
         if isinstance(part, int):

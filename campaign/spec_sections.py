@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
 
 from campaign.elements import check_element
-
-
-class Section(BaseModel):
-    """Strict: a number given as text or as true/false, NaN and unknown keys are refused."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=False
-    )
+from campaign.section import EnergyPerAtom, Section
 
 
 def _resolved(value: Any, info: ValidationInfo) -> Any:
@@ -74,7 +67,6 @@ PrototypeName = Annotated[str, AfterValidator(_known_prototype)]
 ElementList = Annotated[tuple[ElementSymbol, ...], Field(strict=False, min_length=1), AfterValidator(_no_repeats)]
 PrototypeList = Annotated[tuple[PrototypeName, ...], Field(strict=False, min_length=1), AfterValidator(_no_repeats)]
 Width = Annotated[int, Field(ge=1, le=4096)]
-EnergyPerAtom = Annotated[float, Field(ge=-20.0, le=20.0)]
 
 
 class CandidateSection(Section):
@@ -227,18 +219,6 @@ class ScreeningSection(Section):
     gpus_per_actor: float = Field(default=0.0, ge=0.0, le=64.0, description="GPUs of one actor, may be a part of one")
 
 
-class PolicySection(Section):
-    """Which candidates are promoted to a relaxation; defaults: the paper's optimum for ESNet."""
-
-    kind: Literal["thresholds"] = Field(default="thresholds", description="thresholds")
-    max_formation_energy: EnergyPerAtom = Field(
-        default=-0.02, description="promoted if the predicted formation energy in eV/atom is at most this"
-    )
-    max_hull_energy: EnergyPerAtom = Field(
-        default=0.13, description="promoted if the predicted energy above the hull in eV/atom is at most this"
-    )
-
-
 class StableSection(Section):
     """What counts as stable after the relaxation: the truth."""
 
@@ -248,6 +228,43 @@ class StableSection(Section):
     max_hull_energy: EnergyPerAtom = Field(
         default=0.1, description="stable if the energy above the hull in eV/atom is at most this"
     )
+
+
+class BudgetSection(Section):
+    """What a campaign may cost, and when it has found enough. What is computed already is never taken back."""
+
+    cpu_hours: float | None = Field(
+        default=None, ge=0.0, description="CPU-hours of the whole campaign, DOS and failed attempts too; null: no limit"
+    )
+    relaxations: int | None = Field(
+        default=None, ge=0, description="most relaxations of screened candidates; null: no limit"
+    )
+    until: datetime | None = Field(
+        default=None,
+        strict=False,
+        description="nothing more is submitted after this time, e.g. 2027-03-01T08:00:00Z; null: never",
+    )
+    stop_after_stable: int | None = Field(
+        default=None, ge=1, description="stop when so many stable materials are found; null: never"
+    )
+    stop_after_no_discovery: int | None = Field(
+        default=None, ge=1, description="stop when the last so many relaxations found nothing stable; null: never"
+    )
+    relax_cpu_s: float = Field(
+        default=3107.0, gt=0.0, description="cost of a relaxation in CPU-s, until the first have ended and tell it"
+    )
+    dos_cpu_s: float = Field(
+        default=108.506, gt=0.0, description="cost of an IS-DOS in CPU-s, until the first have ended and tell it"
+    )
+
+    @field_validator("until")
+    @classmethod
+    def _with_time_zone(cls, value: datetime | None) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("has no time zone; add one, e.g. 2027-03-01T08:00:00Z for UTC")
+        return value.astimezone(UTC)
 
 
 class RetrySection(Section):

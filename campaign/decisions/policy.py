@@ -1,16 +1,25 @@
-"""Which candidates are promoted to a DFT relaxation, and why."""
+"""What a policy is: which candidates deserve a DFT relaxation, in which order, and why.
+
+A policy looks at one candidate at a time and knows nothing of budgets; `campaign.decisions.deciding.decide` puts its
+verdicts in order, spends what may be spent and sets the audit sample aside. The same code decides in a Screen, in
+``campaign decide --dry-run`` and in a replay.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pydantic import Field
+
+from campaign.section import Section
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What the scorer says of one candidate.
+    """What is known of one candidate when it is decided on.
 
     Attributes
     ----------
@@ -20,77 +29,68 @@ class Prediction:
         Predicted formation energy of the relaxed crystal, eV/atom; NaN where there is none.
     e_hull
         Predicted distance to the hull, eV/atom; NaN where there is none.
+    uncertainty
+        Standard deviation of `e_form` (and so of `e_hull`: the hull is known), eV/atom; None where the scorer cannot
+        say.
+    novel
+        Whether the scorer has never seen the like; None where it cannot say.
+    relax_cpu_s
+        Estimated cost of its relaxation, CPU-s.
     """
 
     candidate: str
     e_form: float
     e_hull: float
+    uncertainty: float | None = None
+    novel: bool | None = None
+    relax_cpu_s: float = 0.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a prediction."""
+        return not (math.isnan(self.e_form) or math.isnan(self.e_hull))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Decision:
-    """What happens to one candidate.
+class Verdict(NamedTuple):
+    """Whether a policy would relax a candidate if it cost nothing, and why, in words and numbers."""
 
-    Attributes
-    ----------
-    candidate
-        Its id.
-    promoted
-        Whether it will be relaxed.
-    rank
-        Place among the candidates of this Screen by predicted distance to the hull, from 1; None without a prediction.
-    reason
-        Why, in words and numbers.
-    """
-
-    candidate: str
-    promoted: bool
-    rank: int | None
+    promising: bool
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Thresholds:
-    """The paper's policy: promoted where E_f(ML) and E_hull(ML) are both at most their thresholds.
+class Policy(Section, ABC):
+    """One way to choose; also the section ``policy`` of a campaign file.
 
-    Attributes
-    ----------
-    max_formation_energy
-        eV/atom; -0.02 is the paper's optimum for ESNet.
-    max_hull_energy
-        eV/atom; 0.13 is the paper's optimum for ESNet.
+    To add one: a subclass with a ``kind`` of its own (``kind: Literal["mine"] = "mine"``), its settings as fields and
+    `verdict`; then an entry point ``mine = "package.module:Class"`` in the group ``esnet_campaign.policies`` of your
+    package (docs/decisions.md). It must be pure: the same settings and prediction give the same verdict.
     """
 
-    max_formation_energy: float = -0.02
-    max_hull_energy: float = 0.13
+    kind: str
+    audit: float = Field(
+        default=0.0,
+        ge=0.0,
+        lt=1.0,
+        description="share of the candidates that are not promoted and yet relaxed, chosen at random, so that "
+        "discoverability can be estimated (0: none)",
+    )
+
+    @abstractmethod
+    def verdict(self, prediction: Prediction) -> Verdict:
+        """Judge a candidate that has a prediction."""
+
+    def priority(self, prediction: Prediction) -> tuple[float, ...]:
+        """Sort key among the candidates of a Screen, the smallest first. By default the lowest E_hull(ML)."""
+        return (prediction.e_hull, prediction.e_form)
+
+    def relaxation_cpu_hours(self) -> float | None:
+        """CPU-hours that the relaxations chosen by this policy may cost altogether; None: it sets no limit itself."""
+        return None
+
+    def describe(self) -> str:
+        """Say in one line what is promoted."""
+        return self.kind
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the name of the policy and its thresholds, as they are stored with every decision."""
-        return {"kind": "thresholds", **asdict(self)}
-
-    def decide(self, predictions: Sequence[Prediction]) -> list[Decision]:
-        """Decide on every candidate; one decision each, in the order given.
-
-        A candidate without a prediction is not promoted (SCIENCE.md: missing predictions count as not promoted).
-        """
-        by_stability = sorted(
-            (p for p in predictions if not math.isnan(p.e_hull)),
-            key=lambda p: (p.e_hull, p.e_form, p.candidate),
-        )
-        ranks = {prediction.candidate: rank for rank, prediction in enumerate(by_stability, start=1)}
-        return [self._decide(prediction, ranks.get(prediction.candidate)) for prediction in predictions]
-
-    def _decide(self, prediction: Prediction, rank: int | None) -> Decision:
-        if rank is None or math.isnan(prediction.e_form):
-            reason = "no prediction: its DOS features are missing or cannot be used (see the log of the Screen)"
-            return Decision(candidate=prediction.candidate, promoted=False, rank=None, reason=reason)
-        comparisons = [
-            ("E_f(ML)", prediction.e_form, self.max_formation_energy),
-            ("E_hull(ML)", prediction.e_hull, self.max_hull_energy),
-        ]
-        promoted = all(value <= limit for _, value, limit in comparisons)
-        reason = "; ".join(
-            f"{name} = {value:.3f} {'<=' if value <= limit else '>'} {limit:g} eV/atom"
-            for name, value, limit in comparisons
-        )
-        return Decision(candidate=prediction.candidate, promoted=promoted, rank=rank, reason=reason)
+        """Return its kind and settings as they are stored with every decision."""
+        return self.model_dump(mode="json")

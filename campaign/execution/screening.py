@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo import UpdateOne
 
+from campaign.decisions.deciding import Decision, decide
 from campaign.decisions.ledger import attempt
-from campaign.decisions.policy import Decision, Prediction, Thresholds
+from campaign.decisions.policy import Policy, Prediction
 from campaign.decisions.references import load_hull
 from campaign.execution.reconcile import reconcile
 from campaign.feature_reader import FeatureReader
@@ -164,10 +165,7 @@ def store_predictions(
 
 def make_decisions(store: CampaignStore, campaign: Campaign, step_id: str) -> list[Decision]:
     """Decide on everything that this step has predicted; decisions that stand already are left alone."""
-    policy = Thresholds(
-        max_formation_energy=campaign.spec.policy.max_formation_energy,
-        max_hull_energy=campaign.spec.policy.max_hull_energy,
-    )
+    policy = campaign.spec.policy
     found = store.candidates.find({"campaign": campaign.spec.name, "prediction.step": step_id}, ["prediction"])
     predictions = [
         Prediction(
@@ -177,12 +175,12 @@ def make_decisions(store: CampaignStore, campaign: Campaign, step_id: str) -> li
         )
         for document in found.sort("_id")
     ]
-    decisions = policy.decide(predictions)
+    decisions = decide(policy, predictions, seed=campaign.spec.seed)
     store.bulk_update([_decision_update(decision, policy, campaign.document, step_id) for decision in decisions])
     return decisions
 
 
-def _decision_update(decision: Decision, policy: Thresholds, campaign: Mapping[str, Any], step_id: str) -> UpdateOne:
+def _decision_update(decision: Decision, policy: Policy, campaign: Mapping[str, Any], step_id: str) -> UpdateOne:
     state = "promoted" if decision.promoted else "rejected"
     return UpdateOne(
         {"_id": decision.candidate, "state": "dos_done"},

@@ -39,13 +39,9 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
         from esnet.shipped import bundle_folder
 
         model = BundleInfo.read(bundle_folder(spec.model.bundle), representation=spec.representation())
-        check_model_engine(model, spec)
+        check_model_engine(model, spec.dft.engine)
         yield f"all candidates get an IS-DOS and a prediction by model {model.checksum[:12]} ({spec.model.bundle})"
     if spec.purpose == "screening":
-        policy = spec.policy
-        yield (
-            f"promoted to a relaxation: E_f(ML) <= {policy.max_formation_energy:g} and "
-            f"E_hull(ML) <= {policy.max_hull_energy:g} eV/atom"
-        )
+        yield f"promoted to a relaxation: {spec.policy.describe()}"
     fast = " with coarse k-points (quality: fast, for examples only)" if spec.dft.quality == "fast" else ""
     yield f"computed by {spec.dft.engine}{fast}, cutoff {spec.dft.encut:g} eV"

@@ -1,35 +1,99 @@
-"""Decisions of the thresholds policy."""
+"""What each policy says of one candidate, and which policies a campaign file may name."""
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
-from campaign.decisions.policy import Prediction, Thresholds
+from campaign.decisions.policy import Policy, Prediction, Verdict
+from campaign.decisions.policy_budget import Budget
+from campaign.decisions.policy_kinds import UnknownPolicyError, make_policy
+from campaign.decisions.policy_probability import Probability
+from campaign.decisions.policy_thresholds import Thresholds
 
-energy = st.floats(-2.0, 2.0) | st.just(math.nan)
-
-
-@given(pairs=st.lists(st.tuples(energy, energy), max_size=30))
-def test_every_candidate_gets_one_decision_and_only_stable_predictions_are_promoted(pairs):
-    predictions = [Prediction(candidate=f"c{n}", e_form=f, e_hull=h) for n, (f, h) in enumerate(pairs)]
-    policy = Thresholds(max_formation_energy=-0.02, max_hull_energy=0.13)
-    decisions = policy.decide(predictions)
-    assert [decision.candidate for decision in decisions] == [prediction.candidate for prediction in predictions]
-    for prediction, decision in zip(predictions, decisions, strict=True):
-        assert decision.promoted == (prediction.e_form <= -0.02 and prediction.e_hull <= 0.13)
-    ranks = sorted(decision.rank for decision in decisions if decision.rank is not None)
-    assert ranks == sorted(set(ranks))
+energy = st.floats(-2.0, 2.0)
 
 
-def test_a_candidate_without_prediction_is_never_promoted():
-    missing = Prediction(candidate="c", e_form=math.nan, e_hull=math.nan)
-    (decision,) = Thresholds(max_formation_energy=10.0, max_hull_energy=10.0).decide([missing])
-    assert not decision.promoted
-    assert decision.rank is None
-    assert "missing" in decision.reason
+def prediction(e_form, e_hull, **more):
+    return Prediction(candidate="c", e_form=e_form, e_hull=e_hull, **more)
+
+
+@given(e_form=energy, e_hull=energy)
+def test_thresholds_promote_only_where_both_energies_are_low_enough(e_form, e_hull):
+    verdict = Thresholds(max_formation_energy=-0.02, max_hull_energy=0.13).verdict(prediction(e_form, e_hull))
+    assert verdict.promising == (e_form <= -0.02 and e_hull <= 0.13)
 
 
 def test_the_reason_names_both_thresholds_with_their_values():
-    (decision,) = Thresholds().decide([Prediction(candidate="c", e_form=-0.5, e_hull=0.2)])
-    assert decision.reason == "E_f(ML) = -0.500 <= -0.02 eV/atom; E_hull(ML) = 0.200 > 0.13 eV/atom"
+    verdict = Thresholds().verdict(prediction(-0.5, 0.2))
+    assert verdict.reason == "E_f(ML) = -0.500 <= -0.02 eV/atom; E_hull(ML) = 0.200 > 0.13 eV/atom"
+
+
+@given(e_form=energy, e_hull=energy, deviation=st.floats(0.01, 1.0))
+def test_the_probability_is_that_of_both_conditions_at_once(e_form, e_hull, deviation):
+    policy = Probability(max_formation_energy=0.0, max_hull_energy=0.1)
+    hull = e_form - e_hull  # formation energy of the hull: what is not random
+    expected = norm.cdf(min(0.0, 0.1 + hull), loc=e_form, scale=deviation)
+    assert policy.probability(prediction(e_form, e_hull, uncertainty=deviation)) == pytest.approx(expected, abs=1e-9)
+
+
+def test_without_an_uncertainty_a_candidate_is_rejected_and_the_reason_says_so():
+    verdict = Probability(p=0.01).verdict(prediction(-1.0, -1.0))
+    assert not verdict.promising
+    assert "no uncertainty" in verdict.reason
+    assert Probability(p=0.01, uncertainty=0.2).verdict(prediction(-1.0, -1.0)).promising
+
+
+def test_the_most_probable_comes_first_even_if_its_energy_is_higher():
+    policy = Probability()
+    sure, unsure = prediction(-0.2, -0.2, uncertainty=0.02), prediction(-0.3, -0.3, uncertainty=0.5)
+    assert policy.priority(sure) < policy.priority(unsure)
+
+
+def test_a_budget_policy_needs_its_hours():
+    assert Budget(cpu_hours=2.0).relaxation_cpu_hours() == 2.0
+    with pytest.raises(ValueError, match="cpu_hours"):
+        make_policy({"kind": "budget"})
+
+
+def test_an_unknown_policy_is_refused_with_those_that_there_are():
+    with pytest.raises(UnknownPolicyError, match="right: one of thresholds, budget, probability"):
+        make_policy({"kind": "guess"})
+
+
+class Lowest(Policy):
+    """A policy as another package would bring it."""
+
+    kind: str = "lowest"
+    limit: float
+
+    def verdict(self, prediction: Prediction) -> Verdict:
+        return Verdict(prediction.e_form <= self.limit, f"E_f(ML) = {prediction.e_form:.3f} against {self.limit:g}")
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Install a distribution with two entry points: a policy, and something that is none."""
+    folder = tmp_path / "mine-1.0.dist-info"
+    folder.mkdir()
+    folder.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    folder.joinpath("entry_points.txt").write_text(
+        "[esnet_campaign.policies]\nlowest = test_policy:Lowest\nbroken = math:pi\nthresholds = test_policy:Lowest\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_policy_of_another_package_is_found_by_its_entry_point():
+    policy = make_policy({"kind": "lowest", "limit": -0.1})
+    assert policy.verdict(prediction(-0.2, math.inf)).promising
+    assert policy.to_dict() == {"kind": "lowest", "audit": 0.0, "limit": -0.1}
+
+
+@pytest.mark.usefixtures("installed")
+def test_another_package_can_neither_replace_a_shipped_policy_nor_bring_something_else():
+    assert isinstance(make_policy({"kind": "thresholds"}), Thresholds)
+    with pytest.raises(UnknownPolicyError, match="not a Policy"):
+        make_policy({"kind": "broken"})

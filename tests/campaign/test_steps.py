@@ -55,6 +55,10 @@ def finish_dos(store, *, batch, number):
     return ids
 
 
+def campaign_policy(store):
+    return load_campaign(store, "small").spec.policy.to_dict()
+
+
 def steps(store):
     return sorted(step["_id"] for step in store.steps.find())
 
@@ -106,7 +110,7 @@ def test_a_screen_cut_short_between_its_writes_decides_the_same(store, launchpad
     assert [(found["uncertainty"], found["novel"]) for found in said] == [(0.05, True), (None, False), (None, None)]
     decision = store.candidates.find_one({"_id": ids[0]})["decision"]
     assert decision["model"] == MODEL["checksum"]
-    assert decision["policy"] == {"kind": "thresholds", "max_formation_energy": -0.02, "max_hull_energy": 0.13}
+    assert decision["policy"] == campaign_policy(store)
     assert [row.decision for row in result_rows(store, campaign) if row.id == ids[3]] == ["rejected"]
 
 

@@ -1,0 +1,100 @@
+"""What a calculation will cost, learnt from those that have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+_NOBLE_GASES = (2, 10, 18, 36, 54, 86)
+_FILLED_4F, _FILLED_5F = 72, 104
+#: Below this, sizes tell nothing yet: all are expected to cost the mean.
+_MIN_FIT = 8
+#: Weight of the belief that cost does not depend on size, in observations.
+_RIDGE = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A calculation that has ended: atoms and valence electrons of its cell, and its cost in CPU-s, all attempts."""
+
+    n_sites: int
+    n_electrons: int
+    cpu_s: float
+
+
+def valence_electrons(composition: Mapping[str, float]) -> int:
+    """Electrons outside noble-gas cores and filled f shells, of a cell.
+
+    Parameters
+    ----------
+    composition
+        Element symbol -> number of atoms in the cell.
+
+    Notes
+    -----
+    Close to the number of electrons that PAW data sets treat, without needing any: Al 3, Cu 11, Pd 10, In 13, Au 11.
+    """
+    from ase.data import atomic_numbers
+
+    return round(sum(count * _valence(atomic_numbers[symbol]) for symbol, count in composition.items()))
+
+
+def _valence(number: int) -> int:
+    core = max((gas for gas in _NOBLE_GASES if gas < number), default=0)
+    in_f = 14 if (core == 54 and number >= _FILLED_4F) or (core == 86 and number >= _FILLED_5F) else 0
+    return number - core - in_f
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """Expected CPU-seconds of one kind of calculation, ``scale * n_sites**a * n_electrons**b``.
+
+    Attributes
+    ----------
+    scale
+        CPU-s.
+    exponents
+        Of the numbers of atoms and of valence electrons.
+    n_learnt
+        Ended calculations that it was learnt from; 0: it is the user's guess, for any size.
+    """
+
+    scale: float
+    exponents: tuple[float, float] = (0.0, 0.0)
+    n_learnt: int = 0
+
+    @classmethod
+    def fit(cls, ended: Sequence[Ended], *, default_cpu_s: float) -> Self:
+        """Learn from what has ended.
+
+        Parameters
+        ----------
+        ended
+            Those without any cost are left out.
+        default_cpu_s
+            Expected cost while nothing has ended.
+
+        Notes
+        -----
+        Ridge regression of log(cost) on the logs of both sizes, centred; what has ended would be expected to cost,
+        altogether, what it did cost (N. Duan, J. Am. Stat. Assoc. 78, 605 (1983), smearing estimate). With fewer than
+        8 ended calculations all are expected to cost their mean.
+        """
+        costs = np.array([item.cpu_s for item in ended if item.cpu_s > 0.0])
+        if not len(costs):
+            return cls(default_cpu_s)
+        if len(costs) < _MIN_FIT:
+            return cls(float(costs.mean()), n_learnt=len(costs))
+        sizes = np.log([[item.n_sites, max(item.n_electrons, 1)] for item in ended if item.cpu_s > 0.0])
+        centred = sizes - sizes.mean(axis=0)
+        logs = np.log(costs)
+        exponents = np.linalg.solve(centred.T @ centred + _RIDGE * np.eye(2), centred.T @ (logs - logs.mean()))
+        scale = costs.sum() / np.exp(sizes @ exponents).sum()
+        return cls(float(scale), (float(exponents[0]), float(exponents[1])), len(costs))
+
+    def estimate(self, *, n_sites: int, n_electrons: int) -> float:
+        """Return the expected cost in CPU-s."""
+        return float(self.scale * n_sites ** self.exponents[0] * max(n_electrons, 1) ** self.exponents[1])

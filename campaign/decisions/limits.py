@@ -1,0 +1,83 @@
+"""What relaxations may still cost, and spending it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self, TypeVar
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(kw_only=True)
+class Allowance:
+    """What may still be promised to relaxations; `take` lessens it.
+
+    Attributes
+    ----------
+    cpu_s
+        CPU-seconds, at estimated cost; None: no limit.
+    relaxations
+        How many; None: no limit.
+    closed
+        Why nothing at all may be promised any more (a date that has passed, a stop rule); None: it may.
+    """
+
+    cpu_s: float | None = None
+    relaxations: int | None = None
+    closed: str | None = None
+
+    def refusal(self, cpu_s: float, *, reserved_cpu_s: float = 0.0, reserved: int = 0) -> str | None:
+        """Say why one more relaxation of this cost may not be promised; None if it may.
+
+        Parameters
+        ----------
+        cpu_s
+            Its estimated cost.
+        reserved_cpu_s, reserved
+            What is set aside for others.
+        """
+        if self.closed is not None:
+            return self.closed
+        if self.relaxations is not None and self.relaxations - reserved < 1:
+            return "no relaxation is left in the budget"
+        if self.cpu_s is not None and cpu_s > self.cpu_s - reserved_cpu_s:
+            aside = f", {_hours(reserved_cpu_s)} of them set aside for the audit" if reserved_cpu_s else ""
+            return (
+                f"its relaxation would cost about {_hours(cpu_s)} CPU-hours, and {_hours(max(self.cpu_s, 0.0))} are "
+                f"left in the budget{aside}"
+            )
+        return None
+
+    def take(self, cpu_s: float) -> None:
+        """Promise one relaxation."""
+        if self.cpu_s is not None:
+            self.cpu_s -= cpu_s
+        if self.relaxations is not None:
+            self.relaxations -= 1
+
+    def tighter(self, other: Allowance) -> Allowance:
+        """The smaller of each of two allowances."""
+        return Allowance(
+            cpu_s=_least(self.cpu_s, other.cpu_s),
+            relaxations=_least(self.relaxations, other.relaxations),
+            closed=self.closed or other.closed,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as it is stored."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote."""
+        return cls(**data)
+
+
+def _least(first: Number | None, second: Number | None) -> Number | None:
+    given = [value for value in (first, second) if value is not None]
+    return min(given, default=None)
+
+
+def _hours(cpu_s: float) -> str:
+    return f"{cpu_s / 3600:.3g}"
