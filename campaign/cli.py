@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from campaign.cli_budget import budget as budget_command
 from campaign.cli_database import LaunchpadOption, connect
 from campaign.cli_database import app as database_app
 from campaign.cli_dataset import dataset as dataset_command
+from campaign.cli_decisions import decide as decide_command
+from campaign.cli_decisions import explain as explain_command
 from esnet.commands.console import console as _console
 from esnet.commands.console import print_error
 
@@ -32,7 +35,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(database_app, name="db")
+app.command("budget")(budget_command)
 app.command("dataset")(dataset_command)
+app.command("decide")(decide_command)
+app.command("explain")(explain_command)
 
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="Campaign file (YAML), e.g. examples/quickstart.yaml")

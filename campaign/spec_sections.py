@@ -236,6 +236,11 @@ class BudgetSection(Section):
     cpu_hours: float | None = Field(
         default=None, ge=0.0, description="CPU-hours of the whole campaign, DOS and failed attempts too; null: no limit"
     )
+    relaxation_cpu_hours: float | None = Field(
+        default=None,
+        ge=0.0,
+        description="CPU-hours of the relaxations of screened candidates; null: no limit but the policy's own",
+    )
     relaxations: int | None = Field(
         default=None, ge=0, description="most relaxations of screened candidates; null: no limit"
     )

@@ -183,7 +183,7 @@ class CampaignStore:
 
     def close_step(self, step_id: str) -> None:
         """Mark a step as done."""
-        self.steps.update_one({"_id": step_id}, {"$set": {"state": "done", "ended": now()}})
+        self.steps.update_one({"_id": step_id}, {"$set": {"state": "done", "ended": now()}, "$unset": {"reserved": ""}})
 
     def state_counts(self, campaign: str) -> dict[str, int]:
         """Number of candidates of a campaign in each state."""

@@ -13,7 +13,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from campaign.campaign_file import read_yaml
-from campaign.decisions.ledger import ScienceFailureError, attempt
+from campaign.decisions.failures import ScienceFailureError
+from campaign.decisions.ledger import attempt
 from campaign.execution import screening
 from campaign.execution.advance import advance
 from campaign.execution.calculation import flow_key

@@ -1,21 +1,24 @@
 """The ledger: one document for every time that a calculation or a step was started, with what it cost.
 
-Failed attempts are in it too: the CPU-hours of a campaign are the sum over its attempts. What a process had used when
-it was killed nobody can know: such attempts (``lost``, ``stopped``) have no `cpu_s`, but they are there.
+Failed attempts are in it too: the CPU-hours of a campaign are the sum over its attempts. What an attempt has used so
+far is written down every quarter of a minute, so that of one that was killed (``lost``, ``stopped``) the last figure
+is known; it may have used some seconds more.
 """
 
 from __future__ import annotations
 
-import os
-import resource
-import socket
+import logging
+import threading
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-import psutil
+from pymongo.errors import PyMongoError
 
+from campaign.decisions.failures import failure_kind
+from campaign.process_identity import ended_cpu_seconds, running_cpu_seconds, this_process
 from campaign.store import SCHEMA_VERSION, CampaignStore, now
 
 if TYPE_CHECKING:
@@ -23,55 +26,34 @@ if TYPE_CHECKING:
 
 Outcome = Literal["running", "completed", "science", "machine", "lost", "stopped"]
 
+logger = logging.getLogger(__name__)
 
-class ScienceFailureError(RuntimeError):
-    """The calculation ran and its physics failed: no convergence, or custodian gave up. Not tried again."""
-
-
-def failure_kind(error: BaseException) -> Literal["science", "machine"]:
-    """Tell a failure of the calculation from a failure of the machine that ran it.
-
-    custodian's verdicts (no handler left, too many corrections) are about the calculation. A program that ended with
-    an error code or without complete outputs and without any error that custodian knows was killed or has crashed;
-    that, a full disk or a lost database is the machine's.
-    """
-    from custodian.custodian import CustodianError, ReturnCodeError, ValidationError
-
-    if isinstance(error, ReturnCodeError | ValidationError):
-        return "machine"
-    if isinstance(error, ScienceFailureError | CustodianError):
-        return "science"
-    return "machine"
-
-
-def this_process() -> dict[str, Any]:
-    """Host, process id and start time of this process: together they name it for ever."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "pid_created": psutil.Process().create_time()}
-
-
-def is_alive(process: dict[str, Any]) -> bool | None:
-    """Whether the process of an attempt still runs; None where it cannot be told (another host)."""
-    if process["host"] != socket.gethostname():
-        return None
-    try:
-        found = psutil.Process(process["pid"])
-        # a reused process id has another start time
-        return bool(abs(found.create_time() - process["pid_created"]) < 1.0 and found.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _cpu_seconds() -> float:
-    """CPU-seconds so far of this process and of the children it has waited for."""
-    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+_BEAT_S = 15.0
 
 
 class Attempt:
-    """An attempt under way; `cpu_s` may be set to what the calculation itself counted (all nodes, all ranks)."""
+    """An attempt under way.
+
+    Attributes
+    ----------
+    cpu_s
+        May be set to what the calculation itself counted (all nodes, all ranks): the larger figure counts.
+    elsewhere_cpu_s
+        CPU-seconds of processes that are not this one's children (Ray's actors): they are added.
+    gpu_s
+        GPU-seconds: number of GPUs that were held, times the seconds.
+    """
 
     def __init__(self) -> None:
         self.cpu_s: float | None = None
+        self.elsewhere_cpu_s = 0.0
+        self.gpu_s = 0.0
+        self._before = ended_cpu_seconds()
+
+    def used_cpu_s(self, *, ended: bool) -> float:
+        """CPU-seconds so far."""
+        here = ended_cpu_seconds() - self._before + (0.0 if ended else running_cpu_seconds())
+        return max(here, self.cpu_s or 0.0) + self.elsewhere_cpu_s
 
 
 @contextmanager
@@ -82,6 +64,7 @@ def attempt(
     stage: str,
     fw_id: int,
     document: str | None = None,
+    beat_s: float = _BEAT_S,
 ) -> Iterator[Attempt]:
     """Keep the ledger entry of one attempt.
 
@@ -97,6 +80,8 @@ def attempt(
         Firework that runs; its n-th attempt has the id ``<fw_id>.<n>``.
     document
         Candidate or reference that is calculated.
+    beat_s
+        Seconds between two notes of what it has used so far.
 
     Raises
     ------
@@ -120,17 +105,55 @@ def attempt(
             "schema_version": SCHEMA_VERSION,
         }
     )
-    before = _cpu_seconds()
     entry = Attempt()
+    with _beating(store, entry_id, entry, beat_s):
+        try:
+            yield entry
+        except BaseException as error:
+            message = "".join(traceback.format_exception_only(error)).strip()
+            close_attempt(
+                store,
+                entry_id,
+                outcome=failure_kind(error),
+                error=message[-2000:],
+                cpu_s=entry.used_cpu_s(ended=True),
+                gpu_s=entry.gpu_s,
+            )
+            raise
+    close_attempt(store, entry_id, outcome="completed", cpu_s=entry.used_cpu_s(ended=True), gpu_s=entry.gpu_s)
+
+
+@contextmanager
+def _beating(store: CampaignStore, entry_id: str, entry: Attempt, beat_s: float) -> Iterator[None]:
+    """Note now and then what an attempt has used, in a thread of its own."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(beat_s):
+            try:
+                used = {"cpu_s": entry.used_cpu_s(ended=False), "gpu_s": entry.gpu_s, "seen": now()}
+                store.attempts.update_one({"_id": entry_id, "outcome": "running"}, {"$set": used})
+            except PyMongoError as error:  # the calculation goes on without the database; its end will be recorded
+                logger.warning("the ledger cannot be written for now: %s", error)
+
+    thread = threading.Thread(target=beat, name=f"ledger-{entry_id}", daemon=True)
+    thread.start()
     try:
-        yield entry
-    except BaseException as error:
-        message = "".join(traceback.format_exception_only(error)).strip()
-        cpu_s = max(_cpu_seconds() - before, entry.cpu_s or 0.0)
-        close_attempt(store, entry_id, outcome=failure_kind(error), cpu_s=cpu_s, error=message[-2000:])
-        raise
-    cpu_s = _cpu_seconds() - before
-    close_attempt(store, entry_id, outcome="completed", cpu_s=max(cpu_s, entry.cpu_s or 0.0))
+        yield
+    finally:
+        over.set()
+        # a note under way must not come after the entry is closed; the filter on "running" sees to that
+        thread.join(timeout=1.0)
+
+
+@contextmanager
+def gpus_held(entry: Attempt, number: float) -> Iterator[None]:
+    """Count GPUs that are held during the block, whatever ends it."""
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        entry.gpu_s += number * (time.monotonic() - started)
 
 
 def close_attempt(
@@ -139,11 +162,13 @@ def close_attempt(
     *,
     outcome: Outcome,
     cpu_s: float | None = None,
+    gpu_s: float | None = None,
     error: str | None = None,
     ended: datetime | None = None,
 ) -> bool:
-    """Close an open entry; False if it was closed before."""
-    update = {"outcome": outcome, "cpu_s": cpu_s, "error": error, "ended": ended or now()}
+    """Close an open entry; False if it was closed before. Costs that are not given stay as they were last noted."""
+    update: dict[str, Any] = {"outcome": outcome, "error": error, "ended": ended or now()}
+    update |= {name: value for name, value in (("cpu_s", cpu_s), ("gpu_s", gpu_s)) if value is not None}
     return bool(store.attempts.update_one({"_id": entry_id, "outcome": "running"}, {"$set": update}).modified_count)
 
 
@@ -186,26 +211,3 @@ def last_attempt(store: CampaignStore, fw_id: int) -> dict[str, Any] | None:
     """Return the latest ledger entry of a firework."""
     entries = list(store.attempts.find({"fw_id": fw_id}))
     return max(entries, key=lambda entry: int(entry["_id"].rsplit(".", 1)[1]), default=None)
-
-
-def cpu_seconds_by_document(store: CampaignStore, campaign: str) -> dict[str, float]:
-    """CPU-seconds that each candidate and each reference has cost so far, all attempts."""
-    groups = store.attempts.aggregate(
-        [
-            {"$match": {"campaign": campaign, "document": {"$ne": None}}},
-            {"$group": {"_id": "$document", "cpu_s": {"$sum": "$cpu_s"}}},
-        ]
-    )
-    return {group["_id"]: float(group["cpu_s"]) for group in groups}
-
-
-def cpu_seconds_by_stage(store: CampaignStore, campaign: str) -> dict[str, dict[str, float]]:
-    """For each stage the number of attempts and their CPU-seconds, ``{stage: {attempts, cpu_s}}``."""
-    groups = store.attempts.aggregate(
-        [
-            {"$match": {"campaign": campaign}},
-            {"$group": {"_id": "$stage", "attempts": {"$sum": 1}, "cpu_s": {"$sum": "$cpu_s"}}},
-            {"$sort": {"_id": 1}},
-        ]
-    )
-    return {group["_id"]: {"attempts": group["attempts"], "cpu_s": float(group["cpu_s"])} for group in groups}

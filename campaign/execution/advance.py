@@ -10,7 +10,9 @@ import math
 from typing import TYPE_CHECKING
 
 from campaign.decisions.references import freeze_reference_set
+from campaign.execution.budget import is_limited
 from campaign.execution.evaluation import evaluate_relaxed
+from campaign.execution.held import dos_room, hold_waiting, release_held
 from campaign.execution.submission import submit_ready, submit_step
 from campaign.loading import Campaign, load_campaign
 from campaign.stages import BEFORE_SCREEN, FINAL_STATES, OPEN_RS_DOS, SCREENED
@@ -40,6 +42,10 @@ def advance(store: CampaignStore, launchpad: LaunchPad, name: str, *, batch: int
     if reference_set is None:
         return
     evaluate_relaxed(store, campaign, reference_set)
+    if release_held(store, campaign):
+        submit_ready(store, launchpad, name)
+    if is_limited(campaign) and dos_room(store, campaign) == 0:
+        hold_waiting(store, campaign)
     if campaign.document["n_screened"]:
         if campaign.document.get("model") is None:
             _train_when_due(store, launchpad, campaign)

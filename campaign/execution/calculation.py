@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from campaign.decisions.ledger import ScienceFailureError, attempt
+from campaign.decisions.failures import ScienceFailureError
+from campaign.decisions.ledger import attempt
+from campaign.execution.held import hold_at_launch
 from campaign.loading import load_campaign
 from campaign.stages import Stage
 from campaign.store import CampaignStore
@@ -73,7 +75,10 @@ def run_calculation(
     document = store.collection_of(document_id).find_one({"_id": document_id})
     if document is None or (document.get(stage.facts) or {}).get("fw_id") != fw_id:
         raise StageIsOverError(f"firework {fw_id} ({stage.title}) is not the current one of {document_id}")
-    spec = load_campaign(store, document["campaign"]).spec
+    campaign = load_campaign(store, document["campaign"])
+    if hold_at_launch(store, campaign, document, stage) is not None:
+        return
+    spec = campaign.spec
     settings = spec.dft_settings()
     with (
         attempt(store, campaign=spec.name, stage=stage.name, fw_id=fw_id, document=document_id) as entry,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from campaign.decisions.ledger import cpu_seconds_by_stage
+from campaign.decisions.spending import cost_by_stage
 from campaign.execution.evaluation import evaluate_relaxed
 from campaign.loading import load_campaign
 from campaign.store import CampaignStore, now
@@ -24,7 +24,7 @@ def finish_campaign(store: CampaignStore, name: str, step_id: str) -> dict[str, 
     summary = {
         "states": store.state_counts(name),
         "stable": store.candidates.count_documents({"campaign": name, "result.stable": True}),
-        "cpu_s": {stage: cost["cpu_s"] for stage, cost in cpu_seconds_by_stage(store, name).items()},
+        "cpu_s": {stage: cost["cpu_s"] for stage, cost in cost_by_stage(store, name).items()},
     }
     store.campaigns.update_one(
         {"_id": name, "state": {"$ne": "finished"}},

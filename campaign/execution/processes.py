@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from campaign.decisions.ledger import is_alive, this_process
+from campaign.process_identity import is_alive, this_process
 from launchers.worker import process_of
 
 if TYPE_CHECKING:

@@ -21,10 +21,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from campaign.decisions.ledger import Outcome, close_open_attempt, is_alive
+from campaign.decisions.ledger import Outcome, close_open_attempt
 from campaign.execution.advance import advance
 from campaign.execution.processes import fizzled_query, is_running
 from campaign.loading import load_campaign
+from campaign.process_identity import is_alive
 from campaign.stages import STAGES
 from campaign.store import CampaignStore
 from launchers.worker import process_of

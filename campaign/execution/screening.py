@@ -6,20 +6,19 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pymongo import UpdateOne
 
-from campaign.decisions.deciding import Decision, decide
 from campaign.decisions.ledger import attempt
-from campaign.decisions.policy import Policy, Prediction
 from campaign.decisions.references import load_hull
+from campaign.execution.budget import expected_costs
+from campaign.execution.deciding import make_decisions
 from campaign.execution.reconcile import reconcile
 from campaign.feature_reader import FeatureReader
 from campaign.loading import Campaign, load_campaign
 from campaign.models import fetch_bundle
-from campaign.stages import STAGES
-from campaign.store import CampaignStore, history_entry, now
+from campaign.store import CampaignStore, now
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -63,10 +62,12 @@ def screen_step(
             )
         decided = make_decisions(store, campaign, step_id)
         logger.info(
-            "campaign %s: %d candidates scored, %d promoted",
+            "campaign %s: %d candidates scored, %d promoted, %d held, %d audited",
             name,
             len(decided),
             sum(d.promoted for d in decided),
+            sum(d.outcome == "held" for d in decided),
+            sum(d.audit for d in decided),
         )
         store.close_step(step_id)
     # submits the relaxations, and repairs on the way what killed workers left behind since the last Screen
@@ -131,10 +132,12 @@ def store_predictions(
     """
     from pymatgen.core import Composition
 
-    compositions = {
-        found["_id"]: Composition(found["composition"])
-        for found in store.candidates.find({"_id": {"$in": list(ids)}}, ["composition"])
-    }
+    costs = expected_costs(store, campaign)
+    compositions: dict[str, Composition] = {}
+    relax_cpu_s: dict[str, float] = {}
+    for found in store.candidates.find({"_id": {"$in": list(ids)}}, ["composition", "n_sites"]):
+        compositions[found["_id"]] = Composition(found["composition"])
+        relax_cpu_s[found["_id"]] = costs.relaxation(found)
     reference_set = campaign.document["reference_set"]
     energies = [e_form.get(name, math.nan) for name in ids]
     distances = load_hull(store, reference_set).distances([compositions[name] for name in ids], energies)
@@ -150,6 +153,7 @@ def store_predictions(
                             "e_hull": float(distance),  # eV/atom
                             "uncertainty": uncertainty.get(name),  # eV/atom
                             "novel": novel.get(name),
+                            "relax_cpu_s": relax_cpu_s[name],
                             "model": model,
                             "reference_set": reference_set,
                             "step": step_id,
@@ -160,44 +164,4 @@ def store_predictions(
             )
             for name, energy, distance in zip(ids, energies, distances, strict=True)
         ]
-    )
-
-
-def make_decisions(store: CampaignStore, campaign: Campaign, step_id: str) -> list[Decision]:
-    """Decide on everything that this step has predicted; decisions that stand already are left alone."""
-    policy = campaign.spec.policy
-    found = store.candidates.find({"campaign": campaign.spec.name, "prediction.step": step_id}, ["prediction"])
-    predictions = [
-        Prediction(
-            candidate=document["_id"],
-            e_form=document["prediction"]["e_form"],
-            e_hull=document["prediction"]["e_hull"],
-        )
-        for document in found.sort("_id")
-    ]
-    decisions = decide(policy, predictions, seed=campaign.spec.seed)
-    store.bulk_update([_decision_update(decision, policy, campaign.document, step_id) for decision in decisions])
-    return decisions
-
-
-def _decision_update(decision: Decision, policy: Policy, campaign: Mapping[str, Any], step_id: str) -> UpdateOne:
-    state = "promoted" if decision.promoted else "rejected"
-    return UpdateOne(
-        {"_id": decision.candidate, "state": "dos_done"},
-        {
-            "$set": {
-                "state": state,
-                "decision": {
-                    "promoted": decision.promoted,
-                    "policy": policy.to_dict(),
-                    "model": campaign["model"]["checksum"],
-                    "reference_set": campaign["reference_set"],
-                    "rank": decision.rank,
-                    "reason": decision.reason,
-                    "step": step_id,
-                    "time": now(),
-                },
-            },
-            "$push": {"history": history_entry(STAGES["dos"], state)},
-        },
     )

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo import UpdateOne
 
+from campaign.execution.budget import is_limited, lock_budget
 from campaign.execution.fireworks import insert_workflows, next_fw_ids, stage_workflow, step_workflow
+from campaign.execution.held import dos_room
+from campaign.loading import load_campaign
 from campaign.stages import STAGES, Stage
 from campaign.store import CampaignStore, history_entry, now
 
@@ -44,6 +47,8 @@ def _submit_stage(
 ) -> int:
     submitted = 0
     query = {"campaign": campaign, **stage.ready}
+    loaded = load_campaign(store, campaign)
+    limited = stage.name == "dos" and collection is store.candidates and is_limited(loaded)
     while True:
         ids = [found["_id"] for found in collection.find(query, ["_id"]).limit(_CHUNK)]
         if not ids:
@@ -56,9 +61,13 @@ def _submit_stage(
         ) -> int:  # run again by pymongo after a write conflict: everything it needs is read inside
             from itertools import count
 
+            room = None
+            if limited:
+                lock_budget(store, campaign, session)
+                room = dos_room(store, loaded, session=session)
             numbers = count(first)
             fields = ["campaign", "formula", "role", "state", stage.facts]
-            documents = list(collection.find({"_id": {"$in": ids}, **query}, fields, session=session))
+            documents = list(collection.find({"_id": {"$in": ids}, **query}, fields, session=session))[:room]
             if not documents:
                 return 0
             workflows = [stage_workflow(document, stage, fw_ids=numbers) for document in documents]
@@ -70,7 +79,10 @@ def _submit_stage(
             insert_workflows(launchpad, workflows, session=session)
             return len(documents)
 
-        submitted += store.in_transaction(submit)
+        done = store.in_transaction(submit)
+        if limited and not done:
+            return submitted  # what is left waits for the budget
+        submitted += done
 
 
 def _claim(document: dict[str, Any], stage: Stage, *, fw_ids: list[int]) -> UpdateOne:

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from campaign.decisions.ledger import cpu_seconds_by_document
+from campaign.decisions.spending import cpu_seconds_by_document
 from campaign.loading import load_campaign
 from campaign.stages import BOOTSTRAP, TRAINING
 from campaign.store import CampaignStore
+from campaign.views.other_policy import word_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 class Row:
     """One candidate. Energies in eV/atom, None where there is none (yet); `cpu_s` counts every attempt.
 
-    `decision` is promoted, rejected or held, ``training`` for those that train a model (relaxed, not
-    predicted), or ``waiting`` for a candidate that has not come to its Screen.
+    `decision` is promoted, rejected, held (by the budget) or audit (not promoted, and relaxed as part of the random
+    sample), ``training`` for those that train a model (relaxed, not predicted), or ``waiting`` for a candidate that has
+    not come to its Screen.
     """
 
     rank: int
@@ -51,7 +53,7 @@ def result_rows(store: CampaignStore, name: str) -> list[Row]:
         If there is none of that name.
     """
     load_campaign(store, name)
-    fields_needed = ["formula", "prototype", "role", "state", "prediction", "decision.promoted", "result"]
+    fields_needed = ["formula", "prototype", "role", "state", "prediction", "decision", "result"]
     cost = cpu_seconds_by_document(store, name)
     found = sorted(store.candidates.find({"campaign": name}, fields_needed), key=_stability)
     return [
@@ -89,10 +91,10 @@ def _decision(document: dict[str, Any]) -> str:
     failed = document["state"].endswith("_failed")
     if document["role"] in (BOOTSTRAP, TRAINING):
         return "training, failed" if failed else "training"
-    if document.get("decision"):
-        decision = "promoted" if document["decision"]["promoted"] else "rejected"
-        return f"{decision}, failed" if failed else decision
-    return "waiting"
+    decision = word_of(document.get("decision"))
+    if decision == "waiting" and document["state"] == "held":
+        decision = "held"
+    return f"{decision}, failed" if failed and decision != "waiting" else decision
 
 
 def model_line(store: CampaignStore, name: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from campaign.decisions.ledger import cpu_seconds_by_stage
 from campaign.decisions.references import reference_problem
+from campaign.decisions.spending import cost_by_stage
 from campaign.execution.processes import fizzled_query, fizzled_reason
 from campaign.loading import load_campaign
 from campaign.stages import BEFORE_SCREEN, BOOTSTRAP, SCREENED
@@ -124,7 +124,7 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
         fireworks={group["_id"]: group["n"] for group in fireworks},
         stable=store.candidates.count_documents({"campaign": name, "result.stable": True}),
         failures=failures,
-        cost=cpu_seconds_by_stage(store, name),
+        cost=cost_by_stage(store, name),
         model=model and {"checksum": model["checksum"], "n_structures": model["n_structures"]},
     )
 

@@ -3,7 +3,9 @@
 import pytest
 from custodian.custodian import NonRecoverableError, ReturnCodeError, ValidationError
 
-from campaign.decisions.ledger import ScienceFailureError, attempt, cpu_seconds_by_document, failure_kind, last_attempt
+from campaign.decisions.failures import ScienceFailureError, failure_kind
+from campaign.decisions.ledger import attempt, last_attempt
+from campaign.decisions.spending import cpu_seconds_by_document
 from campaign.execution.record import record_calculation
 from campaign.execution.start import start_campaign
 from campaign.execution.submission import submit_ready

@@ -1,0 +1,86 @@
+"""The command `campaign budget`: what is spent, promised and left, and changing the limits of a running campaign."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from campaign.cli_database import LaunchpadOption, connect
+from esnet.errors import UserError
+
+_NONE = "none"
+
+
+class BudgetOptionError(UserError, ValueError):
+    """A limit on the command line is none; the message says what would be right."""
+
+
+def budget(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the campaign, as in its file")],
+    cpu_hours: Annotated[str | None, typer.Option(help="CPU-hours of the whole campaign, or none")] = None,
+    relaxation_cpu_hours: Annotated[
+        str | None, typer.Option(help="CPU-hours of the relaxations of candidates, or none (the policy's own)")
+    ] = None,
+    relaxations: Annotated[str | None, typer.Option(help="Number of relaxations of candidates, or none")] = None,
+    until: Annotated[str | None, typer.Option(help="Time with its zone, 2027-03-01T08:00:00Z, or none")] = None,
+    stop_after_stable: Annotated[str | None, typer.Option(help="Number of stable materials, or none")] = None,
+    stop_after_no_discovery: Annotated[
+        str | None, typer.Option(help="Number of relaxations in a row without a stable one, or none")
+    ] = None,
+    launchpad: LaunchpadOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
+) -> None:
+    """Show what a campaign has spent and has left; with options: change its limits, and let held candidates go on.
+
+    Example: campaign budget my-alloys --cpu-hours 5000
+    """
+    import json as json_module
+
+    from campaign.execution.changed_budget import change_budget
+    from campaign.store import CampaignStore
+    from campaign.views.budget import budget_report, report_lines
+    from esnet.commands.console import console
+
+    given = {
+        "cpu_hours": _number(cpu_hours, float, "--cpu-hours"),
+        "relaxation_cpu_hours": _number(relaxation_cpu_hours, float, "--relaxation-cpu-hours"),
+        "relaxations": _number(relaxations, int, "--relaxations"),
+        "until": _time(until),
+        "stop_after_stable": _number(stop_after_stable, int, "--stop-after-stable"),
+        "stop_after_no_discovery": _number(stop_after_no_discovery, int, "--stop-after-no-discovery"),
+    }
+    asked = {key: value for key, (is_given, value) in given.items() if is_given}
+    connection = connect(launchpad)
+    store = CampaignStore(connection.db)
+    out = console()
+    if asked:
+        changed = change_budget(store, connection, name, asked)
+        if not json:
+            out.print(changed, highlight=False, markup=False, soft_wrap=True)
+    found = budget_report(store, name)
+    if json:
+        typer.echo(json_module.dumps(found, indent=1))
+        return
+    for line in report_lines(found):
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _number(text: str | None, kind: type[int] | type[float], option: str) -> tuple[bool, Any]:
+    if text is None or text.lower() == _NONE:
+        return text is not None, None
+    try:
+        return True, kind(text)
+    except ValueError as error:
+        right = "a whole number" if kind is int else "a number"
+        raise BudgetOptionError(f"{option}: found {text!r}; right: {right}, or none") from error
+
+
+def _time(text: str | None) -> tuple[bool, datetime | None]:
+    if text is None or text.lower() == _NONE:
+        return text is not None, None
+    try:
+        return True, datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BudgetOptionError(f"--until: found {text!r}; right: e.g. 2027-03-01T08:00:00Z, or none") from error

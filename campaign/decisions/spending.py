@@ -1,0 +1,228 @@
+"""What a campaign has spent, and what it has promised: sums over the ledger and over what is queued."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from campaign.decisions.costs import CostModel, Ended, valence_electrons
+from campaign.stages import SCREENED, STAGES
+from campaign.store import CampaignStore
+
+if TYPE_CHECKING:
+    from pymongo.client_session import ClientSession
+
+#: Costs are learnt from so many of the calculations that ended last.
+_LEARN_FROM = 2000
+
+
+def cpu_seconds_by_document(store: CampaignStore, campaign: str) -> dict[str, float]:
+    """CPU-seconds that each candidate and each reference has cost so far, all attempts."""
+    groups = store.attempts.aggregate(
+        [
+            {"$match": {"campaign": campaign, "document": {"$ne": None}}},
+            {"$group": {"_id": "$document", "cpu_s": {"$sum": "$cpu_s"}}},
+        ]
+    )
+    return {group["_id"]: float(group["cpu_s"]) for group in groups}
+
+
+def cost_by_stage(
+    store: CampaignStore, campaign: str, *, session: ClientSession | None = None
+) -> dict[str, dict[str, float]]:
+    """For each stage the number of attempts and what they used, ``{stage: {attempts, cpu_s, gpu_s}}``."""
+    groups = store.attempts.aggregate(
+        [
+            {"$match": {"campaign": campaign}},
+            {
+                "$group": {
+                    "_id": "$stage",
+                    "attempts": {"$sum": 1},
+                    "cpu_s": {"$sum": "$cpu_s"},
+                    "gpu_s": {"$sum": "$gpu_s"},
+                }
+            },
+            {"$sort": {"_id": 1}},
+        ],
+        session=session,
+    )
+    return {
+        group["_id"]: {
+            "attempts": group["attempts"],
+            "cpu_s": float(group["cpu_s"]),
+            "gpu_s": float(group["gpu_s"]),
+        }
+        for group in groups
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """Expected costs of a campaign's calculations.
+
+    Attributes
+    ----------
+    relax
+        Of a relaxation, by the size of the cell.
+    dos_cpu_s
+        Of a DOS, CPU-s: the mean (they differ little, and there are many).
+    """
+
+    relax: CostModel
+    dos_cpu_s: float
+
+    def relaxation(self, document: Mapping[str, Any]) -> float:
+        """Expected cost of a candidate's or a reference's relaxation, CPU-s."""
+        return self.relax.estimate(**_size(document))
+
+
+def learn_costs(
+    store: CampaignStore,
+    campaign: str,
+    *,
+    relax_cpu_s: float,
+    dos_cpu_s: float,
+    session: ClientSession | None = None,
+) -> Costs:
+    """Learn from the calculations that ended last what the next ones will cost.
+
+    Parameters
+    ----------
+    store, campaign
+        The campaign's collections, and its name.
+    relax_cpu_s, dos_cpu_s
+        Expected costs while none has ended, CPU-s.
+    session
+        Transaction to read in.
+    """
+    spent, completed, _ = _spent_and_completed(store, campaign, "relax", session)
+    # each bears its share of the attempts that failed
+    share = spent / completed if completed > 0.0 else 1.0
+    ended = [replace(item, cpu_s=item.cpu_s * share) for item in _ended_relaxations(store, campaign, session)]
+    dos_spent, dos_completed, number = _spent_and_completed(store, campaign, "dos", session)
+    return Costs(
+        relax=CostModel.fit(ended, default_cpu_s=relax_cpu_s),
+        dos_cpu_s=dos_spent / number if dos_completed > 0.0 else dos_cpu_s,
+    )
+
+
+def _ended_relaxations(store: CampaignStore, campaign: str, session: ClientSession | None) -> list[Ended]:
+    query = {"campaign": campaign, "stage": "relax", "outcome": "completed"}
+    found = store.attempts.find(query, ["document", "cpu_s"], session=session).sort("ended", -1).limit(_LEARN_FROM)
+    cost = {entry["document"]: float(entry.get("cpu_s") or 0.0) for entry in found}
+    if not cost:
+        return []
+    sizes: dict[str, dict[str, int]] = {}
+    for collection in (store.candidates, store.references):
+        for document in collection.find({"_id": {"$in": list(cost)}}, ["n_sites", "composition"], session=session):
+            sizes[document["_id"]] = _size(document)
+    return [Ended(cpu_s=cost[name], **size) for name, size in sizes.items()]
+
+
+def _spent_and_completed(
+    store: CampaignStore, campaign: str, stage: str, session: ClientSession | None
+) -> tuple[float, float, int]:
+    """CPU-s of all attempts that have ended, CPU-s of the completed ones, and how many these are."""
+    match = {"campaign": campaign, "stage": stage, "outcome": {"$ne": "running"}}
+    total = {"_id": "$outcome", "cpu_s": {"$sum": "$cpu_s"}, "n": {"$sum": 1}}
+    found = store.attempts.aggregate([{"$match": match}, {"$group": total}], session=session)
+    groups = {group["_id"]: group for group in found}
+    completed = groups.get("completed", {"cpu_s": 0.0, "n": 0})
+    return sum(float(group["cpu_s"]) for group in groups.values()), float(completed["cpu_s"]), int(completed["n"])
+
+
+def _size(document: Mapping[str, Any]) -> dict[str, int]:
+    return {"n_sites": int(document["n_sites"]), "n_electrons": valence_electrons(document["composition"])}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spending:
+    """Spent and promised; what runs counts at its expected cost, or at what it has used where that is more.
+
+    Attributes
+    ----------
+    cpu_s, gpu_s
+        Of all attempts of all stages so far.
+    promised_cpu_s
+        Still to come from what is queued and runs.
+    relax_cpu_s, promised_relax_cpu_s
+        The same for relaxations of screened candidates alone.
+    relaxations
+        Screened candidates that were sent to a relaxation, whatever became of it.
+    """
+
+    cpu_s: float
+    gpu_s: float
+    promised_cpu_s: float
+    relax_cpu_s: float
+    promised_relax_cpu_s: float
+    relaxations: int
+
+
+def spending(store: CampaignStore, campaign: str, costs: Costs, *, session: ClientSession | None = None) -> Spending:
+    """Sum up what a campaign has spent and promised.
+
+    Parameters
+    ----------
+    store, campaign
+        The campaign's collections, and its name.
+    costs
+        Expected costs of what has no estimate of its own yet.
+    session
+        Transaction to read in.
+    """
+    by_stage = cost_by_stage(store, campaign, session=session)
+    screened = _screened_relaxations(store, campaign, costs, session)
+    others = _others_queued(store, campaign, costs, session)
+    return Spending(
+        cpu_s=sum(cost["cpu_s"] for cost in by_stage.values()),
+        gpu_s=sum(cost["gpu_s"] for cost in by_stage.values()),
+        promised_cpu_s=screened["promised"] + others,
+        relax_cpu_s=screened["spent"],
+        promised_relax_cpu_s=screened["promised"],
+        relaxations=int(screened["number"]),
+    )
+
+
+_RELAXING = ["promoted", STAGES["relax"].running]
+
+
+def _screened_relaxations(
+    store: CampaignStore, campaign: str, costs: Costs, session: ClientSession | None
+) -> dict[str, float]:
+    """Relaxations of screened candidates: how many, CPU-s spent on them, and CPU-s still to come."""
+    query = {"campaign": campaign, "role": SCREENED, "state": {"$in": [*_RELAXING, "relaxed", "relax_failed"]}}
+    fields = ["state", "decision.relax_cpu_s", "n_sites", "composition"]
+    spent_on = {
+        group["_id"]: float(group["cpu_s"])
+        for group in store.attempts.aggregate(
+            [
+                {"$match": {"campaign": campaign, "stage": "relax"}},
+                {"$group": {"_id": "$document", "cpu_s": {"$sum": "$cpu_s"}}},
+            ],
+            session=session,
+        )
+    }
+    number, spent, promised = 0, 0.0, 0.0
+    for document in store.candidates.find(query, fields, session=session):
+        number += 1
+        cpu_s = spent_on.get(document["_id"], 0.0)
+        spent += cpu_s
+        if document["state"] in _RELAXING:
+            expected = (document.get("decision") or {}).get("relax_cpu_s")
+            promised += max((costs.relaxation(document) if expected is None else expected) - cpu_s, 0.0)
+    return {"number": number, "spent": spent, "promised": promised}
+
+
+def _others_queued(store: CampaignStore, campaign: str, costs: Costs, session: ClientSession | None) -> float:
+    """CPU-s still to come from queued DOS, and from relaxations of what is not screened."""
+    promised = 0.0
+    for collection in (store.candidates, store.references):
+        for state in (("state", STAGES["dos"].running), ("rs_dos.state", STAGES["rs_dos"].running)):
+            queued = collection.count_documents({"campaign": campaign, state[0]: state[1]}, session=session)
+            promised += costs.dos_cpu_s * queued
+        relaxing = {"campaign": campaign, "state": STAGES["relax"].running, "role": {"$ne": SCREENED}}
+        found = collection.find(relaxing, ["n_sites", "composition"], session=session)
+        promised += sum(costs.relaxation(document) for document in found)
+    return promised

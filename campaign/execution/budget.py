@@ -1,0 +1,138 @@
+"""What a campaign may still spend: the budget of its file, or what `campaign budget` has made of it since.
+
+Whoever promises relaxations does so in a transaction that first writes to the campaign's document (`lock_budget`): of
+two at once the second waits, and counts what the first has promised.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from campaign.decisions.limits import Allowance
+from campaign.decisions.spending import Costs, Spending, learn_costs, spending
+from campaign.loading import Campaign
+from campaign.spec_sections import BudgetSection
+from campaign.stages import BEFORE_SCREEN, SCREENED
+from campaign.store import CampaignStore, now
+
+if TYPE_CHECKING:
+    from pymongo.client_session import ClientSession
+
+_LIMITS = ("cpu_hours", "relaxation_cpu_hours", "relaxations", "until", "stop_after_stable", "stop_after_no_discovery")
+
+
+def current_budget(campaign: Campaign) -> BudgetSection:
+    """The budget in force."""
+    changed = campaign.document.get("budget")
+    return campaign.spec.budget if changed is None else BudgetSection.model_validate(changed)
+
+
+def relaxation_cpu_hours(campaign: Campaign) -> float | None:
+    """CPU-hours for the relaxations of screened candidates: the budget's, else the policy's own; None: no limit."""
+    given = current_budget(campaign).relaxation_cpu_hours
+    return campaign.spec.policy.relaxation_cpu_hours() if given is None else given
+
+
+def is_limited(campaign: Campaign) -> bool:
+    """Whether anything limits what the campaign may spend."""
+    budget = current_budget(campaign)
+    return any(getattr(budget, name) is not None for name in _LIMITS) or relaxation_cpu_hours(campaign) is not None
+
+
+def expected_costs(store: CampaignStore, campaign: Campaign, *, session: ClientSession | None = None) -> Costs:
+    """Expected costs of the campaign's calculations."""
+    budget = current_budget(campaign)
+    return learn_costs(
+        store, campaign.spec.name, relax_cpu_s=budget.relax_cpu_s, dos_cpu_s=budget.dos_cpu_s, session=session
+    )
+
+
+def lock_budget(store: CampaignStore, name: str, session: ClientSession) -> None:
+    """Keep others from promising anything until this transaction has ended; must be its first write."""
+    store.campaigns.update_one({"_id": name}, {"$inc": {"budget_serial": 1}}, session=session)
+
+
+def closed_reason(store: CampaignStore, campaign: Campaign, *, session: ClientSession | None = None) -> str | None:
+    """Why nothing more is submitted (a date that has passed, a stop rule); None: it is."""
+    budget, name = current_budget(campaign), campaign.spec.name
+    if budget.until is not None and now() >= budget.until:
+        return f"the budget ended on {budget.until:%Y-%m-%d %H:%M} UTC"
+    if budget.stop_after_stable is not None:
+        stable = store.candidates.count_documents({"campaign": name, "result.stable": True}, session=session)
+        if stable >= budget.stop_after_stable:
+            return f"{stable} stable materials are found, and {budget.stop_after_stable} were wanted"
+    wanted = budget.stop_after_no_discovery
+    if wanted is not None:
+        query = {"campaign": name, "role": SCREENED, "result": {"$exists": True}}
+        latest = list(
+            store.candidates.find(query, ["result.stable"], session=session).sort("result.time", -1).limit(wanted)
+        )
+        if len(latest) == wanted and not any(found["result"]["stable"] for found in latest):
+            return f"the last {wanted} relaxations found nothing stable"
+    return None
+
+
+def allowance_now(
+    store: CampaignStore,
+    campaign: Campaign,
+    costs: Costs,
+    *,
+    session: ClientSession | None = None,
+    step_id: str | None = None,
+) -> Allowance:
+    """What may be promised to relaxations of screened candidates.
+
+    Parameters
+    ----------
+    store, campaign
+        The campaign.
+    costs
+        Expected costs of what has no estimate of its own.
+    session
+        Transaction to read in, which holds the lock.
+    step_id
+        The Screen that asks; what other Screens have reserved is not free.
+    """
+    if not is_limited(campaign):
+        return Allowance()
+    budget = current_budget(campaign)
+    found = spending(store, campaign.spec.name, costs, session=session)
+    reserved_cpu_s, reserved = _reserved(store, campaign, step_id, session)
+    of_campaign = Allowance(closed=closed_reason(store, campaign, session=session))
+    if budget.cpu_hours is not None:
+        of_campaign.cpu_s = budget.cpu_hours * 3600.0 - found.cpu_s - found.promised_cpu_s - reserved_cpu_s
+    if budget.relaxations is not None:
+        of_campaign.relaxations = max(budget.relaxations - found.relaxations - reserved, 0)
+    of_relaxations = Allowance()
+    hours = relaxation_cpu_hours(campaign)
+    if hours is not None:
+        share = _share_looked_at(store, campaign, session)
+        spent = found.relax_cpu_s + found.promised_relax_cpu_s + reserved_cpu_s
+        of_relaxations.cpu_s = hours * share * 3600.0 - spent
+    return of_campaign.tighter(of_relaxations)
+
+
+def cpu_seconds_left(campaign: Campaign, found: Spending) -> float | None:
+    """CPU-seconds of the whole campaign's budget that are neither spent nor promised; None: no limit."""
+    hours = current_budget(campaign).cpu_hours
+    return None if hours is None else hours * 3600.0 - found.cpu_s - found.promised_cpu_s
+
+
+def _reserved(
+    store: CampaignStore, campaign: Campaign, step_id: str | None, session: ClientSession | None
+) -> tuple[float, int]:
+    """What Screens that are deciding just now have set aside: CPU-s and number of relaxations."""
+    query: dict[str, Any] = {"campaign": campaign.spec.name, "state": "submitted", "reserved": {"$exists": True}}
+    if step_id is not None:
+        query["_id"] = {"$ne": step_id}
+    steps = list(store.steps.find(query, ["reserved"], session=session))
+    return sum(step["reserved"]["cpu_s"] for step in steps), sum(step["reserved"]["relaxations"] for step in steps)
+
+
+def _share_looked_at(store: CampaignStore, campaign: Campaign, session: ClientSession | None) -> float:
+    """Share of the screened candidates that have come to a Screen; 1 for a policy that does not go best first."""
+    whole = campaign.document["n_screened"]
+    if campaign.spec.policy.relaxation_cpu_hours() is None or not whole:
+        return 1.0
+    query = {"campaign": campaign.spec.name, "role": SCREENED, "state": {"$in": list(BEFORE_SCREEN)}}
+    return 1.0 - store.candidates.count_documents(query, session=session) / whole

@@ -1,0 +1,83 @@
+"""What a campaign has spent, promised and left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from campaign.decisions.spending import cost_by_stage, spending
+from campaign.execution.budget import (
+    allowance_now,
+    closed_reason,
+    current_budget,
+    expected_costs,
+    relaxation_cpu_hours,
+)
+from campaign.loading import load_campaign
+from campaign.store import CampaignStore
+
+_HOUR = 3600.0
+
+
+def budget_report(store: CampaignStore, name: str) -> dict[str, Any]:
+    """Return the ledger's sums, expected costs, limits and what is left, as JSON types; hours are CPU-hours."""
+    campaign = load_campaign(store, name)
+    costs = expected_costs(store, campaign)
+    found = spending(store, name, costs)
+    left = allowance_now(store, campaign, costs)
+    stages = cost_by_stage(store, name)
+    return {
+        "campaign": name,
+        "limits": current_budget(campaign).model_dump(mode="json")
+        | {"relaxation_cpu_hours": relaxation_cpu_hours(campaign)},
+        "stages": {
+            stage: {
+                "attempts": int(cost["attempts"]),
+                "cpu_hours": cost["cpu_s"] / _HOUR,
+                "gpu_hours": cost["gpu_s"] / _HOUR,
+            }
+            for stage, cost in stages.items()
+        },
+        "spent_cpu_hours": found.cpu_s / _HOUR,
+        "spent_gpu_hours": found.gpu_s / _HOUR,
+        "promised_cpu_hours": found.promised_cpu_s / _HOUR,
+        "relaxations": found.relaxations,
+        "left_for_relaxations": {
+            "cpu_hours": None if left.cpu_s is None else max(left.cpu_s, 0.0) / _HOUR,
+            "relaxations": left.relaxations,
+        },
+        "closed": closed_reason(store, campaign),
+        "held": store.candidates.count_documents({"campaign": name, "state": "held"}),
+        "expected": {
+            "dos_cpu_s": costs.dos_cpu_s,
+            "relax_learnt_from": costs.relax.n_learnt,
+            "relax_exponents": {"atoms": costs.relax.exponents[0], "electrons": costs.relax.exponents[1]},
+        },
+    }
+
+
+def report_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """Say it in words, a line each."""
+    yield f"campaign {found['campaign']}: {found['spent_cpu_hours']:.3f} CPU-hours spent, failed attempts included"
+    for stage, cost in found["stages"].items():
+        gpu = f", {cost['gpu_hours']:.3f} GPU-hours" if cost["gpu_hours"] else ""
+        yield f"  {stage}: {cost['cpu_hours']:.3f} CPU-hours{gpu} in {cost['attempts']} attempts"
+    yield f"promised to what is queued or runs: {found['promised_cpu_hours']:.3f} CPU-hours"
+    yield f"relaxations of candidates begun or queued: {found['relaxations']}"
+    limits = {key: value for key, value in found["limits"].items() if value is not None and not key.endswith("_cpu_s")}
+    yield "limits: " + (", ".join(f"{key} {value}" for key, value in limits.items()) or "none")
+    left = found["left_for_relaxations"]
+    if left["cpu_hours"] is not None:
+        yield f"left for relaxations: {left['cpu_hours']:.3f} CPU-hours"
+    if left["relaxations"] is not None:
+        yield f"left for relaxations: {left['relaxations']} of them"
+    if found["closed"]:
+        yield f"nothing more is submitted: {found['closed']}"
+    if found["held"]:
+        yield (
+            f"{found['held']} candidates are held; raise a limit to let them go on, "
+            f"e.g. campaign budget {found['campaign']} --cpu-hours ..."
+        )
+    learnt = found["expected"]["relax_learnt_from"]
+    rests = f"learnt from {learnt} that have ended" if learnt else "the campaign file's guess: none has ended yet"
+    yield f"expected costs of relaxations: {rests}; of a DOS: {found['expected']['dos_cpu_s']:.0f} CPU-s"

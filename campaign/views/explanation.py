@@ -1,0 +1,123 @@
+"""Why a candidate was promoted, rejected or held: everything that its decision rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from campaign.decisions.policy import Policy
+from campaign.decisions.policy_kinds import make_policy
+from campaign.decisions.spending import cpu_seconds_by_document
+from campaign.execution.held import prediction_of
+from campaign.stages import SCREENED
+from campaign.store import CampaignStore
+
+
+def explanation(store: CampaignStore, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all that is stored about a candidate's way, as JSON types (times as text).
+
+    Parameters
+    ----------
+    store
+        The campaign's collections.
+    document
+        The candidate.
+    """
+    keys = ("_id", "campaign", "formula", "prototype", "parent", "role", "state", "prediction", "decision")
+    told: dict[str, Any] = {key: document.get(key) for key in keys}
+    told["earlier_decisions"] = document.get("earlier_decisions", [])
+    told["result"] = document.get("result")
+    told["failure"] = document.get("failure")
+    told["history"] = document["history"]
+    told["cpu_s"] = cpu_seconds_by_document(store, document["campaign"]).get(document["_id"], 0.0)
+    told["made_again"] = _made_again(document)
+    return _as_json(told)
+
+
+def _made_again(document: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The verdict of the stored policy on the stored inputs: the same as it was, or something has been altered."""
+    decision = document.get("decision")
+    if not decision or "inputs" not in decision:
+        return None
+    inputs = {**decision["inputs"], "relax_cpu_s": decision["relax_cpu_s"]}
+    prediction = prediction_of({"_id": document["_id"], "prediction": inputs})
+    if not prediction.is_known:
+        return {"promising": False, "reason": "no prediction", "same": decision["outcome"] == "rejected"}
+    policy: Policy = make_policy(decision["policy"])
+    promising, reason = policy.verdict(prediction)
+    same = promising == (decision["outcome"] != "rejected") and decision["reason"].startswith(reason)
+    return {"promising": promising, "reason": reason, "same": same}
+
+
+def explanation_lines(told: Mapping[str, Any]) -> Iterator[str]:
+    """Say it in words, a line each."""
+    yield f"{told['formula']} {told['prototype']} ({told['_id']}), campaign {told['campaign']}: {told['state']}"
+    parent = told.get("parent") or {}
+    if parent:
+        yield f"made from: {', '.join(f'{key} {value}' for key, value in parent.items())}"
+    if told["role"] != SCREENED:
+        yield f"not decided on: it is relaxed in any case (role {told['role']})"
+    elif told["prediction"] is None:
+        yield "not predicted yet"
+    else:
+        yield from _prediction_lines(told["prediction"])
+    if told["decision"]:
+        yield from _decision_lines(told["decision"], told["made_again"])
+    for earlier in told["earlier_decisions"]:
+        yield f"before that: {earlier['outcome']} by {earlier['step']} at {earlier['time']}: {earlier['reason']}"
+    if told["result"]:
+        result = told["result"]
+        yield (
+            f"result: E_f(DFT) {result['e_form']:+.3f}, E_hull(DFT) {result['e_hull']:+.3f} eV/atom: "
+            f"{'stable' if result['stable'] else 'not stable'}"
+        )
+    if told["failure"]:
+        yield f"failed for good: {told['failure']['stage']}, {told['failure']['kind']}: {told['failure']['error']}"
+    yield f"cost so far: {told['cpu_s']:.0f} CPU-s, all attempts"
+    moves = ", ".join(f"{move['state']} {move['time']}" for move in told["history"])
+    yield f"history: {moves or 'none'}"
+
+
+def _prediction_lines(prediction: Mapping[str, Any]) -> Iterator[str]:
+    if prediction["e_form"] is None:
+        yield "prediction: none (its features are missing or cannot be used)"
+        return
+    deviation = prediction.get("uncertainty")
+    doubt = "no uncertainty" if deviation is None else f"standard deviation {deviation:.3f}"
+    seen = {True: "; unlike what the model was trained on", False: "", None: ""}[prediction.get("novel")]
+    energies = f"E_f(ML) {prediction['e_form']:+.3f}, E_hull(ML) {prediction['e_hull']:+.3f}"
+    yield f"prediction: {energies}, {doubt} eV/atom{seen}"
+    by = f"model {prediction['model'][:12]}" if prediction.get("model") else f"{prediction.get('scorer')}"
+    yield f"  by {by} in {prediction['step']}, against reference set {prediction['reference_set'][:12]}"
+
+
+def _decision_lines(decision: Mapping[str, Any], again: Mapping[str, Any] | None) -> Iterator[str]:
+    audit = ", and relaxed for the audit" if decision.get("audit") else ""
+    rank = f", rank {decision['rank']} of those decided on together" if decision.get("rank") else ""
+    outcome = decision.get("outcome") or ("promoted" if decision["promoted"] else "rejected")
+    yield f"decision: {outcome}{audit}{rank}, at {decision['time']} in {decision['step']}"
+    yield f"  because {decision['reason']}"
+    settings = ", ".join(f"{key} {value}" for key, value in decision["policy"].items())
+    yield f"  policy: {settings}; seed {decision.get('seed')}"
+    if decision.get("relax_cpu_s"):
+        yield f"  its relaxation was expected to cost {decision['relax_cpu_s']:.0f} CPU-s"
+    if decision.get("budget_before") is not None:
+        before, after = decision["budget_before"] / 3600, decision["budget_after"] / 3600
+        yield f"  budget: {before:.3f} CPU-hours could be promised before it, {after:.3f} after it"
+    if again is not None:
+        yield f"  made again from what is stored: {'the same' if again['same'] else 'NOT the same: ' + again['reason']}"
+
+
+def _as_json(value: Any) -> Any:
+    import math
+    from datetime import datetime
+
+    if isinstance(value, Mapping):
+        return {key: _as_json(found) for key, found in value.items()}
+    if isinstance(value, list):
+        return [_as_json(found) for found in value]
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
