@@ -76,13 +76,15 @@ class DiscoverabilityEstimate:
         What it rests on.
     confidence
         Nominal confidence of the intervals; what the interval covers at least.
+    expected_stable
+        TP, with open promoted ones expected to be stable as often as those that have ended; NaN where none has.
     missed
         Estimated number of stable materials that were not promoted (FN), N k / n; NaN without an audit.
     missed_interval
         Its interval, whole numbers. Open audits may turn out either way.
     discoverability
-        Point estimate, with open relaxations expected to turn out as those that have ended; NaN without an audit, or
-        where nothing stable is known.
+        Point estimate, `expected_stable` / (`expected_stable` + `missed`); NaN without an audit, or where nothing
+        stable is known.
     interval
         Its interval. Whatever is open may turn out either way, so it holds at any time; where no stable material may
         exist at all (0/0) its upper end is 1. NaN at both ends if it is certain that none exists.
@@ -94,6 +96,7 @@ class DiscoverabilityEstimate:
 
     counts: AuditCounts
     confidence: float
+    expected_stable: float
     missed: float
     missed_interval: tuple[int, int]
     discoverability: float
@@ -108,7 +111,7 @@ class DiscoverabilityEstimate:
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON takes it: None where a number is undefined or unknown."""
         plain = asdict(self)
-        for key in ("missed", "discoverability"):
+        for key in ("expected_stable", "missed", "discoverability"):
             plain[key] = _defined(plain[key])
         for key in ("interval", "interval_as_ended"):
             plain[key] = [_defined(value) for value in plain[key]]
@@ -212,6 +215,7 @@ def estimate_discoverability(counts: AuditCounts, *, confidence: float = 0.95) -
     return DiscoverabilityEstimate(
         counts=counts,
         confidence=confidence,
+        expected_stable=expected,
         missed=missed,
         missed_interval=(lowest, highest),
         discoverability=float(discoverability(expected, missed)),

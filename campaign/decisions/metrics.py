@@ -51,7 +51,8 @@ class Metrics:
     tp, fp
         Promoted and stable, promoted and not stable.
     fn, tn
-        Not promoted and stable, not promoted and not stable; estimates in a live campaign.
+        Not promoted and stable, not promoted and not stable. In a live campaign these are estimates, and so are TP and
+        FP while relaxations are open: no whole numbers then.
     success_ratio
         Precision, TP / (TP + FP).
     discoverability
@@ -164,7 +165,8 @@ def metrics_of_counts(
     n_candidates, n_promoted
         All candidates decided on, and the promoted ones among them, with a result or not.
     tp, fp
-        Promoted ones whose result is known: stable and not stable.
+        Promoted ones that are stable and not stable, as far as that is known (a failed relaxation is neither); NaN
+        where nothing is.
     fn
         Stable ones that were not promoted; NaN where nobody knows, as after a campaign without an audit.
     costs
@@ -177,7 +179,13 @@ def metrics_of_counts(
     ValueError
         If the counts do not fit together.
     """
-    if not tp + fp <= n_promoted <= n_candidates or n_audited > n_candidates - n_promoted or min(tp, fp, n_audited) < 0:
+    fits = (
+        # room for rounding: a live campaign's counts may be scaled up; comparisons with NaN, unknown, refuse nothing
+        not tp + fp > n_promoted * (1.0 + 1e-9)
+        and n_promoted + n_audited <= n_candidates
+        and not (tp < 0 or fp < 0 or n_audited < 0)
+    )
+    if not fits:
         raise ValueError(
             f"counts that do not fit together: {n_candidates} candidates, {n_promoted} promoted, of which {tp} stable "
             f"and {fp} not, {n_audited} audited"
@@ -268,6 +276,13 @@ def as_booleans(values: ArrayLike, *, name: str, missing: bool | None = None) ->
     if wrong:
         raise ValueError(f"{name}: expected true or false, found {wrong[0]!r}")
     return filled.astype(bool)
+
+
+def as_json(values: Floats) -> list[Any]:
+    """Nested lists of numbers, None where one is undefined or infinite."""
+    plain = values.astype(object)
+    plain[~np.isfinite(values)] = None
+    return list(plain.tolist())
 
 
 def promoted_by_thresholds(

@@ -17,6 +17,7 @@ from campaign.decisions.metrics import (
     Floats,
     Metrics,
     as_booleans,
+    as_json,
     discoverability,
     effective_cost,
     f1_score,
@@ -230,15 +231,9 @@ class Sweep:
             "n_stable": self.n_stable,
             "promoted": self.promoted.tolist(),
             "tp": self.tp.tolist(),
-            "f1": _as_json(self.f1),
-            "c_eff": _as_json(self.c_eff),
+            "f1": as_json(self.f1),
+            "c_eff": as_json(self.c_eff),
         }
-
-
-def _as_json(values: Floats) -> list[Any]:
-    plain = values.astype(object)
-    plain[~np.isfinite(values)] = None
-    return list(plain.tolist())
 
 
 def sweep_thresholds(
@@ -315,65 +310,3 @@ def _let_through(cell: NDArray[np.intp], shape: tuple[int, int], *, weights: Flo
     """Number (or sum of weights) of candidates in each cell or one before it, without the cells past the grid."""
     histogram = np.bincount(cell, weights=weights, minlength=shape[0] * shape[1]).reshape(shape)
     return histogram.cumsum(axis=0).cumsum(axis=1)[:-1, :-1]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PrecisionRecall:
-    """Precision and recall for every threshold that makes a difference; arrays have the shape (n,).
-
-    Attributes
-    ----------
-    threshold
-        Distinct predictions, eV/atom, rising: promoted if at most this.
-    promoted
-        Number of promoted ones.
-    precision, recall
-        Success ratio and discoverability; recall is NaN where nothing is stable.
-    """
-
-    threshold: Floats
-    promoted: Counts
-    precision: Floats
-    recall: Floats
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON takes it."""
-        return {
-            "threshold": self.threshold.tolist(),
-            "promoted": self.promoted.tolist(),
-            "precision": _as_json(self.precision),
-            "recall": _as_json(self.recall),
-        }
-
-
-def precision_recall(predicted: ArrayLike, stable: ArrayLike, *, allowed: ArrayLike | None = None) -> PrecisionRecall:
-    """Precision-recall curve over one threshold.
-
-    Parameters
-    ----------
-    predicted
-        (n,) predictions, eV/atom; NaN is never promoted, but counts in the recall if it is stable.
-    stable
-        (n,) booleans, the truth.
-    allowed
-        (n,) booleans: what the other threshold lets through; None: everything.
-
-    Raises
-    ------
-    ValueError
-        If shapes differ or a truth is missing.
-    """
-    energies, truth = np.asarray(predicted, dtype=np.float64), as_booleans(stable, name="stable")
-    passed = np.ones_like(truth) if allowed is None else as_booleans(allowed, name="allowed")
-    if not energies.shape == truth.shape == passed.shape:
-        raise ValueError(f"shapes differ: predicted {energies.shape}, stable {truth.shape}, allowed {passed.shape}")
-    usable = passed & ~np.isnan(energies)
-    threshold, group = np.unique(energies[usable], return_inverse=True)
-    promoted = np.bincount(group, minlength=len(threshold)).cumsum()
-    tp = np.bincount(group[truth[usable]], minlength=len(threshold)).cumsum()
-    return PrecisionRecall(
-        threshold=threshold,
-        promoted=promoted,
-        precision=ratio(tp, promoted),
-        recall=ratio(tp, int(truth.sum())),
-    )

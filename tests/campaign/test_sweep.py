@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from campaign.decisions.metrics import PUBLISHED_COSTS, Costs, promoted_by_thresholds, screening_metrics
-from campaign.decisions.sweep import precision_recall, sweep_thresholds
+from campaign.decisions.precision_recall import precision_recall
+from campaign.decisions.sweep import sweep_thresholds
 
 # many predictions lie exactly on a threshold, some are missing
 energies = st.sampled_from([-0.25, -0.02, 0.0, 0.13, 0.25, 1.0]) | st.floats(-2.0, 2.0) | st.just(math.nan)
