@@ -43,5 +43,25 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
         yield f"all candidates get an IS-DOS and a prediction by model {model.checksum[:12]} ({spec.model.bundle})"
     if spec.purpose == "screening":
         yield f"promoted to a relaxation: {spec.policy.describe()}"
+        if spec.policy.audit:
+            yield f"audit: {spec.policy.audit:.0%} of those that are not promoted are relaxed all the same, at random"
+        yield from _cost_lines(spec, len(candidates) - len(bootstrap), len(bootstrap) + len(labels))
     fast = " with coarse k-points (quality: fast, for examples only)" if spec.dft.quality == "fast" else ""
     yield f"computed by {spec.dft.engine}{fast}, cutoff {spec.dft.encut:g} eV"
+
+
+def _cost_lines(spec: CampaignSpec, screened: int, relaxed: int) -> Iterator[str]:
+    """What it may cost at the costs that the file expects, and what limits it."""
+    budget = spec.budget
+    first = (screened * budget.dos_cpu_s + relaxed * budget.relax_cpu_s) / 3600
+    everything = first + screened * budget.relax_cpu_s / 3600
+    yield (
+        f"expected cost: about {first:.4g} CPU-hours before the first promotion, {everything:.4g} if everything were "
+        f"promoted (at {budget.dos_cpu_s:g} CPU-s for an IS-DOS and {budget.relax_cpu_s:g} for a relaxation, as the "
+        "section budget says; what has ended tells better)"
+    )
+    limits = {name: value for name, value in budget.model_dump(mode="json").items() if not name.endswith("_cpu_s")}
+    if given := [f"{name} {value}" for name, value in limits.items() if value is not None]:
+        yield f"limits: {', '.join(given)}; what they stop is held"
+    if budget.cpu_hours is not None and budget.cpu_hours < first:
+        yield f"note: budget.cpu_hours ({budget.cpu_hours:g}) may be spent before anything is promoted"
