@@ -14,6 +14,7 @@ import typer
 from campaign.cli_database import LaunchpadOption, connect
 from campaign.cli_database import app as database_app
 from campaign.cli_dataset import dataset as dataset_command
+from campaign.cli_references import app as references_app
 from esnet.commands.console import console as _console
 from esnet.commands.console import print_error
 
@@ -32,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(database_app, name="db")
+app.add_typer(references_app, name="references")
 app.command("dataset")(dataset_command)
 
 FileArgument = Annotated[

@@ -24,7 +24,8 @@ class Row:
     """One candidate. Energies in eV/atom, None where there is none (yet); `cpu_s` counts every attempt.
 
     `decision` is promoted, rejected or held, ``training`` for those that train a model (relaxed, not
-    predicted), or ``waiting`` for a candidate that has not come to its Screen.
+    predicted), or ``waiting`` for a candidate that has not come to its Screen; with ``uncorrectable`` behind it where
+    the correction scheme of the references cannot treat the relaxed crystal, which then has no E_f.
     """
 
     rank: int
@@ -51,7 +52,16 @@ def result_rows(store: CampaignStore, name: str) -> list[Row]:
         If there is none of that name.
     """
     load_campaign(store, name)
-    fields_needed = ["formula", "prototype", "role", "state", "prediction", "decision.promoted", "result"]
+    fields_needed = [
+        "formula",
+        "prototype",
+        "role",
+        "state",
+        "prediction",
+        "decision.promoted",
+        "result",
+        "uncorrectable",
+    ]
     cost = cpu_seconds_by_document(store, name)
     found = sorted(store.candidates.find({"campaign": name}, fields_needed), key=_stability)
     return [
@@ -86,12 +96,14 @@ def _stability(document: dict[str, Any]) -> tuple[int, float, float, str]:
 
 
 def _decision(document: dict[str, Any]) -> str:
-    failed = document["state"].endswith("_failed")
+    ending = ", failed" if document["state"].endswith("_failed") else ""
+    if document.get("uncorrectable"):
+        ending = ", uncorrectable"
     if document["role"] in (BOOTSTRAP, TRAINING):
-        return "training, failed" if failed else "training"
+        return f"training{ending}"
     if document.get("decision"):
         decision = "promoted" if document["decision"]["promoted"] else "rejected"
-        return f"{decision}, failed" if failed else decision
+        return f"{decision}{ending}"
     return "waiting"
 
 
