@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from campaign.decisions.entries_format import EntriesFileError, open_entries
+from campaign.decisions.entries_format import EntriesFileError, no_garbage_collection, open_entries
 from campaign.decisions.entry_reading import EntryError, ReferenceEntry, entry_id, functional_of, read_entry
 
 ENGINES = ("vasp", "gpaw")
@@ -93,8 +93,9 @@ def read_entries_file(
         Everything that is wrong: entries that cannot be read, ids that occur twice, more than one engine, functional
         or correction scheme, or nobody who says which engine it was.
     """
-    raw = open_entries(path)
-    entries, problems = _read_all(raw.entries)
+    with no_garbage_collection():
+        raw = open_entries(path)
+        entries, problems = _read_all(raw.entries)
     kept, left_out, n_f_block = _select(entries, elements)
     header = raw.header
     problems += _header_problems(header)
