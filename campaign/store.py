@@ -70,6 +70,10 @@ class CampaignStore:
         self.candidates.create_index([("campaign", ASCENDING), ("decision.promoted", ASCENDING), ("state", ASCENDING)])
         self.candidates.create_index([("campaign", ASCENDING), ("prediction.e_hull", ASCENDING)])
         self.candidates.create_index([("campaign", ASCENDING), ("prediction.step", ASCENDING)])
+        # what a retraining waits for
+        self.candidates.create_index(
+            [("campaign", ASCENDING), ("role", ASCENDING), ("rs_dos.state", ASCENDING), ("result.stable", ASCENDING)]
+        )
         self.candidates.create_index("chemsys")
         self.attempts.create_index([("campaign", ASCENDING), ("document", ASCENDING)])
         self.attempts.create_index("fw_id")

@@ -65,6 +65,9 @@ def _data_rows(record: TrainingRecord) -> Iterator[tuple[str, str]]:
         "samples",
         (f"{record.n_samples}{kinds}: {record.n_train} train, {record.n_validation} validation, {record.n_test} test"),
     )
+    if record.initial is not None:
+        new = record.initial["n_new"]
+        yield "went on from", f"{record.initial['checksum']}{'' if new is None else f', with {new} new samples'}"
     if any(record.n_dropped.values()):
         yield "left out", f"{_pairs(record.n_dropped)}: {', '.join(record.dropped_ids[:10])}"
     if record.validation_note:
@@ -106,6 +109,8 @@ def _assessment_rows(assessment: Mapping[str, Any] | None) -> Iterator[tuple[str
     calibration, novelty = assessment["uncertainty"], assessment["novelty"]
     yield "uncertainty", "none: nothing to calibrate it on" if calibration is None else _pairs(calibration)
     yield "novelty", "none" if novelty is None else _pairs(novelty)
+    if assessment.get("novelty_of") == "fine-tuning":
+        yield "", "of the samples of the fine-tuning alone: what is like older ones only counts as novel"
     elements = assessment["elements"]
     yield "elements", f"{len(elements)} trained on: {' '.join(elements)}"
 
