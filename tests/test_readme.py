@@ -216,7 +216,8 @@ class Finished:
                 "representation": campaign.spec.representation().to_dict(),
                 "n_structures": 5,
                 "source": "bootstrap",
-                "trained": now(),
+                "step": step["_id"],
+                "time": now(),
             }
             self.store.campaigns.update_one({"_id": NAME}, {"$set": {"model": model}})
             self.store.close_step(step["_id"])
