@@ -73,7 +73,8 @@ def _data_rows(record: TrainingRecord) -> Iterator[tuple[str, str]]:
     if record.validation_note:
         yield "note", record.validation_note
     if record.split is None:
-        yield "split", f"random, seed {record.seed}"
+        held_out = record.initial is not None and record.initial["n_new"] is not None
+        yield "split", "whole materials that were new are held out" if held_out else f"random, seed {record.seed}"
         return
     notes = "; ".join(record.split.get("notes", ()))
     yield (

@@ -102,9 +102,8 @@ def with_model_of_step(store: CampaignStore, campaign: Campaign, step_id: str) -
     found = store.candidates.find_one(
         {"campaign": campaign.spec.name, "prediction.step": step_id}, ["prediction.model"]
     )
-    if found is None or found["prediction"]["model"] == (campaign.document["model"] or {}).get("checksum"):
-        return campaign
+    begun_with = ((found or {}).get("prediction") or {}).get("model")
     for model in campaign.document.get("models") or []:
-        if model["checksum"] == found["prediction"]["model"]:
+        if model["checksum"] == begun_with:
             return replace(campaign, document=campaign.document | {"model": model})
     return campaign
