@@ -84,6 +84,11 @@ class CampaignSpec(Section):
                 "purpose is training_set, which predicts nothing, but model.bundle names a model; "
                 "set model.bundle: null or purpose: screening"
             )
+        if self.purpose == "training_set" and self.screening.retrain_every is not None:
+            raise ValueError(
+                f"purpose is training_set, which has no model, but screening.retrain_every is "
+                f"{self.screening.retrain_every}; set screening.retrain_every: null or purpose: screening"
+            )
         return self
 
     @classmethod

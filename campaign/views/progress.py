@@ -22,7 +22,7 @@ def progress_line(status: Status) -> str:
         parts.append(f"training sample {_share(status.bootstrap)}")
     parts.append(f"IS-DOS {_share(status.dos)}")
     if status.purpose == "screening":
-        parts.append("model trained" if status.model else "no model yet")
+        parts.append(_model(status))
     if status.promoted["all"]:
         parts.append(f"promoted {_share(status.promoted)}")
     parts.append(f"stable {status.stable}")
@@ -32,6 +32,12 @@ def progress_line(status: Status) -> str:
     seconds = sum(cost["cpu_s"] for cost in status.cost.values())
     parts.append(f"{seconds:.0f} CPU-s")
     return " | ".join(parts)
+
+
+def _model(status: Status) -> str:
+    if status.model is None:
+        return "no model yet"
+    return "model trained" if status.model["number"] == 1 else f"model {status.model['number']} trained"
 
 
 def _share(counts: dict[str, int]) -> str:
