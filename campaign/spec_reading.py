@@ -27,6 +27,8 @@ from campaign.spec import FIREWORK_HEADER, CampaignSpec, chosen_kinds
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+    from campaign.decisions.policy import Policy
+
 _PREFIX: FieldPath = ("spec", "campaign")
 _FIREWORK_KEYS = ("_priority", "_queueadapter", "_fworker", "_launch_dir", "_trackers", "_dupefinder")
 """FireWorks' own keys that a user may add to ``spec``."""
@@ -128,6 +130,16 @@ def _chosen_sections(content: Mapping[str, Any], place: _Place) -> tuple[dict[st
                 _translated(details, place, section=key, model=model) for details in error.errors(include_url=False)
             ]
     return sections, problems
+
+
+def read_policy(settings: Mapping[str, Any]) -> tuple[Policy, list[str]]:
+    """A policy that stands in no file, and what is wrong with its settings, each beginning with the setting's name.
+
+    Where something is wrong the policy is the default one.
+    """
+    sections, problems = _chosen_sections({"policy": dict(settings)}, _Place())
+    prefix = f"{dotted((*_PREFIX, 'policy'))}."
+    return sections["policy"], [f"{problem.field.removeprefix(prefix)}: {problem.message}" for problem in problems]
 
 
 def _usable_sections(content: Mapping[str, Any], context: dict[str, Any]) -> dict[str, Any]:
