@@ -14,6 +14,7 @@ import typer
 from campaign.cli_database import LaunchpadOption, connect
 from campaign.cli_database import app as database_app
 from campaign.cli_dataset import dataset as dataset_command
+from campaign.cli_replay import replay as replay_command
 from esnet.commands.console import console as _console
 from esnet.commands.console import print_error
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.add_typer(database_app, name="db")
 app.command("dataset")(dataset_command)
+app.command("replay")(replay_command)
 
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="Campaign file (YAML), e.g. examples/quickstart.yaml")
