@@ -155,6 +155,7 @@ def plot_curves(comparison: Comparison, stem: Path) -> list[Path]:
         xlim=(0, None),
         ylim=(0, 1.05 * max(1, first.n_stable)),
     )
+    axis.yaxis.get_major_locator().set_params(integer=True)
     axis.legend(loc="lower right")
     png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
     figure.savefig(png, dpi=_DPI)
