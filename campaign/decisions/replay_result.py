@@ -94,11 +94,14 @@ class Replay:
     @property
     def saving(self) -> float | None:
         """Share of the CPU-hours of relaxing everything, without any IS-DOS, that was not spent."""
-        return 1.0 - self.total_cpu_hours / self.relax_all_cpu_hours if self.relax_all_cpu_hours else None
+        return (
+            round(1.0 - self.total_cpu_hours / self.relax_all_cpu_hours, 9) + 0.0 if self.relax_all_cpu_hours else None
+        )
 
     def stable_at(self, cpu_hours: ArrayLike) -> NDArray[np.intp]:
         """Stable materials found within so many CPU-hours: 0 before the first relaxation, the last count at the end."""
-        places = np.searchsorted(self.cpu_hours, np.asarray(cpu_hours), side="right") - 1
+        # the same costs, added up in another order, are the same hours
+        places = np.searchsorted(self.cpu_hours, np.asarray(cpu_hours) * (1.0 + 1e-12), side="right") - 1
         return np.where(places < 0, 0, self.stable[places])
 
     def totals(self) -> dict[str, Any]:

@@ -43,9 +43,10 @@ def replay_table(comparison: Comparison) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for label, replays in comparison.every().items():
+        hours = spread(replays, lambda found: found.total_cpu_hours)
         table.add_row(
             escape(label),
-            _cell(spread(replays, lambda found: found.total_cpu_hours), ".1f"),
+            _cell(hours, ".1f" if hours is None or hours.most < 1000.0 else ".0f"),
             _cell(spread(replays, lambda found: found.relaxations), ".0f"),
             _cell(spread(replays, lambda found: found.audited), ".0f"),
             _cell(spread(replays, lambda found: found.total_stable), ".0f"),
@@ -63,7 +64,7 @@ def _cell(value: Spread | None, form: str) -> str:
     if value is None:
         return "-"
     mean, least, most = (format(number, form) for number in value)
-    return mean if least == most else f"{mean}\n{least} to {most}"
+    return mean if least == most else f"{mean}\n{least}–{most}"
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> Path:
