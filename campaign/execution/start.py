@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from campaign.execution.advance import advance
-from campaign.stages import BOOTSTRAP, REFERENCE, SCREENED, TRAINING
+from campaign.stages import BOOTSTRAP, REFERENCE, SCREENED, STAGES, TRAINING
 from campaign.store import SCHEMA_VERSION, CampaignStore, now
 
 if TYPE_CHECKING:
@@ -118,8 +118,8 @@ def divide_candidates(spec: CampaignSpec) -> tuple[list[Candidate], set[str]]:
     candidates
         All of them.
     relaxed
-        Ids of those that are relaxed whatever a model says: the bootstrap sample, none where a trained model is given,
-        all where the campaign's purpose is a training set.
+        Ids of those that are relaxed whatever a model says: the bootstrap sample, none where a trained model is given
+        or none is needed, all where the campaign's purpose is a training set.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def divide_candidates(spec: CampaignSpec) -> tuple[list[Candidate], set[str]]:
         # a campaign that is stopped half-way has made a fair sample of its candidates
         order = np.random.default_rng(spec.seed).permutation(len(candidates))
         return [candidates[place] for place in order], {candidate.id for candidate in candidates}
-    if spec.model.bundle is not None:
+    if spec.model.bundle is not None or not spec.scorer.needs_model:
         return candidates, set()
     if spec.model.bootstrap_size >= len(candidates):
         raise BootstrapSizeError(
@@ -244,7 +244,9 @@ def _candidate_documents(
         if candidate.id in relaxed:
             yield document | {"role": role, "rs_dos": {"state": "new"}}
         else:
-            yield document | {"role": SCREENED, "batch": place // spec.screening.batch_size}
+            # without a DOS to wait for it is ready to be scored
+            state = document["state"] if spec.scorer.needs_dos else STAGES["dos"].done
+            yield document | {"role": SCREENED, "batch": place // spec.screening.batch_size, "state": state}
             place += 1
 
 
@@ -262,6 +264,6 @@ def _reference_documents(spec: CampaignSpec, candidates: Sequence[Candidate]) ->
             "role": REFERENCE,
             "label": label,
         }
-        if spec.model.bundle is None:
+        if spec.model.bundle is None and spec.scorer.needs_model:
             document["rs_dos"] = {"state": "new"}
         yield document
