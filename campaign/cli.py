@@ -17,6 +17,8 @@ from campaign.cli_database import app as database_app
 from campaign.cli_dataset import dataset as dataset_command
 from campaign.cli_decisions import decide as decide_command
 from campaign.cli_decisions import explain as explain_command
+from campaign.cli_metrics import metrics as metrics_command
+from campaign.cli_references import app as references_app
 from esnet.commands.console import console as _console
 from esnet.commands.console import print_error
 
@@ -36,9 +38,11 @@ app = typer.Typer(
 )
 app.add_typer(database_app, name="db")
 app.command("budget")(budget_command)
+app.add_typer(references_app, name="references")
 app.command("dataset")(dataset_command)
 app.command("decide")(decide_command)
 app.command("explain")(explain_command)
+app.command("metrics")(metrics_command)
 
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="Campaign file (YAML), e.g. examples/quickstart.yaml")

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 def reference_phases(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[tuple[str, Structure]]:
-    """Label and starting structure of every reference phase.
+    """Label and starting structure of every reference phase that the campaign computes.
 
-    The user's phases come first: an element among them needs no built-in crystal.
+    The user's phases come first: an element among them needs no built-in crystal. Where ``references.entries`` names
+    a file of entries, there are the user's phases only.
 
     Parameters
     ----------
@@ -34,6 +35,8 @@ def reference_phases(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[tu
             if symbols <= set(elements):
                 given |= symbols if len(symbols) == 1 else set()
                 yield label, structure
+    if spec.references.entries is not None:
+        return
     for symbol in elements:
         if symbol not in given:
             yield symbol, reference_structure(symbol)

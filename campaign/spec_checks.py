@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from campaign.campaign_file import CampaignFileError, FieldPath, Problem, dotted
+from campaign.reference_checks import entries_problems
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -44,7 +45,9 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
     if references is not None:
         findings, given = _reference_folder(references)
         yield from findings
-        if candidates is not None and not findings:
+        if references.entries is not None:
+            yield from entries_problems(references, candidates, dft, given=None if findings else given)
+        elif candidates is not None and not findings:
             yield from _missing_references(candidates, given)
     model = sections.get("model")
     if model is not None and model.bundle is not None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from campaign.decisions.references import load_hull
+from campaign.decisions.corrections import relaxed_fields
+from campaign.decisions.references import correction_scheme, relaxed_formation_energies
 from campaign.loading import Campaign, load_campaign
 from campaign.store import CampaignStore
 from esnet.dataset import DatasetError, DatasetManifest, DatasetWriter, DosKind, Filters, Sample
@@ -100,23 +101,24 @@ def write_training_data(
 
 
 def _relaxed(store: CampaignStore, campaign: Campaign) -> dict[str, _Structure]:
-    """Relaxed candidates and references by their id."""
-    from pymatgen.core import Composition
-
+    """Relaxed candidates and references by their id, without those that the references' corrections cannot treat."""
     name = campaign.spec.name
-    if campaign.document.get("reference_set") is None:
+    if (reference_set := campaign.document.get("reference_set")) is None:
         raise DatasetError(_waits_for(store, campaign))
     query = {"campaign": name, "state": "relaxed"}
+    needed = [*_FIELDS, *relaxed_fields(correction_scheme(store, reference_set))]
     found: list[Document] = [
-        document for collection in (store.candidates, store.references) for document in collection.find(query, _FIELDS)
+        document
+        for collection in (store.candidates, store.references)
+        for document in collection.find(query, sorted(set(needed)))
     ]
-    energies = load_hull(store, campaign.document["reference_set"]).formation_energies(
-        [Composition(document["composition"]) for document in found],
-        [document["relaxation"]["energy"] for document in found],
-    )
+    energies = relaxed_formation_energies(store, reference_set, found)
+    for document in found:
+        document["relaxation"].pop("structure", None)  # needed for the corrections only
     return {
-        document["_id"]: _Structure(document=document, energy=float(energy))
-        for document, energy in zip(found, energies, strict=True)
+        document["_id"]: _Structure(document=document, energy=energies[document["_id"]])
+        for document in found
+        if document["_id"] in energies
     }
 
 

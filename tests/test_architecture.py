@@ -125,6 +125,7 @@ COMMANDS = {
         ["campaign", "--help"],
         ["campaign", "run", "--help"],
         ["campaign", "db", "--help"],
+        ["campaign", "references", "--help"],
         ["workflows.gpaw_vasp", "--help"],
         ["workflows.gpaw_vasp", "--version"],
     ],

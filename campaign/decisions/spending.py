@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from campaign.decisions.costs import CostModel, Ended, valence_electrons
-from campaign.stages import SCREENED, STAGES
+from campaign.stages import OPEN_RS_DOS, SCREENED, STAGES
 from campaign.store import CampaignStore
 
 if TYPE_CHECKING:
@@ -219,10 +219,16 @@ def _others_queued(store: CampaignStore, campaign: str, costs: Costs, session: C
     """CPU-s still to come from queued DOS, and from relaxations of what is not screened."""
     promised = 0.0
     for collection in (store.candidates, store.references):
-        for state in (("state", STAGES["dos"].running), ("rs_dos.state", STAGES["rs_dos"].running)):
-            queued = collection.count_documents({"campaign": campaign, state[0]: state[1]}, session=session)
-            promised += costs.dos_cpu_s * queued
-        relaxing = {"campaign": campaign, "state": STAGES["relax"].running, "role": {"$ne": SCREENED}}
+        # what is relaxed in any case counts before it is submitted, and so does the RS-DOS that it gets
+        rs_dos = {
+            "rs_dos.state": {"$in": list(OPEN_RS_DOS)},
+            # a screened candidate gets one only if it is relaxed
+            "$or": [{"role": {"$ne": SCREENED}}, {"state": {"$in": [*_RELAXING, "relaxed"]}}],
+        }
+        for query in ({"state": STAGES["dos"].running}, rs_dos):
+            promised += costs.dos_cpu_s * collection.count_documents({"campaign": campaign, **query}, session=session)
+        states = ["new", STAGES["relax"].running]
+        relaxing = {"campaign": campaign, "state": {"$in": states}, "role": {"$ne": SCREENED}}
         found = collection.find(relaxing, ["n_sites", "composition"], session=session)
         promised += sum(costs.relaxation(document) for document in found)
     return promised

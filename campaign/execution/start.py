@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from campaign.decisions.references import store_entries
 from campaign.execution.advance import advance
+from campaign.reference_checks import campaign_entries
 from campaign.stages import BOOTSTRAP, REFERENCE, SCREENED, STAGES, TRAINING
 from campaign.store import SCHEMA_VERSION, CampaignStore, now
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
     from campaign.candidates import Candidate
+    from campaign.decisions.entries_file import EntriesFile
     from campaign.spec import CampaignSpec
 
 logger = logging.getLogger(__name__)
@@ -87,15 +90,21 @@ def start_campaign(store: CampaignStore, launchpad: LaunchPad, spec: CampaignSpe
     ------
     CampaignExistsError
         If a campaign of that name was started with other settings; names what differs.
+    CampaignFileError
+        If its file of entries cannot be used.
     """
     store.ensure_indexes()
     candidates, relaxed = divide_candidates(spec)
-    references = list(_reference_documents(spec, candidates))
-    checksum = _structures_checksum(candidates, references)
+    elements = _elements_of(candidates)
+    entries = campaign_entries(spec, elements)
+    references = list(_reference_documents(spec, elements))
+    checksum = _structures_checksum(candidates, references, entries)
     known = store.campaigns.find_one({"_id": spec.name}, ["spec", "structures_checksum"])
     if known is None:
         model = _register_given_model(store, spec) if spec.model.bundle is not None else None
         document = _campaign_document(spec, len(candidates) - len(relaxed), model)
+        if entries is not None:
+            document["imported_references"] = store_entries(store, entries, campaign=spec.name)
         store.insert_missing(store.campaigns, [document | {"structures_checksum": checksum}])
     else:
         _refuse_other_settings(known["spec"], spec)
@@ -144,19 +153,29 @@ def divide_candidates(spec: CampaignSpec) -> tuple[list[Candidate], set[str]]:
     return candidates, set(bootstrap_sample(candidates, spec.model.bootstrap_size, spec.seed))
 
 
-def _structures_checksum(candidates: Sequence[Candidate], references: Sequence[dict[str, Any]]) -> str:
-    """SHA-256 over the ids of the candidates and the structures of the references."""
+def _elements_of(candidates: Sequence[Candidate]) -> list[str]:
+    return sorted({element.symbol for candidate in candidates for element in candidate.structure.composition.elements})
+
+
+def _structures_checksum(
+    candidates: Sequence[Candidate], references: Sequence[dict[str, Any]], entries: EntriesFile | None
+) -> str:
+    """SHA-256 over the ids of the candidates, the structures of the references, and the file of entries."""
     names = sorted(candidate.id for candidate in candidates)
     phases = sorted((document["_id"], json.dumps(document["structure"], sort_keys=True)) for document in references)
-    return hashlib.sha256(json.dumps([names, phases]).encode()).hexdigest()
+    # as it was before there were files of entries, so that campaigns of that time go on
+    content = [names, phases] if entries is None else [names, phases, entries.sha256]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _refuse_other_structures(stored: str, found: str, spec: CampaignSpec) -> None:
     if stored != found:
-        folders = [str(path) for path in (spec.candidates.structures, spec.references.structures) if path]
+        references = spec.references
+        named = [str(path) for path in (spec.candidates.structures, references.structures, references.entries) if path]
         raise CampaignExistsError(
-            f"campaign {spec.name!r} was started with other structures: files in {' or '.join(folders) or 'a folder'} "
-            "have changed since. A running campaign keeps its candidates and references: give the new one another name"
+            f"campaign {spec.name!r} was started with other structures or entries: "
+            f"{' or '.join(named) or 'a folder'} has changed since. "
+            "A running campaign keeps its candidates and references: give the new one another name"
         )
 
 
@@ -250,13 +269,10 @@ def _candidate_documents(
             place += 1
 
 
-def _reference_documents(spec: CampaignSpec, candidates: Sequence[Candidate]) -> Iterator[dict[str, Any]]:
-    """Elemental references of every element that occurs, and the further phases that the user gave."""
+def _reference_documents(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Phases that the campaign computes: elemental references where no file has them, and what the user gave."""
     from campaign.reference_phases import reference_phases
 
-    elements = sorted(
-        {element.symbol for candidate in candidates for element in candidate.structure.composition.elements}
-    )
     for label, structure in reference_phases(spec, elements):
         document = {
             "_id": f"{spec.name}/{REFERENCE}/{label}",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from campaign.decisions.corrections import relaxed_fields
 from campaign.decisions.ledger import attempt
-from campaign.decisions.references import load_hull
+from campaign.decisions.references import correction_scheme, relaxed_formation_energies
 from campaign.execution.advance import advance
 from campaign.feature_reader import FeatureReader
 from campaign.loading import Campaign, load_campaign
@@ -48,20 +49,13 @@ def train_step(
 
 def _targets(store: CampaignStore, campaign: Campaign) -> dict[str, float]:
     """Formation energies in eV/atom of everything that has an RS-DOS."""
-    from pymatgen.core import Composition
-
     query = {"campaign": campaign.spec.name, "state": "relaxed", "rs_dos.state": "done"}
-    targets = {
-        found["_id"]: found["result"]["e_form"]
-        for found in store.candidates.find({**query, "role": BOOTSTRAP}, ["result"])
-    }
-    phases: list[dict[str, Any]] = list(store.references.find(query, ["composition", "relaxation.energy"]))
-    hull = load_hull(store, campaign.document["reference_set"])
-    energies = hull.formation_energies(
-        [Composition(phase["composition"]) for phase in phases],
-        [phase["relaxation"]["energy"] for phase in phases],
-    )
-    return targets | {phase["_id"]: float(energy) for phase, energy in zip(phases, energies, strict=True)}
+    # a candidate that the references' correction scheme cannot treat has no result
+    sample = store.candidates.find({**query, "role": BOOTSTRAP, "result.e_form": {"$ne": None}}, ["result"])
+    targets = {found["_id"]: float(found["result"]["e_form"]) for found in sample}
+    reference_set = campaign.document["reference_set"]
+    phases = list(store.references.find(query, relaxed_fields(correction_scheme(store, reference_set))))
+    return targets | relaxed_formation_energies(store, reference_set, phases)
 
 
 def _train(store: CampaignStore, database: DatabaseSettings, campaign: Campaign) -> tuple[str, float]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from campaign.candidates import Candidate
     from campaign.spec import CampaignSpec
 
 
@@ -21,7 +22,10 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
     yield f"{len(candidates)} candidates ({listed})"
     elements = sorted({symbol.symbol for item in candidates for symbol in item.structure.composition.elements})
     labels = [label for label, _ in reference_phases(spec, elements)]
-    yield f"{len(labels)} reference phases are relaxed first: {', '.join(labels)}"
+    if spec.references.entries is not None:
+        yield from _entries_lines(spec, candidates, elements)
+    if labels or spec.references.entries is None:
+        yield f"{len(labels)} reference phases are relaxed first: {', '.join(labels)}"
     if spec.references.structures is not None:
         from campaign.structure_files import read_structure_folder
 
@@ -46,5 +50,47 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
         yield f"all candidates get an IS-DOS and a prediction by model {model.checksum[:12]} ({spec.model.bundle})"
     if spec.purpose == "screening":
         yield f"promoted to a relaxation: {spec.policy.describe()}"
+        if spec.policy.audit:
+            yield f"audit: {spec.policy.audit:.0%} of those that are not promoted are relaxed all the same, at random"
+        yield from _cost_lines(spec, len(candidates) - len(bootstrap), len(bootstrap) + len(labels))
     fast = " with coarse k-points (quality: fast, for examples only)" if spec.dft.quality == "fast" else ""
     yield f"computed by {spec.dft.engine}{fast}, cutoff {spec.dft.encut:g} eV"
+
+
+def _cost_lines(spec: CampaignSpec, screened: int, relaxed: int) -> Iterator[str]:
+    """What it may cost at the costs that the file expects, and what limits it."""
+    budget = spec.budget
+    first = (screened * budget.dos_cpu_s + relaxed * budget.relax_cpu_s) / 3600
+    everything = first + screened * budget.relax_cpu_s / 3600
+    yield (
+        f"expected cost: about {first:.4g} CPU-hours before the first promotion, {everything:.4g} if everything were "
+        f"promoted (at {budget.dos_cpu_s:g} CPU-s for an IS-DOS and {budget.relax_cpu_s:g} for a relaxation, as the "
+        "section budget says; what has ended tells better)"
+    )
+    limits = {name: value for name, value in budget.model_dump(mode="json").items() if not name.endswith("_cpu_s")}
+    if given := [f"{name} {value}" for name, value in limits.items() if value is not None]:
+        yield f"limits: {', '.join(given)}; what they stop is held"
+    if budget.cpu_hours is not None and budget.cpu_hours < first:
+        yield f"note: budget.cpu_hours ({budget.cpu_hours:g}) may be spent before anything is promoted"
+
+
+def _entries_lines(spec: CampaignSpec, candidates: Sequence[Candidate], elements: Sequence[str]) -> Iterator[str]:
+    """Say which references come from a file, and what the file lacks."""
+    from campaign.reference_checks import campaign_entries
+
+    file = campaign_entries(spec, elements)
+    assert file is not None, "the caller has looked"
+    stated = "" if file.functional_stated else " (nobody says otherwise)"
+    yield (
+        f"{len(file.entries)} reference phases come from {file.path.name}: {file.engine}, {file.functional}{stated}, "
+        f"corrections {file.corrections}; {file.left_out} entries of other elements are left out"
+    )
+    if file.corrections == "mp2020" and file.engine != "vasp":
+        yield f"the corrections mp2020 were fitted to energies of VASP, not of {file.engine}"
+    if (limit := file.max_elements) is not None:
+        beyond = sum(len(candidate.structure.composition) > limit for candidate in candidates)
+        if beyond:
+            yield (
+                f"{file.path.name} was fetched with at most {limit} elements a phase, and {beyond} candidates have "
+                "more: their hull may lack phases, and they may look more stable than they are"
+            )

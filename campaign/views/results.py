@@ -26,7 +26,8 @@ class Row:
 
     `decision` is promoted, rejected, held (by the budget) or audit (not promoted, and relaxed as part of the random
     sample), ``training`` for those that train a model (relaxed, not predicted), or ``waiting`` for a candidate that has
-    not come to its Screen.
+    not come to its Screen; with ``uncorrectable`` behind it where the correction scheme of the references cannot treat
+    the relaxed crystal, which then has no E_f.
     """
 
     rank: int
@@ -53,7 +54,7 @@ def result_rows(store: CampaignStore, name: str) -> list[Row]:
         If there is none of that name.
     """
     load_campaign(store, name)
-    fields_needed = ["formula", "prototype", "role", "state", "prediction", "decision", "result"]
+    fields_needed = ["formula", "prototype", "role", "state", "prediction", "decision", "result", "uncorrectable"]
     cost = cpu_seconds_by_document(store, name)
     found = sorted(store.candidates.find({"campaign": name}, fields_needed), key=_stability)
     return [
@@ -88,13 +89,15 @@ def _stability(document: dict[str, Any]) -> tuple[int, float, float, str]:
 
 
 def _decision(document: dict[str, Any]) -> str:
-    failed = document["state"].endswith("_failed")
+    ending = ", failed" if document["state"].endswith("_failed") else ""
+    if document.get("uncorrectable"):
+        ending = ", uncorrectable"
     if document["role"] in (BOOTSTRAP, TRAINING):
-        return "training, failed" if failed else "training"
+        return f"training{ending}"
     decision = word_of(document.get("decision"))
-    if decision == "waiting" and document["state"] == "held":
-        decision = "held"
-    return f"{decision}, failed" if failed and decision != "waiting" else decision
+    if decision == "waiting":
+        return "held" if document["state"] == "held" else "waiting"
+    return f"{decision}{ending}"
 
 
 def model_line(store: CampaignStore, name: str) -> str:

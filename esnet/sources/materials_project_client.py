@@ -20,6 +20,8 @@ from esnet.features import ELEMENTS
 KEY_VARIABLE = "MP_API_KEY"
 _FIELDS = ("material_id", "formula_pretty", "composition", "chemsys", "formation_energy_per_atom", "energy_above_hull")
 _PAGE = 1000
+_SYSTEMS = 100
+"""Chemical systems in one question: an address must not become too long."""
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*")
 _NO_DOS_MESSAGE = "No DOS data found"
 
@@ -188,8 +190,37 @@ class MaterialsProjectClient:
                 raise
         return dos if getattr(dos, "pdos", None) else None
 
+    def entries(self, systems: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the computed entries of chemical systems, corrected by the scheme of 2020 (GGA and GGA+U).
+
+        Parameters
+        ----------
+        systems
+            E.g. ``Al``, ``Al-Pd``; only entries of exactly these systems are returned.
+
+        Returns
+        -------
+        list of dict
+            As pymatgen's ComputedStructureEntry.as_dict() has them, by their ids.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for start in range(0, len(systems), _SYSTEMS):
+            with self._explained("asking for the computed entries", remedy="give the same command again"):
+                documents = self._rester.materials.thermo.search(
+                    chemsys=list(systems[start : start + _SYSTEMS]),
+                    thermo_types=["GGA_GGA+U"],
+                    all_fields=False,
+                    fields=["material_id", "entries"],
+                    chunk_size=_PAGE,
+                )
+            for document in documents:
+                found |= {str(entry["entry_id"]): dict(entry) for entry in document["entries"].values()}
+        return [found[identifier] for identifier in sorted(found)]
+
     @contextmanager
-    def _explained(self, doing: str) -> Iterator[None]:
+    def _explained(
+        self, doing: str, *, remedy: str = "what was fetched is kept, and the same command goes on from there"
+    ) -> Iterator[None]:
         """Turn what the client and what is below it raise into an error that says what to do."""
         errors = self._errors()
         try:
@@ -199,8 +230,7 @@ class MaterialsProjectClient:
             refused = any(code in said for code in ("401", "403", "32 characters"))
             hint = f"; is {KEY_VARIABLE} a valid key?" if refused else ""
             raise MaterialsProjectError(
-                f"the Materials Project did not answer while {doing}: {said}{hint}; "
-                "what was fetched is kept, and the same command goes on from there"
+                f"the Materials Project did not answer while {doing}: {said}{hint}; {remedy}"
             ) from error
 
     @staticmethod

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fireworks import FWorker
+from prepared import BATCHES, MODEL, finish_dos, relax_references, steps, with_model
 
 from campaign.decisions.references import freeze_reference_set, load_hull
 from campaign.execution.advance import advance
@@ -21,47 +22,15 @@ from campaign.views.status import campaign_status
 
 pytestmark = pytest.mark.mongo
 
-#: 18 candidates, 16 of them screened in batches of 5, 5, 5 and 1.
-BATCHES = {
-    "candidates": {"prototypes": ["B1", "B2", "B3", "L1_0", "L1_2"], "elements": ["Al", "Cu", "Ag"]},
-    "screening": {"batch_size": 5, "close_at": 0.8},
-    "policy": {"max_formation_energy": -0.02, "max_hull_energy": 0.13},
-}
-MODEL = {"checksum": "0" * 64, "n_structures": 5, "source": "bootstrap", "representation": {}}
-
 
 @pytest.fixture
 def campaign(store, launchpad, small_spec):
     """A campaign whose references are relaxed (at made-up energies) and whose model is there."""
-    start_campaign(store, launchpad, small_spec(**BATCHES))
-    relax_references(store)
-    store.candidates.update_many(
-        {"role": "bootstrap"}, {"$set": {"state": "relaxed", "relaxation.energy": -8.0, "rs_dos.state": "done"}}
-    )
-    store.references.update_many({}, {"$set": {"rs_dos.state": "done"}})
-    store.campaigns.update_one({"_id": "small"}, {"$set": {"model": MODEL}})
-    return "small"
-
-
-def relax_references(store):
-    for energy, reference in enumerate(store.references.find().sort("_id"), start=3):
-        facts = {"energy": -float(energy), "vasp_version": "6.9.9-gpaw-test"}
-        update = {"state": "relaxed", **{f"relaxation.{key}": value for key, value in facts.items()}}
-        store.references.update_one({"_id": reference["_id"]}, {"$set": update})
-
-
-def finish_dos(store, *, batch, number):
-    ids = [found["_id"] for found in store.candidates.find({"batch": batch, "state": "dos_running"}).limit(number)]
-    store.candidates.update_many({"_id": {"$in": ids}}, {"$set": {"state": "dos_done"}})
-    return ids
+    return with_model(store, launchpad, small_spec(**BATCHES))
 
 
 def campaign_policy(store):
     return load_campaign(store, "small").spec.policy.to_dict()
-
-
-def steps(store):
-    return sorted(step["_id"] for step in store.steps.find())
 
 
 def test_a_batch_is_screened_once_its_share_is_done_and_the_rest_is_swept(store, launchpad, campaign):

@@ -143,7 +143,7 @@ def serve(answers: Path, folder: Path) -> None:
         folder,
         {
             f"/materials/{name}/": json.loads((answers / f"{name}.json").read_text())["data"]
-            for name in ("summary", "electronic_structure")
+            for name in ("summary", "electronic_structure", "thermo")
         },
     )
 
@@ -260,6 +260,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _matches(document: dict[str, Any], query: dict[str, str]) -> bool:
     if "material_ids" in query and document["material_id"] not in query["material_ids"].split(","):
+        return False
+    if "thermo_types" in query and document["thermo_type"] not in query["thermo_types"].split(","):
         return False
     if "chemsys" in query and document["chemsys"] not in query["chemsys"].split(","):
         return False

@@ -210,6 +210,19 @@ def test_a_query_gets_other_materials(service, tmp_path):
         fetch(tmp_path / "c", query=MaterialsQuery(elements=("Rg",)), endpoint=service.url)
 
 
+def test_entries_are_those_of_another_system_or_of_another_scheme(service):
+    from esnet.sources.materials_project_client import MaterialsProjectClient
+
+    with MaterialsProjectClient(endpoint=service.url) as client:
+        entries = client.entries(["Al", "Pd", "Al-Pd", "Al-O"])
+        service.fail(failures=[500])
+        with pytest.raises(MaterialsProjectError, match=r"(?s)computed entries.*give the same command again"):
+            client.entries(["Al"])
+    # not mp-134-R2SCAN, whose energy is of the mixed scheme
+    assert [entry["entry_id"] for entry in entries] == ["mp-1143-GGA", "mp-134-GGA", "mp-2-GGA", "mp-829-GGA"]
+    assert entries[0]["correction"] == pytest.approx(3 * -0.687)
+
+
 def test_an_id_leads_out_of_the_folder():
     from esnet.sources.materials_project_client import Material
 

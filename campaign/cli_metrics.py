@@ -1,0 +1,54 @@
+"""The command `campaign metrics`: how good a campaign's decisions were, and what they saved."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from campaign.cli_database import LaunchpadOption, connect
+
+
+def metrics(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the campaign, as in its file")],
+    launchpad: LaunchpadOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Also compare other thresholds on the candidates that are relaxed")
+    ] = False,
+    cpu_hours: Annotated[
+        float | None,
+        typer.Option("--cpu-hours", min=0.0, help="With --sweep: also what finds most within this budget"),
+    ] = None,
+    confidence: Annotated[
+        float, typer.Option("--confidence", min=0.5, max=0.999, help="Of the interval for the discoverability")
+    ] = 0.95,
+) -> None:
+    """Measure a campaign's decisions: success ratio, discoverability from the audit, cost, saving. It is only read.
+
+    Example: campaign metrics quickstart --sweep
+    """
+    import json as json_module
+
+    from campaign.store import CampaignStore
+    from campaign.views.metrics import campaign_metrics
+
+    if cpu_hours is not None and not sweep:
+        raise typer.BadParameter("--cpu-hours is a budget for --sweep: give both")
+    store = CampaignStore(connect(launchpad).db)
+    found = campaign_metrics(store, name, confidence=confidence, sweep=sweep, cpu_hours=cpu_hours)
+    if json:
+        typer.echo(json_module.dumps(found.to_dict(), indent=1, allow_nan=False))
+        return
+    from campaign.views.metrics_text import metrics_notes, metrics_table, sweep_note, sweep_table
+    from esnet.commands.console import console
+
+    out = console()
+    out.print(metrics_table(found))
+    for note in metrics_notes(found):
+        out.print(f"\n{note}", highlight=False, soft_wrap=True)
+    if found.sweep is not None:
+        if found.sweep.optima:
+            out.print()
+            out.print(sweep_table(found.sweep))
+        out.print(f"\n{sweep_note(found.sweep)}", highlight=False, soft_wrap=True)

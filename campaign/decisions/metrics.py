@@ -1,0 +1,292 @@
+"""How good decisions were: success ratio, discoverability, what they cost and what they saved. Pure numpy.
+
+Definitions: docs/decisions.md, "Metrics". The functions of counts take numbers or arrays of any shape alike, so that
+one campaign, a sweep over thresholds and a replay are measured by the same lines.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """Mean cost of one candidate.
+
+    Attributes
+    ----------
+    c_pre
+        IS-DOS single point, CPU-s.
+    c_opt
+        Relaxation, CPU-s.
+    """
+
+    c_pre: float
+    c_opt: float
+
+
+#: Of the published campaign (SCIENCE.md).
+PUBLISHED_COSTS = Costs(c_pre=108.506, c_opt=3107.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """How good the decisions on a set of candidates were.
+
+    A ratio of 0 to 0 and whatever rests on something unknown is NaN (None in `to_dict`).
+
+    Attributes
+    ----------
+    n_candidates
+        All candidates decided on; those without a prediction are among them and count as not promoted.
+    n_promoted
+        Promoted ones.
+    tp, fp
+        Promoted and stable, promoted and not stable.
+    fn, tn
+        Not promoted and stable, not promoted and not stable. In a live campaign these are estimates, and so are TP and
+        FP while relaxations are open: no whole numbers then.
+    success_ratio
+        Precision, TP / (TP + FP).
+    discoverability
+        Recall, TP / (TP + FN).
+    f1
+        2 TP / (2 TP + FP + FN).
+    prevalence
+        Share of stable ones among all candidates, (TP + FN) / candidates.
+    daf
+        Discovery acceleration factor, success ratio / prevalence.
+    ppcr
+        Predicted positive condition rate, promoted / candidates.
+    c_pre, c_opt
+        Mean cost of an IS-DOS and of a relaxation, CPU-s.
+    c_eff
+        (C_opt PPCR + C_pre) / discoverability, CPU-s for a candidate looked at; infinite where nothing was found
+        (None in `to_dict`).
+    cpu_s_per_stable
+        CPU-s spent for each stable material found, (C_opt promoted + C_pre candidates) / TP = C_eff / prevalence.
+    saving
+        Share of the CPU-seconds saved against relaxing everything, with the IS-DOS and the audit's relaxations counted.
+    saving_relaxations_only
+        Share of the relaxations saved, 1 - PPCR: what the paper quotes. It leaves out what the IS-DOS (and an audit)
+        cost.
+    """
+
+    n_candidates: int
+    n_promoted: int
+    tp: float
+    fp: float
+    fn: float
+    tn: float
+    success_ratio: float
+    discoverability: float
+    f1: float
+    prevalence: float
+    daf: float
+    ppcr: float
+    c_pre: float
+    c_opt: float
+    c_eff: float
+    cpu_s_per_stable: float
+    saving: float
+    saving_relaxations_only: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the metrics as JSON takes them: None where a number is undefined, unknown or infinite."""
+        return {key: value if math.isfinite(value) else None for key, value in asdict(self).items()}
+
+
+def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
+    """Quotient, element by element: NaN for 0/0, infinite for a positive number by 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.true_divide(numerator, denominator), dtype=np.float64)
+
+
+def success_ratio(tp: ArrayLike, fp: ArrayLike) -> Floats:
+    """Precision, TP / (TP + FP)."""
+    return ratio(tp, np.add(tp, fp))
+
+
+def discoverability(tp: ArrayLike, fn: ArrayLike) -> Floats:
+    """Recall, TP / (TP + FN)."""
+    return ratio(tp, np.add(tp, fn))
+
+
+def f1_score(tp: ArrayLike, fp: ArrayLike, fn: ArrayLike) -> Floats:
+    """Harmonic mean of success ratio and discoverability, 2 TP / (2 TP + FP + FN)."""
+    twice = np.multiply(2.0, tp)
+    return ratio(twice, twice + np.add(fp, fn))
+
+
+def effective_cost(ppcr: ArrayLike, found: ArrayLike, costs: Costs) -> Floats:
+    """C_eff = (C_opt PPCR + C_pre) / discoverability, CPU-s (SCIENCE.md); `found` is the discoverability."""
+    return ratio(np.multiply(costs.c_opt, ppcr) + costs.c_pre, found)
+
+
+def saving(relaxed_share: ArrayLike, costs: Costs) -> Floats:
+    """Share of the CPU-seconds saved against relaxing every candidate, IS-DOS counted.
+
+    Parameters
+    ----------
+    relaxed_share
+        Relaxed candidates / all candidates; audited ones are relaxed too.
+    costs
+        Of one candidate.
+
+    Returns
+    -------
+    array of float
+        1 - (C_opt relaxed_share + C_pre) / C_opt; negative where the IS-DOS cost more than was saved.
+    """
+    return 1.0 - ratio(np.multiply(costs.c_opt, relaxed_share) + costs.c_pre, costs.c_opt)
+
+
+def metrics_of_counts(
+    *,
+    n_candidates: int,
+    n_promoted: int,
+    tp: float,
+    fp: float,
+    fn: float = math.nan,
+    costs: Costs | None = None,
+    n_audited: int = 0,
+) -> Metrics:
+    """Metrics from counts.
+
+    Parameters
+    ----------
+    n_candidates, n_promoted
+        All candidates decided on, and the promoted ones among them, with a result or not.
+    tp, fp
+        Promoted ones that are stable and not stable, as far as that is known (a failed relaxation is neither); NaN
+        where nothing is.
+    fn
+        Stable ones that were not promoted; NaN where nobody knows, as after a campaign without an audit.
+    costs
+        Mean costs; None: unknown, and so is all that rests on them.
+    n_audited
+        Candidates that were relaxed without being promoted; they count in the saving alone.
+
+    Raises
+    ------
+    ValueError
+        If the counts do not fit together.
+    """
+    fits = (
+        # room for rounding: a live campaign's counts may be scaled up; comparisons with NaN, unknown, refuse nothing
+        not tp + fp > n_promoted * (1.0 + 1e-9)
+        and n_promoted + n_audited <= n_candidates
+        and not (tp < 0 or fp < 0 or n_audited < 0)
+    )
+    if not fits:
+        raise ValueError(
+            f"counts that do not fit together: {n_candidates} candidates, {n_promoted} promoted, of which {tp} stable "
+            f"and {fp} not, {n_audited} audited"
+        )
+    if fn < 0 or fn > n_candidates - n_promoted:
+        raise ValueError(f"{fn} false negatives among {n_candidates - n_promoted} that are not promoted")
+    known = costs or Costs(c_pre=math.nan, c_opt=math.nan)
+    ppcr = ratio(n_promoted, n_candidates)
+    precision, recall = success_ratio(tp, fp), discoverability(tp, fn)
+    prevalence = ratio(tp + fn, n_candidates)
+    return Metrics(
+        n_candidates=n_candidates,
+        n_promoted=n_promoted,
+        tp=tp,
+        fp=fp,
+        fn=fn,
+        tn=n_candidates - n_promoted - fn,
+        success_ratio=float(precision),
+        discoverability=float(recall),
+        f1=float(f1_score(tp, fp, fn)),
+        prevalence=float(prevalence),
+        daf=float(ratio(precision, prevalence)),
+        ppcr=float(ppcr),
+        c_pre=known.c_pre,
+        c_opt=known.c_opt,
+        c_eff=float(effective_cost(ppcr, recall, known)),
+        cpu_s_per_stable=float(ratio(known.c_opt * n_promoted + known.c_pre * n_candidates, tp)),
+        saving=float(saving(ratio(n_promoted + n_audited, n_candidates), known)),
+        saving_relaxations_only=float(1.0 - ppcr),
+    )
+
+
+def screening_metrics(
+    promoted: ArrayLike, stable: ArrayLike, *, costs: Costs | None = None, audited: ArrayLike | None = None
+) -> Metrics:
+    """Metrics where the truth is known of every candidate.
+
+    Parameters
+    ----------
+    promoted
+        (n,) booleans; None (or NaN), a missing prediction, counts as not promoted.
+    stable
+        (n,) booleans, the truth.
+    costs
+        Mean costs of one candidate; None: unknown.
+    audited
+        (n,) booleans: relaxed without being promoted; None: none was.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or a truth is missing.
+    """
+    chosen, truth = as_booleans(promoted, name="promoted", missing=False), as_booleans(stable, name="stable")
+    checked = np.zeros_like(chosen) if audited is None else as_booleans(audited, name="audited", missing=False)
+    if not chosen.shape == truth.shape == checked.shape:
+        raise ValueError(f"shapes differ: promoted {chosen.shape}, stable {truth.shape}, audited {checked.shape}")
+    return metrics_of_counts(
+        n_candidates=len(chosen),
+        n_promoted=int(chosen.sum()),
+        tp=int((chosen & truth).sum()),
+        fp=int((chosen & ~truth).sum()),
+        fn=int((~chosen & truth).sum()),
+        costs=costs,
+        n_audited=int((checked & ~chosen).sum()),
+    )
+
+
+def as_booleans(values: ArrayLike, *, name: str, missing: bool | None = None) -> NDArray[np.bool_]:
+    """(n,) booleans, with None and NaN read as `missing`.
+
+    Raises
+    ------
+    ValueError
+        If a value is missing and `missing` is None, or a value is neither true nor false.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(f"{name}: expected a row of booleans, found an array of shape {array.shape}")
+    if array.dtype == np.bool_:
+        return array
+    # numpy reads NaN as true: what is missing is looked for first
+    absent = np.array([value is None or value != value for value in array.tolist()], dtype=bool)
+    if absent.any() and missing is None:
+        raise ValueError(f"{name}: {absent.sum()} of {len(array)} values are missing, the first at {absent.argmax()}")
+    filled = np.where(absent, bool(missing), array)
+    wrong = [value for value in filled.tolist() if value not in (True, False)]
+    if wrong:
+        raise ValueError(f"{name}: expected true or false, found {wrong[0]!r}")
+    return filled.astype(bool)
+
+
+def as_json(values: Floats) -> list[Any]:
+    """Nested lists of numbers, None where one is undefined or infinite."""
+    plain = values.astype(object)
+    plain[~np.isfinite(values)] = None
+    return list(plain.tolist())
+
+
+def promoted_by_thresholds(
+    e_form: ArrayLike, e_hull: ArrayLike, *, max_formation_energy: float, max_hull_energy: float
+) -> NDArray[np.bool_]:
+    """Whether both predictions (eV/atom, shape (n,)) are at most their thresholds; a missing (NaN) one never is."""
+    return np.less_equal(e_form, max_formation_energy) & np.less_equal(e_hull, max_hull_energy)

@@ -1,0 +1,121 @@
+"""Reference sets and files of entries, in words and tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from campaign.decisions.references import ReferenceSetError, stored_set
+from campaign.store import CampaignStore
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from campaign.decisions.entries_file import EntriesFile
+    from campaign.store import Document
+
+_MOST_SYSTEMS = 12
+
+
+def file_lines(file: EntriesFile) -> Iterator[str]:
+    """Say what is in a file of entries, a line for each fact."""
+    yield f"{len(file.entries)} entries" + (
+        f"; {file.n_f_block} more have f-block elements and are never used" if file.n_f_block else ""
+    )
+    yield f"chemical systems: {_systems([entry.composition for entry in file.entries])}"
+    elemental = sorted(file.reference_elements)
+    yield f"elemental references: {', '.join(elemental) or 'none'}"
+    yield f"engine: {file.engine}"
+    yield f"functional: {file.functional}" + ("" if file.functional_stated else " (nobody says otherwise)")
+    yield f"corrections: {file.corrections}"
+    version = f", database version {file.database_version}" if file.database_version else ""
+    yield f"source: {file.source}{version}"
+    if file.max_elements is not None:
+        yield f"fetched with at most {file.max_elements} elements a phase"
+    yield f"SHA-256: {file.sha256}"
+
+
+def _systems(compositions: Collection[Mapping[str, float]]) -> str:
+    counts = Counter("-".join(sorted(composition)) for composition in compositions)
+    shown = [f"{system} {count}" for system, count in counts.most_common(_MOST_SYSTEMS)]
+    more = f", and {len(counts) - _MOST_SYSTEMS} more" if len(counts) > _MOST_SYSTEMS else ""
+    return f"{len(counts)} ({', '.join(shown)}{more})" if counts else "none"
+
+
+def sets_table(store: CampaignStore) -> Table:
+    """All reference sets of a database, the newest first."""
+    from rich.table import Table
+
+    table = Table(box=None, title="reference sets", title_justify="left", padding=(0, 2, 0, 0))
+    for heading in ("checksum", "source", "engine", "corrections", "phases", "campaigns", "created"):
+        table.add_column(heading, justify="right" if heading == "phases" else "left", no_wrap=heading == "checksum")
+    fields = {"source": 1, "engine": 1, "dft.engine": 1, "corrections": 1, "created": 1}
+    counted = {"$project": {**fields, "phases": {"$size": "$entries"}}}
+    for document in store.reference_sets.aggregate([counted, {"$sort": {"created": -1, "_id": 1}}]):
+        table.add_row(
+            document["_id"][:16],
+            document["source"],
+            _engine(document),
+            document["corrections"],
+            str(document["phases"]),
+            ", ".join(_users(store, document["_id"])) or "none",
+            f"{document['created']:%Y-%m-%d %H:%M}",
+        )
+    return table
+
+
+def _engine(document: Document) -> str:
+    """A set that an earlier version stored has its engine among its settings."""
+    return str(document.get("engine") or (document.get("dft") or {}).get("engine"))
+
+
+def _users(store: CampaignStore, checksum: str) -> list[str]:
+    used = {"$or": [{"reference_set": checksum}, {"imported_references": checksum}]}
+    return sorted(found["_id"] for found in store.campaigns.find(used, ["_id"]))
+
+
+def find_set(store: CampaignStore, beginning: str) -> Document:
+    """Return the one set whose checksum begins so.
+
+    Raises
+    ------
+    ReferenceSetError
+        If there is none or more than one, or the stored set was altered.
+    """
+    given = beginning.strip().lower()
+    if not given or any(digit not in "0123456789abcdef" for digit in given):
+        raise ReferenceSetError(
+            f"{beginning!r} is no checksum; right: hexadecimal digits, as `campaign references list`"
+        )
+    found = [document["_id"] for document in store.reference_sets.find({"_id": {"$regex": f"^{given}"}}, ["_id"])]
+    if len(found) != 1:
+        number = f"{len(found)} reference sets begin with" if found else "there is no reference set"
+        raise ReferenceSetError(f"{number} {given}; see `campaign references list`")
+    try:
+        return stored_set(store, found[0])
+    except ValueError as error:
+        raise ReferenceSetError(str(error)) from error
+
+
+def set_lines(store: CampaignStore, document: Document) -> Iterator[str]:
+    """Say what a stored set is, a line for each fact."""
+    known: Mapping[str, Any] = document
+    yield f"checksum: {document['_id']} (verified)"
+    version = f", database version {known['database_version']}" if known.get("database_version") else ""
+    yield f"source: {known['source']}{version}"
+    if known.get("sha256"):
+        yield f"file: {known.get('file_name')}, SHA-256 {known['sha256']}"
+    yield f"engine: {_engine(document)}"
+    stated = "" if known.get("functional_stated", True) else " (nobody said otherwise)"
+    yield f"functional: {known['functional']}{stated}"
+    yield f"corrections: {known['corrections']}"
+    yield f"chemical systems: {_systems([entry['composition'] for entry in known['entries']])}"
+    yield f"phases: {len(known['entries'])}"
+    if known.get("own_phases"):
+        yield f"of these computed by the campaign: {', '.join(known['own_phases'])}"
+    if known.get("failed"):
+        yield f"failed, so the hull lacks them: {', '.join(known['failed'])}"
+    if known.get("versions"):
+        yield "versions: " + ", ".join(f"{name} {number}" for name, number in sorted(known["versions"].items()))
+    yield f"used by: {', '.join(_users(store, document['_id'])) or 'none'}"

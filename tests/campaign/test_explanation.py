@@ -1,0 +1,98 @@
+"""`campaign explain` and `campaign decide`: what they say is what is stored, and a dry run writes nothing."""
+
+import json
+
+import pytest
+from prepared import BATCHES, finish_dos, with_model
+from typer.testing import CliRunner
+
+from campaign.candidate_lookup import UnknownCandidateError, find_candidate
+from campaign.cli import app
+from campaign.decisions.policy_kinds import make_policy
+from campaign.execution.advance import advance
+from campaign.execution.deciding import make_decisions
+from campaign.execution.screening import store_predictions
+from campaign.loading import load_campaign
+from campaign.views.explanation import explanation, explanation_lines
+from campaign.views.other_policy import dry_run
+
+pytestmark = pytest.mark.mongo
+
+
+@pytest.fixture
+def decided(store, launchpad, small_spec):
+    """Screen five candidates: one promoted, one held, three rejected, one of them audited or not by the draw."""
+    spec = small_spec(**(BATCHES | {"budget": {"relaxations": 1}}))
+    with_model(store, launchpad, spec)
+    ids = sorted(finish_dos(store, batch=0, number=5))
+    advance(store, launchpad, "small")
+    loaded = load_campaign(store, "small")
+    said = dict(zip(ids, [-0.5, -0.4, -0.01, 0.4, 0.5], strict=True))
+    trust = dict.fromkeys(ids, 0.2)
+    store_predictions(store, loaded, "small/screen/0", ids, said, uncertainty=trust)
+    make_decisions(store, loaded, "small/screen/0")
+    store.close_step("small/screen/0")
+    return ids
+
+
+def document(store, name):
+    return store.candidates.find_one({"_id": name})
+
+
+def test_an_explanation_names_policy_values_budget_and_model(store, decided):
+    text = "\n".join(explanation_lines(explanation(store, document(store, decided[1]))))
+    assert "decision: held, rank 2" in text
+    assert "E_f(ML) = -0.400 <= -0.02 eV/atom" in text
+    assert "no relaxation is left in the budget" in text
+    assert "policy: kind thresholds, audit 0.0" in text
+    assert "by model 000000000000 in small/screen/0" in text
+    assert "made again from what is stored: the same" in text
+
+
+def test_an_altered_decision_is_noticed_when_it_is_made_again(store, decided):
+    store.candidates.update_one({"_id": decided[3]}, {"$set": {"decision.inputs.e_form": -3.0}})
+    store.candidates.update_one({"_id": decided[3]}, {"$set": {"decision.inputs.e_hull": -3.0}})
+    again = explanation(store, document(store, decided[3]))["made_again"]
+    assert again["same"] is False
+
+
+def test_a_candidate_is_found_by_what_a_person_would_type(store, decided):
+    wanted = document(store, decided[0])
+    for text in (wanted["_id"], wanted["_id"][:-12], f"{wanted['formula']}:{wanted['prototype']}"):
+        assert find_candidate(store, "small", text)["_id"] == wanted["_id"]
+    with pytest.raises(UnknownCandidateError, match="several candidates 'AlCu'"):
+        find_candidate(store, "small", "AlCu")
+    with pytest.raises(UnknownCandidateError, match="no candidate 'NaCl'"):
+        find_candidate(store, "small", "NaCl")
+    with pytest.raises(UnknownCandidateError, match="no candidate"):
+        find_candidate(store, "small", ".*")
+
+
+def test_a_dry_run_shows_what_another_policy_would_do_and_writes_nothing(store, decided):
+    before = list(store.candidates.find().sort("_id"))
+    found = dry_run(store, "small", make_policy({"kind": "probability", "p": 0.4, "max_formation_energy": 0.0}))
+    assert found.now == {"promoted": 1, "held": 1, "rejected": 3}
+    # P(E_f <= 0) of -0.5, -0.4 and -0.01 eV/atom is at least 0.4; one may be relaxed
+    assert found.would_be == {"promoted": 1, "held": 2, "rejected": 2}
+    assert [(row.id, row.now, row.would_be) for row in found.differences] == [(decided[2], "rejected", "held")]
+    assert list(store.candidates.find().sort("_id")) == before
+
+
+def test_the_commands_print_it(store, decided, launchpad_file):
+    runner = CliRunner()
+    options = ["--launchpad", str(launchpad_file)]
+    told = runner.invoke(app, ["explain", "small", decided[0], "--json", *options])
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.output)["decision"]["outcome"] == "promoted"
+    policy = "thresholds:max_formation_energy=1,max_hull_energy=1"
+    shown = runner.invoke(app, ["decide", "small", "--dry-run", "--policy", policy, *options])
+    assert shown.exit_code == 0, shown.output
+    assert "1 held, 1 promoted, 3 rejected" in shown.output
+    assert "4 held, 1 promoted" in shown.output
+    refused = runner.invoke(app, ["decide", "small", "--policy", policy, *options])
+    assert "without --dry-run" in str(refused.exception)
+    budget = runner.invoke(app, ["budget", "small", "--relaxations", "2", *options])
+    assert budget.exit_code == 0, budget.output
+    assert "1 held candidates go on, 0 stay held" in budget.output
+    wrong = runner.invoke(app, ["budget", "small", "--relaxations", "two", *options])
+    assert "--relaxations: found 'two'" in str(wrong.exception)

@@ -1,0 +1,63 @@
+"""The ledger: nothing that was spent is forgotten, not even by a kill."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from campaign.decisions.ledger import attempt, close_attempt, gpus_held, last_attempt
+from campaign.decisions.spending import cost_by_stage, cpu_seconds_by_document
+
+pytestmark = pytest.mark.mongo
+
+#: A worker whose child burns CPU until it is killed.
+WORKER = """
+import pathlib, subprocess, sys
+from campaign.decisions.ledger import attempt
+from campaign.store import CampaignStore
+from launchers.database import DatabaseSettings
+
+store = CampaignStore(DatabaseSettings.from_file(pathlib.Path(sys.argv[1])).launchpad().db)
+with attempt(store, campaign="small", stage="relax", fw_id=5, document="c", beat_s=0.2):
+    print("begun", flush=True)
+    subprocess.run([sys.executable, "-c", "while True: pass"])
+"""
+
+
+def test_what_a_killed_attempt_had_used_stays_in_the_ledger(store, launchpad_file):
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(launchpad_file)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert worker.stdout.readline() == "begun\n"
+        deadline = time.monotonic() + 60
+        while (last_attempt(store, 5).get("cpu_s") or 0.0) < 0.5:
+            assert time.monotonic() < deadline, "nothing was noted while the attempt ran"
+            time.sleep(0.1)
+    finally:
+        os.killpg(worker.pid, signal.SIGKILL)  # the worker and its child, which are a session of their own
+        worker.wait()
+    assert close_attempt(store, "5.1", outcome="lost")
+    entry = last_attempt(store, 5)
+    assert entry["outcome"] == "lost"
+    assert entry["cpu_s"] >= 0.5
+    assert cpu_seconds_by_document(store, "small") == {"c": entry["cpu_s"]}
+
+
+def test_gpu_seconds_and_those_of_other_processes_are_counted_when_the_attempt_fails_too(store):
+    def screen():
+        with attempt(store, campaign="small", stage="screen", fw_id=6) as entry, gpus_held(entry, 0.5):
+            entry.elsewhere_cpu_s = 30.0
+            time.sleep(0.2)
+            raise OSError("the actor's node is gone")
+
+    with pytest.raises(OSError, match="node is gone"):
+        screen()
+    entry = last_attempt(store, 6)
+    assert entry["outcome"] == "machine"
+    assert entry["cpu_s"] >= 30.0
+    assert 0.1 <= entry["gpu_s"] < 30.0
+    assert cost_by_stage(store, "small")["screen"]["gpu_s"] == entry["gpu_s"]
