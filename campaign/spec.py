@@ -13,6 +13,9 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from campaign.decisions.policy import Policy
 from campaign.decisions.policy_kinds import UnknownPolicyError, make_policy, policy_class
 from campaign.decisions.policy_thresholds import Thresholds
+from campaign.decisions.scorer_esnet import Esnet
+from campaign.decisions.scorer_kinds import UnknownScorerError, make_scorer, scorer_class
+from campaign.decisions.scorers import Scorer
 from campaign.section import Section
 from campaign.spec_sections import (
     BudgetSection,
@@ -43,12 +46,18 @@ def _made_policy(value: Any) -> Any:
     return make_policy(value) if isinstance(value, dict) else value
 
 
+def _made_scorer(value: Any) -> Any:
+    return make_scorer(value) if isinstance(value, dict) else value
+
+
 ChosenPolicy = Annotated[SerializeAsAny[Policy], BeforeValidator(_made_policy)]
+ChosenScorer = Annotated[SerializeAsAny[Scorer], BeforeValidator(_made_scorer)]
 
 
 def chosen_kinds() -> Iterator[tuple[str, Callable[[str], type[Section]], type[Exception]]]:
     """Sections whose class the user chooses by ``kind``: name, class by kind, error for an unknown one."""
     yield "policy", policy_class, UnknownPolicyError
+    yield "scorer", scorer_class, UnknownScorerError
 
 
 class CampaignSpec(Section):
@@ -70,6 +79,7 @@ class CampaignSpec(Section):
     references: ReferenceSection = Field(default=ReferenceSection(), description="known phases for the hull")
     dft: DftSection = Field(default=DftSection(), description="how structures are calculated")
     model: ModelSection = Field(default=ModelSection(), description="the network")
+    scorer: ChosenScorer = Field(default=Esnet(), description="what predicts formation energies")
     screening: ScreeningSection = Field(default=ScreeningSection(), description="batches of predictions")
     policy: ChosenPolicy = Field(default=Thresholds(), description="which candidates are promoted")
     budget: BudgetSection = Field(default=BudgetSection(), description="what the campaign may cost")
@@ -78,7 +88,7 @@ class CampaignSpec(Section):
     seed: int = Field(default=1, ge=0, lt=2**32, description="seed of every random choice, a whole number")
 
     @model_validator(mode="after")
-    def _training_set_without_model(self) -> CampaignSpec:
+    def _model_and_scorer_fit(self) -> CampaignSpec:
         if self.purpose == "training_set" and self.model.bundle is not None:
             raise ValueError(
                 "purpose is training_set, which predicts nothing, but model.bundle names a model; "
@@ -88,6 +98,27 @@ class CampaignSpec(Section):
             raise ValueError(
                 f"purpose is training_set, which has no model, but screening.retrain_every is "
                 f"{self.screening.retrain_every}; set screening.retrain_every: null or purpose: screening"
+            )
+        if self.purpose == "training_set" and self.scorer != Esnet():
+            raise ValueError(
+                f"purpose is training_set, which predicts nothing, but scorer.kind is {self.scorer.kind}; "
+                "leave scorer out or set purpose: screening"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _without_model_none_of_its_settings(self) -> CampaignSpec:
+        if self.scorer.needs_model:
+            return self
+        if self.model.bundle is not None:
+            raise ValueError(
+                f"scorer.kind is {self.scorer.kind}, which needs no trained ESNet, but model.bundle names one; "
+                "set model.bundle: null or scorer.kind: esnet"
+            )
+        if self.screening.retrain_every is not None:
+            raise ValueError(
+                f"scorer.kind is {self.scorer.kind}, which learns nothing here, but screening.retrain_every is "
+                f"{self.screening.retrain_every}; set screening.retrain_every: null or scorer.kind: esnet"
             )
         return self
 

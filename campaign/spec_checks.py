@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from campaign.campaign_file import CampaignFileError, FieldPath, Problem
+from campaign.campaign_file import CampaignFileError, FieldPath, Problem, dotted
 from campaign.reference_checks import entries_problems
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
         yield from _prototype_problems(candidates)
         if dft is not None and dft.engine == "gpaw":
             yield from _paw_problems(candidates)
+        if (scorer := sections.get("scorer")) is not None:
+            yield from ((path, message, None) for path, message in scorer.problems(candidates.elements))
     if references is not None:
         findings, given = _reference_folder(references)
         yield from findings
@@ -148,7 +150,7 @@ def _missing_references(candidates: CandidateSection, given: set[str]) -> Iterat
 
 
 def check_engine(spec: CampaignSpec, *, file: Path | None = None) -> None:
-    """Look whether the engine of a campaign can run on THIS machine; compute nodes may differ from it.
+    """Look whether a campaign's engine and scorer can run on THIS machine; compute nodes may differ from it.
 
     Parameters
     ----------
@@ -164,6 +166,12 @@ def check_engine(spec: CampaignSpec, *, file: Path | None = None) -> None:
     """
     findings = _gpaw_missing() if spec.dft.engine == "gpaw" else _vasp_missing(spec.dft.vasp_command)
     problems = [Problem(f"spec.campaign.dft.{field}", message, file) for field, message in findings]
+    if spec.purpose == "screening":
+        elements = spec.candidates.elements
+        for path, message in spec.scorer.problems_here(elements):
+            is_element = path[:2] == ("candidates", "elements") and path[2:]
+            place = (*path[:2], elements.index(str(path[2]))) if is_element else path
+            problems.append(Problem(dotted(("spec", "campaign", *place)), message, file))
     if problems:
         raise CampaignFileError(problems)
 

@@ -5,6 +5,7 @@
     new -> dos_running -> dos_done -> promoted | rejected | held      promoted -> relax_running -> relaxed
            dos_failed                                                            relax_failed
 
+Where the scorer needs no DOS (`campaign.decisions.scorers`), a candidate begins at ``dos_done``.
 A bootstrap structure and a reference go from ``new`` to the relaxation at once; a structure of a training set goes
 there from ``dos_done``. Their relaxed structures then get an RS-DOS, whose states stand in ``rs_dos.state``.
 """

@@ -11,18 +11,20 @@ class UserError(Exception):
 
 
 class MissingExtraError(UserError, ImportError):
-    """A package is not installed; the message names the extra that brings it."""
+    """A package is not installed; the message names the extra, or the package, to install."""
 
 
-def require(module: str, *, extra: str) -> ModuleType:
-    """Import a package that an extra of esnet-campaign brings.
+def require(module: str, *, extra: str | None, distribution: str | None = None) -> ModuleType:
+    """Import an optional package.
 
     Parameters
     ----------
     module
         Name to import.
     extra
-        The extra, as in ``pip install 'esnet-campaign[tune]'``.
+        The extra of esnet-campaign that brings it, as in ``pip install 'esnet-campaign[tune]'``; None: no extra does.
+    distribution
+        What to install where no extra brings it; by default the module's own name.
 
     Raises
     ------
@@ -34,6 +36,5 @@ def require(module: str, *, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0]:
             raise
-        raise MissingExtraError(
-            f"the Python package {error.name} is not installed: pip install 'esnet-campaign[{extra}]'"
-        ) from error
+        wanted = distribution or error.name if extra is None else f"'esnet-campaign[{extra}]'"
+        raise MissingExtraError(f"the Python package {error.name} is not installed: pip install {wanted}") from error

@@ -7,7 +7,9 @@ back. The calling process never imports TensorFlow.
 from __future__ import annotations
 
 import logging
+import resource
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -19,17 +21,44 @@ from esnet.features import Representation
 from esnet.ray_workers import worker_options
 from esnet.scoring_batch import Prediction, ReadFeatures, ScoringError, score_batch
 
-__all__ = ["Prediction", "ReadFeatures", "ScoringError", "score"]
+__all__ = ["Prediction", "ReadFeatures", "ScoringError", "Usage", "score"]
 
 logger = logging.getLogger(__name__)
 
 _POLL_S = 5.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What the actors have used.
+
+    Attributes
+    ----------
+    cpu_s
+        CPU-seconds of their processes, loading TensorFlow included.
+    gpu_s
+        GPUs that Ray reserved for them, times the seconds that they were there.
+    """
+
+    cpu_s: float
+    gpu_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """Predictions of one batch, and what the actor's process has used since it began."""
+
+    predictions: list[Prediction]
+    actor: str
+    cpu_s: float
+    wall_s: float
+
+
 class _Scorer:
     """Runs inside a Ray actor."""
 
     def __init__(self, bundle_path: str, checksum: str, read_features: ReadFeatures, batch_size: int) -> None:
+        self._name, self._started = uuid.uuid4().hex, time.monotonic()
         self._bundle = Bundle.load(bundle_path)
         if self._bundle.checksum != checksum:
             raise ScoringError(
@@ -38,11 +67,22 @@ class _Scorer:
         self._read_features = read_features
         self._batch_size = batch_size
 
-    def ready(self) -> bool:
-        return True
+    def ready(self) -> _Answer:
+        return self._answer([])
 
-    def score(self, ids: list[str]) -> list[Prediction]:
-        return score_batch(ids, bundle=self._bundle, read_features=self._read_features, batch_size=self._batch_size)
+    def score(self, ids: list[str]) -> _Answer:
+        return self._answer(
+            score_batch(ids, bundle=self._bundle, read_features=self._read_features, batch_size=self._batch_size)
+        )
+
+    def _answer(self, predictions: list[Prediction]) -> _Answer:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return _Answer(
+            predictions=predictions,
+            actor=self._name,
+            cpu_s=used.ru_utime + used.ru_stime,
+            wall_s=time.monotonic() - self._started,
+        )
 
 
 @dataclass
@@ -61,6 +101,8 @@ class _Pool:
     # one entry an actor: the call it is busy with -> (actor, batch); no batch while it starts
     calls: dict[Any, tuple[Any, _Batch | None]] = field(default_factory=dict)
     failed_starts: int = 0
+    # the last word of each actor; what one that died used after it nobody knows
+    used: dict[str, _Answer] = field(default_factory=dict)
 
     def add_actor(self) -> None:
         actor = self.new_actor()
@@ -88,7 +130,7 @@ class _Pool:
 
         actor, batch = self.calls.pop(call)
         try:
-            answers = ray.get(call)
+            answer: _Answer = ray.get(call)
         except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
             _end(actor)
             self._actor_died(batch, error)
@@ -97,8 +139,9 @@ class _Pool:
             self._failed(batch, error)
             self.give_work(actor)
             return []
+        self.used[answer.actor] = answer
         self.give_work(actor)
-        return answers if batch is not None else []
+        return answer.predictions
 
     def _actor_died(self, batch: _Batch | None, error: Exception) -> None:
         # an exception in the constructor would be the same in the next actor; a killed process need not be
@@ -124,6 +167,12 @@ class _Pool:
         logger.warning("a batch of %d candidates is scored again: %s", len(batch.ids), error)
         self.waiting.append(batch)
 
+    def usage(self, *, num_gpus: float) -> Usage:
+        return Usage(
+            cpu_s=sum(answer.cpu_s for answer in self.used.values()),
+            gpu_s=num_gpus * sum(answer.wall_s for answer in self.used.values()),
+        )
+
     def end(self) -> None:
         for actor, _ in self.calls.values():
             _end(actor)
@@ -140,6 +189,7 @@ def score(
     num_gpus_per_actor: float = 0.0,
     cpu_threads: int = 1,
     on_batch: Callable[[list[Prediction]], None] | None = None,
+    on_usage: Callable[[Usage], None] | None = None,
     representation: Representation | None = None,
     max_batch_failures: int = 2,
     start_timeout_s: float = 600.0,
@@ -164,6 +214,9 @@ def score(
         What Ray reserves for an actor.
     on_batch
         Called in this process with each batch of predictions as it comes, in no particular order.
+    on_usage
+        Called once at the end, also where that is an error, with what the actors have used. Of an actor that died only
+        what it had used when it last answered is counted, and of all nothing after their last batch.
     representation
         The one that the features were made with: the model's must be the same. None: not checked.
     max_batch_failures
@@ -222,6 +275,8 @@ def score(
                     on_batch(scored)
     finally:
         pool.end()
+        if on_usage is not None:
+            on_usage(pool.usage(num_gpus=num_gpus_per_actor))
     return [predictions[name] for name in wanted]
 
 

@@ -82,8 +82,8 @@ class CostModel:
         Notes
         -----
         Ridge regression of log(cost) on the logs of both sizes, centred, the exponents between 0 and 4; what has
-        ended would be expected to cost, altogether, what it did cost (N. Duan, J. Am. Stat. Assoc. 78, 605 (1983), smearing estimate). With fewer than
-        8 ended calculations all are expected to cost their mean.
+        ended would be expected to cost, altogether, what it did cost (N. Duan, J. Am. Stat. Assoc. 78, 605 (1983),
+        smearing estimate). With fewer than 8 ended calculations all are expected to cost their mean.
         """
         costs = np.array([item.cpu_s for item in ended if item.cpu_s > 0.0])
         if not len(costs):

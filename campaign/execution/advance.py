@@ -48,7 +48,7 @@ def advance(store: CampaignStore, launchpad: LaunchPad, name: str, *, batch: int
     if is_limited(campaign) and dos_room(store, campaign) == 0:
         hold_waiting(store, campaign)
     if campaign.document["n_screened"]:
-        if campaign.document.get("model") is None:
+        if campaign.spec.scorer.needs_model and campaign.document.get("model") is None:
             _train_when_due(store, launchpad, campaign)
             return
         _screen_when_due(store, launchpad, campaign, batch)

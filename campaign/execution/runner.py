@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,7 +81,8 @@ def run_campaign(
         Called once with what was added, the folder of launch directories and logs, and how many fireworks of the
         campaign other workers of this machine are running already.
     on_ray
-        Called once, when Ray is up, with the address of its dashboard and the file that holds its token.
+        Called once, when Ray is up, with the address of its dashboard and the file that holds its token; not called
+        where the scorer needs no ESNet, and so no Ray.
     on_progress
         Called about every second.
 
@@ -105,10 +107,13 @@ def run_campaign(
     if status.is_finished:
         return status
     try:
-        # one Ray for the whole run, so that its dashboard can be watched; the workers' steps join it
-        with ray_session("local", dashboard=True) as ray:
-            on_ray(ray.dashboard_url, _write_token(directory))
-            environment = {"RAY_ADDRESS": ray.address}
+        with ExitStack() as ending:
+            environment = {}
+            if spec.scorer.needs_model:
+                # one Ray for the whole run, so that its dashboard can be watched; the workers' steps join it
+                ray = ending.enter_context(ray_session("local", dashboard=True))
+                on_ray(ray.dashboard_url, _write_token(directory))
+                environment = {"RAY_ADDRESS": ray.address}
             query = {"spec.campaign_name": name}
             with LocalWorkers(settings.launchpad_file, directory, query=query, environment=environment) as workers:
                 workers.start(settings.workers)

@@ -6,30 +6,27 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pymongo import UpdateOne
 
-from campaign.decisions.ledger import attempt
+from campaign.decisions.ledger import Attempt, attempt
 from campaign.decisions.references import load_hull
+from campaign.decisions.scorers import Score, ScoringContext, scores_by_id
 from campaign.execution.budget import expected_costs
 from campaign.execution.deciding import make_decisions
 from campaign.execution.reconcile import reconcile
 from campaign.execution.rescoring import screen_again, with_model_of_step
-from campaign.feature_reader import FeatureReader
 from campaign.loading import Campaign, load_campaign
-from campaign.models import fetch_bundle
 from campaign.store import CampaignStore, now
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
 
-    from esnet.scoring import Prediction as ModelPrediction
+    from esnet.scoring import Usage
     from launchers.database import DatabaseSettings
 
 logger = logging.getLogger(__name__)
-
-_LARGEST_BATCH = 256
 
 
 def screen_step(
@@ -41,17 +38,17 @@ def screen_step(
     *,
     fw_id: int,
 ) -> None:
-    """Score every candidate whose IS-DOS is there, decide on each, and submit the promoted ones.
+    """Score every candidate that is ready for it, decide on each, and submit the promoted ones.
 
     Predictions are written first and decisions are made from what was written, so a Screen that is killed anywhere
     and run again makes the same decisions.
     """
     campaign = with_model_of_step(store, load_campaign(store, name), step_id)
-    with attempt(store, campaign=name, stage="screen", fw_id=fw_id):
-        ready = store.candidates.find({"campaign": name, "state": "dos_done", "prediction": None}, ["_id"])
+    with attempt(store, campaign=name, stage="screen", fw_id=fw_id) as entry:
+        ready = store.candidates.find(_unscored(campaign, step_id), ["_id"])
         ids = [found["_id"] for found in ready.sort("_id")]
         if ids:
-            scored = _score(store, database, campaign, ids)
+            scored = _score(store, database, campaign, ids, entry)
             store_predictions(
                 store,
                 campaign,
@@ -60,6 +57,7 @@ def screen_step(
                 {key: math.nan if found.e_form is None else found.e_form for key, found in scored.items()},
                 uncertainty={key: found.uncertainty for key, found in scored.items()},
                 novel={key: found.novel for key, found in scored.items()},
+                reasons={key: found.reason for key, found in scored.items()},
             )
         decided = make_decisions(store, campaign, step_id)
         logger.info(
@@ -77,33 +75,27 @@ def screen_step(
     reconcile(store, launchpad, name)
 
 
-def _score(
-    store: CampaignStore, database: DatabaseSettings, campaign: Campaign, ids: Sequence[str]
-) -> dict[str, ModelPrediction]:
-    """What the model says, by candidate."""
-    from esnet.ray_session import ray_session
-    from esnet.scoring import score
+def _unscored(campaign: Campaign, step_id: str) -> dict[str, Any]:
+    """Filter of the candidates that a Screen scores."""
+    waiting: dict[str, Any] = {"campaign": campaign.spec.name, "state": "dos_done", "prediction": None}
+    batch = step_id.rsplit("/", 1)[1]
+    if not campaign.spec.scorer.needs_dos and batch.isdigit():
+        # all are ready from the start, and all Screens run at once: each does its own batch
+        waiting["batch"] = int(batch)
+    return waiting
 
-    spec = campaign.spec
-    bundle = fetch_bundle(store, campaign.document["model"]["checksum"])
-    reader = FeatureReader(
-        database=database, kind="dos", composition=campaign.document["model"]["representation"]["composition"]
-    )
-    with ray_session():
-        scored = score(
-            ids,
-            bundle_path=bundle,
-            read_features=reader,
-            n_actors=spec.screening.actors,
-            # every actor gets its share, and none more than fits into memory (216 kB a candidate)
-            batch_size=min(_LARGEST_BATCH, math.ceil(len(ids) / spec.screening.actors)),
-            num_gpus_per_actor=spec.screening.gpus_per_actor,
-            representation=spec.representation(),
-        )
-        missing = [prediction for prediction in scored if prediction.e_form is None]
-        for prediction in missing:
-            logger.warning("no prediction for %s: %s", prediction.id, prediction.reason)
-        return {prediction.id: prediction for prediction in scored}
+
+def _score(
+    store: CampaignStore, database: DatabaseSettings, campaign: Campaign, ids: Sequence[str], entry: Attempt
+) -> dict[str, Score]:
+    """What the scorer says, by candidate; what it used elsewhere goes into the ledger's entry."""
+
+    def on_usage(usage: Usage) -> None:
+        entry.elsewhere_cpu_s += usage.cpu_s
+        entry.gpu_s += usage.gpu_s
+
+    context = ScoringContext(store=store, database=database, campaign=campaign, on_usage=on_usage)
+    return scores_by_id(campaign.spec.scorer.score(ids, context), ids)
 
 
 def store_predictions(
@@ -115,23 +107,26 @@ def store_predictions(
     *,
     uncertainty: Mapping[str, float | None] = MappingProxyType({}),
     novel: Mapping[str, bool | None] = MappingProxyType({}),
+    reasons: Mapping[str, str | None] = MappingProxyType({}),
 ) -> None:
     """Write predictions and hull distances into candidates that have none yet.
 
     Parameters
     ----------
     store, campaign
-        The campaign, with a model and a reference set.
+        The campaign, with a reference set, and a model where its scorer needs one.
     step_id
         The Screen that predicts.
     ids
-        Candidates whose IS-DOS is done.
+        Candidates that were scored.
     e_form
         Predicted formation energies, eV/atom; NaN or absent where there is no prediction.
     uncertainty
         Their standard deviations, eV/atom; None or absent where the model cannot say.
     novel
         Whether the model has never seen the like; None or absent where it cannot say.
+    reasons
+        Why there is no prediction; None or absent where there is one.
     """
     from pymatgen.core import Composition
 
@@ -144,7 +139,8 @@ def store_predictions(
     reference_set = campaign.document["reference_set"]
     energies = [e_form.get(name, math.nan) for name in ids]
     distances = load_hull(store, reference_set).distances([compositions[name] for name in ids], energies)
-    model = campaign.document["model"]["checksum"]
+    model = (campaign.document.get("model") or {}).get("checksum")
+    scorer = campaign.spec.scorer.identity(campaign)
     store.bulk_update(
         [
             UpdateOne(
@@ -157,6 +153,8 @@ def store_predictions(
                             "uncertainty": uncertainty.get(name),  # eV/atom
                             "novel": novel.get(name),
                             "relax_cpu_s": relax_cpu_s[name],
+                            "reason": reasons.get(name),
+                            "scorer": scorer,
                             "model": model,
                             "reference_set": reference_set,
                             "step": step_id,

@@ -14,7 +14,7 @@ import numpy as np
 from campaign.decisions.references import store_entries
 from campaign.execution.advance import advance
 from campaign.reference_checks import campaign_entries
-from campaign.stages import BOOTSTRAP, REFERENCE, SCREENED, TRAINING
+from campaign.stages import BOOTSTRAP, REFERENCE, SCREENED, STAGES, TRAINING
 from campaign.store import SCHEMA_VERSION, CampaignStore, now
 
 if TYPE_CHECKING:
@@ -127,8 +127,8 @@ def divide_candidates(spec: CampaignSpec) -> tuple[list[Candidate], set[str]]:
     candidates
         All of them.
     relaxed
-        Ids of those that are relaxed whatever a model says: the bootstrap sample, none where a trained model is given,
-        all where the campaign's purpose is a training set.
+        Ids of those that are relaxed whatever a model says: the bootstrap sample, none where a trained model is given
+        or none is needed, all where the campaign's purpose is a training set.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def divide_candidates(spec: CampaignSpec) -> tuple[list[Candidate], set[str]]:
         # a campaign that is stopped half-way has made a fair sample of its candidates
         order = np.random.default_rng(spec.seed).permutation(len(candidates))
         return [candidates[place] for place in order], {candidate.id for candidate in candidates}
-    if spec.model.bundle is not None:
+    if spec.model.bundle is not None or not spec.scorer.needs_model:
         return candidates, set()
     if spec.model.bootstrap_size >= len(candidates):
         raise BootstrapSizeError(
@@ -265,6 +265,8 @@ def _candidate_documents(
             yield document | {"role": role, "rs_dos": {"state": "new"}}
         else:
             screened = document | {"role": SCREENED, "batch": place // spec.screening.batch_size}
+            # without a DOS to wait for it is ready to be scored
+            screened["state"] = document["state"] if spec.scorer.needs_dos else STAGES["dos"].done
             # only what is relaxed comes to its RS-DOS, which the next model learns from
             yield screened if spec.screening.retrain_every is None else screened | {"rs_dos": {"state": "new"}}
             place += 1
@@ -281,6 +283,6 @@ def _reference_documents(spec: CampaignSpec, elements: Sequence[str]) -> Iterato
             "role": REFERENCE,
             "label": label,
         }
-        if spec.model.bundle is None:
+        if spec.model.bundle is None and spec.scorer.needs_model:
             document["rs_dos"] = {"state": "new"}
         yield document

@@ -7,6 +7,7 @@ from typing import Any
 
 from campaign.decisions.policy import Policy
 from campaign.decisions.policy_kinds import make_policy
+from campaign.decisions.scorers import identity_text
 from campaign.decisions.spending import cpu_seconds_by_document
 from campaign.execution.held import prediction_of
 from campaign.stages import SCREENED
@@ -80,14 +81,14 @@ def explanation_lines(told: Mapping[str, Any]) -> Iterator[str]:
 
 def _prediction_lines(prediction: Mapping[str, Any]) -> Iterator[str]:
     if prediction["e_form"] is None:
-        yield "prediction: none (its features are missing or cannot be used)"
+        yield f"prediction: none ({prediction.get('reason') or 'its features are missing or cannot be used'})"
         return
     deviation = prediction.get("uncertainty")
     doubt = "no uncertainty" if deviation is None else f"standard deviation {deviation:.3f}"
     seen = {True: "; unlike what the model was trained on", False: "", None: ""}[prediction.get("novel")]
     energies = f"E_f(ML) {prediction['e_form']:+.3f}, E_hull(ML) {prediction['e_hull']:+.3f}"
     yield f"prediction: {energies}, {doubt} eV/atom{seen}"
-    by = f"model {prediction['model'][:12]}" if prediction.get("model") else f"{prediction.get('scorer')}"
+    by = f"model {prediction['model'][:12]}" if prediction.get("model") else identity_text(prediction.get("scorer"))
     yield f"  by {by} in {prediction['step']}, against reference set {prediction['reference_set'][:12]}"
 
 

@@ -34,6 +34,9 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
             yield f"not used, since they hold other elements than the candidates: {', '.join(unused)}"
     if spec.purpose == "training_set":
         yield "a training set: every candidate gets an IS-DOS, a relaxation and an RS-DOS; nothing is predicted"
+    elif not spec.scorer.needs_model:
+        dos = "get an IS-DOS and" if spec.scorer.needs_dos else "get no DOS and"
+        yield f"all candidates {dos} a prediction by {spec.scorer.describe()}"
     elif spec.model.bundle is None:
         yield f"{len(bootstrap)} candidates are relaxed to train ESNet"
         yield f"the other {len(candidates) - len(bootstrap)} get an IS-DOS and a prediction"

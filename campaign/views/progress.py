@@ -20,8 +20,9 @@ def progress_line(status: Status) -> str:
     parts = [f"references {_share(status.references)}"]
     if status.bootstrap["all"]:
         parts.append(f"training sample {_share(status.bootstrap)}")
-    parts.append(f"IS-DOS {_share(status.dos)}")
-    if status.purpose == "screening":
+    if status.needs_dos:
+        parts.append(f"IS-DOS {_share(status.dos)}")
+    if status.purpose == "screening" and status.needs_model:
         parts.append(_model(status))
     if status.promoted["all"]:
         parts.append(f"promoted {_share(status.promoted)}")

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from campaign.decisions.spending import cpu_seconds_by_document
-from campaign.loading import load_campaign
+from campaign.loading import Campaign, load_campaign
 from campaign.stages import BOOTSTRAP, TRAINING
 from campaign.store import CampaignStore
 from campaign.views.other_policy import word_of
@@ -107,6 +107,8 @@ def model_line(store: CampaignStore, name: str) -> str:
     if campaign.spec.purpose == "training_set":
         engine = campaign.document["engine"]
         return f"A training set: every candidate is relaxed, nothing is predicted. DFT by {engine}."
+    if not campaign.spec.scorer.needs_model:
+        return _with_engine(f"Predictions (ML): {campaign.spec.scorer.describe()}", campaign)
     if model is None:
         return "No model yet: nothing has been predicted."
     count = model["n_structures"]
@@ -119,6 +121,10 @@ def model_line(store: CampaignStore, name: str) -> str:
         line += "earlier decisions are those of the models before)"
     if count is None or count < 1000:
         line += ": far too few to trust; the DFT columns are the results"
+    return _with_engine(line, campaign)
+
+
+def _with_engine(line: str, campaign: Campaign) -> str:
     if campaign.document["quality"] == "fast":
         line += ". Quality fast: coarse k-points, for examples only"
     return f"{line}. DFT by {campaign.document['engine']}."

@@ -51,6 +51,10 @@ class Status:
     model
         The model in use: its checksum, number of training structures, and ``number`` among the models that the campaign
         has had, the latest; None before there is a model.
+    scorer
+        What predicts, in words.
+    needs_dos, needs_model
+        Whether it needs an IS-DOS of every candidate, and the campaign's ESNet.
     """
 
     name: str
@@ -69,6 +73,9 @@ class Status:
     failures: dict[str, int]
     cost: dict[str, dict[str, float]]
     model: dict[str, Any] | None
+    scorer: str
+    needs_dos: bool
+    needs_model: bool
 
     @property
     def is_finished(self) -> bool:
@@ -132,6 +139,9 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
             "n_structures": model["n_structures"],
             "number": max(len(document.get("models") or []), 1),
         },
+        scorer=campaign.spec.scorer.describe(),
+        needs_dos=campaign.spec.scorer.needs_dos,
+        needs_model=campaign.spec.scorer.needs_model,
     )
 
 
@@ -179,6 +189,8 @@ def status_table(status: Status) -> Table:
     table.add_column(style="dim")
     for state, title in _STATE_TITLES.items():
         if status.candidates.get(state):
+            if state == "dos_done" and not status.needs_dos:
+                title = "waiting for the Screen"
             table.add_row(title, str(status.candidates[state]), "candidates")
     references = status.references
     table.add_row("references relaxed", f"{references['done']}/{references['all']}", "")
@@ -186,7 +198,7 @@ def status_table(status: Status) -> Table:
         done, whole = status.bootstrap["done"], status.bootstrap["all"]
         table.add_row("training sample relaxed", f"{done}/{whole}", "")
     if status.purpose == "screening":
-        _add_model_row(table, status)
+        _add_scorer_row(table, status)
     running = status.fireworks.get("RUNNING", 0)
     table.add_row("fireworks running", str(running), f"{status.fireworks.get('READY', 0)} ready")
     table.add_row("stable so far", str(status.stable), "")
@@ -199,7 +211,10 @@ def status_table(status: Status) -> Table:
     return table
 
 
-def _add_model_row(table: Table, status: Status) -> None:
+def _add_scorer_row(table: Table, status: Status) -> None:
+    if not status.needs_model:
+        table.add_row("scorer", "", status.scorer)
+        return
     if status.model is None:
         table.add_row("model", "not trained yet", "")
         return

@@ -1,0 +1,76 @@
+"""ESNet as a scorer: a pool of Ray actors predicts from the IS-DOS."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from campaign.decisions.scorers import Score, Scorer, ScorerProblem, ScoringContext
+
+if TYPE_CHECKING:
+    from campaign.loading import Campaign
+
+#: Candidates that an actor holds in memory at once, 216 kB each.
+_LARGEST_BATCH = 256
+
+
+class Esnet(Scorer):
+    """The network of the section ``model``, in ``screening.actors`` Ray actors."""
+
+    kind: Literal["esnet"] = Field(default="esnet", description="esnet")
+    needs_dos: ClassVar[bool] = True
+    needs_model: ClassVar[bool] = True
+
+    def score(self, ids: Sequence[str], context: ScoringContext) -> list[Score]:
+        """Fetch the campaign's model and predict from the IS-DOS in the database."""
+        from campaign.feature_reader import FeatureReader
+        from campaign.models import fetch_bundle
+        from esnet.ray_session import ray_session
+        from esnet.scoring import score
+
+        spec, model = context.campaign.spec, context.campaign.document["model"]
+        bundle = fetch_bundle(context.store, model["checksum"])
+        composition = model["representation"]["composition"]
+        with ray_session():
+            predictions = score(
+                ids,
+                bundle_path=bundle,
+                read_features=FeatureReader(database=context.database, kind="dos", composition=composition),
+                n_actors=spec.screening.actors,
+                # every actor gets its share, and none more than fits into memory
+                batch_size=min(_LARGEST_BATCH, math.ceil(len(ids) / spec.screening.actors)),
+                num_gpus_per_actor=spec.screening.gpus_per_actor,
+                representation=spec.representation(),
+                on_usage=context.on_usage,
+            )
+        return [
+            Score(
+                id=found.id,
+                e_form=found.e_form,
+                reason=found.reason,
+                uncertainty=found.uncertainty,
+                novel=found.novel,
+            )
+            for found in predictions
+        ]
+
+    def identity(self, campaign: Campaign) -> dict[str, Any]:
+        """Name the model by its checksum."""
+        return {"kind": self.kind, "model": campaign.document["model"]["checksum"]}
+
+    def problems_here(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
+        """Look whether Ray and Keras are installed."""
+        if missing := [name for name in ("ray", "keras") if importlib.util.find_spec(name) is None]:
+            yield ScorerProblem(
+                ("scorer", "kind"),
+                f"found 'esnet', but {' and '.join(missing)} cannot be imported on this machine; install the extra "
+                'with: pip install "esnet-campaign[esnet]"',
+            )
+
+    def describe(self) -> str:
+        """Say in a few words what predicts."""
+        return "ESNet"
