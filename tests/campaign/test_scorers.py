@@ -32,9 +32,7 @@ from campaign.views.results import model_line
 from campaign.views.status import campaign_status
 
 B2 = Structure(Lattice.cubic(3.1), ["Al", "Pd"], [[0, 0, 0], [0.5, 0.5, 0.5]])
-L1_2 = Structure(
-    Lattice.cubic(3.8), ["Cu", "Cu", "Cu", "Au"], [[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0], [0, 0, 0]]
-)
+L1_2 = Structure(Lattice.cubic(3.8), ["Cu", "Cu", "Cu", "Au"], [[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0], [0, 0, 0]])
 ALLOYS = {"candidates": {"prototypes": ["B1", "B2", "L1_2"], "elements": ["Cu", "Pd", "Au"]}}
 
 
