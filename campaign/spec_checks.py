@@ -15,6 +15,7 @@ from campaign.reference_checks import entries_problems
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
+    from campaign.decisions.scorers import Scorer
     from campaign.spec import CampaignSpec
     from campaign.spec_sections import CandidateSection, DftSection, ReferenceSection
 
@@ -36,18 +37,20 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
     candidates: CandidateSection | None = sections.get("candidates")
     references: ReferenceSection | None = sections.get("references")
     dft: DftSection | None = sections.get("dft")
+    scorer: Scorer | None = sections.get("scorer")
     if candidates is not None:
         yield from _prototype_problems(candidates)
         if dft is not None and dft.engine == "gpaw":
             yield from _paw_problems(candidates)
-        if (scorer := sections.get("scorer")) is not None:
+        if scorer is not None:
             yield from ((path, message, None) for path, message in scorer.problems(candidates.elements))
     if references is not None:
         findings, given = _reference_folder(references)
         yield from findings
         if references.entries is not None:
             yield from entries_problems(references, candidates, dft, given=None if findings else given)
-        elif candidates is not None and not findings:
+        needed = references.entries is None or (scorer is not None and scorer.needs_element_crystals)
+        if candidates is not None and not findings and needed:
             yield from _missing_references(candidates, given)
     model = sections.get("model")
     if model is not None and model.bundle is not None:

@@ -50,6 +50,7 @@ class ForceField(Scorer):
     )
     needs_dos: ClassVar[bool] = False
     needs_model: ClassVar[bool] = False
+    needs_element_crystals: ClassVar[bool] = True
 
     def score(self, ids: Sequence[str], context: ScoringContext) -> Iterator[Score]:
         """Relax the elements' crystals once, then the candidates one after the other."""

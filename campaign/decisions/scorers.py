@@ -132,6 +132,8 @@ class Scorer(Section, ABC):
     """Whether every candidate gets an IS-DOS before it is scored."""
     needs_model: ClassVar[bool] = False
     """Whether it scores with the campaign's ESNet: a given bundle, or one trained on a bootstrap sample."""
+    needs_element_crystals: ClassVar[bool] = False
+    """Whether it needs a crystal of each element, also where the reference phases' energies come from a file."""
 
     @abstractmethod
     def score(self, ids: Sequence[str], context: ScoringContext) -> Iterable[Score]:

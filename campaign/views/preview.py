@@ -60,12 +60,15 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
 def _cost_lines(spec: CampaignSpec, screened: int, relaxed: int) -> Iterator[str]:
     """What it may cost at the costs that the file expects, and what limits it."""
     budget = spec.budget
-    first = (screened * budget.dos_cpu_s + relaxed * budget.relax_cpu_s) / 3600
+    with_dos = screened if spec.scorer.needs_dos else 0
+    first = (with_dos * budget.dos_cpu_s + relaxed * budget.relax_cpu_s) / 3600
     everything = first + screened * budget.relax_cpu_s / 3600
+    dos = f"{budget.dos_cpu_s:g} CPU-s for an IS-DOS and " if with_dos else ""
+    scoring = "" if spec.scorer.needs_dos else "; the scorer's own cost comes on top"
     yield (
         f"expected cost: about {first:.4g} CPU-hours before the first promotion, {everything:.4g} if everything were "
-        f"promoted (at {budget.dos_cpu_s:g} CPU-s for an IS-DOS and {budget.relax_cpu_s:g} for a relaxation, as the "
-        "section budget says; what has ended tells better)"
+        f"promoted (at {dos}{budget.relax_cpu_s:g} CPU-s for a relaxation, as the section budget says; what has ended "
+        f"tells better{scoring})"
     )
     limits = {name: value for name, value in budget.model_dump(mode="json").items() if not name.endswith("_cpu_s")}
     if given := [f"{name} {value}" for name, value in limits.items() if value is not None]:
