@@ -41,9 +41,48 @@ from campaign.decisions.hull import HullSet
 SEED = 20261123
 TARGET, SAME = 20.0, 1e-9
 N_ENTRIES = 50_000
-ELEMENTS = (
-    "Li Be B C N O Na Mg Al Si P S K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Y Zr Nb Mo Ru Rh Pd Ag Hf W Pt Au"
-).split()
+ELEMENTS = [
+    "Li",
+    "Be",
+    "B",
+    "C",
+    "N",
+    "O",
+    "Na",
+    "Mg",
+    "Al",
+    "Si",
+    "P",
+    "S",
+    "K",
+    "Ca",
+    "Sc",
+    "Ti",
+    "V",
+    "Cr",
+    "Mn",
+    "Fe",
+    "Co",
+    "Ni",
+    "Cu",
+    "Zn",
+    "Ga",
+    "Ge",
+    "As",
+    "Se",
+    "Y",
+    "Zr",
+    "Nb",
+    "Mo",
+    "Ru",
+    "Rh",
+    "Pd",
+    "Ag",
+    "Hf",
+    "W",
+    "Pt",
+    "Au",
+]
 CASES = {"binary": (2, 214, 15_318), "ternary": (3, 60, 6_000), "quaternary": (4, 20, 2_000)}
 SHARES = {1: 0.01, 2: 0.30, 3: 0.50, 4: 0.19}
 SIZES = (1_000, 5_000, 25_000, 100_000, 250_000)

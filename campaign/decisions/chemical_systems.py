@@ -7,8 +7,8 @@ of ``get_el_amt_dict``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,42 +43,6 @@ class CompositionGroup:
     fractions: NDArray[np.float64]
 
 
-@dataclass
-class _Rows:
-    """Compositions with the same number of elements, as they are read.
-
-    They are sorted into systems together: with 24 orders in which four elements may be listed, a few numpy calls for
-    each order would take longer than all the rest.
-    """
-
-    orders: list[tuple[str, ...]] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)  # of the order in which each lists its elements
-    amounts: list[float] = field(default_factory=list)  # of all of them, one after the other
-
-    def groups(self) -> Iterator[CompositionGroup]:
-        """Give the compositions by chemical system."""
-        places = np.array(self.places, dtype=np.intp)
-        amounts = np.array(self.amounts, dtype=float).reshape(len(places), -1)
-        if not (amounts > 0).all():
-            wrong = places[int((~(amounts > 0)).any(axis=1).argmax())]
-            raise ValueError(f"composition {wrong} has an amount that is not positive")
-        numbers = np.array(self.numbers, dtype=np.intp)
-        alphabetical = np.array([sorted(range(len(order)), key=order.__getitem__) for order in self.orders])
-        amounts = np.take_along_axis(amounts, alphabetical[numbers], axis=1)
-        systems: dict[tuple[str, ...], int] = {}
-        system_of_order = [systems.setdefault(tuple(sorted(order)), len(systems)) for order in self.orders]
-        system = np.array(system_of_order, dtype=np.intp)[numbers]
-        by_system = system.argsort(kind="stable")
-        places, amounts = places[by_system], amounts[by_system]
-        n_atoms = amounts.sum(axis=1)
-        fractions = amounts / n_atoms[:, None]
-        ends = np.bincount(system).cumsum().tolist()
-        for symbols, start, end in zip(systems, [0, *ends], ends, strict=False):
-            part = slice(start, end)
-            yield CompositionGroup(symbols, places[part], amounts[part], n_atoms[part], fractions[part])
-
-
 def symbols_of(composition: Composition) -> set[str]:
     """Elements of a composition; a species with an oxidation state counts as its element."""
     return {species.symbol for species, _ in composition.items()}
@@ -94,26 +58,66 @@ def group_compositions(compositions: Iterable[Composition]) -> list[CompositionG
     ValueError
         A composition is empty or has an amount that is not positive; the message says which.
     """
-    by_size: dict[int, _Rows] = {}
-    known: dict[tuple[str, ...], tuple[int, _Rows]] = {}
-    for place, composition in enumerate(compositions):
+    orders: list[tuple[str, ...]] = []  # in which elements are listed, as they are met
+    numbers: list[int] = []  # of the order of each composition
+    amounts_by_size: dict[int, list[float]] = {}  # of all compositions with a number of elements, one after the other
+    known: dict[tuple[str, ...], tuple[int, list[float]]] = {}
+    for composition in compositions:
         listed, amounts = [], []
         for species, amount in composition.items():
             listed.append(species.symbol)
             amounts.append(amount)
         order = tuple(listed)
-        if order not in known:
+        if (found := known.get(order)) is None:
+            if not order:
+                raise ValueError(f"composition {len(numbers)} is empty")
             if len(set(order)) < len(order):  # an element listed twice, as Fe2+ and Fe3+
                 summed = composition.get_el_amt_dict()
                 order, amounts = tuple(summed), list(summed.values())
-            if not order:
-                raise ValueError(f"composition {place} is empty")
-            if order not in known:
-                rows = by_size.setdefault(len(order), _Rows())
-                known[order] = len(rows.orders), rows
-                rows.orders.append(order)
-        number, rows = known[order]
-        rows.places.append(place)
-        rows.numbers.append(number)
-        rows.amounts += amounts
-    return [group for rows in by_size.values() for group in rows.groups()]
+            found = known.setdefault(order, (len(orders), amounts_by_size.setdefault(len(order), [])))
+            if found[0] == len(orders):
+                orders.append(order)
+        number, values = found
+        numbers.append(number)
+        values += amounts
+    order_of_each = np.array(numbers, dtype=np.intp)
+    sizes = np.array([len(order) for order in orders], dtype=np.intp)[order_of_each]
+    groups: list[CompositionGroup] = []
+    for size, values in amounts_by_size.items():
+        places = np.flatnonzero(sizes == size)
+        table = np.array(values, dtype=float).reshape(len(places), size)
+        groups += _by_system(orders, order_of_each[places], places, table)
+    return groups
+
+
+def _by_system(
+    orders: Sequence[tuple[str, ...]],
+    order_of_each: NDArray[np.intp],
+    places: NDArray[np.intp],
+    amounts: NDArray[np.float64],
+) -> Iterator[CompositionGroup]:
+    """Sort compositions with the same number of elements into chemical systems.
+
+    All together: with 24 orders in which four elements may be listed, a few numpy calls for each order would take
+    longer than all the rest.
+    """
+    if not (amounts > 0).all():
+        wrong = places[(~(amounts > 0)).any(axis=1).argmax()]
+        raise ValueError(f"composition {wrong} has an amount that is not positive")
+    systems: dict[tuple[str, ...], int] = {}
+    system_of_order = np.zeros(len(orders), dtype=np.intp)
+    alphabetical = np.zeros((len(orders), amounts.shape[1]), dtype=np.intp)
+    for number, order in enumerate(orders):
+        if len(order) == amounts.shape[1]:
+            alphabetical[number] = sorted(range(len(order)), key=order.__getitem__)
+            system_of_order[number] = systems.setdefault(tuple(sorted(order)), len(systems))
+    system = system_of_order[order_of_each]
+    by_system = system.argsort(kind="stable")
+    places = places[by_system]
+    amounts = np.take_along_axis(amounts, alphabetical[order_of_each], axis=1)[by_system]
+    n_atoms = amounts.sum(axis=1)
+    fractions = amounts / n_atoms[:, None]
+    ends = np.bincount(system).cumsum().tolist()
+    for symbols, start, end in zip(systems, [0, *ends], ends, strict=False):
+        part = slice(start, end)
+        yield CompositionGroup(symbols, places[part], amounts[part], n_atoms[part], fractions[part])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from campaign.decisions.chemical_systems import CompositionGroup, group_compositions, symbols_of
-from campaign.decisions.hull_facets import HullFacets, HullGapError
+from campaign.decisions.hull_facets import HullFacets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -128,7 +128,9 @@ class HullSet:
         """Compositions by chemical system, and a copy of the energies; refuses what has no reference."""
         values = np.array(energies, dtype=float)
         if values.shape != (len(compositions),):
-            raise ValueError(f"{len(compositions)} compositions, but energies of shape {values.shape}: one each, please")
+            raise ValueError(
+                f"{len(compositions)} compositions, but energies of shape {values.shape}: one each, please"
+            )
         groups = group_compositions(compositions)
         asked = set(chain.from_iterable(group.symbols for group in groups))
         missing = sorted(asked - set(self.elemental_energies))
@@ -149,6 +151,3 @@ class HullSet:
             inside = chain.from_iterable(self._entries_by_system.get(subset, ()) for subset in subsets)
             self._facets[symbols] = HullFacets.build(list(inside), symbols, self._elemental(symbols))
         return self._facets[symbols]
-
-
-__all__ = ["HullGapError", "HullSet", "MissingElementError"]

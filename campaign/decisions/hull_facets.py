@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 CHUNK = 2**17
 """Pairs of a composition and a facet looked at in one go: 1 MB for each array, whatever is asked."""
 
-THINNEST = 1e-8
-"""Facets with a height below this, in atomic fractions, are left out. They come from compositions on a common line
-that rounding bends; no composition is further than this from the facet next to it, and barycentric coordinates in
-one would be rounding errors, enlarged."""
-
 TOLERANCE = 1e-6
 """How far a barycentric coordinate in the best facet may be below zero."""
 
@@ -72,9 +67,6 @@ class HullFacets:
         formation = np.array([entry.energy_per_atom for entry in diagram.qhull_entries]) - fractions @ elemental
         facets = np.array(diagram.facets, dtype=np.intp).reshape(-1, len(symbols))
         inverses = np.linalg.inv(fractions[facets])  # facet, element, vertex
-        # the gradient of a barycentric coordinate is one over the facet's height above the opposite side
-        thick = np.linalg.norm(inverses, axis=1).max(axis=1) < 1 / THINNEST
-        facets, inverses = facets[thick], inverses[thick]
         return cls(
             symbols=symbols,
             inverses=np.ascontiguousarray(inverses.transpose(2, 1, 0)),
