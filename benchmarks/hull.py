@@ -1,11 +1,11 @@
 """How much faster than pymatgen, candidate by candidate, are our distances to the hull, with the same numbers?
 
-(a) A reference set of 50,000 made-up entries: elements, binaries, ternaries and quaternaries of 40 elements. Candidates:
-15,318 in 214 binary systems, 6,000 in 60 ternary and 2,000 in 20 quaternary ones. "first" is `HullSet.distances` on a
-new set: reading the entries, building all hulls, evaluating. "ours" is the same call again, with the hulls built, from
-pymatgen's Composition objects to distances. "pymatgen" is `PhaseDiagram.get_e_above_hull` for each candidate's entry on
-diagrams built before; with ``check_stable=False`` it skips a search among the stable entries. The ratio is taken
-against the faster of the two.
+(a) A reference set of 50,000 made-up entries: elements, binaries, ternaries and quaternaries of 40 elements. As
+candidates 15,318 in 214 binary systems, 6,000 in 60 ternary and 2,000 in 20 quaternary ones. "first" is
+`HullSet.distances` on a new set: reading the entries, building all hulls, evaluating. "ours" is the same call again,
+with the hulls built, from pymatgen's Composition objects to distances. "pymatgen" is `PhaseDiagram.get_e_above_hull`
+for each candidate's entry on diagrams built before; "unchecked" is the same with ``check_stable=False``, which skips a
+search among the stable entries. The ratio is taken against the faster of the two.
 
 (b) Time and memory of `HullSet.distances` with the hulls built, for 1,000 to 250,000 candidates: in the 214 binary
 systems, and all of them in one quaternary system with 2,500 entries. Memory is the most that the call holds beside
@@ -15,7 +15,10 @@ Times are CPU times of one core, the least of the repeats, which take turns.
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/hull.py [--repeats 3] [--markdown hull.md]
 
-DATE
+2026-11-24, one core of a shared machine, 80 s of CPU time: 30 times faster for the binary systems (1.2 us a candidate),
+33 for the ternary and 30 for the quaternary ones, all within 3e-14 eV/atom. Reading 50,000 entries and building the
+hulls takes 0.4 to 1.0 s. 250,000 candidates in binary systems: 0.2 s and 36 MB; in one quaternary system with 9,539
+facets: 5 s and 53 MB.
 
 Exits with 1 if a ratio is below 20 or a difference above 1e-9 eV/atom.
 """
@@ -42,53 +45,16 @@ SEED = 20261123
 TARGET, SAME = 20.0, 1e-9
 N_ENTRIES = 50_000
 ELEMENTS = [
-    "Li",
-    "Be",
-    "B",
-    "C",
-    "N",
-    "O",
-    "Na",
-    "Mg",
-    "Al",
-    "Si",
-    "P",
-    "S",
-    "K",
-    "Ca",
-    "Sc",
-    "Ti",
-    "V",
-    "Cr",
-    "Mn",
-    "Fe",
-    "Co",
-    "Ni",
-    "Cu",
-    "Zn",
-    "Ga",
-    "Ge",
-    "As",
-    "Se",
-    "Y",
-    "Zr",
-    "Nb",
-    "Mo",
-    "Ru",
-    "Rh",
-    "Pd",
-    "Ag",
-    "Hf",
-    "W",
-    "Pt",
+    *("Li", "Be", "B", "C", "N", "O", "Na", "Mg", "Al", "Si", "P", "S", "K", "Ca", "Sc", "Ti", "V", "Cr", "Mn", "Fe"),
+    *("Co", "Ni", "Cu", "Zn", "Ga", "Ge", "As", "Se", "Y", "Zr", "Nb", "Mo", "Ru", "Rh", "Pd", "Ag", "Hf", "W", "Pt"),
     "Au",
 ]
 CASES = {"binary": (2, 214, 15_318), "ternary": (3, 60, 6_000), "quaternary": (4, 20, 2_000)}
 SHARES = {1: 0.01, 2: 0.30, 3: 0.50, 4: 0.19}
 SIZES = (1_000, 5_000, 25_000, 100_000, 250_000)
 HEAD = (
-    "| case | systems | candidates | facets | first (s) | ours (ms) | us each | pymatgen (ms) | check_stable=False (ms) |"
-    " ratio | largest difference (eV/atom) |"
+    "| case | systems | candidates | facets | first (s) | ours (ms) | us each | pymatgen (ms) | unchecked (ms) | ratio |"
+    " largest difference (eV/atom) |"
 )
 
 
@@ -216,6 +182,7 @@ def growth(repeats: int) -> list[str]:
         f"| candidates | 214 binary systems (s) | us each | MB | one quaternary, {facets} facets (s) | us each | MB |",
         "| --- " * 7 + "|",
     ]
+    print("\n".join(["", *lines]), flush=True)
     for n in SIZES:
         spent, peak = time_and_memory(binary, candidates(2, 214, n)[0], repeats)
         row = f"| {n} | {spent:.3f} | {1e6 * spent / n:.2f} | {peak:.1f} |"
@@ -247,7 +214,7 @@ def main() -> int:
         f"Less than {TARGET:.0f} times faster, or more than {SAME} eV/atom away from pymatgen: "
         f"{', '.join(failed) or 'none'}."
     )
-    print("\n".join(lines[-2:]))
+    print("\n".join(lines[-3:]))
     if options.markdown:
         options.markdown.write_text("\n".join(lines) + "\n")
     return int(bool(failed))

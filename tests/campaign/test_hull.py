@@ -188,7 +188,7 @@ def test_a_species_with_an_oxidation_state_counts_as_its_element():
     magnetite = Composition({"Fe2+": 1, "Fe3+": 2, "O2-": 4})
     hematite = Composition({"Fe3+": 2, "O2-": 3})
     expected = HullSet(plain).distances([Composition("Fe2O3"), Composition("Fe3O4")], [-1.0, -1.0])
-    decorated = [ComputedEntry("Fe0+", -8.0), plain[1], ComputedEntry(magnetite, -56.0)]
+    decorated = [ComputedEntry(Composition({"Fe0+": 1}), -8.0), plain[1], ComputedEntry(magnetite, -56.0)]
     for known in (plain, decorated):
         hull = HullSet(known)
         assert hull.distances([hematite, magnetite], [-1.0, -1.0]) == pytest.approx(expected, abs=1e-12)
@@ -241,7 +241,7 @@ def test_input_that_means_nothing_is_refused(door, compositions, message):
 def test_a_composition_outside_every_facet_is_refused_not_extrapolated():
     facets = HullFacets.build(entries_of(0.0, 0.0, [(1, 1, -1.0)]), ("Al", "Pd"), np.zeros(2))
     assert facets.energies(np.array([[0.25, 0.75]])) == pytest.approx([-0.5])
-    with pytest.raises(HullGapError, match="none of the 2 facets of the hull of Al-Pd contains Al1.5 Pd-0.5"):
+    with pytest.raises(HullGapError, match=r"none of the 2 facets of the hull of Al-Pd contains Al1\.5 Pd-0\.5"):
         facets.energies(np.array([[0.25, 0.75], [1.5, -0.5]]))
 
 
