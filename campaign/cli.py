@@ -19,6 +19,7 @@ from campaign.cli_decisions import decide as decide_command
 from campaign.cli_decisions import explain as explain_command
 from campaign.cli_metrics import metrics as metrics_command
 from campaign.cli_references import app as references_app
+from campaign.cli_replay import replay as replay_command
 from esnet.commands.console import console as _console
 from esnet.commands.console import print_error
 
@@ -43,6 +44,7 @@ app.command("dataset")(dataset_command)
 app.command("decide")(decide_command)
 app.command("explain")(explain_command)
 app.command("metrics")(metrics_command)
+app.command("replay")(replay_command)
 
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="Campaign file (YAML), e.g. examples/quickstart.yaml")

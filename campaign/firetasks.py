@@ -115,6 +115,24 @@ class Train(_Step):
 
 
 @explicit_serialize
+class Retrain(_Step):
+    """Train the campaign's model on with what it has found."""
+
+    def work(self, fw_spec: dict[str, Any]) -> None:
+        """Train, register the new bundle, and have the waiting candidates scored again."""
+        from campaign.execution.retraining import retrain_step
+
+        retrain_step(
+            self.store,
+            self.database,
+            self.launchpad,
+            fw_spec["campaign_name"],
+            self["step"],
+            fw_id=self.fw_id,
+        )
+
+
+@explicit_serialize
 class Screen(_Step):
     """Score every candidate that is ready, decide, and submit the relaxations."""
 
@@ -143,4 +161,4 @@ class Report(_Step):
         return FWAction(stored_data=finish_campaign(self.store, fw_spec["campaign_name"], self["step"]))
 
 
-STEP_TASKS = {"train": Train, "screen": Screen, "report": Report}
+STEP_TASKS = {"train": Train, "retrain": Retrain, "screen": Screen, "report": Report}

@@ -94,15 +94,31 @@ class CampaignSpec(Section):
                 "purpose is training_set, which predicts nothing, but model.bundle names a model; "
                 "set model.bundle: null or purpose: screening"
             )
+        if self.purpose == "training_set" and self.screening.retrain_every is not None:
+            raise ValueError(
+                f"purpose is training_set, which has no model, but screening.retrain_every is "
+                f"{self.screening.retrain_every}; set screening.retrain_every: null or purpose: screening"
+            )
         if self.purpose == "training_set" and self.scorer != Esnet():
             raise ValueError(
                 f"purpose is training_set, which predicts nothing, but scorer.kind is {self.scorer.kind}; "
                 "leave scorer out or set purpose: screening"
             )
-        if self.model.bundle is not None and not self.scorer.needs_model:
+        return self
+
+    @model_validator(mode="after")
+    def _without_model_none_of_its_settings(self) -> CampaignSpec:
+        if self.scorer.needs_model:
+            return self
+        if self.model.bundle is not None:
             raise ValueError(
                 f"scorer.kind is {self.scorer.kind}, which needs no trained ESNet, but model.bundle names one; "
                 "set model.bundle: null or scorer.kind: esnet"
+            )
+        if self.screening.retrain_every is not None:
+            raise ValueError(
+                f"scorer.kind is {self.scorer.kind}, which learns nothing here, but screening.retrain_every is "
+                f"{self.screening.retrain_every}; set screening.retrain_every: null or scorer.kind: esnet"
             )
         return self
 

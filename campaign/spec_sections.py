@@ -176,6 +176,12 @@ class TrainingSection(Section):
     learning_rate: float = Field(
         default=0.00175, gt=0.0, lt=1.0, description="initial learning rate of Adam (a number, no unit)"
     )
+    fine_tuning_factor: float = Field(
+        default=0.1,
+        gt=0.0,
+        le=1.0,
+        description="the learning rate is multiplied by this where a trained model is trained on",
+    )
     batch_size: int = Field(default=32, ge=1, le=65_536, description="structures in one training step")
     max_epochs: int = Field(default=300, ge=1, le=100_000, description="most passes over the training set")
     plateau_factor: float = Field(
@@ -239,6 +245,12 @@ class ScreeningSection(Section):
     )
     actors: int = Field(default=1, ge=1, le=10_000, description="Ray actors that score at the same time")
     gpus_per_actor: float = Field(default=0.0, ge=0.0, le=64.0, description="GPUs of one actor, may be a part of one")
+    retrain_every: int | None = Field(
+        default=None,
+        ge=1,
+        description="after so many new relaxations of screened candidates (each with an RS-DOS then) the model is "
+        "trained on with what the campaign has found; null: never",
+    )
 
 
 class StableSection(Section):

@@ -70,6 +70,10 @@ class CampaignStore:
         self.candidates.create_index([("campaign", ASCENDING), ("decision.promoted", ASCENDING), ("state", ASCENDING)])
         self.candidates.create_index([("campaign", ASCENDING), ("prediction.e_hull", ASCENDING)])
         self.candidates.create_index([("campaign", ASCENDING), ("prediction.step", ASCENDING)])
+        # what a retraining waits for
+        self.candidates.create_index(
+            [("campaign", ASCENDING), ("role", ASCENDING), ("rs_dos.state", ASCENDING), ("result.stable", ASCENDING)]
+        )
         self.candidates.create_index("chemsys")
         self.attempts.create_index([("campaign", ASCENDING), ("document", ASCENDING)])
         self.attempts.create_index("fw_id")
@@ -181,9 +185,10 @@ class CampaignStore:
             return False
         return True
 
-    def close_step(self, step_id: str) -> None:
-        """Mark a step as done."""
-        self.steps.update_one({"_id": step_id}, {"$set": {"state": "done", "ended": now()}, "$unset": {"reserved": ""}})
+    def close_step(self, step_id: str, facts: Mapping[str, Any] | None = None) -> None:
+        """Mark a step as done, and write what came of it."""
+        ended = {"state": "done", "ended": now(), **(facts or {})}
+        self.steps.update_one({"_id": step_id}, {"$set": ended, "$unset": {"reserved": ""}})
 
     def state_counts(self, campaign: str) -> dict[str, int]:
         """Number of candidates of a campaign in each state."""

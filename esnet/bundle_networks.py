@@ -55,7 +55,7 @@ class Networks:
     def load_all(cls, infos: Sequence[BundleInfo]) -> Self:
         """Load the networks of several bundles that have the same scalings."""
         return cls(
-            [_load(info.path / member, info) for info in infos for member in info.members],
+            [load_network(info.path / member, info) for info in infos for member in info.members],
             scaler=infos[0].scaler,
             target_scaling=infos[0].target_scaling,
         )
@@ -99,7 +99,14 @@ class Networks:
         return Outputs(np.stack(energies), np.stack(hidden))
 
 
-def _load(file: Path, info: BundleInfo) -> Any:
+def load_network(file: Path, info: BundleInfo) -> Any:
+    """Load one network in Keras' safe mode: nothing in it is executed.
+
+    Raises
+    ------
+    BundleError
+        If this Keras cannot read it.
+    """
     import keras
 
     try:

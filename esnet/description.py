@@ -65,12 +65,16 @@ def _data_rows(record: TrainingRecord) -> Iterator[tuple[str, str]]:
         "samples",
         (f"{record.n_samples}{kinds}: {record.n_train} train, {record.n_validation} validation, {record.n_test} test"),
     )
+    if record.initial is not None:
+        new = record.initial["n_new"]
+        yield "went on from", f"{record.initial['checksum']}{'' if new is None else f', with {new} new samples'}"
     if any(record.n_dropped.values()):
         yield "left out", f"{_pairs(record.n_dropped)}: {', '.join(record.dropped_ids[:10])}"
     if record.validation_note:
         yield "note", record.validation_note
     if record.split is None:
-        yield "split", f"random, seed {record.seed}"
+        held_out = record.initial is not None and record.initial["n_new"] is not None
+        yield "split", "whole materials that were new are held out" if held_out else f"random, seed {record.seed}"
         return
     notes = "; ".join(record.split.get("notes", ()))
     yield (
@@ -78,7 +82,7 @@ def _data_rows(record: TrainingRecord) -> Iterator[tuple[str, str]]:
         (
             f"by {record.split['by']}, seed {record.split['seed']}, validation {record.split['validation_fraction']}, "
             f"test {record.split['test_fraction']}"
-            + (f" and {', '.join(held_out)}" if (held_out := record.split.get("test_chemsys")) else "")
+            + (f" and {', '.join(systems)}" if (systems := record.split.get("test_chemsys")) else "")
             + (f" ({notes})" if notes else "")
         ),
     )
@@ -106,6 +110,8 @@ def _assessment_rows(assessment: Mapping[str, Any] | None) -> Iterator[tuple[str
     calibration, novelty = assessment["uncertainty"], assessment["novelty"]
     yield "uncertainty", "none: nothing to calibrate it on" if calibration is None else _pairs(calibration)
     yield "novelty", "none" if novelty is None else _pairs(novelty)
+    if assessment.get("novelty_of") == "fine-tuning":
+        yield "", "of the samples of the fine-tuning alone: what is like older ones only counts as novel"
     elements = assessment["elements"]
     yield "elements", f"{len(elements)} trained on: {' '.join(elements)}"
 

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from esnet.bundle import Bundle
-from esnet.bundle_assessor import NOVEL, Assessor, SeenSamples, fingerprints, has_unseen
+from esnet.bundle_assessor import Assessor, SeenSamples, fingerprints, has_unseen
+from esnet.bundle_calibration import EnsembleError, calibrate, fit_reference
 from esnet.bundle_files import member_names, new_bundle, refuse_existing
 from esnet.bundle_info import BundleInfo, write_info
-from esnet.errors import UserError
-from esnet.novelty import NoveltyReference, reference_places
 from esnet.training_parts import Kinds, choose_parts
 from esnet.training_settings import TrainingSettings
-from esnet.uncertainty import MIN_CALIBRATION, Calibration, Signal, fit_calibration
 
 if TYPE_CHECKING:
-    from esnet.bundle_networks import Networks, Outputs
+    from esnet.bundle_networks import Networks
     from esnet.dataset import Dataset
     from esnet.splits import Split
 
-logger = logging.getLogger(__name__)
-
-_BLOCK = 256
-
-
-class EnsembleError(UserError, ValueError):
-    """Networks that cannot be one model; the message names the bundle and what differs."""
+__all__ = ["EnsembleError", "assemble_bundle"]
 
 
 def assemble_bundle(
@@ -117,11 +107,11 @@ def _check_members(infos: Sequence[BundleInfo], dataset: Dataset, split: Split, 
 def _make_assessor(networks: Networks, info: BundleInfo, dataset: Dataset, split: Split, kinds: Kinds) -> Assessor:
     parts = choose_parts(dataset, split, kinds=kinds, settings=TrainingSettings.from_dict(info.record.settings))
     training, validation = parts.training, parts.metrics["validation"]
-    reference = _fit_reference(networks, dataset, training, seed=split.seed)
+    reference = fit_reference(networks, dataset, training, materials=dataset.materials, seed=split.seed)
     element_counts = (dataset.compositions[training] > 0).sum(axis=0, dtype=np.int64)
     # nothing is claimed about unseen elements, so they have no part in the calibration either
     unseen = has_unseen(dataset.compositions[validation], element_counts)
-    calibration, about = _calibrate(networks, reference, dataset, validation[~unseen])
+    calibration, about = calibrate(networks, reference, dataset, validation[~unseen], kinds=dataset.kinds)
     materials = np.asarray(dataset.materials, dtype=object)
     digests = np.asarray(dataset.digests, dtype=object)
     # both kinds of DOS of a material tell it from a new one, whichever was trained on
@@ -146,66 +136,3 @@ def _make_assessor(networks: Networks, info: BundleInfo, dataset: Dataset, split
             "validation": about | {"n_unseen_element": int(unseen.sum())},
         },
     )
-
-
-def _outputs(networks: Networks, dataset: Dataset, places: NDArray[np.intp]) -> Iterator[Outputs]:
-    """Run the networks on samples that are read block by block; EnsembleError names one that has no finite energy."""
-    start = 0
-    for block in dataset.blocks(places, size=_BLOCK):
-        of_block = places[start : start + len(block)]
-        outputs = networks.run(block, dataset.compositions[of_block])
-        finite = np.isfinite(outputs.energies).all(axis=0) & np.isfinite(outputs.hidden).all(axis=(0, 2))
-        lost = np.flatnonzero(~finite)
-        if len(lost):
-            raise EnsembleError(
-                f"the networks give no finite energy for {len(lost)} of {len(block)} samples of {dataset.path}, "
-                f"{dataset.ids[of_block[lost[0]]]} among them: train again, with a smaller learning rate"
-            )
-        yield outputs
-        start += len(block)
-
-
-def _fit_reference(
-    networks: Networks, dataset: Dataset, training: NDArray[np.intp], *, seed: int
-) -> NoveltyReference | None:
-    places = reference_places(training, dataset.materials, seed=seed)
-    hidden = np.concatenate([outputs.hidden for outputs in _outputs(networks, dataset, places)], axis=1)
-    reference = NoveltyReference.fit(hidden, [dataset.materials[place] for place in places])
-    if reference is None:
-        logger.warning("no novelty: the training part has one material, or looks the same to the network throughout")
-    return reference
-
-
-def _calibrate(
-    networks: Networks, reference: NoveltyReference | None, dataset: Dataset, validation: NDArray[np.intp]
-) -> tuple[Calibration | None, dict[str, Any]]:
-    """Return the calibration, and what the validation part was."""
-    kinds = np.asarray(dataset.kinds)[validation]
-    about: dict[str, Any] = {
-        "n_samples": len(validation),
-        "n_is_dos": int((kinds == "is_dos").sum()),
-        "n_rs_dos": int((kinds == "rs_dos").sum()),
-        "novel_share": None,
-    }
-    if not len(validation):
-        logger.warning("no uncertainties: the split has no validation part to calibrate them on")
-        return None, about
-    parts = list(_outputs(networks, dataset, validation))
-    energies = np.concatenate([outputs.energies for outputs in parts], axis=1)
-    residuals = energies.mean(axis=0) - dataset.energies[validation]
-    novelty = None
-    if reference is not None:
-        novelty = np.concatenate([reference.novelty(outputs.hidden) for outputs in parts])
-        about["novel_share"] = float((novelty > NOVEL).mean())
-    kind: Signal = "constant" if novelty is None else "novelty"
-    signal = novelty
-    if len(energies) > 1:
-        kind, signal = "spread", energies.var(axis=0, ddof=1)
-    calibration = fit_calibration(residuals, signal, kind=kind)
-    if calibration is None:
-        logger.warning(
-            "no uncertainties: %d validation samples, at least %d are needed", len(validation), MIN_CALIBRATION
-        )
-    elif calibration.note is not None:
-        logger.warning("uncertainties: %s", calibration.note)
-    return calibration, about

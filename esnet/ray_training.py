@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from esnet.bundle import BundleInfo, refuse_existing
 from esnet.features import Representation
+from esnet.fine_tuning import fine_tune
 from esnet.ray_workers import worker_options
 from esnet.record import TrainingRecord
 from esnet.training import Progress, TrainingError, TrainingSettings, train
@@ -30,14 +31,18 @@ class _Trainer:
         samples: Mapping[str, Any],
         settings: TrainingSettings,
         representation: Representation,
+        further: Mapping[str, Any] | None,
     ) -> None:
-        result = train(
+        options: dict[str, Any] = {
             **samples,
-            settings=settings,
-            representation=representation,
-            progress=lambda epoch, losses: self._epochs.append((epoch, dict(losses))),
-        )
-        result.save(bundle_path)
+            "settings": settings,
+            "representation": representation,
+            "progress": lambda epoch, losses: self._epochs.append((epoch, dict(losses))),
+        }
+        if further is None:
+            train(**options).save(bundle_path)
+        else:
+            fine_tune(bundle_path, **further, **options)
 
     def epochs(self, first: int) -> list[tuple[int, dict[str, float]]]:
         return self._epochs[first:]
@@ -53,6 +58,10 @@ def train_in_ray(
     settings: TrainingSettings,
     representation: Representation,
     source: Mapping[str, Any] | None = None,
+    initial: Path | str | None = None,
+    materials: Sequence[str] | None = None,
+    kinds: Sequence[str] | None = None,
+    earlier: Collection[str] | None = None,
     cpu_threads: int = 1,
     num_gpus: float = 0.0,
     progress: Progress | None = None,
@@ -67,6 +76,10 @@ def train_in_ray(
         The directory to make, at a path that all of Ray's nodes see.
     dos, compositions, targets, ids, settings, representation, source
         As in `esnet.training.train`.
+    initial
+        A bundle to go on from, of one network or more, at a path that all of Ray's nodes see; None: from the start.
+    materials, kinds, earlier
+        As in `esnet.fine_tuning.fine_tune`; only with ``initial``.
     cpu_threads, num_gpus
         What Ray reserves for the worker.
     progress
@@ -75,7 +88,7 @@ def train_in_ray(
     Returns
     -------
     TrainingRecord
-        As it stands in the bundle.
+        As it stands in the bundle; of an ensemble, that of its first member.
 
     Raises
     ------
@@ -83,6 +96,8 @@ def train_in_ray(
         If ``bundle_path`` is there already; nothing is trained then.
     FeatureError, TrainingError
         As in `esnet.training.train`.
+    BundleError, RepresentationError
+        If ``initial`` cannot be gone on from.
     RaySessionError
         If no node has the cores or GPUs.
     """
@@ -99,8 +114,11 @@ def train_in_ray(
         "ids": list(ids),
         "source": dict(source or {}),
     }
+    further = None
+    if initial is not None:
+        further = {"initial": str(Path(initial).resolve()), "materials": materials, "kinds": kinds, "earlier": earlier}
     try:
-        training = trainer.train.remote(str(path), samples, settings, representation)
+        training = trainer.train.remote(str(path), samples, settings, representation, further)
         _follow(trainer, training, progress)
         ray.get(training)
     except ray.exceptions.RayTaskError as error:

@@ -8,8 +8,10 @@ from typing import Any, Self
 
 from esnet.versions import installed_versions
 
-RECORD_VERSION = 2
-"""Version 1 had no split, kinds, metrics by task or environment."""
+RECORD_VERSION = 3
+"""Version 1 had no split, kinds, metrics by task or environment; version 2 no `initial`, and is read as None."""
+
+_WITHOUT_INITIAL = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,11 @@ class TrainingRecord:
         What was trained on: ``is_dos``, ``rs_dos`` or ``both``; None for samples in memory, where it is not known.
     split
         How the data set was divided (`esnet.splits.Split.to_dict`); None for samples in memory, which the seed divides.
+    initial
+        The trained network that this run went on from (`esnet.initial_network.InitialNetwork.to_dict`): ``checksum`` of
+        its bundle, which ``member`` of it, ``n_new`` samples trained on that the bundle was not trained on (None: not
+        known), and ``validation_loss`` and ``validation_mae`` (eV/atom) on this run's validation part before the first
+        epoch (None without such a part). None: from random weights.
     n_samples
         Samples of the kinds trained on, in all parts.
     n_dropped
@@ -43,7 +50,8 @@ class TrainingRecord:
     validation_note
         Why there is no validation part; None where there is one.
     epochs, best_epoch
-        Epochs run, and the one whose weights were kept (both counted from 1).
+        Epochs run, and the one whose weights were kept (both counted from 1; 0: no epoch was better than the network
+        that the run went on from, whose weights were kept).
     stopped
         Why there were no more epochs.
     loss, validation_loss, learning_rate
@@ -77,6 +85,7 @@ class TrainingRecord:
     data_checksum: str
     data_name: str
     data_source: dict[str, Any]
+    initial: dict[str, Any] | None = None
     n_materials: int
     kinds: str | None
     split: dict[str, Any] | None
@@ -119,10 +128,12 @@ class TrainingRecord:
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read what `to_dict` wrote; ValueError names another version, and keys that are missing or not known."""
         version = data.get("version", 1)
-        if version != RECORD_VERSION:
+        if version == _WITHOUT_INITIAL:
+            data = {**data, "initial": None, "version": RECORD_VERSION}
+        elif version != RECORD_VERSION:
             raise ValueError(
-                f"training record has version {version}, this program reads {RECORD_VERSION}: use the program's "
-                "version that wrote it, or train again"
+                f"training record has version {version}, this program reads {_WITHOUT_INITIAL} and {RECORD_VERSION}: "
+                "use the program's version that wrote it, or train again"
             )
         names = {field.name for field in fields(cls)}
         if set(data) != names:

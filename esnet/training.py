@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from esnet.features import ChannelScaler, Representation, TargetScaling
+from esnet.initial_network import InitialNetwork
 from esnet.record import TrainingRecord
 from esnet.samples import Samples
 from esnet.training_loop import Keeping, Progress
@@ -70,9 +71,10 @@ def train(
     representation: Representation,
     ids: Sequence[str],
     source: Mapping[str, Any] | None = None,
+    initial: InitialNetwork | Bundle | Path | str | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Train an ESNet from the start on samples in memory.
+    """Train an ESNet on samples in memory, from random weights or on from a trained network.
 
     Parameters
     ----------
@@ -88,6 +90,11 @@ def train(
         n different names, for the record and the error messages.
     source
         Where the samples come from, for the record (`esnet.record.TrainingRecord.data_source`).
+    initial
+        A bundle of one network to go on from, or one network of a bundle. Widths, channel scaler and target scaling are
+        the bundle's, the learning rate is ``settings.fine_tuning_factor`` times as large, and the bundle's weights
+        are kept where no epoch is better on the validation part. For a bundle with all that belongs to it, ensembles
+        too: `esnet.fine_tuning.fine_tune`.
     progress
         Called after each epoch; raises StopIteration to end the training there.
 
@@ -95,14 +102,17 @@ def train(
     -------
     TrainingResult
         The network (predicts standardised energies), both scalings and the record. The channels are scaled
-        and the energies standardised with the training part alone.
+        and the energies standardised with the training part alone (or as ``initial`` does).
 
     Raises
     ------
     FeatureError
         If a shape is wrong or a value is not finite.
     TrainingError
-        If too few samples are left by the filters, the loss stops being finite, or the Keras backend is not TensorFlow.
+        If too few samples are left by the filters, the loss stops being finite, the Keras backend is not TensorFlow, or
+        ``initial`` is an ensemble.
+    BundleError, RepresentationError
+        If ``initial`` cannot be read, or has another representation.
 
     Notes
     -----
@@ -110,14 +120,20 @@ def train(
     NumPy and Keras for the process.
     """
     clock = Clock()
+    start = None if initial is None else InitialNetwork.of(initial, representation=representation)
+    if start is not None:
+        settings = start.settings(settings)
     given = Samples.checked(ids, dos, compositions, targets)
     samples, n_dropped, dropped_ids = given.within(
         max_dos=settings.max_dos, max_abs_formation_energy=settings.max_abs_formation_energy
     )
-    training, validation, note = _split(samples, settings)
-    scaler = ChannelScaler.fit_batches(samples.blocks(training))
-    scaling = TargetScaling.fit(samples.energies[training])
-    run = Run.prepare(settings, n_train=len(training), n_validation=len(validation))
+    training, validation, note = _split(samples, settings, None if start is None else start.held_out)
+    if start is None:
+        scaler = ChannelScaler.fit_batches(samples.blocks(training))
+        scaling = TargetScaling.fit(samples.energies[training])
+    else:
+        scaler, scaling = start.info.scaler, start.info.target_scaling
+    run = Run.prepare(settings, n_train=len(training), n_validation=len(validation), initial=start)
     state = run.fit(samples, training, validation, scaler=scaler, scaling=scaling, progress=progress)
     model = run.kept()
     metrics = {
@@ -251,16 +267,25 @@ def fingerprint(dataset: Dataset, split: Split, *, settings: TrainingSettings, k
     }
 
 
-def _split(samples: Samples, settings: TrainingSettings) -> tuple[NDArray[np.intp], NDArray[np.intp], str | None]:
+def _split(
+    samples: Samples, settings: TrainingSettings, held_out: frozenset[str] | None
+) -> tuple[NDArray[np.intp], NDArray[np.intp], str | None]:
     """Places of the training part and of the validation part (may be empty), and why there is no validation part."""
     n_samples = len(samples.ids)
     if n_samples < MIN_TRAINING:
         raise TrainingError(f"{n_samples} samples are left to train on; at least {MIN_TRAINING} are needed")
-    wanted = round(settings.validation_fraction * n_samples)
-    if wanted >= MIN_VALIDATION and n_samples - wanted >= MIN_TRAINING:
-        return *samples.split(wanted, seed=settings.seed), None
+    if held_out is None:
+        wanted = round(settings.validation_fraction * n_samples)
+        parts = samples.split(wanted, seed=settings.seed)
+        why = f"{settings.validation_fraction} of {n_samples} samples is {wanted}"
+    else:
+        apart = np.array([name in held_out for name in samples.ids])
+        parts = np.flatnonzero(~apart), np.flatnonzero(apart)
+        why = f"{len(parts[1])} of {n_samples} samples are held out"
+    if len(parts[1]) >= MIN_VALIDATION and len(parts[0]) >= MIN_TRAINING:
+        return *parts, None
     note = (
-        f"no validation part: {settings.validation_fraction} of {n_samples} samples is {wanted}, fewer than "
-        f"{MIN_VALIDATION}; trained for {settings.max_epochs} epochs without early stopping"
+        f"no validation part: {why}, fewer than {MIN_VALIDATION}; trained for {settings.max_epochs} epochs without "
+        "early stopping"
     )
     return *samples.split(0, seed=settings.seed), note

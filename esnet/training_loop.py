@@ -46,6 +46,9 @@ class LoopState:
         Spent on the epochs so far, in all processes that worked on them.
     earlier_wall_s, earlier_cpu_s
         The part of it that other processes spent, before this one went on.
+    initial
+        ``loss`` and ``mae`` (eV/atom) on the validation part before the first epoch, of a network that was trained
+        before; None otherwise.
     """
 
     epoch: int = 0
@@ -55,6 +58,7 @@ class LoopState:
     cpu_s: float = 0.0
     earlier_wall_s: float = 0.0
     earlier_cpu_s: float = 0.0
+    initial: dict[str, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +91,7 @@ def run_epochs(
     deviation: float,
     validated: bool,
     keeping: Keeping,
+    trained: bool = False,
     progress: Progress | None = None,
 ) -> LoopState:
     """Train a compiled network, from the start or from the last checkpoint, and leave it with its best weights.
@@ -105,6 +110,8 @@ def run_epochs(
         Whether the feed has validation data; without, all epochs are run and the last weights kept.
     keeping
         Checkpoints and logs.
+    trained
+        Whether the network was trained before: its weights are kept where no epoch is better on the validation part.
     progress
         Called after each epoch, when its checkpoint is on disk.
 
@@ -123,6 +130,8 @@ def run_epochs(
     )
     callbacks.on_train_begin()
     state = loop.restore()
+    if trained and validated and not state.epoch:
+        loop.measure(feed(0)["validation_data"], deviation=deviation)
     while state.stopped is None:
         wall, cpu = time.monotonic(), time.process_time()
         epoch = state.epoch
@@ -205,6 +214,14 @@ class _Loop:
         self.state.earlier_wall_s, self.state.earlier_cpu_s = self.state.wall_s, self.state.cpu_s
         logger.info("going on after epoch %d (%s)", found.epoch, self._keeping.checkpoints)
         return self.state
+
+    def measure(self, validation: Any, *, deviation: float) -> None:
+        """Take the network as it is for the best so far."""
+        found = self._model.evaluate(validation, verbose=0, return_dict=True)
+        self.state.initial = {"loss": float(found["loss"]), "mae": float(found["mae"]) * deviation}
+        if self._stopping is not None:
+            self._stopping.best = self.state.initial["loss"]
+            self._stopping.best_weights = self._model.get_weights()
 
     def keep(self) -> None:
         """Write the checkpoint, where one is due, and the table of epochs."""

@@ -144,7 +144,8 @@ def _check_member(folder: Path, made_of: Mapping[str, object]) -> None:
         "data": record.data_checksum,
         "split": record.split,
         "kinds": record.kinds,
-        "settings": record.settings,
+        # a record of an earlier version lacks the settings that came since: they stood at their defaults
+        "settings": TrainingSettings.from_dict(record.settings).to_dict(),
     }
     differing = differences(found, made_of)
     if differing:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnet.features import ChannelScaler, Representation, TargetScaling
+from esnet.initial_network import InitialNetwork
 from esnet.record import TrainingRecord, software_versions
 from esnet.samples import Samples
 from esnet.training_environment import training_environment
@@ -59,6 +60,8 @@ class Run:
         Samples trained on and stopped by.
     replicas
         Devices that share a batch.
+    initial
+        The trained network that this one began as; None: random weights.
     """
 
     settings: TrainingSettings
@@ -68,12 +71,19 @@ class Run:
     n_train: int
     n_validation: int
     replicas: int
+    initial: InitialNetwork | None = None
 
     @classmethod
     def prepare(
-        cls, settings: TrainingSettings, *, n_train: int, n_validation: int, devices: Sequence[str] | None = None
+        cls,
+        settings: TrainingSettings,
+        *,
+        n_train: int,
+        n_validation: int,
+        devices: Sequence[str] | None = None,
+        initial: InitialNetwork | None = None,
     ) -> Self:
-        """Seed everything, and build and compile the network on its devices."""
+        """Seed everything, and build and compile the network on its devices; with the weights of `initial`, if any."""
         require_tensorflow()
         import keras
 
@@ -85,14 +95,18 @@ class Run:
         keras.utils.set_random_seed(settings.seed)
         strategy = device_strategy(devices)
         momentum = momentum_for(settings, n_train)
+        model = compiled_network(settings, momentum=momentum, strategy=strategy)
+        if initial is not None:
+            initial.put_into(model)
         return cls(
             settings=settings,
-            model=compiled_network(settings, momentum=momentum, strategy=strategy),
+            model=model,
             momentum=momentum,
             batch_size=batch_size_for(settings.batch_size, n_train),
             n_train=n_train,
             n_validation=n_validation,
             replicas=1 if strategy is None else strategy.num_replicas_in_sync,
+            initial=initial,
         )
 
     def fit(
@@ -137,6 +151,7 @@ class Run:
                 deviation=scaling.deviation,
                 validated=len(validation) > 0,
                 keeping=keeping or Keeping(),
+                trained=self.initial is not None,
                 progress=progress,
             )
 
@@ -159,10 +174,11 @@ class Run:
         mae = {part: found.get(ALL, {}).get("mae") for part, found in metrics.items()}
         return TrainingRecord(
             **about_data,
+            initial=None if self.initial is None else self.initial.to_dict() | _before(state),
             n_train=self.n_train,
             n_validation=self.n_validation,
             epochs=state.epoch,
-            best_epoch=int(np.argmin(monitored)) + 1 if monitored else state.epoch,
+            best_epoch=_best_epoch(state, monitored),
             stopped=state.stopped or "",
             loss=history["loss"],
             validation_loss=monitored,
@@ -185,6 +201,18 @@ class Run:
             wall_s=round(time.monotonic() - clock.wall + state.earlier_wall_s, 3),
             cpu_s=round(time.process_time() - clock.cpu + state.earlier_cpu_s, 3),
         )
+
+
+def _before(state: LoopState) -> dict[str, float | None]:
+    """Errors of the validation part before the first epoch."""
+    return {f"validation_{name}": (state.initial or {}).get(name) for name in ("loss", "mae")}
+
+
+def _best_epoch(state: LoopState, monitored: Sequence[float] | None) -> int:
+    if not monitored:
+        return state.epoch
+    best = int(np.argmin(monitored))
+    return 0 if state.initial is not None and not monitored[best] < state.initial["loss"] else best + 1
 
 
 def _undivided(batches: Any) -> Any:

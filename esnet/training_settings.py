@@ -26,6 +26,9 @@ class TrainingSettings:
         network's running ones. The record has the size used.
     max_epochs
         Upper limit, and the number of epochs where there is no validation part.
+    fine_tuning_factor
+        The learning rate is multiplied by this where training goes on from a bundle: the weights are good already, and
+        steps of the first size would lose what they know. A tenth is the usual choice of fine-tuning.
     plateau_factor, plateau_patience
         The learning rate is multiplied by the factor after so many epochs without a better loss.
     stop_patience
@@ -71,6 +74,7 @@ class TrainingSettings:
     deterministic: bool = True
     precision: Precision = "float32"
     xla: bool = False
+    fine_tuning_factor: float = 0.1
 
     def __post_init__(self) -> None:
         # a YAML or JSON file has lists
@@ -81,6 +85,8 @@ class TrainingSettings:
         _require("seed", self.seed, _is_int(self.seed, 0), "a whole number, 0 or above")
         _require("learning_rate", self.learning_rate, 0 < self.learning_rate < 1, "above 0 and below 1")
         _require("plateau_factor", self.plateau_factor, 0 < self.plateau_factor < 1, "above 0 and below 1")
+        factor = self.fine_tuning_factor
+        _require("fine_tuning_factor", factor, 0 < factor <= 1, "above 0 and at most 1")
         fraction = self.validation_fraction
         _require("validation_fraction", fraction, 0 <= fraction < 1, "0 or above and below 1")
         _require("loss", self.loss, self.loss in get_args(Loss), f"one of {', '.join(get_args(Loss))}")

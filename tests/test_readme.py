@@ -216,7 +216,8 @@ class Finished:
                 "representation": campaign.spec.representation().to_dict(),
                 "n_structures": 5,
                 "source": "bootstrap",
-                "trained": now(),
+                "step": step["_id"],
+                "time": now(),
             }
             self.store.campaigns.update_one({"_id": NAME}, {"$set": {"model": model}})
             self.store.close_step(step["_id"])
@@ -330,8 +331,8 @@ def test_the_fields_named_are_those_that_are_written(finished):
     candidates = list(finished.store.candidates.find({"campaign": NAME}))
     written = {key for document in candidates for key in document}
     assert written - {"schema_version", "created"} <= named
-    # of a retry, and of references with corrections: there is neither here
-    assert named - written == {"last_failure", "uncorrectable"}
+    # of a retry, of references with corrections, of another model, of a raised budget: there is none of it here
+    assert named - written == {"last_failure", "uncorrectable", "earlier_predictions", "earlier_decisions"}
     for fields, parts in rows:
         if fields & {"calculation", "dos", "prediction", "decision", "result"}:
             inside = {key for document in candidates for field in fields for key in document.get(field) or {}}

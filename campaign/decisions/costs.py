@@ -14,6 +14,8 @@ _FILLED_4F, _FILLED_5F = 72, 104
 _MIN_FIT = 8
 #: Weight of the belief that cost does not depend on size, in observations.
 _RIDGE = 1.0
+#: A larger cell never costs less, and no part of DFT grows faster than with the fourth power.
+_EXPONENTS = (0.0, 4.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +81,9 @@ class CostModel:
 
         Notes
         -----
-        Ridge regression of log(cost) on the logs of both sizes, centred; what has ended would be expected to cost,
-        altogether, what it did cost (N. Duan, J. Am. Stat. Assoc. 78, 605 (1983), smearing estimate). With fewer than
-        8 ended calculations all are expected to cost their mean.
+        Ridge regression of log(cost) on the logs of both sizes, centred, the exponents between 0 and 4; what has
+        ended would be expected to cost, altogether, what it did cost (N. Duan, J. Am. Stat. Assoc. 78, 605 (1983),
+        smearing estimate). With fewer than 8 ended calculations all are expected to cost their mean.
         """
         costs = np.array([item.cpu_s for item in ended if item.cpu_s > 0.0])
         if not len(costs):
@@ -92,6 +94,7 @@ class CostModel:
         centred = sizes - sizes.mean(axis=0)
         logs = np.log(costs)
         exponents = np.linalg.solve(centred.T @ centred + _RIDGE * np.eye(2), centred.T @ (logs - logs.mean()))
+        exponents = exponents.clip(*_EXPONENTS)
         scale = costs.sum() / np.exp(sizes @ exponents).sum()
         return cls(float(scale), (float(exponents[0]), float(exponents[1])), len(costs))
 

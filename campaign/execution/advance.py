@@ -13,6 +13,7 @@ from campaign.decisions.references import freeze_reference_set
 from campaign.execution.budget import is_limited
 from campaign.execution.evaluation import evaluate_relaxed
 from campaign.execution.held import dos_room, hold_waiting, release_held
+from campaign.execution.retrain_due import retrain_when_due
 from campaign.execution.submission import submit_ready, submit_step
 from campaign.loading import Campaign, load_campaign
 from campaign.stages import BEFORE_SCREEN, FINAL_STATES, OPEN_RS_DOS, SCREENED
@@ -51,12 +52,15 @@ def advance(store: CampaignStore, launchpad: LaunchPad, name: str, *, batch: int
             _train_when_due(store, launchpad, campaign)
             return
         _screen_when_due(store, launchpad, campaign, batch)
-    # candidates that train a model end with their RS-DOS
+    # candidates that a model learns from end with their RS-DOS
     unfinished = [
         {"state": {"$nin": FINAL_STATES}},
-        {"role": {"$ne": SCREENED}, "state": "relaxed", "rs_dos.state": {"$in": OPEN_RS_DOS}},
+        {"state": "relaxed", "rs_dos.state": {"$in": OPEN_RS_DOS}},
     ]
-    if store.candidates.find_one({"campaign": name, "$or": unfinished}, ["_id"]) is None:
+    finished = store.candidates.find_one({"campaign": name, "$or": unfinished}, ["_id"]) is None
+    # asked after that: if the last result makes a retraining due, the report must wait for it
+    retraining = retrain_when_due(store, launchpad, campaign)
+    if finished and not retraining:
         submit_step(store, launchpad, name, f"{name}/report", kind="report", category="screen")
 
 

@@ -134,5 +134,6 @@ def _share_looked_at(store: CampaignStore, campaign: Campaign, session: ClientSe
     whole = campaign.document["n_screened"]
     if campaign.spec.policy.relaxation_cpu_hours() is None or not whole:
         return 1.0
-    query = {"campaign": campaign.spec.name, "role": SCREENED, "state": {"$in": list(BEFORE_SCREEN)}}
+    not_yet = [{"state": {"$in": list(BEFORE_SCREEN)}}, {"state": "dos_done", "prediction": None}]
+    query = {"campaign": campaign.spec.name, "role": SCREENED, "$or": not_yet}
     return 1.0 - store.candidates.count_documents(query, session=session) / whole

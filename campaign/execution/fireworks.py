@@ -112,7 +112,7 @@ def stage_workflow(document: Mapping[str, Any], stage: Stage, *, fw_ids: count[i
 
 
 def step_workflow(campaign: str, step_id: str, *, kind: str, category: str, fw_ids: count[int]) -> Workflow:
-    """Workflow of one step of a campaign: ``train``, ``screen`` or ``report``; one firework."""
+    """Workflow of one step of a campaign: ``train``, ``retrain``, ``screen`` or ``report``; one firework."""
     from fireworks import Firework, Workflow
 
     from campaign.firetasks import STEP_TASKS

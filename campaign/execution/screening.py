@@ -16,6 +16,7 @@ from campaign.decisions.scorers import Score, ScoringContext, scores_by_id
 from campaign.execution.budget import expected_costs
 from campaign.execution.deciding import make_decisions
 from campaign.execution.reconcile import reconcile
+from campaign.execution.rescoring import screen_again, with_model_of_step
 from campaign.loading import Campaign, load_campaign
 from campaign.store import CampaignStore, now
 
@@ -42,7 +43,7 @@ def screen_step(
     Predictions are written first and decisions are made from what was written, so a Screen that is killed anywhere
     and run again makes the same decisions.
     """
-    campaign = load_campaign(store, name)
+    campaign = with_model_of_step(store, load_campaign(store, name), step_id)
     with attempt(store, campaign=name, stage="screen", fw_id=fw_id) as entry:
         ready = store.candidates.find(_unscored(campaign, step_id), ["_id"])
         ids = [found["_id"] for found in ready.sort("_id")]
@@ -68,6 +69,8 @@ def screen_step(
             sum(d.audit for d in decided),
         )
         store.close_step(step_id)
+    if campaign.spec.screening.retrain_every is not None:
+        screen_again(store, launchpad, name, after=step_id)  # what it held with a model that has got a successor
     # submits the relaxations, and repairs on the way what killed workers left behind since the last Screen
     reconcile(store, launchpad, name)
 

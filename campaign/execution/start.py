@@ -185,7 +185,7 @@ def _register_given_model(store: CampaignStore, spec: CampaignSpec) -> dict[str,
 
     folder = bundle_folder(str(spec.model.bundle))
     checksum = register_bundle(store, folder, expected=spec.representation(), engine=spec.dft.engine)
-    return model_summary(store, checksum, source="bundle")
+    return model_summary(store, checksum, source="bundle") | {"step": None, "time": now()}
 
 
 def _refuse_other_settings(stored: dict[str, Any], spec: CampaignSpec) -> None:
@@ -225,6 +225,7 @@ def _campaign_document(spec: CampaignSpec, n_screened: int, model: dict[str, Any
         "n_screened": n_screened,
         "batch_sizes": _batch_sizes(n_screened, spec.screening.batch_size),
         "model": model,
+        "models": [model] if model is not None else [],
         "reference_set": None,
         "created": now(),
     }
@@ -263,9 +264,11 @@ def _candidate_documents(
         if candidate.id in relaxed:
             yield document | {"role": role, "rs_dos": {"state": "new"}}
         else:
+            screened = document | {"role": SCREENED, "batch": place // spec.screening.batch_size}
             # without a DOS to wait for it is ready to be scored
-            state = document["state"] if spec.scorer.needs_dos else STAGES["dos"].done
-            yield document | {"role": SCREENED, "batch": place // spec.screening.batch_size, "state": state}
+            screened["state"] = document["state"] if spec.scorer.needs_dos else STAGES["dos"].done
+            # only what is relaxed comes to its RS-DOS, which the next model learns from
+            yield screened if spec.screening.retrain_every is None else screened | {"rs_dos": {"state": "new"}}
             place += 1
 
 

@@ -41,14 +41,14 @@ def train_step(
     with attempt(store, campaign=name, stage="train", fw_id=fw_id) as entry:
         if campaign.document.get("model") is None:
             checksum, entry.cpu_s = _train(store, database, campaign)
-            model = model_summary(store, checksum, source="bootstrap") | {"trained": now()}
-            store.campaigns.update_one({"_id": name, "model": None}, {"$set": {"model": model}})
+            model = model_summary(store, checksum, source="bootstrap") | {"step": step_id, "time": now()}
+            store.campaigns.update_one({"_id": name, "model": None}, {"$set": {"model": model, "models": [model]}})
         store.close_step(step_id)
         advance(store, launchpad, name)
 
 
-def _targets(store: CampaignStore, campaign: Campaign) -> dict[str, float]:
-    """Formation energies in eV/atom of everything that has an RS-DOS."""
+def rs_dos_targets(store: CampaignStore, campaign: Campaign) -> dict[str, float]:
+    """Formation energies in eV/atom of the bootstrap structures and references that have an RS-DOS, by id."""
     query = {"campaign": campaign.spec.name, "state": "relaxed", "rs_dos.state": "done"}
     # a candidate that the references' correction scheme cannot treat has no result
     sample = store.candidates.find({**query, "role": BOOTSTRAP, "result.e_form": {"$ne": None}}, ["result"])
@@ -64,7 +64,7 @@ def _train(store: CampaignStore, database: DatabaseSettings, campaign: Campaign)
     from esnet.ray_training import train_in_ray
 
     spec = campaign.spec
-    targets = _targets(store, campaign)
+    targets = rs_dos_targets(store, campaign)
     reader = FeatureReader(database=database, kind="rs_dos", composition=spec.model.representation.composition)
     ids, dos, compositions = reader(sorted(targets))
     logger.info("campaign %s: training on %d structures", spec.name, len(ids))

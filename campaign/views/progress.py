@@ -23,7 +23,7 @@ def progress_line(status: Status) -> str:
     if status.needs_dos:
         parts.append(f"IS-DOS {_share(status.dos)}")
     if status.purpose == "screening" and status.needs_model:
-        parts.append("model trained" if status.model else "no model yet")
+        parts.append(_model(status))
     if status.promoted["all"]:
         parts.append(f"promoted {_share(status.promoted)}")
     parts.append(f"stable {status.stable}")
@@ -33,6 +33,12 @@ def progress_line(status: Status) -> str:
     seconds = sum(cost["cpu_s"] for cost in status.cost.values())
     parts.append(f"{seconds:.0f} CPU-s")
     return " | ".join(parts)
+
+
+def _model(status: Status) -> str:
+    if status.model is None:
+        return "no model yet"
+    return "model trained" if status.model["number"] == 1 else f"model {status.model['number']} trained"
 
 
 def _share(counts: dict[str, int]) -> str:

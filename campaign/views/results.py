@@ -115,6 +115,10 @@ def model_line(store: CampaignStore, name: str) -> str:
     line = f"Predictions (ML) come from a model that was trained on {count} structures"
     if model["source"] == "bootstrap":
         line += " of this campaign's own bootstrap sample and references"
+    number = len(campaign.document.get("models") or [])
+    if model["source"] == "retrained":
+        line += f", those among them that this campaign has relaxed (model {number} of {number}, by retraining; "
+        line += "earlier decisions are those of the models before)"
     if count is None or count < 1000:
         line += ": far too few to trust; the DFT columns are the results"
     return _with_engine(line, campaign)

@@ -49,7 +49,8 @@ class Status:
     cost
         Attempts and CPU-seconds by stage.
     model
-        Checksum and number of training structures; None before there is a model.
+        The model in use: its checksum, number of training structures, and ``number`` among the models that the campaign
+        has had, the latest; None before there is a model.
     scorer
         What predicts, in words.
     needs_dos, needs_model
@@ -132,7 +133,12 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
         stable=store.candidates.count_documents({"campaign": name, "result.stable": True}),
         failures=failures,
         cost=cost_by_stage(store, name),
-        model=model and {"checksum": model["checksum"], "n_structures": model["n_structures"]},
+        model=model
+        and {
+            "checksum": model["checksum"],
+            "n_structures": model["n_structures"],
+            "number": max(len(document.get("models") or []), 1),
+        },
         scorer=campaign.spec.scorer.describe(),
         needs_dos=campaign.spec.scorer.needs_dos,
         needs_model=campaign.spec.scorer.needs_model,
@@ -209,5 +215,9 @@ def _add_scorer_row(table: Table, status: Status) -> None:
     if not status.needs_model:
         table.add_row("scorer", "", status.scorer)
         return
-    trained = f"on {status.model['n_structures']} structures" if status.model else "not trained yet"
-    table.add_row("model", trained, status.model["checksum"][:12] if status.model else "")
+    if status.model is None:
+        table.add_row("model", "not trained yet", "")
+        return
+    number = status.model["number"]
+    which = f", number {number} of {number}" if number > 1 else ""
+    table.add_row("model", f"on {status.model['n_structures']} structures", f"{status.model['checksum'][:12]}{which}")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from campaign.decisions.costs import CostModel, Ended, valence_electrons
 
 endings = st.lists(
-    st.builds(Ended, n_sites=st.integers(1, 50), n_electrons=st.integers(1, 600), cpu_s=st.floats(0.1, 1e5)),
+    st.builds(Ended, n_sites=st.integers(1, 50), n_electrons=st.integers(1, 600), cpu_s=st.floats(1e-9, 1e9)),
     min_size=1,
     max_size=40,
 )

@@ -1,0 +1,167 @@
+"""What a replay comes to: its curve and its totals, and those of several seeds together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """One policy on one set of candidates with one seed.
+
+    Attributes
+    ----------
+    label
+        Name of the policy, as the user gave it; or ``random``, ``oracle``.
+    seed
+        Of the order of the candidates and the audit sample.
+    cpu_hours
+        (k + 1,) CPU-hours, IS-DOS included, after 0, 1, ... k relaxations.
+    stable
+        (k + 1,) stable materials found by then, those of the audit sample included.
+    dos_cpu_hours
+        CPU-hours of the IS-DOS.
+    relax_all_cpu_hours
+        CPU-hours that relaxing every candidate would cost.
+    n_candidates, n_stable
+        All candidates, and the truly stable ones among them.
+    promoted, audited
+        Relaxed because the policy wanted it, and as part of the audit sample.
+    rejected, held, without_dos
+        Not relaxed: not wanted; wanted, but the budget was spent; never looked at, since the budget did not suffice for
+        its IS-DOS.
+    failed
+        Relaxations that gave nothing.
+    stable_promoted, stable_audited
+        Stable ones among the promoted, and in the audit sample.
+    stopped
+        The stop rule that ended it; None: none did.
+    """
+
+    label: str
+    seed: int
+    cpu_hours: NDArray[np.float64]
+    stable: NDArray[np.intp]
+    dos_cpu_hours: float
+    relax_all_cpu_hours: float
+    n_candidates: int
+    n_stable: int
+    promoted: int
+    audited: int
+    rejected: int
+    held: int
+    without_dos: int
+    failed: int
+    stable_promoted: int
+    stable_audited: int
+    stopped: str | None
+
+    @property
+    def relaxations(self) -> int:
+        """Promoted and audited ones."""
+        return self.promoted + self.audited
+
+    @property
+    def total_cpu_hours(self) -> float:
+        """CPU-hours of IS-DOS and relaxations."""
+        return float(self.cpu_hours[-1])
+
+    @property
+    def total_stable(self) -> int:
+        """Stable materials found, those of the audit sample included."""
+        return int(self.stable[-1])
+
+    @property
+    def success_ratio(self) -> float | None:
+        """Stable among the promoted (SCIENCE.md); None where nothing was promoted."""
+        return self.stable_promoted / self.promoted if self.promoted else None
+
+    @property
+    def discoverability(self) -> float | None:
+        """Promoted among the stable (SCIENCE.md); None where nothing is stable."""
+        return self.stable_promoted / self.n_stable if self.n_stable else None
+
+    @property
+    def cpu_hours_per_stable(self) -> float | None:
+        """CPU-hours, IS-DOS included, for each stable material found; None where none was found."""
+        return self.total_cpu_hours / self.total_stable if self.total_stable else None
+
+    @property
+    def saving(self) -> float | None:
+        """Share of the CPU-hours of relaxing everything, without any IS-DOS, that was not spent."""
+        return (
+            round(1.0 - self.total_cpu_hours / self.relax_all_cpu_hours, 9) + 0.0 if self.relax_all_cpu_hours else None
+        )
+
+    def stable_at(self, cpu_hours: ArrayLike) -> NDArray[np.intp]:
+        """Stable materials found within so many CPU-hours: 0 before the first relaxation, the last count at the end."""
+        # the same costs, added up in another order, are the same hours
+        places = np.searchsorted(self.cpu_hours, np.asarray(cpu_hours) * (1.0 + 1e-12), side="right") - 1
+        return np.where(places < 0, 0, self.stable[places])
+
+    def totals(self) -> dict[str, Any]:
+        """All but the curve, as JSON takes it."""
+        return {
+            "policy": self.label,
+            "seed": self.seed,
+            "cpu_hours": self.total_cpu_hours,
+            "dos_cpu_hours": self.dos_cpu_hours,
+            "relaxations": self.relaxations,
+            "stable": self.total_stable,
+            "success_ratio": self.success_ratio,
+            "discoverability": self.discoverability,
+            "cpu_hours_per_stable": self.cpu_hours_per_stable,
+            "saving": self.saving,
+            "promoted": self.promoted,
+            "audited": self.audited,
+            "rejected": self.rejected,
+            "held": self.held,
+            "without_dos": self.without_dos,
+            "failed": self.failed,
+            "stable_promoted": self.stable_promoted,
+            "stable_audited": self.stable_audited,
+            "stopped": self.stopped,
+            "n_candidates": self.n_candidates,
+            "n_stable": self.n_stable,
+        }
+
+
+class Spread(NamedTuple):
+    """Mean, least and largest of a figure over several seeds."""
+
+    mean: float
+    least: float
+    most: float
+
+
+def spread(replays: Sequence[Replay], figure: Callable[[Replay], float | None]) -> Spread | None:
+    """Mean and range of one figure; None where a seed has none."""
+    values = [figure(found) for found in replays]
+    known = [float(value) for value in values if value is not None]
+    return Spread(float(np.mean(known)), min(known), max(known)) if len(known) == len(values) else None
+
+
+class Band(NamedTuple):
+    """A curve over several seeds: (n,) CPU-hours, and mean, least and largest number of stable materials by then."""
+
+    cpu_hours: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    least: NDArray[np.intp]
+    most: NDArray[np.intp]
+
+
+def band(replays: Sequence[Replay], *, n_points: int = 500) -> Band:
+    """Curves of one policy with several seeds on a common axis, from its first relaxation to its last one.
+
+    A seed that ends earlier keeps its count from there on.
+    """
+    start = min(float(found.cpu_hours[0]) for found in replays)
+    end = max(found.total_cpu_hours for found in replays)
+    hours = np.linspace(start, end, n_points) if end > start else np.array([start])
+    counts = np.array([found.stable_at(hours) for found in replays])
+    return Band(hours, counts.mean(axis=0), counts.min(axis=0), counts.max(axis=0))

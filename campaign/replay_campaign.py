@@ -1,0 +1,107 @@
+"""Known data for a replay from a campaign in the database: what it predicted, and what it relaxed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from campaign.decisions.costs import valence_electrons
+from campaign.decisions.replay_candidate import KnownCandidate
+from campaign.loading import load_campaign
+from campaign.replay_data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
+
+if TYPE_CHECKING:
+    from campaign.store import CampaignStore
+
+_FIELDS = ["state", "composition", "n_sites", "prediction", "result", "failure.stage"]
+
+
+def read_replay_campaign(store: CampaignStore, name: str) -> ReplayData:
+    """Read the candidates of a campaign that have a prediction and whose relaxation has ended.
+
+    Costs are those of the ledger, all attempts; the paper's means where it knows none.
+
+    Parameters
+    ----------
+    store
+        The campaign's collections, which are only read.
+    name
+        Of the campaign; it should be finished.
+
+    Raises
+    ------
+    UnknownCampaignError
+        If there is no such campaign.
+    ReplayDataError
+        If nothing that was predicted is relaxed.
+    """
+    campaign = load_campaign(store, name)
+    source = f"campaign {name}"
+    predicted = list(store.candidates.find({"campaign": name, "prediction": {"$ne": None}}, _FIELDS).sort("_id"))
+    known = [document for document in predicted if document.get("result") or _relaxation_failed(document)]
+    if not known:
+        raise ReplayDataError(
+            source,
+            [
+                f"{len(predicted)} candidates have a prediction, and none of them is relaxed; right: a campaign that "
+                f"has relaxed some of what it predicted (`campaign status {name}`)"
+            ],
+        )
+    costs = _cpu_seconds(store, name)
+    notes = _notes(len(predicted), len(known), campaign.document["state"])
+    without = sum(not costs.get((document["_id"], stage)) for document in known for stage in ("dos", "relax"))
+    if without:
+        notes.append(f"{without} costs are not in the ledger: the paper's means instead")
+    return ReplayData(
+        candidates=tuple(_candidate(document, costs) for document in known),
+        source=source,
+        notes=tuple(notes),
+        stable=campaign.spec.stable,
+    )
+
+
+def _relaxation_failed(document: Mapping[str, Any]) -> bool:
+    return bool(document["state"] == "relax_failed")
+
+
+def _notes(n_predicted: int, n_known: int, state: str) -> list[str]:
+    notes = []
+    if left_out := n_predicted - n_known:
+        notes.append(
+            f"{left_out} of {n_predicted} predicted candidates were left out: they are not relaxed, so nobody knows "
+            "their truth. The rest are those that the campaign's own policy chose (and its audit sample): this replay "
+            "is biased towards that policy, and says nothing of what it missed"
+        )
+    if state != "finished":
+        notes.append(f"the campaign is not finished ({state}): what it relaxes later is not in this replay")
+    return notes
+
+
+def _candidate(document: Mapping[str, Any], costs: Mapping[tuple[str, str], float]) -> KnownCandidate:
+    prediction, result = document["prediction"], document.get("result") or {}
+    return KnownCandidate(
+        id=document["_id"],
+        e_form_ml=float(prediction["e_form"]),
+        e_hull_ml=float(prediction["e_hull"]),
+        uncertainty=prediction.get("uncertainty"),
+        novel=prediction.get("novel"),
+        e_form=float(result.get("e_form", math.nan)),
+        e_hull=float(result.get("e_hull", math.nan)),
+        n_sites=int(document["n_sites"]),
+        n_electrons=valence_electrons(document["composition"]),
+        dos_cpu_s=costs.get((document["_id"], "dos")) or DOS_CPU_S,
+        relax_cpu_s=costs.get((document["_id"], "relax")) or RELAX_CPU_S,
+        relaxation_failed=_relaxation_failed(document),
+    )
+
+
+def _cpu_seconds(store: CampaignStore, name: str) -> dict[tuple[str, str], float]:
+    """CPU-seconds of every document in every stage, all attempts."""
+    groups = store.attempts.aggregate(
+        [
+            {"$match": {"campaign": name, "document": {"$ne": None}}},
+            {"$group": {"_id": {"document": "$document", "stage": "$stage"}, "cpu_s": {"$sum": "$cpu_s"}}},
+        ]
+    )
+    return {(group["_id"]["document"], group["_id"]["stage"]): float(group["cpu_s"]) for group in groups}

@@ -1,0 +1,126 @@
+"""Known data for a replay from an ESNet data set, whose IS-DOS a trained model predicts from in this process."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from campaign.decisions.costs import valence_electrons
+from campaign.decisions.replay_candidate import KnownCandidate
+from campaign.replay_data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
+from campaign.replay_hull import ELEMENTS_ONLY, hull_energies
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from esnet.bundle import Bundle
+    from esnet.bundle_assessor import Assessment
+    from esnet.dataset import Dataset
+
+
+def read_replay_dataset(
+    path: Path, *, model: str, part: Literal["test", "all"] = "test", references: Path | None = None
+) -> ReplayData:
+    """Read the IS-DOS of a data set and predict from them.
+
+    Parameters
+    ----------
+    path
+        Directory of the data set.
+    model
+        Directory of a bundle, or the name of a shipped one; its representation must be the data set's.
+    part
+        ``test``: only what the model has not been fitted to; ``all``: the rest too, which flatters every policy.
+    references
+        Reference entries for E_hull, against the same elements as the data set's formation energies; None: E_hull is
+        against the elements alone.
+
+    Raises
+    ------
+    ReplayDataError
+        If the data set has no IS-DOS, or none that the model has not been fitted to.
+    UserError
+        Of `esnet`: a damaged data set or bundle, another representation.
+    MissingElementError
+        If the references lack an element.
+    """
+    from esnet.bundle import Bundle
+    from esnet.dataset import Dataset
+    from esnet.evaluation.selection import select_samples
+    from esnet.shipped import bundle_folder
+
+    dataset = Dataset.open(path)
+    unrelaxed = dataset.places(kind="is_dos")
+    if not len(unrelaxed):
+        raise ReplayDataError(
+            path, [f"none of its {len(dataset)} samples is an IS-DOS (kind is_dos), which a replay needs"]
+        )
+    bundle = Bundle.load(bundle_folder(model), representation=dataset.representation)
+    selection = select_samples(bundle, dataset, part=part)
+    places = np.intersect1d(unrelaxed, selection.places)
+    if not len(places):
+        raise ReplayDataError(
+            path,
+            [
+                f"the model {model} was fitted to the materials of all {len(unrelaxed)} IS-DOS; right: samples that "
+                "it has not seen (or --part all, which flatters every policy)"
+            ],
+        )
+    notes = list(selection.notes)
+    if part == "test" and len(places) < len(unrelaxed):
+        notes.append(
+            f"{len(unrelaxed) - len(places)} of {len(unrelaxed)} IS-DOS left out: the model was fitted to them"
+        )
+    notes.append(f"costs: {DOS_CPU_S:g} CPU-s an IS-DOS, {RELAX_CPU_S:g} CPU-s a relaxation, the paper's means")
+    if references is None:
+        notes.append(ELEMENTS_ONLY)
+    candidates = _candidates(dataset, places, _predicted(bundle, dataset, places), references)
+    lost = sum(math.isnan(found.e_form_ml) for found in candidates)
+    if lost:
+        notes.append(f"the model gives no finite energy for {lost} samples: no prediction, never promoted")
+    return ReplayData(candidates=candidates, source=f"{path}, predicted by {model}", notes=tuple(notes))
+
+
+def _predicted(bundle: Bundle, dataset: Dataset, places: NDArray[np.intp]) -> Assessment:
+    from esnet.bundle_assessor import Assessment
+
+    parts: list[Assessment] = []
+    done = 0
+    for block in dataset.blocks(places):
+        parts.append(bundle.assess(block, dataset.compositions[places[done : done + len(block)]]))
+        done += len(block)
+    return Assessment.joined(parts)
+
+
+def _candidates(
+    dataset: Dataset, places: NDArray[np.intp], said: Assessment, references: Path | None
+) -> tuple[KnownCandidate, ...]:
+    from pymatgen.core import Composition
+
+    amounts = [dataset.amounts(int(place)) for place in places]
+    hulls = hull_energies([Composition(found) for found in amounts], references)
+    novel = said.novel
+    candidates = []
+    for row, (place, cell, hull) in enumerate(zip(places, amounts, hulls, strict=True)):
+        predicted, true = float(said.e_form[row]), float(dataset.energies[place])
+        predicted = predicted if math.isfinite(predicted) else math.nan
+        deviation = float(said.uncertainty[row])
+        candidates.append(
+            KnownCandidate(
+                id=dataset.ids[place],
+                e_form_ml=predicted,
+                e_hull_ml=predicted - float(hull),
+                uncertainty=deviation if math.isfinite(deviation) else None,
+                novel=None if novel is None else bool(novel[row]),
+                e_form=true,
+                e_hull=true - float(hull),
+                n_sites=max(1, round(sum(cell.values()))),
+                n_electrons=valence_electrons(cell),
+                dos_cpu_s=DOS_CPU_S,
+                relax_cpu_s=RELAX_CPU_S,
+            )
+        )
+    return tuple(candidates)

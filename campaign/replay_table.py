@@ -1,0 +1,265 @@
+"""Known data for a replay from a CSV or JSONL file (columns: docs/decisions.md, Replay)."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from campaign.decisions.costs import valence_electrons
+from campaign.decisions.replay_candidate import KnownCandidate
+from campaign.replay_data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
+from campaign.replay_hull import ELEMENTS_ONLY, hull_energies
+from campaign.replay_rows import Row, read_rows
+
+if TYPE_CHECKING:
+    from pymatgen.core import Composition
+
+COLUMNS = {
+    "id": "name of the candidate, all different",
+    "formula": "of the cell, e.g. Al2Pd2",
+    "composition": 'instead of formula; in JSONL also an object, e.g. {"Al": 2, "Pd": 2}',
+    "e_form": "true formation energy of the relaxed crystal, eV/atom",
+    "e_hull": "true energy above the hull of known phases, eV/atom",
+    "e_form_ml": "predicted formation energy of the relaxed crystal, eV/atom; empty: no prediction",
+    "e_hull_ml": "predicted energy above the hull, eV/atom",
+    "uncertainty": "standard deviation of the prediction, eV/atom; empty: not known",
+    "dos_cpu_s": f"cost of the IS-DOS, CPU-s; without it {DOS_CPU_S:g}",
+    "relax_cpu_s": f"cost of the relaxation, CPU-s; without it {RELAX_CPU_S:g}",
+    "n_sites": "atoms of the cell; without it those of the structure or of the formula",
+    "relaxation_failed": "true or false: its relaxation costs and gives nothing; e_form and e_hull may be empty",
+}
+_REQUIRED = ("id", "e_form", "e_form_ml")
+_ENERGY = (-20.0, 20.0, "a number between -20 and 20 (eV/atom)")
+_POSITIVE = (math.ulp(0.0), 20.0, "a number above 0, at most 20 (eV/atom)")
+_COST = (0.0, 1e12, "a number of CPU-s, 0 or more")
+_TYPO = 0.8
+
+
+@dataclass
+class _Reader:
+    """What is wrong so far; each getter notes it and returns None."""
+
+    path: Path
+    problems: list[str] = field(default_factory=list)
+    compositions: dict[str, Composition | None] = field(default_factory=dict)
+
+    def problem(self, row: Row, column: str, found: object, right: str) -> None:
+        name = f" ({row.values['id']})" if "id" in row.values and column != "id" else ""
+        self.problems.append(f"line {row.line}{name}: {column}: found {found}; right: {right}")
+
+    def number(self, row: Row, column: str, limits: tuple[float, float, str]) -> float | None:
+        """The number in a column; None where it is empty or wrong."""
+        if column not in row.values:
+            return None
+        value, (least, most, right) = row.values[column], limits
+        try:
+            number = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not least <= number <= most:
+            self.problem(row, column, repr(value), f"{right}; empty where there is none")
+            return None
+        return number
+
+    def required(self, row: Row, column: str, limits: tuple[float, float, str]) -> float | None:
+        if column not in row.values:
+            self.problem(row, column, "nothing", limits[2])
+        return self.number(row, column, limits)
+
+    def flag(self, row: Row, column: str) -> bool:
+        value = row.values.get(column, False)
+        known = {"true": True, "false": False, "1": True, "0": False}
+        if str(value).lower() not in known:
+            self.problem(row, column, repr(value), "true or false")
+        return known.get(str(value).lower(), False)
+
+    def composition(self, row: Row, structures: Mapping[str, Path]) -> tuple[Composition, int | None] | None:
+        """Composition of the cell, and its number of atoms where a structure says it; None where it is not known."""
+        for column in ("formula", "composition"):
+            if column in row.values:
+                text = json.dumps(row.values[column], sort_keys=True, default=str)
+                if text not in self.compositions:
+                    self.compositions[text] = _composition(row.values[column])
+                found = self.compositions[text]
+                if found is None:
+                    self.problem(row, column, repr(row.values[column]), "a formula of elements, e.g. Al2Pd2")
+                return None if found is None else (found, None)
+        file = structures.get(str(row.values.get("id")))
+        if file is None:
+            self.problem(row, "formula", "nothing", "a formula, or --structures DIR with a file of the id's name")
+            return None
+        from campaign.structure_files import StructureFileError, read_structure_file
+
+        try:
+            structure = read_structure_file(file)
+        except StructureFileError as error:
+            self.problems.append(f"line {row.line}: {file}: {error}")
+            return None
+        return structure.composition, len(structure)
+
+
+def read_replay_table(path: Path, *, structures: Path | None = None, references: Path | None = None) -> ReplayData:
+    """Read known data from a CSV file (with a header line; lines that begin with # are passed over) or a JSONL file.
+
+    Parameters
+    ----------
+    path
+        ``.jsonl`` and ``.ndjson`` are read as JSONL, everything else as CSV.
+    structures
+        Folder of CIF or POSCAR files, stem = id, for rows without a formula.
+    references
+        Reference entries for E_hull where the file has none; formation energies must be against the same elements.
+
+    Raises
+    ------
+    ReplayDataError
+        With everything that is wrong: line, column, what was found and what would be right.
+    StructureFileError
+        If the folder cannot be used.
+    MissingElementError
+        If the references lack an element.
+    """
+    from campaign.structure_files import structure_files
+
+    rows, columns = read_rows(path)
+    notes = _check_columns(path, columns, has_structures=structures is not None, has_references=references is not None)
+    files = {} if structures is None else {file.stem: file for file in structure_files(structures)}
+    reader = _Reader(path)
+    parsed = [found for row in rows if (found := _parsed(reader, row, files)) is not None]
+    reader.problems += _repeated(rows)
+    if reader.problems:
+        raise ReplayDataError(path, reader.problems)
+    if any("e_hull" not in row.row.values and not row.failed for row in parsed):
+        notes += [ELEMENTS_ONLY] if references is None else []
+    return ReplayData(candidates=_candidates(reader, parsed, references), source=str(path), notes=tuple(notes))
+
+
+class _Parsed(NamedTuple):
+    """A row without anything wrong but, maybe, its hull."""
+
+    row: Row
+    composition: Composition
+    n_sites: int
+    failed: bool
+    numbers: dict[str, float | None]
+
+
+def _parsed(reader: _Reader, row: Row, structures: Mapping[str, Path]) -> _Parsed | None:
+    before = len(reader.problems)
+    failed = reader.flag(row, "relaxation_failed")
+    if "id" not in row.values:
+        reader.problem(row, "id", "nothing", COLUMNS["id"])
+    numbers = {
+        "e_form": (reader.number if failed else reader.required)(row, "e_form", _ENERGY),
+        "e_hull": reader.number(row, "e_hull", _ENERGY),
+        "e_form_ml": reader.number(row, "e_form_ml", _ENERGY),
+        "e_hull_ml": reader.number(row, "e_hull_ml", _ENERGY),
+        "uncertainty": reader.number(row, "uncertainty", _POSITIVE),
+        "dos_cpu_s": reader.number(row, "dos_cpu_s", _COST),
+        "relax_cpu_s": reader.number(row, "relax_cpu_s", _COST),
+    }
+    sites = reader.number(row, "n_sites", (1, 1e6, "a whole number above 0"))
+    if sites is not None and sites != int(sites):
+        reader.problem(row, "n_sites", repr(row.values["n_sites"]), "a whole number above 0")
+    found = reader.composition(row, structures)
+    if found is None or len(reader.problems) > before:
+        return None
+    composition, atoms = found
+    n_sites = int(sites) if sites is not None else atoms or max(1, round(composition.num_atoms))
+    return _Parsed(row, composition, n_sites, failed, numbers)
+
+
+def _candidates(reader: _Reader, parsed: Sequence[_Parsed], references: Path | None) -> tuple[KnownCandidate, ...]:
+    """The candidates, with the hulls that are not in the file.
+
+    The hull is known, so it follows from the true energies, and gives E_hull(ML) where there is no such column.
+    """
+    # where the truth has its own hull and a row has no truth, nothing says where the hull of that row is
+    own_hull = any(row.numbers["e_hull"] is not None for row in parsed)
+    computed = hull_energies([row.composition for row in parsed], references)
+    candidates = []
+    for row, hull in zip(parsed, computed, strict=True):
+        given = row.numbers
+        e_form, e_hull, e_form_ml, e_hull_ml = (given[key] for key in ("e_form", "e_hull", "e_form_ml", "e_hull_ml"))
+        known_hull = float(hull) if e_form is None or e_hull is None else e_form - e_hull
+        if own_hull and e_hull is None and not row.failed:
+            reader.problem(row.row, "e_hull", "nothing", "a number in every row (eV/atom), or no such column")
+        if e_form_ml is not None and e_hull_ml is None:
+            if own_hull and (e_form is None or e_hull is None):
+                reader.problem(row.row, "e_hull_ml", "nothing", "a number (eV/atom): without e_form and e_hull its "
+                               "hull is not known")  # fmt: skip
+            e_hull_ml = e_form_ml - known_hull
+        e_form = math.nan if e_form is None else e_form
+        amounts = row.composition.get_el_amt_dict()
+        scale = row.n_sites / row.composition.num_atoms
+        candidates.append(
+            KnownCandidate(
+                id=str(row.row.values["id"]),
+                e_form_ml=math.nan if e_form_ml is None else e_form_ml,
+                e_hull_ml=math.nan if e_hull_ml is None else e_hull_ml,
+                uncertainty=given["uncertainty"],
+                e_form=e_form,
+                e_hull=e_form - known_hull if e_hull is None else e_hull,
+                n_sites=row.n_sites,
+                n_electrons=valence_electrons({symbol: count * scale for symbol, count in amounts.items()}),
+                dos_cpu_s=DOS_CPU_S if given["dos_cpu_s"] is None else given["dos_cpu_s"],
+                relax_cpu_s=RELAX_CPU_S if given["relax_cpu_s"] is None else given["relax_cpu_s"],
+                relaxation_failed=row.failed,
+            )
+        )
+    if reader.problems:
+        raise ReplayDataError(reader.path, reader.problems)
+    return tuple(candidates)
+
+
+def _composition(value: Any) -> Composition | None:
+    from pymatgen.core import Composition, Element
+
+    try:
+        found = Composition(value)
+    except (ValueError, TypeError, AttributeError):
+        return None
+    # pymatgen reads X2 as two dummy atoms, and Al0 as nothing
+    usable = found.num_atoms > 0 and all(isinstance(element, Element) for element in found.elements)
+    return found if usable else None
+
+
+def _check_columns(path: Path, columns: Sequence[str], *, has_structures: bool, has_references: bool) -> list[str]:
+    """Refuse a missing or misspelt column; say which are not read."""
+    problems = []
+    absent = [name for name in COLUMNS if name not in columns]
+    surplus = [name for name in columns if name not in COLUMNS]
+    for name in surplus:
+        if meant := difflib.get_close_matches(name.lower(), absent, n=1, cutoff=_TYPO):
+            problems.append(f"column {name!r} is not known; did you mean {meant[0]!r} ({COLUMNS[meant[0]]})?")
+    found = ", ".join(columns) or "none"
+    problems += [
+        f"column {name} is missing ({COLUMNS[name]}); found columns: {found}" for name in _REQUIRED if name in absent
+    ]
+    if {"formula", "composition"} <= set(absent) and not has_structures:
+        problems.append(f"no column formula or composition, and no --structures DIR; found columns: {found}")
+    if has_references and "e_hull" not in absent:
+        problems.append("column e_hull says what --references would compute; leave one of them out")
+    if problems:
+        raise ReplayDataError(path, problems)
+    notes = [f"columns not read: {', '.join(surplus)}"] if surplus else []
+    for name, cost in (("dos_cpu_s", DOS_CPU_S), ("relax_cpu_s", RELAX_CPU_S)):
+        if name in absent:
+            notes.append(f"no column {name}: {cost:g} CPU-s each, the paper's mean")
+    return notes
+
+
+def _repeated(rows: Sequence[Row]) -> list[str]:
+    first: dict[str, int] = {}
+    problems = []
+    for row in rows:
+        name = str(row.values.get("id", ""))
+        if name and name in first:
+            problems.append(f"line {row.line}: id: found {name!r}, as in line {first[name]}; right: all different")
+        first.setdefault(name, row.line)
+    return problems

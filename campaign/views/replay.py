@@ -1,0 +1,174 @@
+"""What replays come to: a table, files, and the curves."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from campaign.decisions.replay import ORACLE, RANDOM
+from campaign.decisions.replay_result import Replay, Spread, band, spread
+from campaign.replay_comparison import Comparison
+from esnet.errors import require
+from esnet.output_folder import new_output_folder
+from esnet.whole_files import sha256_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SUMMARY, TOTALS, CURVES = "summary.json", "totals.csv", "curves.csv"
+_DPI = 150
+# of Okabe and Ito's palette, which colour-blind readers tell apart; the limits are grey and black
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_LIMITS = {RANDOM: ("#888888", "--"), ORACLE: ("#000000", ":")}
+
+
+def replay_table(comparison: Comparison) -> Table:
+    """One row for each policy and limit; several seeds as mean with the range."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    first = next(iter(comparison.policies.values()))[0]
+    seeds = len(next(iter(comparison.policies.values())))
+    title = f"{first.n_candidates} candidates, {first.n_stable} of them stable" + (
+        f"; {seeds} seeds: mean, least to largest" if seeds > 1 else ""
+    )
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    longest = max(len(label) for label in comparison.every())
+    table.add_column("policy", overflow="fold", min_width=min(longest, 30))
+    headings = ["CPU-h", "relaxed", "audit", "stable", "random\nthere", "oracle\nthere"]
+    headings += ["success\nratio", "discover-\nability", "CPU-h per\nstable", "saving"]
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for label, replays in comparison.every().items():
+        hours = spread(replays, lambda found: found.total_cpu_hours)
+        table.add_row(
+            escape(label),
+            _cell(hours, ".1f" if hours is None or hours.most < 1000.0 else ".0f"),
+            _cell(spread(replays, lambda found: found.relaxations), ".0f"),
+            _cell(spread(replays, lambda found: found.audited), ".0f"),
+            _cell(spread(replays, lambda found: found.total_stable), ".0f"),
+            _cell(comparison.limit_at_same_cost(label, RANDOM), ".0f"),
+            _cell(comparison.limit_at_same_cost(label, ORACLE), ".0f"),
+            _cell(spread(replays, lambda found: found.success_ratio), ".3f"),
+            _cell(spread(replays, lambda found: found.discoverability), ".3f"),
+            _cell(spread(replays, lambda found: found.cpu_hours_per_stable), ".2f"),
+            _cell(spread(replays, lambda found: found.saving), ".1%"),
+        )
+    return table
+
+
+def _cell(value: Spread | None, form: str) -> str:
+    if value is None:
+        return "-"
+    mean, least, most = (format(number, form) for number in value)
+    return mean if least == most else f"{mean}\n{least}–{most}"
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> Path:
+    """Write a comparison as a whole or not at all.
+
+    Parameters
+    ----------
+    comparison
+        What was replayed.
+    folder
+        The directory to make, with ``summary.json`` (totals of every seed, settings, notes, checksums of the others),
+        ``totals.csv`` (a line for each policy and seed), ``curves.csv`` (CPU-hours and stable materials after every
+        relaxation), ``curves.png`` and ``curves.svg``.
+
+    Raises
+    ------
+    OutputExistsError
+        If it is there.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    with new_output_folder(folder) as temporary:
+        rows = [found.totals() for replays in comparison.every().values() for found in replays]
+        _write_csv(temporary / TOTALS, list(rows[0]), rows)
+        columns = ["policy", "seed", "relaxations", "cpu_hours", "stable"]
+        _write_csv(temporary / CURVES, columns, _curve_rows(comparison))
+        plot_curves(comparison, temporary / "curves")
+        files = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
+        text = json.dumps({**comparison.to_dict(), "sha256": files}, indent=1, allow_nan=False)
+        (temporary / SUMMARY).write_text(f"{text}\n", encoding="utf-8")
+    return folder
+
+
+def _curve_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
+    for label, replays in comparison.every().items():
+        for found in replays:
+            for relaxations, (hours, stable) in enumerate(zip(found.cpu_hours, found.stable, strict=True)):
+                yield {
+                    "policy": label,
+                    "seed": found.seed,
+                    "relaxations": relaxations,
+                    "cpu_hours": round(float(hours), 6),
+                    "stable": int(stable),
+                }
+
+
+def _write_csv(
+    file: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]] | Iterator[dict[str, Any]]
+) -> None:
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def plot_curves(comparison: Comparison, stem: Path) -> list[Path]:
+    """Draw stable materials against CPU-hours, IS-DOS included; several seeds as mean with the range.
+
+    Parameters
+    ----------
+    comparison
+        What was replayed.
+    stem
+        Path of the files without ``.png`` and ``.svg``.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    matplotlib = require("matplotlib", extra="esnet")
+    # a figure of its own: no window system and no state of pyplot's is touched
+    figure = require("matplotlib.figure", extra="esnet").Figure(figsize=(7.2, 4.6), layout="constrained")
+    axis = figure.subplots()
+    for place, (label, replays) in enumerate(comparison.policies.items()):
+        _draw(axis, label, replays, _COLOURS[place % len(_COLOURS)], "-")
+    for label, replays in comparison.limits.items():
+        _draw(axis, label, replays, *_LIMITS[label])
+    first = next(iter(comparison.policies.values()))[0]
+    axis.set(
+        title=f"{first.n_candidates} candidates, {first.n_stable} stable",
+        xlabel="CPU-hours, IS-DOS included",
+        ylabel="stable materials found",
+        xlim=(0, None),
+        ylim=(0, 1.05 * max(1, first.n_stable)),
+    )
+    axis.yaxis.get_major_locator().set_params(integer=True)
+    axis.legend(loc="lower right")
+    png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
+    figure.savefig(png, dpi=_DPI)
+    # the same replay gives the same file
+    with matplotlib.rc_context({"svg.hashsalt": "esnet"}):
+        figure.savefig(svg, dpi=_DPI, metadata={"Date": None})
+    return [png, svg]
+
+
+def _draw(axis: Any, label: str, replays: Sequence[Replay], colour: str, style: str) -> None:
+    found = band(replays)
+    axis.plot(found.cpu_hours, found.mean, color=colour, linestyle=style, label=label)
+    axis.plot(found.cpu_hours[-1:], found.mean[-1:], color=colour, marker="o", markersize=4)
+    if len(replays) > 1:
+        axis.fill_between(found.cpu_hours, found.least, found.most, color=colour, alpha=0.2, linewidth=0)
