@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+from dataclasses import fields
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -31,6 +32,7 @@ from campaign.views.preview import preview_lines
 from campaign.views.results import model_line
 from campaign.views.status import campaign_status
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 B2 = Structure(Lattice.cubic(3.1), ["Al", "Pd"], [[0, 0, 0], [0.5, 0.5, 0.5]])
 L1_2 = Structure(Lattice.cubic(3.8), ["Cu", "Cu", "Cu", "Au"], [[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0], [0, 0, 0]])
 ALLOYS = {"candidates": {"prototypes": ["B1", "B2", "L1_2"], "elements": ["Cu", "Pd", "Au"]}}
@@ -370,6 +372,25 @@ def test_a_scorer_that_wants_a_dos_but_no_esnet_trains_nothing(store, database, 
     assert said[0]["scorer"] == {"kind": "constant", "value": -0.1}
 
 
+def untrained_bundle(path):
+    """A small network with the weights that it begins with."""
+    from esnet.bundle import Bundle
+    from esnet.features import ChannelScaler, Representation, TargetScaling
+    from esnet.model import build_esnet
+    from esnet.record import RECORD_VERSION, TrainingRecord
+
+    unknown = {field.name: None for field in fields(TrainingRecord)}
+    record = TrainingRecord(**unknown | {"version": RECORD_VERSION, "n_materials": 7, "data_source": {}})
+    Bundle.save(
+        path,
+        model=build_esnet(widths=(4, 4, 8, 8)),
+        scaler=ChannelScaler(((0.0,) * 9,) * 2, ((1.0,) * 9,) * 2),
+        target_scaling=TargetScaling(0.0, 1.0),
+        representation=Representation(),
+        record=record,
+    )
+
+
 @pytest.mark.mongo
 @pytest.mark.ray
 @pytest.mark.keras
@@ -377,33 +398,15 @@ def test_esnet_scores_through_the_same_protocol(store, database, launchpad, smal
     import numpy as np
 
     from campaign.models import model_summary, register_bundle
-    from esnet.bundle import Bundle
-    from esnet.features import Representation
     from esnet.ray_session import ray_session
-    from esnet.training import TrainingSettings, train
     from workflows.dos import DosFeatures
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    untrained_bundle(tmp_path / "bundle")
     rng = np.random.default_rng(1)
-    representation = Representation()
-    trained = train(
-        rng.random((12, 2, 1500, 9), dtype=np.float32),
-        rng.integers(0, 2, (12, 111)).astype(np.float32),
-        rng.normal(size=12),
-        ids=[str(number) for number in range(12)],
-        settings=TrainingSettings(widths=(4, 4, 8, 8), max_epochs=1, batch_size=4, validation_fraction=0.0),
-        representation=representation,
-    )
-    bundle = Bundle.save(
-        tmp_path / "bundle",
-        model=trained.model,
-        scaler=trained.scaler,
-        target_scaling=trained.target_scaling,
-        representation=representation,
-        record=trained.record,
-    )
     start_campaign(store, launchpad, small_spec(**ALLOYS))
-    model = model_summary(store, register_bundle(store, tmp_path / "bundle"), source="bundle")
+    checksum = register_bundle(store, tmp_path / "bundle")
+    model = model_summary(store, checksum, source="bundle")
     store.campaigns.update_one({"_id": "small"}, {"$set": {"model": model}})
     ids = [found["_id"] for found in store.candidates.find({"role": "screened"}).sort("_id")]
     for name in ids[1:]:  # the first one has no features
@@ -424,9 +427,17 @@ def test_esnet_scores_through_the_same_protocol(store, database, launchpad, smal
     with ray_session(num_cpus=1):
         run_screens(store, database, launchpad, "small")
     said = {found["_id"]: found["prediction"] for found in store.candidates.find({"role": "screened"})}
-    assert all(found["scorer"] == {"kind": "esnet", "model": bundle.checksum} for found in said.values())
+    assert all(found["scorer"] == {"kind": "esnet", "model": checksum} for found in said.values())
     assert said[ids[0]]["reason"] == "no features are stored for it"
     assert all(math.isfinite(said[name]["e_form"]) for name in ids[1:])
     # the actor's own seconds are in it: loading TensorFlow alone takes more than the Screen's process
-    (entry,) = itertools.islice(store.attempts.find({"stage": "screen"}), 1)
+    (entry,) = store.attempts.find({"stage": "screen"})
     assert entry["cpu_s"] > 1.0
+
+
+def test_the_example_scores_the_candidates_of_the_quickstart():
+    spec = CampaignSpec.from_file(EXAMPLES / "emt_screening.yaml")
+    quickstart = CampaignSpec.from_file(EXAMPLES / "quickstart.yaml")
+    assert (spec.candidates, spec.dft.quality) == (quickstart.candidates, quickstart.dft.quality)
+    assert spec.scorer == ForceField(calculator="EMT", uncertainty=0.15)
+    assert not list(spec.scorer.problems_here(spec.candidates.elements))

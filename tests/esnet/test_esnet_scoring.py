@@ -16,7 +16,7 @@ from conftest import SMALL, make_labelled
 from esnet.bundle import Bundle, BundleError
 from esnet.features import Representation, RepresentationError
 from esnet.ray_session import RaySessionError
-from esnet.scoring import Prediction, ScoringError, score
+from esnet.scoring import Prediction, ScoringError, Usage, score
 from esnet.training import TrainingSettings, train
 
 pytestmark = pytest.mark.ray
@@ -71,6 +71,7 @@ def test_every_candidate_is_answered_although_an_actor_is_killed(ray_here, bundl
     marker = tmp_path / "killed"
     wanted = [*samples.ids[:3], "candidate-unknown", *samples.ids[3:], samples.ids[0]]
     batches: list[list[Prediction]] = []
+    used: list[Usage] = []
     predictions = score(
         wanted,
         bundle_path=bundle.info.path,
@@ -78,8 +79,13 @@ def test_every_candidate_is_answered_although_an_actor_is_killed(ray_here, bundl
         batch_size=4,
         representation=Representation(),
         on_batch=batches.append,
+        on_usage=used.append,
     )
     assert marker.exists()
+    (usage,) = used
+    # importing TensorFlow alone takes longer, in the actor that was killed (it had answered once) and in the other
+    assert usage.cpu_s > 2.0
+    assert usage.gpu_s == 0.0
     assert [prediction.id for prediction in predictions] == wanted[:-1]
     answers = {prediction.id: prediction for prediction in predictions}
     assert answers.pop("candidate-unknown") == Prediction("candidate-unknown", None, "no features are stored for it")
