@@ -93,14 +93,9 @@ class Networks:
         inputs = network_inputs(features, vectors, scaler=self._scaler)
         energies, hidden = [], []
         for model in self._models:
-            # keras' predict would make a data set of each block first, which costs more than a small network
-            parts = [
-                model.predict_on_batch({name: array[start : start + batch_size] for name, array in inputs.items()})
-                for start in range(0, len(vectors), batch_size)
-            ]
-            standardised, last = (np.concatenate([np.asarray(part[n]) for part in parts]) for n in (0, 1))
+            standardised, last = model.predict(inputs, batch_size=batch_size, verbose=0)
             energies.append(self._target_scaling.restore(standardised[:, 0]))
-            hidden.append(last.astype(np.float32, copy=False))
+            hidden.append(np.asarray(last, dtype=np.float32))
         return Outputs(np.stack(energies), np.stack(hidden))
 
 
