@@ -212,6 +212,8 @@ def status(
         console.print(
             "nothing is running: start workers with `rlaunch rapidfire`, or `campaign run FILE`", soft_wrap=True
         )
+    if held := found.candidates.get("held"):
+        console.print(f"the budget holds {held} candidates: see `campaign budget {name}`", soft_wrap=True)
     for line in repaired.lines():
         console.print(f"repaired: {line}", highlight=False)
 

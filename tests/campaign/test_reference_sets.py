@@ -29,7 +29,7 @@ from campaign.elements import ElementError
 from campaign.execution.advance import advance
 from campaign.execution.evaluation import evaluate_relaxed
 from campaign.execution.start import CampaignExistsError, start_campaign
-from campaign.execution.training import _targets
+from campaign.execution.training import rs_dos_targets
 from campaign.loading import load_campaign
 from campaign.spec import CampaignSpec
 from campaign.store import now
@@ -163,7 +163,7 @@ def test_a_candidate_meets_corrected_references_without_corrections(store, launc
     assert evaluate_relaxed(store, campaign, checksum) == 0
     assert store.candidates.find_one({"_id": second}) == refused
     store.candidates.update_many({"role": "bootstrap"}, {"$set": {"rs_dos.state": "done"}})
-    assert _targets(store, campaign) == {first: pytest.approx(result["e_form"])}
+    assert rs_dos_targets(store, campaign) == {first: pytest.approx(result["e_form"])}
     documents = list(store.candidates.find({"state": "relaxed"}))
     assert relaxed_formation_energies(store, checksum, documents) == {first: pytest.approx(result["e_form"])}
     decisions = {row.id: (row.decision, row.e_form_dft) for row in result_rows(store, "small")}
