@@ -26,8 +26,8 @@ import numpy as np
 
 from campaign.cli_policy import parse_policy
 from campaign.decisions.replay_candidate import KnownCandidate
-from campaign.replay_comparison import Comparison, compare
-from campaign.replay_data import DOS_CPU_S, RELAX_CPU_S, ReplayData
+from campaign.replay.comparison import Comparison, compare
+from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData
 
 SYSTEMS = 214
 MAE = 0.265

@@ -13,8 +13,8 @@ from campaign.cli_database import LaunchpadOption, connect
 
 if TYPE_CHECKING:
     from campaign.decisions.policy import Policy
-    from campaign.replay_comparison import Comparison
-    from campaign.replay_data import ReplayData
+    from campaign.replay.comparison import Comparison
+    from campaign.replay.data import ReplayData
     from campaign.spec_sections import BudgetSection, StableSection
 
 _POLICY_HELP = (
@@ -70,7 +70,7 @@ def replay(
     """
     import json as json_module
 
-    from campaign.replay_comparison import compare
+    from campaign.replay.comparison import compare
     from campaign.views.replay import write_comparison
     from esnet.commands.console import console
     from esnet.output_folder import refuse_existing_output
@@ -138,12 +138,12 @@ def _stable(data: ReplayData, e_form: float | None, e_hull: float | None) -> Sta
 
 def _data(dataset: Path | None, campaign: str, launchpad: Path | None, **options: Any) -> ReplayData:
     if dataset is not None:
-        from campaign.replay_data import read_replay_data
+        from campaign.replay.data import read_replay_data
 
         return read_replay_data(dataset, **options)
     if wrong := [name for name in ("structures", "references", "model") if options[name] is not None]:
         raise typer.BadParameter(f"--{wrong[0]} does not go with --campaign, which has all that")
-    from campaign.replay_campaign import read_replay_campaign
+    from campaign.replay.campaign import read_replay_campaign
     from campaign.store import CampaignStore
 
     return read_replay_campaign(CampaignStore(connect(launchpad).db), campaign)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import resource
+import threading
 import time
 import uuid
 from collections import deque
@@ -19,13 +20,15 @@ from typing import Any
 from esnet.bundle import Bundle, BundleInfo
 from esnet.features import Representation
 from esnet.ray_workers import worker_options
-from esnet.scoring_batch import Prediction, ReadFeatures, ScoringError, score_batch
+from esnet.scoring_batch import Prediction, ReadFeatures, ScoringError, predict_batch, read_batch
 
 __all__ = ["Prediction", "ReadFeatures", "ScoringError", "Usage", "score"]
 
 logger = logging.getLogger(__name__)
 
 _POLL_S = 5.0
+#: Batches that an actor has at the same time: the features of one are read while the network is at the other.
+_IN_FLIGHT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +58,7 @@ class _Answer:
 
 
 class _Scorer:
-    """Runs inside a Ray actor."""
+    """Runs inside a Ray actor, a thread for each batch that it has."""
 
     def __init__(self, bundle_path: str, checksum: str, read_features: ReadFeatures, batch_size: int) -> None:
         self._name, self._started = uuid.uuid4().hex, time.monotonic()
@@ -66,14 +69,16 @@ class _Scorer:
             )
         self._read_features = read_features
         self._batch_size = batch_size
+        self._reading, self._predicting = threading.Lock(), threading.Lock()
 
     def ready(self) -> _Answer:
         return self._answer([])
 
     def score(self, ids: list[str]) -> _Answer:
-        return self._answer(
-            score_batch(ids, bundle=self._bundle, read_features=self._read_features, batch_size=self._batch_size)
-        )
+        with self._reading:
+            batch = read_batch(ids, read_features=self._read_features)
+        with self._predicting:
+            return self._answer(predict_batch(batch, bundle=self._bundle, batch_size=self._batch_size))
 
     def _answer(self, predictions: list[Prediction]) -> _Answer:
         used = resource.getrusage(resource.RUSAGE_SELF)
@@ -98,7 +103,8 @@ class _Pool:
     new_actor: Callable[[], Any]
     max_failures: int
     waiting: deque[_Batch]
-    # one entry an actor: the call it is busy with -> (actor, batch); no batch while it starts
+    n_actors: int
+    # the calls that are under way -> (actor, batch); no batch while the actor starts
     calls: dict[Any, tuple[Any, _Batch | None]] = field(default_factory=dict)
     failed_starts: int = 0
     # the last word of each actor; what one that died used after it nobody knows
@@ -109,11 +115,21 @@ class _Pool:
         self.calls[actor.ready.remote()] = (actor, None)
 
     def give_work(self, actor: Any) -> None:
-        if self.waiting:
+        """Keep an actor busy, or end it where nothing is left for it."""
+        while self.waiting and self._has_room(actor, self.waiting[0]):
             batch = self.waiting.popleft()
             self.calls[actor.score.remote(batch.ids)] = (actor, batch)
-        else:
+        if not self._of(actor):
             _end(actor)
+
+    def _of(self, actor: Any) -> list[_Batch | None]:
+        return [batch for busy, batch in self.calls.values() if busy is actor]
+
+    def _has_room(self, actor: Any, batch: _Batch) -> bool:
+        under_way = self._of(actor)
+        # one that has failed goes alone: should it kill its actor, no other is to blame
+        alone = batch.failures or any(other is not None and other.failures for other in under_way)
+        return len(under_way) < (1 if alone else _IN_FLIGHT)
 
     @property
     def unfinished(self) -> bool:
@@ -148,7 +164,8 @@ class _Pool:
         if getattr(error, "actor_init_failed", False):
             raise ScoringError(f"an actor cannot start: {error}") from error
         self._failed(batch, error)
-        if self.waiting:
+        # its other batch comes back too, and only then is it gone
+        if self.waiting and len({id(actor) for actor, _ in self.calls.values()}) < self.n_actors:
             logger.warning("an actor died and is replaced: %s", error)
             self.add_actor()
 
@@ -248,17 +265,18 @@ def score(
     if not wanted:
         return []
     options = worker_options(cpu_threads=cpu_threads, num_gpus=num_gpus_per_actor)
-    actor_class = ray.remote(**options, max_restarts=0)(_Scorer)
+    actor_class = ray.remote(**options, max_restarts=0, max_concurrency=_IN_FLIGHT)(_Scorer)
     batches = [_Batch(wanted[start : start + batch_size]) for start in range(0, len(wanted), batch_size)]
     pool = _Pool(
         new_actor=lambda: actor_class.remote(str(path), checksum, read_features, batch_size),
         max_failures=max_batch_failures,
         waiting=deque(batches),
+        n_actors=min(n_actors, len(batches)),
     )
     predictions: dict[str, Prediction] = {}
     last_start = time.monotonic()
     try:
-        for _ in range(min(n_actors, len(batches))):
+        for _ in range(pool.n_actors):
             pool.add_actor()
         while pool.unfinished:
             ended, _ = ray.wait(list(pool.calls), num_returns=1, timeout=_POLL_S)

@@ -49,26 +49,38 @@ class Prediction:
     novel: bool | None = None
 
 
-def score_batch(
-    ids: Sequence[str], *, bundle: Bundle, read_features: ReadFeatures, batch_size: int = 256
-) -> list[Prediction]:
-    """Read the features of candidates and predict.
+@dataclass(frozen=True)
+class Batch:
+    """Features of candidates, read and looked at.
+
+    Attributes
+    ----------
+    ids
+        All candidates that were asked for, n of them.
+    reasons
+        Why there is no prediction, for those without usable features.
+    usable
+        The others, m of them.
+    dos, compositions
+        Of the usable ones: (m, 2, 1500, 9) and (m, 111), finite.
+    """
+
+    ids: list[str]
+    reasons: dict[str, str]
+    usable: list[str]
+    dos: NDArray[Any]
+    compositions: NDArray[Any]
+
+
+def read_batch(ids: Sequence[str], *, read_features: ReadFeatures) -> Batch:
+    """Read the features of candidates: what needs the database and no network.
 
     Parameters
     ----------
     ids
         Different candidates.
-    bundle
-        The trained model.
     read_features
         Called once, with all ids.
-    batch_size
-        Candidates that the network takes at once.
-
-    Returns
-    -------
-    list of Prediction
-        One for each id, in the order given. A candidate without usable features has no energy and the reason.
 
     Raises
     ------
@@ -79,15 +91,47 @@ def score_batch(
     found = [str(name) for name in found]
     dos, compositions = np.asarray(dos), np.asarray(compositions)
     _check(ids, found, dos, compositions)
-    usable = np.zeros(0, dtype=np.intp)
+    reasons = dict.fromkeys(set(ids) - set(found), "no features are stored for it")
     if found:
-        finite = np.isfinite(dos).all(axis=(1, 2, 3)) & np.isfinite(compositions).all(axis=1)
-        usable = np.flatnonzero(finite)
-    answers = {name: Prediction(name, None, "its features are not finite") for name in found}
-    if len(usable):
-        assessment = bundle.assess(dos[usable], compositions[usable], batch_size=batch_size)
-        answers |= {found[place]: _prediction(found[place], assessment, row) for row, place in enumerate(usable)}
-    return [answers.get(name) or Prediction(name, None, "no features are stored for it") for name in ids]
+        # a sum is finite only if every term is, and needs no array of flags as large as the features
+        sums = dos.sum(axis=(1, 2, 3), dtype=np.float64) + compositions.sum(axis=1, dtype=np.float64)
+        finite = np.isfinite(sums)
+        if not finite.all():
+            reasons |= {found[place]: "its features are not finite" for place in np.flatnonzero(~finite)}
+            dos, compositions = dos[finite], compositions[finite]
+    usable = [name for name in found if name not in reasons]
+    return Batch(list(ids), reasons, usable, dos, compositions)
+
+
+def predict_batch(batch: Batch, *, bundle: Bundle, batch_size: int = 256) -> list[Prediction]:
+    """Predict for features that were read.
+
+    Parameters
+    ----------
+    batch
+        What `read_batch` returned.
+    bundle
+        The trained model.
+    batch_size
+        Candidates that the network takes at once.
+
+    Returns
+    -------
+    list of Prediction
+        One for each id, in the order asked. A candidate without usable features has no energy and the reason.
+    """
+    answers = {name: Prediction(name, None, reason) for name, reason in batch.reasons.items()}
+    if batch.usable:
+        assessment = bundle.assess(batch.dos, batch.compositions, batch_size=batch_size)
+        answers |= {name: _prediction(name, assessment, row) for row, name in enumerate(batch.usable)}
+    return [answers[name] for name in batch.ids]
+
+
+def score_batch(
+    ids: Sequence[str], *, bundle: Bundle, read_features: ReadFeatures, batch_size: int = 256
+) -> list[Prediction]:
+    """Read and predict; an actor does the two for different batches at the same time."""
+    return predict_batch(read_batch(ids, read_features=read_features), bundle=bundle, batch_size=batch_size)
 
 
 def _prediction(name: str, assessment: Assessment, row: int) -> Prediction:

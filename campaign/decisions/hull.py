@@ -6,15 +6,18 @@ distance (SCIENCE.md, E_hull).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import chain, combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from campaign.decisions.chemical_systems import CompositionGroup, group_compositions, symbols_of
+from campaign.decisions.hull_facets import HullFacets
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from pymatgen.analysis.phase_diagram import PhaseDiagram
     from pymatgen.core import Composition
 
 
@@ -29,36 +32,34 @@ class HullSet:
     ----------
     entries
         pymatgen ComputedEntry or ComputedStructureEntry objects; energies are total energies in eV of one engine
-        and one correction scheme.
+        and one correction scheme. Species with oxidation states count as their element.
 
     Notes
     -----
-    Hulls are pymatgen's (`pymatgen.analysis.phase_diagram.PhaseDiagram`). They are built from all entries of a
-    chemical system and kept, so thousands of candidates of one system cost one construction.
+    Hulls are pymatgen's (`pymatgen.analysis.phase_diagram.PhaseDiagram`), built from all entries of a chemical system.
+    Of each only the facets are kept, as arrays, and all candidates of one system are evaluated together.
     """
 
-    def __init__(self, entries: Sequence[Any]) -> None:
+    def __init__(self, entries: Iterable[Any]) -> None:
         self.entries = list(entries)
-        self._diagrams: dict[frozenset[str], PhaseDiagram] = {}
+        self._facets: dict[tuple[str, ...], HullFacets] = {}
+
+    @cached_property
+    def _entries_by_system(self) -> dict[tuple[str, ...], list[Any]]:
+        """Entries by the sorted symbols of all their elements."""
+        systems: dict[tuple[str, ...], list[Any]] = {}
+        for entry in self.entries:
+            systems.setdefault(tuple(sorted(symbols_of(entry.composition))), []).append(entry)
+        return systems
 
     @cached_property
     def elemental_energies(self) -> dict[str, float]:
         """Energy of the most stable elemental phase, eV/atom, by symbol."""
-        energies: dict[str, float] = {}
-        for entry in self.entries:
-            if entry.composition.is_element:
-                symbol = entry.composition.elements[0].symbol
-                energies[symbol] = min(energies.get(symbol, np.inf), entry.energy_per_atom)
-        return energies
-
-    def _check_elements(self, compositions: Sequence[Composition]) -> None:
-        asked = {element.symbol for composition in compositions for element in composition.elements}
-        missing = sorted(asked - set(self.elemental_energies))
-        if missing:
-            raise MissingElementError(
-                f"the reference set has no elemental phase of {', '.join(missing)}; "
-                f"it has {', '.join(sorted(self.elemental_energies))}"
-            )
+        return {
+            system[0]: float(min(entry.energy_per_atom for entry in entries))
+            for system, entries in self._entries_by_system.items()
+            if len(system) == 1
+        }
 
     def formation_energies(
         self, compositions: Sequence[Composition], total_energies: Sequence[float] | NDArray[np.float64]
@@ -75,20 +76,20 @@ class HullSet:
         Returns
         -------
         array of float
-            eV/atom, shape (n,).
+            eV/atom, shape (n,); NaN where the energy is NaN.
 
         Raises
         ------
         MissingElementError
             Naming the elements without a reference.
+        ValueError
+            A composition is empty or has a negative amount, or there are not as many energies as compositions.
         """
-        self._check_elements(compositions)
-        values = [
-            (energy - sum(n * self.elemental_energies[el.symbol] for el, n in composition.items()))
-            / composition.num_atoms
-            for composition, energy in zip(compositions, total_energies, strict=True)
-        ]
-        return np.array(values, dtype=float)
+        groups, energies = self._checked(compositions, total_energies)
+        for group in groups:
+            energies[group.places] -= group.amounts @ self._elemental(group.symbols)
+            energies[group.places] /= group.n_atoms
+        return energies
 
     def distances(
         self, compositions: Sequence[Composition], formation_energies: Sequence[float] | NDArray[np.float64]
@@ -111,26 +112,42 @@ class HullSet:
         ------
         MissingElementError
             Naming the elements without a reference.
+        ValueError
+            A composition is empty or has a negative amount, or there are not as many energies as compositions.
+        HullGapError
+            pymatgen's hull of a chemical system leaves a composition out.
         """
-        self._check_elements(compositions)
-        hull = np.array([self._hull_energy(composition) for composition in compositions], dtype=float)
-        return np.asarray(formation_energies, dtype=float) - hull
+        groups, energies = self._checked(compositions, formation_energies)
+        for group in groups:
+            energies[group.places] -= self._hull(group.symbols).energies(group.fractions)
+        return energies
 
-    def _hull_energy(self, composition: Composition) -> float:
-        """Formation energy of the hull at a composition, eV/atom."""
-        fractions = composition.fractional_composition
-        diagram = self._diagram(frozenset(element.symbol for element in composition.elements))
-        energy = float(diagram.get_hull_energy_per_atom(fractions))
-        return energy - sum(n * self.elemental_energies[el.symbol] for el, n in fractions.items())
+    def _checked(
+        self, compositions: Sequence[Composition], energies: Sequence[float] | NDArray[np.float64]
+    ) -> tuple[list[CompositionGroup], NDArray[np.float64]]:
+        """Compositions by chemical system, and a copy of the energies; refuses what has no reference."""
+        values = np.array(energies, dtype=float)
+        if values.shape != (len(compositions),):
+            raise ValueError(
+                f"{len(compositions)} compositions, but energies of shape {values.shape}: one each, please"
+            )
+        groups = group_compositions(compositions)
+        asked = set(chain.from_iterable(group.symbols for group in groups))
+        missing = sorted(asked - set(self.elemental_energies))
+        if missing:
+            raise MissingElementError(
+                f"the reference set has no elemental phase of {', '.join(missing)}; "
+                f"it has {', '.join(sorted(self.elemental_energies))}"
+            )
+        return groups, values
 
-    def _diagram(self, elements: frozenset[str]) -> PhaseDiagram:
-        if elements not in self._diagrams:
-            from pymatgen.analysis.phase_diagram import PhaseDiagram
+    def _elemental(self, symbols: Sequence[str]) -> NDArray[np.float64]:
+        return np.array([self.elemental_energies[symbol] for symbol in symbols])
 
-            inside = [
-                entry
-                for entry in self.entries
-                if {element.symbol for element in entry.composition.elements} <= elements
-            ]
-            self._diagrams[elements] = PhaseDiagram(inside)
-        return self._diagrams[elements]
+    def _hull(self, symbols: tuple[str, ...]) -> HullFacets:
+        """Hull of the chemical system of these elements, in alphabetical order."""
+        if symbols not in self._facets:
+            subsets = chain.from_iterable(combinations(symbols, size) for size in range(1, len(symbols) + 1))
+            inside = chain.from_iterable(self._entries_by_system.get(subset, ()) for subset in subsets)
+            self._facets[symbols] = HullFacets.build(list(inside), symbols, self._elemental(symbols))
+        return self._facets[symbols]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from campaign.decisions.replay import ORACLE, RANDOM
 from campaign.decisions.replay_result import Replay, Spread, band, spread
-from campaign.replay_comparison import Comparison
+from campaign.replay.comparison import Comparison
 from esnet.errors import require
 from esnet.output_folder import new_output_folder
 from esnet.whole_files import sha256_of

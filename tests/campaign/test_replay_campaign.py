@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from campaign.cli import app
 from campaign.execution.start import start_campaign
 from campaign.loading import UnknownCampaignError
-from campaign.replay_campaign import read_replay_campaign
-from campaign.replay_data import ReplayDataError
+from campaign.replay.campaign import read_replay_campaign
+from campaign.replay.data import ReplayDataError
 
 pytestmark = pytest.mark.mongo
 

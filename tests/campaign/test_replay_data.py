@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from campaign.cli import app
 from campaign.decisions.hull import MissingElementError
-from campaign.replay_data import ReplayDataError, read_replay_data
+from campaign.replay.data import ReplayDataError, read_replay_data
 from campaign.structure_files import StructureFileError
 from campaign.user_errors import is_user_error
 from esnet.output_folder import OutputExistsError

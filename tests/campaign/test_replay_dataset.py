@@ -11,7 +11,7 @@ from pymatgen.core import Composition
 from typer.testing import CliRunner
 
 from campaign.cli import app
-from campaign.replay_data import ReplayDataError, read_replay_data
+from campaign.replay.data import ReplayDataError, read_replay_data
 from esnet.bundle import Bundle
 from esnet.dataset import Dataset, DatasetWriter
 from esnet.dataset_synthetic import synthetic_samples

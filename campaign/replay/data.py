@@ -71,7 +71,7 @@ def read_replay_data(
     structures
         Of a file: folder of CIF or POSCAR files for compositions that have no column.
     references
-        File of reference entries, for hulls (`campaign.replay_hull`).
+        File of reference entries, for hulls (`campaign.replay.hull`).
     model
         Of a data set: directory or name of the bundle that predicts.
     part
@@ -89,11 +89,11 @@ def read_replay_data(
             raise ReplayDataError(path, ["--structures is for a CSV or JSONL file; this is a directory"])
         if model is None:
             raise ReplayDataError(path, ["a data set has no predictions; right: --model BUNDLE, which makes them"])
-        from campaign.replay_dataset import read_replay_dataset
+        from campaign.replay.dataset import read_replay_dataset
 
         return read_replay_dataset(path, model=model, part=part, references=references)
     if model is not None:
         raise ReplayDataError(path, ["--model is for the directory of a data set; a file has its predictions"])
-    from campaign.replay_table import read_replay_table
+    from campaign.replay.table import read_replay_table
 
     return read_replay_table(path, structures=structures, references=references)

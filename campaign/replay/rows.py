@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from campaign.replay_data import ReplayDataError
+from campaign.replay.data import ReplayDataError
 
 
 class Row(NamedTuple):

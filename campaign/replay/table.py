@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from campaign.decisions.costs import valence_electrons
 from campaign.decisions.replay_candidate import KnownCandidate
-from campaign.replay_data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
-from campaign.replay_hull import ELEMENTS_ONLY, hull_energies
-from campaign.replay_rows import Row, read_rows
+from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
+from campaign.replay.hull import ELEMENTS_ONLY, hull_energies
+from campaign.replay.rows import Row, read_rows
 
 if TYPE_CHECKING:
     from pymatgen.core import Composition

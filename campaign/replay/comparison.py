@@ -13,7 +13,7 @@ from campaign.store import now
 
 if TYPE_CHECKING:
     from campaign.decisions.policy import Policy
-    from campaign.replay_data import ReplayData
+    from campaign.replay.data import ReplayData
 
 FORMAT, FORMAT_VERSION = "esnet-campaign-replay", 1
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from campaign.replay_data import ReplayDataError
+from campaign.replay.data import ReplayDataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from campaign.decisions.costs import valence_electrons
 from campaign.decisions.replay_candidate import KnownCandidate
 from campaign.loading import load_campaign
-from campaign.replay_data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
+from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
 
 if TYPE_CHECKING:
     from campaign.store import CampaignStore

@@ -10,8 +10,8 @@ import numpy as np
 
 from campaign.decisions.costs import valence_electrons
 from campaign.decisions.replay_candidate import KnownCandidate
-from campaign.replay_data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
-from campaign.replay_hull import ELEMENTS_ONLY, hull_energies
+from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
+from campaign.replay.hull import ELEMENTS_ONLY, hull_energies
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

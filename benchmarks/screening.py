@@ -1,0 +1,329 @@
+"""What does a Screen cost beside the bare network, how does it grow, and how fast are workflows submitted?
+
+(a) Structures a second of the whole Screen step (features out of MongoDB, a Ray actor, hull distances, decisions,
+    promotions written) with one actor, against ``model.predict_on_batch`` of the same network on arrays that lie in
+    memory already, in a process with as many threads. The ratio should be 0.8 or more. The start of the actor (loading
+    TensorFlow) is part of the step, and is also given apart.
+(b) Wall time and peak memory of the step against the number of candidates. Should be linear, and flat.
+(c) Submitting the workflows of all candidates (documents and fireworks in transactions), against ``LaunchPad.add_wf``
+    in a loop for as many workflows as half a minute allows, per workflow. The ratio should be 10 or more.
+
+    python benchmarks/screening.py [--candidates 22709] [--widths 16,32,64,128] [--sizes 1000,4000,16000,100000]
+
+A mongod of its own on a free loopback port in a temporary folder. The candidates are those of a real campaign file
+(shipped prototypes, elements), their DOS is synthetic (`esnet.dataset_synthetic`), as many different ones as
+`DIFFERENT` says; the network has been trained for an epoch on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import numpy as np  # noqa: E402
+
+DIFFERENT = 512
+ELEMENTS = (
+    *("Li", "Be", "Na", "Mg", "Al", "Si", "K", "Ca", "Sc", "Ti", "V", "Cr", "Fe", "Co", "Ni", "Cu", "Zn", "Ge"),
+    *("Rb", "Sr", "Y", "Zr", "Nb", "Mo", "Ru", "Rh", "Pd", "Ag", "Cd", "In", "Sn", "Cs", "Ba", "Hf", "Ta", "W"),
+    *("Re", "Os", "Ir", "Pt", "Au", "Tl", "Pb"),
+)
+PROTOTYPES = (
+    "B1",
+    "B2",
+    "B3",
+    "B4",
+    "B8_1",
+    "B19",
+    "L1_0",
+    "L1_2",
+    "D0_3",
+    "D0_19",
+    "D0_22",
+    "A15",
+    "C11_b",
+    "C14",
+    "C15",
+)
+BATCH = 256
+
+
+@contextmanager
+def mongod() -> Iterator[Path]:
+    """Start a mongod; give the path of its my_launchpad.yaml."""
+    from launchers import mongo
+    from launchers.database import DatabaseSettings
+
+    with tempfile.TemporaryDirectory(prefix="screening-") as folder, socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        listener.close()
+        file = Path(folder) / "my_launchpad.yaml"
+        file.write_text(f"uri_mode: true\nhost: mongodb://127.0.0.1:{port}/bench?replicaSet=rs0\nname: bench\n")
+        data = Path(folder) / "mongodb"
+        mongo.start(DatabaseSettings.from_file(file), data_dir=data)
+        try:
+            yield file
+        finally:
+            mongo.stop(data)
+
+
+def make_bundle(folder: Path, widths: tuple[int, int, int, int]) -> Path:
+    """Train a network of these widths for one epoch, in a process of its own; return the bundle."""
+    code = (
+        "import sys, json\nfrom benchmarks.screening import train_one\n"
+        f"train_one({str(folder / 'bundle')!r}, {widths!r})"
+    )
+    root = str(Path(__file__).resolve().parents[1])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root, env={**os.environ, "PYTHONPATH": root})
+    return folder / "bundle"
+
+
+def train_one(path: str, widths: tuple[int, int, int, int]) -> None:
+    """Train for one epoch and save."""
+    from esnet.features import Representation, composition_vector
+    from esnet.training import TrainingSettings, train
+
+    samples = synthetic(64)
+    result = train(
+        np.stack([sample.dos for sample in samples]),
+        np.stack([composition_vector(sample.composition) for sample in samples]),
+        [sample.energy for sample in samples],
+        settings=TrainingSettings(widths=widths, max_epochs=1, validation_fraction=0.0),
+        representation=Representation(),
+        ids=[sample.id for sample in samples],
+    )
+    result.save(path)
+
+
+def synthetic(number: int) -> list[Any]:
+    """So many synthetic IS-DOS samples."""
+    from esnet.dataset_synthetic import synthetic_samples
+
+    return list(synthetic_samples(number, seed=3, kinds=("is_dos",)))
+
+
+def bare(bundle: str, number: int) -> None:
+    """Print structures a second of predict_on_batch on arrays in memory, as JSON."""
+    from esnet.bundle import BundleInfo
+    from esnet.bundle_networks import load_network
+    from esnet.features import composition_vector, network_inputs
+
+    info = BundleInfo.read(bundle)
+    model = load_network(info.path / info.members[0], info)
+    samples = synthetic(DIFFERENT)
+    inputs = network_inputs(
+        np.stack([sample.dos for sample in samples]),
+        np.stack([composition_vector(sample.composition) for sample in samples]),
+        scaler=info.scaler,
+    )
+    parts = [
+        {name: array[start : start + BATCH] for name, array in inputs.items()} for start in range(0, DIFFERENT, BATCH)
+    ]
+    model.predict_on_batch(parts[0])
+    started, done = time.perf_counter(), 0
+    while done < number:
+        done += len(np.asarray(model.predict_on_batch(parts[done // BATCH % len(parts)])))
+    print(json.dumps({"per_s": done / (time.perf_counter() - started), "structures": done}))
+
+
+def start(store: Any, launchpad: Any, name: str, number: int) -> tuple[float, int]:
+    """Start a campaign of so many candidates; return seconds of submitting, and the number of workflows."""
+    from campaign.execution import start as starting
+    from campaign.execution.submission import submit_ready
+    from campaign.spec import CampaignSpec
+
+    content = {
+        "candidates": {"prototypes": list(PROTOTYPES), "elements": list(ELEMENTS), "max_candidates": number + 2},
+        "dft": {"engine": "gpaw"},
+        "model": {"bootstrap_size": 2},
+        "screening": {"batch_size": number},
+        "policy": {"max_formation_energy": 0.0, "max_hull_energy": 20.0},
+    }
+    spec = CampaignSpec.from_firework_spec({"campaign": content}, name=name)
+    # the documents first; then the submission alone is timed
+    starting.advance = lambda *_args, **_more: None
+    starting.start_campaign(store, launchpad, spec)
+    began = time.perf_counter()
+    submitted = submit_ready(store, launchpad, name)
+    return time.perf_counter() - began, submitted
+
+
+def add_in_a_loop(launchpad: Any, store: Any, name: str, seconds: float) -> float:
+    """Return seconds for each workflow of ``LaunchPad.add_wf``, for the same two fireworks."""
+    from itertools import count
+
+    from campaign.execution.fireworks import stage_workflow
+    from campaign.stages import STAGES
+
+    document = store.candidates.find_one({"campaign": name})
+    began, done = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        launchpad.add_wf(stage_workflow(document, STAGES["dos"], fw_ids=count(-1, -1)))
+        done += 1
+    return (time.perf_counter() - began) / done
+
+
+def prepare(store: Any, name: str, bundle: Path) -> None:
+    """Give every candidate an IS-DOS, the references made-up energies, and the campaign its model."""
+    from campaign.decisions.references import freeze_reference_set
+    from campaign.loading import load_campaign
+    from campaign.models import model_summary, register_bundle
+    from workflows.dos import DosFeatures
+
+    encoded = [
+        DosFeatures.encode(
+            sample.dos, spacing=0.02, efermi=0.0, normalisation="atom", energy_reference="absolute"
+        ).to_document()
+        for sample in synthetic(DIFFERENT)
+    ]
+    chunk = []
+    for place, found in enumerate(store.candidates.find({"campaign": name, "role": "screened"}, ["composition"])):
+        facts = {"_id": f"{found['_id']}:dos", "campaign": name, "document": found["_id"], "kind": "dos"}
+        chunk.append(encoded[place % DIFFERENT] | facts | {"composition": found["composition"]})
+        if len(chunk) == 1000:
+            store.features.insert_many(chunk, ordered=False)
+            chunk = []
+    if chunk:
+        store.features.insert_many(chunk, ordered=False)
+    store.candidates.update_many({"campaign": name, "role": "screened"}, {"$set": {"state": "dos_done"}})
+    ended = {"state": "relaxed", "relaxation.vasp_version": "6.9.9-gpaw-benchmark", "rs_dos.state": "done"}
+    for phase in store.references.find({"campaign": name}, ["n_sites"]):
+        energy = {"relaxation.energy": -3.0 * phase["n_sites"]}
+        store.references.update_one({"_id": phase["_id"]}, {"$set": ended | energy})
+    store.candidates.update_many(
+        {"campaign": name, "role": "bootstrap"},
+        {"$set": ended | {"relaxation.energy": -8.0, "result": {"stable": False}}},
+    )
+    freeze_reference_set(store, load_campaign(store, name))
+    checksum = register_bundle(store, bundle)
+    store.campaigns.update_one(
+        {"_id": name}, {"$set": {"model": model_summary(store, checksum, source="bundle"), "models": []}}
+    )
+
+
+def screen(file: str, name: str) -> None:
+    """Run the whole Screen step in this process, and print what it took as JSON."""
+    from campaign.execution import screening
+    from campaign.store import CampaignStore
+    from esnet.ray_session import ray_session
+    from launchers.database import DatabaseSettings
+
+    database = DatabaseSettings.from_file(Path(file))
+    launchpad = database.launchpad(strm_lvl="ERROR")
+    store = CampaignStore(launchpad.db)
+    store.steps.insert_one({"_id": f"{name}/screen/0", "campaign": name, "kind": "screen", "state": "submitted"})
+    # it also submits the relaxations: (c) is about that
+    screening.reconcile = lambda *_args, **_more: None
+    number = store.candidates.count_documents({"campaign": name, "state": "dos_done"})
+    with ray_session("local"):
+        started = time.perf_counter()
+        screening.screen_step(store, database, launchpad, name, f"{name}/screen/0", fw_id=0)
+        wall = time.perf_counter() - started
+    entry = store.attempts.find_one({"campaign": name, "stage": "screen"})
+    decided = store.candidates.count_documents({"campaign": name, "decision": {"$exists": True}})
+    if decided != number:
+        raise SystemExit(f"{decided} of {number} candidates are decided on")
+    print(
+        json.dumps(
+            {
+                "structures": number,
+                "wall_s": wall,
+                "promoted": store.candidates.count_documents({"campaign": name, "decision.promoted": True}),
+                "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "cpu_s": entry["cpu_s"],
+            }
+        )
+    )
+
+
+def in_a_process(function: str, *arguments: Any) -> dict[str, Any]:
+    """Call one of this file's functions in a fresh process; return the JSON of its last line."""
+    root = str(Path(__file__).resolve().parents[1])
+    code = f"from benchmarks.screening import {function}\n{function}(*{arguments!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"{function} failed:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def actor_start_s() -> float:
+    """Seconds that a process needs to load what an actor loads."""
+    code = "import time; t = time.perf_counter(); import esnet.bundle, keras; keras.ops; print(time.perf_counter() - t)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout.splitlines()[-1])
+
+
+def campaign_of(file: Path, number: int, bundle: Path) -> tuple[str, float, int, Any, Any]:
+    """Make and prepare a campaign; return its name, what submitting took, and its database."""
+    from campaign.execution.fireworks import initialise_launchpad
+    from campaign.store import CampaignStore
+    from launchers.database import DatabaseSettings
+
+    launchpad = DatabaseSettings.from_file(file).launchpad(strm_lvl="ERROR")
+    initialise_launchpad(launchpad)
+    store = CampaignStore(launchpad.db)
+    name = f"bench-{number}"
+    seconds, submitted = start(store, launchpad, name, number)
+    prepare(store, name, bundle)
+    return name, seconds, submitted, store, launchpad
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--candidates", type=int, default=22_709)
+    parser.add_argument("--widths", default="16,32,64,128")
+    parser.add_argument("--sizes", default="1000,4000,16000", help="for (b); a campaign each")
+    options = parser.parse_args()
+    widths = tuple(int(width) for width in options.widths.split(","))
+    with mongod() as file:
+        bundle = make_bundle(file.parent, widths)  # type: ignore[arg-type]
+        name, seconds, submitted, store, launchpad = campaign_of(file, options.candidates, bundle)
+        loop = add_in_a_loop(launchpad, store, name, 30.0)
+        before = in_a_process("bare", str(bundle), options.candidates)
+        step = in_a_process("screen", str(file), name)
+        after = in_a_process("bare", str(bundle), options.candidates)
+        per_s, bare_per_s = step["structures"] / step["wall_s"], (before["per_s"] + after["per_s"]) / 2
+        print(f"(a) {step['structures']} candidates, network {options.widths}, one actor, one thread")
+        print(f"    bare predict_on_batch: {before['per_s']:.1f} and {after['per_s']:.1f} structures/s")
+        print(
+            f"    whole Screen step:     {per_s:.1f} structures/s ({step['wall_s']:.1f} s, {step['promoted']} promoted)"
+        )
+        print(f"    ratio {per_s / bare_per_s:.2f}; loading TensorFlow and Keras alone takes {actor_start_s():.1f} s")
+        print(f"(c) submitting {submitted} workflows: {seconds:.1f} s, {1e3 * seconds / submitted:.2f} ms each")
+        print(f"    LaunchPad.add_wf in a loop: {1e3 * loop:.2f} ms each; ratio {loop * submitted / seconds:.1f}")
+        print("(b) candidates   wall s   ms each   peak MB of the Screen   CPU-s with the actor")
+        for size in [int(size) for size in options.sizes.split(",") if size]:
+            small, *_ = campaign_of(file, size, bundle)
+            found = in_a_process("screen", str(file), small)
+            print(
+                f"    {found['structures']:10d} {found['wall_s']:8.1f} {1e3 * found['wall_s'] / size:9.2f} "
+                f"{found['peak_mb']:23.0f} {found['cpu_s']:22.0f}"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Compositions as arrays, by chemical system.
+
+A pymatgen Composition is a mapping whose look-ups search all its species, so reading one costs more than evaluating a
+hull for it. Its ``items()`` are those of the dictionary inside: a third of the time of ``get_atomic_fraction`` and half
+of ``get_el_amt_dict``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pymatgen.core import Composition
+
+
+@dataclass(frozen=True)
+class CompositionGroup:
+    """All compositions of one chemical system.
+
+    Attributes
+    ----------
+    symbols
+        Elements of the system in alphabetical order, k of them.
+    places
+        Where the m compositions stood among all, shape (m,).
+    amounts
+        Number of atoms of each element, shape (m, k).
+    n_atoms
+        Number of atoms of each composition, shape (m,).
+    fractions
+        Atomic fractions, shape (m, k).
+    """
+
+    symbols: tuple[str, ...]
+    places: NDArray[np.intp]
+    amounts: NDArray[np.float64]
+    n_atoms: NDArray[np.float64]
+    fractions: NDArray[np.float64]
+
+
+def symbols_of(composition: Composition) -> set[str]:
+    """Elements of a composition; a species with an oxidation state counts as its element."""
+    return {species.symbol for species, _ in composition.items()}
+
+
+def group_compositions(compositions: Iterable[Composition]) -> list[CompositionGroup]:
+    """Read compositions into arrays, one group for each chemical system.
+
+    Species with oxidation states count as their element.
+
+    Raises
+    ------
+    ValueError
+        A composition is empty or has an amount that is not positive; the message says which.
+    """
+    orders: list[tuple[str, ...]] = []  # in which elements are listed, as they are met
+    numbers: list[int] = []  # of the order of each composition
+    amounts_by_size: dict[int, list[float]] = {}  # of all compositions with a number of elements, one after the other
+    known: dict[tuple[str, ...], tuple[int, list[float]]] = {}
+    for composition in compositions:
+        listed, amounts = [], []
+        for species, amount in composition.items():
+            listed.append(species.symbol)
+            amounts.append(amount)
+        order = tuple(listed)
+        if (found := known.get(order)) is None:
+            if not order:
+                raise ValueError(f"composition {len(numbers)} is empty")
+            if len(set(order)) < len(order):  # an element listed twice, as Fe2+ and Fe3+
+                summed = composition.get_el_amt_dict()
+                order, amounts = tuple(summed), list(summed.values())
+            found = known.setdefault(order, (len(orders), amounts_by_size.setdefault(len(order), [])))
+            if found[0] == len(orders):
+                orders.append(order)
+        number, values = found
+        numbers.append(number)
+        values += amounts
+    order_of_each = np.array(numbers, dtype=np.intp)
+    sizes = np.array([len(order) for order in orders], dtype=np.intp)[order_of_each]
+    groups: list[CompositionGroup] = []
+    for size, values in amounts_by_size.items():
+        places = np.flatnonzero(sizes == size)
+        table = np.array(values, dtype=float).reshape(len(places), size)
+        groups += _by_system(orders, order_of_each[places], places, table)
+    return groups
+
+
+def _by_system(
+    orders: Sequence[tuple[str, ...]],
+    order_of_each: NDArray[np.intp],
+    places: NDArray[np.intp],
+    amounts: NDArray[np.float64],
+) -> Iterator[CompositionGroup]:
+    """Sort compositions with the same number of elements into chemical systems.
+
+    All together: with 24 orders in which four elements may be listed, a few numpy calls for each order would take
+    longer than all the rest.
+    """
+    if not (amounts > 0).all():
+        wrong = places[(~(amounts > 0)).any(axis=1).argmax()]
+        raise ValueError(f"composition {wrong} has an amount that is not positive")
+    systems: dict[tuple[str, ...], int] = {}
+    system_of_order = np.zeros(len(orders), dtype=np.intp)
+    alphabetical = np.zeros((len(orders), amounts.shape[1]), dtype=np.intp)
+    for number, order in enumerate(orders):
+        if len(order) == amounts.shape[1]:
+            alphabetical[number] = sorted(range(len(order)), key=order.__getitem__)
+            system_of_order[number] = systems.setdefault(tuple(sorted(order)), len(systems))
+    system = system_of_order[order_of_each]
+    by_system = system.argsort(kind="stable")
+    places = places[by_system]
+    amounts = np.take_along_axis(amounts, alphabetical[order_of_each], axis=1)[by_system]
+    n_atoms = amounts.sum(axis=1)
+    fractions = amounts / n_atoms[:, None]
+    ends = np.bincount(system).cumsum().tolist()
+    for symbols, start, end in zip(systems, [0, *ends], ends, strict=False):
+        part = slice(start, end)
+        yield CompositionGroup(symbols, places[part], amounts[part], n_atoms[part], fractions[part])
