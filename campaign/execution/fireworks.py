@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from campaign.stages import REFERENCE, Stage
 
 if TYPE_CHECKING:
-    from fireworks import Firework, LaunchPad, Workflow
+    from fireworks import LaunchPad, Workflow
     from pymongo.client_session import ClientSession
+
+    from campaign.execution.stencil import WorkflowDocuments
 
 
 def next_fw_ids(launchpad: LaunchPad, quantity: int) -> count[int]:
@@ -133,10 +135,10 @@ def _ready(workflow: Workflow) -> Workflow:
     return workflow
 
 
-def insert_workflows(launchpad: LaunchPad, workflows: Sequence[Workflow], *, session: ClientSession) -> None:
+def insert_workflows(launchpad: LaunchPad, workflows: Sequence[WorkflowDocuments], *, session: ClientSession) -> None:
     """Write workflows and their fireworks in the session's transaction."""
     if not workflows:
         return
-    fireworks: list[Firework] = [firework for workflow in workflows for firework in workflow]
-    launchpad.workflows.insert_many([workflow.to_db_dict() for workflow in workflows], session=session)
-    launchpad.fireworks.insert_many([firework.to_db_dict() for firework in fireworks], session=session)
+    launchpad.workflows.insert_many([documents.workflow for documents in workflows], session=session)
+    fireworks = [firework for documents in workflows for firework in documents.fireworks]
+    launchpad.fireworks.insert_many(fireworks, session=session)

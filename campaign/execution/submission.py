@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pymongo import UpdateOne
 
 from campaign.execution.budget import is_limited, lock_budget
-from campaign.execution.fireworks import insert_workflows, next_fw_ids, stage_workflow, step_workflow
+from campaign.execution.fireworks import insert_workflows, next_fw_ids, step_workflow
 from campaign.execution.held import dos_room
+from campaign.execution.stencil import Stencil, WorkflowDocuments
 from campaign.loading import load_campaign
-from campaign.stages import STAGES, Stage
+from campaign.stages import REFERENCE, SCREENED, STAGES, Stage
 from campaign.store import CampaignStore, history_entry, now
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def _submit_stage(
     submitted = 0
     query = {"campaign": campaign, **stage.ready}
     loaded = load_campaign(store, campaign)
+    stencils = cache(lambda of_reference: Stencil(campaign, stage, role=REFERENCE if of_reference else SCREENED))
     limited = stage.name == "dos" and collection is store.candidates and is_limited(loaded)
     while True:
         ids = [found["_id"] for found in collection.find(query, ["_id"]).limit(_CHUNK)]
@@ -70,9 +73,11 @@ def _submit_stage(
             documents = list(collection.find({"_id": {"$in": ids}, **query}, fields, session=session))[:room]
             if not documents:
                 return 0
-            workflows = [stage_workflow(document, stage, fw_ids=numbers) for document in documents]
+            workflows = [
+                stencils(document["role"] == REFERENCE).copy(document, fw_ids=numbers) for document in documents
+            ]
             updates = [
-                _claim(document, stage, fw_ids=sorted(workflow.id_fw))
+                _claim(document, stage, fw_ids=workflow.fw_ids)
                 for document, workflow in zip(documents, workflows, strict=True)
             ]
             collection.bulk_write(updates, ordered=False, session=session)
@@ -119,7 +124,7 @@ def submit_step(
         if not store.open_step(step_id, campaign=campaign, kind=kind, fw_id=first, session=session):
             return False
         workflow = step_workflow(campaign, step_id, kind=kind, category=category, fw_ids=count(first))
-        insert_workflows(launchpad, [workflow], session=session)
+        insert_workflows(launchpad, [WorkflowDocuments.of(workflow)], session=session)
         return True
 
     added = store.in_transaction(submit)

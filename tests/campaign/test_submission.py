@@ -1,15 +1,18 @@
 """Starting campaigns: every candidate gets its workflow once, whoever asks and however often."""
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import pytest
 from fireworks import Firework
 from fireworks.core.rocket_launcher import launch_rocket
 
-from campaign.execution.fireworks import LaunchPadNotReadyError, initialise_launchpad
+from campaign.execution.fireworks import LaunchPadNotReadyError, initialise_launchpad, stage_workflow
 from campaign.execution.start import CampaignExistsError, start_campaign
+from campaign.execution.stencil import Stencil, WorkflowDocuments
 from campaign.execution.submission import submit_ready, submit_step
 from campaign.loading import UnknownCampaignError, load_campaign
+from campaign.stages import STAGES
 from campaign.store import CampaignStore
 
 pytestmark = pytest.mark.mongo
@@ -119,3 +122,20 @@ def test_initialising_leaves_a_launchpad_in_use_alone(store, launchpad, small_sp
     before = launchpad.fireworks.count_documents({})
     assert initialise_launchpad(launchpad) is False
     assert launchpad.fireworks.count_documents({}) == before
+
+
+def test_a_copied_workflow_is_what_fireworks_would_have_written():
+    document = {"_id": "a-1", "campaign": "small", "formula": "Al2Cu", "role": "screened"}
+    for stage in STAGES.values():
+        for role in ("screened", "reference"):
+            given = document | {"role": role}
+            copied = Stencil("small", stage, role=role).copy(given, fw_ids=count(41))
+            written = WorkflowDocuments.of(stage_workflow(given, stage, fw_ids=count(41)))
+            assert copied.fw_ids == written.fw_ids == [41, 42]
+            assert without_times(copied.workflow) == without_times(written.workflow)
+            by_id = [sorted(found.fireworks, key=lambda firework: firework["fw_id"]) for found in (copied, written)]
+            assert list(map(without_times, by_id[0])) == list(map(without_times, by_id[1]))
+
+
+def without_times(document):
+    return {key: value for key, value in document.items() if key not in ("created_on", "updated_on")}
