@@ -176,12 +176,18 @@ def _say_how_it_ended(status: Status, console: Console) -> None:
         "the database goes on running, `campaign db stop` ends it",
         highlight=False,
     )
+    _say_what_is_held(status, console)
     if not status.is_finished:
         console.print(
             f"[red]campaign {status.name} is not complete, and nothing of it is left to run.[/red] "
             f"{status.problem or 'See `campaign status`, and `lpad get_fws -s FIZZLED -d more` for the reason.'}"
         )
         raise typer.Exit(1)
+
+
+def _say_what_is_held(status: Status, console: Console) -> None:
+    if held := status.candidates.get("held"):
+        console.print(f"the budget holds {held} candidates: see `campaign budget {status.name}`", soft_wrap=True)
 
 
 @app.command()
@@ -212,8 +218,7 @@ def status(
         console.print(
             "nothing is running: start workers with `rlaunch rapidfire`, or `campaign run FILE`", soft_wrap=True
         )
-    if held := found.candidates.get("held"):
-        console.print(f"the budget holds {held} candidates: see `campaign budget {name}`", soft_wrap=True)
+    _say_what_is_held(found, console)
     for line in repaired.lines():
         console.print(f"repaired: {line}", highlight=False)
 

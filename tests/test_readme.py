@@ -140,7 +140,8 @@ class Finished:
         content, _ = read_yaml(ROOT / "examples" / "quickstart.yaml")
         campaign = content["spec"]["campaign"]
         campaign["candidates"]["elements"] = ["Al", "Pd", "Au"]
-        campaign["model"]["bootstrap_size"] = 2
+        campaign["model"] |= {"bundle": None, "bootstrap_size": 2}
+        campaign["policy"] = {"max_formation_energy": 0.1}
         start_campaign(self.store, self.launchpad, CampaignSpec.from_firework_spec(content["spec"], name=NAME))
         self.failing = self.store.candidates.find_one({"role": "screened", "chemsys": "Al-Au"})["_id"]
 
