@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from campaign.decisions.policy import Policy
-from campaign.decisions.policy_kinds import UnknownPolicyError, make_policy, policy_class
+from campaign.decisions.policy_kinds import POLICIES, UnknownPolicyError, make_policy
 from campaign.decisions.policy_thresholds import Thresholds
 from campaign.decisions.scorer_esnet import Esnet
-from campaign.decisions.scorer_kinds import UnknownScorerError, make_scorer, scorer_class
+from campaign.decisions.scorer_kinds import SCORERS, UnknownScorerError, make_scorer
 from campaign.decisions.scorers import Scorer
 from campaign.section import Section
 from campaign.spec_sections import (
@@ -56,8 +56,8 @@ ChosenScorer = Annotated[SerializeAsAny[Scorer], BeforeValidator(_made_scorer)]
 
 def chosen_kinds() -> Iterator[tuple[str, Callable[[str], type[Section]], type[Exception]]]:
     """Sections whose class the user chooses by ``kind``: name, class by kind, error for an unknown one."""
-    yield "policy", policy_class, UnknownPolicyError
-    yield "scorer", scorer_class, UnknownScorerError
+    yield "policy", POLICIES.class_of, UnknownPolicyError
+    yield "scorer", SCORERS.class_of, UnknownScorerError
 
 
 class CampaignSpec(Section):
