@@ -222,8 +222,8 @@ def _others_queued(store: CampaignStore, campaign: str, costs: Costs, session: C
         # what is relaxed in any case counts before it is submitted, and so does the RS-DOS that it gets
         rs_dos = {
             "rs_dos.state": {"$in": list(OPEN_RS_DOS)},
-            # a screened candidate gets one only if it is relaxed
-            "$or": [{"role": {"$ne": SCREENED}}, {"state": {"$in": [*_RELAXING, "relaxed"]}}],
+            # a screened candidate gets one only if it is relaxed, and until then its relaxation's cost includes it
+            "$or": [{"role": {"$ne": SCREENED}}, {"state": "relaxed"}],
         }
         for query in ({"state": STAGES["dos"].running}, rs_dos):
             promised += costs.dos_cpu_s * collection.count_documents({"campaign": campaign, **query}, session=session)

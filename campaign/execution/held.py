@@ -214,7 +214,8 @@ def dos_room(store: CampaignStore, campaign: Campaign, *, session: ClientSession
 def hold_waiting(store: CampaignStore, campaign: Campaign) -> int:
     """Hold candidates that wait for an IS-DOS that the budget does not allow, once nothing else moves."""
     name = campaign.spec.name
-    moving = {"$nin": ["new", "rejected", "held", "relaxed", "dos_failed", "relax_failed"]}
+    # what has its DOS already waits for a last Screen, which waits until no other candidate is to come
+    moving = {"$nin": ["new", "dos_done", "rejected", "held", "relaxed", "dos_failed", "relax_failed"]}
     if store.candidates.find_one({"campaign": name, "state": moving}, ["_id"]) is not None:
         return 0
     held = store.candidates.update_many(

@@ -131,11 +131,13 @@ def store_predictions(
     from pymatgen.core import Composition
 
     costs = expected_costs(store, campaign)
+    # what is relaxed gets an RS-DOS then, for the next model to learn from
+    rs_dos_cpu_s = 0.0 if campaign.spec.screening.retrain_every is None else costs.dos_cpu_s
     compositions: dict[str, Composition] = {}
     relax_cpu_s: dict[str, float] = {}
     for found in store.candidates.find({"_id": {"$in": list(ids)}}, ["composition", "n_sites"]):
         compositions[found["_id"]] = Composition(found["composition"])
-        relax_cpu_s[found["_id"]] = costs.relaxation(found)
+        relax_cpu_s[found["_id"]] = costs.relaxation(found) + rs_dos_cpu_s
     reference_set = campaign.document["reference_set"]
     energies = [e_form.get(name, math.nan) for name in ids]
     distances = load_hull(store, reference_set).distances([compositions[name] for name in ids], energies)

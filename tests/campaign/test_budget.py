@@ -301,3 +301,14 @@ def test_every_candidate_is_in_exactly_one_known_state(store, launchpad, prepare
     assert sum(counts.values()) == 18
     assert set(counts) <= {"relaxed", "relax_running", "rejected", "held"}
     assert counts["relax_running"] == 4
+
+
+def test_a_spent_budget_does_not_keep_a_late_candidate_from_its_last_screen(store, launchpad, prepare):
+    prepare(cpu_hours=20.0)
+    finish_dos(store, batch=0, number=1)  # too few for its batch's Screen
+    store.candidates.update_many({"state": "dos_running"}, {"$set": {"state": "new"}})
+    store.campaigns.update_one({"_id": "small"}, {"$set": {"budget.cpu_hours": 0.0}})
+    advance(store, launchpad, "small")
+    advance(store, launchpad, "small")
+    assert store.candidates.count_documents({"state": "held"}) == 15
+    assert "small/screen/sweep-0" in steps(store) or "small/screen/3" in steps(store)
