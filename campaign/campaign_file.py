@@ -99,7 +99,8 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], str]:
         message = f"not valid YAML: {_first_line(error.problem or error.context)}"
         line = mark.line + 1 if mark else None
         raise CampaignFileError([Problem("", message, path, line)]) from error
-    except YAMLError as error:
+    except (YAMLError, ValueError) as error:
+        # ValueError: something that looks like a date and is none, e.g. 2027-02-30; the parser does not say where
         raise CampaignFileError([Problem("", f"not valid YAML: {_first_line(error)}", path)]) from error
     if not isinstance(content, dict):
         message = (

@@ -80,7 +80,11 @@ def _number(text: str | None, kind: type[int] | type[float], option: str) -> tup
 def _time(text: str | None) -> tuple[bool, datetime | None]:
     if text is None or text.lower() == _NONE:
         return text is not None, None
+    right = "right: a time with its zone, e.g. 2027-03-01T08:00:00Z, or none"
     try:
-        return True, datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError as error:
-        raise BudgetOptionError(f"--until: found {text!r}; right: e.g. 2027-03-01T08:00:00Z, or none") from error
+        raise BudgetOptionError(f"--until: found {text!r}; {right}") from error
+    if time.tzinfo is None:
+        raise BudgetOptionError(f"--until: found {text!r}, which has no time zone; {right}")
+    return True, time

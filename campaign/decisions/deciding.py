@@ -6,6 +6,7 @@ Pure: the same policy, predictions, allowance and seed give the same decisions, 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, replace
@@ -79,9 +80,9 @@ def decide(
 ) -> list[Decision]:
     """Decide on every candidate.
 
-    First the audit sample of what the policy rejects is set aside; then the promising ones are promoted in the order
-    of the policy's priority, keeping enough for auditing those that come after; the first that is not allowed and all
-    after it are held.
+    First the audit sample of what the policy rejects is set aside, for at most its share of a limited budget; then the
+    promising ones are promoted in the order of the policy's priority, keeping enough for auditing those that come
+    after; the first that is not allowed and all after it are held.
 
     Parameters
     ----------
@@ -101,6 +102,7 @@ def decide(
         count as not promoted).
     """
     left = copy(allowance) if allowance is not None else Allowance()
+    for_audit = left.share(policy.audit)
     known = sorted((p for p in predictions if p.is_known), key=lambda p: (policy.priority(p), p.candidate))
     ranks = {prediction.candidate: rank for rank, prediction in enumerate(known, start=1)}
     decisions: dict[str, Decision] = {}
@@ -118,14 +120,18 @@ def decide(
     promising = [prediction for prediction in known if decisions[prediction.candidate].outcome == "held"]
     drawn = {p.candidate for p in predictions if policy.audit and audit_draw(p.candidate, seed) < policy.audit}
     rejected = [p for p in predictions if decisions[p.candidate].outcome == "rejected"]
-    _audit(decisions, rejected, drawn, left, seed)
-    held = _promote(decisions, promising, drawn, left)
-    _audit(decisions, held, drawn, left, seed)
+    _audit(decisions, rejected, drawn, left, for_audit, seed)
+    held = _promote(decisions, promising, drawn, left, for_audit)
+    _audit(decisions, held, drawn, left, for_audit, seed)
     return [decisions[prediction.candidate] for prediction in predictions]
 
 
 def _promote(
-    decisions: dict[str, Decision], promising: Sequence[Prediction], drawn: set[str], left: Allowance
+    decisions: dict[str, Decision],
+    promising: Sequence[Prediction],
+    drawn: set[str],
+    left: Allowance,
+    for_audit: Allowance,
 ) -> list[Prediction]:
     """Promote the promising in their order while it is allowed; return those that are held."""
     audited_after = [p.relax_cpu_s if p.candidate in drawn else None for p in promising]
@@ -135,7 +141,11 @@ def _promote(
         cost = audited_after[place]
         if cost is not None:  # promoted or not, it needs no place in the audit sample of those after it
             reserved_cpu_s, reserved = reserved_cpu_s - cost, reserved - 1
-        refused = left.refusal(prediction.relax_cpu_s, reserved_cpu_s=max(reserved_cpu_s, 0.0), reserved=reserved)
+        refused = left.refusal(
+            prediction.relax_cpu_s,
+            reserved_cpu_s=max(min(reserved_cpu_s, _or_infinite(for_audit.cpu_s)), 0.0),
+            reserved=int(min(reserved, _or_infinite(for_audit.relaxations))),
+        )
         if refused is not None:
             for later in promising[place:]:
                 decision = decisions[later.candidate]
@@ -145,17 +155,29 @@ def _promote(
     return []
 
 
+def _or_infinite(limit: float | None) -> float:
+    return math.inf if limit is None else limit
+
+
 def _audit(
-    decisions: dict[str, Decision], among: Sequence[Prediction], drawn: set[str], left: Allowance, seed: int
+    decisions: dict[str, Decision],
+    among: Sequence[Prediction],
+    drawn: set[str],
+    left: Allowance,
+    for_audit: Allowance,
+    seed: int,
 ) -> None:
     """Set the audit sample aside, in the order of the draw, so that a budget that ends it early leaves it random."""
     sample = [prediction for prediction in among if prediction.candidate in drawn]
     for prediction in sorted(sample, key=lambda p: audit_draw(p.candidate, seed)):
         decision = decisions[prediction.candidate]
         refused = left.refusal(prediction.relax_cpu_s)
+        if refused is None and for_audit.refusal(prediction.relax_cpu_s) is not None:
+            refused = "the audit's share of the budget is spent"
         if refused is not None:
             decisions[prediction.candidate] = replace(decision, reason=f"{decision.reason}; not audited: {refused}")
             continue
+        for_audit.take(prediction.relax_cpu_s)
         reason = f"{decision.reason}; relaxed all the same: drawn for the audit"
         decisions[prediction.candidate] = replace(_taken(decision, left), audit=True, reason=reason)
 

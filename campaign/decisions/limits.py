@@ -56,6 +56,14 @@ class Allowance:
         if self.relaxations is not None:
             self.relaxations -= 1
 
+    def share(self, fraction: float) -> Allowance:
+        """Return a part of it."""
+        return Allowance(
+            cpu_s=None if self.cpu_s is None else max(self.cpu_s, 0.0) * fraction,
+            relaxations=None if self.relaxations is None else int(self.relaxations * fraction),
+            closed=self.closed,
+        )
+
     def tighter(self, other: Allowance) -> Allowance:
         """The smaller of each of two allowances."""
         return Allowance(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,33 +38,19 @@ def hull_energies(compositions: Sequence[Composition], references: Path | None) 
 
 
 def _entries(path: Path) -> list[Any]:
-    """Entries of a JSON list or a JSONL file of pymatgen's entry dictionaries, also gzipped.
-
-    Composition and corrected energy are all that is taken: nothing in the file is executed.
-    """
+    """Entries of a file, as `references.entries` of a campaign file takes it."""
     from pymatgen.core import Composition
     from pymatgen.entries.computed_entries import ComputedEntry
 
-    right = "right: a JSON list, or one JSON object a line, of pymatgen's ComputedEntry.as_dict()"
-    entries = []
+    from campaign.decisions.entries_file import read_entries_file
+    from campaign.decisions.entries_format import EntriesFileError
+
     try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode()
-        rows = (
-            json.loads(text)
-            if text.lstrip().startswith("[")
-            else [json.loads(line) for line in text.splitlines() if line.strip()]
-        )
-    except (OSError, EOFError, ValueError) as error:
-        raise ReplayDataError(path, [f"cannot be read as JSON ({error}); {right}"]) from error
-    for number, row in enumerate(rows, start=1):
+        file = read_entries_file(path)
+    except EntriesFileError:
         try:
-            energy = float(row["energy"]) + float(row.get("correction") or 0.0)
-            if not math.isfinite(energy):
-                raise ValueError(f"its energy is {energy}")
-            entries.append(ComputedEntry(Composition(row["composition"]), energy, entry_id=row.get("entry_id")))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ReplayDataError(path, [f"entry {number} cannot be used ({error!r}); {right}"]) from error
-    if not entries:
-        raise ReplayDataError(path, [f"has no entry; {right}"])
-    return entries
+            # formation energies are given: it does not matter here which engine computed the phases
+            file = read_entries_file(path, engine="vasp")
+        except EntriesFileError as error:
+            raise ReplayDataError(path, [str(error)]) from error
+    return [ComputedEntry(Composition(entry.composition), entry.energy, entry_id=entry.id) for entry in file.entries]

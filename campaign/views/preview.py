@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from campaign.decisions.policy_probability import Probability
 
 if TYPE_CHECKING:
     from campaign.candidates import Candidate
@@ -32,6 +35,7 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
         unused = sorted({label for label, _ in read_structure_folder(spec.references.structures)} - set(labels))
         if unused:
             yield f"not used, since they hold other elements than the candidates: {', '.join(unused)}"
+    gives_uncertainty = getattr(spec.scorer, "uncertainty", None) is not None
     if spec.purpose == "training_set":
         yield "a training set: every candidate gets an IS-DOS, a relaxation and an RS-DOS; nothing is predicted"
     elif not spec.scorer.needs_model:
@@ -47,9 +51,15 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
 
         model = BundleInfo.read(bundle_folder(spec.model.bundle), representation=spec.representation())
         check_model_engine(model, spec.dft.engine)
+        gives_uncertainty = model.assessment is not None
         yield f"all candidates get an IS-DOS and a prediction by model {model.checksum[:12]} ({spec.model.bundle})"
     if spec.purpose == "screening":
         yield f"promoted to a relaxation: {spec.policy.describe()}"
+        if isinstance(spec.policy, Probability) and spec.policy.uncertainty is None and not gives_uncertainty:
+            yield (
+                "note: nothing gives an uncertainty here, so the policy probability would reject everything; "
+                "set policy.uncertainty, scorer.uncertainty or a model.bundle that was calibrated"
+            )
         if spec.policy.audit:
             yield f"audit: {spec.policy.audit:.0%} of those that are not promoted are relaxed all the same, at random"
         yield from _cost_lines(spec, len(candidates) - len(bootstrap), len(bootstrap) + len(labels))
@@ -67,12 +77,14 @@ def _cost_lines(spec: CampaignSpec, screened: int, relaxed: int) -> Iterator[str
     scoring = "" if spec.scorer.needs_dos else "; the scorer's own cost comes on top"
     yield (
         f"expected cost: about {first:.4g} CPU-hours before the first promotion, {everything:.4g} if everything were "
-        f"promoted (at {dos}{budget.relax_cpu_s:g} CPU-s for a relaxation, as the section budget says; what has ended "
-        f"tells better{scoring})"
+        f"promoted (at {dos}{budget.relax_cpu_s:g} CPU-s for a relaxation: the section budget, or the paper's averages "
+        f"where it says nothing; what has ended tells better{scoring})"
     )
     limits = {name: value for name, value in budget.model_dump(mode="json").items() if not name.endswith("_cpu_s")}
     if given := [f"{name} {value}" for name, value in limits.items() if value is not None]:
         yield f"limits: {', '.join(given)}; what they stop is held"
+    if budget.until is not None and budget.until <= datetime.now(UTC):
+        yield f"note: budget.until has passed ({budget.until:%Y-%m-%d %H:%M} UTC): no candidate is submitted"
     if budget.cpu_hours is not None and budget.cpu_hours < first:
         yield f"note: budget.cpu_hours ({budget.cpu_hours:g}) may be spent before anything is promoted"
 

