@@ -139,7 +139,7 @@ class Finished:
         self.store = CampaignStore(self.launchpad.db)
         content, _ = read_yaml(ROOT / "examples" / "quickstart.yaml")
         campaign = content["spec"]["campaign"]
-        campaign["candidates"]["elements"] = ["Al", "Pd", "Au"]
+        campaign["candidates"] |= {"prototypes": ["B1", "B2", "B3"], "elements": ["Al", "Pd", "Au"]}
         campaign["model"] |= {"bundle": None, "bootstrap_size": 2}
         campaign["policy"] = {"max_formation_energy": 0.1}
         start_campaign(self.store, self.launchpad, CampaignSpec.from_firework_spec(content["spec"], name=NAME))
