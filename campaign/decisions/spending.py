@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 _LEARN_FROM = 2000
 
 
-def cpu_seconds_by_document(store: CampaignStore, campaign: str) -> dict[str, float]:
-    """CPU-seconds that each candidate and each reference has cost so far, all attempts."""
+def cpu_seconds_by_document(
+    store: CampaignStore, campaign: str, *, stage: str | None = None, session: ClientSession | None = None
+) -> dict[str, float]:
+    """CPU-seconds that each candidate and each reference has cost so far, all attempts, in one stage or in all."""
+    of_stage = {} if stage is None else {"stage": stage}
     groups = store.attempts.aggregate(
         [
-            {"$match": {"campaign": campaign, "document": {"$ne": None}}},
+            {"$match": {"campaign": campaign, "document": {"$ne": None}, **of_stage}},
             {"$group": {"_id": "$document", "cpu_s": {"$sum": "$cpu_s"}}},
-        ]
+        ],
+        session=session,
     )
     return {group["_id"]: float(group["cpu_s"]) for group in groups}
 
@@ -194,16 +198,7 @@ def _screened_relaxations(
     """Relaxations of screened candidates: how many, CPU-s spent on them, and CPU-s still to come."""
     query = {"campaign": campaign, "role": SCREENED, "state": {"$in": [*_RELAXING, "relaxed", "relax_failed"]}}
     fields = ["state", "decision.relax_cpu_s", "n_sites", "composition"]
-    spent_on = {
-        group["_id"]: float(group["cpu_s"])
-        for group in store.attempts.aggregate(
-            [
-                {"$match": {"campaign": campaign, "stage": "relax"}},
-                {"$group": {"_id": "$document", "cpu_s": {"$sum": "$cpu_s"}}},
-            ],
-            session=session,
-        )
-    }
+    spent_on = cpu_seconds_by_document(store, campaign, stage="relax", session=session)
     number, spent, promised = 0, 0.0, 0.0
     for document in store.candidates.find(query, fields, session=session):
         number += 1

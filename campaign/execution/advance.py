@@ -10,9 +10,8 @@ import math
 from typing import TYPE_CHECKING
 
 from campaign.decisions.references import freeze_reference_set
-from campaign.execution.budget import is_limited
 from campaign.execution.evaluation import evaluate_relaxed
-from campaign.execution.held import dos_room, hold_waiting, release_held
+from campaign.execution.held import hold_waiting, release_held
 from campaign.execution.retrain_due import retrain_when_due
 from campaign.execution.submission import submit_ready, submit_step
 from campaign.loading import Campaign, load_campaign
@@ -45,8 +44,7 @@ def advance(store: CampaignStore, launchpad: LaunchPad, name: str, *, batch: int
     evaluate_relaxed(store, campaign, reference_set)
     if release_held(store, campaign):
         submit_ready(store, launchpad, name)
-    if is_limited(campaign) and dos_room(store, campaign) == 0:
-        hold_waiting(store, campaign)
+    hold_waiting(store, campaign)
     if campaign.document["n_screened"]:
         if campaign.spec.scorer.needs_model and campaign.document.get("model") is None:
             _train_when_due(store, launchpad, campaign)

@@ -214,12 +214,18 @@ def dos_room(store: CampaignStore, campaign: Campaign, *, session: ClientSession
 def hold_waiting(store: CampaignStore, campaign: Campaign) -> int:
     """Hold candidates that wait for an IS-DOS that the budget does not allow, once nothing else moves."""
     name = campaign.spec.name
+    waiting = {"campaign": name, "role": SCREENED, "state": "new"}
+    # the sums over the ledger come last: this is asked after every calculation
+    if not is_limited(campaign) or store.candidates.find_one(waiting, ["_id"]) is None:
+        return 0
     # what has its DOS already waits for a last Screen, which waits until no other candidate is to come
     moving = {"$nin": ["new", "dos_done", "rejected", "held", "relaxed", "dos_failed", "relax_failed"]}
     if store.candidates.find_one({"campaign": name, "state": moving}, ["_id"]) is not None:
         return 0
+    if dos_room(store, campaign) != 0:
+        return 0
     held = store.candidates.update_many(
-        {"campaign": name, "role": SCREENED, "state": "new"},
+        waiting,
         {"$set": {"state": "held"}, "$push": {"history": history_entry(STAGES["dos"], "held")}},
     )
     return int(held.modified_count)

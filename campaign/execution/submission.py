@@ -49,9 +49,10 @@ def _submit_stage(
 ) -> int:
     submitted = 0
     query = {"campaign": campaign, **stage.ready}
-    loaded = load_campaign(store, campaign)
     stencils = cache(lambda of_reference: Stencil(campaign, stage, role=REFERENCE if of_reference else SCREENED))
-    limited = stage.name == "dos" and collection is store.candidates and is_limited(loaded)
+    # the budget has a say in the IS-DOS of candidates only; relaxations were promised when they were decided on
+    budgeted = load_campaign(store, campaign) if stage.name == "dos" and collection is store.candidates else None
+    limited = budgeted is not None and is_limited(budgeted)
     while True:
         ids = [found["_id"] for found in collection.find(query, ["_id"]).limit(_CHUNK)]
         if not ids:
@@ -65,9 +66,9 @@ def _submit_stage(
             from itertools import count
 
             room = None
-            if limited:
+            if limited and budgeted is not None:
                 lock_budget(store, campaign, session)
-                room = dos_room(store, loaded, session=session)
+                room = dos_room(store, budgeted, session=session)
             numbers = count(first)
             fields = ["campaign", "formula", "role", "state", stage.facts]
             documents = list(collection.find({"_id": {"$in": ids}, **query}, fields, session=session))[:room]

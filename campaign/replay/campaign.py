@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from campaign.decisions.costs import valence_electrons
 from campaign.decisions.replay_candidate import KnownCandidate
+from campaign.decisions.spending import cpu_seconds_by_document
 from campaign.loading import load_campaign
 from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
 
@@ -48,9 +49,9 @@ def read_replay_campaign(store: CampaignStore, name: str) -> ReplayData:
                 f"has relaxed some of what it predicted (`campaign status {name}`)"
             ],
         )
-    costs = _cpu_seconds(store, name)
+    costs = {stage: cpu_seconds_by_document(store, name, stage=stage) for stage in ("dos", "relax")}
     notes = _notes(len(predicted), len(known), campaign.document["state"])
-    without = sum(not costs.get((document["_id"], stage)) for document in known for stage in ("dos", "relax"))
+    without = sum(not of_stage.get(document["_id"]) for document in known for of_stage in costs.values())
     if without:
         notes.append(f"{without} costs are not in the ledger: the paper's means instead")
     return ReplayData(
@@ -78,7 +79,7 @@ def _notes(n_predicted: int, n_known: int, state: str) -> list[str]:
     return notes
 
 
-def _candidate(document: Mapping[str, Any], costs: Mapping[tuple[str, str], float]) -> KnownCandidate:
+def _candidate(document: Mapping[str, Any], costs: Mapping[str, Mapping[str, float]]) -> KnownCandidate:
     prediction, result = document["prediction"], document.get("result") or {}
     return KnownCandidate(
         id=document["_id"],
@@ -90,18 +91,7 @@ def _candidate(document: Mapping[str, Any], costs: Mapping[tuple[str, str], floa
         e_hull=float(result.get("e_hull", math.nan)),
         n_sites=int(document["n_sites"]),
         n_electrons=valence_electrons(document["composition"]),
-        dos_cpu_s=costs.get((document["_id"], "dos")) or DOS_CPU_S,
-        relax_cpu_s=costs.get((document["_id"], "relax")) or RELAX_CPU_S,
+        dos_cpu_s=costs["dos"].get(document["_id"]) or DOS_CPU_S,
+        relax_cpu_s=costs["relax"].get(document["_id"]) or RELAX_CPU_S,
         relaxation_failed=_relaxation_failed(document),
     )
-
-
-def _cpu_seconds(store: CampaignStore, name: str) -> dict[tuple[str, str], float]:
-    """CPU-seconds of every document in every stage, all attempts."""
-    groups = store.attempts.aggregate(
-        [
-            {"$match": {"campaign": name, "document": {"$ne": None}}},
-            {"$group": {"_id": {"document": "$document", "stage": "$stage"}, "cpu_s": {"$sum": "$cpu_s"}}},
-        ]
-    )
-    return {(group["_id"]["document"], group["_id"]["stage"]): float(group["cpu_s"]) for group in groups}
