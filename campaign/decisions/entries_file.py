@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,20 +167,32 @@ def _header_problems(header: Mapping[str, Any]) -> Iterator[str]:
         yield f"dft: found {header['dft']!r}; right: the DFT settings as an object"
 
 
+def _said(
+    by_entries: Iterable[tuple[str | None, str, ReferenceEntry]], key: str, header: Mapping[str, Any], given: str | None
+) -> dict[str, str]:
+    """What is said of the energies -> who says it first: an entry, the file's head, the campaign file."""
+    said: dict[str, str] = {}
+    for value, where, entry in by_entries:
+        if value is not None:
+            said.setdefault(value, f"the {where} of {entry.id} ({entry.place})")
+    if header.get(key) is not None:
+        said.setdefault(str(header[key]), f"the file's {key}")
+    if given is not None:
+        said.setdefault(given, f"references.{key}")
+    return said
+
+
+def _contradiction(what: str, said: Mapping[str, str]) -> str:
+    listed = "; ".join(f"{value} by {who}" for value, who in sorted(said.items()))
+    return f"energies of different {what} never meet in one hull, and this is said: {listed}"
+
+
 def _engine(
     entries: Sequence[ReferenceEntry], header: Mapping[str, Any], given: str | None
 ) -> tuple[str | None, list[str]]:
-    said: dict[str, str] = {}
-    for entry in entries:
-        if entry.engine is not None:
-            said.setdefault(entry.engine, f"the parameters of {entry.id} ({entry.place})")
-    if header.get("engine") is not None:
-        said.setdefault(str(header["engine"]), "the file's engine")
-    if given is not None:
-        said.setdefault(given, "references.engine")
+    said = _said(((entry.engine, "parameters", entry) for entry in entries), "engine", header, given)
     if len(said) > 1:
-        listed = "; ".join(f"{engine} by {who}" for engine, who in sorted(said.items()))
-        return None, [f"energies of different engines never meet in one hull, and this is said: {listed}"]
+        return None, [_contradiction("engines", said)]
     if not said:
         remedy = "set references.engine: vasp or gpaw, or write {'engine': 'vasp', 'entries': [...]}".replace("'", '"')
         return None, [f"nobody says which engine computed these entries; {remedy}"]
@@ -193,19 +205,11 @@ def _engine(
 def _scheme(
     entries: Sequence[ReferenceEntry], header: Mapping[str, Any], given: str | None
 ) -> tuple[str | None, list[str]]:
-    said: dict[str, str] = {}
-    for entry in entries:
-        if entry.scheme is not None:
-            said.setdefault(entry.scheme, f"the energy adjustments of {entry.id} ({entry.place})")
-    if header.get("corrections") is not None:
-        said.setdefault(str(header["corrections"]), "the file's corrections")
-    if given is not None:
-        said.setdefault(given, "references.corrections")
+    said = _said(((entry.scheme, "energy adjustments", entry) for entry in entries), "corrections", header, given)
     if said and (bare := _uncorrected(entries)) is not None and said.keys() != {"none"}:
         said.setdefault("none", f"{bare.id} ({bare.place}), a compound of O or S without energy adjustments")
     if len(said) > 1:
-        listed = "; ".join(f"{scheme} by {who}" for scheme, who in sorted(said.items()))
-        return None, [f"energies of different correction schemes never meet in one hull, and this is said: {listed}"]
+        return None, [_contradiction("correction schemes", said)]
     if not said:
         return "none", []
     (scheme,) = said
