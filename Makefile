@@ -3,6 +3,8 @@
 
 PYTHON ?=
 PYTEST_ARGS ?=
+# Two processes, a file of tests in one of them at a time: many tests wait for a service more than they compute.
+PYTEST_WORKERS ?= 2
 CAMPAIGN ?= examples/quickstart.yaml
 export PYTHON
 
@@ -51,7 +53,7 @@ test-fast: setup ## the tests that train no network and start no database, no GP
 
 test-marked: setup ## the tests with a real MongoDB, GPAW, Ray, SLURM
 	@echo "[test] with real MongoDB, GPAW, Ray, SLURM"
-	@$(TEST_ENV) $(VENV)/python -m pytest -m "$(MARKED)" $(PYTEST_ARGS)
+	@$(TEST_ENV) $(VENV)/python -m pytest -m "$(MARKED)" -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 clean: ## remove what tools left here; neither .venv nor results (runs/, mongodb/)
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -10,8 +10,8 @@ cd "$(dirname "$0")/../.."
 install=launchers/install
 level=${1:-all}
 case $level in
-    run) extras="esnet,gpaw,embedded" packages="about 150 of them, 4 GB" ;;
-    all) extras="esnet,gpaw,embedded,tune,analysis,mp,dev" packages="about 220 of them, 6 GB" ;;
+    run) extras="esnet,gpaw,embedded,report" packages="about 165 of them, 4 GB" ;;
+    all) extras="esnet,gpaw,embedded,report,tune,analysis,mp,docs,dev" packages="about 250 of them, 6 GB" ;;
     *)
         echo "[setup] setup.sh $level: must be run or all" >&2
         exit 1
@@ -51,6 +51,7 @@ status=0
 python=$(sh $install/find_python.sh) || status=$?
 [ $status -ne 2 ] || exit 1
 sh $install/system_packages.sh "$python"
+[ "$level" = run ] || sh $install/test_packages.sh
 [ -n "$python" ] || python=$(sh $install/find_python.sh)
 version=$("$python" -c 'import platform; print(platform.python_version())')
 say "Python $version ($python)"
