@@ -32,7 +32,10 @@ def problem_of(line: str, known: dict[str, Any]) -> str | None:
     Looked at are the subcommand, the options and how many values they take, and the number of arguments; not the
     values.
     """
-    given = shlex.split(line, comments=True)
+    try:
+        given = shlex.split(line, comments=True)
+    except ValueError as error:
+        return f"{line}: {error}"
     words, rest = given[0], given[1:]
     while rest and f"{words} {rest[0]}" in known:
         words, rest = f"{words} {rest[0]}", rest[1:]

@@ -1,0 +1,178 @@
+"""The documentation: it builds without a warning, leaves nothing of the program out, and its commands can be typed."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_lines import PROGRAMS, commands, problem_of
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+COMMANDS = commands()
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+# ---- the build
+
+
+def build(source: Path, output: Path) -> subprocess.CompletedProcess:
+    """Build as `make docs` does."""
+    options = ["-W", "--keep-going", "-n", "-E", "-q", "-b", "html", "-c", str(DOCS)]
+    return subprocess.run(
+        [sys.executable, "-m", "sphinx", *options, str(source), str(output)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("docs")
+    done = build(DOCS, output)
+    assert done.returncode == 0, done.stderr
+    return output
+
+
+def shown(site: Path, page: str) -> str:
+    """What a reader sees of a page."""
+    from lxml import html
+
+    article = html.parse(str(site / page)).find(".//article")
+    return " ".join(article.text_content().split())
+
+
+def test_it_builds_without_a_warning_and_every_page_can_be_found(site):
+    front = (site / "index.html").read_text(encoding="utf-8")
+    pages = {page.stem for page in DOCS.glob("*.md")} - {"index"}
+    assert not {page for page in pages if f'href="{page}.html"' not in front}
+    assert not re.findall(r"(?:src|href)=\"https?://[^\"]*\.(?:js|css|woff2?)", front), "it reads without a network"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[x](nowhere.md)", "[x](#nowhere)", "![x](nowhere.png)", "[x](nowhere.yaml)", "% generated: x", "% file: x.md"],
+)
+def test_a_broken_link_or_mark_fails_the_build(text, tmp_path):
+    source = tmp_path / "docs"
+    source.mkdir()
+    (source / "index.md").write_text(f"# Title\n\n{text}\n")
+    assert build(source, tmp_path / "built").returncode != 0
+
+
+# ---- what is made from the program
+
+
+def fields_of(content: dict, prefix: str = "") -> dict:
+    return {
+        name: found
+        for key, value in content.items()
+        for name, found in (
+            fields_of(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        ).items()
+    }
+
+
+def test_no_field_of_a_campaign_file_is_left_out(site):
+    from lxml import html
+
+    from campaign.spec import CampaignSpec
+
+    campaign = {"candidates": {"prototypes": ["B2"], "elements": ["Al", "Pd"]}}
+    spec = CampaignSpec.from_firework_spec({"campaign": campaign}, name="x").model_dump(mode="json")
+    rows = html.parse(str(site / "campaign-file.html")).findall(".//tbody/tr")
+    found = {row[0].text_content().strip(): [cell.text_content().strip() for cell in row] for row in rows}
+    assert {name.split(".")[-1] for name in fields_of(spec)} <= set(found)
+    assert found["encut"] == [
+        "encut", "number at least 100 and at most 5000", "eV", "520", "plane-wave cutoff in eV"
+    ]  # fmt: skip
+    assert found["elements"][3] == "required"
+    assert found["max_dos"][2:4] == ["states/eV per atom", "50"]
+
+
+def test_every_number_of_a_campaign_file_has_a_unit_or_is_known_to_have_none(site):
+    from lxml import html
+
+    without = {
+        *("learning_rate", "fine_tuning_factor", "plateau_factor", "validation_fraction", "close_at", "audit", "p"),
+        "gpus_per_actor",
+    }
+    rows = html.parse(str(site / "campaign-file.html")).findall(".//tbody/tr")
+    cells = [[cell.text_content().strip() for cell in row] for row in rows]
+    bare = {row[0] for row in cells if row[1].startswith("number") and not row[2]}
+    assert bare <= without, "say the unit in the field's description, e.g. 'in eV', or name it here"
+
+
+def test_no_command_and_no_option_is_left_out(site):
+    text = shown(site, "commands.html")
+    for words, command in COMMANDS.items():
+        assert words in text
+        for parameter in command.params:
+            assert (
+                parameter.name == "help" or parameter.opts[0] in text or (parameter.metavar or "").strip("[]") in text
+            )
+
+
+# ---- the commands that pages show
+
+
+def fenced(page: Path, *languages: str) -> list[str]:
+    """Texts of a page's fenced blocks of some languages ("" for none)."""
+    blocks = re.findall(r"^```([a-z]*)\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return [text for language, text in blocks if language in languages]
+
+
+def command_lines(text: str) -> list[str]:
+    """Lines of a block that call one of our programs."""
+    lines = text.replace("\\\n", " ").splitlines()
+    return [line for line in (line.removeprefix("$ ") for line in lines) if line.split(" ")[0] in PROGRAMS]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_command_line_of_a_page_can_be_typed(page):
+    lines = [line for block in fenced(page, "console", "sh", "bash", "") for line in command_lines(block)]
+    wrong = [found for line in lines if (found := problem_of(line, COMMANDS))]
+    assert not wrong, "a block that only sketches commands is one of the language text"
+
+
+@pytest.mark.parametrize("page", EXAMPLES, ids=name_of)
+def test_every_command_line_in_an_example_can_be_typed(page):
+    text = re.sub(r"^#\s*", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    lines = [re.split(r"\s{3,}", line)[0] for line in command_lines(text)]
+    assert lines
+    assert not [found for line in lines if (found := problem_of(line, COMMANDS))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_command_named_in_a_text_exists_with_its_options(page):
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for named in re.findall(r"`((?:campaign|esnet) [a-z][^`]*)`", text):
+        for part in re.split(r"\s(?:\\?\||or)\s(?=campaign|esnet)", named):
+            words = part.split()[0]
+            for word in part.split()[1:]:
+                if f"{words} {word}" not in COMMANDS:
+                    break
+                words = f"{words} {word}"
+            inner = [found for known, found in COMMANDS.items() if known.startswith(words)]
+            assert len(inner) == 1 or hasattr(COMMANDS[words], "commands"), named
+            assert words not in PROGRAMS or part.split()[1].isupper(), f"{name_of(page)}: no such command: {named}"
+            options = {option for found in inner for one in found.params for option in (*one.opts, *one.secondary_opts)}
+            assert set(re.findall(r"--[a-z][a-z-]+", part)) <= options | {"--help"}, f"{name_of(page)}: {named}"
+
+
+def test_every_target_of_make_that_a_page_names_exists():
+    there = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    named = {
+        found
+        for page in PAGES
+        for found in re.findall(r"(?:`|^|\$ )make ([a-z][a-z-]+)", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    }
+    assert named
+    assert named <= there
