@@ -13,7 +13,6 @@ language = "en"
 extensions = ["myst_parser", "generated_text"]
 exclude_patterns = ["_build"]
 root_doc = "index"
-suppress_warnings = ["toc.empty_glob"]  # the list of pages leaves room for some that are not there yet
 
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from typing import Any
@@ -29,11 +30,11 @@ def _inside(command: Any, words: str) -> Iterator[tuple[str, Any]]:
 def problem_of(line: str, known: dict[str, Any]) -> str | None:
     """What is wrong with a command line that begins with `campaign` or `esnet`; None: it can be called like that.
 
-    Looked at are the subcommand, the options and how many values they take, and the number of arguments; not the
-    values.
+    Looked at are, up to a pipe or a redirection, the subcommand, the options and how many values they take, and the
+    number of arguments; not the values.
     """
     try:
-        given = shlex.split(line, comments=True)
+        given = shlex.split(re.split(r"\s[>|]\s", line)[0], comments=True)
     except ValueError as error:
         return f"{line}: {error}"
     words, rest = given[0], given[1:]

@@ -1,5 +1,6 @@
 """The documentation: it builds without a warning, leaves nothing of the program out, and its commands can be typed."""
 
+import os
 import re
 import subprocess
 import sys
@@ -176,3 +177,53 @@ def test_every_target_of_make_that_a_page_names_exists():
     }
     assert named
     assert named <= there
+
+
+# ---- pages whose commands and queries are run, on a campaign that the project's own functions have written
+
+
+@pytest.mark.mongo
+def test_the_commands_of_the_first_page_do_what_it_says(finished):
+    """Its blocks of the language console, line by line; what takes minutes is of the language sh (installing, DFT)."""
+    (finished.folder / "examples").symlink_to(ROOT / "examples")
+    blocks = fenced(DOCS / "start.md", "console")
+    lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    assert all(block.startswith("$ ") for block in blocks)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    shown = {}
+    for line in lines:
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=finished.folder, env=environment, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        shown[line] = done.stdout
+    assert "promoted" in shown["campaign results quickstart"]
+    assert "E_f(ML) = " in shown["campaign explain quickstart AlPd:B2"]
+    assert "my-alloys.yaml: no problems" in shown["campaign check my-alloys.yaml"]
+    assert "6 candidates" in shown["campaign check my-alloys.yaml"]
+    assert "AlPd,B2" in (finished.folder / "quickstart.csv").read_text()
+
+
+@pytest.mark.mongo
+def test_the_queries_of_the_page_of_the_data_show_a_finished_campaign(finished, capsys):
+    from launchers.database import DatabaseSettings, find_launchpad_file
+
+    namespace = {"db": DatabaseSettings.from_file(find_launchpad_file()).database()}
+    shown = []
+    for query in fenced(DOCS / "data.md", "python"):
+        exec(query, namespace)
+        shown.append(capsys.readouterr().out)
+    namespace["db"].client.close()
+    errors, fireworks, history, attempts, phases = shown
+    # what is predicted is what is computed, and 0.02 eV/atom more
+    assert errors.startswith("MAE 0.020, bias +0.020 eV/atom")
+    assert "relax READY" in fireworks
+    assert history.splitlines()[-1].endswith("relax relaxed")
+    assert len(attempts.splitlines()) == 3
+    assert phases.startswith("gpaw PBE none computed")
+    assert "quickstart/reference/Al" in phases
+
+
+def test_what_is_shown_as_a_page_of_the_site_is_shown_whole(site):
+    assert "The same campaign in FireWorks" in shown(site, "data.html")
+    assert "Two commands" in shown(site, "readme.html")

@@ -2,7 +2,9 @@
 
 * ``% generated: NAME``: made from the program when the documentation is built, so it cannot be out of date; the NAMEs
   are the keys of `GENERATED`.
-* ``% file: README.md``: a Markdown file of the repository, with its links as they are from here.
+* ``% file: README.md``: a Markdown file of the repository, with its links as they are from here; with
+  ``# Where the results are`` behind it that section alone, without its heading.
+* ``% pages: cluster, ray``: in a list of pages, those of these that there are.
 
 Links to such files in other pages lead to the pages that show them.
 """
@@ -31,7 +33,7 @@ SHOWN = {
     ROOT / "esnet" / "bundles" / "gpaw-fast-binary" / "README.md": "gpaw-fast-binary.md",
 }
 """Files of the repository that are pages here."""
-_MARK = re.compile(r"^% (generated|file): (.+)$", flags=re.MULTILINE)
+_MARK = re.compile(r"^% (generated|file|pages): (.+)$", flags=re.MULTILINE)
 _LINK = re.compile(r"\]\((?!#)([^)\s#]+)(#[^)\s]*)?\)")
 
 
@@ -46,11 +48,14 @@ def insert(_app: Sphinx, page: str, text: list[str]) -> None:
 
     def made(found: re.Match[str]) -> str:
         name = found[2].strip()
+        if found[1] == "pages":
+            return "\n".join(word for word in name.split(", ") if (DOCS / f"{word}.md").exists())
         if found[1] == "file":
-            file = ROOT / name
-            if file not in SHOWN:
+            path, _, heading = (part.strip() for part in name.partition("#"))
+            if (file := ROOT / path) not in SHOWN:
                 raise ExtensionError(f"{page}: found '% file: {name}'; right: a file named in {Path(__file__).name}")
-            return links_from(file.read_text(encoding="utf-8"), file.parent)
+            text = links_from(file.read_text(encoding="utf-8"), file.parent)
+            return section_of(text, heading, page) if heading else text
         if name not in GENERATED:
             raise ExtensionError(f"{page}: found '% generated: {name}'; right: one of {', '.join(GENERATED)}")
         return GENERATED[name]()
@@ -71,6 +76,20 @@ def links_from(text: str, folder: Path) -> str:
         return f"]({os.path.relpath(file, DOCS)}{anchor})"
 
     return _LINK.sub(turned, text)
+
+
+def section_of(text: str, heading: str, page: str) -> str:
+    """The text below one heading of the second level, up to the next; headings in it stay a level below the page's.
+
+    Raises
+    ------
+    sphinx.errors.ExtensionError
+        If there is no such heading.
+    """
+    found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", text, flags=re.DOTALL | re.MULTILINE)
+    if found is None:
+        raise ExtensionError(f"{page}: there is no heading {heading!r}")
+    return re.sub(r"^##(#+ )", r"#\1", found[1], flags=re.MULTILINE)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
