@@ -21,5 +21,6 @@ html_theme = "furo"
 html_title = "esnet-campaign"
 html_copy_source = False
 html_show_sourcelink = False
+html_show_copyright = False
 pygments_style = "default"
 pygments_dark_style = "native"

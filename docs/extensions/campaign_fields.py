@@ -31,7 +31,7 @@ def campaign_fields() -> str:
 
     kinds = {"policy": POLICIES.shipped, "scorer": SCORERS.shipped}
     single = [name for name, field in CampaignSpec.model_fields.items() if name not in kinds and not _section(field)]
-    parts = [f"## Fields of their own\n\n{_HEAD}\n" + "\n".join(_rows(CampaignSpec, only=single))]
+    parts = [f"## {', '.join(single)}\n\n{_HEAD}\n" + "\n".join(_rows(CampaignSpec, only=single))]
     for name, field in CampaignSpec.model_fields.items():
         if name in kinds:
             parts += _kinds(name, field.description or "", kinds[name])
@@ -76,14 +76,16 @@ def _rows(section: type[BaseModel], *, only: list[str] | None = None) -> Iterato
 
 def _type(field: dict[str, Any]) -> str:
     """What may stand there, in words, with its limits."""
-    if several := field.get("anyOf"):
-        return " or ".join(_type(one) for one in several)
+    if choice := field.get("anyOf"):
+        return " or ".join(_type(one) for one in choice)
     if "const" in field:
         return f"`{field['const']}`"
     if choices := field.get("enum"):
         return ", ".join(f"`{choice}`" for choice in choices)
     if (kind := field.get("type")) == "array":
-        return f"list: {_type(field['items'])}" if "items" in field else f"list of {len(field['prefixItems'])} numbers"
+        return (
+            f"list of {_type(field['items'])}" if "items" in field else f"list of {len(field['prefixItems'])} numbers"
+        )
     if kind == "string":
         return _TEXTS.get(field.get("format"), "text")
     return f"{_TYPES.get(kind or '', kind or 'mapping')}{_limits(field)}"
