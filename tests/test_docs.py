@@ -121,6 +121,26 @@ def test_no_command_and_no_option_is_left_out(site):
             )
 
 
+def test_the_page_of_the_science_has_the_defaults_of_the_program():
+    from campaign.decisions.policy_thresholds import Thresholds
+    from campaign.spec_sections import DftSection, StableSection
+
+    page = (DOCS / "science.md").read_text(encoding="utf-8")
+    table = page.split("## DFT")[1].split("\n\n")[1].replace(",", "")
+    checked = set()
+    for row in table.splitlines():
+        numbers = {float(number) for number in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?(?= |A|$)", row)}
+        for name in re.findall(r"`dft\.(\w+)`", row):
+            default = DftSection.model_fields[name].default
+            checked.add(name)
+            assert isinstance(default, str) or default in numbers, f"{name}: {default} against {row}"
+    assert {"encut", "ediff", "force_tolerance", "kpoint_length", "nedos", "emin", "emax"} <= checked
+    words = {line.split("|")[1].strip(): line for line in page.splitlines() if line.startswith("| ")}
+    for word, section in (("promoted", Thresholds()), ("stable", StableSection())):
+        for limit in (section.max_formation_energy, section.max_hull_energy):
+            assert f"<= {limit:g}" in words[word].replace("0.0 ", "0 ")
+
+
 # ---- the commands that pages show
 
 
