@@ -9,7 +9,7 @@ import numpy as np
 from campaign.campaign_file import read_yaml
 from campaign.decisions.failures import ScienceFailureError
 from campaign.decisions.ledger import attempt
-from campaign.execution import screening
+from campaign.execution import predictions, screening
 from campaign.execution.advance import advance
 from campaign.execution.calculation import flow_key
 from campaign.execution.finish import finish_campaign
@@ -132,7 +132,7 @@ class Finished:
         with attempt(self.store, campaign=NAME, stage="screen", fw_id=step["fw_id"]):
             ready = list(self.store.candidates.find({"campaign": NAME, "state": "dos_done"}))
             predicted = {document["_id"]: formation_energy(document) + 0.02 for document in ready}
-            screening.store_predictions(self.store, campaign, step["_id"], sorted(predicted), predicted)
+            predictions.store_predictions(self.store, campaign, step["_id"], sorted(predicted), predicted)
             screening.make_decisions(self.store, campaign, step["_id"])
             self.store.close_step(step["_id"])
         advance(self.store, self.launchpad, NAME)
