@@ -68,7 +68,9 @@ class Filled:
         """Say it in one line."""
         queue = "unknown" if self.in_queue is None else f"{self.in_queue} of at most {self.max_jobs}"
         jobs = f" ({', '.join(self.submitted)})" if self.submitted else ""
-        text = f"{self.category}: {self.ready} ready; jobs in {self.queue}: {queue}; submitted {len(self.submitted)}{jobs}"
+        text = (
+            f"{self.category}: {self.ready} ready; jobs in {self.queue}: {queue}; submitted {len(self.submitted)}{jobs}"
+        )
         if self.freed:
             text += f"; reserved without a job, ready again: {', '.join(map(str, self.freed))}"
         if self.rejected:
@@ -117,7 +119,7 @@ def jobs_needed(ready: int, waiting: int, per_job: int) -> int:
     ready
         Fireworks that are ready.
     waiting
-        Jobs that wait in the queue. Each has reserved a firework, and will take up to ``per_job - 1`` of the ready ones.
+        Jobs that wait in the queue. Each has reserved a firework, and will take ``per_job - 1`` of the ready ones.
     per_job
         Fireworks that one job runs.
     """
@@ -135,10 +137,10 @@ def _fill(
     if not done.ready:
         return
     adapter = load_object_from_file(str(qadapter_path(folder, category)))
-    with _messages(f"qadapter.{adapter.q_name}") as said:
+    with collected_messages(f"qadapter.{adapter.q_name}") as said:
         done.in_queue = adapter.get_njobs_in_queue()
     if done.in_queue is None:
-        done.problem = f"the scheduler does not answer, so nothing is submitted: {_last(said)}"
+        done.problem = f"the scheduler does not answer, so nothing is submitted: {scheduler_words(said)}"
         return
     reserved = launchpad.fireworks.count_documents({**fworker.query, "state": "RESERVED"})
     # what is reserved is queued, even if the scheduler should not count it (yet)
@@ -152,9 +154,15 @@ def _fill(
             candidate = launchpad._get_a_fw_to_run(others.query, checkout=False)  # as run_exists looks
             if candidate is None:
                 return
-            with _messages(f"qadapter.{adapter.q_name}", "queue.launcher") as said:
+            with collected_messages(f"qadapter.{adapter.q_name}", "queue.launcher") as said:
                 job = launch_rocket_to_queue(
-                    launchpad, others, adapter, str(directory), reserve=True, strm_lvl="CRITICAL", create_launcher_dir=True
+                    launchpad,
+                    others,
+                    adapter,
+                    str(directory),
+                    reserve=True,
+                    strm_lvl="CRITICAL",
+                    create_launcher_dir=True,
                 )
             if job:
                 done.submitted.append(str(job))
@@ -163,7 +171,7 @@ def _fill(
                 return
             tries_left -= 1
             done.rejected.append(candidate.fw_id)
-            done.problem = f"submission rejected: {_last(said)}"
+            done.problem = f"submission rejected: {scheduler_words(said)}"
 
 
 def _without(fworker: FWorker, fw_ids: list[int]) -> FWorker:
@@ -178,7 +186,7 @@ def _without(fworker: FWorker, fw_ids: list[int]) -> FWorker:
 def _free_unsubmitted(launchpad: LaunchPad, fworker: FWorker) -> list[int]:
     """Make fireworks ready that a killed process reserved and submitted no job for.
 
-    Should there be a job all the same, it takes its firework by its id or, where another was faster, finds nothing to do.
+    Should there be a job all the same, it takes its firework by its id or, if another was faster, finds nothing to do.
     """
     from pymongo.errors import DuplicateKeyError
 
@@ -211,7 +219,7 @@ class _Collector(logging.Handler):
 
 
 @contextmanager
-def _messages(*loggers: str) -> Iterator[list[str]]:
+def collected_messages(*loggers: str) -> Iterator[list[str]]:
     """Collect what FireWorks logs about a submission: it returns no reason."""
     collector = _Collector()
     for name in loggers:
@@ -223,7 +231,7 @@ def _messages(*loggers: str) -> Iterator[list[str]]:
             logging.getLogger(name).removeHandler(collector)
 
 
-def _last(texts: list[str]) -> str:
+def scheduler_words(texts: list[str]) -> str:
     """The scheduler's own words among what FireWorks has logged."""
     marker = "The error response reads:"
     reasons = [line.split(marker, 1)[1] for text in texts for line in text.splitlines() if marker in line]

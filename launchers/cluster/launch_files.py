@@ -92,12 +92,17 @@ def _fworker(site: SiteSettings, category: str) -> str:
 
 
 def _qadapter(site: SiteSettings, folder: Path, category: str) -> str:
-    worker, adapter = fworker_path(folder, category), qadapter_path(folder, category)
-    launch = f"-l {shlex.quote(str(site.launchpad))} -w {shlex.quote(str(worker))}"
+    options = {
+        "-l": site.launchpad,
+        "-w": fworker_path(folder, category),
+        "-q": qadapter_path(folder, category),
+        "--launch_dir": site.launch_directory,
+    }
+    launch = " ".join(f"{option} {shlex.quote(str(path))}" for option, path in options.items())
     lines = [
         f"# Queue adapter of the category {category}, made by `campaign cluster init` from {FILE_NAME}. By hand, in",
         "# reservation mode (-r: one job for each firework, and a firework that is queued is nobody else's):",
-        f"#   qlaunch {launch} -q {shlex.quote(str(adapter))} --launch_dir {shlex.quote(str(site.launch_directory))} \\",
+        f"#   qlaunch {launch} \\",
         f"#     -r rapidfire -m {site.queues[category].max_jobs}",
     ]
     for comment, keys in _adapter_keys(site, folder, category):
@@ -127,9 +132,15 @@ def _adapter_keys(site: SiteSettings, folder: Path, category: str) -> Iterator[t
         },
     )
     yield (
-        ["By absolute path: the job's shell starts with the site's PATH, not with yours. exec: it takes the shell's", "place, which is where the signal goes."]
+        [
+            "By absolute path: the job's shell starts with the site's PATH, not with yours. exec: it takes the shell's",
+            "place, which is where the signal goes.",
+        ]
         if site.scheduler == "slurm"
-        else ["By absolute path: the job's shell starts with the site's PATH, not with yours.", "timeout interrupts it before the walltime ends: PBS itself would only kill it."],
+        else [
+            "By absolute path: the job's shell starts with the site's PATH, not with yours.",
+            "timeout interrupts it before the walltime ends: PBS itself would only kill it.",
+        ],
         {"rocket_launch": rocket_launch(site, folder, category)},
     )
     if lines := site.shell_lines(category):
@@ -187,8 +198,8 @@ def _slurm_keys(site: SiteSettings, category: str) -> Iterator[tuple[list[str], 
         )
     yield (
         [
-            f"{site.close_s} s before the time limit the batch shell, that is rlaunch, is interrupted and marks its firework as",
-            "FIZZLED; without B: only srun's steps would hear of it, and the firework would stay RUNNING.",
+            f"{site.close_s} s before the time limit the batch shell, that is rlaunch, is interrupted and marks its",
+            "firework as FIZZLED; without B: only srun's steps would hear of it, and it would stay RUNNING.",
         ],
         {"signal": f"B:INT@{site.close_s}"},
     )

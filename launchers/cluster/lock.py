@@ -6,7 +6,7 @@ import os
 import socket
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,6 @@ def locked(database: Database[dict[str, Any]], name: str) -> Iterator[tuple[Lock
         yield lock, taken
     finally:
         if taken:
-            try:
+            # where the database is away, the lock ends by itself
+            with suppress(PyMongoError):
                 lock.release()
-            except PyMongoError:
-                pass  # the database is away; the lock ends by itself

@@ -194,9 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from launchers.database import DatabaseSettings
 
     launchpad = DatabaseSettings.from_file(Path(options.launchpad)).launchpad()
-    run = PackedRun(
-        launchpad, FWorker.from_file(options.fworker), options.most, options.estimate, options.margin
-    )
+    run = PackedRun(launchpad, FWorker.from_file(options.fworker), options.most, options.estimate, options.margin)
     signal.signal(signal.SIGINT, run.interrupt)
     logger.info("%d firework(s) launched", run.run(options.fw_id))
     return 1 if run.interrupted else 0

@@ -32,11 +32,15 @@ class QueueSettings(_Section):
     nodes: int = Field(default=1, ge=1, description="nodes of a job")
     ntasks: int = Field(default=1, ge=1, description="MPI processes of a job, on all its nodes")
     cpus_per_task: int = Field(default=1, ge=1, description="cores of each of them")
-    memory: str | None = Field(default=None, pattern=r"^\d+[MG]$", description="of each node, e.g. 16G; null: the queue's")
+    memory: str | None = Field(
+        default=None, pattern=r"^\d+[MG]$", description="of each node, e.g. 16G; null: the queue's"
+    )
     gpus: int = Field(default=0, ge=0, description="GPUs of each node")
     gpu_type: str | None = Field(default=None, description="kind of GPU, where the site asks for it, e.g. a100 (SLURM)")
     max_jobs: int = Field(default=20, ge=1, description="jobs of yours in that queue, waiting and running, at most")
-    jobs_per_allocation: int = Field(default=1, ge=1, description="calculations that share one job, one after the other")
+    jobs_per_allocation: int = Field(
+        default=1, ge=1, description="calculations that share one job, one after the other"
+    )
     side_by_side: int = Field(default=1, ge=1, description="of these so many at a time, the job's GPUs shared out")
     estimate: str = Field(default="00:10:00", description="expected time of one of them, HH:MM:SS")
     environment: Lines = Field(default=[], description="shell lines for this category, after those for all")
@@ -72,7 +76,9 @@ class QueueSettings(_Section):
 class SiteSettings(_Section):
     """A cluster, and the queue of each category."""
 
-    name: str = Field(default="cluster", pattern=r"^[\w-]{1,40}$", description="what its workers are called in FireWorks")
+    name: str = Field(
+        default="cluster", pattern=r"^[\w-]{1,40}$", description="what its workers are called in FireWorks"
+    )
     scheduler: Scheduler = Field(description="slurm | pbs")
     account: str | None = Field(default=None, description="account or project that is charged")
     launchpad: Path = Field(description="my_launchpad.yaml, by its absolute path")
@@ -81,7 +87,9 @@ class SiteSettings(_Section):
     modules: Lines = Field(default=[], description="modules that a job loads")
     environment: Lines = Field(default=[], description="shell lines of every job after that")
     vasp_command: str | None = Field(default=None, description="VASP's command line, e.g. srun vasp_std; null: no VASP")
-    close_s: int = Field(default=60, ge=10, le=3600, description="seconds before its time limit that a job ends its firework")
+    close_s: int = Field(
+        default=60, ge=10, le=3600, description="seconds before its time limit that a job ends its firework"
+    )
     pbs_resources: Literal["nodes", "select"] = Field(
         default="nodes", description="how PBS is asked: nodes=1:ppn=8 (Torque) or select=1:ncpus=8 (PBS Pro, OpenPBS)"
     )
@@ -163,7 +171,7 @@ class SiteSettings(_Section):
         """The commented file."""
         head = [
             "# The cluster that campaigns run on. `campaign cluster init DIR --again` makes the launch files beside it",
-            "# (my_fworker_*.yaml, my_qadapter_*.yaml) anew after a change here. `campaign cluster check DIR --submit` tries them.",
+            "# (my_fworker_*.yaml, my_qadapter_*.yaml) anew after a change. `campaign cluster check DIR --submit` tries them.",
         ]
         lines = [*head, *_commented(self, skip="queues", indent="")]
         lines += ["", "# One queue for each category of fireworks; several categories may share one.", "queues:"]
@@ -195,5 +203,5 @@ def _commented(section: _Section, *, skip: str, indent: str) -> list[str]:
 def _no_dollars(lines: list[str]) -> list[str]:
     for line in lines:
         if "$$" in line or re.search(r"[\n\r]", line):
-            raise ValueError(f"found {line!r}; a line must be one line, and FireWorks' templates keep $$ for themselves")
+            raise ValueError(f"found {line!r}; it must be one line, and $$ is for FireWorks' templates")
     return lines
