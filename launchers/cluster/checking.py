@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from launchers.cluster.errors import ClusterError
 from launchers.cluster.launch_files import exec_prefix, launch_files, qadapter_path
 from launchers.cluster.node_check import Finding
 from launchers.cluster.site import CATEGORIES, SiteSettings
@@ -70,6 +71,10 @@ def check_queues(site: SiteSettings, folder: Path, here: dict[str, str], *, wait
         How long to wait for the jobs, seconds.
     """
     outputs: dict[str, Path] = {}
+    try:
+        site.launch_directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ClusterError(f"launch_directory {site.launch_directory}: {error.strerror}") from None
     with tempfile.TemporaryDirectory(prefix=".cluster-check-", dir=site.launch_directory) as temporary:
         for category in CATEGORIES:
             output = Path(temporary) / f"{category}.json"

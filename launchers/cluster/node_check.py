@@ -111,7 +111,7 @@ def _in_job() -> bool:
 def _look_at_clock(settings: DatabaseSettings) -> Finding:
     with settings.client() as client:
         before = datetime.now(UTC)
-        server = client.admin.command("hello")["localTime"]
+        server = client.admin.command("hello")["localTime"].replace(tzinfo=UTC)
         after = datetime.now(UTC)
     # the server's time lies between the two; half their distance is what cannot be told
     skew = (server - (before + (after - before) / 2)).total_seconds()
