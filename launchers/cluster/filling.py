@@ -8,6 +8,7 @@ reserves the first of them, and takes the others when it runs. Nothing is rememb
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -66,11 +67,13 @@ class Filled:
 
     def line(self) -> str:
         """Say it in one line."""
-        queue = "unknown" if self.in_queue is None else f"{self.in_queue} of at most {self.max_jobs}"
-        jobs = f" ({', '.join(self.submitted)})" if self.submitted else ""
-        text = (
-            f"{self.category}: {self.ready} ready; jobs in {self.queue}: {queue}; submitted {len(self.submitted)}{jobs}"
-        )
+        if not self.ready and self.problem is None:
+            text = f"{self.category}: nothing ready"
+        else:
+            queue = "unknown" if self.in_queue is None else f"{self.in_queue} of at most {self.max_jobs}"
+            jobs = f" ({', '.join(self.submitted)})" if self.submitted else ""
+            text = f"{self.category}: {self.ready} ready; jobs in {self.queue}: {queue}"
+            text += f"; submitted {len(self.submitted)}{jobs}"
         if self.freed:
             text += f"; reserved without a job, ready again: {', '.join(map(str, self.freed))}"
         if self.rejected:
@@ -225,7 +228,10 @@ def collected_messages(*loggers: str) -> Iterator[list[str]]:
     for name in loggers:
         logging.getLogger(name).addHandler(collector)
     try:
-        yield collector.texts
+        with warnings.catch_warnings():
+            # FireWorks 2.1 changes folders with a function that monty gives up
+            warnings.filterwarnings("ignore", message="cd is deprecated", category=FutureWarning)
+            yield collector.texts
     finally:
         for name in loggers:
             logging.getLogger(name).removeHandler(collector)

@@ -170,9 +170,8 @@ class SiteSettings(_Section):
     def to_yaml(self) -> str:
         """The commented file."""
         head = [
-            "# The cluster that campaigns run on. After a change here `campaign cluster init DIR --again` makes the files",
-            "# for FireWorks beside it anew (my_fworker_*.yaml, my_qadapter_*.yaml); `campaign cluster check DIR --submit`",
-            "# tries them.",
+            "# The cluster that campaigns run on. After a change here `campaign cluster init DIR --again` makes anew",
+            "# what FireWorks reads (my_fworker_*, my_qadapter_*); `campaign cluster check DIR --submit` tries it.",
         ]
         lines = [*head, *_commented(self, skip="queues", indent="")]
         lines += ["", "# One queue for each category of fireworks; several categories may share one.", "queues:"]
