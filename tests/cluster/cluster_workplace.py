@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CATEGORIES = ("train", "screen", "relax", "dos")
 #: Jobs of the cheap kind, on the nodes that the test cluster has.
 QUEUES = ("--queue", "cpu", "--queue", "screen=gpu", "--queue", "train=gpu", "--gpus", "screen=1")
+MEMORY = ("--memory", "900M", "--memory", "screen=3G", "--memory", "train=3G")
 
 
 class ClusterWorkplace:
@@ -62,7 +63,7 @@ class ClusterWorkplace:
     def init(self, folder: str = "cluster", *options: str, scheduler: str = "slurm") -> Path:
         """Call `campaign cluster init` with the test cluster's queues."""
         name = ("--name", folder, "--walltime", "00:05:00")
-        self.command("campaign", "cluster", "init", folder, "--scheduler", scheduler, *QUEUES, *name, *options)
+        self.command("campaign", "cluster", "init", folder, "--scheduler", scheduler, *QUEUES, *MEMORY, *name, *options)
         (self.folder / "runs").mkdir(exist_ok=True)
         return self.folder / folder
 
