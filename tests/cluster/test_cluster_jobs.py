@@ -20,8 +20,8 @@ def followed(place, category, script):
     after = Firework(
         [ScriptTask.from_str("true")], spec={"_category": category, "_allow_fizzled_parents": True}, parents=[first]
     )
-    ids = place.launchpad.add_wf(Workflow([first, after]))
-    return [ids[first.fw_id], ids[after.fw_id]]
+    place.launchpad.add_wf(Workflow([first, after]))  # gives them their ids
+    return [first.fw_id, after.fw_id]
 
 
 def test_a_job_at_its_time_limit_closes_its_firework(place):
@@ -46,6 +46,7 @@ def test_a_job_at_its_time_limit_closes_its_firework(place):
 
 def test_short_fireworks_share_an_allocation_while_its_time_lasts(place):
     folder = place.init("cluster", "--jobs-per-allocation", "dos=4")
+    place.edit(folder, 'estimate: "00:10:00"', 'estimate: "00:00:30"', category="dos")
     chains = [followed(place, "dos", "sleep 0.1") for _ in range(6)]
     ids = [fw_id for chain in chains for fw_id in chain]
     # six calculations, four to a job; the recording ones are not counted and stay with theirs
@@ -57,8 +58,8 @@ def test_short_fireworks_share_an_allocation_while_its_time_lasts(place):
     jobs = [launch["state_history"][0]["reservation_id"] for launch in launches]
     assert len(jobs) == 12
     assert len(set(jobs)) == 2  # each firework's reservation names the job that ran it
-    # 5 minutes are left at most, and one more is expected to take 10: each job ends after its own firework
-    place.edit(folder, 'estimate: "00:10:00"', 'estimate: "00:20:00"', category="dos")
+    # 5 minutes are left at most, and one more is expected to take 20: the job ends after its own firework
+    place.edit(folder, 'estimate: "00:00:30"', 'estimate: "00:20:00"', category="dos")
     place.wait(lambda: place.jobs() == 0)
     long = place.add("dos", number=4)
     assert "submitted 1" in place.command("campaign", "cluster", "run", "cluster")
