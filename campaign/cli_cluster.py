@@ -190,8 +190,17 @@ def _fill_once(site: SiteSettings, folder: Path, out: Console) -> bool:
 def _reconcile_running(launchpad: LaunchPad, out: Console) -> None:
     from campaign.execution.reconcile import reconcile
     from campaign.store import CampaignStore
+    from campaign.user_errors import is_user_error
+    from launchers.errors import DatabaseError
 
     store = CampaignStore(launchpad.db)
-    for found in store.campaigns.find({"state": "running"}, ["_id"]):
-        for line in reconcile(store, launchpad, found["_id"]).lines():
-            out.print(f"{found['_id']}: {line}", highlight=False, soft_wrap=True, markup=False)
+    for name in store.campaigns.distinct("_id", {"state": "running"}):
+        try:
+            lines = list(reconcile(store, launchpad, name).lines())
+        except Exception as error:
+            # what is wrong with one campaign keeps no other from the queues; the database's errors are everybody's
+            if not is_user_error(error) or isinstance(error, DatabaseError):
+                raise
+            lines = [f"cannot be reconciled: {error}"]
+        for line in lines:
+            out.print(f"{name}: {line}", highlight=False, soft_wrap=True, markup=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,19 +47,18 @@ def site_settings(answers: SiteAnswers) -> SiteSettings:
     ClusterError
         If something is missing and nobody can be asked, or is not right.
     """
-    scheduler, account = answers.scheduler, answers.account
     given = {name: _by_category(name, values) for name, values in answers.of_queues.items()}
-    missing = [] if scheduler else ["--scheduler"]
+    missing = [] if answers.scheduler else ["--scheduler"]
     missing += [f"--queue {category}=..." for category in CATEGORIES if category not in given["queue"]]
     if missing and not sys.stdin.isatty():
         raise ClusterError(f"campaign cluster init: missing: {', '.join(missing)}; on a terminal it would ask")
     if missing:
-        scheduler, account = _ask(scheduler, account, given)
+        answers = _ask(answers, given)
     queues = {category: dict(_queue(category, given)) for category in CATEGORIES}
     content = {
         "name": answers.name,
-        "scheduler": scheduler,
-        "account": account,
+        "scheduler": answers.scheduler,
+        "account": answers.account,
         "launchpad": str(answers.launchpad),
         "launch_directory": str(answers.launch_directory),
         "python": sys.executable,
@@ -116,14 +115,17 @@ def _environment() -> Iterator[str]:
     yield "export OMP_NUM_THREADS=1"
 
 
-def _ask(scheduler: str | None, account: str | None, given: dict[str, dict[str, Any]]) -> tuple[str | None, str | None]:
-    """Ask on the terminal for what is missing."""
+def _ask(answers: SiteAnswers, given: dict[str, dict[str, Any]]) -> SiteAnswers:
+    """Ask on the terminal for what is missing; what is said of queues goes into `given`."""
     import typer
 
-    if scheduler is None:
-        scheduler = typer.prompt("Scheduler (slurm or pbs)", default="slurm")
-    if account is None:
-        account = typer.prompt("Account that is charged (empty: none)", default="", show_default=False) or None
+    def optional(question: str, known: str | None) -> str | None:
+        return known or typer.prompt(f"{question} (empty: none)", default="", show_default=False) or None
+
+    scheduler = answers.scheduler or typer.prompt("Scheduler (slurm or pbs)", default="slurm")
+    account = optional("Account that is charged", answers.account)
+    modules = optional("Modules that jobs load, separated by spaces", " ".join(answers.modules))
+    vasp_command = optional("Command line of VASP, e.g. srun vasp_std", answers.vasp_command)
     word = "Partition" if scheduler == "slurm" else "Queue"
     last = None
     for category in reversed(CATEGORIES):
@@ -137,4 +139,6 @@ def _ask(scheduler: str | None, account: str | None, given: dict[str, dict[str, 
         for category in reversed(CATEGORIES):
             if category not in given[name]:
                 given[name][category] = _value(name, typer.prompt(question.format(category), default=default))
-    return scheduler, account
+    return replace(
+        answers, scheduler=scheduler, account=account, modules=(modules or "").split(), vasp_command=vasp_command
+    )
