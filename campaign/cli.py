@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from campaign.cli_budget import budget as budget_command
+from campaign.cli_cluster import app as cluster_app
 from campaign.cli_database import LaunchpadOption, connect
 from campaign.cli_database import app as database_app
 from campaign.cli_dataset import dataset as dataset_command
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.add_typer(database_app, name="db")
 app.command("budget")(budget_command)
+app.add_typer(cluster_app, name="cluster")
 app.add_typer(references_app, name="references")
 app.command("dataset")(dataset_command)
 app.command("decide")(decide_command)
