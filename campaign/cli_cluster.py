@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from launchers.cluster.checking import Checked
     from launchers.cluster.site import SiteSettings
 
-app = typer.Typer(help="Campaigns on a cluster with SLURM or PBS.", no_args_is_help=True)
+app = typer.Typer(
+    help="Campaigns on a cluster with SLURM or PBS.\n\nExample: campaign cluster check --submit", no_args_is_help=True
+)
 
+Word = str | None
+Words = list[str] | None
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of cluster.yaml and the launch files")]
 
 
@@ -30,24 +34,33 @@ def _each(text: str, *names: str) -> Any:
 @app.command()
 def init(
     folder: FolderArgument = Path("cluster"),
-    scheduler: Annotated[str | None, typer.Option(help="slurm or pbs")] = None,
-    queue: Annotated[list[str] | None, _each("Partition (SLURM) or queue (PBS)", "--queue", "--partition")] = None,
-    account: Annotated[str | None, typer.Option(help="Account that is charged")] = None,
-    walltime: Annotated[list[str] | None, _each("Time limit of a job, HH:MM:SS", "--walltime")] = None,
-    cores: Annotated[list[str] | None, _each("MPI processes of a job, one core each", "--cores")] = None,
-    nodes: Annotated[list[str] | None, _each("Nodes of a job", "--nodes")] = None,
-    memory: Annotated[list[str] | None, _each("Memory of each node, e.g. 16G", "--memory")] = None,
-    gpus: Annotated[list[str] | None, _each("GPUs of each node", "--gpus")] = None,
-    max_jobs: Annotated[list[str] | None, _each("Most jobs of yours in the queue", "--max-jobs")] = None,
-    jobs_per_allocation: Annotated[
-        list[str] | None, _each("Calculations that share one job", "--jobs-per-allocation")
+    scheduler: Annotated[str | None, typer.Option(help="slurm or pbs; default: you are asked")] = None,
+    queue: Annotated[
+        Words,
+        _each("Partition (SLURM) or queue (PBS); default: you are asked", "--queue", "--partition"),
     ] = None,
-    modules: Annotated[list[str] | None, typer.Option(help="Module that jobs load; may be repeated")] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Account that is charged; default: the scheduler's own for you")
+    ] = None,
+    walltime: Annotated[Words, _each("Time limit of a job, HH:MM:SS; default: 04:00:00", "--walltime")] = None,
+    cores: Annotated[Words, _each("MPI processes of a job, one core each; default: 1", "--cores")] = None,
+    nodes: Annotated[Words, _each("Nodes of a job; default: 1", "--nodes")] = None,
+    memory: Annotated[Words, _each("Memory of each node, e.g. 16G; default: the queue's own", "--memory")] = None,
+    gpus: Annotated[Words, _each("GPUs of each node; default: 0", "--gpus")] = None,
+    max_jobs: Annotated[
+        Words, _each("Most jobs of yours in the queue; default: 20 (screen 4, train 2)", "--max-jobs")
+    ] = None,
+    jobs_per_allocation: Annotated[
+        Words, _each("Calculations that share one job; default: 1", "--jobs-per-allocation")
+    ] = None,
+    modules: Annotated[Words, typer.Option(help="Module that jobs load; default: none; may be repeated")] = None,
     environment: Annotated[
-        list[str] | None,
+        Words,
         typer.Option(help="Shell line of every job; default: this virtual environment; may be repeated"),
     ] = None,
-    vasp_command: Annotated[str | None, typer.Option(help="Command line of VASP, e.g. 'srun vasp_std'")] = None,
+    vasp_command: Annotated[
+        str | None, typer.Option(help="Command line of VASP, e.g. 'srun vasp_std'; default: no VASP")
+    ] = None,
     launch_directory: Annotated[
         Path | None, typer.Option(help="Where calculations run, seen by all nodes; default: runs/ beside DIR")
     ] = None,
@@ -144,7 +157,7 @@ def _say(checked: Checked, out: Console) -> int:
 def run(
     folder: FolderArgument = Path("cluster"),
     once: Annotated[bool, typer.Option("--once", help="Once, for cron; the default")] = False,
-    every: Annotated[float | None, typer.Option(min=1, help="Again and again, every so many seconds")] = None,
+    every: Annotated[float | None, typer.Option(min=1, help="Every so many seconds; default: once")] = None,
 ) -> None:
     """Keep the queues filled: as many jobs as there are fireworks for, within each queue's limit.
 
