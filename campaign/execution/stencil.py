@@ -44,17 +44,23 @@ class Stencil:
     def __init__(self, campaign: str, stage: Stage, *, role: str) -> None:
         from campaign.execution.fireworks import stage_workflow
 
+        self._stage = stage
         stand_in = {"_id": _DOCUMENT, "campaign": campaign, "formula": _FORMULA, "role": role}
         self._documents = WorkflowDocuments.of(stage_workflow(stand_in, stage, fw_ids=count(_FIRST)))
         self._ids = self._documents.fw_ids
 
     def copy(self, document: Mapping[str, Any], *, fw_ids: count[int]) -> WorkflowDocuments:
-        """Return the workflow of a candidate or reference with ``_id`` and ``formula``; takes as many ids as it has."""
+        """Return the workflow of a candidate or reference with ``_id``, ``formula`` and its facts; takes its ids."""
         ids = {old: next(fw_ids) for old in self._ids}
         values: dict[Any, Any] = {**ids, **{str(old): str(new) for old, new in ids.items()}}
         values[_DOCUMENT] = document["_id"]
         filled = _filled([self._documents.workflow, *self._documents.fireworks], values, str(document["formula"]))
-        return WorkflowDocuments(filled[0], filled[1:])
+        workflow, fireworks = filled[0], filled[1:]
+        if queue := (document.get(self._stage.facts) or {}).get("queue"):
+            # more time or memory than the queue adapter's own: reservation mode reads it (docs/failures.md)
+            calculation = min(fireworks, key=lambda firework: int(firework["fw_id"]))
+            calculation["spec"]["_queueadapter"] = dict(queue)
+        return WorkflowDocuments(workflow, fireworks)
 
 
 def _filled(value: Any, values: Mapping[Any, Any], formula: str) -> Any:
