@@ -37,17 +37,24 @@ class Slurm:
 
     def __init__(self, *, timeout_s: float = TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
+        self._cluster: str | None = None
 
     def cluster(self) -> str | None:
         """Name of the cluster; None where the controller does not answer."""
-        said = self._ask("scontrol", "show", "config")
-        return None if said is None else parse_cluster_name(said)
+        if self._cluster is None:
+            said = self._ask("scontrol", "show", "config")
+            self._cluster = None if said is None else parse_cluster_name(said)
+        return self._cluster
 
     def states(self, job_ids: Iterable[str]) -> dict[str, JobState]:
         """State of every job that SLURM says something of; a job that is missing is unknown, not ended."""
         wanted = sorted(set(job_ids))
         found: dict[str, JobState] = {}
-        for ids in chunks(wanted, _AT_ONCE):
+        if not wanted:
+            return found
+        # a controller that is away lets every command wait for as long as it may: it is asked once
+        answers = self.cluster() is not None
+        for ids in chunks(wanted, _AT_ONCE) if answers else ():
             # of a single id that it does not know squeue says no more than that it failed: that is no answer
             said = self._ask("squeue", "-h", "-t", "all", "-O", SQUEUE_FORMAT, "-j", ",".join(ids))
             found |= _asked_for(parse_squeue(said or ""), ids)
@@ -59,7 +66,7 @@ class Slurm:
                 # a file of ended jobs that says that one waits: it was put back, and what became of it is not there
                 found |= {key: state for key, state in states.items() if state.phase == "ended" or not extra}
         missing = [job_id for job_id in wanted if job_id not in found]
-        for job_id in missing[:_MOST_SCONTROL]:
+        for job_id in missing[:_MOST_SCONTROL] if answers else ():
             found |= _asked_for(self.details(job_id), [job_id])
         return found
 
