@@ -22,7 +22,12 @@ def _as_seen(launchpad: LaunchPad, fw_id: int, *, state: str, launches: Sequence
 
     with WFLock(launchpad, fw_id):
         seen = {"fw_id": fw_id, "state": state, "launches": list(launches)}
-        yield launchpad.fireworks.find_one(seen, ["_id"]) is not None
+        unchanged = launchpad.fireworks.find_one(seen, ["_id"]) is not None
+        if launches:
+            # a process that was killed at its very end may have ended its launch, and not have told the firework
+            launch = {"launch_id": launches[-1], "state": state}
+            unchanged = unchanged and launchpad.launches.find_one(launch, ["_id"]) is not None
+        yield unchanged
 
 
 def run_again(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from campaign.decisions.ledger import Outcome, close_open_attempt, failed_tries
 from campaign.execution.firework_repairs import end, reserve_again, run_again
 from campaign.execution.more_resources import more_resources
+from campaign.execution.processes import is_silent
 from campaign.execution.reconciled import Reconciled
 from campaign.execution.unrecorded import has_results
 from campaign.execution.whereabouts import Whereabouts, launches_of, reservation_id, whereabouts
@@ -41,7 +42,7 @@ def end_lost(
     for firework in running:
         fw_id, launch = firework["fw_id"], launches.get(firework["fw_id"])
         where = found[fw_id]
-        if where.alive is None and (where.job is None or where.said is None):
+        if where.alive is None and where.said is None and launch is not None and is_silent(launch):
             done.unknown.append(fw_id)
         if where.alive is not False:
             continue

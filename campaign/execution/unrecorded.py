@@ -76,7 +76,10 @@ def _waiting_for_nobody(
     for stage in STAGES.values():
         for collection in (store.references, store.candidates):
             query = {"campaign": name, stage.state_field: stage.running}
-            running = list(collection.find(query, [stage.facts]))
+            # a relaxation's facts hold its structure, and there may be 100,000 of them
+            running = list(
+                collection.find(query, [f"{stage.facts}.{key}" for key in ("fw_id", "record_fw_id", "attempt")])
+            )
             for start in range(0, len(running), _CHUNK):
                 by_recorder = {
                     document[stage.facts]["record_fw_id"]: document
