@@ -18,6 +18,9 @@ from campaign.cli_database import app as database_app
 from campaign.cli_dataset import dataset as dataset_command
 from campaign.cli_decisions import decide as decide_command
 from campaign.cli_decisions import explain as explain_command
+from campaign.cli_failures import failures as failures_command
+from campaign.cli_failures import reconcile as reconcile_command
+from campaign.cli_failures import retry as retry_command
 from campaign.cli_metrics import metrics as metrics_command
 from campaign.cli_references import app as references_app
 from campaign.cli_replay import replay as replay_command
@@ -46,8 +49,11 @@ app.add_typer(references_app, name="references")
 app.command("dataset")(dataset_command)
 app.command("decide")(decide_command)
 app.command("explain")(explain_command)
+app.command("failures")(failures_command)
 app.command("metrics")(metrics_command)
+app.command("reconcile")(reconcile_command)
 app.command("replay")(replay_command)
+app.command("retry")(retry_command)
 
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="Campaign file (YAML), e.g. examples/quickstart.yaml")
@@ -274,34 +280,6 @@ def results(
         console = _console()
         console.print(rows_as_table(rows, title=f"campaign {name}"))
         console.print(f"\n{model_line(store, name)}", highlight=False)
-
-
-@app.command()
-def reconcile(
-    name: NameArgument,
-    launchpad: LaunchpadOption = None,
-    retry: Annotated[
-        bool, typer.Option("--retry-failed", help="Also try again what has failed for good, once its cause is mended")
-    ] = False,
-) -> None:
-    """Repair what killed workers left behind in a campaign; safe to call at any time.
-
-    Example: campaign reconcile quickstart --retry-failed
-    """
-    from campaign.execution.reconcile import reconcile as reconcile_campaign
-    from campaign.execution.reconcile import retry_failed
-    from campaign.store import CampaignStore
-
-    connection = connect(launchpad)
-    store = CampaignStore(connection.db)
-    done = reconcile_campaign(store, connection, name)
-    console = _console()
-    for line in done.lines():
-        console.print(line, highlight=False)
-    if retry:
-        console.print(f"{retry_failed(store, connection, name)} failed calculation(s) will be tried again")
-    elif not done:
-        console.print("nothing to repair")
 
 
 def main() -> None:

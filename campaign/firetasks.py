@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from abc import abstractmethod
 from typing import Any
 
@@ -9,6 +11,8 @@ from fireworks import FiretaskBase, FWAction, explicit_serialize
 
 from campaign.store import CampaignStore
 from launchers.database import DatabaseSettings
+
+logger = logging.getLogger(__name__)
 
 
 class _CampaignTask(FiretaskBase):
@@ -29,9 +33,14 @@ class _CampaignTask(FiretaskBase):
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction | None:
         """Write into the firework which process runs it, for `reconcile` should it be killed; then do the work."""
-        from campaign.execution.processes import announce_process
+        from campaign.execution.processes import LaunchIsTakenError, announce_process
 
-        announce_process(self.launchpad, self.fw_id)
+        try:
+            announce_process(self.launchpad, self.fw_id)
+        except LaunchIsTakenError as error:
+            # whatever FireWorks is told now, it would write into the launch of the other process
+            logger.warning("%s: this process ends", error)
+            os._exit(1)
         return self.work(fw_spec)
 
     @abstractmethod

@@ -312,6 +312,12 @@ class RetrySection(Section):
     max_retries: int = Field(
         default=2, ge=0, le=100, description="tries after the first one; science failures get none"
     )
+    time_factor: float = Field(
+        default=2.0, ge=1.0, le=10.0, description="how much more time the next job asks for, where it ran out of time"
+    )
+    memory_factor: float = Field(
+        default=1.5, ge=1.0, le=10.0, description="the same for memory, where it ran out of memory"
+    )
 
 
 CampaignName = Annotated[str, StringConstraints(pattern=re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"), strict=True)]

@@ -124,6 +124,7 @@ class CampaignStore:
         to: str,
         expected: str | None = None,
         changes: Mapping[str, Any] | None = None,
+        push: Mapping[str, Any] | None = None,
         session: ClientSession | None = None,
     ) -> bool:
         """Move a document from one state to the next, atomically.
@@ -140,6 +141,8 @@ class CampaignStore:
             State it must be in; the stage's running state by default.
         changes
             Further fields to set in the same write.
+        push
+            Entries to append to lists in the same write.
         session
             Transaction to take part in.
 
@@ -153,7 +156,7 @@ class CampaignStore:
             {"_id": document_id, stage.state_field: before},
             {
                 "$set": {stage.state_field: to, **(changes or {})},
-                "$push": {"history": history_entry(stage, to)},
+                "$push": {"history": history_entry(stage, to), **(push or {})},
             },
             projection=["_id"],
             session=session,

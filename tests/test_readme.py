@@ -135,7 +135,13 @@ def test_the_fields_named_are_those_that_are_written(finished):
     written = {key for document in candidates for key in document}
     assert written - {"schema_version", "created"} <= named
     # of a retry, of references with corrections, of another model, of a raised budget: there is none of it here
-    assert named - written == {"last_failure", "uncorrectable", "earlier_predictions", "earlier_decisions"}
+    assert named - written == {
+        "last_failure",
+        "overrides",
+        "uncorrectable",
+        "earlier_predictions",
+        "earlier_decisions",
+    }
     for fields, parts in rows:
         if fields & {"calculation", "dos", "prediction", "decision", "result"}:
             inside = {key for document in candidates for field in fields for key in document.get(field) or {}}

@@ -184,6 +184,7 @@ def dos_flow(
     vasp_command: str | None = None,
     name: str = "IS-DOS",
     key: str | None = None,
+    incar: Mapping[str, Any] | None = None,
 ) -> Flow:
     """Single-point DOS of a structure, then its features.
 
@@ -201,6 +202,8 @@ def dos_flow(
         ``IS-DOS`` or ``RS-DOS``.
     key
         Jobs made with the same key have the same uuids, so that a step which is run again finds its results.
+    incar
+        INCAR tags on top of the settings' own.
 
     Returns
     -------
@@ -212,7 +215,7 @@ def dos_flow(
     from workflows.identity import job_uuid
     from workflows.vasp import static_maker
 
-    static = static_maker(structure, settings, vasp_command=vasp_command, name=name).make(structure)
+    static = static_maker(structure, settings, vasp_command=vasp_command, name=name, incar=incar).make(structure)
     if key is not None:
         # before anything refers to its output: a reference carries the uuid
         static.set_uuid(job_uuid(f"{key}:static"))

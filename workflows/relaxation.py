@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from workflows.settings import DftSettings
 
@@ -17,19 +18,26 @@ def relaxation_flow(
     *,
     vasp_command: str | None = None,
     key: str | None = None,
+    start: Structure | None = None,
+    incar: Mapping[str, Any] | None = None,
 ) -> Flow:
     """Relaxation of ions and cell.
 
     Parameters
     ----------
     structure
-        Where it starts.
+        The unrelaxed crystal; its lattice sets the k-points.
     settings
         The campaign's DFT settings.
     vasp_command
         Command line that computes on this machine; None is atomate2's own.
     key
         See `workflows.dos.dos_flow`.
+    start
+        Geometry of an earlier try that it goes on from, with the k-points of `structure`: the energy of one crystal
+        must not depend on where a job was killed. None: `structure`.
+    incar
+        INCAR tags on top of the settings' own.
 
     Returns
     -------
@@ -41,7 +49,8 @@ def relaxation_flow(
     from workflows.identity import job_uuid
     from workflows.vasp import relax_maker
 
-    relax = relax_maker(structure, settings, vasp_command=vasp_command).make(structure)
+    maker = relax_maker(structure, settings, vasp_command=vasp_command, incar=incar)
+    relax = maker.make(structure if start is None else start)
     if key is not None:
         relax.set_uuid(job_uuid(f"{key}:relaxation"))
     return Flow([relax], output=relax.output, name="relaxation")

@@ -5,6 +5,7 @@ Settings: SCIENCE.md, "DFT settings" (PBE, spin-polarised, 520 eV, 1e-5 eV, Monk
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from workflows.settings import DftSettings, kpoint_divisions
@@ -114,7 +115,12 @@ def _maker_arguments(
 
 
 def static_maker(
-    structure: Structure, settings: DftSettings, *, vasp_command: str | None = None, name: str = "IS-DOS"
+    structure: Structure,
+    settings: DftSettings,
+    *,
+    vasp_command: str | None = None,
+    name: str = "IS-DOS",
+    incar: Mapping[str, Any] | None = None,
 ) -> StaticMaker:
     """Maker of the single-point DOS.
 
@@ -128,11 +134,15 @@ def static_maker(
         Command line that computes on this machine; None is atomate2's own.
     name
         Name of the jobs, ``IS-DOS`` or ``RS-DOS``.
+    incar
+        INCAR tags on top of the settings' own.
     """
     from atomate2.vasp.jobs.core import StaticMaker
     from atomate2.vasp.sets.core import StaticSetGenerator
 
-    input_set, arguments = _maker_arguments(structure, static_incar(settings), settings, vasp_command)
+    input_set, arguments = _maker_arguments(
+        structure, static_incar(settings) | dict(incar or {}), settings, vasp_command
+    )
     return StaticMaker(
         name=name,
         input_set_generator=StaticSetGenerator(**input_set),
@@ -142,12 +152,20 @@ def static_maker(
     )
 
 
-def relax_maker(structure: Structure, settings: DftSettings, *, vasp_command: str | None = None) -> RelaxMaker:
+def relax_maker(
+    structure: Structure,
+    settings: DftSettings,
+    *,
+    vasp_command: str | None = None,
+    incar: Mapping[str, Any] | None = None,
+) -> RelaxMaker:
     """Maker of the full relaxation of ions and cell; parameters as `static_maker`."""
     from atomate2.vasp.jobs.core import RelaxMaker
     from atomate2.vasp.sets.core import RelaxSetGenerator
 
-    input_set, arguments = _maker_arguments(structure, relax_incar(settings), settings, vasp_command)
+    input_set, arguments = _maker_arguments(
+        structure, relax_incar(settings) | dict(incar or {}), settings, vasp_command
+    )
     return RelaxMaker(
         name="relaxation",
         input_set_generator=RelaxSetGenerator(**input_set),

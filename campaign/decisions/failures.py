@@ -6,7 +6,19 @@ from typing import Literal
 
 
 class ScienceFailureError(RuntimeError):
-    """The calculation ran and its physics failed: no convergence, or custodian gave up. Not tried again."""
+    """The calculation ran and its physics failed: no convergence, or custodian gave up. Not tried again.
+
+    Parameters
+    ----------
+    message
+        What happened.
+    cause
+        The same in a word, as `campaign.decisions.failure_causes` has it.
+    """
+
+    def __init__(self, message: str, *, cause: str | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause or "not_converged"
 
 
 def failure_kind(error: BaseException) -> Literal["science", "machine"]:

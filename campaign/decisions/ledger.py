@@ -8,6 +8,7 @@ is known; it may have used some seconds more.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import traceback
@@ -17,9 +18,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pymongo.errors import PyMongoError
 
+from campaign.decisions.failure_causes import failure_cause
 from campaign.decisions.failures import failure_kind
 from campaign.process_identity import ended_cpu_seconds, running_cpu_seconds, this_process
 from campaign.store import SCHEMA_VERSION, CampaignStore, now
+from launchers.scheduler.this_job import this_job
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -90,7 +93,7 @@ def attempt(
     """
     # a firework whose worker was killed runs again in another process: the old entry must not stay open
     for earlier in store.attempts.find({"fw_id": fw_id, "outcome": "running"}):
-        close_attempt(store, earlier["_id"], outcome="lost")
+        close_attempt(store, earlier["_id"], outcome="lost", facts={"cause": "killed"})
     entry_id = f"{fw_id}.{store.attempts.count_documents({'fw_id': fw_id}) + 1}"
     store.attempts.insert_one(
         {
@@ -100,6 +103,8 @@ def attempt(
             "stage": stage,
             "fw_id": fw_id,
             **this_process(),
+            **this_job(),
+            "directory": os.getcwd(),
             "started": now(),
             "outcome": "running",
             "schema_version": SCHEMA_VERSION,
@@ -116,6 +121,7 @@ def attempt(
                 entry_id,
                 outcome=failure_kind(error),
                 error=message[-2000:],
+                facts={"cause": failure_cause(error)},
                 cpu_s=entry.used_cpu_s(ended=True),
                 gpu_s=entry.gpu_s,
             )
@@ -165,14 +171,22 @@ def close_attempt(
     gpu_s: float | None = None,
     error: str | None = None,
     ended: datetime | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> bool:
     """Close an open entry; False if it was closed before. Costs that are not given stay as they were last noted."""
-    update: dict[str, Any] = {"outcome": outcome, "error": error, "ended": ended or now()}
+    update: dict[str, Any] = {"outcome": outcome, "error": error, "ended": ended or now(), **(facts or {})}
     update |= {name: value for name, value in (("cpu_s", cpu_s), ("gpu_s", gpu_s)) if value is not None}
     return bool(store.attempts.update_one({"_id": entry_id, "outcome": "running"}, {"$set": update}).modified_count)
 
 
-def close_open_attempt(store: CampaignStore, firework: Mapping[str, Any], *, campaign: str, outcome: Outcome) -> None:
+def close_open_attempt(
+    store: CampaignStore,
+    firework: Mapping[str, Any],
+    *,
+    campaign: str,
+    outcome: Outcome,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
     """Close the entry of a firework whose process is gone; make one if it was killed before it had any.
 
     Parameters
@@ -184,30 +198,47 @@ def close_open_attempt(store: CampaignStore, firework: Mapping[str, Any], *, cam
     campaign
         Its campaign.
     outcome
-        ``lost`` or ``stopped``.
+        ``lost`` or ``stopped``; ``completed`` where its results are there all the same.
+    facts
+        What is known of its end: ``cause`` (`campaign.decisions.failure_causes`), ``job_id``, ``error`` ...
     """
     fw_id = firework["fw_id"]
     entry = last_attempt(store, fw_id)
-    if entry is not None and close_attempt(store, entry["_id"], outcome=outcome):
+    more = dict(facts or {})
+    if entry is not None and close_attempt(store, entry["_id"], outcome=outcome, facts=more):
         return
-    facts = firework.get("spec") or {}
+    if outcome == "completed":
+        return  # it had ended, and said so
+    spec = firework.get("spec") or {}
     lost = {
         "_id": f"{fw_id}.{store.attempts.count_documents({'fw_id': fw_id}) + 1}",
         "campaign": campaign,
-        "document": facts.get("document"),
-        "stage": facts.get("stage"),
+        "document": spec.get("document"),
+        "stage": spec.get("stage"),
         "fw_id": fw_id,
         "started": None,
         "ended": now(),
         "outcome": outcome,
         "cpu_s": None,
         "error": None,
+        **more,
         "schema_version": SCHEMA_VERSION,
     }
     store.insert_missing(store.attempts, [lost])
 
 
+def failed_tries(store: CampaignStore, fw_id: int) -> int:
+    """How often a firework lost its process by a fault; a job that its scheduler put back or away is none."""
+    lost = {"fw_id": fw_id, "outcome": "lost", "cause": {"$nin": ["requeued", "preempted"]}}
+    return store.attempts.count_documents(lost)
+
+
 def last_attempt(store: CampaignStore, fw_id: int) -> dict[str, Any] | None:
     """Return the latest ledger entry of a firework."""
     entries = list(store.attempts.find({"fw_id": fw_id}))
-    return max(entries, key=lambda entry: int(entry["_id"].rsplit(".", 1)[1]), default=None)
+    return max(entries, key=lambda entry: attempt_number(entry["_id"]), default=None)
+
+
+def attempt_number(entry_id: str) -> int:
+    """Number n of the n-th attempt of a firework, out of its id ``<fw_id>.<n>``."""
+    return int(entry_id.rsplit(".", 1)[1])

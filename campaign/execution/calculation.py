@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from campaign.decisions.failure_causes import codes_of, custodian_cause
 from campaign.decisions.failures import ScienceFailureError
 from campaign.decisions.ledger import attempt
+from campaign.execution.continuation import last_geometry
 from campaign.execution.held import hold_at_launch
+from campaign.execution.overrides import incar_overrides
 from campaign.loading import load_campaign
 from campaign.stages import Stage
-from campaign.store import CampaignStore
+from campaign.store import CampaignStore, now
 
 if TYPE_CHECKING:
     from jobflow import Flow, JobStore
+    from pymatgen.core import Structure
 
     from campaign.spec import CampaignSpec
     from launchers.database import DatabaseSettings
@@ -30,8 +34,29 @@ def flow_key(document_id: str, stage: Stage, attempt_number: int) -> str:
     return f"{document_id}:{stage.name}:{attempt_number}"
 
 
-def flow_for(document: dict[str, Any], spec: CampaignSpec, stage: Stage, *, vasp_command: str | None = None) -> Flow:
-    """Return the jobflow flow of a stage; `document` is a candidate or a reference."""
+def flow_for(
+    document: dict[str, Any],
+    spec: CampaignSpec,
+    stage: Stage,
+    *,
+    vasp_command: str | None = None,
+    start: Structure | None = None,
+) -> Flow:
+    """Return the jobflow flow of a stage.
+
+    Parameters
+    ----------
+    document
+        A candidate or a reference.
+    spec
+        Its campaign.
+    stage
+        What is calculated.
+    vasp_command
+        Command line that computes on this machine; None is atomate2's own.
+    start
+        Of a relaxation: the geometry that it goes on from; None: the initial one.
+    """
     from pymatgen.core import Structure
 
     from workflows.dos import dos_flow
@@ -41,7 +66,9 @@ def flow_for(document: dict[str, Any], spec: CampaignSpec, stage: Stage, *, vasp
     key = flow_key(document["_id"], stage, document[stage.facts]["attempt"])
     if stage.name == "relax":
         structure = Structure.from_dict(document["structure"])
-        return relaxation_flow(structure, settings, vasp_command=vasp_command, key=key)
+        return relaxation_flow(
+            structure, settings, vasp_command=vasp_command, key=key, start=start, incar=incar_overrides(document, stage)
+        )
     source = document["structure"] if stage.name == "dos" else document["relaxation"]["structure"]
     return dos_flow(
         Structure.from_dict(source),
@@ -51,6 +78,7 @@ def flow_for(document: dict[str, Any], spec: CampaignSpec, stage: Stage, *, vasp
         vasp_command=vasp_command,
         name=stage.title,
         key=key,
+        incar=incar_overrides(document, stage),
     )
 
 
@@ -85,7 +113,8 @@ def run_calculation(
         engine_environment(settings),
         database.job_store() as job_store,
     ):
-        flow = flow_for(document, spec, stage, vasp_command=engine_command(settings))
+        start = _start_of(store, job_store, document, stage, fw_id)
+        flow = flow_for(document, spec, stage, vasp_command=engine_command(settings), start=start)
         for job in flow.jobs:
             if job_output(job_store, job.uuid) is not None:
                 logger.info("%s of %s: the output is there already", job.name, document["formula"])
@@ -94,9 +123,37 @@ def run_calculation(
             if job is flow.jobs[0]:
                 entry.cpu_s = cpu_seconds(job_output(job_store, job.uuid))
             if response.stop_children:
+                codes = codes_of((job_output(job_store, job.uuid) or {}).get("custodian"))
                 raise ScienceFailureError(
-                    f"{stage.title} of {document['formula']} ({document_id}) did not converge, or custodian gave up"
+                    f"{stage.title} of {document['formula']} ({document_id}) did not converge, or custodian gave up",
+                    cause=custodian_cause(codes),
                 )
+
+
+def _start_of(
+    store: CampaignStore, job_store: JobStore, document: dict[str, Any], stage: Stage, fw_id: int
+) -> Structure | None:
+    """Geometry that a relaxation goes on from, noted on its candidate; None: it begins at the beginning.
+
+    An IS-DOS is that of the unrelaxed crystal, and an RS-DOS that of the relaxed one: these never go on from elsewhere.
+    """
+    from workflows.identity import job_uuid
+
+    if stage.name != "relax":
+        return None
+    key = flow_key(document["_id"], stage, document[stage.facts]["attempt"])
+    if job_output(job_store, job_uuid(f"{key}:relaxation")) is not None:
+        return None  # it is complete
+    found = last_geometry(store, document)
+    if found is None:
+        return None
+    structure, source = found
+    logger.info("relaxation of %s goes on from %s", document["formula"], source["directory"])
+    store.collection_of(document["_id"]).update_one(
+        {"_id": document["_id"], "relaxation.fw_id": fw_id},
+        {"$set": {"relaxation.continued_from": {**source, "time": now()}}},
+    )
+    return structure
 
 
 def job_output(job_store: JobStore, uuid: str) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from campaign.decisions.ledger import last_attempt
 from campaign.execution.calculation import flow_key, job_output
+from campaign.execution.more_resources import more_for_attempt
 from campaign.loading import load_campaign
 from campaign.stages import Stage
 from campaign.store import CampaignStore, now
@@ -28,7 +29,7 @@ _WITHOUT_WORDS = {
 }
 
 #: Jobs of each stage's flow, by the last part of their key (`workflows.dos`, `workflows.relaxation`).
-_JOBS = {"dos": ("static", "features"), "rs_dos": ("static", "features"), "relax": ("relaxation",)}
+JOBS = {"dos": ("static", "features"), "rs_dos": ("static", "features"), "relax": ("relaxation",)}
 
 
 def record_calculation(
@@ -71,7 +72,14 @@ def record_calculation(
             changes = _dos_facts(store, outputs, campaign, document, stage)
     except (EngineError, ValueError) as error:
         # outputs that cannot be used: the same every time, so the candidate ends here and says why
-        failure = {"stage": stage.name, "kind": "machine", "error": str(error), "time": now()}
+        failure = {
+            "stage": stage.name,
+            "kind": "machine",
+            "cause": "unusable_output",
+            "error": str(error),
+            "directory": outputs[JOBS[stage.name][0]].get("dir_name"),
+            "time": now(),
+        }
         store.move(document_id, stage, to=stage.failed, changes={"failure": failure})
         logger.warning("%s of %s cannot be used: %s", stage.title, document_id, error)
         return
@@ -96,7 +104,7 @@ def _outputs(
     from workflows.results import is_successful
 
     key = flow_key(document_id, stage, attempt)
-    names = _JOBS[stage.name]
+    names = JOBS[stage.name]
     outputs = {name: job_output(job_store, job_uuid(f"{key}:{name}")) for name in names}
     if outputs[names[0]] is not None and not is_successful(outputs[names[0]]):
         return None, True
@@ -169,9 +177,19 @@ def _record_failure(
     attempt = last_attempt(store, facts["fw_id"]) or {"outcome": "machine", "error": "the job never started"}
     kind = "science" if unconverged or attempt["outcome"] == "science" else "machine"
     error = attempt.get("error") or _WITHOUT_WORDS.get(attempt["outcome"])
-    failure = {"stage": stage.name, "kind": kind, "error": error, "host": attempt.get("host"), "time": now()}
+    failure = {
+        "stage": stage.name,
+        "kind": kind,
+        "cause": attempt.get("cause"),
+        "error": error,
+        "attempt": attempt.get("_id"),
+        "host": attempt.get("host"),
+        "directory": attempt.get("directory"),
+        "time": now(),
+    }
     # a firework that was lost has been run again in place until its tries were used up
-    spent = attempt["outcome"] in ("lost", "running") or facts["attempt"] >= campaign.spec.retries.max_retries
+    tried = facts["attempt"] - int(facts.get("first_attempt") or 0)
+    spent = attempt["outcome"] in ("lost", "running") or tried >= campaign.spec.retries.max_retries
     if kind == "machine" and not spent:
         logger.warning(
             "%s of %s failed on its machine and is tried again: %s",
@@ -180,6 +198,8 @@ def _record_failure(
             failure["error"],
         )
         changes = {f"{stage.facts}.attempt": facts["attempt"] + 1, "last_failure": failure}
+        queue = more_for_attempt(attempt, campaign.spec.retries, asked=facts.get("queue") or {})
+        changes |= {f"{stage.facts}.queue.{name}": value for name, value in queue.items()}
         store.move(document["_id"], stage, to=facts["from_state"], changes=changes)
         return
     logger.warning("%s of %s failed (%s): %s", stage.title, document["_id"], kind, failure["error"])

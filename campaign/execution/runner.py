@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from campaign.execution.processes import is_running
+from campaign.execution.processes import is_running_here, latest_launch
 from campaign.execution.reconcile import reconcile
 from campaign.execution.start import Started, start_campaign
 from campaign.store import CampaignStore
@@ -155,7 +155,7 @@ def _watch(
 def _running_elsewhere(launchpad: LaunchPad, name: str) -> int:
     query = {"spec.campaign_name": name, "state": "RUNNING"}
     fireworks = launchpad.fireworks.find(query, ["launches", "spec.worker"])
-    return sum(is_running(launchpad, firework) is True for firework in fireworks)
+    return sum(is_running_here(firework, latest_launch(launchpad, firework)) is True for firework in fireworks)
 
 
 def _write_token(directory: Path) -> Path:

@@ -56,6 +56,7 @@ class Stencil:
     def __init__(self, campaign: str, stage: Stage, *, role: str) -> None:
         from campaign.execution.fireworks import stage_workflow
 
+        self._stage = stage
         stand_in = {"_id": _DOCUMENT, "campaign": campaign, "formula": _FORMULA, "role": role}
         documents = WorkflowDocuments.of(stage_workflow(stand_in, stage, fw_ids=count(_FIRST)))
         self._ids = documents.fw_ids
@@ -64,7 +65,7 @@ class Stencil:
         self._fillers = [filler for filler in fillers if filler is not None]
 
     def copy(self, document: Mapping[str, Any], *, fw_ids: count[int]) -> WorkflowDocuments:
-        """Return the workflow of a candidate or reference with ``_id`` and ``formula``; takes as many ids as it has.
+        """Return the workflow of a candidate or reference with ``_id``, ``formula`` and its facts; takes its ids.
 
         Copies share what is the same in all of them: they are for writing into the database, not for changing.
         """
@@ -73,6 +74,10 @@ class Stencil:
         whole[_DOCUMENT] = document["_id"]
         values = _Values(whole, str(document["formula"]))
         workflow, *fireworks = (fill(values) for fill in self._fillers)
+        if queue := (document.get(self._stage.facts) or {}).get("queue"):
+            # more time or memory than the queue adapter's own: reservation mode reads it (docs/failures.md)
+            calculation = min(fireworks, key=lambda firework: int(firework["fw_id"]))
+            calculation["spec"]["_queueadapter"] = dict(queue)
         return WorkflowDocuments(workflow, fireworks)
 
 

@@ -1,5 +1,6 @@
 """What killed workers leave behind is found and runs again; what still runs is left alone."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -11,8 +12,11 @@ import psutil
 import pytest
 from fireworks import FWorker, Launch
 
+from campaign.execution.processes import LaunchIsTakenError, announce_process
 from campaign.execution.reconcile import reconcile
+from campaign.execution.record import record_calculation
 from campaign.execution.start import start_campaign
+from campaign.stages import STAGES
 from launchers.local import LocalWorkers
 
 pytestmark = pytest.mark.mongo
@@ -117,3 +121,41 @@ def test_a_firework_that_is_being_taken_right_now_is_left_alone(store, launchpad
     taken = launchpad._get_a_fw_to_run({"spec.stage": "relax"})
     assert not reconcile(store, launchpad, "small")
     assert launchpad.fireworks.find_one({"fw_id": taken.fw_id})["state"] == "RESERVED"
+
+
+def test_of_two_processes_with_one_launch_the_second_does_not_go_on(store, launchpad, small_spec):
+    start_campaign(store, launchpad, small_spec())
+    firework, launch = launchpad.reserve_fw(FWorker(), "/nowhere")
+    announce_process(launchpad, firework.fw_id)
+    announce_process(launchpad, firework.fw_id)  # the same process may say so again
+    other = {"host": "elsewhere", "pid": 1, "pid_created": 1.0, "launch": launch}
+    launchpad.fireworks.update_one({"fw_id": firework.fw_id}, {"$set": {"spec.worker": other}})
+    with pytest.raises(LaunchIsTakenError):
+        announce_process(launchpad, firework.fw_id)
+
+
+def test_a_job_that_never_begins_its_firework_is_not_submitted_for_ever(
+    store, launchpad, database, small_spec, tmp_path, monkeypatch
+):
+    """Every job of a site with a broken environment ends at once; what squeue says then was recorded."""
+    start_campaign(store, launchpad, small_spec())
+    document = store.candidates.find_one({"state": "relax_running"})
+    fw_id = document["relaxation"]["fw_id"]
+    answers = {
+        "squeue": "5|FAILED|0|1795545809|1795545869|5:00|256|cpu|/nowhere|",
+        "scontrol": "ClusterName = mini",
+    }
+    for name, text in answers.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\necho '{text}'\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    for state in ("READY", "READY", "FIZZLED"):
+        _, launch = launchpad.reserve_fw(FWorker(), "/nowhere", fw_id=fw_id)
+        launchpad.set_reservation_id(launch, "5")
+        assert reconcile(store, launchpad, "small").unreserved == [fw_id]
+        assert launchpad.fireworks.find_one({"fw_id": fw_id})["state"] == state
+    record = document["relaxation"]["record_fw_id"]
+    record_calculation(store, database, document_id=document["_id"], stage=STAGES["relax"], fw_id=record)
+    failure = store.candidates.find_one({"_id": document["_id"]})["failure"]
+    assert (failure["cause"], failure["directory"]) == ("not_started", "/nowhere")
+    assert "job 5 ended before the firework began" in failure["error"]

@@ -1,0 +1,120 @@
+"""Changes of a firework's state, each under its workflow's lock and only if it still is as it was seen.
+
+FireWorks' own functions (`LaunchPad.rerun_fw`, `mark_fizzled`, `cancel_reservation`) look before they take the lock:
+of two callers the second would reset a firework that a worker has taken meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+
+@contextmanager
+def _as_seen(launchpad: LaunchPad, fw_id: int, *, state: str, launches: Sequence[int]) -> Iterator[bool]:
+    """Hold the workflow's lock; False if somebody else was faster."""
+    from fireworks.core.launchpad import WFLock
+
+    with WFLock(launchpad, fw_id):
+        seen = {"fw_id": fw_id, "state": state, "launches": list(launches)}
+        unchanged = launchpad.fireworks.find_one(seen, ["_id"]) is not None
+        if launches:
+            # a process that was killed at its very end may have ended its launch, and not have told the firework
+            launch = {"launch_id": launches[-1], "state": state}
+            unchanged = unchanged and launchpad.launches.find_one(launch, ["_id"]) is not None
+        yield unchanged
+
+
+def run_again(
+    launchpad: LaunchPad,
+    fw_id: int,
+    *,
+    state: str,
+    launches: Sequence[int],
+    queue: Mapping[str, str] | None = None,
+) -> bool:
+    """Make a firework ready again; its launches are archived.
+
+    Parameters
+    ----------
+    launchpad
+        The database.
+    fw_id, state, launches
+        The firework as it was seen.
+    queue
+        What its next job asks the queue for on top of what it did (``_queueadapter``).
+
+    Returns
+    -------
+    bool
+        False if somebody else was faster.
+    """
+    with _as_seen(launchpad, fw_id, state=state, launches=launches) as unchanged:
+        if not unchanged:
+            return False
+        if queue:
+            asked = {f"spec._queueadapter.{name}": value for name, value in queue.items()}
+            launchpad.fireworks.update_one({"fw_id": fw_id}, {"$set": asked})
+        workflow = launchpad.get_wf_by_fw_id_lzyfw(fw_id)
+        launchpad._update_wf(workflow, workflow.rerun_fw(fw_id))
+        return True
+
+
+def reserve_again(launchpad: LaunchPad, fw_id: int, *, launches: Sequence[int]) -> bool:
+    """Give a running firework back to its reservation: its job waits in the queue again.
+
+    Ready, it would get a second job. The job that was put back takes its firework by its id, reserved or ready.
+    """
+    launch = launchpad.launches.find_one({"launch_id": launches[-1]}, ["state_history"])
+    reserved = [entry for entry in (launch or {}).get("state_history") or [] if entry.get("reservation_id")]
+
+    def change() -> bool:
+        waiting = {"state": "RESERVED", "state_history": reserved, "time_end": None, "runtime_secs": None}
+        changed = launchpad.launches.update_one(
+            {"launch_id": launches[-1], "state": "RUNNING"}, {"$set": waiting, "$unset": {"time_start": ""}}
+        )
+        # the job that runs it next has the same launch, and says itself who it is
+        launchpad.fireworks.update_one({"fw_id": fw_id}, {"$unset": {"spec.worker": ""}})
+        return bool(changed.modified_count)
+
+    return bool(reserved) and _change_launch(launchpad, fw_id, state="RUNNING", launches=launches, change=change)
+
+
+def end(
+    launchpad: LaunchPad, fw_id: int, *, state: str, launches: Sequence[int], as_state: str, reason: str | None = None
+) -> bool:
+    """End a firework's latest launch as FIZZLED or COMPLETED; what follows it becomes ready."""
+    changes: dict[str, Any] = {"state": as_state, "time_end": datetime.now(UTC).isoformat()}
+    if as_state == "COMPLETED":
+        changes["action"] = _empty_action()
+    elif reason is not None:
+        # where FireWorks' own commands, and `fizzled_reason`, look for it
+        changes["action"] = _empty_action() | {"stored_data": {"_exception": {"_stacktrace": reason}}}
+
+    def change() -> bool:
+        ended = launchpad.launches.update_one({"launch_id": launches[-1], "state": state}, {"$set": changes})
+        return bool(ended.modified_count)
+
+    return _change_launch(launchpad, fw_id, state=state, launches=launches, change=change)
+
+
+def _empty_action() -> dict[str, Any]:
+    from fireworks import FWAction
+
+    action: dict[str, Any] = FWAction().to_dict()
+    return action
+
+
+def _change_launch(
+    launchpad: LaunchPad, fw_id: int, *, state: str, launches: Sequence[int], change: Callable[[], bool]
+) -> bool:
+    with _as_seen(launchpad, fw_id, state=state, launches=launches) as unchanged:
+        changed = unchanged and change()
+    if changed:
+        launchpad._refresh_wf(fw_id)  # what `lpad admin refresh` calls: it takes the lock itself
+    return changed

@@ -1,0 +1,70 @@
+"""What a reconciliation has repaired, or would repair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+_KINDS = {
+    "lost": "ran in a process or job that is gone; run again while tries are left",
+    "requeued": "ran in a job that its scheduler has put back into the queue, and wait for it",
+    "half_checked_out": "was taken by a process that is gone before it began, and is ready again",
+    "unreserved": "were reserved for a job that is gone, and are ready again",
+    "completed": "had left their results before their process was gone, and are complete",
+    "recorded": "had results that were not recorded, and now are",
+    "retried": "had fizzled and will run again",
+    "refreshed": "waited for a firework that had ended",
+    "unlocked": "were left locked",
+}
+
+
+@dataclass
+class Reconciled:
+    """Firework ids by what was repaired.
+
+    Attributes
+    ----------
+    lost, requeued, half_checked_out, unreserved, completed, recorded, retried, refreshed, unlocked
+        What was changed, see `_KINDS`.
+    unknown
+        Running or reserved elsewhere, and their scheduler says nothing of their job: left alone.
+    why
+        What is known of the cause, by firework id.
+    dry_run
+        Whether nothing was changed.
+    """
+
+    lost: list[int] = field(default_factory=list)
+    requeued: list[int] = field(default_factory=list)
+    half_checked_out: list[int] = field(default_factory=list)
+    unreserved: list[int] = field(default_factory=list)
+    completed: list[int] = field(default_factory=list)
+    recorded: list[int] = field(default_factory=list)
+    retried: list[int] = field(default_factory=list)
+    refreshed: list[int] = field(default_factory=list)
+    unlocked: list[int] = field(default_factory=list)
+    unknown: list[int] = field(default_factory=list)
+    why: dict[int, str] = field(default_factory=dict)
+    dry_run: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether anything was repaired, or would be."""
+        return any(getattr(self, kind) for kind in _KINDS)
+
+    def lines(self) -> Iterator[str]:
+        """Say what was done, a line for each kind."""
+        would = "would be repaired: " if self.dry_run else ""
+        for kind, what in _KINDS.items():
+            ids: list[int] = getattr(self, kind)
+            if ids:
+                named = [f"{fw_id} ({self.why[fw_id]})" if fw_id in self.why else str(fw_id) for fw_id in ids]
+                yield f"{would}{len(ids)} firework(s) {what}: {', '.join(named)}"
+
+    def unknown_line(self) -> str | None:
+        """Say what was left alone for want of an answer; None: nothing was."""
+        if not self.unknown:
+            return None
+        return (
+            f"{len(self.unknown)} firework(s) run or wait elsewhere, and nobody here can say whether they still do: "
+            f"{', '.join(map(str, self.unknown))}. Unknown means left alone; see docs/failures.md"
+        )

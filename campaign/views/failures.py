@@ -1,0 +1,146 @@
+"""The failures of a campaign, a row for each kind, with an example, its last words, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from campaign.decisions.failure_causes import stored_cause
+from campaign.execution.retrying import document_name, failed_calculations
+from campaign.loading import load_campaign
+from campaign.store import CampaignStore
+from campaign.views.failure_advice import advice
+from campaign.views.failure_output import last_lines
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_FAILED = ("science", "machine", "lost")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureKind:
+    """One kind of failure.
+
+    Attributes
+    ----------
+    stage
+        ``dos``, ``relax``, ``rs_dos``, ``train``, ``screen`` ...
+    kind
+        ``science`` or ``machine``.
+    cause
+        What `campaign retry --kind` takes (`campaign.decisions.failure_causes`).
+    attempts
+        How often it happened, tries that were then repeated included.
+    for_good
+        How many candidates and references failed of it for good.
+    example
+        One of them as a person types it, ``AlPd:B2``, those that failed for good first.
+    directory, host
+        Where that one ran.
+    error
+        What it said.
+    lines
+        Last lines that matter of its output.
+    advice
+        What to do.
+    """
+
+    stage: str
+    kind: str
+    cause: str
+    attempts: int
+    for_good: int
+    example: str
+    directory: str | None
+    host: str | None
+    error: str | None
+    lines: list[str]
+    advice: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON types."""
+        return asdict(self)
+
+
+def failure_kinds(store: CampaignStore, name: str) -> list[FailureKind]:
+    """Kinds of failures of a campaign, those that stopped most candidates first.
+
+    Raises
+    ------
+    UnknownCampaignError
+        If there is none of that name.
+    """
+    load_campaign(store, name)
+    entries: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for entry in store.attempts.find({"campaign": name, "outcome": {"$in": list(_FAILED)}}):
+        entries.setdefault((str(entry.get("stage")), stored_cause(entry)), []).append(entry)
+    final: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for failed in failed_calculations(store, name):
+        final.setdefault((failed.stage.name, failed.cause), []).append(failed.document)
+    kinds = [
+        _kind(store, stage, cause, entries.get((stage, cause), []), final.get((stage, cause), []))
+        for stage, cause in entries.keys() | final.keys()
+    ]
+    return sorted(kinds, key=lambda kind: (-kind.for_good, -kind.attempts, kind.stage, kind.cause))
+
+
+def _kind(
+    store: CampaignStore,
+    stage: str,
+    cause: str,
+    entries: list[Mapping[str, Any]],
+    final: list[Mapping[str, Any]],
+) -> FailureKind:
+    failure = (final[0].get("failure") or {}) if final else {}
+    entry = next((entry for entry in entries if entry["_id"] == failure.get("attempt")), None)
+    # the latest: what is on disk of older ones may have been taken away
+    entry = entry or (max(entries, key=lambda found: str(found.get("ended"))) if entries and not final else {})
+    directory = failure.get("directory") or entry.get("directory")
+    host = failure.get("host") or entry.get("host")
+    science = failure.get("kind") == "science" or entry.get("outcome") == "science"
+    return FailureKind(
+        stage=stage,
+        kind="science" if science else "machine",
+        cause=cause,
+        attempts=len(entries),
+        for_good=len(final),
+        example=document_name(final[0]) if final else _name_of(store, entry.get("document")),
+        directory=directory,
+        host=host,
+        error=failure.get("error") or entry.get("error"),
+        lines=last_lines(directory, host=host),
+        advice=advice(cause),
+    )
+
+
+def _name_of(store: CampaignStore, document_id: str | None) -> str:
+    if document_id is None:
+        return "the campaign itself"
+    found = store.collection_of(document_id).find_one({"_id": document_id}, ["formula", "prototype", "label"])
+    return document_id if found is None else document_name(found)
+
+
+def failures_table(kinds: Iterable[FailureKind], *, title: str) -> Table:
+    """Kinds of failures as a table for the terminal."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, show_lines=False, padding=(0, 1))
+    for heading in ("stage", "kind", "cause"):
+        table.add_column(heading)
+    for heading in ("attempts", "for good"):
+        table.add_column(heading, justify="right")
+    table.add_column("example")
+    for kind in kinds:
+        table.add_row(kind.stage, kind.kind, kind.cause, str(kind.attempts), str(kind.for_good), kind.example)
+    return table
+
+
+def failure_lines(kind: FailureKind) -> list[str]:
+    """Everything that is said of one kind below the table."""
+    lines = [f"{kind.cause} ({kind.stage}), e.g. {kind.example}, in {kind.directory or 'no known directory'}"]
+    if kind.error:
+        lines.append(f"  {kind.error.strip().splitlines()[-1][:300]}")
+    lines += [f"  {line}" for line in kind.lines]
+    return [*lines, f"  what to do: {kind.advice}"]

@@ -1,0 +1,47 @@
+"""One question to a scheduler's command: without a shell, with a time limit, and with silence told from an answer."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+
+logger = logging.getLogger(__name__)
+
+#: A controller under load takes its time; one that is away must not hold up whoever asks.
+TIMEOUT_S = 30.0
+
+
+def answer(
+    command: Sequence[str], *, timeout_s: float = TIMEOUT_S, environment: Mapping[str, str] | None = None
+) -> str | None:
+    """Return what a command wrote, or None where it failed, is absent, or took too long.
+
+    Parameters
+    ----------
+    command
+        Program and arguments.
+    timeout_s
+        Seconds after which it is ended.
+    environment
+        Variables on top of this process's own.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            env={**os.environ, **(environment or {})},
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        logger.debug("%s does not answer: %s", command[0], error)
+        return None
+    if done.returncode:
+        logger.debug("%s failed with %d: %s", command[0], done.returncode, done.stderr.strip()[:500])
+        return None
+    return done.stdout

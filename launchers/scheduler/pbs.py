@@ -1,0 +1,59 @@
+"""PBS asked about many jobs at once: ``qstat -x -f`` (PBS Pro, with its history), else ``qstat -f``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from launchers.scheduler.command import TIMEOUT_S, answer
+from launchers.scheduler.job_state import JobState
+from launchers.scheduler.pbs_output import parse_qstat, without_server
+from launchers.scheduler.slurm_output import chunks
+
+_AT_ONCE = 200
+
+
+class Pbs:
+    """The PBS that this machine's commands talk to.
+
+    Parameters
+    ----------
+    timeout_s
+        Seconds for each command.
+    """
+
+    name = "pbs"
+
+    def __init__(self, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
+
+    def cluster(self) -> str | None:
+        """Name of the server, where PBS_DEFAULT or PBS_SERVER says it."""
+        return os.environ.get("PBS_DEFAULT") or os.environ.get("PBS_SERVER")
+
+    def states(self, job_ids: Iterable[str]) -> dict[str, JobState]:
+        """State of every job that PBS says something of; a job that is missing is unknown, not ended."""
+        wanted = sorted({without_server(job_id) for job_id in job_ids})
+        found: dict[str, JobState] = {}
+        for ids in chunks(wanted, _AT_ONCE):
+            for options in (("-x", "-f"), ("-f",)):
+                missing = [job_id for job_id in ids if job_id not in found]
+                if missing:
+                    found |= self._ask(*options, ids=missing)
+            # one id that qstat does not know makes it fail for all of them
+            for job_id in [job_id for job_id in ids if job_id not in found] if len(ids) > 1 else []:
+                found |= self._ask("-f", ids=[job_id])
+        return found
+
+    def details(self, job_id: str) -> dict[str, JobState]:
+        """State of one job by its id."""
+        return self.states([job_id])
+
+    def longest_time_s(self, partition: str | None) -> float | None:
+        """Time limit of a queue: PBS' limits have too many places to be known here."""
+        return None
+
+    def _ask(self, *options: str, ids: list[str]) -> dict[str, JobState]:
+        said = answer(("qstat", *options, *ids), timeout_s=self._timeout_s)
+        states = parse_qstat(said or "")
+        return {job_id: states[job_id] for job_id in ids if job_id in states}

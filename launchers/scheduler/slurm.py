@@ -1,0 +1,88 @@
+"""SLURM asked about many jobs at once: squeue, then sacct, then what jobcomp keeps, then scontrol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from launchers.scheduler.command import TIMEOUT_S, answer
+from launchers.scheduler.job_state import JobState
+from launchers.scheduler.slurm_output import (
+    JOBCOMP_FIELDS,
+    SACCT_FIELDS,
+    SQUEUE_FORMAT,
+    chunks,
+    parse_cluster_name,
+    parse_sacct,
+    parse_scontrol,
+    parse_squeue,
+    parse_time_limits,
+)
+
+_AT_ONCE = 500
+#: scontrol takes one job at a time, and is asked last.
+_MOST_SCONTROL = 50
+_SECONDS = {"SLURM_TIME_FORMAT": "%s"}
+
+
+class Slurm:
+    """The SLURM that this machine's commands talk to.
+
+    Parameters
+    ----------
+    timeout_s
+        Seconds for each command.
+    """
+
+    name = "slurm"
+
+    def __init__(self, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
+        self._cluster: str | None = None
+
+    def cluster(self) -> str | None:
+        """Name of the cluster; None where the controller does not answer."""
+        if self._cluster is None:
+            said = self._ask("scontrol", "show", "config")
+            self._cluster = None if said is None else parse_cluster_name(said)
+        return self._cluster
+
+    def states(self, job_ids: Iterable[str]) -> dict[str, JobState]:
+        """State of every job that SLURM says something of; a job that is missing is unknown, not ended."""
+        wanted = sorted(set(job_ids))
+        found: dict[str, JobState] = {}
+        if not wanted:
+            return found
+        # a controller that is away lets every command wait for as long as it may: it is asked once
+        answers = self.cluster() is not None
+        for ids in chunks(wanted, _AT_ONCE) if answers else ():
+            # of a single id that it does not know squeue says no more than that it failed: that is no answer
+            said = self._ask("squeue", "-h", "-t", "all", "-O", SQUEUE_FORMAT, "-j", ",".join(ids))
+            found |= _asked_for(parse_squeue(said or ""), ids)
+        for fields, extra, source in ((SACCT_FIELDS, (), "sacct"), (JOBCOMP_FIELDS, ("-c",), "sacct -c")):
+            missing = [job_id for job_id in wanted if job_id not in found]
+            for ids in chunks(missing, _AT_ONCE):
+                said = self._ask("sacct", *extra, "-n", "-P", "-X", "-o", ",".join(fields), "-j", ",".join(ids))
+                states = _asked_for(parse_sacct(said or "", fields, source=source), ids)
+                # a file of ended jobs that says that one waits: it was put back, and what became of it is not there
+                found |= {key: state for key, state in states.items() if state.phase == "ended" or not extra}
+        missing = [job_id for job_id in wanted if job_id not in found]
+        for job_id in missing[:_MOST_SCONTROL] if answers else ():
+            found |= _asked_for(self.details(job_id), [job_id])
+        return found
+
+    def details(self, job_id: str) -> dict[str, JobState]:
+        """State of one job with the memory that it asked for, by its id; empty where SLURM has forgotten it."""
+        return parse_scontrol(self._ask("scontrol", "-o", "show", "job", job_id) or "")
+
+    def longest_time_s(self, partition: str | None) -> float | None:
+        """Time limit of a partition, s; None: none, or not known."""
+        if partition is None:
+            return None
+        return parse_time_limits(self._ask("sinfo", "-h", "-p", partition, "-o", "%R|%l") or "").get(partition)
+
+    def _ask(self, *command: str) -> str | None:
+        return answer(command, timeout_s=self._timeout_s, environment=_SECONDS)
+
+
+def _asked_for(states: dict[str, JobState], ids: list[str]) -> dict[str, JobState]:
+    return {job_id: states[job_id] for job_id in ids if job_id in states}

@@ -1,0 +1,228 @@
+"""What squeue, sacct and scontrol print, read. Times are asked for as seconds (SLURM_TIME_FORMAT=%s)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Literal
+
+from launchers.scheduler.job_state import Ending, JobState, Phase
+
+#: Words of SLURM's manual (squeue, "JOB STATE CODES"). A word that is in none of these says nothing.
+_PENDING = ("PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT")
+_RUNNING = ("RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING")
+_ENDED: dict[str, Ending] = {
+    "COMPLETED": "completed",
+    "FAILED": "failed",
+    "CANCELLED": "cancelled",
+    "REVOKED": "cancelled",
+    "TIMEOUT": "timeout",
+    "DEADLINE": "timeout",
+    "OUT_OF_MEMORY": "out_of_memory",
+    "NODE_FAIL": "node_fail",
+    "BOOT_FAIL": "node_fail",
+    "PREEMPTED": "preempted",
+}
+
+#: Columns of squeue -O, each wide enough that nothing is cut off, and a bar behind each.
+SQUEUE_COLUMNS = {
+    "JobID": 40,
+    "State": 30,
+    "RestartCnt": 12,
+    "StartTime": 30,
+    "EndTime": 30,
+    "TimeLimit": 30,
+    "exit_code": 20,
+    "Partition": 200,
+    "WorkDir": 4096,
+}
+SQUEUE_FORMAT = ",".join(f"{name}:{width}|" for name, width in SQUEUE_COLUMNS.items())
+SACCT_FIELDS = ("jobid", "state", "exitcode", "start", "end", "timelimit", "partition", "workdir", "reqmem", "nnodes")
+#: What is kept of a job in the file or table of jobcomp, which `sacct -c` reads.
+JOBCOMP_FIELDS = ("jobid", "state", "exitcode", "start", "end", "timelimit", "partition", "workdir")
+
+
+def parse_squeue(text: str) -> dict[str, JobState]:
+    """States by job id out of ``squeue -h -O`` with `SQUEUE_FORMAT`."""
+    states = {}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) < len(SQUEUE_COLUMNS):
+            continue
+        row = dict(zip(SQUEUE_COLUMNS, cells, strict=False))
+        state = _state(
+            row["JobID"],
+            row["State"],
+            source="squeue",
+            text=" ".join(cells).strip(),
+            restarts=_whole(row["RestartCnt"]),
+            start=row["StartTime"],
+            end=row["EndTime"],
+            limit=row["TimeLimit"],
+            exit_code=row["exit_code"],
+            partition=row["Partition"],
+            directory=row["WorkDir"],
+        )
+        if state is not None:
+            states[state.job_id] = state
+    return states
+
+
+def parse_sacct(text: str, fields: tuple[str, ...], *, source: str) -> dict[str, JobState]:
+    """States by job id out of ``sacct -n -P -X``; of a job that ran more than once the last run."""
+    states = {}
+    for line in text.splitlines():
+        cells = line.split("|")
+        if len(cells) != len(fields):
+            continue
+        row = dict(zip(fields, cells, strict=True))
+        state = _state(
+            row["jobid"],
+            row["state"].split(" ")[0],  # CANCELLED by 1000
+            source=source,
+            text=" ".join(cells).strip(),
+            start=row["start"],
+            end=row["end"],
+            # sacct writes 00:05:00, jobcomp's file plain minutes
+            limit=row["timelimit"],
+            exit_code=row["exitcode"],
+            partition=row["partition"],
+            directory=row["workdir"],
+            memory=_memory_of_each_node(row.get("reqmem", ""), row.get("nnodes", "")),
+            memory_per="node",
+        )
+        if state is not None:
+            states[state.job_id] = state
+    return states
+
+
+def parse_scontrol(text: str) -> dict[str, JobState]:
+    """State by job id out of ``scontrol -o show job ID``."""
+    states = {}
+    for line in text.splitlines():
+        row = dict(re.findall(r"(?:^| )([A-Za-z/:_]+)=(\S*)", line))
+        if "JobId" not in row or "JobState" not in row:
+            continue
+        per: Literal["node", "cpu"] = "cpu" if "MinMemoryCPU" in row else "node"
+        state = _state(
+            row["JobId"],
+            row["JobState"].split(",")[0],
+            source="scontrol",
+            text=f"{row['JobState']} {row.get('Reason', '')} ExitCode={row.get('ExitCode', '')}",
+            restarts=_whole(row.get("Restarts", "")),
+            start=row.get("StartTime", ""),
+            end=row.get("EndTime", ""),
+            limit=row.get("TimeLimit", ""),
+            exit_code=row.get("ExitCode", ""),
+            partition=row.get("Partition", ""),
+            directory=row.get("WorkDir", ""),
+            memory=megabytes(row.get("MinMemoryCPU") or row.get("MinMemoryNode") or ""),
+            memory_per=per,
+        )
+        if state is not None:
+            states[state.job_id] = state
+    return states
+
+
+def parse_cluster_name(text: str) -> str | None:
+    """Name of the cluster out of ``scontrol show config``."""
+    found = re.search(r"^ClusterName\s*=\s*(\S+)", text, flags=re.MULTILINE)
+    return found.group(1) if found else None
+
+
+def parse_time_limits(text: str) -> dict[str, float | None]:
+    """Longest time, s, by partition out of ``sinfo -h -o '%R|%l'``; None: no limit."""
+    limits: dict[str, float | None] = {}
+    for line in text.splitlines():
+        name, bar, limit = line.strip().partition("|")
+        if bar:
+            limits[name] = None if limit == "infinite" else seconds(limit)
+    return limits
+
+
+def _state(
+    job_id: str,
+    word: str,
+    *,
+    source: str,
+    text: str,
+    start: str,
+    end: str,
+    limit: str,
+    exit_code: str,
+    partition: str,
+    directory: str,
+    restarts: int | None = None,
+    memory: float | None = None,
+    memory_per: Literal["node", "cpu"] | None = None,
+) -> JobState | None:
+    phase: Phase
+    if word in _ENDED:
+        phase = "ended"
+    elif word in _RUNNING:
+        phase = "running"
+    elif word in _PENDING:
+        phase = "pending"
+    else:
+        return None
+    return JobState(
+        job_id=job_id,
+        phase=phase,
+        ending=_ENDED.get(word),
+        restarts=restarts,
+        started=_time(start),
+        ended=_time(end),
+        time_limit_s=seconds(limit),
+        memory_mb=memory,
+        memory_per=memory_per if memory is not None else None,
+        exit_code=exit_code or None,
+        partition=partition or None,
+        directory=directory or None,
+        is_ending=word == "COMPLETING",
+        source=source,
+        text=text,
+    )
+
+
+def _time(text: str) -> datetime | None:
+    return datetime.fromtimestamp(int(text), UTC) if text.isdigit() else None
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isdigit() else None
+
+
+def seconds(text: str) -> float | None:
+    """Seconds of SLURM's ``[days-]hours:minutes:seconds``, ``minutes:seconds`` or ``minutes``; None: none of these."""
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text.strip())
+    if found is None:
+        return None
+    days, *rest = found.groups()
+    parts = [int(part) for part in rest if part is not None]
+    if days is not None:
+        hours, minutes, secs = [*parts, 0, 0][:3]
+        return float(((int(days) * 24 + hours) * 60 + minutes) * 60 + secs)
+    if len(parts) == 1:
+        return parts[0] * 60.0
+    hours, minutes, secs = parts if len(parts) == 3 else [0, *parts]
+    return float((hours * 60 + minutes) * 60 + secs)
+
+
+def megabytes(text: str) -> float | None:
+    """MiB of SLURM's ``256M``, ``4G``, ``1000`` (MiB); None where no amount is given, or 0 (all of a node)."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)[nc]?", text.strip())
+    if found is None or float(found.group(1)) == 0.0:
+        return None
+    return float(found.group(1)) * {"K": 1 / 1024, "": 1.0, "M": 1.0, "G": 1024.0, "T": 1024.0**2}[found.group(2)]
+
+
+def _memory_of_each_node(total: str, nodes: str) -> float | None:
+    memory = megabytes(total)
+    return None if memory is None else memory / max(_whole(nodes) or 1, 1)
+
+
+def chunks(ids: list[str], size: int) -> Iterator[list[str]]:
+    """Job ids in groups that a command line holds."""
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]

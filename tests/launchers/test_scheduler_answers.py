@@ -1,0 +1,168 @@
+"""What SLURM 22.05, its torque wrapper, and PBS said (recorded), read; and what is no answer taken for none."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from launchers.scheduler.pbs_output import parse_qstat
+from launchers.scheduler.slurm import Slurm
+from launchers.scheduler.slurm_output import (
+    JOBCOMP_FIELDS,
+    SACCT_FIELDS,
+    megabytes,
+    parse_cluster_name,
+    parse_sacct,
+    parse_scontrol,
+    parse_squeue,
+    parse_time_limits,
+    seconds,
+)
+from launchers.scheduler.this_job import this_job
+
+SQUEUE = """\
+2  |CANCELLED  |0  |1795545809  |1795545811  |5:00  |15  |cpu  |/tmp/slr  |
+4  |PENDING    |1  |1795545932  |1795546232  |5:00  |0   |cpu  |/tmp/slr  |
+6  |PENDING    |0  |N/A         |N/A         |5:00  |0   |cpu  |/tmp/slr  |
+5  |RUNNING    |0  |1795545809  |1795545869  |1:00  |0   |cpu  |/tmp/slr  |
+7  |COMPLETING |0  |1795545809  |1795545869  |1:00  |0   |cpu  |/tmp/slr  |
+8  |WHATEVER   |0  |1795545809  |1795545869  |1:00  |0   |cpu  |/tmp/slr  |
+"""
+JOBCOMP = """\
+1|COMPLETED|0:0|1795545809|1795545809|5|cpu|/tmp/slr
+3|FAILED|0:9|1795545809|1795545809|5|cpu|/tmp/slr
+4|PENDING|0:0|1795545809|1795545811|5|cpu|/tmp/slr
+"""
+SACCT = """\
+11|CANCELLED by 1000|0:0|1795545809|1795545811|00:05:00|cpu|/scratch/launcher_1|4000M|2
+12|OUT_OF_MEMORY|0:125|1795545809|1795545811|1-00:00:00|cpu|/scratch/launcher_2|2G|1
+13|TIMEOUT|0:0|1795545809|1795545811|00:05:00|cpu|/scratch/launcher_3|256M|1
+14|NODE_FAIL|1:0|1795545809|1795545811|00:05:00|cpu|/scratch/launcher_4|256M|1
+"""
+SCONTROL = (
+    "JobId=3 JobName=wrap UserId=root(0) GroupId=root(0) MCS_label=N/A Priority=4294901757 Nice=0 Account=(null) "
+    "QOS=(null) JobState=FAILED Reason=JobLaunchFailure Dependency=(null) Requeue=1 Restarts=2 BatchFlag=1 Reboot=0 "
+    "ExitCode=0:9 RunTime=00:00:00 TimeLimit=00:05:00 TimeMin=N/A StartTime=1795545809 EndTime=1795545809 "
+    "Partition=cpu NumNodes=1 NumCPUs=1 TRES=cpu=1,mem=256M,node=1,billing=1 MinMemoryCPU=256M MinTmpDiskNode=0 "
+    "Command=(null) WorkDir=/tmp/slr StdErr=/dev/null StdIn=/dev/null StdOut=/dev/null Power= \n"
+)
+TORQUE_WRAPPER = """\
+Job Id:\t2
+\tJob_Name = wrap
+\tJob_Owner = root@localhost
+\tjob_state = C
+\tqueue = cpu
+\tqtime = Tue Nov 24 18:43:27 2026
+\texec_host = cpu1/1
+\tResource_List.walltime = 00:05:00
+
+Job Id:\t6
+\tjob_state = Q
+\tqueue = cpu
+\tResource_List.walltime = 00:05:00
+"""
+#: As PBS Pro's guides show `qstat -x -f`.
+PBS_PRO = """\
+Job Id: 1234.pbs01
+    Job_Name = AlPd_relaxation
+    resources_used.walltime = 02:00:13
+    job_state = F
+    queue = workq
+    Exit_status = -29
+    run_count = 1
+    Resource_List.mem = 4gb
+    Resource_List.walltime = 02:00:00
+    Variable_List = PBS_O_HOME=/home/u,PBS_O_WORKDIR=/scratch/runs/laun
+\tcher_5,PBS_O_HOST=login1
+    comment = Job run at Tue Nov 24 at 18:43 and exceeded resource walltime
+"""
+
+
+def test_squeue_is_read_and_an_unknown_word_is_no_answer():
+    states = parse_squeue(SQUEUE)
+    assert {key: state.phase for key, state in states.items()} == {
+        "2": "ended",
+        "4": "pending",
+        "6": "pending",
+        "5": "running",
+        "7": "running",
+    }
+    assert states["2"].ending == "cancelled"
+    assert states["2"].ended == datetime.fromtimestamp(1795545811, UTC)
+    assert (states["4"].restarts, states["6"].started, states["5"].time_limit_s) == (1, None, 60.0)
+    assert states["7"].is_ending
+    assert states["5"].directory == "/tmp/slr"
+
+
+def test_sacct_and_jobcomp_say_how_a_job_ended():
+    endings = {key: state.ending for key, state in parse_sacct(SACCT, SACCT_FIELDS, source="sacct").items()}
+    assert endings == {"11": "cancelled", "12": "out_of_memory", "13": "timeout", "14": "node_fail"}
+    memory = parse_sacct(SACCT, SACCT_FIELDS, source="sacct")["11"]
+    assert (memory.memory_mb, memory.memory_per) == (2000.0, "node")
+    kept = parse_sacct(JOBCOMP, JOBCOMP_FIELDS, source="sacct -c")
+    assert {key: state.phase for key, state in kept.items()} == {"1": "ended", "3": "ended", "4": "pending"}
+    assert kept["3"].exit_code == "0:9"
+
+
+def test_scontrol_says_whose_memory_was_asked_for():
+    (state,) = parse_scontrol(SCONTROL).values()
+    assert (state.phase, state.ending, state.restarts) == ("ended", "failed", 2)
+    assert (state.memory_mb, state.memory_per, state.time_limit_s) == (256.0, "cpu", 300.0)
+
+
+def test_qstat_of_the_torque_wrapper_and_of_pbs_pro():
+    states = parse_qstat(TORQUE_WRAPPER)
+    assert (states["2"].phase, states["2"].ending, states["6"].phase) == ("ended", None, "pending")
+    (state,) = parse_qstat(PBS_PRO).values()
+    assert (state.job_id, state.ending, state.memory_mb, state.restarts) == ("1234", "timeout", 4096.0, 0)
+    assert state.directory == "/scratch/runs/launcher_5"
+
+
+def test_other_answers():
+    assert parse_cluster_name("AuthType = auth/munge\nClusterName             = mini\n") == "mini"
+    assert parse_time_limits("cpu|1:00:00\nlong|1-00:00:00\nfree|infinite\n") == {
+        "cpu": 3600.0,
+        "long": 86400.0,
+        "free": None,
+    }
+    assert [megabytes(text) for text in ("256M", "4G", "1000", "0", "N/A")] == [256.0, 4096.0, 1000.0, None, None]
+
+
+@given(st.integers(min_value=0, max_value=10**7))
+def test_times_that_are_asked_for_are_those_that_slurm_reads(time_s):
+    from campaign.execution.more_resources import clock
+
+    assert seconds(clock(time_s)) == time_s
+
+
+@given(st.text())
+def test_nonsense_is_no_answer(text):
+    for states in (
+        parse_squeue(text),
+        parse_sacct(text, SACCT_FIELDS, source="sacct"),
+        parse_scontrol(text),
+        parse_qstat(text),
+    ):
+        assert states == {}
+
+
+@pytest.mark.parametrize(
+    "script", ["exit 1", "exit 0", "sleep 60", "echo slurm_load_jobs error: Invalid job id; exit 1"]
+)
+def test_commands_that_fail_are_silent_or_hang_say_nothing_of_a_job(script, tmp_path, monkeypatch):
+    for name in ("squeue", "sacct", "scontrol"):
+        command = Path(tmp_path, name)
+        command.write_text(f"#!/bin/sh\n{script}\n")
+        command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert Slurm(timeout_s=0.5).states(["1", "2"]) == {}
+
+
+def test_a_process_outside_a_job_announces_none():
+    assert this_job({}) == {}
+    inside = {"SLURM_JOB_ID": "7", "SLURM_CLUSTER_NAME": "mini", "SLURM_RESTART_COUNT": "2"}
+    assert this_job(inside) == {"scheduler": "slurm", "cluster": "mini", "job_id": "7", "restarts": 2}
+    assert this_job({"PBS_JOBID": "12[3].pbs01.site"})["job_id"] == "12[3]"
