@@ -257,7 +257,9 @@ class _Extremes:
         return np.where(np.isfinite(found) & (found > rounding), found, np.nan)
 
 
-def _errors(dataset: DosSource, initial: NDArray[np.intp], relaxed: NDArray[np.intp], extremes: _Extremes) -> PairErrors:
+def _errors(
+    dataset: DosSource, initial: NDArray[np.intp], relaxed: NDArray[np.intp], extremes: _Extremes
+) -> PairErrors:
     values = np.empty((len(initial), len(PROPERTIES), _N_CHANNELS))
     for start in range(0, len(initial), _PAIRS_AT_ONCE):
         part = slice(start, start + _PAIRS_AT_ONCE)

@@ -30,7 +30,7 @@ SECTIONS: dict[str, Any] = {
     "policy": {"max_formation_energy": -0.02, "max_hull_energy": 0.13, "audit": 0.3},
     "model": {"bootstrap_size": 6},
 }
-HOSTILE = "</script><script>window.injected = 1</script><img src=x onerror=\"window.injected = 2\"><!--'&\u2028"
+HOSTILE = '</script><script>window.injected = 1</script><img src=x onerror="window.injected = 2"><!--\'&\u2028'
 STEP = "{name}/screen/0"
 
 
@@ -81,9 +81,7 @@ def relax(store, name, truth, *, failing=2, seed=2):
         store.candidates.update_one({"_id": document["_id"]}, {"$set": facts})
     for document in sent[len(sent) - failing :]:
         failure = {"stage": "relax", "kind": "science", "error": "the relaxation did not converge", "time": now()}
-        store.candidates.update_one(
-            {"_id": document["_id"]}, {"$set": {"state": "relax_failed", "failure": failure}}
-        )
+        store.candidates.update_one({"_id": document["_id"]}, {"$set": {"state": "relax_failed", "failure": failure}})
     evaluate_relaxed(store, campaign, campaign.document["reference_set"])
     for document in sent[:6]:
         store.insert_missing(store.features, [features(document, "rs_dos", rng)])
@@ -115,7 +113,7 @@ def features(document, kind, rng):
         dos[0, :, orbital], dos[1, :, orbital] = band, -band
     dos[np.abs(dos) < 1e-4] = 0.0
     encoded = DosFeatures.encode(
-        dos, spacing=0.02, efermi=centre + 2.0, normalisation="atom", energy_reference="absolute"
+        dos, spacing=0.02, efermi=centre + 2.0 + shift, normalisation="atom", energy_reference="absolute"
     )
     about = {"_id": f"{document['_id']}:{kind}", "campaign": document["campaign"], "document": document["_id"]}
     return about | {"kind": kind, "composition": document["composition"]} | encoded.to_document()
@@ -142,7 +140,9 @@ def add_many(store, name, number, *, seed=3, relaxed_share=0.05):
     documents, charged = [], []
     for place in range(number):
         pattern = patterns[place % len(patterns)]
-        document = {key: pattern[key] for key in ("campaign", "formula", "chemsys", "elements", "composition", "n_sites")}
+        document = {
+            key: pattern[key] for key in ("campaign", "formula", "chemsys", "elements", "composition", "n_sites")
+        }
         document |= {key: pattern[key] for key in ("prototype", "parent", "role", "calculation", "schema_version")}
         hull = float(e_form[place] + 0.1)
         promoted = bool(e_form[place] <= -0.02 and hull <= 0.13)
@@ -151,7 +151,12 @@ def add_many(store, name, number, *, seed=3, relaxed_share=0.05):
             "_id": f"{name}/bulk/{place:06d}",
             "state": "relaxed" if relaxed else "promoted" if promoted else "rejected",
             "history": [],
-            "prediction": {"e_form": float(e_form[place]), "e_hull": hull, "uncertainty": 0.1, "step": f"{name}/screen/1"},
+            "prediction": {
+                "e_form": float(e_form[place]),
+                "e_hull": hull,
+                "uncertainty": 0.1,
+                "step": f"{name}/screen/1",
+            },
             "decision": copy.deepcopy(pattern["decision"])
             | {
                 **{"promoted": promoted, "audit": False, "outcome": "promoted" if promoted else "rejected"},

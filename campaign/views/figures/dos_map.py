@@ -73,7 +73,9 @@ def dos_map(store: CampaignStore, campaign: Campaign, columns: CandidateColumns)
     if not campaign.spec.scorer.needs_dos:
         return f"The scorer ({campaign.spec.scorer.describe()}) reads no DOS, so there is none to map."
     usable = np.flatnonzero(
-        columns.screened & columns.predicted & [bool((one.get("dos") or {}).get("features")) for one in columns.documents]
+        columns.screened
+        & columns.predicted
+        & [bool((one.get("dos") or {}).get("features")) for one in columns.documents]
     )
     seed = campaign.spec.seed
     if len(usable) > MOST_POINTS:
@@ -85,7 +87,9 @@ def dos_map(store: CampaignStore, campaign: Campaign, columns: CandidateColumns)
     checksums = {found["_id"]: found["sha256"] for found in store.features.find({"_id": {"$in": ids}}, ["sha256"])}
     kept = [place for place, name in zip(places, ids, strict=True) if name in checksums]
     if len(kept) < FEWEST_POINTS:
-        return f"A map needs at least {FEWEST_POINTS} candidates with an IS-DOS and a prediction; there are {len(kept)}."
+        return (
+            f"A map needs at least {FEWEST_POINTS} candidates with an IS-DOS and a prediction; there are {len(kept)}."
+        )
     ids = [f"{columns.ids[place]}:dos" for place in kept]
     content = f"{_VERSION} {seed} {_POOLED} {_NEIGHBOURS} " + " ".join(f"{name}={checksums[name]}" for name in ids)
     try:
@@ -164,7 +168,7 @@ def _first_guess(inputs: NDArray[np.float32]) -> str:
 
 
 def _import_umap() -> Any:
-    """umap without its TensorFlow half, which takes half a minute to import and is not needed."""
+    """Umap without its TensorFlow half, which takes half a minute to import and is not needed."""
     from esnet.errors import require
 
     hidden = "tensorflow" not in sys.modules

@@ -100,7 +100,10 @@ def _reference_facts(store: CampaignStore, checksum: str | None) -> Iterator[tup
     fields = {"source": 1, "functional": 1, "corrections": 1, "file_name": 1, "sha256": 1, "database_version": 1}
     found = next(
         store.reference_sets.aggregate(
-            [{"$match": {"_id": checksum}}, {"$project": {**fields, "phases": {"$size": {"$ifNull": ["$entries", []]}}}}]
+            [
+                {"$match": {"_id": checksum}},
+                {"$project": {**fields, "phases": {"$size": {"$ifNull": ["$entries", []]}}}},
+            ]
         ),
         None,
     )

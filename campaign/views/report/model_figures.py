@@ -32,7 +32,7 @@ def parity_figure(data: ReportData) -> PageFigure:
     about = {
         "id": "parity",
         "title": "Predicted against calculated formation energy",
-        "reading": "On the diagonal the prediction is right; above it the model finds a crystal less stable than it is.",
+        "reading": "On the diagonal a prediction is right; above it the model finds a crystal less stable than it is.",
     }
     found = data.parity
     if found is None:
@@ -120,7 +120,7 @@ def calibration_figure(data: ReportData) -> PageFigure:
     about = {
         "id": "calibration",
         "title": "Calibration of the uncertainty",
-        "reading": "On the diagonal the stated uncertainties are honest; below it the errors are larger than was said.",
+        "reading": "On the diagonal the stated uncertainties are honest; below it errors are larger than was said.",
     }
     found = data.calibration
     if found is None:
@@ -178,6 +178,7 @@ def calibration_figure(data: ReportData) -> PageFigure:
             bargap=0.05,
         ),
         notes=[note],
+        height=460,
     )
 
 
@@ -196,7 +197,7 @@ def map_figure(data: ReportData) -> PageFigure:
     if found.n_all > len(found.labels):
         notes.append(f"A random sample of {MOST_ON_MAP} of {found.n_all} candidates (seed {found.seed}).")
     rows = math.ceil(len(found.panels) / 2)
-    return PageFigure(**about, json=_map_json(found, rows), notes=notes, height=120 + 330 * rows)
+    return PageFigure(**about, json=_map_json(found, rows), notes=notes, height=120 + 330 * rows, is_wide=True)
 
 
 def _map_json(found: DosMap, rows: int) -> str:
@@ -222,7 +223,7 @@ def _map_json(found: DosMap, rows: int) -> str:
                 hovertemplate="%{text}<br>E_f(ML) %{marker.color:.3f} eV/atom<extra></extra>",
             )
         )
-        hidden = {"showticklabels": False, "zeroline": False, "showline": True, "mirror": True}
+        hidden = {"showticklabels": False, "zeroline": False, "showline": True, "mirror": True, "showgrid": False}
         layout[f"xaxis{axis}"] = {"domain": x_domain, "anchor": f"y{axis}", "range": x_range, **hidden}
         layout[f"yaxis{axis}"] = {"domain": y_domain, "anchor": f"x{axis}", "range": y_range, **hidden}
         annotations.append(
@@ -271,7 +272,11 @@ def similarity_figure(data: ReportData) -> PageFigure:
             go.Bar(
                 x=[row["property"] for row in rows],
                 y=[row[key]["mae_normalised"] for row in rows],
-                error_y={"type": "data", "array": [row[key]["deviation_normalised"] or 0.0 for row in rows]},
+                error_y={
+                    "type": "data",
+                    "array": [row[key]["deviation_normalised"] or 0.0 for row in rows],
+                    "color": GREY,
+                },
                 name=name,
                 marker={"color": colour},
                 hovertemplate="%{x}: %{y:.4f} of the range<extra></extra>",
@@ -284,5 +289,7 @@ def similarity_figure(data: ReportData) -> PageFigure:
     )
     axis = {"title": "MAE (fraction of the range)", "rangemode": "tozero"}
     return PageFigure(
-        **about, json=figure_json(traces, barmode="group", yaxis=axis, legend=BELOW), notes=[note, *about_pairs["notes"]]
+        **about,
+        json=figure_json(traces, barmode="group", yaxis=axis, legend=BELOW),
+        notes=[note, *about_pairs["notes"]],
     )

@@ -38,6 +38,8 @@ class PageFigure:
         What a reader must know besides.
     height
         Pixels.
+    is_wide
+        Whether it takes the whole width of a large screen; others stand two in a row.
     """
 
     id: str
@@ -47,6 +49,7 @@ class PageFigure:
     missing: str | None = None
     notes: Sequence[str] = ()
     height: int = 420
+    is_wide: bool = False
 
 
 def figure_json(traces: Sequence[Any], **layout: Any) -> str:
@@ -80,5 +83,5 @@ def as_text(names: Sequence[str]) -> list[str]:
     return [html.escape(name, quote=False) for name in names]
 
 
-BELOW = {"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0}
+BELOW = {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0}
 """A legend that does not take width from the figure on a phone."""

@@ -47,6 +47,7 @@ def funnel_figure(data: ReportData) -> PageFigure:
         reading="Each bar is what is left of the candidates after a step; the last one is what was found.",
         json=figure_json([trace], showlegend=False, yaxis={"title": None}),
         height=60 + 48 * len(data.funnel.steps),
+        is_wide=True,
     )
 
 
@@ -90,6 +91,7 @@ def precision_recall_figure(data: ReportData) -> PageFigure:
         ),
         notes=[sweep_note(found.sweep)],
         height=560,
+        is_wide=True,
     )
 
 
@@ -167,8 +169,9 @@ def three_metrics_figure(data: ReportData) -> PageFigure:
             error = {
                 "type": "data",
                 "symmetric": False,
-                "array": [0, max(interval[1] - values[1], 0.0), 0],
-                "arrayminus": [0, max(values[1] - interval[0], 0.0), 0],
+                "array": [None, max(interval[1] - values[1], 0.0), None],
+                "color": GREY,
+                "arrayminus": [None, max(values[1] - interval[0], 0.0), None],
             }
         traces.append(
             go.Bar(
@@ -180,12 +183,15 @@ def three_metrics_figure(data: ReportData) -> PageFigure:
                 text=["unknown" if value is None else f"{value:.3f}" for value in shown],
                 textposition="inside",
                 insidetextanchor="start",
+                insidetextfont={"color": "#ffffff"},
                 hovertemplate="%{x}: %{y:.3f}<extra></extra>",
             )
         )
     notes = ["The bar on discoverability is its interval from the audit."] if bars[0][2] is not None else []
     if data.metrics.estimate is not None and math.isnan(data.metrics.estimate.discoverability):
-        notes = ["Without an audit nobody knows what was missed, so discoverability and F1 of the campaign are unknown."]
+        notes = [
+            "Without an audit nobody knows what was missed, so discoverability and F1 of the campaign are unknown."
+        ]
     return PageFigure(
         **about, json=figure_json(traces, barmode="group", yaxis={"range": [0, 1.04]}, legend=BELOW), notes=notes
     )
@@ -233,7 +239,7 @@ def f1_figure(data: ReportData) -> PageFigure:
     form, hull = found.chosen
     marks = [("best by F1" if found.chosen_is_best else "chosen", form, hull, "x")]
     marks += [
-        ("best by F1", best.max_formation_energy, best.max_hull_energy, "circle-open")
+        ("best by F1", best.max_formation_energy, best.max_hull_energy, "circle")
         for best in found.sweep.optima
         if best.criterion == "f1" and not found.chosen_is_best
     ]
@@ -253,7 +259,9 @@ def f1_figure(data: ReportData) -> PageFigure:
 
 
 def _range(values: Any) -> list[float]:
-    return [float(values[0]), float(values[-1])]
+    # half a step more at both ends, so that a mark on the edge is seen
+    step = float(values[1] - values[0]) if len(values) > 1 else 0.0
+    return [float(values[0]) - step / 2, float(values[-1]) + step / 2]
 
 
 def effective_cost_figure(data: ReportData) -> PageFigure:
@@ -329,13 +337,13 @@ def _two_panels(found: ThresholdFigures, forms: Any, hulls: Any, values: Any, ti
             )
         )
     hidden = {"visible": False, "range": [0, 1]}
-    tick = {"tickformat": digits}
+    tick = {"tickformat": ".0%" if "%" in digits else digits}
     return figure_json(
         traces,
-        xaxis={"title": "E_f(ML) threshold (eV/atom)", "domain": [0, 0.46]},
-        xaxis2={"title": "E_hull(ML) threshold (eV/atom)", "domain": [0.54, 1], "anchor": "y2"},
+        xaxis={"title": "E_f(ML) (eV/atom)", "domain": [0, 0.47], "range": _range(forms)},
+        xaxis2={"title": "E_hull(ML) (eV/atom)", "domain": [0.53, 1], "anchor": "y2", "range": _range(hulls)},
         yaxis={"title": title, **tick},
-        yaxis2={"anchor": "x2", "matches": "y", **tick},
+        yaxis2={"anchor": "x2", "matches": "y", "showticklabels": False},
         yaxis3={**hidden, "overlaying": "y"},
         yaxis4={**hidden, "overlaying": "y2", "anchor": "x2"},
         legend=BELOW,
@@ -360,11 +368,19 @@ def cost_figure(data: ReportData) -> PageFigure:
         customdata=[stage.attempts for stage in stages][::-1],
         orientation="h",
         marker={"color": BLUE},
+        textangle=0,
+        textposition="outside",
+        cliponaxis=False,
         text=[f"{stage.cpu_s / 3600.0:.3g}" for stage in stages][::-1],
         hovertemplate="%{y}: %{x:.4g} CPU-hours in %{customdata} attempts<extra></extra>",
     )
     return PageFigure(
         **about,
-        json=figure_json([trace], xaxis={"title": "CPU-hours"}, showlegend=False),
+        json=figure_json(
+            [trace],
+            xaxis={"title": "CPU-hours", "range": [0, 1.12 * max([stage.cpu_s / 3600.0 for stage in stages]) or 1.0]},
+            showlegend=False,
+        ),
         height=110 + 42 * len(stages),
+        is_wide=True,
     )

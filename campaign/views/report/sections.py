@@ -37,8 +37,8 @@ def sections(data: ReportData) -> list[Section]:
                 title="How good the decisions were",
                 figures=[
                     screening_figures.three_metrics_figure(data),
-                    screening_figures.precision_recall_figure(data),
                     screening_figures.f1_figure(data),
+                    screening_figures.precision_recall_figure(data),
                 ],
             )
         )
@@ -77,6 +77,7 @@ def hull_figure(data: ReportData) -> PageFigure:
         else "No binary candidate has an energy yet, or the reference set is not complete.",
         notes=notes,
         height=460,
+        is_wide=True,
     )
 
 

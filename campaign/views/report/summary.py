@@ -71,7 +71,9 @@ def _cost(data: ReportData) -> Card:
         text = f"in all; {100 * saving:.1f} % less than relaxing every candidate, IS-DOS and audit counted"
     else:
         text = f"in all; {-100 * saving:.1f} % MORE than relaxing every candidate: the IS-DOS cost more than was saved"
-    return Card(id="cost", title="Cost", value=f"{hours:,.3g}" if hours < 1000 else f"{hours:,.0f}", unit="CPU-hours", text=text)
+    return Card(
+        id="cost", title="Cost", value=f"{hours:,.3g}" if hours < 1000 else f"{hours:,.0f}", unit="CPU-hours", text=text
+    )
 
 
 def _model(data: ReportData) -> Card:
@@ -81,7 +83,7 @@ def _model(data: ReportData) -> Card:
     text = f"mean absolute error of E_f over {data.parity.metrics.n:,} relaxed candidates"
     measured = data.metrics.metrics
     if measured is not None and math.isfinite(measured.success_ratio):
-        text += f"; {100 * measured.success_ratio:.0f} % of the promoted turned out stable"
+        text += f"; {100 * measured.success_ratio:.0f} % of the promoted that were relaxed are stable"
     return Card(
         id="model", title="Error of the model", value=f"{data.parity.metrics.mae:.3f}", unit="eV/atom", text=text
     )

@@ -20,6 +20,7 @@ class Column:
     """One column: ``number`` columns are shown with `digits`, exported in full; ``3d`` opens the structure viewer."""
 
     title: str
+    unit: str = ""
     kind: Literal["text", "number", "flag", "3d"] = "text"
     digits: int = 0
     signed: bool = False
@@ -57,7 +58,7 @@ class Table:
 
 
 def _energy(title: str) -> Column:
-    return Column(title=f"{title} (eV/atom)", kind="number", digits=3, signed=True)
+    return Column(title=title, unit="eV/atom", kind="number", digits=3, signed=True)
 
 
 def page_tables(data: ReportData) -> list[Table]:
@@ -79,7 +80,7 @@ def candidates_table(data: ReportData) -> Table:
         _energy("E_f(DFT)"),
         _energy("E_hull(DFT)"),
         Column(title="stable", kind="flag"),
-        Column(title="CPU-s", kind="number", digits=1),
+        Column(title="cost", unit="CPU-s", kind="number", digits=1),
         Column(title="id"),
     ]
     rows = [
@@ -102,9 +103,9 @@ def decisions_table(data: ReportData) -> Table:
         Column(title="reason"),
         _energy("E_f(ML)"),
         _energy("E_hull(ML)"),
-        Column(title="standard deviation (eV/atom)", kind="number", digits=3),
+        Column(title="std. deviation", unit="eV/atom", kind="number", digits=3),
         Column(title="Screen"),
-        Column(title="time (UTC)"),
+        Column(title="time", unit="UTC"),
     ]
     rows = [
         [
@@ -130,7 +131,10 @@ def csv_texts(data: ReportData) -> dict[str, str]:
     stages = [["stage", "attempts", "cpu_s", "gpu_s"]]
     stages += [[cost.stage, str(cost.attempts), str(cost.cpu_s), str(cost.gpu_s)] for cost in data.costs.stages]
     measured = [["what", "value", "meaning"], *(list(row) for row in metrics_rows(data.metrics))]
-    steps = [["step", "candidates"], *([step, str(n)] for step, n in zip(data.funnel.steps, data.funnel.counts, strict=True))]
+    steps = [
+        ["step", "candidates"],
+        *([step, str(n)] for step, n in zip(data.funnel.steps, data.funnel.counts, strict=True)),
+    ]
     return {
         "results.csv": rows_as_csv(data.rows),
         "decisions.csv": _dataclass_csv(DecisionRow, data.decisions),

@@ -28,7 +28,7 @@ function fillChoice(id, labels, show) {
   show(0);
 }
 
-const LEGEND_BELOW = { orientation: "h", yanchor: "top", y: -0.2, x: 0 };
+const LEGEND_BELOW = { orientation: "h", yref: "container", yanchor: "bottom", y: 0, x: 0 };
 
 drawers.hull = (element) => {
   const labels = report.hulls.map((hull) => `${hull.system.join("-")} (${hull.n})`);

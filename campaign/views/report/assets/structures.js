@@ -52,7 +52,7 @@ function showStructure(id) {
     return {
       type: "scatter3d", mode: "markers", name: plotlyText(species),
       x: mine.map((atom) => atom.position[0]), y: mine.map((atom) => atom.position[1]), z: mine.map((atom) => atom.position[2]),
-      marker: { size: Math.max(6, 1.3 * radius * scale), color: colour, opacity: 1, line: { color: "#555555", width: 1 } },
+      marker: { size: Math.max(6, 0.8 * radius * scale), color: colour, opacity: 1, line: { color: "#555555", width: 1 } },
       hovertemplate: `${plotlyText(species)} (%{x:.3f}, %{y:.3f}, %{z:.3f}) A<extra></extra>`,
     };
   });
@@ -63,7 +63,7 @@ function showStructure(id) {
   const hidden = { visible: false, showspikes: false };
   const layout = {
     margin: { l: 0, r: 0, t: 0, b: 0 }, legend: { orientation: "h", x: 0, y: 1 },
-    scene: { aspectmode: "data", xaxis: hidden, yaxis: hidden, zaxis: hidden, camera: { projection: { type: "orthographic" }, eye: { x: 1.5, y: 0.9, z: 0.7 } } },
+    scene: { domain: { y: [0, 0.92] }, aspectmode: "data", xaxis: hidden, yaxis: hidden, zaxis: hidden, camera: { projection: { type: "orthographic" }, eye: { x: 1.5, y: 0.9, z: 0.7 } } },
   };
   document.getElementById("viewer-title").textContent = `${row[1]} ${row[2]}`;
   document.getElementById("viewer-note").textContent =

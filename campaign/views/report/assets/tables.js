@@ -29,12 +29,12 @@ function cell(column) {
 }
 
 function columnOf(column) {
-  const long = ["reason", "error", "id"].includes(column.title);
+  const long = ["reason", "error"].includes(column.title);
   return {
-    title: column.title,
+    title: column.unit ? `${column.title}\n${column.unit}` : column.title,
     render: cell(column),
     type: column.kind === "number" ? "num" : "string",
-    className: column.kind === "number" ? "number" : long ? "long" : "",
+    className: column.kind === "number" ? "number" : long ? "long" : column.title === "id" ? "id" : "",
     orderable: column.kind !== "3d",
     searchable: column.kind !== "3d",
   };
@@ -58,10 +58,11 @@ async function makeTables() {
       autoWidth: false,
       pageLength: 10,
       lengthMenu: [10, 25, 100],
+      language: { searchBuilder: { button: { 0: "Filter", _: "Filter (%d)" }, title: { 0: "Conditions", _: "Conditions (%d)" } } },
       layout: {
         topStart: { buttons: [
           { extend: "csv", text: "CSV", filename: `${report.name}-${id}`, title: null, exportOptions: exported },
-          { extend: "searchBuilder", text: "Filter" },
+          { extend: "searchBuilder" },
         ] },
         topEnd: "search", bottomStart: ["pageLength", "info"], bottomEnd: "paging",
       },
