@@ -29,7 +29,6 @@ from esnet.moments import CHANNEL_NAMES, MOMENTS, moments_of_batch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from esnet.dataset import DosKind
     from esnet.features import Representation
 
 PROPERTIES = ("states", *MOMENTS)
@@ -71,7 +70,7 @@ class DosSource(Protocol):
         """The material of each: those of one material are compared."""
 
     @property
-    def kinds(self) -> Sequence[DosKind]:
+    def kinds(self) -> Sequence[str]:
         """``is_dos`` or ``rs_dos``."""
 
     @property

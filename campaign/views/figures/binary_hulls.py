@@ -86,10 +86,10 @@ def binary_hulls(store: CampaignStore, campaign: Campaign, columns: CandidateCol
     # by E_hull(DFT) where it is known, else by E_hull(ML), as in `campaign results`
     distance = np.where(np.isfinite(columns.e_hull_dft), columns.e_hull_dft, columns.e_hull_ml)
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for place in np.flatnonzero(np.isfinite(distance)):
+    for place in np.flatnonzero(np.isfinite(distance)).tolist():
         elements = tuple(columns.documents[place]["chemsys"].split("-"))
         if len(elements) == 2:
-            groups[elements].append(int(place))
+            groups[elements].append(place)
     if not groups:
         return None
     relaxed = np.isfinite(columns.e_hull_dft)

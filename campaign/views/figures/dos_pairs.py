@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from campaign.loading import Campaign
 from campaign.store import CampaignStore, Document
 from campaign.views.figures.documents import CandidateColumns, Floats
-from esnet.dataset_sample import DosKind
 from esnet.features import Representation
 from esnet.similarity import Similarity, compare_dos
 from workflows.dos import DosFeatures
@@ -77,7 +76,7 @@ class _StoredDos:
     representation: Representation
     ids: Sequence[str]
     materials: Sequence[str]
-    kinds: Sequence[DosKind]
+    kinds: Sequence[str]
     efermi: Floats
     densities: NDArray[np.float32]
 
@@ -105,7 +104,7 @@ def dos_pairs(store: CampaignStore, campaign: Campaign, columns: CandidateColumn
     both = [place for place in both if _both_stored(columns.ids[place], stored)]
     if not both:
         return None
-    both.sort(key=lambda place: (*_last_if_nan(columns.e_hull_dft[place]), columns.ids[place]))
+    both.sort(key=lambda place: (*_last_if_nan(float(columns.e_hull_dft[place])), columns.ids[place]))
     shown = both[:MOST_SHOWN]
     drawn = both
     if len(both) > MOST_COMPARED:
@@ -156,7 +155,7 @@ def _pair(columns: CandidateColumns, place: int, found: dict[str, Document], *, 
 def _similarity(
     campaign: Campaign, columns: CandidateColumns, drawn: Sequence[int], found: dict[str, Document]
 ) -> Similarity:
-    kinds: dict[str, DosKind] = {"dos": "is_dos", "rs_dos": "rs_dos"}
+    kinds = {"dos": "is_dos", "rs_dos": "rs_dos"}
     samples = [(columns.ids[place], kind) for place in drawn for kind in kinds]
     documents = [found[f"{name}:{kind}"] for name, kind in samples]
     levels = [document.get("efermi") for document in documents]

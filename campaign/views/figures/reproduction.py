@@ -51,7 +51,7 @@ def _yaml(content: dict[str, Any]) -> str:
 
     yaml = YAML(typ="safe")
     yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.sort_base_mapping_type_on_output = False
     yaml.allow_unicode = True
     text = io.StringIO()
     yaml.dump(content, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from statistics import NormalDist
 from typing import Any
 
@@ -29,14 +30,14 @@ from campaign.views.report.plotly_figures import (
 
 def parity_figure(data: ReportData) -> PageFigure:
     """Figure 3."""
-    about = {
-        "id": "parity",
-        "title": "Predicted against calculated formation energy",
-        "reading": "On the diagonal a prediction is right; above it the model finds a crystal less stable than it is.",
-    }
+    blank = PageFigure(
+        id="parity",
+        title="Predicted against calculated formation energy",
+        reading="On the diagonal a prediction is right; above it the model finds a crystal less stable than it is.",
+    )
     found = data.parity
     if found is None:
-        return PageFigure(**about, missing="No candidate with a prediction is relaxed yet.")
+        return replace(blank, missing="No candidate with a prediction is relaxed yet.")
     go = graph_objects()
     low = float(min(found.calculated.min(), found.predicted.min()))
     high = float(max(found.calculated.max(), found.predicted.max()))
@@ -48,8 +49,8 @@ def parity_figure(data: ReportData) -> PageFigure:
         ),
         *(_parity_density(found) if len(found.labels) > MOST_POINTS else _parity_points(found)),
     ]
-    return PageFigure(
-        **about,
+    return replace(
+        blank,
         json=figure_json(
             traces,
             xaxis={"title": "E_f(DFT) (eV/atom)", "range": limits},
@@ -117,14 +118,14 @@ def _parity_density(found: Parity) -> list[Any]:
 
 def calibration_figure(data: ReportData) -> PageFigure:
     """Coverage of the uncertainties."""
-    about = {
-        "id": "calibration",
-        "title": "Calibration of the uncertainty",
-        "reading": "On the diagonal the stated uncertainties are honest; below it errors are larger than was said.",
-    }
+    blank = PageFigure(
+        id="calibration",
+        title="Calibration of the uncertainty",
+        reading="On the diagonal the stated uncertainties are honest; below it errors are larger than was said.",
+    )
     found = data.calibration
     if found is None:
-        return PageFigure(**about, missing="No relaxed candidate has a prediction with an uncertainty.")
+        return replace(blank, missing="No relaxed candidate has a prediction with an uncertainty.")
     go = graph_objects()
     limits = np.linspace(-4.0, 4.0, 33)
     density, edges = np.histogram(np.clip(found.scores, -4.0, 4.0), bins=limits, density=True)
@@ -166,8 +167,8 @@ def calibration_figure(data: ReportData) -> PageFigure:
         f"those of 95 % hold {curve.coverage(0.95):.0%}; miscalibration area {curve.area:.3f} (0 is perfect, 0.5 the "
         f"worst); mean stated standard deviation {curve.sharpness:.3f} eV/atom."
     )
-    return PageFigure(
-        **about,
+    return replace(
+        blank,
         json=figure_json(
             traces,
             xaxis={"title": "nominal coverage", "domain": [0, 0.44], "range": [0, 1], "tickformat": ".0%"},
@@ -184,20 +185,20 @@ def calibration_figure(data: ReportData) -> PageFigure:
 
 def map_figure(data: ReportData) -> PageFigure:
     """Figure 5b-e."""
-    about = {
-        "id": "dos-map",
-        "title": "Map of the DOS, step by step",
-        "reading": "Each point is a candidate, near those with a DOS like its own (UMAP); the colour is its predicted "
+    blank = PageFigure(
+        id="dos-map",
+        title="Map of the DOS, step by step",
+        reading="Each point is a candidate, near those with a DOS like its own (UMAP); the colour is its predicted "
         "formation energy; each panel keeps what passed a further step.",
-    }
+    )
     found = data.dos_map
     if isinstance(found, str):
-        return PageFigure(**about, missing=found)
+        return replace(blank, missing=found)
     notes = [f"UMAP with seed {found.seed}; the axes have no unit and no meaning of their own."]
     if found.n_all > len(found.labels):
         notes.append(f"A random sample of {MOST_ON_MAP} of {found.n_all} candidates (seed {found.seed}).")
     rows = math.ceil(len(found.panels) / 2)
-    return PageFigure(**about, json=_map_json(found, rows), notes=notes, height=120 + 330 * rows, is_wide=True)
+    return replace(blank, json=_map_json(found, rows), notes=notes, height=120 + 330 * rows, is_wide=True)
 
 
 def _map_json(found: DosMap, rows: int) -> str:
@@ -251,18 +252,18 @@ def _with_margin(values: Any) -> list[float]:
 
 def similarity_figure(data: ReportData) -> PageFigure:
     """Figure 1b."""
-    about = {
-        "id": "dos-similarity",
-        "title": "How alike IS-DOS and RS-DOS are",
-        "reading": "Short bars for one material beside long ones for two at random: the DOS of the unrelaxed crystal "
+    blank = PageFigure(
+        id="dos-similarity",
+        title="How alike IS-DOS and RS-DOS are",
+        reading="Short bars for one material beside long ones for two at random: the DOS of the unrelaxed crystal "
         "stands for that of the relaxed one.",
-    }
+    )
     pairs = data.dos_pairs
     if pairs is None or pairs.similarity is None:
-        return PageFigure(
-            **about,
-            missing="Fewer than two candidates have both an IS-DOS and an RS-DOS. Campaigns compute both for a training "
-            "set, and with screening.retrain_every.",
+        return replace(
+            blank,
+            missing="Fewer than two candidates have both an IS-DOS and an RS-DOS. Campaigns compute both for a "
+            "training set, and with screening.retrain_every.",
         )
     go = graph_objects()
     rows = [row for row in pairs.similarity.table() if row["channel"] == "all"]
@@ -284,12 +285,12 @@ def similarity_figure(data: ReportData) -> PageFigure:
         )
     about_pairs = pairs.similarity.about
     note = (
-        f"{about_pairs['pairs']} of {pairs.n_pairs} candidates with both (seed {about_pairs['seed']}); mean over the 18 "
-        "channels, bars: standard deviation over the channels."
+        f"{about_pairs['pairs']} of {pairs.n_pairs} candidates with both (seed {about_pairs['seed']}); mean over the "
+        "18 channels, bars: standard deviation over the channels."
     )
     axis = {"title": "MAE (fraction of the range)", "rangemode": "tozero"}
-    return PageFigure(
-        **about,
+    return replace(
+        blank,
         json=figure_json(traces, barmode="group", yaxis=axis, legend=BELOW),
         notes=[note, *about_pairs["notes"]],
     )

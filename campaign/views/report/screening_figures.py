@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,15 +54,15 @@ def funnel_figure(data: ReportData) -> PageFigure:
 
 def precision_recall_figure(data: ReportData) -> PageFigure:
     """Figure 4a."""
-    about = {
-        "id": "precision-recall",
-        "title": "Precision and recall over the thresholds",
-        "reading": "Looser thresholds move to the right: more of the stable ones found, more relaxations in vain; "
+    blank = PageFigure(
+        id="precision-recall",
+        title="Precision and recall over the thresholds",
+        reading="Looser thresholds move to the right: more of the stable ones found, more relaxations in vain; "
         "the upper right corner is perfect.",
-    }
+    )
     found = data.thresholds
     if found is None:
-        return PageFigure(**about, missing=_NOTHING_STABLE)
+        return replace(blank, missing=_NOTHING_STABLE)
     go = graph_objects()
     traces = [*_isolines()]
     for curve, colour, dash in zip(
@@ -81,8 +82,8 @@ def precision_recall_figure(data: ReportData) -> PageFigure:
         )
     traces += _chosen_points(data, found)
     axis = {"range": [0, 1.04], "dtick": 0.2}
-    return PageFigure(
-        **about,
+    return replace(
+        blank,
         json=figure_json(
             traces,
             xaxis={"title": "discoverability (recall)", **axis},
@@ -150,15 +151,15 @@ def _point(metrics: Metrics, name: str, symbol: str, colour: str) -> Any:
 
 def three_metrics_figure(data: ReportData) -> PageFigure:
     """Figure 4b."""
-    about = {
-        "id": "three-metrics",
-        "title": "Success ratio, discoverability and F1",
-        "reading": "Success ratio: how many of the promoted are stable; discoverability: how many of the stable were "
+    blank = PageFigure(
+        id="three-metrics",
+        title="Success ratio, discoverability and F1",
+        reading="Success ratio: how many of the promoted are stable; discoverability: how many of the stable were "
         "promoted; F1: both at once. 1 is perfect.",
-    }
+    )
     bars = three_metrics(data)
     if not bars:
-        return PageFigure(**about, missing="No promoted candidate is relaxed yet: there is nothing to measure.")
+        return replace(blank, missing="No promoted candidate is relaxed yet: there is nothing to measure.")
     go = graph_objects()
     traces = []
     for (label, metrics, interval), colour in zip(bars, (GREEN, BLUE, ORANGE), strict=False):
@@ -192,8 +193,8 @@ def three_metrics_figure(data: ReportData) -> PageFigure:
         notes = [
             "Without an audit nobody knows what was missed, so discoverability and F1 of the campaign are unknown."
         ]
-    return PageFigure(
-        **about, json=figure_json(traces, barmode="group", yaxis={"range": [0, 1.04]}, legend=BELOW), notes=notes
+    return replace(
+        blank, json=figure_json(traces, barmode="group", yaxis={"range": [0, 1.04]}, legend=BELOW), notes=notes
     )
 
 
@@ -216,14 +217,14 @@ def three_metrics(data: ReportData) -> list[tuple[str, Metrics, tuple[float, flo
 
 def f1_figure(data: ReportData) -> PageFigure:
     """Figure A7."""
-    about = {
-        "id": "f1-surface",
-        "title": "F1 over both thresholds",
-        "reading": "Bright is good: the colour says what F1 a pair of thresholds would have had among the relaxed.",
-    }
+    blank = PageFigure(
+        id="f1-surface",
+        title="F1 over both thresholds",
+        reading="Bright is good: the colour says what F1 a pair of thresholds would have had among the relaxed.",
+    )
     found = data.thresholds
     if found is None:
-        return PageFigure(**about, missing=_NOTHING_STABLE)
+        return replace(blank, missing=_NOTHING_STABLE)
     go = graph_objects()
     sweep = found.sweep.sweep
     traces: list[Any] = [
@@ -246,8 +247,8 @@ def f1_figure(data: ReportData) -> PageFigure:
     for name, y, x, symbol in marks:
         marker = {"symbol": symbol, "size": 12, "color": "#ffffff", "line": {"color": "#000000", "width": 1.5}}
         traces.append(go.Scatter(x=[x], y=[y], mode="markers", name=name, marker=marker))
-    return PageFigure(
-        **about,
+    return replace(
+        blank,
         json=figure_json(
             traces,
             xaxis={"title": "threshold of E_hull(ML) (eV/atom)", "range": _range(sweep.max_hull_energy)},
@@ -266,21 +267,21 @@ def _range(values: Any) -> list[float]:
 
 def effective_cost_figure(data: ReportData) -> PageFigure:
     """Figure A8."""
-    about = {
-        "id": "c-eff",
-        "title": "Cost of a discovery over the thresholds",
-        "reading": "C_eff = (C_opt PPCR + C_pre) / discoverability: the lower, the cheaper each stable material; one "
+    blank = PageFigure(
+        id="c-eff",
+        title="Cost of a discovery over the thresholds",
+        reading="C_eff = (C_opt PPCR + C_pre) / discoverability: the lower, the cheaper each stable material; one "
         "threshold moves, the other stands as chosen.",
-    }
+    )
     found = data.thresholds
     if found is None or not np.isfinite(found.c_eff_over_e_form).any():
-        return PageFigure(**about, missing=_NOTHING_STABLE if found is None else "No costs are known yet.")
+        return replace(blank, missing=_NOTHING_STABLE if found is None else "No costs are known yet.")
     sweep = found.sweep.sweep
     c_eff = (found.c_eff_over_e_form, found.c_eff_over_e_hull)
     # infinite where nothing is found: a gap
     shown = [np.where(np.isfinite(values), values, np.nan) for values in c_eff]
-    return PageFigure(
-        **about,
+    return replace(
+        blank,
         json=_two_panels(found, sweep.max_formation_energy, sweep.max_hull_energy, shown, "C_eff (CPU-s)", ".0f"),
         notes=["Over the relaxed only, with measured costs."],
     )
@@ -288,19 +289,19 @@ def effective_cost_figure(data: ReportData) -> PageFigure:
 
 def saving_figure(data: ReportData) -> PageFigure:
     """What A8 means for the purse: the saving over the thresholds."""
-    about = {
-        "id": "saving",
-        "title": "Saving over the thresholds",
-        "reading": "Share of the CPU time saved against relaxing every candidate, with the IS-DOS counted; below 0 the "
+    blank = PageFigure(
+        id="saving",
+        title="Saving over the thresholds",
+        reading="Share of the CPU time saved against relaxing every candidate, with the IS-DOS counted; below 0 the "
         "screening costs more than it saves.",
-    }
+    )
     found = data.thresholds
     if found is None or not np.isfinite(found.saving_over_e_form).any():
-        return PageFigure(**about, missing=_NOTHING_STABLE if found is None else "No costs are known yet.")
+        return replace(blank, missing=_NOTHING_STABLE if found is None else "No costs are known yet.")
     sweep = found.sweep.sweep
     values = [found.saving_over_e_form, found.saving_over_e_hull]
-    return PageFigure(
-        **about,
+    return replace(
+        blank,
         json=_two_panels(found, sweep.max_formation_energy, sweep.max_hull_energy, values, "saving", ".1%"),
         notes=["Over all candidates decided on, with measured mean costs; an audit is not counted here."],
     )
@@ -352,15 +353,14 @@ def _two_panels(found: ThresholdFigures, forms: Any, hulls: Any, values: Any, ti
 
 def cost_figure(data: ReportData) -> PageFigure:
     """CPU-hours by stage."""
-    about = {
-        "id": "cost-by-stage",
-        "title": "CPU-hours by stage",
-        "reading": "What each kind of work has used so far, failed attempts, references and training structures "
-        "included.",
-    }
+    blank = PageFigure(
+        id="cost-by-stage",
+        title="CPU-hours by stage",
+        reading="What each kind of work has used so far, failed attempts, references and training structures included.",
+    )
     stages = data.costs.stages
     if not stages:
-        return PageFigure(**about, missing="Nothing has been computed yet.")
+        return replace(blank, missing="Nothing has been computed yet.")
     go = graph_objects()
     trace = go.Bar(
         y=[stage.title for stage in stages][::-1],
@@ -374,8 +374,8 @@ def cost_figure(data: ReportData) -> PageFigure:
         text=[f"{stage.cpu_s / 3600.0:.3g}" for stage in stages][::-1],
         hovertemplate="%{y}: %{x:.4g} CPU-hours in %{customdata} attempts<extra></extra>",
     )
-    return PageFigure(
-        **about,
+    return replace(
+        blank,
         json=figure_json(
             [trace],
             xaxis={"title": "CPU-hours", "range": [0, 1.12 * max([stage.cpu_s / 3600.0 for stage in stages]) or 1.0]},
