@@ -139,13 +139,6 @@ def test_a_finished_campaign_says_what_the_other_commands_say(store, launchpad, 
     for hull in data.hulls.systems:
         assert (hull.hull_x[0], hull.hull_x[-1]) == (0.0, 1.0)
         assert hull.n_candidates == len(hull.labels) == len(hull.x)
-    assert data.campaign.spec.to_firework_dict()["spec"]["campaign"]["candidates"]["elements"] == [
-        "Li",
-        "Al",
-        "Cu",
-        "Pd",
-        "Ag",
-    ]
     assert "max_hull_energy: 0.13" in data.reproduction.campaign_file
 
 
@@ -187,9 +180,7 @@ def test_the_command_writes_page_figures_and_tables_and_nothing_half(
 
 
 @pytest.mark.mongo
-def test_the_map_of_the_dos_is_made_once_and_says_why_there_is_none(
-    store, launchpad, small_spec, tmp_path, monkeypatch
-):
+def test_the_map_of_the_dos_is_made_once_or_says_why_not(store, launchpad, small_spec, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     sections = SECTIONS | {"candidates": {"prototypes": ["B1", "B2", "L1_2"], "elements": ["Al", "Cu", "Pd", "Ag"]}}
     name = begin(store, launchpad, small_spec(**sections))
@@ -219,8 +210,8 @@ def test_names_from_files_stay_text(store, launchpad, small_spec):
     failure = {"stage": HOSTILE, "kind": HOSTILE, "error": HOSTILE, "time": now()}
     store.candidates.update_many({"state": "relax_failed"}, {"$set": {"failure": failure}})
     store.campaigns.update_one({"_id": name}, {"$set": {"engine": HOSTILE, "state": HOSTILE, "quality": HOSTILE}})
-    store.reference_sets.update_many({}, {"$set": {"file_name": HOSTILE, "sha256": HOSTILE}})
-    store.attempts.update_many({"stage": "dos"}, {"$set": {"stage": HOSTILE}})
+    store.reference_sets.update_many({}, {"$set": {"file_name": HOSTILE}})
+    store.attempts.insert_one({"_id": "x", "campaign": name, "document": None, "stage": HOSTILE, "cpu_s": 1.0})
     found = _Elements(render_html(build_report(store, name, map_of_dos=False)))
     # the page has the same elements as before: none more, and none with a handler
     assert [tag for tag, _ in found.tags] == [tag for tag, _ in clean.tags]

@@ -67,7 +67,8 @@ def _figures(page):
         "document.querySelectorAll(`#plot-${id} .point, #plot-${id} .hm image, #plot-${id} .lines path`).length]))"
     )
     assert min(counts.values()) > 0
-    assert counts["parity"] == len(page.evaluate("report.figures.parity.data.flatMap((trace) => trace.text || [])"))
+    points = page.evaluate("document.querySelectorAll('#plot-parity .point').length")
+    assert points == len(page.evaluate("report.figures.parity.data.flatMap((trace) => trace.text || [])"))
     systems = page.evaluate("report.hulls.map((hull) => hull.system.join('-'))")
     page.page.select_option("#choose-hull", str(len(systems) - 1))
     page.page.wait_for_function(f"document.querySelector('#plot-hull').dataset.drawn === {json.dumps(systems[-1])}")
@@ -96,7 +97,11 @@ def _tables(page, rows):
     assert set(cells(page, 2)) == {HOSTILE}
     page.page.fill("#candidates-section input[type=search]", "")
     page.page.click("#candidates-section .dt-buttons button >> nth=1")
-    assert page.page.inner_text(".dt-button-collection .dtsb-title") == "Conditions"
+    page.page.click(".dtsb-searchBuilder .dtsb-add >> nth=0")
+    for part, chosen in (("data", "decision"), ("condition", "Equals"), ("value", "audit")):
+        page.page.select_option(f".dtsb-searchBuilder .dtsb-criteria select.dtsb-{part} >> nth=0", label=chosen)
+    page.page.wait_for_function("document.querySelectorAll('#table-candidates tbody tr').length < 10")
+    assert set(cells(page, 6)) == {"audit"}
     page.page.keyboard.press("Escape")
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from campaign.decisions.hull import MissingElementError
+from campaign.decisions.chemical_systems import symbols_of
+from campaign.decisions.hull import HullSet, MissingElementError
 from campaign.decisions.references import load_hull
 from campaign.loading import Campaign
 from campaign.store import CampaignStore, Document
@@ -99,9 +100,12 @@ def binary_hulls(store: CampaignStore, campaign: Campaign, columns: CandidateCol
     chosen = ranked[:MOST_SYSTEMS]
     shown = {key: groups[key][:MOST_CANDIDATES] for key in chosen}
     amounts = _compositions(store, [columns.ids[place] for places in shown.values() for place in places])
+    # a large set takes seconds to verify and read: once for all systems
+    entries = load_hull(store, checksum, elements={symbol for key in chosen for symbol in key}).entries
     systems = []
     for key in chosen:
-        found = _hull(store, checksum, (key[0], key[1]), columns, shown[key], amounts, len(groups[key]))
+        known = HullSet(entry for entry in entries if symbols_of(entry.composition) <= set(key))
+        found = _hull(known, (key[0], key[1]), columns, shown[key], amounts, len(groups[key]))
         if found is not None:
             systems.append(found)
     return BinaryHulls(systems=systems, n_systems=len(groups)) if systems else None
@@ -114,15 +118,13 @@ def _compositions(store: CampaignStore, ids: list[str]) -> dict[str, Document]:
 
 
 def _hull(
-    store: CampaignStore,
-    checksum: str,
+    hull: HullSet,
     system: tuple[str, str],
     columns: CandidateColumns,
     places: list[int],
     amounts: dict[str, Document],
     n_candidates: int,
 ) -> BinaryHull | None:
-    hull = load_hull(store, checksum, elements=system)
     compositions = [entry.composition for entry in hull.entries]
     try:
         energies = hull.formation_energies(compositions, [float(entry.energy) for entry in hull.entries])

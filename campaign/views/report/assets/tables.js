@@ -24,7 +24,8 @@ function cell(column) {
       return missing ? "" : `<button type="button" class="view" data-structure="${escapeHtml(value)}">view</button>`;
     }
     if (missing) return "";
-    return purpose === "display" ? escapeHtml(value) : String(value);
+    // what is searched is read as HTML too
+    return purpose === "display" || purpose === "filter" ? escapeHtml(value) : String(value);
   };
 }
 
@@ -62,7 +63,7 @@ async function makeTables() {
       layout: {
         topStart: { buttons: [
           { extend: "csv", text: "CSV", filename: `${report.name}-${id}`, title: null, exportOptions: exported },
-          { extend: "searchBuilder" },
+          { extend: "searchBuilder", config: { columns: exported.columns } },
         ] },
         topEnd: "search", bottomStart: ["pageLength", "info"], bottomEnd: "paging",
       },
