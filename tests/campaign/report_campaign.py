@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from datetime import timedelta
 from typing import Any
@@ -127,17 +126,17 @@ def finished(store, launchpad, spec):
     return name
 
 
-def add_many(store, name, number, *, seed=3, relaxed_share=0.05):
+def add_many(store, name, number, *, seed=3, relaxed_share=0.05, charged=True):
     """Add candidates in bulk, copies of those that are there with other predictions and results.
 
-    They have no DOS, and only the relaxed ones have a structure.
+    They have no DOS, and only the relaxed ones have a structure; `charged`: each has an IS-DOS in the ledger.
     """
     rng = np.random.default_rng(seed)
     patterns = list(store.candidates.find({"campaign": name, "role": "screened", "prediction": {"$ne": None}}))
     e_form = rng.normal(0.05, 0.2, number)
     truth = e_form + rng.normal(0.0, 0.1, number)
     start = now()
-    documents, charged = [], []
+    documents, ids = [], []
     for place in range(number):
         pattern = patterns[place % len(patterns)]
         document = {
@@ -157,14 +156,14 @@ def add_many(store, name, number, *, seed=3, relaxed_share=0.05):
                 "uncertainty": 0.1,
                 "step": f"{name}/screen/1",
             },
-            "decision": copy.deepcopy(pattern["decision"])
+            "decision": pattern["decision"]
             | {
                 **{"promoted": promoted, "audit": False, "outcome": "promoted" if promoted else "rejected"},
                 **{"reason": f"E_f(ML) = {e_form[place]:.3f}, E_hull(ML) = {hull:.3f} eV/atom"},
                 **{"time": start + timedelta(seconds=place), "step": f"{name}/screen/1"},
             },
         }
-        charged.append(document["_id"])
+        ids.append(document["_id"])
         if relaxed:
             document["structure"] = pattern["structure"]
             energies = {"e_form": float(truth[place]), "e_hull": float(truth[place] + 0.1)}
@@ -176,5 +175,6 @@ def add_many(store, name, number, *, seed=3, relaxed_share=0.05):
             documents = []
     if documents:
         store.candidates.insert_many(documents)
-    for first in range(0, number, 5000):
-        charge(store, name, charged[first : first + 5000], "dos", np.full(len(charged[first : first + 5000]), 10.0))
+    for first in range(0, number if charged else 0, 5000):
+        part = ids[first : first + 5000]
+        charge(store, name, part, "dos", np.full(len(part), 10.0))
