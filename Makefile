@@ -17,7 +17,7 @@ TEST_ENV := $(RUN_ENV) OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_T
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-run quickstart test lint format test-fast test-marked clean
+.PHONY: help setup setup-run quickstart test lint format test-fast test-marked docs clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,10 @@ test-marked: setup ## the tests with a real MongoDB, GPAW, Ray, SLURM
 	@echo "[test] with real MongoDB, GPAW, Ray, SLURM"
 	@$(TEST_ENV) $(VENV)/python -m pytest -m "$(MARKED)" -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
 
+docs: setup ## build the documentation into docs/_build/html; a warning (a broken link, too) is an error
+	@$(VENV)/python -m sphinx -W --keep-going -n -E -q -b html docs docs/_build/html
+	@echo "[docs] open docs/_build/html/index.html"
+
 clean: ## remove what tools left here; neither .venv nor results (runs/, mongodb/)
-	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist docs/_build
 	@find campaign workflows esnet launchers tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -45,7 +45,7 @@ DIFFERENT = 512
 ELEMENTS = (
     *("Li", "Be", "Na", "Mg", "Al", "Si", "K", "Ca", "Sc", "Ti", "V", "Cr", "Fe", "Co", "Ni", "Cu", "Zn", "Ge"),
     *("Rb", "Sr", "Y", "Zr", "Nb", "Mo", "Ru", "Rh", "Pd", "Ag", "Cd", "In", "Sn", "Cs", "Ba", "Hf", "Ta", "W"),
-    *("Re", "Os", "Ir", "Pt", "Au", "Tl", "Pb"),
+    *("Re", "Os", "Ir", "Pt", "Au", "Tl", "Pb", "Bi", "Sb"),
 )
 PROTOTYPES = (
     "B1",
@@ -146,6 +146,16 @@ def bare(bundle: str, number: int) -> None:
     print(json.dumps({"per_s": done / (time.perf_counter() - started), "structures": done}))
 
 
+def multiply(store: Any, name: str, number: int) -> None:
+    """Copy candidates under other ids until there are so many: real prototypes and elements give some 22,709."""
+    originals = list(store.candidates.find({"campaign": name, "role": "screened"}))
+    missing = number - len(originals)
+    for copy in range(1, 2 + missing // len(originals)):
+        part = originals[: min(len(originals), missing - (copy - 1) * len(originals))]
+        if part:
+            store.candidates.insert_many([{**found, "_id": f"{found['_id']}-{copy}"} for found in part])
+
+
 def start(store: Any, launchpad: Any, name: str, number: int) -> tuple[float, int]:
     """Start a campaign of so many candidates; return seconds of submitting, and the number of workflows."""
     from campaign.execution import start as starting
@@ -163,6 +173,7 @@ def start(store: Any, launchpad: Any, name: str, number: int) -> tuple[float, in
     # the documents first; then the submission alone is timed
     starting.advance = lambda *_args, **_more: None
     starting.start_campaign(store, launchpad, spec)
+    multiply(store, name, number)
     began = time.perf_counter()
     submitted = submit_ready(store, launchpad, name)
     return time.perf_counter() - began, submitted
@@ -300,7 +311,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--candidates", type=int, default=22_709)
     parser.add_argument("--widths", default="16,32,64,128")
-    parser.add_argument("--sizes", default="1000,4000,16000", help="for (b); a campaign each")
+    parser.add_argument("--sizes", default="1000,10000,100000", help="for (b); a campaign each")
     options = parser.parse_args()
     widths = tuple(int(width) for width in options.widths.split(","))
     with mongod() as file:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from campaign.cli_budget import budget as budget_command
+from campaign.cli_cluster import app as cluster_app
 from campaign.cli_database import LaunchpadOption, connect
 from campaign.cli_database import app as database_app
 from campaign.cli_dataset import dataset as dataset_command
@@ -33,13 +34,15 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="campaign",
-    help="Find the few stable crystals among tens of thousands: DOS, ESNet, and relaxations where they pay.",
+    help="Find the few stable crystals among tens of thousands: DOS, ESNet, and relaxations where they pay."
+    "\n\nExample: campaign run examples/quickstart.yaml",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(database_app, name="db")
 app.command("budget")(budget_command)
+app.add_typer(cluster_app, name="cluster")
 app.add_typer(references_app, name="references")
 app.command("dataset")(dataset_command)
 app.command("decide")(decide_command)
@@ -78,7 +81,12 @@ def _checked(file: Path, *, engine_here: bool = True) -> CampaignSpec:
 
 @app.command()
 def check(file: FileArgument, engine_elsewhere: EngineElsewhere = False) -> None:
-    """Check a campaign file and say what it would do; nothing is submitted."""
+    """Check a campaign file and say what it would do; nothing is submitted.
+
+    All that is wrong is said at once, each with file, line, field, what was found and what would be right.
+
+    Example: campaign check examples/quickstart.yaml
+    """
     from campaign.views.preview import preview_lines
 
     spec = _checked(file, engine_here=not engine_elsewhere)
@@ -91,7 +99,10 @@ def check(file: FileArgument, engine_elsewhere: EngineElsewhere = False) -> None
 
 @app.command()
 def submit(file: FileArgument, launchpad: LaunchpadOption = None, engine_elsewhere: EngineElsewhere = False) -> None:
-    """Submit a campaign; workers (`rlaunch rapidfire`, `qlaunch`) then run it. Submitting again adds nothing."""
+    """Submit a campaign; workers (`rlaunch rapidfire`, `qlaunch`) then run it. Submitting again adds nothing.
+
+    Example: campaign submit examples/quickstart.yaml --engine-elsewhere
+    """
     from campaign.execution.fireworks import initialise_launchpad
     from campaign.execution.start import start_campaign
     from campaign.store import CampaignStore
@@ -115,9 +126,17 @@ def run(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Worker processes, one core each; default: all cores")
     ] = None,
-    directory: Annotated[Path, typer.Option(help="Where launch directories and logs go")] = Path("runs"),
+    directory: Annotated[Path, typer.Option(help="Folder for launch directories and logs, in a subfolder NAME")] = Path(
+        "runs"
+    ),
 ) -> None:
-    """Run a whole campaign on this machine. Ctrl-C stops it; the same command goes on where it was."""
+    """Run a whole campaign on this machine. Ctrl-C stops it; the same command goes on where it was.
+
+    Starts the embedded database and Ray where they do not run, then worker processes. Exit code 1: nothing is left to
+    run although the campaign is not complete.
+
+    Example: campaign run examples/quickstart.yaml --workers 4
+    """
     from campaign.cli_database import ensure_running
     from campaign.execution.fireworks import initialise_launchpad
     from campaign.execution.runner import RunSettings, default_workers, run_campaign
@@ -198,7 +217,10 @@ def status(
     launchpad: LaunchpadOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
 ) -> None:
-    """Show where a campaign stands, after repairing what killed workers left behind."""
+    """Show where a campaign stands, after repairing what killed workers left behind.
+
+    Example: campaign status quickstart
+    """
     import json as json_module
 
     from campaign.execution.reconcile import reconcile as reconcile_campaign
@@ -229,9 +251,12 @@ def status(
 def results(
     name: NameArgument,
     launchpad: LaunchpadOption = None,
-    format: Annotated[Format, typer.Option(help="How to print")] = Format.TABLE,
+    format: Annotated[Format, typer.Option(help="A table to read, or all fields as JSON or CSV")] = Format.TABLE,
 ) -> None:
-    """Print the candidates of a campaign, the most stable first."""
+    """Print the candidates of a campaign, the most stable first. Energies in eV/atom, cost in CPU-s.
+
+    Example: campaign results quickstart --format csv
+    """
     from campaign.store import CampaignStore
     from campaign.views.results import (
         model_line,
@@ -261,7 +286,10 @@ def reconcile(
         bool, typer.Option("--retry-failed", help="Also try again what has failed for good, once its cause is mended")
     ] = False,
 ) -> None:
-    """Repair what killed workers left behind in a campaign; safe to call at any time."""
+    """Repair what killed workers left behind in a campaign; safe to call at any time.
+
+    Example: campaign reconcile quickstart --retry-failed
+    """
     from campaign.execution.reconcile import reconcile as reconcile_campaign
     from campaign.execution.reconcile import retry_failed
     from campaign.store import CampaignStore

@@ -11,6 +11,7 @@ from campaign.cli_database import LaunchpadOption, connect
 from esnet.errors import UserError
 
 _NONE = "none"
+_KEPT = "default: as it is"
 
 
 class BudgetOptionError(UserError, ValueError):
@@ -19,20 +20,27 @@ class BudgetOptionError(UserError, ValueError):
 
 def budget(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the campaign, as in its file")],
-    cpu_hours: Annotated[str | None, typer.Option(help="CPU-hours of the whole campaign, or none")] = None,
+    cpu_hours: Annotated[str | None, typer.Option(help=f"CPU-hours of the whole campaign, or none; {_KEPT}")] = None,
     relaxation_cpu_hours: Annotated[
-        str | None, typer.Option(help="CPU-hours of the relaxations of candidates, or none (the policy's own)")
+        str | None,
+        typer.Option(help=f"CPU-hours of the relaxations of candidates, or none (the policy's own); {_KEPT}"),
     ] = None,
-    relaxations: Annotated[str | None, typer.Option(help="Number of relaxations of candidates, or none")] = None,
-    until: Annotated[str | None, typer.Option(help="Time with its zone, 2027-03-01T08:00:00Z, or none")] = None,
-    stop_after_stable: Annotated[str | None, typer.Option(help="Number of stable materials, or none")] = None,
+    relaxations: Annotated[
+        str | None, typer.Option(help=f"Number of relaxations of candidates, or none; {_KEPT}")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help=f"Time with its zone, 2027-03-01T08:00:00Z, or none; {_KEPT}")
+    ] = None,
+    stop_after_stable: Annotated[str | None, typer.Option(help=f"Number of stable materials, or none; {_KEPT}")] = None,
     stop_after_no_discovery: Annotated[
-        str | None, typer.Option(help="Number of relaxations in a row without a stable one, or none")
+        str | None, typer.Option(help=f"Number of relaxations in a row without a stable one, or none; {_KEPT}")
     ] = None,
     launchpad: LaunchpadOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
 ) -> None:
     """Show what a campaign has spent and has left; with options: change its limits, and let held candidates go on.
+
+    `none` takes a limit away.
 
     Example: campaign budget my-alloys --cpu-hours 5000
     """

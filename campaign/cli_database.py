@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from launchers.mongo import ServerStatus
 
-app = typer.Typer(help="The embedded database: a real MongoDB on this machine.", no_args_is_help=True)
+app = typer.Typer(
+    help="The embedded database: a real MongoDB on this machine.\n\nExample: campaign db start", no_args_is_help=True
+)
 
 LaunchpadOption = Annotated[
     Path | None,
@@ -80,7 +82,12 @@ def ensure_running(launchpad_file: Path | None, console: Console) -> Path:
 
 @app.command()
 def start(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> None:
-    """Start the database that my_launchpad.yaml describes; harmless where it runs already."""
+    """Start the database that my_launchpad.yaml describes; harmless where it runs already.
+
+    Where there is no my_launchpad.yaml, one is written into this folder. The database listens on loopback only.
+
+    Example: campaign db start
+    """
     from rich.console import Console
 
     from campaign.execution.fireworks import initialise_launchpad
@@ -109,7 +116,10 @@ def start(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> 
 
 @app.command()
 def stop(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> None:
-    """Stop the database cleanly; its data stay."""
+    """Stop the database cleanly; its data stay.
+
+    Example: campaign db stop
+    """
     from rich.console import Console
 
     from launchers import mongo
@@ -126,7 +136,10 @@ def stop(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> N
 
 @app.command()
 def status(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> None:
-    """Say whether the database runs, and where; exit code 1 if it does not."""
+    """Say whether the database runs, and where; exit code 1 if it does not.
+
+    Example: campaign db status
+    """
     from rich.console import Console
 
     from launchers import mongo

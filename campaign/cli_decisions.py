@@ -52,7 +52,10 @@ def decide(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be decided; write nothing")] = False,
     policy: Annotated[
         str | None,
-        typer.Option(help="Another policy, with --dry-run, e.g. thresholds:max_hull_energy=0.05 or probability:p=0.3"),
+        typer.Option(
+            help="Another policy, with --dry-run, e.g. thresholds:max_hull_energy=0.05 or probability:p=0.3; "
+            "default: the campaign's"
+        ),
     ] = None,
     launchpad: LaunchpadOption = None,
     json: JsonOption = False,

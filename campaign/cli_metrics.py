@@ -18,10 +18,17 @@ def metrics(
     ] = False,
     cpu_hours: Annotated[
         float | None,
-        typer.Option("--cpu-hours", min=0.0, help="With --sweep: also what finds most within this budget"),
+        typer.Option(
+            "--cpu-hours",
+            min=0.0,
+            help="With --sweep: also what finds most within so many CPU-hours; default: not asked",
+        ),
     ] = None,
     confidence: Annotated[
-        float, typer.Option("--confidence", min=0.5, max=0.999, help="Of the interval for the discoverability")
+        float,
+        typer.Option(
+            "--confidence", min=0.5, max=0.999, help="Level of the interval for the discoverability, a fraction"
+        ),
     ] = 0.95,
 ) -> None:
     """Measure a campaign's decisions: success ratio, discoverability from the audit, cost, saving. It is only read.

@@ -10,7 +10,11 @@ import typer
 from campaign.cli_database import LaunchpadOption, connect
 from esnet.commands.console import console
 
-app = typer.Typer(help="References of the convex hull: files of entries, and frozen sets.", no_args_is_help=True)
+app = typer.Typer(
+    help="References of the convex hull: files of entries, and frozen sets."
+    "\n\nExample: campaign references check alloys.json.gz",
+    no_args_is_help=True,
+)
 
 EntriesArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Entries: .json or .jsonl, also .gz")]
 
@@ -18,11 +22,13 @@ EntriesArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Entries: 
 @app.command("fetch-mp")
 def fetch_mp(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write: .json or .json.gz; must not exist")],
-    elements: Annotated[str, typer.Option(help="Elements of your candidates: Al,Cu,Pd")],
+    elements: Annotated[str, typer.Option(help="Elements of your candidates, with commas: Al,Cu,Pd")],
     max_elements: Annotated[
         int | None, typer.Option(min=1, help="Most elements of a phase: as many as your candidates have; default: all")
     ] = None,
-    endpoint: Annotated[str | None, typer.Option(help="Address of the REST interface, for a mirror")] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="Address of the REST interface, for a mirror; default: mp-api's")
+    ] = None,
 ) -> None:
     """Fetch the known phases of some elements from the Materials Project (needs mp-api, extra mp).
 
@@ -43,8 +49,8 @@ def fetch_mp(
 @app.command()
 def check(
     file: EntriesArgument,
-    engine: Annotated[str | None, typer.Option(help="vasp or gpaw, where the file does not say")] = None,
-    elements: Annotated[str | None, typer.Option(help="Only entries made of these: Al,Cu,Pd")] = None,
+    engine: Annotated[str | None, typer.Option(help="vasp or gpaw; default: what the file says")] = None,
+    elements: Annotated[str | None, typer.Option(help="Only entries made of these, Al,Cu,Pd; default: all")] = None,
 ) -> None:
     """Say what is in a file of entries, or all that is wrong with it.
 
@@ -80,7 +86,9 @@ def list_sets(launchpad: LaunchpadOption = None) -> None:
 def show(
     checksum: Annotated[str, typer.Argument(metavar="CHECKSUM", help="Of a set; its first digits are enough")],
     launchpad: LaunchpadOption = None,
-    output: Annotated[Path | None, typer.Option(help="Also write it as a file of entries: .json or .json.gz")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Also write it as a file of entries: .json or .json.gz; default: none")
+    ] = None,
 ) -> None:
     """Verify a reference set and say what it is; write it as a file that another campaign can take.
 

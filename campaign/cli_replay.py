@@ -18,43 +18,54 @@ if TYPE_CHECKING:
     from campaign.spec_sections import BudgetSection, StableSection
 
 _POLICY_HELP = (
-    "A policy with its settings as in a campaign file: thresholds, probability:p=0.3,uncertainty=0.27, "
-    "budget:cpu_hours=100,audit=0.05; may be given several times (default: thresholds)"
+    "A policy with its settings as in a campaign file, e.g. probability:p=0.3 or budget:cpu_hours=12; "
+    "may be given several times; default: thresholds"
 )
 
 
 def replay(
     dataset: Annotated[
         Path | None,
-        typer.Argument(metavar="[DATASET]", help="CSV or JSONL file, or directory of an ESNet data set (with --model)"),
+        typer.Argument(metavar="DATASET", help="CSV or JSONL file, or directory of an ESNet data set (with --model)"),
     ] = None,
     policy: Annotated[list[str] | None, typer.Option(help=_POLICY_HELP)] = None,
     seeds: Annotated[int, typer.Option(min=1, max=10_000, help="Replay with so many orders of the candidates")] = 1,
     output: Annotated[
-        Path | None, typer.Option(help="Directory to make: summary.json, totals.csv, curves.csv, curves.png, .svg")
+        Path | None,
+        typer.Option(help="Directory to make: summary.json, totals.csv, curves.csv, curves.png, .svg; default: none"),
     ] = None,
     structures: Annotated[
-        Path | None, typer.Option(help="Of a file without formulas: folder of CIF or POSCAR files, stem = id")
+        Path | None,
+        typer.Option(help="Of a file without formulas: folder of CIF or POSCAR files, stem = id; default: none"),
     ] = None,
     references: Annotated[
-        Path | None, typer.Option(help="JSON or JSONL file of pymatgen entries, for E_hull where the data have none")
+        Path | None,
+        typer.Option(
+            help="JSON or JSONL file of pymatgen entries, for E_hull where the data have none; default: the elements"
+        ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Of a data set: the bundle that predicts, or its name")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Of a data set: the bundle that predicts, or its name; default: none")
+    ] = None,
     part: Annotated[
         Literal["test", "all"], typer.Option(help="Of a data set; test: what the model has not been fitted to")
     ] = "test",
     campaign: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Instead of DATASET: a finished campaign of the database")
+        str | None,
+        typer.Option(metavar="NAME", help="Instead of DATASET: a finished campaign of the database; default: none"),
     ] = None,
     launchpad: LaunchpadOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Candidates in a Screen")] = 256,
     cpu_hours: Annotated[
-        float | None, typer.Option(min=0.0, help="CPU-hours of the whole campaign, IS-DOS included")
+        float | None, typer.Option(min=0.0, help="CPU-hours of the whole campaign, IS-DOS included; default: no limit")
     ] = None,
-    relaxations: Annotated[int | None, typer.Option(min=0, help="Most relaxations")] = None,
-    stop_after_stable: Annotated[int | None, typer.Option(min=1, help="Stop when so many stable are found")] = None,
+    relaxations: Annotated[int | None, typer.Option(min=0, help="Most relaxations; default: no limit")] = None,
+    stop_after_stable: Annotated[
+        int | None, typer.Option(min=1, help="Stop when so many stable are found; default: never")
+    ] = None,
     stop_after_no_discovery: Annotated[
-        int | None, typer.Option(min=1, help="Stop when the last so many relaxations found nothing stable")
+        int | None,
+        typer.Option(min=1, help="Stop when the last so many relaxations found nothing stable; default: never"),
     ] = None,
     stable_e_form: Annotated[
         float | None, typer.Option(help="Stable if E_f in eV/atom is at most this (default: 0.0, or the campaign's)")

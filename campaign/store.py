@@ -63,11 +63,15 @@ class CampaignStore:
         for collection in (self.candidates, self.references):
             collection.create_index([("campaign", ASCENDING), ("state", ASCENDING), ("batch", ASCENDING)])
             collection.create_index([("campaign", ASCENDING), ("rs_dos.state", ASCENDING)])
+        # as few as possible of those that hold the state: each move writes into every one of them
         self.candidates.create_index([("campaign", ASCENDING), ("result.e_hull", ASCENDING)])
-        self.candidates.create_index([("campaign", ASCENDING), ("role", ASCENDING), ("state", ASCENDING)])
-        self.candidates.create_index([("campaign", ASCENDING), ("state", ASCENDING), ("result.e_hull", ASCENDING)])
-        self.candidates.create_index([("campaign", ASCENDING), ("result.stable", ASCENDING)])
-        self.candidates.create_index([("campaign", ASCENDING), ("decision.promoted", ASCENDING), ("state", ASCENDING)])
+        self.candidates.create_index(
+            [("campaign", ASCENDING), ("result.stable", ASCENDING), ("result.e_hull", ASCENDING)]
+        )
+        self.candidates.create_index(
+            [("campaign", ASCENDING), ("decision.promoted", ASCENDING), ("state", ASCENDING)],
+            partialFilterExpression={"decision.promoted": {"$exists": True}},
+        )
         self.candidates.create_index([("campaign", ASCENDING), ("prediction.e_hull", ASCENDING)])
         self.candidates.create_index([("campaign", ASCENDING), ("prediction.step", ASCENDING)])
         # what a retraining waits for

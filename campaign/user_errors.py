@@ -13,6 +13,7 @@ def is_user_error(error: BaseException) -> bool:
     from campaign.loading import UnknownCampaignError
     from campaign.structure_files import StructureFileError
     from esnet.errors import UserError
+    from launchers.cluster.errors import ClusterError
     from launchers.errors import DatabaseError
     from launchers.local import WorkersDieError
 
@@ -20,6 +21,7 @@ def is_user_error(error: BaseException) -> bool:
         BootstrapSizeError,
         CampaignFileError,
         CampaignExistsError,
+        ClusterError,
         DatabaseError,
         ElementError,
         LaunchPadNotReadyError,

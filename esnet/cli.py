@@ -12,7 +12,8 @@ from esnet.commands.console import print_error
 
 app = typer.Typer(
     name="esnet",
-    help="Formation energies from densities of states: data sets, training, tuning, evaluation.",
+    help="Formation energies from densities of states: data sets, training, tuning, evaluation."
+    "\n\nExample: esnet train oxides models/oxides --members 5",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

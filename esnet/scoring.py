@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from esnet.features import Representation
 from esnet.ray_workers import worker_options
 from esnet.scoring_batch import Prediction, ReadFeatures, ScoringError, predict_batch, read_batch
 
-__all__ = ["Prediction", "ReadFeatures", "ScoringError", "Usage", "score"]
+__all__ = ["Prediction", "ReadFeatures", "ScoringError", "Usage", "score", "score_as_they_come"]
 
 logger = logging.getLogger(__name__)
 
@@ -196,7 +196,27 @@ class _Pool:
         self.calls.clear()
 
 
-def score(
+def score(ids: Iterable[str], **options: Any) -> list[Prediction]:
+    """Predict the formation energies of candidates with a pool of Ray actors.
+
+    Parameters
+    ----------
+    ids
+        Candidates; each is asked for once.
+    **options
+        As for `score_as_they_come`.
+
+    Returns
+    -------
+    list of Prediction
+        One for each id, in the order given. A candidate without usable features has no energy and the reason.
+    """
+    wanted = list(dict.fromkeys(str(name) for name in ids))
+    predictions = {found.id: found for batch in score_as_they_come(wanted, **options) for found in batch}
+    return [predictions[name] for name in wanted]
+
+
+def score_as_they_come(
     ids: Iterable[str],
     *,
     bundle_path: Path | str,
@@ -205,13 +225,14 @@ def score(
     batch_size: int = 256,
     num_gpus_per_actor: float = 0.0,
     cpu_threads: int = 1,
-    on_batch: Callable[[list[Prediction]], None] | None = None,
     on_usage: Callable[[Usage], None] | None = None,
     representation: Representation | None = None,
     max_batch_failures: int = 2,
     start_timeout_s: float = 600.0,
-) -> list[Prediction]:
-    """Predict the formation energies of candidates with a pool of Ray actors.
+) -> Iterator[list[Prediction]]:
+    """Predict the formation energies of candidates with a pool of Ray actors, and hand out each batch as it comes.
+
+    The actors go on with the next batches while the caller is busy with one.
 
     Ray must be connected (see `esnet.ray_session.ray_session`).
 
@@ -229,8 +250,6 @@ def score(
         Ids a batch, and candidates that the network takes at once.
     num_gpus_per_actor, cpu_threads
         What Ray reserves for an actor.
-    on_batch
-        Called in this process with each batch of predictions as it comes, in no particular order.
     on_usage
         Called once at the end, also where that is an error, with what the actors have used. Of an actor that died only
         what it had used when it last answered is counted, and of all nothing after their last batch.
@@ -241,10 +260,11 @@ def score(
     start_timeout_s
         How long to wait while no actor has started, in s.
 
-    Returns
-    -------
+    Yields
+    ------
     list of Prediction
-        One for each id, in the order given. A candidate without usable features has no energy and the reason.
+        Those of one batch, in no particular order of batches; in all one for each id. A candidate without usable
+        features has no energy and the reason.
 
     Raises
     ------
@@ -263,7 +283,7 @@ def score(
     path = Path(bundle_path).resolve()
     checksum = BundleInfo.read(path, representation=representation).checksum
     if not wanted:
-        return []
+        return
     options = worker_options(cpu_threads=cpu_threads, num_gpus=num_gpus_per_actor)
     actor_class = ray.remote(**options, max_restarts=0, max_concurrency=_IN_FLIGHT)(_Scorer)
     batches = [_Batch(wanted[start : start + batch_size]) for start in range(0, len(wanted), batch_size)]
@@ -273,7 +293,6 @@ def score(
         waiting=deque(batches),
         n_actors=min(n_actors, len(batches)),
     )
-    predictions: dict[str, Prediction] = {}
     last_start = time.monotonic()
     try:
         for _ in range(pool.n_actors):
@@ -287,15 +306,12 @@ def score(
                     f"no actor started within {start_timeout_s:g} s; free in Ray: {ray.available_resources()}"
                 )
             for call in ended:
-                scored = pool.take(call)
-                predictions |= {prediction.id: prediction for prediction in scored}
-                if scored and on_batch is not None:
-                    on_batch(scored)
+                if scored := pool.take(call):
+                    yield scored
     finally:
         pool.end()
         if on_usage is not None:
             on_usage(pool.usage(num_gpus=num_gpus_per_actor))
-    return [predictions[name] for name in wanted]
 
 
 def _end(actor: Any) -> None:

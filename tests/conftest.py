@@ -6,11 +6,15 @@ import socket
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from launchers import mongo
 from launchers.database import DatabaseSettings
+
+if TYPE_CHECKING:
+    from finished_campaign import Finished
 
 
 def _free_port() -> int:
@@ -73,3 +77,24 @@ def launchpad_file(mongo_settings: DatabaseSettings, tmp_path: Path) -> Iterator
 def database(launchpad_file: Path) -> DatabaseSettings:
     """Settings of the fresh database that ``launchpad_file`` describes."""
     return DatabaseSettings.from_file(launchpad_file)
+
+
+@pytest.fixture(scope="session")
+def finished_once(mongo_settings: DatabaseSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+    """The finished campaign in a database of its own, which only reading tests share; beside it my_launchpad.yaml."""
+    from finished_campaign import Finished
+
+    folder, name = tmp_path_factory.mktemp("finished"), f"test_finished_{uuid.uuid4().hex[:8]}"
+    port = mongo_settings.seeds[0][1]
+    assert port is not None
+    campaign = Finished(DatabaseSettings.from_file(_write_launchpad(folder, port=port, name=name)), folder)
+    campaign.run()
+    yield campaign
+    campaign.launchpad.connection.drop_database(name)
+
+
+@pytest.fixture
+def finished(finished_once: Finished, monkeypatch: pytest.MonkeyPatch) -> Finished:
+    """The finished campaign, from the folder of its my_launchpad.yaml."""
+    monkeypatch.chdir(finished_once.folder)
+    return finished_once

@@ -25,18 +25,18 @@ class Esnet(Scorer):
     needs_dos: ClassVar[bool] = True
     needs_model: ClassVar[bool] = True
 
-    def score(self, ids: Sequence[str], context: ScoringContext) -> list[Score]:
+    def score(self, ids: Sequence[str], context: ScoringContext) -> Iterator[Score]:
         """Fetch the campaign's model and predict from the IS-DOS in the database."""
         from campaign.feature_reader import FeatureReader
         from campaign.models import fetch_bundle
         from esnet.ray_session import ray_session
-        from esnet.scoring import score
+        from esnet.scoring import score_as_they_come
 
         spec, model = context.campaign.spec, context.campaign.document["model"]
         bundle = fetch_bundle(context.store, model["checksum"])
         composition = model["representation"]["composition"]
         with ray_session():
-            predictions = score(
+            batches = score_as_they_come(
                 ids,
                 bundle_path=bundle,
                 read_features=FeatureReader(database=context.database, kind="dos", composition=composition),
@@ -47,16 +47,15 @@ class Esnet(Scorer):
                 representation=spec.representation(),
                 on_usage=context.on_usage,
             )
-        return [
-            Score(
-                id=found.id,
-                e_form=found.e_form,
-                reason=found.reason,
-                uncertainty=found.uncertainty,
-                novel=found.novel,
-            )
-            for found in predictions
-        ]
+            for batch in batches:
+                for found in batch:
+                    yield Score(
+                        id=found.id,
+                        e_form=found.e_form,
+                        reason=found.reason,
+                        uncertainty=found.uncertainty,
+                        novel=found.novel,
+                    )
 
     def identity(self, campaign: Campaign) -> dict[str, Any]:
         """Name the model by its checksum."""

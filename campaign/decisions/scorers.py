@@ -166,35 +166,36 @@ class Scorer(Section, ABC):
         return self.model_dump(mode="json")
 
 
-def scores_by_id(scores: Iterable[Score], ids: Sequence[str]) -> dict[str, Score]:
-    """Check what a scorer has answered.
+def checked_scores(scores: Iterable[Score], ids: Sequence[str]) -> Iterator[Score]:
+    """Hand on what a scorer answers, checked.
 
-    Returns
-    -------
-    dict
-        One `Score` for each id. An energy or a standard deviation that is no number becomes none, with the reason.
+    Yields
+    ------
+    Score
+        One for each id. An energy or a standard deviation that is no number becomes none, with the reason.
 
     Raises
     ------
     ScorerError
-        If an id is missing, was not asked for, or comes twice.
+        If an id was not asked for or comes twice; at the end, if one is missing.
     """
-    answered: dict[str, Score] = {}
-    wanted = set(ids)
+    missing, answered = set(ids), set[str]()
     for score in scores:
-        if score.id not in wanted or score.id in answered:
+        if score.id not in missing:
             why = "twice" if score.id in answered else "without being asked"
             raise ScorerError(f"the scorer answered {score.id} {why}; right: one Score for each id")
-        answered[score.id] = _usable(score)
-    if missing := sorted(wanted - answered.keys()):
+        missing.remove(score.id)
+        answered.add(score.id)
+        usable = _usable(score)
+        if usable.e_form is None:
+            logger.warning("no prediction for %s: %s", usable.id, usable.reason)
+        yield usable
+    if missing:
         raise ScorerError(
-            f"the scorer left out {len(missing)} of {len(wanted)} candidates, among them {', '.join(missing[:5])}; "
+            f"the scorer left out {len(missing)} of {len(set(ids))} candidates, among them "
+            f"{', '.join(sorted(missing)[:5])}; "
             "right: one Score for each id, without an energy and with a reason where there is no prediction"
         )
-    for score in answered.values():
-        if score.e_form is None:
-            logger.warning("no prediction for %s: %s", score.id, score.reason)
-    return answered
 
 
 def _usable(score: Score) -> Score:

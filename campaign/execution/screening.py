@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pymongo import UpdateOne
-
 from campaign.decisions.ledger import Attempt, attempt
-from campaign.decisions.references import load_hull
-from campaign.decisions.scorers import Score, ScoringContext, scores_by_id
-from campaign.execution.budget import expected_costs
+from campaign.decisions.scorers import Score, ScoringContext, checked_scores
 from campaign.execution.deciding import make_decisions
+from campaign.execution.predictions import write_predictions
 from campaign.execution.reconcile import reconcile
 from campaign.execution.rescoring import screen_again, with_model_of_step
 from campaign.loading import Campaign, load_campaign
-from campaign.store import CampaignStore, now
+from campaign.store import CampaignStore
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -40,25 +35,15 @@ def screen_step(
 ) -> None:
     """Score every candidate that is ready for it, decide on each, and submit the promoted ones.
 
-    Predictions are written first and decisions are made from what was written, so a Screen that is killed anywhere
-    and run again makes the same decisions.
+    Predictions are written as they come, and decisions are made from what was written when all are there: a Screen
+    that is killed anywhere and run again scores what is left and makes the same decisions.
     """
     campaign = with_model_of_step(store, load_campaign(store, name), step_id)
     with attempt(store, campaign=name, stage="screen", fw_id=fw_id) as entry:
         ready = store.candidates.find(_unscored(campaign, step_id), ["_id"])
         ids = [found["_id"] for found in ready.sort("_id")]
         if ids:
-            scored = _score(store, database, campaign, ids, entry)
-            store_predictions(
-                store,
-                campaign,
-                step_id,
-                ids,
-                {key: math.nan if found.e_form is None else found.e_form for key, found in scored.items()},
-                uncertainty={key: found.uncertainty for key, found in scored.items()},
-                novel={key: found.novel for key, found in scored.items()},
-                reasons={key: found.reason for key, found in scored.items()},
-            )
+            write_predictions(store, campaign, step_id, _scores(store, database, campaign, ids, entry))
         decided = make_decisions(store, campaign, step_id)
         logger.info(
             "campaign %s: %d candidates scored, %d promoted, %d held, %d audited",
@@ -85,86 +70,14 @@ def _unscored(campaign: Campaign, step_id: str) -> dict[str, Any]:
     return waiting
 
 
-def _score(
+def _scores(
     store: CampaignStore, database: DatabaseSettings, campaign: Campaign, ids: Sequence[str], entry: Attempt
-) -> dict[str, Score]:
-    """What the scorer says, by candidate; what it used elsewhere goes into the ledger's entry."""
+) -> Iterator[Score]:
+    """What the scorer says, as it comes; what it used elsewhere goes into the ledger's entry."""
 
     def on_usage(usage: Usage) -> None:
         entry.elsewhere_cpu_s += usage.cpu_s
         entry.gpu_s += usage.gpu_s
 
     context = ScoringContext(store=store, database=database, campaign=campaign, on_usage=on_usage)
-    return scores_by_id(campaign.spec.scorer.score(ids, context), ids)
-
-
-def store_predictions(
-    store: CampaignStore,
-    campaign: Campaign,
-    step_id: str,
-    ids: Sequence[str],
-    e_form: Mapping[str, float],
-    *,
-    uncertainty: Mapping[str, float | None] = MappingProxyType({}),
-    novel: Mapping[str, bool | None] = MappingProxyType({}),
-    reasons: Mapping[str, str | None] = MappingProxyType({}),
-) -> None:
-    """Write predictions and hull distances into candidates that have none yet.
-
-    Parameters
-    ----------
-    store, campaign
-        The campaign, with a reference set, and a model where its scorer needs one.
-    step_id
-        The Screen that predicts.
-    ids
-        Candidates that were scored.
-    e_form
-        Predicted formation energies, eV/atom; NaN or absent where there is no prediction.
-    uncertainty
-        Their standard deviations, eV/atom; None or absent where the model cannot say.
-    novel
-        Whether the model has never seen the like; None or absent where it cannot say.
-    reasons
-        Why there is no prediction; None or absent where there is one.
-    """
-    from pymatgen.core import Composition
-
-    costs = expected_costs(store, campaign)
-    # what is relaxed gets an RS-DOS then, for the next model to learn from
-    rs_dos_cpu_s = 0.0 if campaign.spec.screening.retrain_every is None else costs.dos_cpu_s
-    compositions: dict[str, Composition] = {}
-    relax_cpu_s: dict[str, float] = {}
-    for found in store.candidates.find({"_id": {"$in": list(ids)}}, ["composition", "n_sites"]):
-        compositions[found["_id"]] = Composition(found["composition"])
-        relax_cpu_s[found["_id"]] = costs.relaxation(found) + rs_dos_cpu_s
-    reference_set = campaign.document["reference_set"]
-    energies = [e_form.get(name, math.nan) for name in ids]
-    distances = load_hull(store, reference_set).distances([compositions[name] for name in ids], energies)
-    model = (campaign.document.get("model") or {}).get("checksum")
-    scorer = campaign.spec.scorer.identity(campaign)
-    store.bulk_update(
-        [
-            UpdateOne(
-                {"_id": name, "state": "dos_done", "prediction": None},
-                {
-                    "$set": {
-                        "prediction": {
-                            "e_form": float(energy),  # eV/atom
-                            "e_hull": float(distance),  # eV/atom
-                            "uncertainty": uncertainty.get(name),  # eV/atom
-                            "novel": novel.get(name),
-                            "relax_cpu_s": relax_cpu_s[name],
-                            "reason": reasons.get(name),
-                            "scorer": scorer,
-                            "model": model,
-                            "reference_set": reference_set,
-                            "step": step_id,
-                            "time": now(),
-                        }
-                    }
-                },
-            )
-            for name, energy, distance in zip(ids, energies, distances, strict=True)
-        ]
-    )
+    return checked_scores(campaign.spec.scorer.score(ids, context), ids)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from esnet.dataset import DatasetManifest
     from esnet.sources.vasp_folder import FolderReport
 
-app = typer.Typer(help="Data sets: write one, look at one.", no_args_is_help=True)
+app = typer.Typer(help="Data sets: write one, look at one.\n\nExample: esnet dataset info oxides", no_args_is_help=True)
 
 
 def print_written(out: Console, path: Path, manifest: DatasetManifest) -> None:
@@ -94,9 +94,10 @@ def from_vasp(
         Path | None,
         typer.Option(help="CSV or JSON with formation energies, eV/atom; default: from the elements' runs in FOLDER"),
     ] = None,
-    pattern: Annotated[str, typer.Option(help="Only runs whose path inside FOLDER matches")] = "*",
+    pattern: Annotated[str, typer.Option(help="Only runs whose path inside FOLDER matches this")] = "*",
     is_pattern: Annotated[
-        str | None, typer.Option(help="Runs whose path matches are of unrelaxed structures, e.g. '*/static/*'")
+        str | None,
+        typer.Option(help="Runs whose path matches are of unrelaxed structures, e.g. '*/static/*'; default: none are"),
     ] = None,
     unconverged: Annotated[bool, typer.Option("--unconverged", help="Use runs that did not converge, too")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first run that cannot be used")] = False,

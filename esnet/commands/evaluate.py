@@ -34,9 +34,12 @@ def command(
         str, typer.Argument(metavar="BUNDLE", help="Directory of a trained ESNet, or a shipped one's name")
     ],
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Directory of a data set")],
-    part: Annotated[Part, typer.Option(help="Samples; test: those that the model has not been fitted to")] = "test",
+    part: Annotated[
+        Part, typer.Option(help="Samples to look at; test: those that the model has not been fitted to")
+    ] = "test",
     output: Annotated[
-        Path | None, typer.Option(help="Directory to make: metrics.json, predictions, errors by element, plots")
+        Path | None,
+        typer.Option(help="Directory to make: metrics.json, predictions, errors by element, plots; default: none"),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples that the network takes at once")] = 256,
 ) -> None:

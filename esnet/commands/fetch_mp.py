@@ -29,11 +29,17 @@ from esnet.commands.options import (
 
 def command(
     output: Annotated[Path, typer.Option(help="Directory of the data set; must not exist")],
-    elements: Annotated[str | None, typer.Option(help="Elements that all must be in a material: Al,Pd")] = None,
-    chemsys: Annotated[str | None, typer.Option(help="Chemical systems: Al-Pd,Al-Ni")] = None,
-    num_elements: Annotated[str | None, typer.Option(help="Number of elements, or a range: 2 or 2-3")] = None,
-    max_energy_above_hull: Annotated[float | None, typer.Option(help="eV/atom")] = None,
-    max_materials: Annotated[int | None, typer.Option(help="The first so many, by id")] = None,
+    elements: Annotated[
+        str | None, typer.Option(help="Elements that all must be in a material, Al,Pd; default: any")
+    ] = None,
+    chemsys: Annotated[str | None, typer.Option(help="Chemical systems, Al-Pd,Al-Ni; default: any")] = None,
+    num_elements: Annotated[
+        str | None, typer.Option(help="Number of elements, or a range, 2 or 2-3; default: any")
+    ] = None,
+    max_energy_above_hull: Annotated[
+        float | None, typer.Option(help="Largest energy above the hull, eV/atom; default: any")
+    ] = None,
+    max_materials: Annotated[int | None, typer.Option(help="The first so many, by id; default: all")] = None,
     normalisation: NormalisationOption = "atom",
     energy_reference: ReferenceOption = "absolute",
     composition: CompositionOption = "presence",
@@ -41,7 +47,9 @@ def command(
     max_abs_formation_energy: MaxEnergyOption = 5.0,
     f_block: FBlockOption = False,
     cache: Annotated[Path | None, typer.Option(help="Folder of what was fetched  [default: OUTPUT.download]")] = None,
-    endpoint: Annotated[str | None, typer.Option(help="Address of the REST interface, for a mirror")] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="Address of the REST interface, for a mirror; default: mp-api's")
+    ] = None,
 ) -> None:
     """Fetch relaxed materials, their DOS and formation energies from the Materials Project (needs mp-api, extra mp).
 

@@ -22,7 +22,7 @@ def command(
         Path | None,
         typer.Option(help="Folder to make; default: DATASET.similarity", show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random pairs")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random pairs")] = 1,
 ) -> None:
     """Compare the DOS of unrelaxed and relaxed structures, beside random pairs: the paper's Figure 1b.
 

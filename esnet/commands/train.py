@@ -33,17 +33,19 @@ def command(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Directory to make")],
     kinds: Annotated[Kinds, typer.Option(help="DOS to train on: of unrelaxed, of relaxed crystals")] = "both",
     split_by: Annotated[SplitBy, typer.Option(help="What the parts must not share, beside materials")] = "random",
-    seed: Annotated[int, typer.Option(min=0, help="Of split, initial weights and order of batches")] = 1,
-    validation_fraction: Annotated[float, typer.Option(help="Part to stop by")] = 0.1,
-    test_fraction: Annotated[float, typer.Option(help="Part that no choice depends on")] = 0.1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of split, initial weights and order of batches")] = 1,
+    validation_fraction: Annotated[float, typer.Option(help="Fraction of the samples to stop by")] = 0.1,
+    test_fraction: Annotated[float, typer.Option(help="Fraction of the samples that no choice depends on")] = 0.1,
     test_chemsys: Annotated[
         str | None,
-        typer.Option(metavar="A-B,C-D", help="Chemical systems held out for the test", show_default=False),
+        typer.Option(
+            metavar="A-B,C-D", help="Chemical systems held out for the test; default: none", show_default=False
+        ),
     ] = None,
     widths: Annotated[str, typer.Option(help="Channels of the four blocks")] = "64,128,256,512",
-    epochs: Annotated[int, typer.Option(min=1, help="At most")] = 300,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs at most")] = 300,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples a step, of all GPUs together")] = 32,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam, at the start")] = 0.00175,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate of Adam at the start, no unit")] = 0.00175,
     plateau_patience: Annotated[int, typer.Option(min=1, help="Epochs until the learning rate is halved")] = 15,
     stop_patience: Annotated[int, typer.Option(min=1, help="Epochs without a better loss that end it")] = 35,
     members: Annotated[int, typer.Option(min=1, help="Networks of an ensemble, with seeds SEED, SEED+1, ...")] = 1,
@@ -51,10 +53,12 @@ def command(
     xla: Annotated[bool, typer.Option("--xla", help="Compile the training step with XLA")] = False,
     gpus: Annotated[
         int | None,
-        typer.Option(min=0, help="How many share each batch; default: the first one, or the CPU", show_default=False),
+        typer.Option(
+            min=0, help="GPUs that share each batch; 0: the CPU; default: the first GPU, or the CPU", show_default=False
+        ),
     ] = None,
     work: Annotated[
-        Path | None, typer.Option(help="For checkpoints and logs; default: BUNDLE.work", show_default=False)
+        Path | None, typer.Option(help="Folder for checkpoints and logs; default: BUNDLE.work", show_default=False)
     ] = None,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Epochs between two checkpoints")] = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew where there are checkpoints")] = False,

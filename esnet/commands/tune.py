@@ -32,14 +32,18 @@ if TYPE_CHECKING:
 def command(
     dataset: DatasetArgument,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make, or to go on in after an interruption")],
-    trials: Annotated[int, typer.Option(min=1, help="How many; more than before: goes on in OUT")] = 20,
+    trials: Annotated[int, typer.Option(min=1, help="Number of trials; more than before: goes on in OUT")] = 20,
     grid: Annotated[
-        str | None, typer.Option(help="A plain grid, learning rates x batch sizes, e.g. 5x4, instead of Ax")
+        str | None, typer.Option(help="A plain grid, learning rates x batch sizes, e.g. 5x4; default: Ax searches")
     ] = None,
-    learning_rate: Annotated[tuple[float, float], typer.Option(help="From, to")] = (0.0005, 0.002),
-    batch_size: Annotated[tuple[int, int], typer.Option(help="From, to, both included")] = (16, 65),
+    learning_rate: Annotated[tuple[float, float], typer.Option(help="Learning rates of Adam: from, to; no unit")] = (
+        0.0005,
+        0.002,
+    ),
+    batch_size: Annotated[tuple[int, int], typer.Option(help="Samples a step: from, to, both included")] = (16, 65),
     point: Annotated[
-        list[str] | None, typer.Option(help="Learning rate,batch size to try first; may be repeated")
+        list[str] | None,
+        typer.Option(help="Learning rate,batch size to try first, e.g. 0.001,32; may be repeated; default: none"),
     ] = None,
     asha: Annotated[
         bool | None,
@@ -49,11 +53,13 @@ def command(
     reduction: Annotated[float, typer.Option(help="Of so many trials at a rung ASHA lets one go on")] = 3.0,
     kinds: Annotated[Kinds, typer.Option(help="Trained and validated on these")] = "both",
     split_by: Annotated[SplitBy, typer.Option(help="The parts share no material, and none of these")] = "random",
-    seed: Annotated[int, typer.Option(min=0, help="Of the split, of every trial and of the search")] = 1,
-    validation_fraction: Annotated[float, typer.Option(help="Of the samples; trials are compared on it")] = 0.1,
-    test_fraction: Annotated[float, typer.Option(help="Of the samples; nothing is chosen by it")] = 0.1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, of every trial and of the search")] = 1,
+    validation_fraction: Annotated[
+        float, typer.Option(help="Fraction of the samples; trials are compared on it")
+    ] = 0.1,
+    test_fraction: Annotated[float, typer.Option(help="Fraction of the samples; nothing is chosen by it")] = 0.1,
     widths: Annotated[str, typer.Option(help="Channels of the four blocks")] = "64,128,256,512",
-    epochs: Annotated[int, typer.Option(min=1, help="Of a trial, at most")] = 300,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of a trial at most")] = 300,
     plateau_patience: Annotated[int, typer.Option(min=1, help="Epochs until the learning rate is halved")] = 15,
     stop_patience: Annotated[int, typer.Option(min=1, help="Epochs without a better loss that end a trial")] = 35,
     mixed_precision: Annotated[bool, typer.Option("--mixed-precision", help="Compute in bfloat16")] = False,
@@ -63,7 +69,9 @@ def command(
     concurrent: Annotated[
         int | None, typer.Option(min=1, help="Trials at a time; default: what there is room for", show_default=False)
     ] = None,
-    retries: Annotated[int, typer.Option(min=0, help="Of a trial whose worker died or raised an exception")] = 2,
+    retries: Annotated[
+        int, typer.Option(min=0, help="Further tries of a trial whose worker died or raised an exception")
+    ] = 2,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Let trials that failed go on")] = False,
     address: Annotated[
         str | None, typer.Option(help="host:port of a running Ray; default: RAY_ADDRESS, else one is started")

@@ -14,7 +14,7 @@ from campaign.execution.changed_budget import BudgetError, change_budget
 from campaign.execution.deciding import make_decisions
 from campaign.execution.finish import finish_campaign
 from campaign.execution.held import hold_at_launch
-from campaign.execution.screening import store_predictions
+from campaign.execution.predictions import store_predictions
 from campaign.execution.start import start_campaign
 from campaign.loading import load_campaign
 from campaign.stages import STAGES

@@ -11,7 +11,7 @@ from campaign.cli import app
 from campaign.decisions.policy_kinds import make_policy
 from campaign.execution.advance import advance
 from campaign.execution.deciding import make_decisions
-from campaign.execution.screening import store_predictions
+from campaign.execution.predictions import store_predictions
 from campaign.loading import load_campaign
 from campaign.views.explanation import explanation, explanation_lines
 from campaign.views.other_policy import dry_run

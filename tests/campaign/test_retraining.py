@@ -9,9 +9,10 @@ from test_steps import MODEL, finish_dos, relax_references, steps
 from test_training_data import give_features
 
 from campaign.execution.advance import advance
+from campaign.execution.predictions import store_predictions
 from campaign.execution.rescoring import rescore_waiting, screen_again, with_model_of_step
 from campaign.execution.retraining import retrain_step
-from campaign.execution.screening import make_decisions, store_predictions
+from campaign.execution.screening import make_decisions
 from campaign.execution.start import start_campaign
 from campaign.loading import load_campaign
 from campaign.store import CampaignStore

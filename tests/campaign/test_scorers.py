@@ -20,7 +20,7 @@ from campaign.decisions import scorer_force_field
 from campaign.decisions.force_field import EMT_ELEMENTS, ML_POTENTIALS, NoEnergyError, Relaxer, check_density
 from campaign.decisions.scorer_force_field import ForceField, formation_energy
 from campaign.decisions.scorer_kinds import UnknownScorerError, make_scorer
-from campaign.decisions.scorers import Score, Scorer, ScorerError, ScorerProblem, identity_text, scores_by_id
+from campaign.decisions.scorers import Score, Scorer, ScorerError, ScorerProblem, checked_scores, identity_text
 from campaign.elements import reference_structure
 from campaign.execution.advance import advance
 from campaign.execution.screening import screen_step
@@ -188,7 +188,8 @@ def test_chgnet_relaxes_where_it_is_installed():
 @given(st.lists(st.one_of(st.none(), st.floats()), min_size=1, max_size=6))
 def test_an_energy_that_is_no_number_becomes_none_with_a_reason(energies):
     ids = [str(place) for place in range(len(energies))]
-    scores = scores_by_id([Score(id=name, e_form=e) for name, e in zip(ids, energies, strict=True)], ids)
+    given = [Score(id=name, e_form=e) for name, e in zip(ids, energies, strict=True)]
+    scores = {score.id: score for score in checked_scores(given, ids)}
     for name, energy in zip(ids, energies, strict=True):
         known = energy is not None and math.isfinite(energy)
         assert (scores[name].e_form, scores[name].reason is None) == (energy if known else None, known)
@@ -199,7 +200,7 @@ def test_an_energy_that_is_no_number_becomes_none_with_a_reason(energies):
 )
 def test_a_scorer_that_forgets_or_invents_candidates_is_refused(answered, message):
     with pytest.raises(ScorerError, match=message):
-        scores_by_id([Score(id=name, e_form=0.0) for name in answered], ["a", "b"])
+        list(checked_scores([Score(id=name, e_form=0.0) for name in answered], ["a", "b"]))
 
 
 class Constant(Scorer):

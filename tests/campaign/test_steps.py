@@ -12,8 +12,8 @@ from campaign.decisions.references import freeze_reference_set, load_hull
 from campaign.execution.advance import advance
 from campaign.execution.deciding import make_decisions
 from campaign.execution.evaluation import evaluate_relaxed
+from campaign.execution.predictions import store_predictions
 from campaign.execution.reconcile import reconcile, retry_failed
-from campaign.execution.screening import store_predictions
 from campaign.execution.start import BootstrapSizeError, start_campaign
 from campaign.loading import load_campaign
 from campaign.store import CampaignStore

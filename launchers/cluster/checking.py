@@ -1,0 +1,173 @@
+"""Checks a cluster's files by what they do: the node check run here, and as a small real job in each queue."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launchers.cluster.errors import ClusterError
+from launchers.cluster.launch_files import exec_prefix, launch_files, qadapter_path
+from launchers.cluster.node_check import Finding
+from launchers.cluster.site import CATEGORIES, SiteSettings
+from launchers.cluster.walltime import seconds, text
+
+_HERE_S = 300
+_POLL_S = 0.5
+_JOB_WALLTIME_S = 600
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Findings of one place: this machine, or a node of a queue."""
+
+    place: str
+    findings: list[Finding]
+
+
+def check_here(site: SiteSettings, folder: Path) -> tuple[Checked, dict[str, str]]:
+    """Look at the launch files, and run the node check on this machine.
+
+    Returns
+    -------
+    What was found, and the versions here.
+    """
+    found = [_look_at_files(site, folder)]
+    with tempfile.TemporaryDirectory(prefix="cluster-check-") as temporary:
+        output = Path(temporary) / "here.json"
+        script = "\n".join([*site.shell_lines("dos"), f"exec {shlex.join(_command(site, output))}"])
+        try:
+            done = subprocess.run(
+                ["bash", "-l", "-c", script], capture_output=True, text=True, timeout=_HERE_S, check=False
+            )
+            said = done.stderr
+        except subprocess.TimeoutExpired:
+            said = f"no answer within {_HERE_S} s"
+        if not output.is_file():
+            remedy = "look at python:, modules: and environment: in cluster.yaml"
+            last = said.strip().splitlines()[-1:] or ["it said nothing"]
+            return Checked("here", [*found, Finding(f"the check itself did not run: {last[0]}", remedy)]), {}
+        report = json.loads(output.read_text(encoding="utf-8"))
+    return Checked(f"here ({report['host']})", [*found, *_of(report)]), report["versions"]
+
+
+def check_queues(site: SiteSettings, folder: Path, here: dict[str, str], *, wait_s: float) -> Iterator[Checked]:
+    """Run the node check as a job in the queue of each category; all wait at the same time.
+
+    Parameters
+    ----------
+    site, folder
+        The cluster and its launch files.
+    here
+        Versions on this machine, which those of the nodes must equal.
+    wait_s
+        How long to wait for the jobs, seconds.
+    """
+    outputs: dict[str, Path] = {}
+    try:
+        site.launch_directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ClusterError(f"launch_directory {site.launch_directory}: {error.strerror}") from None
+    with tempfile.TemporaryDirectory(prefix=".cluster-check-", dir=site.launch_directory) as temporary:
+        for category in CATEGORIES:
+            output = Path(temporary) / f"{category}.json"
+            job = _submit(site, folder, category, output)
+            if isinstance(job, Finding):
+                yield Checked(f"{category}: queue {site.queues[category].queue}", [job])
+            else:
+                outputs[category] = output
+        deadline = time.monotonic() + wait_s
+        while outputs and time.monotonic() < deadline:
+            for category, output in list(outputs.items()):
+                if output.is_file():
+                    report = json.loads(output.read_text(encoding="utf-8"))
+                    yield _compared(site, category, report, here)
+                    del outputs[category]
+            time.sleep(_POLL_S)
+        for category in outputs:
+            yield Checked(
+                f"{category}: queue {site.queues[category].queue}",
+                [_silent(Path(temporary) / f"{category}.json", category, wait_s)],
+            )
+
+
+def _look_at_files(site: SiteSettings, folder: Path) -> Finding:
+    absent, other = [], []
+    for path, wanted in launch_files(site, folder.absolute()).items():
+        if not path.is_file():
+            absent.append(path.name)
+        elif path.read_text(encoding="utf-8") != wanted:
+            other.append(path.name)
+    if absent:
+        return Finding(f"launch files: {', '.join(absent)} missing", f"campaign cluster init {folder} --again")
+    if other:
+        # allowed: they are the user's to edit
+        return Finding(f"launch files: {', '.join(other)} are not as cluster.yaml would make them (edited by hand?)")
+    return Finding("launch files: as cluster.yaml says")
+
+
+def _command(site: SiteSettings, output: Path) -> list[str]:
+    command = [str(site.python), "-m", "launchers.cluster.node_check", "--launchpad", str(site.launchpad)]
+    command += ["--directory", str(site.launch_directory), "--output", str(output)]
+    return command if site.vasp_command is None else [*command, f"--command={site.vasp_command}"]
+
+
+def _of(report: dict[str, Any]) -> list[Finding]:
+    return [Finding(**finding) for finding in report["findings"]]
+
+
+def _submit(site: SiteSettings, folder: Path, category: str, output: Path) -> str | Finding:
+    """Submit the node check with the category's own adapter; return the job's id, or what is wrong."""
+    from fireworks.utilities.fw_serializers import load_object_from_file
+
+    from launchers.cluster.filling import collected_messages, scheduler_words
+
+    adapter = load_object_from_file(str(qadapter_path(folder, category)))
+    adapter["rocket_launch"] = f"{exec_prefix(site)} {shlex.join(_command(site, output))}"
+    adapter["job_name"] = f"check-{category}"
+    adapter["walltime"] = text(min(_JOB_WALLTIME_S, seconds(site.queues[category].walltime)))
+    work = output.parent / category
+    work.mkdir()
+    script = work / "check.script"
+    script.write_text(adapter.get_script_str(str(work)), encoding="utf-8")
+    with collected_messages(f"qadapter.{adapter.q_name}") as said, contextlib.chdir(work):
+        job = adapter.submit_to_queue(str(script))
+    if job:
+        return str(job)
+    return Finding(
+        f"submission rejected: {scheduler_words(said)}",
+        f"mend queues.{category} or the account in cluster.yaml, then `campaign cluster init DIR --again`",
+    )
+
+
+def _silent(output: Path, category: str, wait_s: float) -> Finding:
+    errors = [
+        line for path in sorted((output.parent / category).glob("*err*")) for line in path.read_text().splitlines()
+    ]
+    if errors:
+        return Finding(f"the job ended without a report: {errors[-1]}", "look at python:, modules: and environment:")
+    return Finding(f"no report of its job within {wait_s:.0f} s", "wait longer with --wait; is the queue busy or down?")
+
+
+def _compared(site: SiteSettings, category: str, report: dict[str, Any], here: dict[str, str]) -> Checked:
+    node = report.get("node") or report["host"]
+    found = _of(report)
+    other = [
+        f"{name} {report['versions'].get(name)} there, {mine} here"
+        for name, mine in here.items()
+        if report["versions"].get(name) != mine
+    ]
+    if other:
+        found.append(
+            Finding(f"versions: {'; '.join(other)}", "let the jobs use this environment: python: in cluster.yaml")
+        )
+    else:
+        found.append(Finding("versions: as here"))
+    return Checked(f"{category}: queue {site.queues[category].queue}, node {node}", found)

@@ -1,0 +1,192 @@
+"""Looks whether jobs could run where this runs: ``python -m launchers.cluster.node_check``, on any node.
+
+The same program for the login node and, as a queue job, for a compute node of each queue. It writes what it found as
+JSON into a file, in one step, so that whoever waits for the file reads all of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from launchers.database import DatabaseSettings
+
+#: Packages whose versions must be the same wherever a campaign runs.
+PACKAGES = ("esnet-campaign", "fireworks", "pymatgen")
+_LARGEST_SKEW_S = 5.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    what
+        What was looked at, and what was found.
+    remedy
+        What to do; None where it is as it should be.
+    """
+
+    what: str
+    remedy: str | None = None
+
+
+def findings(launchpad_file: Path, directory: Path, command: str | None) -> Iterator[Finding]:
+    """Look at everything that a job needs here.
+
+    Parameters
+    ----------
+    launchpad_file
+        my_launchpad.yaml.
+    directory
+        Where calculations run.
+    command
+        Command line of VASP; None where there is none.
+    """
+    yield from _look_at_database(launchpad_file)
+    yield _look_at_directory(directory)
+    rlaunch = Path(sys.executable).parent / "rlaunch"
+    if os.access(rlaunch, os.X_OK):
+        yield Finding(f"rlaunch: {rlaunch}")
+    else:
+        yield Finding(f"rlaunch: {rlaunch} is not there", "install FireWorks into this Python's environment")
+    if command is not None:
+        yield from _look_at_command(command)
+
+
+def versions() -> dict[str, str]:
+    """Versions that must be equal everywhere; ``absent`` where a package is not installed."""
+    found = {"python": ".".join(map(str, sys.version_info[:2]))}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+def _look_at_database(launchpad_file: Path) -> Iterator[Finding]:
+    from launchers.database import DatabaseSettings
+    from launchers.errors import DatabaseError
+
+    try:
+        settings = DatabaseSettings.from_file(launchpad_file)
+        settings.check()
+    except DatabaseError as error:
+        remedy = "nodes without a way to the database: docs/cluster.md, workers without the database"
+        yield Finding(f"database: {error}", remedy)
+        return
+    yield Finding(f"database: {settings.address} answers")
+    if settings.is_local and _in_job():
+        yield Finding(
+            f"database: {settings.address} is this node itself",
+            "in my_launchpad.yaml name the database's host as the nodes know it; on one machine alone this is right",
+        )
+    yield _look_at_clock(settings)
+    yield _look_at_data_store(settings)
+
+
+def _in_job() -> bool:
+    # nodes of a test cluster on one machine share its loopback: there the answer above was the right one
+    from launchers.cluster.walltime import job_id
+
+    submitted_from = os.environ.get("SLURM_SUBMIT_HOST") or os.environ.get("PBS_O_HOST")
+    return job_id() is not None and submitted_from not in (None, socket.gethostname())
+
+
+def _look_at_clock(settings: DatabaseSettings) -> Finding:
+    with settings.client() as client:
+        before = datetime.now(UTC)
+        server = client.admin.command("hello")["localTime"].replace(tzinfo=UTC)
+        after = datetime.now(UTC)
+    # the server's time lies between the two; half their distance is what cannot be told
+    skew = (server - (before + (after - before) / 2)).total_seconds()
+    text = f"clock: {skew:+.1f} s between the database's and this one"
+    if abs(skew) <= _LARGEST_SKEW_S + (after - before).total_seconds() / 2:
+        return Finding(text)
+    return Finding(text, "let both machines take their time from NTP: times of launches and limits would not fit")
+
+
+def _look_at_data_store(settings: DatabaseSettings) -> Finding:
+    from pymongo.errors import PyMongoError
+
+    try:
+        with settings.job_store() as store:
+            names = sorted(store.additional_stores)
+    except PyMongoError as error:
+        return Finding(
+            f"JobStore: {settings.redacted(error)}", "the database's user needs to read and write (role readWrite)"
+        )
+    if "data" not in names:
+        return Finding("JobStore: has no additional store data", "atomate2 keeps the DOS there: see docs/cluster.md")
+    return Finding("JobStore: outputs, and the additional store data")
+
+
+def _look_at_directory(directory: Path) -> Finding:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=directory, prefix=".cluster-check-") as file:
+            file.write(b"written")
+            file.flush()
+            free = shutil.disk_usage(directory).free / 2**30
+    except OSError as error:
+        remedy = "name another launch_directory in cluster.yaml, one that all nodes can write to"
+        return Finding(f"launch directory: {directory}: {error.strerror}", remedy)
+    return Finding(f"launch directory: {directory} can be written to, {free:.0f} GiB free")
+
+
+def _look_at_command(command: str) -> Iterator[Finding]:
+    """Look for the program, and for what starts it (srun, mpirun)."""
+    words = [word for word in shlex.split(command) if not word.startswith("-")]
+    for word in dict.fromkeys((words[0], words[-1])):
+        found = shutil.which(word)
+        if found is None:
+            yield Finding(
+                f"VASP: {word} (of {command!r}) is not in PATH here",
+                "name its module in modules: or its folder in environment: (export PATH=...) of cluster.yaml",
+            )
+        else:
+            yield Finding(f"VASP: {found}")
+
+
+def report(launchpad_file: Path, directory: Path, command: str | None) -> dict[str, Any]:
+    """All findings of this node, ready for JSON."""
+    return {
+        "host": socket.gethostname(),
+        "node": os.environ.get("SLURMD_NODENAME"),
+        "findings": [asdict(finding) for finding in findings(launchpad_file, directory, command)],
+        "versions": versions(),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of ``python -m launchers.cluster.node_check``."""
+    parser = argparse.ArgumentParser(prog="python -m launchers.cluster.node_check", description=__doc__)
+    parser.add_argument("--launchpad", type=Path, required=True, help="my_launchpad.yaml")
+    parser.add_argument("--directory", type=Path, required=True, help="where calculations run")
+    parser.add_argument("--command", default=None, help="command line of VASP")
+    parser.add_argument("--output", type=Path, required=True, help="file to write, JSON")
+    options = parser.parse_args(arguments)
+    text = json.dumps(report(options.launchpad, options.directory, options.command), indent=1)
+    unfinished = options.output.with_suffix(".part")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(options.output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

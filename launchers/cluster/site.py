@@ -1,0 +1,207 @@
+"""What a cluster is like: `cluster.yaml`, the one file from which the launch files of all queues are made."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from launchers.cluster import walltime as times
+from launchers.cluster.errors import ClusterError
+
+FILE_NAME = "cluster.yaml"
+#: The categories of a campaign's fireworks; what others wait for comes first.
+CATEGORIES = ("train", "screen", "relax", "dos")
+
+Scheduler = Literal["slurm", "pbs"]
+Lines = Annotated[list[str], Field(max_length=100)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class QueueSettings(_Section):
+    """Jobs of one category."""
+
+    queue: str = Field(min_length=1, description="partition (SLURM) or queue (PBS)")
+    walltime: str = Field(default="04:00:00", description="time limit of a job, HH:MM:SS")
+    nodes: int = Field(default=1, ge=1, description="nodes of a job")
+    ntasks: int = Field(default=1, ge=1, description="MPI processes of a job, on all its nodes")
+    cpus_per_task: int = Field(default=1, ge=1, description="cores of each of them")
+    memory: str | None = Field(
+        default=None, pattern=r"^\d+[MG]$", description="of each node, e.g. 16G; null: the queue's"
+    )
+    gpus: int = Field(default=0, ge=0, description="GPUs of each node")
+    gpu_type: str | None = Field(default=None, description="kind of GPU, where the site asks for it, e.g. a100 (SLURM)")
+    max_jobs: int = Field(default=20, ge=1, description="jobs of yours in that queue, waiting and running, at most")
+    jobs_per_allocation: int = Field(
+        default=1, ge=1, description="calculations that share one job, one after the other"
+    )
+    side_by_side: int = Field(default=1, ge=1, description="of these so many at a time, the job's GPUs shared out")
+    estimate: str = Field(default="00:10:00", description="expected time of one of them, HH:MM:SS")
+    environment: Lines = Field(default=[], description="shell lines for this category, after those for all")
+    adapter: dict[str, str | int] = Field(default={}, description="further keys of FireWorks' queue adapter, e.g. qos")
+
+    @field_validator("walltime", "estimate")
+    @classmethod
+    def _time(cls, value: str) -> str:
+        times.seconds(value)
+        return value
+
+    @field_validator("environment")
+    @classmethod
+    def _lines(cls, value: list[str]) -> list[str]:
+        return _no_dollars(value)
+
+    @model_validator(mode="after")
+    def _together(self) -> QueueSettings:
+        if self.ntasks % self.nodes:
+            raise ValueError(f"ntasks is {self.ntasks} and nodes {self.nodes}: each node must get as many")
+        if self.side_by_side > self.jobs_per_allocation:
+            raise ValueError(
+                f"side_by_side is {self.side_by_side}, more than jobs_per_allocation ({self.jobs_per_allocation})"
+            )
+        return self
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether several calculations share a job."""
+        return self.jobs_per_allocation > 1
+
+
+class SiteSettings(_Section):
+    """A cluster, and the queue of each category."""
+
+    name: str = Field(
+        default="cluster", pattern=r"^[\w-]{1,40}$", description="what its workers are called in FireWorks"
+    )
+    scheduler: Scheduler = Field(description="slurm | pbs")
+    account: str | None = Field(default=None, description="account or project that is charged")
+    launchpad: Path = Field(description="my_launchpad.yaml, by its absolute path")
+    launch_directory: Path = Field(description="where calculations run; seen by all nodes under the same path")
+    python: Path = Field(description="Python of the environment that the jobs run in, by its absolute path")
+    modules: Lines = Field(default=[], description="modules that a job loads")
+    environment: Lines = Field(default=[], description="shell lines of every job after that")
+    vasp_command: str | None = Field(default=None, description="VASP's command line, e.g. srun vasp_std; null: no VASP")
+    close_s: int = Field(
+        default=60, ge=10, le=3600, description="seconds before its time limit that a job ends its firework"
+    )
+    pbs_resources: Literal["nodes", "select"] = Field(
+        default="nodes", description="how PBS is asked: nodes=1:ppn=8 (Torque) or select=1:ncpus=8 (PBS Pro, OpenPBS)"
+    )
+    queues: dict[str, QueueSettings] = Field(description="the queue of each category")
+
+    @field_validator("launchpad", "launch_directory", "python", mode="before")
+    @classmethod
+    def _absolute(cls, value: Any) -> Path:
+        if not isinstance(value, str | Path) or not Path(value).is_absolute():
+            raise ValueError(f"found {str(value)!r}, should be an absolute path: jobs start in other folders")
+        return Path(value)
+
+    @field_validator("environment")
+    @classmethod
+    def _lines(cls, value: list[str]) -> list[str]:
+        return _no_dollars(value)
+
+    @field_validator("queues")
+    @classmethod
+    def _each_category(cls, value: dict[str, QueueSettings]) -> dict[str, QueueSettings]:
+        if set(value) != set(CATEGORIES):
+            raise ValueError(f"found {', '.join(sorted(value)) or 'none'}; should be {', '.join(sorted(CATEGORIES))}")
+        return value
+
+    @property
+    def rlaunch(self) -> Path:
+        """FireWorks' rlaunch of the same environment."""
+        return self.python.parent / "rlaunch"
+
+    def worker_name(self, category: str) -> str:
+        """Name of a category's FireWorker."""
+        return f"{self.name}-{category}"
+
+    def shell_lines(self, category: str) -> list[str]:
+        """Lines that every job of a category begins with: what a login shell or a plain one does not know."""
+        lines = [f"module load {module}" for module in self.modules]
+        lines += [*self.environment, *self.queues[category].environment]
+        if self.vasp_command is not None:
+            # what a campaign file without dft.vasp_command gets; atomate2 reads it when a job begins
+            quoted = "'" + self.vasp_command.replace("'", "'\\''") + "'"
+            lines.append(f"export ATOMATE2_VASP_CMD={quoted}")
+        return lines
+
+    @classmethod
+    def from_file(cls, folder: Path) -> SiteSettings:
+        """Read `cluster.yaml`.
+
+        Raises
+        ------
+        ClusterError
+            Names the file, each field, what was found and what would be right.
+        """
+        from ruamel.yaml import YAML
+        from ruamel.yaml.error import YAMLError
+
+        path = folder / FILE_NAME
+        try:
+            content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ClusterError(f"{path}: there is no such file; `campaign cluster init {folder}` makes it") from None
+        except (OSError, UnicodeDecodeError, YAMLError) as error:
+            raise ClusterError(f"{path}: cannot be read as YAML: {error}") from None
+        return cls.from_dict(content, origin=str(path))
+
+    @classmethod
+    def from_dict(cls, content: object, *, origin: str) -> SiteSettings:
+        """Check settings; `origin` is the file or command that errors name."""
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            found = [
+                f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: {problem['msg'].removeprefix('Value error, ')}"
+                + ("" if problem["type"] in ("missing", "value_error") else f", found {problem['input']!r}")
+                for problem in error.errors()
+            ]
+            raise ClusterError(f"{origin}: " + "; ".join(found)) from None
+
+    def to_yaml(self) -> str:
+        """The commented file."""
+        head = [
+            "# The cluster that campaigns run on. After a change here `campaign cluster init DIR --again` makes anew",
+            "# what FireWorks reads (my_fworker_*, my_qadapter_*); `campaign cluster check DIR --submit` tries it.",
+        ]
+        lines = [*head, *_commented(self, skip="queues", indent="")]
+        lines += ["", "# One queue for each category of fireworks; several categories may share one.", "queues:"]
+        for category in CATEGORIES:
+            lines += [f"  {category}:  # {_WHAT[category]}", *_commented(self.queues[category], skip="", indent="    ")]
+        return "\n".join(lines) + "\n"
+
+
+_WHAT = {
+    "train": "trains ESNet on what was computed (no job where the campaign file names a model)",
+    "screen": "predicts with ESNet and decides; also starts and ends a campaign",
+    "relax": "DFT relaxations, and the short jobs that record them",
+    "dos": "DOS single points, and the short jobs that record them",
+}
+
+
+def _commented(section: _Section, *, skip: str, indent: str) -> list[str]:
+    lines = []
+    for name, field in type(section).model_fields.items():
+        if name == skip:
+            continue
+        value = getattr(section, name)
+        plain = str(value) if isinstance(value, Path) else value
+        # JSON is YAML, and always quoted where it must be
+        lines.append(f"{indent}{name}: {json.dumps(plain, ensure_ascii=False)}  # {field.description}")
+    return lines
+
+
+def _no_dollars(lines: list[str]) -> list[str]:
+    for line in lines:
+        if "$$" in line or re.search(r"[\n\r]", line):
+            raise ValueError(f"found {line!r}; it must be one line, and $$ is for FireWorks' templates")
+    return lines

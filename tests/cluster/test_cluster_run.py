@@ -1,0 +1,112 @@
+"""Queues are filled with as many jobs as there is work for, whatever goes wrong on the way; on a real SLURM."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from cluster_workplace import ClusterWorkplace, without_commands
+
+pytestmark = [pytest.mark.slurm, pytest.mark.mongo]
+
+
+@pytest.fixture
+def place(slurm, launchpad_file):
+    return ClusterWorkplace(slurm, launchpad_file)
+
+
+@pytest.fixture
+def cluster(place):
+    return place.init()
+
+
+def run(place, *options, rc=0, environment=None):
+    return place.command("campaign", "cluster", "run", "cluster", *options, rc=rc, environment=environment)
+
+
+def test_three_ready_fireworks_and_room_for_twenty_make_three_jobs(place, cluster):
+    ids = place.add("dos", "sleep 20", number=3)
+    other = place.add("relax")  # of another category
+    assert "dos: 3 ready; jobs in cpu: 1 of at most 20; submitted 3" in run(place)
+    assert place.jobs() == 4
+    # a second call finds them queued: nothing more to do, and no memory needed to know
+    assert "dos: nothing ready" in run(place, "--once")
+    place.wait(lambda: set(place.states(ids)) == {"RUNNING"})
+    assert run(place).count("nothing ready") == 4
+    launches = list(place.launchpad.launches.find({"fw_id": {"$in": ids}}))
+    assert len({launch["state_history"][0]["reservation_id"] for launch in launches}) == 3
+    place.wait(lambda: place.states(other) == ["COMPLETED"])
+
+
+def test_two_at_the_same_time_keep_to_the_limit_of_a_queue(place, cluster):
+    place.edit(cluster, "max_jobs: 20", "max_jobs: 2", category="dos")
+    ids = place.add("dos", "sleep 20", number=6)
+    with ThreadPoolExecutor(3) as pool:
+        said = list(pool.map(lambda _: run(place, rc=None), range(3)))
+    assert place.jobs() == 2, said
+    assert sorted(place.states(ids)).count("READY") == 4
+    assert "jobs in cpu: 2 of at most 2; submitted 0" in run(place)
+
+
+def test_a_rejected_job_leaves_its_firework_ready_and_others_go_on(place, cluster):
+    from fireworks import Firework, ScriptTask
+
+    # a resource that no node has: this firework alone is rejected, and it comes first
+    spec = {"_category": "dos", "_priority": 90, "_queueadapter": {"mem": "900G"}}
+    greedy = list(place.launchpad.add_wf(Firework([ScriptTask.from_str("true")], spec=spec)).values())
+    ids = place.add("dos", number=2)
+    said = run(place, rc=1)
+    assert "submitted 2" in said
+    assert f"rejected, ready again: {greedy[0]}" in said
+    assert "Requested node configuration is not available" in said
+    assert place.states(greedy) == ["READY"]
+    place.wait(lambda: place.states(ids) == ["COMPLETED", "COMPLETED"])
+    # and a queue that does not exist at all
+    place.edit(cluster, 'queue: "cpu"', 'queue: "nowhere"', category="dos")
+    assert "invalid partition" in run(place, rc=1)
+    assert place.states(greedy) == ["READY"]
+
+
+def test_a_scheduler_or_database_that_is_away_costs_nothing_but_time(place, cluster, tmp_path):
+    ids = place.add("dos", number=2)
+    path = without_commands(tmp_path / "dead", "squeue", "sbatch")
+    said = run(place, rc=1, environment={"PATH": path})
+    assert "the scheduler does not answer, so nothing is submitted" in said
+    assert "Unable to contact slurm controller" in said
+    assert place.states(ids) == ["READY", "READY"]
+    # squeue answers and sbatch does not
+    (tmp_path / "dead" / "squeue").unlink()
+    said = run(place, rc=1, environment={"PATH": path})
+    assert "submission rejected" in said
+    assert place.states(ids) == ["READY", "READY"]
+    place.cluster.call("stop-controller")
+    try:
+        run(place, rc=1)
+    finally:
+        place.cluster.call("start-controller")
+    assert place.states(ids) == ["READY", "READY"]
+    # a database that is away: one sentence
+    text = (cluster / "cluster.yaml").read_text()
+    dead = tmp_path / "dead_launchpad.yaml"
+    dead.write_text("uri_mode: true\nhost: mongodb://127.0.0.1:9/x?replicaSet=rs0\nname: x\n")
+    (cluster / "cluster.yaml").write_text(text.replace("my_launchpad.yaml", "dead_launchpad.yaml"))
+    said = run(place, rc=1)
+    assert "nothing (more) submitted: MongoDB at 127.0.0.1:9 cannot be reached" in said
+    assert "Traceback" not in said
+    (cluster / "cluster.yaml").write_text(text)
+    assert "submitted 2" in run(place)
+    place.wait(lambda: place.states(ids) == ["COMPLETED", "COMPLETED"])
+
+
+def test_check_asks_a_node_of_each_queue_and_says_what_is_wrong(place, cluster):
+    said = place.command("campaign", "cluster", "check", "cluster", "--submit")
+    assert said.count("database: 127.0.0.1") == 5  # here, and in a job of each category
+    assert said.count("versions: as here") == 4
+    assert "node gpu1" in said
+    assert "wrong" not in said
+    place.edit(cluster, "vasp_command: null", 'vasp_command: "srun no_such_vasp"')
+    place.edit(cluster, 'queue: "gpu"', 'queue: "nowhere"', category="train")
+    said = place.command("campaign", "cluster", "check", "cluster", "--submit", rc=1)
+    assert said.count("no_such_vasp (of 'srun no_such_vasp') is not in PATH here") == 4
+    assert "submission rejected" in said
+    assert "remedy: name its module in modules:" in said

@@ -1,0 +1,64 @@
+"""The commands `campaign` and `esnet` as tests see them: every subcommand, and whether a line of a text calls one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+PROGRAMS = ("campaign", "esnet")
+
+
+def commands() -> dict[str, Any]:
+    """Every command and group of commands by its words, e.g. ``campaign db start``."""
+    import typer
+
+    from campaign.cli import app as campaign_app
+    from esnet.cli import app as esnet_app
+
+    apps = {"campaign": campaign_app, "esnet": esnet_app}
+    return {words: found for name, app in apps.items() for words, found in _inside(typer.main.get_command(app), name)}
+
+
+def _inside(command: Any, words: str) -> Iterator[tuple[str, Any]]:
+    yield words, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _inside(inner, f"{words} {name}")
+
+
+def problem_of(line: str, known: dict[str, Any]) -> str | None:
+    """What is wrong with a command line that begins with `campaign` or `esnet`; None: it can be called like that.
+
+    Looked at are, up to a pipe or a redirection, the subcommand, the options and how many values they take, and the
+    number of arguments; not the values.
+    """
+    try:
+        given = shlex.split(re.split(r"\s[>|]\s", line)[0], comments=True)
+    except ValueError as error:
+        return f"{line}: {error}"
+    words, rest = given[0], given[1:]
+    while rest and f"{words} {rest[0]}" in known:
+        words, rest = f"{words} {rest[0]}", rest[1:]
+    command = known[words]
+    if "--help" in rest:
+        return None
+    if hasattr(command, "commands"):
+        return f"{words}: no subcommand {rest[0]}" if rest else f"{words}: no subcommand"
+    options = {name: found for found in command.params for name in (*found.opts, *found.secondary_opts)}
+    arguments = 0
+    while rest:
+        word, equals, _ = rest.pop(0).partition("=")
+        if not word.startswith("-"):
+            arguments += 1
+        elif word not in options:
+            return f"{words}: no option {word}"
+        elif not getattr(options[word], "is_flag", False) and not equals:
+            if len(rest) < options[word].nargs:
+                return f"{words}: {word} without a value"
+            del rest[: options[word].nargs]
+    positional = [found for found in command.params if found.param_type_name == "argument"]
+    least, most = sum(found.required for found in positional), len(positional)
+    if not least <= arguments <= most:
+        return f"{words}: {arguments} arguments; right: {least} to {most}"
+    return None
