@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from campaign.views.metrics_text import metrics_notes, metrics_rows
-from campaign.views.report.browser_data import browser_json
+from campaign.views.report.browser_data import browser_json, script_json
 from campaign.views.report.data import ReportData
 from campaign.views.report.plotly_figures import PageFigure
 from campaign.views.report.sections import Section, sections
@@ -20,18 +21,34 @@ from esnet.errors import require
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-_SCRIPTS = ("page.js", "figures.js", "tables.js", "structures.js")
+_SCRIPTS = ("page.js", "figures.js", "tables.js", "structures.js", "live.js")
 
 
-def render_html(data: ReportData, *, refresh_s: int | None = None) -> str:
+@dataclass(frozen=True, kw_only=True)
+class LivePage:
+    """What a page needs to refresh itself.
+
+    Attributes
+    ----------
+    refresh_s
+        Seconds after which the browser asks whether there is another page, at its own address and ``/revision``.
+    revision
+        The page's own; another one means that there is.
+    """
+
+    refresh_s: float
+    revision: str
+
+
+def render_html(data: ReportData, *, live: LivePage | None = None) -> str:
     """Write the page of a campaign.
 
     Parameters
     ----------
     data
         What `build_report` read.
-    refresh_s
-        For a live page: seconds after which the browser asks for it again; None: never.
+    live
+        For a page that a server answers with; None: a file.
 
     Returns
     -------
@@ -61,8 +78,8 @@ def render_html(data: ReportData, *, refresh_s: int | None = None) -> str:
         metrics_notes=metrics_notes(data.metrics),
         sections=shown,
         tables={table.id: table for table in tables},
-        refresh_s=refresh_s,
-        policy=_content_security_policy(libraries),
+        live=None if live is None else Markup(script_json(asdict(live))),
+        policy=_content_security_policy(libraries, connect="'none'" if live is None else "'self'"),
         styles=[Markup(_style_text(text)) for text in (_datatables("css"), _asset("page.css"))],
         scripts=[Markup(text) for text in libraries],
         datatables=base64.b64encode(_datatables("js").encode()).decode("ascii"),
@@ -71,14 +88,14 @@ def render_html(data: ReportData, *, refresh_s: int | None = None) -> str:
     return html
 
 
-def _content_security_policy(scripts: list[str]) -> str:
+def _content_security_policy(scripts: list[str], *, connect: str) -> str:
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'" for text in scripts
     )
     return (
         # DataTables is a module, which a page of one file can only import from a blob of its own
         f"default-src 'none'; script-src {hashes} blob:; style-src 'unsafe-inline'; img-src data: blob:; "
-        "font-src data:; connect-src 'none'; base-uri 'none'; form-action 'none'"
+        f"font-src data:; connect-src {connect}; base-uri 'none'; form-action 'none'"
     )
 
 
