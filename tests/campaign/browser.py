@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -42,16 +43,23 @@ class Page:
         self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(url)
-        self.page.wait_for_function("document.querySelectorAll('table.display:not([data-made])').length === 0")
+        self.wait_for("document.querySelectorAll('table.display:not([data-made])').length === 0")
 
     def draw_all(self) -> dict[str, str | None]:
         """Scroll through the page, so that every figure is drawn; return what each says of itself."""
         for plot in self.page.query_selector_all(".plot"):
             plot.scroll_into_view_if_needed()
-        self.page.wait_for_function("document.querySelectorAll('.plot:not([data-drawn])').length === 0")
+        self.wait_for("document.querySelectorAll('.plot:not([data-drawn])').length === 0")
         found = self.page.query_selector_all(".plot")
         return {plot.get_attribute("data-figure"): plot.get_attribute("data-drawn") for plot in found}
 
     def evaluate(self, script: str) -> Any:
         """Run a script in the page and return what it gives."""
         return self.page.evaluate(script)
+
+    def wait_for(self, condition: str, *, seconds: float = 60.0) -> None:
+        """Ask a page until something is true; playwright's own waiting is what the page's security policy forbids."""
+        ends = time.monotonic() + seconds
+        while not self.page.evaluate(f"Boolean({condition})"):
+            assert time.monotonic() < ends, f"not after {seconds:g} s: {condition}"
+            self.page.wait_for_timeout(50)

@@ -31,12 +31,12 @@ CELLS = "[...document.querySelectorAll('#table-candidates tbody tr')].map((row) 
 
 def wait_for_cells(page, column, expected):
     """Wait until a column of the table shows this: DataTables sorts and searches after the event has returned."""
-    page.page.wait_for_function(f"JSON.stringify({CELLS % column}) === JSON.stringify({json.dumps(expected)})")
+    page.wait_for(f"JSON.stringify({CELLS % column}) === JSON.stringify({json.dumps(expected)})")
 
 
 def wait_for_only(page, column, word):
     """Wait until every row that is shown has this in a column."""
-    page.page.wait_for_function(f"{CELLS % column}.every((text) => text === {json.dumps(word)})")
+    page.wait_for(f"{CELLS % column}.every((text) => text === {json.dumps(word)})")
 
 
 def test_the_page_works_in_a_browser(page_file, store):
@@ -59,9 +59,7 @@ def test_the_page_works_in_a_browser(page_file, store):
             assert {url.split(":")[0] for url in page.requests} <= {"file", "blob", "data"}
         # the mode may change while the page is open
         page.page.emulate_media(color_scheme="light")
-        page.page.wait_for_function(
-            "document.querySelector('#plot-parity .xtick text')?.style.fill === 'rgb(28, 30, 33)'"
-        )
+        page.wait_for("document.querySelector('#plot-parity .xtick text')?.style.fill === 'rgb(28, 30, 33)'")
 
 
 def _figures(page):
@@ -77,7 +75,7 @@ def _figures(page):
     assert points == len(page.evaluate("report.figures.parity.data.flatMap((trace) => trace.text || [])"))
     systems = page.evaluate("report.hulls.map((hull) => hull.system.join('-'))")
     page.page.select_option("#choose-hull", str(len(systems) - 1))
-    page.page.wait_for_function(f"document.querySelector('#plot-hull').dataset.drawn === {json.dumps(systems[-1])}")
+    page.wait_for(f"document.querySelector('#plot-hull').dataset.drawn === {json.dumps(systems[-1])}")
 
 
 def _tables(page, rows):
@@ -112,7 +110,7 @@ def _tables(page, rows):
 
 def _crystal(page):
     page.page.evaluate("document.querySelector('button.view').click()")
-    page.page.wait_for_function("document.querySelector('#viewer-plot').dataset.drawn")
+    page.wait_for("document.querySelector('#viewer-plot').dataset.drawn")
     assert page.evaluate("document.querySelectorAll('#viewer-plot canvas').length") > 0
     shown = page.evaluate("document.querySelector('#viewer-plot').dataset.drawn")
     traces = page.evaluate(
