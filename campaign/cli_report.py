@@ -17,9 +17,12 @@ def report(
     ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser")] = False,
     figures: Annotated[
-        Path | None, typer.Option("--figures", metavar="DIR", help="Also every figure as PNG (300 dpi) and SVG")
+        Path | None,
+        typer.Option("--figures", metavar="DIR", help="Also every figure as PNG (300 dpi) and SVG; default: none"),
     ] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="DIR", help="Also the tables as CSV, all rows")] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="DIR", help="Also the tables as CSV, all rows; default: none")
+    ] = None,
     map_of_dos: Annotated[
         bool, typer.Option("--map/--no-map", help="The UMAP of the DOS: half a minute when it is made first")
     ] = True,

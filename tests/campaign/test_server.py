@@ -116,13 +116,13 @@ def test_the_page_follows_the_campaign(begun):
         assert first == again
         assert "live-data" in ask(port, "/campaigns/small")[2]
         relax_references(begun)
-        begun.candidates.update_one({"campaign": "small"}, {"$set": {"state": "dos_failed"}})
+        begun.candidates.update_one({"campaign": "small"}, {"$set": {"state": "rejected"}})
         # a page is kept for ten times as long as it took to make
         deadline = time.monotonic() + 60
         while (changed := json.loads(ask(port, "/campaigns/small/revision")[2])["revision"]) == first:
             assert time.monotonic() < deadline, "the page never changed"
             time.sleep(0.2)
-        assert f'"revision": "{changed}"' in ask(port, "/campaigns/small")[2]
+        assert changed in ask(port, "/campaigns/small")[2]
 
 
 def test_a_campaign_that_is_not_there_is_said_in_plain_text(begun):
@@ -157,12 +157,8 @@ def test_an_open_page_refreshes_by_itself_and_keeps_its_place(begun):
         assert page.evaluate("document.getElementById('live-note').textContent") == "live"
         page.evaluate("window.scrollTo(0, 300)")
         old = json.loads(page.evaluate("document.getElementById('live-data').textContent"))["revision"]
-        begun.candidates.update_one({"campaign": "small"}, {"$set": {"state": "dos_failed"}})
+        begun.candidates.update_one({"campaign": "small"}, {"$set": {"state": "rejected"}})
         begun.attempts.insert_one({"_id": "x.1", "campaign": "small", "stage": "dos", "outcome": "machine"})
-        page.page.wait_for_function(
-            "old => JSON.parse(document.getElementById('live-data').textContent).revision !== old",
-            arg=old,
-            timeout=90_000,
-        )
-        page.page.wait_for_function("window.scrollY === 300")
+        page.wait_for(f"JSON.parse(document.getElementById('live-data').textContent).revision !== '{old}'", seconds=90)
+        page.wait_for("window.scrollY === 300")
         assert page.errors == []
