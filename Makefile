@@ -9,7 +9,7 @@ CAMPAIGN ?= examples/quickstart.yaml
 export PYTHON
 
 VENV := .venv/bin
-MARKED := keras or mongo or gpaw or ray or slurm
+MARKED := keras or mongo or gpaw or ray or slurm or browser
 # Keras writes its configuration into the home folder unless it is told another.
 RUN_ENV := KERAS_HOME="$(CURDIR)/.venv/keras"
 # One thread for each calculation and each learning step: the tests start several processes.

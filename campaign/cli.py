@@ -24,6 +24,8 @@ from campaign.cli_failures import retry as retry_command
 from campaign.cli_metrics import metrics as metrics_command
 from campaign.cli_references import app as references_app
 from campaign.cli_replay import replay as replay_command
+from campaign.cli_report import report as report_command
+from campaign.cli_serve import serve as serve_command
 from esnet.commands.console import console as _console
 from esnet.commands.console import print_error
 
@@ -54,6 +56,8 @@ app.command("metrics")(metrics_command)
 app.command("reconcile")(reconcile_command)
 app.command("replay")(replay_command)
 app.command("retry")(retry_command)
+app.command("serve")(serve_command)
+app.command("report")(report_command)
 
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="Campaign file (YAML), e.g. examples/quickstart.yaml")

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,9 @@ from esnet.errors import UserError
 from esnet.moments import CHANNEL_NAMES, MOMENTS, moments_of_batch
 
 if TYPE_CHECKING:
-    from esnet.dataset import Dataset
+    from collections.abc import Sequence
+
+    from esnet.features import Representation
 
 PROPERTIES = ("states", *MOMENTS)
 """Number of states at each energy, then the moments."""
@@ -42,6 +44,44 @@ _PAIRS_AT_ONCE = 64
 
 class SimilarityError(UserError, ValueError):
     """A comparison of IS-DOS and RS-DOS that cannot be made; the message says why."""
+
+
+class DosSource(Protocol):
+    """What a comparison reads of a data set (`esnet.dataset.Dataset`), or of DOS that lie elsewhere."""
+
+    @property
+    def path(self) -> Path | str:
+        """Where it is, or what it is called."""
+
+    @property
+    def checksum(self) -> str:
+        """Of its content; may be empty."""
+
+    @property
+    def representation(self) -> Representation:
+        """How the DOS were made."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """One for each DOS."""
+
+    @property
+    def materials(self) -> Sequence[str]:
+        """The material of each: those of one material are compared."""
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """``is_dos`` or ``rs_dos``."""
+
+    @property
+    def efermi(self) -> NDArray[np.float64]:
+        """Fermi levels on the axis of the DOS, eV; NaN where not known."""
+
+    def read(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return the DOS at some places, (n, 2, 1500, 9)."""
+
+    def __len__(self) -> int:
+        """Return the number of DOS."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +184,7 @@ class Similarity:
         return found
 
 
-def compare_dos(dataset: Dataset, *, seed: int = 1) -> Similarity:
+def compare_dos(dataset: DosSource, *, seed: int = 1) -> Similarity:
     """Compare the IS-DOS and RS-DOS of a data set.
 
     Parameters
@@ -176,7 +216,7 @@ def compare_dos(dataset: Dataset, *, seed: int = 1) -> Similarity:
     return Similarity(same=same, random=random, ranges=extremes.ranges(), about=_about(dataset, initial, relaxed, seed))
 
 
-def _pairs(dataset: Dataset) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _pairs(dataset: DosSource) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Places of the IS-DOS and of the RS-DOS of the materials that have both."""
     first: dict[str, dict[str, int]] = {"is_dos": {}, "rs_dos": {}}
     for place in sorted(range(len(dataset)), key=lambda place: dataset.ids[place]):
@@ -216,7 +256,9 @@ class _Extremes:
         return np.where(np.isfinite(found) & (found > rounding), found, np.nan)
 
 
-def _errors(dataset: Dataset, initial: NDArray[np.intp], relaxed: NDArray[np.intp], extremes: _Extremes) -> PairErrors:
+def _errors(
+    dataset: DosSource, initial: NDArray[np.intp], relaxed: NDArray[np.intp], extremes: _Extremes
+) -> PairErrors:
     values = np.empty((len(initial), len(PROPERTIES), _N_CHANNELS))
     for start in range(0, len(initial), _PAIRS_AT_ONCE):
         part = slice(start, start + _PAIRS_AT_ONCE)
@@ -240,7 +282,7 @@ def _state_errors(initial: NDArray[np.float32], relaxed: NDArray[np.float32]) ->
     return np.where(count > 0, difference / np.maximum(count, 1), np.nan).reshape(len(initial), _N_CHANNELS)
 
 
-def _about(dataset: Dataset, initial: NDArray[np.intp], relaxed: NDArray[np.intp], seed: int) -> dict[str, Any]:
+def _about(dataset: DosSource, initial: NDArray[np.intp], relaxed: NDArray[np.intp], seed: int) -> dict[str, Any]:
     n_unknown = int(np.isnan(dataset.efermi[[*initial, *relaxed]]).sum())
     return {
         "format": "esnet-similarity",

@@ -26,12 +26,16 @@ def metrics_table(found: CampaignMetrics) -> Table:
     table.add_column(style="cyan")
     table.add_column(justify="right")
     table.add_column(style="dim")
-    for row in _candidate_rows(found):
+    for row in metrics_rows(found):
         table.add_row(*row)
-    if found.metrics is not None and found.estimate is not None:
-        for row in _metric_rows(found, found.metrics, found.estimate):
-            table.add_row(*row)
     return table
+
+
+def metrics_rows(found: CampaignMetrics) -> Iterator[tuple[str, str, str]]:
+    """What is measured, its value, and what it means, for each metric that there is."""
+    yield from _candidate_rows(found)
+    if found.metrics is not None and found.estimate is not None:
+        yield from _metric_rows(found, found.metrics, found.estimate)
 
 
 def _candidate_rows(found: CampaignMetrics) -> Iterator[tuple[str, str, str]]:

@@ -1,0 +1,71 @@
+"""What a campaign has cost by stage, and what relaxing everything would have cost."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from campaign.decisions.spending import cost_by_stage
+from campaign.store import CampaignStore
+from campaign.views.metrics import CampaignMetrics
+
+TITLES = {
+    "dos": "IS-DOS",
+    "relax": "relaxations",
+    "rs_dos": "RS-DOS",
+    "train": "training",
+    "retrain": "retraining",
+    "screen": "Screens (predictions)",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageCost:
+    """One stage: its attempts (failed ones too), CPU-seconds and GPU-seconds."""
+
+    stage: str
+    title: str
+    attempts: int
+    cpu_s: float
+    gpu_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignCosts:
+    """All stages.
+
+    Attributes
+    ----------
+    stages
+        In the order in which a candidate meets them; references and training structures are among them.
+    cpu_s
+        Sum, CPU-s.
+    relax_everything_cpu_s
+        What relaxing every candidate decided on would cost with the mean of those relaxed, CPU-s; NaN where no
+        relaxation has ended.
+    """
+
+    stages: list[StageCost]
+    cpu_s: float
+    relax_everything_cpu_s: float
+
+
+def campaign_costs(store: CampaignStore, name: str, metrics: CampaignMetrics) -> CampaignCosts:
+    """Sum up the ledger."""
+    found = cost_by_stage(store, name)
+    order = [*(stage for stage in TITLES if stage in found), *(stage for stage in found if stage not in TITLES)]
+    stages = [
+        StageCost(
+            stage=stage,
+            title=TITLES.get(stage, stage),
+            attempts=int(found[stage]["attempts"]),
+            cpu_s=found[stage]["cpu_s"],
+            gpu_s=found[stage]["gpu_s"],
+        )
+        for stage in order
+    ]
+    decided = metrics.candidates.decided
+    everything = metrics.costs.c_opt * decided if decided else math.nan
+    return CampaignCosts(
+        stages=stages, cpu_s=math.fsum(stage.cpu_s for stage in stages), relax_everything_cpu_s=everything
+    )

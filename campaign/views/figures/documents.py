@@ -1,0 +1,127 @@
+"""The candidates of a campaign as columns, read in one pass: what the figures are made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from campaign.stages import SCREENED
+from campaign.store import CampaignStore, Document
+from campaign.views.other_policy import word_of
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+_FIELDS = [
+    *("formula", "prototype", "chemsys", "role", "state", "prediction.e_form", "prediction.e_hull"),
+    *("prediction.uncertainty", "prediction.reason", "prediction.step", "decision.outcome", "decision.promoted"),
+    *("decision.audit", "decision.reason", "decision.time", "decision.step", "result.e_form", "result.e_hull"),
+    *("result.stable", "rs_dos.state", "dos.features", "failure", "uncorrectable"),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateColumns:
+    """All candidates of a campaign; every column has one value for each.
+
+    Attributes
+    ----------
+    documents
+        The fields that figures and tables need, as stored, in the order of their ids.
+    """
+
+    documents: Sequence[Document]
+
+    def __len__(self) -> int:
+        """Return the number of candidates."""
+        return len(self.documents)
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Ids."""
+        return [document["_id"] for document in self.documents]
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """Formula and prototype, as people call a candidate."""
+        return [f"{document['formula']} {document['prototype']}" for document in self.documents]
+
+    @cached_property
+    def screened(self) -> Flags:
+        """Whether a candidate is screened, not relaxed to train a model."""
+        return np.array([document["role"] == SCREENED for document in self.documents], dtype=bool)
+
+    @cached_property
+    def decisions(self) -> list[str]:
+        """One word for each decision; ``waiting`` where there is none."""
+        return [word_of(document.get("decision")) for document in self.documents]
+
+    @cached_property
+    def promoted(self) -> Flags:
+        """Whether it was promoted; an audited one was not."""
+        return np.array([word == "promoted" for word in self.decisions], dtype=bool)
+
+    @cached_property
+    def decided(self) -> Flags:
+        """Whether it was decided on."""
+        return self.screened & np.array([word != "waiting" for word in self.decisions], dtype=bool)
+
+    @cached_property
+    def e_form_ml(self) -> Floats:
+        """Predicted formation energies, eV/atom; NaN where there is none."""
+        return self._column("prediction", "e_form")
+
+    @cached_property
+    def e_hull_ml(self) -> Floats:
+        """Predicted distances to the hull, eV/atom; NaN where there is none."""
+        return self._column("prediction", "e_hull")
+
+    @cached_property
+    def uncertainty(self) -> Floats:
+        """Standard deviations of the predicted formation energies, eV/atom; NaN where the model cannot say."""
+        return self._column("prediction", "uncertainty")
+
+    @cached_property
+    def e_form_dft(self) -> Floats:
+        """Formation energies of the relaxed crystals, eV/atom; NaN where there is none."""
+        return self._column("result", "e_form")
+
+    @cached_property
+    def e_hull_dft(self) -> Floats:
+        """Distances of the relaxed crystals to the hull, eV/atom; NaN where there is none."""
+        return self._column("result", "e_hull")
+
+    @cached_property
+    def has_result(self) -> Flags:
+        """Whether it is known to be stable or not."""
+        return np.array([_stable(document) is not None for document in self.documents], dtype=bool)
+
+    @cached_property
+    def stable(self) -> Flags:
+        """Whether it is known to be stable."""
+        return np.array([bool(_stable(document)) for document in self.documents], dtype=bool)
+
+    @cached_property
+    def predicted(self) -> Flags:
+        """Whether it has a prediction."""
+        known: Flags = np.isfinite(self.e_form_ml) & np.isfinite(self.e_hull_ml)
+        return known
+
+    def _column(self, part: str, key: str) -> Floats:
+        found = [(document.get(part) or {}).get(key) for document in self.documents]
+        return np.array([math.nan if value is None else value for value in found], dtype=np.float64)
+
+
+def _stable(document: Document) -> Any:
+    return (document.get("result") or {}).get("stable")
+
+
+def read_candidates(store: CampaignStore, name: str) -> CandidateColumns:
+    """Read the candidates of a campaign, without structures and histories."""
+    return CandidateColumns(documents=list(store.candidates.find({"campaign": name}, _FIELDS).sort("_id")))

@@ -1,0 +1,185 @@
+"""A map of the DOS that the network reads (Figure 5b-e): UMAP puts alike ones beside each other."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from campaign.decisions.policy_thresholds import Thresholds
+from campaign.loading import Campaign
+from campaign.store import CampaignStore
+from campaign.views.figures.documents import CandidateColumns, Flags, Floats
+from esnet.errors import MissingExtraError
+from esnet.whole_files import whole_file
+from workflows.dos import DosFeatures
+
+logger = logging.getLogger(__name__)
+
+MOST_POINTS = 2000
+"""Candidates on the map, drawn at random where there are more."""
+FEWEST_POINTS = 15
+_NEIGHBOURS = 15
+_POOLED = 10
+"""Energies that are averaged into one: 0.2 eV, about the broadening, and ten times fewer numbers."""
+_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class DosMap:
+    """The map; arrays of shape (n,).
+
+    Attributes
+    ----------
+    x, y
+        UMAP's coordinates: distances mean something, directions and units do not.
+    e_form_ml
+        Predicted formation energies, eV/atom.
+    labels
+        Names of the candidates.
+    panels
+        ``(title, flags)`` for each step of the screening: who is left after it.
+    n_all
+        Candidates that could be on the map.
+    seed
+        Of the sample and of UMAP.
+    """
+
+    x: Floats
+    y: Floats
+    e_form_ml: Floats
+    labels: list[str]
+    panels: list[tuple[str, Flags]]
+    n_all: int
+    seed: int
+
+
+def dos_map(store: CampaignStore, campaign: Campaign, columns: CandidateColumns) -> DosMap | str:
+    """Make the map, or say in a sentence why there is none.
+
+    Notes
+    -----
+    UMAP (L. McInnes, J. Healy, J. Melville, arXiv:1802.03426) on the 18 channels of the IS-DOS, energies pooled by ten,
+    Euclidean distances, 15 neighbours. The coordinates are kept in the cache folder under a checksum of the ids and of
+    the DOS, so that a page that is made again has the same map at once.
+    """
+    if not campaign.spec.scorer.needs_dos:
+        return f"The scorer ({campaign.spec.scorer.describe()}) reads no DOS, so there is none to map."
+    usable = np.flatnonzero(
+        columns.screened
+        & columns.predicted
+        & [bool((one.get("dos") or {}).get("features")) for one in columns.documents]
+    )
+    seed = campaign.spec.seed
+    if len(usable) > MOST_POINTS:
+        drawn = np.random.default_rng(seed).choice(len(usable), MOST_POINTS, replace=False)
+        places = usable[np.sort(drawn)]
+    else:
+        places = usable
+    ids = [f"{columns.ids[place]}:dos" for place in places]
+    checksums = {found["_id"]: found["sha256"] for found in store.features.find({"_id": {"$in": ids}}, ["sha256"])}
+    kept = [place for place, name in zip(places, ids, strict=True) if name in checksums]
+    if len(kept) < FEWEST_POINTS:
+        return (
+            f"A map needs at least {FEWEST_POINTS} candidates with an IS-DOS and a prediction; there are {len(kept)}."
+        )
+    ids = [f"{columns.ids[place]}:dos" for place in kept]
+    content = f"{_VERSION} {seed} {_POOLED} {_NEIGHBOURS} " + " ".join(f"{name}={checksums[name]}" for name in ids)
+    try:
+        placed = _cached(hashlib.sha256(content.encode()).hexdigest(), store, ids, seed)
+    except MissingExtraError as error:
+        return f"No map: {error}."
+    return DosMap(
+        x=placed[:, 0],
+        y=placed[:, 1],
+        e_form_ml=columns.e_form_ml[kept],
+        labels=[columns.labels[place] for place in kept],
+        panels=_panels(campaign, columns, np.array(kept)),
+        n_all=len(usable),
+        seed=seed,
+    )
+
+
+def _panels(campaign: Campaign, columns: CandidateColumns, places: NDArray[np.intp]) -> list[tuple[str, Flags]]:
+    everything = np.ones(len(places), dtype=bool)
+    panels = [("all with a prediction", everything)]
+    policy = campaign.spec.policy
+    if isinstance(policy, Thresholds):
+        e_form = columns.e_form_ml[places] <= policy.max_formation_energy
+        panels.append((f"E_f(ML) ≤ {policy.max_formation_energy:g} eV/atom", e_form))
+    panels.append(("promoted", columns.promoted[places]))
+    panels.append(("stable (DFT)", columns.promoted[places] & columns.stable[places]))
+    return panels
+
+
+def _cached(checksum: str, store: CampaignStore, ids: list[str], seed: int) -> Floats:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "esnet-campaign" / "maps"
+    file = cache / f"{checksum}.npy"
+    try:
+        known: Floats = np.load(file, allow_pickle=False)
+        if known.shape == (len(ids), 2):
+            return known
+    except (OSError, ValueError):
+        pass
+    placed = _embed(_inputs(store, ids), seed)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with whole_file(file) as temporary, temporary.open("wb") as stream:
+            np.save(stream, placed)
+    except OSError as error:  # a home folder that cannot be written to: the map is made again next time
+        logger.warning("the map of the DOS is not kept: %s", error)
+    return placed
+
+
+def _inputs(store: CampaignStore, ids: list[str]) -> NDArray[np.float32]:
+    """(n, 2700) what the network reads, energies pooled."""
+    rows = {}
+    for start in range(0, len(ids), 200):
+        for found in store.features.find({"_id": {"$in": ids[start : start + 200]}}):
+            dos = DosFeatures.from_document(found).decode()
+            spins, energies, orbitals = dos.shape
+            pooled = dos.reshape(spins, energies // _POOLED, _POOLED, orbitals).mean(axis=2)
+            rows[found["_id"]] = pooled.ravel()
+    return np.stack([rows[name] for name in ids]).astype(np.float32)
+
+
+def _embed(inputs: NDArray[np.float32], seed: int) -> Floats:
+    """(n, 2) places on the map."""
+    umap = _import_umap()
+    import warnings
+
+    reducer = umap.UMAP(n_neighbors=min(_NEIGHBOURS, len(inputs) - 1), random_state=seed, init=_first_guess(inputs))
+    with warnings.catch_warnings():
+        # a seed means one thread, which umap says each time
+        warnings.filterwarnings("ignore", message="n_jobs value", category=UserWarning)
+        return np.asarray(reducer.fit_transform(inputs), dtype=np.float64)
+
+
+def _first_guess(inputs: NDArray[np.float32]) -> str:
+    # the spectral start needs more points than it has dimensions to give
+    return "spectral" if len(inputs) > 50 else "random"
+
+
+def _import_umap() -> Any:
+    """Umap without its TensorFlow half, which takes half a minute to import and is not needed."""
+    from esnet.errors import require
+
+    hidden = "tensorflow" not in sys.modules
+    if hidden:
+        sys.modules["tensorflow"] = None  # type: ignore[assignment]
+    try:
+        import warnings
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ImportWarning)
+            return require("umap", extra="report", distribution="umap-learn")
+    finally:
+        if hidden:
+            del sys.modules["tensorflow"]

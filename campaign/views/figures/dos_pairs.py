@@ -1,0 +1,174 @@
+"""IS-DOS against RS-DOS of relaxed candidates (Figure 1a), and how alike they are (Figure 1b)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from campaign.loading import Campaign
+from campaign.store import CampaignStore, Document
+from campaign.views.figures.documents import CandidateColumns, Floats
+from esnet.features import Representation
+from esnet.similarity import Similarity, compare_dos
+from workflows.dos import DosFeatures
+
+MOST_SHOWN = 40
+"""Pairs that a page offers."""
+MOST_COMPARED = 300
+"""Pairs that the similarity is over, drawn at random."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DosPair:
+    """Total DOS of one candidate before and after its relaxation.
+
+    Attributes
+    ----------
+    label
+        Name of the candidate.
+    initial, relaxed
+        (1500,) sums over spins and orbitals, states/eV as normalised.
+    efermi_initial, efermi_relaxed
+        Fermi levels on the axis of the DOS, eV; None where not known.
+    """
+
+    label: str
+    initial: NDArray[np.float32]
+    relaxed: NDArray[np.float32]
+    efermi_initial: float | None
+    efermi_relaxed: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DosPairs:
+    """Figures 1a and 1b.
+
+    Attributes
+    ----------
+    shown
+        The most stable candidates with both kinds.
+    similarity
+        Over at most `MOST_COMPARED` of them; None with fewer than two.
+    n_pairs
+        How many there are, shown or not.
+    unit, fermi_is_zero
+        Unit of the DOS, and whether energies are relative to the Fermi level.
+    """
+
+    shown: list[DosPair]
+    similarity: Similarity | None
+    n_pairs: int
+    unit: str
+    fermi_is_zero: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _StoredDos:
+    """DOS of both kinds in memory, as `compare_dos` takes them."""
+
+    path: str
+    checksum: str
+    representation: Representation
+    ids: Sequence[str]
+    materials: Sequence[str]
+    kinds: Sequence[str]
+    efermi: Floats
+    densities: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def read(self, places: Any) -> NDArray[np.float32]:
+        return self.densities[places]
+
+
+def dos_pairs(store: CampaignStore, campaign: Campaign, columns: CandidateColumns) -> DosPairs | None:
+    """Read the pairs of a campaign.
+
+    Returns
+    -------
+    DosPairs or None
+        None where no candidate has both: campaigns without retraining compute an RS-DOS for training structures only.
+    """
+    both = [
+        place
+        for place, document in enumerate(columns.documents)
+        if (document.get("rs_dos") or {}).get("state") == "done" and (document.get("dos") or {}).get("features")
+    ]
+    stored = {found["_id"] for found in _features(store, columns, both, fields=["_id"])}
+    both = [place for place in both if _both_stored(columns.ids[place], stored)]
+    if not both:
+        return None
+    both.sort(key=lambda place: (*_last_if_nan(float(columns.e_hull_dft[place])), columns.ids[place]))
+    shown = both[:MOST_SHOWN]
+    drawn = both
+    if len(both) > MOST_COMPARED:
+        chosen = np.random.default_rng(campaign.spec.seed).choice(len(both), MOST_COMPARED, replace=False)
+        drawn = [both[place] for place in sorted(chosen)]
+    wanted = sorted({*shown, *drawn})
+    found = {document["_id"]: document for document in _features(store, columns, wanted)}
+    representation = campaign.spec.representation()
+    return DosPairs(
+        shown=[_pair(columns, place, found, zero=representation.energy_reference == "fermi") for place in shown],
+        similarity=_similarity(campaign, columns, drawn, found) if len(drawn) > 1 else None,
+        n_pairs=len(both),
+        unit={"atom": "states/(eV atom)", "element": "states/(eV element)"}.get(
+            representation.normalisation, "states/eV"
+        ),
+        fermi_is_zero=representation.energy_reference == "fermi",
+    )
+
+
+def _last_if_nan(value: float) -> tuple[bool, float]:
+    return math.isnan(value), 0.0 if math.isnan(value) else value
+
+
+def _both_stored(name: str, stored: set[str]) -> bool:
+    return f"{name}:dos" in stored and f"{name}:rs_dos" in stored
+
+
+def _features(
+    store: CampaignStore, columns: CandidateColumns, places: Sequence[int], *, fields: list[str] | None = None
+) -> list[Document]:
+    ids = [f"{columns.ids[place]}:{kind}" for place in places for kind in ("dos", "rs_dos")]
+    return list(store.features.find({"_id": {"$in": ids}}, fields)) if ids else []
+
+
+def _pair(columns: CandidateColumns, place: int, found: dict[str, Document], *, zero: bool) -> DosPair:
+    initial, relaxed = (found[f"{columns.ids[place]}:{kind}"] for kind in ("dos", "rs_dos"))
+    # a calculation with one spin has the other one with the opposite sign (SCIENCE.md)
+    totals = [np.abs(DosFeatures.from_document(one).decode()).sum(axis=(0, 2)) for one in (initial, relaxed)]
+    return DosPair(
+        label=columns.labels[place],
+        initial=totals[0],
+        relaxed=totals[1],
+        efermi_initial=0.0 if zero else initial.get("efermi"),
+        efermi_relaxed=0.0 if zero else relaxed.get("efermi"),
+    )
+
+
+def _similarity(
+    campaign: Campaign, columns: CandidateColumns, drawn: Sequence[int], found: dict[str, Document]
+) -> Similarity:
+    kinds = {"dos": "is_dos", "rs_dos": "rs_dos"}
+    samples = [(columns.ids[place], kind) for place in drawn for kind in kinds]
+    documents = [found[f"{name}:{kind}"] for name, kind in samples]
+    levels = [document.get("efermi") for document in documents]
+    representation = campaign.spec.representation()
+    zero = representation.energy_reference == "fermi"
+    stored = _StoredDos(
+        path=campaign.spec.name,
+        checksum="",
+        representation=representation,
+        ids=[f"{name}:{kind}" for name, kind in samples],
+        materials=[name for name, _ in samples],
+        kinds=[kinds[kind] for _, kind in samples],
+        efermi=np.array([math.nan if level is None else (0.0 if zero else level) for level in levels]),
+        densities=np.stack([DosFeatures.from_document(document).decode() for document in documents]),
+    )
+    return compare_dos(stored, seed=campaign.spec.seed)

@@ -1,0 +1,80 @@
+"""Predicted against calculated formation energies (Figure 3), and how honest the uncertainties are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from campaign.views.figures.documents import CandidateColumns, Flags, Floats
+from esnet.evaluation.metrics import Metrics, regression_metrics
+from esnet.uncertainty import CalibrationCurve, calibration_curve
+
+MOST_POINTS = 3000
+"""Above it a figure shows a 2-D histogram: a page draws so many points at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """Candidates that are predicted and relaxed; arrays of shape (n,).
+
+    Attributes
+    ----------
+    calculated, predicted
+        Formation energies by DFT and by the model, eV/atom.
+    stable
+        By DFT.
+    labels
+        Names of the candidates.
+    metrics
+        MAE, RMSE, bias and R2 of the predictions.
+    """
+
+    calculated: Floats
+    predicted: Floats
+    stable: Flags
+    labels: list[str]
+    metrics: Metrics
+
+
+def parity(columns: CandidateColumns) -> Parity | None:
+    """Compare predictions with results; None where no candidate has both."""
+    both = np.isfinite(columns.e_form_ml) & np.isfinite(columns.e_form_dft)
+    metrics = regression_metrics(columns.e_form_dft[both], columns.e_form_ml[both])
+    if metrics is None:
+        return None
+    return Parity(
+        calculated=columns.e_form_dft[both],
+        predicted=columns.e_form_ml[both],
+        stable=columns.stable[both],
+        labels=[columns.labels[place] for place in np.flatnonzero(both)],
+        metrics=metrics,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Errors against the uncertainties that were stated.
+
+    Attributes
+    ----------
+    curve
+        Expected against observed coverage.
+    scores
+        (n,) errors divided by their standard deviation; a normal distribution of width 1 where all is well.
+    """
+
+    curve: CalibrationCurve
+    scores: Floats
+
+
+def calibration(columns: CandidateColumns) -> Calibration | None:
+    """Compare errors with uncertainties; None where no relaxed candidate has an uncertainty."""
+    residuals = columns.e_form_ml - columns.e_form_dft
+    known = np.isfinite(residuals) & (columns.uncertainty > 0.0)
+    if not known.any():
+        return None
+    curve = calibration_curve(residuals[known], columns.uncertainty[known])
+    if curve is None:
+        return None
+    return Calibration(curve=curve, scores=residuals[known] / columns.uncertainty[known])

@@ -1,0 +1,130 @@
+"""Everything that is needed to do a campaign again: its file, versions, checksums, settings, seed."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from campaign.loading import Campaign
+from campaign.store import CampaignStore
+from esnet.versions import installed_versions
+
+_PACKAGES = (
+    *("esnet-campaign", "fireworks", "jobflow", "atomate2", "custodian", "pymatgen", "ase", "gpaw", "gpaw-data"),
+    *("numpy", "scipy", "tensorflow", "tensorflow-cpu", "keras", "ray", "chgnet", "torch"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduction:
+    """What is needed to do it again.
+
+    Attributes
+    ----------
+    campaign_file
+        The campaign file (YAML) with every default written out.
+    facts
+        ``(what, value)``: checksums, seed, engine's versions, times.
+    versions
+        ``(package, version)`` where the report was made.
+    """
+
+    campaign_file: str
+    facts: list[tuple[str, str]]
+    versions: list[tuple[str, str]]
+
+
+def reproduction(store: CampaignStore, campaign: Campaign) -> Reproduction:
+    """Collect it."""
+    return Reproduction(
+        campaign_file=_yaml(campaign.spec.to_firework_dict()),
+        facts=list(_facts(store, campaign)),
+        versions=sorted(installed_versions(*_PACKAGES).items()),
+    )
+
+
+def _yaml(content: dict[str, Any]) -> str:
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="safe")
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False
+    yaml.allow_unicode = True
+    text = io.StringIO()
+    yaml.dump(content, text)
+    return text.getvalue()
+
+
+def _facts(store: CampaignStore, campaign: Campaign) -> Iterator[tuple[str, str]]:
+    document, spec = campaign.document, campaign.spec
+    yield "seed", str(spec.seed)
+    yield "engine", str(document.get("engine"))
+    yield "quality", str(document.get("quality"))
+    yield "DFT settings (SHA-256)", str(document.get("settings_hash") or spec.settings_hash)
+    if document.get("structures_checksum"):
+        yield "candidates and references (SHA-256)", str(document["structures_checksum"])
+    yield "scorer", spec.scorer.describe()
+    yield "policy", spec.policy.describe()
+    yield from _model_facts(store, document)
+    yield from _reference_facts(store, document.get("reference_set"))
+    used = sorted(_engine_versions(store, spec.name))
+    yield "engine versions in the results", ", ".join(used) or "none yet"
+    for key, title in (("created", "started"), ("ended", "ended")):
+        if isinstance(document.get(key), datetime):
+            yield title, f"{document[key]:%Y-%m-%d %H:%M:%S} UTC"
+    yield "schema version of the database", str(document["schema_version"])
+
+
+def _model_facts(store: CampaignStore, document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    models = document.get("models") or ([document["model"]] if document.get("model") else [])
+    for number, model in enumerate(models, start=1):
+        title = "model" if len(models) == 1 else f"model {number}"
+        yield (
+            f"{title} (SHA-256)",
+            f"{model['checksum']} ({model.get('source')}, {model.get('n_structures')} structures)",
+        )
+        record = (store.models.find_one({"_id": model["checksum"]}, ["record.versions"]) or {}).get("record") or {}
+        if isinstance(record.get("versions"), dict):
+            listed = ", ".join(f"{name} {version}" for name, version in sorted(record["versions"].items()))
+            yield f"{title}: trained with", listed
+
+
+def _reference_facts(store: CampaignStore, checksum: str | None) -> Iterator[tuple[str, str]]:
+    if checksum is None:
+        yield "reference set", "not frozen yet"
+        return
+    yield "reference set (SHA-256)", checksum
+    fields = {"source": 1, "functional": 1, "corrections": 1, "file_name": 1, "sha256": 1, "database_version": 1}
+    found = next(
+        store.reference_sets.aggregate(
+            [
+                {"$match": {"_id": checksum}},
+                {"$project": {**fields, "phases": {"$size": {"$ifNull": ["$entries", []]}}}},
+            ]
+        ),
+        None,
+    )
+    if found is None:
+        return
+    parts = [f"{found['phases']} phases", f"source {found.get('source')}"]
+    parts += [f"{key} {found[key]}" for key in ("functional", "corrections", "database_version") if found.get(key)]
+    yield "reference set", ", ".join(parts)
+    if found.get("sha256"):
+        yield "file of references", f"{found.get('file_name')}, SHA-256 {found['sha256']}"
+
+
+def _engine_versions(store: CampaignStore, name: str) -> set[str]:
+    found: set[str] = set()
+    for collection in (store.candidates, store.references):
+        for part in ("dos", "relaxation", "rs_dos"):
+            groups = collection.aggregate(
+                [
+                    {"$match": {"campaign": name, f"{part}.vasp_version": {"$ne": None}}},
+                    {"$group": {"_id": f"${part}.vasp_version"}},
+                ]
+            )
+            found |= {str(group["_id"]) for group in groups}
+    return found

@@ -1,0 +1,156 @@
+"""What other thresholds would have done: Figures 4a, 4b, A7 and A8 of the paper, from one sweep.
+
+Precision, recall, F1 and C_eff are over the candidates that are relaxed, as in ``campaign metrics --sweep``; the saving
+needs no truth and is over all that were decided on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from campaign.decisions.metrics import Costs, Metrics, screening_metrics
+from campaign.decisions.policy_thresholds import Thresholds
+from campaign.decisions.precision_recall import precision_recall
+from campaign.decisions.sweep import sweep_thresholds
+from campaign.loading import Campaign
+from campaign.views.figures.documents import CandidateColumns, Floats
+from campaign.views.metrics_sweep import SweepOfRelaxed
+
+_MOST_POINTS = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """A precision-recall curve over one threshold; arrays of shape (n,).
+
+    Attributes
+    ----------
+    label
+        Which threshold moves, and where the other one stands.
+    threshold
+        eV/atom, rising.
+    precision, recall
+        Success ratio and discoverability.
+    """
+
+    label: str
+    threshold: Floats
+    precision: Floats
+    recall: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdFigures:
+    """Figures 4a, A7 and A8.
+
+    Attributes
+    ----------
+    chosen
+        The campaign's own thresholds, eV/atom (E_f, E_hull); the best ones by F1 where its policy has none.
+    chosen_is_best
+        Whether they are the best ones by F1, because the policy is another one.
+    at_chosen
+        Metrics of the campaign's own decisions among the relaxed.
+    curves
+        Precision-recall curves over one threshold, with the other as chosen, or open.
+    sweep
+        All pairs of thresholds; `best` by F1.
+    c_eff_over_e_form, c_eff_over_e_hull
+        C_eff, CPU-s, along the axes of the sweep with the other threshold as chosen; NaN where it is not known.
+    saving_over_e_form, saving_over_e_hull
+        Share of the CPU-seconds saved against relaxing everything, IS-DOS counted, over all decided on; likewise.
+    """
+
+    chosen: tuple[float, float]
+    chosen_is_best: bool
+    at_chosen: Metrics
+    curves: list[Curve]
+    sweep: SweepOfRelaxed
+    c_eff_over_e_form: Floats
+    c_eff_over_e_hull: Floats
+    saving_over_e_form: Floats
+    saving_over_e_hull: Floats
+
+
+def threshold_figures(
+    columns: CandidateColumns, campaign: Campaign, swept: SweepOfRelaxed, costs: Costs
+) -> ThresholdFigures | None:
+    """Make the figures of a sweep; None where nothing is relaxed or nothing stable is known.
+
+    Parameters
+    ----------
+    columns, campaign
+        The campaign.
+    swept
+        What ``campaign metrics --sweep`` finds.
+    costs
+        Measured means.
+    """
+    if not swept.n_relaxed or not swept.sweep.n_stable:
+        return None
+    best = next((optimum for optimum in swept.optima if optimum.criterion == "f1"), None)
+    policy = campaign.spec.policy
+    if isinstance(policy, Thresholds):
+        chosen = (policy.max_formation_energy, policy.max_hull_energy)
+    elif best is not None:
+        chosen = (best.max_formation_energy, best.max_hull_energy)
+    else:
+        return None
+    known = columns.decided & columns.has_result
+    e_form, e_hull, stable = columns.e_form_ml[known], columns.e_hull_ml[known], columns.stable[known]
+    forms, hulls = swept.sweep.max_formation_energy, swept.sweep.max_hull_energy
+    measured = None if np.isnan(costs.c_pre) or np.isnan(costs.c_opt) else costs
+    axes = ((forms, [chosen[1]]), ([chosen[0]], hulls))
+    c_eff, saved = [], []
+    everything = columns.decided
+    for over_form, over_hull in axes:
+        grid = {"max_formation_energy": over_form, "max_hull_energy": over_hull}
+        c_eff.append(sweep_thresholds(e_form, e_hull, stable, costs=measured, **grid).c_eff.ravel())
+        nothing = np.zeros(int(everything.sum()), dtype=bool)
+        whole = (columns.e_form_ml[everything], columns.e_hull_ml[everything], nothing)
+        saved.append(sweep_thresholds(*whole, costs=measured, **grid).saving.ravel())
+    return ThresholdFigures(
+        chosen=chosen,
+        chosen_is_best=not isinstance(policy, Thresholds),
+        at_chosen=screening_metrics(columns.promoted[known], stable, costs=measured),
+        curves=_curves(e_form, e_hull, stable, chosen),
+        sweep=swept,
+        c_eff_over_e_form=c_eff[0],
+        c_eff_over_e_hull=c_eff[1],
+        saving_over_e_form=saved[0],
+        saving_over_e_hull=saved[1],
+    )
+
+
+def _curves(e_form: Floats, e_hull: Floats, stable: np.ndarray, chosen: tuple[float, float]) -> list[Curve]:
+    lines = {
+        f"E_f(ML) moves, E_hull(ML) ≤ {chosen[1]:g}": (e_form, e_hull <= chosen[1]),
+        f"E_hull(ML) moves, E_f(ML) ≤ {chosen[0]:g}": (e_hull, e_form <= chosen[0]),
+        "E_f(ML) moves alone": (e_form, None),
+        "E_hull(ML) moves alone": (e_hull, None),
+    }
+    curves = []
+    for label, (energies, allowed) in lines.items():
+        found = precision_recall(energies, stable, allowed=allowed)
+        step = max(1, -(-len(found.threshold) // _MOST_POINTS))
+        # the last point is the end of the curve: it stays
+        places = (
+            np.unique([*range(0, len(found.threshold), step), len(found.threshold) - 1]) if step > 1 else slice(None)
+        )
+        curves.append(
+            Curve(
+                label=label,
+                threshold=found.threshold[places],
+                precision=found.precision[places],
+                recall=found.recall[places],
+            )
+        )
+    return curves
+
+
+def f1_isoline(f1: float, *, number: int = 60) -> tuple[Floats, Floats]:
+    """Recall and precision, shape (n,), of all points with one F1: precision = F1 recall / (2 recall - F1)."""
+    recall = np.linspace(f1 / (2.0 - f1), 1.0, number)
+    return recall, f1 * recall / (2.0 * recall - f1)

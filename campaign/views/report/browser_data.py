@@ -1,0 +1,124 @@
+"""What the page's script draws from: tables, crystals, hulls and DOS as compact JSON that cannot end a script tag."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from campaign.views.report.data import ReportData
+from campaign.views.report.plotly_figures import PageFigure
+from campaign.views.report.structures import ShownStructure
+from campaign.views.report.tables import Table
+
+_GREY = "#909090"
+_RADIUS = 1.3
+
+
+def script_json(content: Any) -> str:
+    """JSON for a script element: no ``<``, ``>``, ``&`` or line separator of JavaScript is left in it.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite: JSON has none.
+    """
+    return escape_json(json.dumps(content, allow_nan=False, separators=(",", ":")))
+
+
+def escape_json(text: str) -> str:
+    """JSON text as it may stand in a script element, whatever its strings say."""
+    replaced = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+    for character, code in replaced.items():
+        text = text.replace(character, code)
+    return text
+
+
+def browser_json(data: ReportData, figures: Sequence[PageFigure], tables: Sequence[Table]) -> str:
+    """Everything that the script of the page needs, for a script element."""
+    rest = {
+        "name": data.name,
+        "tables": {table.id: table.to_json() for table in tables},
+        "structures": _structures(data.structures),
+        "elements": _elements(data.structures),
+        "hulls": _hulls(data),
+        "pairs": _pairs(data),
+    }
+    # Plotly has written its figures already: they are put in as they are
+    drawn = ",".join(f"{json.dumps(figure.id)}:{figure.json}" for figure in figures if figure.json is not None)
+    whole = json.dumps(rest, allow_nan=False, separators=(",", ":"))
+    return escape_json(f'{whole[:-1]},"figures":{{{drawn}}}}}')
+
+
+def _structures(structures: Sequence[ShownStructure]) -> dict[str, Any]:
+    """By id: ``r`` relaxed, ``s`` species, ``p`` positions (A), ``l`` lattice (A)."""
+    return {
+        found.id: {"r": found.relaxed, "s": found.species, "p": found.positions, "l": found.lattice}
+        for found in structures
+    }
+
+
+def _elements(structures: Sequence[ShownStructure]) -> dict[str, Any]:
+    """Colour and radius (A) of each element that occurs: Jmol's colours, covalent radii (ase.data)."""
+    from ase.data import atomic_numbers, covalent_radii
+    from ase.data.colors import jmol_colors
+
+    found = {}
+    for symbol in sorted({symbol for structure in structures for symbol in structure.species}):
+        number = atomic_numbers.get(symbol)
+        colour, radius = _GREY, _RADIUS
+        if number is not None and number < len(jmol_colors):
+            colour = "#" + "".join(f"{round(255 * part):02x}" for part in jmol_colors[number])
+            radius = float(covalent_radii[number])
+        found[symbol] = {"colour": colour, "radius": round(radius, 2)}
+    return found
+
+
+def _numbers(values: Any, digits: int = 4) -> list[float | None]:
+    return [round(float(value), digits) if math.isfinite(value) else None for value in values]
+
+
+def _hulls(data: ReportData) -> list[dict[str, Any]]:
+    return [
+        {
+            "system": list(hull.system),
+            "hull": [_numbers(hull.hull_x), _numbers(hull.hull_e)],
+            "phases": [_numbers(hull.phase_x), _numbers(hull.phase_e), hull.phase_labels],
+            "candidates": [_numbers(hull.x), _numbers(hull.e_form), hull.labels],
+            "relaxed": hull.relaxed,
+            "stable": hull.stable,
+            "n": hull.n_candidates,
+        }
+        for hull in (data.hulls.systems if data.hulls else [])
+    ]
+
+
+def _pairs(data: ReportData) -> dict[str, Any]:
+    from esnet.dos import ENERGY_MAX, ENERGY_MIN, N_GRID
+
+    found = data.dos_pairs
+    if found is None:
+        return {"shown": []}
+    return {
+        "unit": found.unit,
+        "fermi": found.fermi_is_zero,
+        "grid": [ENERGY_MIN, ENERGY_MAX, N_GRID],
+        "shown": [
+            {
+                "label": pair.label,
+                "is": _binary(pair.initial),
+                "rs": _binary(pair.relaxed),
+                "ef": [pair.efermi_initial, pair.efermi_relaxed],
+            }
+            for pair in found.shown
+        ],
+    }
+
+
+def _binary(values: Any) -> dict[str, str]:
+    """An array as Plotly takes it: little-endian single precision in base64."""
+    return {"dtype": "f4", "bdata": base64.b64encode(np.asarray(values, dtype="<f4").tobytes()).decode("ascii")}

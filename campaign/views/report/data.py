@@ -1,0 +1,187 @@
+"""All that a report says of a campaign, as numbers: what `render_html`, the print figures and the CSV files take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from campaign.loading import Campaign, load_campaign
+from campaign.store import CampaignStore, now
+from campaign.views.figures.binary_hulls import BinaryHulls, binary_hulls
+from campaign.views.figures.costs import CampaignCosts, campaign_costs
+from campaign.views.figures.documents import CandidateColumns, read_candidates
+from campaign.views.figures.dos_map import DosMap, dos_map
+from campaign.views.figures.dos_pairs import DosPairs, dos_pairs
+from campaign.views.figures.funnel import Funnel, funnel
+from campaign.views.figures.parity import Calibration, Parity, calibration, parity
+from campaign.views.figures.reproduction import Reproduction, reproduction
+from campaign.views.figures.thresholds import ThresholdFigures, threshold_figures
+from campaign.views.metrics import CampaignMetrics, campaign_metrics
+from campaign.views.report.structures import ShownStructure, read_structures
+from campaign.views.results import Row, model_line, result_rows
+from campaign.views.status import Status, campaign_status
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionRow:
+    """A decision and its reason; energies in eV/atom, None where there is none."""
+
+    formula: str
+    prototype: str
+    decision: str
+    reason: str
+    e_form_ml: float | None
+    e_hull_ml: float | None
+    uncertainty: float | None
+    step: str
+    time: str
+    id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureRow:
+    """A candidate or reference that failed for good, or that the corrections cannot treat."""
+
+    name: str
+    stage: str
+    kind: str
+    error: str
+    id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportData:
+    """A campaign at one moment.
+
+    Attributes
+    ----------
+    name, made
+        The campaign, and when it was read (UTC).
+    campaign, status, metrics
+        As stored, as ``campaign status``, and as ``campaign metrics --sweep``.
+    model_line
+        What the predictions rest on.
+    rows
+        The rows of ``campaign results``, all of them, in their order.
+    decisions
+        One for each candidate decided on, in the order of `rows`.
+    failures
+        What failed for good.
+    structures
+        Structures of the best candidates, in the order of `rows`.
+    funnel, thresholds, parity, calibration, dos_map, dos_pairs, costs, hulls
+        The numbers of the figures; None (the map: a sentence) where there is nothing to show.
+    reproduction
+        What is needed to do it again.
+    """
+
+    name: str
+    made: datetime
+    campaign: Campaign
+    status: Status
+    metrics: CampaignMetrics
+    model_line: str
+    rows: Sequence[Row]
+    decisions: Sequence[DecisionRow]
+    failures: Sequence[FailureRow]
+    structures: Sequence[ShownStructure]
+    funnel: Funnel
+    thresholds: ThresholdFigures | None
+    parity: Parity | None
+    calibration: Calibration | None
+    dos_map: DosMap | str
+    dos_pairs: DosPairs | None
+    costs: CampaignCosts
+    hulls: BinaryHulls | None
+    reproduction: Reproduction
+
+
+def build_report(store: CampaignStore, name: str, *, map_of_dos: bool = True) -> ReportData:
+    """Read all that a report says; the campaign is only read, and may be running.
+
+    Parameters
+    ----------
+    store, name
+        The campaign.
+    map_of_dos
+        Make the map of the DOS, which takes half a minute where it is not in the cache.
+
+    Raises
+    ------
+    UnknownCampaignError
+        If there is none of that name.
+    """
+    campaign = load_campaign(store, name)
+    columns = read_candidates(store, name)
+    metrics = campaign_metrics(store, name, sweep=True)
+    rows = result_rows(store, name)
+    swept = metrics.sweep
+    return ReportData(
+        name=name,
+        made=now(),
+        campaign=campaign,
+        status=campaign_status(store, name),
+        metrics=metrics,
+        model_line=model_line(store, name),
+        rows=rows,
+        decisions=_decisions(rows, columns),
+        failures=_failures(store, name, columns),
+        structures=read_structures(store, rows),
+        funnel=funnel(columns, campaign),
+        thresholds=None if swept is None else threshold_figures(columns, campaign, swept, metrics.costs.costs),
+        parity=parity(columns),
+        calibration=calibration(columns),
+        dos_map=dos_map(store, campaign, columns) if map_of_dos else "The map of the DOS was left out.",
+        dos_pairs=dos_pairs(store, campaign, columns),
+        costs=campaign_costs(store, name, metrics),
+        hulls=binary_hulls(store, campaign, columns),
+        reproduction=reproduction(store, campaign),
+    )
+
+
+def _decisions(rows: Sequence[Row], columns: CandidateColumns) -> list[DecisionRow]:
+    by_id = dict(zip(columns.ids, columns.documents, strict=True))
+    made = []
+    for row in rows:
+        # a candidate that came while the campaign was read is left to the next report
+        document = by_id.get(row.id) or {}
+        if not (decision := document.get("decision")):
+            continue
+        uncertainty = (document.get("prediction") or {}).get("uncertainty")
+        time = decision.get("time")
+        made.append(
+            DecisionRow(
+                formula=row.formula,
+                prototype=row.prototype,
+                decision=row.decision,
+                reason=str(decision.get("reason") or ""),
+                e_form_ml=row.e_form_ml,
+                e_hull_ml=row.e_hull_ml,
+                uncertainty=None if uncertainty is None or math.isnan(uncertainty) else float(uncertainty),
+                step=str(decision.get("step") or ""),
+                time=f"{time:%Y-%m-%d %H:%M:%S}" if isinstance(time, datetime) else "",
+                id=row.id,
+            )
+        )
+    return made
+
+
+def _failures(store: CampaignStore, name: str, columns: CandidateColumns) -> list[FailureRow]:
+    found = [_failure(document, label) for document, label in zip(columns.documents, columns.labels, strict=True)]
+    failed = {"campaign": name, "failure": {"$ne": None}}
+    for document in store.references.find(failed, ["label", "formula", "failure"]).sort("_id"):
+        found.append(_failure(document, f"reference {document.get('label') or document['formula']}"))
+    return [row for row in found if row is not None]
+
+
+def _failure(document: dict[str, object], name: str) -> FailureRow | None:
+    failure, refused = document.get("failure"), document.get("uncorrectable")
+    if isinstance(failure, dict) and str(document.get("state", "failed")).endswith("failed"):
+        stage, kind, error = (str(failure.get(key) or "") for key in ("stage", "kind", "error"))
+    elif isinstance(refused, dict):
+        stage, kind, error = "result", "uncorrectable", str(refused.get("reason") or "")
+    else:
+        return None
+    return FailureRow(name=name, stage=stage, kind=kind, error=error, id=str(document["_id"]))

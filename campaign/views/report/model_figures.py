@@ -1,0 +1,296 @@
+"""Interactive figures of the model and of the DOS: parity, calibration, map, similarity."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from campaign.views.figures.dos_map import MOST_POINTS as MOST_ON_MAP
+from campaign.views.figures.dos_map import DosMap
+from campaign.views.figures.parity import MOST_POINTS, Parity
+from campaign.views.report.data import ReportData
+from campaign.views.report.plotly_figures import (
+    BELOW,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    SCALE,
+    PageFigure,
+    as_text,
+    compact,
+    figure_json,
+    graph_objects,
+)
+
+
+def parity_figure(data: ReportData) -> PageFigure:
+    """Figure 3."""
+    blank = PageFigure(
+        id="parity",
+        title="Predicted against calculated formation energy",
+        reading="On the diagonal a prediction is right; above it the model finds a crystal less stable than it is.",
+    )
+    found = data.parity
+    if found is None:
+        return replace(blank, missing="No candidate with a prediction is relaxed yet.")
+    go = graph_objects()
+    low = float(min(found.calculated.min(), found.predicted.min()))
+    high = float(max(found.calculated.max(), found.predicted.max()))
+    margin = 0.05 * ((high - low) or 1.0)
+    limits = [low - margin, high + margin]
+    traces = [
+        go.Scatter(
+            x=limits, y=limits, mode="lines", line={"color": GREY, "width": 1}, hoverinfo="skip", showlegend=False
+        ),
+        *(_parity_density(found) if len(found.labels) > MOST_POINTS else _parity_points(found)),
+    ]
+    return replace(
+        blank,
+        json=figure_json(
+            traces,
+            xaxis={"title": "E_f(DFT) (eV/atom)", "range": limits},
+            yaxis={"title": "E_f(ML) (eV/atom)", "range": limits},
+            legend=BELOW,
+        ),
+        notes=[parity_line(found), *_density_note(found)],
+        height=520,
+    )
+
+
+def parity_line(found: Parity) -> str:
+    """The errors in one line."""
+    errors = found.metrics
+    r2 = "undefined" if errors.r2 is None else f"{errors.r2:.3f}"
+    return (
+        f"MAE {errors.mae:.3f} eV/atom, RMSE {errors.rmse:.3f} eV/atom, bias {errors.bias:+.3f} eV/atom, R² {r2}, "
+        f"over {errors.n} relaxed candidates; mostly those that were promoted, so not a fair sample of all."
+    )
+
+
+def _density_note(found: Parity) -> list[str]:
+    return (
+        [f"{len(found.labels)} candidates: shown as a density, on a logarithmic scale."]
+        if len(found.labels) > MOST_POINTS
+        else []
+    )
+
+
+def _parity_points(found: Parity) -> list[Any]:
+    go = graph_objects()
+    traces = []
+    for name, chosen, colour in (("not stable", ~found.stable, ORANGE), ("stable", found.stable, GREEN)):
+        places = np.flatnonzero(chosen)
+        traces.append(
+            go.Scatter(
+                x=compact(found.calculated[places]),
+                y=compact(found.predicted[places]),
+                text=as_text([found.labels[place] for place in places]),
+                name=f"{name} ({len(places)})",
+                mode="markers",
+                marker={"color": colour, "size": 7, "opacity": 0.75},
+                hovertemplate="%{text}<br>DFT %{x:.3f}, ML %{y:.3f} eV/atom<extra></extra>",
+            )
+        )
+    return traces
+
+
+def _parity_density(found: Parity) -> list[Any]:
+    go = graph_objects()
+    counts, x, y = np.histogram2d(found.calculated, found.predicted, bins=80)
+    with np.errstate(divide="ignore"):
+        shown = np.where(counts.T > 0, np.log10(counts.T), np.nan)
+    return [
+        go.Heatmap(
+            x=compact((x[1:] + x[:-1]) / 2),
+            y=compact((y[1:] + y[:-1]) / 2),
+            z=compact(shown),
+            colorscale=SCALE,
+            colorbar={"title": "log10(n)", "thickness": 12},
+            hovertemplate="DFT %{x:.2f}, ML %{y:.2f} eV/atom<extra></extra>",
+        )
+    ]
+
+
+def calibration_figure(data: ReportData) -> PageFigure:
+    """Coverage of the uncertainties."""
+    blank = PageFigure(
+        id="calibration",
+        title="Calibration of the uncertainty",
+        reading="On the diagonal the stated uncertainties are honest; below it errors are larger than was said.",
+    )
+    found = data.calibration
+    if found is None:
+        return replace(blank, missing="No relaxed candidate has a prediction with an uncertainty.")
+    go = graph_objects()
+    limits = np.linspace(-4.0, 4.0, 33)
+    density, edges = np.histogram(np.clip(found.scores, -4.0, 4.0), bins=limits, density=True)
+    grid = np.linspace(-4.0, 4.0, 81)
+    normal = [NormalDist().pdf(value) for value in grid]
+    traces = [
+        go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "width": 1}, name="honest", hoverinfo="skip"),
+        go.Scatter(
+            x=compact(found.curve.expected),
+            y=compact(found.curve.observed),
+            mode="lines",
+            line={"color": BLUE, "width": 2},
+            name="observed",
+            hovertemplate="interval of %{x:.0%} holds %{y:.1%} of the errors<extra></extra>",
+        ),
+        go.Bar(
+            x=compact((edges[1:] + edges[:-1]) / 2),
+            y=compact(density),
+            xaxis="x2",
+            yaxis="y2",
+            marker={"color": BLUE, "opacity": 0.6},
+            name="error / sigma",
+            hovertemplate="error %{x:.2f} sigma<extra></extra>",
+        ),
+        go.Scatter(
+            x=compact(grid),
+            y=compact(normal),
+            xaxis="x2",
+            yaxis="y2",
+            mode="lines",
+            line={"color": GREY, "width": 1},
+            name="normal distribution",
+            hoverinfo="skip",
+        ),
+    ]
+    curve = found.curve
+    note = (
+        f"Over {curve.n_samples} relaxed candidates: intervals of 68 % hold {curve.coverage(0.68):.0%} of the errors, "
+        f"those of 95 % hold {curve.coverage(0.95):.0%}; miscalibration area {curve.area:.3f} (0 is perfect, 0.5 the "
+        f"worst); mean stated standard deviation {curve.sharpness:.3f} eV/atom."
+    )
+    return replace(
+        blank,
+        json=figure_json(
+            traces,
+            xaxis={"title": "nominal coverage", "domain": [0, 0.44], "range": [0, 1], "tickformat": ".0%"},
+            yaxis={"title": "observed coverage", "range": [0, 1.02], "tickformat": ".0%"},
+            xaxis2={"title": "error / sigma", "domain": [0.56, 1], "anchor": "y2"},
+            yaxis2={"title": "density", "anchor": "x2"},
+            legend=BELOW,
+            bargap=0.05,
+        ),
+        notes=[note],
+        height=460,
+    )
+
+
+def map_figure(data: ReportData) -> PageFigure:
+    """Figure 5b-e."""
+    blank = PageFigure(
+        id="dos-map",
+        title="Map of the DOS, step by step",
+        reading="Each point is a candidate, near those with a DOS like its own (UMAP); the colour is its predicted "
+        "formation energy; each panel keeps what passed a further step.",
+    )
+    found = data.dos_map
+    if isinstance(found, str):
+        return replace(blank, missing=found)
+    notes = [f"UMAP with seed {found.seed}; the axes have no unit and no meaning of their own."]
+    if found.n_all > len(found.labels):
+        notes.append(f"A random sample of {MOST_ON_MAP} of {found.n_all} candidates (seed {found.seed}).")
+    rows = math.ceil(len(found.panels) / 2)
+    return replace(blank, json=_map_json(found, rows), notes=notes, height=120 + 330 * rows, is_wide=True)
+
+
+def _map_json(found: DosMap, rows: int) -> str:
+    go = graph_objects()
+    traces, layout = [], {}
+    annotations = []
+    x_range, y_range = (_with_margin(values) for values in (found.x, found.y))
+    for number, (title, kept) in enumerate(found.panels):
+        axis = "" if not number else str(number + 1)
+        row, column = divmod(number, 2)
+        top = 1.0 - row / rows
+        x_domain, y_domain = [0.51 * column, 0.51 * column + 0.49], [top - 1.0 / rows + 0.02, top - 0.075]
+        places = np.flatnonzero(kept)
+        traces.append(
+            go.Scatter(
+                x=compact(found.x[places]),
+                y=compact(found.y[places]),
+                text=as_text([found.labels[place] for place in places]),
+                xaxis=f"x{axis}",
+                yaxis=f"y{axis}",
+                mode="markers",
+                marker={"size": 5, "color": compact(found.e_form_ml[places]), "coloraxis": "coloraxis"},
+                hovertemplate="%{text}<br>E_f(ML) %{marker.color:.3f} eV/atom<extra></extra>",
+            )
+        )
+        hidden = {"showticklabels": False, "zeroline": False, "showline": True, "mirror": True, "showgrid": False}
+        layout[f"xaxis{axis}"] = {"domain": x_domain, "anchor": f"y{axis}", "range": x_range, **hidden}
+        layout[f"yaxis{axis}"] = {"domain": y_domain, "anchor": f"x{axis}", "range": y_range, **hidden}
+        annotations.append(
+            {
+                "text": f"{title}: {len(places)}",
+                "x": x_domain[0],
+                "y": y_domain[1],
+                "xref": "paper",
+                "yref": "paper",
+                "xanchor": "left",
+                "yanchor": "bottom",
+                "showarrow": False,
+            }
+        )
+    bar = {"title": {"text": "E_f(ML) (eV/atom)", "side": "top"}, "orientation": "h", "thickness": 12, "y": -0.02}
+    colours = {"colorscale": SCALE, "colorbar": {**bar, "yanchor": "top", "len": 0.9}}
+    return figure_json(traces, showlegend=False, annotations=annotations, coloraxis=colours, **layout)
+
+
+def _with_margin(values: Any) -> list[float]:
+    low, high = float(values.min()), float(values.max())
+    margin = 0.05 * ((high - low) or 1.0)
+    return [low - margin, high + margin]
+
+
+def similarity_figure(data: ReportData) -> PageFigure:
+    """Figure 1b."""
+    blank = PageFigure(
+        id="dos-similarity",
+        title="How alike IS-DOS and RS-DOS are",
+        reading="Short bars for one material beside long ones for two at random: the DOS of the unrelaxed crystal "
+        "stands for that of the relaxed one.",
+    )
+    pairs = data.dos_pairs
+    if pairs is None or pairs.similarity is None:
+        return replace(
+            blank,
+            missing="Fewer than two candidates have both an IS-DOS and an RS-DOS. Campaigns compute both for a "
+            "training set, and with screening.retrain_every.",
+        )
+    go = graph_objects()
+    rows = [row for row in pairs.similarity.table() if row["channel"] == "all"]
+    traces = []
+    for key, name, colour in (("same", "IS and RS of one material", ORANGE), ("random", "two at random", GREEN)):
+        traces.append(
+            go.Bar(
+                x=[row["property"] for row in rows],
+                y=[row[key]["mae_normalised"] for row in rows],
+                error_y={
+                    "type": "data",
+                    "array": [row[key]["deviation_normalised"] or 0.0 for row in rows],
+                    "color": GREY,
+                },
+                name=name,
+                marker={"color": colour},
+                hovertemplate="%{x}: %{y:.4f} of the range<extra></extra>",
+            )
+        )
+    about_pairs = pairs.similarity.about
+    note = (
+        f"{about_pairs['pairs']} of {pairs.n_pairs} candidates with both (seed {about_pairs['seed']}); mean over the "
+        "18 channels, bars: standard deviation over the channels."
+    )
+    axis = {"title": "MAE (fraction of the range)", "rangemode": "tozero"}
+    return replace(
+        blank,
+        json=figure_json(traces, barmode="group", yaxis=axis, legend=BELOW),
+        notes=[note, *about_pairs["notes"]],
+    )

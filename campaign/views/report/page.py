@@ -1,0 +1,132 @@
+"""The page: one HTML file with all that it needs in it, so that it opens without a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from campaign.views.metrics_text import metrics_notes, metrics_rows
+from campaign.views.report.browser_data import browser_json, script_json
+from campaign.views.report.data import ReportData
+from campaign.views.report.plotly_figures import PageFigure
+from campaign.views.report.sections import Section, sections
+from campaign.views.report.summary import summary
+from campaign.views.report.tables import page_tables
+from esnet.errors import require
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+_SCRIPTS = ("page.js", "figures.js", "tables.js", "structures.js", "live.js")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LivePage:
+    """What a page needs to refresh itself.
+
+    Attributes
+    ----------
+    refresh_s
+        Seconds after which the browser asks whether there is another page, at its own address and ``/revision``.
+    revision
+        The page's own; another one means that there is.
+    """
+
+    refresh_s: float
+    revision: str
+
+
+def render_html(data: ReportData, *, live: LivePage | None = None) -> str:
+    """Write the page of a campaign.
+
+    Parameters
+    ----------
+    data
+        What `build_report` read.
+    live
+        For a page that a server answers with; None: a file.
+
+    Returns
+    -------
+    str
+        HTML. All scripts are named by their SHA-256 in its Content-Security-Policy, and nothing is fetched: a name
+        from a user's file that looked like a script would not run even if it got through the escaping.
+
+    Raises
+    ------
+    MissingExtraError
+        If jinja2, plotly or itables is not installed.
+    """
+    shown: list[Section] = sections(data)
+    figures: list[PageFigure] = [figure for section in shown for figure in section.figures]
+    tables = page_tables(data)
+    libraries = [_plotly_script(), _own_script()]
+    jinja2 = require("jinja2", extra="report")
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    from markupsafe import Markup
+
+    html: str = environment.get_template("page.html.j2").render(
+        data=data,
+        summary=summary(data),
+        summary_metrics=list(metrics_rows(data.metrics)),
+        metrics_notes=metrics_notes(data.metrics),
+        sections=shown,
+        tables={table.id: table for table in tables},
+        live=None if live is None else Markup(script_json(asdict(live))),
+        policy=_content_security_policy(libraries, connect="'none'" if live is None else "'self'"),
+        styles=[Markup(_style_text(text)) for text in (_datatables("css"), _asset("page.css"))],
+        scripts=[Markup(text) for text in libraries],
+        datatables=base64.b64encode(_datatables("js").encode()).decode("ascii"),
+        browser_data=Markup(browser_json(data, figures, tables)),
+    )
+    return html
+
+
+def _content_security_policy(scripts: list[str], *, connect: str) -> str:
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'" for text in scripts
+    )
+    return (
+        # DataTables is a module, which a page of one file can only import from a blob of its own
+        f"default-src 'none'; script-src {hashes} blob:; style-src 'unsafe-inline'; img-src data: blob:; "
+        f"font-src data:; connect-src {connect}; base-uri 'none'; form-action 'none'"
+    )
+
+
+@cache
+def _plotly_script() -> str:
+    offline: Any = require("plotly.offline", extra="report")
+    return _script_text(offline.get_plotlyjs())
+
+
+@cache
+def _own_script() -> str:
+    return _script_text("\n".join(_asset(name) for name in _SCRIPTS))
+
+
+@cache
+def _datatables(kind: str) -> str:
+    """The bundle of DataTables and its extensions that itables ships."""
+    itables = require("itables", extra="report")
+    return (files(itables.__name__) / "html" / f"dt_bundle.{kind}").read_text(encoding="utf-8")
+
+
+@cache
+def _asset(name: str) -> str:
+    folder: Traversable = files("campaign.views.report") / "assets"
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def _script_text(text: str) -> str:
+    """A library as it may stand in a script element; in JavaScript's strings the escaped forms mean the same."""
+    return text.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _style_text(text: str) -> str:
+    return text.replace("</style", "<\\/style")

@@ -1,0 +1,87 @@
+"""What all interactive figures share: colours that show on light and dark, compact arrays, names that are only text."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.errors import require
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+# after Okabe and Ito's palette, which colour-blind readers tell apart, lightened for dark backgrounds
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#2f8fd0", "#e0701a", "#1ba784", "#b56fa5", "#8a8a8a"
+SCALE = "Viridis"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageFigure:
+    """A figure of the page.
+
+    Attributes
+    ----------
+    id, title
+        Name in the page and in file names; heading.
+    reading
+        One sentence on how to read it.
+    json
+        Plotly's figure as JSON text; None where there is nothing to draw, or where the browser draws it from data.
+    missing
+        Why there is nothing to draw.
+    notes
+        What a reader must know besides.
+    height
+        Pixels.
+    is_wide
+        Whether it takes the whole width of a large screen; others stand two in a row.
+    """
+
+    id: str
+    title: str
+    reading: str
+    json: str | None = None
+    missing: str | None = None
+    notes: Sequence[str] = ()
+    height: int = 420
+    is_wide: bool = False
+
+
+def figure_json(traces: Sequence[Any], **layout: Any) -> str:
+    """Plotly's figure as JSON; arrays become compact binary ones. Colours of text and grid are the page's."""
+    go = require("plotly.graph_objects", extra="report")
+    margin = {"l": 10, "r": 10, "t": 30, "b": 10}
+    figure = go.Figure(data=list(traces), layout={"margin": margin, "template": go.layout.Template(), **layout})
+    figure.update_xaxes(automargin=True)
+    figure.update_yaxes(automargin=True)
+    return str(figure.to_json())
+
+
+def graph_objects() -> Any:
+    """Plotly's figure classes.
+
+    Raises
+    ------
+    MissingExtraError
+        If plotly is not installed.
+    """
+    return require("plotly.graph_objects", extra="report")
+
+
+def compact(values: ArrayLike) -> NDArray[np.float32]:
+    """As single precision: half the page, and more digits than a screen shows."""
+    return np.asarray(values, dtype=np.float32)
+
+
+def as_text(names: Sequence[str]) -> list[str]:
+    """Names for Plotly, which reads a few HTML tags in its texts: here they are only text."""
+    return [html.escape(name, quote=False) for name in names]
+
+
+BELOW = {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0}
+"""A legend that does not take width from the figure on a phone."""

@@ -1,0 +1,278 @@
+"""The figures of a campaign at print quality, by matplotlib: the same numbers as on the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from campaign.views.figures.binary_hulls import BinaryHull
+from campaign.views.figures.dos_map import DosMap
+from campaign.views.figures.dos_pairs import DosPairs
+from campaign.views.figures.parity import MOST_POINTS, Calibration, Parity
+from campaign.views.figures.thresholds import ThresholdFigures, f1_isoline
+from campaign.views.report.data import ReportData
+from campaign.views.report.screening_figures import three_metrics
+from esnet.dos import ENERGY_GRID
+from esnet.errors import require
+
+PRINT_DPI = 300
+_HULLS = 12
+_COLUMN, _PAGE = 3.4, 7.0  # widths of one and of two columns of a journal, inches
+# Okabe and Ito's palette, which colour-blind readers tell apart
+_BLUE, _ORANGE, _GREEN, _PURPLE, _GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7f7f7f"
+_STYLE = {"font.size": 8, "axes.linewidth": 0.6, "legend.fontsize": 6.5, "legend.frameon": False}
+
+
+def print_figures(data: ReportData) -> Iterator[tuple[str, Any]]:
+    """Name and matplotlib figure of everything that there are numbers for.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    matplotlib = require("matplotlib", extra="report")
+    with matplotlib.rc_context(_STYLE):
+        yield "funnel", _funnel(data)
+        if data.thresholds is not None:
+            yield "precision-recall", _precision_recall(data, data.thresholds)
+            yield "f1-surface", _f1_surface(data.thresholds)
+            if np.isfinite(data.thresholds.c_eff_over_e_form).any():
+                yield "c-eff", _over_thresholds(data.thresholds, "c_eff", "C_eff (CPU-s)")
+                yield "saving", _over_thresholds(data.thresholds, "saving", "saving (share of CPU-s)")
+        if three_metrics(data):
+            yield "three-metrics", _three_metrics(data)
+        if data.parity is not None:
+            yield "parity", _parity(data.parity)
+        if data.calibration is not None:
+            yield "calibration", _calibration(data.calibration)
+        if isinstance(data.dos_map, DosMap):
+            yield "dos-map", _map(data.dos_map)
+        if data.dos_pairs is not None:
+            yield "dos-pair", _pair(data.dos_pairs)
+            if data.dos_pairs.similarity is not None:
+                yield "dos-similarity", _similarity(data.dos_pairs)
+        if data.costs.stages:
+            yield "cost-by-stage", _costs(data)
+        for hull in data.hulls.systems[:_HULLS] if data.hulls else ():
+            yield f"hull-{'-'.join(hull.system)}", _hull(hull)
+
+
+def _axes(width: float, height: float, *, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
+    """A figure with its axes; no window system and no state of pyplot's is touched."""
+    figure_module = require("matplotlib.figure", extra="report")
+    figure = figure_module.Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def _funnel(data: ReportData) -> Any:
+    steps, counts = data.funnel.steps, data.funnel.counts
+    figure, axes = _axes(_COLUMN * 1.4, 0.5 + 0.32 * len(steps))
+    axis = axes[0, 0]
+    axis.barh(range(len(steps)), counts, left=[-count / 2 for count in counts], color=_BLUE, height=0.72)
+    for place, count in enumerate(counts):
+        axis.text(0, place, f"{count:,}", ha="center", va="center", bbox={"facecolor": "white", "lw": 0, "pad": 1})
+    axis.set(yticks=range(len(steps)), yticklabels=steps, xticks=[])
+    axis.invert_yaxis()
+    for side in ("top", "right", "bottom", "left"):
+        axis.spines[side].set_visible(False)
+    axis.tick_params(length=0)
+    return figure
+
+
+def _precision_recall(data: ReportData, found: ThresholdFigures) -> Any:
+    figure, axes = _axes(_COLUMN * 1.3, _COLUMN * 1.3)
+    axis = axes[0, 0]
+    for f1 in (0.2, 0.4, 0.6, 0.8):
+        axis.plot(*f1_isoline(f1), color=_GREY, ls="--", lw=0.6)
+    for curve, colour, style in zip(found.curves, (_BLUE, _ORANGE) * 2, ("-", "-", ":", ":"), strict=True):
+        axis.plot(curve.recall, curve.precision, color=colour, ls=style, lw=1.2, label=curve.label)
+    at = found.at_chosen
+    axis.plot([at.discoverability], [at.success_ratio], "X", color=_PURPLE, ms=7, label="chosen, among the relaxed")
+    whole = data.metrics.metrics
+    if whole is not None and math.isfinite(whole.discoverability):
+        axis.plot([whole.discoverability], [whole.success_ratio], "*", color=_GREEN, ms=9, label="with the audit")
+    axis.set(xlim=(0, 1.03), ylim=(0, 1.03), xlabel="discoverability (recall)", ylabel="success ratio (precision)")
+    axis.legend(loc="lower left")
+    return figure
+
+
+def _three_metrics(data: ReportData) -> Any:
+    figure, axes = _axes(_COLUMN * 1.3, _COLUMN)
+    axis = axes[0, 0]
+    bars = three_metrics(data)
+    width = 0.8 / len(bars)
+    for number, ((label, metrics, interval), colour) in enumerate(zip(bars, (_GREEN, _BLUE, _ORANGE), strict=False)):
+        places = np.arange(3) + (number - (len(bars) - 1) / 2) * width
+        values = np.array([metrics.success_ratio, metrics.discoverability, metrics.f1])
+        axis.bar(places, np.nan_to_num(values), width * 0.94, color=colour, label=label)
+        if interval is not None:
+            error = [[max(values[1] - interval[0], 0.0)], [max(interval[1] - values[1], 0.0)]]
+            axis.errorbar(places[1:2], values[1:2], yerr=error, color="black", lw=0.8, capsize=2)
+    axis.set(xticks=range(3), xticklabels=["success ratio", "discoverability", "F1"], ylim=(0, 1.03))
+    figure.legend(loc="outside lower center", ncols=1)
+    return figure
+
+
+def _f1_surface(found: ThresholdFigures) -> Any:
+    figure, axes = _axes(_COLUMN * 1.3, _COLUMN)
+    axis = axes[0, 0]
+    sweep = found.sweep.sweep
+    mesh = axis.pcolormesh(
+        sweep.max_hull_energy, sweep.max_formation_energy, sweep.f1, cmap="viridis", shading="nearest", rasterized=True
+    )
+    figure.colorbar(mesh, label="F1")
+    axis.plot([found.chosen[1]], [found.chosen[0]], "X", color="white", mec="black", ms=7)
+    axis.set(xlabel="threshold of E_hull(ML) (eV/atom)", ylabel="threshold of E_f(ML) (eV/atom)")
+    return figure
+
+
+def _over_thresholds(found: ThresholdFigures, what: str, label: str) -> Any:
+    figure, axes = _axes(_PAGE * 0.8, _COLUMN * 0.8, columns=2, sharey=True)
+    sweep = found.sweep.sweep
+    grids = (("e_form", sweep.max_formation_energy, "E_f(ML)"), ("e_hull", sweep.max_hull_energy, "E_hull(ML)"))
+    for axis, (name, grid, title), chosen, colour in zip(axes[0], grids, found.chosen, (_BLUE, _ORANGE), strict=True):
+        values = getattr(found, f"{what}_over_{name}")
+        axis.plot(grid, np.where(np.isfinite(values), values, np.nan), color=colour, lw=1.2)
+        axis.axvline(chosen, color=_GREY, ls="--", lw=0.8)
+        axis.set(xlabel=f"threshold of {title} (eV/atom)")
+    axes[0, 0].set_ylabel(label)
+    return figure
+
+
+def _parity(found: Parity) -> Any:
+    figure, axes = _axes(_COLUMN, _COLUMN)
+    axis = axes[0, 0]
+    everything = np.concatenate([found.calculated, found.predicted])
+    margin = 0.05 * (np.ptp(everything) or 1.0)
+    limits = (everything.min() - margin, everything.max() + margin)
+    if len(found.labels) > MOST_POINTS:
+        axis.hexbin(found.calculated, found.predicted, gridsize=80, bins="log", cmap="viridis", rasterized=True)
+    else:
+        for chosen, colour, label in ((~found.stable, _ORANGE, "not stable"), (found.stable, _GREEN, "stable")):
+            axis.scatter(
+                found.calculated[chosen], found.predicted[chosen], s=9, color=colour, lw=0, alpha=0.8, label=label
+            )
+        axis.legend(loc="lower right")
+    axis.plot(limits, limits, color=_GREY, lw=0.8)
+    errors = found.metrics
+    text = f"MAE {errors.mae:.3f} eV/atom\nRMSE {errors.rmse:.3f} eV/atom\nn = {errors.n}"
+    axis.text(0.04, 0.96, text, transform=axis.transAxes, va="top")
+    axis.set(xlim=limits, ylim=limits, aspect="equal", xlabel="E_f(DFT) (eV/atom)", ylabel="E_f(ML) (eV/atom)")
+    return figure
+
+
+def _calibration(found: Calibration) -> Any:
+    figure, axes = _axes(_PAGE * 0.8, _COLUMN * 0.8, columns=2)
+    left, right = axes[0]
+    left.plot([0, 1], [0, 1], color=_GREY, lw=0.8)
+    left.plot(found.curve.expected, found.curve.observed, color=_BLUE, lw=1.2)
+    left.set(xlabel="nominal coverage", ylabel="observed coverage", xlim=(0, 1), ylim=(0, 1.02))
+    right.hist(np.clip(found.scores, -4, 4), bins=np.linspace(-4, 4, 33), density=True, color=_BLUE, alpha=0.6)
+    grid = np.linspace(-4, 4, 81)
+    right.plot(grid, [NormalDist().pdf(value) for value in grid], color=_GREY, lw=0.8)
+    right.set(xlabel="error / sigma", ylabel="density")
+    return figure
+
+
+def _map(found: DosMap) -> Any:
+    rows = math.ceil(len(found.panels) / 2)
+    figure, axes = _axes(_PAGE * 0.85, 0.5 + 2.6 * rows, rows=rows, columns=2)
+    limits = [float(found.e_form_ml.min()), float(found.e_form_ml.max())]
+    points = None
+    for axis, (title, kept) in zip(axes.ravel(), found.panels, strict=False):
+        points = axis.scatter(
+            found.x[kept],
+            found.y[kept],
+            c=found.e_form_ml[kept],
+            s=5,
+            lw=0,
+            vmin=limits[0],
+            vmax=limits[1],
+            rasterized=True,
+        )
+        axis.set(title=f"{title}: {int(kept.sum())}", xticks=[], yticks=[])
+        axis.set(xlim=_limits(found.x), ylim=_limits(found.y))
+    for axis in axes.ravel()[len(found.panels) :]:
+        axis.set_visible(False)
+    figure.colorbar(points, ax=axes, label="E_f(ML) (eV/atom)", shrink=0.7)
+    return figure
+
+
+def _limits(values: Any) -> tuple[float, float]:
+    margin = 0.05 * (float(np.ptp(values)) or 1.0)
+    return float(values.min()) - margin, float(values.max()) + margin
+
+
+def _pair(found: DosPairs) -> Any:
+    figure, axes = _axes(_COLUMN * 1.3, _COLUMN * 0.9)
+    axis, pair = axes[0, 0], found.shown[0]
+    lines = (("IS", pair.initial, pair.efermi_initial, _PURPLE), ("RS", pair.relaxed, pair.efermi_relaxed, _GREEN))
+    for label, densities, level, colour in lines:
+        axis.plot(ENERGY_GRID, densities, color=colour, lw=0.9, label=label)
+        if level is not None:
+            axis.axvline(level, color=colour, ls="--", lw=0.8)
+    zero = "energy above the Fermi level (eV)" if found.fermi_is_zero else "energy (eV)"
+    axis.set(xlabel=zero, ylabel=f"DOS ({found.unit})")
+    # dollar signs in a name would start a formula
+    axis.set_title(pair.label.replace("$", r"\$"))
+    axis.legend()
+    return figure
+
+
+def _similarity(found: DosPairs) -> Any:
+    figure, axes = _axes(_COLUMN * 1.3, _COLUMN * 0.9)
+    axis = axes[0, 0]
+    rows = [row for row in found.similarity.table() if row["channel"] == "all"] if found.similarity else []
+    for shift, key, label, colour in (
+        (-0.2, "same", "IS and RS of one", _ORANGE),
+        (0.2, "random", "two at random", _GREEN),
+    ):
+        values = [row[key]["mae_normalised"] or 0.0 for row in rows]
+        errors = [row[key]["deviation_normalised"] or 0.0 for row in rows]
+        axis.bar(
+            np.arange(len(rows)) + shift, values, 0.38, yerr=errors, color=colour, label=label, error_kw={"lw": 0.7}
+        )
+    axis.set(xticks=range(len(rows)), ylabel="MAE (fraction of the range)")
+    axis.set_xticklabels([row["property"] for row in rows], rotation=30, ha="right")
+    axis.legend()
+    return figure
+
+
+def _costs(data: ReportData) -> Any:
+    stages = data.costs.stages
+    figure, axes = _axes(_COLUMN * 1.3, 0.7 + 0.32 * len(stages))
+    axis = axes[0, 0]
+    hours = [stage.cpu_s / 3600.0 for stage in stages]
+    bars = axis.barh([stage.title for stage in stages], hours, color=_BLUE)
+    axis.bar_label(bars, labels=[f"{value:.3g}" for value in hours], padding=2)
+    axis.invert_yaxis()
+    axis.set(xlabel="CPU-hours", xlim=(0, 1.15 * max([*hours, 1e-9])))
+    return figure
+
+
+def _hull(hull: BinaryHull) -> Any:
+    figure, axes = _axes(_COLUMN * 1.3, _COLUMN)
+    axis = axes[0, 0]
+    relaxed, stable = np.array(hull.relaxed, dtype=bool), np.array(hull.stable, dtype=bool)
+    axis.plot(hull.hull_x, hull.hull_e, color=_GREY, lw=0.9)
+    axis.plot(hull.phase_x, hull.phase_e, "s", color=_GREY, ms=4, label="known phases")
+    kinds = (
+        ("predicted, E_f(ML)", ~relaxed, {"marker": "o", "mfc": "none", "mec": _BLUE}),
+        ("relaxed, not stable", relaxed & ~stable, {"marker": "o", "color": _ORANGE}),
+        ("relaxed, stable", relaxed & stable, {"marker": "*", "color": _GREEN, "ms": 8}),
+    )
+    for label, chosen, style in kinds:
+        if chosen.any():
+            axis.plot(hull.x[chosen], hull.e_form[chosen], ls="", **{"ms": 5, **style}, label=label)
+    axis.set(
+        xlim=(-0.03, 1.03),
+        xlabel=f"atomic fraction of {hull.system[1]} in {hull.system[0]}",
+        ylabel="formation energy (eV/atom)",
+    )
+    axis.legend()
+    return figure

@@ -1,0 +1,386 @@
+"""Interactive figures of the decisions: funnel, thresholds, cost."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from campaign.decisions.metrics import Metrics
+from campaign.views.figures.thresholds import ThresholdFigures, f1_isoline
+from campaign.views.metrics_text import sweep_note
+from campaign.views.report.data import ReportData
+from campaign.views.report.plotly_figures import (
+    BELOW,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SCALE,
+    PageFigure,
+    compact,
+    figure_json,
+    graph_objects,
+)
+
+_NOTHING_STABLE = "No candidate that was decided on is relaxed and stable yet, so thresholds cannot be compared."
+
+
+def funnel_figure(data: ReportData) -> PageFigure:
+    """Figure 5a."""
+    go = graph_objects()
+    trace = go.Funnel(
+        y=data.funnel.steps,
+        x=data.funnel.counts,
+        marker={"color": BLUE},
+        connector={"fillcolor": "rgba(138,138,138,0.25)"},
+        # a bar of nothing has no inside for its number
+        textposition="auto",
+        texttemplate="%{value:,}",
+        hovertemplate="%{y}: %{x:,} (%{percentInitial:.1%} of all)<extra></extra>",
+    )
+    return PageFigure(
+        id="funnel",
+        title="Funnel of the screening",
+        reading="Each bar is what is left of the candidates after a step; the last one is what was found.",
+        json=figure_json([trace], showlegend=False, yaxis={"title": None}),
+        height=60 + 48 * len(data.funnel.steps),
+        is_wide=True,
+    )
+
+
+def precision_recall_figure(data: ReportData) -> PageFigure:
+    """Figure 4a."""
+    blank = PageFigure(
+        id="precision-recall",
+        title="Precision and recall over the thresholds",
+        reading="Looser thresholds move to the right: more of the stable ones found, more relaxations in vain; "
+        "the upper right corner is perfect.",
+    )
+    found = data.thresholds
+    if found is None:
+        return replace(blank, missing=_NOTHING_STABLE)
+    go = graph_objects()
+    traces = [*_isolines()]
+    for curve, colour, dash in zip(
+        found.curves, (BLUE, ORANGE, BLUE, ORANGE), ("solid", "solid", "dot", "dot"), strict=True
+    ):
+        traces.append(
+            go.Scatter(
+                x=compact(curve.recall),
+                y=compact(curve.precision),
+                customdata=compact(curve.threshold),
+                name=curve.label,
+                mode="lines+markers" if len(curve.threshold) < 60 else "lines",
+                marker={"size": 4},
+                line={"color": colour, "dash": dash, "width": 2 if dash == "solid" else 1.2},
+                hovertemplate="at %{customdata:.3f} eV/atom: recall %{x:.3f}, precision %{y:.3f}<extra></extra>",
+            )
+        )
+    traces += _chosen_points(data, found)
+    axis = {"range": [0, 1.04], "dtick": 0.2}
+    return replace(
+        blank,
+        json=figure_json(
+            traces,
+            xaxis={"title": "discoverability (recall)", **axis},
+            yaxis={"title": "success ratio (precision)", **axis},
+            legend=BELOW,
+        ),
+        notes=[sweep_note(found.sweep)],
+        height=560,
+        is_wide=True,
+    )
+
+
+def _isolines() -> list[Any]:
+    go = graph_objects()
+    lines = []
+    for f1 in (0.2, 0.4, 0.6, 0.8):
+        recall, precision = f1_isoline(f1)
+        lines.append(
+            go.Scatter(
+                x=compact(recall),
+                y=compact(precision),
+                mode="lines+text",
+                text=[*[""] * (len(recall) - 1), f"F1 {f1:g}"],
+                textposition="top left",
+                textfont={"color": GREY, "size": 10},
+                line={"color": GREY, "dash": "dash", "width": 1},
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
+    return lines
+
+
+def _chosen_points(data: ReportData, found: ThresholdFigures) -> list[Any]:
+    go = graph_objects()
+    points = []
+    if not math.isnan(found.at_chosen.success_ratio):
+        points.append(_point(found.at_chosen, "this campaign's decisions, among the relaxed", "x", PURPLE))
+    whole = data.metrics.metrics
+    if whole is not None and math.isfinite(whole.discoverability) and math.isfinite(whole.success_ratio):
+        point = _point(whole, "this campaign, with the audit", "star", GREEN)
+        if data.metrics.estimate is not None:
+            low, high = data.metrics.estimate.interval
+            point.error_x = go.scatter.ErrorX(
+                type="data",
+                symmetric=False,
+                array=[max(high - whole.discoverability, 0.0)],
+                arrayminus=[max(whole.discoverability - low, 0.0)],
+                color=GREEN,
+            )
+        points.append(point)
+    return points
+
+
+def _point(metrics: Metrics, name: str, symbol: str, colour: str) -> Any:
+    return graph_objects().Scatter(
+        x=[metrics.discoverability],
+        y=[metrics.success_ratio],
+        name=name,
+        mode="markers",
+        marker={"symbol": symbol, "size": 14, "color": colour},
+        hovertemplate=f"{name}<br>recall %{{x:.3f}}, precision %{{y:.3f}}<extra></extra>",
+    )
+
+
+def three_metrics_figure(data: ReportData) -> PageFigure:
+    """Figure 4b."""
+    blank = PageFigure(
+        id="three-metrics",
+        title="Success ratio, discoverability and F1",
+        reading="Success ratio: how many of the promoted are stable; discoverability: how many of the stable were "
+        "promoted; F1: both at once. 1 is perfect.",
+    )
+    bars = three_metrics(data)
+    if not bars:
+        return replace(blank, missing="No promoted candidate is relaxed yet: there is nothing to measure.")
+    go = graph_objects()
+    traces = []
+    for (label, metrics, interval), colour in zip(bars, (GREEN, BLUE, ORANGE), strict=False):
+        values = [metrics.success_ratio, metrics.discoverability, metrics.f1]
+        shown = [value if math.isfinite(value) else None for value in values]
+        error = None
+        if interval is not None and shown[1] is not None:
+            error = {
+                "type": "data",
+                "symmetric": False,
+                "array": [None, max(interval[1] - values[1], 0.0), None],
+                "color": GREY,
+                "arrayminus": [None, max(values[1] - interval[0], 0.0), None],
+            }
+        traces.append(
+            go.Bar(
+                x=["success ratio", "discoverability", "F1"],
+                y=shown,
+                name=label,
+                marker={"color": colour},
+                error_y=error,
+                text=["unknown" if value is None else f"{value:.3f}" for value in shown],
+                textposition="inside",
+                insidetextanchor="start",
+                insidetextfont={"color": "#ffffff"},
+                hovertemplate="%{x}: %{y:.3f}<extra></extra>",
+            )
+        )
+    notes = ["The bar on discoverability is its interval from the audit."] if bars[0][2] is not None else []
+    if data.metrics.estimate is not None and math.isnan(data.metrics.estimate.discoverability):
+        notes = [
+            "Without an audit nobody knows what was missed, so discoverability and F1 of the campaign are unknown."
+        ]
+    return replace(
+        blank, json=figure_json(traces, barmode="group", yaxis={"range": [0, 1.04]}, legend=BELOW), notes=notes
+    )
+
+
+def three_metrics(data: ReportData) -> list[tuple[str, Metrics, tuple[float, float] | None]]:
+    """Label, metrics and interval of the discoverability: the campaign, its decisions among the relaxed, the best."""
+    bars: list[tuple[str, Metrics, tuple[float, float] | None]] = []
+    whole = data.metrics.metrics
+    if whole is not None and math.isfinite(whole.success_ratio):
+        estimate = data.metrics.estimate
+        interval = None if estimate is None or math.isnan(estimate.discoverability) else estimate.interval
+        bars.append(("this campaign (all decided on)", whole, interval))
+    if data.thresholds is not None:
+        bars.append(("this campaign, among the relaxed", data.thresholds.at_chosen, None))
+        for optimum in data.thresholds.sweep.optima:
+            if optimum.criterion == "f1":
+                at = f"{optimum.max_formation_energy:g}, {optimum.max_hull_energy:g} eV/atom"
+                bars.append((f"best thresholds among the relaxed ({at})", optimum.metrics, None))
+    return bars
+
+
+def f1_figure(data: ReportData) -> PageFigure:
+    """Figure A7."""
+    blank = PageFigure(
+        id="f1-surface",
+        title="F1 over both thresholds",
+        reading="Bright is good: the colour says what F1 a pair of thresholds would have had among the relaxed.",
+    )
+    found = data.thresholds
+    if found is None:
+        return replace(blank, missing=_NOTHING_STABLE)
+    go = graph_objects()
+    sweep = found.sweep.sweep
+    traces: list[Any] = [
+        go.Heatmap(
+            x=compact(sweep.max_hull_energy),
+            y=compact(sweep.max_formation_energy),
+            z=compact(sweep.f1),
+            colorscale=SCALE,
+            colorbar={"title": "F1", "thickness": 12},
+            hovertemplate="E_f(ML) ≤ %{y:.2f}, E_hull(ML) ≤ %{x:.2f} eV/atom: F1 %{z:.3f}<extra></extra>",
+        )
+    ]
+    form, hull = found.chosen
+    marks = [("best by F1" if found.chosen_is_best else "chosen", form, hull, "x")]
+    marks += [
+        ("best by F1", best.max_formation_energy, best.max_hull_energy, "circle")
+        for best in found.sweep.optima
+        if best.criterion == "f1" and not found.chosen_is_best
+    ]
+    for name, y, x, symbol in marks:
+        marker = {"symbol": symbol, "size": 12, "color": "#ffffff", "line": {"color": "#000000", "width": 1.5}}
+        traces.append(go.Scatter(x=[x], y=[y], mode="markers", name=name, marker=marker))
+    return replace(
+        blank,
+        json=figure_json(
+            traces,
+            xaxis={"title": "threshold of E_hull(ML) (eV/atom)", "range": _range(sweep.max_hull_energy)},
+            yaxis={"title": "threshold of E_f(ML) (eV/atom)", "range": _range(sweep.max_formation_energy)},
+            legend=BELOW,
+        ),
+        height=460,
+    )
+
+
+def _range(values: Any) -> list[float]:
+    # half a step more at both ends, so that a mark on the edge is seen
+    step = float(values[1] - values[0]) if len(values) > 1 else 0.0
+    return [float(values[0]) - step / 2, float(values[-1]) + step / 2]
+
+
+def effective_cost_figure(data: ReportData) -> PageFigure:
+    """Figure A8."""
+    blank = PageFigure(
+        id="c-eff",
+        title="Cost of a discovery over the thresholds",
+        reading="C_eff = (C_opt PPCR + C_pre) / discoverability: the lower, the cheaper each stable material; one "
+        "threshold moves, the other stands as chosen.",
+    )
+    found = data.thresholds
+    if found is None or not np.isfinite(found.c_eff_over_e_form).any():
+        return replace(blank, missing=_NOTHING_STABLE if found is None else "No costs are known yet.")
+    sweep = found.sweep.sweep
+    c_eff = (found.c_eff_over_e_form, found.c_eff_over_e_hull)
+    # infinite where nothing is found: a gap
+    shown = [np.where(np.isfinite(values), values, np.nan) for values in c_eff]
+    return replace(
+        blank,
+        json=_two_panels(found, sweep.max_formation_energy, sweep.max_hull_energy, shown, "C_eff (CPU-s)", ".0f"),
+        notes=["Over the relaxed only, with measured costs."],
+    )
+
+
+def saving_figure(data: ReportData) -> PageFigure:
+    """What A8 means for the purse: the saving over the thresholds."""
+    blank = PageFigure(
+        id="saving",
+        title="Saving over the thresholds",
+        reading="Share of the CPU time saved against relaxing every candidate, with the IS-DOS counted; below 0 the "
+        "screening costs more than it saves.",
+    )
+    found = data.thresholds
+    if found is None or not np.isfinite(found.saving_over_e_form).any():
+        return replace(blank, missing=_NOTHING_STABLE if found is None else "No costs are known yet.")
+    sweep = found.sweep.sweep
+    values = [found.saving_over_e_form, found.saving_over_e_hull]
+    return replace(
+        blank,
+        json=_two_panels(found, sweep.max_formation_energy, sweep.max_hull_energy, values, "saving", ".1%"),
+        notes=["Over all candidates decided on, with measured mean costs; an audit is not counted here."],
+    )
+
+
+def _two_panels(found: ThresholdFigures, forms: Any, hulls: Any, values: Any, title: str, digits: str) -> str:
+    go = graph_objects()
+    traces = []
+    labels = (f"E_f(ML) moves, E_hull(ML) ≤ {found.chosen[1]:g}", f"E_hull(ML) moves, E_f(ML) ≤ {found.chosen[0]:g}")
+    for number, (x, y, label, colour) in enumerate(zip((forms, hulls), values, labels, (BLUE, ORANGE), strict=True)):
+        axis = "" if not number else "2"
+        hover = f"%{{x:.2f}} eV/atom: %{{y:{digits}}}<extra></extra>"
+        traces.append(
+            go.Scatter(
+                x=compact(x),
+                y=compact(y),
+                name=label,
+                line={"color": colour},
+                xaxis=f"x{axis}",
+                yaxis=f"y{axis}",
+                hovertemplate=hover,
+            )
+        )
+        traces.append(
+            go.Scatter(
+                x=[found.chosen[number]] * 2,
+                y=[0, 1],
+                yaxis="y3" if not number else "y4",
+                xaxis=f"x{axis}",
+                mode="lines",
+                line={"color": GREY, "dash": "dash", "width": 1},
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
+    hidden = {"visible": False, "range": [0, 1]}
+    tick = {"tickformat": ".0%" if "%" in digits else digits}
+    return figure_json(
+        traces,
+        xaxis={"title": "E_f(ML) (eV/atom)", "domain": [0, 0.47], "range": _range(forms)},
+        xaxis2={"title": "E_hull(ML) (eV/atom)", "domain": [0.53, 1], "anchor": "y2", "range": _range(hulls)},
+        yaxis={"title": title, **tick},
+        yaxis2={"anchor": "x2", "matches": "y", "showticklabels": False},
+        yaxis3={**hidden, "overlaying": "y"},
+        yaxis4={**hidden, "overlaying": "y2", "anchor": "x2"},
+        legend=BELOW,
+    )
+
+
+def cost_figure(data: ReportData) -> PageFigure:
+    """CPU-hours by stage."""
+    blank = PageFigure(
+        id="cost-by-stage",
+        title="CPU-hours by stage",
+        reading="What each kind of work has used so far, failed attempts, references and training structures included.",
+    )
+    stages = data.costs.stages
+    if not stages:
+        return replace(blank, missing="Nothing has been computed yet.")
+    go = graph_objects()
+    trace = go.Bar(
+        y=[stage.title for stage in stages][::-1],
+        x=[stage.cpu_s / 3600.0 for stage in stages][::-1],
+        customdata=[stage.attempts for stage in stages][::-1],
+        orientation="h",
+        marker={"color": BLUE},
+        textangle=0,
+        textposition="outside",
+        cliponaxis=False,
+        text=[f"{stage.cpu_s / 3600.0:.3g}" for stage in stages][::-1],
+        hovertemplate="%{y}: %{x:.4g} CPU-hours in %{customdata} attempts<extra></extra>",
+    )
+    return replace(
+        blank,
+        json=figure_json(
+            [trace],
+            xaxis={"title": "CPU-hours", "range": [0, 1.12 * max([stage.cpu_s / 3600.0 for stage in stages]) or 1.0]},
+            showlegend=False,
+        ),
+        height=110 + 42 * len(stages),
+        is_wide=True,
+    )

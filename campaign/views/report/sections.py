@@ -1,0 +1,100 @@
+"""Which figures the page shows, in which order, under which headings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from campaign.views.figures.binary_hulls import MOST_CANDIDATES
+from campaign.views.report import model_figures, screening_figures
+from campaign.views.report.data import ReportData
+from campaign.views.report.plotly_figures import PageFigure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A heading with its figures."""
+
+    id: str
+    title: str
+    figures: list[PageFigure]
+
+
+def sections(data: ReportData) -> list[Section]:
+    """The figures of a campaign; a training set has no decisions and no model to show."""
+    found = [Section(id="funnel-section", title="What happened", figures=[screening_figures.funnel_figure(data)])]
+    screening = data.campaign.spec.purpose == "screening"
+    if screening:
+        found.append(
+            Section(
+                id="model",
+                title="How well the model does",
+                figures=[model_figures.parity_figure(data), model_figures.calibration_figure(data)],
+            )
+        )
+        found.append(
+            Section(
+                id="decision-quality",
+                title="How good the decisions were",
+                figures=[
+                    screening_figures.three_metrics_figure(data),
+                    screening_figures.f1_figure(data),
+                    screening_figures.precision_recall_figure(data),
+                ],
+            )
+        )
+    costs = [screening_figures.cost_figure(data)]
+    if screening:
+        costs += [screening_figures.effective_cost_figure(data), screening_figures.saving_figure(data)]
+    found.append(Section(id="cost", title="What it cost", figures=costs))
+    found.append(Section(id="hull-section", title="Convex hulls", figures=[hull_figure(data)]))
+    dos = [pair_figure(data), model_figures.similarity_figure(data)]
+    found.append(
+        Section(
+            id="dos",
+            title="The densities of states",
+            figures=[model_figures.map_figure(data), *dos] if screening else dos,
+        )
+    )
+    return found
+
+
+def hull_figure(data: ReportData) -> PageFigure:
+    """Hulls of binary systems; the browser draws the one that is chosen."""
+    notes = []
+    if data.hulls is not None:
+        shown, every = len(data.hulls.systems), data.hulls.n_systems
+        if shown < every:
+            notes.append(f"The {shown} of {every} binary systems with the most stable candidates.")
+        if any(len(hull.labels) < hull.n_candidates for hull in data.hulls.systems):
+            notes.append(f"At most {MOST_CANDIDATES} candidates of a system, the most stable ones.")
+    return PageFigure(
+        id="hull",
+        title="Binary systems with the candidates on them",
+        reading="The line joins the stable known phases; a candidate below it is more stable than everything known, "
+        "one just above it may still exist.",
+        missing=None
+        if data.hulls is not None
+        else "No binary candidate has an energy yet, or the reference set is not complete.",
+        notes=notes,
+        height=460,
+        is_wide=True,
+    )
+
+
+def pair_figure(data: ReportData) -> PageFigure:
+    """IS-DOS against RS-DOS; the browser draws the pair that is chosen."""
+    notes = []
+    if data.dos_pairs is not None and len(data.dos_pairs.shown) < data.dos_pairs.n_pairs:
+        notes.append(f"The {len(data.dos_pairs.shown)} most stable of {data.dos_pairs.n_pairs} candidates with both.")
+    return PageFigure(
+        id="pair",
+        title="IS-DOS against RS-DOS",
+        reading="Total DOS of the unrelaxed and of the relaxed crystal; dashed: the Fermi levels. The more alike, the "
+        "more the model can know before the relaxation.",
+        missing=None
+        if data.dos_pairs is not None
+        else "No candidate has both an IS-DOS and an RS-DOS. Campaigns compute both for a training set, and with "
+        "screening.retrain_every.",
+        notes=notes,
+        height=420,
+    )

@@ -1,0 +1,81 @@
+"""The crystals that a reader of the report can turn: compact, drawn in the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from campaign.store import CampaignStore
+from campaign.views.results import Row
+
+MOST_STRUCTURES = 1000
+MOST_ATOMS = 40_000
+"""Of all structures together: about 1 MB in the page."""
+_AT_ONCE = 500
+_DIGITS = 3  # a thousandth of an angstrom
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownStructure:
+    """One crystal.
+
+    Attributes
+    ----------
+    id
+        The candidate's.
+    relaxed
+        Whether it is the relaxed crystal, or the unrelaxed one.
+    species
+        Element of each atom.
+    positions
+        Cartesian, A, (n, 3).
+    lattice
+        Rows are the cell's vectors, A, (3, 3).
+    """
+
+    id: str
+    relaxed: bool
+    species: list[str]
+    positions: list[list[float]]
+    lattice: list[list[float]]
+
+
+def read_structures(store: CampaignStore, rows: Sequence[Row]) -> list[ShownStructure]:
+    """Structures of the first candidates of the ranked table, the relaxed crystal where there is one."""
+    wanted = [row.id for row in rows[:MOST_STRUCTURES]]
+    shown: list[ShownStructure] = []
+    atoms = 0
+    for structure in _read(store, wanted):
+        atoms += len(structure.species)
+        if atoms > MOST_ATOMS:
+            break
+        shown.append(structure)
+    return shown
+
+
+def _read(store: CampaignStore, ids: Sequence[str]) -> Iterator[ShownStructure]:
+    fields = ["structure.lattice", "structure.sites", "relaxation.structure.lattice", "relaxation.structure.sites"]
+    for start in range(0, len(ids), _AT_ONCE):
+        part = ids[start : start + _AT_ONCE]
+        found = {one["_id"]: one for one in store.candidates.find({"_id": {"$in": list(part)}}, fields)}
+        for name in part:
+            document = found.get(name, {})
+            relaxed = (document.get("relaxation") or {}).get("structure")
+            content = relaxed or document.get("structure")
+            if content and content.get("sites"):
+                yield _shown(name, content, relaxed=bool(relaxed))
+
+
+def _shown(name: str, content: Mapping[str, Any], *, relaxed: bool) -> ShownStructure:
+    """Read pymatgen's dictionary of a structure: ``sites`` with ``species`` and ``abc``, ``lattice.matrix``."""
+    matrix = content["lattice"]["matrix"]
+    species, positions = [], []
+    for site in content["sites"]:
+        species.append(str(site["species"][0]["element"]))
+        a, b, c = (fraction % 1.0 for fraction in site["abc"])
+        positions.append(
+            [round(a * matrix[0][axis] + b * matrix[1][axis] + c * matrix[2][axis], _DIGITS) for axis in range(3)]
+        )
+    lattice = [[round(float(value), _DIGITS) for value in row] for row in matrix]
+    return ShownStructure(id=name, relaxed=relaxed, species=species, positions=positions, lattice=lattice)

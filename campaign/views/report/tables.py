@@ -1,0 +1,156 @@
+"""The tables of a report: columns with their units, rows as plain values; for the page and for CSV files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from campaign.views.metrics_text import metrics_rows
+from campaign.views.report.data import DecisionRow, FailureRow, ReportData
+
+MOST_ROWS = 2000
+"""Rows of a table in the page; the CSV files have all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column: ``number`` columns are shown with `digits`, exported in full; ``3d`` opens the structure viewer."""
+
+    title: str
+    unit: str = ""
+    kind: Literal["text", "number", "flag", "3d"] = "text"
+    digits: int = 0
+    signed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of the page.
+
+    Attributes
+    ----------
+    id
+        Name in the page and of the CSV file.
+    columns, rows
+        Its content; at most `MOST_ROWS` rows.
+    n_rows
+        How many there are, shown or not.
+    """
+
+    id: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Any]]
+    n_rows: int
+
+    @property
+    def note(self) -> str:
+        """What a reader must know of rows that are left out."""
+        if len(self.rows) == self.n_rows:
+            return ""
+        return f"The first {len(self.rows)} of {self.n_rows} rows. All are in the CSV files of `campaign report --csv`."
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the browser needs."""
+        return {"columns": [asdict(column) for column in self.columns], "rows": self.rows}
+
+
+def _energy(title: str) -> Column:
+    return Column(title=title, unit="eV/atom", kind="number", digits=3, signed=True)
+
+
+def page_tables(data: ReportData) -> list[Table]:
+    """All tables of the page."""
+    return [candidates_table(data), decisions_table(data), failures_table(data)]
+
+
+def candidates_table(data: ReportData) -> Table:
+    """The ranked table of ``campaign results``."""
+    with_structure = {structure.id for structure in data.structures}
+    columns = [
+        Column(title="#", kind="number"),
+        Column(title="formula"),
+        Column(title="prototype"),
+        Column(title="3D", kind="3d"),
+        _energy("E_f(ML)"),
+        _energy("E_hull(ML)"),
+        Column(title="decision"),
+        _energy("E_f(DFT)"),
+        _energy("E_hull(DFT)"),
+        Column(title="stable", kind="flag"),
+        Column(title="cost", unit="CPU-s", kind="number", digits=1),
+        Column(title="id"),
+    ]
+    rows = [
+        [
+            *(row.rank, row.formula, row.prototype, row.id if row.id in with_structure else None),
+            *(row.e_form_ml, row.e_hull_ml, row.decision, row.e_form_dft, row.e_hull_dft, row.stable, row.cpu_s),
+            row.id,
+        ]
+        for row in data.rows[:MOST_ROWS]
+    ]
+    return Table(id="candidates", columns=columns, rows=rows, n_rows=len(data.rows))
+
+
+def decisions_table(data: ReportData) -> Table:
+    """Every decision with its reason."""
+    columns = [
+        Column(title="formula"),
+        Column(title="prototype"),
+        Column(title="decision"),
+        Column(title="reason"),
+        _energy("E_f(ML)"),
+        _energy("E_hull(ML)"),
+        Column(title="std. deviation", unit="eV/atom", kind="number", digits=3),
+        Column(title="Screen"),
+        Column(title="time", unit="UTC"),
+    ]
+    rows = [
+        [
+            *(row.formula, row.prototype, row.decision, row.reason, row.e_form_ml, row.e_hull_ml, row.uncertainty),
+            *(row.step.rsplit("/", 1)[-1], row.time),
+        ]
+        for row in data.decisions[:MOST_ROWS]
+    ]
+    return Table(id="decisions", columns=columns, rows=rows, n_rows=len(data.decisions))
+
+
+def failures_table(data: ReportData) -> Table:
+    """What failed for good."""
+    columns = [Column(title=title) for title in ("what", "stage", "kind", "error")]
+    rows = [[row.name, row.stage, row.kind, row.error] for row in data.failures[:MOST_ROWS]]
+    return Table(id="failures", columns=columns, rows=rows, n_rows=len(data.failures))
+
+
+def csv_texts(data: ReportData) -> dict[str, str]:
+    """Content of each CSV file by its name, all rows; energies in eV/atom, costs in CPU-s, times in UTC."""
+    from campaign.views.results import rows_as_csv
+
+    stages = [["stage", "attempts", "cpu_s", "gpu_s"]]
+    stages += [[cost.stage, str(cost.attempts), str(cost.cpu_s), str(cost.gpu_s)] for cost in data.costs.stages]
+    measured = [["what", "value", "meaning"], *(list(row) for row in metrics_rows(data.metrics))]
+    steps = [
+        ["step", "candidates"],
+        *([step, str(n)] for step, n in zip(data.funnel.steps, data.funnel.counts, strict=True)),
+    ]
+    return {
+        "results.csv": rows_as_csv(data.rows),
+        "decisions.csv": _dataclass_csv(DecisionRow, data.decisions),
+        "failures.csv": _dataclass_csv(FailureRow, data.failures),
+        "costs.csv": _lines(stages),
+        "metrics.csv": _lines(measured),
+        "funnel.csv": _lines(steps),
+    }
+
+
+def _dataclass_csv(kind: Any, rows: Sequence[Any]) -> str:
+    names = [field.name for field in fields(kind)]
+    return _lines([names, *([getattr(row, name) for name in names] for row in rows)])
+
+
+def _lines(rows: Sequence[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

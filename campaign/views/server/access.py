@@ -1,0 +1,109 @@
+"""Who is answered: GET alone, on loopback its own names alone, and nobody without the token where one is set."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote, urlencode
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+TOKEN_COOKIE = "esnet_campaign_token"
+_HEADERS = [
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on can be reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class ReadOnlyAccess:
+    """ASGI middleware in front of the pages.
+
+    Parameters
+    ----------
+    app
+        What answers those who may ask.
+    token
+        Asked for in a cookie, in ``Authorization: Bearer``, or once as ``?token=`` (which sets the cookie); None: not.
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str | None) -> None:
+        self.app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or hand on."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http" or scope["method"] != "GET":
+            await _refuse(send, 405, "this page is only read: GET", [(b"allow", b"GET")])
+            return
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        given = dict(query).get("token")
+        if given is not None and self._is_token(given):
+            await _refuse(send, 303, "", _without_token(scope, query, given))
+            return
+        if self._token is not None and not any(map(self._is_token, _credentials(scope))):
+            await _refuse(send, 401, "open the address with ?token=... that `campaign serve` has printed", [])
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *_HEADERS]
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+    def _is_token(self, given: str) -> bool:
+        # in constant time: how long it takes must not tell how much of it is right
+        return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())
+
+
+def _credentials(scope: Scope) -> list[str]:
+    found = []
+    for name, value in scope["headers"]:
+        text = value.decode("latin-1")
+        if name == b"authorization" and text.startswith("Bearer "):
+            found.append(text.removeprefix("Bearer "))
+        elif name == b"cookie":
+            try:
+                cookies: SimpleCookie = SimpleCookie(text)
+            except CookieError:
+                continue
+            if TOKEN_COOKIE in cookies:
+                found.append(cookies[TOKEN_COOKIE].value)
+    return found
+
+
+def _without_token(scope: Scope, query: list[tuple[str, str]], token: str) -> list[tuple[bytes, bytes]]:
+    """Headers that keep the token in a cookie and take it out of the address, where histories would keep it."""
+    rest = urlencode([(key, value) for key, value in query if key != "token"])
+    # one slash: "//host" would lead to another server
+    path = "/" + quote(scope["path"].lstrip("/\\"))
+    cookie = f"{TOKEN_COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax"
+    return [
+        (b"location", (path + (f"?{rest}" if rest else "")).encode("ascii")),
+        (b"set-cookie", cookie.encode("latin-1")),
+    ]
+
+
+async def _refuse(send: Send, status: int, text: str, headers: list[tuple[bytes, bytes]]) -> None:
+    body = text.encode()
+    common = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": [*common, *headers, *_HEADERS]})
+    await send({"type": "http.response.body", "body": body})

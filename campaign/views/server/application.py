@@ -1,0 +1,118 @@
+"""The web application: a list of campaigns, and the page of each."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from pymongo.errors import PyMongoError
+
+from campaign.loading import UnknownCampaignError
+from campaign.store import CampaignStore, now
+from campaign.views.server.access import ReadOnlyAccess, is_loopback
+from campaign.views.server.pages import CampaignPages
+from esnet.errors import require
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+#: Names under which a browser of this machine reaches a server on loopback: another one in the Host header is a page
+#: of somebody else's that had its own name point here (DNS rebinding).
+_LOOPBACK_NAMES = ["localhost", "127.0.0.1"]
+#: The report's page carries its own, stricter policy; both hold.
+_POLICY = {"content-security-policy": "frame-ancestors 'none'; object-src 'none'; base-uri 'none'; form-action 'none'"}
+_INDEX_POLICY = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
+
+
+def application(store: CampaignStore, *, host: str, token: str | None, refresh_s: float) -> Starlette:
+    """Make the application.
+
+    Parameters
+    ----------
+    store
+        The database; it is only read.
+    host
+        Address that the server listens on.
+    token
+        What every request must show; None: nothing, for loopback only.
+    refresh_s
+        Seconds after which an open page looks again.
+
+    Raises
+    ------
+    ValueError
+        If everybody on a network could read without a token.
+    MissingExtraError
+        If starlette is not installed.
+    """
+    if token is None and not is_loopback(host):
+        raise ValueError(f"{host} can be reached from other machines: a token is needed")
+    require("starlette", extra="report")
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
+    from starlette.routing import Route
+
+    pages = CampaignPages(store, refresh_s=refresh_s)
+
+    # plain functions: Starlette runs them in threads, so that making a page keeps nobody else waiting
+    def index(request: Request) -> Response:
+        return HTMLResponse(_index_html(store, refresh_s), headers=_INDEX_POLICY)
+
+    def page(request: Request) -> Response:
+        return HTMLResponse(pages.page(request.path_params["name"]).html, headers=_POLICY)
+
+    def revision(request: Request) -> Response:
+        return JSONResponse({"revision": pages.page(request.path_params["name"]).revision})
+
+    def unknown(request: Request, error: Exception) -> Response:
+        return PlainTextResponse(str(error), status_code=404)
+
+    def no_database(request: Request, error: Exception) -> Response:
+        text = "the database does not answer; this page works again when it does (`campaign db status`)"
+        return PlainTextResponse(text, status_code=503, headers={"refresh": f"{refresh_s:g}"})
+
+    middleware = [Middleware(ReadOnlyAccess, token=token)]
+    if token is None:
+        middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=_LOOPBACK_NAMES, www_redirect=False))
+    return Starlette(
+        routes=[
+            Route("/", index, methods=["GET"]),
+            Route("/campaigns/{name}", page, methods=["GET"]),
+            Route("/campaigns/{name}/revision", revision, methods=["GET"]),
+        ],
+        middleware=middleware,
+        exception_handlers={UnknownCampaignError: unknown, PyMongoError: no_database},
+    )
+
+
+def _index_html(store: CampaignStore, refresh_s: float) -> str:
+    environment = require("jinja2", extra="report").Environment(autoescape=True, trim_blocks=True)
+    text: str = environment.from_string(_index_template()).render(
+        campaigns=[_overview(store, found) for found in store.campaigns.find({}, ["state"]).sort("_id")],
+        made=now(),
+        refresh_s=f"{refresh_s:g}",
+    )
+    return text
+
+
+def _overview(store: CampaignStore, found: dict[str, Any]) -> dict[str, Any]:
+    name, counts = found["_id"], store.state_counts(found["_id"])
+    return {
+        "name": name,
+        "address": f"campaigns/{quote(name, safe='')}",
+        "state": found["state"],
+        "candidates": sum(counts.values()),
+        "relaxed": counts.get("relaxed", 0),
+        "stable": store.candidates.count_documents({"campaign": name, "result.stable": True}),
+    }
+
+
+@cache
+def _index_template() -> str:
+    return (files("campaign.views.server") / "assets" / "index.html.j2").read_text(encoding="utf-8")
