@@ -83,5 +83,13 @@ def as_text(names: Sequence[str]) -> list[str]:
     return [html.escape(name, quote=False) for name in names]
 
 
+def padded_range(values: Any) -> list[float]:
+    """Range of an axis for evenly spaced values, half a step more at both ends: a mark on the edge is seen."""
+    step = float(values[1] - values[0]) if len(values) > 1 else 0.0
+    return [float(values[0]) - step / 2, float(values[-1]) + step / 2]
+
+
 BELOW = {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0}
 """A legend that does not take width from the figure on a phone."""
+
+NOTHING_STABLE = "No candidate that was decided on is relaxed and stable yet, so thresholds cannot be compared."

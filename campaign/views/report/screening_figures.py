@@ -1,12 +1,10 @@
-"""Interactive figures of the decisions: funnel, thresholds, cost."""
+"""Interactive figures of the decisions: funnel, metrics, thresholds."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from campaign.decisions.metrics import Metrics
 from campaign.views.figures.thresholds import ThresholdFigures, f1_isoline
@@ -17,6 +15,7 @@ from campaign.views.report.plotly_figures import (
     BLUE,
     GREEN,
     GREY,
+    NOTHING_STABLE,
     ORANGE,
     PURPLE,
     SCALE,
@@ -24,9 +23,8 @@ from campaign.views.report.plotly_figures import (
     compact,
     figure_json,
     graph_objects,
+    padded_range,
 )
-
-_NOTHING_STABLE = "No candidate that was decided on is relaxed and stable yet, so thresholds cannot be compared."
 
 
 def funnel_figure(data: ReportData) -> PageFigure:
@@ -62,7 +60,7 @@ def precision_recall_figure(data: ReportData) -> PageFigure:
     )
     found = data.thresholds
     if found is None:
-        return replace(blank, missing=_NOTHING_STABLE)
+        return replace(blank, missing=NOTHING_STABLE)
     go = graph_objects()
     traces = [*_isolines()]
     for curve, colour, dash in zip(
@@ -224,7 +222,7 @@ def f1_figure(data: ReportData) -> PageFigure:
     )
     found = data.thresholds
     if found is None:
-        return replace(blank, missing=_NOTHING_STABLE)
+        return replace(blank, missing=NOTHING_STABLE)
     go = graph_objects()
     sweep = found.sweep.sweep
     traces: list[Any] = [
@@ -251,136 +249,9 @@ def f1_figure(data: ReportData) -> PageFigure:
         blank,
         json=figure_json(
             traces,
-            xaxis={"title": "threshold of E_hull(ML) (eV/atom)", "range": _range(sweep.max_hull_energy)},
-            yaxis={"title": "threshold of E_f(ML) (eV/atom)", "range": _range(sweep.max_formation_energy)},
+            xaxis={"title": "threshold of E_hull(ML) (eV/atom)", "range": padded_range(sweep.max_hull_energy)},
+            yaxis={"title": "threshold of E_f(ML) (eV/atom)", "range": padded_range(sweep.max_formation_energy)},
             legend=BELOW,
         ),
         height=460,
-    )
-
-
-def _range(values: Any) -> list[float]:
-    # half a step more at both ends, so that a mark on the edge is seen
-    step = float(values[1] - values[0]) if len(values) > 1 else 0.0
-    return [float(values[0]) - step / 2, float(values[-1]) + step / 2]
-
-
-def effective_cost_figure(data: ReportData) -> PageFigure:
-    """Figure A8."""
-    blank = PageFigure(
-        id="c-eff",
-        title="Cost of a discovery over the thresholds",
-        reading="C_eff = (C_opt PPCR + C_pre) / discoverability: the lower, the cheaper each stable material; one "
-        "threshold moves, the other stands as chosen.",
-    )
-    found = data.thresholds
-    if found is None or not np.isfinite(found.c_eff_over_e_form).any():
-        return replace(blank, missing=_NOTHING_STABLE if found is None else "No costs are known yet.")
-    sweep = found.sweep.sweep
-    c_eff = (found.c_eff_over_e_form, found.c_eff_over_e_hull)
-    # infinite where nothing is found: a gap
-    shown = [np.where(np.isfinite(values), values, np.nan) for values in c_eff]
-    return replace(
-        blank,
-        json=_two_panels(found, sweep.max_formation_energy, sweep.max_hull_energy, shown, "C_eff (CPU-s)", ".0f"),
-        notes=["Over the relaxed only, with measured costs."],
-    )
-
-
-def saving_figure(data: ReportData) -> PageFigure:
-    """What A8 means for the purse: the saving over the thresholds."""
-    blank = PageFigure(
-        id="saving",
-        title="Saving over the thresholds",
-        reading="Share of the CPU time saved against relaxing every candidate, with the IS-DOS counted; below 0 the "
-        "screening costs more than it saves.",
-    )
-    found = data.thresholds
-    if found is None or not np.isfinite(found.saving_over_e_form).any():
-        return replace(blank, missing=_NOTHING_STABLE if found is None else "No costs are known yet.")
-    sweep = found.sweep.sweep
-    values = [found.saving_over_e_form, found.saving_over_e_hull]
-    return replace(
-        blank,
-        json=_two_panels(found, sweep.max_formation_energy, sweep.max_hull_energy, values, "saving", ".1%"),
-        notes=["Over all candidates decided on, with measured mean costs; an audit is not counted here."],
-    )
-
-
-def _two_panels(found: ThresholdFigures, forms: Any, hulls: Any, values: Any, title: str, digits: str) -> str:
-    go = graph_objects()
-    traces = []
-    labels = (f"E_f(ML) moves, E_hull(ML) ≤ {found.chosen[1]:g}", f"E_hull(ML) moves, E_f(ML) ≤ {found.chosen[0]:g}")
-    for number, (x, y, label, colour) in enumerate(zip((forms, hulls), values, labels, (BLUE, ORANGE), strict=True)):
-        axis = "" if not number else "2"
-        hover = f"%{{x:.2f}} eV/atom: %{{y:{digits}}}<extra></extra>"
-        traces.append(
-            go.Scatter(
-                x=compact(x),
-                y=compact(y),
-                name=label,
-                line={"color": colour},
-                xaxis=f"x{axis}",
-                yaxis=f"y{axis}",
-                hovertemplate=hover,
-            )
-        )
-        traces.append(
-            go.Scatter(
-                x=[found.chosen[number]] * 2,
-                y=[0, 1],
-                yaxis="y3" if not number else "y4",
-                xaxis=f"x{axis}",
-                mode="lines",
-                line={"color": GREY, "dash": "dash", "width": 1},
-                hoverinfo="skip",
-                showlegend=False,
-            )
-        )
-    hidden = {"visible": False, "range": [0, 1]}
-    tick = {"tickformat": ".0%" if "%" in digits else digits}
-    return figure_json(
-        traces,
-        xaxis={"title": "E_f(ML) (eV/atom)", "domain": [0, 0.47], "range": _range(forms)},
-        xaxis2={"title": "E_hull(ML) (eV/atom)", "domain": [0.53, 1], "anchor": "y2", "range": _range(hulls)},
-        yaxis={"title": title, **tick},
-        yaxis2={"anchor": "x2", "matches": "y", "showticklabels": False},
-        yaxis3={**hidden, "overlaying": "y"},
-        yaxis4={**hidden, "overlaying": "y2", "anchor": "x2"},
-        legend=BELOW,
-    )
-
-
-def cost_figure(data: ReportData) -> PageFigure:
-    """CPU-hours by stage."""
-    blank = PageFigure(
-        id="cost-by-stage",
-        title="CPU-hours by stage",
-        reading="What each kind of work has used so far, failed attempts, references and training structures included.",
-    )
-    stages = data.costs.stages
-    if not stages:
-        return replace(blank, missing="Nothing has been computed yet.")
-    go = graph_objects()
-    trace = go.Bar(
-        y=[stage.title for stage in stages][::-1],
-        x=[stage.cpu_s / 3600.0 for stage in stages][::-1],
-        customdata=[stage.attempts for stage in stages][::-1],
-        orientation="h",
-        marker={"color": BLUE},
-        textangle=0,
-        textposition="outside",
-        cliponaxis=False,
-        text=[f"{stage.cpu_s / 3600.0:.3g}" for stage in stages][::-1],
-        hovertemplate="%{y}: %{x:.4g} CPU-hours in %{customdata} attempts<extra></extra>",
-    )
-    return replace(
-        blank,
-        json=figure_json(
-            [trace],
-            xaxis={"title": "CPU-hours", "range": [0, 1.12 * max([stage.cpu_s / 3600.0 for stage in stages]) or 1.0]},
-            showlegend=False,
-        ),
-        height=110 + 42 * len(stages),
-        is_wide=True,
     )

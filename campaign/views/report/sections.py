@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from campaign.views.figures.binary_hulls import MOST_CANDIDATES
-from campaign.views.report import model_figures, screening_figures
+from campaign.views.report import cost_figures, model_figures, screening_figures
 from campaign.views.report.data import ReportData
 from campaign.views.report.plotly_figures import PageFigure
 
@@ -42,9 +42,9 @@ def sections(data: ReportData) -> list[Section]:
                 ],
             )
         )
-    costs = [screening_figures.cost_figure(data)]
+    costs = [cost_figures.cost_figure(data)]
     if screening:
-        costs += [screening_figures.effective_cost_figure(data), screening_figures.saving_figure(data)]
+        costs += [cost_figures.effective_cost_figure(data), cost_figures.saving_figure(data)]
     found.append(Section(id="cost", title="What it cost", figures=costs))
     found.append(Section(id="hull-section", title="Convex hulls", figures=[hull_figure(data)]))
     dos = [pair_figure(data), model_figures.similarity_figure(data)]
