@@ -98,9 +98,7 @@ def failures(
 def retry(
     name: NameArgument,
     kind: Annotated[str, typer.Option(help="A cause as `campaign failures` shows it, science, machine, or all")],
-    candidate: Annotated[
-        str | None, typer.Option(help="This one alone: AlPd:B2, or its id; default: all")
-    ] = None,
+    candidate: Annotated[str | None, typer.Option(help="This one alone: AlPd:B2, or its id; default: all")] = None,
     stage: Annotated[str | None, typer.Option(help="This stage alone: dos, relax or rs_dos; default: all")] = None,
     settings: Annotated[
         list[str] | None,
