@@ -1,7 +1,11 @@
-"""Where a campaign stands, from a handful of counting queries."""
+"""Where a campaign stands, from a handful of counts that indexes answer: `campaign run` asks every second.
+
+What `campaign status` says beyond that is in `campaign.views.status_report`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +14,10 @@ from campaign.decisions.spending import cost_by_stage
 from campaign.execution.processes import fizzled_query, fizzled_reason
 from campaign.loading import load_campaign
 from campaign.stages import BEFORE_SCREEN, BOOTSTRAP, SCREENED
-from campaign.store import CampaignStore
+from campaign.store import CampaignStore, counts_by_state
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection
-    from rich.table import Table
 
 #: FireWorks states in which something can still happen without anybody's help.
 LIVE_STATES = ("READY", "RESERVED", "RUNNING", "WAITING")
@@ -102,17 +105,11 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
     """
     campaign = load_campaign(store, name)
     document = campaign.document
-    failures: dict[str, int] = {}
-    for collection in (store.candidates, store.references):
-        failed = {"campaign": name, "state": {"$in": ["dos_failed", "relax_failed"]}}
-        for found in collection.find(failed, ["failure.kind"]):
-            kind = found["failure"]["kind"]
-            failures[kind] = failures.get(kind, 0) + 1
     fireworks = store.database["fireworks"].aggregate(
         [{"$match": {"spec.campaign_name": name}}, {"$group": {"_id": "$state", "n": {"$sum": 1}}}]
     )
     model = document.get("model")
-    with_dos = {"campaign": name, "role": {"$ne": BOOTSTRAP}}
+    counts = store.role_counts(name)
     return Status(
         name=name,
         state=document["state"],
@@ -120,10 +117,10 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
         problem=reference_problem(store, name) or _fizzled_problem(store, name),
         engine=document["engine"],
         quality=document["quality"],
-        candidates=store.state_counts(name),
+        candidates=counts_by_state(counts),
         references=_share(store.references, {"campaign": name}, {"state": "relaxed"}),
-        bootstrap=_share(store.candidates, {"campaign": name, "role": {"$ne": SCREENED}}, {"state": "relaxed"}),
-        dos=_share(store.candidates, with_dos, {"state": {"$nin": list(BEFORE_SCREEN)}}),
+        bootstrap=_done_of_all(counts, lambda role: role != SCREENED, lambda state: state == "relaxed"),
+        dos=_done_of_all(counts, lambda role: role != BOOTSTRAP, lambda state: state not in BEFORE_SCREEN),
         promoted=_share(
             store.candidates,
             {"campaign": name, "decision.promoted": True},
@@ -131,7 +128,7 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
         ),
         fireworks={group["_id"]: group["n"] for group in fireworks},
         stable=store.candidates.count_documents({"campaign": name, "result.stable": True}),
-        failures=failures,
+        failures=_failures_by_kind(store, name),
         cost=cost_by_stage(store, name),
         model=model
         and {
@@ -157,67 +154,26 @@ def _fizzled_problem(store: CampaignStore, name: str) -> str | None:
     )
 
 
+def _done_of_all(
+    counts: Mapping[tuple[str, str], int], of_role: Callable[[str], bool], is_done: Callable[[str], bool]
+) -> dict[str, int]:
+    return {
+        "done": sum(number for (role, state), number in counts.items() if of_role(role) and is_done(state)),
+        "all": sum(number for (role, _), number in counts.items() if of_role(role)),
+    }
+
+
+def _failures_by_kind(store: CampaignStore, name: str) -> dict[str, int]:
+    kinds: dict[str, int] = {}
+    failed = {"$match": {"campaign": name, "state": {"$in": ["dos_failed", "relax_failed"]}}}
+    for collection in (store.candidates, store.references):
+        for group in collection.aggregate([failed, {"$group": {"_id": "$failure.kind", "n": {"$sum": 1}}}]):
+            kinds[group["_id"]] = kinds.get(group["_id"], 0) + group["n"]
+    return kinds
+
+
 def _share(collection: Collection[dict[str, Any]], whole: dict[str, Any], done: dict[str, Any]) -> dict[str, int]:
     return {
         "done": collection.count_documents({**whole, **done}),
         "all": collection.count_documents(whole),
     }
-
-
-#: States in the order in which a candidate meets them, with what people call them.
-_STATE_TITLES = {
-    "new": "waiting",
-    "dos_running": "IS-DOS queued or running",
-    "dos_done": "IS-DOS done, waiting for the Screen",
-    "dos_failed": "IS-DOS failed",
-    "rejected": "rejected by the Screen",
-    "held": "held (budget)",
-    "promoted": "promoted",
-    "relax_running": "relaxation queued or running",
-    "relaxed": "relaxed",
-    "relax_failed": "relaxation failed",
-}
-
-
-def status_table(status: Status) -> Table:
-    """Status as a table for the terminal."""
-    from rich.table import Table
-
-    table = Table(show_header=False, box=None, title=f"campaign {status.name}: {status.state}", title_justify="left")
-    table.add_column(style="cyan")
-    table.add_column(justify="right")
-    table.add_column(style="dim")
-    for state, title in _STATE_TITLES.items():
-        if status.candidates.get(state):
-            if state == "dos_done" and not status.needs_dos:
-                title = "waiting for the Screen"
-            table.add_row(title, str(status.candidates[state]), "candidates")
-    references = status.references
-    table.add_row("references relaxed", f"{references['done']}/{references['all']}", "")
-    if status.bootstrap["all"]:
-        done, whole = status.bootstrap["done"], status.bootstrap["all"]
-        table.add_row("training sample relaxed", f"{done}/{whole}", "")
-    if status.purpose == "screening":
-        _add_scorer_row(table, status)
-    running = status.fireworks.get("RUNNING", 0)
-    table.add_row("fireworks running", str(running), f"{status.fireworks.get('READY', 0)} ready")
-    table.add_row("stable so far", str(status.stable), "")
-    hours = sum(cost["cpu_s"] for cost in status.cost.values()) / 3600
-    table.add_row("cost so far", f"{hours:.2f}", "CPU-hours, failed attempts too")
-    quality = " (fast: coarse k-points, for examples only)" if status.quality == "fast" else ""
-    table.add_row("engine", status.engine, quality)
-    for kind, number in sorted(status.failures.items()):
-        table.add_row(f"failed for good ({kind})", str(number), "`failure` in the collections candidates, references")
-    return table
-
-
-def _add_scorer_row(table: Table, status: Status) -> None:
-    if not status.needs_model:
-        table.add_row("scorer", "", status.scorer)
-        return
-    if status.model is None:
-        table.add_row("model", "not trained yet", "")
-        return
-    number = status.model["number"]
-    which = f", number {number} of {number}" if number > 1 else ""
-    table.add_row("model", f"on {status.model['n_structures']} structures", f"{status.model['checksum'][:12]}{which}")
