@@ -16,7 +16,7 @@ from campaign.execution.held import hold_waiting, release_held
 from campaign.execution.retrain_due import retrain_when_due
 from campaign.execution.submission import submit_ready, submit_step
 from campaign.loading import Campaign, load_campaign
-from campaign.stages import BEFORE_SCREEN, FINAL_STATES, OPEN_RS_DOS, SCREENED
+from campaign.stages import BEFORE_SCREEN, OPEN_RS_DOS, OPEN_STATES, SCREENED
 from campaign.store import CampaignStore
 
 if TYPE_CHECKING:
@@ -60,7 +60,10 @@ def advance(store: CampaignStore, launchpad: LaunchPad, name: str, *, batch: int
 
 def _is_anything_open(store: CampaignStore, name: str) -> bool:
     # candidates that a model learns from end with their RS-DOS; two queries, so that each is answered from its index
-    open_queries = ({"state": {"$nin": FINAL_STATES}}, {"state": "relaxed", "rs_dos.state": {"$in": OPEN_RS_DOS}})
+    open_queries = (
+        {"state": {"$in": list(OPEN_STATES)}},
+        {"state": "relaxed", "rs_dos.state": {"$in": list(OPEN_RS_DOS)}},
+    )
     return any(store.candidates.find_one({"campaign": name, **query}, ["_id"]) is not None for query in open_queries)
 
 
@@ -72,7 +75,7 @@ def _train_when_due(store: CampaignStore, launchpad: LaunchPad, campaign: Campai
         "role": {"$ne": SCREENED},
         "state": {"$nin": ["relaxed", "relax_failed"]},
     }
-    open_dos = {"campaign": name, "state": "relaxed", "rs_dos.state": {"$in": OPEN_RS_DOS}}
+    open_dos = {"campaign": name, "state": "relaxed", "rs_dos.state": {"$in": list(OPEN_RS_DOS)}}
     for collection in (store.references, store.candidates):
         for query in (open_relaxation, open_dos):
             if collection.find_one(query, ["_id"]) is not None:
