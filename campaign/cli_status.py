@@ -53,6 +53,7 @@ def status(
         raise WatchOptionError("--json prints once; right: without --watch, again whenever it is wanted")
     connection = connect(launchpad)
     store = CampaignStore(connection.db)
+    store.ensure_indexes()  # a campaign that an earlier version started may lack those that make this quick
     if watch:
         _watch(store, connection, name, console(), every_s=seconds or _EVERY_S)
         return

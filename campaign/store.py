@@ -225,13 +225,14 @@ class CampaignStore:
         """Number of candidates of a campaign in each state."""
         return counts_by_state(self.role_counts(campaign))
 
-    def role_counts(self, campaign: str) -> dict[tuple[str, str], int]:
+    def role_counts(self, campaign: str, *, session: ClientSession | None = None) -> dict[tuple[str, str], int]:
         """Number of candidates of a campaign by ``(role, state)``, from an index alone."""
         groups = self.candidates.aggregate(
             [
                 {"$match": {"campaign": campaign}},
                 {"$group": {"_id": {"role": "$role", "state": "$state"}, "n": {"$sum": 1}}},
-            ]
+            ],
+            session=session,
         )
         return {(group["_id"].get("role"), group["_id"]["state"]): group["n"] for group in groups}
 

@@ -108,11 +108,18 @@ def learn_costs(
     # each bears its share of the attempts that failed
     share = spent / completed if completed > 0.0 else 1.0
     ended = [replace(item, cpu_s=item.cpu_s * share) for item in _ended_relaxations(store, campaign, session)]
-    dos_spent, dos_completed, number = _spent_and_completed(store, campaign, "dos", session)
     return Costs(
         relax=CostModel.fit(ended, default_cpu_s=relax_cpu_s),
-        dos_cpu_s=dos_spent / number if dos_completed > 0.0 else dos_cpu_s,
+        dos_cpu_s=learn_dos_cost(store, campaign, dos_cpu_s=dos_cpu_s, session=session),
     )
+
+
+def learn_dos_cost(
+    store: CampaignStore, campaign: str, *, dos_cpu_s: float, session: ClientSession | None = None
+) -> float:
+    """Mean cost of a DOS so far, CPU-s, failed attempts included; `dos_cpu_s` while none has ended."""
+    spent, completed, number = _spent_and_completed(store, campaign, "dos", session)
+    return spent / number if completed > 0.0 else dos_cpu_s
 
 
 def _ended_relaxations(store: CampaignStore, campaign: str, session: ClientSession | None) -> list[Ended]:
@@ -206,8 +213,8 @@ def _screened_relaxations(
     relaxed: what was spent on screened candidates is `relax_cpu_s`, spent on all relaxations, without the others.
     """
     query: dict[str, Any] = {"campaign": campaign, "role": SCREENED}
-    sent = {**query, "state": {"$in": [*_RELAXING, "relaxed", "relax_failed"]}}
-    number = store.candidates.count_documents(sent, session=session)
+    counts = store.role_counts(campaign, session=session)
+    number = sum(counts.get((SCREENED, state), 0) for state in (*_RELAXING, "relaxed", "relax_failed"))
     if not number:
         return {"number": 0, "spent": 0.0, "promised": 0.0}
     others = _not_screened(store, campaign, session)

@@ -12,7 +12,7 @@ from pymongo import UpdateOne
 
 from campaign.decisions.deciding import Decision, decide
 from campaign.decisions.policy import Prediction
-from campaign.decisions.spending import cost_by_stage, spending
+from campaign.decisions.spending import cost_by_stage, learn_dos_cost, spending
 from campaign.execution.budget import (
     allowance_now,
     closed_reason,
@@ -201,12 +201,14 @@ def _refused_by_cpu_hours(
 ) -> str | None:
     """Why a calculation does not fit into what is left of the whole budget; None: it fits."""
     spent = sum(cost["cpu_s"] for cost in cost_by_stage(store, campaign.spec.name).values())
-    left = hours * 3600.0 - spent
-    stored = (document.get("decision") or {}).get("relax_cpu_s")
-    if stored is not None and left > _FAR * float(stored):
-        return None
-    costs = expected_costs(store, campaign)
-    cost = costs.dos_cpu_s if stage.name == "dos" else costs.relaxation(document)
+    left, budget = hours * 3600.0 - spent, current_budget(campaign)
+    if stage.name == "dos":
+        cost = learn_dos_cost(store, campaign.spec.name, dos_cpu_s=budget.dos_cpu_s)
+    else:
+        stored = (document.get("decision") or {}).get("relax_cpu_s")
+        if stored is not None and left > _FAR * float(stored):
+            return None
+        cost = expected_costs(store, campaign).relaxation(document)
     return f"{spent / 3600:.3g} of {hours:g} CPU-hours are spent" if cost > left else None
 
 

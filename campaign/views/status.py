@@ -15,6 +15,7 @@ from campaign.execution.processes import fizzled_query, fizzled_reason
 from campaign.loading import load_campaign
 from campaign.stages import BEFORE_SCREEN, BOOTSTRAP, SCREENED
 from campaign.store import CampaignStore, counts_by_state
+from campaign.views.funnel import count_decided
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection
@@ -110,6 +111,7 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
     )
     model = document.get("model")
     counts = store.role_counts(name)
+    promoted = count_decided(store, name).promoted
     return Status(
         name=name,
         state=document["state"],
@@ -121,11 +123,10 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
         references=_share(store.references, {"campaign": name}, {"state": "relaxed"}),
         bootstrap=_done_of_all(counts, lambda role: role != SCREENED, lambda state: state == "relaxed"),
         dos=_done_of_all(counts, lambda role: role != BOOTSTRAP, lambda state: state not in BEFORE_SCREEN),
-        promoted=_share(
-            store.candidates,
-            {"campaign": name, "decision.promoted": True},
-            {"state": {"$in": ["relaxed", "relax_failed"]}},
-        ),
+        promoted={
+            "done": sum(promoted.get(state, 0) for state in ("relaxed", "relax_failed")),
+            "all": sum(promoted.values()),
+        },
         fireworks={group["_id"]: group["n"] for group in fireworks},
         stable=store.candidates.count_documents({"campaign": name, "result.stable": True}),
         failures=_failures_by_kind(store, name),
