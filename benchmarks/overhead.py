@@ -135,6 +135,7 @@ def ours(store: Any, launchpad: Any, number: int) -> dict[str, float]:
     from campaign.execution import calculation
     from campaign.execution.submission import submit_ready
 
+    importlib.import_module("pymatgen.analysis.phase_diagram")  # takes seconds the first time
     name = campaign_with(store, launchpad, number, name="jobs")
     store.candidates.update_many({"campaign": name}, {"$set": {"state": "promoted"}})
 

@@ -26,7 +26,7 @@ from campaign.views.latest import (
 )
 from campaign.views.prediction_quality import PredictionQuality, prediction_quality
 from campaign.views.running_jobs import Queue, RunningJob, queues, running_jobs
-from campaign.views.status import Status, campaign_status
+from campaign.views.status import Status, status_of_counts
 from campaign.views.throughput import Throughput, throughput
 from campaign.views.time_left import TimeLeft, time_left
 
@@ -127,9 +127,8 @@ def status_report(store: CampaignStore, name: str, *, at: datetime | None = None
     """
     campaign = load_campaign(store, name)
     time = at or now()
-    status = campaign_status(store, name)
-    counts = store.role_counts(name)
-    decided = count_decided(store, name)
+    counts, decided = store.role_counts(name), count_decided(store, name)
+    status = status_of_counts(store, campaign, counts, decided)
     pace = throughput(store, name, at=time)
     budget = _budget(store, campaign, status)
     jobs = running_jobs(store, name)
