@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pymongo import ASCENDING, UpdateOne
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from campaign.stages import REFERENCE, Stage
 
@@ -20,6 +20,13 @@ SCHEMA_VERSION = 1
 Document = dict[str, Any]
 T = TypeVar("T")
 _CHUNK = 1000
+#: Names of indexes that others have taken the place of; those that are partial now keep their name.
+_REPLACED_INDEXES = (
+    *("campaign_1_state_1_batch_1", "campaign_1_rs_dos.state_1", "campaign_1_result.e_hull_1"),
+    *("campaign_1_role_1_state_1", "campaign_1_state_1_result.e_hull_1", "campaign_1_result.stable_1"),
+    *("campaign_1_decision.promoted_1_state_1", "spec.campaign_name_1_state_1"),
+)
+_INDEX_NOT_FOUND = 27
 
 
 def now() -> datetime:
@@ -65,6 +72,7 @@ class CampaignStore:
 
     def ensure_indexes(self) -> None:
         """Create the indexes that the campaign's own queries and those of the README use; safe to call again."""
+        self._drop_replaced_indexes()
         relaxed = {"state": "relaxed"}
         for collection in (self.candidates, self.references):
             # what is ready, what is waited for, and every count of states and roles, without reading a document
@@ -113,6 +121,17 @@ class CampaignStore:
             [("metadata.campaign", ASCENDING), ("locked", ASCENDING)],
             partialFilterExpression={"locked": {"$exists": True}},
         )
+
+    def _drop_replaced_indexes(self) -> None:
+        """Drop indexes of earlier versions: each that holds a state is written with every move."""
+        for collection in (self.candidates, self.references, self.database["fireworks"]):
+            for name, found in collection.index_information().items():
+                if name in _REPLACED_INDEXES and "partialFilterExpression" not in found:
+                    try:
+                        collection.drop_index(name)
+                    except OperationFailure as error:
+                        if error.code != _INDEX_NOT_FOUND:  # somebody else was faster
+                            raise
 
     def collection_of(self, document_id: str) -> Collection[Document]:
         """Collection that holds a document; the ids of references say what they are."""

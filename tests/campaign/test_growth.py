@@ -105,3 +105,14 @@ def test_a_status_reads_only_what_runs_has_failed_or_is_relaxed(store, large):
     # 250 are relaxed and stable: for the errors, and for the newest of them
     assert number <= 4 * 250 + FEW, worst
     assert documents_read(store, "attempts", lambda: status_report(store, large))[0] <= FEW
+
+
+def test_indexes_of_an_earlier_version_are_replaced(store):
+    for keys in (["campaign", "state", "batch"], ["campaign", "rs_dos.state"], ["campaign", "result.e_hull"]):
+        store.candidates.create_index([(key, 1) for key in keys])
+    for _ in range(2):
+        store.ensure_indexes()
+    found = store.candidates.index_information()
+    assert "campaign_1_state_1_batch_1" not in found
+    assert found["campaign_1_rs_dos.state_1"]["partialFilterExpression"] == {"state": "relaxed"}
+    assert sum("state" in dict(index["key"]) for index in found.values()) == 2
