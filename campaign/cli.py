@@ -26,6 +26,7 @@ from campaign.cli_references import app as references_app
 from campaign.cli_replay import replay as replay_command
 from campaign.cli_report import report as report_command
 from campaign.cli_serve import serve as serve_command
+from campaign.cli_status import status as status_command
 from esnet.commands.console import console as _console
 from esnet.commands.console import print_error
 
@@ -58,6 +59,7 @@ app.command("replay")(replay_command)
 app.command("retry")(retry_command)
 app.command("serve")(serve_command)
 app.command("report")(report_command)
+app.command("status")(status_command)
 
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="Campaign file (YAML), e.g. examples/quickstart.yaml")
@@ -217,42 +219,6 @@ def _say_how_it_ended(status: Status, console: Console) -> None:
 def _say_what_is_held(status: Status, console: Console) -> None:
     if held := status.candidates.get("held"):
         console.print(f"the budget holds {held} candidates: see `campaign budget {status.name}`", soft_wrap=True)
-
-
-@app.command()
-def status(
-    name: NameArgument,
-    launchpad: LaunchpadOption = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
-) -> None:
-    """Show where a campaign stands, after repairing what killed workers left behind.
-
-    Example: campaign status quickstart
-    """
-    import json as json_module
-
-    from campaign.execution.reconcile import reconcile as reconcile_campaign
-    from campaign.store import CampaignStore
-    from campaign.views.status import campaign_status, status_table
-
-    connection = connect(launchpad)
-    store = CampaignStore(connection.db)
-    repaired = reconcile_campaign(store, connection, name)
-    found = campaign_status(store, name)
-    if json:
-        typer.echo(json_module.dumps(found.to_dict(), indent=1))
-        return
-    console = _console()
-    console.print(status_table(found))
-    if found.problem:
-        console.print(f"[red]problem:[/red] {found.problem}", highlight=False, soft_wrap=True)
-    elif found.can_go_on and not found.fireworks.get("RUNNING"):
-        console.print(
-            "nothing is running: start workers with `rlaunch rapidfire`, or `campaign run FILE`", soft_wrap=True
-        )
-    _say_what_is_held(found, console)
-    for line in repaired.lines():
-        console.print(f"repaired: {line}", highlight=False)
 
 
 @app.command()

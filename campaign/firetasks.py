@@ -97,8 +97,8 @@ class RecordCalculation(_CampaignTask):
         store, stage = self.store, STAGES[self["stage"]]
         record_calculation(store, self.database, document_id=self["document"], stage=stage, fw_id=self.fw_id)
         document = store.collection_of(self["document"]).find_one({"_id": self["document"]}, ["batch"]) or {}
-        batch = document.get("batch") if stage.name == "dos" else None
-        advance(store, self.launchpad, fw_spec["campaign_name"], batch=batch)
+        # of the batches, what was recorded can only have completed its own; references have none, and look at all
+        advance(store, self.launchpad, fw_spec["campaign_name"], batch=document.get("batch"))
 
 
 class _Step(_CampaignTask):

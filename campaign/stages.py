@@ -22,6 +22,8 @@ SCREENED, BOOTSTRAP, REFERENCE, TRAINING = "screened", "bootstrap", "reference",
 
 #: States in which nothing more happens to a candidate by itself.
 FINAL_STATES = ("rejected", "held", "relaxed", "dos_failed", "relax_failed")
+#: All others. An index answers a question for these at once, and reads everything for "none of the final ones".
+OPEN_STATES = ("new", "dos_running", "dos_done", "promoted", "relax_running")
 #: States of ``rs_dos.state`` in which an RS-DOS is still to come.
 OPEN_RS_DOS = ("new", "running")
 #: States from which a candidate still has to come to its Screen.

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pymongo import ASCENDING, UpdateOne
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from campaign.stages import REFERENCE, Stage
 
@@ -20,12 +20,24 @@ SCHEMA_VERSION = 1
 Document = dict[str, Any]
 T = TypeVar("T")
 _CHUNK = 1000
+#: Names of indexes that others have taken the place of; those that are partial now keep their name.
+_REPLACED_INDEXES = (
+    *("campaign_1_state_1_batch_1", "campaign_1_rs_dos.state_1", "campaign_1_result.e_hull_1"),
+    *("campaign_1_role_1_state_1", "campaign_1_state_1_result.e_hull_1", "campaign_1_result.stable_1"),
+    *("campaign_1_decision.promoted_1_state_1", "spec.campaign_name_1_state_1"),
+)
+_INDEX_NOT_FOUND = 27
 
 
 def now() -> datetime:
     """Return the current time in UTC, to the millisecond that MongoDB keeps."""
     time = datetime.now(UTC)
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+def in_utc(time: datetime) -> datetime:
+    """Return a stored time with its zone: times come back naive or aware, as the client was made, and are UTC."""
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 class CampaignStore:
@@ -60,11 +72,21 @@ class CampaignStore:
 
     def ensure_indexes(self) -> None:
         """Create the indexes that the campaign's own queries and those of the README use; safe to call again."""
+        self._drop_replaced_indexes()
+        relaxed = {"state": "relaxed"}
         for collection in (self.candidates, self.references):
-            collection.create_index([("campaign", ASCENDING), ("state", ASCENDING), ("batch", ASCENDING)])
-            collection.create_index([("campaign", ASCENDING), ("rs_dos.state", ASCENDING)])
+            # what is ready, what is waited for, and every count of states and roles, without reading a document
+            collection.create_index(
+                [("campaign", ASCENDING), ("state", ASCENDING), ("role", ASCENDING), ("batch", ASCENDING)]
+            )
+            # the two questions that every record asks of what is relaxed: partial, so that other moves do not write
+            collection.create_index(
+                [("campaign", ASCENDING), ("rs_dos.state", ASCENDING)], partialFilterExpression=relaxed
+            )
+        self.candidates.create_index(
+            [("campaign", ASCENDING), ("result.e_hull", ASCENDING)], partialFilterExpression=relaxed
+        )
         # as few as possible of those that hold the state: each move writes into every one of them
-        self.candidates.create_index([("campaign", ASCENDING), ("result.e_hull", ASCENDING)])
         self.candidates.create_index(
             [("campaign", ASCENDING), ("result.stable", ASCENDING), ("result.e_hull", ASCENDING)]
         )
@@ -80,12 +102,36 @@ class CampaignStore:
         )
         self.candidates.create_index("chemsys")
         self.attempts.create_index([("campaign", ASCENDING), ("document", ASCENDING)])
+        # sums over the ledger, and what ended lately
+        self.attempts.create_index(
+            [
+                *(("campaign", ASCENDING), ("stage", ASCENDING), ("outcome", ASCENDING)),
+                *(("ended", ASCENDING), ("cpu_s", ASCENDING), ("gpu_s", ASCENDING)),
+            ]
+        )
         self.attempts.create_index("fw_id")
         self.features.create_index("campaign")
         self.steps.create_index([("campaign", ASCENDING), ("kind", ASCENDING)])
         # a campaign's fireworks and workflows are found by these
         self.database["workflows"].create_index("metadata.campaign")
-        self.database["fireworks"].create_index([("spec.campaign_name", ASCENDING), ("state", ASCENDING)])
+        self.database["fireworks"].create_index(
+            [("spec.campaign_name", ASCENDING), ("state", ASCENDING), ("spec._category", ASCENDING)]
+        )
+        self.database["workflows"].create_index(
+            [("metadata.campaign", ASCENDING), ("locked", ASCENDING)],
+            partialFilterExpression={"locked": {"$exists": True}},
+        )
+
+    def _drop_replaced_indexes(self) -> None:
+        """Drop indexes of earlier versions: each that holds a state is written with every move."""
+        for collection in (self.candidates, self.references, self.database["fireworks"]):
+            for name, found in collection.index_information().items():
+                if name in _REPLACED_INDEXES and "partialFilterExpression" not in found:
+                    try:
+                        collection.drop_index(name)
+                    except OperationFailure as error:
+                        if error.code != _INDEX_NOT_FOUND:  # somebody else was faster
+                            raise
 
     def collection_of(self, document_id: str) -> Collection[Document]:
         """Collection that holds a document; the ids of references say what they are."""
@@ -199,12 +245,28 @@ class CampaignStore:
 
     def state_counts(self, campaign: str) -> dict[str, int]:
         """Number of candidates of a campaign in each state."""
+        return counts_by_state(self.role_counts(campaign))
+
+    def role_counts(self, campaign: str, *, session: ClientSession | None = None) -> dict[tuple[str, str], int]:
+        """Number of candidates of a campaign by ``(role, state)``, from an index alone."""
         groups = self.candidates.aggregate(
-            [{"$match": {"campaign": campaign}}, {"$group": {"_id": "$state", "n": {"$sum": 1}}}]
+            [
+                {"$match": {"campaign": campaign}},
+                {"$group": {"_id": {"role": "$role", "state": "$state"}, "n": {"$sum": 1}}},
+            ],
+            session=session,
         )
-        return {group["_id"]: group["n"] for group in groups}
+        return {(group["_id"].get("role"), group["_id"]["state"]): group["n"] for group in groups}
 
 
 def history_entry(stage: Stage, state: str) -> Document:
     """Entry of a document's history for a move of `stage` to `state`."""
     return {"stage": stage.name, "state": state, "time": now()}
+
+
+def counts_by_state(counts: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    """Sum counts by ``(role, state)`` over the roles."""
+    by_state: dict[str, int] = {}
+    for (_, state), number in counts.items():
+        by_state[state] = by_state.get(state, 0) + number
+    return by_state

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from campaign.decisions.costs import CostModel, Ended, valence_electrons
-from campaign.stages import OPEN_RS_DOS, SCREENED, STAGES
+from campaign.stages import BOOTSTRAP, OPEN_RS_DOS, REFERENCE, SCREENED, STAGES, TRAINING
 from campaign.store import CampaignStore
 
 if TYPE_CHECKING:
@@ -18,17 +18,21 @@ _LEARN_FROM = 2000
 
 
 def cpu_seconds_by_document(
-    store: CampaignStore, campaign: str, *, stage: str | None = None, session: ClientSession | None = None
+    store: CampaignStore,
+    campaign: str,
+    *,
+    stage: str | None = None,
+    documents: Collection[str] | None = None,
+    session: ClientSession | None = None,
 ) -> dict[str, float]:
-    """CPU-seconds that each candidate and each reference has cost so far, all attempts, in one stage or in all."""
-    of_stage = {} if stage is None else {"stage": stage}
-    groups = store.attempts.aggregate(
-        [
-            {"$match": {"campaign": campaign, "document": {"$ne": None}, **of_stage}},
-            {"$group": {"_id": "$document", "cpu_s": {"$sum": "$cpu_s"}}},
-        ],
-        session=session,
-    )
+    """CPU-seconds that each candidate and each reference has cost so far, all attempts.
+
+    In one stage or in all, of the documents named or of all.
+    """
+    match: dict[str, Any] = {"campaign": campaign} | ({} if stage is None else {"stage": stage})
+    match["document"] = {"$ne": None} if documents is None else {"$in": list(documents)}
+    total = {"_id": "$document", "cpu_s": {"$sum": "$cpu_s"}}
+    groups = store.attempts.aggregate([{"$match": match}, {"$group": total}], session=session)
     return {group["_id"]: float(group["cpu_s"]) for group in groups}
 
 
@@ -104,11 +108,18 @@ def learn_costs(
     # each bears its share of the attempts that failed
     share = spent / completed if completed > 0.0 else 1.0
     ended = [replace(item, cpu_s=item.cpu_s * share) for item in _ended_relaxations(store, campaign, session)]
-    dos_spent, dos_completed, number = _spent_and_completed(store, campaign, "dos", session)
     return Costs(
         relax=CostModel.fit(ended, default_cpu_s=relax_cpu_s),
-        dos_cpu_s=dos_spent / number if dos_completed > 0.0 else dos_cpu_s,
+        dos_cpu_s=learn_dos_cost(store, campaign, dos_cpu_s=dos_cpu_s, session=session),
     )
+
+
+def learn_dos_cost(
+    store: CampaignStore, campaign: str, *, dos_cpu_s: float, session: ClientSession | None = None
+) -> float:
+    """Mean cost of a DOS so far, CPU-s, failed attempts included; `dos_cpu_s` while none has ended."""
+    spent, completed, number = _spent_and_completed(store, campaign, "dos", session)
+    return spent / number if completed > 0.0 else dos_cpu_s
 
 
 def _ended_relaxations(store: CampaignStore, campaign: str, session: ClientSession | None) -> list[Ended]:
@@ -177,7 +188,8 @@ def spending(store: CampaignStore, campaign: str, costs: Costs, *, session: Clie
         Transaction to read in.
     """
     by_stage = cost_by_stage(store, campaign, session=session)
-    screened = _screened_relaxations(store, campaign, costs, session)
+    relax_cpu_s = by_stage.get("relax", {}).get("cpu_s", 0.0)
+    screened = _screened_relaxations(store, campaign, costs, relax_cpu_s, session)
     others = _others_queued(store, campaign, costs, session)
     return Spending(
         cpu_s=sum(cost["cpu_s"] for cost in by_stage.values()),
@@ -193,37 +205,59 @@ _RELAXING = ["promoted", STAGES["relax"].running]
 
 
 def _screened_relaxations(
-    store: CampaignStore, campaign: str, costs: Costs, session: ClientSession | None
+    store: CampaignStore, campaign: str, costs: Costs, relax_cpu_s: float, session: ClientSession | None
 ) -> dict[str, float]:
-    """Relaxations of screened candidates: how many, CPU-s spent on them, and CPU-s still to come."""
-    query = {"campaign": campaign, "role": SCREENED, "state": {"$in": [*_RELAXING, "relaxed", "relax_failed"]}}
-    fields = ["state", "decision.relax_cpu_s", "n_sites", "composition"]
-    spent_on = cpu_seconds_by_document(store, campaign, stage="relax", session=session)
-    number, spent, promised = 0, 0.0, 0.0
-    for document in store.candidates.find(query, fields, session=session):
-        number += 1
-        cpu_s = spent_on.get(document["_id"], 0.0)
-        spent += cpu_s
-        if document["state"] in _RELAXING:
-            expected = (document.get("decision") or {}).get("relax_cpu_s")
-            promised += max((costs.relaxation(document) if expected is None else expected) - cpu_s, 0.0)
-    return {"number": number, "spent": spent, "promised": promised}
+    """Relaxations of screened candidates: how many, CPU-s spent on them, and CPU-s still to come.
+
+    Asked after each calculation, so it reads what is queued and what is not screened, and not all that was ever
+    relaxed: what was spent on screened candidates is `relax_cpu_s`, spent on all relaxations, without the others.
+    """
+    query: dict[str, Any] = {"campaign": campaign, "role": SCREENED}
+    counts = store.role_counts(campaign, session=session)
+    number = sum(counts.get((SCREENED, state), 0) for state in (*_RELAXING, "relaxed", "relax_failed"))
+    if not number:
+        return {"number": 0, "spent": 0.0, "promised": 0.0}
+    others = _not_screened(store, campaign, session)
+    spent_on_others = cpu_seconds_by_document(store, campaign, stage="relax", documents=others, session=session)
+    fields = ["decision.relax_cpu_s", "n_sites", "composition"]
+    queued = list(store.candidates.find({**query, "state": {"$in": _RELAXING}}, fields, session=session))
+    ids = [document["_id"] for document in queued]
+    spent_on = cpu_seconds_by_document(store, campaign, stage="relax", documents=ids, session=session)
+    promised = 0.0
+    for document in queued:
+        expected = (document.get("decision") or {}).get("relax_cpu_s")
+        cpu_s = costs.relaxation(document) if expected is None else expected
+        promised += max(cpu_s - spent_on.get(document["_id"], 0.0), 0.0)
+    return {"number": number, "spent": relax_cpu_s - sum(spent_on_others.values()), "promised": promised}
+
+
+def _not_screened(store: CampaignStore, campaign: str, session: ClientSession | None) -> list[str]:
+    """Ids of the references and of the training sample."""
+    other_roles = {"campaign": campaign, "role": {"$in": [BOOTSTRAP, TRAINING]}}
+    found = [
+        *store.references.find({"campaign": campaign}, ["_id"], session=session),
+        *store.candidates.find(other_roles, ["_id"], session=session),
+    ]
+    return [document["_id"] for document in found]
 
 
 def _others_queued(store: CampaignStore, campaign: str, costs: Costs, session: ClientSession | None) -> float:
     """CPU-s still to come from queued DOS, and from relaxations of what is not screened."""
     promised = 0.0
+    other_roles = {"$in": [BOOTSTRAP, TRAINING, REFERENCE]}
+    open_rs_dos = {"rs_dos.state": {"$in": list(OPEN_RS_DOS)}}
     for collection in (store.candidates, store.references):
-        # what is relaxed in any case counts before it is submitted, and so does the RS-DOS that it gets
-        rs_dos = {
-            "rs_dos.state": {"$in": list(OPEN_RS_DOS)},
-            # a screened candidate gets one only if it is relaxed, and until then its relaxation's cost includes it
-            "$or": [{"role": {"$ne": SCREENED}}, {"state": "relaxed"}],
-        }
-        for query in ({"state": STAGES["dos"].running}, rs_dos):
+        dos = (
+            {"state": STAGES["dos"].running},
+            # a screened candidate gets an RS-DOS only if it is relaxed; until then its relaxation's cost includes it
+            {"state": "relaxed", **open_rs_dos},
+            # what is relaxed in any case counts before it is submitted, and so does the RS-DOS that it gets
+            {"role": other_roles, "state": {"$ne": "relaxed"}, **open_rs_dos},
+        )
+        for query in dos:
             promised += costs.dos_cpu_s * collection.count_documents({"campaign": campaign, **query}, session=session)
         states = ["new", STAGES["relax"].running]
-        relaxing = {"campaign": campaign, "state": {"$in": states}, "role": {"$ne": SCREENED}}
+        relaxing = {"campaign": campaign, "state": {"$in": states}, "role": other_roles}
         found = collection.find(relaxing, ["n_sites", "composition"], session=session)
         promised += sum(costs.relaxation(document) for document in found)
     return promised

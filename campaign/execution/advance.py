@@ -7,7 +7,8 @@ places, submits nothing twice.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from campaign.decisions.references import freeze_reference_set
 from campaign.execution.evaluation import evaluate_relaxed
@@ -15,7 +16,7 @@ from campaign.execution.held import hold_waiting, release_held
 from campaign.execution.retrain_due import retrain_when_due
 from campaign.execution.submission import submit_ready, submit_step
 from campaign.loading import Campaign, load_campaign
-from campaign.stages import BEFORE_SCREEN, FINAL_STATES, OPEN_RS_DOS, SCREENED
+from campaign.stages import BEFORE_SCREEN, OPEN_RS_DOS, OPEN_STATES, SCREENED
 from campaign.store import CampaignStore
 
 if TYPE_CHECKING:
@@ -50,16 +51,20 @@ def advance(store: CampaignStore, launchpad: LaunchPad, name: str, *, batch: int
             _train_when_due(store, launchpad, campaign)
             return
         _screen_when_due(store, launchpad, campaign, batch)
-    # candidates that a model learns from end with their RS-DOS
-    unfinished = [
-        {"state": {"$nin": FINAL_STATES}},
-        {"state": "relaxed", "rs_dos.state": {"$in": OPEN_RS_DOS}},
-    ]
-    finished = store.candidates.find_one({"campaign": name, "$or": unfinished}, ["_id"]) is None
+    finished = not _is_anything_open(store, name)
     # asked after that: if the last result makes a retraining due, the report must wait for it
     retraining = retrain_when_due(store, launchpad, campaign)
     if finished and not retraining:
         submit_step(store, launchpad, name, f"{name}/report", kind="report", category="screen")
+
+
+def _is_anything_open(store: CampaignStore, name: str) -> bool:
+    # candidates that a model learns from end with their RS-DOS; two queries, so that each is answered from its index
+    open_queries = (
+        {"state": {"$in": list(OPEN_STATES)}},
+        {"state": "relaxed", "rs_dos.state": {"$in": list(OPEN_RS_DOS)}},
+    )
+    return any(store.candidates.find_one({"campaign": name, **query}, ["_id"]) is not None for query in open_queries)
 
 
 def _train_when_due(store: CampaignStore, launchpad: LaunchPad, campaign: Campaign) -> None:
@@ -70,7 +75,7 @@ def _train_when_due(store: CampaignStore, launchpad: LaunchPad, campaign: Campai
         "role": {"$ne": SCREENED},
         "state": {"$nin": ["relaxed", "relax_failed"]},
     }
-    open_dos = {"campaign": name, "state": "relaxed", "rs_dos.state": {"$in": OPEN_RS_DOS}}
+    open_dos = {"campaign": name, "state": "relaxed", "rs_dos.state": {"$in": list(OPEN_RS_DOS)}}
     for collection in (store.references, store.candidates):
         for query in (open_relaxation, open_dos):
             if collection.find_one(query, ["_id"]) is not None:
@@ -79,15 +84,32 @@ def _train_when_due(store: CampaignStore, launchpad: LaunchPad, campaign: Campai
 
 
 def _screen_when_due(store: CampaignStore, launchpad: LaunchPad, campaign: Campaign, batch: int | None) -> None:
-    name, screening = campaign.spec.name, campaign.spec.screening
-    sizes = campaign.document["batch_sizes"]
-    for number in range(len(sizes)) if batch is None else [batch]:
-        waiting = store.candidates.count_documents(
-            {"campaign": name, "batch": number, "state": {"$in": list(BEFORE_SCREEN)}}
-        )
-        if sizes[number] - waiting >= math.ceil(screening.close_at * sizes[number]):
+    name, sizes = campaign.spec.name, campaign.document["batch_sizes"]
+    close_at = campaign.spec.screening.close_at
+    open_batches = _batches_without_screen(store, name, range(len(sizes)) if batch is None else [batch])
+    waiting = _waiting_by_batch(store, name, open_batches)
+    for number in open_batches:
+        if sizes[number] - waiting.get(number, 0) >= math.ceil(close_at * sizes[number]):
             submit_step(store, launchpad, name, f"{name}/screen/{number}", kind="screen", category="screen")
     _sweep_when_due(store, launchpad, name)
+
+
+def _batches_without_screen(store: CampaignStore, name: str, batches: Sequence[int]) -> list[int]:
+    """Those of the batches whose Screen was not submitted yet: a large campaign has hundreds, most of them closed."""
+    ids = {f"{name}/screen/{number}": number for number in batches}
+    submitted = {found["_id"] for found in store.steps.find({"_id": {"$in": list(ids)}}, ["_id"])}
+    return [number for step_id, number in ids.items() if step_id not in submitted]
+
+
+def _waiting_by_batch(store: CampaignStore, name: str, batches: Sequence[int]) -> dict[int, int]:
+    """How many candidates of each batch still have to come to their Screen."""
+    if not batches:
+        return {}
+    before: dict[str, Any] = {"campaign": name, "state": {"$in": list(BEFORE_SCREEN)}, "role": SCREENED}
+    # every one of hundreds by name would make thousands of ranges of the index
+    before["batch"] = batches[0] if len(batches) == 1 else {"$gte": min(batches), "$lte": max(batches)}
+    groups = store.candidates.aggregate([{"$match": before}, {"$group": {"_id": "$batch", "n": {"$sum": 1}}}])
+    return {group["_id"]: group["n"] for group in groups}
 
 
 def _sweep_when_due(store: CampaignStore, launchpad: LaunchPad, name: str) -> None:

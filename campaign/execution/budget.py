@@ -63,7 +63,7 @@ def closed_reason(store: CampaignStore, campaign: Campaign, *, session: ClientSe
             return f"{stable} stable materials are found, and {budget.stop_after_stable} were wanted"
     wanted = budget.stop_after_no_discovery
     if wanted is not None:
-        query = {"campaign": name, "role": SCREENED, "result": {"$exists": True}}
+        query = {"campaign": name, "role": SCREENED, "result.stable": {"$in": [True, False]}}
         latest = list(
             store.candidates.find(query, ["result.stable"], session=session).sort("result.time", -1).limit(wanted)
         )

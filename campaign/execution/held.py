@@ -12,7 +12,7 @@ from pymongo import UpdateOne
 
 from campaign.decisions.deciding import Decision, decide
 from campaign.decisions.policy import Prediction
-from campaign.decisions.spending import spending
+from campaign.decisions.spending import cost_by_stage, learn_dos_cost, spending
 from campaign.execution.budget import (
     allowance_now,
     closed_reason,
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: A launch does not learn from the ledger what it will cost while so many times the stored estimate are left.
+_FAR = 50.0
 #: Released in one transaction; the next call releases more.
 _AT_ONCE = 500
 
@@ -173,13 +175,9 @@ def hold_at_launch(store: CampaignStore, campaign: Campaign, document: Mapping[s
     if document["role"] != SCREENED or stage.name == "rs_dos" or not is_limited(campaign):
         return None
     refused = closed_reason(store, campaign)
-    if refused is None and current_budget(campaign).cpu_hours is not None:
-        costs = expected_costs(store, campaign)
-        found = spending(store, campaign.spec.name, costs)
-        hours = current_budget(campaign).cpu_hours or 0.0
-        cost = costs.dos_cpu_s if stage.name == "dos" else costs.relaxation(document)
-        if found.cpu_s + cost > hours * 3600.0:
-            refused = f"{found.cpu_s / 3600:.3g} of {hours:g} CPU-hours are spent"
+    hours = current_budget(campaign).cpu_hours
+    if refused is None and hours is not None:
+        refused = _refused_by_cpu_hours(store, campaign, document, stage, hours)
     if refused is None:
         return None
     to, changes = "held", {}
@@ -196,6 +194,22 @@ def hold_at_launch(store: CampaignStore, campaign: Campaign, document: Mapping[s
     store.move(document["_id"], stage, to=to, changes=changes)
     logger.info("%s of %s is not begun: %s", stage.title, document["_id"], refused)
     return refused
+
+
+def _refused_by_cpu_hours(
+    store: CampaignStore, campaign: Campaign, document: Mapping[str, Any], stage: Stage, hours: float
+) -> str | None:
+    """Why a calculation does not fit into what is left of the whole budget; None: it fits."""
+    spent = sum(cost["cpu_s"] for cost in cost_by_stage(store, campaign.spec.name).values())
+    left, budget = hours * 3600.0 - spent, current_budget(campaign)
+    if stage.name == "dos":
+        cost = learn_dos_cost(store, campaign.spec.name, dos_cpu_s=budget.dos_cpu_s)
+    else:
+        stored = (document.get("decision") or {}).get("relax_cpu_s")
+        if stored is not None and left > _FAR * float(stored):
+            return None
+        cost = expected_costs(store, campaign).relaxation(document)
+    return f"{spent / 3600:.3g} of {hours:g} CPU-hours are spent" if cost > left else None
 
 
 def dos_room(store: CampaignStore, campaign: Campaign, *, session: ClientSession | None = None) -> int | None:

@@ -1,23 +1,29 @@
-"""Where a campaign stands, from a handful of counting queries."""
+"""Where a campaign stands, from a handful of counts that indexes answer: `campaign run` asks every second.
+
+What `campaign status` says beyond that is in `campaign.views.status_report`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from campaign.decisions.references import reference_problem
 from campaign.decisions.spending import cost_by_stage
 from campaign.execution.processes import fizzled_query, fizzled_reason
-from campaign.loading import load_campaign
+from campaign.loading import Campaign, load_campaign
 from campaign.stages import BEFORE_SCREEN, BOOTSTRAP, SCREENED
-from campaign.store import CampaignStore
+from campaign.store import CampaignStore, counts_by_state
+from campaign.views.funnel import Decided, count_decided
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection
-    from rich.table import Table
 
 #: FireWorks states in which something can still happen without anybody's help.
 LIVE_STATES = ("READY", "RESERVED", "RUNNING", "WAITING")
+#: All states that FireWorks has (`fireworks.core.firework.Firework.STATE_RANKS`).
+_FIREWORK_STATES = (*LIVE_STATES, "COMPLETED", "FIZZLED", "ARCHIVED", "DEFUSED", "PAUSED")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,18 +107,16 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
         If there is none of that name.
     """
     campaign = load_campaign(store, name)
-    document = campaign.document
-    failures: dict[str, int] = {}
-    for collection in (store.candidates, store.references):
-        failed = {"campaign": name, "state": {"$in": ["dos_failed", "relax_failed"]}}
-        for found in collection.find(failed, ["failure.kind"]):
-            kind = found["failure"]["kind"]
-            failures[kind] = failures.get(kind, 0) + 1
-    fireworks = store.database["fireworks"].aggregate(
-        [{"$match": {"spec.campaign_name": name}}, {"$group": {"_id": "$state", "n": {"$sum": 1}}}]
-    )
+    return status_of_counts(store, campaign, store.role_counts(name), count_decided(store, name))
+
+
+def status_of_counts(
+    store: CampaignStore, campaign: Campaign, counts: Mapping[tuple[str, str], int], decided: Decided
+) -> Status:
+    """Count what else belongs to a status, for whoever has the candidates by ``(role, state)`` and the decisions."""
+    name, document = campaign.spec.name, campaign.document
     model = document.get("model")
-    with_dos = {"campaign": name, "role": {"$ne": BOOTSTRAP}}
+    promoted = decided.promoted
     return Status(
         name=name,
         state=document["state"],
@@ -120,18 +124,17 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
         problem=reference_problem(store, name) or _fizzled_problem(store, name),
         engine=document["engine"],
         quality=document["quality"],
-        candidates=store.state_counts(name),
+        candidates=counts_by_state(counts),
         references=_share(store.references, {"campaign": name}, {"state": "relaxed"}),
-        bootstrap=_share(store.candidates, {"campaign": name, "role": {"$ne": SCREENED}}, {"state": "relaxed"}),
-        dos=_share(store.candidates, with_dos, {"state": {"$nin": list(BEFORE_SCREEN)}}),
-        promoted=_share(
-            store.candidates,
-            {"campaign": name, "decision.promoted": True},
-            {"state": {"$in": ["relaxed", "relax_failed"]}},
-        ),
-        fireworks={group["_id"]: group["n"] for group in fireworks},
+        bootstrap=_done_of_all(counts, lambda role: role != SCREENED, lambda state: state == "relaxed"),
+        dos=_done_of_all(counts, lambda role: role != BOOTSTRAP, lambda state: state not in BEFORE_SCREEN),
+        promoted={
+            "done": sum(promoted.get(state, 0) for state in ("relaxed", "relax_failed")),
+            "all": sum(promoted.values()),
+        },
+        fireworks=_fireworks_by_state(store, name),
         stable=store.candidates.count_documents({"campaign": name, "result.stable": True}),
-        failures=failures,
+        failures=_failures_by_kind(store, name),
         cost=cost_by_stage(store, name),
         model=model
         and {
@@ -157,67 +160,35 @@ def _fizzled_problem(store: CampaignStore, name: str) -> str | None:
     )
 
 
+def _fireworks_by_state(store: CampaignStore, name: str) -> dict[str, int]:
+    """One count for each state: of as many as there are, MongoDB counts index entries faster than it groups them."""
+    fireworks = store.database["fireworks"]
+    counts = {
+        state: fireworks.count_documents({"spec.campaign_name": name, "state": state}) for state in _FIREWORK_STATES
+    }
+    return {state: number for state, number in counts.items() if number}
+
+
+def _done_of_all(
+    counts: Mapping[tuple[str, str], int], of_role: Callable[[str], bool], is_done: Callable[[str], bool]
+) -> dict[str, int]:
+    return {
+        "done": sum(number for (role, state), number in counts.items() if of_role(role) and is_done(state)),
+        "all": sum(number for (role, _), number in counts.items() if of_role(role)),
+    }
+
+
+def _failures_by_kind(store: CampaignStore, name: str) -> dict[str, int]:
+    kinds: dict[str, int] = {}
+    failed = {"$match": {"campaign": name, "state": {"$in": ["dos_failed", "relax_failed"]}}}
+    for collection in (store.candidates, store.references):
+        for group in collection.aggregate([failed, {"$group": {"_id": "$failure.kind", "n": {"$sum": 1}}}]):
+            kinds[group["_id"]] = kinds.get(group["_id"], 0) + group["n"]
+    return kinds
+
+
 def _share(collection: Collection[dict[str, Any]], whole: dict[str, Any], done: dict[str, Any]) -> dict[str, int]:
     return {
         "done": collection.count_documents({**whole, **done}),
         "all": collection.count_documents(whole),
     }
-
-
-#: States in the order in which a candidate meets them, with what people call them.
-_STATE_TITLES = {
-    "new": "waiting",
-    "dos_running": "IS-DOS queued or running",
-    "dos_done": "IS-DOS done, waiting for the Screen",
-    "dos_failed": "IS-DOS failed",
-    "rejected": "rejected by the Screen",
-    "held": "held (budget)",
-    "promoted": "promoted",
-    "relax_running": "relaxation queued or running",
-    "relaxed": "relaxed",
-    "relax_failed": "relaxation failed",
-}
-
-
-def status_table(status: Status) -> Table:
-    """Status as a table for the terminal."""
-    from rich.table import Table
-
-    table = Table(show_header=False, box=None, title=f"campaign {status.name}: {status.state}", title_justify="left")
-    table.add_column(style="cyan")
-    table.add_column(justify="right")
-    table.add_column(style="dim")
-    for state, title in _STATE_TITLES.items():
-        if status.candidates.get(state):
-            if state == "dos_done" and not status.needs_dos:
-                title = "waiting for the Screen"
-            table.add_row(title, str(status.candidates[state]), "candidates")
-    references = status.references
-    table.add_row("references relaxed", f"{references['done']}/{references['all']}", "")
-    if status.bootstrap["all"]:
-        done, whole = status.bootstrap["done"], status.bootstrap["all"]
-        table.add_row("training sample relaxed", f"{done}/{whole}", "")
-    if status.purpose == "screening":
-        _add_scorer_row(table, status)
-    running = status.fireworks.get("RUNNING", 0)
-    table.add_row("fireworks running", str(running), f"{status.fireworks.get('READY', 0)} ready")
-    table.add_row("stable so far", str(status.stable), "")
-    hours = sum(cost["cpu_s"] for cost in status.cost.values()) / 3600
-    table.add_row("cost so far", f"{hours:.2f}", "CPU-hours, failed attempts too")
-    quality = " (fast: coarse k-points, for examples only)" if status.quality == "fast" else ""
-    table.add_row("engine", status.engine, quality)
-    for kind, number in sorted(status.failures.items()):
-        table.add_row(f"failed for good ({kind})", str(number), "`failure` in the collections candidates, references")
-    return table
-
-
-def _add_scorer_row(table: Table, status: Status) -> None:
-    if not status.needs_model:
-        table.add_row("scorer", "", status.scorer)
-        return
-    if status.model is None:
-        table.add_row("model", "not trained yet", "")
-        return
-    number = status.model["number"]
-    which = f", number {number} of {number}" if number > 1 else ""
-    table.add_row("model", f"on {status.model['n_structures']} structures", f"{status.model['checksum'][:12]}{which}")

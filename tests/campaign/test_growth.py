@@ -1,0 +1,118 @@
+"""What is asked all the time reads no more documents of a large campaign than of a small one."""
+
+import pytest
+from prepared import BATCHES, with_model
+
+from campaign.decisions.references import freeze_reference_set
+from campaign.execution.advance import advance
+from campaign.execution.held import hold_at_launch
+from campaign.loading import load_campaign
+from campaign.stages import STAGES
+from campaign.store import now
+from campaign.views.status import campaign_status
+from campaign.views.status_report import status_report
+
+pytestmark = pytest.mark.mongo
+
+NUMBER = 1000
+#: Documents of candidates that a call may read, whatever their number.
+FEW = 40
+
+
+@pytest.fixture
+def large(store, launchpad, small_spec):
+    """A campaign with a budget and 1,000 candidates, 500 of them relaxed or rejected, 400 in the IS-DOS."""
+    spec = small_spec(**BATCHES, budget={"cpu_hours": 1000.0})
+    with_model(store, launchpad, spec)
+    one = store.candidates.find_one({"role": "screened", "state": "dos_running"})
+    stable = {"e_form": -0.2, "e_hull": 0.0, "stable": True, "time": now()}
+    decision = {"promoted": True, "audit": False, "outcome": "promoted", "relax_cpu_s": 10.0}
+    parts = {
+        "relaxed": {"decision": decision, "prediction": {"e_form": -0.2, "e_hull": 0.0}, "result": stable},
+        "rejected": {"decision": decision | {"promoted": False}, "prediction": {"e_form": 0.2, "e_hull": 0.3}},
+        "dos_running": {},
+        "dos_done": {},
+        "relax_running": {"decision": decision, "prediction": {"e_form": -0.2, "e_hull": 0.0}},
+    }
+    states = ["relaxed"] * 250 + ["rejected"] * 250 + ["dos_running"] * 400 + ["dos_done"] * 80 + ["relax_running"] * 20
+    store.candidates.insert_many(
+        one | {"_id": f"copy-{n}", "state": state, "batch": n // 5} | parts[state] for n, state in enumerate(states)
+    )
+    store.candidates.delete_many({"role": "screened", "_id": {"$not": {"$regex": "^copy-"}}})
+    store.attempts.insert_many(
+        {
+            **{"_id": f"{n}.1", "campaign": "small", "document": f"copy-{n}", "stage": "relax", "fw_id": -n},
+            **{"outcome": "completed", "ended": now(), "cpu_s": 10.0, "gpu_s": 0.0},
+        }
+        for n in range(250)
+    )
+    steps = [
+        {"_id": f"small/screen/{n}", "campaign": "small", "kind": "screen", "state": "done", "created": now()}
+        for n in range(100)
+    ]
+    store.insert_missing(store.steps, steps)
+    sizes = {"batch_sizes": [5] * (NUMBER // 5), "n_screened": NUMBER}
+    store.campaigns.update_one({"_id": "small"}, {"$set": sizes})
+    freeze_reference_set(store, load_campaign(store, "small"))
+    advance(store, launchpad, "small")
+    return "small"
+
+
+def documents_read(store, collection, call):
+    """Documents of a collection that MongoDB read for a call, with the worst query."""
+    store.database.command("profile", 2)
+    try:
+        call()
+    finally:
+        store.database.command("profile", 0)
+    name = f"{store.database.name}.{collection}"
+    found = list(store.database["system.profile"].find({"ns": name, "docsExamined": {"$gt": 0}}))
+    store.database["system.profile"].drop()
+    worst = max(found, key=lambda each: each["docsExamined"], default={})
+    return sum(each["docsExamined"] for each in found), (worst.get("planSummary"), worst.get("command"))
+
+
+@pytest.mark.parametrize(("state", "to"), [("dos_running", "dos_done"), ("relax_running", "relaxed")])
+def test_a_record_does_not_read_the_whole_campaign(store, launchpad, large, state, to):
+    candidate = store.candidates.find_one({"campaign": large, "state": state})
+
+    def record():
+        stage = STAGES["dos" if to == "dos_done" else "relax"]
+        store.move(candidate["_id"], stage, to=to, changes={"relaxation.energy": -8.0})
+        advance(store, launchpad, large, batch=candidate["batch"])
+
+    number, worst = documents_read(store, "candidates", record)
+    assert number <= FEW, worst
+
+
+def test_a_launch_does_not_read_the_whole_campaign(store, large):
+    campaign = load_campaign(store, large)
+    candidate = store.candidates.find_one({"campaign": large, "state": "relax_running"})
+    for stage in ("dos", "relax"):
+        call = lambda stage=stage: hold_at_launch(store, campaign, candidate, STAGES[stage])  # noqa: E731
+        assert documents_read(store, "candidates", call)[0] <= FEW
+        assert documents_read(store, "attempts", call)[0] <= FEW
+
+
+def test_the_counts_of_every_second_come_from_indexes_alone(store, large):
+    for collection in ("candidates", "attempts", "fireworks"):
+        number, worst = documents_read(store, collection, lambda: campaign_status(store, large))
+        assert number <= FEW, (collection, worst)
+
+
+def test_a_status_reads_only_what_runs_has_failed_or_is_relaxed(store, large):
+    number, worst = documents_read(store, "candidates", lambda: status_report(store, large))
+    # 250 are relaxed and stable: for the errors, and for the newest of them
+    assert number <= 4 * 250 + FEW, worst
+    assert documents_read(store, "attempts", lambda: status_report(store, large))[0] <= FEW
+
+
+def test_indexes_of_an_earlier_version_are_replaced(store):
+    for keys in (["campaign", "state", "batch"], ["campaign", "rs_dos.state"], ["campaign", "result.e_hull"]):
+        store.candidates.create_index([(key, 1) for key in keys])
+    for _ in range(2):
+        store.ensure_indexes()
+    found = store.candidates.index_information()
+    assert "campaign_1_state_1_batch_1" not in found
+    assert found["campaign_1_rs_dos.state_1"]["partialFilterExpression"] == {"state": "relaxed"}
+    assert sum("state" in dict(index["key"]) for index in found.values()) == 2
