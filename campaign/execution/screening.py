@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from campaign.execution.reconcile import reconcile
 from campaign.execution.rescoring import screen_again, with_model_of_step
 from campaign.loading import Campaign, load_campaign
 from campaign.store import CampaignStore, now
+from esnet.ray_metrics import PROMOTED, RayMetrics
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -47,19 +49,19 @@ def screen_step(
     with attempt(store, campaign=name, stage="screen", fw_id=fw_id) as entry:
         ready = store.candidates.find(_unscored(campaign, step_id), ["_id"])
         ids = [found["_id"] for found in ready.sort("_id")]
-        if ids:
-            scored = _score(store, database, campaign, ids, entry)
-            store_predictions(
-                store,
-                campaign,
-                step_id,
-                ids,
-                {key: math.nan if found.e_form is None else found.e_form for key, found in scored.items()},
-                uncertainty={key: found.uncertainty for key, found in scored.items()},
-                novel={key: found.novel for key, found in scored.items()},
-                reasons={key: found.reason for key, found in scored.items()},
-            )
-        decided = make_decisions(store, campaign, step_id)
+        context = ScoringContext(
+            store=store,
+            database=database,
+            campaign=campaign,
+            step_id=step_id,
+            on_usage=lambda usage: _add_usage(entry, usage),
+        )
+        # one connection for all: the decisions show in Ray's metrics too. Without candidates Ray is not needed
+        with campaign.spec.scorer.connected(context) if ids else nullcontext():
+            if ids:
+                _score(context, ids)
+            decided = make_decisions(store, campaign, step_id)
+            RayMetrics(name).add(PROMOTED, sum(decision.promoted for decision in decided))
         logger.info(
             "campaign %s: %d candidates scored, %d promoted, %d held, %d audited",
             name,
@@ -85,17 +87,26 @@ def _unscored(campaign: Campaign, step_id: str) -> dict[str, Any]:
     return waiting
 
 
-def _score(
-    store: CampaignStore, database: DatabaseSettings, campaign: Campaign, ids: Sequence[str], entry: Attempt
-) -> dict[str, Score]:
-    """What the scorer says, by candidate; what it used elsewhere goes into the ledger's entry."""
+def _add_usage(entry: Attempt, usage: Usage) -> None:
+    """Put what the scorer used elsewhere into the ledger's entry."""
+    entry.elsewhere_cpu_s += usage.cpu_s
+    entry.gpu_s += usage.gpu_s
 
-    def on_usage(usage: Usage) -> None:
-        entry.elsewhere_cpu_s += usage.cpu_s
-        entry.gpu_s += usage.gpu_s
 
-    context = ScoringContext(store=store, database=database, campaign=campaign, on_usage=on_usage)
-    return scores_by_id(campaign.spec.scorer.score(ids, context), ids)
+def _score(context: ScoringContext, ids: Sequence[str]) -> None:
+    """Ask the scorer, and write down what it says."""
+    campaign = context.campaign
+    scored: dict[str, Score] = scores_by_id(campaign.spec.scorer.score(ids, context), ids)
+    store_predictions(
+        context.store,
+        campaign,
+        str(context.step_id),
+        ids,
+        {key: math.nan if found.e_form is None else found.e_form for key, found in scored.items()},
+        uncertainty={key: found.uncertainty for key, found in scored.items()},
+        novel={key: found.novel for key, found in scored.items()},
+        reasons={key: found.reason for key, found in scored.items()},
+    )
 
 
 def store_predictions(

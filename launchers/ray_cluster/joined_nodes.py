@@ -42,7 +42,7 @@ def wait_for_nodes(address_file: Path, *, nodes: int, timeout_s: float) -> int:
 
 def _connect(address_file: Path) -> Any:
     """Return a client of the head's GCS; None while the head is still starting."""
-    from ray._raylet import GcsClient
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
     try:
         host, port = address_file.read_text(encoding="utf-8").strip().rsplit(":", 1)
