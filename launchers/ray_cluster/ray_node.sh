@@ -33,9 +33,7 @@ mkdir -m 700 "$RAY_TMPDIR" || { echo "cannot make $RAY_TMPDIR on $(hostname)"; e
 trap '' INT # is for the command: Ray goes on until the command has ended
 RAY_AUTH_TOKEN=$(cat "$folder/token")
 export RAY_AUTH_TOKEN
-# Ray runs its workers at niceness 15, at which they starve beside DFT on the same cores; metrics of a short Screen
-# would be lost with 10 s between two reports
-export RAY_worker_niceness=0 RAY_metrics_report_interval_ms=2000
+export RAY_worker_niceness=0 # Ray gives them 15, at which they starve beside DFT on the same cores
 
 if [ -z "$address" ] && [ -n "$RAY_CLUSTER_INTERFACE" ]; then
   address=$(ip -4 -o addr show dev "$RAY_CLUSTER_INTERFACE" | awk '{split($4, a, "/"); print a[1]; exit}')
