@@ -15,7 +15,7 @@ from esnet.scoring import score
 
 
 def main(folder: Path, bundle: str) -> None:
-    samples = np.load(folder / "samples.npz")
+    samples = dict(np.load(folder / "samples.npz"))
     ids = samples["ids"].tolist()
 
     def read(wanted):

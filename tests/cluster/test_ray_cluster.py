@@ -47,8 +47,8 @@ def test_a_lost_node_loses_no_candidate_and_no_process_is_left(slurm: SlurmClust
     names = [found["metadata"].get("job_name") for found in fetch(f"{dashboard}/api/jobs/", token=token)]
     assert "alloys/screen/0" in names
     actors = fetch(f"{dashboard}/api/v0/actors", token=token)["data"]["result"]["result"]
-    alive = [found["name"] for found in actors if found["state"] == "ALIVE"]
-    assert sorted(re.sub(r" \(\w+\)$", "", name) for name in alive) == ["alloys/screen/0 scorer 1", "alloys/screen/0 scorer 2"]
+    alive = sorted(re.sub(r" \(\w+\)$", "", found["name"]) for found in actors if found["state"] == "ALIVE")
+    assert alive == ["alloys/screen/0 scorer 1", "alloys/screen/0 scorer 2"]
 
     # one node goes, with an actor that has a batch
     step = (folder / "step-1").read_text().strip()
@@ -91,16 +91,14 @@ def predicted_here(samples: dict[str, np.ndarray]) -> np.ndarray:
 def submit(slurm: SlurmCluster, folder: Path) -> str:
     """Submit a job of two nodes of one core; it finds the Ray of its allocation without RAY_ADDRESS and token."""
     command = f"env -u RAY_ADDRESS -u RAY_AUTH_TOKEN -u RAY_AUTH_MODE {sys.executable} {DRIVER} {folder} {BUNDLE}"
-    (folder / "job.sh").write_text(
-        "#!/bin/bash\n"
-        f"exec bash {SCRIPT} --python {sys.executable} --addresses 127.0.0.2,127.0.0.3 --object-store-mb 100 {command}\n"
-    )
+    settings = f"--python {sys.executable} --addresses 127.0.0.2,127.0.0.3 --object-store-mb 100"
+    (folder / "job.sh").write_text(f"#!/bin/bash\nexec bash {SCRIPT} {settings} {command}\n")
     options = ("--partition=cpu", "--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", "--mem=4000", "--time=10")
     more = ("--no-kill", "--signal=B:INT@60", f"--chdir={folder}", f"--output={folder}/job.txt", "--parsable")
     environment = {"PYTHONPATH": str(ROOT)}
-    script = str(folder / "job.sh")
     # SLURM_SUBMIT_DIR is the folder that sbatch is called in
-    return slurm.run("env", "-C", str(folder), "sbatch", *options, *more, script, environment=environment).stdout.strip()
+    call = ("env", "-C", str(folder), "sbatch", *options, *more, str(folder / "job.sh"))
+    return slurm.run(*call, environment=environment).stdout.strip()
 
 
 def fetch(url: str, *, token: str | None) -> list | dict:
@@ -116,7 +114,8 @@ def await_file(slurm: SlurmCluster, path: Path, job: str) -> None:
         state = slurm.run("squeue", "-h", "-j", job, "-o", "%T", check=False).stdout.strip()
         running = state in ("PENDING", "CONFIGURING", "RUNNING")
         text = said.read_text() if said.exists() else ""
-        assert running and time.monotonic() < deadline, f"{path.name} does not come, job {state}:\n{text[-3000:]}"
+        if not running or time.monotonic() > deadline:
+            pytest.fail(f"{path.name} does not come, job {state}:\n{text[-3000:]}")
         time.sleep(0.5)
 
 
