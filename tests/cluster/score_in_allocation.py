@@ -22,7 +22,9 @@ def main(folder: Path, bundle: str) -> None:
         if os.environ["RAY_TMPDIR"].endswith("-1"):
             (folder / "second_node_reads").touch()
             time.sleep(600)  # until its node is lost
-        (folder / "first_node_reads").touch()
+        # the first node must not be done with everything before the second one has begun
+        while not (folder / "second_node_reads").exists():
+            time.sleep(0.2)
         places = [ids.index(name) for name in wanted]
         return wanted, samples["dos"][places], samples["compositions"][places]
 
