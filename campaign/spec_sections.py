@@ -243,8 +243,26 @@ class ScreeningSection(Section):
     close_at: float = Field(
         default=0.95, gt=0.0, le=1.0, description="share of a batch whose IS-DOS must be done before it is screened"
     )
-    actors: int = Field(default=1, ge=1, le=10_000, description="Ray actors that score at the same time")
-    gpus_per_actor: float = Field(default=0.0, ge=0.0, le=64.0, description="GPUs of one actor, may be a part of one")
+    actors: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Ray actors that score at the same time; null: as many as Ray's GPUs have room for, without GPUs "
+        "one for each node",
+    )
+    gpus_per_actor: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=64.0,
+        description="GPUs of one actor, may be a part of one; null: 1 where Ray has any",
+    )
+    actor_batch: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="candidates that an actor reads and predicts at once, 216 kB each; null: each actor's share of the "
+        "Screen, at most 256",
+    )
     retrain_every: int | None = Field(
         default=None,
         ge=1,

@@ -14,8 +14,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from esnet.errors import UserError
+from esnet.ray_allocation import RayAllocation, find_allocation
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ class RaySession:
 def ray_session(
     address: str | None = None,
     *,
+    name: str | None = None,
     num_cpus: int | None = None,
     num_gpus: int | None = None,
     dashboard: bool = False,
@@ -67,13 +70,16 @@ def ray_session(
     """Connect to Ray for the length of a ``with`` block.
 
     A process that is connected already stays so, and nothing is started or ended. Else the Ray at ``address``
-    (or at RAY_ADDRESS) is joined and left again at the end. Else one is started on this machine: on loopback,
-    with token authentication, its files in a short temporary directory; the end of the block ends it.
+    (or at RAY_ADDRESS, or the cluster of this SLURM job, see `esnet.ray_allocation`) is joined and left again at the
+    end. Else one is started on this machine: on loopback, with token authentication, its files in a short temporary
+    directory; the end of the block ends it.
 
     Parameters
     ----------
     address
         ``host:port`` of a running Ray; ``local`` starts one even where RAY_ADDRESS is set.
+    name
+        Of this process as a job of Ray's, in its dashboard: ``job_name`` of the metadata.
     num_cpus, num_gpus
         What a Ray that is started here may use (None: what it finds). Not for joining one.
     dashboard
@@ -94,7 +100,8 @@ def ray_session(
     -----
     For a Ray that is started here a token is made where the environment has none, and RAY_AUTH_MODE and
     RAY_AUTH_TOKEN are set while the block runs, so that child processes can join; nothing is written to the
-    home directory. A Ray that is joined needs the token of whoever started it in the environment.
+    home directory. A Ray that is joined needs the token of whoever started it in the environment (RAY_AUTH_TOKEN or
+    RAY_AUTH_TOKEN_PATH); that of this SLURM job's cluster is found beside its address.
     """
     with _environment(_quiet()):
         try:
@@ -107,23 +114,45 @@ def ray_session(
         if ray.is_initialized():
             yield _describe(started_here=False)
             return
-        wanted = address or os.environ.get("RAY_ADDRESS") or "local"
+        allocation = find_allocation()
+        wanted = address or os.environ.get("RAY_ADDRESS") or (allocation.address if allocation else "local")
         if wanted == "local":
-            with _started(num_cpus, num_gpus, dashboard, object_store_bytes) as session:
+            with _started(name, num_cpus, num_gpus, dashboard, object_store_bytes) as session:
                 yield session
         else:
-            with _joined(wanted) as session:
+            with _environment(_credentials(wanted, allocation)), _joined(wanted, name) as session:
                 yield session
+
+
+def _credentials(address: str, allocation: RayAllocation | None) -> dict[str, str]:
+    """Variables to join with: what the environment has, completed."""
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        # Ray does not look at a token where the mode is not set
+        return {} if os.environ.get("RAY_AUTH_MODE") else {"RAY_AUTH_MODE": "token"}
+    if allocation is not None and allocation.address == address:
+        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": allocation.token}
+    return {}
+
+
+def _job_config(name: str | None) -> Any:
+    from ray.job_config import JobConfig
+
+    return JobConfig(metadata={"job_name": name} if name else {})
 
 
 @contextmanager
-def _joined(address: str) -> Iterator[RaySession]:
+def _joined(address: str, name: str | None) -> Iterator[RaySession]:
     import ray
 
     _refresh_authentication()
     try:
         with _own_signal_handlers():
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(
+                address=address,
+                job_config=_job_config(name),
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
     except (ConnectionError, ValueError, RuntimeError) as error:
         # Ray's own errors on authentication are RuntimeErrors too
         raise RaySessionError(
@@ -138,7 +167,7 @@ def _joined(address: str) -> Iterator[RaySession]:
 
 @contextmanager
 def _started(
-    num_cpus: int | None, num_gpus: int | None, dashboard: bool, object_store_bytes: int
+    name: str | None, num_cpus: int | None, num_gpus: int | None, dashboard: bool, object_store_bytes: int
 ) -> Iterator[RaySession]:
     import ray
 
@@ -150,6 +179,7 @@ def _started(
                 with _own_signal_handlers():
                     ray.init(
                         address="local",
+                        job_config=_job_config(name),
                         num_cpus=num_cpus,
                         num_gpus=num_gpus,
                         include_dashboard=dashboard,

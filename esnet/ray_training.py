@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,12 @@ from numpy.typing import ArrayLike
 from esnet.bundle import BundleInfo, refuse_existing
 from esnet.features import Representation
 from esnet.fine_tuning import fine_tune
-from esnet.ray_workers import worker_options
+from esnet.ray_metrics import EPOCH, LOSS, VALIDATION_MAE, RayMetrics
+from esnet.ray_workers import gpus_of_a_worker, worker_options
 from esnet.record import TrainingRecord
 from esnet.training import Progress, TrainingError, TrainingSettings, train
+
+logger = logging.getLogger(__name__)
 
 _POLL_S = 1.0
 
@@ -22,8 +27,14 @@ _POLL_S = 1.0
 class _Trainer:
     """Runs inside a Ray actor with two threads: one trains, one answers how far it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        # this process is Ray's and has no handler; the dashboard shows an actor's log
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+        self._title = name
         self._epochs: list[tuple[int, dict[str, float]]] = []
+
+    def __repr__(self) -> str:
+        return self._title
 
     def train(
         self,
@@ -37,12 +48,17 @@ class _Trainer:
             **samples,
             "settings": settings,
             "representation": representation,
-            "progress": lambda epoch, losses: self._epochs.append((epoch, dict(losses))),
+            "progress": self._end_epoch,
         }
         if further is None:
             train(**options).save(bundle_path)
         else:
             fine_tune(bundle_path, **further, **options)
+
+    def _end_epoch(self, epoch: int, losses: Mapping[str, float]) -> None:
+        self._epochs.append((epoch, dict(losses)))
+        told = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
+        logger.info("%s: epoch %d, %s", self._title, epoch, told)
 
     def epochs(self, first: int) -> list[tuple[int, dict[str, float]]]:
         return self._epochs[first:]
@@ -62,8 +78,9 @@ def train_in_ray(
     materials: Sequence[str] | None = None,
     kinds: Sequence[str] | None = None,
     earlier: Collection[str] | None = None,
+    name: str = "esnet",
     cpu_threads: int = 1,
-    num_gpus: float = 0.0,
+    num_gpus: float | None = None,
     progress: Progress | None = None,
 ) -> TrainingRecord:
     """Train an ESNet in a Ray worker and save it as a bundle there.
@@ -80,8 +97,10 @@ def train_in_ray(
         A bundle to go on from, of one network or more, at a path that all of Ray's nodes see; None: from the start.
     materials, kinds, earlier
         As in `esnet.fine_tuning.fine_tune`; only with ``initial``.
+    name
+        Of the worker in Ray's dashboard, e.g. ``alloys/train``; metrics are tagged with what is before its first ``/``.
     cpu_threads, num_gpus
-        What Ray reserves for the worker.
+        What Ray reserves for the worker. GPUs None: one where Ray has any.
     progress
         Called in this process, about once a second, with each epoch that has ended since.
 
@@ -105,8 +124,10 @@ def train_in_ray(
 
     path = Path(bundle_path).resolve()
     refuse_existing(path)
-    options = worker_options(cpu_threads=cpu_threads, num_gpus=num_gpus)
-    trainer = ray.remote(**options, max_restarts=0, max_concurrency=2)(_Trainer).remote()
+    options = worker_options(cpu_threads=cpu_threads, num_gpus=gpus_of_a_worker() if num_gpus is None else num_gpus)
+    # an actor's name must be one of its kind, and the same step may run twice
+    named = {"name": f"{name} ({uuid.uuid4().hex[:6]})"}
+    trainer = ray.remote(**options, **named, max_restarts=0, max_concurrency=2)(_Trainer).remote(name)
     samples = {
         "dos": np.asarray(dos),
         "compositions": np.asarray(compositions),
@@ -118,8 +139,10 @@ def train_in_ray(
     if initial is not None:
         further = {"initial": str(Path(initial).resolve()), "materials": materials, "kinds": kinds, "earlier": earlier}
     try:
-        training = trainer.train.remote(str(path), samples, settings, representation, further)
-        _follow(trainer, training, progress)
+        training = trainer.train.options(name=f"{name}: train").remote(
+            str(path), samples, settings, representation, further
+        )
+        _follow(trainer, training, progress, RayMetrics(name.split("/")[0]))
         ray.get(training)
     except ray.exceptions.RayTaskError as error:
         # Ray's own message is the worker's whole traceback
@@ -131,7 +154,7 @@ def train_in_ray(
     return BundleInfo.read(path).record
 
 
-def _follow(trainer: Any, training: Any, progress: Progress | None) -> None:
+def _follow(trainer: Any, training: Any, progress: Progress | None, metrics: RayMetrics) -> None:
     """Pass on the epochs that have ended, until training has."""
     import ray
 
@@ -140,9 +163,17 @@ def _follow(trainer: Any, training: Any, progress: Progress | None) -> None:
     while running:
         ended, _ = ray.wait([training], timeout=_POLL_S)
         running = not ended
-        if progress is None:
-            continue
         epochs = ray.get(trainer.epochs.remote(seen))
         seen += len(epochs)
         for epoch, losses in epochs:
-            progress(epoch, losses)
+            if progress is not None:
+                progress(epoch, losses)
+        if epochs:
+            _tell(metrics, *epochs[-1])
+
+
+def _tell(metrics: RayMetrics, epoch: int, losses: Mapping[str, float]) -> None:
+    metrics.set(EPOCH, epoch)
+    for metric, key in ((LOSS, "loss"), (VALIDATION_MAE, "val_mae")):
+        if key in losses:  # there may be no validation part
+            metrics.set(metric, losses[key])

@@ -43,6 +43,32 @@ def worker_options(*, cpu_threads: int, num_gpus: float) -> dict[str, Any]:
     return {"num_cpus": cpu_threads, "num_gpus": num_gpus, "runtime_env": {"env_vars": environment}}
 
 
+def gpus_of_a_worker() -> float:
+    """Return what a worker gets where nobody says: one GPU, or none where Ray has none."""
+    return 1.0 if any(node.get("GPU", 0) >= 1 for node in _nodes()) else 0.0
+
+
+def room_for(*, num_gpus: float) -> int:
+    """Return how many workers Ray's GPUs have room for, and without GPUs one for each node.
+
+    Parameters
+    ----------
+    num_gpus
+        Of one worker, or the part of one.
+    """
+    nodes = _nodes()
+    if not num_gpus:
+        return max(1, len(nodes))
+    return max(1, sum(int(node.get("GPU", 0) / num_gpus + 1e-9) for node in nodes))
+
+
+def _nodes() -> list[dict[str, float]]:
+    """Resources of the nodes that compute: a head node may have none."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
+
+
 def _require_node(cpu_threads: int, num_gpus: float) -> None:
     import ray
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -13,9 +13,6 @@ from campaign.decisions.scorers import Score, Scorer, ScorerProblem, ScoringCont
 
 if TYPE_CHECKING:
     from campaign.loading import Campaign
-
-#: Candidates that an actor holds in memory at once, 216 kB each.
-_LARGEST_BATCH = 256
 
 
 class Esnet(Scorer):
@@ -29,20 +26,19 @@ class Esnet(Scorer):
         """Fetch the campaign's model and predict from the IS-DOS in the database."""
         from campaign.feature_reader import FeatureReader
         from campaign.models import fetch_bundle
-        from esnet.ray_session import ray_session
         from esnet.scoring import score_as_they_come
 
         spec, model = context.campaign.spec, context.campaign.document["model"]
         bundle = fetch_bundle(context.store, model["checksum"])
         composition = model["representation"]["composition"]
-        with ray_session():
+        with self.connected(context):
             batches = score_as_they_come(
                 ids,
                 bundle_path=bundle,
                 read_features=FeatureReader(database=context.database, kind="dos", composition=composition),
+                name=context.step_id or spec.name,
                 n_actors=spec.screening.actors,
-                # every actor gets its share, and none more than fits into memory
-                batch_size=min(_LARGEST_BATCH, math.ceil(len(ids) / spec.screening.actors)),
+                batch_size=spec.screening.actor_batch,
                 num_gpus_per_actor=spec.screening.gpus_per_actor,
                 representation=spec.representation(),
                 on_usage=context.on_usage,
@@ -56,6 +52,14 @@ class Esnet(Scorer):
                         uncertainty=found.uncertainty,
                         novel=found.novel,
                     )
+
+    @contextmanager
+    def connected(self, context: ScoringContext) -> Iterator[None]:
+        """Be connected to Ray, as a job of the Screen's name."""
+        from esnet.ray_session import ray_session
+
+        with ray_session(name=context.step_id):
+            yield
 
     def identity(self, campaign: Campaign) -> dict[str, Any]:
         """Name the model by its checksum."""

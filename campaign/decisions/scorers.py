@@ -10,6 +10,7 @@ import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -83,6 +84,8 @@ class ScoringContext:
         The campaign's collections, and how other processes reach them.
     campaign
         The campaign: its file's settings, its model, its reference set.
+    step_id
+        The Screen that asks, e.g. ``alloys/screen/0``; None outside one.
     on_usage
         To be told what other processes than this one have used (Ray's actors), and GPUs; goes into the ledger.
     """
@@ -91,6 +94,7 @@ class ScoringContext:
     database: DatabaseSettings
     campaign: Campaign
     on_usage: Callable[[Usage], None]
+    step_id: str | None = None
 
     def structures(self, ids: Sequence[str]) -> Iterator[tuple[str, Structure]]:
         """Read ids and unrelaxed crystals of candidates, one after the other, in no particular order."""
@@ -141,6 +145,10 @@ class Scorer(Section, ABC):
 
         Called in a Screen's own process. It may be killed and called again with the same ids.
         """
+
+    def connected(self, context: ScoringContext) -> AbstractContextManager[None]:
+        """Keep up what scoring needs (Ray, a service) while the block runs: a Screen scores and decides in it."""
+        return nullcontext()
 
     @abstractmethod
     def identity(self, campaign: Campaign) -> dict[str, Any]:

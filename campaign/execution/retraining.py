@@ -56,7 +56,7 @@ def retrain_step(
         facts: dict[str, Any] = {"n_relaxed": relaxed_to_learn_from(store, name)}
         if made is None:
             try:
-                trained, entry.cpu_s = _train_on(store, database, campaign)
+                trained, entry.cpu_s = _train_on(store, database, campaign, step_id)
             except TrainingError as error:
                 logger.warning("campaign %s: no new model, the one before stays: %s", name, error)
                 facts |= {"outcome": "no model", "reason": str(error)}
@@ -156,7 +156,9 @@ def _found(store: CampaignStore, database: DatabaseSettings, campaign: Campaign)
     )
 
 
-def _train_on(store: CampaignStore, database: DatabaseSettings, campaign: Campaign) -> tuple[dict[str, Any], float]:
+def _train_on(
+    store: CampaignStore, database: DatabaseSettings, campaign: Campaign, step_id: str
+) -> tuple[dict[str, Any], float]:
     """Train; return what the campaign's document says of the new model, and the CPU-seconds of Ray's worker."""
     from esnet.bundle_info import BundleInfo
     from esnet.ray_session import ray_session
@@ -166,10 +168,11 @@ def _train_on(store: CampaignStore, database: DatabaseSettings, campaign: Campai
     found = _found(store, database, campaign)
     logger.info("campaign %s: training on with %d samples", spec.name, len(found.ids))
     # beneath the launch directory, which all nodes of a cluster see: Ray may train on another one
-    with tempfile.TemporaryDirectory(prefix="bundle-", dir=Path.cwd()) as folder, ray_session():
+    with tempfile.TemporaryDirectory(prefix="bundle-", dir=Path.cwd()) as folder, ray_session(name=step_id):
         bundle = Path(folder) / "bundle"
         record = train_in_ray(
             bundle,
+            name=step_id,
             dos=found.dos,
             compositions=found.compositions,
             targets=found.energies,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from campaign.decisions.ledger import Attempt, attempt
-from campaign.decisions.scorers import Score, ScoringContext, checked_scores
+from campaign.decisions.scorers import ScoringContext, checked_scores
 from campaign.execution.deciding import make_decisions
 from campaign.execution.predictions import write_predictions
 from campaign.execution.reconcile import reconcile
 from campaign.execution.rescoring import screen_again, with_model_of_step
 from campaign.loading import Campaign, load_campaign
 from campaign.store import CampaignStore
+from esnet.ray_metrics import PROMOTED, RayMetrics
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -42,9 +43,20 @@ def screen_step(
     with attempt(store, campaign=name, stage="screen", fw_id=fw_id) as entry:
         ready = store.candidates.find(_unscored(campaign, step_id), ["_id"])
         ids = [found["_id"] for found in ready.sort("_id")]
-        if ids:
-            write_predictions(store, campaign, step_id, _scores(store, database, campaign, ids, entry))
-        decided = make_decisions(store, campaign, step_id)
+        context = ScoringContext(
+            store=store,
+            database=database,
+            campaign=campaign,
+            step_id=step_id,
+            on_usage=lambda usage: _add_usage(entry, usage),
+        )
+        # one connection for all: the decisions show in Ray's metrics too. Without candidates Ray is not needed
+        with campaign.spec.scorer.connected(context) if ids else nullcontext():
+            if ids:
+                scores = checked_scores(campaign.spec.scorer.score(ids, context), ids)
+                write_predictions(store, campaign, step_id, scores)
+            decided = make_decisions(store, campaign, step_id)
+            RayMetrics(name).add(PROMOTED, sum(decision.promoted for decision in decided))
         logger.info(
             "campaign %s: %d candidates scored, %d promoted, %d held, %d audited",
             name,
@@ -70,14 +82,7 @@ def _unscored(campaign: Campaign, step_id: str) -> dict[str, Any]:
     return waiting
 
 
-def _scores(
-    store: CampaignStore, database: DatabaseSettings, campaign: Campaign, ids: Sequence[str], entry: Attempt
-) -> Iterator[Score]:
-    """What the scorer says, as it comes; what it used elsewhere goes into the ledger's entry."""
-
-    def on_usage(usage: Usage) -> None:
-        entry.elsewhere_cpu_s += usage.cpu_s
-        entry.gpu_s += usage.gpu_s
-
-    context = ScoringContext(store=store, database=database, campaign=campaign, on_usage=on_usage)
-    return checked_scores(campaign.spec.scorer.score(ids, context), ids)
+def _add_usage(entry: Attempt, usage: Usage) -> None:
+    """Put what the scorer used elsewhere into the ledger's entry."""
+    entry.elsewhere_cpu_s += usage.cpu_s
+    entry.gpu_s += usage.gpu_s

@@ -40,7 +40,7 @@ def train_step(
     campaign = load_campaign(store, name)
     with attempt(store, campaign=name, stage="train", fw_id=fw_id) as entry:
         if campaign.document.get("model") is None:
-            checksum, entry.cpu_s = _train(store, database, campaign)
+            checksum, entry.cpu_s = _train(store, database, campaign, step_id)
             model = model_summary(store, checksum, source="bootstrap") | {"step": step_id, "time": now()}
             store.campaigns.update_one({"_id": name, "model": None}, {"$set": {"model": model, "models": [model]}})
         store.close_step(step_id)
@@ -58,7 +58,7 @@ def rs_dos_targets(store: CampaignStore, campaign: Campaign) -> dict[str, float]
     return targets | relaxed_formation_energies(store, reference_set, phases)
 
 
-def _train(store: CampaignStore, database: DatabaseSettings, campaign: Campaign) -> tuple[str, float]:
+def _train(store: CampaignStore, database: DatabaseSettings, campaign: Campaign, step_id: str) -> tuple[str, float]:
     """Train; return the bundle's checksum and the CPU-seconds that Ray's worker took."""
     from esnet.ray_session import ray_session
     from esnet.ray_training import train_in_ray
@@ -69,10 +69,11 @@ def _train(store: CampaignStore, database: DatabaseSettings, campaign: Campaign)
     ids, dos, compositions = reader(sorted(targets))
     logger.info("campaign %s: training on %d structures", spec.name, len(ids))
     # beneath the launch directory, which all nodes of a cluster see: Ray may train on another one
-    with tempfile.TemporaryDirectory(prefix="bundle-", dir=Path.cwd()) as folder, ray_session():
+    with tempfile.TemporaryDirectory(prefix="bundle-", dir=Path.cwd()) as folder, ray_session(name=step_id):
         bundle = Path(folder) / "bundle"
         record = train_in_ray(
             bundle,
+            name=step_id,
             dos=dos,
             compositions=compositions,
             targets=np.array([targets[name] for name in ids], dtype=np.float64),

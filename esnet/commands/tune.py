@@ -65,7 +65,10 @@ def command(
     mixed_precision: Annotated[bool, typer.Option("--mixed-precision", help="Compute in bfloat16")] = False,
     xla: Annotated[bool, typer.Option("--xla", help="Compile the training step")] = False,
     cpus_per_trial: Annotated[int, typer.Option(min=1, help="Cores of a trial")] = 1,
-    gpus_per_trial: Annotated[float, typer.Option(min=0, help="GPUs of a trial, or the part of one")] = 0.0,
+    gpus_per_trial: Annotated[
+        float | None,
+        typer.Option(min=0, help="GPUs of a trial, may be a part; default: 1 where Ray has any", show_default=False),
+    ] = None,
     concurrent: Annotated[
         int | None, typer.Option(min=1, help="Trials at a time; default: what there is room for", show_default=False)
     ] = None,
@@ -129,7 +132,7 @@ def command(
     screen = console()
     screen.print(f"{data.path}: {split.describe()}", markup=False, highlight=False)
     total = shape[0] * shape[1] if shape else max(trials, len(points))
-    with ray_session(address, dashboard=True) as ray, _token_file(out) as token:
+    with ray_session(address, name=f"tune {out.name}", dashboard=True) as ray, _token_file(out) as token:
         if ray.dashboard_url:
             where = f"Ray dashboard: {ray.dashboard_url} (it asks for the token in {token})"
             screen.print(where, highlight=False, soft_wrap=True)

@@ -6,18 +6,20 @@ import logging
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 from esnet.errors import require
-from esnet.ray_workers import worker_options
+from esnet.ray_metrics import TRIALS, RayMetrics
+from esnet.ray_workers import gpus_of_a_worker, worker_options
 from esnet.tuning.ax_search import AxSearch, GridSearch
 from esnet.tuning.ray_adapters import TrialProgress, new_callback, new_scheduler, new_searcher, outcome_of
 from esnet.tuning.settings import Resources, SearchSettings
 from esnet.tuning.space import Parameters, Space, TuningError, check_point, grid_points
-from esnet.tuning.study import Study, Trial
+from esnet.tuning.study import Status, Study, Trial
 from esnet.tuning.trial import NAME, Objective, trainable
 
 logger = logging.getLogger(__name__)
@@ -138,16 +140,17 @@ def _fit(
 ) -> None:
     from ray import tune
 
-    options = worker_options(cpu_threads=resources.cpus, num_gpus=resources.gpus)
+    gpus = gpus_of_a_worker() if resources.gpus is None else resources.gpus
+    options = worker_options(cpu_threads=resources.cpus, num_gpus=gpus)
     function = trainable(objective, study=study, metric=metric, environment=options["runtime_env"]["env_vars"])
     with _ray_settings():
         tuner = tune.Tuner(
-            tune.with_resources(function, {"cpu": resources.cpus, "gpu": resources.gpus}),
+            tune.with_resources(function, {"cpu": resources.cpus, "gpu": gpus}),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 scheduler=scheduler,
                 num_samples=trials,
-                max_concurrent_trials=resources.concurrent or _room(resources),
+                max_concurrent_trials=resources.concurrent or _room(cpus=resources.cpus, gpus=gpus),
                 # a new worker takes 25 to 31 s here, 24 s of it for importing TensorFlow (2026-11)
                 reuse_actors=True,
                 trial_name_creator=_trial_name,
@@ -157,7 +160,7 @@ def _fit(
                 name="ray",
                 storage_path=str(study.path),
                 failure_config=tune.FailureConfig(max_failures=resources.retries),
-                callbacks=[new_callback(study, metric=metric, progress=progress)],
+                callbacks=[new_callback(study, metric=metric, progress=_telling(study, progress))],
                 verbose=0,
             ),
         )
@@ -168,7 +171,21 @@ def _trial_name(trial: Any) -> str:
     return str(trial.config[NAME])
 
 
-def _room(resources: Resources) -> int:
+def _telling(study: Study, progress: TrialProgress | None) -> TrialProgress:
+    """Return what passes a trial on to ``progress``, and tells Ray's metrics how many trials there are of each kind."""
+    metrics = RayMetrics(study.path.name)
+
+    def tell(trial: Trial) -> None:
+        if progress is not None:
+            progress(trial)
+        statuses = Counter(each.status for each in study.trials())
+        for status in get_args(Status):
+            metrics.set(TRIALS, statuses[status], status=status)
+
+    return tell
+
+
+def _room(*, cpus: int, gpus: float) -> int:
     """Return how many trials Ray's nodes have room for at a time."""
     import ray
 
@@ -176,9 +193,9 @@ def _room(resources: Resources) -> int:
     for node in ray.nodes():
         if not node["Alive"]:
             continue
-        room = int(node["Resources"].get("CPU", 0) // resources.cpus)
-        if resources.gpus:
-            room = min(room, int(node["Resources"].get("GPU", 0) / resources.gpus + 1e-9))
+        room = int(node["Resources"].get("CPU", 0) // cpus)
+        if gpus:
+            room = min(room, int(node["Resources"].get("GPU", 0) / gpus + 1e-9))
         found += room
     return max(found, 1)
 

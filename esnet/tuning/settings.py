@@ -72,7 +72,7 @@ class Resources:
     Attributes
     ----------
     cpus, gpus
-        Of each trial; a part of a GPU lets several trials share one.
+        Of each trial; a part of a GPU lets several trials share one. GPUs None: one where Ray has any.
     concurrent
         Trials at a time; None: as many as Ray's nodes have room for.
     retries
@@ -80,13 +80,13 @@ class Resources:
     """
 
     cpus: int = 1
-    gpus: float = 0.0
+    gpus: float | None = None
     concurrent: int | None = None
     retries: int = 2
 
     def __post_init__(self) -> None:
         _require("cpus", self.cpus, _is_int(self.cpus, 1), "a whole number above 0")
-        _require("gpus", self.gpus, self.gpus >= 0, "0 or above")
+        _require("gpus", self.gpus, self.gpus is None or self.gpus >= 0, "0 or above")
         _require("retries", self.retries, _is_int(self.retries, 0), "a whole number, 0 or above")
         concurrent = self.concurrent
         _require("concurrent", concurrent, concurrent is None or _is_int(concurrent, 1), "a whole number above 0")

@@ -107,6 +107,19 @@ def test_a_batch_that_always_fails_ends_with_its_ids_named(ray_here, bundle: Bun
         )
 
 
+def test_a_batch_that_kills_its_actor_every_time_ends_with_its_ids_named(ray_here, bundle: Bundle):
+    def read(wanted):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(ScoringError, match=r"(?s)2 candidates were tried 1 times and not scored: a, b\. Last cause: "):
+        score(
+            ["a", "b"],
+            bundle_path=bundle.info.path,
+            read_features=read,
+            max_batch_failures=0,
+        )
+
+
 def test_a_wrong_bundle_or_too_many_cores_are_refused_before_an_actor_starts(ray_here, bundle, tmp_path):
     def read(wanted):
         raise AssertionError("nothing should be read")

@@ -1,0 +1,80 @@
+"""What Screens, trainings and tunings tell Ray's metrics: Prometheus collects them, Grafana shows them (docs/ray.md).
+
+At Ray's endpoint ``ray_`` stands before a name, and ``_total`` behind that of a counter.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that Ray keeps.
+
+    Attributes
+    ----------
+    name, description
+        As Ray has them.
+    kind
+        ``counter`` only grows; ``gauge`` is what holds now.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    description: str
+
+
+SCORED = Metric("esnet_scored", "counter", "candidates that have been scored")
+PROMOTED = Metric("esnet_promoted", "counter", "candidates that a Screen has promoted")
+QUEUE = Metric("esnet_scoring_queue", "gauge", "candidates that still wait for their score")
+SPEED = Metric("esnet_structures_per_second", "gauge", "structures per second since the first actor was ready")
+EPOCH = Metric("esnet_training_epoch", "gauge", "last epoch of a training that has ended")
+LOSS = Metric("esnet_training_loss", "gauge", "loss on the training part in that epoch")
+VALIDATION_MAE = Metric("esnet_training_validation_mae", "gauge", "mean absolute error on the validation part, eV/atom")
+TRIALS = Metric("esnet_tuning_trials", "gauge", "trials of a tuning with this status")
+
+METRICS = (SCORED, PROMOTED, QUEUE, SPEED, EPOCH, LOSS, VALIDATION_MAE, TRIALS)
+
+
+class RayMetrics:
+    """Metrics of one campaign; nothing is told where this process is connected to no Ray.
+
+    Parameters
+    ----------
+    campaign
+        Their tag ``campaign``: a campaign's name, or what else trains or tunes.
+    """
+
+    def __init__(self, campaign: str) -> None:
+        self._campaign = campaign
+        self._made: dict[str, Any] = {}
+
+    def add(self, metric: Metric, number: float) -> None:
+        """Let a counter grow."""
+        made = self._find(metric)
+        if made is not None and number > 0:
+            made.inc(float(number), tags=self._tags(""))
+
+    def set(self, metric: Metric, number: float, *, status: str = "") -> None:
+        """Say what holds now, of trials for each ``status`` apart."""
+        made = self._find(metric)
+        if made is not None:
+            made.set(float(number), tags=self._tags(status))
+
+    def _tags(self, status: str) -> dict[str, str]:
+        return {"campaign": self._campaign, "status": status}
+
+    def _find(self, metric: Metric) -> Any:
+        # who has not imported Ray is not connected to it
+        ray = sys.modules.get("ray")
+        if ray is None or not ray.is_initialized():
+            return None
+        if metric.name not in self._made:
+            from ray.util.metrics import Counter, Gauge
+
+            kind = Counter if metric.kind == "counter" else Gauge
+            self._made[metric.name] = kind(metric.name, metric.description, tag_keys=("campaign", "status"))
+        return self._made[metric.name]
