@@ -15,6 +15,8 @@ from launchers.cluster.walltime import seconds
 TEMPLATE_NAME = "pbs_template.txt"
 _Q_TYPE = {"slurm": "SLURM", "pbs": "PBS"}
 #: FireWorks gives up on squeue after 5 s by default; a busy controller takes longer.
+#: Categories whose fireworks use Ray.
+_WITH_RAY = ("screen", "train")
 _STATUS_TIMEOUT_S = 30
 
 
@@ -167,7 +169,17 @@ def rocket_launch(site: SiteSettings, folder: Path, category: str) -> str:
         command += ["--margin", str(site.close_s), "--side-by-side", str(queue.side_by_side), "singleshot"]
     else:
         command = [str(site.rlaunch), *files, "singleshot"]
+    if site.scheduler == "slurm" and queue.nodes > 1 and category in _WITH_RAY:
+        command = [*_ray_cluster(site), *command]
     return f"{exec_prefix(site)} {shlex.join(command)}"
+
+
+def _ray_cluster(site: SiteSettings) -> list[str]:
+    """Begin a command line that runs with a Ray over all nodes of its job."""
+    script = Path(__file__).resolve().parents[1] / "ray_cluster" / "ray_cluster.sh"
+    # Ray ends after what runs in it, and both before the time limit
+    grace_s = max(5, site.close_s - 15)
+    return ["bash", str(script), "--python", str(site.python), "--grace", str(grace_s)]
 
 
 def exec_prefix(site: SiteSettings) -> str:

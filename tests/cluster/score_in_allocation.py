@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from esnet.ray_session import ray_session
-from esnet.scoring import score
+from esnet.scoring import score_as_they_come
 
 
 def main(folder: Path, bundle: str) -> None:
@@ -28,14 +28,13 @@ def main(folder: Path, bundle: str) -> None:
         places = [ids.index(name) for name in wanted]
         return wanted, samples["dos"][places], samples["compositions"][places]
 
-    answers = []
     with ray_session(name="alloys/screen/0") as session:
         assert not session.started_here
-        predictions = score(
-            ids, bundle_path=bundle, read_features=read, name="alloys/screen/0", batch_size=2, on_batch=answers.extend
-        )
+        batches = score_as_they_come(ids, bundle_path=bundle, read_features=read, name="alloys/screen/0", batch_size=2)
+        answers = [found for batch in batches for found in batch]
+    predictions = {found.id: found for found in answers}
     result = {
-        "scored": [[found.id, found.e_form] for found in predictions],
+        "scored": [[found.id, found.e_form] for found in map(predictions.get, ids)],
         "answered": [found.id for found in answers],
     }
     (folder / "result.part").write_text(json.dumps(result))

@@ -128,6 +128,23 @@ def test_a_packed_job_is_one_that_reservation_mode_accepts(tmp_path):
     assert words[words.index("--estimate") + 1] == "120"
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "nodes", "with_ray"), [("slurm", 2, True), ("slurm", 1, False), ("pbs", 2, False)]
+)
+def test_a_screen_on_many_nodes_has_ray_on_all_of_them(tmp_path, scheduler, nodes, with_ray):
+    script = script_of(site_of(scheduler=scheduler, screen={"nodes": nodes, "ntasks": nodes}), tmp_path, "screen")
+    (launch,) = [line for line in script.splitlines() if line.startswith("exec ")]
+    words = shlex.split(launch)
+    assert words[-1] == "singleshot"
+    assert ("bash" in words) is with_ray
+    if with_ray:
+        assert Path(words[words.index("bash") + 1]).is_file()
+        # Ray has ended before SLURM ends the job
+        assert int(words[words.index("--grace") + 1]) < int(re.search(r"INT@(\d+)", script).group(1))
+    dft = script_of(site_of(scheduler=scheduler, relax={"nodes": 2, "ntasks": 2}), tmp_path / "dft", "relax")
+    assert "ray_cluster.sh" not in dft
+
+
 def test_what_is_written_is_read_again(tmp_path):
     site = site_of(vasp_command="srun --mpi=pmi2 'my vasp'", modules=["a: b", "#c"], environment=['export X="1 # 2"'])
     write_new(site, tmp_path)
