@@ -13,7 +13,7 @@ from pymatgen.core import Composition
 from campaign.decisions.references import freeze_reference_set, load_hull
 from campaign.execution.deciding import make_decisions
 from campaign.execution.evaluation import evaluate_relaxed
-from campaign.execution.screening import store_predictions
+from campaign.execution.predictions import store_predictions
 from campaign.execution.start import start_campaign
 from campaign.loading import load_campaign
 from campaign.store import now
