@@ -15,7 +15,7 @@ exclude_patterns = ["_build"]
 root_doc = "index"
 
 myst_heading_anchors = 4
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "attrs_inline"]
 
 html_theme = "furo"
 html_title = "esnet-campaign"

@@ -26,7 +26,6 @@ IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 PICTURES = (
     ("report-top.png", 1200, False, None),
     ("report-candidates.png", 1200, False, "#candidates-section"),
-    ("report-hulls.png", 1200, False, "#plot-hull"),
     ("report-phone.png", 400, True, None),
 )
 
