@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -301,7 +302,7 @@ def test_an_unknown_campaign_is_named(store, campaign):
 
 
 class Terminal:
-    """`campaign status small --watch` on a pseudo-terminal of 60 columns."""
+    """`campaign status small --watch` on a pseudo-terminal of 60 columns, ended with the block."""
 
     def __init__(self, folder):
         self.output = ""
@@ -309,52 +310,71 @@ class Terminal:
         if self.pid == 0:
             os.chdir(folder)
             os.environ |= {"COLUMNS": "60", "LINES": "50", "TERM": "xterm"}
+            # a test run that was started in the background ignores Ctrl-C, and its children would too
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             command = [*COMMAND, "status", "small", "--watch", "0.5"]
             os.execv(sys.executable, command)  # a child of this test alone
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self._terminal)
+
+    def _read(self, deadline):
+        """What is printed next; None when the command has closed its end."""
+        ready, _, _ = select.select([self._terminal], [], [], max(0.0, deadline - time.monotonic()))
+        assert ready, f"nothing more is printed after:\n{self.output}"
+        try:
+            return os.read(self._terminal, 65536).decode(errors="replace") or None
+        except OSError:
+            return None
 
     def read_until(self, wanted, *, seconds=60):
         """Read until something was printed after what was read before."""
         start, deadline = len(self.output), time.monotonic() + seconds
         while wanted not in self.output[start:]:
-            assert time.monotonic() < deadline, self.output
-            try:
-                self.output += os.read(self._terminal, 65536).decode(errors="replace")
-            except OSError:  # the other end is closed
-                assert wanted in self.output[start:], self.output
+            printed = self._read(deadline)
+            assert printed is not None, f"ended after:\n{self.output}"
+            self.output += printed
         return self.output[start:]
 
-    def wait(self):
+    def wait(self, *, seconds=60):
         """Exit code of the command."""
-        while True:
-            try:
-                if not os.read(self._terminal, 65536):
-                    break
-            except OSError:
-                break
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        deadline = time.monotonic() + seconds
+        while (printed := self._read(deadline)) is not None:
+            self.output += printed
+            assert time.monotonic() < deadline, f"it goes on:\n{self.output}"
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        self.pid = None
+        return code
 
 
 def test_watch_redraws_until_the_campaign_ends_and_fits_a_narrow_terminal(store, campaign, launchpad_file):
-    terminal = Terminal(launchpad_file.parent)
-    first = terminal.read_until("failed for good")
-    assert "stable: 2" in first
-    store.candidates.update_one(
-        {"state": "relax_running"}, {"$set": decided("relaxed", e_form=(-0.4, -0.4), stable=True)}
-    )
-    terminal.read_until("stable: 3")
-    store.campaigns.update_one({"_id": campaign}, {"$set": {"state": "finished"}})
-    terminal.read_until("none: finished")
-    assert terminal.wait() == 0
-    # each picture begins at the upper left corner
-    plain = re.sub(r"\x1b[\[(][0-9;?]*[a-zA-Z]", "", terminal.output.replace("\x1b[H", "\n")).replace("\r", "")
+    with Terminal(launchpad_file.parent) as terminal:
+        first = terminal.read_until("failed for good")
+        assert "stable: 2" in first
+        store.candidates.update_one(
+            {"state": "relax_running"}, {"$set": decided("relaxed", e_form=(-0.4, -0.4), stable=True)}
+        )
+        terminal.read_until("stable: 3")
+        store.campaigns.update_one({"_id": campaign}, {"$set": {"state": "finished"}})
+        terminal.read_until("none: finished")
+        assert terminal.wait() == 0
+    # each picture begins at the upper left corner, and the last one where the command was typed
+    pictures = re.sub(r"\x1b\[(H|\?1049l)", "\n", terminal.output)
+    plain = re.sub(r"\x1b[\[(][0-9;?]*[a-zA-Z]", "", pictures).replace("\r", "")
     assert [line for line in plain.splitlines() if len(line) > 60] == []
 
 
 def test_watch_ends_with_ctrl_c_without_a_traceback(store, campaign, launchpad_file):
-    terminal = Terminal(launchpad_file.parent)
-    terminal.read_until("failed for good")
-    os.kill(terminal.pid, signal.SIGINT)
-    assert terminal.wait() == 0
+    with Terminal(launchpad_file.parent) as terminal:
+        terminal.read_until("failed for good")
+        os.kill(terminal.pid, signal.SIGINT)
+        assert terminal.wait() == 0
     assert "Traceback" not in terminal.output
     assert campaign_status(store, campaign).state == "running"
 
