@@ -59,7 +59,15 @@ class Page:
 
     def wait_for(self, condition: str, *, seconds: float = 60.0) -> None:
         """Ask a page until something is true; playwright's own waiting is what the page's security policy forbids."""
+        from playwright.sync_api import Error
+
         ends = time.monotonic() + seconds
-        while not self.page.evaluate(f"Boolean({condition})"):
+        while True:
+            try:
+                if self.page.evaluate(f"Boolean({condition})"):
+                    return
+            except Error as error:
+                if "context was destroyed" not in str(error):  # a page that loads itself again
+                    raise
             assert time.monotonic() < ends, f"not after {seconds:g} s: {condition}"
             self.page.wait_for_timeout(50)

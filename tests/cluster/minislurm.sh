@@ -109,7 +109,7 @@ SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,sched_min_interval=10000,bf_interval=2
 PriorityType=priority/basic
 GresTypes=gpu
-DefMemPerCPU=256
+DefMemPerCPU=1000
 ReturnToService=2
 SlurmctldTimeout=30
 SlurmdTimeout=${MINI_SLURMDTIMEOUT:-60}
