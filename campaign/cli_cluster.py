@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -193,6 +194,8 @@ def _fill_once(site: SiteSettings, folder: Path, out: Console) -> bool:
     from launchers.errors import DatabaseError
 
     all_well = True
+    # appended to a file by cron, lines without their time tell nothing
+    out.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", highlight=False)
     try:
         launchpad = connect(site.launchpad)
         _reconcile_running(launchpad, out)

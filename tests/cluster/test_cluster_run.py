@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
@@ -31,7 +32,9 @@ def test_three_ready_fireworks_and_room_for_twenty_make_three_jobs(place, cluste
     assert "dos: 3 ready; jobs in cpu: 1 of at most 20; submitted 3" in run(place)
     assert place.jobs() == 4
     # a second call finds them queued: nothing more to do, and no memory needed to know
-    assert "dos: nothing ready" in run(place, "--once")
+    said = run(place, "--once")  # as cron appends it to a file: with its time
+    assert "dos: nothing ready" in said
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\n", said)
     place.wait(lambda: set(place.states(ids)) == {"RUNNING"})
     assert run(place).count("nothing ready") == 4
     launches = list(place.launchpad.launches.find({"fw_id": {"$in": ids}}))
