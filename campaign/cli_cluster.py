@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -119,22 +121,27 @@ def check(
     ] = False,
     wait: Annotated[float, typer.Option(min=1, help="Seconds to wait for these jobs")] = 600.0,
 ) -> None:
-    """Check what jobs need: database, clock, data store, launch directory, programs, versions.
+    """Check what jobs need: database, clock, data store, launch directory, programs, versions; and what they ask for.
 
+    SLURM is asked whether it would take the jobs of each category, and whether their partition gives so much time.
     Exit code 1 says that not all is right.
 
     Example: campaign cluster check --submit
     """
-    from launchers.cluster.checking import check_here, check_queues
+    from launchers.cluster.checking import check_here, check_queues, check_scheduler
     from launchers.cluster.site import SiteSettings
 
     out = console()
     site = SiteSettings.from_file(folder)
     here, versions = check_here(site, folder)
     wrong = _say(here, out)
-    if submit:
+    asked, good = check_scheduler(site, folder)
+    wrong += sum(_say(found, out) for found in asked)
+    if submit and good:
         out.print("waiting for a job in each queue ...")
-        wrong += sum(_say(found, out) for found in check_queues(site, folder.absolute(), versions, wait_s=wait))
+        of_jobs = check_queues(site, folder.absolute(), versions, wait_s=wait, categories=good)
+        with contextlib.closing(of_jobs):
+            wrong += sum(_say(found, out) for found in of_jobs)
     if wrong:
         out.print(f"[red]{wrong} problem(s)[/red]")
         raise typer.Exit(1)
@@ -187,6 +194,8 @@ def _fill_once(site: SiteSettings, folder: Path, out: Console) -> bool:
     from launchers.errors import DatabaseError
 
     all_well = True
+    # appended to a file by cron, lines without their time tell nothing
+    out.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", highlight=False)
     try:
         launchpad = connect(site.launchpad)
         _reconcile_running(launchpad, out)

@@ -56,7 +56,7 @@ def check(file: FileArgument, engine_elsewhere: EngineElsewhere = False) -> None
 
 
 def submit(file: FileArgument, launchpad: LaunchpadOption = None, engine_elsewhere: EngineElsewhere = False) -> None:
-    """Submit a campaign; workers (`rlaunch rapidfire`, `qlaunch`) then run it. Submitting again adds nothing.
+    """Submit a campaign; `rlaunch rapidfire` or `campaign cluster run` then run it. Submitting again adds nothing.
 
     Example: campaign submit examples/quickstart.yaml --engine-elsewhere
     """
@@ -71,7 +71,8 @@ def submit(file: FileArgument, launchpad: LaunchpadOption = None, engine_elsewhe
     console = _console()
     console.print(started.message, soft_wrap=True)
     console.print(
-        f"run it with `rlaunch rapidfire`, or `campaign run {file}`; watch it with `campaign status {spec.name}`",
+        f"run it with `rlaunch rapidfire` or `campaign run {file}`, on a cluster with `campaign cluster run`; "
+        f"watch it with `campaign status {spec.name}`",
         soft_wrap=True,
     )
 

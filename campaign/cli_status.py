@@ -76,10 +76,22 @@ def _picture(report: StatusReport, notes: tuple[str, ...]) -> Group:
 
     status, more = report.status, list(notes)
     if not status.problem and status.can_go_on and not status.fireworks.get("RUNNING"):
-        more.append("nothing is running: start workers with `rlaunch rapidfire`, or `campaign run FILE`")
+        more.append(_why_nothing_runs(status.fireworks))
+    if paused := status.fireworks.get("PAUSED"):
+        again = f"""`lpad resume_fws -q '{{"spec.campaign_name": "{status.name}", "state": "PAUSED"}}'`"""
+        more.append(f"{paused} fireworks are paused: {again} lets them go on")
     if held := status.candidates.get("held"):
         more.append(f"the budget holds {held} candidates: see `campaign budget {status.name}`")
     return draw(report, notes=tuple(more))
+
+
+def _why_nothing_runs(fireworks: dict[str, int]) -> str:
+    if queued := fireworks.get("RESERVED"):
+        return f"nothing is running, {queued} in the queues: `squeue` (or `qstat`) says what their jobs wait for"
+    return (
+        "nothing is running: start workers with `rlaunch rapidfire` or `campaign run FILE`, "
+        "on a cluster jobs with `campaign cluster run`"
+    )
 
 
 def _watch(store: CampaignStore, connection: LaunchPad, name: str, console: Console, *, every_s: float) -> None:

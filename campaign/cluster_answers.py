@@ -49,7 +49,8 @@ def site_settings(answers: SiteAnswers) -> SiteSettings:
     """
     given = {name: _by_category(name, values) for name, values in answers.of_queues.items()}
     missing = [] if answers.scheduler else ["--scheduler"]
-    missing += [f"--queue {category}=..." for category in CATEGORIES if category not in given["queue"]]
+    without = [category for category in CATEGORIES if category not in given["queue"]]
+    missing += ["--queue NAME"] if without == list(CATEGORIES) else [f"--queue {category}=NAME" for category in without]
     if missing and not sys.stdin.isatty():
         raise ClusterError(f"campaign cluster init: missing: {', '.join(missing)}; on a terminal it would ask")
     if missing:

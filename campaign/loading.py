@@ -45,7 +45,7 @@ def _refuse_unstarted(store: CampaignStore, name: str) -> None:
         )
     raise UnknownCampaignError(
         f"campaign {name!r} has not started: its StartCampaign (firework {firework['fw_id']}) is {firework['state']}; "
-        "run `rlaunch rapidfire`"
+        "run `rlaunch rapidfire`, on a cluster `campaign cluster run`"
     )
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fireworks import LaunchPad
 
+_HELD = ("PAUSED", "DEFUSED")
+
 
 @contextmanager
 def _as_seen(launchpad: LaunchPad, fw_id: int, *, state: str, launches: Sequence[int]) -> Iterator[bool]:
@@ -38,7 +40,7 @@ def run_again(
     launches: Sequence[int],
     queue: Mapping[str, str] | None = None,
 ) -> bool:
-    """Make a firework ready again; its launches are archived.
+    """Make a firework ready again; its launches are archived. In a paused or defused workflow it is paused instead.
 
     Parameters
     ----------
@@ -61,7 +63,14 @@ def run_again(
             asked = {f"spec._queueadapter.{name}": value for name, value in queue.items()}
             launchpad.fireworks.update_one({"fw_id": fw_id}, {"$set": asked})
         workflow = launchpad.get_wf_by_fw_id_lzyfw(fw_id)
-        launchpad._update_wf(workflow, workflow.rerun_fw(fw_id))
+        held = {other: kept for other, kept in workflow.fw_states.items() if kept in _HELD}
+        updated = workflow.rerun_fw(fw_id)
+        if held:
+            # `lpad pause_wflows` cannot pause what is running: its owner meant it all the same, and a job that is
+            # cancelled then must not come back
+            for other, kept in {fw_id: next(iter(held.values())), **held}.items():
+                workflow.id_fw[other].state = workflow.fw_states[other] = kept
+        launchpad._update_wf(workflow, {*updated, *held})
         return True
 
 

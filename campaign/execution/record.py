@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: What is said of attempts that could not say anything themselves.
-_WITHOUT_WORDS = {
-    **dict.fromkeys(("lost", "running"), "its process was killed, every time it was tried"),
-    "completed": "it did not converge",
+#: What ended an attempt that could not say anything itself, by its cause.
+_ENDED_BY = {
+    "cancelled": "its job was cancelled",
+    "timeout": "its job reached its time limit",
+    "out_of_memory": "its job ran out of memory",
+    "node_fail": "its node failed",
+    "not_started": "its job ended before it began",
 }
 
 #: Jobs of each stage's flow, by the last part of their key (`workflows.dos`, `workflows.relaxation`).
@@ -176,7 +179,7 @@ def _record_failure(
     facts = document[stage.facts]
     attempt = last_attempt(store, facts["fw_id"]) or {"outcome": "machine", "error": "the job never started"}
     kind = "science" if unconverged or attempt["outcome"] == "science" else "machine"
-    error = attempt.get("error") or _WITHOUT_WORDS.get(attempt["outcome"])
+    error = attempt.get("error") or _without_words(attempt)
     failure = {
         "stage": stage.name,
         "kind": kind,
@@ -204,3 +207,11 @@ def _record_failure(
         return
     logger.warning("%s of %s failed (%s): %s", stage.title, document["_id"], kind, failure["error"])
     store.move(document["_id"], stage, to=stage.failed, changes={"failure": failure})
+
+
+def _without_words(attempt: Mapping[str, Any]) -> str | None:
+    """What is said of an attempt that left no error."""
+    if attempt["outcome"] in ("lost", "running"):
+        ended = _ENDED_BY.get(attempt.get("cause") or "", "its process was killed")
+        return f"{ended}, and its tries are used up"
+    return "it did not converge" if attempt["outcome"] == "completed" else None

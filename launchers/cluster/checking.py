@@ -8,14 +8,15 @@ import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from launchers.cluster.errors import ClusterError
-from launchers.cluster.launch_files import exec_prefix, launch_files, qadapter_path
+from launchers.cluster.launch_files import exec_prefix, launch_files, load_adapter, qadapter_path
 from launchers.cluster.node_check import Finding
+from launchers.cluster.scheduler_check import cancel, scheduler_findings, why_it_waits
 from launchers.cluster.site import CATEGORIES, SiteSettings
 from launchers.cluster.walltime import seconds, text
 
@@ -58,8 +59,28 @@ def check_here(site: SiteSettings, folder: Path) -> tuple[Checked, dict[str, str
     return Checked(f"here ({report['host']})", [*found, *_of(report)]), report["versions"]
 
 
-def check_queues(site: SiteSettings, folder: Path, here: dict[str, str], *, wait_s: float) -> Iterator[Checked]:
+def check_scheduler(site: SiteSettings, folder: Path) -> tuple[list[Checked], list[str]]:
+    """Ask the scheduler about the jobs of each category; nothing is submitted.
+
+    Returns
+    -------
+    What was found, what is wrong alike in several categories once; and the categories whose jobs it would take.
+    """
+    wrong = scheduler_findings(site, folder)
+    good = [name for name in CATEGORIES if name not in wrong and qadapter_path(folder, name).is_file()]
+    alike: dict[Finding, list[str]] = {}
+    for category, finding in wrong.items():
+        alike.setdefault(finding, []).append(category)
+    found = [Checked(f"{', '.join(categories)}: as submitted", [finding]) for finding, categories in alike.items()]
+    return found, good
+
+
+def check_queues(
+    site: SiteSettings, folder: Path, here: dict[str, str], *, wait_s: float, categories: Sequence[str] = CATEGORIES
+) -> Generator[Checked, None, None]:
     """Run the node check as a job in the queue of each category; all wait at the same time.
+
+    Jobs that have not reported when the time is over, or when the caller gives up, are cancelled.
 
     Parameters
     ----------
@@ -69,33 +90,39 @@ def check_queues(site: SiteSettings, folder: Path, here: dict[str, str], *, wait
         Versions on this machine, which those of the nodes must equal.
     wait_s
         How long to wait for the jobs, seconds.
+    categories
+        Which ones.
     """
     outputs: dict[str, Path] = {}
+    jobs: dict[str, str] = {}
     try:
         site.launch_directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ClusterError(f"launch_directory {site.launch_directory}: {error.strerror}") from None
     with tempfile.TemporaryDirectory(prefix=".cluster-check-", dir=site.launch_directory) as temporary:
-        for category in CATEGORIES:
-            output = Path(temporary) / f"{category}.json"
-            job = _submit(site, folder, category, output)
-            if isinstance(job, Finding):
-                yield Checked(f"{category}: queue {site.queues[category].queue}", [job])
-            else:
-                outputs[category] = output
-        deadline = time.monotonic() + wait_s
-        while outputs and time.monotonic() < deadline:
-            for category, output in list(outputs.items()):
-                if output.is_file():
-                    report = json.loads(output.read_text(encoding="utf-8"))
-                    yield _compared(site, category, report, here)
-                    del outputs[category]
-            time.sleep(_POLL_S)
-        for category in outputs:
-            yield Checked(
-                f"{category}: queue {site.queues[category].queue}",
-                [_silent(Path(temporary) / f"{category}.json", category, wait_s)],
-            )
+        try:
+            for category in categories:
+                output = Path(temporary) / f"{category}.json"
+                job = _submit(site, folder, category, output)
+                if isinstance(job, Finding):
+                    yield Checked(f"{category}: queue {site.queues[category].queue}", [job])
+                else:
+                    outputs[category], jobs[category] = output, job
+            deadline = time.monotonic() + wait_s
+            while outputs and time.monotonic() < deadline:
+                for category, output in list(outputs.items()):
+                    if output.is_file():
+                        report = json.loads(output.read_text(encoding="utf-8"))
+                        yield _compared(site, category, report, here)
+                        del outputs[category]
+                time.sleep(_POLL_S)
+            for category, output in outputs.items():
+                silent = _silent(output, category, wait_s, why_it_waits(site, jobs[category]))
+                yield Checked(f"{category}: queue {site.queues[category].queue}", [silent])
+        finally:
+            # what they would write into is about to be removed
+            for category in outputs:
+                cancel(site, jobs[category])
 
 
 def _look_at_files(site: SiteSettings, folder: Path) -> Finding:
@@ -109,7 +136,10 @@ def _look_at_files(site: SiteSettings, folder: Path) -> Finding:
         return Finding(f"launch files: {', '.join(absent)} missing", f"campaign cluster init {folder} --again")
     if other:
         # allowed: they are the user's to edit
-        return Finding(f"launch files: {', '.join(other)} are not as cluster.yaml would make them (edited by hand?)")
+        return Finding(
+            f"launch files: {', '.join(other)} are not as cluster.yaml would make them: edited by hand, or "
+            f"cluster.yaml was changed, then `campaign cluster init {folder} --again`"
+        )
     return Finding("launch files: as cluster.yaml says")
 
 
@@ -125,11 +155,9 @@ def _of(report: dict[str, Any]) -> list[Finding]:
 
 def _submit(site: SiteSettings, folder: Path, category: str, output: Path) -> str | Finding:
     """Submit the node check with the category's own adapter; return the job's id, or what is wrong."""
-    from fireworks.utilities.fw_serializers import load_object_from_file
-
     from launchers.cluster.filling import collected_messages, scheduler_words
 
-    adapter = load_object_from_file(str(qadapter_path(folder, category)))
+    adapter = load_adapter(folder, category)
     adapter["rocket_launch"] = f"{exec_prefix(site)} {shlex.join(_command(site, output))}"
     adapter["job_name"] = f"check-{category}"
     adapter["walltime"] = text(min(_JOB_WALLTIME_S, seconds(site.queues[category].walltime)))
@@ -143,17 +171,18 @@ def _submit(site: SiteSettings, folder: Path, category: str, output: Path) -> st
         return str(job)
     return Finding(
         f"submission rejected: {scheduler_words(said)}",
-        f"mend queues.{category} or the account in cluster.yaml, then `campaign cluster init DIR --again`",
+        f"mend queues.{category} or the account in cluster.yaml, then `campaign cluster init {folder} --again`",
     )
 
 
-def _silent(output: Path, category: str, wait_s: float) -> Finding:
+def _silent(output: Path, category: str, wait_s: float, state: str | None) -> Finding:
     errors = [
         line for path in sorted((output.parent / category).glob("*err*")) for line in path.read_text().splitlines()
     ]
     if errors:
         return Finding(f"the job ended without a report: {errors[-1]}", "look at python:, modules: and environment:")
-    return Finding(f"no report of its job within {wait_s:.0f} s", "wait longer with --wait; is the queue busy or down?")
+    said = f"no report of its job within {wait_s:.0f} s" + (f": {state}" if state else "") + "; it was cancelled"
+    return Finding(said, "wait longer with --wait; is the queue busy or down?")
 
 
 def _compared(site: SiteSettings, category: str, report: dict[str, Any], here: dict[str, str]) -> Checked:

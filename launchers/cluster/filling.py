@@ -7,21 +7,24 @@ reserves the first of them, and takes the others when it runs. Nothing is rememb
 
 from __future__ import annotations
 
+import ast
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from launchers.cluster.launch_files import fworker_path, qadapter_path
+from launchers.cluster.launch_files import load_adapter, load_fworker
 from launchers.cluster.lock import Lock, locked
 from launchers.cluster.site import CATEGORIES, SiteSettings
 
 if TYPE_CHECKING:
     from fireworks import FWorker, LaunchPad
+    from fireworks.queue.queue_adapter import QueueAdapterBase
 
 logger = logging.getLogger(__name__)
 
@@ -97,18 +100,18 @@ def fill_queues(launchpad: LaunchPad, site: SiteSettings, folder: Path) -> Itera
 
     Raises
     ------
+    ClusterError
+        If a launch file is absent or cannot be read; nothing was submitted.
     PyMongoError
         If the database goes away. What was submitted until then stays submitted, and is known by its reservations.
     """
-    from fireworks import FWorker
-
-    for category in CATEGORIES:
-        fworker = FWorker.from_file(str(fworker_path(folder, category)))
+    files = {category: (load_fworker(folder, category), load_adapter(folder, category)) for category in CATEGORIES}
+    for category, (fworker, adapter) in files.items():
         queue = site.queues[category]
         done = Filled(category, queue.queue, queue.max_jobs)
         with locked(launchpad.db, f"cluster/{site.name}/{queue.queue}") as (lock, is_free):
             if is_free:
-                _fill(launchpad, site, folder, category, fworker, done, lock)
+                _fill(launchpad, site, category, fworker, adapter, done, lock)
             else:
                 done.problem = f"another process fills this queue just now ({lock.holder()})"
         yield done
@@ -130,16 +133,20 @@ def jobs_needed(ready: int, waiting: int, per_job: int) -> int:
 
 
 def _fill(
-    launchpad: LaunchPad, site: SiteSettings, folder: Path, category: str, fworker: FWorker, done: Filled, lock: Lock
+    launchpad: LaunchPad,
+    site: SiteSettings,
+    category: str,
+    fworker: FWorker,
+    adapter: QueueAdapterBase,
+    done: Filled,
+    lock: Lock,
 ) -> None:
     from fireworks.queue.queue_launcher import launch_rocket_to_queue
-    from fireworks.utilities.fw_serializers import load_object_from_file
 
     done.freed = _free_unsubmitted(launchpad, fworker)
     done.ready = launchpad.fireworks.count_documents({**fworker.query, "state": "READY"})
     if not done.ready:
         return
-    adapter = load_object_from_file(str(qadapter_path(folder, category)))
     with collected_messages(f"qadapter.{adapter.q_name}") as said:
         done.in_queue = adapter.get_njobs_in_queue()
     if done.in_queue is None:
@@ -238,8 +245,21 @@ def collected_messages(*loggers: str) -> Iterator[list[str]]:
 
 
 def scheduler_words(texts: list[str]) -> str:
-    """The scheduler's own words among what FireWorks has logged."""
+    """The scheduler's own words among what FireWorks has logged, which puts them between lines of its own."""
     marker = "The error response reads:"
-    reasons = [line.split(marker, 1)[1] for text in texts for line in text.splitlines() if marker in line]
-    words: list[Any] = reasons or [line for text in texts for line in text.splitlines() if line.strip()]
-    return " ".join(str(words[0]).strip("*| ").split())[:300] if words else "it gave no reason"
+    lines = [line.strip("*| ") for text in texts for line in text.splitlines()]
+    reasons = [line.split(marker, 1)[1].strip() for line in lines if marker in line]
+    # with a traceback, where the command is absent or its answer is not understood, the exception comes last
+    words = reasons or [line for line in lines if re.match(r"[\w.]+(Error|Exception|Expired):", line)]
+    words = words or [line for line in lines if line and not re.fullmatch(r"-+\|?[v^]*\|?-+", line)]
+    return " ".join(_unquoted(words[0]).split())[:300] if words else "it gave no reason"
+
+
+def _unquoted(text: str) -> str:
+    """FireWorks logs what sbatch wrote as the representation of bytes."""
+    if not re.match(r"b['\"]", text):
+        return text
+    try:
+        return ast.literal_eval(text).decode(errors="replace")
+    except (ValueError, SyntaxError):
+        return text

@@ -6,17 +6,21 @@ import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launchers.cluster.errors import ClusterError
 from launchers.cluster.site import CATEGORIES, FILE_NAME, SiteSettings
 from launchers.cluster.walltime import seconds
 
+if TYPE_CHECKING:
+    from fireworks import FWorker
+    from fireworks.queue.queue_adapter import QueueAdapterBase
+
 TEMPLATE_NAME = "pbs_template.txt"
 _Q_TYPE = {"slurm": "SLURM", "pbs": "PBS"}
-#: FireWorks gives up on squeue after 5 s by default; a busy controller takes longer.
 #: Categories whose fireworks use Ray.
 _WITH_RAY = ("screen", "train")
+#: FireWorks gives up on squeue after 5 s by default; a busy controller takes longer.
 _STATUS_TIMEOUT_S = 30
 
 
@@ -75,6 +79,44 @@ def write_again(folder: Path) -> list[Path]:
     files = launch_files(SiteSettings.from_file(folder), folder)
     _write(files)
     return list(files)
+
+
+def load_adapter(folder: Path, category: str) -> QueueAdapterBase:
+    """Read a category's queue adapter, which its owner may have edited or removed.
+
+    Raises
+    ------
+    ClusterError
+        If it is not there, or is no queue adapter.
+    """
+    from fireworks.utilities.fw_serializers import load_object_from_file
+    from ruamel.yaml.error import YAMLError
+
+    path = qadapter_path(folder, category)
+    again = f"`campaign cluster init {folder} --again` makes it anew"
+    try:
+        return load_object_from_file(str(path))
+    except FileNotFoundError:
+        raise ClusterError(f"{path}: there is no such file; {again}") from None
+    except (OSError, YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ClusterError(f"{path}: cannot be read as a queue adapter: {reason}; {again}") from None
+
+
+def load_fworker(folder: Path, category: str) -> FWorker:
+    """Read a category's FireWorker.
+
+    Raises
+    ------
+    ClusterError
+        If it is not there.
+    """
+    from fireworks import FWorker
+
+    path = fworker_path(folder, category)
+    if not path.is_file():
+        raise ClusterError(f"{path}: there is no such file; `campaign cluster init {folder} --again` makes it anew")
+    return FWorker.from_file(str(path))
 
 
 def _write(files: dict[Path, str]) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from launchers.cluster import walltime as times
 from launchers.cluster.errors import ClusterError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 FILE_NAME = "cluster.yaml"
 #: The categories of a campaign's fireworks; what others wait for comes first.
@@ -160,12 +164,13 @@ class SiteSettings(_Section):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            found = [
-                f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: {problem['msg'].removeprefix('Value error, ')}"
-                + ("" if problem["type"] in ("missing", "value_error") else f", found {problem['input']!r}")
-                for problem in error.errors()
-            ]
-            raise ClusterError(f"{origin}: " + "; ".join(found)) from None
+            found: dict[tuple[str, str], list[str]] = {}
+            for problem in error.errors():
+                *where, last = map(str, problem["loc"] or ["the whole"])
+                # what is wrong alike in every queue is said once
+                found.setdefault((_said(problem, last), last), []).append(".".join([*where, last]))
+            texts = [f"{_together(names)}: {text}" for (text, _), names in found.items()]
+            raise ClusterError(f"{origin}: " + "; ".join(texts)) from None
 
     def to_yaml(self) -> str:
         """The commented file."""
@@ -198,6 +203,26 @@ def _commented(section: _Section, *, skip: str, indent: str) -> list[str]:
         # JSON is YAML, and always quoted where it must be
         lines.append(f"{indent}{name}: {json.dumps(plain, ensure_ascii=False)}  # {field.description}")
     return lines
+
+
+def _said(problem: ErrorDetails, name: str) -> str:
+    """What pydantic found, as a sentence for who wrote the file."""
+    found = f"found {problem['input']!r}"
+    if problem["type"] == "extra_forbidden":
+        known = [*SiteSettings.model_fields, *QueueSettings.model_fields]
+        near = difflib.get_close_matches(name, known, 1)
+        return "no such setting" + (f"; did you mean {near[0]}?" if near else "")
+    if problem["type"] == "string_pattern_mismatch" and name == "memory":
+        return f"{found}, should be a whole number with M or G, e.g. 16G"
+    said = problem["msg"].removeprefix("Value error, ")
+    return said if problem["type"] in ("missing", "value_error") else f"{said}, {found}"
+
+
+def _together(names: list[str]) -> str:
+    """One name for the same field of all queues."""
+    field = names[0].rpartition(".")[2]
+    everywhere = [f"queues.{category}.{field}" for category in CATEGORIES]
+    return f"{field} of all queues" if sorted(names) == sorted(everywhere) else ", ".join(names)
 
 
 def _no_dollars(lines: list[str]) -> list[str]:

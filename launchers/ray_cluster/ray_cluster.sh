@@ -31,6 +31,7 @@ python=$(command -v python || command -v python3)
 temp_dir=/tmp interface='' addresses='' dashboard_host=127.0.0.1 dashboard_port=0 object_store_mb=512 wait_s=300 grace_s=45
 while [ $# -gt 0 ]; do
   case $1 in
+  -h|--help) sed -n '/^set -u/q;2,$s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
   --*) [ $# -ge 2 ] || fail "$1 needs a value" ;;&
   --python) python=$2 ;;
   --temp-dir) temp_dir=$2 ;;
@@ -41,12 +42,12 @@ while [ $# -gt 0 ]; do
   --object-store-mb) object_store_mb=$2 ;;
   --wait) wait_s=$2 ;;
   --grace) grace_s=$2 ;;
-  --*) fail "unknown option $1; the head of ${BASH_SOURCE[0]} lists them" ;;
+  --*) fail "unknown option $1; --help lists them" ;;
   *) break ;;
   esac
   shift 2
 done
-[ $# -gt 0 ] || fail "no COMMAND is given; the head of ${BASH_SOURCE[0]} says how to call it"
+[ $# -gt 0 ] || fail "no COMMAND is given; --help says how to call it"
 [ -n "${SLURM_JOB_ID:-}" ] || fail "SLURM_JOB_ID is not set: this runs inside a SLURM job (sbatch, salloc)"
 [ ${#temp_dir} -le 16 ] || fail "--temp-dir $temp_dir has ${#temp_dir} characters; at most 16: paths of sockets are limited"
 [ -x "$python" ] || fail "--python ${python:-(none on PATH)} is no program"

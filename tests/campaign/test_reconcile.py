@@ -116,6 +116,28 @@ def test_a_firework_that_was_half_taken_when_its_process_was_killed_is_ready_aga
     assert launchpad.fireworks.find_one({"fw_id": taken.fw_id})["state"] == "READY"
 
 
+def test_a_paused_workflow_does_not_come_back_when_its_job_is_cancelled(store, launchpad, small_spec):
+    """`lpad pause_wflows` leaves what runs; cancelled after that, it ran again, and its workflow with it."""
+    start_campaign(store, launchpad, small_spec())
+    worker = FWorker(f"local-worker {socket.gethostname()} 2147483646 1.00")
+    taken, _ = launchpad.checkout_fw(worker, "/nowhere")
+    (record,) = launchpad.workflows.find_one({"nodes": taken.fw_id})["links"][str(taken.fw_id)]
+    launchpad.pause_wf(taken.fw_id)
+    both = [taken.fw_id, record]
+    assert states(launchpad, both) == ["RUNNING", "PAUSED"]
+    assert reconcile(store, launchpad, "small").lost == [taken.fw_id]
+    assert states(launchpad, both) == ["PAUSED", "PAUSED"]
+    assert not reconcile(store, launchpad, "small")
+    assert launchpad.workflows.find_one({"nodes": taken.fw_id})["fw_states"] == dict.fromkeys(map(str, both), "PAUSED")
+    for fw_id in both:
+        launchpad.resume_fw(fw_id)
+    assert states(launchpad, both) == ["READY", "WAITING"]
+
+
+def states(launchpad, fw_ids):
+    return [launchpad.fireworks.find_one({"fw_id": fw_id})["state"] for fw_id in fw_ids]
+
+
 def test_a_firework_that_is_being_taken_right_now_is_left_alone(store, launchpad, small_spec):
     start_campaign(store, launchpad, small_spec())
     taken = launchpad._get_a_fw_to_run({"spec.stage": "relax"})

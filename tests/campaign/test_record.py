@@ -91,6 +91,18 @@ def test_an_attempt_that_was_killed_is_closed_when_its_firework_runs_again(store
     assert outcomes == ["lost", "running"]
 
 
+def test_a_job_that_was_cancelled_is_not_said_to_be_killed(store, database, waiting):
+    fw_id = waiting["dos"]["fw_id"]
+    entry = attempt(store, campaign="small", stage="dos", fw_id=fw_id, document=waiting["_id"])
+    entry.__enter__()  # and never left
+    # as reconcile closes it
+    store.attempts.update_one({"fw_id": fw_id}, {"$set": {"outcome": "lost", "cause": "cancelled"}})
+    record = waiting["dos"]["record_fw_id"]
+    record_calculation(store, database, document_id=waiting["_id"], stage=STAGES["dos"], fw_id=record)
+    failure = store.candidates.find_one({"_id": waiting["_id"]})["failure"]
+    assert failure["error"] == "its job was cancelled, and its tries are used up"
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [

@@ -266,6 +266,14 @@ def test_a_campaign_of_which_nothing_is_done_yet_has_a_picture(store, launchpad,
     ready = {queue["category"]: queue["ready"] for queue in found["queues"]}
     assert ready == {"dos": 16, "relax": 2 + found["references"]["all"]}
     assert "start workers with `rlaunch rapidfire`" in said
+    # with jobs in the queues more workers are not what is missing
+    launchpad.fireworks.update_many({"spec._category": "dos", "state": "READY"}, {"$set": {"state": "RESERVED"}})
+    said = words(run())
+    assert "nothing is running, 16 in the queues" in said
+    assert "start workers" not in said
+    assert "paused" not in said
+    launchpad.fireworks.update_many({"state": "RESERVED"}, {"$set": {"state": "PAUSED"}})
+    assert "16 fireworks are paused: `lpad resume_fws -q" in words(run())
 
 
 def test_a_campaign_with_nothing_but_failures_has_a_picture(store, launchpad, small_spec, run):

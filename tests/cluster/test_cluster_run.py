@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -30,7 +32,9 @@ def test_three_ready_fireworks_and_room_for_twenty_make_three_jobs(place, cluste
     assert "dos: 3 ready; jobs in cpu: 1 of at most 20; submitted 3" in run(place)
     assert place.jobs() == 4
     # a second call finds them queued: nothing more to do, and no memory needed to know
-    assert "dos: nothing ready" in run(place, "--once")
+    said = run(place, "--once")  # as cron appends it to a file: with its time
+    assert "dos: nothing ready" in said
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\n", said)
     place.wait(lambda: set(place.states(ids)) == {"RUNNING"})
     assert run(place).count("nothing ready") == 4
     launches = list(place.launchpad.launches.find({"fw_id": {"$in": ids}}))
@@ -108,5 +112,47 @@ def test_check_asks_a_node_of_each_queue_and_says_what_is_wrong(place, cluster):
     place.edit(cluster, 'queue: "gpu"', 'queue: "nowhere"', category="train")
     said = place.command("campaign", "cluster", "check", "cluster", "--submit", rc=1)
     assert said.count("no_such_vasp (of 'srun no_such_vasp') is not in PATH here") == 4
-    assert "submission rejected" in said
+    assert "train: as submitted" in said
+    assert "the scheduler would reject its jobs: invalid partition specified: nowhere" in said
     assert "remedy: name its module in modules:" in said
+
+
+def test_check_finds_jobs_that_would_be_taken_and_never_start(place, cluster):
+    place.edit(cluster, 'walltime: "00:05:00"', 'walltime: "48:00:00"', category="relax")
+    place.edit(cluster, 'walltime: "00:05:00"', 'walltime: "48:00:00"', category="dos")
+    said = place.command("campaign", "cluster", "check", "cluster", rc=1)
+    assert "relax, dos: as submitted" in said
+    assert "would never start: they ask for 48:00:00, partition cpu gives 01:00:00 at most" in said
+    assert "1 problem(s)" in said
+
+
+def test_a_check_that_gives_up_leaves_no_job_in_the_queue(place, cluster):
+    place.cluster.run("scontrol", "update", "PartitionName=gpu", "State=DOWN")
+    try:
+        said = place.command("campaign", "cluster", "check", "cluster", "--submit", "--wait", "1", rc=1)
+        assert "no report of its job within 1 s: PENDING (PartitionDown); it was cancelled" in said
+        place.wait(lambda: place.jobs() == 0)
+    finally:
+        place.cluster.run("scontrol", "update", "PartitionName=gpu", "State=UP")
+
+
+def test_without_the_schedulers_commands_check_says_so(place, cluster, tmp_path):
+    for name in ("bash", "uname", "sed", "cat", "env"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    said = place.command("campaign", "cluster", "check", "cluster", rc=1, environment={"PATH": str(tmp_path)})
+    assert "sbatch, squeue not in PATH here" in said
+
+
+def test_a_launch_file_that_is_gone_or_broken_is_named_before_anything_is_submitted(place, cluster):
+    ids = place.add("train") + place.add("dos")
+    adapter = cluster / "my_qadapter_dos.yaml"
+    adapter.write_text(adapter.read_text() + "a: [\n")
+    said = run(place, rc=2)
+    assert "my_qadapter_dos.yaml: cannot be read as a queue adapter" in said
+    adapter.unlink()
+    said = run(place, rc=2)
+    assert "my_qadapter_dos.yaml: there is no such file; `campaign cluster init" in said
+    assert "Traceback" not in said
+    said = place.command("campaign", "cluster", "check", "cluster", "--submit", rc=1)
+    assert "Traceback" not in said
+    assert place.states(ids) == ["READY", "READY"]

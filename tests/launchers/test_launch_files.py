@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from campaign.cli import app
 from launchers.cluster import walltime
 from launchers.cluster.errors import ClusterError
-from launchers.cluster.filling import jobs_needed
+from launchers.cluster.filling import jobs_needed, scheduler_words
 from launchers.cluster.launch_files import launch_files, write_again, write_new
 from launchers.cluster.packed import gpus_of_lane
 from launchers.cluster.site import CATEGORIES, SiteSettings
@@ -176,8 +176,9 @@ def test_a_changed_setting_reaches_the_launch_files(tmp_path):
         ({"dos": {"nodes": 2, "ntasks": 3}}, "each node must get as many"),
         ({"dos": {"side_by_side": 2}}, "more than jobs_per_allocation"),
         ({"environment": ["echo $$"]}, "FireWorks' templates"),
-        ({"dos": {"memory": "16 GB"}}, r"queues\.dos\.memory"),
-        ({"dos": {"max_job": 3}}, r"queues\.dos\.max_job"),
+        ({"dos": {"memory": "16 GB"}}, r"queues\.dos\.memory: found '16 GB', should be .* e\.g\. 16G"),
+        ({"dos": {"max_job": 3}}, r"queues\.dos\.max_job: no such setting; did you mean max_jobs\?"),
+        ({name: {"walltime": "4h"} for name in CATEGORIES}, r"cluster\.yaml: walltime of all queues: found '4h'[^;]*$"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_by_name(changes, named):
@@ -212,7 +213,8 @@ def test_values_for_all_and_for_one_category_come_in_any_order(tmp_path):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ((), "missing: --scheduler, --queue train="),
+        ((), "missing: --scheduler, --queue NAME;"),
+        (("--scheduler", "slurm", "--queue", "dos=cpu"), "missing: --queue train=NAME, --queue screen=NAME, --queue"),
         (("--scheduler", "slurm", *ALL, "--gpus", "gpu=1"), "there is no category 'gpu'"),
         (("--scheduler", "slurm", *ALL, "--cores", "many"), "--cores many: should be a whole number"),
     ],
@@ -222,6 +224,29 @@ def test_what_is_missing_or_wrong_is_said_where_nobody_can_be_asked(tmp_path, op
     assert isinstance(done.exception, ClusterError)
     assert named in str(done.exception)
     assert not (tmp_path / "site").exists()
+
+
+# ---- what FireWorks says of a submission
+
+
+@pytest.mark.parametrize(
+    ("logged", "words"),
+    [
+        (["----|vvv|----", "Error in x\nThe error response reads: b'sbatch: error: no\\n'"], "sbatch: error: no"),
+        (
+            [
+                "----|vvv|----",
+                "Running the command: sbatch caused an error...",
+                "Traceback\nFileNotFoundError: 'sbatch'",
+            ],
+            "FileNotFoundError: 'sbatch'",
+        ),
+        (["----|vvv|----", "Something else", "----|^^^|----"], "Something else"),
+        ([], "it gave no reason"),
+    ],
+)
+def test_the_reason_of_a_rejection_is_no_border_and_no_representation_of_bytes(logged, words):
+    assert scheduler_words(logged) == words
 
 
 # ---- numbers

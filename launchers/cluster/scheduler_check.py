@@ -1,0 +1,97 @@
+"""Asks the scheduler, without submitting anything, whether it would take and ever start the jobs of each category."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from launchers.cluster.launch_files import load_adapter, qadapter_path
+from launchers.cluster.node_check import Finding
+from launchers.cluster.site import CATEGORIES, SiteSettings
+from launchers.cluster.walltime import seconds, text
+from launchers.scheduler.command import answer
+from launchers.scheduler.slurm import Slurm
+
+_COMMANDS = {"slurm": ("sbatch", "squeue"), "pbs": ("qsub", "qstat")}
+_ASK_S = 60
+
+
+def scheduler_findings(site: SiteSettings, folder: Path) -> dict[str, Finding]:
+    """Find what is wrong with the jobs of each category, as they would really be submitted.
+
+    On SLURM by `sbatch --test-only`, and by the partition's time limit: where a site does not enforce it at submission,
+    a job that asks for more is accepted and never starts. PBS has no such question; there only its commands are looked
+    for.
+
+    Parameters
+    ----------
+    site, folder
+        The cluster and its launch files; a category whose file is absent is passed over.
+
+    Returns
+    -------
+    A finding for each category with something wrong, in the order of `CATEGORIES`.
+    """
+    absent = [name for name in _COMMANDS[site.scheduler] if shutil.which(name) is None]
+    if absent:
+        what = f"{', '.join(absent)} not in PATH here, so no job can be submitted from here"
+        remedy = f"use a login node, or load the module of {site.scheduler.upper()}; or is scheduler: right?"
+        return dict.fromkeys(CATEGORIES, Finding(what, remedy))
+    if site.scheduler != "slurm":
+        return {}
+    there = [category for category in CATEGORIES if qadapter_path(folder, category).is_file()]
+    found = {
+        category: _would_be_rejected(site, folder, category) or _never_starts(folder, category) for category in there
+    }
+    return {category: finding for category, finding in found.items() if finding is not None}
+
+
+def cancel(site: SiteSettings, job: str) -> None:
+    """Take a job out of the queue; one that has ended is no matter."""
+    answer(("scancel" if site.scheduler == "slurm" else "qdel", job))
+
+
+def why_it_waits(site: SiteSettings, job: str) -> str | None:
+    """State of a job and the reason for it in SLURM's words; None where there is no answer."""
+    if site.scheduler != "slurm":
+        return None
+    said = (answer(("squeue", "-h", "-j", job, "-o", "%T (%r)")) or "").split("\n")[0].strip()
+    return said.removesuffix(" (None)") or None
+
+
+def _would_be_rejected(site: SiteSettings, folder: Path, category: str) -> Finding | None:
+    with tempfile.TemporaryDirectory(prefix="cluster-check-") as temporary:
+        script = Path(temporary) / "check.script"
+        adapter = load_adapter(folder, category)
+        script.write_text(adapter.get_script_str(str(site.launch_directory)), encoding="utf-8")
+        command = ["sbatch", "--test-only", str(script)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_ASK_S, check=False)
+        except subprocess.TimeoutExpired:
+            return Finding(f"sbatch gave no answer within {_ASK_S} s", "is the controller up? see `scontrol ping`")
+    if done.returncode == 0:
+        return None
+    words = "; ".join(line.removeprefix("sbatch: error: ").strip() for line in done.stderr.splitlines() if line.strip())
+    return Finding(
+        f"the scheduler would reject its jobs: {words or 'it gave no reason'}",
+        f"mend queue, resources or account in cluster.yaml, then `campaign cluster init {folder} --again`",
+    )
+
+
+def _never_starts(folder: Path, category: str) -> Finding | None:
+    adapter = load_adapter(folder, category)  # what is submitted: its owner may have edited it
+    try:
+        asked = seconds(str(adapter["walltime"]))
+    except (KeyError, ValueError):
+        return None
+    partition = adapter.get("queue")
+    longest = Slurm().longest_time_s(partition)
+    if longest is None or asked <= longest:
+        return None
+    return Finding(
+        f"its jobs would never start: they ask for {text(asked)}, "
+        f"partition {partition} gives {text(int(longest))} at most",
+        f"choose another walltime or queue in cluster.yaml, then `campaign cluster init {folder} --again`",
+    )
