@@ -3,7 +3,7 @@
 
 PYTHON ?=
 PYTEST_ARGS ?=
-# Two processes, a file of tests in one of them at a time: many tests wait for a service more than they compute.
+# Two processes: many tests wait for a service more than they compute. A file's tests stay together (tests/conftest.py).
 PYTEST_WORKERS ?= 2
 CAMPAIGN ?= examples/quickstart.yaml
 export PYTHON
@@ -53,7 +53,7 @@ test-fast: setup ## the tests that train no network and start no database, no GP
 
 test-marked: setup ## the tests with a real MongoDB, GPAW, Ray, SLURM
 	@echo "[test] with real MongoDB, GPAW, Ray, SLURM"
-	@$(TEST_ENV) $(VENV)/python -m pytest -m "$(MARKED)" -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
+	@$(TEST_ENV) $(VENV)/python -m pytest -m "$(MARKED)" -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 docs: setup ## build the documentation into docs/_build/html; a warning (a broken link, too) is an error
 	@$(VENV)/python -m sphinx -W --keep-going -n -E -q -b html docs docs/_build/html

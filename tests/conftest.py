@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from finished_campaign import Finished
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let `-n 2 --dist loadgroup` keep a file's tests together, and all that need SLURM: one cluster at a time."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            group = "slurm" if item.get_closest_marker("slurm") is not None else str(item.path)
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
 def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

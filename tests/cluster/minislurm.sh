@@ -3,7 +3,8 @@
 # Root, Debian 12:  apt-get install -y --no-install-recommends slurmctld slurmd slurm-client munge
 #   MINI_ACCT=1 also needs  mariadb-server slurmdbd slurm-wlm-mysql-plugin     (sacct, QOS limits)
 #   qsub/qstat/qdel (FireWorks q_type PBS) with  slurm-wlm-torque              (set MINI_MINJOBAGE=2 then)
-#   MINI_CGROUP=auto|no : with cgroup v1 mounted, track and limit jobs by cgroup as real sites do; else by process tree.
+#   MINI_CGROUP=auto : with cgroup v1 mounted, track and limit jobs by cgroup as real sites do; default no: by process
+#   tree, which is the same on every machine.
 # Config, keys, sockets, spool, logs and pids live under DIR. Only processes recorded in DIR/*.pid are ended.
 set -u
 cmd=${1:?up|down|stop-controller|start-controller|status|env}; D=${2:?state directory}
@@ -42,7 +43,7 @@ print(*[s.getsockname()[1] for s in ss])'))
   for i in 0 1; do [ -e "$D/dev/fakegpu$i" ] || mknod "$D/dev/fakegpu$i" c 1 3; done
   (umask 077; head -c 128 /dev/urandom >"$D/munge.key")
   # the cgroups are named after the nodes and shared by the whole machine: a second cluster at the same time must not use them
-  if [ "${MINI_CGROUP:-auto}" = auto ] && [ -w /sys/fs/cgroup/freezer ] && [ -w /sys/fs/cgroup/memory ] && [ ! -e "/sys/fs/cgroup/freezer/slurm_${NODES[0]}" ]; then
+  if [ "${MINI_CGROUP:-no}" = auto ] && [ -w /sys/fs/cgroup/freezer ] && [ -w /sys/fs/cgroup/memory ] && [ ! -e "/sys/fs/cgroup/freezer/slurm_${NODES[0]}" ]; then
     track=cgroup; task=task/cgroup; gather=cgroup
     printf 'CgroupPlugin=cgroup/v1\nCgroupMountpoint=/sys/fs/cgroup\nCgroupAutomount=no\nConstrainRAMSpace=yes\nConstrainSwapSpace=no\nConstrainCores=no\n' >"$D/cgroup.conf"
   else track=linuxproc; task=task/none; gather=linux; printf 'CgroupAutomount=no\n' >"$D/cgroup.conf"; fi
