@@ -153,6 +153,10 @@ def test_a_database_that_is_away_is_said_and_the_page_looks_again(free_port):
 
 def test_an_open_page_refreshes_by_itself_and_keeps_its_place(begun):
     with served(begun) as port, chromium() as browser:
+        wide = Page(browser, f"http://127.0.0.1:{port}/campaigns/small", width=1400)
+        assert all(wide.draw_all().values())
+        assert wide.errors == []
+        wide.context.close()
         page = Page(browser, f"http://127.0.0.1:{port}/campaigns/small", width=400)
         assert page.evaluate("document.getElementById('live-note').textContent") == "live"
         page.evaluate("window.scrollTo(0, 300)")

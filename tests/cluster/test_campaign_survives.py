@@ -147,6 +147,8 @@ def tell_of_running_jobs(story: Story, *, scancelled: int, requeued: int) -> Non
     run.submit(fw_id=scancelled)
     run.submit(fw_id=requeued)
     story.wait_running(requeued)
+    # its calculation has begun: else nobody has written yet which run of the job it was
+    run.wait(lambda: run.entries(requeued), hint="the attempt of the job that is put back")
     run.slurm.run("scontrol", "requeue", run.job_of(requeued))
     story.wait_running(scancelled)
     run.slurm.run("scancel", run.job_of(scancelled))
@@ -167,10 +169,12 @@ def tell_of_running_jobs(story: Story, *, scancelled: int, requeued: int) -> Non
     # a controller that is down for a while, as the job runs
     story.wait_running(requeued)
     run.slurm.call("stop-controller")
+    up_again = time.monotonic() + 60.0
     try:
         story.seen["controller down"] = story.reconcile()
         story.seen["submitted without controller"] = run.submit(fw_id=scancelled)
         story.seen["state without controller"] = run.state_of(scancelled)
+        time.sleep(max(0.0, up_again - time.monotonic()))
     finally:
         run.slurm.call("start-controller")
     run.slurm.run("scontrol", "ping")
