@@ -16,8 +16,8 @@ A mongod of its own on a free loopback port in a temporary folder. The candidate
 
 2026-11-24, two idle cores, widths 32,64,128,256, 22,709 candidates: bare 268 structures/s; whole step 202 (112.7 s, of
 which some 11 s start the actor and its first batch, and 5 s decide): ratio 0.75, so 0.8 is not reached with so small a
-network. Submitting 22,756 workflows took 0.42 ms each, LaunchPad.add_wf 5.27 ms: ratio 12.6. (b): 1,000 candidates 16.2 s
-and 479 MB, 10,000 57.7 s and 479 MB; 100,000 were not run.
+network. Submitting 22,756 workflows took 0.42 ms each, LaunchPad.add_wf 5.27 ms: ratio 12.6. (b): 1,000 candidates
+16.2 s and 479 MB, 10,000 57.7 s and 479 MB; 100,000 were not run.
 """
 
 from __future__ import annotations
