@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from campaign.cli_database import LaunchpadOption, connect
+from campaign.cli_options import NameArgument
 from esnet.errors import UserError
 
 _NONE = "none"
@@ -19,7 +20,7 @@ class BudgetOptionError(UserError, ValueError):
 
 
 def budget(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the campaign, as in its file")],
+    name: NameArgument,
     cpu_hours: Annotated[str | None, typer.Option(help=f"CPU-hours of the whole campaign, or none; {_KEPT}")] = None,
     relaxation_cpu_hours: Annotated[
         str | None,

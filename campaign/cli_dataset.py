@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from campaign.cli_database import LaunchpadOption, connect
+from campaign.cli_options import NameArgument
 from esnet.commands.options import FBlockOption, MaxDosOption, MaxEnergyOption, filters_of
 
 
 def dataset(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the campaign, as in its file")],
+    name: NameArgument,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Directory to make")],
     launchpad: LaunchpadOption = None,
     max_dos: MaxDosOption = 50.0,

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from campaign.cli_database import LaunchpadOption, connect
+from campaign.cli_options import NameArgument
 from esnet.errors import UserError
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the campaign, as in its file")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON")]
 _SHOWN = 40
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from campaign.cli_database import LaunchpadOption, connect
+from campaign.cli_options import NameArgument
 from esnet.commands.console import console as _console
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from campaign.execution.reconciled import Reconciled
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the campaign, as in its file")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be changed, and change nothing")]
 
 

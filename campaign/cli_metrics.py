@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from campaign.cli_database import LaunchpadOption, connect
+from campaign.cli_options import NameArgument
 
 
 def metrics(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the campaign, as in its file")],
+    name: NameArgument,
     launchpad: LaunchpadOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
     sweep: Annotated[

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from campaign.cli_database import LaunchpadOption, connect
+from campaign.cli_options import NameArgument
 
 
 def report(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the campaign, as in its file")],
+    name: NameArgument,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="HTML file; default: NAME-report.html")
     ] = None,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from campaign.cli_database import LaunchpadOption, connect
+from campaign.cli_options import NameArgument
 from esnet.commands.console import console as _console
 
 
@@ -20,7 +21,7 @@ class Format(StrEnum):
 
 
 def results(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the campaign, as in its file")],
+    name: NameArgument,
     launchpad: LaunchpadOption = None,
     format: Annotated[Format, typer.Option(help="A table to read, or all fields as JSON or CSV")] = Format.TABLE,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from campaign.cli_database import LaunchpadOption, connect
+from campaign.cli_options import NameArgument
 from esnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class WatchOptionError(UserError, ValueError):
 
 
 def status(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the campaign, as in its file")],
+    name: NameArgument,
     seconds: Annotated[
         float | None, typer.Argument(metavar="SECONDS", min=0.5, help="With --watch: between two looks; default 5")
     ] = None,
