@@ -70,11 +70,13 @@ def register_bundle(
         check_model_engine(info, engine)
     if store.models.find_one({"_id": info.checksum}, ["_id"]) is None:
         packed = io.BytesIO()
-        # only what the manifest lists; links (as in caches of downloaded models) as the files that they lead to
-        with tarfile.open(fileobj=packed, mode="w:gz", dereference=True) as archive:
+        # only what the manifest lists; links (as in caches of downloaded models) as the files that they lead to.
+        # Not compressed: weights hardly shrink, and a Screen would wait while they are unpacked
+        with tarfile.open(fileobj=packed, mode="w", dereference=True) as archive:
             for file in bundle_file_names(path):
                 archive.add(path / file, arcname=file)
-        file_id = _bucket(store).upload_from_stream(f"{info.checksum}.tar.gz", packed.getvalue())
+        packed.seek(0)
+        file_id = _bucket(store).upload_from_stream(f"{info.checksum}.tar", packed)
         document = {
             "_id": info.checksum,
             "schema_version": SCHEMA_VERSION,
@@ -140,7 +142,7 @@ def fetch_bundle(store: CampaignStore, checksum: str) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     unpacked = Path(tempfile.mkdtemp(dir=cache, prefix=f".{checksum[:8]}-"))
     try:
-        with tarfile.open(fileobj=packed, mode="r:gz") as archive:
+        with tarfile.open(fileobj=packed, mode="r:*") as archive:  # compressed in databases of earlier versions
             archive.extractall(unpacked, filter="data")
         _require_model(unpacked, checksum, "the copy in the database is damaged")
         try:

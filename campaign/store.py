@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pymongo import ASCENDING, UpdateOne
@@ -20,6 +22,7 @@ SCHEMA_VERSION = 1
 Document = dict[str, Any]
 T = TypeVar("T")
 _CHUNK = 1000
+_WRITERS = 2
 #: Names of indexes that others have taken the place of; those that are partial now keep their name.
 _REPLACED_INDEXES = (
     *("campaign_1_state_1_batch_1", "campaign_1_rs_dos.state_1", "campaign_1_result.e_hull_1"),
@@ -209,13 +212,16 @@ class CampaignStore:
         )
         return updated is not None
 
-    def bulk_update(self, updates: Sequence[UpdateOne]) -> int:
-        """Write updates of candidates in chunks; return how many documents changed."""
-        changed = 0
-        for start in range(0, len(updates), _CHUNK):
-            chunk = list(updates[start : start + _CHUNK])
-            changed += self.candidates.bulk_write(chunk, ordered=False).modified_count
-        return changed
+    def bulk_update(self, updates: Iterable[UpdateOne]) -> int:
+        """Write updates of candidates in chunks, in no particular order; return how many documents changed."""
+        left = iter(updates)
+        chunks = iter(lambda: list(islice(left, _CHUNK)), [])
+        # the database works at some while the next are made
+        with ThreadPoolExecutor(_WRITERS) as writers:
+            return sum(writers.map(self._update_chunk, chunks))
+
+    def _update_chunk(self, chunk: list[UpdateOne]) -> int:
+        return self.candidates.bulk_write(chunk, ordered=False).modified_count
 
     def open_step(self, step_id: str, *, campaign: str, kind: str, fw_id: int, session: ClientSession) -> bool:
         """Claim a step by its unique id; False if it was claimed before."""

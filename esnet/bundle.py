@@ -22,7 +22,7 @@ from esnet.features import ChannelScaler, Representation, TargetScaling
 from esnet.record import TrainingRecord
 
 if TYPE_CHECKING:
-    from esnet.bundle_networks import Networks
+    from esnet.bundle_networks import Networks, Outputs, ScaledFeatures
 
 __all__ = [
     "Assessment",
@@ -167,6 +167,14 @@ class Bundle:
             If a shape is wrong or a value is not finite.
         """
         outputs = self.networks.run(dos, compositions, batch_size=batch_size)
+        return self._assessment(outputs, np.asarray(compositions))
+
+    def assess_scaled(self, features: ScaledFeatures, *, batch_size: int = 256) -> Assessment:
+        """Do the same as `assess` with features that ``networks.scale`` has scaled already."""
+        outputs = self.networks.run_scaled(features, batch_size=batch_size)
+        return self._assessment(outputs, features.compositions)
+
+    def _assessment(self, outputs: Outputs, compositions: NDArray[np.floating]) -> Assessment:
         if self.assessor is None or not outputs.energies.shape[1]:
             return without_assessor(outputs)
-        return self.assessor.assess(outputs, np.asarray(compositions))
+        return self.assessor.assess(outputs, compositions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -32,6 +33,27 @@ class Outputs(NamedTuple):
     hidden: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class ScaledFeatures:
+    """Features of n materials as the networks of one bundle take them, made by `Networks.scale`.
+
+    Attributes
+    ----------
+    inputs
+        What `esnet.features.network_inputs` gives.
+    """
+
+    inputs: dict[str, NDArray[np.float32]]
+
+    def __len__(self) -> int:
+        return len(self.compositions)
+
+    @property
+    def compositions(self) -> NDArray[np.float32]:
+        """(n, 111) composition vectors."""
+        return self.inputs["composition"]
+
+
 class Networks:
     """One network or the members of an ensemble, with the scalings that they share."""
 
@@ -45,6 +67,8 @@ class Networks:
         ]
         self._scaler = scaler
         self._target_scaling = target_scaling
+        # numbers of materials that the networks have taken at once: a graph was made for each
+        self._sizes: set[int] = set()
 
     @classmethod
     def load(cls, info: BundleInfo) -> Self:
@@ -78,38 +102,62 @@ class Networks:
             If a shape is wrong or a value is not finite.
         """
         features, vectors = check_features(dos, compositions)
-        if not len(features):
-            return Outputs(np.zeros((len(self._models), 0)), np.zeros((len(self._models), 0, 0), np.float32))
         # the scaled copies of a block are all that is held beside the features
         block = max(batch_size, _BLOCK // batch_size * batch_size)
         parts = [
-            self._run_block(features[start : start + block], vectors[start : start + block], batch_size)
-            for start in range(0, len(features), block)
+            self.run_scaled(self.scale(features[at : at + block], vectors[at : at + block]), batch_size=batch_size)
+            for at in range(0, max(1, len(features)), block)
         ]
         energies, hidden = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
         return Outputs(energies, hidden)
 
-    def _run_block(self, features: NDArray[Any], vectors: NDArray[np.float32], batch_size: int) -> Outputs:
-        inputs = network_inputs(features, vectors, scaler=self._scaler)
+    def scale(self, dos: ArrayLike, compositions: ArrayLike) -> ScaledFeatures:
+        """Scale features for `run_scaled`: what needs no network, and can be done beside one.
+
+        Parameters
+        ----------
+        dos, compositions
+            As for `run`.
+
+        Raises
+        ------
+        FeatureError
+            If a shape is wrong or a value is not finite.
+        """
+        return ScaledFeatures(network_inputs(dos, compositions, scaler=self._scaler))
+
+    def run_scaled(self, features: ScaledFeatures, *, batch_size: int = 256) -> Outputs:
+        """Run all members on what `scale` gave: `run` in two steps, with the same bits."""
+        if not len(features):
+            return Outputs(np.zeros((len(self._models), 0)), np.zeros((len(self._models), 0, 0), np.float32))
         energies, hidden = [], []
         for model in self._models:
-            standardised, last = _predict(model, inputs, batch_size)
+            standardised, last = self._predict(model, features.inputs, batch_size)
             energies.append(self._target_scaling.restore(standardised[:, 0]))
             hidden.append(last)
         return Outputs(np.stack(energies), np.stack(hidden))
 
+    def _predict(
+        self, model: Any, inputs: dict[str, NDArray[np.float32]], batch_size: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Run one model; Keras' `predict` sets up a data pipeline each time, which costs a tenth of a Screen."""
+        n = len(next(iter(inputs.values())))
+        parts = []
+        for start in range(0, n, batch_size):
+            part = {name: array[start : start + batch_size] for name, array in inputs.items()}
+            size = min(batch_size, n - start)
+            if size < batch_size and size not in self._sizes and batch_size in self._sizes:
+                # filled up to a batch for which there is a graph: another one takes seconds to make
+                part = {name: _filled(array, batch_size) for name, array in part.items()}
+            self._sizes.add(len(next(iter(part.values()))))
+            parts.append([np.asarray(array)[:size] for array in model.predict_on_batch(part)])
+        standardised, last = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return standardised, last.astype(np.float32, copy=False)
 
-def _predict(model: Any, inputs: dict[str, Any], batch_size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Run one model; `predict` sets up a data pipeline each time, which costs a tenth of a Screen."""
-    n = len(next(iter(inputs.values())))
-    parts = [
-        model.predict_on_batch({name: array[start : start + batch_size] for name, array in inputs.items()})
-        for start in range(0, n, batch_size)
-    ]
-    standardised, last = (
-        np.concatenate([np.asarray(array) for array in arrays]) for arrays in zip(*parts, strict=True)
-    )
-    return standardised, last.astype(np.float32, copy=False)
+
+def _filled(array: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Append zeros."""
+    return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]), array.dtype)])
 
 
 def load_network(file: Path, info: BundleInfo) -> Any:

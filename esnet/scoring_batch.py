@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from esnet.bundle import Assessment, Bundle
 from esnet.dos import DOS_SHAPE
 from esnet.features import N_ELEMENTS
+
+if TYPE_CHECKING:
+    from esnet.bundle_networks import ScaledFeatures
 
 ReadFeatures = Callable[[Sequence[str]], tuple[Sequence[str], NDArray[np.floating], NDArray[np.floating]]]
 """Reads features of candidates: ids -> the ids found, their dos (n, 2, 1500, 9), their compositions (n, 111).
@@ -51,7 +54,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Batch:
-    """Features of candidates, read and looked at.
+    """Features of candidates, read, looked at and scaled.
 
     Attributes
     ----------
@@ -61,24 +64,25 @@ class Batch:
         Why there is no prediction, for those without usable features.
     usable
         The others, m of them.
-    dos, compositions
-        Of the usable ones: (m, 2, 1500, 9) and (m, 111), finite.
+    features
+        Of the usable ones; None where there is none.
     """
 
     ids: list[str]
     reasons: dict[str, str]
     usable: list[str]
-    dos: NDArray[Any]
-    compositions: NDArray[Any]
+    features: ScaledFeatures | None
 
 
-def read_batch(ids: Sequence[str], *, read_features: ReadFeatures) -> Batch:
-    """Read the features of candidates: what needs the database and no network.
+def read_batch(ids: Sequence[str], *, bundle: Bundle, read_features: ReadFeatures) -> Batch:
+    """Read the features of candidates and scale them: what needs no network, and can be done beside one.
 
     Parameters
     ----------
     ids
         Different candidates.
+    bundle
+        The trained model, whose scaling it is.
     read_features
         Called once, with all ids.
 
@@ -100,7 +104,7 @@ def read_batch(ids: Sequence[str], *, read_features: ReadFeatures) -> Batch:
             reasons |= {found[place]: "its features are not finite" for place in np.flatnonzero(~finite)}
             dos, compositions = dos[finite], compositions[finite]
     usable = [name for name in found if name not in reasons]
-    return Batch(list(ids), reasons, usable, dos, compositions)
+    return Batch(list(ids), reasons, usable, bundle.networks.scale(dos, compositions) if usable else None)
 
 
 def predict_batch(batch: Batch, *, bundle: Bundle, batch_size: int = 256) -> list[Prediction]:
@@ -109,7 +113,7 @@ def predict_batch(batch: Batch, *, bundle: Bundle, batch_size: int = 256) -> lis
     Parameters
     ----------
     batch
-        What `read_batch` returned.
+        What `read_batch` returned for the same bundle.
     bundle
         The trained model.
     batch_size
@@ -121,8 +125,8 @@ def predict_batch(batch: Batch, *, bundle: Bundle, batch_size: int = 256) -> lis
         One for each id, in the order asked. A candidate without usable features has no energy and the reason.
     """
     answers = {name: Prediction(name, None, reason) for name, reason in batch.reasons.items()}
-    if batch.usable:
-        assessment = bundle.assess(batch.dos, batch.compositions, batch_size=batch_size)
+    if batch.features is not None:
+        assessment = bundle.assess_scaled(batch.features, batch_size=batch_size)
         answers |= {name: _prediction(name, assessment, row) for row, name in enumerate(batch.usable)}
     return [answers[name] for name in batch.ids]
 
@@ -131,7 +135,8 @@ def score_batch(
     ids: Sequence[str], *, bundle: Bundle, read_features: ReadFeatures, batch_size: int = 256
 ) -> list[Prediction]:
     """Read and predict; an actor does the two for different batches at the same time."""
-    return predict_batch(read_batch(ids, read_features=read_features), bundle=bundle, batch_size=batch_size)
+    batch = read_batch(ids, bundle=bundle, read_features=read_features)
+    return predict_batch(batch, bundle=bundle, batch_size=batch_size)
 
 
 def _prediction(name: str, assessment: Assessment, row: int) -> Prediction:

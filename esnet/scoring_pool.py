@@ -89,7 +89,7 @@ class ScoringActor:
     def score(self, ids: list[str]) -> _Answer:
         """Read the features of a batch and predict."""
         with self._reading:
-            batch = read_batch(ids, read_features=self._read_features)
+            batch = read_batch(ids, bundle=self._bundle, read_features=self._read_features)
         with self._predicting:
             answer = self._answer(predict_batch(batch, bundle=self._bundle, batch_size=self._batch_size))
             self._scored += len(ids)

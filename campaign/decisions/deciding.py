@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from campaign.decisions.limits import Allowance
@@ -64,9 +64,10 @@ class Decision:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is stored of it, without the candidate's id."""
-        fields = asdict(self)
-        del fields["candidate"]
-        return {"promoted": self.promoted, **fields}
+        return {"promoted": self.promoted, **{name: getattr(self, name) for name in _STORED}}
+
+
+_STORED = tuple(field.name for field in fields(Decision) if field.name != "candidate")
 
 
 def audit_draw(candidate: str, seed: int) -> float:

@@ -34,10 +34,8 @@ def make_decisions(store: CampaignStore, campaign: Campaign, step_id: str) -> li
     decisions = decide(campaign.spec.policy, predictions, allowance=allowance, seed=campaign.spec.seed)
     by_id = {prediction.candidate: prediction for prediction in predictions}
     store.bulk_update(
-        [
-            _decision_update(decision, by_id[decision.candidate], campaign, documents[decision.candidate], step_id)
-            for decision in decisions
-        ]
+        _decision_update(decision, by_id[decision.candidate], campaign, documents[decision.candidate], step_id)
+        for decision in decisions
     )
     _note_next_held(store, campaign, decisions)
     return decisions
