@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from esnet.bundle_files import BundleError
 from esnet.bundle_info import BundleInfo
 from esnet.features import ChannelScaler, TargetScaling, check_features, network_inputs
+from esnet.inference_network import inference_network
 
 _BLOCK = 4096
 _LAST_LAYER = "energy"
@@ -63,7 +64,7 @@ class Networks:
         # energies always come from this graph, so that all ways to ask for them give the same bits
         self._models = [
             keras.Model(model.input, [model.output, model.get_layer(_LAST_LAYER).input], name=f"esnet_{number}")
-            for number, model in enumerate(models)
+            for number, model in enumerate(map(inference_network, models))
         ]
         self._scaler = scaler
         self._target_scaling = target_scaling
