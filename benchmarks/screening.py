@@ -292,7 +292,7 @@ def actor_start_s() -> float:
     return float(done.stdout.splitlines()[-1])
 
 
-def campaign_of(file: Path, number: int, bundle: Path) -> tuple[str, float, int, Any, Any]:
+def campaign_of(file: Path, name: str, number: int, bundle: Path) -> tuple[str, float, int, Any, Any]:
     """Make and prepare a campaign; return its name, what submitting took, and its database."""
     from campaign.execution.fireworks import initialise_launchpad
     from campaign.store import CampaignStore
@@ -301,7 +301,6 @@ def campaign_of(file: Path, number: int, bundle: Path) -> tuple[str, float, int,
     launchpad = DatabaseSettings.from_file(file).launchpad(strm_lvl="ERROR")
     initialise_launchpad(launchpad)
     store = CampaignStore(launchpad.db)
-    name = f"bench-{number}"
     seconds, submitted = start(store, launchpad, name, number)
     prepare(store, name, bundle)
     return name, seconds, submitted, store, launchpad
@@ -317,7 +316,7 @@ def main() -> None:
     widths = tuple(int(width) for width in options.widths.split(","))
     with mongod() as file:
         bundle = make_bundle(file.parent, widths)  # type: ignore[arg-type]
-        name, seconds, submitted, store, launchpad = campaign_of(file, options.candidates, bundle)
+        name, seconds, submitted, store, launchpad = campaign_of(file, "screened", options.candidates, bundle)
         loop = add_in_a_loop(launchpad, store, name, 30.0)
         before = in_a_process("bare", str(bundle), options.candidates)
         step = in_a_process("screen", str(file), name)
@@ -333,7 +332,7 @@ def main() -> None:
         print(f"    LaunchPad.add_wf in a loop: {1e3 * loop:.2f} ms each; ratio {loop * submitted / seconds:.1f}")
         print("(b) candidates   wall s   ms each   peak MB of the Screen   CPU-s with the actor")
         for size in [int(size) for size in options.sizes.split(",") if size]:
-            small, *_ = campaign_of(file, size, bundle)
+            small, *_ = campaign_of(file, f"size-{size}", size, bundle)
             found = in_a_process("screen", str(file), small)
             print(
                 f"    {found['structures']:10d} {found['wall_s']:8.1f} {1e3 * found['wall_s'] / size:9.2f} "

@@ -24,7 +24,8 @@ def find_candidate(store: CampaignStore, name: str, wanted: str) -> dict[str, An
     store, name
         The campaign's collections, and its name.
     wanted
-        ``_id`` or its beginning, a formula (``AlPd``), or formula and prototype (``AlPd:B2``).
+        ``_id`` or its beginning, a formula (``AlPd``, the elements in any order), or formula and prototype
+        (``AlPd:B2``).
 
     Raises
     ------
@@ -35,7 +36,7 @@ def find_candidate(store: CampaignStore, name: str, wanted: str) -> dict[str, An
     """
     load_campaign(store, name)
     formula, _, prototype = wanted.partition(":")
-    by_formula = {"formula": formula} | ({"prototype": prototype} if prototype else {})
+    by_formula = {"formula": _reduced(formula)} | ({"prototype": prototype} if prototype else {})
     queries: list[dict[str, Any]] = [{"_id": wanted}, by_formula, {"_id": {"$regex": f"^{re.escape(wanted)}"}}]
     for query in queries:
         found = list(store.candidates.find({"campaign": name, **query}).limit(_SHOWN + 1))
@@ -54,3 +55,13 @@ def find_candidate(store: CampaignStore, name: str, wanted: str) -> dict[str, An
         f"campaign {name!r} has no candidate {wanted!r}; right: an id, its beginning, a formula, or formula:prototype"
         f"{shown} (see `campaign results {name}`)"
     )
+
+
+def _reduced(formula: str) -> str:
+    """A formula as candidates have it, whatever the order of its elements; what is none stays as it is."""
+    from pymatgen.core import Composition
+
+    try:
+        return str(Composition(formula).reduced_formula)
+    except ValueError:
+        return formula

@@ -55,7 +55,8 @@ def change_budget(store: CampaignStore, launchpad: LaunchPad, name: str, changes
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"]))
-        raise BudgetError(f"budget.{field}: found {first['input']!r}; {first['msg']}") from error
+        right = first["msg"].removeprefix("Input should be ")
+        raise BudgetError(f"budget.{field}: found {first['input']!r}; right: {right}") from error
     stored = wanted.model_dump(mode="json")
     store.campaigns.update_one(
         {"_id": name},

@@ -215,7 +215,7 @@ def test_what_relaxations_cost_less_than_expected_goes_to_the_next_best(store, l
 
 def test_a_wrong_limit_is_refused_and_changes_nothing(store, launchpad, prepare):
     prepare(relaxations=1)
-    with pytest.raises(BudgetError, match=r"budget\.relaxations: found -1"):
+    with pytest.raises(BudgetError, match=r"budget\.relaxations: found -1; right: greater than or equal to 0"):
         change_budget(store, launchpad, "small", {"relaxations": -1})
     assert "budget" not in store.campaigns.find_one({"_id": "small"})
 

@@ -60,8 +60,11 @@ def test_a_candidate_is_found_by_what_a_person_would_type(store, decided):
     wanted = document(store, decided[0])
     for text in (wanted["_id"], wanted["_id"][:-12], f"{wanted['formula']}:{wanted['prototype']}"):
         assert find_candidate(store, "small", text)["_id"] == wanted["_id"]
-    with pytest.raises(UnknownCandidateError, match="several candidates 'AlCu'"):
-        find_candidate(store, "small", "AlCu")
+    assert wanted["formula"] == "AlCu"
+    assert find_candidate(store, "small", f"CuAl:{wanted['prototype']}")["_id"] == wanted["_id"]
+    for formula in ("AlCu", "CuAl"):
+        with pytest.raises(UnknownCandidateError, match=f"several candidates '{formula}'"):
+            find_candidate(store, "small", formula)
     with pytest.raises(UnknownCandidateError, match="no candidate 'NaCl'"):
         find_candidate(store, "small", "NaCl")
     with pytest.raises(UnknownCandidateError, match="no candidate"):
