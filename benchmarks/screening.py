@@ -43,9 +43,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
     os.environ[_name] = "1"
 
-import numpy as np  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.made_up_network import DIFFERENT, bare, folding, make_bundle, synthetic  # noqa: E402
 
-DIFFERENT = 512
+__all__ = ["bare", "folding", "screen"]  # each is called in a process of its own
+
 ELEMENTS = (
     *("Li", "Be", "Na", "Mg", "Al", "Si", "K", "Ca", "Sc", "Ti", "V", "Cr", "Fe", "Co", "Ni", "Cu", "Zn", "Ge"),
     *("Rb", "Sr", "Y", "Zr", "Nb", "Mo", "Ru", "Rh", "Pd", "Ag", "Cd", "In", "Sn", "Cs", "Ba", "Hf", "Ta", "W"),
@@ -68,7 +70,6 @@ PROTOTYPES = (
     "C14",
     "C15",
 )
-BATCH = 256
 
 
 @contextmanager
@@ -89,65 +90,6 @@ def mongod() -> Iterator[Path]:
             yield file
         finally:
             mongo.stop(data)
-
-
-def make_bundle(folder: Path, widths: tuple[int, int, int, int]) -> Path:
-    """Train a network of these widths for one epoch, in a process of its own; return the bundle."""
-    code = (
-        "import sys, json\nfrom benchmarks.screening import train_one\n"
-        f"train_one({str(folder / 'bundle')!r}, {widths!r})"
-    )
-    root = str(Path(__file__).resolve().parents[1])
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=root, env={**os.environ, "PYTHONPATH": root})
-    return folder / "bundle"
-
-
-def train_one(path: str, widths: tuple[int, int, int, int]) -> None:
-    """Train for one epoch and save."""
-    from esnet.features import Representation, composition_vector
-    from esnet.training import TrainingSettings, train
-
-    samples = synthetic(64)
-    result = train(
-        np.stack([sample.dos for sample in samples]),
-        np.stack([composition_vector(sample.composition) for sample in samples]),
-        [sample.energy for sample in samples],
-        settings=TrainingSettings(widths=widths, max_epochs=1, validation_fraction=0.0),
-        representation=Representation(),
-        ids=[sample.id for sample in samples],
-    )
-    result.save(path)
-
-
-def synthetic(number: int) -> list[Any]:
-    """So many synthetic IS-DOS samples."""
-    from esnet.dataset_synthetic import synthetic_samples
-
-    return list(synthetic_samples(number, seed=3, kinds=("is_dos",)))
-
-
-def bare(bundle: str, number: int) -> None:
-    """Print structures a second of predict_on_batch on arrays in memory, as JSON."""
-    from esnet.bundle import BundleInfo
-    from esnet.bundle_networks import load_network
-    from esnet.features import composition_vector, network_inputs
-
-    info = BundleInfo.read(bundle)
-    model = load_network(info.path / info.members[0], info)
-    samples = synthetic(DIFFERENT)
-    inputs = network_inputs(
-        np.stack([sample.dos for sample in samples]),
-        np.stack([composition_vector(sample.composition) for sample in samples]),
-        scaler=info.scaler,
-    )
-    parts = [
-        {name: array[start : start + BATCH] for name, array in inputs.items()} for start in range(0, DIFFERENT, BATCH)
-    ]
-    model.predict_on_batch(parts[0])
-    started, done = time.perf_counter(), 0
-    while done < number:
-        done += len(np.asarray(model.predict_on_batch(parts[done // BATCH % len(parts)])))
-    print(json.dumps({"per_s": done / (time.perf_counter() - started), "structures": done}))
 
 
 def multiply(store: Any, name: str, number: int) -> None:
@@ -332,6 +274,8 @@ def main() -> None:
             f"    whole Screen step:     {per_s:.1f} structures/s ({step['wall_s']:.1f} s, {step['promoted']} promoted)"
         )
         print(f"    ratio {per_s / bare_per_s:.2f}; loading TensorFlow and Keras alone takes {actor_start_s():.1f} s")
+        folded = in_a_process("folding", str(bundle))["ratio"]
+        print(f"    a batch of the network as it predicts (normalisations folded away) is {folded:.2f} times as fast")
         print(f"(c) submitting {submitted} workflows: {seconds:.1f} s, {1e3 * seconds / submitted:.2f} ms each")
         print(f"    LaunchPad.add_wf in a loop: {1e3 * loop:.2f} ms each; ratio {loop * submitted / seconds:.1f}")
         print("(b) candidates   wall s   ms each   peak MB of the Screen   CPU-s with the actor")
