@@ -45,9 +45,9 @@ for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREA
     os.environ[_name] = "1"
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks.made_up_network import DIFFERENT, bare, folding, make_bundle, synthetic  # noqa: E402
+from benchmarks.made_up_network import DIFFERENT, bare, folding, synthetic, train_one  # noqa: E402
 
-__all__ = ["bare", "folding", "screen"]  # each is called in a process of its own
+__all__ = ["bare", "folding", "screen", "train_one"]  # each is called in a process of its own
 
 ELEMENTS = (
     *("Li", "Be", "Na", "Mg", "Al", "Si", "K", "Ca", "Sc", "Ti", "V", "Cr", "Fe", "Co", "Ni", "Cu", "Zn", "Ge"),
@@ -261,7 +261,7 @@ def main() -> None:
     options = parser.parse_args()
     widths = tuple(int(width) for width in options.widths.split(","))
     with mongod() as file:
-        bundle = make_bundle(file.parent, widths)  # type: ignore[arg-type]
+        bundle = Path(in_a_process("train_one", str(file.parent / "bundle"), widths)["bundle"])
         name = "screened"
         seconds, submitted, store, launchpad = campaign_of(file, name, options.candidates, bundle)
         loop = add_in_a_loop(launchpad, store, name, 30.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import islice
@@ -30,6 +30,13 @@ _REPLACED_INDEXES = (
     *("campaign_1_decision.promoted_1_state_1", "spec.campaign_name_1_state_1"),
 )
 _INDEX_NOT_FOUND = 27
+
+
+def in_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Hand out items in lists of at most so many, as they come."""
+    left = iter(items)
+    while chunk := list(islice(left, size)):
+        yield chunk
 
 
 def now() -> datetime:
@@ -154,15 +161,16 @@ class CampaignStore:
             How many were added.
         """
         added = 0
-        chunk: list[UpdateOne] = []
-        for document in documents:
-            fields = {key: value for key, value in document.items() if key != "_id"}
-            chunk.append(UpdateOne({"_id": document["_id"]}, {"$setOnInsert": fields}, upsert=True))
-            if len(chunk) == _CHUNK:
-                added += collection.bulk_write(chunk, ordered=False).upserted_count
-                chunk = []
-        if chunk:
-            added += collection.bulk_write(chunk, ordered=False).upserted_count
+        for chunk in in_chunks(documents, _CHUNK):
+            upserts = [
+                UpdateOne(
+                    {"_id": document["_id"]},
+                    {"$setOnInsert": {key: value for key, value in document.items() if key != "_id"}},
+                    upsert=True,
+                )
+                for document in chunk
+            ]
+            added += collection.bulk_write(upserts, ordered=False).upserted_count
         return added
 
     def move(
@@ -214,11 +222,9 @@ class CampaignStore:
 
     def bulk_update(self, updates: Iterable[UpdateOne]) -> int:
         """Write updates of candidates in chunks, in no particular order; return how many documents changed."""
-        left = iter(updates)
-        chunks = iter(lambda: list(islice(left, _CHUNK)), [])
         # the database works at some while the next are made
         with ThreadPoolExecutor(_WRITERS) as writers:
-            return sum(writers.map(self._update_chunk, chunks))
+            return sum(writers.map(self._update_chunk, in_chunks(updates, _CHUNK)))
 
     def _update_chunk(self, chunk: list[UpdateOne]) -> int:
         return self.candidates.bulk_write(chunk, ordered=False).modified_count

@@ -133,31 +133,31 @@ class Networks:
             return Outputs(np.zeros((len(self._models), 0)), np.zeros((len(self._models), 0, 0), np.float32))
         energies, hidden = [], []
         for model in self._models:
-            standardised, last = self._predict(model, features.inputs, batch_size)
+            standardised, last = self._predict(model, features, batch_size)
             energies.append(self._target_scaling.restore(standardised[:, 0]))
             hidden.append(last)
         return Outputs(np.stack(energies), np.stack(hidden))
 
     def _predict(
-        self, model: Any, inputs: dict[str, NDArray[np.float32]], batch_size: int
+        self, model: Any, features: ScaledFeatures, batch_size: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Run one model; Keras' `predict` sets up a data pipeline each time, which costs a tenth of a Screen."""
-        n = len(next(iter(inputs.values())))
         parts = []
-        for start in range(0, n, batch_size):
-            part = {name: array[start : start + batch_size] for name, array in inputs.items()}
-            size = min(batch_size, n - start)
-            if size < batch_size and size not in self._sizes and batch_size in self._sizes:
-                # filled up to a batch for which there is a graph: another one takes seconds to make
-                part = {name: _filled(array, batch_size) for name, array in part.items()}
-            self._sizes.add(len(next(iter(part.values()))))
+        for start in range(0, len(features), batch_size):
+            size = min(batch_size, len(features) - start)
+            # filled up to a batch for which there is a graph: another one takes seconds to make
+            taken = batch_size if batch_size in self._sizes and size not in self._sizes else size
+            self._sizes.add(taken)
+            part = {name: _filled(array[start : start + size], taken) for name, array in features.inputs.items()}
             parts.append([np.asarray(array)[:size] for array in model.predict_on_batch(part)])
         standardised, last = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return standardised, last.astype(np.float32, copy=False)
 
 
 def _filled(array: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Append zeros."""
+    """Append zeros where there are fewer."""
+    if len(array) == size:
+        return array
     return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]), array.dtype)])
 
 

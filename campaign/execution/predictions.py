@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from campaign.decisions.references import load_hull
 from campaign.decisions.scorers import Score
 from campaign.execution.budget import expected_costs
 from campaign.loading import Campaign
-from campaign.store import CampaignStore, now
+from campaign.store import CampaignStore, in_chunks, now
 
 if TYPE_CHECKING:
     from campaign.decisions.hull import HullSet
@@ -41,7 +40,7 @@ def write_predictions(store: CampaignStore, campaign: Campaign, step_id: str, sc
     with ThreadPoolExecutor(1) as loader:
         # the hull takes seconds to load, and an actor takes longer to start
         hull = loader.submit(load_hull, store, campaign.document["reference_set"])
-        for part in _parts(scores):
+        for part in in_chunks(scores, _AT_ONCE):
             _write(store, campaign, step_id, part, hull=hull.result(), costs=costs)
 
 
@@ -84,12 +83,6 @@ def store_predictions(
         for name in ids
     )
     write_predictions(store, campaign, step_id, scores)
-
-
-def _parts(scores: Iterable[Score]) -> Iterator[list[Score]]:
-    iterator = iter(scores)
-    while part := list(islice(iterator, _AT_ONCE)):
-        yield part
 
 
 def _write(
