@@ -63,8 +63,10 @@ class Networks:
 
         # energies always come from this graph, so that all ways to ask for them give the same bits
         self._models = [
-            keras.Model(model.input, [model.output, model.get_layer(_LAST_LAYER).input], name=f"esnet_{number}")
-            for number, model in enumerate(map(inference_network, models))
+            inference_network(
+                keras.Model(model.input, [model.output, model.get_layer(_LAST_LAYER).input], name=f"esnet_{number}")
+            )
+            for number, model in enumerate(models)
         ]
         self._scaler = scaler
         self._target_scaling = target_scaling

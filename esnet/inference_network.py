@@ -14,17 +14,18 @@ from numpy.typing import NDArray
 
 
 def inference_network(model: Any) -> Any:
-    """Return a copy of a network, for predictions alone.
+    """Return a network that predicts the same, for predictions alone.
 
     Parameters
     ----------
     model
-        A functional Keras model; it is not changed.
+        A functional Keras model; it predicts on as before.
 
     Returns
     -------
     keras.Model
-        With the same layer names and outputs. A normalisation whose input is not that of a convolution alone is kept.
+        With the same layer names, inputs and outputs. A normalisation whose input is not that of a convolution alone
+        is kept. Layers that stay as they are belong to both networks (their ``input`` and ``output`` are the first's).
 
     Notes
     -----
@@ -33,25 +34,18 @@ def inference_network(model: Any) -> Any:
     """
     import keras
 
-    folded = {norm.name: conv.name for norm, conv in _pairs(model)}
-    convolutions = set(folded.values())
-
-    def copied(layer: Any) -> Any:
-        config = layer.get_config()
-        if layer.name in convolutions:
-            config["use_bias"] = True
-        return type(layer).from_config(config)
+    pairs = _pairs(model)
+    folded = {norm.name for norm, _ in pairs}
+    convolutions = {conv.name: _with_bias(conv) for _, conv in pairs}
 
     def called(layer: Any, *arguments: Any, **options: Any) -> Any:
         return arguments[0] if layer.name in folded else layer(*arguments, **options)
 
-    network = keras.models.clone_model(model, clone_function=copied, call_function=called)
-    for layer in model.layers:
-        if layer.weights and layer.name not in folded and layer.name not in convolutions:
-            network.get_layer(layer.name).set_weights(layer.get_weights())
-    for norm, conv in folded.items():
-        weights = _folded_weights(model.get_layer(conv), model.get_layer(norm))
-        network.get_layer(conv).set_weights(weights)
+    network = keras.models.clone_model(
+        model, clone_function=lambda layer: convolutions.get(layer.name, layer), call_function=called
+    )
+    for norm, conv in pairs:
+        convolutions[conv.name].set_weights(_folded_weights(conv, norm))
     return network
 
 
@@ -59,8 +53,17 @@ def _pairs(model: Any) -> list[tuple[Any, Any]]:
     """Normalisations, each with the convolution whose output it alone reads."""
     import keras
 
-    readers = Counter(id(tensor) for layer in model.layers for tensor in keras.tree.flatten(layer.input))
-    readers.update(id(tensor) for tensor in model.outputs)
+    readers: Counter[int] = Counter()
+
+    def noted(layer: Any, *arguments: Any, **options: Any) -> Any:
+        readers.update(map(id, keras.tree.flatten((arguments, options))))
+        # that of its first call: what is called twice counts as read twice, and is left alone
+        return layer.output
+
+    walked = keras.models.clone_model(
+        model, input_tensors=model.input, clone_function=lambda layer: layer, call_function=noted
+    )
+    readers.update(map(id, walked.outputs))
     linear = {
         id(layer.output): layer
         for layer in model.layers
@@ -73,6 +76,24 @@ def _pairs(model: Any) -> list[tuple[Any, Any]]:
         and id(layer.input) in linear
         and readers[id(layer.input)] == 1
     ]
+
+
+def _with_bias(conv: Any) -> Any:
+    """Return a new convolution with the same shape and a bias."""
+    import keras
+
+    # not from its config: to make one, Keras imports TensorFlow on every backend
+    return keras.layers.Conv1D(
+        conv.filters,
+        conv.kernel_size,
+        strides=conv.strides,
+        padding=conv.padding,
+        data_format=conv.data_format,
+        dilation_rate=conv.dilation_rate,
+        groups=conv.groups,
+        dtype=conv.dtype_policy,
+        name=conv.name,
+    )
 
 
 def _folded_weights(conv: Any, norm: Any) -> list[NDArray[np.float64]]:

@@ -50,7 +50,10 @@ def test_a_folded_network_predicts_the_same_and_leaves_the_trained_one_alone():
     assert all(np.array_equal(now, then) for now, then in zip(model.get_weights(), weights, strict=True))
 
 
-@pytest.mark.parametrize("reason", ["another layer reads the convolution", "no convolution before it", "activation"])
+@pytest.mark.parametrize(
+    "reason",
+    ["another layer reads the convolution", "the convolution is used twice", "no convolution before it", "activation"],
+)
 def test_a_normalisation_that_cannot_be_folded_is_kept(reason):
     import keras
 
@@ -58,7 +61,11 @@ def test_a_normalisation_that_cannot_be_folded_is_kept(reason):
     conv = keras.layers.Conv1D(3, 3, padding="same", activation="relu" if reason == "activation" else None)
     first = signal if reason.startswith("no ") else conv(signal)
     normalised = keras.layers.BatchNormalization(name="kept")(first)
-    output = keras.layers.Add()([normalised, first]) if reason.startswith("another") else normalised
+    output = normalised
+    if reason.startswith("another"):
+        output = keras.layers.Add()([normalised, first])
+    elif reason.endswith("twice"):
+        output = keras.layers.Add()([normalised, conv(keras.layers.ReLU()(signal))])
     model = keras.Model(signal, output)
     rng = np.random.default_rng(1)
     randomise(model, rng)
