@@ -8,7 +8,7 @@
 (c) Submitting the workflows of all candidates (documents and fireworks in transactions), against ``LaunchPad.add_wf``
     in a loop for as many workflows as half a minute allows, per workflow. The ratio should be 10 or more.
 
-    python benchmarks/screening.py [--candidates 22709] [--widths 16,32,64,128] [--sizes 1000,4000,16000,100000]
+    python benchmarks/screening.py [--candidates 22709] [--widths 32,64,128,256] [--sizes 1000,10000,100000]
 
 A mongod of its own on a free loopback port in a temporary folder. The candidates are those of a real campaign file
 (shipped prototypes, elements), their DOS is synthetic (`esnet.dataset_synthetic`), as many different ones as
@@ -256,7 +256,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--candidates", type=int, default=22_709)
-    parser.add_argument("--widths", default="16,32,64,128")
+    parser.add_argument("--widths", default="32,64,128,256")
     parser.add_argument("--sizes", default="1000,10000,100000", help="for (b); a campaign each")
     options = parser.parse_args()
     widths = tuple(int(width) for width in options.widths.split(","))

@@ -47,6 +47,7 @@ class FeatureReader:
         compositions
             Shape (n, 111).
         """
+        from esnet.dos import DOS_SHAPE
         from esnet.features import composition_vector
         from workflows.dos import DosFeatures
 
@@ -58,8 +59,10 @@ class FeatureReader:
             }
         present = [name for name in ids if name in documents]
         if not present:
-            return [], np.zeros((0, 2, 1500, 9), np.float32), np.zeros((0, 111), np.float32)
-        dos = np.stack([DosFeatures.from_document(documents[name]).decode() for name in present])
+            return [], np.zeros((0, *DOS_SHAPE), np.float32), np.zeros((0, 111), np.float32)
+        dos = np.empty((len(present), *DOS_SHAPE), np.float32)
+        for row, name in enumerate(present):
+            dos[row] = DosFeatures.from_document(documents[name]).decode()
         compositions = np.stack(
             [composition_vector(documents[name]["composition"], mode=self.composition) for name in present]
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from esnet.bundle import Assessment, Bundle
 from esnet.dos import DOS_SHAPE
-from esnet.features import N_ELEMENTS
+from esnet.features import N_ELEMENTS, finite_samples
 
 if TYPE_CHECKING:
     from esnet.bundle_networks import ScaledFeatures
@@ -97,9 +97,7 @@ def read_batch(ids: Sequence[str], *, bundle: Bundle, read_features: ReadFeature
     _check(ids, found, dos, compositions)
     reasons = dict.fromkeys(set(ids) - set(found), "no features are stored for it")
     if found:
-        # a sum is finite only if every term is, and needs no array of flags as large as the features
-        sums = dos.sum(axis=(1, 2, 3), dtype=np.float64) + compositions.sum(axis=1, dtype=np.float64)
-        finite = np.isfinite(sums)
+        finite = finite_samples(dos) & finite_samples(compositions)
         if not finite.all():
             reasons |= {found[place]: "its features are not finite" for place in np.flatnonzero(~finite)}
             dos, compositions = dos[finite], compositions[finite]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import resource
 import threading
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from esnet.bundle import Bundle
+from esnet.garbage_collection import no_garbage_collection
 from esnet.scoring_batch import Prediction, ReadFeatures, ScoringError, predict_batch, read_batch
 
 logger = logging.getLogger(__name__)
@@ -69,7 +71,10 @@ class ScoringActor:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
         self._title = name
         self._name, self._started = uuid.uuid4().hex, time.monotonic()
-        self._bundle = Bundle.load(bundle_path)
+        # TensorFlow comes with it, in two thirds of the time without
+        with no_garbage_collection():
+            self._bundle = Bundle.load(bundle_path)
+        gc.freeze()  # it stays: no later collection has to go through it
         if self._bundle.checksum != checksum:
             raise ScoringError(
                 f"{bundle_path} has checksum {self._bundle.checksum} here and {checksum} where scoring started"

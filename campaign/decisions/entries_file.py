@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from campaign.decisions.entries_format import EntriesFileError, no_garbage_collection, open_entries
+from campaign.decisions.entries_format import EntriesFileError, open_entries
 from campaign.decisions.entry_reading import EntryError, ReferenceEntry, entry_id, functional_of, read_entry
+from esnet.garbage_collection import no_garbage_collection
 
 ENGINES = ("vasp", "gpaw")
 SCHEMES = ("none", "mp2020")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import gzip
 import hashlib
 import io
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,18 +114,6 @@ def _parsed(path: Path, content: bytes, what: str) -> Any:
         return json.loads(content)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise EntriesFileError(path, [f"{what} not JSON ({str(error)[:160]}); {_RIGHT}"]) from error
-
-
-@contextmanager
-def no_garbage_collection() -> Iterator[None]:
-    """Nothing that JSON makes is cyclic garbage, and looking for some takes half the time of reading a large file."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _whole(path: Path, content: bytes) -> tuple[dict[str, Any], list[Any]]:

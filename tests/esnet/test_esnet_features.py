@@ -18,6 +18,7 @@ from esnet.features import (
     RepresentationError,
     TargetScaling,
     composition_vector,
+    finite_samples,
     network_inputs,
 )
 
@@ -73,6 +74,25 @@ def test_scaler_standardises_each_channel_and_survives_json():
     assert np.allclose(scaled.std(axis=(0, 2))[varying], 1.0, atol=1e-4)
     assert not scaled[:, 1, :, 3].any()
     assert ChannelScaler.from_dict(json.loads(json.dumps(scaler.to_dict()))) == scaler
+
+
+@pytest.mark.parametrize("number", [0, 1, 4, 9])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_every_sample_is_scaled_wherever_it_lies_in_memory(number, kind):
+    dos = random_dos(10).astype(kind)
+    scaler = ChannelScaler.fit(dos)
+    mean, scale = (np.array(values, np.float32)[:, None] for values in (scaler.mean, scaler.scale))
+    for part in (dos[:number], np.asfortranarray(dos)[:number], dos[::-1][:number]):
+        expected = (part.astype(np.float32) - mean) / scale
+        # doubles are rounded once, not twice
+        np.testing.assert_allclose(scaler.transform(part), expected, rtol=0, atol=0 if kind == np.float32 else 1e-5)
+
+
+def test_samples_are_finite_also_where_their_sum_is_not():
+    huge = np.full((4, 2, 30), 3e38, np.float32)
+    huge[2, 1, 7] = np.inf
+    huge[3, 0, 0] = np.nan
+    assert finite_samples(huge).tolist() == [True, True, False, False]
 
 
 @settings(max_examples=10, deadline=None)
