@@ -14,14 +14,14 @@ A mongod of its own on a free loopback port in a temporary folder. The candidate
 (shipped prototypes, elements), their DOS is synthetic (`esnet.dataset_synthetic`), as many different ones as
 `DIFFERENT` says; the network has been trained for an epoch on them.
 
-2026-11-29, two cores, 22,709 candidates, widths 32,64,128,256, two runs: bare 257 and 253 structures/s before and
-after, the whole step 205 (111.0 s, of which some 12 s start the actor and its first batch, and 5 s decide), ratio
-0.80; bare 257 and 235, the whole step 205, ratio 0.83: the machine's own speed goes up and down by 10 %. A batch with
-the normalisations folded away is 1.09 times as fast. Submitting 22,756 workflows took 0.51 and 0.52 ms each,
-LaunchPad.add_wf 6.3 and 6.5 ms: ratios 12.4 and 12.5.
-(b), widths 16,32,64,128: 1,000 candidates 14.5 s and 324 MB, 10,000 32.1 s and 375 MB, 100,000 258.7 s and 816 MB (a
-test was running beside the last): linear in time; in memory about 5 kB a candidate, the decisions of a Screen being
-made together.
+2026-11-29, two cores, 22,709 candidates, widths 32,64,128,256 (a quarter of the paper's parameters), two runs: bare
+538 and 536 structures/s before and after, the whole step 431 (52.7 s, of which some 7 s until the actor's first
+batch is there, and 3 s decide), ratio 0.80; bare 522 and 546, the whole step 438, ratio 0.82. The actor's start is
+the same for every network: with widths 16,32,64,128 (29 s, before the actor started faster) the ratio was 0.48. A
+batch with the normalisations folded away is 1.10 and 1.09 times as fast. Submitting 22,756 workflows took 0.32 and
+0.33 ms each, LaunchPad.add_wf 4.3 and 4.4 ms: ratio 13.2 both times.
+(b), the same network: 1,000 candidates 8.4 s and 478 MB, 10,000 27.2 s and 478 MB, 100,000 222.0 s and 833 MB: linear
+in time; in memory about 4 kB a candidate, the decisions of a Screen being made together.
 """
 
 from __future__ import annotations
