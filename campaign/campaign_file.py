@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,8 @@ def describe(value: object, *, max_length: int = 60) -> str:
     """How a value found in the file is quoted in a message, shortened."""
     if value is None:
         return "nothing (null)"
-    text = repr(value)
+    # YAML makes dates of what looks like one
+    text = value.isoformat() if isinstance(value, date) else repr(value)
     return text if len(text) <= max_length else text[: max_length - 3] + "..."
 
 

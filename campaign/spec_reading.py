@@ -142,6 +142,13 @@ def read_policy(settings: Mapping[str, Any]) -> tuple[Policy, list[str]]:
     return sections["policy"], [f"{problem.field.removeprefix(prefix)}: {problem.message}" for problem in problems]
 
 
+def wrong_settings(error: ValidationError, *, section: str, model: type[BaseModel]) -> list[str]:
+    """What is wrong with a section that stands in no file, each beginning with the setting, e.g. ``budget.until: ``."""
+    problems = [_translated(details, _Place(), section=section, model=model) for details in error.errors()]
+    prefix = f"{dotted(_PREFIX)}."
+    return [f"{problem.field.removeprefix(prefix)}: {problem.message}" for problem in problems]
+
+
 def _usable_sections(content: Mapping[str, Any], context: dict[str, Any]) -> dict[str, Any]:
     """The sections without their wrong values, so that what is left of them can be looked at all the same."""
     sections: dict[str, Any] = {}

@@ -11,6 +11,7 @@ from campaign.execution.advance import advance
 from campaign.execution.budget import current_budget
 from campaign.execution.held import free_waiting
 from campaign.loading import load_campaign
+from campaign.spec_reading import wrong_settings
 from campaign.spec_sections import BudgetSection
 from campaign.store import CampaignStore, now
 from esnet.errors import UserError
@@ -53,10 +54,7 @@ def change_budget(store: CampaignStore, launchpad: LaunchPad, name: str, changes
     try:
         wanted = BudgetSection.model_validate(before | dict(changes))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"]))
-        right = first["msg"].removeprefix("Input should be ")
-        raise BudgetError(f"budget.{field}: found {first['input']!r}; right: {right}") from error
+        raise BudgetError("; ".join(wrong_settings(error, section="budget", model=BudgetSection))) from error
     stored = wanted.model_dump(mode="json")
     store.campaigns.update_one(
         {"_id": name},

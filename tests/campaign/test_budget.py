@@ -213,10 +213,13 @@ def test_what_relaxations_cost_less_than_expected_goes_to_the_next_best(store, l
     assert states(store, ids) == ["relaxed"] * 2 + ["relax_running"] + ["held"] * 2
 
 
-def test_a_wrong_limit_is_refused_and_changes_nothing(store, launchpad, prepare):
+def test_a_wrong_limit_is_refused_in_the_words_of_a_campaign_file_and_changes_nothing(store, launchpad, prepare):
     prepare(relaxations=1)
-    with pytest.raises(BudgetError, match=r"budget\.relaxations: found -1; right: greater than or equal to 0"):
-        change_budget(store, launchpad, "small", {"relaxations": -1})
+    with pytest.raises(BudgetError) as caught:
+        change_budget(store, launchpad, "small", {"relaxations": -1, "cpu_hours": "ten"})
+    message = str(caught.value)
+    assert "budget.relaxations: found -1; right: greater than or equal to 0" in message
+    assert "budget.cpu_hours: found 'ten'; right: a number" in message
     assert "budget" not in store.campaigns.find_one({"_id": "small"})
 
 

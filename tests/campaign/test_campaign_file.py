@@ -61,6 +61,11 @@ def problems_of(path: Path) -> list[str]:
         ("_category: screen", "_category: dos", ["spec._category", "'dos'", "_category: screen"]),
         ("_add_launchpad_and_fw_id: true", "_add_launchpad_and_fw_id: 1", ["_add_launchpad_and_fw_id: true"]),
         ("campaign.firetasks.StartCampaign", "StartCampaign", ["spec._tasks", "campaign.firetasks"]),
+        (
+            "    seed: 1",
+            "    budget: {until: 2027-03-01 08:00:00}\n    seed: 1",
+            ["found 2027-03-01T08:00:00: has no time"],
+        ),
         ("  _category: screen", "  seed: 3", ["spec.seed", "inside spec.campaign"]),
         ("widths: [8, 16, 32, 64]", "widths: [8, 16]", ["model.training.widths", "[8, 16]", "at least 4"]),
         ("seed: 1 ", "seed: 1.5 ", ["spec.campaign.seed", "1.5", "whole number"]),
