@@ -1,10 +1,13 @@
-"""What relaxations may still cost, and spending it."""
+"""What relaxations may still cost, spending it, and the rules that stop them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+if TYPE_CHECKING:
+    from campaign.spec_sections import BudgetSection
 
 Number = TypeVar("Number", int, float)
 
@@ -80,6 +83,26 @@ class Allowance:
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read what `to_dict` wrote."""
         return cls(**data)
+
+
+def stop_reason(budget: BudgetSection, *, stable: int, in_vain: int) -> str | None:
+    """Say which stop rule of a budget is fulfilled; None: none is.
+
+    Parameters
+    ----------
+    budget
+        With ``stop_after_stable`` and ``stop_after_no_discovery``.
+    stable
+        Stable materials found.
+    in_vain
+        Relaxations since the last stable one; those that failed are not counted, since they tell nothing.
+    """
+    enough, too_many = budget.stop_after_stable, budget.stop_after_no_discovery
+    if enough is not None and stable >= enough:
+        return f"{stable} stable materials are found, and {enough} were wanted"
+    if too_many is not None and in_vain >= too_many:
+        return f"the last {too_many} relaxations found nothing stable"
+    return None
 
 
 def _least(first: Number | None, second: Number | None) -> Number | None:

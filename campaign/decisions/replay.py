@@ -26,7 +26,7 @@ import numpy as np
 
 from campaign.decisions.costs import CostModel, Ended
 from campaign.decisions.deciding import Decision, audit_draw, decide
-from campaign.decisions.limits import Allowance
+from campaign.decisions.limits import Allowance, stop_reason
 from campaign.decisions.policy import Policy, Prediction
 from campaign.decisions.replay_candidate import KnownCandidate
 from campaign.decisions.replay_result import Replay
@@ -126,7 +126,8 @@ class _Run:
     promoted: int = 0
     audited: int = 0
     rejected: int = 0
-    failed: int = 0
+    failed_promoted: int = 0
+    failed_audited: int = 0
     stable_promoted: int = 0
     stable_audited: int = 0
     since_discovery: int = 0
@@ -158,12 +159,8 @@ class _Run:
 
     def stop_rule(self) -> str | None:
         """Why nothing more is relaxed, whatever the budget; None: no rule says so."""
-        enough, in_vain = self.budget.stop_after_stable, self.budget.stop_after_no_discovery
-        if enough is not None and self.stable_promoted + self.stable_audited >= enough:
-            return f"{enough} stable materials are found"
-        if in_vain is not None and self.since_discovery >= in_vain:
-            return f"the last {in_vain} relaxations found nothing stable"
-        return None
+        stable = self.stable_promoted + self.stable_audited
+        return stop_reason(self.budget, stable=stable, in_vain=self.since_discovery)
 
     def compute_dos(self, batch_size: int) -> list[list[KnownCandidate]]:
         """Pay for the IS-DOS, and return the batches of those that have one."""
@@ -223,15 +220,17 @@ class _Run:
             self.curve.append((self.dos_cpu_s, 0))
         self.relax_cpu_s += found.relax_cpu_s
         self.ended.append(_ended(found, found.relax_cpu_s))
-        stable = self.stable[found.id]
-        self.failed += found.relaxation_failed
-        self.since_discovery = 0 if stable else self.since_discovery + 1
+        stable, failed = self.stable[found.id], found.relaxation_failed
+        if not failed:
+            self.since_discovery = 0 if stable else self.since_discovery + 1
         if audit:
             self.audited += 1
             self.stable_audited += stable
+            self.failed_audited += failed
         else:
             self.promoted += 1
             self.stable_promoted += stable
+            self.failed_promoted += failed
         self.curve.append((self.dos_cpu_s + self.relax_cpu_s, self.stable_promoted + self.stable_audited))
 
     def result(self, label: str, *, held: int, stopped: str | None = None) -> Replay:
@@ -250,7 +249,8 @@ class _Run:
             rejected=self.rejected,
             held=held,
             without_dos=self.without_dos,
-            failed=self.failed,
+            failed_promoted=self.failed_promoted,
+            failed_audited=self.failed_audited,
             stable_promoted=self.stable_promoted,
             stable_audited=self.stable_audited,
             stopped=stopped,

@@ -35,8 +35,8 @@ class Replay:
     rejected, held, without_dos
         Not relaxed: not wanted; wanted, but the budget was spent; never looked at, since the budget did not suffice for
         its IS-DOS.
-    failed
-        Relaxations that gave nothing.
+    failed_promoted, failed_audited
+        Relaxations that gave nothing, among the promoted and in the audit sample.
     stable_promoted, stable_audited
         Stable ones among the promoted, and in the audit sample.
     stopped
@@ -56,7 +56,8 @@ class Replay:
     rejected: int
     held: int
     without_dos: int
-    failed: int
+    failed_promoted: int
+    failed_audited: int
     stable_promoted: int
     stable_audited: int
     stopped: str | None
@@ -65,6 +66,11 @@ class Replay:
     def relaxations(self) -> int:
         """Promoted and audited ones."""
         return self.promoted + self.audited
+
+    @property
+    def failed(self) -> int:
+        """Relaxations that gave nothing."""
+        return self.failed_promoted + self.failed_audited
 
     @property
     def total_cpu_hours(self) -> float:
@@ -78,8 +84,9 @@ class Replay:
 
     @property
     def success_ratio(self) -> float | None:
-        """Stable among the promoted (SCIENCE.md); None where nothing was promoted."""
-        return self.stable_promoted / self.promoted if self.promoted else None
+        """Stable among the promoted (SCIENCE.md) whose relaxation has not failed; None where there is none of them."""
+        known = self.promoted - self.failed_promoted
+        return self.stable_promoted / known if known else None
 
     @property
     def discoverability(self) -> float | None:
@@ -123,6 +130,7 @@ class Replay:
             "held": self.held,
             "without_dos": self.without_dos,
             "failed": self.failed,
+            "failed_promoted": self.failed_promoted,
             "stable_promoted": self.stable_promoted,
             "stable_audited": self.stable_audited,
             "stopped": self.stopped,

@@ -6,9 +6,10 @@ two at once the second waits, and counts what the first has promised.
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from campaign.decisions.limits import Allowance
+from campaign.decisions.limits import Allowance, stop_reason
 from campaign.decisions.spending import Costs, Spending, learn_costs, spending
 from campaign.loading import Campaign
 from campaign.spec_sections import BudgetSection
@@ -57,19 +58,15 @@ def closed_reason(store: CampaignStore, campaign: Campaign, *, session: ClientSe
     budget, name = current_budget(campaign), campaign.spec.name
     if budget.until is not None and now() >= budget.until:
         return f"the budget ended on {budget.until:%Y-%m-%d %H:%M} UTC"
+    stable = in_vain = 0
     if budget.stop_after_stable is not None:
         stable = store.candidates.count_documents({"campaign": name, "result.stable": True}, session=session)
-        if stable >= budget.stop_after_stable:
-            return f"{stable} stable materials are found, and {budget.stop_after_stable} were wanted"
-    wanted = budget.stop_after_no_discovery
-    if wanted is not None:
+    if budget.stop_after_no_discovery is not None:
         query = {"campaign": name, "role": SCREENED, "result.stable": {"$in": [True, False]}}
-        latest = list(
-            store.candidates.find(query, ["result.stable"], session=session).sort("result.time", -1).limit(wanted)
-        )
-        if len(latest) == wanted and not any(found["result"]["stable"] for found in latest):
-            return f"the last {wanted} relaxations found nothing stable"
-    return None
+        latest = store.candidates.find(query, ["result.stable"], session=session).sort("result.time", -1)
+        within = latest.limit(budget.stop_after_no_discovery)
+        in_vain = sum(1 for _ in takewhile(lambda found: not found["result"]["stable"], within))
+    return stop_reason(budget, stable=stable, in_vain=in_vain)
 
 
 def allowance_now(

@@ -111,7 +111,7 @@ def test_whatever_the_settings_limits_hold_and_no_policy_passes_the_oracle(known
         assert found.relaxations <= budget.relaxations
     if budget.stop_after_stable is not None:
         assert found.total_stable <= budget.stop_after_stable
-    if budget.stop_after_no_discovery is not None:
+    if budget.stop_after_no_discovery is not None and not found.failed:
         discoveries = [0, *np.flatnonzero(np.diff(found.stable)) + 1, found.relaxations]
         assert np.diff(discoveries).max() <= budget.stop_after_no_discovery
     # the limits of what any policy can do
@@ -221,7 +221,18 @@ def test_a_relaxation_that_fails_costs_and_finds_nothing():
     assert badly.total_cpu_hours == well.total_cpu_hours
     assert badly.failed == badly.relaxations == well.relaxations
     assert badly.total_stable == badly.n_stable == 0
-    assert (badly.success_ratio, badly.discoverability, badly.cpu_hours_per_stable) == (0.0, None, None)
+    assert (badly.success_ratio, badly.discoverability, badly.cpu_hours_per_stable) == (None, None, None)
+
+
+def test_a_relaxation_that_fails_is_no_part_of_the_success_ratio_and_of_a_stop_rule_as_in_a_campaign():
+    known = population(300)
+    well = replay_policy(Thresholds(), known)
+    assert 0 < well.stable_promoted < well.promoted
+    failing = [replace(found, relaxation_failed=not found.is_stable(StableSection())) for found in known]
+    badly = replay_policy(Thresholds(), failing, budget=BudgetSection(stop_after_no_discovery=1))
+    assert badly.promoted == well.promoted  # nothing stopped it
+    assert badly.failed_promoted == well.promoted - well.stable_promoted
+    assert badly.success_ratio == 1.0
 
 
 def test_candidates_without_a_prediction_are_never_promoted():
@@ -235,7 +246,7 @@ def test_stop_rules_end_it_and_are_named():
     known = population(400)
     enough = replay_policy(Thresholds(), known, budget=BudgetSection(stop_after_stable=5), batch_size=50)
     assert enough.total_stable == 5
-    assert enough.stopped == "5 stable materials are found"
+    assert enough.stopped == "5 stable materials are found, and 5 were wanted"
     vain = [replace(found, e_form=1.0) for found in known]
     stopped = replay_policy(Thresholds(), vain, budget=BudgetSection(stop_after_no_discovery=7), batch_size=50)
     assert stopped.relaxations == 7
