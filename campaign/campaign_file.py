@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,15 @@ def dotted(path: FieldPath) -> str:
 def nearest(word: object, right_words: Iterable[str]) -> str | None:
     """The right word that looks most like `word`, upper and lower case alike; None where none resembles it."""
     by_lower = {right.lower(): right for right in right_words}
-    found = difflib.get_close_matches(str(word).strip().lower(), by_lower, n=1, cutoff=0.5)
-    return by_lower[found[0]] if found else None
+    lowered = str(word).strip().lower()
+
+    def likeness(right: str) -> tuple[float, int]:
+        # of two that are as near the one with the same beginning: Alu is Al rather than Lu
+        beginning = takewhile(lambda pair: pair[0] == pair[1], zip(right, lowered, strict=False))
+        return difflib.SequenceMatcher(a=right, b=lowered).ratio(), len(list(beginning))
+
+    found = difflib.get_close_matches(lowered, by_lower, n=5, cutoff=0.5)
+    return by_lower[max(found, key=likeness)] if found else None
 
 
 def did_you_mean(word: object, right_words: Sequence[str]) -> str:

@@ -161,6 +161,7 @@ def test_places_in_a_file():
     assert line_of("a:\n  b: 1\n", ("a", "absent")) == 1
     assert nearest("ENCT", ["ediff", "encut"]) == "encut"
     assert nearest("qqq", ["ediff", "encut"]) is None
+    assert nearest("Alu", ["Lu", "Al", "Au"]) == nearest("Alu", ["Al", "Lu"]) == "Al"
 
 
 def test_a_date_that_does_not_exist_is_a_problem_of_the_file_and_no_traceback(tmp_path):
