@@ -134,6 +134,6 @@ def let_run(launchpad: Any, fw_ids: list[int]) -> None:
 def hold_some(store: Any, name: str) -> None:
     """Let candidates that were rejected be held instead, and the next of them need more than any budget has."""
     held = [found["_id"] for found in store.candidates.find({"campaign": name, "state": "rejected"}, ["_id"])][::2]
-    changes = {"state": "held", "decision.outcome": "held", "prediction.relax_cpu_s": 1e15}
+    changes = {"state": "held", "decision.outcome": "held", "n_sites": 10**12}
     store.candidates.update_many({"_id": {"$in": held}}, {"$set": changes})
-    store.campaigns.update_one({"_id": name}, {"$set": {"next_held_cpu_s": 1e15}})
+    store.campaigns.update_one({"_id": name}, {"$set": {"next_held": [{"n_sites": 10**12, "composition": {"Al": 1}}]}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +15,19 @@ class OutputExistsError(UserError, FileExistsError):
     """Something is there already; results are never overwritten."""
 
 
+class OutputPlaceError(UserError, NotADirectoryError):
+    """A folder cannot be made where it should be."""
+
+
 def refuse_existing_output(folder: Path | str) -> None:
-    """Raise OutputExistsError, saying what to do, if something is there already."""
+    """Raise OutputExistsError or OutputPlaceError, saying what to do, if the folder is there or cannot be made."""
     path = Path(folder)
-    if path.exists() or path.is_symlink():
+    # first of what is above it: below a file even asking whether something exists is an error
+    above = next((parent for parent in path.absolute().parents if os.path.lexists(parent)), None)
+    if above is not None and not (above.is_dir() and os.access(above, os.W_OK)):
+        what = "may not be written to" if above.is_dir() else "is not a folder"
+        raise OutputPlaceError(f"{path} cannot be made: {above} {what}; name another folder with --output")
+    if os.path.lexists(path):
         raise OutputExistsError(f"{path} exists: results are never overwritten; name another folder with --output")
 
 

@@ -103,7 +103,7 @@ def decide(
         count as not promoted).
     """
     left = copy(allowance) if allowance is not None else Allowance()
-    for_audit = left.share(policy.audit)
+    for_audit = left.for_audit(policy.audit)
     known = sorted((p for p in predictions if p.is_known), key=lambda p: (policy.priority(p), p.candidate))
     ranks = {prediction.candidate: rank for rank, prediction in enumerate(known, start=1)}
     decisions: dict[str, Decision] = {}

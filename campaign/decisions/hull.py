@@ -6,6 +6,7 @@ distance (SCIENCE.md, E_hull).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import chain, combinations
@@ -34,6 +35,11 @@ class HullSet:
         pymatgen ComputedEntry or ComputedStructureEntry objects; energies are total energies in eV of one engine
         and one correction scheme. Species with oxidation states count as their element.
 
+    Raises
+    ------
+    ValueError
+        An energy is not a finite number; the message names the entry.
+
     Notes
     -----
     Hulls are pymatgen's (`pymatgen.analysis.phase_diagram.PhaseDiagram`), built from all entries of a chemical system.
@@ -42,6 +48,12 @@ class HullSet:
 
     def __init__(self, entries: Iterable[Any]) -> None:
         self.entries = list(entries)
+        for entry in self.entries:
+            if not math.isfinite(entry.energy):
+                raise ValueError(
+                    f"the energy of entry {entry.entry_id or entry.composition.formula} is {entry.energy}: must be a "
+                    "number, eV"
+                )
         self._facets: dict[tuple[str, ...], HullFacets] = {}
 
     @cached_property
@@ -82,6 +94,8 @@ class HullSet:
         ------
         MissingElementError
             Naming the elements without a reference.
+        TypeError
+            One of them is not a Composition.
         ValueError
             A composition is empty or has a negative amount, or there are not as many energies as compositions.
         """
@@ -112,6 +126,8 @@ class HullSet:
         ------
         MissingElementError
             Naming the elements without a reference.
+        TypeError
+            One of them is not a Composition.
         ValueError
             A composition is empty or has a negative amount, or there are not as many energies as compositions.
         HullGapError
@@ -126,12 +142,16 @@ class HullSet:
         self, compositions: Sequence[Composition], energies: Sequence[float] | NDArray[np.float64]
     ) -> tuple[list[CompositionGroup], NDArray[np.float64]]:
         """Compositions by chemical system, and a copy of the energies; refuses what has no reference."""
-        values = np.array(energies, dtype=float)
+        compositions, values = list(compositions), np.array(energies, dtype=float)
         if values.shape != (len(compositions),):
             raise ValueError(
                 f"{len(compositions)} compositions, but energies of shape {values.shape}: one each, please"
             )
-        groups = group_compositions(compositions)
+        try:
+            groups = group_compositions(compositions)
+        except AttributeError:  # looked at only then: most calls have thousands of them
+            _require_compositions(compositions)
+            raise
         asked = set(chain.from_iterable(group.symbols for group in groups))
         missing = sorted(asked - set(self.elemental_energies))
         if missing:
@@ -151,3 +171,13 @@ class HullSet:
             inside = chain.from_iterable(self._entries_by_system.get(subset, ()) for subset in subsets)
             self._facets[symbols] = HullFacets.build(list(inside), symbols, self._elemental(symbols))
         return self._facets[symbols]
+
+
+def _require_compositions(given: Sequence[Any]) -> None:
+    from pymatgen.core import Composition
+
+    for place, found in enumerate(given):
+        if not isinstance(found, Composition):
+            raise TypeError(
+                f"compositions[{place}] is {found!r}: must be a pymatgen Composition, e.g. Composition('AlPd')"
+            )

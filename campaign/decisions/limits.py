@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 if TYPE_CHECKING:
     from campaign.spec_sections import BudgetSection
 
 Number = TypeVar("Number", int, float)
+
+
+class Taken(NamedTuple):
+    """What relaxations have taken: CPU-seconds, and how many they are."""
+
+    cpu_s: float = 0.0
+    relaxations: int = 0
 
 
 @dataclass(kw_only=True)
@@ -24,11 +31,15 @@ class Allowance:
         How many; None: no limit.
     closed
         Why nothing at all may be promised any more (a date that has passed, a stop rule); None: it may.
+    audit_cpu_s, audit_relaxations
+        What of it the audit may take, see `with_audit`; None: its share of what is left.
     """
 
     cpu_s: float | None = None
     relaxations: int | None = None
     closed: str | None = None
+    audit_cpu_s: float | None = None
+    audit_relaxations: int | None = None
 
     def refusal(self, cpu_s: float, *, reserved_cpu_s: float = 0.0, reserved: int = 0) -> str | None:
         """Say why one more relaxation of this cost may not be promised; None if it may.
@@ -59,13 +70,37 @@ class Allowance:
         if self.relaxations is not None:
             self.relaxations -= 1
 
-    def share(self, fraction: float) -> Allowance:
-        """Return a part of it."""
-        return Allowance(
-            cpu_s=None if self.cpu_s is None else max(self.cpu_s, 0.0) * fraction,
-            relaxations=None if self.relaxations is None else int(self.relaxations * fraction),
-            closed=self.closed,
-        )
+    def with_audit(self, fraction: float, *, taken: Taken, audited: Taken) -> Allowance:
+        """Return it with what the audit may still take: its share of all that relaxations may ever take.
+
+        A share of what is left, asked for anew at each Screen, would add up to more than the share.
+
+        Parameters
+        ----------
+        fraction
+            The audit's.
+        taken
+            What relaxations have taken so far, those of the audit too.
+        audited
+            What those of the audit have taken.
+        """
+        cpu_s, relaxations = self.cpu_s, self.relaxations
+        if cpu_s is not None:
+            cpu_s = min(max(fraction * (cpu_s + taken.cpu_s) - audited.cpu_s, 0.0), max(cpu_s, 0.0))
+        if relaxations is not None:
+            # 0.29 * 100 is a little less than 29
+            whole = int(fraction * (relaxations + taken.relaxations) + 1e-9)
+            relaxations = min(max(whole - audited.relaxations, 0), relaxations)
+        return replace(self, audit_cpu_s=cpu_s, audit_relaxations=relaxations)
+
+    def for_audit(self, fraction: float) -> Allowance:
+        """Return the audit's part of it."""
+        cpu_s, relaxations = self.audit_cpu_s, self.audit_relaxations
+        if cpu_s is None and self.cpu_s is not None:
+            cpu_s = max(self.cpu_s, 0.0) * fraction
+        if relaxations is None and self.relaxations is not None:
+            relaxations = int(self.relaxations * fraction)
+        return Allowance(cpu_s=cpu_s, relaxations=relaxations, closed=self.closed)
 
     def tighter(self, other: Allowance) -> Allowance:
         """The smaller of each of two allowances."""

@@ -26,7 +26,7 @@ import numpy as np
 
 from campaign.decisions.costs import CostModel, Ended
 from campaign.decisions.deciding import Decision, audit_draw, decide
-from campaign.decisions.limits import Allowance, stop_reason
+from campaign.decisions.limits import Allowance, Taken, stop_reason
 from campaign.decisions.policy import Policy, Prediction
 from campaign.decisions.replay_candidate import KnownCandidate
 from campaign.decisions.replay_result import Replay
@@ -123,6 +123,7 @@ class _Run:
     seed: int
     dos_cpu_s: float = 0.0
     relax_cpu_s: float = 0.0
+    audit_cpu_s: float = 0.0
     promoted: int = 0
     audited: int = 0
     rejected: int = 0
@@ -154,8 +155,16 @@ class _Run:
             relaxations=None if relaxations is None else relaxations - self.relaxations,
             closed=None if policy is None else self.stop_rule(),
         )
-        own = None if policy is None else policy.relaxation_cpu_hours()
-        return whole if own is None else whole.tighter(Allowance(cpu_s=3600.0 * own * share - self.relax_cpu_s))
+        if policy is None:
+            return whole
+        given, own = self.budget.relaxation_cpu_hours, policy.relaxation_cpu_hours()
+        hours = own if given is None else given
+        if hours is not None:
+            # as in a campaign: only a policy that goes best first spends by the share that was looked at
+            reached = 3600.0 * hours * (1.0 if own is None else share)
+            whole = whole.tighter(Allowance(cpu_s=reached - self.relax_cpu_s))
+        taken, audited = Taken(self.relax_cpu_s, self.relaxations), Taken(self.audit_cpu_s, self.audited)
+        return whole.with_audit(policy.audit, taken=taken, audited=audited)
 
     def stop_rule(self) -> str | None:
         """Why nothing more is relaxed, whatever the budget; None: no rule says so."""
@@ -225,6 +234,7 @@ class _Run:
             self.since_discovery = 0 if stable else self.since_discovery + 1
         if audit:
             self.audited += 1
+            self.audit_cpu_s += found.relax_cpu_s
             self.stable_audited += stable
             self.failed_audited += failed
         else:

@@ -75,14 +75,21 @@ class Costs:
         Of a relaxation, by the size of the cell.
     dos_cpu_s
         Of a DOS, CPU-s: the mean (they differ little, and there are many).
+    rs_dos_cpu_s
+        Of the RS-DOS that follows the relaxation of a screened candidate, CPU-s; 0 where none follows.
     """
 
     relax: CostModel
     dos_cpu_s: float
+    rs_dos_cpu_s: float = 0.0
 
     def relaxation(self, document: Mapping[str, Any]) -> float:
         """Expected cost of a candidate's or a reference's relaxation, CPU-s."""
         return self.relax.estimate(**_size(document))
+
+    def screened(self, document: Mapping[str, Any]) -> float:
+        """Expected cost of relaxing a screened candidate, CPU-s, with the RS-DOS that follows."""
+        return self.relaxation(document) + self.rs_dos_cpu_s
 
 
 def learn_costs(
@@ -183,7 +190,7 @@ def spending(store: CampaignStore, campaign: str, costs: Costs, *, session: Clie
     store, campaign
         The campaign's collections, and its name.
     costs
-        Expected costs of what has no estimate of its own yet.
+        What calculations are expected to cost, as it is known now.
     session
         Transaction to read in.
     """
@@ -217,18 +224,53 @@ def _screened_relaxations(
     number = sum(counts.get((SCREENED, state), 0) for state in (*_RELAXING, "relaxed", "relax_failed"))
     if not number:
         return {"number": 0, "spent": 0.0, "promised": 0.0}
-    others = _not_screened(store, campaign, session)
-    spent_on_others = cpu_seconds_by_document(store, campaign, stage="relax", documents=others, session=session)
-    fields = ["decision.relax_cpu_s", "n_sites", "composition"]
+    fields = ["n_sites", "composition"]
     queued = list(store.candidates.find({**query, "state": {"$in": _RELAXING}}, fields, session=session))
     ids = [document["_id"] for document in queued]
     spent_on = cpu_seconds_by_document(store, campaign, stage="relax", documents=ids, session=session)
-    promised = 0.0
-    for document in queued:
-        expected = (document.get("decision") or {}).get("relax_cpu_s")
-        cpu_s = costs.relaxation(document) if expected is None else expected
-        promised += max(cpu_s - spent_on.get(document["_id"], 0.0), 0.0)
-    return {"number": number, "spent": relax_cpu_s - sum(spent_on_others.values()), "promised": promised}
+    promised = sum(max(costs.screened(each) - spent_on.get(each["_id"], 0.0), 0.0) for each in queued)
+    spent = relax_cpu_s - _spent_on_others(store, campaign, session)
+    return {"number": number, "spent": spent, "promised": promised}
+
+
+def spent_on_screened(store: CampaignStore, campaign: str) -> float:
+    """CPU-s that relaxations of screened candidates have used so far."""
+    relax_cpu_s = cost_by_stage(store, campaign).get("relax", {}).get("cpu_s", 0.0)
+    return relax_cpu_s - _spent_on_others(store, campaign, None)
+
+
+def _spent_on_others(store: CampaignStore, campaign: str, session: ClientSession | None) -> float:
+    """CPU-s of the relaxations of what is not screened."""
+    others = _not_screened(store, campaign, session)
+    return sum(cpu_seconds_by_document(store, campaign, stage="relax", documents=others, session=session).values())
+
+
+def still_to_come(store: CampaignStore, campaign: str, costs: Costs, *, apart_from: str) -> dict[str, float]:
+    """CPU-s that calculations which have begun are still expected to use, by stage.
+
+    Parameters
+    ----------
+    store, campaign
+        The campaign's collections, and its name.
+    costs
+        What calculations are expected to cost.
+    apart_from
+        A candidate whose own calculations do not count.
+    """
+    query = {"campaign": campaign, "outcome": "running", "document": {"$nin": [None, apart_from]}}
+    running = list(store.attempts.find(query, ["document", "stage", "cpu_s"]))
+    relaxed = [entry["document"] for entry in running if entry["stage"] == STAGES["relax"].name]
+    expected = {
+        document["_id"]: costs.relaxation(document)
+        for collection in (store.candidates, store.references)
+        for document in collection.find({"_id": {"$in": relaxed}}, ["n_sites", "composition"])
+    }
+    left: dict[str, float] = {}
+    for entry in running:
+        cost = costs.dos_cpu_s if entry["stage"] != STAGES["relax"].name else expected.get(entry["document"], 0.0)
+        rest = max(cost - float(entry.get("cpu_s") or 0.0), 0.0)
+        left[entry["stage"]] = left.get(entry["stage"], 0.0) + rest
+    return left
 
 
 def _not_screened(store: CampaignStore, campaign: str, session: ClientSession | None) -> list[str]:

@@ -6,10 +6,11 @@ two at once the second waits, and counts what the first has promised.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from campaign.decisions.limits import Allowance, stop_reason
+from campaign.decisions.limits import Allowance, Taken, stop_reason
 from campaign.decisions.spending import Costs, Spending, learn_costs, spending
 from campaign.loading import Campaign
 from campaign.spec_sections import BudgetSection
@@ -43,9 +44,12 @@ def is_limited(campaign: Campaign) -> bool:
 def expected_costs(store: CampaignStore, campaign: Campaign, *, session: ClientSession | None = None) -> Costs:
     """Expected costs of the campaign's calculations."""
     budget = current_budget(campaign)
-    return learn_costs(
+    costs = learn_costs(
         store, campaign.spec.name, relax_cpu_s=budget.relax_cpu_s, dos_cpu_s=budget.dos_cpu_s, session=session
     )
+    # what is relaxed gets an RS-DOS then, for the next model to learn from
+    retrained = campaign.spec.screening.retrain_every is not None
+    return replace(costs, rs_dos_cpu_s=costs.dos_cpu_s) if retrained else costs
 
 
 def lock_budget(store: CampaignStore, name: str, session: ClientSession) -> None:
@@ -84,7 +88,7 @@ def allowance_now(
     store, campaign
         The campaign.
     costs
-        Expected costs of what has no estimate of its own.
+        What calculations are expected to cost.
     session
         Transaction to read in, which holds the lock.
     step_id
@@ -94,19 +98,29 @@ def allowance_now(
         return Allowance()
     budget = current_budget(campaign)
     found = spending(store, campaign.spec.name, costs, session=session)
-    reserved_cpu_s, reserved = _reserved(store, campaign, step_id, session)
+    reserved = _reserved(store, campaign, step_id, session)
+    taken = Taken(
+        found.relax_cpu_s + found.promised_relax_cpu_s + reserved.cpu_s, found.relaxations + reserved.relaxations
+    )
     of_campaign = Allowance(closed=closed_reason(store, campaign, session=session))
     if budget.cpu_hours is not None:
-        of_campaign.cpu_s = budget.cpu_hours * 3600.0 - found.cpu_s - found.promised_cpu_s - reserved_cpu_s
+        of_campaign.cpu_s = budget.cpu_hours * 3600.0 - found.cpu_s - found.promised_cpu_s - reserved.cpu_s
     if budget.relaxations is not None:
-        of_campaign.relaxations = max(budget.relaxations - found.relaxations - reserved, 0)
+        of_campaign.relaxations = max(budget.relaxations - taken.relaxations, 0)
     of_relaxations = Allowance()
+    seconds = relaxation_cpu_seconds(store, campaign, session=session)
+    if seconds is not None:
+        of_relaxations.cpu_s = seconds - taken.cpu_s
+    allowance, audit = of_campaign.tighter(of_relaxations), campaign.spec.policy.audit
+    return allowance.with_audit(audit, taken=taken, audited=_audited(store, campaign, session)) if audit else allowance
+
+
+def relaxation_cpu_seconds(
+    store: CampaignStore, campaign: Campaign, *, session: ClientSession | None = None
+) -> float | None:
+    """CPU-seconds that relaxations of screened candidates may have taken by now; None: no limit."""
     hours = relaxation_cpu_hours(campaign)
-    if hours is not None:
-        share = _share_looked_at(store, campaign, session)
-        spent = found.relax_cpu_s + found.promised_relax_cpu_s + reserved_cpu_s
-        of_relaxations.cpu_s = hours * share * 3600.0 - spent
-    return of_campaign.tighter(of_relaxations)
+    return None if hours is None else hours * 3600.0 * _share_looked_at(store, campaign, session)
 
 
 def cpu_seconds_left(campaign: Campaign, found: Spending) -> float | None:
@@ -115,15 +129,24 @@ def cpu_seconds_left(campaign: Campaign, found: Spending) -> float | None:
     return None if hours is None else hours * 3600.0 - found.cpu_s - found.promised_cpu_s
 
 
-def _reserved(
-    store: CampaignStore, campaign: Campaign, step_id: str | None, session: ClientSession | None
-) -> tuple[float, int]:
-    """What Screens that are deciding just now have set aside: CPU-s and number of relaxations."""
+def _audited(store: CampaignStore, campaign: Campaign, session: ClientSession | None) -> Taken:
+    """What the audit sample has been promised so far, at the cost that was expected then."""
+    query = {"campaign": campaign.spec.name, "role": SCREENED, "decision.audit": True}
+    total = {"_id": None, "cpu_s": {"$sum": "$decision.relax_cpu_s"}, "n": {"$sum": 1}}
+    for group in store.candidates.aggregate([{"$match": query}, {"$group": total}], session=session):
+        return Taken(float(group["cpu_s"]), int(group["n"]))
+    return Taken()
+
+
+def _reserved(store: CampaignStore, campaign: Campaign, step_id: str | None, session: ClientSession | None) -> Taken:
+    """What Screens that are deciding just now have set aside."""
     query: dict[str, Any] = {"campaign": campaign.spec.name, "state": "submitted", "reserved": {"$exists": True}}
     if step_id is not None:
         query["_id"] = {"$ne": step_id}
     steps = list(store.steps.find(query, ["reserved"], session=session))
-    return sum(step["reserved"]["cpu_s"] for step in steps), sum(step["reserved"]["relaxations"] for step in steps)
+    return Taken(
+        sum(step["reserved"]["cpu_s"] for step in steps), sum(step["reserved"]["relaxations"] for step in steps)
+    )
 
 
 def _share_looked_at(store: CampaignStore, campaign: Campaign, session: ClientSession | None) -> float:

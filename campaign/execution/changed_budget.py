@@ -62,7 +62,7 @@ def change_budget(store: CampaignStore, launchpad: LaunchPad, name: str, changes
             "$set": {"budget": stored},
             "$push": {"budget_history": {"budget": stored, "time": now()}},
             # nobody knows now whether the next one fits
-            "$unset": {"next_held_cpu_s": ""},
+            "$unset": {"next_held": ""},
         },
     )
     held_before = store.candidates.count_documents({"campaign": name, "state": "held"})

@@ -11,7 +11,7 @@ from campaign.decisions.deciding import Decision, decide
 from campaign.decisions.limits import Allowance
 from campaign.decisions.policy import Prediction
 from campaign.execution.budget import allowance_now, expected_costs, is_limited, lock_budget
-from campaign.execution.held import decision_document, prediction_of
+from campaign.execution.held import decision_document, note_held, prediction_of
 from campaign.loading import Campaign
 from campaign.stages import STAGES
 from campaign.store import CampaignStore, history_entry
@@ -37,7 +37,7 @@ def make_decisions(store: CampaignStore, campaign: Campaign, step_id: str) -> li
         _decision_update(decision, by_id[decision.candidate], campaign, documents[decision.candidate], step_id)
         for decision in decisions
     )
-    _note_next_held(store, campaign, decisions)
+    note_held(store, campaign, decisions)
     return decisions
 
 
@@ -63,14 +63,6 @@ def _allowance_of_step(
         return allowance
 
     return store.in_transaction(fix)
-
-
-def _note_next_held(store: CampaignStore, campaign: Campaign, decisions: Sequence[Decision]) -> None:
-    """Note what the cheapest way on would cost, so that `release_held` need not look at all that are held each time."""
-    held = [decision.relax_cpu_s for decision in decisions if decision.outcome == "held" and not decision.audit]
-    if held:
-        update = {"$min": {"next_held_cpu_s": min(held)}}
-        store.campaigns.update_one({"_id": campaign.spec.name}, update)
 
 
 def _decision_update(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pymongo import UpdateOne
 
 from campaign.decisions.deciding import Decision, decide
+from campaign.decisions.limits import Allowance
 from campaign.decisions.policy import Prediction
-from campaign.decisions.spending import cost_by_stage, learn_dos_cost, spending
+from campaign.decisions.spending import Costs, cost_by_stage, spending, spent_on_screened, still_to_come
 from campaign.execution.budget import (
     allowance_now,
     closed_reason,
@@ -21,6 +22,7 @@ from campaign.execution.budget import (
     expected_costs,
     is_limited,
     lock_budget,
+    relaxation_cpu_seconds,
 )
 from campaign.loading import Campaign
 from campaign.stages import SCREENED, STAGES, Stage
@@ -99,15 +101,15 @@ def release_held(store: CampaignStore, campaign: Campaign) -> int:
     if store.candidates.find_one({"campaign": name, "state": "held", "prediction": {"$ne": None}}, ["_id"]) is None:
         return 0
     costs = expected_costs(store, campaign)
-    if _nothing_fits(store, campaign, allowance_now(store, campaign, costs)):
+    if _nothing_fits(store, campaign, allowance_now(store, campaign, costs), costs):
         return 0
 
     def release(session: ClientSession) -> int:
         lock_budget(store, name, session)
         query = {"campaign": name, "decision.outcome": "held"}
-        documents = list(store.candidates.find(query, ["prediction", "state", "decision"], session=session))
-        by_id = {document["_id"]: document for document in documents}
-        predictions = {name: _still_to_pay(document) for name, document in by_id.items()}
+        fields = ["prediction", "state", "decision", "n_sites", "composition"]
+        by_id = {document["_id"]: document for document in store.candidates.find(query, fields, session=session)}
+        predictions = {name: _still_to_pay(document, costs) for name, document in by_id.items()}
         allowance = allowance_now(store, campaign, costs, session=session)
         decisions = decide(
             campaign.spec.policy, list(predictions.values()), allowance=allowance, seed=campaign.spec.seed
@@ -120,7 +122,8 @@ def release_held(store: CampaignStore, campaign: Campaign) -> int:
         ]
         if updates:
             store.candidates.bulk_write(updates, ordered=False, session=session)
-        _note_next(store, campaign, decisions, session)
+        # the others of them come next
+        _note_next(store, campaign, decisions if len(changed) <= _AT_ONCE else [], by_id, session)
         return len(updates)
 
     released = store.in_transaction(release)
@@ -129,27 +132,60 @@ def release_held(store: CampaignStore, campaign: Campaign) -> int:
     return released
 
 
-def _still_to_pay(document: Mapping[str, Any]) -> Prediction:
-    prediction = prediction_of(document)
-    # one that the audit has relaxed already costs nothing more
-    return prediction if document["state"] == "held" else replace(prediction, relax_cpu_s=0.0)
+def _still_to_pay(document: Mapping[str, Any], costs: Costs) -> Prediction:
+    # as it is expected now, not when it was predicted; one that the audit has relaxed already costs nothing more
+    cost = costs.screened(document) if document["state"] == "held" else 0.0
+    return replace(prediction_of(document), relax_cpu_s=cost)
 
 
 def _newly_audited(decision: Decision, by_id: Mapping[str, Mapping[str, Any]]) -> bool:
     return decision.audit and by_id[decision.candidate]["state"] == "held"
 
 
-def _nothing_fits(store: CampaignStore, campaign: Campaign, allowance: Any) -> bool:
+def _nothing_fits(store: CampaignStore, campaign: Campaign, allowance: Allowance, costs: Costs) -> bool:
     """Whether not even the next held candidate fits, as far as that is known without looking at all of them."""
-    found = store.campaigns.find_one({"_id": campaign.spec.name}, ["next_held_cpu_s"]) or {}
-    return allowance.refusal(float(found.get("next_held_cpu_s") or 0.0)) is not None
+    found = store.campaigns.find_one({"_id": campaign.spec.name}, ["next_held"]) or {}
+    expected = [costs.screened(cell) for cell in found.get("next_held") or []]
+    return allowance.refusal(min(expected, default=0.0)) is not None
 
 
-def _note_next(store: CampaignStore, campaign: Campaign, decisions: list[Decision], session: ClientSession) -> None:
-    held = [decision for decision in decisions if decision.outcome == "held" and not decision.audit]
-    best = min(held, key=lambda decision: decision.rank or 0, default=None)
-    update = {"$unset": {"next_held_cpu_s": ""}} if best is None else {"$set": {"next_held_cpu_s": best.relax_cpu_s}}
+def note_held(store: CampaignStore, campaign: Campaign, decisions: Sequence[Decision]) -> None:
+    """Note the best of the candidates that a Screen holds, so that `release_held` need not look at all each time.
+
+    The best of all is among the best of each Screen.
+    """
+    best = _best_held(decisions)
+    if best is not None:
+        document = store.candidates.find_one({"_id": best.candidate}, ["n_sites", "composition"]) or {}
+        _add_next(store, campaign, document)
+
+
+def _add_next(store: CampaignStore, campaign: Campaign, document: Mapping[str, Any]) -> None:
+    store.campaigns.update_one({"_id": campaign.spec.name}, {"$addToSet": {"next_held": _cell(document)}})
+
+
+def _note_next(
+    store: CampaignStore,
+    campaign: Campaign,
+    decisions: Sequence[Decision],
+    by_id: Mapping[str, Mapping[str, Any]],
+    session: ClientSession,
+) -> None:
+    best = _best_held(decisions)
+    update: dict[str, Any] = {"$unset": {"next_held": ""}}
+    if best is not None:
+        update = {"$set": {"next_held": [_cell(by_id[best.candidate])]}}
     store.campaigns.update_one({"_id": campaign.spec.name}, update, session=session)
+
+
+def _best_held(decisions: Sequence[Decision]) -> Decision | None:
+    held = [decision for decision in decisions if decision.outcome == "held" and not decision.audit]
+    return min(held, key=lambda decision: decision.rank or 0, default=None)
+
+
+def _cell(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the cost of its relaxation is learnt by."""
+    return {"n_sites": document["n_sites"], "composition": document["composition"]}
 
 
 def _release(decision: Decision, prediction: Prediction, campaign: Campaign, document: Mapping[str, Any]) -> UpdateOne:
@@ -174,13 +210,10 @@ def hold_at_launch(store: CampaignStore, campaign: Campaign, document: Mapping[s
     """
     if document["role"] != SCREENED or stage.name == "rs_dos" or not is_limited(campaign):
         return None
-    refused = closed_reason(store, campaign)
-    hours = current_budget(campaign).cpu_hours
-    if refused is None and hours is not None:
-        refused = _refused_by_cpu_hours(store, campaign, document, stage, hours)
+    refused = closed_reason(store, campaign) or _refused_by_hours(store, campaign, document, stage)
     if refused is None:
         return None
-    to, changes = "held", {}
+    to, changes, push = "held", {}, {}
     if stage.name == "relax":
         decision = document["decision"]
         # of the audit sample: not promoted before, and not now
@@ -190,26 +223,51 @@ def hold_at_launch(store: CampaignStore, campaign: Campaign, document: Mapping[s
             "decision.promoted": False,
             "decision.audit": False,
             "decision.reason": f"{decision['reason']}; not begun: {refused}",
+            "decision.budget_before": None,
+            "decision.budget_after": None,
+            "decision.step": f"{campaign.spec.name}/launch",
+            "decision.time": now(),
         }
-    store.move(document["_id"], stage, to=to, changes=changes)
+        push = {"earlier_decisions": decision}
+    if store.move(document["_id"], stage, to=to, changes=changes, push=push) and stage.name == "relax":
+        _add_next(store, campaign, document)
     logger.info("%s of %s is not begun: %s", stage.title, document["_id"], refused)
     return refused
 
 
-def _refused_by_cpu_hours(
-    store: CampaignStore, campaign: Campaign, document: Mapping[str, Any], stage: Stage, hours: float
+def _refused_by_hours(
+    store: CampaignStore, campaign: Campaign, document: Mapping[str, Any], stage: Stage
 ) -> str | None:
-    """Why a calculation does not fit into what is left of the whole budget; None: it fits."""
-    spent = sum(cost["cpu_s"] for cost in cost_by_stage(store, campaign.spec.name).values())
-    left, budget = hours * 3600.0 - spent, current_budget(campaign)
-    if stage.name == "dos":
-        cost = learn_dos_cost(store, campaign.spec.name, dos_cpu_s=budget.dos_cpu_s)
-    else:
-        stored = (document.get("decision") or {}).get("relax_cpu_s")
-        if stored is not None and left > _FAR * float(stored):
+    """Why a calculation does not fit into what is left of the CPU-hours; None: it fits, or there is no limit.
+
+    What has begun elsewhere counts at its expected cost, what waits in a queue does not: it is asked in its turn.
+    """
+    name, budget = campaign.spec.name, current_budget(campaign)
+    relaxes = stage.name == "relax"
+    limits: list[tuple[float, float, str]] = []  # CPU-s allowed, CPU-s spent, for what
+    if budget.cpu_hours is not None:
+        spent = sum(cost["cpu_s"] for cost in cost_by_stage(store, name).values())
+        limits.append((budget.cpu_hours * 3600.0, spent, "all"))
+    seconds = relaxation_cpu_seconds(store, campaign) if relaxes else None
+    if seconds is not None:
+        limits.append((seconds, spent_on_screened(store, name), "relaxations"))
+    if not limits:
+        return None
+    stored = (document.get("decision") or {}).get("relax_cpu_s")
+    if relaxes and stored is not None:
+        running = 1 + store.attempts.count_documents({"campaign": name, "outcome": "running"})
+        if min(allowed - spent for allowed, spent, _ in limits) > _FAR * running * float(stored):
             return None
-        cost = expected_costs(store, campaign).relaxation(document)
-    return f"{spent / 3600:.3g} of {hours:g} CPU-hours are spent" if cost > left else None
+    costs = expected_costs(store, campaign)
+    cost = costs.relaxation(document) if relaxes else costs.dos_cpu_s
+    begun = still_to_come(store, name, costs, apart_from=document["_id"])
+    for allowed, spent, of in limits:
+        to_come = sum(begun.values()) if of == "all" else begun.get("relax", 0.0)
+        if cost > allowed - spent - to_come:
+            runs = f", and what runs may need {to_come / 3600:.3g} more" if to_come else ""
+            which = "" if of == "all" else " of relaxations"
+            return f"{spent / 3600:.3g} of {allowed / 3600:.3g} CPU-hours{which} are spent{runs}"
+    return None
 
 
 def dos_room(store: CampaignStore, campaign: Campaign, *, session: ClientSession | None = None) -> int | None:

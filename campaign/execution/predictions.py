@@ -96,8 +96,6 @@ def _write(
 ) -> None:
     from pymatgen.core import Composition
 
-    # what is relaxed gets an RS-DOS then, for the next model to learn from
-    rs_dos_cpu_s = 0.0 if campaign.spec.screening.retrain_every is None else costs.dos_cpu_s
     wanted = {"_id": {"$in": [score.id for score in scores]}}
     found = {each["_id"]: each for each in store.candidates.find(wanted, ["composition", "n_sites"])}
     energies = [math.nan if score.e_form is None else float(score.e_form) for score in scores]
@@ -116,7 +114,7 @@ def _write(
             "e_hull": float(distance),  # eV/atom
             "uncertainty": score.uncertainty,  # eV/atom
             "novel": score.novel,
-            "relax_cpu_s": costs.relaxation(found[score.id]) + rs_dos_cpu_s,
+            "relax_cpu_s": costs.screened(found[score.id]),
             "reason": score.reason,
             **common,
         }

@@ -100,7 +100,8 @@ def _whole_allowance(store: CampaignStore, campaign: Campaign, policy: Policy) -
     if budget.cpu_hours is not None:
         other = found.cpu_s - found.relax_cpu_s + found.promised_cpu_s - found.promised_relax_cpu_s
         allowance.cpu_s = budget.cpu_hours * 3600.0 - other
-    hours = policy.relaxation_cpu_hours()
+    given = budget.relaxation_cpu_hours
+    hours = policy.relaxation_cpu_hours() if given is None else given
     return allowance if hours is None else allowance.tighter(Allowance(cpu_s=hours * 3600.0))
 
 

@@ -209,8 +209,18 @@ def test_what_relaxations_cost_less_than_expected_goes_to_the_next_best(store, l
     assert states(store, ids) == ["relax_running"] * 2 + ["held"] * 3
     relax(store, cpu_s=40.0)
     advance(store, launchpad, "small")
-    # 170 CPU-s are left; the next is still expected to cost what its prediction said, 100
-    assert states(store, ids) == ["relaxed"] * 2 + ["relax_running"] + ["held"] * 2
+    # 170 CPU-s are left, and the three are now expected to cost 40 each
+    assert states(store, ids) == ["relaxed"] * 2 + ["relax_running"] * 3
+
+
+def test_what_relaxations_cost_more_than_expected_is_not_promised_to_the_next(store, launchpad, prepare):
+    prepare(relaxation_cpu_hours=450 / 3600)
+    ids = screen(store, launchpad, 0)
+    assert states(store, ids) == ["relax_running"] * 4 + ["held"]
+    relax(store, cpu_s=160.0, ids=ids[:2])
+    change_budget(store, launchpad, "small", {"relaxation_cpu_hours": 740 / 3600})
+    # 420 CPU-s are left for the two that are queued, which are expected to cost 160 each, and 100 for a third
+    assert states(store, ids) == ["relaxed"] * 2 + ["relax_running"] * 2 + ["held"]
 
 
 def test_a_wrong_limit_is_refused_in_the_words_of_a_campaign_file_and_changes_nothing(store, launchpad, prepare):
@@ -279,6 +289,57 @@ def test_a_relaxation_that_waited_in_the_queue_is_not_begun_after_a_stop_rule(st
     again = store.candidates.find_one({"_id": ids[1]})
     assert again["state"] == "relax_running"
     assert again["relaxation"]["fw_id"] != late["relaxation"]["fw_id"]
+
+
+def begin(store, name):
+    """Ask, as a worker does, whether a relaxation may begin, and let it begin in the ledger."""
+    document = store.candidates.find_one({"_id": name})
+    refused = hold_at_launch(store, load_campaign(store, "small"), document, STAGES["relax"])
+    if refused is None:
+        entry = {"_id": f"begun.{name}", "campaign": "small", "document": name, "stage": "relax"}
+        store.attempts.insert_one(entry | {"outcome": "running", "cpu_s": 0.0})
+    return refused
+
+
+@pytest.mark.parametrize("limit", ["relaxation_cpu_hours", "cpu_hours"])
+def test_hours_that_dearer_relaxations_have_spent_are_not_spent_again_by_those_that_waited(
+    store, launchpad, prepare, limit
+):
+    prepare(relaxation_cpu_hours=500 / 3600)
+    ids = screen(store, launchpad, 0)
+    assert states(store, ids) == ["relax_running"] * 5
+    spent = sum(cost["cpu_s"] for cost in cost_by_stage(store, "small").values())
+    hours = (
+        {"relaxation_cpu_hours": 500 / 3600} if limit == "relaxation_cpu_hours" else {"cpu_hours": (500 + spent) / 3600}
+    )
+    store.campaigns.update_one(
+        {"_id": "small"}, {"$set": {"budget": {"dos_cpu_s": 10.0, "relax_cpu_s": 100.0, **hours}}}
+    )
+    relax(store, cpu_s=200.0, ids=ids[:1])  # twice what was expected
+    assert begin(store, ids[1]) is None
+    # 300 CPU-s are left, and what runs needs 200 of them
+    assert "what runs may need 0.0556 more" in begin(store, ids[2])
+    held = store.candidates.find_one({"_id": ids[2]})
+    assert (held["state"], held["decision"]["outcome"]) == ("held", "held")
+    assert [(earlier["outcome"], earlier["step"]) for earlier in held["earlier_decisions"]] == [
+        ("promoted", "small/screen/0")
+    ]
+    # and it does not go to and fro between the queue and what is held
+    advance(store, launchpad, "small")
+    assert store.candidates.find_one({"_id": ids[2]})["state"] == "held"
+
+
+def test_the_audit_has_its_share_of_a_limited_budget_over_all_screens(store, launchpad, prepare):
+    rejecting = {"max_formation_energy": -19.0, "max_hull_energy": 20.0, "audit": 0.5}
+    prepare(relaxations=6, policy=rejecting)
+    for batch in range(3):
+        screen(store, launchpad, batch)
+    drawn = [
+        each for each in store.candidates.find({"decision": {"$exists": True}}) if "drawn" in each["decision"]["reason"]
+    ]
+    refused = store.candidates.count_documents({"decision.reason": {"$regex": "not audited"}})
+    assert len(drawn) == store.candidates.count_documents({"decision.audit": True}) == 3
+    assert refused > 0
 
 
 def test_the_ledgers_total_is_the_sum_of_its_attempts(store, launchpad, prepare):

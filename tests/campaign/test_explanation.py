@@ -79,6 +79,10 @@ def test_a_dry_run_shows_what_another_policy_would_do_and_writes_nothing(store, 
     assert found.would_be == {"promoted": 1, "held": 2, "rejected": 2}
     assert [(row.id, row.now, row.would_be) for row in found.differences] == [(decided[2], "rejected", "held")]
     assert list(store.candidates.find().sort("_id")) == before
+    # the campaign's hours come before the policy's own
+    store.campaigns.update_one({"_id": "small"}, {"$set": {"budget": {"relaxation_cpu_hours": 0.0}}})
+    spent = dry_run(store, "small", make_policy({"kind": "budget", "cpu_hours": 1000.0}))
+    assert "promoted" not in spent.would_be
 
 
 def test_the_commands_print_it(store, decided, launchpad_file):

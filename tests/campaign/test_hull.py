@@ -254,6 +254,27 @@ def test_a_missing_prediction_stays_missing():
     assert np.isnan(HullSet(entries_of(-3.0, -5.0, [])).distances([Composition("AlPd")], [np.nan])).all()
 
 
+@pytest.mark.parametrize("given", [["AlPd"], [{"Al": 1}], Composition("Al")])
+def test_what_is_no_composition_is_refused_by_place(given):
+    hulls = HullSet(entries_of(-3.0, -5.0, []))
+    for ask in (hulls.distances, hulls.formation_energies):
+        with pytest.raises(TypeError, match=r"compositions\[0\] is .* must be a pymatgen Composition"):
+            ask(given, [0.1])
+
+
+def test_compositions_may_come_one_by_one():
+    hulls = HullSet(entries_of(-3.0, -5.0, []))
+    formulas = ["AlPd", "Al3Pd"]
+    found = hulls.distances((Composition(formula) for formula in formulas), [0.1, 0.2])
+    assert found.tolist() == hulls.distances([Composition(formula) for formula in formulas], [0.1, 0.2]).tolist()
+
+
+def test_a_reference_without_an_energy_does_not_silently_leave_the_hull():
+    entry = ComputedEntry("AlPd", np.nan, entry_id="mp-7")
+    with pytest.raises(ValueError, match="energy of entry mp-7 is nan"):
+        HullSet([*entries_of(-3.0, -5.0, []), entry])
+
+
 def test_a_missing_elemental_reference_is_named():
     with pytest.raises(MissingElementError, match="no elemental phase of Cu; it has Al, Pd"):
         HullSet(entries_of(-3.0, -5.0, [])).distances([Composition("AlCu")], [0.0])

@@ -73,6 +73,7 @@ candidates = st.lists(
 budgets = st.builds(
     BudgetSection,
     cpu_hours=st.none() | st.floats(0.0, 10.0),
+    relaxation_cpu_hours=st.none() | st.floats(0.0, 10.0),
     relaxations=st.none() | st.integers(0, 20),
     stop_after_stable=st.none() | st.integers(1, 5),
     stop_after_no_discovery=st.none() | st.integers(1, 10),
@@ -104,11 +105,14 @@ def test_whatever_the_settings_limits_hold_and_no_policy_passes_the_oracle(known
     dos = max(candidate.dos_cpu_s for candidate in known) / 3600 * min(batch_size, len(known))
     if budget.cpu_hours is not None:
         assert found.total_cpu_hours <= budget.cpu_hours + max(largest, dos) + 1e-9
-    if policy.relaxation_cpu_hours() is not None:
+    if policy.relaxation_cpu_hours() is not None and budget.relaxation_cpu_hours is None:
         spent = found.total_cpu_hours - found.dos_cpu_hours
         assert spent <= policy.relaxation_cpu_hours() + largest + 1e-9
     if budget.relaxations is not None:
         assert found.relaxations <= budget.relaxations
+        assert found.audited <= policy.audit * budget.relaxations + 1e-9
+    if budget.relaxation_cpu_hours is not None:
+        assert found.total_cpu_hours - found.dos_cpu_hours <= budget.relaxation_cpu_hours + largest + 1e-9
     if budget.stop_after_stable is not None:
         assert found.total_stable <= budget.stop_after_stable
     if budget.stop_after_no_discovery is not None and not found.failed:

@@ -19,7 +19,7 @@ from campaign.decisions.hull import MissingElementError
 from campaign.replay.data import ReplayDataError, read_replay_data
 from campaign.structure_files import StructureFileError
 from campaign.user_errors import is_user_error
-from esnet.output_folder import OutputExistsError
+from esnet.output_folder import OutputExistsError, OutputPlaceError
 
 ROOT = Path(__file__).resolve().parents[2]
 FULL = {
@@ -280,6 +280,8 @@ def test_the_example_is_replayed_and_written_as_a_whole(tmp_path):
     assert found["random_at_same_cost"]["mean"] < found["seeds"][0]["stable"] <= found["oracle_at_same_cost"]["mean"]
     with pytest.raises(OutputExistsError):
         call(example, "--output", out)
+    with pytest.raises(OutputPlaceError, match="summary.json is not a folder"):
+        call(example, "--output", out / "summary.json" / "replay")
 
 
 def test_the_json_is_what_the_file_says(tmp_path):
