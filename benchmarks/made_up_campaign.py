@@ -58,7 +58,7 @@ def bring_to_the_middle(store: Any, launchpad: Any, name: str) -> None:
 
     Documents, ledger and fireworks say so together.
     """
-    found = list(store.candidates.find({"campaign": name}, ["dos.fw_id", "batch"]).sort("batch"))
+    found = list(store.candidates.find({"campaign": name}, ["dos.fw_id", "batch", "composition"]).sort("batch"))
     half = found[: len(found) // 2]
     for number in sorted({candidate["batch"] for candidate in half}):
         step = {"_id": f"{name}/screen/{number}", "campaign": name, "kind": "screen", "state": "done"}
@@ -106,13 +106,20 @@ def fields_of(state: str) -> dict[str, Any]:
 
 def add_to_ledger(store: Any, name: str, entries: list[tuple[str, str, dict[str, Any]]]) -> None:
     """Write ended attempts, spread over the last two days."""
+    from campaign.decisions.costs import valence_electrons
     from campaign.store import now
 
     time_now, step = now(), timedelta(days=2) / len(entries)
     documents = [
         {
             **{"_id": f"{name}.{n}", "campaign": name, "document": candidate["_id"], "stage": stage, "fw_id": -n},
-            **{"outcome": outcome, "ended": time_now - n * step, "cpu_s": 100.0, "gpu_s": 0.0, "schema_version": 1},
+            **{
+                "outcome": outcome,
+                "ended": time_now - n * step,
+                "cpu_s": 10.0 * valence_electrons(candidate["composition"]),
+                "gpu_s": 0.0,
+                "schema_version": 1,
+            },
         }
         for n, (stage, outcome, candidate) in enumerate(entries)
     ]
@@ -134,6 +141,7 @@ def let_run(launchpad: Any, fw_ids: list[int]) -> None:
 def hold_some(store: Any, name: str) -> None:
     """Let candidates that were rejected be held instead, and the next of them need more than any budget has."""
     held = [found["_id"] for found in store.candidates.find({"campaign": name, "state": "rejected"}, ["_id"])][::2]
-    changes = {"state": "held", "decision.outcome": "held", "n_sites": 10**12}
+    dear = {"n_sites": 10**12, "composition": {"Al": 10**12}}
+    changes = {"state": "held", "decision.outcome": "held", **dear}
     store.candidates.update_many({"_id": {"$in": held}}, {"$set": changes})
-    store.campaigns.update_one({"_id": name}, {"$set": {"next_held": [{"n_sites": 10**12, "composition": {"Al": 1}}]}})
+    store.campaigns.update_one({"_id": name}, {"$set": {"next_held": [dear]}})

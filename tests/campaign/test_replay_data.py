@@ -280,7 +280,7 @@ def test_the_example_is_replayed_and_written_as_a_whole(tmp_path):
     assert found["random_at_same_cost"]["mean"] < found["seeds"][0]["stable"] <= found["oracle_at_same_cost"]["mean"]
     with pytest.raises(OutputExistsError):
         call(example, "--output", out)
-    with pytest.raises(OutputPlaceError, match="summary.json is not a folder"):
+    with pytest.raises(OutputPlaceError, match=r"summary\.json is not a folder"):
         call(example, "--output", out / "summary.json" / "replay")
 
 
