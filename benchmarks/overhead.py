@@ -209,7 +209,7 @@ def growth(store: Any, launchpad: Any, number: int, cpu_hours: float | None, hel
 
 def launch(store: Any, name: str) -> float:
     """Mean seconds of asking the budget when a relaxation is about to begin."""
-    from campaign.execution.held import hold_at_launch
+    from campaign.execution.budget_at_launch import hold_at_launch
     from campaign.loading import load_campaign
     from campaign.stages import STAGES
 

@@ -14,7 +14,7 @@ from campaign.decisions.limits import Allowance, Taken, stop_reason
 from campaign.decisions.spending import Costs, Spending, learn_costs, spending
 from campaign.loading import Campaign
 from campaign.spec_sections import BudgetSection
-from campaign.stages import BEFORE_SCREEN, SCREENED
+from campaign.stages import BEFORE_SCREEN, SCREENED, STAGES
 from campaign.store import CampaignStore, now
 
 if TYPE_CHECKING:
@@ -131,7 +131,9 @@ def cpu_seconds_left(campaign: Campaign, found: Spending) -> float | None:
 
 def _audited(store: CampaignStore, campaign: Campaign, session: ClientSession | None) -> Taken:
     """What the audit sample has been promised so far, at the cost that was expected then."""
-    query = {"campaign": campaign.spec.name, "role": SCREENED, "decision.audit": True}
+    # all that is relaxed, by an index: there are many more that are not
+    relaxed = {"$in": ["promoted", STAGES["relax"].running, "relaxed", STAGES["relax"].failed]}
+    query = {"campaign": campaign.spec.name, "role": SCREENED, "state": relaxed, "decision.audit": True}
     total = {"_id": None, "cpu_s": {"$sum": "$decision.relax_cpu_s"}, "n": {"$sum": 1}}
     for group in store.candidates.aggregate([{"$match": query}, {"$group": total}], session=session):
         return Taken(float(group["cpu_s"]), int(group["n"]))

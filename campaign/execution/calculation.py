@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from campaign.decisions.failure_causes import codes_of, custodian_cause
 from campaign.decisions.failures import ScienceFailureError
 from campaign.decisions.ledger import attempt
+from campaign.execution.budget_at_launch import hold_at_launch
 from campaign.execution.continuation import last_geometry
-from campaign.execution.held import hold_at_launch
 from campaign.execution.overrides import incar_overrides
 from campaign.loading import load_campaign
 from campaign.stages import Stage

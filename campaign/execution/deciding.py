@@ -11,7 +11,7 @@ from campaign.decisions.deciding import Decision, decide
 from campaign.decisions.limits import Allowance
 from campaign.decisions.policy import Prediction
 from campaign.execution.budget import allowance_now, expected_costs, is_limited, lock_budget
-from campaign.execution.held import decision_document, note_held, prediction_of
+from campaign.execution.held import decision_document, note_best_held, prediction_of
 from campaign.loading import Campaign
 from campaign.stages import STAGES
 from campaign.store import CampaignStore, history_entry
@@ -37,7 +37,7 @@ def make_decisions(store: CampaignStore, campaign: Campaign, step_id: str) -> li
         _decision_update(decision, by_id[decision.candidate], campaign, documents[decision.candidate], step_id)
         for decision in decisions
     )
-    note_held(store, campaign, decisions)
+    note_best_held(store, campaign, decisions)
     return decisions
 
 

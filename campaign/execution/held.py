@@ -13,7 +13,7 @@ from pymongo import UpdateOne
 from campaign.decisions.deciding import Decision, decide
 from campaign.decisions.limits import Allowance
 from campaign.decisions.policy import Prediction
-from campaign.decisions.spending import Costs, cost_by_stage, spending, spent_on_screened, still_to_come
+from campaign.decisions.spending import Costs, spending
 from campaign.execution.budget import (
     allowance_now,
     closed_reason,
@@ -22,10 +22,9 @@ from campaign.execution.budget import (
     expected_costs,
     is_limited,
     lock_budget,
-    relaxation_cpu_seconds,
 )
 from campaign.loading import Campaign
-from campaign.stages import SCREENED, STAGES, Stage
+from campaign.stages import SCREENED, STAGES
 from campaign.store import CampaignStore, history_entry, now
 
 if TYPE_CHECKING:
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: A launch does not learn from the ledger what it will cost while so many times the stored estimate are left.
-_FAR = 50.0
 #: Released in one transaction; the next call releases more.
 _AT_ONCE = 500
 
@@ -149,7 +146,7 @@ def _nothing_fits(store: CampaignStore, campaign: Campaign, allowance: Allowance
     return allowance.refusal(min(expected, default=0.0)) is not None
 
 
-def note_held(store: CampaignStore, campaign: Campaign, decisions: Sequence[Decision]) -> None:
+def note_best_held(store: CampaignStore, campaign: Campaign, decisions: Sequence[Decision]) -> None:
     """Note the best of the candidates that a Screen holds, so that `release_held` need not look at all each time.
 
     The best of all is among the best of each Screen.
@@ -157,10 +154,11 @@ def note_held(store: CampaignStore, campaign: Campaign, decisions: Sequence[Deci
     best = _best_held(decisions)
     if best is not None:
         document = store.candidates.find_one({"_id": best.candidate}, ["n_sites", "composition"]) or {}
-        _add_next(store, campaign, document)
+        note_held(store, campaign, document)
 
 
-def _add_next(store: CampaignStore, campaign: Campaign, document: Mapping[str, Any]) -> None:
+def note_held(store: CampaignStore, campaign: Campaign, document: Mapping[str, Any]) -> None:
+    """Note a candidate that is held now, which may be the next to go on."""
     store.campaigns.update_one({"_id": campaign.spec.name}, {"$addToSet": {"next_held": _cell(document)}})
 
 
@@ -173,7 +171,8 @@ def _note_next(
 ) -> None:
     best = _best_held(decisions)
     update: dict[str, Any] = {"$unset": {"next_held": ""}}
-    if best is not None:
+    # one that the audit has relaxed goes on for nothing, so it is looked at each time
+    if best is not None and by_id[best.candidate]["state"] == "held":
         update = {"$set": {"next_held": [_cell(by_id[best.candidate])]}}
     store.campaigns.update_one({"_id": campaign.spec.name}, update, session=session)
 
@@ -195,79 +194,6 @@ def _release(decision: Decision, prediction: Prediction, campaign: Campaign, doc
         update["$set"]["state"] = "promoted"
         update["$push"]["history"] = history_entry(STAGES["dos"], "promoted")
     return UpdateOne({"_id": decision.candidate, "state": document["state"]}, update)
-
-
-def hold_at_launch(store: CampaignStore, campaign: Campaign, document: Mapping[str, Any], stage: Stage) -> str | None:
-    """Hold a candidate whose calculation was about to begin, if the budget does not allow it any more.
-
-    What was submitted may wait in a queue for weeks: a date may have passed meanwhile, a stop rule be fulfilled, or the
-    budget be spent by jobs that cost more than expected.
-
-    Returns
-    -------
-    str or None
-        Why it is held; None: it may begin.
-    """
-    if document["role"] != SCREENED or stage.name == "rs_dos" or not is_limited(campaign):
-        return None
-    refused = closed_reason(store, campaign) or _refused_by_hours(store, campaign, document, stage)
-    if refused is None:
-        return None
-    to, changes, push = "held", {}, {}
-    if stage.name == "relax":
-        decision = document["decision"]
-        # of the audit sample: not promoted before, and not now
-        to = decision["outcome"] if decision["audit"] else "held"
-        changes = {
-            "decision.outcome": to,
-            "decision.promoted": False,
-            "decision.audit": False,
-            "decision.reason": f"{decision['reason']}; not begun: {refused}",
-            "decision.budget_before": None,
-            "decision.budget_after": None,
-            "decision.step": f"{campaign.spec.name}/launch",
-            "decision.time": now(),
-        }
-        push = {"earlier_decisions": decision}
-    if store.move(document["_id"], stage, to=to, changes=changes, push=push) and stage.name == "relax":
-        _add_next(store, campaign, document)
-    logger.info("%s of %s is not begun: %s", stage.title, document["_id"], refused)
-    return refused
-
-
-def _refused_by_hours(
-    store: CampaignStore, campaign: Campaign, document: Mapping[str, Any], stage: Stage
-) -> str | None:
-    """Why a calculation does not fit into what is left of the CPU-hours; None: it fits, or there is no limit.
-
-    What has begun elsewhere counts at its expected cost, what waits in a queue does not: it is asked in its turn.
-    """
-    name, budget = campaign.spec.name, current_budget(campaign)
-    relaxes = stage.name == "relax"
-    limits: list[tuple[float, float, str]] = []  # CPU-s allowed, CPU-s spent, for what
-    if budget.cpu_hours is not None:
-        spent = sum(cost["cpu_s"] for cost in cost_by_stage(store, name).values())
-        limits.append((budget.cpu_hours * 3600.0, spent, "all"))
-    seconds = relaxation_cpu_seconds(store, campaign) if relaxes else None
-    if seconds is not None:
-        limits.append((seconds, spent_on_screened(store, name), "relaxations"))
-    if not limits:
-        return None
-    stored = (document.get("decision") or {}).get("relax_cpu_s")
-    if relaxes and stored is not None:
-        running = 1 + store.attempts.count_documents({"campaign": name, "outcome": "running"})
-        if min(allowed - spent for allowed, spent, _ in limits) > _FAR * running * float(stored):
-            return None
-    costs = expected_costs(store, campaign)
-    cost = costs.relaxation(document) if relaxes else costs.dos_cpu_s
-    begun = still_to_come(store, name, costs, apart_from=document["_id"])
-    for allowed, spent, of in limits:
-        to_come = sum(begun.values()) if of == "all" else begun.get("relax", 0.0)
-        if cost > allowed - spent - to_come:
-            runs = f", and what runs may need {to_come / 3600:.3g} more" if to_come else ""
-            which = "" if of == "all" else " of relaxations"
-            return f"{spent / 3600:.3g} of {allowed / 3600:.3g} CPU-hours{which} are spent{runs}"
-    return None
 
 
 def dos_room(store: CampaignStore, campaign: Campaign, *, session: ClientSession | None = None) -> int | None:

@@ -10,10 +10,10 @@ from pymongo.collection import Collection
 
 from campaign.decisions.spending import cost_by_stage
 from campaign.execution.advance import advance
+from campaign.execution.budget_at_launch import hold_at_launch
 from campaign.execution.changed_budget import BudgetError, change_budget
 from campaign.execution.deciding import make_decisions
 from campaign.execution.finish import finish_campaign
-from campaign.execution.held import hold_at_launch
 from campaign.execution.predictions import store_predictions
 from campaign.execution.start import start_campaign
 from campaign.loading import load_campaign

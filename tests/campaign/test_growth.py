@@ -5,7 +5,7 @@ from prepared import BATCHES, with_model
 
 from campaign.decisions.references import freeze_reference_set
 from campaign.execution.advance import advance
-from campaign.execution.held import hold_at_launch
+from campaign.execution.budget_at_launch import hold_at_launch
 from campaign.loading import load_campaign
 from campaign.stages import STAGES
 from campaign.store import now
