@@ -22,13 +22,12 @@ class OutputPlaceError(UserError, NotADirectoryError):
 def refuse_existing_output(folder: Path | str) -> None:
     """Raise OutputExistsError or OutputPlaceError, saying what to do, if the folder is there or cannot be made."""
     path = Path(folder)
-    # first of what is above it: below a file even asking whether something exists is an error
-    above = next((parent for parent in path.absolute().parents if os.path.lexists(parent)), None)
-    if above is not None and not (above.is_dir() and os.access(above, os.W_OK)):
+    if path.exists() or path.is_symlink():
+        raise OutputExistsError(f"{path} exists: results are never overwritten; name another folder with --output")
+    above = next(parent for parent in path.absolute().parents if parent.exists() or parent.is_symlink())
+    if not (above.is_dir() and os.access(above, os.W_OK)):
         what = "may not be written to" if above.is_dir() else "is not a folder"
         raise OutputPlaceError(f"{path} cannot be made: {above} {what}; name another folder with --output")
-    if os.path.lexists(path):
-        raise OutputExistsError(f"{path} exists: results are never overwritten; name another folder with --output")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 if TYPE_CHECKING:
+    from campaign.decisions.policy import Policy
     from campaign.spec_sections import BudgetSection
 
 Number = TypeVar("Number", int, float)
@@ -95,12 +96,13 @@ class Allowance:
 
     def for_audit(self, fraction: float) -> Allowance:
         """Return the audit's part of it."""
+        of_what_is_left = self.with_audit(fraction, taken=Taken(), audited=Taken())
         cpu_s, relaxations = self.audit_cpu_s, self.audit_relaxations
-        if cpu_s is None and self.cpu_s is not None:
-            cpu_s = max(self.cpu_s, 0.0) * fraction
-        if relaxations is None and self.relaxations is not None:
-            relaxations = int(self.relaxations * fraction)
-        return Allowance(cpu_s=cpu_s, relaxations=relaxations, closed=self.closed)
+        return Allowance(
+            cpu_s=of_what_is_left.audit_cpu_s if cpu_s is None else cpu_s,
+            relaxations=of_what_is_left.audit_relaxations if relaxations is None else relaxations,
+            closed=self.closed,
+        )
 
     def tighter(self, other: Allowance) -> Allowance:
         """The smaller of each of two allowances."""
@@ -118,6 +120,12 @@ class Allowance:
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read what `to_dict` wrote."""
         return cls(**data)
+
+
+def hours_for_relaxations(budget: BudgetSection, policy: Policy) -> float | None:
+    """CPU-hours for the relaxations of screened candidates: the budget's, else the policy's own; None: no limit."""
+    given = budget.relaxation_cpu_hours
+    return policy.relaxation_cpu_hours() if given is None else given
 
 
 def stop_reason(budget: BudgetSection, *, stable: int, in_vain: int) -> str | None:

@@ -26,7 +26,7 @@ import numpy as np
 
 from campaign.decisions.costs import CostModel, Ended
 from campaign.decisions.deciding import Decision, audit_draw, decide
-from campaign.decisions.limits import Allowance, Taken, stop_reason
+from campaign.decisions.limits import Allowance, Taken, hours_for_relaxations, stop_reason
 from campaign.decisions.policy import Policy, Prediction
 from campaign.decisions.replay_candidate import KnownCandidate
 from campaign.decisions.replay_result import Replay
@@ -157,11 +157,10 @@ class _Run:
         )
         if policy is None:
             return whole
-        given, own = self.budget.relaxation_cpu_hours, policy.relaxation_cpu_hours()
-        hours = own if given is None else given
+        hours = hours_for_relaxations(self.budget, policy)
         if hours is not None:
             # as in a campaign: only a policy that goes best first spends by the share that was looked at
-            reached = 3600.0 * hours * (1.0 if own is None else share)
+            reached = 3600.0 * hours * (1.0 if policy.relaxation_cpu_hours() is None else share)
             whole = whole.tighter(Allowance(cpu_s=reached - self.relax_cpu_s))
         taken, audited = Taken(self.relax_cpu_s, self.relaxations), Taken(self.audit_cpu_s, self.audited)
         return whole.with_audit(policy.audit, taken=taken, audited=audited)

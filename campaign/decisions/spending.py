@@ -13,6 +13,9 @@ from campaign.store import CampaignStore
 if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
 
+StageCosts = dict[str, dict[str, float]]
+"""``{stage: {attempts, cpu_s, gpu_s}}``."""
+
 #: Costs are learnt from so many of the calculations that ended last.
 _LEARN_FROM = 2000
 
@@ -36,9 +39,7 @@ def cpu_seconds_by_document(
     return {group["_id"]: float(group["cpu_s"]) for group in groups}
 
 
-def cost_by_stage(
-    store: CampaignStore, campaign: str, *, session: ClientSession | None = None
-) -> dict[str, dict[str, float]]:
+def cost_by_stage(store: CampaignStore, campaign: str, *, session: ClientSession | None = None) -> StageCosts:
     """For each stage the number of attempts and what they used, ``{stage: {attempts, cpu_s, gpu_s}}``."""
     groups = store.attempts.aggregate(
         [
@@ -195,8 +196,7 @@ def spending(store: CampaignStore, campaign: str, costs: Costs, *, session: Clie
         Transaction to read in.
     """
     by_stage = cost_by_stage(store, campaign, session=session)
-    relax_cpu_s = by_stage.get("relax", {}).get("cpu_s", 0.0)
-    screened = _screened_relaxations(store, campaign, costs, relax_cpu_s, session)
+    screened = _screened_relaxations(store, campaign, costs, by_stage, session)
     others = _others_queued(store, campaign, costs, session)
     return Spending(
         cpu_s=sum(cost["cpu_s"] for cost in by_stage.values()),
@@ -208,11 +208,13 @@ def spending(store: CampaignStore, campaign: str, costs: Costs, *, session: Clie
     )
 
 
-_RELAXING = ["promoted", STAGES["relax"].running]
+_RELAXING = ("promoted", STAGES["relax"].running)
+#: States of candidates that are relaxed, or were or will be, whatever became of it.
+SENT_TO_RELAXATION = (*_RELAXING, "relaxed", STAGES["relax"].failed)
 
 
 def _screened_relaxations(
-    store: CampaignStore, campaign: str, costs: Costs, relax_cpu_s: float, session: ClientSession | None
+    store: CampaignStore, campaign: str, costs: Costs, by_stage: StageCosts, session: ClientSession | None
 ) -> dict[str, float]:
     """Relaxations of screened candidates: how many, CPU-s spent on them, and CPU-s still to come.
 
@@ -221,28 +223,25 @@ def _screened_relaxations(
     """
     query: dict[str, Any] = {"campaign": campaign, "role": SCREENED}
     counts = store.role_counts(campaign, session=session)
-    number = sum(counts.get((SCREENED, state), 0) for state in (*_RELAXING, "relaxed", "relax_failed"))
+    number = sum(counts.get((SCREENED, state), 0) for state in SENT_TO_RELAXATION)
     if not number:
         return {"number": 0, "spent": 0.0, "promised": 0.0}
     fields = ["n_sites", "composition"]
-    queued = list(store.candidates.find({**query, "state": {"$in": _RELAXING}}, fields, session=session))
+    queued = list(store.candidates.find({**query, "state": {"$in": list(_RELAXING)}}, fields, session=session))
     ids = [document["_id"] for document in queued]
     spent_on = cpu_seconds_by_document(store, campaign, stage="relax", documents=ids, session=session)
     promised = sum(max(costs.screened(each) - spent_on.get(each["_id"], 0.0), 0.0) for each in queued)
-    spent = relax_cpu_s - _spent_on_others(store, campaign, session)
+    spent = spent_on_screened(store, campaign, by_stage, session=session)
     return {"number": number, "spent": spent, "promised": promised}
 
 
-def spent_on_screened(store: CampaignStore, campaign: str) -> float:
-    """CPU-s that relaxations of screened candidates have used so far."""
-    relax_cpu_s = cost_by_stage(store, campaign).get("relax", {}).get("cpu_s", 0.0)
-    return relax_cpu_s - _spent_on_others(store, campaign, None)
-
-
-def _spent_on_others(store: CampaignStore, campaign: str, session: ClientSession | None) -> float:
-    """CPU-s of the relaxations of what is not screened."""
+def spent_on_screened(
+    store: CampaignStore, campaign: str, by_stage: StageCosts, *, session: ClientSession | None = None
+) -> float:
+    """CPU-s that relaxations of screened candidates have used so far; `by_stage` is what `cost_by_stage` says."""
     others = _not_screened(store, campaign, session)
-    return sum(cpu_seconds_by_document(store, campaign, stage="relax", documents=others, session=session).values())
+    spent_on_others = cpu_seconds_by_document(store, campaign, stage="relax", documents=others, session=session)
+    return by_stage.get("relax", {}).get("cpu_s", 0.0) - sum(spent_on_others.values())
 
 
 def still_to_come(store: CampaignStore, campaign: str, costs: Costs, *, apart_from: str) -> dict[str, float]:

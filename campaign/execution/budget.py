@@ -10,11 +10,11 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from campaign.decisions.limits import Allowance, Taken, stop_reason
-from campaign.decisions.spending import Costs, Spending, learn_costs, spending
+from campaign.decisions.limits import Allowance, Taken, hours_for_relaxations, stop_reason
+from campaign.decisions.spending import SENT_TO_RELAXATION, Costs, Spending, learn_costs, spending
 from campaign.loading import Campaign
 from campaign.spec_sections import BudgetSection
-from campaign.stages import BEFORE_SCREEN, SCREENED, STAGES
+from campaign.stages import BEFORE_SCREEN, SCREENED
 from campaign.store import CampaignStore, now
 
 if TYPE_CHECKING:
@@ -30,9 +30,8 @@ def current_budget(campaign: Campaign) -> BudgetSection:
 
 
 def relaxation_cpu_hours(campaign: Campaign) -> float | None:
-    """CPU-hours for the relaxations of screened candidates: the budget's, else the policy's own; None: no limit."""
-    given = current_budget(campaign).relaxation_cpu_hours
-    return campaign.spec.policy.relaxation_cpu_hours() if given is None else given
+    """CPU-hours for the relaxations of screened candidates, see `hours_for_relaxations`; None: no limit."""
+    return hours_for_relaxations(current_budget(campaign), campaign.spec.policy)
 
 
 def is_limited(campaign: Campaign) -> bool:
@@ -131,9 +130,9 @@ def cpu_seconds_left(campaign: Campaign, found: Spending) -> float | None:
 
 def _audited(store: CampaignStore, campaign: Campaign, session: ClientSession | None) -> Taken:
     """What the audit sample has been promised so far, at the cost that was expected then."""
-    # all that is relaxed, by an index: there are many more that are not
-    relaxed = {"$in": ["promoted", STAGES["relax"].running, "relaxed", STAGES["relax"].failed]}
-    query = {"campaign": campaign.spec.name, "role": SCREENED, "state": relaxed, "decision.audit": True}
+    # by an index: there are many more that are not relaxed
+    sent = {"$in": list(SENT_TO_RELAXATION)}
+    query = {"campaign": campaign.spec.name, "role": SCREENED, "state": sent, "decision.audit": True}
     total = {"_id": None, "cpu_s": {"$sum": "$decision.relax_cpu_s"}, "n": {"$sum": 1}}
     for group in store.candidates.aggregate([{"$match": query}, {"$group": total}], session=session):
         return Taken(float(group["cpu_s"]), int(group["n"]))

@@ -73,15 +73,15 @@ def _refused_by_hours(
     """
     name, budget = campaign.spec.name, current_budget(campaign)
     relaxes = stage.name == "relax"
+    seconds = relaxation_cpu_seconds(store, campaign) if relaxes else None
+    if budget.cpu_hours is None and seconds is None:
+        return None
+    by_stage = cost_by_stage(store, name)
     limits: list[tuple[float, float, str]] = []  # CPU-s allowed, CPU-s spent, for what
     if budget.cpu_hours is not None:
-        spent = sum(cost["cpu_s"] for cost in cost_by_stage(store, name).values())
-        limits.append((budget.cpu_hours * 3600.0, spent, "all"))
-    seconds = relaxation_cpu_seconds(store, campaign) if relaxes else None
+        limits.append((budget.cpu_hours * 3600.0, sum(cost["cpu_s"] for cost in by_stage.values()), "all"))
     if seconds is not None:
-        limits.append((seconds, spent_on_screened(store, name), "relaxations"))
-    if not limits:
-        return None
+        limits.append((seconds, spent_on_screened(store, name, by_stage), "relaxations"))
     if not relaxes:
         # held before its IS-DOS it goes on only when the budget is raised, so what runs, and may cost less, is left out
         return _refused(limits, learn_dos_cost(store, name, dos_cpu_s=budget.dos_cpu_s), {})

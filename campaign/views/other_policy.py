@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from campaign.decisions.deciding import Decision, decide
-from campaign.decisions.limits import Allowance
+from campaign.decisions.limits import Allowance, hours_for_relaxations
 from campaign.decisions.policy import Policy
 from campaign.decisions.spending import spending
 from campaign.execution.budget import closed_reason, current_budget, expected_costs
@@ -100,8 +100,7 @@ def _whole_allowance(store: CampaignStore, campaign: Campaign, policy: Policy) -
     if budget.cpu_hours is not None:
         other = found.cpu_s - found.relax_cpu_s + found.promised_cpu_s - found.promised_relax_cpu_s
         allowance.cpu_s = budget.cpu_hours * 3600.0 - other
-    given = budget.relaxation_cpu_hours
-    hours = policy.relaxation_cpu_hours() if given is None else given
+    hours = hours_for_relaxations(budget, policy)
     return allowance if hours is None else allowance.tighter(Allowance(cpu_s=hours * 3600.0))
 
 
