@@ -2,7 +2,7 @@
 
 Campaigns are replayed on made-up populations whose truth is known: candidates in chemical systems with hulls of their
 own, E_f and E_hull linked by the hull, about 6 % of them stable, a model whose error is normal with 0.27 eV/atom, 1 %
-without a prediction. `campaign.decisions.deciding.decide` promotes by the paper's thresholds and sets the audit sample
+without a prediction. `campaign.policies.decide.decide` promotes by the paper's thresholds and sets the audit sample
 aside; the promoted and the audited are relaxed; `estimate_discoverability` sees those results and no others.
 
     python benchmarks/audit.py [--candidates 4000] [--replays 200]
@@ -25,10 +25,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from campaign.decisions.audit import AuditCounts, DiscoverabilityEstimate, estimate_discoverability
-from campaign.decisions.deciding import Decision, decide
-from campaign.decisions.policy import Prediction
-from campaign.decisions.policy_thresholds import Thresholds
+from campaign.metrics.audit import AuditCounts, DiscoverabilityEstimate, estimate_discoverability
+from campaign.policies.base import Prediction
+from campaign.policies.decide import Decision, decide
+from campaign.policies.thresholds import Thresholds
 
 FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 MODEL_ERROR = 0.27  # eV/atom

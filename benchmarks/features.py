@@ -48,7 +48,7 @@ def pymatgens(path: Path, *, eigenvalues: bool) -> np.ndarray:
     """Features by way of pymatgen's CompleteDos."""
     from pymatgen.io.vasp import Vasprun
 
-    from esnet.dos import project_dos
+    from esnet.representation.dos import project_dos
 
     return project_dos(Vasprun(path, parse_potcar_file=False, parse_eigen=eigenvalues).complete_dos)
 

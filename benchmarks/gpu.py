@@ -39,11 +39,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from esnet.dos import DOS_SHAPE
-from esnet.features import N_ELEMENTS, ChannelScaler, network_inputs
-from esnet.model import build_esnet
-from esnet.training_network import compiled_network
-from esnet.training_settings import Precision, TrainingSettings
+from esnet.network.model import build_esnet
+from esnet.representation.dos import DOS_SHAPE
+from esnet.representation.features import N_ELEMENTS, ChannelScaler, network_inputs
+from esnet.training.network import compiled_network
+from esnet.training.settings import Precision, TrainingSettings
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "mixed_bfloat16")
 BYTES_PER_STRUCTURE = 4 * (math.prod(DOS_SHAPE) + N_ELEMENTS)

@@ -21,8 +21,8 @@ def commands() -> Iterator[list[str]]:
     """Words of every command and group of commands."""
     import typer
 
-    from campaign.cli import app as campaign_app
-    from esnet.cli import app as esnet_app
+    from campaign.cli.main import app as campaign_app
+    from esnet.cli.main import app as esnet_app
 
     for name, app in (("campaign", campaign_app), ("esnet", esnet_app)):
         yield from _inside(typer.main.get_command(app), [name])
@@ -36,7 +36,7 @@ def _inside(command: Any, words: list[str]) -> Iterator[list[str]]:
 
 def wall_s(words: list[str]) -> float:
     """Seconds from the start of the process to its end."""
-    code = f"import sys; sys.argv = {[*words, '--help']!r}; from {words[0]}.cli import main; main()"
+    code = f"import sys; sys.argv = {[*words, '--help']!r}; from {words[0]}.cli.main import main; main()"
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     return time.perf_counter() - start

@@ -39,7 +39,7 @@ from pymatgen.analysis.phase_diagram import PhaseDiagram
 from pymatgen.core import Composition
 from pymatgen.entries.computed_entries import ComputedEntry
 
-from campaign.decisions.hull import HullSet
+from campaign.hull.hull import HullSet
 
 SEED = 20261123
 TARGET, SAME = 20.0, 1e-9

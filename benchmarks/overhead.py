@@ -7,7 +7,7 @@
     * a campaign: its candidates are promoted, `submit_ready` writes their workflows, `rapidfire` runs each one's two
       fireworks (the calculation, and the one that records and submits what is due).
     For the campaign alone, this program puts the no-op flow in the place of atomate2's relaxation
-    (`campaign.execution.calculation.flow_for`); all else is what a campaign does: ledger, JobStore, record, result
+    (`campaign.steps.calculate.flow_for`); all else is what a campaign does: ledger, JobStore, record, result
     against the hull. It gives seconds of submission, of both tasks and of FireWorks' launching.
 (b) Seconds of submitting all candidates, of `campaign status` (its numbers, and the counts that `campaign run` takes
     every second), of `campaign reconcile`, of asking the budget at one launch, and of one record (the state moved, the
@@ -55,7 +55,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.made_up_campaign import bring_to_the_middle, campaign_with, hold_some  # noqa: E402
+from benchmarks.synthetic_campaign import bring_to_the_middle, campaign_with, hold_some  # noqa: E402
 
 RECORDS = 20
 
@@ -144,18 +144,18 @@ def rapidfire(launchpad: Any) -> float:
 def ours(store: Any, launchpad: Any, number: int) -> dict[str, float]:
     """Seconds for each promoted candidate: submission, both tasks, and FireWorks' launching of both."""
     from campaign import firetasks
-    from campaign.execution import calculation
-    from campaign.execution.submission import submit_ready
+    from campaign.scheduling.submit import submit_ready
+    from campaign.steps import calculate
 
     importlib.import_module("pymatgen.analysis.phase_diagram")  # takes seconds the first time
     name = campaign_with(store, launchpad, number, name="jobs")
     store.candidates.update_many({"campaign": name}, {"$set": {"state": "promoted"}})
 
     def flow_for(document: dict[str, Any], _spec: Any, stage: Any, **_more: Any) -> Any:
-        key = calculation.flow_key(document["_id"], stage, document[stage.facts]["attempt"])
+        key = calculate.flow_key(document["_id"], stage, document[stage.facts]["attempt"])
         return no_op_flow(document["structure"], key)
 
-    calculation.flow_for = flow_for
+    calculate.flow_for = flow_for
     spent = {task: timed(getattr(firetasks, task)) for task in ("RunCalculation", "RecordCalculation")}
     submitted = seconds(lambda: submit_ready(store, launchpad, name))
     ran = rapidfire(launchpad)
@@ -187,10 +187,10 @@ def timed(task: Any) -> list[float]:
 
 def growth(store: Any, launchpad: Any, number: int, cpu_hours: float | None, held: bool) -> dict[str, float]:
     """Seconds of everything for a campaign of so many candidates."""
-    from campaign.execution.reconcile import reconcile
-    from campaign.execution.submission import submit_ready
-    from campaign.views.status import campaign_status
-    from campaign.views.status_report import status_report
+    from campaign.recovery.reconcile import reconcile
+    from campaign.scheduling.submit import submit_ready
+    from campaign.views.status.counts import campaign_status
+    from campaign.views.status.report import status_report
 
     name = campaign_with(store, launchpad, number, name=f"size-{number}", cpu_hours=cpu_hours)
     found = {"submit": seconds(lambda: submit_ready(store, launchpad, name))}
@@ -209,9 +209,9 @@ def growth(store: Any, launchpad: Any, number: int, cpu_hours: float | None, hel
 
 def launch(store: Any, name: str) -> float:
     """Mean seconds of asking the budget when a relaxation is about to begin."""
-    from campaign.execution.budget_at_launch import hold_at_launch
-    from campaign.loading import load_campaign
-    from campaign.stages import STAGES
+    from campaign.budget.at_launch import hold_at_launch
+    from campaign.store.campaigns import load_campaign
+    from campaign.store.states import STAGES
 
     campaign = load_campaign(store, name)
     found = list(store.candidates.find({"campaign": name, "state": "relax_running"}).limit(RECORDS))
@@ -225,8 +225,8 @@ def best_of(call: Callable[[], Any]) -> float:
 
 def record(store: Any, launchpad: Any, name: str, state: str, to: str, changes: dict[str, Any]) -> float:
     """Mean seconds for moving a candidate and advancing the campaign, as the recording firework does."""
-    from campaign.execution.advance import advance
-    from campaign.stages import STAGES
+    from campaign.scheduling.advance import advance
+    from campaign.store.states import STAGES
 
     stage = STAGES["dos" if to == "dos_done" else "relax"]
     found = list(store.candidates.find({"campaign": name, "state": state}, ["batch"]).limit(RECORDS + 1))
@@ -242,9 +242,9 @@ def record(store: Any, launchpad: Any, name: str, state: str, to: str, changes: 
 def main() -> None:
     """Measure and print."""
     from benchmarks.screening import mongod
-    from campaign.execution.fireworks import initialise_launchpad
-    from campaign.store import CampaignStore
-    from launchers.database import DatabaseSettings
+    from campaign.scheduling.workflows import initialise_launchpad
+    from campaign.store.collections import CampaignStore
+    from launchers.database.settings import DatabaseSettings
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=100)

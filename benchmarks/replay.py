@@ -24,8 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from campaign.cli_policy import parse_policy
-from campaign.decisions.replay_candidate import KnownCandidate
+from campaign.cli.policy import parse_policy
+from campaign.replay.candidate import KnownCandidate
 from campaign.replay.comparison import Comparison, compare
 from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData
 

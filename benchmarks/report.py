@@ -30,13 +30,13 @@ from browser import chromium
 from report_campaign import SECTIONS, add_many, finished
 from small_campaign import SMALL
 
-from campaign.execution.fireworks import initialise_launchpad
-from campaign.spec import CampaignSpec
-from campaign.store import CampaignStore
+from campaign.scheduling.workflows import initialise_launchpad
+from campaign.spec.campaign_spec import CampaignSpec
+from campaign.store.collections import CampaignStore
 from campaign.views.report.data import build_report
 from campaign.views.report.page import render_html
-from launchers import mongo
-from launchers.database import DatabaseSettings
+from launchers.database.settings import DatabaseSettings
+from launchers.mongod import server as mongo
 
 _READY = (
     "document.querySelectorAll('table.display:not([data-made])').length === 0 && "

@@ -11,7 +11,7 @@
     python benchmarks/screening.py [--candidates 22709] [--widths 32,64,128,256] [--sizes 1000,10000,100000]
 
 A mongod of its own on a free loopback port in a temporary folder. The candidates are those of a real campaign file
-(shipped prototypes, elements), their DOS is synthetic (`esnet.dataset_synthetic`), as many different ones as
+(shipped prototypes, elements), their DOS is synthetic (`esnet.dataset.synthetic`), as many different ones as
 `DIFFERENT` says; the network has been trained for an epoch on them.
 
 2026-11-29, two cores, 22,709 candidates, widths 32,64,128,256 (a quarter of the paper's parameters), two runs: bare
@@ -45,7 +45,7 @@ for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREA
     os.environ[_name] = "1"
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks.made_up_network import DIFFERENT, bare, folding, synthetic, train_one  # noqa: E402
+from benchmarks.synthetic_network import DIFFERENT, bare, folding, synthetic, train_one  # noqa: E402
 
 __all__ = ["bare", "folding", "screen", "train_one"]  # each is called in a process of its own
 
@@ -76,8 +76,8 @@ PROTOTYPES = (
 @contextmanager
 def mongod() -> Iterator[Path]:
     """Start a mongod; give the path of its my_launchpad.yaml."""
-    from launchers import mongo
-    from launchers.database import DatabaseSettings
+    from launchers.database.settings import DatabaseSettings
+    from launchers.mongod import server as mongo
 
     with tempfile.TemporaryDirectory(prefix="screening-") as folder, socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -105,9 +105,9 @@ def multiply(store: Any, name: str, number: int) -> None:
 
 def start(store: Any, launchpad: Any, name: str, number: int) -> tuple[float, int]:
     """Start a campaign of so many candidates; return seconds of submitting, and the number of workflows."""
-    from campaign.execution import start as starting
-    from campaign.execution.submission import submit_ready
-    from campaign.spec import CampaignSpec
+    from campaign.scheduling.submit import submit_ready
+    from campaign.spec.campaign_spec import CampaignSpec
+    from campaign.steps import start as starting
 
     content = {
         "candidates": {"prototypes": list(PROTOTYPES), "elements": list(ELEMENTS), "max_candidates": number + 2},
@@ -130,8 +130,8 @@ def add_in_a_loop(launchpad: Any, store: Any, name: str, seconds: float) -> floa
     """Return seconds for each workflow of ``LaunchPad.add_wf``, for the same two fireworks."""
     from itertools import count
 
-    from campaign.execution.fireworks import stage_workflow
-    from campaign.stages import STAGES
+    from campaign.scheduling.workflows import stage_workflow
+    from campaign.store.states import STAGES
 
     document = store.candidates.find_one({"campaign": name})
     began, done = time.perf_counter(), 0
@@ -143,9 +143,9 @@ def add_in_a_loop(launchpad: Any, store: Any, name: str, seconds: float) -> floa
 
 def prepare(store: Any, name: str, bundle: Path) -> None:
     """Give every candidate an IS-DOS, the references made-up energies, and the campaign its model."""
-    from campaign.decisions.references import freeze_reference_set
-    from campaign.loading import load_campaign
-    from campaign.models import model_summary, register_bundle
+    from campaign.references.reference_sets import freeze_reference_set
+    from campaign.store.campaigns import load_campaign
+    from campaign.store.models import model_summary, register_bundle
     from workflows.dos import DosFeatures
 
     encoded = [
@@ -181,21 +181,21 @@ def prepare(store: Any, name: str, bundle: Path) -> None:
 
 def screen(file: str, name: str) -> None:
     """Run the whole Screen step in this process, and print what it took as JSON."""
-    from campaign.execution import screening
-    from campaign.store import CampaignStore
-    from esnet.ray_session import ray_session
-    from launchers.database import DatabaseSettings
+    from campaign.steps import screen as screen_steps
+    from campaign.store.collections import CampaignStore
+    from esnet.ray.session import ray_session
+    from launchers.database.settings import DatabaseSettings
 
     database = DatabaseSettings.from_file(Path(file))
     launchpad = database.launchpad(strm_lvl="ERROR")
     store = CampaignStore(launchpad.db)
     store.steps.insert_one({"_id": f"{name}/screen/0", "campaign": name, "kind": "screen", "state": "submitted"})
     # it also submits the relaxations: (c) is about that
-    screening.reconcile = lambda *_args, **_more: None
+    screen_steps.reconcile = lambda *_args, **_more: None
     number = store.candidates.count_documents({"campaign": name, "state": "dos_done"})
     with ray_session("local"):
         started = time.perf_counter()
-        screening.screen_step(store, database, launchpad, name, f"{name}/screen/0", fw_id=0)
+        screen_steps.screen_step(store, database, launchpad, name, f"{name}/screen/0", fw_id=0)
         wall = time.perf_counter() - started
     entry = store.attempts.find_one({"campaign": name, "stage": "screen"})
     decided = store.candidates.count_documents({"campaign": name, "decision": {"$exists": True}})
@@ -233,16 +233,19 @@ def in_a_process(function: str, *arguments: Any) -> dict[str, Any]:
 
 def actor_start_s() -> float:
     """Seconds that a process needs to load what an actor loads."""
-    code = "import time; t = time.perf_counter(); import esnet.bundle, keras; keras.ops; print(time.perf_counter() - t)"
+    code = (
+        "import time; t = time.perf_counter(); import esnet.bundle.bundle, keras; keras.ops; "
+        "print(time.perf_counter() - t)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return float(done.stdout.splitlines()[-1])
 
 
 def campaign_of(file: Path, name: str, number: int, bundle: Path) -> tuple[float, int, Any, Any]:
     """Make and prepare a campaign of this name; return what submitting took, and its database."""
-    from campaign.execution.fireworks import initialise_launchpad
-    from campaign.store import CampaignStore
-    from launchers.database import DatabaseSettings
+    from campaign.scheduling.workflows import initialise_launchpad
+    from campaign.store.collections import CampaignStore
+    from launchers.database.settings import DatabaseSettings
 
     launchpad = DatabaseSettings.from_file(file).launchpad(strm_lvl="ERROR")
     initialise_launchpad(launchpad)

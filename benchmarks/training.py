@@ -1,6 +1,7 @@
 """Does reading from disk cost speed, and does memory grow with the data set?
 
-(a) Samples a second of training fed by our pipeline (`esnet.pipeline.batches`: read, inflated and scaled as needed)
+(a) Samples a second of training fed by our pipeline (`esnet.dataset.pipeline.batches`: read, inflated and scaled as
+needed)
     against ``keras.Model.fit`` on scaled arrays in memory: the same network, the same batches in the same order, in the
     same process, in alternating rounds after one of each that is not counted. The median ratio should be 0.95 or more.
 (b) Peak memory and cost for each sample against the size of the data set. Each size has a process of its own, which
@@ -10,7 +11,7 @@
     python benchmarks/training.py [--widths 16,32,64,128] [--rounds 5] [--sizes 1000,4000] [--markdown training.md]
     python benchmarks/training.py --full         1,000 to 60,000 samples, the network of the paper, fewer samples in (a)
 
-The samples are synthetic (`esnet.dataset_synthetic`: bands with sharp edges and zeros around them, as real DOS have;
+The samples are synthetic (`esnet.dataset.synthetic`: bands with sharp edges and zeros around them, as real DOS have;
 a real DOS deflates less well). They are written to a temporary folder, which needs up to 110 kB for each.
 
 2026-11-23, one thread of TensorFlow on two busy cores (AMD EPYC): median ratio 0.97 with the paper's network (64
@@ -45,9 +46,9 @@ STEPS = 8
 
 def write_dataset(path: Path, n_samples: int) -> None:
     """Write that many synthetic samples, RS-DOS and IS-DOS of half as many materials."""
-    from esnet.dataset import DatasetWriter
-    from esnet.dataset_synthetic import synthetic_samples
-    from esnet.features import Representation
+    from esnet.dataset.dataset import DatasetWriter
+    from esnet.dataset.synthetic import synthetic_samples
+    from esnet.representation.features import Representation
 
     with DatasetWriter(path, representation=Representation(), source={"kind": "benchmark"}) as writer:
         for sample in synthetic_samples(n_samples // 2, seed=WRITER_SEED):
@@ -56,17 +57,17 @@ def write_dataset(path: Path, n_samples: int) -> None:
 
 def compiled(widths: tuple[int, int, int, int], batch_size: int) -> Any:
     """Return a compiled network."""
-    from esnet.training_network import compiled_network
-    from esnet.training_settings import TrainingSettings
+    from esnet.training.network import compiled_network
+    from esnet.training.settings import TrainingSettings
 
     return compiled_network(TrainingSettings(widths=widths, batch_size=batch_size, deterministic=False), momentum=0.99)
 
 
 def measure_speed(path: Path, *, widths: tuple[int, int, int, int], batch_size: int, rounds: int) -> dict[str, Any]:
     """Train alternately from disk and from memory; samples a second of each round."""
-    from esnet.dataset import Dataset
-    from esnet.features import ChannelScaler, TargetScaling, network_inputs
-    from esnet.pipeline import batches, epoch_order
+    from esnet.dataset.dataset import Dataset
+    from esnet.dataset.pipeline import batches, epoch_order
+    from esnet.representation.features import ChannelScaler, TargetScaling, network_inputs
 
     dataset = Dataset.open(path)
     places = np.arange(len(dataset))
@@ -108,10 +109,10 @@ def measure_speed(path: Path, *, widths: tuple[int, int, int, int], batch_size: 
 def measure_size(path: Path, *, widths: tuple[int, int, int, int], batch_size: int) -> dict[str, float]:
     """Use a data set as a training does; run in a process of its own."""
     clock = _Clock()
-    from esnet.dataset import Dataset
-    from esnet.features import ChannelScaler, TargetScaling
-    from esnet.pipeline import batches
-    from esnet.splits import split_dataset
+    from esnet.dataset.dataset import Dataset
+    from esnet.dataset.pipeline import batches
+    from esnet.dataset.splits import split_dataset
+    from esnet.representation.features import ChannelScaler, TargetScaling
 
     clock.lap("import")
     dataset = Dataset.open(path)

@@ -9,8 +9,8 @@ from typing import Any
 
 from fireworks import FiretaskBase, FWAction, explicit_serialize
 
-from campaign.store import CampaignStore
-from launchers.database import DatabaseSettings
+from campaign.store.collections import CampaignStore
+from launchers.database.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class _CampaignTask(FiretaskBase):
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction | None:
         """Write into the firework which process runs it, for `reconcile` should it be killed; then do the work."""
-        from campaign.execution.processes import LaunchIsTakenError, announce_process
+        from campaign.recovery.processes import LaunchIsTakenError, announce_process
 
         try:
             announce_process(self.launchpad, self.fw_id)
@@ -54,7 +54,7 @@ class StartCampaign(_CampaignTask):
 
     def work(self, fw_spec: dict[str, Any]) -> FWAction:
         """Start the campaign whose file is this firework's spec."""
-        from campaign.execution.start import campaign_from_firework, start_campaign
+        from campaign.steps.start import campaign_from_firework, start_campaign
 
         firework = self.launchpad.fireworks.find_one({"fw_id": self.fw_id}, ["name", "spec"])
         spec = campaign_from_firework(firework)
@@ -70,8 +70,8 @@ class RunCalculation(_CampaignTask):
 
     def work(self, fw_spec: dict[str, Any]) -> None:
         """Run the stage's jobflow flow."""
-        from campaign.execution.calculation import run_calculation
-        from campaign.stages import STAGES
+        from campaign.steps.calculate import run_calculation
+        from campaign.store.states import STAGES
 
         run_calculation(
             self.store,
@@ -90,9 +90,9 @@ class RecordCalculation(_CampaignTask):
 
     def work(self, fw_spec: dict[str, Any]) -> None:
         """Record, then advance the campaign."""
-        from campaign.execution.advance import advance
-        from campaign.execution.record import record_calculation
-        from campaign.stages import STAGES
+        from campaign.scheduling.advance import advance
+        from campaign.steps.record import record_calculation
+        from campaign.store.states import STAGES
 
         store, stage = self.store, STAGES[self["stage"]]
         record_calculation(store, self.database, document_id=self["document"], stage=stage, fw_id=self.fw_id)
@@ -111,7 +111,7 @@ class Train(_Step):
 
     def work(self, fw_spec: dict[str, Any]) -> None:
         """Train, register the bundle, then submit the Screens that waited for it."""
-        from campaign.execution.training import train_step
+        from campaign.steps.train import train_step
 
         train_step(
             self.store,
@@ -129,7 +129,7 @@ class Retrain(_Step):
 
     def work(self, fw_spec: dict[str, Any]) -> None:
         """Train, register the new bundle, and have the waiting candidates scored again."""
-        from campaign.execution.retraining import retrain_step
+        from campaign.steps.retrain import retrain_step
 
         retrain_step(
             self.store,
@@ -147,7 +147,7 @@ class Screen(_Step):
 
     def work(self, fw_spec: dict[str, Any]) -> None:
         """Run one Screen."""
-        from campaign.execution.screening import screen_step
+        from campaign.steps.screen import screen_step
 
         screen_step(
             self.store,
@@ -165,7 +165,7 @@ class Report(_Step):
 
     def work(self, fw_spec: dict[str, Any]) -> FWAction:
         """Store the summary in the campaign's document."""
-        from campaign.execution.finish import finish_campaign
+        from campaign.steps.finish import finish_campaign
 
         return FWAction(stored_data=finish_campaign(self.store, fw_spec["campaign_name"], self["step"]))
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from launchers import mongo
-from launchers.database import DatabaseSettings
+from launchers.database.settings import DatabaseSettings
+from launchers.mongod import server as mongo
 
 if TYPE_CHECKING:
     from finished_campaign import Finished

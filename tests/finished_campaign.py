@@ -6,20 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
-from campaign.campaign_file import read_yaml
-from campaign.decisions.failures import ScienceFailureError
-from campaign.decisions.ledger import attempt
-from campaign.execution import predictions, screening
-from campaign.execution.advance import advance
-from campaign.execution.calculation import flow_key
-from campaign.execution.finish import finish_campaign
-from campaign.execution.fireworks import initialise_launchpad
-from campaign.execution.record import record_calculation
-from campaign.execution.start import start_campaign
-from campaign.loading import load_campaign
-from campaign.spec import CampaignSpec
-from campaign.stages import STAGES
-from campaign.store import CampaignStore, now
+from campaign.attempts.failures import ScienceFailureError
+from campaign.attempts.ledger import attempt
+from campaign.config.yaml_file import read_yaml
+from campaign.scheduling.advance import advance
+from campaign.scheduling.workflows import initialise_launchpad
+from campaign.spec.campaign_spec import CampaignSpec
+from campaign.steps import predictions, screen
+from campaign.steps.calculate import flow_key
+from campaign.steps.finish import finish_campaign
+from campaign.steps.record import record_calculation
+from campaign.steps.start import start_campaign
+from campaign.store.campaigns import load_campaign
+from campaign.store.collections import CampaignStore, now
+from campaign.store.states import STAGES
 from workflows.dos import DosFeatures
 from workflows.gpaw_vasp.version import version_string
 from workflows.identity import job_uuid
@@ -133,7 +133,7 @@ class Finished:
             ready = list(self.store.candidates.find({"campaign": NAME, "state": "dos_done"}))
             predicted = {document["_id"]: formation_energy(document) + 0.02 for document in ready}
             predictions.store_predictions(self.store, campaign, step["_id"], sorted(predicted), predicted)
-            screening.make_decisions(self.store, campaign, step["_id"])
+            screen.make_decisions(self.store, campaign, step["_id"])
             self.store.close_step(step["_id"])
         advance(self.store, self.launchpad, NAME)
 

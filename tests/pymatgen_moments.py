@@ -6,7 +6,7 @@ import numpy as np
 from pymatgen.electronic_structure.core import Orbital, OrbitalType, Spin
 from pymatgen.electronic_structure.dos import CompleteDos, Dos
 
-from esnet.dos import ENERGY_GRID, ORBITALS
+from esnet.representation.dos import ENERGY_GRID, ORBITALS
 
 ENUM_NAMES = {"dx2-y2": "dx2_y2"}
 

@@ -131,7 +131,7 @@ def test_no_help_loads_a_heavy_package(program):
     lines = [[*words.split(), "--help"] for words in commands() if words.split()[0] == program]
     code = f"""
 import sys
-from {program}.cli import main
+from {program}.cli.main import main
 for words in {lines!r}:
     sys.argv = words
     try:

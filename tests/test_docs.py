@@ -84,7 +84,7 @@ def fields_of(content: dict, prefix: str = "") -> dict:
 def test_no_field_of_a_campaign_file_is_left_out(site):
     from lxml import html
 
-    from campaign.spec import CampaignSpec
+    from campaign.spec.campaign_spec import CampaignSpec
 
     campaign = {"candidates": {"prototypes": ["B2"], "elements": ["Al", "Pd"]}}
     spec = CampaignSpec.from_firework_spec({"campaign": campaign}, name="x").model_dump(mode="json")
@@ -122,8 +122,8 @@ def test_no_command_and_no_option_is_left_out(site):
 
 
 def test_the_page_of_the_science_has_the_defaults_of_the_program():
-    from campaign.decisions.policy_thresholds import Thresholds
-    from campaign.spec_sections import DftSection, StableSection
+    from campaign.policies.thresholds import Thresholds
+    from campaign.spec.sections import DftSection, StableSection
 
     page = (DOCS / "science.md").read_text(encoding="utf-8")
     table = page.split("## DFT")[1].split("\n\n")[1].replace(",", "")
@@ -225,7 +225,7 @@ def test_the_commands_of_the_first_page_do_what_it_says(finished):
 
 @pytest.mark.mongo
 def test_the_queries_of_the_page_of_the_data_show_a_finished_campaign(finished, capsys):
-    from launchers.database import DatabaseSettings, find_launchpad_file
+    from launchers.database.settings import DatabaseSettings, find_launchpad_file
 
     namespace = {"db": DatabaseSettings.from_file(find_launchpad_file()).database()}
     shown = []

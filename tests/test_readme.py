@@ -11,7 +11,7 @@ import pytest
 from finished_campaign import NAME
 from ruamel.yaml import YAML
 
-from campaign.spec import CampaignSpec
+from campaign.spec.campaign_spec import CampaignSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def fields_of(content: dict, prefix: str = "") -> set[str]:
 
 
 def test_every_shipped_prototype_is_named():
-    from campaign.prototypes.library import shipped_prototypes
+    from campaign.candidates.prototypes import shipped_prototypes
 
     (line,) = [line for line in README.splitlines() if line.startswith("* Shipped prototypes:")]
     assert set(line.removeprefix("* Shipped prototypes:").strip(" .").split(", ")) == set(shipped_prototypes())

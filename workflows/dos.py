@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pymatgen.core import Structure
 
-    from esnet.dos import EnergyReference, Normalisation
+    from esnet.representation.dos import EnergyReference, Normalisation
 
 FEATURES_VERSION = 2
 """2 since the Fermi level is kept (which the moments need); version 1 is read too."""
@@ -41,7 +41,7 @@ class DosFeatures:
     efermi
         Fermi level as the engine wrote it, eV; None in documents of version 1.
     normalisation, energy_reference
-        Representation settings, see `esnet.dos.project_dos`.
+        Representation settings, see `esnet.representation.dos.project_dos`.
     version
         Version of this encoding.
     """
@@ -132,11 +132,11 @@ def features_of(complete_dos: Any, *, normalisation: Normalisation, energy_refer
     complete_dos
         pymatgen CompleteDos, or its dictionary.
     normalisation, energy_reference
-        See `esnet.dos.project_dos`.
+        See `esnet.representation.dos.project_dos`.
     """
     from pymatgen.electronic_structure.dos import CompleteDos
 
-    from esnet.dos import project_dos, source_spacing
+    from esnet.representation.dos import project_dos, source_spacing
 
     dos = CompleteDos.from_dict(complete_dos) if isinstance(complete_dos, Mapping) else complete_dos
     array = project_dos(dos, normalisation=normalisation, energy_reference=energy_reference)
@@ -164,7 +164,7 @@ def features_job(complete_dos: Any, *, normalisation: Normalisation, energy_refe
     complete_dos
         Reference to the DOS of a single point, ``static.output.vasp_objects["dos"]``.
     normalisation, energy_reference
-        See `esnet.dos.project_dos`.
+        See `esnet.representation.dos.project_dos`.
     """
     from jobflow import Job
 
@@ -195,7 +195,7 @@ def dos_flow(
     settings
         The campaign's DFT settings.
     normalisation, energy_reference
-        See `esnet.dos.project_dos`.
+        See `esnet.representation.dos.project_dos`.
     vasp_command
         Command line that computes on this machine; None is atomate2's own.
     name

@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from campaign.decisions.costs import valence_electrons
-from campaign.decisions.replay_candidate import KnownCandidate
-from campaign.decisions.spending import cpu_seconds_by_document
-from campaign.loading import load_campaign
+from campaign.budget.spent import cpu_seconds_by_document
+from campaign.policies.cost_model import valence_electrons
+from campaign.replay.candidate import KnownCandidate
 from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
+from campaign.store.campaigns import load_campaign
 
 if TYPE_CHECKING:
-    from campaign.store import CampaignStore
+    from campaign.store.collections import CampaignStore
 
 _FIELDS = ["state", "composition", "n_sites", "prediction", "result", "failure.stage"]
 

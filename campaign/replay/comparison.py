@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from campaign.decisions.replay import ORACLE, RANDOM, replay, replay_oracle, replay_random
-from campaign.decisions.replay_result import Replay, Spread, spread
-from campaign.spec_sections import BudgetSection, StableSection
-from campaign.store import now
+from campaign.replay.result import Replay, Spread, spread
+from campaign.replay.simulate import ORACLE, RANDOM, replay, replay_oracle, replay_random
+from campaign.spec.sections import BudgetSection, StableSection
+from campaign.store.collections import now
 
 if TYPE_CHECKING:
-    from campaign.decisions.policy import Policy
+    from campaign.policies.base import Policy
     from campaign.replay.data import ReplayData
 
 FORMAT, FORMAT_VERSION = "esnet-campaign-replay", 1
@@ -97,7 +97,7 @@ def compare(
     policies
         At least one, by the name to show.
     budget, stable, batch_size
-        As in `campaign.decisions.replay.replay`.
+        As in `campaign.replay.simulate.replay`.
     seeds
         At least one.
     """

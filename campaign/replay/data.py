@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from esnet.errors import UserError
+from esnet.files.errors import UserError
 
 if TYPE_CHECKING:
-    from campaign.decisions.replay_candidate import KnownCandidate
-    from campaign.spec_sections import StableSection
+    from campaign.replay.candidate import KnownCandidate
+    from campaign.spec.sections import StableSection
 
 DOS_CPU_S, RELAX_CPU_S = 108.506, 3107.0
 """Costs in CPU-s where the data do not say them: the paper's means."""

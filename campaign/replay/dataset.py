@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from campaign.decisions.costs import valence_electrons
-from campaign.decisions.replay_candidate import KnownCandidate
+from campaign.policies.cost_model import valence_electrons
+from campaign.replay.candidate import KnownCandidate
 from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
 from campaign.replay.hull import ELEMENTS_ONLY, hull_energies
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from esnet.bundle import Bundle
-    from esnet.bundle_assessor import Assessment
-    from esnet.dataset import Dataset
+    from esnet.bundle.assessor import Assessment
+    from esnet.bundle.bundle import Bundle
+    from esnet.dataset.dataset import Dataset
 
 
 def read_replay_dataset(
@@ -47,10 +47,10 @@ def read_replay_dataset(
     MissingElementError
         If the references lack an element.
     """
-    from esnet.bundle import Bundle
-    from esnet.dataset import Dataset
+    from esnet.bundle.bundle import Bundle
+    from esnet.bundle.shipped import bundle_folder
+    from esnet.dataset.dataset import Dataset
     from esnet.evaluation.selection import select_samples
-    from esnet.shipped import bundle_folder
 
     dataset = Dataset.open(path)
     unrelaxed = dataset.places(kind="is_dos")
@@ -85,7 +85,7 @@ def read_replay_dataset(
 
 
 def _predicted(bundle: Bundle, dataset: Dataset, places: NDArray[np.intp]) -> Assessment:
-    from esnet.bundle_assessor import Assessment
+    from esnet.bundle.assessor import Assessment
 
     parts: list[Assessment] = []
     done = 0

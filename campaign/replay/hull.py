@@ -32,7 +32,7 @@ def hull_energies(compositions: Sequence[Composition], references: Path | None) 
     """
     if references is None:
         return np.zeros(len(compositions))
-    from campaign.decisions.hull import HullSet
+    from campaign.hull.hull import HullSet
 
     return -HullSet(_entries(references)).distances(compositions, np.zeros(len(compositions)))
 
@@ -42,8 +42,8 @@ def _entries(path: Path) -> list[Any]:
     from pymatgen.core import Composition
     from pymatgen.entries.computed_entries import ComputedEntry
 
-    from campaign.decisions.entries_file import read_entries_file
-    from campaign.decisions.entries_format import EntriesFileError
+    from campaign.hull.entries_file import read_entries_file
+    from campaign.hull.entries_format import EntriesFileError
 
     try:
         file = read_entries_file(path)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from campaign.decisions.costs import valence_electrons
-from campaign.decisions.replay_candidate import KnownCandidate
+from campaign.policies.cost_model import valence_electrons
+from campaign.replay.candidate import KnownCandidate
 from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
 from campaign.replay.hull import ELEMENTS_ONLY, hull_energies
 from campaign.replay.rows import Row, read_rows
@@ -93,7 +93,7 @@ class _Reader:
         if file is None:
             self.problem(row, "formula", "nothing", "a formula, or --structures DIR with a file of the id's name")
             return None
-        from campaign.structure_files import StructureFileError, read_structure_file
+        from campaign.candidates.structure_files import StructureFileError, read_structure_file
 
         try:
             structure = read_structure_file(file)
@@ -124,7 +124,7 @@ def read_replay_table(path: Path, *, structures: Path | None = None, references:
     MissingElementError
         If the references lack an element.
     """
-    from campaign.structure_files import structure_files
+    from campaign.candidates.structure_files import structure_files
 
     rows, columns = read_rows(path)
     notes = _check_columns(path, columns, has_structures=structures is not None, has_references=references is not None)

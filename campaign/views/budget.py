@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from campaign.decisions.spending import cost_by_stage, spending
-from campaign.execution.budget import (
-    allowance_now,
-    closed_reason,
-    current_budget,
-    expected_costs,
-    relaxation_cpu_hours,
-)
-from campaign.loading import load_campaign
-from campaign.store import CampaignStore
+from campaign.budget.limits import allowance_now, closed_reason, current_budget, expected_costs, relaxation_cpu_hours
+from campaign.budget.spent import cost_by_stage, spending
+from campaign.store.campaigns import load_campaign
+from campaign.store.collections import CampaignStore
 
 _HOUR = 3600.0
 

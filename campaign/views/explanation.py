@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from campaign.decisions.policy import Policy
-from campaign.decisions.policy_kinds import make_policy
-from campaign.decisions.scorers import identity_text
-from campaign.decisions.spending import cpu_seconds_by_document
-from campaign.execution.held import prediction_of
-from campaign.stages import SCREENED
-from campaign.store import CampaignStore
+from campaign.budget.hold_queue import prediction_of
+from campaign.budget.spent import cpu_seconds_by_document
+from campaign.policies.base import Policy
+from campaign.policies.registry import make_policy
+from campaign.scorers.base import identity_text
+from campaign.store.collections import CampaignStore
+from campaign.store.states import SCREENED
 
 
 def explanation(store: CampaignStore, document: Mapping[str, Any]) -> dict[str, Any]:

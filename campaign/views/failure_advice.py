@@ -27,5 +27,5 @@ _OTHERWISE = "a fault of the machine or of the program: mend what the error says
 
 
 def advice(cause: str) -> str:
-    """What a person can do about a cause of `campaign.decisions.failure_causes`."""
+    """What a person can do about a cause of `campaign.attempts.causes`."""
     return _ADVICE.get(cause) or _ADVICE.get(cause.split(":")[0]) or _OTHERWISE

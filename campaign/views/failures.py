@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from campaign.decisions.failure_causes import stored_cause
-from campaign.execution.retrying import document_name, failed_calculations
-from campaign.loading import load_campaign
-from campaign.store import CampaignStore
+from campaign.attempts.causes import stored_cause
+from campaign.recovery.retry import document_name, failed_calculations
+from campaign.store.campaigns import load_campaign
+from campaign.store.collections import CampaignStore
 from campaign.views.failure_advice import advice
 from campaign.views.failure_output import last_lines
 
@@ -30,7 +30,7 @@ class FailureKind:
     kind
         ``science`` or ``machine``.
     cause
-        What `campaign retry --kind` takes (`campaign.decisions.failure_causes`).
+        What `campaign retry --kind` takes (`campaign.attempts.causes`).
     attempts
         How often it happened, tries that were then repeated included.
     for_good

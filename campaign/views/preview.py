@@ -7,17 +7,17 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from campaign.decisions.policy_probability import Probability
+from campaign.policies.probability import Probability
 
 if TYPE_CHECKING:
-    from campaign.candidates import Candidate
-    from campaign.spec import CampaignSpec
+    from campaign.candidates.generate import Candidate
+    from campaign.spec.campaign_spec import CampaignSpec
 
 
 def preview_lines(spec: CampaignSpec) -> Iterator[str]:
     """Say what would be computed, a line for each kind of work."""
-    from campaign.execution.start import divide_candidates
-    from campaign.reference_phases import reference_phases
+    from campaign.references.phases import reference_phases
+    from campaign.steps.start import divide_candidates
 
     candidates, bootstrap = divide_candidates(spec)
     by_prototype = Counter(candidate.prototype for candidate in candidates)
@@ -30,7 +30,7 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
     if labels or spec.references.entries is None:
         yield f"{len(labels)} reference phases are relaxed first: {', '.join(labels)}"
     if spec.references.structures is not None:
-        from campaign.structure_files import read_structure_folder
+        from campaign.candidates.structure_files import read_structure_folder
 
         unused = sorted({label for label, _ in read_structure_folder(spec.references.structures)} - set(labels))
         if unused:
@@ -45,9 +45,9 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
         yield f"{len(bootstrap)} candidates are relaxed to train ESNet"
         yield f"the other {len(candidates) - len(bootstrap)} get an IS-DOS and a prediction"
     else:
-        from campaign.models import check_model_engine
-        from esnet.bundle import BundleInfo
-        from esnet.shipped import bundle_folder
+        from campaign.store.models import check_model_engine
+        from esnet.bundle.bundle import BundleInfo
+        from esnet.bundle.shipped import bundle_folder
 
         model = BundleInfo.read(bundle_folder(spec.model.bundle), representation=spec.representation())
         check_model_engine(model, spec.dft.engine)
@@ -91,7 +91,7 @@ def _cost_lines(spec: CampaignSpec, screened: int, relaxed: int) -> Iterator[str
 
 def _entries_lines(spec: CampaignSpec, candidates: Sequence[Candidate], elements: Sequence[str]) -> Iterator[str]:
     """Say which references come from a file, and what the file lacks."""
-    from campaign.reference_checks import campaign_entries
+    from campaign.spec.reference_checks import campaign_entries
 
     file = campaign_entries(spec, elements)
     assert file is not None, "the caller has looked"

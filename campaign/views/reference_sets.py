@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from campaign.decisions.references import ReferenceSetError, stored_set
-from campaign.store import CampaignStore
+from campaign.references.reference_sets import ReferenceSetError, stored_set
+from campaign.store.collections import CampaignStore
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from campaign.decisions.entries_file import EntriesFile
-    from campaign.store import Document
+    from campaign.hull.entries_file import EntriesFile
+    from campaign.store.collections import Document
 
 _MOST_SYSTEMS = 12
 

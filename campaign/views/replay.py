@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from campaign.decisions.replay import ORACLE, RANDOM
-from campaign.decisions.replay_result import Replay, Spread, band, spread
 from campaign.replay.comparison import Comparison
-from esnet.errors import require
-from esnet.output_folder import new_output_folder
-from esnet.whole_files import sha256_of
+from campaign.replay.result import Replay, Spread, band, spread
+from campaign.replay.simulate import ORACLE, RANDOM
+from esnet.files.atomic import sha256_of
+from esnet.files.errors import require
+from esnet.files.output_folder import new_output_folder
 
 if TYPE_CHECKING:
     from rich.table import Table

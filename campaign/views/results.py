@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from campaign.decisions.spending import cpu_seconds_by_document
-from campaign.loading import Campaign, load_campaign
-from campaign.stages import BOOTSTRAP, TRAINING
-from campaign.store import CampaignStore
-from campaign.views.other_policy import word_of
+from campaign.budget.spent import cpu_seconds_by_document
+from campaign.store.campaigns import Campaign, load_campaign
+from campaign.store.collections import CampaignStore
+from campaign.store.states import BOOTSTRAP, TRAINING
+from campaign.views.policy_dry_run import word_of
 
 if TYPE_CHECKING:
     from rich.table import Table

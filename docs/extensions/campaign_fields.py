@@ -25,9 +25,9 @@ _HEAD = "| field | type | unit | default | meaning |\n| --- | --- | --- | --- | 
 
 def campaign_fields() -> str:
     """Markdown of all sections: a table each, in the order of the file."""
-    from campaign.decisions.policy_kinds import POLICIES
-    from campaign.decisions.scorer_kinds import SCORERS
-    from campaign.spec import CampaignSpec
+    from campaign.policies.registry import POLICIES
+    from campaign.scorers.registry import SCORERS
+    from campaign.spec.campaign_spec import CampaignSpec
 
     kinds = {"policy": POLICIES.shipped, "scorer": SCORERS.shipped}
     single = [name for name, field in CampaignSpec.model_fields.items() if name not in kinds and not _section(field)]

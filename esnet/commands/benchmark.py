@@ -18,7 +18,7 @@ import typer
 from esnet.commands.options import DatasetArgument, Kinds, SplitBy, widths_of
 
 if TYPE_CHECKING:
-    from esnet.dos_models.result import BenchmarkResult
+    from esnet.baselines.result import BenchmarkResult
 
 
 def command(
@@ -63,10 +63,10 @@ def command(
     """
     from rich.markup import escape
 
+    from esnet.baselines.run import BenchmarkSettings, remove_work, run_benchmark
     from esnet.commands.console import console
-    from esnet.dataset import Dataset
-    from esnet.dos_models.run import BenchmarkSettings, remove_work, run_benchmark
-    from esnet.output_folder import new_output_folder, refuse_existing_output
+    from esnet.dataset.dataset import Dataset
+    from esnet.files.output_folder import new_output_folder, refuse_existing_output
 
     settings = BenchmarkSettings(
         models=tuple(name.strip() for name in models.split(",") if name.strip()),

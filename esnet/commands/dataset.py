@@ -29,7 +29,7 @@ from esnet.commands.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from esnet.dataset import DatasetManifest
+    from esnet.dataset.dataset import DatasetManifest
     from esnet.sources.vasp_folder import FolderReport
 
 app = typer.Typer(help="Data sets: write one, look at one.\n\nExample: esnet dataset info oxides", no_args_is_help=True)
@@ -39,7 +39,7 @@ def print_written(out: Console, path: Path, manifest: DatasetManifest) -> None:
     """Say what was written, what the filters left out, and what is doubtful."""
     from rich.markup import escape
 
-    from esnet.dataset_summary import dropped_line
+    from esnet.dataset.summary import dropped_line
 
     kinds = ", ".join(f"{count} {kind}" for kind, count in manifest.counts.items())
     lines = [
@@ -70,8 +70,8 @@ def info(
     from rich.table import Table
 
     from esnet.commands.console import console
-    from esnet.dataset import Dataset
-    from esnet.dataset_summary import dataset_summary, summary_rows
+    from esnet.dataset.dataset import Dataset
+    from esnet.dataset.summary import dataset_summary, summary_rows
 
     summary = dataset_summary(Dataset.open(dataset, verify=verify))
     if json:
@@ -113,8 +113,8 @@ def from_vasp(
     Example: esnet dataset from-vasp runs/ oxides --energies formation_energies.csv
     """
     from esnet.commands.console import console
-    from esnet.dataset import DatasetManifest, DatasetWriter
-    from esnet.features import Representation
+    from esnet.dataset.dataset import DatasetManifest, DatasetWriter
+    from esnet.representation.features import Representation
     from esnet.sources.vasp_folder import FolderReport, engine_of, read_vasp_folder
 
     representation = Representation(

@@ -17,7 +17,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from esnet.bundle_info import BundleInfo
+    from esnet.bundle.info import BundleInfo
 
 
 def command(
@@ -32,10 +32,10 @@ def command(
     """
     import json
 
-    from esnet.bundle_info import BundleInfo
+    from esnet.bundle.description import bundle_summary, summary_rows
+    from esnet.bundle.info import BundleInfo
+    from esnet.bundle.shipped import bundle_folder
     from esnet.commands.console import console
-    from esnet.description import bundle_summary, summary_rows
-    from esnet.shipped import bundle_folder
 
     info = BundleInfo.read(bundle_folder(bundle))
     if as_json:
@@ -61,7 +61,7 @@ def error_table(info: BundleInfo) -> Table:
     """Return the errors by part and task."""
     from rich.table import Table
 
-    from esnet.description import error_rows
+    from esnet.bundle.description import error_rows
 
     more = (
         f"; mean of {len(info.records)} networks (esnet evaluate tells the ensemble's)" if len(info.records) > 1 else ""

@@ -49,7 +49,7 @@ def command(
     """
     from esnet.commands.console import console
     from esnet.evaluation.files import write_evaluation
-    from esnet.output_folder import refuse_existing_output
+    from esnet.files.output_folder import refuse_existing_output
 
     if output is not None:
         # before minutes of work
@@ -65,11 +65,11 @@ def command(
 def _evaluate(bundle: str, dataset: Path, part: Part, batch_size: int) -> Evaluation:
     from rich.progress import Progress
 
-    from esnet.bundle import Bundle
+    from esnet.bundle.bundle import Bundle
+    from esnet.bundle.shipped import bundle_folder
     from esnet.commands.console import console
-    from esnet.dataset import Dataset
+    from esnet.dataset.dataset import Dataset
     from esnet.evaluation.run import evaluate
-    from esnet.shipped import bundle_folder
 
     # the table says the same
     logging.getLogger("esnet.evaluation.run").setLevel(logging.WARNING)

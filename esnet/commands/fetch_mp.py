@@ -62,7 +62,7 @@ def command(
     from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from esnet.commands.console import console
-    from esnet.features import Representation
+    from esnet.representation.features import Representation
     from esnet.sources.materials_project import MaterialsQuery, fetch
 
     query = MaterialsQuery(

@@ -1,7 +1,7 @@
 """Arguments and options that several commands have.
 
-The choices are those of `esnet.splits`, `esnet.dos` and `esnet.features`, written again because these import NumPy, and
-help answers without it; a test compares them.
+The choices are those of `esnet.dataset.splits`, `esnet.representation.dos` and `esnet.representation.features`,
+written again because these import NumPy, and help answers without it; a test compares them.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
-    from esnet.dataset import Filters
-    from esnet.training_settings import TrainingSettings
+    from esnet.dataset.dataset import Filters
+    from esnet.training.settings import TrainingSettings
 
 Kinds = Literal["is_dos", "rs_dos", "both"]
 """What is trained on."""
@@ -44,7 +44,7 @@ CompositionOption = Annotated[
 
 def filters_of(max_dos: float, max_abs_formation_energy: float, keep_f_block: bool) -> Filters:
     """Filters from the options of a command line, where 0 means none."""
-    from esnet.dataset import Filters
+    from esnet.dataset.dataset import Filters
 
     return Filters(
         max_dos=max_dos or None,
@@ -65,7 +65,7 @@ def widths_of(text: str) -> tuple[int, int, int, int]:
 
 def training_settings(*, widths: str, mixed_precision: bool, **settings: Any) -> TrainingSettings:
     """Make the settings of a training from options; a value out of range is a mistake on the command line."""
-    from esnet.training_settings import TrainingSettings
+    from esnet.training.settings import TrainingSettings
 
     try:
         return TrainingSettings(

@@ -34,10 +34,10 @@ def command(
     from rich.table import Table
 
     from esnet.commands.console import console
-    from esnet.dataset import Dataset
-    from esnet.output_folder import new_output_folder, refuse_existing_output
-    from esnet.similarity import compare_dos
-    from esnet.similarity_files import overall_cells, write_similarity
+    from esnet.dataset.dataset import Dataset
+    from esnet.files.output_folder import new_output_folder, refuse_existing_output
+    from esnet.similarity.files import overall_cells, write_similarity
+    from esnet.similarity.similarity import compare_dos
 
     folder = output or Path(f"{dataset}.similarity")
     refuse_existing_output(folder)

@@ -24,8 +24,8 @@ from esnet.commands.options import DatasetArgument, Kinds, SplitBy, training_set
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from esnet.bundle_info import BundleInfo
-    from esnet.training_members import MemberProgress
+    from esnet.bundle.info import BundleInfo
+    from esnet.training.ensemble_run import MemberProgress
 
 
 def command(
@@ -70,11 +70,11 @@ def command(
     if gpus == 0:
         # before TensorFlow looks
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    from esnet.bundle_files import refuse_existing
+    from esnet.bundle.files import refuse_existing
     from esnet.commands.console import console
-    from esnet.dataset import Dataset
-    from esnet.splits import split_dataset
-    from esnet.training_members import default_work, train_bundle
+    from esnet.dataset.dataset import Dataset
+    from esnet.dataset.splits import split_dataset
+    from esnet.training.ensemble_run import default_work, train_bundle
 
     refuse_existing(bundle)
     settings = training_settings(

@@ -88,9 +88,9 @@ def command(
     Example: esnet tune oxides oxides-tuning --trials 30 --gpus-per-trial 0.5
     """
     from esnet.commands.console import console
-    from esnet.dataset import Dataset
-    from esnet.ray_session import ray_session
-    from esnet.splits import split_dataset
+    from esnet.dataset.dataset import Dataset
+    from esnet.dataset.splits import split_dataset
+    from esnet.ray.session import ray_session
     from esnet.tuning.space import FloatRange, IntRange, Space
     from esnet.tuning.tune import Resources, SearchSettings, tune
 

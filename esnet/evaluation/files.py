@@ -11,8 +11,8 @@ from typing import Any
 from esnet.evaluation.metrics import Metrics
 from esnet.evaluation.plots import plot_evaluation
 from esnet.evaluation.run import Evaluation
-from esnet.features import ELEMENTS
-from esnet.output_folder import new_output_folder
+from esnet.files.output_folder import new_output_folder
+from esnet.representation.features import ELEMENTS
 
 METRICS = "metrics.json"
 PREDICTIONS = "predictions.csv"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from esnet.features import ELEMENTS
+from esnet.representation.features import ELEMENTS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from esnet.bundle_assessor import NOVEL
-from esnet.errors import require
+from esnet.bundle.assessor import NOVEL
 from esnet.evaluation.run import Evaluation
 from esnet.evaluation.task import TaskEvaluation
+from esnet.files.errors import require
 
 # of Okabe and Ito's palette, which colour-blind readers tell apart
 _COLOURS = {"IS2RE": "#0072B2", "RS2RE": "#D55E00"}

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esnet.bundle_assessor import Assessment
+from esnet.bundle.assessor import Assessment
 from esnet.evaluation.selection import EvaluatedPart, EvaluationError, Selection, select_samples
 from esnet.evaluation.task import N_WORST, TaskEvaluation, evaluate_task
-from esnet.training_metrics import TASKS
+from esnet.training.metrics import TASKS
 
 if TYPE_CHECKING:
-    from esnet.bundle import Bundle
-    from esnet.dataset import Dataset
+    from esnet.bundle.bundle import Bundle
+    from esnet.dataset.dataset import Dataset
 
 __all__ = ["EvaluatedPart", "Evaluation", "EvaluationError", "Selection", "TaskEvaluation", "evaluate"]
 

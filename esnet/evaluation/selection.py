@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from esnet.bundle_assessor import SeenSamples, fingerprints
-from esnet.errors import UserError
-from esnet.splits import Split
+from esnet.bundle.assessor import SeenSamples, fingerprints
+from esnet.dataset.splits import Split
+from esnet.files.errors import UserError
 
 if TYPE_CHECKING:
-    from esnet.bundle import Bundle
-    from esnet.dataset import Dataset
+    from esnet.bundle.bundle import Bundle
+    from esnet.dataset.dataset import Dataset
 
 EvaluatedPart = Literal["test", "validation", "train", "all"]
 Basis = Literal["split", "fingerprints", "unknown"]

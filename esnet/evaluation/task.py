@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esnet.bundle_assessor import Assessment
+from esnet.bundle.assessor import Assessment
+from esnet.bundle.uncertainty import CalibrationCurve, calibration_curve
 from esnet.evaluation.metrics import (
     Metrics,
     metrics_by_element,
@@ -17,11 +18,10 @@ from esnet.evaluation.metrics import (
     regression_metrics,
 )
 from esnet.evaluation.selection import EvaluationError
-from esnet.uncertainty import CalibrationCurve, calibration_curve
 
 if TYPE_CHECKING:
-    from esnet.bundle import Bundle
-    from esnet.dataset import Dataset
+    from esnet.bundle.bundle import Bundle
+    from esnet.dataset.dataset import Dataset
 
 N_WORST = 10
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from esnet.dataset import Dataset, DatasetWriter, Filters, Sample
-from esnet.dataset_writer import refuse_existing
-from esnet.dos import DOS_SHAPE, DosError, project_dos, source_spacing
-from esnet.features import Representation
+from esnet.dataset.dataset import Dataset, DatasetWriter, Filters, Sample
+from esnet.dataset.writer import refuse_existing
+from esnet.representation.dos import DOS_SHAPE, DosError, project_dos, source_spacing
+from esnet.representation.features import Representation
 from esnet.sources.materials_project_cache import DOS, NO_DOS, UNUSABLE, DownloadCache, Fetched
 from esnet.sources.materials_project_client import (
     Material,

@@ -21,10 +21,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from esnet.dos import DOS_SHAPE
-from esnet.features import Representation
+from esnet.files.atomic import write_whole
+from esnet.representation.dos import DOS_SHAPE
+from esnet.representation.features import Representation
 from esnet.sources.materials_project_client import Material, MaterialsProjectError, MaterialsQuery
-from esnet.whole_files import write_whole
 
 VERSION = 1
 DOS, NO_DOS, UNUSABLE = "dos", "no DOS", "unusable DOS"
@@ -47,7 +47,7 @@ class Fetched:
     composition
         Of the structure that the DOS is of.
     efermi, spacing
-        eV; as in `esnet.dataset.Sample`.
+        eV; as in `esnet.dataset.dataset.Sample`.
     sha256
         Of the file of features.
     """

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from esnet.errors import UserError, require
-from esnet.features import ELEMENTS
+from esnet.files.errors import UserError, require
+from esnet.representation.features import ELEMENTS
 
 KEY_VARIABLE = "MP_API_KEY"
 _FIELDS = ("material_id", "formula_pretty", "composition", "chemsys", "formation_energy_per_atom", "energy_above_hull")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esnet.dos import DosError, EnergyReference, Normalisation, project_dos, source_spacing
+from esnet.representation.dos import DosError, EnergyReference, Normalisation, project_dos, source_spacing
 
 
 class VaspReadError(DosError):
@@ -91,8 +91,8 @@ class VaspRun:
 class VaspDos(VaspRun):
     """Projected DOS of one VASP run, and what the run was.
 
-    It has the attributes that `esnet.dos.project_dos` and `esnet.dos.source_spacing` take from pymatgen's
-    ``CompleteDos``, with the projections by the names that the file gives them.
+    It has the attributes that `esnet.representation.dos.project_dos` and `esnet.representation.dos.source_spacing`
+    take from pymatgen's ``CompleteDos``, with the projections by the names that the file gives them.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class VaspDos(VaspRun):
     def features(
         self, *, normalisation: Normalisation = "atom", energy_reference: EnergyReference = "absolute"
     ) -> NDArray[np.float32]:
-        """Return the 18 channels on the network's grid, shape (2, 1500, 9); see `esnet.dos.project_dos`.
+        """Return the 18 channels on the network's grid, shape (2, 1500, 9); see `esnet.representation.dos.project_dos`.
 
         Raises
         ------

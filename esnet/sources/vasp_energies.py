@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from esnet.dataset_sample import DosKind
-from esnet.errors import UserError
+from esnet.dataset.sample import DosKind
+from esnet.files.errors import UserError
 from esnet.sources.vasp_dos import VaspRun
 
 ENERGY = "formation_energy_per_atom"

@@ -16,8 +16,8 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from esnet.dataset_sample import DatasetError, DosKind, Sample
-from esnet.features import Representation
+from esnet.dataset.sample import DatasetError, DosKind, Sample
+from esnet.representation.features import Representation
 from esnet.sources.vasp_dos import VaspDos, VaspReadError, VaspRun
 from esnet.sources.vasp_energies import ElementalReferences, EnergyTable, VaspEnergyError
 from esnet.sources.vasprun import OUTPUT_NAMES, read_dos, read_run

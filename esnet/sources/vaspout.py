@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from esnet.errors import require
+from esnet.files.errors import require
 from esnet.sources.vasp_dos import SiteElements, VaspDos, VaspReadError, VaspRun
 from esnet.sources.vasprun_stream import is_plain, read_all
 

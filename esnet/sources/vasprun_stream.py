@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from esnet.errors import require
+from esnet.files.errors import require
 from esnet.sources.vasp_dos import VaspReadError
 
 PIECE = 1 << 18

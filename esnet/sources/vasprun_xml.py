@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esnet.features import ELEMENTS
+from esnet.representation.features import ELEMENTS
 from esnet.sources.vasp_dos import SiteElements, VaspDos, VaspReadError, VaspRun
 from esnet.sources.vasprun_numbers import RowsError, read_rows
 from esnet.sources.vasprun_stream import VasprunParts, read_parts

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal
 
-from esnet.errors import require
+from esnet.files.errors import require
 from esnet.tuning.space import Choice, Domain, IntRange, Parameters, Space, check_point, random_point
 
 logger = logging.getLogger(__name__)

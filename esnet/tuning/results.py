@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from esnet.errors import require
+from esnet.files.atomic import whole_file, write_whole
+from esnet.files.errors import require
 from esnet.tuning.space import Choice, FloatRange, IntRange, Space
 from esnet.tuning.study import Trial, best_trial
-from esnet.whole_files import whole_file, write_whole
 
 TABLE = "results.csv"
 SUMMARY = "results.json"

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, get_args
 
-from esnet.errors import require
-from esnet.ray_metrics import TRIALS, RayMetrics
-from esnet.ray_workers import gpus_of_a_worker, worker_options
+from esnet.files.errors import require
+from esnet.ray.metrics import TRIALS, RayMetrics
+from esnet.ray.workers import gpus_of_a_worker, worker_options
 from esnet.tuning.ax_search import AxSearch, GridSearch
 from esnet.tuning.ray_adapters import TrialProgress, new_callback, new_scheduler, new_searcher, outcome_of
 from esnet.tuning.settings import Resources, SearchSettings
@@ -37,7 +37,7 @@ def run_trials(
     retry_failed: bool = False,
     progress: TrialProgress | None = None,
 ) -> list[Trial]:
-    """Run the trials that a study still lacks. Ray must be connected (see `esnet.ray_session.ray_session`).
+    """Run the trials that a study still lacks. Ray must be connected (see `esnet.ray.session.ray_session`).
 
     Parameters
     ----------

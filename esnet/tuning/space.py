@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from esnet.errors import UserError
+from esnet.files.errors import UserError
 
 Parameters = Mapping[str, Any]
 """Value of each tuned parameter, by name; JSON types."""

@@ -19,9 +19,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from esnet.folder_lock import exclusive
+from esnet.files.atomic import write_whole
+from esnet.files.folder_lock import exclusive
 from esnet.tuning.space import Parameters, TuningError
-from esnet.whole_files import write_whole
 
 FORMAT = "esnet-tuning-study"
 FORMAT_VERSION = 1

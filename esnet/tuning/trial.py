@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from esnet.errors import UserError
+from esnet.files.errors import UserError
 from esnet.tuning.study import Row, Study
 
 NAME = "trial"

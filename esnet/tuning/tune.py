@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from esnet.errors import require
+from esnet.files.errors import require
 from esnet.tuning.results import write_plots, write_summary, write_table
 from esnet.tuning.run import run_trials
 from esnet.tuning.settings import Resources, SearchSettings
@@ -18,10 +18,10 @@ from esnet.tuning.space import PAPER_SPACE, Space, TuningError
 from esnet.tuning.study import Study, Trial, best_trial
 
 if TYPE_CHECKING:
-    from esnet.dataset import Dataset
-    from esnet.splits import Split
-    from esnet.training_parts import Kinds
-    from esnet.training_settings import TrainingSettings
+    from esnet.dataset.dataset import Dataset
+    from esnet.dataset.splits import Split
+    from esnet.training.settings import TrainingSettings
+    from esnet.training.split_selection import Kinds
     from esnet.tuning.ray_adapters import TrialProgress
     from esnet.tuning.trial import TrialTask
 
@@ -77,7 +77,7 @@ class EsnetObjective:
     split
         As `Split.to_dict` gives it.
     kinds, settings
-        As in `esnet.training.train_on`; the tuned settings are replaced.
+        As in `esnet.training.train.train_on`; the tuned settings are replaced.
     """
 
     dataset: str
@@ -90,7 +90,7 @@ class EsnetObjective:
         """Train, or go on where a killed worker was, and return the errors of the kept weights."""
         import keras
 
-        from esnet.bundle_info import BundleInfo
+        from esnet.bundle.info import BundleInfo
 
         bundle = task.folder / _BUNDLE
         if not bundle.exists():
@@ -106,9 +106,9 @@ class EsnetObjective:
         return {METRIC: record.mae_validation, "val_loss": min(record.validation_loss)}
 
     def _train(self, task: TrialTask, bundle: Path) -> None:
-        from esnet.dataset import Dataset
-        from esnet.splits import Split
-        from esnet.training import train_on
+        from esnet.dataset.dataset import Dataset
+        from esnet.dataset.splits import Split
+        from esnet.training.train import train_on
 
         dataset = Dataset.open(self.dataset, verify=False)
         if dataset.checksum != self.checksum:
@@ -154,7 +154,7 @@ def tune(
 ) -> TuningResult:
     """Look for the settings that make the error on the validation part small; the test part decides nothing.
 
-    Ray must be connected (see `esnet.ray_session.ray_session`), unless all trials have ended.
+    Ray must be connected (see `esnet.ray.session.ray_session`), unless all trials have ended.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def tune(
     MissingExtraError
         If Ray Tune, Ax or matplotlib is not installed.
     """
-    from esnet.training_parts import choose_parts
+    from esnet.training.split_selection import choose_parts
 
     # its last step needs it
     require("matplotlib", extra="esnet")
@@ -249,8 +249,8 @@ def tune(
 
 def _best_bundle(study: Study, best: Trial, *, dataset: Dataset, split: Split, kinds: Kinds) -> Path:
     """Assemble the bundle of the best trial, unless it is there; a former best one's makes room for it."""
-    from esnet.bundle_info import BundleInfo
-    from esnet.ensemble import assemble_bundle
+    from esnet.bundle.info import BundleInfo
+    from esnet.training.ensemble import assemble_bundle
 
     path, member = study.path / BEST, study.folder(best.name) / _BUNDLE
     if path.exists() and BundleInfo.read(path).record == BundleInfo.read(member).record:

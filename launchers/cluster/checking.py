@@ -155,7 +155,7 @@ def _of(report: dict[str, Any]) -> list[Finding]:
 
 def _submit(site: SiteSettings, folder: Path, category: str, output: Path) -> str | Finding:
     """Submit the node check with the category's own adapter; return the job's id, or what is wrong."""
-    from launchers.cluster.filling import collected_messages, scheduler_words
+    from launchers.cluster.queue_filler import collected_messages, scheduler_words
 
     adapter = load_adapter(folder, category)
     adapter["rocket_launch"] = f"{exec_prefix(site)} {shlex.join(_command(site, output))}"

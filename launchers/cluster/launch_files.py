@@ -206,7 +206,7 @@ def rocket_launch(site: SiteSettings, folder: Path, category: str) -> str:
     queue = site.queues[category]
     files = ["-l", str(site.launchpad), "-w", str(fworker_path(folder, category))]
     if queue.is_packed:
-        command = [str(site.python), "-m", "launchers.cluster.packed", *files]
+        command = [str(site.python), "-m", "launchers.cluster.multi_launch", *files]
         command += ["--most", str(queue.jobs_per_allocation), "--estimate", str(seconds(queue.estimate))]
         command += ["--margin", str(site.close_s), "--side-by-side", str(queue.side_by_side), "singleshot"]
     else:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from launchers.database import DatabaseSettings
+    from launchers.database.settings import DatabaseSettings
 
 #: Packages whose versions must be the same wherever a campaign runs.
 PACKAGES = ("esnet-campaign", "fireworks", "pymatgen")
@@ -80,8 +80,8 @@ def versions() -> dict[str, str]:
 
 
 def _look_at_database(launchpad_file: Path) -> Iterator[Finding]:
-    from launchers.database import DatabaseSettings
-    from launchers.errors import DatabaseError
+    from launchers.database.errors import DatabaseError
+    from launchers.database.settings import DatabaseSettings
 
     try:
         settings = DatabaseSettings.from_file(launchpad_file)

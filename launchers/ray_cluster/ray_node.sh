@@ -33,7 +33,7 @@ mkdir -m 700 "$RAY_TMPDIR" || { echo "cannot make $RAY_TMPDIR on $(hostname)"; e
 trap '' INT # is for the command: Ray goes on until the command has ended
 RAY_AUTH_TOKEN=$(cat "$folder/token")
 export RAY_AUTH_TOKEN
-# a Ray on loopback alone sets this to 0 (esnet/ray_session.py), and a job that is submitted beside one inherits it
+# a Ray on loopback alone sets this to 0 (esnet/ray/session.py), and a job that is submitted beside one inherits it
 export RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=1
 export RAY_worker_niceness=0 # Ray gives them 15, at which they starve beside DFT on the same cores
 

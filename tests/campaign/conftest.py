@@ -10,10 +10,10 @@ import pytest
 from fireworks import LaunchPad
 from small_campaign import SMALL, write_campaign
 
-from campaign.execution.fireworks import initialise_launchpad
-from campaign.spec import CampaignSpec
-from campaign.store import CampaignStore
-from launchers.database import DatabaseSettings
+from campaign.scheduling.workflows import initialise_launchpad
+from campaign.spec.campaign_spec import CampaignSpec
+from campaign.store.collections import CampaignStore
+from launchers.database.settings import DatabaseSettings
 
 
 @pytest.fixture

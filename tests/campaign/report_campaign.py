@@ -10,14 +10,14 @@ import numpy as np
 from prepared import MODEL, relax_references
 from pymatgen.core import Composition
 
-from campaign.decisions.references import freeze_reference_set, load_hull
-from campaign.execution.deciding import make_decisions
-from campaign.execution.evaluation import evaluate_relaxed
-from campaign.execution.predictions import store_predictions
-from campaign.execution.start import start_campaign
-from campaign.loading import load_campaign
-from campaign.store import now
-from esnet.dos import DOS_SHAPE, ENERGY_GRID
+from campaign.references.reference_sets import freeze_reference_set, load_hull
+from campaign.scheduling.evaluate import evaluate_relaxed
+from campaign.steps.decide import make_decisions
+from campaign.steps.predictions import store_predictions
+from campaign.steps.start import start_campaign
+from campaign.store.campaigns import load_campaign
+from campaign.store.collections import now
+from esnet.representation.dos import DOS_SHAPE, ENERGY_GRID
 from workflows.dos import DosFeatures
 
 #: 60 candidates, 54 of them screened.

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from campaign.spec import FIREWORK_HEADER
+from campaign.spec.campaign_spec import FIREWORK_HEADER
 
 #: Three candidates of two cheap elements, coarse in everything: DFT for the plumbing, not for numbers.
 SMALL: dict[str, Any] = {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from campaign.decisions.audit import AuditCounts, estimate_discoverability, positives_interval
+from campaign.metrics.audit import AuditCounts, estimate_discoverability, positives_interval
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95])

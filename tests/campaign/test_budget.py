@@ -8,19 +8,19 @@ import pytest
 from prepared import BATCHES, finish_dos, steps, with_model
 from pymongo.collection import Collection
 
-from campaign.decisions.spending import cost_by_stage
-from campaign.execution.advance import advance
-from campaign.execution.budget_at_launch import hold_at_launch
-from campaign.execution.changed_budget import BudgetError, change_budget
-from campaign.execution.deciding import make_decisions
-from campaign.execution.finish import finish_campaign
-from campaign.execution.predictions import store_predictions
-from campaign.execution.start import start_campaign
-from campaign.loading import load_campaign
-from campaign.stages import STAGES
-from campaign.store import CampaignStore, now
+from campaign.budget.at_launch import hold_at_launch
+from campaign.budget.spent import cost_by_stage
+from campaign.scheduling.advance import advance
+from campaign.scheduling.change_budget import BudgetError, change_budget
+from campaign.steps.decide import make_decisions
+from campaign.steps.finish import finish_campaign
+from campaign.steps.predictions import store_predictions
+from campaign.steps.start import start_campaign
+from campaign.store.campaigns import load_campaign
+from campaign.store.collections import CampaignStore, now
+from campaign.store.states import STAGES
 from campaign.views.budget import budget_report
-from campaign.views.status import campaign_status
+from campaign.views.status.counts import campaign_status
 
 pytestmark = pytest.mark.mongo
 
@@ -140,7 +140,7 @@ def kill_after(monkeypatch):
     for name in ("insert_one", "insert_many", "update_one", "update_many", "bulk_write", "find_one_and_update"):
         monkeypatch.setattr(Collection, name, counted(getattr(Collection, name)))
     # several writes for five candidates
-    monkeypatch.setattr("campaign.store._CHUNK", 2)
+    monkeypatch.setattr("campaign.store.collections._CHUNK", 2)
 
     def set_limit(number):
         allowed["left"] = number

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from campaign.campaign_file import CampaignFileError, dotted, line_of, nearest, read_yaml
-from campaign.spec import CampaignSpec
+from campaign.config.yaml_file import CampaignFileError, dotted, line_of, nearest, read_yaml
+from campaign.spec.campaign_spec import CampaignSpec
 
 CAMPAIGN = Path(__file__).parent / "bootstrap.yaml"
 

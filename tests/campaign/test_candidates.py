@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from campaign.candidates import bootstrap_sample, generate, prototypes, substitute
-from campaign.elements import volume_per_atom
-from campaign.prototypes.library import shipped_prototypes
-from campaign.spec import CampaignSpec
-from campaign.structure_files import StructureFileError, read_structure_folder
-from campaign.structure_id import candidate_id, primitive_cell, structure_hash
+from campaign.candidates.elements import volume_per_atom
+from campaign.candidates.generate import bootstrap_sample, generate, prototypes, substitute
+from campaign.candidates.prototypes import shipped_prototypes
+from campaign.candidates.structure_files import StructureFileError, read_structure_folder
+from campaign.candidates.structure_hash import candidate_id, primitive_cell, structure_hash
+from campaign.spec.campaign_spec import CampaignSpec
 
 CAMPAIGN = Path(__file__).parent / "bootstrap.yaml"
 NAMES = tuple(shipped_prototypes())

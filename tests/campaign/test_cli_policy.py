@@ -2,10 +2,10 @@
 
 import pytest
 
-from campaign.cli_policy import PolicyTextError, parse_policy
-from campaign.decisions.policy_budget import Budget
-from campaign.decisions.policy_probability import Probability
-from campaign.decisions.policy_thresholds import Thresholds
+from campaign.cli.policy import PolicyTextError, parse_policy
+from campaign.policies.best_first import Budget
+from campaign.policies.probability import Probability
+from campaign.policies.thresholds import Thresholds
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.decisions.costs import CostModel, Ended, valence_electrons
+from campaign.policies.cost_model import CostModel, Ended, valence_electrons
 
 endings = st.lists(
     st.builds(Ended, n_sites=st.integers(1, 50), n_electrons=st.integers(1, 600), cpu_s=st.floats(1e-9, 1e9)),

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from campaign.decisions.deciding import audit_draw, decide
-from campaign.decisions.limits import Allowance
-from campaign.decisions.policy import Prediction
-from campaign.decisions.policy_budget import Budget
-from campaign.decisions.policy_thresholds import Thresholds
+from campaign.policies.allowance import Allowance
+from campaign.policies.base import Prediction
+from campaign.policies.best_first import Budget
+from campaign.policies.decide import audit_draw, decide
+from campaign.policies.thresholds import Thresholds
 
 energy = st.floats(-2.0, 2.0) | st.just(math.nan)
 several = st.lists(st.tuples(energy, energy, st.floats(1.0, 500.0)), max_size=30).map(

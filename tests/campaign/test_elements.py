@@ -2,7 +2,7 @@
 
 import pytest
 
-from campaign.elements import (
+from campaign.candidates.elements import (
     ElementError,
     MissingReferenceError,
     check_element,

@@ -6,15 +6,15 @@ import pytest
 from prepared import BATCHES, finish_dos, with_model
 from typer.testing import CliRunner
 
-from campaign.candidate_lookup import UnknownCandidateError, find_candidate
-from campaign.cli import app
-from campaign.decisions.policy_kinds import make_policy
-from campaign.execution.advance import advance
-from campaign.execution.deciding import make_decisions
-from campaign.execution.predictions import store_predictions
-from campaign.loading import load_campaign
+from campaign.cli.main import app
+from campaign.policies.registry import make_policy
+from campaign.scheduling.advance import advance
+from campaign.steps.decide import make_decisions
+from campaign.steps.predictions import store_predictions
+from campaign.store.campaigns import load_campaign
+from campaign.store.candidates import UnknownCandidateError, find_candidate
 from campaign.views.explanation import explanation, explanation_lines
-from campaign.views.other_policy import dry_run
+from campaign.views.policy_dry_run import dry_run
 
 pytestmark = pytest.mark.mongo
 

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 from pymatgen.core import Structure
 
-from campaign.decisions.failure_causes import failure_cause, stored_cause
-from campaign.decisions.failures import ScienceFailureError
-from campaign.decisions.ledger import attempt
-from campaign.execution.calculation import flow_for
-from campaign.execution.continuation import last_geometry
-from campaign.execution.overrides import OverrideError, parse_overrides
-from campaign.execution.reconcile import reconcile
-from campaign.execution.record import record_calculation
-from campaign.execution.retrying import choose, failed_calculations, retry
-from campaign.execution.start import start_campaign
-from campaign.stages import STAGES
+from campaign.attempts.causes import failure_cause, stored_cause
+from campaign.attempts.failures import ScienceFailureError
+from campaign.attempts.ledger import attempt
+from campaign.attempts.overrides import OverrideError, parse_overrides
+from campaign.attempts.restart import last_geometry
+from campaign.recovery.reconcile import reconcile
+from campaign.recovery.retry import choose, failed_calculations, retry
+from campaign.steps.calculate import flow_for
+from campaign.steps.record import record_calculation
+from campaign.steps.start import start_campaign
+from campaign.store.states import STAGES
 from campaign.views.failures import failure_kinds
 
 DOS, RELAX = STAGES["dos"], STAGES["relax"]
@@ -189,7 +189,7 @@ def test_an_interrupted_relaxation_goes_on_from_its_last_geometry_and_an_is_dos_
 @pytest.mark.mongo
 def test_results_that_nobody_recorded_are_recorded(store, launchpad, small_spec):
     """Their recording firework was archived by hand; without its word the candidate would run for ever."""
-    from campaign.execution.calculation import flow_key
+    from campaign.steps.calculate import flow_key
     from workflows.identity import job_uuid
 
     start_campaign(store, launchpad, small_spec())

@@ -3,14 +3,14 @@
 import pytest
 from prepared import BATCHES, with_model
 
-from campaign.decisions.references import freeze_reference_set
-from campaign.execution.advance import advance
-from campaign.execution.budget_at_launch import hold_at_launch
-from campaign.loading import load_campaign
-from campaign.stages import STAGES
-from campaign.store import now
-from campaign.views.status import campaign_status
-from campaign.views.status_report import status_report
+from campaign.budget.at_launch import hold_at_launch
+from campaign.references.reference_sets import freeze_reference_set
+from campaign.scheduling.advance import advance
+from campaign.store.campaigns import load_campaign
+from campaign.store.collections import now
+from campaign.store.states import STAGES
+from campaign.views.status.counts import campaign_status
+from campaign.views.status.report import status_report
 
 pytestmark = pytest.mark.mongo
 

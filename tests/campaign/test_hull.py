@@ -11,8 +11,8 @@ from pymatgen.analysis.phase_diagram import PhaseDiagram
 from pymatgen.core import Composition
 from pymatgen.entries.computed_entries import ComputedEntry
 
-from campaign.decisions.hull import HullSet, MissingElementError
-from campaign.decisions.hull_facets import HullFacets, HullGapError
+from campaign.hull.facets import HullFacets, HullGapError
+from campaign.hull.hull import HullSet, MissingElementError
 
 MP_HULL = Path(__file__).parents[3] / "shared" / "data" / "hull" / "MP_Ca-Mg-Al-Si-O.json"
 

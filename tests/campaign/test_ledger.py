@@ -8,17 +8,17 @@ import time
 
 import pytest
 
-from campaign.decisions.ledger import attempt, close_attempt, gpus_held, last_attempt
-from campaign.decisions.spending import cost_by_stage, cpu_seconds_by_document
+from campaign.attempts.ledger import attempt, close_attempt, gpus_held, last_attempt
+from campaign.budget.spent import cost_by_stage, cpu_seconds_by_document
 
 pytestmark = pytest.mark.mongo
 
 #: A worker whose child burns CPU until it is killed.
 WORKER = """
 import pathlib, subprocess, sys
-from campaign.decisions.ledger import attempt
-from campaign.store import CampaignStore
-from launchers.database import DatabaseSettings
+from campaign.attempts.ledger import attempt
+from campaign.store.collections import CampaignStore
+from launchers.database.settings import DatabaseSettings
 
 store = CampaignStore(DatabaseSettings.from_file(pathlib.Path(sys.argv[1])).launchpad().db)
 with attempt(store, campaign="small", stage="relax", fw_id=5, document="c", beat_s=0.2):

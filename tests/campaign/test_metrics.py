@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.decisions.metrics import PUBLISHED_COSTS, Costs, metrics_of_counts, screening_metrics
+from campaign.metrics.metrics import PUBLISHED_COSTS, Costs, metrics_of_counts, screening_metrics
 
 decisions = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40)
 

@@ -1,4 +1,4 @@
-"""`campaign metrics`: a campaign's documents and ledger give the numbers of `campaign.decisions`."""
+"""`campaign metrics`: a campaign's documents and ledger give the numbers of `campaign.metrics`."""
 
 import json
 import math
@@ -6,13 +6,13 @@ import math
 import pytest
 from typer.testing import CliRunner
 
-from campaign.cli import app
-from campaign.decisions.audit import AuditCounts, estimate_discoverability
-from campaign.decisions.deciding import audit_draw, decide
-from campaign.decisions.metrics import metrics_of_counts
-from campaign.decisions.policy import Prediction
-from campaign.decisions.policy_thresholds import Thresholds
-from campaign.store import SCHEMA_VERSION
+from campaign.cli.main import app
+from campaign.metrics.audit import AuditCounts, estimate_discoverability
+from campaign.metrics.metrics import metrics_of_counts
+from campaign.policies.base import Prediction
+from campaign.policies.decide import audit_draw, decide
+from campaign.policies.thresholds import Thresholds
+from campaign.store.collections import SCHEMA_VERSION
 
 pytestmark = pytest.mark.mongo
 

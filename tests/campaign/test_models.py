@@ -10,12 +10,12 @@ from types import MappingProxyType, SimpleNamespace
 
 import pytest
 
-from campaign.execution.start import start_campaign
-from campaign.models import ModelEngineError, fetch_bundle, model_summary, register_bundle
-from esnet.bundle_files import BundleError, new_bundle
-from esnet.bundle_info import BundleInfo, write_info
-from esnet.features import ChannelScaler, Representation, TargetScaling
-from esnet.record import RECORD_VERSION, TrainingRecord
+from campaign.steps.start import start_campaign
+from campaign.store.models import ModelEngineError, fetch_bundle, model_summary, register_bundle
+from esnet.bundle.files import BundleError, new_bundle
+from esnet.bundle.info import BundleInfo, write_info
+from esnet.bundle.record import RECORD_VERSION, TrainingRecord
+from esnet.representation.features import ChannelScaler, Representation, TargetScaling
 
 pytestmark = pytest.mark.mongo
 

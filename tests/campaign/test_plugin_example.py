@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from campaign.campaign_file import CampaignFileError
-from campaign.decisions.policy_kinds import POLICIES
-from campaign.decisions.scorer_kinds import SCORERS
-from campaign.execution.advance import advance
-from campaign.execution.screening import screen_step
-from campaign.execution.start import start_campaign
-from campaign.spec import CampaignSpec
+from campaign.config.yaml_file import CampaignFileError
+from campaign.policies.registry import POLICIES
+from campaign.scheduling.advance import advance
+from campaign.scorers.registry import SCORERS
+from campaign.spec.campaign_spec import CampaignSpec
+from campaign.steps.screen import screen_step
+from campaign.steps.start import start_campaign
 from campaign.views.explanation import explanation
 
 ROOT = Path(__file__).parents[2]

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from campaign.decisions.policy import Policy, Prediction, Verdict
-from campaign.decisions.policy_budget import Budget
-from campaign.decisions.policy_kinds import UnknownPolicyError, make_policy
-from campaign.decisions.policy_probability import Probability
-from campaign.decisions.policy_thresholds import Thresholds
+from campaign.policies.base import Policy, Prediction, Verdict
+from campaign.policies.best_first import Budget
+from campaign.policies.probability import Probability
+from campaign.policies.registry import UnknownPolicyError, make_policy
+from campaign.policies.thresholds import Thresholds
 
 energy = st.floats(-2.0, 2.0)
 

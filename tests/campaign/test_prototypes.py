@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from campaign.prototypes.library import UnknownPrototypeError, check_prototype_name, shipped_prototypes
+from campaign.candidates.prototypes import UnknownPrototypeError, check_prototype_name, shipped_prototypes
 
 NAMES = tuple(shipped_prototypes())
 ASKED_FOR = {"B1", "B2", "B3", "L1_0", "L1_2", "D0_3", "D0_22", "A15", "C15", "B8_1"}

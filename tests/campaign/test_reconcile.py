@@ -12,12 +12,12 @@ import psutil
 import pytest
 from fireworks import FWorker, Launch
 
-from campaign.execution.processes import LaunchIsTakenError, announce_process
-from campaign.execution.reconcile import reconcile
-from campaign.execution.record import record_calculation
-from campaign.execution.start import start_campaign
-from campaign.stages import STAGES
-from launchers.local import LocalWorkers
+from campaign.recovery.processes import LaunchIsTakenError, announce_process
+from campaign.recovery.reconcile import reconcile
+from campaign.steps.record import record_calculation
+from campaign.steps.start import start_campaign
+from campaign.store.states import STAGES
+from launchers.workers.local import LocalWorkers
 
 pytestmark = pytest.mark.mongo
 

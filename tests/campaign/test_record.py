@@ -3,13 +3,13 @@
 import pytest
 from custodian.custodian import NonRecoverableError, ReturnCodeError, ValidationError
 
-from campaign.decisions.failures import ScienceFailureError, failure_kind
-from campaign.decisions.ledger import attempt, last_attempt
-from campaign.decisions.spending import cpu_seconds_by_document
-from campaign.execution.record import record_calculation
-from campaign.execution.start import start_campaign
-from campaign.execution.submission import submit_ready
-from campaign.stages import STAGES
+from campaign.attempts.failures import ScienceFailureError, failure_kind
+from campaign.attempts.ledger import attempt, last_attempt
+from campaign.budget.spent import cpu_seconds_by_document
+from campaign.scheduling.submit import submit_ready
+from campaign.steps.record import record_calculation
+from campaign.steps.start import start_campaign
+from campaign.store.states import STAGES
 
 pytestmark = pytest.mark.mongo
 

@@ -13,11 +13,12 @@ from reference_entries import ALLOYS, GPAW, VASP, alloys, entry, rocksalt, write
 from small_campaign import SMALL
 from typer.testing import CliRunner
 
-from campaign.campaign_file import CampaignFileError
-from campaign.cli import app
-from campaign.decisions.entries_file import read_entries_file
-from campaign.decisions.entries_format import EntriesFileError
-from campaign.decisions.references import (
+from campaign.candidates.elements import ElementError
+from campaign.cli.main import app
+from campaign.config.yaml_file import CampaignFileError
+from campaign.hull.entries_file import read_entries_file
+from campaign.hull.entries_format import EntriesFileError
+from campaign.references.reference_sets import (
     ReferenceSetError,
     load_hull,
     reference_problem,
@@ -25,14 +26,13 @@ from campaign.decisions.references import (
     store_entries,
     stored_set,
 )
-from campaign.elements import ElementError
-from campaign.execution.advance import advance
-from campaign.execution.evaluation import evaluate_relaxed
-from campaign.execution.start import CampaignExistsError, start_campaign
-from campaign.execution.training import rs_dos_targets
-from campaign.loading import load_campaign
-from campaign.spec import CampaignSpec
-from campaign.store import now
+from campaign.scheduling.advance import advance
+from campaign.scheduling.evaluate import evaluate_relaxed
+from campaign.spec.campaign_spec import CampaignSpec
+from campaign.steps.start import CampaignExistsError, start_campaign
+from campaign.steps.train import rs_dos_targets
+from campaign.store.campaigns import load_campaign
+from campaign.store.collections import now
 from campaign.views.results import result_rows
 
 mongo = pytest.mark.mongo

@@ -17,13 +17,13 @@ from reference_entries import ALLOYS, GPAW, PBE, VASP, alloys, alumina, entry, r
 from small_campaign import write_campaign
 from typer.testing import CliRunner
 
-from campaign.campaign_file import CampaignFileError
-from campaign.cli import app
-from campaign.decisions.corrections import corrected_energies
-from campaign.decisions.entries_file import read_entries_file
-from campaign.decisions.entries_format import EntriesFileError
-from campaign.spec import CampaignSpec
-from campaign.user_errors import is_user_error
+from campaign.cli.errors import is_user_error
+from campaign.cli.main import app
+from campaign.config.yaml_file import CampaignFileError
+from campaign.hull.corrections import corrected_energies
+from campaign.hull.entries_file import read_entries_file
+from campaign.hull.entries_format import EntriesFileError
+from campaign.spec.campaign_spec import CampaignSpec
 from campaign.views.preview import preview_lines
 
 

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from campaign.decisions.policy_budget import Budget
-from campaign.decisions.policy_probability import Probability
-from campaign.decisions.policy_thresholds import Thresholds
-from campaign.decisions.replay import replay as replay_policy
-from campaign.decisions.replay import replay_oracle, replay_random
-from campaign.decisions.replay_candidate import KnownCandidate
-from campaign.decisions.replay_result import band, spread
-from campaign.spec_sections import BudgetSection, StableSection
+from campaign.policies.best_first import Budget
+from campaign.policies.probability import Probability
+from campaign.policies.thresholds import Thresholds
+from campaign.replay.candidate import KnownCandidate
+from campaign.replay.result import band, spread
+from campaign.replay.simulate import replay as replay_policy
+from campaign.replay.simulate import replay_oracle, replay_random
+from campaign.spec.sections import BudgetSection, StableSection
 
 POLICIES = [
     Thresholds(),

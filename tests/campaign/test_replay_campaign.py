@@ -8,11 +8,11 @@ import math
 import pytest
 from typer.testing import CliRunner
 
-from campaign.cli import app
-from campaign.execution.start import start_campaign
-from campaign.loading import UnknownCampaignError
+from campaign.cli.main import app
 from campaign.replay.campaign import read_replay_campaign
 from campaign.replay.data import ReplayDataError
+from campaign.steps.start import start_campaign
+from campaign.store.campaigns import UnknownCampaignError
 
 pytestmark = pytest.mark.mongo
 

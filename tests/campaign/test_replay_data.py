@@ -14,12 +14,12 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.entries.computed_entries import ComputedEntry
 from typer.testing import CliRunner
 
-from campaign.cli import app
-from campaign.decisions.hull import MissingElementError
+from campaign.candidates.structure_files import StructureFileError
+from campaign.cli.errors import is_user_error
+from campaign.cli.main import app
+from campaign.hull.hull import MissingElementError
 from campaign.replay.data import ReplayDataError, read_replay_data
-from campaign.structure_files import StructureFileError
-from campaign.user_errors import is_user_error
-from esnet.output_folder import OutputExistsError, OutputPlaceError
+from esnet.files.output_folder import OutputExistsError, OutputPlaceError
 
 ROOT = Path(__file__).resolve().parents[2]
 FULL = {

@@ -10,17 +10,17 @@ import pytest
 from pymatgen.core import Composition
 from typer.testing import CliRunner
 
-from campaign.cli import app
+from campaign.cli.main import app
 from campaign.replay.data import ReplayDataError, read_replay_data
-from esnet.bundle import Bundle
-from esnet.dataset import Dataset, DatasetWriter
-from esnet.dataset_synthetic import synthetic_samples
-from esnet.ensemble import assemble_bundle
+from esnet.bundle.bundle import Bundle
+from esnet.dataset.dataset import Dataset, DatasetWriter
+from esnet.dataset.splits import split_dataset
+from esnet.dataset.synthetic import synthetic_samples
 from esnet.evaluation.selection import EvaluationError
-from esnet.features import Representation
-from esnet.splits import split_dataset
-from esnet.training import train_on
-from esnet.training_settings import TrainingSettings
+from esnet.representation.features import Representation
+from esnet.training.ensemble import assemble_bundle
+from esnet.training.settings import TrainingSettings
+from esnet.training.train import train_on
 
 pytestmark = pytest.mark.keras
 

@@ -14,12 +14,12 @@ import pytest
 from report_campaign import HOSTILE, SECTIONS, add_many, begin, finished, predict, relax
 from typer.testing import CliRunner
 
-from campaign.cli import app
-from campaign.decisions.metrics import effective_cost, screening_metrics
-from campaign.store import now
+from campaign.cli.main import app
+from campaign.metrics.metrics import effective_cost, screening_metrics
+from campaign.store.collections import now
 from campaign.views.figures.documents import read_candidates
 from campaign.views.figures.thresholds import f1_isoline
-from campaign.views.metrics import campaign_metrics
+from campaign.views.metrics.campaign_metrics import campaign_metrics
 from campaign.views.report.browser_data import script_json
 from campaign.views.report.data import build_report
 from campaign.views.report.page import render_html

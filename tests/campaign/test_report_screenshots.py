@@ -14,10 +14,10 @@ import pytest
 from browser import Page, chromium
 from report_campaign import SECTIONS, finished
 
-from campaign.store import CampaignStore
+from campaign.store.collections import CampaignStore
 from campaign.views.report.data import build_report
 from campaign.views.report.page import render_html
-from launchers.database import DatabaseSettings
+from launchers.database.settings import DatabaseSettings
 
 pytestmark = [pytest.mark.mongo, pytest.mark.browser]
 

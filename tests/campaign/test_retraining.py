@@ -8,18 +8,18 @@ import pytest
 from test_steps import MODEL, finish_dos, relax_references, steps
 from test_training_data import give_features
 
-from campaign.execution.advance import advance
-from campaign.execution.predictions import store_predictions
-from campaign.execution.rescoring import rescore_waiting, screen_again, with_model_of_step
-from campaign.execution.retraining import retrain_step
-from campaign.execution.screening import make_decisions
-from campaign.execution.start import start_campaign
-from campaign.loading import load_campaign
-from campaign.store import CampaignStore
+from campaign.scheduling.advance import advance
+from campaign.steps.predictions import store_predictions
+from campaign.steps.rescore import rescore_waiting, screen_again, with_model_of_step
+from campaign.steps.retrain import retrain_step
+from campaign.steps.screen import make_decisions
+from campaign.steps.start import start_campaign
+from campaign.store.campaigns import load_campaign
+from campaign.store.collections import CampaignStore
 from campaign.views.results import model_line
-from campaign.views.status import campaign_status
-from esnet.features import Representation
-from esnet.training import TrainingSettings, train
+from campaign.views.status.counts import campaign_status
+from esnet.representation.features import Representation
+from esnet.training.train import TrainingSettings, train
 
 pytestmark = pytest.mark.mongo
 
@@ -196,8 +196,8 @@ def test_a_training_set_has_no_model_to_train_on(small_spec):
 
 def give_learnt_model(store, tmp_path, campaign):
     """A first model as the campaign's training step leaves it, of the features that are there."""
-    from campaign.execution.training import rs_dos_targets
-    from campaign.models import model_summary, register_bundle
+    from campaign.steps.train import rs_dos_targets
+    from campaign.store.models import model_summary, register_bundle
 
     ids = sorted(rs_dos_targets(store, load_campaign(store, campaign)))
     dos, vectors = zip(*(features_of(store, name) for name in ids), strict=True)
@@ -218,7 +218,7 @@ def give_learnt_model(store, tmp_path, campaign):
 
 
 def features_of(store, name):
-    from esnet.features import composition_vector
+    from esnet.representation.features import composition_vector
     from workflows.dos import DosFeatures
 
     stored = store.features.find_one({"_id": f"{name}:rs_dos"})

@@ -15,22 +15,22 @@ from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 from scipy.optimize import minimize_scalar
 
-from campaign.campaign_file import CampaignFileError
-from campaign.decisions import scorer_force_field
-from campaign.decisions.force_field import EMT_ELEMENTS, ML_POTENTIALS, NoEnergyError, Relaxer, check_density
-from campaign.decisions.scorer_force_field import ForceField, formation_energy
-from campaign.decisions.scorer_kinds import UnknownScorerError, make_scorer
-from campaign.decisions.scorers import Score, Scorer, ScorerError, ScorerProblem, checked_scores, identity_text
-from campaign.elements import reference_structure
-from campaign.execution.advance import advance
-from campaign.execution.screening import screen_step
-from campaign.execution.start import start_campaign
-from campaign.loading import load_campaign
-from campaign.spec import CampaignSpec
-from campaign.spec_checks import check_engine
+from campaign.candidates.elements import reference_structure
+from campaign.config.yaml_file import CampaignFileError
+from campaign.scheduling.advance import advance
+from campaign.scorers import force_field as scorer_force_field
+from campaign.scorers.base import Score, Scorer, ScorerError, ScorerProblem, checked_scores, identity_text
+from campaign.scorers.force_field import ForceField, formation_energy
+from campaign.scorers.potentials import EMT_ELEMENTS, ML_POTENTIALS, NoEnergyError, Relaxer, check_density
+from campaign.scorers.registry import UnknownScorerError, make_scorer
+from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.checks import check_engine
+from campaign.steps.screen import screen_step
+from campaign.steps.start import start_campaign
+from campaign.store.campaigns import load_campaign
 from campaign.views.preview import preview_lines
 from campaign.views.results import model_line
-from campaign.views.status import campaign_status
+from campaign.views.status.counts import campaign_status
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 B2 = Structure(Lattice.cubic(3.1), ["Al", "Pd"], [[0, 0, 0], [0.5, 0.5, 0.5]])
@@ -163,7 +163,7 @@ def test_an_element_that_an_ml_potential_does_not_know_is_refused_by_name(monkey
         def __init__(self, calculator: str, **settings: Any) -> None:
             super().__init__("EMT", **settings)
 
-    monkeypatch.setattr("campaign.decisions.force_field.Relaxer", Emt)
+    monkeypatch.setattr("campaign.scorers.potentials.Relaxer", Emt)
     problems = list(ForceField(calculator="CHGNet").problems_here(["Al", "Fe"]))
     assert [problem.field for problem in problems] == [("candidates", "elements", "Fe")]
 
@@ -375,10 +375,10 @@ def test_a_scorer_that_wants_a_dos_but_no_esnet_trains_nothing(store, database, 
 
 def untrained_bundle(path):
     """A small network with the weights that it begins with."""
-    from esnet.bundle import Bundle
-    from esnet.features import ChannelScaler, Representation, TargetScaling
-    from esnet.model import build_esnet
-    from esnet.record import RECORD_VERSION, TrainingRecord
+    from esnet.bundle.bundle import Bundle
+    from esnet.bundle.record import RECORD_VERSION, TrainingRecord
+    from esnet.network.model import build_esnet
+    from esnet.representation.features import ChannelScaler, Representation, TargetScaling
 
     unknown = {field.name: None for field in fields(TrainingRecord)}
     record = TrainingRecord(**unknown | {"version": RECORD_VERSION, "n_materials": 7, "data_source": {}})
@@ -398,8 +398,8 @@ def untrained_bundle(path):
 def test_esnet_scores_through_the_same_protocol(store, database, launchpad, small_spec, tmp_path, monkeypatch):
     import numpy as np
 
-    from campaign.models import model_summary, register_bundle
-    from esnet.ray_session import ray_session
+    from campaign.store.models import model_summary, register_bundle
+    from esnet.ray.session import ray_session
     from workflows.dos import DosFeatures
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -14,8 +14,8 @@ import pytest
 from browser import Page, chromium
 from prepared import relax_references
 
-from campaign.execution.start import start_campaign
-from campaign.store import CampaignStore
+from campaign.steps.start import start_campaign
+from campaign.store.collections import CampaignStore
 from campaign.views.server.access import TOKEN_COOKIE
 from campaign.views.server.application import application
 from campaign.views.server.serving import ServeError, listen

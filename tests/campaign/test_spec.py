@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from campaign.campaign_file import CampaignFileError
-from campaign.spec import CampaignSpec
-from campaign.spec_checks import check_engine
+from campaign.config.yaml_file import CampaignFileError
+from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.checks import check_engine
 
 CAMPAIGN = Path(__file__).parent / "bootstrap.yaml"
 
@@ -61,8 +61,8 @@ def test_defaults_are_those_of_the_paper():
 
 
 def test_defaults_agree_with_the_rooms_that_take_them():
-    from esnet.features import Representation
-    from esnet.training import TrainingSettings
+    from esnet.representation.features import Representation
+    from esnet.training.train import TrainingSettings
     from workflows.settings import DftSettings
 
     spec = CampaignSpec.model_validate({"name": "a", "candidates": {"prototypes": ["B2"], "elements": ["Al", "Pd"]}})
@@ -181,7 +181,7 @@ def test_a_missing_gpaw_names_the_extra(quickstart, monkeypatch):
 
 def test_reading_a_spec_imports_nothing_heavy():
     program = (
-        "import sys; from campaign.spec import CampaignSpec; CampaignSpec.from_file(sys.argv[1]); "
+        "import sys; from campaign.spec.campaign_spec import CampaignSpec; CampaignSpec.from_file(sys.argv[1]); "
         "print([m for m in ('tensorflow', 'keras', 'ray', 'atomate2', 'gpaw', 'pymatgen.core') if m in sys.modules])"
     )
     root = CAMPAIGN.parents[1]

@@ -16,17 +16,17 @@ import pytest
 from prepared import BATCHES, with_model
 from typer.testing import CliRunner
 
-from campaign.cli import app
-from campaign.execution.start import start_campaign
-from campaign.loading import UnknownCampaignError
-from campaign.store import now
-from campaign.views.metrics import campaign_metrics
-from campaign.views.status import campaign_status
-from campaign.views.status_report import status_report
+from campaign.cli.main import app
+from campaign.steps.start import start_campaign
+from campaign.store.campaigns import UnknownCampaignError
+from campaign.store.collections import now
+from campaign.views.metrics.campaign_metrics import campaign_metrics
+from campaign.views.status.counts import campaign_status
+from campaign.views.status.report import status_report
 
 pytestmark = pytest.mark.mongo
 
-COMMAND = (sys.executable, "-c", "from campaign.cli import main; main()")
+COMMAND = (sys.executable, "-c", "from campaign.cli.main import main; main()")
 MODEL, EARLIER = "0" * 64, "1" * 64
 
 

@@ -8,18 +8,18 @@ import pytest
 from fireworks import FWorker
 from prepared import BATCHES, MODEL, finish_dos, relax_references, steps, with_model
 
-from campaign.decisions.references import freeze_reference_set, load_hull
-from campaign.execution.advance import advance
-from campaign.execution.deciding import make_decisions
-from campaign.execution.evaluation import evaluate_relaxed
-from campaign.execution.predictions import store_predictions
-from campaign.execution.reconcile import reconcile
-from campaign.execution.retrying import retry_failed
-from campaign.execution.start import BootstrapSizeError, start_campaign
-from campaign.loading import load_campaign
-from campaign.store import CampaignStore
+from campaign.recovery.reconcile import reconcile
+from campaign.recovery.retry import retry_failed
+from campaign.references.reference_sets import freeze_reference_set, load_hull
+from campaign.scheduling.advance import advance
+from campaign.scheduling.evaluate import evaluate_relaxed
+from campaign.steps.decide import make_decisions
+from campaign.steps.predictions import store_predictions
+from campaign.steps.start import BootstrapSizeError, start_campaign
+from campaign.store.campaigns import load_campaign
+from campaign.store.collections import CampaignStore
 from campaign.views.results import result_rows
-from campaign.views.status import campaign_status
+from campaign.views.status.counts import campaign_status
 
 pytestmark = pytest.mark.mongo
 

@@ -7,13 +7,13 @@ import pytest
 from fireworks import Firework
 from fireworks.core.rocket_launcher import launch_rocket
 
-from campaign.execution.fireworks import LaunchPadNotReadyError, initialise_launchpad, stage_workflow
-from campaign.execution.start import CampaignExistsError, start_campaign
-from campaign.execution.stencil import Stencil, WorkflowDocuments
-from campaign.execution.submission import submit_ready, submit_step
-from campaign.loading import UnknownCampaignError, load_campaign
-from campaign.stages import STAGES
-from campaign.store import CampaignStore
+from campaign.scheduling.submit import submit_ready, submit_step
+from campaign.scheduling.workflow_template import Stencil, WorkflowDocuments
+from campaign.scheduling.workflows import LaunchPadNotReadyError, initialise_launchpad, stage_workflow
+from campaign.steps.start import CampaignExistsError, start_campaign
+from campaign.store.campaigns import UnknownCampaignError, load_campaign
+from campaign.store.collections import CampaignStore
+from campaign.store.states import STAGES
 
 pytestmark = pytest.mark.mongo
 

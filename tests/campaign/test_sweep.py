@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from campaign.decisions.metrics import PUBLISHED_COSTS, Costs, promoted_by_thresholds, screening_metrics
-from campaign.decisions.precision_recall import precision_recall
-from campaign.decisions.sweep import sweep_thresholds
+from campaign.metrics.metrics import PUBLISHED_COSTS, Costs, promoted_by_thresholds, screening_metrics
+from campaign.metrics.precision_recall import precision_recall
+from campaign.metrics.sweep import sweep_thresholds
 
 # many predictions lie exactly on a threshold, some are missing
 energies = st.sampled_from([-0.25, -0.02, 0.0, 0.13, 0.25, 1.0]) | st.floats(-2.0, 2.0) | st.just(math.nan)

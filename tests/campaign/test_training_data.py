@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from campaign.cli import app
-from campaign.decisions.references import freeze_reference_set
-from campaign.execution.start import start_campaign
-from campaign.loading import UnknownCampaignError, load_campaign
-from campaign.training_data import write_training_data
-from campaign.user_errors import is_user_error
-from esnet.dataset import Dataset, DatasetError, Filters
+from campaign.cli.errors import is_user_error
+from campaign.cli.main import app
+from campaign.references.reference_sets import freeze_reference_set
+from campaign.steps.start import start_campaign
+from campaign.store.campaigns import UnknownCampaignError, load_campaign
+from campaign.views.training_data import write_training_data
+from esnet.dataset.dataset import Dataset, DatasetError, Filters
 from workflows.dos import DosFeatures
 
 pytestmark = pytest.mark.mongo
@@ -28,7 +28,7 @@ def dos_of(document_id: str, kind: str) -> np.ndarray:
 
 
 def give_features(store, document_id: str, kind: str, *, energy_reference: str = "absolute") -> None:
-    """As `campaign.execution.record` stores them."""
+    """As `campaign.steps.record` stores them."""
     document = store.collection_of(document_id).find_one({"_id": document_id})
     features = DosFeatures.encode(
         dos_of(document_id, kind),

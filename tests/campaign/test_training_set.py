@@ -3,13 +3,13 @@
 import pytest
 from small_campaign import write_campaign
 
-from campaign.campaign_file import CampaignFileError
-from campaign.execution.advance import advance
-from campaign.execution.start import divide_candidates, start_campaign
-from campaign.spec import CampaignSpec
+from campaign.config.yaml_file import CampaignFileError
+from campaign.scheduling.advance import advance
+from campaign.spec.campaign_spec import CampaignSpec
+from campaign.steps.start import divide_candidates, start_campaign
 from campaign.views.preview import preview_lines
 from campaign.views.results import model_line, result_rows
-from campaign.views.status import campaign_status
+from campaign.views.status.counts import campaign_status
 
 PURPOSE = {"purpose": "training_set"}
 

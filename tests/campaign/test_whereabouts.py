@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from campaign.execution.more_resources import more_resources
-from campaign.execution.whereabouts import Job, whereabouts
-from campaign.spec_sections import RetrySection
+from campaign.attempts.escalation import more_resources
+from campaign.recovery.liveness import Job, whereabouts
+from campaign.spec.sections import RetrySection
 from launchers.scheduler.job_state import JobState
 
 BEGAN = 1795545809

@@ -14,8 +14,8 @@ import psutil
 import pytest
 from small_campaign import write_campaign
 
-from campaign.store import CampaignStore
-from launchers.database import DatabaseSettings
+from campaign.store.collections import CampaignStore
+from launchers.database.settings import DatabaseSettings
 
 pytestmark = [pytest.mark.mongo, pytest.mark.gpaw, pytest.mark.ray]
 

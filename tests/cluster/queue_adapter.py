@@ -11,8 +11,8 @@ from typing import Any
 
 from slurm_cluster import SlurmCluster
 
-from campaign.store import CampaignStore
-from launchers.database import DatabaseSettings
+from campaign.store.collections import CampaignStore
+from launchers.database.settings import DatabaseSettings
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parents[2]

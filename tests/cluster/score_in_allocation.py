@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from esnet.ray_session import ray_session
-from esnet.scoring import score_as_they_come
+from esnet.ray.session import ray_session
+from esnet.scoring.scoring import score_as_they_come
 
 
 def main(folder: Path, bundle: str) -> None:

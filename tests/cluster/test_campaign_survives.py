@@ -18,11 +18,11 @@ import pytest
 from queue_adapter import LIGHT_WORK, OTHER_HOST, ClusterCampaign, kill
 from slurm_cluster import SlurmCluster
 
-from campaign.execution.fireworks import initialise_launchpad
-from campaign.execution.start import start_campaign
-from campaign.spec import CampaignSpec
-from launchers import mongo
-from launchers.local import LocalWorkers
+from campaign.scheduling.workflows import initialise_launchpad
+from campaign.spec.campaign_spec import CampaignSpec
+from campaign.steps.start import start_campaign
+from launchers.mongod import server as mongo
+from launchers.workers.local import LocalWorkers
 
 pytestmark = [pytest.mark.slurm, pytest.mark.mongo, pytest.mark.gpaw]
 

@@ -14,7 +14,7 @@ import yaml
 from cluster_workplace import BIN, CATEGORIES, ClusterWorkplace, write_launchpad
 from slurm_cluster import SlurmCluster
 
-from campaign.spec import FIREWORK_HEADER
+from campaign.spec.campaign_spec import FIREWORK_HEADER
 
 pytestmark = [pytest.mark.slurm, pytest.mark.mongo, pytest.mark.gpaw, pytest.mark.ray]
 

@@ -69,7 +69,7 @@ def test_a_lost_node_loses_no_candidate_and_no_process_is_left(slurm: SlurmClust
 
 
 def write_samples(folder: Path, count: int) -> dict[str, np.ndarray]:
-    from esnet.features import composition_vector
+    from esnet.representation.features import composition_vector
 
     rng = np.random.default_rng(3)
     samples = {
@@ -82,7 +82,7 @@ def write_samples(folder: Path, count: int) -> dict[str, np.ndarray]:
 
 
 def predicted_here(samples: dict[str, np.ndarray]) -> np.ndarray:
-    from esnet.bundle import Bundle
+    from esnet.bundle.bundle import Bundle
 
     return Bundle.load(BUNDLE).predict(samples["dos"], samples["compositions"])
 

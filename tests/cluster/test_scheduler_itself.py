@@ -14,7 +14,7 @@ from launchers.scheduler.slurm import Slurm
 
 pytestmark = pytest.mark.slurm
 ROOT = Path(__file__).resolve().parents[2]
-SAY_WHY = "from campaign.decisions.failure_causes import failure_cause; print(failure_cause(SystemExit(1)))"
+SAY_WHY = "from campaign.attempts.causes import failure_cause; print(failure_cause(SystemExit(1)))"
 
 
 def submit(slurm: SlurmCluster, *options: str, script: str, output: Path) -> str:

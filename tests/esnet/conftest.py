@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esnet.bundle import Bundle
-from esnet.dos import DOS_SHAPE, ENERGY_GRID, N_ORBITALS
-from esnet.features import Representation, composition_vector
-from esnet.ray_session import RaySession, ray_session
-from esnet.training import TrainingResult, TrainingSettings, train
+from esnet.bundle.bundle import Bundle
+from esnet.ray.session import RaySession, ray_session
+from esnet.representation.dos import DOS_SHAPE, ENERGY_GRID, N_ORBITALS
+from esnet.representation.features import Representation, composition_vector
+from esnet.training.train import TrainingResult, TrainingSettings, train
 
 # the machine is shared by many tests; TensorFlow reads these when it is first imported
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")

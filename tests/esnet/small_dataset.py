@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from esnet.dataset import Dataset, DatasetWriter, Filters, Sample
-from esnet.dataset_synthetic import synthetic_samples
-from esnet.dos import DOS_SHAPE
-from esnet.features import Representation
+from esnet.dataset.dataset import Dataset, DatasetWriter, Filters, Sample
+from esnet.dataset.synthetic import synthetic_samples
+from esnet.representation.dos import DOS_SHAPE
+from esnet.representation.features import Representation
 
 
 def write(path: Path, samples: Iterable[Sample], *, representation: Representation | None = None, **more: Any) -> Path:

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from small_dataset import synthetic
 
-from esnet.bundle import Bundle
-from esnet.ensemble import assemble_bundle
-from esnet.model import build_esnet
-from esnet.scoring import score
-from esnet.splits import split_dataset
-from esnet.training import train_on
-from esnet.training_settings import TrainingSettings
+from esnet.bundle.bundle import Bundle
+from esnet.dataset.splits import split_dataset
+from esnet.network.model import build_esnet
+from esnet.scoring.scoring import score
+from esnet.training.ensemble import assemble_bundle
+from esnet.training.settings import TrainingSettings
+from esnet.training.train import train_on
 
 pytestmark = pytest.mark.keras
 
@@ -55,9 +55,9 @@ def answer(**found):
 PREDICT = """
 import math
 import numpy as np
-from esnet.bundle import Bundle
-from esnet.model import build_esnet
-from esnet.scoring_batch import score_batch
+from esnet.bundle.bundle import Bundle
+from esnet.network.model import build_esnet
+from esnet.scoring.batch import score_batch
 samples = np.load(sys.argv[2])
 dos, compositions = samples["dos"], samples["compositions"]
 bundle = Bundle.load(sys.argv[1])
@@ -79,9 +79,9 @@ answer(
 """
 
 TRAIN = """
-from esnet.features import Representation
-from esnet.training import TrainingSettings, train
-from esnet.training_network import TrainingError
+from esnet.representation.features import Representation
+from esnet.training.train import TrainingSettings, train
+from esnet.training.network import TrainingError
 import numpy as np
 try:
     train(

@@ -11,18 +11,18 @@ import pytest
 from small_dataset import synthetic, write
 from typer.testing import CliRunner
 
-from esnet.cli import app
-from esnet.dataset import Dataset
-from esnet.dataset_synthetic import synthetic_samples
-from esnet.dos_models.data import BenchmarkData
-from esnet.dos_models.models import require_packages
-from esnet.dos_models.moment_features import MomentScaler
-from esnet.dos_models.run import BenchmarkError, BenchmarkSettings, run_benchmark
-from esnet.dos_models.settings import TITLES
-from esnet.dos_models.work import BenchmarkWork
-from esnet.moments import moments_of
-from esnet.output_folder import new_output_folder
-from esnet.splits import Split, SplitError
+from esnet.baselines.data import BenchmarkData
+from esnet.baselines.models import require_packages
+from esnet.baselines.moment_features import MomentScaler
+from esnet.baselines.run import BenchmarkError, BenchmarkSettings, run_benchmark
+from esnet.baselines.settings import TITLES
+from esnet.baselines.work import BenchmarkWork
+from esnet.cli.main import app
+from esnet.dataset.dataset import Dataset
+from esnet.dataset.splits import Split, SplitError
+from esnet.dataset.synthetic import synthetic_samples
+from esnet.files.output_folder import new_output_folder
+from esnet.representation.moments import moments_of
 
 pytestmark = pytest.mark.keras
 

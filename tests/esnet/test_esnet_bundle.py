@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from esnet.bundle import Bundle, BundleError, BundleInfo
-from esnet.features import FeatureError, Representation, RepresentationError
+from esnet.bundle.bundle import Bundle, BundleError, BundleInfo
+from esnet.representation.features import FeatureError, Representation, RepresentationError
 
 pytestmark = pytest.mark.keras
 
@@ -121,7 +121,7 @@ def test_features_that_are_not_finite_are_refused(bundle, labelled):
 
 def test_what_a_bundle_says_is_read_without_tensorflow_or_keras(bundle):
     program = (
-        "import sys; from esnet.bundle import BundleInfo; import esnet.scoring, esnet.ray_training;"
+        "import sys; from esnet.bundle.bundle import BundleInfo; import esnet.scoring.scoring, esnet.training.in_ray;"
         "info = BundleInfo.read(sys.argv[1]);"
         "heavy = {'tensorflow', 'keras', 'ray', 'scipy', 'pymatgen'} & set(sys.modules);"
         "print(info.checksum, sorted(heavy))"

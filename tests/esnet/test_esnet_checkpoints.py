@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from esnet.checkpoints import Checkpoint, CheckpointError, differences, latest_checkpoint
+from esnet.training.checkpoints import Checkpoint, CheckpointError, differences, latest_checkpoint
 
 MADE_OF = {"data": "abc", "settings": {"learning_rate": 0.001, "widths": [2, 2]}}
 
@@ -88,7 +88,7 @@ def test_damaged_files_of_later_epochs_do_not_drive_out_those_of_a_new_start(fol
 
 
 def test_a_checkpoint_of_a_newer_version_is_not_taken_for_a_damaged_one(folder, monkeypatch):
-    monkeypatch.setattr("esnet.checkpoints.FORMAT_VERSION", 2)
+    monkeypatch.setattr("esnet.training.checkpoints.FORMAT_VERSION", 2)
     make(9).save(folder)
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="this program reads esnet-checkpoint 1"):

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from esnet.dos_models.classical import MODELS, Table, fit_classical
-from esnet.dos_models.moment_features import N_FEATURES, MomentScaler
-from esnet.features import FeatureError
-from esnet.moments import CHANNEL_NAMES, MOMENT_NAMES, MOMENTS, Moments
+from esnet.baselines.classical import MODELS, Table, fit_classical
+from esnet.baselines.moment_features import N_FEATURES, MomentScaler
+from esnet.representation.features import FeatureError
+from esnet.representation.moments import CHANNEL_NAMES, MOMENT_NAMES, MOMENTS, Moments
 
 
-def made_up_moments(n_samples: int, *, seed: int = 0) -> Moments:
+def synthetic_moments(n_samples: int, *, seed: int = 0) -> Moments:
     """Random moments, in which sample 0 has no d band and nobody has the last channel."""
     values = np.random.default_rng(seed).normal(3.0, 2.0, (n_samples, 90))
     values[0, 20:45] = np.nan
@@ -28,7 +28,7 @@ def learnable(n_samples: int, *, seed: int) -> Table:
 
 
 def test_a_missing_band_is_the_mean_with_a_mark_and_never_nan():
-    found = made_up_moments(50)
+    found = synthetic_moments(50)
     features = MomentScaler.fit(found).features(found, np.zeros((50, 111)))
     assert features.shape == (50, N_FEATURES)
     assert np.isfinite(features).all()
@@ -45,8 +45,8 @@ def test_a_missing_band_is_the_mean_with_a_mark_and_never_nan():
 
 
 def test_a_band_that_training_never_had_does_not_break_new_samples():
-    scaler = MomentScaler.fit(made_up_moments(50))
-    new = made_up_moments(3)
+    scaler = MomentScaler.fit(synthetic_moments(50))
+    new = synthetic_moments(3)
     new.values[:, 85:], new.mask[:, 85:] = 7.0, True
     features = scaler.features(new, np.zeros((3, 111)))
     assert np.isfinite(features).all()
@@ -59,7 +59,7 @@ def test_the_order_of_moments_is_that_of_the_marks():
 
 def test_wrong_compositions_and_no_samples_are_refused():
     with pytest.raises(FeatureError, match="111"):
-        MomentScaler.fit(made_up_moments(4)).features(made_up_moments(4), np.zeros((4, 110)))
+        MomentScaler.fit(synthetic_moments(4)).features(synthetic_moments(4), np.zeros((4, 110)))
     with pytest.raises(FeatureError, match="no sample"):
         MomentScaler.fit(Moments(np.empty((0, 90)), np.empty((0, 90), dtype=bool)))
 

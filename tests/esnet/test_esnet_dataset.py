@@ -21,13 +21,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_dataset import ALL, synthetic, tiny_sample, write
 
-from esnet.dataset import Dataset, DatasetError, DatasetExistsError, DatasetWriter, Filters, Sample
-from esnet.dataset_format import MANIFEST, SHARD_SIZE, DatasetManifest
-from esnet.dataset_synthetic import synthetic_samples
-from esnet.dataset_writer import suspicious_energies
-from esnet.dos import DOS_SHAPE
-from esnet.features import ELEMENTS, FeatureError, Representation, composition_vector
-from esnet.whole_files import file_entry
+from esnet.dataset.dataset import Dataset, DatasetError, DatasetExistsError, DatasetWriter, Filters, Sample
+from esnet.dataset.format import MANIFEST, SHARD_SIZE, DatasetManifest
+from esnet.dataset.synthetic import synthetic_samples
+from esnet.dataset.writer import suspicious_energies
+from esnet.files.atomic import file_entry
+from esnet.representation.dos import DOS_SHAPE
+from esnet.representation.features import ELEMENTS, FeatureError, Representation, composition_vector
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_a_filter_drops_without_counting(tmp_path: Path):
 
 
 def test_the_f_block_begins_or_ends_at_another_element():
-    from esnet.dataset_sample import F_BLOCK
+    from esnet.dataset.sample import F_BLOCK
 
     assert [ELEMENTS.index(symbol) + 1 for symbol in ELEMENTS if symbol in F_BLOCK] == [
         *range(57, 72),
@@ -394,10 +394,10 @@ def test_a_chunk_that_hdf5_did_not_deflate_cannot_be_read(tmp_path: Path):
 
 _MEMORY = """
 import resource, sys
-from esnet.dataset import Dataset, DatasetWriter
-from esnet.dataset_synthetic import synthetic_samples
-from esnet.features import ChannelScaler, Representation, TargetScaling
-from esnet.pipeline import numpy_batches
+from esnet.dataset.dataset import Dataset, DatasetWriter
+from esnet.dataset.synthetic import synthetic_samples
+from esnet.representation.features import ChannelScaler, Representation, TargetScaling
+from esnet.dataset.pipeline import numpy_batches
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 def go(n, path):

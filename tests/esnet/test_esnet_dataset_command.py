@@ -11,10 +11,11 @@ import pytest
 from small_dataset import synthetic, tiny_sample, write
 from typer.testing import CliRunner
 
-from esnet import dos, features, splits
-from esnet.cli import app
+from esnet.cli.main import app
 from esnet.commands import options
-from esnet.dataset import Dataset, DatasetError
+from esnet.dataset import splits
+from esnet.dataset.dataset import Dataset, DatasetError
+from esnet.representation import dos, features
 
 
 def run(*arguments: object) -> str:

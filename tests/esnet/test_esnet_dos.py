@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 from pymatgen.electronic_structure.core import Orbital, OrbitalType, Spin
 
-from esnet.dos import ENERGY_GRID, ORBITALS, DosError, project_dos, source_spacing
+from esnet.representation.dos import ENERGY_GRID, ORBITALS, DosError, project_dos, source_spacing
 
 PYMATGEN_ORDER = ("s", "py", "pz", "px", "dxy", "dyz", "dz2", "dxz", "dx2-y2")
 

@@ -13,24 +13,24 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from esnet.bundle import Bundle, BundleError, BundleExistsError, BundleInfo, add_model_card
-from esnet.bundle_files import new_bundle
-from esnet.bundle_info import write_info
-from esnet.bundle_networks import Networks, Outputs
-from esnet.cli import app
-from esnet.dataset import Dataset, DatasetWriter
-from esnet.dataset_synthetic import synthetic_samples
-from esnet.ensemble import EnsembleError, assemble_bundle
+from esnet.bundle.bundle import Bundle, BundleError, BundleExistsError, BundleInfo, add_model_card
+from esnet.bundle.files import new_bundle
+from esnet.bundle.info import write_info
+from esnet.bundle.networks import Networks, Outputs
+from esnet.cli.main import app
+from esnet.dataset.dataset import Dataset, DatasetWriter
+from esnet.dataset.splits import split_dataset
+from esnet.dataset.synthetic import synthetic_samples
 from esnet.evaluation.files import write_evaluation
 from esnet.evaluation.run import evaluate
 from esnet.evaluation.selection import EvaluationError, select_samples
-from esnet.features import ELEMENTS, Representation, RepresentationError, composition_vector
-from esnet.output_folder import OutputExistsError
-from esnet.scoring import ScoringError
-from esnet.scoring_batch import score_batch
-from esnet.splits import split_dataset
-from esnet.training import TrainingResult, train_on
-from esnet.training_settings import TrainingSettings
+from esnet.files.output_folder import OutputExistsError
+from esnet.representation.features import ELEMENTS, Representation, RepresentationError, composition_vector
+from esnet.scoring.batch import score_batch
+from esnet.scoring.scoring import ScoringError
+from esnet.training.ensemble import EnsembleError, assemble_bundle
+from esnet.training.settings import TrainingSettings
+from esnet.training.train import TrainingResult, train_on
 
 pytestmark = pytest.mark.keras
 

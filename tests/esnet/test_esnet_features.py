@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esnet.dos import DOS_SHAPE
-from esnet.features import (
+from esnet.representation.dos import DOS_SHAPE
+from esnet.representation.features import (
     ELEMENTS,
     ChannelScaler,
     FeatureError,

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from small_dataset import synthetic
 
-from esnet.bundle import Bundle
-from esnet.bundle_assessor import fingerprints
-from esnet.bundle_info import BundleInfo
-from esnet.description import summary_rows
-from esnet.ensemble import assemble_bundle
-from esnet.features import Representation, RepresentationError
-from esnet.fine_tuning import fine_tune
-from esnet.ray_training import train_in_ray
-from esnet.record import TrainingRecord
-from esnet.splits import split_dataset
-from esnet.training import TrainingError, TrainingSettings, train, train_on
+from esnet.bundle.assessor import fingerprints
+from esnet.bundle.bundle import Bundle
+from esnet.bundle.description import summary_rows
+from esnet.bundle.info import BundleInfo
+from esnet.bundle.record import TrainingRecord
+from esnet.dataset.splits import split_dataset
+from esnet.representation.features import Representation, RepresentationError
+from esnet.training.ensemble import assemble_bundle
+from esnet.training.fine_tuning import fine_tune
+from esnet.training.in_ray import train_in_ray
+from esnet.training.train import TrainingError, TrainingSettings, train, train_on
 
 pytestmark = pytest.mark.keras
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esnet.inference_network import inference_network
-from esnet.model import build_esnet
+from esnet.network.folded_network import inference_network
+from esnet.network.model import build_esnet
 
 pytestmark = pytest.mark.keras
 

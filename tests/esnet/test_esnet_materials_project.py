@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from materials_project_server import ServerProcess, complete_dos, write_tables
 
-from esnet.dataset import Dataset, DatasetExistsError, Filters
-from esnet.dos import project_dos
-from esnet.features import Representation
+from esnet.dataset.dataset import Dataset, DatasetExistsError, Filters
+from esnet.representation.dos import project_dos
+from esnet.representation.features import Representation
 from esnet.sources.materials_project import FetchReport, MaterialsProjectError, MaterialsQuery, fetch
 from esnet.sources.materials_project_cache import DownloadCache
 
@@ -248,7 +248,7 @@ def test_a_senseless_query_is_sent(options, message):
 def test_the_command_does_not_fetch(service, tmp_path):
     from typer.testing import CliRunner
 
-    from esnet.cli import app
+    from esnet.cli.main import app
 
     options = ["--chemsys", "Al-Pd", "--num-elements", "1-2", "--endpoint", service.url]
     result = CliRunner().invoke(app, ["fetch-mp", "--output", str(tmp_path / "data"), *options])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import SMALL
 
-from esnet.model import build_esnet
+from esnet.network.model import build_esnet
 
 pytestmark = pytest.mark.keras
 

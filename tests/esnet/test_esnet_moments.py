@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 from pymatgen_moments import moments_of_pymatgen, own_energies
 
-from esnet.dos import ENERGY_GRID, DosError, project_dos
-from esnet.moments import MOMENT_NAMES, moments, moments_of_batch
+from esnet.representation.dos import ENERGY_GRID, DosError, project_dos
+from esnet.representation.moments import MOMENT_NAMES, moments, moments_of_batch
 
 
 def cscl():

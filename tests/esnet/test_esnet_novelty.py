@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esnet.novelty import USUAL, NoveltyReference, reference_places
+from esnet.bundle.novelty import USUAL, NoveltyReference, reference_places
 
 N_HIDDEN = 64
 

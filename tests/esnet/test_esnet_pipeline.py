@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_dataset import synthetic
 
-from esnet.dataset import Dataset, DatasetError
-from esnet.features import ChannelScaler, TargetScaling, network_inputs
-from esnet.pipeline import BLOCK, batches, epoch_order, numpy_batches
-from esnet.splits import split_dataset
+from esnet.dataset.dataset import Dataset, DatasetError
+from esnet.dataset.pipeline import BLOCK, batches, epoch_order, numpy_batches
+from esnet.dataset.splits import split_dataset
+from esnet.representation.features import ChannelScaler, TargetScaling, network_inputs
 
 
 @pytest.fixture(scope="module")

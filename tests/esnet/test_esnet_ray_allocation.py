@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from esnet.ray_allocation import RayAllocationError, find_allocation
+from esnet.ray.allocation import RayAllocationError, find_allocation
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from esnet.ray_metrics import METRICS, PROMOTED, SCORED, TRIALS, RayMetrics
+from esnet.ray.metrics import METRICS, PROMOTED, SCORED, TRIALS, RayMetrics
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "launchers" / "ray_cluster" / "grafana_dashboard.json"
 

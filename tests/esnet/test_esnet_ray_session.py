@@ -9,7 +9,7 @@ import sys
 import psutil
 import pytest
 
-from esnet.ray_session import ray_session
+from esnet.ray.session import ray_session
 
 pytestmark = pytest.mark.ray
 
@@ -51,7 +51,7 @@ def test_the_signal_handlers_of_a_process_outlive_a_session():
     """Ray's own raises SystemExit instead: a worker that is told to end would go on with its next firework."""
     script = (
         "import signal\n"
-        "from esnet.ray_session import ray_session\n"
+        "from esnet.ray.session import ray_session\n"
         "def ours(number, frame): pass\n"
         "signal.signal(signal.SIGTERM, ours)\n"
         "with ray_session('local'):\n"

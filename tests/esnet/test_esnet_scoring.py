@@ -13,21 +13,21 @@ import numpy as np
 import pytest
 from conftest import SMALL, make_labelled
 
-from esnet.bundle import Bundle, BundleError
-from esnet.features import Representation, RepresentationError
-from esnet.ray_session import RaySessionError
-from esnet.scoring import Prediction, ScoringError, Usage, score
-from esnet.training import TrainingSettings, train
+from esnet.bundle.bundle import Bundle, BundleError
+from esnet.ray.session import RaySessionError
+from esnet.representation.features import Representation, RepresentationError
+from esnet.scoring.scoring import Prediction, ScoringError, Usage, score
+from esnet.training.train import TrainingSettings, train
 
 pytestmark = pytest.mark.ray
 
 CALLER = """
 import json, sys
 import numpy as np
-from esnet.features import Representation
-from esnet.ray_session import ray_session
-from esnet.ray_training import train_in_ray
-from esnet.training import TrainingSettings
+from esnet.representation.features import Representation
+from esnet.ray.session import ray_session
+from esnet.training.in_ray import train_in_ray
+from esnet.training.train import TrainingSettings
 
 folder, bundle = sys.argv[1:]
 samples = np.load(folder + "/samples.npz")

@@ -11,12 +11,12 @@ import pytest
 from small_dataset import synthetic, write
 from typer.testing import CliRunner
 
-from esnet.cli import app
-from esnet.dataset import Dataset, Sample
-from esnet.dataset_synthetic import synthetic_samples
-from esnet.dos import DOS_SHAPE, ENERGY_GRID
-from esnet.moments import CHANNEL_NAMES
-from esnet.similarity import PROPERTIES, SimilarityError, compare_dos
+from esnet.cli.main import app
+from esnet.dataset.dataset import Dataset, Sample
+from esnet.dataset.synthetic import synthetic_samples
+from esnet.representation.dos import DOS_SHAPE, ENERGY_GRID
+from esnet.representation.moments import CHANNEL_NAMES
+from esnet.similarity.similarity import PROPERTIES, SimilarityError, compare_dos
 
 N_MATERIALS = 12
 

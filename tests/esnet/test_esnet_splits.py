@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_dataset import synthetic, tiny_sample, write
 
-from esnet.dataset import Dataset
-from esnet.features import ChannelScaler
-from esnet.splits import PARTS, Split, SplitError, split_dataset
+from esnet.dataset.dataset import Dataset
+from esnet.dataset.splits import PARTS, Split, SplitError, split_dataset
+from esnet.representation.features import ChannelScaler
 
 BY = ("random", "chemsys", "prototype")
 

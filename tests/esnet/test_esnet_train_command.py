@@ -9,11 +9,11 @@ import pytest
 from small_dataset import synthetic
 from typer.testing import CliRunner, Result
 
-from esnet.bundle import Bundle, BundleExistsError
-from esnet.cli import app
-from esnet.dataset import Dataset
-from esnet.training import TrainingError
-from esnet.training_members import member_folder
+from esnet.bundle.bundle import Bundle, BundleExistsError
+from esnet.cli.main import app
+from esnet.dataset.dataset import Dataset
+from esnet.training.ensemble_run import member_folder
+from esnet.training.train import TrainingError
 
 pytestmark = pytest.mark.keras
 

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from small_dataset import synthetic, tiny_sample, write
 
-from esnet.checkpoints import CheckpointError
-from esnet.dataset import Dataset, DatasetError
-from esnet.record import TrainingRecord
-from esnet.splits import Split, split_dataset
-from esnet.training import TrainingError, TrainingResult, TrainingSettings, train_on
+from esnet.bundle.record import TrainingRecord
+from esnet.dataset.dataset import Dataset, DatasetError
+from esnet.dataset.splits import Split, split_dataset
+from esnet.training.checkpoints import CheckpointError
+from esnet.training.train import TrainingError, TrainingResult, TrainingSettings, train_on
 
 pytestmark = pytest.mark.keras
 
@@ -32,9 +32,9 @@ KILL_AFTER = 4
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from esnet.dataset import Dataset, DatasetError
-from esnet.splits import split_dataset
-from esnet.training import TrainingSettings, train_on
+from esnet.dataset.dataset import Dataset, DatasetError
+from esnet.dataset.splits import split_dataset
+from esnet.training.train import TrainingSettings, train_on
 
 options = json.loads(sys.argv[1])
 if options["cpus"] > 1:

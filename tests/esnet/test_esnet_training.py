@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from esnet.bundle import Bundle
-from esnet.features import FeatureError, Representation
-from esnet.record import TrainingRecord
-from esnet.samples import Samples
-from esnet.training import TrainingError, TrainingSettings, train
+from esnet.bundle.bundle import Bundle
+from esnet.bundle.record import TrainingRecord
+from esnet.representation.features import FeatureError, Representation
+from esnet.representation.samples import Samples
+from esnet.training.train import TrainingError, TrainingSettings, train
 
 pytestmark = pytest.mark.keras
 

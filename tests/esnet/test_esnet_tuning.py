@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from esnet.errors import UserError
+from esnet.files.errors import UserError
 from esnet.tuning.run import run_trials
 from esnet.tuning.settings import Resources, SearchSettings
 from esnet.tuning.space import PAPER_SPACE, TuningError
@@ -38,7 +38,7 @@ def make_objective():
         import os
         import signal
 
-        from esnet.errors import UserError
+        from esnet.files.errors import UserError
 
         state = task.folder / "epochs.json"
         done = json.loads(state.read_text()) if state.exists() else []
@@ -142,7 +142,7 @@ def test_more_trials_than_before_start_over(faulty, tmp_path):
 
 SCRIPT = """
 import sys, time
-from esnet.ray_session import ray_session
+from esnet.ray.session import ray_session
 from esnet.tuning.run import run_trials
 from esnet.tuning.settings import Resources, SearchSettings
 from esnet.tuning.space import PAPER_SPACE
@@ -238,9 +238,9 @@ def test_a_killed_driver_loses_trials(ray_here, tmp_path):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    from esnet.dataset_synthetic import synthetic_samples
-    from esnet.dataset_writer import DatasetWriter
-    from esnet.features import Representation
+    from esnet.dataset.synthetic import synthetic_samples
+    from esnet.dataset.writer import DatasetWriter
+    from esnet.representation.features import Representation
 
     path = tmp_path_factory.mktemp("tuning-data") / "data"
     with DatasetWriter(path, representation=Representation(), source={"kind": "synthetic"}) as writer:
@@ -252,14 +252,14 @@ def data(tmp_path_factory):
 def invoke(*words):
     from typer.testing import CliRunner
 
-    from esnet.cli import app
+    from esnet.cli.main import app
 
     return CliRunner().invoke(app, ["tune", *map(str, words)])
 
 
 def test_esnet_tune_leaves_no_table_no_plot_or_no_model_of_the_best(ray_here, data, tmp_path):
-    from esnet.bundle import Bundle
-    from esnet.dataset import Dataset
+    from esnet.bundle.bundle import Bundle
+    from esnet.dataset.dataset import Dataset
 
     out = tmp_path / "tuned"
     words = [data, out, "--trials", 2, "--epochs", 2, "--widths", "2,2,2,2", "--grace", 1, "--concurrent", 1]
@@ -294,9 +294,9 @@ def test_esnet_tune_leaves_no_table_no_plot_or_no_model_of_the_best(ray_here, da
 
 
 def test_a_tuning_without_a_validation_part_begins(data, tmp_path):
-    from esnet.dataset import Dataset
-    from esnet.splits import split_dataset
-    from esnet.training_settings import TrainingSettings
+    from esnet.dataset.dataset import Dataset
+    from esnet.dataset.splits import split_dataset
+    from esnet.training.settings import TrainingSettings
     from esnet.tuning.tune import tune
 
     dataset = Dataset.open(data)

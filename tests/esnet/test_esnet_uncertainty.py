@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from esnet.uncertainty import Calibration, calibration_curve, fit_calibration
+from esnet.bundle.uncertainty import Calibration, calibration_curve, fit_calibration
 
 
 def made_up(n_samples: int, *, base: float, factor: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

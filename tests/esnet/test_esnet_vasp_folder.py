@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from vasp_files import TITLES, FakeRun, write_vaspout, write_vasprun
 
-from esnet.dataset import Dataset, DatasetWriter
-from esnet.errors import UserError
-from esnet.features import Representation
+from esnet.dataset.dataset import Dataset, DatasetWriter
+from esnet.files.errors import UserError
+from esnet.representation.features import Representation
 from esnet.sources.vasp_energies import EnergyTable, VaspEnergyError
 from esnet.sources.vasp_folder import FolderReport, VaspFolderError, find_runs, read_vasp_folder
 from esnet.sources.vasprun import read_dos

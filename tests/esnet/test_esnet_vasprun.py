@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from vasp_files import F_ORBITALS, VASP_ORDER, FakeRun, dos_text, vasprun_text, write_vaspout, write_vasprun
 
-from esnet.dos import ENERGY_GRID, ORBITALS, DosError, project_dos, source_spacing
-from esnet.errors import UserError
+from esnet.files.errors import UserError
+from esnet.representation.dos import ENERGY_GRID, ORBITALS, DosError, project_dos, source_spacing
 from esnet.sources.vasprun import VaspReadError, read_dos, read_run
 from esnet.sources.vasprun_numbers import RowsError, read_rows
 

@@ -12,7 +12,7 @@ import pymongo
 import pytest
 from pymongo.errors import PyMongoError
 
-from launchers.mongo_binary import find_mongod
+from launchers.mongod.binary import find_mongod
 
 StartMongod = Callable[..., int]
 

@@ -10,7 +10,7 @@ import pytest
 from fireworks import Firework, ScriptTask
 
 from launchers.cluster.proxy import address
-from launchers.database import DatabaseSettings, DatabaseUnreachable
+from launchers.database.settings import DatabaseSettings, DatabaseUnreachable
 
 
 @pytest.mark.parametrize("text", ["", "host", ":1", "host:", "host:x", "host:70000"])

@@ -16,9 +16,9 @@ import pymongo
 import pytest
 from pymongo.errors import DuplicateKeyError
 
-from launchers import mongo
-from launchers.database import DatabaseNotReplicaSet, DatabaseSettings, DatabaseUnreachable
-from launchers.launchpad_file import PASSWORD_VARIABLE
+from launchers.database.launchpad_file import PASSWORD_VARIABLE
+from launchers.database.settings import DatabaseNotReplicaSet, DatabaseSettings, DatabaseUnreachable
+from launchers.mongod import server as mongo
 
 StartMongod = Callable[..., int]
 pytestmark = pytest.mark.mongo
@@ -127,7 +127,7 @@ def test_users_own_index_on_the_same_keys_is_enough(database: DatabaseSettings) 
 
 
 def test_job_stores_name_shows_no_password() -> None:
-    from launchers.job_store import _connection
+    from launchers.database.job_store import _connection
 
     settings = DatabaseSettings(host="mongodb://me:S3CRET@h:1/x", name="x", uri_mode=True)
     assert _connection(settings)["uri"] == "mongodb://h:1/x"

@@ -17,12 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from campaign.cli import app
+from campaign.cli.main import app
 from launchers.cluster import walltime
 from launchers.cluster.errors import ClusterError
-from launchers.cluster.filling import jobs_needed, scheduler_words
 from launchers.cluster.launch_files import launch_files, write_again, write_new
-from launchers.cluster.packed import gpus_of_lane
+from launchers.cluster.multi_launch import gpus_of_lane
+from launchers.cluster.queue_filler import jobs_needed, scheduler_words
 from launchers.cluster.site import CATEGORIES, SiteSettings
 
 ALL = ("--queue", "cpu", "--walltime", "36:00:00")
@@ -122,7 +122,7 @@ def test_a_packed_job_is_one_that_reservation_mode_accepts(tmp_path):
     write_new(site, tmp_path)
     adapter = CommonAdapter.from_file(str(tmp_path / "my_qadapter_dos.yaml"))
     words = shlex.split(adapter["rocket_launch"] + " --fw_id 7")
-    assert words[:4] == ["exec", "/home/me/.venv/bin/python", "-m", "launchers.cluster.packed"]
+    assert words[:4] == ["exec", "/home/me/.venv/bin/python", "-m", "launchers.cluster.multi_launch"]
     assert words[-3:] == ["singleshot", "--fw_id", "7"]
     assert words[words.index("--most") + 1] == "8"
     assert words[words.index("--estimate") + 1] == "120"

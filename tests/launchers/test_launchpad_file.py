@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launchers import mongo_uri
-from launchers.database import DatabaseSettings, LaunchpadFileError, find_launchpad_file
-from launchers.launchpad_file import FIELDS, PASSWORD_VARIABLE, write_embedded_launchpad_file
+from launchers.database import mongo_uri
+from launchers.database.launchpad_file import FIELDS, PASSWORD_VARIABLE, write_embedded_launchpad_file
+from launchers.database.settings import DatabaseSettings, LaunchpadFileError, find_launchpad_file
 
 SECRET = "s3cret/pass@word"
 REPOSITORY = Path(__file__).parents[2]

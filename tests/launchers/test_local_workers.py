@@ -10,8 +10,8 @@ import psutil
 import pytest
 from fireworks import Firework, ScriptTask
 
-from launchers.local import LocalWorkers
-from launchers.worker import process_of, worker_name
+from launchers.workers.local import LocalWorkers
+from launchers.workers.worker import process_of, worker_name
 
 pytestmark = pytest.mark.mongo
 
@@ -78,7 +78,7 @@ def test_a_killed_parent_takes_its_worker_and_the_calculation_with_it(launchpad,
     fw_id, pid_file = sleeping_firework(launchpad, tmp_path)
     # a runner that cannot say goodbye: it starts a worker, says its pid, and waits
     script = (
-        "import sys, time, pathlib; from launchers.local import LocalWorkers\n"
+        "import sys, time, pathlib; from launchers.workers.local import LocalWorkers\n"
         f"workers = LocalWorkers(pathlib.Path({str(launchpad_file)!r}), pathlib.Path({str(tmp_path / 'runs')!r}))\n"
         "workers.start(1); print(workers.processes[0].pid, flush=True); time.sleep(300)"
     )

@@ -16,10 +16,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from launchers import mongo, mongo_binary
-from launchers.database import DatabaseSettings, DatabaseUnreachable
-from launchers.errors import MongoServerError
-from launchers.mongo_process import RECORD_NAME
+from launchers.database.errors import MongoServerError
+from launchers.database.settings import DatabaseSettings, DatabaseUnreachable
+from launchers.mongod import binary as mongo_binary
+from launchers.mongod import server as mongo
+from launchers.mongod.process import RECORD_NAME
 
 pytestmark = pytest.mark.mongo
 REPOSITORY = Path(__file__).parents[2]
@@ -104,7 +105,7 @@ def test_two_starts_at_once_make_one_server(settings: DatabaseSettings, data_dir
 
 def test_server_outlives_the_process_that_started_it(settings: DatabaseSettings, data_dir: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from launchers import mongo; from launchers.database import *\n"
+        "import sys; from pathlib import Path; from launchers import mongo; from launchers.database.settings import *\n"
         "settings = DatabaseSettings(host=sys.argv[1], name='alloys', uri_mode=True)\n"
         "print(mongo.start(settings, data_dir=Path(sys.argv[2])).pid)"
     )

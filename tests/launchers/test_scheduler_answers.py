@@ -133,7 +133,7 @@ def test_other_answers():
 
 @given(st.integers(min_value=0, max_value=10**7))
 def test_times_that_are_asked_for_are_those_that_slurm_reads(time_s):
-    from campaign.execution.more_resources import clock
+    from campaign.attempts.escalation import clock
 
     assert seconds(clock(time_s)) == time_s
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from pymatgen_moments import moments_of_pymatgen, own_energies
 
-from esnet.dos import ENERGY_GRID, project_dos
-from esnet.moments import MOMENTS, moments
+from esnet.representation.dos import ENERGY_GRID, project_dos
+from esnet.representation.moments import MOMENTS, moments
 
 pytestmark = pytest.mark.gpaw
 

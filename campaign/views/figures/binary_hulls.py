@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from campaign.decisions.chemical_systems import symbols_of
-from campaign.decisions.hull import HullSet, MissingElementError
-from campaign.decisions.references import load_hull
-from campaign.loading import Campaign
-from campaign.store import CampaignStore, Document
+from campaign.hull.chemical_systems import symbols_of
+from campaign.hull.hull import HullSet, MissingElementError
+from campaign.references.reference_sets import load_hull
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore, Document
 from campaign.views.figures.documents import CandidateColumns, Floats
 
 MOST_SYSTEMS = 60

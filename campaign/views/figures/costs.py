@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from campaign.decisions.spending import cost_by_stage
-from campaign.store import CampaignStore
-from campaign.views.metrics import CampaignMetrics
+from campaign.budget.spent import cost_by_stage
+from campaign.store.collections import CampaignStore
+from campaign.views.metrics.campaign_metrics import CampaignMetrics
 
 TITLES = {
     "dos": "IS-DOS",

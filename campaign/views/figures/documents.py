@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from campaign.stages import SCREENED
-from campaign.store import CampaignStore, Document
-from campaign.views.other_policy import word_of
+from campaign.store.collections import CampaignStore, Document
+from campaign.store.states import SCREENED
+from campaign.views.policy_dry_run import word_of
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

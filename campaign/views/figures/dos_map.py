@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from campaign.decisions.policy_thresholds import Thresholds
-from campaign.loading import Campaign
-from campaign.store import CampaignStore
+from campaign.policies.thresholds import Thresholds
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore
 from campaign.views.figures.documents import CandidateColumns, Flags, Floats
-from esnet.errors import MissingExtraError
-from esnet.whole_files import whole_file
+from esnet.files.atomic import whole_file
+from esnet.files.errors import MissingExtraError
 from workflows.dos import DosFeatures
 
 logger = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ def _first_guess(inputs: NDArray[np.float32]) -> str:
 
 def _import_umap() -> Any:
     """Umap without its TensorFlow half, which takes half a minute to import and is not needed."""
-    from esnet.errors import require
+    from esnet.files.errors import require
 
     hidden = "tensorflow" not in sys.modules
     if hidden:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from campaign.loading import Campaign
-from campaign.store import CampaignStore, Document
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore, Document
 from campaign.views.figures.documents import CandidateColumns, Floats
-from esnet.features import Representation
-from esnet.similarity import Similarity, compare_dos
+from esnet.representation.features import Representation
+from esnet.similarity.similarity import Similarity, compare_dos
 from workflows.dos import DosFeatures
 
 MOST_SHOWN = 40

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from campaign.decisions.policy_thresholds import Thresholds
-from campaign.loading import Campaign
-from campaign.stages import BEFORE_SCREEN
+from campaign.policies.thresholds import Thresholds
+from campaign.store.campaigns import Campaign
+from campaign.store.states import BEFORE_SCREEN
 from campaign.views.figures.documents import CandidateColumns
 
 

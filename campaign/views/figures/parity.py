@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from campaign.views.figures.documents import CandidateColumns, Flags, Floats
+from esnet.bundle.uncertainty import CalibrationCurve, calibration_curve
 from esnet.evaluation.metrics import Metrics, regression_metrics
-from esnet.uncertainty import CalibrationCurve, calibration_curve
 
 MOST_POINTS = 3000
 """Above it a figure shows a 2-D histogram: a page draws so many points at once."""

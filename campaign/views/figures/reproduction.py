@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from campaign.loading import Campaign
-from campaign.store import CampaignStore
-from esnet.versions import installed_versions
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore
+from esnet.files.versions import installed_versions
 
 _PACKAGES = (
     *("esnet-campaign", "fireworks", "jobflow", "atomate2", "custodian", "pymatgen", "ase", "gpaw", "gpaw-data"),

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from campaign.decisions.metrics import Costs, Metrics, screening_metrics
-from campaign.decisions.policy_thresholds import Thresholds
-from campaign.decisions.precision_recall import precision_recall
-from campaign.decisions.sweep import sweep_thresholds
-from campaign.loading import Campaign
+from campaign.metrics.metrics import Costs, Metrics, screening_metrics
+from campaign.metrics.precision_recall import precision_recall
+from campaign.metrics.sweep import sweep_thresholds
+from campaign.policies.thresholds import Thresholds
+from campaign.store.campaigns import Campaign
 from campaign.views.figures.documents import CandidateColumns, Floats
-from campaign.views.metrics_sweep import SweepOfRelaxed
+from campaign.views.metrics.sweep import SweepOfRelaxed
 
 _MOST_POINTS = 400
 

@@ -98,7 +98,7 @@ def _hulls(data: ReportData) -> list[dict[str, Any]]:
 
 
 def _pairs(data: ReportData) -> dict[str, Any]:
-    from esnet.dos import ENERGY_MAX, ENERGY_MIN, N_GRID
+    from esnet.representation.dos import ENERGY_MAX, ENERGY_MIN, N_GRID
 
     found = data.dos_pairs
     if found is None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from campaign.loading import Campaign, load_campaign
-from campaign.store import CampaignStore, now
+from campaign.store.campaigns import Campaign, load_campaign
+from campaign.store.collections import CampaignStore, now
 from campaign.views.figures.binary_hulls import BinaryHulls, binary_hulls
 from campaign.views.figures.costs import CampaignCosts, campaign_costs
 from campaign.views.figures.documents import CandidateColumns, read_candidates
@@ -18,10 +18,10 @@ from campaign.views.figures.funnel import Funnel, funnel
 from campaign.views.figures.parity import Calibration, Parity, calibration, parity
 from campaign.views.figures.reproduction import Reproduction, reproduction
 from campaign.views.figures.thresholds import ThresholdFigures, threshold_figures
-from campaign.views.metrics import CampaignMetrics, campaign_metrics
+from campaign.views.metrics.campaign_metrics import CampaignMetrics, campaign_metrics
 from campaign.views.report.structures import ShownStructure, read_structures
 from campaign.views.results import Row, model_line, result_rows
-from campaign.views.status import Status, campaign_status
+from campaign.views.status.counts import Status, campaign_status
 
 
 @dataclass(frozen=True, kw_only=True)

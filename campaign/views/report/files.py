@@ -7,8 +7,8 @@ from pathlib import Path
 from campaign.views.report.data import ReportData
 from campaign.views.report.page import render_html
 from campaign.views.report.tables import csv_texts
-from esnet.errors import UserError
-from esnet.whole_files import whole_file, write_whole
+from esnet.files.atomic import whole_file, write_whole
+from esnet.files.errors import UserError
 
 
 class ReportFileError(UserError, OSError):
@@ -42,7 +42,7 @@ def write_figures(data: ReportData, folder: Path) -> list[Path]:
         If the folder cannot be made or written to.
     """
     from campaign.views.report.print_figures import PRINT_DPI, print_figures
-    from esnet.errors import require
+    from esnet.files.errors import require
 
     matplotlib = require("matplotlib", extra="report")
     written = []

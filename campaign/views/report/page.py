@@ -9,14 +9,14 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from campaign.views.metrics_text import metrics_notes, metrics_rows
+from campaign.views.metrics.text import metrics_notes, metrics_rows
 from campaign.views.report.browser_data import browser_json, script_json
 from campaign.views.report.data import ReportData
 from campaign.views.report.plotly_figures import PageFigure
 from campaign.views.report.sections import Section, sections
 from campaign.views.report.summary import summary
 from campaign.views.report.tables import page_tables
-from esnet.errors import require
+from esnet.files.errors import require
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable

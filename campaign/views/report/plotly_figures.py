@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esnet.errors import require
+from esnet.files.errors import require
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

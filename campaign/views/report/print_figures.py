@@ -16,8 +16,8 @@ from campaign.views.figures.parity import MOST_POINTS, Calibration, Parity
 from campaign.views.figures.thresholds import ThresholdFigures, f1_isoline
 from campaign.views.report.data import ReportData
 from campaign.views.report.screening_figures import three_metrics
-from esnet.dos import ENERGY_GRID
-from esnet.errors import require
+from esnet.files.errors import require
+from esnet.representation.dos import ENERGY_GRID
 
 PRINT_DPI = 300
 _HULLS = 12

@@ -6,9 +6,9 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from campaign.decisions.metrics import Metrics
+from campaign.metrics.metrics import Metrics
 from campaign.views.figures.thresholds import ThresholdFigures, f1_isoline
-from campaign.views.metrics_text import sweep_note
+from campaign.views.metrics.text import sweep_note
 from campaign.views.report.data import ReportData
 from campaign.views.report.plotly_figures import (
     BELOW,

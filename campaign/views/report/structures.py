@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from campaign.store import CampaignStore
+from campaign.store.collections import CampaignStore
 from campaign.views.results import Row
 
 MOST_STRUCTURES = 1000

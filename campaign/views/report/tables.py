@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from campaign.views.metrics_text import metrics_rows
+from campaign.views.metrics.text import metrics_rows
 from campaign.views.report.data import DecisionRow, FailureRow, ReportData
 
 MOST_ROWS = 2000

@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 from pymongo.errors import PyMongoError
 
-from campaign.loading import UnknownCampaignError
-from campaign.store import CampaignStore, now
+from campaign.store.campaigns import UnknownCampaignError
+from campaign.store.collections import CampaignStore, now
 from campaign.views.server.access import ReadOnlyAccess, is_loopback
 from campaign.views.server.pages import CampaignPages
-from esnet.errors import require
+from esnet.files.errors import require
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

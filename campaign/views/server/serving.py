@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from esnet.errors import UserError, require
+from esnet.files.errors import UserError, require
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from campaign.decisions.policy import Policy, Prediction, Verdict
+from campaign.policies.base import Policy, Prediction, Verdict
 
 
 class Affordable(Policy):

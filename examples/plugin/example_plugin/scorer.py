@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from campaign.decisions.scorers import Score, Scorer, ScorerProblem, ScoringContext
+from campaign.scorers.base import Score, Scorer, ScorerProblem, ScoringContext
 
 if TYPE_CHECKING:
-    from campaign.loading import Campaign
+    from campaign.store.campaigns import Campaign
 
 
 class Electronegativity(Scorer):

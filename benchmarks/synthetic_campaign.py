@@ -1,0 +1,147 @@
+"""A campaign in its middle, made up in bulk for benchmarks: no calculation has run."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+RUNNING = 100
+ELEMENTS = ("Al", "Cu", "Ag", "Au", "Pd", "Pt", "Ni", "Ti", "Zr", "Nb")
+PROTOTYPES = ("B1", "B2", "B3", "L1_0", "L1_2", "D0_3", "D0_22", "A15")
+
+
+def campaign_with(store: Any, launchpad: Any, number: int, *, name: str, cpu_hours: float | None = None) -> str:
+    """A campaign of so many screened candidates, with a reference set and a model; nothing is submitted."""
+    from benchmarks.screening import multiply
+    from campaign.references.reference_sets import freeze_reference_set
+    from campaign.spec.campaign_spec import CampaignSpec
+    from campaign.steps import start
+    from campaign.store.campaigns import load_campaign
+
+    content = {
+        "candidates": {"prototypes": list(PROTOTYPES), "elements": list(ELEMENTS), "max_candidates": number + 2},
+        "dft": {"engine": "gpaw"},
+        "model": {"bootstrap_size": 2},
+        "policy": {"max_formation_energy": 0.0, "max_hull_energy": 20.0},
+        "budget": {} if cpu_hours is None else {"cpu_hours": cpu_hours},
+    }
+    advance, start.advance = start.advance, lambda *_args, **_more: None
+    try:
+        start.start_campaign(store, launchpad, CampaignSpec.from_firework_spec({"campaign": content}, name=name))
+    finally:
+        start.advance = advance
+    store.candidates.delete_many({"campaign": name, "role": "bootstrap"})
+    multiply(store, name, number)
+    ended = {"state": "relaxed", "relaxation.vasp_version": "6.9.9-gpaw-benchmark", "rs_dos.state": "done"}
+    for phase in store.references.find({"campaign": name}, ["n_sites"]):
+        energy = {"relaxation.energy": -3.0 * phase["n_sites"]}
+        store.references.update_one({"_id": phase["_id"]}, {"$set": ended | energy})
+    freeze_reference_set(store, load_campaign(store, name))
+    divide_into_batches(store, name, load_campaign(store, name).spec.screening.batch_size)
+    model = {"checksum": "0" * 64, "n_structures": 5, "source": "bootstrap", "representation": {}}
+    store.campaigns.update_one({"_id": name}, {"$set": {"model": model, "models": [model]}})
+    return name
+
+
+def divide_into_batches(store: Any, name: str, size: int) -> None:
+    """Number the batches anew: `multiply` copies the number with the candidate."""
+    ids = [found["_id"] for found in store.candidates.find({"campaign": name}, ["_id"])]
+    parts = [ids[start : start + size] for start in range(0, len(ids), size)]
+    for number, part in enumerate(parts):
+        store.candidates.update_many({"_id": {"$in": part}}, {"$set": {"batch": number}})
+    sizes = {"batch_sizes": [len(part) for part in parts], "n_screened": len(ids)}
+    store.campaigns.update_one({"_id": name}, {"$set": sizes})
+
+
+def bring_to_the_middle(store: Any, launchpad: Any, name: str) -> None:
+    """Of the candidates with a queued IS-DOS let the first half be through: rejected, relaxed, failed, relaxing.
+
+    Documents, ledger and fireworks say so together.
+    """
+    found = list(store.candidates.find({"campaign": name}, ["dos.fw_id", "batch", "composition"]).sort("batch"))
+    half = found[: len(found) // 2]
+    for number in sorted({candidate["batch"] for candidate in half}):
+        step = {"_id": f"{name}/screen/{number}", "campaign": name, "kind": "screen", "state": "done"}
+        store.insert_missing(store.steps, [step])
+    tenth = len(half) // 10
+    parts = {
+        "relaxed": half[: 2 * tenth],
+        "dos_failed": half[2 * tenth : 3 * tenth],
+        "promoted": half[3 * tenth : 4 * tenth],
+        "rejected": half[4 * tenth :],
+    }
+    for state, part in parts.items():
+        ids = [candidate["_id"] for candidate in part]
+        store.candidates.update_many({"_id": {"$in": ids}}, {"$set": {"state": state, **fields_of(state)}})
+    outcomes = dict.fromkeys(parts, "completed") | {"dos_failed": "science"}
+    entries = [("dos", outcomes[state], candidate) for state, part in parts.items() for candidate in part]
+    entries += [("relax", "completed", candidate) for candidate in parts["relaxed"]]
+    add_to_ledger(store, name, entries)
+    for start in range(0, len(half), 1000):
+        ids = [
+            each for found in half[start : start + 1000] for each in (found["dos"]["fw_id"], found["dos"]["fw_id"] + 1)
+        ]
+        launchpad.fireworks.update_many({"fw_id": {"$in": ids}}, {"$set": {"state": "COMPLETED"}})
+        launchpad.workflows.update_many({"nodes": {"$in": ids}}, {"$set": {"state": "COMPLETED"}})
+    let_run(launchpad, [candidate["dos"]["fw_id"] for candidate in found[-RUNNING:]])
+
+
+def fields_of(state: str) -> dict[str, Any]:
+    """What stands in a candidate's document beside its state."""
+    from campaign.store.collections import now
+
+    if state == "dos_failed":
+        return {"failure": {"stage": "dos", "kind": "science", "error": "made up", "time": now()}}
+    promoted = state != "rejected"
+    outcome = "promoted" if promoted else "rejected"
+    found: dict[str, Any] = {
+        "prediction": {"e_form": -0.1, "e_hull": 0.0, "model": "0" * 64},
+        "decision": {"promoted": promoted, "audit": False, "outcome": outcome, "relax_cpu_s": 1000.0},
+    }
+    if state == "relaxed":
+        found["relaxation.energy"] = -8.0
+        found["result"] = {"e_form": -0.05, "e_hull": 0.05, "stable": True, "time": now()}
+    return found
+
+
+def add_to_ledger(store: Any, name: str, entries: list[tuple[str, str, dict[str, Any]]]) -> None:
+    """Write ended attempts, spread over the last two days."""
+    from campaign.policies.cost_model import valence_electrons
+    from campaign.store.collections import now
+
+    time_now, step = now(), timedelta(days=2) / len(entries)
+    documents = [
+        {
+            **{"_id": f"{name}.{n}", "campaign": name, "document": candidate["_id"], "stage": stage, "fw_id": -n},
+            **{
+                "outcome": outcome,
+                "ended": time_now - n * step,
+                "cpu_s": 10.0 * valence_electrons(candidate["composition"]),
+                "gpu_s": 0.0,
+                "schema_version": 1,
+            },
+        }
+        for n, (stage, outcome, candidate) in enumerate(entries)
+    ]
+    store.attempts.insert_many(documents)
+
+
+def let_run(launchpad: Any, fw_ids: list[int]) -> None:
+    """Let fireworks run on some other host, from where nobody can tell whether they still do."""
+    from datetime import UTC, datetime
+
+    started = datetime.now(UTC).isoformat()
+    for fw_id in fw_ids:
+        launch = {"launch_id": -fw_id, "fw_id": fw_id, "state": "RUNNING", "host": "elsewhere", "time_start": started}
+        launchpad.launches.insert_one(launch | {"fworker": {"name": "elsewhere"}, "state_history": []})
+        changes = {"state": "RUNNING", "launches": [-fw_id]}
+        launchpad.fireworks.update_one({"fw_id": fw_id}, {"$set": changes})
+
+
+def hold_some(store: Any, name: str) -> None:
+    """Let candidates that were rejected be held instead, and the next of them need more than any budget has."""
+    held = [found["_id"] for found in store.candidates.find({"campaign": name, "state": "rejected"}, ["_id"])][::2]
+    dear = {"n_sites": 10**12, "composition": {"Al": 10**12}}
+    changes = {"state": "held", "decision.outcome": "held", **dear}
+    store.candidates.update_many({"_id": {"$in": held}}, {"$set": changes})
+    store.campaigns.update_one({"_id": name}, {"$set": {"next_held": [dear]}})

@@ -1,0 +1,86 @@
+"""A network trained on synthetic densities of states, and how fast it is alone: for the benchmarks of Screens."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import numpy as np
+
+#: Different synthetic densities of states.
+DIFFERENT = 512
+BATCH = 256
+
+
+def train_one(path: str, widths: tuple[int, int, int, int]) -> None:
+    """Train a network of these widths for one epoch, and save it as a bundle; print where, as JSON."""
+    from esnet.representation.features import Representation, composition_vector
+    from esnet.training.train import TrainingSettings, train
+
+    samples = synthetic(64)
+    result = train(
+        np.stack([sample.dos for sample in samples]),
+        np.stack([composition_vector(sample.composition) for sample in samples]),
+        [sample.energy for sample in samples],
+        settings=TrainingSettings(widths=widths, max_epochs=1, validation_fraction=0.0),
+        representation=Representation(),
+        ids=[sample.id for sample in samples],
+    )
+    result.save(path)
+    print(json.dumps({"bundle": path}))
+
+
+def synthetic(number: int) -> list[Any]:
+    """So many synthetic IS-DOS samples."""
+    from esnet.dataset.synthetic import synthetic_samples
+
+    return list(synthetic_samples(number, seed=3, kinds=("is_dos",)))
+
+
+def load(bundle: str) -> tuple[Any, list[dict[str, Any]]]:
+    """Return a bundle's network, as it was trained, and batches that lie in memory."""
+    from esnet.bundle.bundle import BundleInfo
+    from esnet.bundle.networks import load_network
+    from esnet.representation.features import composition_vector, network_inputs
+
+    info = BundleInfo.read(bundle)
+    samples = synthetic(DIFFERENT)
+    inputs = network_inputs(
+        np.stack([sample.dos for sample in samples]),
+        np.stack([composition_vector(sample.composition) for sample in samples]),
+        scaler=info.scaler,
+    )
+    parts = [
+        {name: array[start : start + BATCH] for name, array in inputs.items()} for start in range(0, DIFFERENT, BATCH)
+    ]
+    return load_network(info.path / info.members[0], info), parts
+
+
+def bare(bundle: str, number: int) -> None:
+    """Print structures a second of predict_on_batch on arrays in memory, as JSON."""
+    model, parts = load(bundle)
+    model.predict_on_batch(parts[0])
+    started, done = time.perf_counter(), 0
+    while done < number:
+        done += len(np.asarray(model.predict_on_batch(parts[done // BATCH % len(parts)])))
+    print(json.dumps({"per_s": done / (time.perf_counter() - started), "structures": done}))
+
+
+def folding(bundle: str) -> None:
+    """Print how much faster a batch is with the normalisations folded away, as JSON: both by turns, the median."""
+    from esnet.network.folded_network import inference_network
+
+    model, parts = load(bundle)
+    networks = (model, inference_network(model))
+    ratios = []
+    for turn in range(13):
+        seconds = []
+        for network in networks:
+            began = time.perf_counter()
+            for part in parts:
+                network.predict_on_batch(part)
+            seconds.append(time.perf_counter() - began)
+        if turn:  # the graphs are made in the first
+            ratios.append(seconds[0] / seconds[1])
+    print(json.dumps({"ratio": float(np.median(ratios))}))

@@ -1,0 +1,88 @@
+"""More time or memory for a calculation that has run out of it (`retries.time_factor`, `retries.memory_factor`)."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from campaign.recovery.liveness import Job, job_states
+from launchers.scheduler.slurm_output import megabytes, seconds
+from launchers.scheduler.this_job import scheduler as the_scheduler
+
+if TYPE_CHECKING:
+    from campaign.spec.sections import RetrySection
+    from launchers.scheduler.job_state import JobState
+
+logger = logging.getLogger(__name__)
+
+
+def more_resources(
+    cause: str | None,
+    job: Job | None,
+    said: JobState | None,
+    retries: RetrySection,
+    *,
+    asked: Mapping[str, str],
+) -> dict[str, str]:
+    """What the next job asks the queue for, in the words of FireWorks' queue-adapter templates.
+
+    Parameters
+    ----------
+    cause
+        Why the last one ended: ``timeout`` or ``out_of_memory``; anything else needs no more.
+    job, said
+        The job, and what its scheduler said of it.
+    retries
+        The campaign's settings.
+    asked
+        What the firework itself has asked for so far (``_queueadapter``).
+
+    Returns
+    -------
+    dict
+        ``walltime``, or ``mem``, ``mem_per_cpu`` or ``pmem`` (as the job had it); empty where nothing is known of what
+        the job had, or where its partition allows no more.
+    """
+    if cause not in ("timeout", "out_of_memory") or job is None:
+        return {}
+    scheduler = the_scheduler(job.scheduler)
+    if cause == "timeout":
+        had = (said.time_limit_s if said is not None else None) or seconds(asked.get("walltime", ""))
+        if had is None:
+            logger.warning(
+                "job %s ran out of time; its time limit is not known, so the next one has the same", job.job_id
+            )
+            return {}
+        longest = None if scheduler is None or said is None else scheduler.longest_time_s(said.partition)
+        wanted = min(had * retries.time_factor, longest or math.inf)
+        return {"walltime": clock(wanted)} if wanted > had else {}
+    if said is not None and said.memory_mb is None and scheduler is not None:
+        said = scheduler.details(job.job_id).get(job.job_id, said)
+    memory = said.memory_mb if said is not None else None
+    per = said.memory_per if said is not None else None
+    if memory is None:
+        memory = megabytes(asked.get("mem", ""))
+    if memory is None:
+        logger.warning("job %s ran out of memory; what it had is not known, so the next one has the same", job.job_id)
+        return {}
+    is_pbs = scheduler is not None and scheduler.name == "pbs"
+    wanted_mb = math.ceil(memory * retries.memory_factor)
+    if is_pbs:
+        return {"pmem" if per == "cpu" else "mem": f"{wanted_mb}mb"}
+    return {"mem_per_cpu" if per == "cpu" else "mem": f"{wanted_mb}M"}
+
+
+def more_for_attempt(attempt: Mapping[str, Any], retries: RetrySection, *, asked: Mapping[str, str]) -> dict[str, str]:
+    """The same for an attempt that has itself said, in the ledger, that it ran out of time or memory."""
+    if attempt.get("cause") not in ("timeout", "out_of_memory") or not attempt.get("job_id"):
+        return {}
+    job = Job(scheduler=attempt["scheduler"], cluster=attempt.get("cluster"), job_id=attempt["job_id"])
+    return more_resources(attempt["cause"], job, job_states([job]).get(job), retries, asked=asked)
+
+
+def clock(time_s: float) -> str:
+    """``HH:MM:SS``, which SLURM and PBS both take; more than 24 hours too."""
+    minutes, secs = divmod(math.ceil(time_s), 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{secs:02d}"

@@ -1,0 +1,37 @@
+"""Failures of the calculation told from failures of the machine that ran it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+
+class ScienceFailureError(RuntimeError):
+    """The calculation ran and its physics failed: no convergence, or custodian gave up. Not tried again.
+
+    Parameters
+    ----------
+    message
+        What happened.
+    cause
+        The same in a word, as `campaign.attempts.causes` has it.
+    """
+
+    def __init__(self, message: str, *, cause: str | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause or "not_converged"
+
+
+def failure_kind(error: BaseException) -> Literal["science", "machine"]:
+    """Tell a failure of the calculation from a failure of the machine that ran it.
+
+    custodian's verdicts (no handler left, too many corrections) are about the calculation. A program that ended with
+    an error code or without complete outputs and without any error that custodian knows was killed or has crashed;
+    that, a full disk or a lost database is the machine's.
+    """
+    from custodian.custodian import CustodianError, ReturnCodeError, ValidationError
+
+    if isinstance(error, ReturnCodeError | ValidationError):
+        return "machine"
+    if isinstance(error, ScienceFailureError | CustodianError):
+        return "science"
+    return "machine"

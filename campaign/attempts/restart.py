@@ -1,0 +1,85 @@
+"""Where a relaxation goes on that an earlier attempt had begun: its last CONTCAR."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from campaign.attempts.ledger import attempt_number
+from campaign.store.collections import CampaignStore
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+logger = logging.getLogger(__name__)
+
+#: Ends that say nothing against the geometry that had been reached. After a crash of the engine it may be the cause.
+_GEOMETRY_IS_GOOD = (
+    *("timeout", "out_of_memory", "cancelled", "node_fail", "preempted", "requeued", "killed"),
+    *("interrupted", "disk_full", "database"),
+)
+
+
+def last_geometry(store: CampaignStore, document: Mapping[str, Any]) -> tuple[Structure, dict[str, Any]] | None:
+    """Last geometry of the latest interrupted attempt of a document's relaxation.
+
+    Parameters
+    ----------
+    store
+        The campaign's collections.
+    document
+        Candidate or reference with ``_id`` and ``structure``.
+
+    Returns
+    -------
+    tuple or None
+        The structure, and where it comes from (``attempt``, ``directory``, ``cause``). None where no attempt was
+        interrupted, or none has left a CONTCAR that can be read and holds the same atoms.
+    """
+    from pymatgen.core import Structure
+
+    interrupted = {
+        "document": document["_id"],
+        "stage": "relax",
+        "$or": [
+            {"outcome": {"$in": ["lost", "machine"]}, "cause": {"$in": list(_GEOMETRY_IS_GOOD)}},
+            {"outcome": "stopped"},
+        ],
+    }
+    initial = Structure.from_dict(document["structure"])
+    entries = store.attempts.find(interrupted, ["directory", "cause", "host", "fw_id", "started"])
+    for entry in sorted(entries, key=lambda found: (found["fw_id"], attempt_number(found["_id"])), reverse=True):
+        if not entry.get("directory"):
+            continue
+        structure = _read_contcar(Path(entry["directory"]))
+        if structure is not None and _is_same_crystal(structure, initial):
+            found = {"attempt": entry["_id"], "directory": entry["directory"], "cause": entry.get("cause")}
+            return structure, found
+        where = "" if entry.get("host") == socket.gethostname() else f" (written on {entry.get('host')})"
+        logger.info("attempt %s of %s has left no usable CONTCAR%s", entry["_id"], document["_id"], where)
+    return None
+
+
+def _read_contcar(directory: Path) -> Structure | None:
+    from monty.io import zopen
+    from pymatgen.core import Structure
+
+    for name in ("CONTCAR", "CONTCAR.gz"):
+        path = directory / name
+        try:
+            with zopen(path, mode="rt", encoding="utf-8") as file:
+                return Structure.from_str(file.read(), fmt="poscar")
+        except (OSError, ValueError, IndexError, KeyError, EOFError):
+            continue  # absent, empty (no ionic step had ended) or cut off by whatever killed the run
+    return None
+
+
+def _is_same_crystal(found: Structure, initial: Structure) -> bool:
+    """Whether a geometry holds the same atoms, in a cell that a relaxation can have made of the initial one."""
+    counts = {str(element): number for element, number in found.composition.items()}
+    if counts != {str(element): number for element, number in initial.composition.items()}:
+        return False
+    return bool(found.is_valid() and 0.3 < found.volume / initial.volume < 3.0)

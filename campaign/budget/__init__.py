@@ -1,0 +1,1 @@
+"""What a campaign has spent and may still spend."""

@@ -1,0 +1,100 @@
+"""The budget, looked at once more when a calculation is about to begin: it may have waited in a queue for weeks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from campaign.budget.hold_queue import note_held
+from campaign.budget.limits import closed_reason, current_budget, expected_costs, is_limited, relaxation_cpu_seconds
+from campaign.budget.spent import cost_by_stage, learn_dos_cost, spent_on_screened, still_to_come
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore, now
+from campaign.store.states import SCREENED, Stage
+
+logger = logging.getLogger(__name__)
+
+#: A launch does not learn from the ledger what it will cost while so many times the stored estimate are left.
+_FAR = 50.0
+
+
+def hold_at_launch(store: CampaignStore, campaign: Campaign, document: Mapping[str, Any], stage: Stage) -> str | None:
+    """Hold a candidate whose calculation was about to begin, if the budget does not allow it any more.
+
+    What was submitted may wait in a queue for weeks: a date may have passed meanwhile, a stop rule be fulfilled, or the
+    budget be spent by jobs that cost more than expected.
+
+    Returns
+    -------
+    str or None
+        Why it is held; None: it may begin.
+    """
+    if document["role"] != SCREENED or stage.name == "rs_dos" or not is_limited(campaign):
+        return None
+    refused = closed_reason(store, campaign) or _refused_by_hours(store, campaign, document, stage)
+    if refused is None:
+        return None
+    to, changes, push = "held", {}, {}
+    if stage.name == "relax":
+        decision = document["decision"]
+        # of the audit sample: not promoted before, and not now
+        to = decision["outcome"] if decision["audit"] else "held"
+        changes = {
+            "decision.outcome": to,
+            "decision.promoted": False,
+            "decision.audit": False,
+            "decision.reason": f"{decision['reason']}; not begun: {refused}",
+            "decision.budget_before": None,
+            "decision.budget_after": None,
+            "decision.step": f"{campaign.spec.name}/launch",
+            "decision.time": now(),
+        }
+        push = {"earlier_decisions": decision}
+    if store.move(document["_id"], stage, to=to, changes=changes, push=push) and stage.name == "relax" and to == "held":
+        note_held(store, campaign, document)
+    logger.info("%s of %s is not begun: %s", stage.title, document["_id"], refused)
+    return refused
+
+
+def _refused_by_hours(
+    store: CampaignStore, campaign: Campaign, document: Mapping[str, Any], stage: Stage
+) -> str | None:
+    """Why a calculation does not fit into what is left of the CPU-hours; None: it fits, or there is no limit.
+
+    For a relaxation what has begun elsewhere counts at its expected cost. What waits in a queue does not: it is asked
+    in its turn.
+    """
+    name, budget = campaign.spec.name, current_budget(campaign)
+    relaxes = stage.name == "relax"
+    seconds = relaxation_cpu_seconds(store, campaign) if relaxes else None
+    if budget.cpu_hours is None and seconds is None:
+        return None
+    by_stage = cost_by_stage(store, name)
+    limits: list[tuple[float, float, str]] = []  # CPU-s allowed, CPU-s spent, for what
+    if budget.cpu_hours is not None:
+        limits.append((budget.cpu_hours * 3600.0, sum(cost["cpu_s"] for cost in by_stage.values()), "all"))
+    if seconds is not None:
+        limits.append((seconds, spent_on_screened(store, name, by_stage), "relaxations"))
+    if not relaxes:
+        # held before its IS-DOS it goes on only when the budget is raised, so what runs, and may cost less, is left out
+        return _refused(limits, learn_dos_cost(store, name, dos_cpu_s=budget.dos_cpu_s), {})
+    stored = (document.get("decision") or {}).get("relax_cpu_s")
+    if stored is not None:
+        running = 1 + store.attempts.count_documents({"campaign": name, "outcome": "running"})
+        if min(allowed - spent for allowed, spent, _ in limits) > _FAR * running * float(stored):
+            return None
+    costs = expected_costs(store, campaign)
+    begun = still_to_come(store, name, costs, apart_from=document["_id"])
+    return _refused(limits, costs.relaxation(document), begun)
+
+
+def _refused(limits: Sequence[tuple[float, float, str]], cost: float, begun: Mapping[str, float]) -> str | None:
+    """Why one more calculation of this cost does not fit into a limit, beside what has begun; None: it does."""
+    for allowed, spent, of in limits:
+        to_come = sum(begun.values()) if of == "all" else begun.get("relax", 0.0)
+        if cost > allowed - spent - to_come:
+            runs = f", and what runs may need {to_come / 3600:.3g} more" if to_come else ""
+            which = "" if of == "all" else " of relaxations"
+            return f"{spent / 3600:.3g} of {allowed / 3600:.3g} CPU-hours{which} are spent{runs}"
+    return None

@@ -1,0 +1,1 @@
+"""Prototypes and elements to unique candidate crystals. Pure: no database."""

@@ -1,0 +1,180 @@
+"""Which elements a campaign may use, their reference crystals and the volume that one atom takes up in them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from functools import cache
+from statistics import median
+from typing import TYPE_CHECKING
+
+from campaign.config.yaml_file import nearest
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+LARGEST_ATOMIC_NUMBER = 111
+"""The composition vector of ESNet has 111 places, H to Rg."""
+
+_CRYSTALS = frozenset({"fcc", "bcc", "hcp", "diamond", "sc", "bct", "rhombohedral"})
+"""The kinds of crystal that `ase.build.bulk` builds from `ase.data.reference_states` without further input."""
+
+AVOGADRO_PER_CUBIC_ANGSTROM = 0.602214076
+"""Avogadro's number times 1e-24 cm^3/A^3: turns cm^3/mol into A^3/atom (SI definition of 2019)."""
+
+
+class ElementError(ValueError):
+    """A symbol that is no element, or an element that a campaign cannot treat."""
+
+
+class MissingReferenceError(ElementError):
+    """An element has no built-in reference crystal."""
+
+
+@cache
+def symbols() -> tuple[str, ...]:
+    """The 111 symbols H to Rg in the order of their atomic numbers."""
+    from ase.data import chemical_symbols
+
+    return tuple(chemical_symbols[1 : LARGEST_ATOMIC_NUMBER + 1])
+
+
+def is_f_block(symbol: str) -> bool:
+    """Whether an element is a lanthanide (La to Lu) or an actinide (Ac to Lr)."""
+    number = symbols().index(symbol) + 1
+    return 57 <= number <= 71 or 89 <= number <= 103
+
+
+def check_element(symbol: str) -> str:
+    """Return `symbol` where a campaign can treat it.
+
+    Raises
+    ------
+    ElementError
+        It is no element (the nearest right one is named), or it is in the f block.
+    """
+    if symbol not in symbols():
+        guess = _nearest_symbol(symbol)
+        remedy = f"did you mean {guess!r}?" if guess else "use a symbol from H to Rg, e.g. Al"
+        raise ElementError(f"no element has the symbol {symbol!r}; {remedy}")
+    if is_f_block(symbol):
+        kind = "lanthanide" if symbols().index(symbol) < 80 else "actinide"
+        raise ElementError(
+            f"{symbol} is a {kind} and f-block elements are refused: the representation has s, p and d channels only, "
+            "so their f electrons would be left out; use elements of the s, p and d blocks"
+        )
+    return symbol
+
+
+def _nearest_symbol(word: str) -> str | None:
+    """By symbol in any case first (``CU``), then by English name (``Gold``), then by likeness (``Alu``)."""
+    from ase.data import atomic_names
+
+    by_lower = {symbol.lower(): symbol for symbol in symbols()}
+    by_name = {name.lower(): symbol for name, symbol in zip(atomic_names[1:], symbols(), strict=False)}
+    lowered = word.strip().lower()
+    exact = by_lower.get(lowered) or by_name.get(lowered) or {"aluminum": "Al", "cesium": "Cs"}.get(lowered)
+    if exact:
+        return exact
+    name = nearest(lowered, by_name) if len(lowered) > 3 else None
+    return by_name[name] if name else nearest(lowered, symbols())
+
+
+def _has_crystal(symbol: str) -> bool:
+    """Whether ase.data says enough of the element's crystal; ase.build, which imports GPAW, is not needed for it."""
+    from ase.data import atomic_numbers, reference_states
+
+    state = reference_states[atomic_numbers[symbol]]
+    if state is None or state["symmetry"] not in _CRYSTALS:
+        return False
+    return state.get("basis", ()) is not None  # None: a basis is needed and not listed (Se, Te)
+
+
+@cache
+def _crystal(symbol: str) -> tuple[tuple[tuple[float, ...], ...], tuple[tuple[float, ...], ...]]:
+    """Cell vectors in A and fractional positions of the built-in crystal's primitive cell."""
+    from ase.build import bulk
+
+    atoms = bulk(symbol)
+    cell = tuple(tuple(float(x) for x in vector) for vector in atoms.cell)
+    return cell, tuple(tuple(float(x) for x in position) for position in atoms.get_scaled_positions())
+
+
+def reference_structure(symbol: str) -> Structure:
+    """Primitive cell of the crystal that an element forms at ambient pressure, before relaxation.
+
+    Lattice and experimental lattice parameters are those of `ase.data.reference_states` (C. Kittel, Introduction to
+    Solid State Physics; tin is beta-tin there). Built in are the fcc, bcc, hcp, diamond, simple cubic,
+    body-centred tetragonal and rhombohedral elements.
+
+    Parameters
+    ----------
+    symbol
+        Chemical symbol.
+
+    Raises
+    ------
+    MissingReferenceError
+        There is no built-in crystal of the element; the message names the remedy.
+    ElementError
+        No such element, or an f-block element.
+    """
+    from pymatgen.core import Lattice, Structure
+
+    if not _has_crystal(check_element(symbol)):
+        raise MissingReferenceError(
+            f"there is no built-in crystal of {symbol} to serve as its elemental reference; put a CIF or POSCAR of it "
+            "into a folder and name the folder in references.structures of the campaign file"
+        )
+    cell, positions = _crystal(symbol)
+    return Structure(Lattice(cell), [symbol] * len(positions), positions)
+
+
+def elements_without_reference(elements: Iterable[str]) -> tuple[str, ...]:
+    """Those of `elements`, in their order, that `reference_structure` has no crystal of."""
+    return tuple(symbol for symbol in elements if not _has_crystal(symbol))
+
+
+@cache
+def volume_per_atom(symbol: str) -> float:
+    """Volume that one atom takes up in the element's own condensed phase, in A^3.
+
+    From, in this order: the built-in reference crystal; the molar volume of the solid or liquid in pymatgen's
+    periodic table; for the few radioactive elements with neither, the cube of ASE's covalent radius (B. Cordero et
+    al., Dalton Trans. 2008, 2832) times the median ratio of volume to cubed radius over all built-in crystals (7.4).
+    """
+    from ase.data import atomic_numbers, covalent_radii
+    from pymatgen.core import Element
+
+    check_element(symbol)
+    volume = _crystal_volume(symbol)
+    if volume is not None:
+        return volume
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pymatgen warns where it has no value
+        molar_volume = Element(symbol).molar_volume
+    if molar_volume is not None:
+        return float(molar_volume) / AVOGADRO_PER_CUBIC_ANGSTROM
+    return float(covalent_radii[atomic_numbers[symbol]]) ** 3 * _volume_to_cubed_radius()
+
+
+@cache
+def _volume_to_cubed_radius() -> float:
+    from ase.data import atomic_numbers, covalent_radii
+
+    volumes = {symbol: _crystal_volume(symbol) for symbol in symbols() if not is_f_block(symbol)}
+    return median(
+        volume / float(covalent_radii[atomic_numbers[symbol]]) ** 3
+        for symbol, volume in volumes.items()
+        if volume is not None
+    )
+
+
+@cache
+def _crystal_volume(symbol: str) -> float | None:
+    import numpy as np
+
+    if not _has_crystal(symbol):
+        return None
+    cell, positions = _crystal(symbol)
+    return float(abs(np.linalg.det(cell))) / len(positions)

@@ -1,0 +1,1 @@
+"""The command `campaign`: what its subcommands are called, their options, and their help."""

@@ -1,0 +1,62 @@
+"""A policy on the command line: ``thresholds``, or ``probability:p=0.3,uncertainty=0.27``."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from esnet.files.errors import UserError
+
+if TYPE_CHECKING:
+    from campaign.policies.base import Policy
+
+_EXAMPLE = "right: a policy's name, with settings where it has some, e.g. probability:p=0.3,uncertainty=0.27"
+# not those inside a list or a mapping
+_COMMA = re.compile(r",(?![^\[{]*[\]}])")
+
+
+class PolicyTextError(UserError, ValueError):
+    """A policy was written on the command line that cannot be made; the message says what is wrong with it."""
+
+
+def parse_policy(text: str) -> Policy:
+    """Make a policy from what stands on the command line.
+
+    Parameters
+    ----------
+    text
+        ``kind``, or ``kind:key=value,key=value``; values as in a campaign file (``0.3``, ``null``, ``[a, b]``).
+
+    Raises
+    ------
+    PolicyTextError
+        Naming everything that is wrong: an unknown policy, an unknown or missing setting, a wrong value.
+    """
+    from campaign.spec.reader import read_policy
+
+    kind, _, rest = text.partition(":")
+    settings: dict[str, Any] = {"kind": kind.strip()}
+    problems: list[str] = []
+    for part in _COMMA.split(rest) if rest.strip() else []:
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not (key and equals and value):
+            problems.append(f"found {part.strip()!r} where key=value should stand")
+        elif key in settings:
+            remedy = "the policy's name stands before the colon" if key == "kind" else "give it once"
+            problems.append(f"{key}: {'stands twice; ' if key != 'kind' else ''}{remedy}")
+        else:
+            settings[key] = _value(value)
+    policy, wrong = read_policy(settings)
+    if problems or wrong:
+        raise PolicyTextError(f"policy {text!r}: {'; '.join([*problems, *wrong])} ({_EXAMPLE})")
+    return policy
+
+
+def _value(text: str) -> Any:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        return text  # the setting's own check says what would be right

@@ -1,0 +1,108 @@
+"""The commands `campaign references ...`: files of entries, and the reference sets of a database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from campaign.cli.database import LaunchpadOption, connect
+from esnet.commands.console import console
+
+app = typer.Typer(
+    help="References of the convex hull: files of entries, and frozen sets."
+    "\n\nExample: campaign references check alloys.json.gz",
+    no_args_is_help=True,
+)
+
+EntriesArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Entries: .json or .jsonl, also .gz")]
+
+
+@app.command("fetch-mp")
+def fetch_mp(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write: .json or .json.gz; must not exist")],
+    elements: Annotated[str, typer.Option(help="Elements of your candidates, with commas: Al,Cu,Pd")],
+    max_elements: Annotated[
+        int | None, typer.Option(min=1, help="Most elements of a phase: as many as your candidates have; default: all")
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="Address of the REST interface, for a mirror; default: mp-api's")
+    ] = None,
+) -> None:
+    """Fetch the known phases of some elements from the Materials Project (needs mp-api, extra mp).
+
+    PBE energies of VASP with the corrections mp2020. The key of your account is read from the environment variable
+    MP_API_KEY.
+
+    Example: campaign references fetch-mp alloys.json.gz --elements Al,Cu,Pd
+    """
+    from campaign.references.entries_export import fetch_entries
+
+    symbols = [word.strip() for word in elements.split(",") if word.strip()]
+    if not symbols:
+        raise typer.BadParameter("no element; right: symbols such as Al,Cu,Pd", param_hint="--elements")
+    number = fetch_entries(file, elements=symbols, max_elements=max_elements, endpoint=endpoint)
+    console().print(f"{number} entries in {file}; see `campaign references check {file}`", highlight=False)
+
+
+@app.command()
+def check(
+    file: EntriesArgument,
+    engine: Annotated[str | None, typer.Option(help="vasp or gpaw; default: what the file says")] = None,
+    elements: Annotated[str | None, typer.Option(help="Only entries made of these, Al,Cu,Pd; default: all")] = None,
+) -> None:
+    """Say what is in a file of entries, or all that is wrong with it.
+
+    Example: campaign references check alloys.json.gz
+    """
+    from campaign.candidates.elements import check_element
+    from campaign.hull.entries_file import read_entries_file
+    from campaign.views.reference_sets import file_lines
+
+    chosen = None
+    if elements:
+        chosen = [check_element(word.strip()) for word in elements.split(",") if word.strip()]
+    found = read_entries_file(file, engine=engine, elements=chosen)
+    out = console()
+    out.print(f"[green]{file}: no problems[/green]", soft_wrap=True)
+    for line in file_lines(found):
+        out.print(f"  {line}", highlight=False, soft_wrap=True)
+
+
+@app.command("list")
+def list_sets(launchpad: LaunchpadOption = None) -> None:
+    """List the reference sets in the database.
+
+    Example: campaign references list
+    """
+    from campaign.store.collections import CampaignStore
+    from campaign.views.reference_sets import sets_table
+
+    console().print(sets_table(CampaignStore(connect(launchpad).db)))
+
+
+@app.command()
+def show(
+    checksum: Annotated[str, typer.Argument(metavar="CHECKSUM", help="Of a set; its first digits are enough")],
+    launchpad: LaunchpadOption = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Also write it as a file of entries: .json or .json.gz; default: none")
+    ] = None,
+) -> None:
+    """Verify a reference set and say what it is; write it as a file that another campaign can take.
+
+    Example: campaign references show 3f9a61c2 --output alloys.json.gz
+    """
+    from campaign.references.entries_export import export_set
+    from campaign.store.collections import CampaignStore
+    from campaign.views.reference_sets import find_set, set_lines
+
+    store = CampaignStore(connect(launchpad).db)
+    found = find_set(store, checksum)
+    out = console()
+    for line in set_lines(store, found):
+        out.print(line, highlight=False, soft_wrap=True)
+    if output is not None:
+        export_set(found, output)
+        out.print(f"written to {output}", highlight=False, soft_wrap=True)

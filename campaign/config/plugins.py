@@ -1,0 +1,60 @@
+"""Classes that a campaign file chooses by ``kind``: those that ship, and those that other packages bring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from campaign.config.strict_model import Section
+
+Kind = TypeVar("Kind", bound=Section)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kinds(Generic[Kind]):
+    """The classes of one section.
+
+    Attributes
+    ----------
+    noun
+        What they are, in messages.
+    base
+        The class that all of them derive from.
+    shipped
+        Ours by their names; another package cannot replace them.
+    group
+        Entry-point group of those that other packages bring.
+    unknown
+        Error for a name that means none.
+    """
+
+    noun: str
+    base: type[Kind]
+    shipped: Mapping[str, type[Kind]]
+    group: str
+    unknown: type[Exception]
+
+    def names(self) -> list[str]:
+        """Names of all, the shipped ones first."""
+        return [*self.shipped, *sorted({entry.name for entry in entry_points(group=self.group)} - set(self.shipped))]
+
+    def class_of(self, kind: str) -> type[Kind]:
+        """Class by its name.
+
+        Raises
+        ------
+        Exception
+            `unknown`, naming those that there are, or the entry point that names something else.
+        """
+        if kind in self.shipped:
+            return self.shipped[kind]
+        for entry in entry_points(group=self.group, name=kind):
+            found = entry.load()
+            if not (isinstance(found, type) and issubclass(found, self.base)):
+                raise self.unknown(
+                    f"the entry point {kind!r} of {self.group} is {entry.value}, which is not a {self.base.__name__}"
+                )
+            return found
+        raise self.unknown(f"no {self.noun} is called {kind!r}; right: one of {', '.join(self.names())}")

@@ -1,1 +1,0 @@
-"""What happens to a campaign's documents: submission, calculations, screening, reconciliation."""

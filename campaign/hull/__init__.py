@@ -1,0 +1,1 @@
+"""Formation energies and distances to the convex hull. Pure: no database."""

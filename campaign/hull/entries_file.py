@@ -1,0 +1,247 @@
+"""A file of pymatgen entries as references: its phases, engine, functional and corrections, or all that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from campaign.hull.entries_format import EntriesFileError, open_entries
+from campaign.hull.entry import EntryError, ReferenceEntry, entry_id, functional_of, read_entry
+from esnet.files.garbage_collection import no_garbage_collection
+
+ENGINES = ("vasp", "gpaw")
+SCHEMES = ("none", "mp2020")
+FUNCTIONAL = "PBE"
+SOURCES = ("file", "materials-project", "computed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntriesFile:
+    """A file that was read as a whole and found right.
+
+    Attributes
+    ----------
+    path, sha256
+        The file, and its checksum as it lies there.
+    entries
+        Those whose elements are all among the ones asked for.
+    left_out
+        Number of entries with other elements.
+    n_f_block
+        How many of them have f-block elements, which no campaign can treat.
+    engine, functional, corrections
+        Of all entries.
+    functional_stated
+        False where neither the file nor its entries name the functional, and PBE was taken for granted.
+    source
+        ``file`` or ``materials-project``; ``computed`` where the file was written out of a campaign's own set.
+    database_version
+        Of the source, where the file says it.
+    max_elements
+        Phases of more elements than this were not asked for when the file was written; None where it does not say.
+    dft
+        DFT settings of the entries, where the file has them.
+    """
+
+    path: Path
+    sha256: str
+    entries: tuple[ReferenceEntry, ...]
+    left_out: int
+    n_f_block: int
+    engine: str
+    functional: str
+    corrections: str
+    functional_stated: bool
+    source: str
+    database_version: str | None
+    max_elements: int | None
+    dft: dict[str, Any] | None
+
+    @property
+    def reference_elements(self) -> set[str]:
+        """Elements that have an elemental phase."""
+        return {next(iter(entry.composition)) for entry in self.entries if len(entry.composition) == 1}
+
+
+def read_entries_file(
+    path: Path,
+    *,
+    elements: Collection[str] | None = None,
+    engine: str | None = None,
+    corrections: str | None = None,
+) -> EntriesFile:
+    """Read a file of entries as a whole.
+
+    Parameters
+    ----------
+    path
+        JSON or JSON lines, gzip too (`campaign.hull.entries_format`).
+    elements
+        Only entries made of these are kept; None: all without f-block elements.
+    engine, corrections
+        What the user says of the entries; None: what the file or its entries say.
+
+    Returns
+    -------
+    EntriesFile
+        The entries, with the corrections that they carry in their energies.
+
+    Raises
+    ------
+    EntriesFileError
+        Everything that is wrong: entries that cannot be read, ids that occur twice, more than one engine, functional
+        or correction scheme, or nobody who says which engine it was.
+    """
+    with no_garbage_collection():
+        raw = open_entries(path)
+        entries, problems = _read_all(raw.entries)
+    kept, left_out, n_f_block = _select(entries, elements)
+    header = raw.header
+    problems += _header_problems(header)
+    found_engine, wrong = _engine(entries, header, engine)
+    problems += wrong
+    found_scheme, wrong = _scheme(entries, header, corrections)
+    problems += wrong
+    problems += _functional_problems(kept, header)
+    if not problems and not entries:
+        problems.append("holds no entries")
+    if problems or found_engine is None or found_scheme is None:
+        raise EntriesFileError(path, problems)
+    source, version = header.get("source"), header.get("database_version")
+    return EntriesFile(
+        path=path,
+        sha256=raw.sha256,
+        entries=tuple(kept),
+        left_out=left_out,
+        n_f_block=n_f_block,
+        engine=found_engine,
+        functional=FUNCTIONAL,
+        corrections=found_scheme,
+        functional_stated="functional" in header or all(entry.functional for entry in kept),
+        source="file" if source is None else str(source),
+        database_version=None if version is None else str(version),
+        max_elements=header.get("max_elements"),
+        dft=header.get("dft"),
+    )
+
+
+def _read_all(contents: Iterator[tuple[str, Any]]) -> tuple[list[ReferenceEntry], list[str]]:
+    entries: list[ReferenceEntry] = []
+    problems: list[str] = []
+    places: dict[str, str] = {}
+    for place, content in contents:
+        name = entry_id(content, place)
+        what = place if name == place else f"{name} ({place})"
+        if name in places:
+            problems.append(f"{what} has the id of {places[name]} too; right: one entry for each id")
+            continue
+        places[name] = place
+        try:
+            entries.append(read_entry(content, place))
+        except EntryError as error:
+            problems.append(f"{what} {error}")
+    return entries, problems
+
+
+def _select(
+    entries: Sequence[ReferenceEntry], elements: Collection[str] | None
+) -> tuple[list[ReferenceEntry], int, int]:
+    """Entries made of the elements, how many are not, and how many of these have f-block elements."""
+    from campaign.candidates.elements import is_f_block, symbols
+
+    f_block = {symbol for symbol in symbols() if is_f_block(symbol)}
+    wanted = (set(symbols()) if elements is None else set(elements)) - f_block
+    kept = [entry for entry in entries if entry.composition.keys() <= wanted]
+    n_f_block = sum(not f_block.isdisjoint(entry.composition) for entry in entries)
+    return kept, len(entries) - len(kept), n_f_block
+
+
+def _header_problems(header: Mapping[str, Any]) -> Iterator[str]:
+    if header.get("source", SOURCES[0]) not in SOURCES:
+        yield f"source: found {header['source']!r}; right: {', '.join(SOURCES)}"
+    limit = header.get("max_elements")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        yield f"max_elements: found {limit!r}; right: a whole number from 1 upwards"
+    if not isinstance(header.get("dft"), dict | None):
+        yield f"dft: found {header['dft']!r}; right: the DFT settings as an object"
+
+
+def _said(
+    by_entries: Iterable[tuple[str | None, str, ReferenceEntry]], key: str, header: Mapping[str, Any], given: str | None
+) -> dict[str, str]:
+    """What is said of the energies -> who says it first: an entry, the file's head, the campaign file."""
+    said: dict[str, str] = {}
+    for value, where, entry in by_entries:
+        if value is not None:
+            said.setdefault(value, f"the {where} of {entry.id} ({entry.place})")
+    if header.get(key) is not None:
+        said.setdefault(str(header[key]), f"the file's {key}")
+    if given is not None:
+        said.setdefault(given, f"references.{key}")
+    return said
+
+
+def _contradiction(what: str, said: Mapping[str, str]) -> str:
+    listed = "; ".join(f"{value} by {who}" for value, who in sorted(said.items()))
+    return f"energies of different {what} never meet in one hull, and this is said: {listed}"
+
+
+def _engine(
+    entries: Sequence[ReferenceEntry], header: Mapping[str, Any], given: str | None
+) -> tuple[str | None, list[str]]:
+    said = _said(((entry.engine, "parameters", entry) for entry in entries), "engine", header, given)
+    if len(said) > 1:
+        return None, [_contradiction("engines", said)]
+    if not said:
+        remedy = "set references.engine: vasp or gpaw, or write {'engine': 'vasp', 'entries': [...]}".replace("'", '"')
+        return None, [f"nobody says which engine computed these entries; {remedy}"]
+    (engine,) = said
+    if engine not in ENGINES:
+        return None, [f"was computed with {engine} ({said[engine]}); right: entries of {' or '.join(ENGINES)}"]
+    return engine, []
+
+
+def _scheme(
+    entries: Sequence[ReferenceEntry], header: Mapping[str, Any], given: str | None
+) -> tuple[str | None, list[str]]:
+    said = _said(((entry.scheme, "energy adjustments", entry) for entry in entries), "corrections", header, given)
+    if said and (bare := _uncorrected(entries)) is not None and said.keys() != {"none"}:
+        said.setdefault("none", f"{bare.id} ({bare.place}), a compound of O or S without energy adjustments")
+    if len(said) > 1:
+        return None, [_contradiction("correction schemes", said)]
+    if not said:
+        return "none", []
+    (scheme,) = said
+    if scheme not in SCHEMES:
+        return None, [f"carries {scheme} ({said[scheme]}); right: entries with the corrections {' or '.join(SCHEMES)}"]
+    return scheme, []
+
+
+def _uncorrected(entries: Sequence[ReferenceEntry]) -> ReferenceEntry | None:
+    """An entry without adjustments that mp2020 would have corrected whatever its structure is.
+
+    In MaterialsProject2020Compatibility every compound of oxygen gets one (its kind depends on the structure), and
+    every compound of sulphur without oxygen.
+    """
+    for entry in entries:
+        if entry.scheme is None and len(entry.composition) > 1 and not entry.composition.keys().isdisjoint(("O", "S")):
+            return entry
+    return None
+
+
+def _functional_problems(entries: Sequence[ReferenceEntry], header: Mapping[str, Any]) -> Iterator[str]:
+    given = header.get("functional")
+    if given is not None and functional_of(str(given)) != FUNCTIONAL:
+        yield f"functional: found {given!r}; right: {FUNCTIONAL}, which the campaign computes"
+    others: dict[str, list[ReferenceEntry]] = {}
+    for entry in entries:
+        if entry.functional not in (None, FUNCTIONAL):
+            others.setdefault(str(entry.functional), []).append(entry)
+    for functional, found in sorted(others.items()):
+        more = f" and {len(found) - 1} more entries are" if len(found) > 1 else " is"
+        yield (
+            f"{found[0].id} ({found[0].place}){more} of the functional {functional}; right: {FUNCTIONAL} "
+            "(run_type GGA), which the campaign computes; leave the others out"
+        )

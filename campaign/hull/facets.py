@@ -1,0 +1,133 @@
+"""One convex hull as arrays of its facets, evaluated for many compositions at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from campaign.hull.chemical_systems import symbols_of
+from esnet.files.errors import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CHUNK = 2**17
+"""Pairs of a composition and a facet looked at in one go: 1 MB for each array, whatever is asked."""
+
+TOLERANCE = 1e-6
+"""How far a barycentric coordinate in the best facet may be below zero."""
+
+
+class HullGapError(UserError):
+    """The facets of a hull leave out a composition of its chemical system."""
+
+
+@dataclass(frozen=True)
+class HullFacets:
+    """The facets of a convex hull of k elements, f of them.
+
+    Attributes
+    ----------
+    symbols
+        Elements in alphabetical order, k of them.
+    inverses
+        Shape (k, k, f): vertex, element, facet. Fractions times ``inverses[v]`` are the barycentric coordinates of
+        a composition at vertex v of all facets.
+    potentials
+        Chemical potentials in each facet against the elements, eV/atom, shape (f, k): fractions times these are the
+        formation energy of the hull.
+    """
+
+    symbols: tuple[str, ...]
+    inverses: NDArray[np.float64]
+    potentials: NDArray[np.float64]
+
+    @classmethod
+    def build(cls, entries: Iterable[Any], symbols: tuple[str, ...], elemental: NDArray[np.float64]) -> HullFacets:
+        """Build the hull with pymatgen's PhaseDiagram and keep its facets.
+
+        Parameters
+        ----------
+        entries
+            All entries of the chemical system and of those within it.
+        symbols
+            Its elements in alphabetical order, k of them.
+        elemental
+            Energies of their most stable phases, eV/atom, shape (k,).
+        """
+        from pymatgen.analysis.phase_diagram import PhaseDiagram
+
+        diagram = PhaseDiagram([_undecorated(entry) for entry in entries])
+        fractions = np.array(
+            [[entry.composition.get_atomic_fraction(symbol) for symbol in symbols] for entry in diagram.qhull_entries]
+        )
+        formation = np.array([entry.energy_per_atom for entry in diagram.qhull_entries]) - fractions @ elemental
+        facets = np.array(diagram.facets, dtype=np.intp).reshape(-1, len(symbols))
+        inverses = np.linalg.inv(fractions[facets])  # facet, element, vertex
+        return cls(
+            symbols=symbols,
+            inverses=np.ascontiguousarray(inverses.transpose(2, 1, 0)),
+            potentials=np.einsum("fev,fv->fe", inverses, formation[facets]),
+        )
+
+    def energies(self, fractions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Formation energies of the hull.
+
+        Each composition is looked up in the facet in which its smallest barycentric coordinate is largest: where
+        facets meet, and where rounding opens a gap between them or lays one over another, that is the one that
+        contains it best.
+
+        Parameters
+        ----------
+        fractions
+            Atomic fractions of the system's elements, shape (m, k).
+
+        Returns
+        -------
+        array of float
+            eV/atom, shape (m,).
+
+        Raises
+        ------
+        HullGapError
+            No facet contains a composition.
+        """
+        found = np.empty(len(fractions))
+        step = max(1, CHUNK // max(1, len(self.potentials)))
+        for start in range(0, len(fractions), step):
+            part = slice(start, start + step)
+            found[part] = np.einsum("me,me->m", fractions[part], self.potentials[self._best_facets(fractions[part])])
+        return found
+
+    def _best_facets(self, fractions: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Index of the facet that contains each composition, shape (m,)."""
+        if not len(self.potentials):
+            raise self._gap(fractions[0])
+        smallest = fractions @ self.inverses[0]
+        for inverse in self.inverses[1:]:
+            np.minimum(smallest, fractions @ inverse, out=smallest)
+        best = smallest.argmax(axis=1)
+        inside = smallest.max(axis=1)
+        if inside.min() < -TOLERANCE:
+            raise self._gap(fractions[inside.argmin()])
+        return best
+
+    def _gap(self, fractions: Sequence[float] | NDArray[np.float64]) -> HullGapError:
+        found = " ".join(f"{symbol}{fraction:.6g}" for symbol, fraction in zip(self.symbols, fractions, strict=True))
+        return HullGapError(
+            f"none of the {len(self.potentials)} facets of the hull of {'-'.join(self.symbols)} contains {found}; "
+            "look for an entry of that system whose energy or composition cannot be right"
+        )
+
+
+def _undecorated(entry: Any) -> Any:
+    """Entry whose composition is of elements; pymatgen would take Fe2+ and Fe3+ for two components."""
+    from pymatgen.analysis.phase_diagram import PDEntry
+
+    composition = entry.composition
+    if symbols_of(composition) == {str(species) for species in composition.elements}:
+        return entry
+    return PDEntry(composition.element_composition, entry.energy)

@@ -1,0 +1,183 @@
+"""Formation energies and distances to the convex hull of a reference set.
+
+The candidate itself is never part of the hull, so a candidate more stable than every known phase has a negative
+distance (SCIENCE.md, E_hull).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from itertools import chain, combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from campaign.hull.chemical_systems import CompositionGroup, group_compositions, symbols_of
+from campaign.hull.facets import HullFacets
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pymatgen.core import Composition
+
+
+class MissingElementError(ValueError):
+    """The reference set has no phase of an element that a composition contains."""
+
+
+class HullSet:
+    """The convex hulls of a reference set, one for each chemical system, built when it is first asked for.
+
+    Parameters
+    ----------
+    entries
+        pymatgen ComputedEntry or ComputedStructureEntry objects; energies are total energies in eV of one engine
+        and one correction scheme. Species with oxidation states count as their element.
+
+    Raises
+    ------
+    ValueError
+        An energy is not a finite number; the message names the entry.
+
+    Notes
+    -----
+    Hulls are pymatgen's (`pymatgen.analysis.phase_diagram.PhaseDiagram`), built from all entries of a chemical system.
+    Of each only the facets are kept, as arrays, and all candidates of one system are evaluated together.
+    """
+
+    def __init__(self, entries: Iterable[Any]) -> None:
+        self.entries = list(entries)
+        for entry in self.entries:
+            if not math.isfinite(entry.energy):
+                raise ValueError(
+                    f"the energy of entry {entry.entry_id or entry.composition.formula} is {entry.energy}: must be a "
+                    "number, eV"
+                )
+        self._facets: dict[tuple[str, ...], HullFacets] = {}
+
+    @cached_property
+    def _entries_by_system(self) -> dict[tuple[str, ...], list[Any]]:
+        """Entries by the sorted symbols of all their elements."""
+        systems: dict[tuple[str, ...], list[Any]] = {}
+        for entry in self.entries:
+            systems.setdefault(tuple(sorted(symbols_of(entry.composition))), []).append(entry)
+        return systems
+
+    @cached_property
+    def elemental_energies(self) -> dict[str, float]:
+        """Energy of the most stable elemental phase, eV/atom, by symbol."""
+        return {
+            system[0]: float(min(entry.energy_per_atom for entry in entries))
+            for system, entries in self._entries_by_system.items()
+            if len(system) == 1
+        }
+
+    def formation_energies(
+        self, compositions: Sequence[Composition], total_energies: Sequence[float] | NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Formation energies against the elements of the reference set.
+
+        Parameters
+        ----------
+        compositions
+            Of the cells, n of them.
+        total_energies
+            Energies of those cells, eV, shape (n,).
+
+        Returns
+        -------
+        array of float
+            eV/atom, shape (n,); NaN where the energy is NaN.
+
+        Raises
+        ------
+        MissingElementError
+            Naming the elements without a reference.
+        TypeError
+            One of them is not a Composition.
+        ValueError
+            A composition is empty or has a negative amount, or there are not as many energies as compositions.
+        """
+        groups, energies = self._checked(compositions, total_energies)
+        for group in groups:
+            energies[group.places] -= group.amounts @ self._elemental(group.symbols)
+            energies[group.places] /= group.n_atoms
+        return energies
+
+    def distances(
+        self, compositions: Sequence[Composition], formation_energies: Sequence[float] | NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Energies above the hull of the reference set.
+
+        Parameters
+        ----------
+        compositions
+            n compositions; only their ratios matter.
+        formation_energies
+            eV/atom, shape (n,).
+
+        Returns
+        -------
+        array of float
+            eV/atom, shape (n,); negative where a candidate lies below the hull; NaN where the energy is NaN.
+
+        Raises
+        ------
+        MissingElementError
+            Naming the elements without a reference.
+        TypeError
+            One of them is not a Composition.
+        ValueError
+            A composition is empty or has a negative amount, or there are not as many energies as compositions.
+        HullGapError
+            pymatgen's hull of a chemical system leaves a composition out.
+        """
+        groups, energies = self._checked(compositions, formation_energies)
+        for group in groups:
+            energies[group.places] -= self._hull(group.symbols).energies(group.fractions)
+        return energies
+
+    def _checked(
+        self, compositions: Sequence[Composition], energies: Sequence[float] | NDArray[np.float64]
+    ) -> tuple[list[CompositionGroup], NDArray[np.float64]]:
+        """Compositions by chemical system, and a copy of the energies; refuses what has no reference."""
+        compositions, values = list(compositions), np.array(energies, dtype=float)
+        if values.shape != (len(compositions),):
+            raise ValueError(
+                f"{len(compositions)} compositions, but energies of shape {values.shape}: one each, please"
+            )
+        try:
+            groups = group_compositions(compositions)
+        except AttributeError:  # looked at only then: most calls have thousands of them
+            _require_compositions(compositions)
+            raise
+        asked = set(chain.from_iterable(group.symbols for group in groups))
+        missing = sorted(asked - set(self.elemental_energies))
+        if missing:
+            raise MissingElementError(
+                f"the reference set has no elemental phase of {', '.join(missing)}; "
+                f"it has {', '.join(sorted(self.elemental_energies))}"
+            )
+        return groups, values
+
+    def _elemental(self, symbols: Sequence[str]) -> NDArray[np.float64]:
+        return np.array([self.elemental_energies[symbol] for symbol in symbols])
+
+    def _hull(self, symbols: tuple[str, ...]) -> HullFacets:
+        """Hull of the chemical system of these elements, in alphabetical order."""
+        if symbols not in self._facets:
+            subsets = chain.from_iterable(combinations(symbols, size) for size in range(1, len(symbols) + 1))
+            inside = chain.from_iterable(self._entries_by_system.get(subset, ()) for subset in subsets)
+            self._facets[symbols] = HullFacets.build(list(inside), symbols, self._elemental(symbols))
+        return self._facets[symbols]
+
+
+def _require_compositions(given: Sequence[Any]) -> None:
+    from pymatgen.core import Composition
+
+    for place, found in enumerate(given):
+        if not isinstance(found, Composition):
+            raise TypeError(
+                f"compositions[{place}] is {found!r}: must be a pymatgen Composition, e.g. Composition('AlPd')"
+            )

@@ -1,0 +1,234 @@
+"""What a live campaign's audit says of the stable materials that the policy missed.
+
+The promoted are all relaxed, so those found (TP) are counted. Of the N that were not promoted a random sample is
+relaxed too, and k of its n are stable: what the policy missed (FN) is estimated from that, with an interval that is
+exact for a finite population.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from campaign.metrics.metrics import discoverability, ratio
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditCounts:
+    """What is known of the promoted and of the audit sample.
+
+    A relaxation that failed for good has no E_f(DFT), so by the definition of stable it found nothing, promoted or
+    audited: it counts as ended and not stable. One that is still open is not counted on either side.
+
+    Attributes
+    ----------
+    stable
+        Promoted and found stable (TP).
+    promoted_ended
+        Promoted ones whose relaxation has ended, failures included.
+    promoted_failed
+        Of those, failures.
+    promoted_open
+        Promoted ones whose relaxation has not ended.
+    not_promoted
+        All that were decided on and not promoted (N), the audit sample included.
+    audited
+        Of those, audited ones whose relaxation has ended, failures included (n).
+    audit_stable
+        Of the audited, stable ones (k).
+    audit_failed
+        Of the audited, failures.
+    audit_open
+        Drawn for the audit, and not ended: still to come, or not allowed by the budget.
+    """
+
+    stable: int
+    promoted_ended: int
+    promoted_failed: int = 0
+    promoted_open: int = 0
+    not_promoted: int
+    audited: int = 0
+    audit_stable: int = 0
+    audit_failed: int = 0
+    audit_open: int = 0
+
+    def __post_init__(self) -> None:
+        fits = (
+            min(asdict(self).values()) >= 0
+            and self.stable + self.promoted_failed <= self.promoted_ended
+            and self.audit_stable + self.audit_failed <= self.audited
+            and self.audited + self.audit_open <= self.not_promoted
+        )
+        if not fits:
+            raise ValueError(f"counts of an audit that do not fit together: {self}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscoverabilityEstimate:
+    """Discoverability, TP / (TP + FN), as an audit shows it.
+
+    Attributes
+    ----------
+    counts
+        What it rests on.
+    confidence
+        Nominal confidence of the intervals; what the interval covers at least.
+    expected_stable
+        TP, with open promoted ones expected to be stable as often as those that have ended; NaN where none has.
+    missed
+        Estimated number of stable materials that were not promoted (FN), N k / n; NaN without an audit.
+    missed_interval
+        Its interval, whole numbers. Open audits may turn out either way.
+    discoverability
+        Point estimate, `expected_stable` / (`expected_stable` + `missed`); NaN without an audit, or where nothing
+        stable is known.
+    interval
+        Its interval. Whatever is open may turn out either way, so it holds at any time; where no stable material may
+        exist at all (0/0) its upper end is 1. NaN at both ends if it is certain that none exists.
+    interval_as_ended
+        The same if what is open turned out as what has ended: narrower while something is open, and only as good as
+        that assumption (cells that take long may differ from those that end early). NaN while no promoted one has
+        ended.
+    """
+
+    counts: AuditCounts
+    confidence: float
+    expected_stable: float
+    missed: float
+    missed_interval: tuple[int, int]
+    discoverability: float
+    interval: tuple[float, float]
+    interval_as_ended: tuple[float, float]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every candidate that was not promoted has been audited: nothing is estimated."""
+        return self.counts.audited == self.counts.not_promoted and not self.counts.promoted_open
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON takes it: None where a number is undefined or unknown."""
+        plain = asdict(self)
+        for key in ("expected_stable", "missed", "discoverability"):
+            plain[key] = _defined(plain[key])
+        for key in ("interval", "interval_as_ended"):
+            plain[key] = [_defined(value) for value in plain[key]]
+        return {**plain, "missed_interval": list(self.missed_interval), "is_exact": self.is_exact}
+
+
+def _defined(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def positives_interval(*, population: int, sample: int, positive: int, confidence: float = 0.95) -> tuple[int, int]:
+    """Interval for the number of positives in a finite population, from a simple random sample of it.
+
+    Parameters
+    ----------
+    population, sample
+        N, and n of them drawn without replacement.
+    positive
+        k of the sample.
+    confidence
+        Nominal, between 0 and 1.
+
+    Returns
+    -------
+    tuple of int
+        Smallest and largest K for which both P(X >= k) and P(X <= k) exceed (1 - confidence) / 2, X hypergeometric.
+        It covers the true K with at least the nominal probability, whatever K is.
+
+    Raises
+    ------
+    ValueError
+        If the numbers do not fit together.
+
+    Notes
+    -----
+    The interval of C. J. Clopper and E. S. Pearson, Biometrika 26, 404 (1934), two one-sided tests inverted, with the
+    hypergeometric in place of the binomial distribution: J. P. Buonaccorsi, Am. Stat. 41, 215 (1987). W. Wang, J. Am.
+    Stat. Assoc. 110, 1491 (2015) shows that each end is the best one-sided limit, and that normal approximations may
+    cover far less than they say.
+    """
+    if not 0 <= positive <= sample <= population:
+        raise ValueError(f"expected 0 <= positive <= sample <= population, found {positive}, {sample}, {population}")
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence: expected a number between 0 and 1, found {confidence}")
+    from scipy.stats import hypergeom
+
+    tail = (1.0 - confidence) / 2.0
+    least, most = positive, population - (sample - positive)
+
+    def enough(total: int) -> bool:
+        """Whether k positives or more are likely enough with `total` in the population; true from some total on."""
+        return bool(hypergeom.sf(positive - 1, population, total, sample) > tail)
+
+    def too_many(total: int) -> bool:
+        """Whether k positives or fewer are too unlikely; true from some total on."""
+        return bool(hypergeom.cdf(positive, population, total, sample) <= tail)
+
+    # k out of n is likely enough if the population is like the sample: neither search can come out empty
+    return _first(enough, least, most), _first(too_many, least, most + 1) - 1
+
+
+def _first(condition: Callable[[int], bool], low: int, high: int) -> int:
+    """Smallest number from `low` on for which a condition that stays true is true; `high` if none below it is."""
+    while low < high:
+        middle = (low + high) // 2
+        if condition(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def estimate_discoverability(counts: AuditCounts, *, confidence: float = 0.95) -> DiscoverabilityEstimate:
+    """Estimate discoverability from an audit.
+
+    Parameters
+    ----------
+    counts
+        Of the promoted and of the audit sample. The audited must be a random sample of all that were not promoted.
+    confidence
+        Nominal confidence of the intervals.
+
+    Notes
+    -----
+    TP is known and TP / (TP + FN) falls as FN grows, so an interval for FN (`positives_interval`) is one for the
+    discoverability with the same coverage. Open audits widen it to what would be said if none, or all, of them were
+    stable; open promoted ones likewise. Without an audit it is [TP / (TP + N), 1]; with everything audited it is a
+    point.
+    """
+    interval = partial(positives_interval, population=counts.not_promoted, confidence=confidence)
+    drawn = counts.audited + counts.audit_open
+    lowest, _ = interval(sample=drawn, positive=counts.audit_stable)
+    _, highest = interval(sample=drawn, positive=counts.audit_stable + counts.audit_open)
+    ended = interval(sample=counts.audited, positive=counts.audit_stable)
+    expected = float(counts.stable)
+    if counts.promoted_open:
+        expected += counts.promoted_open * float(ratio(counts.stable, counts.promoted_ended))
+    missed = 0.0
+    if counts.not_promoted:
+        missed = counts.not_promoted * float(ratio(counts.audit_stable, counts.audited))
+    return DiscoverabilityEstimate(
+        counts=counts,
+        confidence=confidence,
+        expected_stable=expected,
+        missed=missed,
+        missed_interval=(lowest, highest),
+        discoverability=float(discoverability(expected, missed)),
+        interval=_interval(counts.stable, counts.stable + counts.promoted_open, lowest, highest),
+        interval_as_ended=_interval(expected, expected, *ended),
+    )
+
+
+def _interval(fewest: float, most: float, missed_least: int, missed_most: int) -> tuple[float, float]:
+    """Ends of TP / (TP + FN) for TP from `fewest` to `most` and FN from `missed_least` to `missed_most`."""
+    if most + missed_most == 0:
+        return math.nan, math.nan
+    low = float(discoverability(fewest, missed_most)) if fewest + missed_most else 0.0
+    # without any stable material discoverability is undefined, so nothing above is excluded
+    high = float(discoverability(most, missed_least)) if most + missed_least else 1.0
+    return low, high

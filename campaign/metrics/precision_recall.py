@@ -1,0 +1,73 @@
+"""Precision-recall curves of predicted energies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from campaign.metrics.metrics import Floats, as_booleans, as_json, ratio
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionRecall:
+    """Precision and recall for every threshold that makes a difference; arrays have the shape (n,).
+
+    Attributes
+    ----------
+    threshold
+        Distinct predictions, eV/atom, rising: promoted if at most this.
+    promoted
+        Number of promoted ones.
+    precision, recall
+        Success ratio and discoverability; recall is NaN where nothing is stable.
+    """
+
+    threshold: Floats
+    promoted: NDArray[np.int64]
+    precision: Floats
+    recall: Floats
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON takes it."""
+        return {
+            "threshold": self.threshold.tolist(),
+            "promoted": self.promoted.tolist(),
+            "precision": as_json(self.precision),
+            "recall": as_json(self.recall),
+        }
+
+
+def precision_recall(predicted: ArrayLike, stable: ArrayLike, *, allowed: ArrayLike | None = None) -> PrecisionRecall:
+    """Precision-recall curve over one threshold.
+
+    Parameters
+    ----------
+    predicted
+        (n,) predictions, eV/atom; NaN is never promoted, but counts in the recall if it is stable.
+    stable
+        (n,) booleans, the truth.
+    allowed
+        (n,) booleans: what the other threshold lets through; None: everything.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ or a truth is missing.
+    """
+    energies, truth = np.asarray(predicted, dtype=np.float64), as_booleans(stable, name="stable")
+    passed = np.ones_like(truth) if allowed is None else as_booleans(allowed, name="allowed")
+    if not energies.shape == truth.shape == passed.shape:
+        raise ValueError(f"shapes differ: predicted {energies.shape}, stable {truth.shape}, allowed {passed.shape}")
+    usable = passed & ~np.isnan(energies)
+    threshold, group = np.unique(energies[usable], return_inverse=True)
+    promoted = np.bincount(group, minlength=len(threshold)).cumsum()
+    tp = np.bincount(group[truth[usable]], minlength=len(threshold)).cumsum()
+    return PrecisionRecall(
+        threshold=threshold,
+        promoted=promoted,
+        precision=ratio(tp, promoted),
+        recall=ratio(tp, int(truth.sum())),
+    )

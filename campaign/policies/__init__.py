@@ -1,0 +1,1 @@
+"""Which predictions are promoted to a relaxation. Pure: no database."""

@@ -1,0 +1,157 @@
+"""What relaxations may still cost, spending it, and the rules that stop them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+
+if TYPE_CHECKING:
+    from campaign.policies.base import Policy
+    from campaign.spec.sections import BudgetSection
+
+Number = TypeVar("Number", int, float)
+
+
+class Taken(NamedTuple):
+    """What relaxations have taken: CPU-seconds, and how many they are."""
+
+    cpu_s: float = 0.0
+    relaxations: int = 0
+
+
+@dataclass(kw_only=True)
+class Allowance:
+    """What may still be promised to relaxations; `take` lessens it.
+
+    Attributes
+    ----------
+    cpu_s
+        CPU-seconds, at estimated cost; None: no limit.
+    relaxations
+        How many; None: no limit.
+    closed
+        Why nothing at all may be promised any more (a date that has passed, a stop rule); None: it may.
+    audit_cpu_s, audit_relaxations
+        What of it the audit may take, see `with_audit`; None: its share of what is left.
+    """
+
+    cpu_s: float | None = None
+    relaxations: int | None = None
+    closed: str | None = None
+    audit_cpu_s: float | None = None
+    audit_relaxations: int | None = None
+
+    def refusal(self, cpu_s: float, *, reserved_cpu_s: float = 0.0, reserved: int = 0) -> str | None:
+        """Say why one more relaxation of this cost may not be promised; None if it may.
+
+        Parameters
+        ----------
+        cpu_s
+            Its estimated cost.
+        reserved_cpu_s, reserved
+            What is set aside for others.
+        """
+        if self.closed is not None:
+            return self.closed
+        if self.relaxations is not None and self.relaxations - reserved < 1:
+            return "no relaxation is left in the budget"
+        if self.cpu_s is not None and cpu_s > self.cpu_s - reserved_cpu_s:
+            aside = f", {_hours(reserved_cpu_s)} of them set aside for the audit" if reserved_cpu_s else ""
+            return (
+                f"its relaxation would cost about {_hours(cpu_s)} CPU-hours, and {_hours(max(self.cpu_s, 0.0))} are "
+                f"left in the budget{aside}"
+            )
+        return None
+
+    def take(self, cpu_s: float) -> None:
+        """Promise one relaxation."""
+        if self.cpu_s is not None:
+            self.cpu_s -= cpu_s
+        if self.relaxations is not None:
+            self.relaxations -= 1
+
+    def with_audit(self, fraction: float, *, taken: Taken, audited: Taken) -> Allowance:
+        """Return it with what the audit may still take: its share of all that relaxations may ever take.
+
+        A share of what is left, asked for anew at each Screen, would add up to more than the share.
+
+        Parameters
+        ----------
+        fraction
+            The audit's.
+        taken
+            What relaxations have taken so far, those of the audit too.
+        audited
+            What those of the audit have taken.
+        """
+        cpu_s, relaxations = self.cpu_s, self.relaxations
+        if cpu_s is not None:
+            cpu_s = min(max(fraction * (cpu_s + taken.cpu_s) - audited.cpu_s, 0.0), max(cpu_s, 0.0))
+        if relaxations is not None:
+            # 0.29 * 100 is a little less than 29
+            whole = int(fraction * (relaxations + taken.relaxations) + 1e-9)
+            relaxations = min(max(whole - audited.relaxations, 0), relaxations)
+        return replace(self, audit_cpu_s=cpu_s, audit_relaxations=relaxations)
+
+    def for_audit(self, fraction: float) -> Allowance:
+        """Return the audit's part of it."""
+        of_what_is_left = self.with_audit(fraction, taken=Taken(), audited=Taken())
+        cpu_s, relaxations = self.audit_cpu_s, self.audit_relaxations
+        return Allowance(
+            cpu_s=of_what_is_left.audit_cpu_s if cpu_s is None else cpu_s,
+            relaxations=of_what_is_left.audit_relaxations if relaxations is None else relaxations,
+            closed=self.closed,
+        )
+
+    def tighter(self, other: Allowance) -> Allowance:
+        """The smaller of each of two allowances."""
+        return Allowance(
+            cpu_s=_least(self.cpu_s, other.cpu_s),
+            relaxations=_least(self.relaxations, other.relaxations),
+            closed=self.closed or other.closed,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as it is stored."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote."""
+        return cls(**data)
+
+
+def hours_for_relaxations(budget: BudgetSection, policy: Policy) -> float | None:
+    """CPU-hours for the relaxations of screened candidates: the budget's, else the policy's own; None: no limit."""
+    given = budget.relaxation_cpu_hours
+    return policy.relaxation_cpu_hours() if given is None else given
+
+
+def stop_reason(budget: BudgetSection, *, stable: int, in_vain: int) -> str | None:
+    """Say which stop rule of a budget is fulfilled; None: none is.
+
+    Parameters
+    ----------
+    budget
+        With ``stop_after_stable`` and ``stop_after_no_discovery``.
+    stable
+        Stable materials found.
+    in_vain
+        Relaxations since the last stable one; those that failed are not counted, since they tell nothing.
+    """
+    enough, too_many = budget.stop_after_stable, budget.stop_after_no_discovery
+    if enough is not None and stable >= enough:
+        return f"{stable} stable materials are found, and {enough} were wanted"
+    if too_many is not None and in_vain >= too_many:
+        return f"the last {too_many} relaxations found nothing stable"
+    return None
+
+
+def _least(first: Number | None, second: Number | None) -> Number | None:
+    given = [value for value in (first, second) if value is not None]
+    return min(given, default=None)
+
+
+def _hours(cpu_s: float) -> str:
+    return f"{cpu_s / 3600:.3g}"

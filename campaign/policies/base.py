@@ -1,0 +1,96 @@
+"""What a policy is: which candidates deserve a DFT relaxation, in which order, and why.
+
+A policy looks at one candidate at a time and knows nothing of budgets; `campaign.policies.decide.decide` puts its
+verdicts in order, spends what may be spent and sets the audit sample aside. The same code decides in a Screen, in
+``campaign decide --dry-run`` and in a replay.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pydantic import Field
+
+from campaign.config.strict_model import Section
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What is known of one candidate when it is decided on.
+
+    Attributes
+    ----------
+    candidate
+        Its id.
+    e_form
+        Predicted formation energy of the relaxed crystal, eV/atom; NaN where there is none.
+    e_hull
+        Predicted distance to the hull, eV/atom; NaN where there is none.
+    uncertainty
+        Standard deviation of `e_form` (and so of `e_hull`: the hull is known), eV/atom; None where the scorer cannot
+        say.
+    novel
+        Whether the scorer has never seen the like; None where it cannot say.
+    relax_cpu_s
+        Estimated cost of its relaxation, CPU-s.
+    """
+
+    candidate: str
+    e_form: float
+    e_hull: float
+    uncertainty: float | None = None
+    novel: bool | None = None
+    relax_cpu_s: float = 0.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a prediction."""
+        return not (math.isnan(self.e_form) or math.isnan(self.e_hull))
+
+
+class Verdict(NamedTuple):
+    """Whether a policy would relax a candidate if it cost nothing, and why, in words and numbers."""
+
+    promising: bool
+    reason: str
+
+
+class Policy(Section, ABC):
+    """One way to choose; also the section ``policy`` of a campaign file.
+
+    To add one: a subclass with a ``kind`` of its own (``kind: Literal["mine"] = "mine"``), its settings as fields and
+    `verdict`; then an entry point ``mine = "package.module:Class"`` in the group ``esnet_campaign.policies`` of your
+    package (docs/decisions.md). It must be pure: the same settings and prediction give the same verdict.
+    """
+
+    kind: str
+    audit: float = Field(
+        default=0.0,
+        ge=0.0,
+        lt=1.0,
+        description="share of the candidates that are not promoted and yet relaxed, chosen at random, so that "
+        "discoverability can be estimated (0: none)",
+    )
+
+    @abstractmethod
+    def verdict(self, prediction: Prediction) -> Verdict:
+        """Judge a candidate that has a prediction."""
+
+    def priority(self, prediction: Prediction) -> tuple[float, ...]:
+        """Sort key among the candidates of a Screen, the smallest first. By default the lowest E_hull(ML)."""
+        return (prediction.e_hull, prediction.e_form)
+
+    def relaxation_cpu_hours(self) -> float | None:
+        """CPU-hours that the relaxations chosen by this policy may cost altogether; None: it sets no limit itself."""
+        return None
+
+    def describe(self) -> str:
+        """Say in one line what is promoted."""
+        return self.kind
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its kind and settings as they are stored with every decision."""
+        return self.model_dump(mode="json")

@@ -1,0 +1,189 @@
+"""Decisions: a policy's verdicts put in order, within what may be spent, with an audit sample set aside.
+
+Pure: the same policy, predictions, allowance and seed give the same decisions, in any order of the predictions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from campaign.policies.allowance import Allowance
+from campaign.policies.base import Policy, Prediction
+
+Outcome = Literal["promoted", "rejected", "held"]
+
+NO_PREDICTION = "no prediction: its features are missing or cannot be used (see the log of the Screen)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What happens to one candidate.
+
+    Attributes
+    ----------
+    candidate
+        Its id.
+    outcome
+        ``promoted``: the policy wants it relaxed; ``rejected``: it does not; ``held``: it does, and the budget does not
+        allow it (yet).
+    audit
+        Relaxed although it is not promoted: part of the random sample that tells what the policy misses.
+    rank
+        Place among the candidates decided on together, from 1; None without a prediction.
+    reason
+        Why, in words and numbers.
+    relax_cpu_s
+        What its relaxation was expected to cost, CPU-s.
+    budget_before, budget_after
+        CPU-seconds that could be promised before and after it; None where there is no limit or it takes nothing.
+    """
+
+    candidate: str
+    outcome: Outcome
+    audit: bool = False
+    rank: int | None
+    reason: str
+    relax_cpu_s: float = 0.0
+    budget_before: float | None = None
+    budget_after: float | None = None
+
+    @property
+    def promoted(self) -> bool:
+        """Whether the policy has it relaxed."""
+        return self.outcome == "promoted"
+
+    @property
+    def relaxed(self) -> bool:
+        """Whether it is relaxed: promoted, or in the audit sample."""
+        return self.promoted or self.audit
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is stored of it, without the candidate's id."""
+        return {"promoted": self.promoted, **{name: getattr(self, name) for name in _STORED}}
+
+
+_STORED = tuple(field.name for field in fields(Decision) if field.name != "candidate")
+
+
+def audit_draw(candidate: str, seed: int) -> float:
+    """Number between 0 and 1 that says whether a candidate is audited: drawn by its id alone, so always the same."""
+    digest = hashlib.sha256(f"audit:{seed}:{candidate}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def decide(
+    policy: Policy, predictions: Sequence[Prediction], *, allowance: Allowance | None = None, seed: int = 0
+) -> list[Decision]:
+    """Decide on every candidate.
+
+    First the audit sample of what the policy rejects is set aside, for at most its share of a limited budget; then the
+    promising ones are promoted in the order of the policy's priority, keeping enough for auditing those that come
+    after; the first that is not allowed and all after it are held.
+
+    Parameters
+    ----------
+    policy
+        Which candidates, and in which order.
+    predictions
+        Of different candidates.
+    allowance
+        What may be promised; it is not changed. None: everything.
+    seed
+        Of the audit sample.
+
+    Returns
+    -------
+    list of Decision
+        One each, in the order given. A candidate without a prediction is rejected (SCIENCE.md: missing predictions
+        count as not promoted).
+    """
+    left = copy(allowance) if allowance is not None else Allowance()
+    for_audit = left.for_audit(policy.audit)
+    known = sorted((p for p in predictions if p.is_known), key=lambda p: (policy.priority(p), p.candidate))
+    ranks = {prediction.candidate: rank for rank, prediction in enumerate(known, start=1)}
+    decisions: dict[str, Decision] = {}
+    promising: list[Prediction] = []
+    for prediction in predictions:
+        promising_here, reason = policy.verdict(prediction) if prediction.is_known else (False, NO_PREDICTION)
+        outcome: Outcome = "held" if promising_here else "rejected"
+        decisions[prediction.candidate] = Decision(
+            candidate=prediction.candidate,
+            outcome=outcome,
+            rank=ranks.get(prediction.candidate),
+            reason=reason,
+            relax_cpu_s=prediction.relax_cpu_s,
+        )
+    promising = [prediction for prediction in known if decisions[prediction.candidate].outcome == "held"]
+    drawn = {p.candidate for p in predictions if policy.audit and audit_draw(p.candidate, seed) < policy.audit}
+    rejected = [p for p in predictions if decisions[p.candidate].outcome == "rejected"]
+    _audit(decisions, rejected, drawn, left, for_audit, seed)
+    held = _promote(decisions, promising, drawn, left, for_audit)
+    _audit(decisions, held, drawn, left, for_audit, seed)
+    return [decisions[prediction.candidate] for prediction in predictions]
+
+
+def _promote(
+    decisions: dict[str, Decision],
+    promising: Sequence[Prediction],
+    drawn: set[str],
+    left: Allowance,
+    for_audit: Allowance,
+) -> list[Prediction]:
+    """Promote the promising in their order while it is allowed; return those that are held."""
+    audited_after = [p.relax_cpu_s if p.candidate in drawn else None for p in promising]
+    reserved_cpu_s = sum(cost for cost in audited_after if cost is not None)
+    reserved = sum(cost is not None for cost in audited_after)
+    for place, prediction in enumerate(promising):
+        cost = audited_after[place]
+        if cost is not None:  # promoted or not, it needs no place in the audit sample of those after it
+            reserved_cpu_s, reserved = reserved_cpu_s - cost, reserved - 1
+        refused = left.refusal(
+            prediction.relax_cpu_s,
+            reserved_cpu_s=max(min(reserved_cpu_s, _or_infinite(for_audit.cpu_s)), 0.0),
+            reserved=int(min(reserved, _or_infinite(for_audit.relaxations))),
+        )
+        if refused is not None:
+            for later in promising[place:]:
+                decision = decisions[later.candidate]
+                decisions[later.candidate] = replace(decision, reason=f"{decision.reason}; held: {refused}")
+            return list(promising[place:])
+        decisions[prediction.candidate] = _taken(decisions[prediction.candidate], left, outcome="promoted")
+    return []
+
+
+def _or_infinite(limit: float | None) -> float:
+    return math.inf if limit is None else limit
+
+
+def _audit(
+    decisions: dict[str, Decision],
+    among: Sequence[Prediction],
+    drawn: set[str],
+    left: Allowance,
+    for_audit: Allowance,
+    seed: int,
+) -> None:
+    """Set the audit sample aside, in the order of the draw, so that a budget that ends it early leaves it random."""
+    sample = [prediction for prediction in among if prediction.candidate in drawn]
+    for prediction in sorted(sample, key=lambda p: audit_draw(p.candidate, seed)):
+        decision = decisions[prediction.candidate]
+        refused = left.refusal(prediction.relax_cpu_s)
+        if refused is None and for_audit.refusal(prediction.relax_cpu_s) is not None:
+            refused = "the audit's share of the budget is spent"
+        if refused is not None:
+            decisions[prediction.candidate] = replace(decision, reason=f"{decision.reason}; not audited: {refused}")
+            continue
+        for_audit.take(prediction.relax_cpu_s)
+        reason = f"{decision.reason}; relaxed all the same: drawn for the audit"
+        decisions[prediction.candidate] = replace(_taken(decision, left), audit=True, reason=reason)
+
+
+def _taken(decision: Decision, left: Allowance, *, outcome: Outcome | None = None) -> Decision:
+    before = left.cpu_s
+    left.take(decision.relax_cpu_s)
+    return replace(decision, outcome=outcome or decision.outcome, budget_before=before, budget_after=left.cpu_s)

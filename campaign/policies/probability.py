@@ -1,0 +1,65 @@
+"""Promoted where the candidate is stable with a probability of at least p."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+from typing import Literal
+
+from pydantic import Field
+
+from campaign.config.strict_model import EnergyPerAtom
+from campaign.policies.base import Policy, Prediction, Verdict
+
+
+class Probability(Policy):
+    """P(E_f <= max_formation_energy and E_hull <= max_hull_energy) of at least `p`, most probable first.
+
+    The relaxed formation energy is taken as normally distributed about the prediction, with the scorer's standard
+    deviation. The hull is known exactly, so E_hull = E_f - E_f(hull) and both conditions are one on E_f: the
+    probability is that of the tighter one.
+    """
+
+    kind: Literal["probability"] = Field(default="probability", description="probability")
+    p: float = Field(default=0.5, gt=0.0, lt=1.0, description="least probability of being stable, between 0 and 1")
+    max_formation_energy: EnergyPerAtom = Field(default=0.0, description="stable if E_f in eV/atom is at most this")
+    max_hull_energy: EnergyPerAtom = Field(default=0.1, description="stable if E_hull in eV/atom is at most this")
+    uncertainty: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=20.0,
+        description="standard deviation in eV/atom where the scorer gives none; null: such candidates are rejected",
+    )
+
+    def probability(self, prediction: Prediction) -> float | None:
+        """Probability of being stable; None without a standard deviation."""
+        deviation = prediction.uncertainty if prediction.uncertainty is not None else self.uncertainty
+        if deviation is None:
+            return None
+        slack = min(self.max_formation_energy - prediction.e_form, self.max_hull_energy - prediction.e_hull)
+        if deviation <= 0.0:
+            return float(slack >= 0.0)
+        return NormalDist().cdf(slack / deviation)
+
+    def verdict(self, prediction: Prediction) -> Verdict:
+        """Compare the probability with `p`."""
+        found = self.probability(prediction)
+        if found is None:
+            return Verdict(
+                False, "the scorer gives no uncertainty for it (an element it has never seen?), and the policy none"
+            )
+        assumed = "" if prediction.uncertainty is not None else " (the policy's)"
+        deviation = prediction.uncertainty if prediction.uncertainty is not None else self.uncertainty
+        return Verdict(
+            found >= self.p,
+            f"P(stable) = {found:.3f} {'>=' if found >= self.p else '<'} {self.p:g}, from E_f(ML) = "
+            f"{prediction.e_form:.3f}, E_hull(ML) = {prediction.e_hull:.3f}, deviation {deviation:.3f}{assumed}",
+        )
+
+    def priority(self, prediction: Prediction) -> tuple[float, ...]:
+        """Most probable first."""
+        found = self.probability(prediction)
+        return (1.0 - found if found is not None else 2.0, prediction.e_hull, prediction.e_form)
+
+    def describe(self) -> str:
+        """Say in one line what is promoted."""
+        return f"P(E_f <= {self.max_formation_energy:g} and E_hull <= {self.max_hull_energy:g} eV/atom) >= {self.p:g}"

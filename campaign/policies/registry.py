@@ -1,0 +1,29 @@
+"""The policies that a campaign file may name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from campaign.config.plugins import Kinds
+from campaign.policies.base import Policy
+from campaign.policies.best_first import Budget
+from campaign.policies.probability import Probability
+from campaign.policies.thresholds import Thresholds
+
+
+class UnknownPolicyError(ValueError):
+    """No policy has that name, or what an entry point names is none."""
+
+
+POLICIES: Kinds[Policy] = Kinds(
+    noun="policy",
+    base=Policy,  # type: ignore[type-abstract]
+    shipped={"thresholds": Thresholds, "budget": Budget, "probability": Probability},
+    group="esnet_campaign.policies",
+    unknown=UnknownPolicyError,
+)
+
+
+def make_policy(settings: dict[str, Any]) -> Policy:
+    """Policy from its stored settings; ``kind`` names it, thresholds by default."""
+    return POLICIES.class_of(settings.get("kind", "thresholds")).model_validate(settings)

@@ -1,1 +1,0 @@
-"""Prototype crystals: those that ship with the project (`shipped.yaml`) and how they are read (`library`)."""

@@ -1,0 +1,1 @@
+"""Recovery from killed workers, lost jobs, and failures."""

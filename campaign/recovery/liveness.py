@@ -1,0 +1,225 @@
+"""Where fireworks run, and whether they still do: their processes on this machine, else their jobs' scheduler."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from campaign.recovery.processes import LAUNCH_FIELDS, announced, is_running_here, is_silent
+from launchers.scheduler.this_job import scheduler as the_scheduler
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+    from launchers.scheduler.job_state import JobState
+    from launchers.scheduler.pbs import Pbs
+    from launchers.scheduler.slurm import Slurm
+
+logger = logging.getLogger(__name__)
+
+_CHUNK = 5000
+#: Clocks of compute nodes and of the controller may differ by so much.
+_CLOCK_SKEW = timedelta(seconds=60)
+#: What the ledger says of a process by the way its job ended; a job that went on without it: killed.
+CAUSES = {
+    "cancelled": "cancelled",
+    "timeout": "timeout",
+    "out_of_memory": "out_of_memory",
+    "node_fail": "node_fail",
+    "preempted": "preempted",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """The batch job that a launch belongs to.
+
+    Attributes
+    ----------
+    scheduler
+        ``slurm`` or ``pbs``; None: the one whose commands are here.
+    cluster
+        Its name as the job was told; None: not known.
+    job_id
+        The scheduler's id.
+    restarts
+        How often the job had been put back when the process began; None: not known, or no process has begun.
+    began
+        When the process began (UTC); None: none has.
+    directory
+        Where the job was submitted, for a reservation; None: not known.
+    """
+
+    scheduler: str | None
+    cluster: str | None
+    job_id: str
+    restarts: int | None = None
+    began: datetime | None = None
+    directory: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whereabouts:
+    """What is known of the process of a firework's latest launch.
+
+    Attributes
+    ----------
+    alive
+        Whether it runs; None: cannot be told.
+    cause
+        Of one that is gone: why, as far as its scheduler says (`CAUSES`, ``requeued``), else ``killed``.
+    job
+        Its job.
+    said
+        What the scheduler says of that job; None: nothing.
+    """
+
+    alive: bool | None
+    cause: str | None = None
+    job: Job | None = None
+    said: JobState | None = None
+
+
+def launches_of(launchpad: LaunchPad, fireworks: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
+    """Latest launches by the ids of their fireworks, in few queries."""
+    by_launch = {firework["launches"][-1]: firework["fw_id"] for firework in fireworks if firework["launches"]}
+    ids = list(by_launch)
+    found: dict[int, dict[str, Any]] = {}
+    for start in range(0, len(ids), _CHUNK):
+        query = {"launch_id": {"$in": ids[start : start + _CHUNK]}}
+        found |= {by_launch[launch["launch_id"]]: launch for launch in launchpad.launches.find(query, LAUNCH_FIELDS)}
+    return found
+
+
+def job_of(firework: Mapping[str, Any], launch: Mapping[str, Any] | None) -> Job | None:
+    """The job of a firework's latest launch: what its process said, else the reservation's."""
+    said = announced(firework) if firework["launches"] else None
+    if said is not None:
+        if "job_id" not in said:
+            return None  # it runs outside any job
+        return Job(
+            scheduler=said["scheduler"],
+            cluster=said.get("cluster"),
+            job_id=said["job_id"],
+            restarts=said.get("restarts"),
+            began=datetime.fromtimestamp(said["pid_created"], UTC),
+        )
+    reservation = reservation_id(launch)
+    if launch is None or reservation is None:
+        return None
+    return Job(scheduler=None, cluster=None, job_id=reservation, directory=launch.get("launch_dir"))
+
+
+def reservation_id(launch: Mapping[str, Any] | None) -> str | None:
+    """Job id that `qlaunch -r` wrote into a launch."""
+    for entry in reversed((launch or {}).get("state_history") or []):
+        if entry.get("reservation_id"):
+            return str(entry["reservation_id"])
+    return None
+
+
+def whereabouts(
+    fireworks: Sequence[Mapping[str, Any]], launches: Mapping[int, Mapping[str, Any]]
+) -> dict[int, Whereabouts]:
+    """Find out for many running fireworks at once whether their processes are there.
+
+    Parameters
+    ----------
+    fireworks
+        Documents with ``fw_id``, ``launches`` and ``spec.worker``.
+    launches
+        Their latest launches (`launches_of`).
+
+    Returns
+    -------
+    dict
+        By ``fw_id``.
+    """
+    here = {found["fw_id"]: is_running_here(found, launches.get(found["fw_id"])) for found in fireworks}
+    jobs = {
+        found["fw_id"]: job
+        for found in fireworks
+        if here[found["fw_id"]] is not True and (job := job_of(found, launches.get(found["fw_id"]))) is not None
+    }
+    said = job_states(list(jobs.values()))
+    result = {}
+    for firework in fireworks:
+        fw_id = firework["fw_id"]
+        job = jobs.get(fw_id)
+        told = said.get(job) if job is not None else None
+        alive, cause = _conclude(here[fw_id], job, told, launches.get(fw_id))
+        result[fw_id] = Whereabouts(alive=alive, cause=cause, job=job, said=told)
+    return result
+
+
+def is_running(launchpad: LaunchPad, firework: Mapping[str, Any]) -> bool | None:
+    """Whether the process of one firework's latest launch runs; None where nobody can tell."""
+    return whereabouts([firework], launches_of(launchpad, [firework]))[firework["fw_id"]].alive
+
+
+def job_states(jobs: Sequence[Job]) -> dict[Job, JobState]:
+    """What the schedulers of this machine say of jobs; jobs of another cluster, and silence, are left out."""
+    found: dict[Job, JobState] = {}
+    for name in sorted({job.scheduler for job in jobs}, key=str):
+        scheduler = the_scheduler(name)
+        if scheduler is None:
+            continue
+        known = _of_this_cluster(scheduler, [job for job in jobs if job.scheduler == name])
+        states = scheduler.states(job.job_id for job in known)
+        found |= {job: states[job.job_id] for job in known if job.job_id in states and _is_same(job, states)}
+    return found
+
+
+def _of_this_cluster(scheduler: Slurm | Pbs, jobs: Sequence[Job]) -> list[Job]:
+    """Jobs whose ids mean something to these commands: another cluster numbers its own jobs from 1, too."""
+    if all(job.cluster is None for job in jobs):
+        return list(jobs)
+    here = scheduler.cluster()
+    return [job for job in jobs if job.cluster in (None, here)]
+
+
+def _is_same(job: Job, states: Mapping[str, JobState]) -> bool:
+    """Whether a reservation's job is the one that was submitted in its launch directory."""
+    directory = states[job.job_id].directory
+    # the names alone: one path may go through a link that the other one does not
+    return None in (job.directory, directory) or PurePath(str(job.directory)).name == PurePath(str(directory)).name
+
+
+def _conclude(
+    here: bool | None, job: Job | None, said: JobState | None, launch: Mapping[str, Any] | None
+) -> tuple[bool | None, str | None]:
+    """Whether a process is there, and if it is not, why."""
+    if here is True or job is None:
+        return here, "killed" if here is False else None
+    if said is None:
+        return here, "killed" if here is False else None
+    if said.is_ending:
+        # how the job ends is known in a moment, and whether it needs more time depends on it
+        return None, None
+    if _was_put_back(job, said):
+        return False, "requeued"
+    if said.phase == "ended" and _ended_after(job, said):
+        if job.began is None and (launch is None or not is_silent(launch)):
+            return None, None  # it has just begun and may still say who it is
+        return False, CAUSES.get(said.ending or "", "killed")
+    return here, "killed" if here is False else None
+
+
+def _was_put_back(job: Job, said: JobState) -> bool:
+    """Whether the scheduler has put a job back into its queue since the process began."""
+    if job.began is None or said.phase == "ended":
+        return False
+    if said.phase == "pending":
+        return True
+    if job.restarts is not None and said.restarts is not None:
+        return said.restarts > job.restarts
+    return said.started is not None and said.started > job.began + _CLOCK_SKEW
+
+
+def _ended_after(job: Job, said: JobState) -> bool:
+    """Whether it is this run of a job that has ended: what is kept of jobs may be of an earlier one."""
+    return job.began is None or said.ended is None or said.ended >= job.began - timedelta(seconds=5)

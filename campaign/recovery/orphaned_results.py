@@ -1,0 +1,92 @@
+"""Results that are in the JobStore and that nobody has recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from campaign.steps.calculate import flow_key
+from campaign.steps.record import JOBS, record_calculation
+from campaign.store.collections import CampaignStore
+from campaign.store.states import STAGES, Stage
+from launchers.database.job_store import OUTPUTS_COLLECTION
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+_CHUNK = 5000
+#: States of a recording firework from which it does not record any more by itself.
+_OVER = ("COMPLETED", "FIZZLED", "ARCHIVED")
+
+
+def has_results(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
+    """Whether a calculation's firework has left all of its results, and is the current one of its document.
+
+    Parameters
+    ----------
+    store
+        The campaign's collections.
+    firework
+        FireWorks' document with ``fw_id`` and ``spec``.
+    """
+    spec = firework.get("spec") or {}
+    document_id, stage = spec.get("document"), STAGES.get(spec.get("stage") or "")
+    if document_id is None or stage is None or spec.get("_allow_fizzled_parents"):
+        return False
+    document = store.collection_of(document_id).find_one({"_id": document_id}, [stage.facts])
+    facts = (document or {}).get(stage.facts) or {}
+    return facts.get("fw_id") == firework["fw_id"] and _are_there(store, document_id, stage, facts["attempt"])
+
+
+def _are_there(store: CampaignStore, document_id: str, stage: Stage, attempt: int) -> bool:
+    from workflows.identity import job_uuid
+
+    key = flow_key(document_id, stage, attempt)
+    uuids = [job_uuid(f"{key}:{job}") for job in JOBS[stage.name]]
+    found = store.database[OUTPUTS_COLLECTION].distinct("uuid", {"uuid": {"$in": uuids}})
+    return len(found) == len(uuids)
+
+
+def record_unrecorded(store: CampaignStore, launchpad: LaunchPad, name: str, *, dry_run: bool = False) -> list[int]:
+    """Record calculations whose recording firework is over, or not there any more, without having recorded.
+
+    Returns
+    -------
+    list of int
+        The calculations' fireworks.
+    """
+    from launchers.database.settings import DatabaseSettings
+
+    recorded = []
+    for stage, document in _waiting_for_nobody(store, launchpad, name):
+        facts = document[stage.facts]
+        if not _are_there(store, document["_id"], stage, facts["attempt"]):
+            continue
+        if not dry_run:
+            database = DatabaseSettings.from_launchpad(launchpad)
+            fw_id = facts["record_fw_id"]
+            record_calculation(store, database, document_id=document["_id"], stage=stage, fw_id=fw_id)
+        recorded.append(facts["fw_id"])
+    return recorded
+
+
+def _waiting_for_nobody(
+    store: CampaignStore, launchpad: LaunchPad, name: str
+) -> Iterator[tuple[Stage, dict[str, Any]]]:
+    for stage in STAGES.values():
+        for collection in (store.references, store.candidates):
+            query = {"campaign": name, stage.state_field: stage.running}
+            # a relaxation's facts hold its structure, and there may be 100,000 of them
+            running = list(
+                collection.find(query, [f"{stage.facts}.{key}" for key in ("fw_id", "record_fw_id", "attempt")])
+            )
+            for start in range(0, len(running), _CHUNK):
+                by_recorder = {
+                    document[stage.facts]["record_fw_id"]: document
+                    for document in running[start : start + _CHUNK]
+                    if (document.get(stage.facts) or {}).get("record_fw_id") is not None
+                }
+                at_work = {"fw_id": {"$in": list(by_recorder)}, "state": {"$nin": list(_OVER)}}
+                for firework in launchpad.fireworks.find(at_work, ["fw_id"]):
+                    del by_recorder[firework["fw_id"]]
+                yield from ((stage, document) for document in by_recorder.values())

@@ -1,0 +1,113 @@
+"""Which process runs a firework, so that one that was killed can be told from one at work."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from campaign.attempts.process_identity import is_alive, this_process
+from launchers.scheduler.this_job import this_job
+from launchers.workers.worker import process_of
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+    from pymongo.database import Database
+
+
+#: What is read of a launch.
+LAUNCH_FIELDS = ["launch_id", "fw_id", "state", "fworker", "host", "launch_dir", "time_start", "state_history"]
+
+_SILENT = timedelta(seconds=60)
+
+
+class LaunchIsTakenError(RuntimeError):
+    """Another process is at work on this very launch."""
+
+
+def announce_process(launchpad: LaunchPad, fw_id: int) -> None:
+    """Write this process, and the batch job it runs in, into its firework, together with the launch that it is.
+
+    Raises
+    ------
+    LaunchIsTakenError
+        Two jobs that name one firework (``rlaunch singleshot --fw_id``: a job that its scheduler put back, and one
+        that was submitted meanwhile) may both get it from FireWorks. Who says so first keeps it.
+    """
+    firework = launchpad.fireworks.find_one({"fw_id": fw_id}, ["launches"])
+    if firework is None or not firework["launches"]:
+        return
+    me = this_process()
+    process = {**me, **this_job(), "launch": firework["launches"][-1]}
+    mine = {"fw_id": fw_id, "$or": [{"spec.worker.launch": {"$ne": process["launch"]}}, _same_process(me)]}
+    if not launchpad.fireworks.update_one(mine, {"$set": {"spec.worker": process}}).matched_count:
+        raise LaunchIsTakenError(f"launch {process['launch']} of firework {fw_id} is run by another process")
+
+
+def _same_process(process: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"spec.worker.{key}": value for key, value in process.items()}
+
+
+def fizzled_query(name: str) -> dict[str, Any]:
+    """MongoDB filter of the fizzled fireworks that keep a campaign from going on: steps, and those that record."""
+    return {
+        "spec.campaign_name": name,
+        "state": "FIZZLED",
+        "$or": [{"spec.step": {"$exists": True}}, {"spec._allow_fizzled_parents": True}],
+    }
+
+
+def fizzled_reason(database: Database[dict[str, Any]], firework: Mapping[str, Any]) -> str:
+    """Message of the exception that ended a firework's latest launch."""
+    launch = database["launches"].find_one({"launch_id": {"$in": firework["launches"][-1:]}}, ["action"]) or {}
+    exception = ((launch.get("action") or {}).get("stored_data") or {}).get("_exception") or {}
+    trace = (exception.get("_stacktrace") or "no reason given").strip()
+    # what follows the last frame of the stack trace: the error, which may have several lines
+    frames = [place for place, line in enumerate(trace.splitlines()) if line.startswith("    ")]
+    return "\n".join(trace.splitlines()[(frames[-1] + 1) if frames else 0 :]).strip()
+
+
+def latest_launch(launchpad: LaunchPad, firework: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Launch that a firework's state is that of."""
+    if not firework["launches"]:
+        return None
+    return launchpad.launches.find_one({"launch_id": firework["launches"][-1]}, LAUNCH_FIELDS)
+
+
+def announced(firework: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the process of a firework's latest launch has said of itself; an earlier launch's word does not count."""
+    said = (firework.get("spec") or {}).get("worker")
+    return said if said is not None and said["launch"] == firework["launches"][-1] else None
+
+
+def is_running_here(firework: Mapping[str, Any], launch: Mapping[str, Any] | None) -> bool | None:
+    """Whether the process of a firework's latest launch still runs, as far as this machine can see.
+
+    Parameters
+    ----------
+    firework
+        Document with ``launches`` and ``spec.worker``.
+    launch
+        Its latest launch, with `LAUNCH_FIELDS`.
+
+    Returns
+    -------
+    bool or None
+        None where it cannot be told: it runs on another host, or has not said yet who it is.
+    """
+    if not firework["launches"]:
+        return None
+    process = process_of((launch.get("fworker") or {}).get("name") or "") if launch is not None else None
+    process = process or announced(firework)
+    if process is not None:
+        return is_alive(dict(process))
+    if launch is not None and launch.get("host") == socket.gethostname() and is_silent(launch):
+        # a process of this host says who it is at once; one that has not was killed before it could
+        return False
+    return None
+
+
+def is_silent(launch: Mapping[str, Any]) -> bool:
+    """Whether a launch began so long ago that its process should have said who it is."""
+    return datetime.now(UTC) - datetime.fromisoformat(launch["time_start"]) > _SILENT

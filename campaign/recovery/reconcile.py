@@ -1,0 +1,60 @@
+"""FireWorks, processes, the scheduler and the store made to agree. Idempotent, and safe from two places at once.
+
+A process or a job that was killed says nothing: FireWorks shows its firework as RUNNING for ever. Each kind of repair
+is a file of its own: `lost_runs`, `reservations`, `stuck_workflows`, `unrecorded`. An answer that is not there means
+unknown, never finished (`whereabouts`).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from campaign.attempts.ledger import Outcome
+from campaign.recovery.lost_runs import end_lost
+from campaign.recovery.orphaned_results import record_unrecorded
+from campaign.recovery.reconcile_report import Reconciled
+from campaign.recovery.reservations import free_reservations
+from campaign.recovery.stuck_workflows import refresh_waiting, rerun_fizzled, unlock_stale
+from campaign.scheduling.advance import advance
+from campaign.store.campaigns import load_campaign
+from campaign.store.collections import CampaignStore
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+__all__ = ["Reconciled", "reconcile"]
+
+logger = logging.getLogger(__name__)
+
+
+def reconcile(
+    store: CampaignStore, launchpad: LaunchPad, name: str, *, outcome: Outcome = "lost", dry_run: bool = False
+) -> Reconciled:
+    """Repair what killed processes and jobs left behind in one campaign, then submit what is due.
+
+    Parameters
+    ----------
+    store, launchpad
+        The campaign's database.
+    name
+        The campaign.
+    outcome
+        What the ledger says of attempts that ended unheard: ``lost``, or ``stopped`` where the user stopped them.
+    dry_run
+        Change nothing; what would be changed is returned all the same.
+    """
+    campaign = load_campaign(store, name)
+    tries = campaign.spec.retries.max_retries
+    done = Reconciled(dry_run=dry_run)
+    done.unlocked = unlock_stale(launchpad, name, dry_run=dry_run)
+    end_lost(store, launchpad, campaign, outcome, done, dry_run=dry_run)
+    free_reservations(store, launchpad, name, tries, done, dry_run=dry_run)
+    done.retried = rerun_fizzled(store, launchpad, name, tries, dry_run=dry_run)
+    done.refreshed = refresh_waiting(launchpad, name, dry_run=dry_run)
+    done.recorded = record_unrecorded(store, launchpad, name, dry_run=dry_run)
+    if not dry_run:
+        advance(store, launchpad, name)
+        for line in done.lines():
+            logger.info("campaign %s: %s", name, line)
+    return done

@@ -1,0 +1,109 @@
+"""Reserved fireworks that nobody will run: their job is gone, or their process died while it took them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from campaign.attempts.ledger import close_open_attempt, failed_tries
+from campaign.attempts.process_identity import is_alive
+from campaign.recovery.firework_repairs import end, run_again
+from campaign.recovery.liveness import CAUSES, Job, job_of, job_states, launches_of
+from campaign.recovery.reconcile_report import Reconciled
+from campaign.store.collections import CampaignStore
+from launchers.workers.worker import process_of
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+    from launchers.scheduler.job_state import JobState
+
+#: Taking a firework lasts some 10 ms; one that is half taken for so long was left by a process that was killed.
+_STALE_CHECKOUT = timedelta(seconds=60)
+#: qlaunch reserves, submits, and then writes the job's id down; sbatch may take a while.
+_STALE_SUBMISSION = timedelta(minutes=10)
+
+
+def free_reservations(
+    store: CampaignStore, launchpad: LaunchPad, name: str, max_retries: int, done: Reconciled, *, dry_run: bool
+) -> None:
+    """Make reserved fireworks ready whose job or process is gone.
+
+    A job that ended by itself before its firework began (no environment, no executable, no database) counts as a lost
+    try, and after `max_retries` of these the firework is ended as fizzled: else it would be submitted for ever.
+    """
+    fields = ["fw_id", "launches", "updated_on", "spec.worker", "spec.stage", "spec.document"]
+    reserved = list(launchpad.fireworks.find({"spec.campaign_name": name, "state": "RESERVED"}, fields))
+    launches = launches_of(launchpad, reserved)
+    jobs = {
+        found["fw_id"]: job
+        for found in reserved
+        if found["launches"] and (job := job_of(found, launches.get(found["fw_id"]))) is not None
+    }
+    said = job_states(list(jobs.values()))
+    for firework in reserved:
+        fw_id, seen = firework["fw_id"], {"state": "RESERVED", "launches": firework["launches"]}
+        job = jobs.get(fw_id)
+        if not firework["launches"]:
+            if _is_half_taken(launchpad, firework) and (dry_run or run_again(launchpad, fw_id, **seen)):
+                done.half_checked_out.append(fw_id)
+        elif job is None:
+            if _age(firework) > _STALE_SUBMISSION and (dry_run or run_again(launchpad, fw_id, **seen)):
+                done.unreserved.append(fw_id)
+                done.why[fw_id] = "never submitted"
+        elif job not in said:
+            done.unknown.append(fw_id)
+        elif said[job].phase == "ended":
+            _free(store, launchpad, name, firework, job, said[job], max_retries, done, dry_run=dry_run)
+
+
+def _free(
+    store: CampaignStore,
+    launchpad: LaunchPad,
+    name: str,
+    firework: Mapping[str, Any],
+    job: Job,
+    said: JobState,
+    max_retries: int,
+    done: Reconciled,
+    *,
+    dry_run: bool,
+) -> None:
+    fw_id, seen = firework["fw_id"], {"state": "RESERVED", "launches": firework["launches"]}
+    cause = CAUSES.get(said.ending or "", "not_started")
+    why = f"job {job.job_id}: {said.words}"
+    if not dry_run:
+        counts = cause not in ("cancelled", "preempted")
+        error = f"job {job.job_id} ended before the firework began ({said.text}); its output is in {job.directory}"
+        over = counts and failed_tries(store, fw_id) >= max_retries
+        if over and not end(launchpad, fw_id, **seen, as_state="FIZZLED", reason=error):
+            return
+        if not over and not run_again(launchpad, fw_id, **seen):
+            return
+        if counts:
+            facts = {"cause": cause, "error": error, "directory": job.directory, "job_id": job.job_id}
+            close_open_attempt(store, firework, campaign=name, outcome="lost", facts=facts)
+    done.unreserved.append(fw_id)
+    done.why[fw_id] = why
+
+
+def _age(firework: Mapping[str, Any]) -> timedelta:
+    return datetime.now(UTC) - _taken(firework)
+
+
+def _taken(firework: Mapping[str, Any]) -> datetime:
+    updated = firework["updated_on"]
+    time: datetime = datetime.fromisoformat(updated) if isinstance(updated, str) else updated
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+def _is_half_taken(launchpad: LaunchPad, firework: Mapping[str, Any]) -> bool:
+    """Whether a firework was left RESERVED with no launch; a queue's reservation has one."""
+    # the launch is written before the firework knows of it: the process may be known already
+    launch = launchpad.launches.find_one(
+        {"fw_id": firework["fw_id"], "time_start": {"$gte": _taken(firework).isoformat()}}, ["fworker"]
+    )
+    process = process_of(launch["fworker"]["name"]) if launch is not None else None
+    gone = process is not None and is_alive(process) is False
+    return gone or _age(firework) > _STALE_CHECKOUT

@@ -1,0 +1,178 @@
+"""Calculations that have failed for good, tried again because a person says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from campaign.attempts.causes import stored_cause
+from campaign.attempts.overrides import Overrides, parse_overrides
+from campaign.scheduling.advance import advance
+from campaign.store.campaigns import load_campaign
+from campaign.store.collections import CampaignStore, now
+from campaign.store.states import STAGES, Stage
+from esnet.files.errors import UserError
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+
+class NothingFailedError(UserError, LookupError):
+    """No failed calculation is meant; the message says which kinds there are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """A calculation that has failed for good.
+
+    Attributes
+    ----------
+    document
+        ``_id``, label or formula and prototype, state and failure of its candidate or reference.
+    stage
+        Which calculation.
+    cause
+        As `campaign failures` shows it.
+    """
+
+    document: Mapping[str, Any]
+    stage: Stage
+    cause: str
+
+    @property
+    def name(self) -> str:
+        """The candidate as a person types it, ``AlPd:B2``; a reference's label."""
+        return document_name(self.document)
+
+
+def document_name(document: Mapping[str, Any]) -> str:
+    """``AlPd:B2`` of a candidate, ``reference Al`` of a reference."""
+    if "prototype" in document:
+        return f"{document['formula']}:{document['prototype']}"
+    return f"reference {document.get('label') or document['_id']}"
+
+
+def failed_calculations(store: CampaignStore, name: str) -> Iterator[Failed]:
+    """Every calculation of a campaign that has failed for good, references first."""
+    for collection in (store.references, store.candidates):
+        for stage in STAGES.values():
+            query = {"campaign": name, stage.state_field: stage.failed}
+            fields = ["formula", "prototype", "label", "failure", stage.facts]
+            for document in collection.find(query, fields).sort("_id"):
+                failure = document.get("failure") or {}
+                yield Failed(document=document, stage=stage, cause=stored_cause(failure))
+
+
+def choose(
+    failed: Sequence[Failed], *, kind: str | None, stage: str | None = None, candidate: str | None = None
+) -> list[Failed]:
+    """Those that a command means.
+
+    Parameters
+    ----------
+    failed
+        All of a campaign.
+    kind
+        A cause as `campaign failures` shows it, ``science`` or ``machine``; None: all.
+    stage
+        ``dos``, ``relax`` or ``rs_dos``; None: all.
+    candidate
+        ``_id`` of a candidate or reference; None: all.
+
+    Raises
+    ------
+    NothingFailedError
+        If none is meant.
+    """
+    chosen = [
+        each
+        for each in failed
+        if kind in (None, "all", each.cause, (each.document.get("failure") or {}).get("kind"))
+        and stage in (None, each.stage.name)
+        and candidate in (None, each.document["_id"])
+    ]
+    if not chosen:
+        there = sorted({f"{each.cause} ({each.stage.name})" for each in failed})
+        shown = ", ".join(there) if there else "none: nothing has failed for good"
+        raise NothingFailedError(f"no failed calculation is meant; the kinds that there are: {shown}")
+    return chosen
+
+
+def retry(
+    store: CampaignStore,
+    launchpad: LaunchPad,
+    name: str,
+    chosen: Sequence[Failed],
+    *,
+    settings: Sequence[str] = (),
+    command: str,
+    dry_run: bool = False,
+) -> tuple[int, Overrides]:
+    """Send failed calculations back for another try, with other settings where some are given.
+
+    What is changed is recorded on the candidate (``overrides``).
+
+    Parameters
+    ----------
+    store, launchpad
+        The campaign's database.
+    name
+        The campaign.
+    chosen
+        What is tried again (`choose`).
+    settings
+        ``INCAR.TAG=value``, ``walltime=...``, ``memory=...``.
+    command
+        Who asks: the command as it was given.
+    dry_run
+        Check everything, change nothing.
+
+    Returns
+    -------
+    int, Overrides
+        How many are (would be) tried again, and with what.
+    """
+    campaign = load_campaign(store, name)
+    stages = list({each.stage.name: each.stage for each in chosen}.values())
+    overrides = parse_overrides(settings, stages=stages, engine=campaign.spec.dft.engine)
+    if dry_run:
+        return len(chosen), overrides
+    retried = sum(_send_back(store, each, overrides, command) for each in chosen)
+    if retried:
+        # a campaign that had come to its report goes on, and comes to it again
+        store.steps.delete_one({"_id": f"{name}/report"})
+        store.campaigns.update_one({"_id": name}, {"$set": {"state": "running"}, "$unset": {"problem": ""}})
+    advance(store, launchpad, name)
+    return retried, overrides
+
+
+def retry_failed(store: CampaignStore, launchpad: LaunchPad, name: str) -> int:
+    """Send everything that failed for good back for another try, with the settings it had; return how many."""
+    failed = list(failed_calculations(store, name))
+    command = f"campaign reconcile {name} --retry-failed"
+    return retry(store, launchpad, name, failed, command=command)[0]
+
+
+def _send_back(store: CampaignStore, failed: Failed, overrides: Overrides, command: str) -> bool:
+    stage, facts = failed.stage, failed.document[failed.stage.facts]
+    entry = {
+        "time": now(),
+        "command": command,
+        "stage": stage.name,
+        "after": failed.cause,
+        "incar": dict(overrides.incar),
+        "queue": dict(overrides.queue),
+    }
+    changes: dict[str, Any] = {f"{stage.facts}.attempt": facts["attempt"] + 1, "failure": None}
+    changes |= {f"{stage.facts}.queue.{key}": value for key, value in overrides.queue.items()}
+    # the tries that it is given are those of a new calculation
+    changes[f"{stage.facts}.first_attempt"] = facts["attempt"] + 1
+    return store.move(
+        failed.document["_id"],
+        stage,
+        expected=stage.failed,
+        to=facts["from_state"],
+        changes=changes,
+        push={"overrides": entry} if overrides else {},
+    )

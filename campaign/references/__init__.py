@@ -1,0 +1,1 @@
+"""Reference sets, and the phases they are computed from."""

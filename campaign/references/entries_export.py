@@ -1,0 +1,135 @@
+"""Files of entries that campaigns take as references: fetched from the Materials Project, or out of a stored set."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from campaign.hull.entries_format import EntriesFileError
+from esnet.files.atomic import whole_file
+
+if TYPE_CHECKING:
+    from campaign.store.collections import Document
+
+_MOST_SYSTEMS = 20_000
+
+
+def fetch_entries(
+    path: Path, *, elements: Sequence[str], max_elements: int | None = None, endpoint: str | None = None
+) -> int:
+    """Write the entries of the Materials Project that are made of some elements, and return how many.
+
+    Structures are left out: compositions and energies make the hull.
+
+    Parameters
+    ----------
+    path
+        A file .json or .json.gz that does not exist yet.
+    elements
+        Symbols; no f-block elements.
+    max_elements
+        Leave out phases of more elements; None: none. A hull is complete for candidates of at most as many.
+    endpoint
+        Address of the REST interface; None: the public one, or MP_API_ENDPOINT.
+
+    Raises
+    ------
+    ElementError
+        If a symbol is no element that a campaign can treat.
+    EntriesFileError
+        If there is a file of that name, it would be of another form, or nothing was found.
+    MaterialsProjectError
+        If the service cannot be asked or does not answer.
+    """
+    from campaign.candidates.elements import check_element
+    from esnet.sources.materials_project_client import MaterialsProjectClient
+
+    _refuse(path)
+    symbols = sorted({check_element(symbol) for symbol in elements})
+    limit = min(max_elements or len(symbols), len(symbols))
+    systems = _systems(path, symbols, limit)
+    with MaterialsProjectClient(endpoint=endpoint) as client:
+        entries = [_without_structure(entry) for entry in client.entries(systems)]
+        version = client.database_version
+    if not entries:
+        raise EntriesFileError(path, [f"not written: the Materials Project has no entries of {', '.join(symbols)}"])
+    header = {"source": "materials-project", "database_version": version, "engine": "vasp", "corrections": "mp2020"}
+    write_entries(path, header | {"elements": symbols, "max_elements": limit}, entries)
+    return len(entries)
+
+
+def _systems(path: Path, symbols: Sequence[str], limit: int) -> list[str]:
+    number = sum(math.comb(len(symbols), size) for size in range(1, limit + 1))
+    if number > _MOST_SYSTEMS:
+        raise EntriesFileError(
+            path,
+            [
+                f"not written: {len(symbols)} elements make {number} chemical systems; say with --max-elements how "
+                "many elements your candidates have at most, e.g. --max-elements 2"
+            ],
+        )
+    return ["-".join(chosen) for size in range(1, limit + 1) for chosen in combinations(symbols, size)]
+
+
+def _without_structure(entry: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {key: value for key, value in entry.items() if key != "structure"}
+    return plain | {"@module": "pymatgen.core.entries", "@class": "ComputedEntry"}
+
+
+def export_set(document: Document, path: Path) -> None:
+    """Write a stored reference set as a file of entries, for campaigns of another database.
+
+    Raises
+    ------
+    EntriesFileError
+        If there is a file of that name, or it would be of another form.
+    """
+    _refuse(path)
+    keys = ("source", "engine", "functional", "corrections", "database_version", "dft")
+    # a set of an earlier version says its engine among its settings
+    known = {"engine": (document.get("dft") or {}).get("engine")} | document
+    header = {key: known[key] for key in keys if known.get(key) is not None}
+    write_entries(path, header, _exported(document))
+
+
+def _exported(document: Document) -> Iterator[dict[str, Any]]:
+    from campaign.hull.entry import MP2020_MARK
+
+    for entry in document["entries"]:
+        # energies of a set carry their corrections; an adjustment of zero names the scheme that they are of
+        adjustments = [MP2020_MARK] if document["corrections"] == "mp2020" else []
+        yield {
+            "@module": "pymatgen.core.entries",
+            "@class": "ComputedEntry",
+            "entry_id": entry["id"],
+            "composition": entry["composition"],
+            "energy": entry["energy"],
+            "correction": 0.0,
+            "energy_adjustments": adjustments,
+            "parameters": {"run_type": "GGA"},
+            "data": {},
+        }
+
+
+def write_entries(path: Path, header: Mapping[str, Any], entries: Iterator[dict[str, Any]] | list[Any]) -> None:
+    """Write the object form; the file is there as a whole or not at all."""
+    content = json.dumps({**header, "entries": list(entries)}).encode()
+    if path.suffix == ".gz":
+        content = gzip.compress(content, mtime=0)  # the same content makes the same file
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)
+        _refuse(path)
+
+
+def _refuse(path: Path) -> None:
+    if not path.name.endswith((".json", ".json.gz")):
+        raise EntriesFileError(path, ["right: a name that ends in .json or .json.gz"])
+    if path.exists():
+        raise EntriesFileError(path, ["exists already, and nothing is overwritten; give another name"])
+    if not path.resolve().parent.is_dir():
+        raise EntriesFileError(path, [f"the folder {path.resolve().parent} does not exist"])

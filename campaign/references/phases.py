@@ -1,0 +1,42 @@
+"""Crystals of the reference set before they are relaxed: one for each element, and what the user adds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+    from campaign.spec.campaign_spec import CampaignSpec
+
+
+def reference_phases(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[tuple[str, Structure]]:
+    """Label and starting structure of every reference phase that the campaign computes.
+
+    The user's phases come first: an element among them needs no built-in crystal. Where ``references.entries`` names
+    a file of entries, there are the user's phases only.
+
+    Parameters
+    ----------
+    spec
+        The campaign; ``references.structures`` may name a folder of CIF or POSCAR files.
+    elements
+        Elements of the candidates.
+    """
+    from campaign.candidates.elements import reference_structure
+    from campaign.candidates.structure_files import read_structure_folder
+
+    given: set[str] = set()
+    if spec.references.structures is not None:
+        for label, structure in read_structure_folder(Path(spec.references.structures)):
+            symbols = {element.symbol for element in structure.composition.elements}
+            if symbols <= set(elements):
+                given |= symbols if len(symbols) == 1 else set()
+                yield label, structure
+    if spec.references.entries is not None:
+        return
+    for symbol in elements:
+        if symbol not in given:
+            yield symbol, reference_structure(symbol)

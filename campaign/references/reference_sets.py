@@ -1,0 +1,266 @@
+"""The reference set: the phases against which formation energies and hulls are taken. Frozen once it is complete."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from campaign.hull.corrections import corrected_energies
+from campaign.hull.hull import HullSet
+from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
+from esnet.files.errors import UserError
+from esnet.files.versions import installed_versions
+
+if TYPE_CHECKING:
+    from campaign.hull.entries_file import EntriesFile
+    from campaign.store.campaigns import Campaign
+    from campaign.store.collections import Document
+
+_BESIDE_THE_CONTENT = ("_id", "campaign", "created", "schema_version", "file_name", "versions")
+"""Fields of a stored set that its checksum does not cover: the same phases are the same set whoever brought them."""
+
+_LARGEST_DOCUMENT = 15 * 1024**2
+"""Bytes; MongoDB takes 16 MiB."""
+
+
+class ReferenceSetError(UserError, ValueError):
+    """A reference set cannot be stored, or is not in the database."""
+
+
+def store_entries(store: CampaignStore, file: EntriesFile, *, campaign: str) -> str:
+    """Store the entries of a file as a reference set; the same content again changes nothing.
+
+    Returns
+    -------
+    str
+        Its checksum.
+
+    Raises
+    ------
+    ReferenceSetError
+        If it is larger than a document of MongoDB can be.
+    """
+    entries = [
+        {"id": entry.id, "composition": entry.composition, "energy": entry.energy}  # eV, corrections included
+        for entry in sorted(file.entries, key=lambda entry: entry.id)
+    ]
+    body = {
+        **{"entries": entries, "source": file.source, "engine": file.engine, "functional": file.functional},
+        **{"functional_stated": file.functional_stated, "corrections": file.corrections, "dft": file.dft},
+        **{"database_version": file.database_version, "sha256": file.sha256, "failed": []},
+    }
+    return _insert(store, body, campaign=campaign, file_name=file.path.name)
+
+
+def freeze_reference_set(store: CampaignStore, campaign: Campaign) -> str | None:
+    """Store the reference set of a campaign once all its phases are computed.
+
+    The set is immutable and named by its checksum; every decision and result carries that checksum. Where the
+    references came from a file and the campaign computes no phases of its own, the set of the file is taken as it is.
+
+    Returns
+    -------
+    str or None
+        The checksum; None while phases are still computed, or where an element has no phase (then the campaign's
+        document says which).
+    """
+    name = campaign.spec.name
+    if (known := campaign.document.get("reference_set")) is not None:
+        return str(known)
+    imported = campaign.document.get("imported_references")
+    phases = list(store.references.find({"campaign": name}).sort("_id"))
+    if any(phase["state"] not in ("relaxed", "relax_failed") for phase in phases):
+        return None
+    if not phases:
+        return None if imported is None else _freeze(store, name, imported)
+    beside = {} if imported is None else stored_set(store, imported)
+    entries, uncorrectable = _computed_entries(store, phases, beside.get("corrections", "none"))
+    every = [*beside.get("entries", []), *entries]
+    missing = sorted({symbol for phase in phases for symbol in phase["elements"]} - _elements_of(every))
+    if missing:
+        problem = reference_problem(store, name)
+        store.campaigns.update_one({"_id": name}, {"$set": {"problem": problem}})
+        return None
+    # phases that the hull lacks: candidates may look more stable than they are
+    failed = [phase["_id"] for phase in phases if phase["state"] == "relax_failed"]
+    settings = campaign.spec.dft_settings()
+    body = {
+        **{"source": "computed", "engine": settings.engine, "functional": "PBE", "corrections": "none"},
+        **{key: value for key, value in beside.items() if key not in _BESIDE_THE_CONTENT},
+        **{"entries": every, "dft": settings.physics(), "failed": sorted([*failed, *uncorrectable])},
+    }
+    if imported is not None:
+        body["own_phases"] = [entry["id"] for entry in entries]
+    checksum = _insert(store, body, campaign=name, file_name=beside.get("file_name"))
+    return _freeze(store, name, checksum)
+
+
+def _freeze(store: CampaignStore, name: str, checksum: str) -> str:
+    store.campaigns.update_one(
+        {"_id": name, "reference_set": None}, {"$set": {"reference_set": checksum}, "$unset": {"problem": ""}}
+    )
+    return checksum
+
+
+def _insert(store: CampaignStore, body: Mapping[str, Any], *, campaign: str, file_name: str | None) -> str:
+    from bson import encode
+
+    checksum = _checksum(body)
+    document = {"_id": checksum, **body, "campaign": campaign, "created": now(), "schema_version": SCHEMA_VERSION}
+    document |= {"file_name": file_name, "versions": installed_versions("pymatgen", "esnet-campaign")}
+    if (size := len(encode(document))) > _LARGEST_DOCUMENT:
+        raise ReferenceSetError(
+            f"{len(body['entries'])} reference phases take {size / 1024**2:.1f} MiB, and the database takes "
+            f"{_LARGEST_DOCUMENT / 1024**2:.0f} MiB at most; leave phases far above the hull out of the entries file, "
+            "or divide the campaign by its elements"
+        )
+    store.insert_missing(store.reference_sets, [document])
+    return checksum
+
+
+def _checksum(document: Mapping[str, Any]) -> str:
+    body = {key: value for key, value in document.items() if key not in _BESIDE_THE_CONTENT}
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _elements_of(entries: Collection[Mapping[str, Any]]) -> set[str]:
+    """Elements that have an elemental phase."""
+    return {next(iter(entry["composition"])) for entry in entries if len(entry["composition"]) == 1}
+
+
+def _computed_entries(
+    store: CampaignStore, phases: Collection[Mapping[str, Any]], scheme: str
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Entries of the relaxed phases, and the ids of those that the correction scheme cannot treat."""
+    relaxed = [phase for phase in phases if phase["state"] == "relaxed"]
+    entries, uncorrectable = [], []
+    for phase, corrected in zip(relaxed, corrected_energies(relaxed, scheme), strict=True):
+        if corrected.energy is None:
+            uncorrectable.append(phase["_id"])
+            reason = {"scheme": scheme, "reason": corrected.reason}
+            store.references.update_one({"_id": phase["_id"]}, {"$set": {"uncorrectable": reason}})
+            continue
+        entries.append(
+            {
+                "id": phase["_id"],
+                "composition": dict(phase["composition"]),
+                "energy": corrected.energy,  # eV for the composition as given
+                "vasp_version": phase["relaxation"]["vasp_version"],
+            }
+        )
+    return entries, uncorrectable
+
+
+def reference_problem(store: CampaignStore, name: str) -> str | None:
+    """Say what an elemental reference that failed means and what to do; None where none failed or the set is frozen."""
+    campaign = store.campaigns.find_one({"_id": name}, ["reference_set", "imported_references"]) or {}
+    if campaign.get("reference_set") is not None:
+        return None
+    query = {"campaign": name, "state": "relax_failed", "elements": {"$size": 1}}
+    found = list(store.references.find(query, ["elements", "failure.error"]).sort("_id"))
+    if found and (imported := campaign.get("imported_references")) is not None:
+        have = _elements_of((store.reference_sets.find_one({"_id": imported}, ["entries"]) or {}).get("entries", []))
+        found = [phase for phase in found if phase["elements"][0] not in have]
+    if not found:
+        return None
+    failed = found[0]
+    return (
+        f"the relaxation of the elemental reference of {failed['elements'][0]} failed "
+        f"({(failed.get('failure') or {}).get('error')}), so nothing that contains it gets a formation energy. "
+        f"Mend the cause, then `campaign reconcile {name} --retry-failed`"
+    )
+
+
+def stored_set(store: CampaignStore, checksum: str) -> Document:
+    """Return a frozen reference set as it is stored.
+
+    Raises
+    ------
+    ValueError
+        If the stored set does not match its checksum.
+    LookupError
+        If there is no such set.
+    """
+    document = store.reference_sets.find_one({"_id": checksum})
+    if document is None:
+        raise LookupError(f"the database has no reference set {checksum}")
+    if (found := _checksum(document)) != checksum:
+        raise ValueError(f"reference set {checksum} was altered: its checksum is now {found}")
+    return document
+
+
+def correction_scheme(store: CampaignStore, checksum: str) -> str:
+    """Correction scheme of a frozen reference set, which everything has to carry that is held against it.
+
+    Raises
+    ------
+    LookupError
+        If there is no such set.
+    """
+    document = store.reference_sets.find_one({"_id": checksum}, ["corrections"])
+    if document is None:
+        raise LookupError(f"the database has no reference set {checksum}")
+    return str(document["corrections"])
+
+
+def load_hull(store: CampaignStore, checksum: str, *, elements: Collection[str] | None = None) -> HullSet:
+    """Hulls of a frozen reference set.
+
+    Parameters
+    ----------
+    store, checksum
+        The database, and which set.
+    elements
+        Only phases made of these are needed; None: all. Large sets are loaded faster for few elements.
+
+    Raises
+    ------
+    ValueError
+        If the stored set does not match its checksum.
+    LookupError
+        If there is no such set.
+    """
+    from pymatgen.core import Composition
+    from pymatgen.entries.computed_entries import ComputedEntry
+
+    entries = stored_set(store, checksum)["entries"]
+    if elements is not None:
+        wanted = set(elements)
+        entries = [entry for entry in entries if entry["composition"].keys() <= wanted]
+    return HullSet(
+        [ComputedEntry(Composition(entry["composition"]), entry["energy"], entry_id=entry["id"]) for entry in entries]
+    )
+
+
+def relaxed_formation_energies(
+    store: CampaignStore, checksum: str, documents: Collection[Mapping[str, Any]]
+) -> dict[str, float]:
+    """Formation energies of relaxed documents against a frozen set, with the corrections that the set carries.
+
+    Parameters
+    ----------
+    store, checksum
+        The database, and which set.
+    documents
+        Candidates or references with the fields of `campaign.hull.corrections.relaxed_fields`.
+
+    Returns
+    -------
+    dict of float
+        eV/atom by id; those that the correction scheme cannot treat are left out.
+    """
+    from pymatgen.core import Composition
+
+    corrected = corrected_energies(documents, correction_scheme(store, checksum))
+    energies = {
+        document["_id"]: (Composition(document["composition"]), found.energy)
+        for document, found in zip(documents, corrected, strict=True)
+        if found.energy is not None
+    }
+    elements = {symbol for document in documents for symbol in document["composition"]}
+    formation = load_hull(store, checksum, elements=elements).formation_energies(
+        [composition for composition, _ in energies.values()], [energy for _, energy in energies.values()]
+    )
+    return {name: float(energy) for name, energy in zip(energies, formation, strict=True)}

@@ -1,0 +1,50 @@
+"""A candidate of a replay: what was predicted for it, and what its relaxation comes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from campaign.spec.sections import StableSection
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownCandidate:
+    """A candidate whose relaxation has a known end.
+
+    Attributes
+    ----------
+    id
+        Its name.
+    e_form_ml, e_hull_ml
+        Predicted for the relaxed crystal, eV/atom; NaN: no prediction.
+    uncertainty
+        Standard deviation of the prediction, eV/atom; None: not known.
+    novel
+        Whether the scorer has never seen the like; None: not known.
+    e_form, e_hull
+        True ones, eV/atom; not looked at where the relaxation fails.
+    n_sites, n_electrons
+        Atoms and valence electrons of its cell, by which costs are estimated.
+    dos_cpu_s, relax_cpu_s
+        What its IS-DOS and its relaxation cost, all attempts, CPU-s.
+    relaxation_failed
+        Its relaxation is paid for and gives nothing.
+    """
+
+    id: str
+    e_form_ml: float
+    e_hull_ml: float
+    e_form: float
+    e_hull: float
+    n_sites: int
+    n_electrons: int
+    uncertainty: float | None = None
+    novel: bool | None = None
+    dos_cpu_s: float
+    relax_cpu_s: float
+    relaxation_failed: bool = False
+
+    def is_stable(self, stable: StableSection) -> bool:
+        """Whether it is stable in truth; one whose relaxation fails is not."""
+        found = self.e_form <= stable.max_formation_energy and self.e_hull <= stable.max_hull_energy
+        return found and not self.relaxation_failed

@@ -1,0 +1,280 @@
+"""A campaign's decisions on known data, with no DFT: how many stable materials after how many CPU-hours.
+
+Pure: no database, no files; the same candidates, settings and seed give the same replay. What decides is what decides
+in a live campaign: `campaign.policies.decide.decide`, the policies, `Allowance`, `CostModel`.
+
+Where it is simpler than a live campaign:
+
+* The IS-DOS of everything is computed first, and paid for. Where the CPU-hours of the campaign do not suffice for that,
+  those that come later have none, and are never decided on.
+* Candidates come to their Screens in an order that the seed decides, ``batch_size`` at a time.
+* The relaxations of a Screen run one after the other, the promoted ones first, and end before the next Screen. Each is
+  expected to cost what those that ended before the Screen have taught, and pays what it did cost; before each the
+  limits are looked at with true costs. A live campaign that computes many at once learns later.
+* What is held goes on at the end: the last Screen decides on it together with its own candidates, and again while
+  something of the budget is left.
+* No attempt fails but those that are known to: such a relaxation costs what it cost, and finds nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from campaign.policies.allowance import Allowance, Taken, hours_for_relaxations, stop_reason
+from campaign.policies.base import Policy, Prediction
+from campaign.policies.cost_model import CostModel, Ended
+from campaign.policies.decide import Decision, audit_draw, decide
+from campaign.replay.candidate import KnownCandidate
+from campaign.replay.result import Replay
+from campaign.spec.sections import BudgetSection, StableSection
+
+RANDOM, ORACLE = "random", "oracle"
+
+
+def replay(
+    policy: Policy,
+    known: Sequence[KnownCandidate],
+    *,
+    budget: BudgetSection | None = None,
+    stable: StableSection | None = None,
+    batch_size: int = 256,
+    seed: int = 1,
+    label: str | None = None,
+) -> Replay:
+    """Run a campaign's decisions on candidates whose relaxations are known.
+
+    Parameters
+    ----------
+    policy
+        Which candidates are relaxed; with an audit sample where it sets one.
+    known
+        Different candidates, at least one.
+    budget
+        Limits and stop rules as in a campaign file (its date has no meaning here), and the costs that are expected
+        until something has ended. None: no limit.
+    stable
+        What counts as stable; None: SCIENCE.md's.
+    batch_size
+        Candidates in a Screen.
+    seed
+        Of the order of the candidates and of the audit sample.
+    label
+        Name of the result; None: the policy's kind.
+    """
+    run = _Run(known, budget or BudgetSection(), stable or StableSection(), seed)
+    batches = run.compute_dos(batch_size)
+    held: list[KnownCandidate] = []
+    looked_at = 0
+    for batch in batches[:-1]:
+        looked_at += len(batch)
+        # a policy with CPU-hours of its own may not have spent them on those that happened to come first
+        held += run.screen(policy, batch, share=looked_at / len(known))
+    relaxed_before = -1
+    held += batches[-1] if batches else []
+    while held and run.relaxations > relaxed_before:
+        relaxed_before = run.relaxations
+        held = run.screen(policy, held, share=1.0)
+    return run.result(label or policy.kind, held=len(held), stopped=run.stop_rule() if held else None)
+
+
+def replay_random(
+    known: Sequence[KnownCandidate],
+    *,
+    budget: BudgetSection | None = None,
+    stable: StableSection | None = None,
+    seed: int = 1,
+) -> Replay:
+    """Relax in random order, without any IS-DOS or prediction: what a policy must beat.
+
+    The same CPU-hours and number of relaxations limit it; the stop rules, which judge a policy, do not.
+    """
+    run = _Run(known, budget or BudgetSection(), stable or StableSection(), seed)
+    run.relax_in_order(run.order)
+    return run.result(RANDOM, held=len(known) - run.relaxations)
+
+
+def replay_oracle(
+    known: Sequence[KnownCandidate],
+    *,
+    budget: BudgetSection | None = None,
+    stable: StableSection | None = None,
+    seed: int = 1,
+) -> Replay:
+    """Relax the truly stable first, the cheapest of them first, without any IS-DOS: what no policy can beat.
+
+    Limited as `replay_random` is; ``seed`` only marks the result.
+    """
+    run = _Run(known, budget or BudgetSection(), stable or StableSection(), seed)
+    run.relax_in_order(sorted(known, key=lambda found: (not run.stable[found.id], found.relax_cpu_s, found.id)))
+    return run.result(ORACLE, held=len(known) - run.relaxations)
+
+
+@dataclass
+class _Run:
+    """What has been spent and found so far."""
+
+    known: Sequence[KnownCandidate]
+    budget: BudgetSection
+    limits: StableSection
+    seed: int
+    dos_cpu_s: float = 0.0
+    relax_cpu_s: float = 0.0
+    audit_cpu_s: float = 0.0
+    promoted: int = 0
+    audited: int = 0
+    rejected: int = 0
+    failed_promoted: int = 0
+    failed_audited: int = 0
+    stable_promoted: int = 0
+    stable_audited: int = 0
+    since_discovery: int = 0
+    without_dos: int = 0
+    ended: list[Ended] = field(default_factory=list)
+    curve: list[tuple[float, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if len({found.id for found in self.known}) != len(self.known) or not self.known:
+            raise ValueError(f"{len(self.known)} candidates with {len({c.id for c in self.known})} different ids")
+        self.stable = {found.id: found.is_stable(self.limits) for found in self.known}
+        by_name = sorted(self.known, key=lambda found: found.id)
+        self.order = [by_name[place] for place in np.random.default_rng(self.seed).permutation(len(by_name))]
+
+    @property
+    def relaxations(self) -> int:
+        return self.promoted + self.audited
+
+    def allowance(self, policy: Policy | None = None, *, share: float = 1.0) -> Allowance:
+        """What may still be spent on relaxations, at true cost so far."""
+        hours, relaxations = self.budget.cpu_hours, self.budget.relaxations
+        whole = Allowance(
+            cpu_s=None if hours is None else 3600.0 * hours - self.dos_cpu_s - self.relax_cpu_s,
+            relaxations=None if relaxations is None else relaxations - self.relaxations,
+            closed=None if policy is None else self.stop_rule(),
+        )
+        if policy is None:
+            return whole
+        hours = hours_for_relaxations(self.budget, policy)
+        if hours is not None:
+            # as in a campaign: only a policy that goes best first spends by the share that was looked at
+            reached = 3600.0 * hours * (1.0 if policy.relaxation_cpu_hours() is None else share)
+            whole = whole.tighter(Allowance(cpu_s=reached - self.relax_cpu_s))
+        taken, audited = Taken(self.relax_cpu_s, self.relaxations), Taken(self.audit_cpu_s, self.audited)
+        return whole.with_audit(policy.audit, taken=taken, audited=audited)
+
+    def stop_rule(self) -> str | None:
+        """Why nothing more is relaxed, whatever the budget; None: no rule says so."""
+        stable = self.stable_promoted + self.stable_audited
+        return stop_reason(self.budget, stable=stable, in_vain=self.since_discovery)
+
+    def compute_dos(self, batch_size: int) -> list[list[KnownCandidate]]:
+        """Pay for the IS-DOS, and return the batches of those that have one."""
+        batches: list[list[KnownCandidate]] = []
+        ended: list[Ended] = []
+        for start in range(0, len(self.order), batch_size):
+            batches.append([])
+            model = CostModel.fit(ended, default_cpu_s=self.budget.dos_cpu_s)
+            for place, found in enumerate(self.order[start : start + batch_size], start=start):
+                expected = model.estimate(n_sites=found.n_sites, n_electrons=found.n_electrons)
+                if Allowance(cpu_s=self.allowance().cpu_s).refusal(expected) is not None:
+                    self.without_dos = len(self.order) - place
+                    return [batch for batch in batches if batch]
+                self.dos_cpu_s += found.dos_cpu_s
+                batches[-1].append(found)
+            if self.budget.cpu_hours is not None:  # else nobody asks what the next ones will cost
+                ended += [_ended(found, found.dos_cpu_s) for found in batches[-1]]
+        return batches
+
+    def screen(self, policy: Policy, candidates: Sequence[KnownCandidate], *, share: float) -> list[KnownCandidate]:
+        """Decide on candidates, relax what is chosen while the limits allow it, and return those that are held."""
+        model = CostModel.fit(self.ended, default_cpu_s=self.budget.relax_cpu_s)
+        predictions = [
+            Prediction(
+                candidate=found.id,
+                e_form=found.e_form_ml,
+                e_hull=found.e_hull_ml,
+                uncertainty=found.uncertainty,
+                novel=found.novel,
+                relax_cpu_s=model.estimate(n_sites=found.n_sites, n_electrons=found.n_electrons),
+            )
+            for found in candidates
+        ]
+        decisions = decide(policy, predictions, allowance=self.allowance(policy, share=share), seed=self.seed)
+        by_id = {found.id: found for found in candidates}
+        relaxed: set[str] = set()
+        for group in _in_order(decisions, self.seed):
+            for decision in group:
+                if self.allowance(policy, share=share).refusal(decision.relax_cpu_s) is not None:
+                    break
+                self._relax(by_id[decision.candidate], audit=decision.audit)
+                relaxed.add(decision.candidate)
+        left = [decision for decision in decisions if decision.candidate not in relaxed]
+        self.rejected += sum(decision.outcome == "rejected" for decision in left)
+        return [by_id[decision.candidate] for decision in left if decision.outcome != "rejected"]
+
+    def relax_in_order(self, order: Sequence[KnownCandidate]) -> None:
+        """Relax one after the other until the budget is used up."""
+        for found in order:
+            # a job may begin with the last CPU-second: then no policy can get further by its estimates
+            if self.allowance().refusal(0.0) is not None:
+                return
+            self._relax(found, audit=False)
+
+    def _relax(self, found: KnownCandidate, *, audit: bool) -> None:
+        if not self.curve:
+            self.curve.append((self.dos_cpu_s, 0))
+        self.relax_cpu_s += found.relax_cpu_s
+        self.ended.append(_ended(found, found.relax_cpu_s))
+        stable, failed = self.stable[found.id], found.relaxation_failed
+        if not failed:
+            self.since_discovery = 0 if stable else self.since_discovery + 1
+        if audit:
+            self.audited += 1
+            self.audit_cpu_s += found.relax_cpu_s
+            self.stable_audited += stable
+            self.failed_audited += failed
+        else:
+            self.promoted += 1
+            self.stable_promoted += stable
+            self.failed_promoted += failed
+        self.curve.append((self.dos_cpu_s + self.relax_cpu_s, self.stable_promoted + self.stable_audited))
+
+    def result(self, label: str, *, held: int, stopped: str | None = None) -> Replay:
+        curve = self.curve or [(self.dos_cpu_s, 0)]
+        return Replay(
+            label=label,
+            seed=self.seed,
+            cpu_hours=np.array([cpu_s for cpu_s, _ in curve]) / 3600.0,
+            stable=np.array([count for _, count in curve]),
+            dos_cpu_hours=self.dos_cpu_s / 3600.0,
+            relax_all_cpu_hours=math.fsum(found.relax_cpu_s for found in self.known) / 3600.0,
+            n_candidates=len(self.known),
+            n_stable=sum(self.stable.values()),
+            promoted=self.promoted,
+            audited=self.audited,
+            rejected=self.rejected,
+            held=held,
+            without_dos=self.without_dos,
+            failed_promoted=self.failed_promoted,
+            failed_audited=self.failed_audited,
+            stable_promoted=self.stable_promoted,
+            stable_audited=self.stable_audited,
+            stopped=stopped,
+        )
+
+
+def _ended(found: KnownCandidate, cpu_s: float) -> Ended:
+    return Ended(n_sites=found.n_sites, n_electrons=found.n_electrons, cpu_s=cpu_s)
+
+
+def _in_order(decisions: Sequence[Decision], seed: int) -> tuple[list[Decision], list[Decision]]:
+    """The promoted by rank, and the audit sample in the order of its draw."""
+    promoted = [decision for decision in decisions if decision.promoted]
+    audited = [decision for decision in decisions if decision.audit]
+    return (
+        sorted(promoted, key=lambda decision: decision.rank or 0),
+        sorted(audited, key=lambda decision: audit_draw(decision.candidate, seed)),
+    )

@@ -1,0 +1,176 @@
+"""A whole campaign on this machine: database, workers in parallel processes, Ray. Can be stopped and gone on with."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from campaign.recovery.processes import is_running_here, latest_launch
+from campaign.recovery.reconcile import reconcile
+from campaign.steps.start import Started, start_campaign
+from campaign.store.collections import CampaignStore
+from campaign.views.status.counts import Status, campaign_status
+from esnet.ray.session import ray_session
+from launchers.workers.local import LocalWorkers
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+    from campaign.spec.campaign_spec import CampaignSpec
+
+logger = logging.getLogger(__name__)
+
+_POLL_S = 1.0
+_RECONCILE_S = 60.0
+_LAST_FIREWORK_S = 10.0
+#: How long nothing may be ready or running before the campaign counts as stuck.
+_STUCK_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How a campaign runs on this machine.
+
+    Attributes
+    ----------
+    launchpad_file
+        my_launchpad.yaml.
+    directory
+        Launch directories and logs go to ``directory/<campaign>``.
+    workers
+        Worker processes; each computes one thing at a time on one core.
+    """
+
+    launchpad_file: Path
+    directory: Path
+    workers: int
+
+
+def default_workers() -> int:
+    """One worker for each core that this process may use."""
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+def run_campaign(
+    store: CampaignStore,
+    launchpad: LaunchPad,
+    spec: CampaignSpec,
+    settings: RunSettings,
+    *,
+    on_start: Callable[[Started, Path, int], None],
+    on_ray: Callable[[str | None, Path], None],
+    on_progress: Callable[[Status], None],
+) -> Status:
+    """Run a campaign to its end.
+
+    Parameters
+    ----------
+    store, launchpad
+        The campaign's database, which answers.
+    spec
+        A checked campaign.
+    settings
+        Where and with how many processes.
+    on_start
+        Called once with what was added, the folder of launch directories and logs, and how many fireworks of the
+        campaign other workers of this machine are running already.
+    on_ray
+        Called once, when Ray is up, with the address of its dashboard and the file that holds its token; not called
+        where the scorer needs no ESNet, and so no Ray.
+    on_progress
+        Called about every second.
+
+    Returns
+    -------
+    Status
+        The last one. `is_finished` is False if nothing was left to run although the campaign is not complete.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After the workers have ended and what they were computing is ready to run again.
+    """
+    name = spec.name
+    if store.campaigns.find_one({"_id": name}, ["_id"]) is not None:
+        # what died with an earlier runner was stopped, and is no failure of the calculation
+        reconcile(store, launchpad, name, outcome="stopped")
+    started = start_campaign(store, launchpad, spec)
+    directory = settings.directory.resolve() / name
+    on_start(started, directory, _running_elsewhere(launchpad, name))
+    status = campaign_status(store, name)
+    if status.is_finished:
+        return status
+    try:
+        with ExitStack() as ending:
+            environment = {}
+            if spec.scorer.needs_model:
+                # one Ray for the whole run, so that its dashboard can be watched; the workers' steps join it
+                ray = ending.enter_context(ray_session("local", dashboard=True))
+                on_ray(ray.dashboard_url, _write_token(directory))
+                environment = {"RAY_ADDRESS": ray.address}
+            query = {"spec.campaign_name": name}
+            with LocalWorkers(settings.launchpad_file, directory, query=query, environment=environment) as workers:
+                workers.start(settings.workers)
+                return _watch(store, launchpad, name, workers, on_progress)
+    finally:
+        # what the workers were computing when they were ended is ready for the next call
+        reconcile(store, launchpad, name, outcome="stopped")
+
+
+def _watch(
+    store: CampaignStore,
+    launchpad: LaunchPad,
+    name: str,
+    workers: LocalWorkers,
+    on_progress: Callable[[Status], None],
+) -> Status:
+    status = campaign_status(store, name)
+    idle_since: float | None = None
+    reconciled = time.monotonic()
+    while not status.is_finished:
+        time.sleep(_POLL_S)
+        if workers.replace_dead() or time.monotonic() - reconciled > _RECONCILE_S:
+            reconcile(store, launchpad, name)
+            reconciled = time.monotonic()
+        status = campaign_status(store, name)
+        on_progress(status)
+        if status.can_go_on:
+            idle_since = None
+        elif idle_since is None:
+            idle_since = time.monotonic()
+        elif time.monotonic() - idle_since > _STUCK_S:
+            if not reconcile(store, launchpad, name) and not campaign_status(store, name).can_go_on:
+                return campaign_status(store, name)
+            idle_since = None
+    _let_last_firework_end(launchpad, name)
+    return status
+
+
+def _running_elsewhere(launchpad: LaunchPad, name: str) -> int:
+    query = {"spec.campaign_name": name, "state": "RUNNING"}
+    fireworks = launchpad.fireworks.find(query, ["launches", "spec.worker"])
+    return sum(is_running_here(firework, latest_launch(launchpad, firework)) is True for firework in fireworks)
+
+
+def _write_token(directory: Path) -> Path:
+    """Write the token that Ray's dashboard asks for into a file that only this user can read."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "ray-token"
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(os.environ.get("RAY_AUTH_TOKEN", ""))
+    return path
+
+
+def _let_last_firework_end(launchpad: LaunchPad, name: str) -> None:
+    """Wait for the report's own firework: the campaign is finished a moment before FireWorks knows."""
+    deadline = time.monotonic() + _LAST_FIREWORK_S
+    running = {"spec.campaign_name": name, "state": {"$in": ["RUNNING", "RESERVED"]}}
+    while launchpad.fireworks.find_one(running, ["_id"]) is not None and time.monotonic() < deadline:
+        time.sleep(0.1)

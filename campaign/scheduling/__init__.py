@@ -1,0 +1,1 @@
+"""What is due, and submitting it exactly once."""

@@ -1,0 +1,81 @@
+"""Other limits for a campaign that runs, or that has ended with candidates held."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from campaign.budget.hold_queue import free_waiting
+from campaign.budget.limits import current_budget
+from campaign.scheduling.advance import advance
+from campaign.spec.reader import wrong_settings
+from campaign.spec.sections import BudgetSection
+from campaign.store.campaigns import load_campaign
+from campaign.store.collections import CampaignStore, now
+from esnet.files.errors import UserError
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+
+class BudgetError(UserError, ValueError):
+    """A limit that cannot be; the message names it."""
+
+
+def change_budget(store: CampaignStore, launchpad: LaunchPad, name: str, changes: Mapping[str, Any]) -> str:
+    """Put other limits in force, and let go on what they allow.
+
+    Every budget that was in force stands in the campaign's document (``budget_history``). Lower limits stop what has
+    not begun; what has been computed stays.
+
+    Parameters
+    ----------
+    store, launchpad
+        The campaign's database.
+    name
+        The campaign.
+    changes
+        Fields of `BudgetSection`; the others stay as they are.
+
+    Returns
+    -------
+    str
+        What became of it, in one sentence.
+
+    Raises
+    ------
+    BudgetError
+        Naming the limit that is wrong; nothing is changed then.
+    """
+    campaign = load_campaign(store, name)
+    before = current_budget(campaign).model_dump()
+    try:
+        wanted = BudgetSection.model_validate(before | dict(changes))
+    except ValidationError as error:
+        raise BudgetError("; ".join(wrong_settings(error, section="budget", model=BudgetSection))) from error
+    stored = wanted.model_dump(mode="json")
+    store.campaigns.update_one(
+        {"_id": name},
+        {
+            "$set": {"budget": stored},
+            "$push": {"budget_history": {"budget": stored, "time": now()}},
+            # nobody knows now whether the next one fits
+            "$unset": {"next_held": ""},
+        },
+    )
+    held_before = store.candidates.count_documents({"campaign": name, "state": "held"})
+    if held_before:
+        _reopen(store, name)
+    free_waiting(store, load_campaign(store, name))
+    advance(store, launchpad, name)
+    held = store.candidates.count_documents({"campaign": name, "state": "held"})
+    went_on = f"; {held_before - held} held candidates go on, {held} stay held" if held_before else ""
+    return f"campaign {name}: the budget is changed{went_on}"
+
+
+def _reopen(store: CampaignStore, name: str) -> None:
+    """A campaign that had come to its report goes on, and comes to it again."""
+    store.steps.delete_one({"_id": f"{name}/report", "state": "done"})
+    store.campaigns.update_one({"_id": name, "state": "finished"}, {"$set": {"state": "running"}})

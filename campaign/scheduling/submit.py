@@ -1,0 +1,134 @@
+"""Candidates to workflows, in bulk, each exactly once."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pymongo import UpdateOne
+
+from campaign.budget.hold_queue import dos_room
+from campaign.budget.limits import is_limited, lock_budget
+from campaign.scheduling.workflow_template import Stencil, WorkflowDocuments
+from campaign.scheduling.workflows import insert_workflows, next_fw_ids, step_workflow
+from campaign.store.campaigns import load_campaign
+from campaign.store.collections import CampaignStore, history_entry, now
+from campaign.store.states import REFERENCE, SCREENED, STAGES, Stage
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+    from pymongo.client_session import ClientSession
+    from pymongo.collection import Collection
+
+logger = logging.getLogger(__name__)
+
+#: Candidates in one transaction; MongoDB ends transactions after 60 s.
+_CHUNK = 500
+
+
+def submit_ready(store: CampaignStore, launchpad: LaunchPad, campaign: str) -> int:
+    """Submit every calculation that may start; return how many were submitted.
+
+    Safe to call at any time and from several places at once: a document and its workflow are written in one
+    transaction, which only one of them wins.
+    """
+    submitted = 0
+    for stage in STAGES.values():
+        for collection in (store.references, store.candidates):
+            submitted += _submit_stage(store, launchpad, campaign, stage, collection)
+    return submitted
+
+
+def _submit_stage(
+    store: CampaignStore,
+    launchpad: LaunchPad,
+    campaign: str,
+    stage: Stage,
+    collection: Collection[dict[str, Any]],
+) -> int:
+    submitted = 0
+    query = {"campaign": campaign, **stage.ready}
+    stencils = cache(lambda of_reference: Stencil(campaign, stage, role=REFERENCE if of_reference else SCREENED))
+    # the budget has a say in the IS-DOS of candidates only; relaxations were promised when they were decided on
+    budgeted = load_campaign(store, campaign) if stage.name == "dos" and collection is store.candidates else None
+    limited = budgeted is not None and is_limited(budgeted)
+    while True:
+        ids = [found["_id"] for found in collection.find(query, ["_id"]).limit(_CHUNK)]
+        if not ids:
+            return submitted
+        fw_ids = next_fw_ids(launchpad, 2 * len(ids))
+        first = next(fw_ids)
+
+        def submit(
+            session: ClientSession, ids: list[str] = ids, first: int = first
+        ) -> int:  # run again by pymongo after a write conflict: everything it needs is read inside
+            from itertools import count
+
+            room = None
+            if limited and budgeted is not None:
+                lock_budget(store, campaign, session)
+                room = dos_room(store, budgeted, session=session)
+            numbers = count(first)
+            fields = ["campaign", "formula", "role", "state", stage.facts]
+            documents = list(collection.find({"_id": {"$in": ids}, **query}, fields, session=session))[:room]
+            if not documents:
+                return 0
+            workflows = [
+                stencils(document["role"] == REFERENCE).copy(document, fw_ids=numbers) for document in documents
+            ]
+            updates = [
+                _claim(document, stage, fw_ids=workflow.fw_ids)
+                for document, workflow in zip(documents, workflows, strict=True)
+            ]
+            collection.bulk_write(updates, ordered=False, session=session)
+            insert_workflows(launchpad, workflows, session=session)
+            return len(documents)
+
+        done = store.in_transaction(submit)
+        if limited and not done:
+            return submitted  # what is left waits for the budget
+        submitted += done
+
+
+def _claim(document: dict[str, Any], stage: Stage, *, fw_ids: list[int]) -> UpdateOne:
+    earlier = document.get(stage.facts) or {}
+    return UpdateOne(
+        {"_id": document["_id"], **stage.ready},
+        {
+            "$set": {
+                stage.state_field: stage.running,
+                f"{stage.facts}.fw_id": fw_ids[0],
+                f"{stage.facts}.record_fw_id": fw_ids[1],
+                f"{stage.facts}.attempt": int(earlier.get("attempt") or 0),
+                # where a machine failure sends it back to
+                f"{stage.facts}.from_state": document["state"] if stage.state_field == "state" else "new",
+                f"{stage.facts}.submitted": now(),
+            },
+            "$push": {"history": history_entry(stage, stage.running)},
+        },
+    )
+
+
+def submit_step(
+    store: CampaignStore, launchpad: LaunchPad, campaign: str, step_id: str, *, kind: str, category: str
+) -> bool:
+    """Submit one step of the campaign, once for its id; False if it was submitted before."""
+    if store.steps.find_one({"_id": step_id}, ["_id"]) is not None:
+        return False
+    fw_ids = next_fw_ids(launchpad, 1)
+    first = next(fw_ids)
+
+    def submit(session: ClientSession) -> bool:
+        from itertools import count
+
+        if not store.open_step(step_id, campaign=campaign, kind=kind, fw_id=first, session=session):
+            return False
+        workflow = step_workflow(campaign, step_id, kind=kind, category=category, fw_ids=count(first))
+        insert_workflows(launchpad, [WorkflowDocuments.of(workflow)], session=session)
+        return True
+
+    added = store.in_transaction(submit)
+    if added:
+        logger.info("campaign %s: submitted %s", campaign, step_id)
+    return added

@@ -1,0 +1,229 @@
+"""What a scorer is: ids of candidates in, formation energies of their relaxed crystals out.
+
+ESNet is one (`campaign.scorers.esnet`), interatomic potentials are another
+(`campaign.scorers.force_field`); other packages may bring more (docs/scorers.md).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from campaign.config.strict_model import Section
+from campaign.config.yaml_file import FieldPath
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+    from campaign.store.campaigns import Campaign
+    from campaign.store.collections import CampaignStore
+    from esnet.scoring.scoring import Usage
+    from launchers.database.settings import DatabaseSettings
+
+logger = logging.getLogger(__name__)
+
+_AT_ONCE = 64
+
+
+class ScorerError(RuntimeError):
+    """A scorer answered something else than it was asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """What a scorer says of one candidate.
+
+    Attributes
+    ----------
+    id
+        The candidate's.
+    e_form
+        Formation energy of the relaxed crystal, eV/atom; None where there is no prediction.
+    reason
+        Why there is none; None where there is one.
+    uncertainty
+        Standard deviation of `e_form`, eV/atom; None where the scorer cannot say.
+    novel
+        Whether the scorer has never seen the like; None where it cannot say.
+    """
+
+    id: str
+    e_form: float | None
+    reason: str | None = None
+    uncertainty: float | None = None
+    novel: bool | None = None
+
+
+class ScorerProblem(NamedTuple):
+    """Why a scorer cannot work for a campaign.
+
+    Attributes
+    ----------
+    field
+        Path inside ``spec.campaign``; an element is ``("candidates", "elements", symbol)``.
+    message
+        What was found and what would be right.
+    """
+
+    field: FieldPath
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringContext:
+    """What a scorer may need beside the ids.
+
+    Attributes
+    ----------
+    store, database
+        The campaign's collections, and how other processes reach them.
+    campaign
+        The campaign: its file's settings, its model, its reference set.
+    step_id
+        The Screen that asks, e.g. ``alloys/screen/0``; None outside one.
+    on_usage
+        To be told what other processes than this one have used (Ray's actors), and GPUs; goes into the ledger.
+    """
+
+    store: CampaignStore
+    database: DatabaseSettings
+    campaign: Campaign
+    on_usage: Callable[[Usage], None]
+    step_id: str | None = None
+
+    def structures(self, ids: Sequence[str]) -> Iterator[tuple[str, Structure]]:
+        """Read ids and unrelaxed crystals of candidates, one after the other, in no particular order."""
+        from pymatgen.core import Structure
+
+        # in parts: MongoDB forgets a cursor that nobody asks for ten minutes
+        for start in range(0, len(ids), _AT_ONCE):
+            query = {"_id": {"$in": list(ids[start : start + _AT_ONCE])}}
+            for found in list(self.store.candidates.find(query, ["structure"])):
+                yield found["_id"], Structure.from_dict(found["structure"])
+
+    def element_structures(self, symbol: str) -> list[Structure]:
+        """Unrelaxed crystals of an element: the campaign's reference phases, or else the built-in one.
+
+        Raises
+        ------
+        campaign.candidates.elements.MissingReferenceError
+            If there is neither.
+        """
+        from pymatgen.core import Structure
+
+        from campaign.candidates.elements import reference_structure
+
+        query = {"campaign": self.campaign.spec.name, "elements": [symbol], "structure": {"$exists": True}}
+        found = [Structure.from_dict(phase["structure"]) for phase in self.store.references.find(query, ["structure"])]
+        return found or [reference_structure(symbol)]
+
+
+class Scorer(Section, ABC):
+    """One way to predict formation energies; also the section ``scorer`` of a campaign file.
+
+    To add one: a subclass with a ``kind`` of its own (``kind: Literal["mine"] = "mine"``), its settings as fields,
+    `score` and `identity`; then an entry point ``mine = "package.module:Class"`` in the group
+    ``esnet_campaign.scorers`` of your package (docs/scorers.md).
+    """
+
+    kind: str
+    needs_dos: ClassVar[bool] = False
+    """Whether every candidate gets an IS-DOS before it is scored."""
+    needs_model: ClassVar[bool] = False
+    """Whether it scores with the campaign's ESNet: a given bundle, or one trained on a bootstrap sample."""
+    needs_element_crystals: ClassVar[bool] = False
+    """Whether it needs a crystal of each element, also where the reference phases' energies come from a file."""
+
+    @abstractmethod
+    def score(self, ids: Sequence[str], context: ScoringContext) -> Iterable[Score]:
+        """Predict; one `Score` for each id, in any order.
+
+        Called in a Screen's own process. It may be killed and called again with the same ids.
+        """
+
+    def connected(self, context: ScoringContext) -> AbstractContextManager[None]:
+        """Keep up what scoring needs (Ray, a service) while the block runs: a Screen scores and decides in it."""
+        return nullcontext()
+
+    @abstractmethod
+    def identity(self, campaign: Campaign) -> dict[str, Any]:
+        """Say what scores, so that it can be found again: stored with every prediction (JSON types).
+
+        Begins with ``kind``; then a checksum of the model, or the calculator's name, its settings and versions.
+        """
+
+    def problems(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
+        """Say why it can nowhere work for candidates of these elements; looked at wherever a campaign file is read."""
+        yield from ()
+
+    def problems_here(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
+        """Say why it cannot work on this machine (a package is missing); not looked at with ``--engine-elsewhere``."""
+        yield from ()
+
+    def describe(self) -> str:
+        """Say in a few words what predicts."""
+        return self.kind
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its kind and settings, as in a campaign file."""
+        return self.model_dump(mode="json")
+
+
+def checked_scores(scores: Iterable[Score], ids: Sequence[str]) -> Iterator[Score]:
+    """Hand on what a scorer answers, checked.
+
+    Yields
+    ------
+    Score
+        One for each id. An energy or a standard deviation that is no number becomes none, with the reason.
+
+    Raises
+    ------
+    ScorerError
+        If an id was not asked for or comes twice; at the end, if one is missing.
+    """
+    missing, answered = set(ids), set[str]()
+    for score in scores:
+        if score.id not in missing:
+            why = "twice" if score.id in answered else "without being asked"
+            raise ScorerError(f"the scorer answered {score.id} {why}; right: one Score for each id")
+        missing.remove(score.id)
+        answered.add(score.id)
+        usable = _usable(score)
+        if usable.e_form is None:
+            logger.warning("no prediction for %s: %s", usable.id, usable.reason)
+        yield usable
+    if missing:
+        raise ScorerError(
+            f"the scorer left out {len(missing)} of {len(set(ids))} candidates, among them "
+            f"{', '.join(sorted(missing)[:5])}; "
+            "right: one Score for each id, without an energy and with a reason where there is no prediction"
+        )
+
+
+def _usable(score: Score) -> Score:
+    if score.e_form is None:
+        return score if score.reason else replace(score, reason="the scorer gave no reason")
+    if not math.isfinite(score.e_form):
+        return Score(id=score.id, e_form=None, reason="the scorer gave no finite energy")
+    if score.uncertainty is not None and not (math.isfinite(score.uncertainty) and score.uncertainty >= 0.0):
+        return replace(score, uncertainty=None)
+    return score
+
+
+def identity_text(identity: Mapping[str, Any] | None) -> str:
+    """A stored identity in words."""
+    if not identity:
+        return "an unknown scorer"
+    parts = [
+        f"{key} {str(value)[:12] if key == 'model' else value}"
+        for key, value in identity.items()
+        if key != "kind" and isinstance(value, str | int | float)
+    ]
+    versions = [f"{name} {version}" for name, version in (identity.get("versions") or {}).items()]
+    return f"{identity['kind']} ({', '.join([*parts, *versions])})"

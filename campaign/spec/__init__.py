@@ -1,0 +1,1 @@
+"""The campaign file: its fields, reading it, checking what it names."""

@@ -1,0 +1,189 @@
+"""`CampaignSpec`: everything a user asks for, read from one file that is at the same time what ``lpad add`` takes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+
+from campaign.config.strict_model import Section
+from campaign.policies.base import Policy
+from campaign.policies.registry import POLICIES, UnknownPolicyError, make_policy
+from campaign.policies.thresholds import Thresholds
+from campaign.scorers.base import Scorer
+from campaign.scorers.esnet import Esnet
+from campaign.scorers.registry import SCORERS, UnknownScorerError, make_scorer
+from campaign.spec.sections import (
+    BudgetSection,
+    CampaignName,
+    CandidateSection,
+    DftSection,
+    ModelSection,
+    ReferenceSection,
+    RetrySection,
+    ScreeningSection,
+    StableSection,
+)
+from workflows.settings import DftSettings
+
+if TYPE_CHECKING:
+    from esnet.representation.features import Representation
+    from esnet.training.train import TrainingSettings
+
+FIREWORK_HEADER: dict[str, Any] = {
+    "_tasks": [{"_fw_name": "{{campaign.firetasks.StartCampaign}}"}],
+    "_add_launchpad_and_fw_id": True,
+    "_category": "screen",
+}
+"""The part of a campaign file's ``spec`` that makes it a firework which starts the campaign."""
+
+
+def _made_policy(value: Any) -> Any:
+    return make_policy(value) if isinstance(value, dict) else value
+
+
+def _made_scorer(value: Any) -> Any:
+    return make_scorer(value) if isinstance(value, dict) else value
+
+
+ChosenPolicy = Annotated[SerializeAsAny[Policy], BeforeValidator(_made_policy)]
+ChosenScorer = Annotated[SerializeAsAny[Scorer], BeforeValidator(_made_scorer)]
+
+
+def chosen_kinds() -> Iterator[tuple[str, Callable[[str], type[Section]], type[Exception]]]:
+    """Sections whose class the user chooses by ``kind``: name, class by kind, error for an unknown one."""
+    yield "policy", POLICIES.class_of, UnknownPolicyError
+    yield "scorer", SCORERS.class_of, UnknownScorerError
+
+
+class CampaignSpec(Section):
+    """A campaign, as a user writes it.
+
+    `model_validate` checks the values alone. `from_file` and `from_firework_spec` also look at what the values name
+    (folders, structures, PAW data sets) and report everything that is wrong in one `CampaignFileError`.
+    """
+
+    name: CampaignName = Field(
+        description="the campaign's name: letters, digits, - and _, beginning with a letter or digit, 64 at most"
+    )
+    purpose: Literal["screening", "training_set"] = Field(
+        default="screening",
+        description="screening, or training_set: every candidate is relaxed and gets an IS-DOS and an RS-DOS; "
+        "nothing is predicted",
+    )
+    candidates: CandidateSection = Field(description="which crystals are screened")
+    references: ReferenceSection = Field(default=ReferenceSection(), description="known phases for the hull")
+    dft: DftSection = Field(default=DftSection(), description="how structures are calculated")
+    model: ModelSection = Field(default=ModelSection(), description="the network")
+    scorer: ChosenScorer = Field(default=Esnet(), description="what predicts formation energies")
+    screening: ScreeningSection = Field(default=ScreeningSection(), description="batches of predictions")
+    policy: ChosenPolicy = Field(default=Thresholds(), description="which candidates are promoted")
+    budget: BudgetSection = Field(default=BudgetSection(), description="what the campaign may cost")
+    stable: StableSection = Field(default=StableSection(), description="what counts as stable")
+    retries: RetrySection = Field(default=RetrySection(), description="what happens after machine failures")
+    seed: int = Field(default=1, ge=0, lt=2**32, description="seed of every random choice, a whole number")
+
+    @model_validator(mode="after")
+    def _model_and_scorer_fit(self) -> CampaignSpec:
+        if self.purpose == "training_set" and self.model.bundle is not None:
+            raise ValueError(
+                "purpose is training_set, which predicts nothing, but model.bundle names a model; "
+                "set model.bundle: null or purpose: screening"
+            )
+        if self.purpose == "training_set" and self.screening.retrain_every is not None:
+            raise ValueError(
+                f"purpose is training_set, which has no model, but screening.retrain_every is "
+                f"{self.screening.retrain_every}; set screening.retrain_every: null or purpose: screening"
+            )
+        if self.purpose == "training_set" and self.scorer != Esnet():
+            raise ValueError(
+                f"purpose is training_set, which predicts nothing, but scorer.kind is {self.scorer.kind}; "
+                "leave scorer out or set purpose: screening"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _without_model_none_of_its_settings(self) -> CampaignSpec:
+        if self.scorer.needs_model:
+            return self
+        if self.model.bundle is not None:
+            raise ValueError(
+                f"scorer.kind is {self.scorer.kind}, which needs no trained ESNet, but model.bundle names one; "
+                "set model.bundle: null or scorer.kind: esnet"
+            )
+        if self.screening.retrain_every is not None:
+            raise ValueError(
+                f"scorer.kind is {self.scorer.kind}, which learns nothing here, but screening.retrain_every is "
+                f"{self.screening.retrain_every}; set screening.retrain_every: null or scorer.kind: esnet"
+            )
+        return self
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> CampaignSpec:
+        """Read and check a campaign file; relative paths in it are relative to its folder.
+
+        Raises
+        ------
+        CampaignFileError
+            Listing everything that is wrong, each with file, line, field, what was found and what would be right.
+        """
+        from campaign.spec.reader import read_campaign_file
+
+        return read_campaign_file(Path(path))
+
+    @classmethod
+    def from_firework_spec(
+        cls, spec: Mapping[str, Any], *, name: str, base_dir: str | Path | None = None
+    ) -> CampaignSpec:
+        """Read and check a campaign that came through ``lpad add``.
+
+        Parameters
+        ----------
+        spec
+            The firework's spec; the campaign is its key ``campaign``, FireWorks' own keys are ignored.
+        name
+            The firework's name, which is the campaign's.
+        base_dir
+            Folder that relative paths start from; None refuses relative paths.
+
+        Raises
+        ------
+        CampaignFileError
+            Listing everything that is wrong.
+        """
+        from campaign.spec.reader import read_firework_spec
+
+        return read_firework_spec(spec, name=name, base_dir=None if base_dir is None else Path(base_dir))
+
+    def to_firework_dict(self) -> dict[str, Any]:
+        """The campaign file again, with every default written out and absolute paths: `Firework.from_dict` takes it."""
+        return {
+            "name": self.name,
+            "spec": {**FIREWORK_HEADER, "campaign": self.model_dump(mode="json", exclude={"name"})},
+        }
+
+    @property
+    def settings_hash(self) -> str:
+        """SHA-256 (hex) of the settings that decide calculated numbers; where the program lies is not among them."""
+        canonical = json.dumps(self.dft_settings().physics(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def dft_settings(self) -> DftSettings:
+        """The settings that `workflows` takes."""
+        return DftSettings(**self.dft.model_dump())
+
+    def training_settings(self) -> TrainingSettings:
+        """The settings that `esnet.training.train` takes."""
+        from esnet.training.train import TrainingSettings
+
+        return TrainingSettings(seed=self.seed, **self.model.training.model_dump())
+
+    def representation(self) -> Representation:
+        """The representation that `esnet` takes."""
+        from esnet.representation.features import Representation
+
+        return Representation(**self.model.representation.model_dump())

@@ -1,0 +1,212 @@
+"""Looking at what a campaign file names, before anything runs: folders, structures, PAW data sets, programs."""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
+from campaign.spec.reference_checks import entries_problems
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+    from campaign.scorers.base import Scorer
+    from campaign.spec.campaign_spec import CampaignSpec
+    from campaign.spec.sections import CandidateSection, DftSection, ReferenceSection
+
+Finding = tuple[FieldPath, str, Path | None]
+"""Field inside ``spec.campaign`` (an element by its symbol), message, and the file if it is not the campaign's own."""
+
+_LAUNCHERS = frozenset({"mpirun", "mpiexec", "mpiexec.hydra", "srun", "aprun", "jsrun", "ibrun", "orterun"})
+"""Programs that start VASP; the last word of such a command line is then VASP itself."""
+
+
+def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
+    """Everything that is wrong with what the sections name.
+
+    Parameters
+    ----------
+    sections
+        Sections of a `CampaignSpec` by their names; those that are wrong in themselves are absent.
+    """
+    candidates: CandidateSection | None = sections.get("candidates")
+    references: ReferenceSection | None = sections.get("references")
+    dft: DftSection | None = sections.get("dft")
+    scorer: Scorer | None = sections.get("scorer")
+    if candidates is not None:
+        yield from _prototype_problems(candidates)
+        if dft is not None and dft.engine == "gpaw":
+            yield from _paw_problems(candidates)
+        if scorer is not None:
+            yield from ((path, message, None) for path, message in scorer.problems(candidates.elements))
+    if references is not None:
+        findings, given = _reference_folder(references)
+        yield from findings
+        if references.entries is not None:
+            yield from entries_problems(references, candidates, dft, given=None if findings else given)
+        needed = references.entries is None or (scorer is not None and scorer.needs_element_crystals)
+        if candidates is not None and not findings and needed:
+            yield from _missing_references(candidates, given)
+    model = sections.get("model")
+    if model is not None and model.bundle is not None:
+        yield from _bundle_problems(model.bundle)
+
+
+def _bundle_problems(bundle: Path) -> Iterator[Finding]:
+    from esnet.bundle.shipped import shipped_bundles
+
+    if str(bundle) in shipped_bundles() or bundle.is_dir():
+        return
+    found = "is a file" if bundle.exists() else "does not exist"
+    message = (
+        f"{bundle} {found}; right: the folder of a trained ESNet, the name of one that ships with the project "
+        f"({', '.join(shipped_bundles()) or 'none'}), or null"
+    )
+    yield ("model", "bundle"), message, None
+
+
+def _prototype_problems(candidates: CandidateSection) -> Iterator[Finding]:
+    """What is wrong with the user's prototypes, and whether there are enough elements for every prototype."""
+    from campaign.candidates.prototypes import shipped_prototypes
+
+    needed = {name: len(shipped_prototypes()[name].elements) for name in candidates.prototypes or ()}
+    if candidates.structures is not None:
+        path = ("candidates", "structures")
+        findings, structures = _folder_problems(path, candidates.structures)
+        yield from findings
+        for file, structure in structures.items():
+            if file.stem in needed:
+                yield path, f"{file.stem} is the name of a shipped prototype that is asked for too; rename it", file
+            if len(structure.elements) < 2:
+                message = (
+                    "has one element only and so makes no compound; right: two elements or more here; crystals of "
+                    "one element go into references.structures"
+                )
+                yield path, message, file
+            needed[file.stem] = len(structure.elements)
+    given = len(candidates.elements)
+    if lacking := [name for name, count in needed.items() if count > given]:
+        message = (
+            f"found {given}: {', '.join(lacking)} needs {max(needed.values())} distinct elements; right: give more "
+            "elements or leave these prototypes out"
+        )
+        yield ("candidates", "elements"), message, None
+
+
+def _folder_problems(path: FieldPath, folder: Path) -> tuple[list[Finding], dict[Path, Structure]]:
+    """What is wrong with a folder of structures, and the structures of the files that are right."""
+    from campaign.candidates.structure_files import StructureFileError, read_structure_file, structure_files
+
+    try:
+        files = structure_files(folder)
+    except StructureFileError as error:
+        return [(path, str(error), None)], {}
+    findings: list[Finding] = []
+    structures = {}
+    for file in files:
+        try:
+            structures[file] = read_structure_file(file)
+        except StructureFileError as error:
+            findings.append((path, str(error), file))
+    return findings, structures
+
+
+def _reference_folder(references: ReferenceSection) -> tuple[list[Finding], set[str]]:
+    """What is wrong with the folder of references, and the elements that it has a crystal of."""
+    if references.structures is None:
+        return [], set()
+    findings, structures = _folder_problems(("references", "structures"), references.structures)
+    given = {structure.elements[0].symbol for structure in structures.values() if len(structure.elements) == 1}
+    return findings, given
+
+
+def _paw_problems(candidates: CandidateSection) -> Iterator[Finding]:
+    from workflows.gpaw_vasp.potcars import available_elements
+
+    available = available_elements()
+    if not available:
+        return  # GPAW is not installed on this machine: `check_engine` says so where it matters
+    for symbol in candidates.elements:
+        if symbol not in available:
+            message = (
+                f"found {symbol!r}: GPAW has no PBE PAW data set of it; leave it out, add the data set's folder to "
+                "GPAW_SETUP_PATH, or use engine: vasp"
+            )
+            yield ("candidates", "elements", symbol), message, None
+
+
+def _missing_references(candidates: CandidateSection, given: set[str]) -> Iterator[Finding]:
+    from campaign.candidates.elements import elements_without_reference
+
+    for symbol in elements_without_reference(candidates.elements):
+        if symbol not in given:
+            message = (
+                f"found {symbol!r}: there is no built-in crystal to serve as its elemental reference; put a CIF or "
+                f"POSCAR of {symbol} into a folder and name the folder in references.structures, or leave it out"
+            )
+            yield ("candidates", "elements", symbol), message, None
+
+
+def check_engine(spec: CampaignSpec, *, file: Path | None = None) -> None:
+    """Look whether a campaign's engine and scorer can run on THIS machine; compute nodes may differ from it.
+
+    Parameters
+    ----------
+    spec
+        A checked campaign.
+    file
+        The file it came from, for the message.
+
+    Raises
+    ------
+    CampaignFileError
+        Naming what is missing and how to get it.
+    """
+    findings = _gpaw_missing() if spec.dft.engine == "gpaw" else _vasp_missing(spec.dft.vasp_command)
+    problems = [Problem(f"spec.campaign.dft.{field}", message, file) for field, message in findings]
+    if spec.purpose == "screening":
+        elements = spec.candidates.elements
+        for path, message in spec.scorer.problems_here(elements):
+            is_element = path[:2] == ("candidates", "elements") and path[2:]
+            place = (*path[:2], elements.index(str(path[2]))) if is_element else path
+            problems.append(Problem(dotted(("spec", "campaign", *place)), message, file))
+    if problems:
+        raise CampaignFileError(problems)
+
+
+def _gpaw_missing() -> Iterator[tuple[str, str]]:
+    missing = [name for name in ("gpaw", "gpaw_data") if importlib.util.find_spec(name) is None]
+    if missing:
+        yield (
+            "engine",
+            f"found 'gpaw', but {' and '.join(missing)} cannot be imported on this machine; install the extra "
+            'with: pip install "esnet-campaign[gpaw]" (make quickstart does it)',
+        )
+
+
+def _vasp_missing(command: str | None) -> Iterator[tuple[str, str]]:
+    if command is None:
+        yield "vasp_command", "is missing; right: the command line of VASP, e.g. srun vasp_std (engine is vasp)"
+        return
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        yield "vasp_command", f"found {command!r}: {error}; right: a command line, e.g. srun vasp_std"
+        return
+    while words and "=" in words[0]:
+        words = words[1:]  # VARIABLE=value before the program
+    programs = words[:1]
+    if words and Path(words[0]).name in _LAUNCHERS:
+        programs.append(words[-1])
+    for program in programs or [""]:
+        if shutil.which(program) is None:
+            yield (
+                "vasp_command",
+                f"found {command!r}: the executable {program!r} is not on PATH of this machine; right: a program "
+                "that can be started here, e.g. after module load, or its absolute path",
+            )

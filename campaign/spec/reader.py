@@ -1,0 +1,282 @@
+"""From the content of a campaign file to a checked `CampaignSpec`, or to the list of all that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from campaign.config.yaml_file import (
+    CampaignFileError,
+    FieldPath,
+    Problem,
+    describe,
+    did_you_mean,
+    dotted,
+    line_of,
+    nearest,
+    read_yaml,
+)
+from campaign.spec.campaign_spec import FIREWORK_HEADER, CampaignSpec, chosen_kinds
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+    from campaign.policies.base import Policy
+
+_PREFIX: FieldPath = ("spec", "campaign")
+_FIREWORK_KEYS = ("_priority", "_queueadapter", "_fworker", "_launch_dir", "_trackers", "_dupefinder")
+"""FireWorks' own keys that a user may add to ``spec``."""
+
+_RIGHT_TYPES = {
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "string_type": "text (put it in quotes)",
+    "tuple_type": "a list, e.g. [a, b]",
+    "path_type": "a path (text)",
+    "is_instance_of": "a path (text)",
+    "model_type": "a section with keys of its own",
+    "bool_type": "true or false",
+}
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a campaign's content comes from, to say it in messages."""
+
+    file: Path | None = None
+    text: str | None = None
+
+    def problem(self, path: FieldPath, message: str) -> Problem:
+        line = None if self.text is None else line_of(self.text, path)
+        return Problem(dotted(path), message, self.file, line)
+
+
+def read_campaign_file(path: Path) -> CampaignSpec:
+    """See `CampaignSpec.from_file`."""
+    content, text = read_yaml(path)
+    place = _Place(path, text)
+    problems = _header_problems(content, place)
+    firework_spec = content.get("spec")
+    campaign = firework_spec.get("campaign") if isinstance(firework_spec, dict) else None
+    return _checked(campaign, content.get("name"), problems, place, base_dir=path.resolve().parent)
+
+
+def read_firework_spec(spec: Mapping[str, Any], *, name: str, base_dir: Path | None) -> CampaignSpec:
+    """See `CampaignSpec.from_firework_spec`."""
+    return _checked(spec.get("campaign"), name, [], _Place(), base_dir=base_dir)
+
+
+def _checked(
+    campaign: Any, name: Any, problems: list[Problem], place: _Place, *, base_dir: Path | None
+) -> CampaignSpec:
+    from campaign.spec.checks import section_problems
+
+    if not isinstance(campaign, dict):
+        found = "is missing" if campaign is None else f"found {describe(campaign)}"
+        message = f"{found}; right: the campaign's sections (candidates, dft, ...), see examples/quickstart.yaml"
+        raise CampaignFileError([*problems, place.problem(_PREFIX, message)])
+    context = {"base_dir": base_dir}
+    content = {key: value for key, value in campaign.items() if key != "name"}
+    if "name" in campaign:
+        problems.append(place.problem((*_PREFIX, "name"), "the name stands at the top of the file, not here"))
+    chosen, wrong = _chosen_sections(content, place)
+    problems += wrong
+    content |= chosen
+    spec: CampaignSpec | None = None
+    try:
+        spec = CampaignSpec.model_validate({"name": name, **content}, context=context)
+    except ValidationError as error:
+        problems += [_translated(details, place) for details in error.errors(include_url=False)]
+    sections = _usable_sections(content, context) if spec is None else dict(spec)
+    problems += [
+        place.problem((*_PREFIX, *path), message) if file is None else Problem(dotted((*_PREFIX, *path)), message, file)
+        for path, message, file in (
+            (_in_file(path, content), message, file) for path, message, file in section_problems(sections)
+        )
+    ]
+    if spec is None or problems:
+        raise CampaignFileError(problems)
+    return spec
+
+
+def _chosen_sections(content: Mapping[str, Any], place: _Place) -> tuple[dict[str, Any], list[Problem]]:
+    """The sections whose class the user chooses by ``kind``, made, and what is wrong with them.
+
+    A wrong one is replaced by its default, so that the others can be looked at.
+    """
+    sections: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for key, class_of, unknown in chosen_kinds():
+        given = content.get(key)
+        if not isinstance(given, dict):
+            continue  # absent: the default; something else: the whole spec's validation says so
+        sections[key] = CampaignSpec.model_fields[key].default
+        kind = given.get("kind", sections[key].kind)
+        try:
+            model = class_of(str(kind))
+            sections[key] = model.model_validate(given)
+        except unknown as error:
+            problems.append(place.problem((*_PREFIX, key, "kind"), f"found {describe(kind)}: {error}"))
+        except ValidationError as error:
+            problems += [
+                _translated(details, place, section=key, model=model) for details in error.errors(include_url=False)
+            ]
+    return sections, problems
+
+
+def read_policy(settings: Mapping[str, Any]) -> tuple[Policy, list[str]]:
+    """A policy that stands in no file, and what is wrong with its settings, each beginning with the setting's name.
+
+    Where something is wrong the policy is the default one.
+    """
+    sections, problems = _chosen_sections({"policy": dict(settings)}, _Place())
+    prefix = f"{dotted((*_PREFIX, 'policy'))}."
+    return sections["policy"], [f"{problem.field.removeprefix(prefix)}: {problem.message}" for problem in problems]
+
+
+def wrong_settings(error: ValidationError, *, section: str, model: type[BaseModel]) -> list[str]:
+    """What is wrong with a section that stands in no file, each beginning with the setting, e.g. ``budget.until: ``."""
+    problems = [_translated(details, _Place(), section=section, model=model) for details in error.errors()]
+    prefix = f"{dotted(_PREFIX)}."
+    return [f"{problem.field.removeprefix(prefix)}: {problem.message}" for problem in problems]
+
+
+def _usable_sections(content: Mapping[str, Any], context: dict[str, Any]) -> dict[str, Any]:
+    """The sections without their wrong values, so that what is left of them can be looked at all the same."""
+    sections: dict[str, Any] = {}
+    for key, field in CampaignSpec.model_fields.items():
+        model = field.annotation
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            continue
+        given = content.get(key, {})
+        if isinstance(given, BaseModel):
+            sections[key] = given
+            continue
+        try:
+            sections[key] = model.model_validate(given, context=context)
+        except ValidationError as error:
+            wrong = [details["loc"] for details in error.errors(include_url=False, include_context=False)]
+            with suppress(ValidationError):  # beyond use: it was told already what is wrong with it
+                sections[key] = model.model_validate(_without(given, wrong), context=context)
+    return sections
+
+
+def _without(given: Any, wrong: Iterable[FieldPath]) -> Any:
+    """A copy of a section without the values at the paths `wrong`."""
+    left = deepcopy(given)
+    # from the end of a list, so that positions stay right
+    for path in sorted(wrong, key=lambda path: [(isinstance(part, int), part) for part in path], reverse=True):
+        parent = left
+        for part in path[:-1]:
+            parent = parent[part]
+        if path and (path[-1] in parent if isinstance(parent, dict) else isinstance(parent, list)):
+            del parent[path[-1]]
+    return left
+
+
+def _in_file(path: FieldPath, content: Mapping[str, Any]) -> FieldPath:
+    """The path of a value in the file: an element is found by its symbol, since wrong ones may stand before it."""
+    if path[:2] == ("candidates", "elements") and len(path) == 3:
+        return (*path[:2], content["candidates"]["elements"].index(path[2]))
+    return path
+
+
+def _header_problems(content: Mapping[str, Any], place: _Place) -> list[Problem]:
+    """What is wrong with the lines that make the file a firework."""
+    problems = [
+        place.problem((key,), f"unknown key; {did_you_mean(key, ('name', 'spec'))}")
+        for key in content
+        if key not in ("name", "spec")
+    ]
+    spec = content.get("spec")
+    if not isinstance(spec, dict):
+        found = "is missing" if "spec" not in content else f"found {describe(spec)}"
+        right = (
+            f"{found}; right: a mapping with {', '.join(FIREWORK_HEADER)} and campaign, see examples/quickstart.yaml"
+        )
+        return [*problems, place.problem(("spec",), right)]
+    for key, right in FIREWORK_HEADER.items():
+        if key not in spec:
+            problems.append(place.problem(("spec", key), f"is missing; right: {key}: {_as_yaml(right)}"))
+        elif spec[key] != right or isinstance(spec[key], bool) != isinstance(right, bool):
+            message = f"found {describe(spec[key])}; right: {key}: {_as_yaml(right)}"
+            problems.append(place.problem(("spec", key), message))
+    known = (*FIREWORK_HEADER, "campaign", *_FIREWORK_KEYS)
+    sections = CampaignSpec.model_fields.keys()
+    for key in spec:
+        if key in sections:
+            problems.append(place.problem(("spec", key), "stands too far left; right: inside spec.campaign"))
+        elif key not in known:
+            problems.append(place.problem(("spec", key), f"unknown key; {did_you_mean(key, known)}"))
+    return problems
+
+
+def _as_yaml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return '[{_fw_name: "{{campaign.firetasks.StartCampaign}}"}]' if isinstance(value, list) else str(value)
+
+
+def _translated(
+    details: ErrorDetails, place: _Place, *, section: str | None = None, model: type[BaseModel] = CampaignSpec
+) -> Problem:
+    """One of pydantic's errors as a sentence: what was found, what would be right.
+
+    The location starts in the spec as a whole, or in a section whose model is given.
+    """
+    location: FieldPath = tuple(details["loc"])
+    path = location if location == ("name",) else (*_PREFIX, *((section,) if section else ()), *location)
+    kind, found = details["type"], describe(details["input"])
+    model, description = _field(location, model)
+    context = details.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = tuple(key for key in model.model_fields if (model, key) != (CampaignSpec, "name"))
+        return place.problem(path, f"unknown key; {did_you_mean(location[-1], known)}")
+    if kind == "missing":
+        return place.problem(path, f"is missing and has no default; right: {description}")
+    if kind == "value_error":
+        error = str(context["error"])
+        shown = "" if isinstance(details["input"], dict) else f"found {found}: "
+        return place.problem(path, f"{shown}{error}")
+    if kind == "literal_error":
+        guess = nearest(details["input"], _literals(context["expected"]))
+        remedy = f"did you mean {guess!r}? right: " if guess else "right: "
+        return place.problem(path, f"found {found}; {remedy}{context['expected']} ({description})")
+    if kind == "string_pattern_mismatch":
+        return place.problem(path, f"found {found}; right: {description}")
+    if kind in ("too_short", "too_long"):
+        limit = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
+        return place.problem(path, f"found {found}; right: {limit} of them ({description})")
+    right = _RIGHT_TYPES.get(kind) or _first_lower(details["msg"].removeprefix("Input should be "))
+    return place.problem(path, f"found {found}; right: {right} ({description})")
+
+
+def _first_lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _literals(expected: str) -> list[str]:
+    return [part.strip(" '") for part in expected.replace(" or ", ",").split(",") if part.strip()]
+
+
+def _field(location: FieldPath, model: type[BaseModel]) -> tuple[type[BaseModel], str]:
+    """The section that holds the field at `location` inside a model, and the field's description."""
+    description = ""
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        if field is None:
+            break
+        description = field.description or ""
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel) and part != location[-1]:
+            model = field.annotation
+    return model, description

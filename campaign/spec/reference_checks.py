@@ -1,0 +1,144 @@
+"""Looking at a file of entries that a campaign takes as its references, before anything is submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
+from campaign.hull.entries_file import EntriesFile, read_entries_file
+from campaign.hull.entries_format import EntriesFileError
+
+if TYPE_CHECKING:
+    from campaign.spec.campaign_spec import CampaignSpec
+    from campaign.spec.sections import CandidateSection, DftSection, ReferenceSection
+
+_ENTRIES: FieldPath = ("references", "entries")
+_MOST_SHOWN = 20
+
+
+def entries_problems(
+    references: ReferenceSection,
+    candidates: CandidateSection | None,
+    dft: DftSection | None,
+    *,
+    given: Collection[str] | None,
+) -> Iterator[tuple[FieldPath, str, Path | None]]:
+    """Everything that is wrong with ``references.entries``, as `campaign.spec.checks.Finding`.
+
+    Parameters
+    ----------
+    references, candidates, dft
+        Sections of a campaign; None where they are wrong in themselves.
+    given
+        Elements that have a crystal of the user's own; None where that is not known.
+    """
+    assert references.entries is not None, "the caller has looked"
+    elements = None if candidates is None else candidates.elements
+    try:
+        file = _read(references, elements)
+    except EntriesFileError as error:
+        for problem in error.problems[:_MOST_SHOWN]:
+            yield _ENTRIES, problem, references.entries
+        if (more := len(error.problems) - _MOST_SHOWN) > 0:
+            yield _ENTRIES, f"and {more} more; `campaign references check` lists them", references.entries
+        return
+    if dft is not None:
+        yield from _other_settings(file, dft)
+    if elements is not None and given is not None:
+        yield from _missing(file, elements, given)
+    if elements is not None and file.corrections == "mp2020":
+        yield from _untreated(elements)
+
+
+def campaign_entries(spec: CampaignSpec, elements: Collection[str]) -> EntriesFile | None:
+    """The entries that a campaign takes as references, read as a whole; None where it computes all itself.
+
+    Parameters
+    ----------
+    spec
+        A checked campaign.
+    elements
+        Elements of its candidates.
+
+    Raises
+    ------
+    CampaignFileError
+        If the file cannot be used by this campaign; it may have changed since the campaign was checked.
+    """
+    references = spec.references
+    if references.entries is None:
+        return None
+    try:
+        file = _read(references, elements)
+    except EntriesFileError as error:
+        raise CampaignFileError(
+            [Problem(dotted(("spec", "campaign", *_ENTRIES)), text, references.entries) for text in error.problems]
+        ) from error
+    if wrong := list(_other_settings(file, spec.dft)):
+        raise CampaignFileError(
+            [Problem(dotted(("spec", "campaign", *path)), text, place) for path, text, place in wrong]
+        )
+    return file
+
+
+def _read(references: ReferenceSection, elements: Collection[str] | None) -> EntriesFile:
+    assert references.entries is not None, "the caller has looked"
+    return read_entries_file(
+        references.entries, elements=elements, engine=references.engine, corrections=references.corrections
+    )
+
+
+def _other_settings(file: EntriesFile, dft: DftSection) -> Iterator[tuple[FieldPath, str, Path | None]]:
+    """Entries of another engine, or, where the file says how they were computed, of other DFT settings."""
+    if file.engine != dft.engine:
+        message = (
+            f"found entries that were computed with {file.engine}, but dft.engine is {dft.engine}: energies of "
+            f"different engines never meet in one hull; right: entries of {dft.engine}, or dft.engine: {file.engine}"
+        )
+        yield _ENTRIES, message, file.path
+        return
+    if file.dft is None:
+        return
+    from workflows.settings import DftSettings
+
+    wanted = DftSettings(**dft.model_dump()).physics()
+    differing = [
+        f"{key} (there {file.dft.get(key)!r}, here {value!r})"
+        for key, value in wanted.items()
+        if file.dft.get(key) != value
+    ]
+    if differing:
+        message = f"found entries of other DFT settings: {', '.join(differing)}; right: entries of the same settings"
+        yield _ENTRIES, message, file.path
+
+
+def _missing(
+    file: EntriesFile, elements: Collection[str], given: Collection[str]
+) -> Iterator[tuple[FieldPath, str, Path | None]]:
+    have = file.reference_elements | set(given)
+    for symbol in elements:
+        if symbol not in have:
+            message = (
+                f"found {symbol!r}: {file.path.name} (references.entries) has no elemental reference of it; add an "
+                f"entry of {symbol} to that file, or put a CIF or POSCAR of it into a folder and name the folder in "
+                "references.structures, or leave it out"
+            )
+            yield ("candidates", "elements", symbol), message, None
+
+
+def _untreated(elements: Collection[str]) -> Iterator[tuple[FieldPath, str, Path | None]]:
+    """Elements whose compounds the correction scheme cannot treat: every prototype is filled with every pair."""
+    from campaign.hull.corrections import mp2020_untreated
+
+    untreated = mp2020_untreated(elements)
+    anions = " and ".join(symbol for symbol in elements if symbol in ("O", "F"))
+    for symbol in elements:
+        if symbol in untreated:
+            message = (
+                f"found {symbol!r} beside {anions}: the entries carry the corrections mp2020, which take compounds of "
+                f"{symbol} with {anions} with a Hubbard U only, and a campaign computes without; leave {symbol} or "
+                f"{anions} out, or take entries without corrections"
+            )
+            yield ("candidates", "elements", symbol), message, None

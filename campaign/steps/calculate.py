@@ -1,0 +1,170 @@
+"""One stage of one candidate, computed: the jobflow flow of `workflows`, run in this process."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from campaign.attempts.causes import codes_of, custodian_cause
+from campaign.attempts.failures import ScienceFailureError
+from campaign.attempts.ledger import attempt
+from campaign.attempts.overrides import incar_overrides
+from campaign.attempts.restart import last_geometry
+from campaign.budget.at_launch import hold_at_launch
+from campaign.store.campaigns import load_campaign
+from campaign.store.collections import CampaignStore, now
+from campaign.store.states import Stage
+
+if TYPE_CHECKING:
+    from jobflow import Flow, JobStore
+    from pymatgen.core import Structure
+
+    from campaign.spec.campaign_spec import CampaignSpec
+    from launchers.database.settings import DatabaseSettings
+
+logger = logging.getLogger(__name__)
+
+
+class StageIsOverError(RuntimeError):
+    """A firework came late: its candidate has gone on without it."""
+
+
+def flow_key(document_id: str, stage: Stage, attempt_number: int) -> str:
+    """Key that names the jobs of one try of a stage; the same try always has the same uuids."""
+    return f"{document_id}:{stage.name}:{attempt_number}"
+
+
+def flow_for(
+    document: dict[str, Any],
+    spec: CampaignSpec,
+    stage: Stage,
+    *,
+    vasp_command: str | None = None,
+    start: Structure | None = None,
+) -> Flow:
+    """Return the jobflow flow of a stage.
+
+    Parameters
+    ----------
+    document
+        A candidate or a reference.
+    spec
+        Its campaign.
+    stage
+        What is calculated.
+    vasp_command
+        Command line that computes on this machine; None is atomate2's own.
+    start
+        Of a relaxation: the geometry that it goes on from; None: the initial one.
+    """
+    from pymatgen.core import Structure
+
+    from workflows.dos import dos_flow
+    from workflows.relaxation import relaxation_flow
+
+    settings = spec.dft_settings()
+    key = flow_key(document["_id"], stage, document[stage.facts]["attempt"])
+    if stage.name == "relax":
+        structure = Structure.from_dict(document["structure"])
+        return relaxation_flow(
+            structure, settings, vasp_command=vasp_command, key=key, start=start, incar=incar_overrides(document, stage)
+        )
+    source = document["structure"] if stage.name == "dos" else document["relaxation"]["structure"]
+    return dos_flow(
+        Structure.from_dict(source),
+        settings,
+        normalisation=spec.model.representation.normalisation,
+        energy_reference=spec.model.representation.energy_reference,
+        vasp_command=vasp_command,
+        name=stage.title,
+        key=key,
+        incar=incar_overrides(document, stage),
+    )
+
+
+def run_calculation(
+    store: CampaignStore, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int
+) -> None:
+    """Compute one stage in the current directory; outputs go to the JobStore.
+
+    A job whose output is in the JobStore already is not run again, so a firework that is launched twice (a worker
+    died after the calculation, before it could say so) costs nothing.
+
+    Raises
+    ------
+    ScienceFailureError
+        If the calculation ended unsuccessfully.
+    StageIsOverError
+        If this firework no longer speaks for the candidate.
+    """
+    from workflows.engine import engine_command, engine_environment
+    from workflows.results import cpu_seconds
+
+    document = store.collection_of(document_id).find_one({"_id": document_id})
+    if document is None or (document.get(stage.facts) or {}).get("fw_id") != fw_id:
+        raise StageIsOverError(f"firework {fw_id} ({stage.title}) is not the current one of {document_id}")
+    campaign = load_campaign(store, document["campaign"])
+    if hold_at_launch(store, campaign, document, stage) is not None:
+        return
+    spec = campaign.spec
+    settings = spec.dft_settings()
+    with (
+        attempt(store, campaign=spec.name, stage=stage.name, fw_id=fw_id, document=document_id) as entry,
+        engine_environment(settings),
+        database.job_store() as job_store,
+    ):
+        start = _start_of(store, job_store, document, stage, fw_id)
+        flow = flow_for(document, spec, stage, vasp_command=engine_command(settings), start=start)
+        for job in flow.jobs:
+            if job_output(job_store, job.uuid) is not None:
+                logger.info("%s of %s: the output is there already", job.name, document["formula"])
+                continue
+            response = job.run(job_store)
+            if job is flow.jobs[0]:
+                entry.cpu_s = cpu_seconds(job_output(job_store, job.uuid))
+            if response.stop_children:
+                codes = codes_of((job_output(job_store, job.uuid) or {}).get("custodian"))
+                raise ScienceFailureError(
+                    f"{stage.title} of {document['formula']} ({document_id}) did not converge, or custodian gave up",
+                    cause=custodian_cause(codes),
+                )
+
+
+def _start_of(
+    store: CampaignStore, job_store: JobStore, document: dict[str, Any], stage: Stage, fw_id: int
+) -> Structure | None:
+    """Geometry that a relaxation goes on from, noted on its candidate; None: it begins at the beginning.
+
+    An IS-DOS is that of the unrelaxed crystal, and an RS-DOS that of the relaxed one: these never go on from elsewhere.
+    """
+    from workflows.identity import job_uuid
+
+    if stage.name != "relax":
+        return None
+    key = flow_key(document["_id"], stage, document[stage.facts]["attempt"])
+    if job_output(job_store, job_uuid(f"{key}:relaxation")) is not None:
+        return None  # it is complete
+    found = last_geometry(store, document)
+    if found is None:
+        return None
+    structure, source = found
+    logger.info("relaxation of %s goes on from %s", document["formula"], source["directory"])
+    store.collection_of(document["_id"]).update_one(
+        {"_id": document["_id"], "relaxation.fw_id": fw_id},
+        {"$set": {"relaxation.continued_from": {**source, "time": now()}}},
+    )
+    return structure
+
+
+def job_output(job_store: JobStore, uuid: str) -> Any:
+    """Output of a job without its large objects (a CompleteDos), or None where it has none yet.
+
+    Parameters
+    ----------
+    job_store
+        Connected JobStore.
+    uuid
+        The job's uuid.
+    """
+    found = job_store.query_one({"uuid": uuid}, properties=["output"], sort={"index": -1}, load=False)
+    return None if found is None else found["output"]

@@ -1,0 +1,123 @@
+"""Predictions into the candidates, each with its distance from the hull."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from pymongo import UpdateOne
+
+from campaign.budget.limits import expected_costs
+from campaign.references.reference_sets import load_hull
+from campaign.scorers.base import Score
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore, in_chunks, now
+
+if TYPE_CHECKING:
+    from campaign.budget.spent import Costs
+    from campaign.hull.hull import HullSet
+
+#: Candidates written at once; as many as an actor scores in one batch.
+_AT_ONCE = 256
+
+
+def write_predictions(store: CampaignStore, campaign: Campaign, step_id: str, scores: Iterable[Score]) -> None:
+    """Write predictions as they come.
+
+    Parameters
+    ----------
+    store, campaign
+        The campaign, with a reference set, and a model where its scorer needs one.
+    step_id
+        The Screen that predicts.
+    scores
+        What the scorer says, one for each candidate.
+    """
+    costs = expected_costs(store, campaign)
+    with ThreadPoolExecutor(1) as loader:
+        # the hull takes seconds to load, and an actor takes longer to start
+        hull = loader.submit(load_hull, store, campaign.document["reference_set"])
+        for part in in_chunks(scores, _AT_ONCE):
+            _write(store, campaign, step_id, part, hull=hull.result(), costs=costs)
+
+
+def store_predictions(
+    store: CampaignStore,
+    campaign: Campaign,
+    step_id: str,
+    ids: Sequence[str],
+    e_form: Mapping[str, float],
+    *,
+    uncertainty: Mapping[str, float | None] = MappingProxyType({}),
+    novel: Mapping[str, bool | None] = MappingProxyType({}),
+    reasons: Mapping[str, str | None] = MappingProxyType({}),
+) -> None:
+    """Write predictions that are all there already.
+
+    Parameters
+    ----------
+    store, campaign, step_id
+        As for `write_predictions`.
+    ids
+        Candidates that were scored.
+    e_form
+        Predicted formation energies, eV/atom; NaN or absent where there is no prediction.
+    uncertainty
+        Their standard deviations, eV/atom; None or absent where the model cannot say.
+    novel
+        Whether the model has never seen the like; None or absent where it cannot say.
+    reasons
+        Why there is no prediction; None or absent where there is one.
+    """
+    scores = (
+        Score(
+            id=name,
+            e_form=e_form.get(name),
+            uncertainty=uncertainty.get(name),
+            novel=novel.get(name),
+            reason=reasons.get(name),
+        )
+        for name in ids
+    )
+    write_predictions(store, campaign, step_id, scores)
+
+
+def _write(
+    store: CampaignStore,
+    campaign: Campaign,
+    step_id: str,
+    scores: Sequence[Score],
+    *,
+    hull: HullSet,
+    costs: Costs,
+) -> None:
+    from pymatgen.core import Composition
+
+    wanted = {"_id": {"$in": [score.id for score in scores]}}
+    found = {each["_id"]: each for each in store.candidates.find(wanted, ["composition", "n_sites"])}
+    energies = [math.nan if score.e_form is None else float(score.e_form) for score in scores]
+    distances = hull.distances([Composition(found[score.id]["composition"]) for score in scores], energies)
+    common: dict[str, Any] = {
+        "scorer": campaign.spec.scorer.identity(campaign),
+        "model": (campaign.document.get("model") or {}).get("checksum"),
+        "reference_set": campaign.document["reference_set"],
+        "step": step_id,
+        "time": now(),
+    }
+    updates = []
+    for score, energy, distance in zip(scores, energies, distances, strict=True):
+        prediction = {
+            "e_form": energy,  # eV/atom
+            "e_hull": float(distance),  # eV/atom
+            "uncertainty": score.uncertainty,  # eV/atom
+            "novel": score.novel,
+            "relax_cpu_s": costs.screened(found[score.id]),
+            "reason": score.reason,
+            **common,
+        }
+        waiting = {"_id": score.id, "state": "dos_done", "prediction": None}
+        updates.append(UpdateOne(waiting, {"$set": {"prediction": prediction}}))
+    store.bulk_update(updates)

@@ -1,0 +1,217 @@
+"""A finished calculation written into its candidate, whether it succeeded or not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from campaign.attempts.escalation import more_for_attempt
+from campaign.attempts.ledger import last_attempt
+from campaign.steps.calculate import flow_key, job_output
+from campaign.store.campaigns import load_campaign
+from campaign.store.collections import CampaignStore, now
+from campaign.store.states import Stage
+from workflows.engine import EngineError
+
+if TYPE_CHECKING:
+    from jobflow import JobStore
+
+    from campaign.store.campaigns import Campaign
+    from launchers.database.settings import DatabaseSettings
+
+logger = logging.getLogger(__name__)
+
+#: What ended an attempt that could not say anything itself, by its cause.
+_ENDED_BY = {
+    "cancelled": "its job was cancelled",
+    "timeout": "its job reached its time limit",
+    "out_of_memory": "its job ran out of memory",
+    "node_fail": "its node failed",
+    "not_started": "its job ended before it began",
+}
+
+#: Jobs of each stage's flow, by the last part of their key (`workflows.dos`, `workflows.relaxation`).
+JOBS = {"dos": ("static", "features"), "rs_dos": ("static", "features"), "relax": ("relaxation",)}
+
+
+def record_calculation(
+    store: CampaignStore, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int
+) -> None:
+    """Record what became of the current calculation of a stage.
+
+    Success is decided by the outputs in the JobStore, not by what FireWorks thinks of the firework: a firework that
+    fizzled after its calculation was complete has done its work. Running this twice records once.
+
+    Parameters
+    ----------
+    store, database
+        The campaign's collections, and the database for the JobStore.
+    document_id
+        Candidate or reference.
+    stage
+        Which calculation.
+    fw_id
+        The firework that records.
+    """
+    collection = store.collection_of(document_id)
+    document = collection.find_one({"_id": document_id})
+    if document is None:
+        raise LookupError(f"there is no document {document_id}")
+    facts = document.get(stage.facts) or {}
+    if facts.get("record_fw_id") != fw_id or _state(document, stage) != stage.running:
+        logger.info("%s of %s is recorded already", stage.title, document_id)
+        return
+    campaign = load_campaign(store, document["campaign"])
+    with database.job_store() as job_store:
+        outputs, unconverged = _outputs(job_store, document_id, stage, facts["attempt"])
+    if outputs is None:
+        _record_failure(store, campaign, document, stage, unconverged=unconverged)
+        return
+    try:
+        if stage.name == "relax":
+            changes = _calculation_facts(outputs, campaign, stage, "relaxation")
+        else:
+            changes = _dos_facts(store, outputs, campaign, document, stage)
+    except (EngineError, ValueError) as error:
+        # outputs that cannot be used: the same every time, so the candidate ends here and says why
+        failure = {
+            "stage": stage.name,
+            "kind": "machine",
+            "cause": "unusable_output",
+            "error": str(error),
+            "directory": outputs[JOBS[stage.name][0]].get("dir_name"),
+            "time": now(),
+        }
+        store.move(document_id, stage, to=stage.failed, changes={"failure": failure})
+        logger.warning("%s of %s cannot be used: %s", stage.title, document_id, error)
+        return
+    store.move(document_id, stage, to=stage.done, changes=changes)
+
+
+def _state(document: Mapping[str, Any], stage: Stage) -> Any:
+    value: Any = document
+    for key in stage.state_field.split("."):
+        value = (value or {}).get(key)
+    return value
+
+
+def _outputs(
+    job_store: JobStore, document_id: str, stage: Stage, attempt: int
+) -> tuple[dict[str, dict[str, Any]] | None, bool]:
+    """Outputs of the stage's jobs by name, None unless all are there and the calculation was successful.
+
+    The second value says whether the calculation ended, unsuccessfully.
+    """
+    from workflows.identity import job_uuid
+    from workflows.results import is_successful
+
+    key = flow_key(document_id, stage, attempt)
+    names = JOBS[stage.name]
+    outputs = {name: job_output(job_store, job_uuid(f"{key}:{name}")) for name in names}
+    if outputs[names[0]] is not None and not is_successful(outputs[names[0]]):
+        return None, True
+    if any(output is None for output in outputs.values()):
+        return None, False
+    return outputs, False
+
+
+def _calculation_facts(outputs: Mapping[str, Any], campaign: Campaign, stage: Stage, job: str) -> dict[str, Any]:
+    """Facts common to both kinds of calculation, as fields of the candidate."""
+    from workflows.engine import check_engine_version
+    from workflows.results import calculation_from_task
+
+    settings = campaign.spec.dft_settings()
+    calculation = calculation_from_task(outputs[job])
+    check_engine_version(calculation.vasp_version, settings)
+    facts = {
+        "energy": calculation.energy,  # eV, whole cell
+        "cpu_s": calculation.cpu_s,
+        "vasp_version": calculation.vasp_version,
+        "engine": settings.engine,
+        "quality": settings.quality,
+        "corrections": calculation.corrections,
+        "smearing_changed": calculation.smearing_changed,
+        "directory": calculation.directory,
+        "recorded": now(),
+    }
+    if job == "relaxation":
+        facts["structure"] = calculation.structure.as_dict()
+        facts["energy_per_atom"] = calculation.energy / len(calculation.structure)  # eV/atom
+    return {f"{stage.facts}.{key}": value for key, value in facts.items()}
+
+
+def _dos_facts(
+    store: CampaignStore,
+    outputs: Mapping[str, Any],
+    campaign: Campaign,
+    document: Mapping[str, Any],
+    stage: Stage,
+) -> dict[str, Any]:
+    """Store the features, and return the facts of the DOS."""
+    from workflows.dos import DosFeatures
+
+    features = DosFeatures.from_json(outputs["features"])
+    features_id = f"{document['_id']}:{stage.name}"
+    stored = {
+        "_id": features_id,
+        "campaign": campaign.spec.name,
+        "document": document["_id"],
+        "kind": stage.name,
+        "composition": document["composition"],
+        "engine": campaign.spec.dft.engine,
+        "quality": campaign.spec.dft.quality,
+        **features.to_document(),
+    }
+    store.features.replace_one({"_id": features_id}, stored, upsert=True)
+    facts = _calculation_facts(outputs, campaign, stage, "static")
+    return facts | {
+        f"{stage.facts}.features": features_id,
+        f"{stage.facts}.spacing": features.spacing,  # eV
+        f"{stage.facts}.efermi": features.efermi,  # eV
+    }
+
+
+def _record_failure(
+    store: CampaignStore, campaign: Campaign, document: Mapping[str, Any], stage: Stage, *, unconverged: bool
+) -> None:
+    """Send a machine failure back for another try while tries are left; a science failure is final."""
+    facts = document[stage.facts]
+    attempt = last_attempt(store, facts["fw_id"]) or {"outcome": "machine", "error": "the job never started"}
+    kind = "science" if unconverged or attempt["outcome"] == "science" else "machine"
+    error = attempt.get("error") or _without_words(attempt)
+    failure = {
+        "stage": stage.name,
+        "kind": kind,
+        "cause": attempt.get("cause"),
+        "error": error,
+        "attempt": attempt.get("_id"),
+        "host": attempt.get("host"),
+        "directory": attempt.get("directory"),
+        "time": now(),
+    }
+    # a firework that was lost has been run again in place until its tries were used up
+    tried = facts["attempt"] - int(facts.get("first_attempt") or 0)
+    spent = attempt["outcome"] in ("lost", "running") or tried >= campaign.spec.retries.max_retries
+    if kind == "machine" and not spent:
+        logger.warning(
+            "%s of %s failed on its machine and is tried again: %s",
+            stage.title,
+            document["_id"],
+            failure["error"],
+        )
+        changes = {f"{stage.facts}.attempt": facts["attempt"] + 1, "last_failure": failure}
+        queue = more_for_attempt(attempt, campaign.spec.retries, asked=facts.get("queue") or {})
+        changes |= {f"{stage.facts}.queue.{name}": value for name, value in queue.items()}
+        store.move(document["_id"], stage, to=facts["from_state"], changes=changes)
+        return
+    logger.warning("%s of %s failed (%s): %s", stage.title, document["_id"], kind, failure["error"])
+    store.move(document["_id"], stage, to=stage.failed, changes={"failure": failure})
+
+
+def _without_words(attempt: Mapping[str, Any]) -> str | None:
+    """What is said of an attempt that left no error."""
+    if attempt["outcome"] in ("lost", "running"):
+        ended = _ENDED_BY.get(attempt.get("cause") or "", "its process was killed")
+        return f"{ended}, and its tries are used up"
+    return "it did not converge" if attempt["outcome"] == "completed" else None

@@ -1,0 +1,205 @@
+"""The retraining step: the campaign's model trained on with what the campaign has found since."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from campaign.attempts.ledger import attempt
+from campaign.scheduling.advance import advance
+from campaign.scheduling.retrain_due import relaxed_to_learn_from
+from campaign.steps.rescore import screen_again
+from campaign.steps.train import rs_dos_targets
+from campaign.store.campaigns import Campaign, load_campaign
+from campaign.store.collections import CampaignStore, now
+from campaign.store.features import FeatureReader
+from campaign.store.models import fetch_bundle, model_summary, register_bundle
+from campaign.store.states import SCREENED
+from esnet.training.network import TrainingError
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+    from numpy.typing import NDArray
+
+    from launchers.database.settings import DatabaseSettings
+
+logger = logging.getLogger(__name__)
+
+
+def retrain_step(
+    store: CampaignStore,
+    database: DatabaseSettings,
+    launchpad: LaunchPad,
+    name: str,
+    step_id: str,
+    *,
+    fw_id: int,
+) -> None:
+    """Train the model on, make the new one the campaign's, and have the waiting candidates scored again.
+
+    The new model and the step that made it are written in one update, so a step that is killed anywhere and run again
+    makes one new model. Where no model comes of it, because there is too little to learn from, the old one stays, the
+    step says why, and the campaign goes on.
+    """
+    campaign = load_campaign(store, name)
+    step = store.steps.find_one({"_id": step_id}, ["state"]) or {}
+    if step.get("state") == "done":  # killed between its last write and FireWorks' own
+        advance(store, launchpad, name)
+        return
+    with attempt(store, campaign=name, stage="train", fw_id=fw_id) as entry:
+        made = _model_of_step(campaign, step_id)
+        facts: dict[str, Any] = {"n_relaxed": relaxed_to_learn_from(store, name)}
+        if made is None:
+            try:
+                trained, entry.cpu_s = _train_on(store, database, campaign, step_id)
+            except TrainingError as error:
+                logger.warning("campaign %s: no new model, the one before stays: %s", name, error)
+                facts |= {"outcome": "no model", "reason": str(error)}
+            else:
+                _make_current(store, campaign, trained | {"step": step_id, "time": now(), **facts})
+                made = _model_of_step(load_campaign(store, name), step_id)
+        if made is not None:
+            facts = {"n_relaxed": made["n_relaxed"], "outcome": "new model", "model": made["checksum"]}
+            screen_again(store, launchpad, name, after=step_id)
+        store.close_step(step_id, facts)
+        advance(store, launchpad, name)
+
+
+def _model_of_step(campaign: Campaign, step_id: str) -> dict[str, Any] | None:
+    """The model that an earlier run of this step made."""
+    models = campaign.document.get("models") or []
+    return next((model for model in models if model.get("step") == step_id), None)
+
+
+def _make_current(store: CampaignStore, campaign: Campaign, model: dict[str, Any]) -> None:
+    """Make a model the campaign's, and append it to the list of those it has had."""
+    name, before = campaign.spec.name, campaign.document["model"]
+    # a campaign that an earlier version of the program started has no list
+    store.campaigns.update_one({"_id": name, "models.0": {"$exists": False}}, {"$set": {"models": [before]}})
+    store.campaigns.update_one(
+        {"_id": name, "model.checksum": before["checksum"], "models.step": {"$ne": model["step"]}},
+        {"$set": {"model": model}, "$push": {"models": model}},
+    )
+    logger.info("campaign %s: new model %s after %s", name, model["checksum"][:12], before["checksum"][:12])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What a campaign has to learn from.
+
+    Attributes
+    ----------
+    ids, materials, kinds
+        Of n samples: a material has an IS-DOS, an RS-DOS, or both.
+    bootstrap
+        Materials that the campaign's first model was trained on, where that was made by the campaign.
+    dos, compositions, energies
+        (n, 2, 1500, 9); (n, 111); (n,) formation energies of the relaxed crystals, eV/atom.
+    """
+
+    ids: list[str]
+    materials: list[str]
+    kinds: list[str]
+    bootstrap: list[str]
+    dos: NDArray[np.float32]
+    compositions: NDArray[np.float32]
+    energies: NDArray[np.float64]
+
+    def count(self) -> dict[str, int]:
+        """Samples of each kind."""
+        return {kind: self.kinds.count(kind) for kind in ("is_dos", "rs_dos")}
+
+
+def _found(store: CampaignStore, database: DatabaseSettings, campaign: Campaign) -> _Found:
+    """Collect the IS-DOS of relaxed candidates and every RS-DOS, with the formation energies of the relaxed crystals.
+
+    Raises
+    ------
+    TrainingError
+        If there is none.
+    """
+    query = {"campaign": campaign.spec.name, "role": SCREENED, "state": "relaxed", "result.stable": {"$ne": None}}
+    screened = list(store.candidates.find(query, ["result.e_form", "rs_dos.state"]))
+    is_dos = {document["_id"]: document["result"]["e_form"] for document in screened}
+    bootstrap = rs_dos_targets(store, campaign)
+    rs_dos = bootstrap | {
+        document["_id"]: document["result"]["e_form"]
+        for document in screened
+        if (document.get("rs_dos") or {}).get("state") == "done"
+    }
+    composition = campaign.document["model"]["representation"]["composition"]
+    ids, materials, kinds, blocks, energies = [], [], [], [], []
+    for stage, kind, targets in (("dos", "is_dos", is_dos), ("rs_dos", "rs_dos", rs_dos)):
+        reader = FeatureReader(database=database, kind=stage, composition=composition)
+        names, dos, compositions = reader(sorted(targets))
+        ids += [f"{name}:{kind}" for name in names]
+        materials += names
+        kinds += [kind] * len(names)
+        blocks.append((dos, compositions))
+        energies += [targets[name] for name in names]
+    if not ids:
+        raise TrainingError(f"campaign {campaign.spec.name!r} has no DOS of a relaxed structure to learn from")
+    dos, compositions = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
+    return _Found(
+        ids=ids,
+        materials=materials,
+        kinds=kinds,
+        bootstrap=sorted(bootstrap),
+        dos=dos,
+        compositions=compositions,
+        energies=np.array(energies),
+    )
+
+
+def _train_on(
+    store: CampaignStore, database: DatabaseSettings, campaign: Campaign, step_id: str
+) -> tuple[dict[str, Any], float]:
+    """Train; return what the campaign's document says of the new model, and the CPU-seconds of Ray's worker."""
+    from esnet.bundle.info import BundleInfo
+    from esnet.ray.session import ray_session
+    from esnet.training.in_ray import train_in_ray
+
+    spec, before = campaign.spec, campaign.document["model"]
+    found = _found(store, database, campaign)
+    logger.info("campaign %s: training on with %d samples", spec.name, len(found.ids))
+    # beneath the launch directory, which all nodes of a cluster see: Ray may train on another one
+    with tempfile.TemporaryDirectory(prefix="bundle-", dir=Path.cwd()) as folder, ray_session(name=step_id):
+        bundle = Path(folder) / "bundle"
+        record = train_in_ray(
+            bundle,
+            name=step_id,
+            dos=found.dos,
+            compositions=found.compositions,
+            targets=found.energies,
+            ids=found.ids,
+            materials=found.materials,
+            kinds=found.kinds,
+            initial=fetch_bundle(store, before["checksum"]),
+            # a given bundle says itself what it was trained on, if it can
+            earlier=found.bootstrap if spec.model.bundle is None else None,
+            settings=spec.training_settings(),
+            representation=spec.representation(),
+            source={
+                "kind": "campaign",
+                "campaign": spec.name,
+                "engine": spec.dft.engine,
+                "quality": spec.dft.quality,
+            },
+        )
+        info = BundleInfo.read(bundle)
+        checksum = register_bundle(store, bundle)
+    model = model_summary(store, checksum, source="retrained") | {
+        "initial": before["checksum"],
+        "trained_on": found.count() | {"n_train": record.n_train, "n_validation": record.n_validation},
+        "n_new": record.initial["n_new"] if record.initial else None,
+        "validation_mae": record.mae_validation,  # eV/atom
+    }
+    # what the models before had learnt from counts too, where it was not given again
+    ever = (info.assessment or {}).get("training", {}).get("n_materials_ever", 0)
+    model["n_structures"] = max(model["n_structures"], before["n_structures"] or 0, ever)
+    return model, sum(each.cpu_s for each in info.records)

@@ -1,0 +1,88 @@
+"""One Screen: predictions, decisions, promotions."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from campaign.attempts.ledger import Attempt, attempt
+from campaign.recovery.reconcile import reconcile
+from campaign.scorers.base import ScoringContext, checked_scores
+from campaign.steps.decide import make_decisions
+from campaign.steps.predictions import write_predictions
+from campaign.steps.rescore import screen_again, with_model_of_step
+from campaign.store.campaigns import Campaign, load_campaign
+from campaign.store.collections import CampaignStore
+from esnet.ray.metrics import PROMOTED, RayMetrics
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+    from esnet.scoring.scoring import Usage
+    from launchers.database.settings import DatabaseSettings
+
+logger = logging.getLogger(__name__)
+
+
+def screen_step(
+    store: CampaignStore,
+    database: DatabaseSettings,
+    launchpad: LaunchPad,
+    name: str,
+    step_id: str,
+    *,
+    fw_id: int,
+) -> None:
+    """Score every candidate that is ready for it, decide on each, and submit the promoted ones.
+
+    Predictions are written as they come, and decisions are made from what was written when all are there: a Screen
+    that is killed anywhere and run again scores what is left and makes the same decisions.
+    """
+    campaign = with_model_of_step(store, load_campaign(store, name), step_id)
+    with attempt(store, campaign=name, stage="screen", fw_id=fw_id) as entry:
+        ready = store.candidates.find(_unscored(campaign, step_id), ["_id"])
+        ids = [found["_id"] for found in ready.sort("_id")]
+        context = ScoringContext(
+            store=store,
+            database=database,
+            campaign=campaign,
+            step_id=step_id,
+            on_usage=lambda usage: _add_usage(entry, usage),
+        )
+        # one connection for all: the decisions show in Ray's metrics too. Without candidates Ray is not needed
+        with campaign.spec.scorer.connected(context) if ids else nullcontext():
+            if ids:
+                scores = checked_scores(campaign.spec.scorer.score(ids, context), ids)
+                write_predictions(store, campaign, step_id, scores)
+            decided = make_decisions(store, campaign, step_id)
+            RayMetrics(name).add(PROMOTED, sum(decision.promoted for decision in decided))
+        logger.info(
+            "campaign %s: %d candidates scored, %d promoted, %d held, %d audited",
+            name,
+            len(decided),
+            sum(d.promoted for d in decided),
+            sum(d.outcome == "held" for d in decided),
+            sum(d.audit for d in decided),
+        )
+        store.close_step(step_id)
+    if campaign.spec.screening.retrain_every is not None:
+        screen_again(store, launchpad, name, after=step_id)  # what it held with a model that has got a successor
+    # submits the relaxations, and repairs on the way what killed workers left behind since the last Screen
+    reconcile(store, launchpad, name)
+
+
+def _unscored(campaign: Campaign, step_id: str) -> dict[str, Any]:
+    """Filter of the candidates that a Screen scores."""
+    waiting: dict[str, Any] = {"campaign": campaign.spec.name, "state": "dos_done", "prediction": None}
+    batch = step_id.rsplit("/", 1)[1]
+    if not campaign.spec.scorer.needs_dos and batch.isdigit():
+        # all are ready from the start, and all Screens run at once: each does its own batch
+        waiting["batch"] = int(batch)
+    return waiting
+
+
+def _add_usage(entry: Attempt, usage: Usage) -> None:
+    """Put what the scorer used elsewhere into the ledger's entry."""
+    entry.elsewhere_cpu_s += usage.cpu_s
+    entry.gpu_s += usage.gpu_s

@@ -1,0 +1,288 @@
+"""A campaign file becomes documents: the campaign, its references and its candidates."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from campaign.references.reference_sets import store_entries
+from campaign.scheduling.advance import advance
+from campaign.spec.reference_checks import campaign_entries
+from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
+from campaign.store.states import BOOTSTRAP, REFERENCE, SCREENED, STAGES, TRAINING
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+    from pymatgen.core import Structure
+
+    from campaign.candidates.generate import Candidate
+    from campaign.hull.entries_file import EntriesFile
+    from campaign.spec.campaign_spec import CampaignSpec
+
+logger = logging.getLogger(__name__)
+
+
+class CampaignExistsError(ValueError):
+    """There is a campaign of that name with other settings."""
+
+
+class BootstrapSizeError(ValueError):
+    """The sample that trains the model would leave no candidate to screen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """What starting a campaign did.
+
+    Attributes
+    ----------
+    name
+        The campaign.
+    added, known
+        Candidates that were added, and that were there already.
+    message
+        The same in one sentence.
+    """
+
+    name: str
+    added: int
+    known: int
+
+    @property
+    def message(self) -> str:
+        """What happened, in one sentence."""
+        if not self.added:
+            return f"campaign {self.name}: all {self.known} candidates are there already; nothing was added"
+        there = f", {self.known} were there already" if self.known else ""
+        return f"campaign {self.name}: {self.added} candidates added{there}"
+
+
+def campaign_from_firework(firework: dict[str, Any]) -> CampaignSpec:
+    """Read the campaign file that `lpad add` stored as a firework.
+
+    Raises
+    ------
+    CampaignFileError
+        Listing everything that is wrong with it.
+    """
+    from campaign.spec.campaign_spec import CampaignSpec
+
+    return CampaignSpec.from_firework_spec(firework["spec"], name=firework["name"])
+
+
+def start_campaign(store: CampaignStore, launchpad: LaunchPad, spec: CampaignSpec) -> Started:
+    """Store a campaign and submit what may start. Doing it again adds nothing.
+
+    Parameters
+    ----------
+    store, launchpad
+        The campaign's database.
+    spec
+        A checked campaign.
+
+    Raises
+    ------
+    CampaignExistsError
+        If a campaign of that name was started with other settings; names what differs.
+    CampaignFileError
+        If its file of entries cannot be used.
+    """
+    store.ensure_indexes()
+    candidates, relaxed = divide_candidates(spec)
+    elements = _elements_of(candidates)
+    entries = campaign_entries(spec, elements)
+    references = list(_reference_documents(spec, elements))
+    checksum = _structures_checksum(candidates, references, entries)
+    known = store.campaigns.find_one({"_id": spec.name}, ["spec", "structures_checksum"])
+    if known is None:
+        model = _register_given_model(store, spec) if spec.model.bundle is not None else None
+        document = _campaign_document(spec, len(candidates) - len(relaxed), model)
+        if entries is not None:
+            document["imported_references"] = store_entries(store, entries, campaign=spec.name)
+        store.insert_missing(store.campaigns, [document | {"structures_checksum": checksum}])
+    else:
+        _refuse_other_settings(known["spec"], spec)
+        _refuse_other_structures(known["structures_checksum"], checksum, spec)
+    store.insert_missing(store.references, references)
+    added = store.insert_missing(store.candidates, _candidate_documents(spec, candidates, relaxed))
+    # nothing is submitted or decided before every document is there: a start that was cut short is started again
+    store.campaigns.update_one({"_id": spec.name, "state": "starting"}, {"$set": {"state": "running"}})
+    advance(store, launchpad, spec.name)
+    started = Started(name=spec.name, added=added, known=len(candidates) - added)
+    logger.info(started.message)
+    return started
+
+
+def divide_candidates(spec: CampaignSpec) -> tuple[list[Candidate], set[str]]:
+    """Make the candidates, and choose those that train the model.
+
+    Returns
+    -------
+    candidates
+        All of them.
+    relaxed
+        Ids of those that are relaxed whatever a model says: the bootstrap sample, none where a trained model is given
+        or none is needed, all where the campaign's purpose is a training set.
+
+    Raises
+    ------
+    BootstrapSizeError
+        If nothing would be left to screen.
+    """
+    from campaign.candidates.generate import bootstrap_sample, generate
+
+    candidates = list(generate(spec))
+    if spec.purpose == "training_set":
+        # a campaign that is stopped half-way has made a fair sample of its candidates
+        order = np.random.default_rng(spec.seed).permutation(len(candidates))
+        return [candidates[place] for place in order], {candidate.id for candidate in candidates}
+    if spec.model.bundle is not None or not spec.scorer.needs_model:
+        return candidates, set()
+    if spec.model.bootstrap_size >= len(candidates):
+        raise BootstrapSizeError(
+            f"spec.campaign.model.bootstrap_size: found {spec.model.bootstrap_size}, but there are only "
+            f"{len(candidates)} candidates and all of them would be relaxed to train the model; "
+            "right: fewer, so that some are left to screen"
+        )
+    return candidates, set(bootstrap_sample(candidates, spec.model.bootstrap_size, spec.seed))
+
+
+def _elements_of(candidates: Sequence[Candidate]) -> list[str]:
+    return sorted({element.symbol for candidate in candidates for element in candidate.structure.composition.elements})
+
+
+def _structures_checksum(
+    candidates: Sequence[Candidate], references: Sequence[dict[str, Any]], entries: EntriesFile | None
+) -> str:
+    """SHA-256 over the ids of the candidates, the structures of the references, and the file of entries."""
+    names = sorted(candidate.id for candidate in candidates)
+    phases = sorted((document["_id"], json.dumps(document["structure"], sort_keys=True)) for document in references)
+    # as it was before there were files of entries, so that campaigns of that time go on
+    content = [names, phases] if entries is None else [names, phases, entries.sha256]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _refuse_other_structures(stored: str, found: str, spec: CampaignSpec) -> None:
+    if stored != found:
+        references = spec.references
+        named = [str(path) for path in (spec.candidates.structures, references.structures, references.entries) if path]
+        raise CampaignExistsError(
+            f"campaign {spec.name!r} was started with other structures or entries: "
+            f"{' or '.join(named) or 'a folder'} has changed since. "
+            "A running campaign keeps its candidates and references: give the new one another name"
+        )
+
+
+def _register_given_model(store: CampaignStore, spec: CampaignSpec) -> dict[str, Any]:
+    from campaign.store.models import model_summary, register_bundle
+    from esnet.bundle.shipped import bundle_folder
+
+    folder = bundle_folder(str(spec.model.bundle))
+    checksum = register_bundle(store, folder, expected=spec.representation(), engine=spec.dft.engine)
+    return model_summary(store, checksum, source="bundle") | {"step": None, "time": now()}
+
+
+def _refuse_other_settings(stored: dict[str, Any], spec: CampaignSpec) -> None:
+    # a campaign that an earlier version started lacks the fields that came since: they stand at their defaults
+    known = type(spec).model_validate(stored).model_dump(mode="json")
+    differing = sorted(_differences(known, spec.model_dump(mode="json")))
+    if differing:
+        raise CampaignExistsError(
+            f"campaign {spec.name!r} was started with other settings; they differ in "
+            + "; ".join(differing)
+            + ". A running campaign keeps its settings: give the new one another name"
+        )
+
+
+def _differences(stored: Any, found: Any, path: str = "") -> Iterator[str]:
+    if isinstance(stored, dict) and isinstance(found, dict):
+        for key in stored.keys() | found.keys():
+            yield from _differences(stored.get(key), found.get(key), f"{path}.{key}" if path else key)
+    elif stored != found:
+        yield f"{path} (stored {stored!r}, in the file {found!r})"
+
+
+def _batch_sizes(n_screened: int, batch_size: int) -> list[int]:
+    full, rest = divmod(n_screened, batch_size)
+    return [batch_size] * full + ([rest] if rest else [])
+
+
+def _campaign_document(spec: CampaignSpec, n_screened: int, model: dict[str, Any] | None) -> dict[str, Any]:
+    return {
+        "_id": spec.name,
+        "schema_version": SCHEMA_VERSION,
+        "spec": spec.model_dump(mode="json"),
+        "settings_hash": spec.settings_hash,
+        "engine": spec.dft.engine,
+        "quality": spec.dft.quality,
+        "state": "starting",
+        "n_screened": n_screened,
+        "batch_sizes": _batch_sizes(n_screened, spec.screening.batch_size),
+        "model": model,
+        "models": [model] if model is not None else [],
+        "reference_set": None,
+        "created": now(),
+    }
+
+
+def _common_fields(spec: CampaignSpec, structure: Structure) -> dict[str, Any]:
+    composition = structure.composition
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "campaign": spec.name,
+        "formula": composition.reduced_formula,
+        "chemsys": composition.chemical_system,
+        "elements": sorted(element.symbol for element in composition.elements),
+        "composition": {element.symbol: float(n) for element, n in composition.items()},
+        "n_sites": len(structure),
+        "structure": structure.as_dict(),
+        "state": "new",
+        "calculation": {"engine": spec.dft.engine, "quality": spec.dft.quality},
+        "created": now(),
+        "history": [],
+    }
+
+
+def _candidate_documents(
+    spec: CampaignSpec, candidates: Sequence[Candidate], relaxed: set[str]
+) -> Iterator[dict[str, Any]]:
+    place = 0
+    role = TRAINING if spec.purpose == "training_set" else BOOTSTRAP
+    for candidate in candidates:
+        document = {
+            "_id": candidate.id,
+            **_common_fields(spec, candidate.structure),
+            "prototype": candidate.prototype,
+            "parent": dict(candidate.parent),
+        }
+        if candidate.id in relaxed:
+            yield document | {"role": role, "rs_dos": {"state": "new"}}
+        else:
+            screened = document | {"role": SCREENED, "batch": place // spec.screening.batch_size}
+            # without a DOS to wait for it is ready to be scored
+            screened["state"] = document["state"] if spec.scorer.needs_dos else STAGES["dos"].done
+            # only what is relaxed comes to its RS-DOS, which the next model learns from
+            yield screened if spec.screening.retrain_every is None else screened | {"rs_dos": {"state": "new"}}
+            place += 1
+
+
+def _reference_documents(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Phases that the campaign computes: elemental references where no file has them, and what the user gave."""
+    from campaign.references.phases import reference_phases
+
+    for label, structure in reference_phases(spec, elements):
+        document = {
+            "_id": f"{spec.name}/{REFERENCE}/{label}",
+            **_common_fields(spec, structure),
+            "role": REFERENCE,
+            "label": label,
+        }
+        if spec.model.bundle is None and spec.scorer.needs_model:
+            document["rs_dos"] = {"state": "new"}
+        yield document

@@ -1,0 +1,90 @@
+"""The training step: ESNet on what the campaign itself has relaxed."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from campaign.attempts.ledger import attempt
+from campaign.hull.corrections import relaxed_fields
+from campaign.references.reference_sets import correction_scheme, relaxed_formation_energies
+from campaign.scheduling.advance import advance
+from campaign.store.campaigns import Campaign, load_campaign
+from campaign.store.collections import CampaignStore, now
+from campaign.store.features import FeatureReader
+from campaign.store.models import model_summary, register_bundle
+from campaign.store.states import BOOTSTRAP
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+    from launchers.database.settings import DatabaseSettings
+
+logger = logging.getLogger(__name__)
+
+
+def train_step(
+    store: CampaignStore,
+    database: DatabaseSettings,
+    launchpad: LaunchPad,
+    name: str,
+    step_id: str,
+    *,
+    fw_id: int,
+) -> None:
+    """Train on the RS-DOS of the bootstrap sample and of the references, and register the bundle."""
+    campaign = load_campaign(store, name)
+    with attempt(store, campaign=name, stage="train", fw_id=fw_id) as entry:
+        if campaign.document.get("model") is None:
+            checksum, entry.cpu_s = _train(store, database, campaign, step_id)
+            model = model_summary(store, checksum, source="bootstrap") | {"step": step_id, "time": now()}
+            store.campaigns.update_one({"_id": name, "model": None}, {"$set": {"model": model, "models": [model]}})
+        store.close_step(step_id)
+        advance(store, launchpad, name)
+
+
+def rs_dos_targets(store: CampaignStore, campaign: Campaign) -> dict[str, float]:
+    """Formation energies in eV/atom of the bootstrap structures and references that have an RS-DOS, by id."""
+    query = {"campaign": campaign.spec.name, "state": "relaxed", "rs_dos.state": "done"}
+    # a candidate that the references' correction scheme cannot treat has no result
+    sample = store.candidates.find({**query, "role": BOOTSTRAP, "result.e_form": {"$ne": None}}, ["result"])
+    targets = {found["_id"]: float(found["result"]["e_form"]) for found in sample}
+    reference_set = campaign.document["reference_set"]
+    phases = list(store.references.find(query, relaxed_fields(correction_scheme(store, reference_set))))
+    return targets | relaxed_formation_energies(store, reference_set, phases)
+
+
+def _train(store: CampaignStore, database: DatabaseSettings, campaign: Campaign, step_id: str) -> tuple[str, float]:
+    """Train; return the bundle's checksum and the CPU-seconds that Ray's worker took."""
+    from esnet.ray.session import ray_session
+    from esnet.training.in_ray import train_in_ray
+
+    spec = campaign.spec
+    targets = rs_dos_targets(store, campaign)
+    reader = FeatureReader(database=database, kind="rs_dos", composition=spec.model.representation.composition)
+    ids, dos, compositions = reader(sorted(targets))
+    logger.info("campaign %s: training on %d structures", spec.name, len(ids))
+    # beneath the launch directory, which all nodes of a cluster see: Ray may train on another one
+    with tempfile.TemporaryDirectory(prefix="bundle-", dir=Path.cwd()) as folder, ray_session(name=step_id):
+        bundle = Path(folder) / "bundle"
+        record = train_in_ray(
+            bundle,
+            name=step_id,
+            dos=dos,
+            compositions=compositions,
+            targets=np.array([targets[name] for name in ids], dtype=np.float64),
+            ids=ids,
+            settings=spec.training_settings(),
+            representation=spec.representation(),
+            source={
+                "kind": "campaign",
+                "campaign": spec.name,
+                "engine": spec.dft.engine,
+                "quality": spec.dft.quality,
+            },
+        )
+        return register_bundle(store, bundle), record.cpu_s

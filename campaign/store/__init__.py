@@ -1,0 +1,1 @@
+"""Every MongoDB query of the campaign: collections, states, documents."""

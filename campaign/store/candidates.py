@@ -1,0 +1,67 @@
+"""A candidate by what a person would type: its id, the beginning of it, or formula and prototype."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from campaign.store.campaigns import load_campaign
+from campaign.store.collections import CampaignStore
+from esnet.files.errors import UserError
+
+_SHOWN = 8
+
+
+class UnknownCandidateError(UserError, LookupError):
+    """No candidate is meant, or more than one; the message lists what is there."""
+
+
+def find_candidate(store: CampaignStore, name: str, wanted: str) -> dict[str, Any]:
+    """Return the one candidate that is meant.
+
+    Parameters
+    ----------
+    store, name
+        The campaign's collections, and its name.
+    wanted
+        ``_id`` or its beginning, a formula (``AlPd``, the elements in any order), or formula and prototype
+        (``AlPd:B2``).
+
+    Raises
+    ------
+    UnknownCampaignError
+        If there is no such campaign.
+    UnknownCandidateError
+        If none or several are meant.
+    """
+    load_campaign(store, name)
+    formula, _, prototype = wanted.partition(":")
+    by_formula = {"formula": _reduced(formula)} | ({"prototype": prototype} if prototype else {})
+    queries: list[dict[str, Any]] = [{"_id": wanted}, by_formula, {"_id": {"$regex": f"^{re.escape(wanted)}"}}]
+    for query in queries:
+        found = list(store.candidates.find({"campaign": name, **query}).limit(_SHOWN + 1))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            listed = ", ".join(f"{each['formula']}:{each['prototype']} ({each['_id']})" for each in found[:_SHOWN])
+            more = " and others" if len(found) > _SHOWN else ""
+            raise UnknownCandidateError(
+                f"campaign {name!r} has several candidates {wanted!r}: {listed}{more}; "
+                "right: formula:prototype, or the id"
+            )
+    example = store.candidates.find_one({"campaign": name}, ["formula", "prototype"]) or {}
+    shown = f", e.g. {example['formula']}:{example['prototype']}" if example else ""
+    raise UnknownCandidateError(
+        f"campaign {name!r} has no candidate {wanted!r}; right: an id, its beginning, a formula, or formula:prototype"
+        f"{shown} (see `campaign results {name}`)"
+    )
+
+
+def _reduced(formula: str) -> str:
+    """A formula as candidates have it, whatever the order of its elements; what is none stays as it is."""
+    from pymatgen.core import Composition
+
+    try:
+        return str(Composition(formula).reduced_formula)
+    except ValueError:
+        return formula

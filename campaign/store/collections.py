@@ -1,0 +1,284 @@
+"""Collections of a campaign in MongoDB, their indexes, and the atomic moves between states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pymongo import ASCENDING, UpdateOne
+from pymongo.errors import DuplicateKeyError, OperationFailure
+
+from campaign.store.states import REFERENCE, Stage
+
+if TYPE_CHECKING:
+    from pymongo.client_session import ClientSession
+    from pymongo.collection import Collection
+    from pymongo.database import Database
+
+SCHEMA_VERSION = 1
+Document = dict[str, Any]
+T = TypeVar("T")
+_CHUNK = 1000
+_WRITERS = 2
+#: Names of indexes that others have taken the place of; those that are partial now keep their name.
+_REPLACED_INDEXES = (
+    *("campaign_1_state_1_batch_1", "campaign_1_rs_dos.state_1", "campaign_1_result.e_hull_1"),
+    *("campaign_1_role_1_state_1", "campaign_1_state_1_result.e_hull_1", "campaign_1_result.stable_1"),
+    *("campaign_1_decision.promoted_1_state_1", "spec.campaign_name_1_state_1"),
+)
+_INDEX_NOT_FOUND = 27
+
+
+def in_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Hand out items in lists of at most so many, as they come."""
+    left = iter(items)
+    while chunk := list(islice(left, size)):
+        yield chunk
+
+
+def now() -> datetime:
+    """Return the current time in UTC, to the millisecond that MongoDB keeps."""
+    time = datetime.now(UTC)
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+def in_utc(time: datetime) -> datetime:
+    """Return a stored time with its zone: times come back naive or aware, as the client was made, and are UTC."""
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+class CampaignStore:
+    """The campaign collections of one database.
+
+    Attributes
+    ----------
+    campaigns
+        One document for each campaign: its spec, state, model and reference set.
+    candidates, references
+        One document for each candidate, and for each phase of the computed reference set.
+    features
+        Projected DOS as compressed binary, see `workflows.dos.DosFeatures`.
+    attempts
+        The ledger: one document for each time a calculation or step was started.
+    steps
+        Trainings, Screens and the report: a unique id each, so that each is submitted once.
+    models, reference_sets
+        Trained models and frozen reference sets, by checksum.
+    """
+
+    def __init__(self, database: Database[Document]) -> None:
+        self.database = database
+        self.campaigns: Collection[Document] = database["campaigns"]
+        self.candidates: Collection[Document] = database["candidates"]
+        self.references: Collection[Document] = database["references"]
+        self.features: Collection[Document] = database["features"]
+        self.attempts: Collection[Document] = database["attempts"]
+        self.steps: Collection[Document] = database["steps"]
+        self.models: Collection[Document] = database["models"]
+        self.reference_sets: Collection[Document] = database["reference_sets"]
+
+    def ensure_indexes(self) -> None:
+        """Create the indexes that the campaign's own queries and those of the README use; safe to call again."""
+        self._drop_replaced_indexes()
+        relaxed = {"state": "relaxed"}
+        for collection in (self.candidates, self.references):
+            # what is ready, what is waited for, and every count of states and roles, without reading a document
+            collection.create_index(
+                [("campaign", ASCENDING), ("state", ASCENDING), ("role", ASCENDING), ("batch", ASCENDING)]
+            )
+            # the two questions that every record asks of what is relaxed: partial, so that other moves do not write
+            collection.create_index(
+                [("campaign", ASCENDING), ("rs_dos.state", ASCENDING)], partialFilterExpression=relaxed
+            )
+        self.candidates.create_index(
+            [("campaign", ASCENDING), ("result.e_hull", ASCENDING)], partialFilterExpression=relaxed
+        )
+        # as few as possible of those that hold the state: each move writes into every one of them
+        self.candidates.create_index(
+            [("campaign", ASCENDING), ("result.stable", ASCENDING), ("result.e_hull", ASCENDING)]
+        )
+        self.candidates.create_index(
+            [("campaign", ASCENDING), ("decision.promoted", ASCENDING), ("state", ASCENDING)],
+            partialFilterExpression={"decision.promoted": {"$exists": True}},
+        )
+        self.candidates.create_index([("campaign", ASCENDING), ("prediction.e_hull", ASCENDING)])
+        self.candidates.create_index([("campaign", ASCENDING), ("prediction.step", ASCENDING)])
+        # what a retraining waits for
+        self.candidates.create_index(
+            [("campaign", ASCENDING), ("role", ASCENDING), ("rs_dos.state", ASCENDING), ("result.stable", ASCENDING)]
+        )
+        self.candidates.create_index("chemsys")
+        self.attempts.create_index([("campaign", ASCENDING), ("document", ASCENDING)])
+        # sums over the ledger, and what ended lately
+        self.attempts.create_index(
+            [
+                *(("campaign", ASCENDING), ("stage", ASCENDING), ("outcome", ASCENDING)),
+                *(("ended", ASCENDING), ("cpu_s", ASCENDING), ("gpu_s", ASCENDING)),
+            ]
+        )
+        self.attempts.create_index("fw_id")
+        self.features.create_index("campaign")
+        self.steps.create_index([("campaign", ASCENDING), ("kind", ASCENDING)])
+        # a campaign's fireworks and workflows are found by these
+        self.database["workflows"].create_index("metadata.campaign")
+        self.database["fireworks"].create_index(
+            [("spec.campaign_name", ASCENDING), ("state", ASCENDING), ("spec._category", ASCENDING)]
+        )
+        self.database["workflows"].create_index(
+            [("metadata.campaign", ASCENDING), ("locked", ASCENDING)],
+            partialFilterExpression={"locked": {"$exists": True}},
+        )
+
+    def _drop_replaced_indexes(self) -> None:
+        """Drop indexes of earlier versions: each that holds a state is written with every move."""
+        for collection in (self.candidates, self.references, self.database["fireworks"]):
+            for name, found in collection.index_information().items():
+                if name in _REPLACED_INDEXES and "partialFilterExpression" not in found:
+                    try:
+                        collection.drop_index(name)
+                    except OperationFailure as error:
+                        if error.code != _INDEX_NOT_FOUND:  # somebody else was faster
+                            raise
+
+    def collection_of(self, document_id: str) -> Collection[Document]:
+        """Collection that holds a document; the ids of references say what they are."""
+        return self.references if f"/{REFERENCE}/" in document_id else self.candidates
+
+    def in_transaction(self, body: Callable[[ClientSession], T]) -> T:
+        """Run `body` in one transaction; it is run again when it meets another writer."""
+        with self.database.client.start_session() as session:
+            return session.with_transaction(body)
+
+    def insert_missing(self, collection: Collection[Document], documents: Iterable[Document]) -> int:
+        """Insert the documents whose ``_id`` is not there yet.
+
+        Returns
+        -------
+        int
+            How many were added.
+        """
+        added = 0
+        for chunk in in_chunks(documents, _CHUNK):
+            upserts = [
+                UpdateOne(
+                    {"_id": document["_id"]},
+                    {"$setOnInsert": {key: value for key, value in document.items() if key != "_id"}},
+                    upsert=True,
+                )
+                for document in chunk
+            ]
+            added += collection.bulk_write(upserts, ordered=False).upserted_count
+        return added
+
+    def move(
+        self,
+        document_id: str,
+        stage: Stage,
+        *,
+        to: str,
+        expected: str | None = None,
+        changes: Mapping[str, Any] | None = None,
+        push: Mapping[str, Any] | None = None,
+        session: ClientSession | None = None,
+    ) -> bool:
+        """Move a document from one state to the next, atomically.
+
+        Parameters
+        ----------
+        document_id
+            ``_id`` of a candidate or a reference.
+        stage
+            Stage whose state field moves.
+        to
+            New state.
+        expected
+            State it must be in; the stage's running state by default.
+        changes
+            Further fields to set in the same write.
+        push
+            Entries to append to lists in the same write.
+        session
+            Transaction to take part in.
+
+        Returns
+        -------
+        bool
+            False if the document was not in the expected state: somebody else moved it.
+        """
+        before = stage.running if expected is None else expected
+        updated = self.collection_of(document_id).find_one_and_update(
+            {"_id": document_id, stage.state_field: before},
+            {
+                "$set": {stage.state_field: to, **(changes or {})},
+                "$push": {"history": history_entry(stage, to), **(push or {})},
+            },
+            projection=["_id"],
+            session=session,
+        )
+        return updated is not None
+
+    def bulk_update(self, updates: Iterable[UpdateOne]) -> int:
+        """Write updates of candidates in chunks, in no particular order; return how many documents changed."""
+        # the database works at some while the next are made
+        with ThreadPoolExecutor(_WRITERS) as writers:
+            return sum(writers.map(self._update_chunk, in_chunks(updates, _CHUNK)))
+
+    def _update_chunk(self, chunk: list[UpdateOne]) -> int:
+        return self.candidates.bulk_write(chunk, ordered=False).modified_count
+
+    def open_step(self, step_id: str, *, campaign: str, kind: str, fw_id: int, session: ClientSession) -> bool:
+        """Claim a step by its unique id; False if it was claimed before."""
+        if self.steps.find_one({"_id": step_id}, session=session) is not None:
+            return False
+        try:
+            self.steps.insert_one(
+                {
+                    "_id": step_id,
+                    "campaign": campaign,
+                    "kind": kind,
+                    "state": "submitted",
+                    "fw_id": fw_id,
+                    "created": now(),
+                    "schema_version": SCHEMA_VERSION,
+                },
+                session=session,
+            )
+        except DuplicateKeyError:
+            return False
+        return True
+
+    def close_step(self, step_id: str, facts: Mapping[str, Any] | None = None) -> None:
+        """Mark a step as done, and write what came of it."""
+        ended = {"state": "done", "ended": now(), **(facts or {})}
+        self.steps.update_one({"_id": step_id}, {"$set": ended, "$unset": {"reserved": ""}})
+
+    def state_counts(self, campaign: str) -> dict[str, int]:
+        """Number of candidates of a campaign in each state."""
+        return counts_by_state(self.role_counts(campaign))
+
+    def role_counts(self, campaign: str, *, session: ClientSession | None = None) -> dict[tuple[str, str], int]:
+        """Number of candidates of a campaign by ``(role, state)``, from an index alone."""
+        groups = self.candidates.aggregate(
+            [
+                {"$match": {"campaign": campaign}},
+                {"$group": {"_id": {"role": "$role", "state": "$state"}, "n": {"$sum": 1}}},
+            ],
+            session=session,
+        )
+        return {(group["_id"].get("role"), group["_id"]["state"]): group["n"] for group in groups}
+
+
+def history_entry(stage: Stage, state: str) -> Document:
+    """Entry of a document's history for a move of `stage` to `state`."""
+    return {"stage": stage.name, "state": state, "time": now()}
+
+
+def counts_by_state(counts: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    """Sum counts by ``(role, state)`` over the roles."""
+    by_state: dict[str, int] = {}
+    for (_, state), number in counts.items():
+        by_state[state] = by_state.get(state, 0) + number
+    return by_state

@@ -1,0 +1,69 @@
+"""Features out of MongoDB, by the candidates' ids; the part of a scoring actor that knows the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from campaign.store.collections import CampaignStore
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from esnet.representation.features import CompositionMode
+    from launchers.database.settings import DatabaseSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureReader:
+    """Reads features for `esnet.scoring.scoring.score` and for training.
+
+    Attributes
+    ----------
+    database
+        Where they are.
+    kind
+        ``dos`` (IS-DOS) or ``rs_dos`` (RS-DOS).
+    composition
+        ``presence`` or ``fraction``, see `esnet.representation.features.composition_vector`.
+    """
+
+    database: DatabaseSettings
+    kind: str = "dos"
+    composition: CompositionMode = "presence"
+
+    def __call__(self, ids: Sequence[str]) -> tuple[list[str], NDArray[np.float32], NDArray[np.float32]]:
+        """Read features.
+
+        Returns
+        -------
+        found
+            The ids that have features, n of them, in the order asked.
+        dos
+            Shape (n, 2, 1500, 9).
+        compositions
+            Shape (n, 111).
+        """
+        from esnet.representation.dos import DOS_SHAPE
+        from esnet.representation.features import composition_vector
+        from workflows.dos import DosFeatures
+
+        with self.database.client() as client:
+            store = CampaignStore(client[self.database.name])
+            documents = {
+                found["document"]: found
+                for found in store.features.find({"_id": {"$in": [f"{name}:{self.kind}" for name in ids]}})
+            }
+        present = [name for name in ids if name in documents]
+        if not present:
+            return [], np.zeros((0, *DOS_SHAPE), np.float32), np.zeros((0, 111), np.float32)
+        dos = np.empty((len(present), *DOS_SHAPE), np.float32)
+        for row, name in enumerate(present):
+            dos[row] = DosFeatures.from_document(documents[name]).decode()
+        compositions = np.stack(
+            [composition_vector(documents[name]["composition"], mode=self.composition) for name in present]
+        )
+        return present, dos, compositions

@@ -1,0 +1,170 @@
+"""Trained models in MongoDB: a bundle is stored once, by its checksum, and fetched by whoever scores with it."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
+from esnet.files.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gridfs import GridFSBucket
+
+    from esnet.bundle.info import BundleInfo
+    from esnet.representation.features import Representation
+
+
+class ModelEngineError(UserError, ValueError):
+    """A model and a campaign of different engines."""
+
+
+def _bucket(store: CampaignStore) -> GridFSBucket:
+    from gridfs import GridFSBucket
+
+    return GridFSBucket(store.database, bucket_name="bundles")
+
+
+def register_bundle(
+    store: CampaignStore, path: Path, *, expected: Representation | None = None, engine: str | None = None
+) -> str:
+    """Store a bundle; storing it again does nothing.
+
+    Parameters
+    ----------
+    store
+        The campaign's collections.
+    path
+        Bundle directory, see `esnet.bundle.bundle`.
+    expected
+        Representation that the campaign's features have.
+    engine
+        Engine that computes the campaign's DOS; None: whatever the model learnt from will do.
+
+    Returns
+    -------
+    str
+        The bundle's checksum.
+
+    Raises
+    ------
+    esnet.bundle.bundle.BundleError
+        If the bundle is damaged or incomplete.
+    esnet.representation.features.RepresentationError
+        Naming the representation setting that differs.
+    ModelEngineError
+        If the model learnt from the DOS of another engine.
+    """
+    from esnet.bundle.files import bundle_file_names
+    from esnet.bundle.info import BundleInfo
+
+    info = BundleInfo.read(path, representation=expected)
+    if engine is not None:
+        check_model_engine(info, engine)
+    if store.models.find_one({"_id": info.checksum}, ["_id"]) is None:
+        packed = io.BytesIO()
+        # only what the manifest lists; links (as in caches of downloaded models) as the files that they lead to.
+        # Not compressed: weights hardly shrink, and a Screen would wait while they are unpacked
+        with tarfile.open(fileobj=packed, mode="w", dereference=True) as archive:
+            for file in bundle_file_names(path):
+                archive.add(path / file, arcname=file)
+        packed.seek(0)
+        file_id = _bucket(store).upload_from_stream(f"{info.checksum}.tar", packed)
+        document = {
+            "_id": info.checksum,
+            "schema_version": SCHEMA_VERSION,
+            "file": file_id,
+            "representation": info.representation.to_dict(),
+            "record": info.record.to_dict(),
+            "created": now(),
+        }
+        store.insert_missing(store.models, [document])
+    return info.checksum
+
+
+def model_summary(store: CampaignStore, checksum: str, *, source: str) -> dict[str, Any]:
+    """What a campaign's document says of its model."""
+    found: Mapping[str, Any] | None = store.models.find_one({"_id": checksum})
+    if found is None:
+        raise LookupError(f"the database has no model {checksum}")
+    return {
+        "checksum": checksum,
+        "representation": found["representation"],
+        "n_structures": found["record"]["n_materials"],
+        "source": source,
+    }
+
+
+def check_model_engine(info: BundleInfo, engine: str) -> None:
+    """Refuse a model that learnt from another engine's DOS: its absolute energies and projections are other ones.
+
+    Raises
+    ------
+    ModelEngineError
+        Naming both engines. A model that does not say where its samples come from passes.
+    """
+    trained_on = info.record.data_source.get("engine")
+    if trained_on is not None and trained_on != engine:
+        raise ModelEngineError(
+            f"spec.campaign.model.bundle: {info.path} was trained on DOS computed by {trained_on}, and dft.engine is "
+            f"{engine}; right: a model trained on DOS of {engine}, or null"
+        )
+
+
+def fetch_bundle(store: CampaignStore, checksum: str) -> Path:
+    """Return the directory of a stored bundle on this machine, fetched into the cache if it is not there yet.
+
+    Raises
+    ------
+    LookupError
+        If the database has no such model.
+    esnet.bundle.bundle.BundleError
+        If what is there is damaged, or another model.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "esnet-campaign" / "bundles"
+    target = cache / checksum
+    if target.is_dir():
+        _require_model(target, checksum, f"remove {target}, and the model is fetched again")
+        return target
+    found = store.models.find_one({"_id": checksum}, ["file"])
+    if found is None:
+        raise LookupError(f"the database has no model {checksum}")
+    packed = io.BytesIO()
+    _bucket(store).download_to_stream(found["file"], packed)
+    packed.seek(0)
+    cache.mkdir(parents=True, exist_ok=True)
+    unpacked = Path(tempfile.mkdtemp(dir=cache, prefix=f".{checksum[:8]}-"))
+    try:
+        with tarfile.open(fileobj=packed, mode="r:*") as archive:  # compressed in databases of earlier versions
+            archive.extractall(unpacked, filter="data")
+        _require_model(unpacked, checksum, "the copy in the database is damaged")
+        try:
+            unpacked.rename(target)
+        except OSError:
+            # somebody else was faster: either directory is the same bundle
+            if not target.is_dir():
+                raise
+    finally:
+        if unpacked.is_dir():
+            shutil.rmtree(unpacked)
+    return target
+
+
+def _require_model(folder: Path, checksum: str, hint: str) -> None:
+    """Refuse a directory that does not hold this model, whole."""
+    from esnet.bundle.files import BundleError
+    from esnet.bundle.info import BundleInfo
+
+    try:
+        found = BundleInfo.read(folder).checksum
+    except BundleError as error:
+        raise BundleError(f"{error}; {hint}") from error
+    if found != checksum:
+        raise BundleError(f"{folder} holds the model {found}, must be {checksum}; {hint}")

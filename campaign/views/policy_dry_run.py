@@ -1,0 +1,147 @@
+"""What another policy would decide now, beside what was decided."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from campaign.budget.hold_queue import prediction_of
+from campaign.budget.limits import closed_reason, current_budget, expected_costs
+from campaign.budget.spent import spending
+from campaign.policies.allowance import Allowance, hours_for_relaxations
+from campaign.policies.base import Policy
+from campaign.policies.decide import Decision, decide
+from campaign.store.campaigns import Campaign, load_campaign
+from campaign.store.collections import CampaignStore
+from campaign.store.states import SCREENED
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A candidate on which another policy decides otherwise. Energies in eV/atom."""
+
+    id: str
+    formula: str
+    prototype: str
+    e_form_ml: float | None
+    e_hull_ml: float | None
+    now: str
+    would_be: str
+    reason: str
+    stable: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DryRun:
+    """What another policy would do.
+
+    Attributes
+    ----------
+    policy
+        In words.
+    now, would_be
+        Number of candidates by decision, as they stand and by the other policy.
+    relax_cpu_s
+        Expected cost of all that it would relax, CPU-s.
+    known_stable
+        Of what it would relax, how many are known to be stable; and how many it would leave out that are.
+    differences
+        The candidates that it decides on otherwise, the best first.
+    """
+
+    policy: str
+    now: dict[str, int]
+    would_be: dict[str, int]
+    relax_cpu_s: float
+    known_stable: tuple[int, int]
+    differences: list[Difference]
+
+
+def dry_run(store: CampaignStore, name: str, policy: Policy) -> DryRun:
+    """Decide with another policy on everything that has a prediction, as if nothing had been decided.
+
+    The budget in force holds, without what relaxations of screened candidates have cost. Nothing is written.
+    """
+    campaign = load_campaign(store, name)
+    fields = ["formula", "prototype", "prediction", "decision", "state", "result.stable"]
+    query = {"campaign": name, "role": SCREENED, "prediction": {"$ne": None}}
+    documents = {found["_id"]: found for found in store.candidates.find(query, fields)}
+    predictions = [prediction_of(document) for document in documents.values()]
+    allowance = _whole_allowance(store, campaign, policy)
+    decisions = decide(policy, predictions, allowance=allowance, seed=campaign.spec.seed)
+    relaxed = {decision.candidate: decision for decision in decisions if decision.relaxed}
+    stable = {key for key, document in documents.items() if (document.get("result") or {}).get("stable")}
+    differences = [
+        _difference(documents[decision.candidate], decision)
+        for decision in sorted(decisions, key=lambda decision: (decision.rank is None, decision.rank))
+        if word_of(documents[decision.candidate].get("decision")) != _word(decision)
+    ]
+    return DryRun(
+        policy=policy.describe(),
+        now=dict(Counter(word_of(document.get("decision")) for document in documents.values())),
+        would_be=dict(Counter(_word(decision) for decision in decisions)),
+        relax_cpu_s=sum(decision.relax_cpu_s for decision in relaxed.values()),
+        known_stable=(len(stable & relaxed.keys()), len(stable - relaxed.keys())),
+        differences=differences,
+    )
+
+
+def _whole_allowance(store: CampaignStore, campaign: Campaign, policy: Policy) -> Allowance:
+    budget = current_budget(campaign)
+    found = spending(store, campaign.spec.name, expected_costs(store, campaign))
+    allowance = Allowance(relaxations=budget.relaxations)
+    # a stop rule that the campaign's own relaxations have fulfilled says nothing about another policy; a date does
+    if budget.until is not None and (closed := closed_reason(store, campaign)) and "ended on" in closed:
+        allowance.closed = closed
+    if budget.cpu_hours is not None:
+        other = found.cpu_s - found.relax_cpu_s + found.promised_cpu_s - found.promised_relax_cpu_s
+        allowance.cpu_s = budget.cpu_hours * 3600.0 - other
+    hours = hours_for_relaxations(budget, policy)
+    return allowance if hours is None else allowance.tighter(Allowance(cpu_s=hours * 3600.0))
+
+
+def word_of(decision: dict[str, Any] | None) -> str:
+    """One word for a stored decision; ``waiting`` where there is none."""
+    if not decision:
+        return "waiting"
+    if decision.get("audit"):
+        return "audit"
+    return str(decision.get("outcome") or ("promoted" if decision["promoted"] else "rejected"))
+
+
+def _word(decision: Decision) -> str:
+    return "audit" if decision.audit else decision.outcome
+
+
+def _difference(document: dict[str, Any], decision: Decision) -> Difference:
+    prediction = prediction_of(document)
+    return Difference(
+        id=document["_id"],
+        formula=document["formula"],
+        prototype=document["prototype"],
+        e_form_ml=prediction.e_form if prediction.is_known else None,
+        e_hull_ml=prediction.e_hull if prediction.is_known else None,
+        now=word_of(document.get("decision")),
+        would_be=_word(decision),
+        reason=decision.reason,
+        stable=(document.get("result") or {}).get("stable"),
+    )
+
+
+def differences_table(found: DryRun, *, limit: int | None) -> Table:
+    """The candidates that are decided on otherwise, as a table for the terminal."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="decided otherwise (energies in eV/atom)", title_justify="left", box=None)
+    for heading in ("formula", "prototype", "E_f(ML)", "E_hull(ML)", "now", "would be", "DFT", "because"):
+        table.add_column(heading, justify="right" if heading.startswith("E_") else "left", no_wrap=heading != "because")
+    for row in found.differences[:limit]:
+        energies = ["" if value is None else f"{value:+.3f}" for value in (row.e_form_ml, row.e_hull_ml)]
+        truth = {True: "stable", False: "not stable", None: ""}[row.stable]
+        table.add_row(row.formula, escape(row.prototype), *energies, row.now, row.would_be, truth, escape(row.reason))
+    return table

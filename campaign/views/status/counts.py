@@ -1,0 +1,194 @@
+"""Where a campaign stands, from a handful of counts that indexes answer: `campaign run` asks every second.
+
+What `campaign status` says beyond that is in `campaign.views.status.report`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from campaign.budget.spent import cost_by_stage
+from campaign.recovery.processes import fizzled_query, fizzled_reason
+from campaign.references.reference_sets import reference_problem
+from campaign.store.campaigns import Campaign, load_campaign
+from campaign.store.collections import CampaignStore, counts_by_state
+from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, SCREENED
+from campaign.views.status.funnel import Decided, count_decided
+
+if TYPE_CHECKING:
+    from pymongo.collection import Collection
+
+#: FireWorks states in which something can still happen without anybody's help.
+LIVE_STATES = ("READY", "RESERVED", "RUNNING", "WAITING")
+#: All states that FireWorks has (`fireworks.core.firework.Firework.STATE_RANKS`).
+_FIREWORK_STATES = (*LIVE_STATES, "COMPLETED", "FIZZLED", "ARCHIVED", "DEFUSED", "PAUSED")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """Where a campaign stands.
+
+    Attributes
+    ----------
+    name, state
+        The campaign, ``running`` or ``finished``.
+    purpose
+        ``screening``, or ``training_set``.
+    problem
+        What keeps it from going on, in words; None if nothing does.
+    engine, quality
+        How its numbers are computed.
+    candidates
+        Number of candidates by state.
+    references, bootstrap
+        ``{"done", "all"}``: phases of the reference set and structures of the training sample that are relaxed.
+    dos, promoted
+        ``{"done", "all"}``: candidates whose IS-DOS has ended, promoted ones whose relaxation has.
+    fireworks
+        Number of fireworks by FireWorks' state.
+    stable
+        Candidates found stable so far.
+    failures
+        ``science`` and ``machine``: candidates and references that failed for good.
+    cost
+        Attempts and CPU-seconds by stage.
+    model
+        The model in use: its checksum, number of training structures, and ``number`` among the models that the campaign
+        has had, the latest; None before there is a model.
+    scorer
+        What predicts, in words.
+    needs_dos, needs_model
+        Whether it needs an IS-DOS of every candidate, and the campaign's ESNet.
+    """
+
+    name: str
+    state: str
+    purpose: str
+    problem: str | None
+    engine: str
+    quality: str
+    candidates: dict[str, int]
+    references: dict[str, int]
+    bootstrap: dict[str, int]
+    dos: dict[str, int]
+    promoted: dict[str, int]
+    fireworks: dict[str, int]
+    stable: int
+    failures: dict[str, int]
+    cost: dict[str, dict[str, float]]
+    model: dict[str, Any] | None
+    scorer: str
+    needs_dos: bool
+    needs_model: bool
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the campaign has come to its report."""
+        return self.state == "finished"
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether FireWorks has anything of this campaign to run or running."""
+        return any(self.fireworks.get(state) for state in LIVE_STATES)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON types."""
+        return asdict(self)
+
+
+def campaign_status(store: CampaignStore, name: str) -> Status:
+    """Count where a campaign stands.
+
+    Raises
+    ------
+    UnknownCampaignError
+        If there is none of that name.
+    """
+    campaign = load_campaign(store, name)
+    return status_of_counts(store, campaign, store.role_counts(name), count_decided(store, name))
+
+
+def status_of_counts(
+    store: CampaignStore, campaign: Campaign, counts: Mapping[tuple[str, str], int], decided: Decided
+) -> Status:
+    """Count what else belongs to a status, for whoever has the candidates by ``(role, state)`` and the decisions."""
+    name, document = campaign.spec.name, campaign.document
+    model = document.get("model")
+    promoted = decided.promoted
+    return Status(
+        name=name,
+        state=document["state"],
+        purpose=campaign.spec.purpose,
+        problem=reference_problem(store, name) or _fizzled_problem(store, name),
+        engine=document["engine"],
+        quality=document["quality"],
+        candidates=counts_by_state(counts),
+        references=_share(store.references, {"campaign": name}, {"state": "relaxed"}),
+        bootstrap=_done_of_all(counts, lambda role: role != SCREENED, lambda state: state == "relaxed"),
+        dos=_done_of_all(counts, lambda role: role != BOOTSTRAP, lambda state: state not in BEFORE_SCREEN),
+        promoted={
+            "done": sum(promoted.get(state, 0) for state in ("relaxed", "relax_failed")),
+            "all": sum(promoted.values()),
+        },
+        fireworks=_fireworks_by_state(store, name),
+        stable=store.candidates.count_documents({"campaign": name, "result.stable": True}),
+        failures=_failures_by_kind(store, name),
+        cost=cost_by_stage(store, name),
+        model=model
+        and {
+            "checksum": model["checksum"],
+            "n_structures": model["n_structures"],
+            "number": max(len(document.get("models") or []), 1),
+        },
+        scorer=campaign.spec.scorer.describe(),
+        needs_dos=campaign.spec.scorer.needs_dos,
+        needs_model=campaign.spec.scorer.needs_model,
+    )
+
+
+def _fizzled_problem(store: CampaignStore, name: str) -> str | None:
+    """What to do about a step, or a firework that records, that has fizzled."""
+    fireworks = store.database["fireworks"]
+    firework = fireworks.find_one(fizzled_query(name), ["fw_id", "name", "launches"])
+    if firework is None:
+        return None
+    return (
+        f"firework {firework['fw_id']} ({firework['name']}) fizzled: {fizzled_reason(store.database, firework)}. "
+        f"Mend the cause, then `lpad rerun_fws -i {firework['fw_id']}`"
+    )
+
+
+def _fireworks_by_state(store: CampaignStore, name: str) -> dict[str, int]:
+    """One count for each state: of as many as there are, MongoDB counts index entries faster than it groups them."""
+    fireworks = store.database["fireworks"]
+    counts = {
+        state: fireworks.count_documents({"spec.campaign_name": name, "state": state}) for state in _FIREWORK_STATES
+    }
+    return {state: number for state, number in counts.items() if number}
+
+
+def _done_of_all(
+    counts: Mapping[tuple[str, str], int], of_role: Callable[[str], bool], is_done: Callable[[str], bool]
+) -> dict[str, int]:
+    return {
+        "done": sum(number for (role, state), number in counts.items() if of_role(role) and is_done(state)),
+        "all": sum(number for (role, _), number in counts.items() if of_role(role)),
+    }
+
+
+def _failures_by_kind(store: CampaignStore, name: str) -> dict[str, int]:
+    kinds: dict[str, int] = {}
+    failed = {"$match": {"campaign": name, "state": {"$in": ["dos_failed", "relax_failed"]}}}
+    for collection in (store.candidates, store.references):
+        for group in collection.aggregate([failed, {"$group": {"_id": "$failure.kind", "n": {"$sum": 1}}}]):
+            kinds[group["_id"]] = kinds.get(group["_id"], 0) + group["n"]
+    return kinds
+
+
+def _share(collection: Collection[dict[str, Any]], whole: dict[str, Any], done: dict[str, Any]) -> dict[str, int]:
+    return {
+        "done": collection.count_documents({**whole, **done}),
+        "all": collection.count_documents(whole),
+    }

@@ -1,0 +1,260 @@
+"""`campaign status` on a terminal, from 60 columns on: what happened first, details below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from campaign.store.states import STAGES
+from campaign.views.status.funnel import FunnelStep
+from campaign.views.status.prediction_quality import PredictionQuality
+from campaign.views.status.report import StatusReport
+from campaign.views.status.running_jobs import Queue
+
+if TYPE_CHECKING:
+    from rich.console import Group, RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+_BAR = 10
+_LABEL = 11
+_JOB_IDS = 6
+
+
+def draw(report: StatusReport, *, notes: tuple[str, ...] = ()) -> Group:
+    """Return the picture of a report.
+
+    Parameters
+    ----------
+    report
+        The numbers.
+    notes
+        Lines to put at its end, such as what was repaired.
+    """
+    from rich.console import Group
+
+    return Group(*_parts(report), *(_line("note", note) for note in notes))
+
+
+def _parts(report: StatusReport) -> Iterator[RenderableType]:
+    status = report.status
+    yield _title(report)
+    if status.problem:
+        yield _line("problem", status.problem, style="red")
+    if report.budget.closed:
+        yield _line("budget", f"nothing more is submitted: {report.budget.closed}", style="yellow")
+    yield _line("24 h", _last_day(report))
+    yield _line("time left", time_left_words(report))
+    yield _line("CPU-hours", _spent(report))
+    yield _funnel(report.funnel)
+    yield from _preparations(report)
+    if report.pace.stages:
+        yield _heading("rates")
+        yield _rates(report)
+    yield _heading("queues")
+    yield _queues(report)
+    yield from _discoveries(report)
+    if status.purpose == "screening":
+        yield _heading("predictions")
+        yield from _predictions(report)
+    yield from _failures(report)
+    yield _line("engine", _engine(report), style="dim")
+
+
+def _text(content: str, style: str = "") -> Text:
+    from rich.text import Text
+
+    return Text(content, style=style)
+
+
+def _line(label: str, content: str, *, style: str = "") -> Table:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 1))
+    table.add_column(style="cyan", no_wrap=True, min_width=_LABEL)
+    table.add_column(overflow="fold")
+    table.add_row(label, _text(content, style))
+    return table
+
+
+def _heading(title: str) -> Text:
+    return _text(title, "bold")
+
+
+def _title(report: StatusReport) -> Text:
+    state = report.status.state
+    title = _text(f"campaign {report.status.name}: ", "bold")
+    title.append(state, "bold green" if report.status.is_finished else "bold")
+    return title.append(f"   {report.at[:16].replace('T', ' ')} UTC", "dim")
+
+
+def _last_day(report: StatusReport) -> str:
+    stages = report.pace.stages
+    parts = [f"{rate.ended} {STAGES[stage].title}" for stage, rate in stages.items() if rate.ended]
+    failed = sum(rate.failed for rate in stages.values())
+    parts.append(f"{report.discoveries_24h} stable found")
+    if failed:
+        parts.append(f"{failed} failed attempts")
+    return ", ".join(parts) if stages else "nothing was started yet"
+
+
+def time_left_words(report: StatusReport) -> str:
+    """Say how long it will take, or why nobody knows."""
+    left = report.time_left
+    if report.status.is_finished:
+        return "none: finished"
+    if left.hours is None:
+        least = f" (at least {duration(left.at_least_hours)})" if left.at_least_hours is not None else ""
+        return f"unknown{least}: {left.how}"
+    end = datetime.fromisoformat(report.at).replace(tzinfo=UTC) + timedelta(hours=left.hours)
+    return f"about {duration(left.hours)}, until {end:%Y-%m-%d %H:%M} UTC: {left.how}"
+
+
+def duration(hours: float) -> str:
+    """Say a number of hours in the unit that suits it."""
+    if hours < 1.0:
+        return f"{hours * 60:.0f} min"
+    return f"{hours:.1f} h" if hours < 48.0 else f"{hours / 24:.1f} d"
+
+
+def _spent(report: StatusReport) -> str:
+    budget = report.budget
+    said = f"{budget.spent_cpu_hours:.2f} spent"
+    if budget.left_cpu_hours is not None:
+        said += f", {budget.left_cpu_hours:.2f} left of {budget.cpu_hours:g}"
+    if budget.relaxation_cpu_hours is not None:
+        said += f", {budget.relaxation_cpu_hours:g} for relaxations"
+    if budget.spent_gpu_hours:
+        said += f"; {budget.spent_gpu_hours:.2f} GPU-hours spent"
+    return said
+
+
+def _funnel(steps: list[FunnelStep]) -> Table:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 1))
+    table.add_column(style="cyan", no_wrap=True, min_width=_LABEL)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(style="dim", overflow="fold")
+    whole = max([step.number for step in steps], default=0)
+    for step in steps:
+        share = step.number / whole if whole else 0.0
+        full = round(share * _BAR) or (1 if step.number else 0)
+        rest = ", ".join(f"{number} {what}" for what, number in step.rest.items())
+        table.add_row(step.title, str(step.number), _text("█" * full + "·" * (_BAR - full), "green"), rest)
+    return table
+
+
+def _preparations(report: StatusReport) -> Iterator[Table]:
+    """References and training sample."""
+    status = report.status
+    if status.references["all"]:
+        yield _line("references", f"{status.references['done']}/{status.references['all']} relaxed")
+    if status.bootstrap["all"] and status.purpose == "screening":
+        yield _line("training", f"{status.bootstrap['done']}/{status.bootstrap['all']} relaxed")
+
+
+def _table(*headings: str, numbers: int) -> Table:
+    """Table whose first `numbers` columns after the name are numbers."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim", show_edge=False)
+    for place, heading in enumerate(headings):
+        is_number = 0 < place <= numbers
+        table.add_column(heading, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
+    return table
+
+
+def _rates(report: StatusReport) -> Table:
+    pace = report.pace
+    window = f"per hour ({pace.hours:.2g} h)" if pace.hours else "per hour"
+    table = _table("", window, "in 24 h", "CPU-s each", numbers=3)
+    for stage, rate in pace.stages.items():
+        mean = "" if rate.mean_cpu_s is None else f"{rate.mean_cpu_s:.1f}"
+        table.add_row(STAGES[stage].title, f"{rate.per_hour:.1f}", str(rate.ended), mean)
+    return table
+
+
+def _queues(report: StatusReport) -> RenderableType:
+    if not report.queues:
+        return _text("nothing is queued" if not report.status.is_finished else "nothing is left to run", "dim")
+    table = _table("", "running", "queued", "ready", "workers, scheduler's jobs", numbers=3)
+    for queue in report.queues:
+        numbers = [str(number) for number in (queue.running, queue.reserved, queue.ready)]
+        table.add_row(queue.category, *numbers, _text(_workers(queue), "dim"))
+    return table
+
+
+def _workers(queue: Queue) -> str:
+    said = ", ".join(f"{worker} ({number})" for worker, number in queue.workers.items())
+    if queue.job_ids:
+        more = len(queue.job_ids) - _JOB_IDS
+        said += "; jobs " + " ".join(queue.job_ids[:_JOB_IDS]) + (f" and {more} more" if more > 0 else "")
+    return said
+
+
+def _discoveries(report: StatusReport) -> Iterator[RenderableType]:
+    yield _heading(f"stable: {report.status.stable}" + (", the newest:" if report.discoveries else ""))
+    if not report.discoveries:
+        return
+    table = _table("", "E_f", "E_hull", "found (UTC)", "", numbers=2)
+    for found in report.discoveries:
+        name = _text(f"{found.formula} {found.prototype}")
+        e_f, e_hull = f"{found.e_form:+.3f}", f"{found.e_hull:+.3f}"
+        table.add_row(name, e_f, e_hull, _time(found.time), "" if found.found_by == "promoted" else found.found_by)
+    yield table
+
+
+def _time(time: str | None) -> str:
+    return "" if time is None else time[5:16].replace("T", " ")
+
+
+def _predictions(report: StatusReport) -> Iterator[RenderableType]:
+    status = report.status
+    if not status.needs_model:
+        yield _line("scorer", status.scorer)
+    elif status.model is None:
+        yield _line("model", "not trained yet")
+    else:
+        number = status.model["number"]
+        which = f", number {number} of {number}" if number > 1 else ""
+        trained = f"on {status.model['n_structures']} structures"
+        yield _line("model", f"{trained}, {status.model['checksum'][:12]}{which}")
+    yield _line("so far", quality_words(report.predictions))
+    if status.needs_model and report.predictions_of_model.n != report.predictions.n:
+        yield _line("this model", quality_words(report.predictions_of_model))
+
+
+def quality_words(found: PredictionQuality) -> str:
+    """Say how well predictions held."""
+    if found.mae is None:
+        said = "no predicted candidate is relaxed yet"
+    else:
+        said = f"E_f(ML): MAE {found.mae:.3f}, bias {found.bias:+.3f} eV/atom on {found.n} relaxed"
+    if found.success_ratio is None:
+        return said
+    return f"{said}; success ratio {found.success_ratio:.2f} ({found.stable} of {found.promoted} promoted)"
+
+
+def _failures(report: StatusReport) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    if not report.failures:
+        return
+    counts = ", ".join(f"{found.number} {_stage(found.stage)} ({found.kind})" for found in report.failures)
+    yield _heading("failed for good")
+    yield _text(f"{counts}; `campaign failures {report.status.name}` says what to do")
+    for found in report.newest_failures:
+        line = Text(f"{_time(found.time)} ", style="dim", no_wrap=True, overflow="ellipsis")
+        yield line.append(f"{found.formula} {_stage(found.stage)}: {found.error}", "not dim")
+
+
+def _stage(name: str) -> str:
+    return STAGES[name].title if name in STAGES else name
+
+
+def _engine(report: StatusReport) -> str:
+    quality = ", fast: coarse k-points, for examples only" if report.status.quality == "fast" else ""
+    return f"{report.status.engine}{quality}"

@@ -1,0 +1,133 @@
+"""The funnel of a campaign (the paper's Figure 5a): how many candidates came through, and where the others are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore
+from campaign.store.states import SCREENED, TRAINING
+
+_NOT_YET = ("new", "dos_running")
+_SENT = ("promoted", "relax_running", "relaxed", "relax_failed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunnelStep:
+    """One stage.
+
+    Attributes
+    ----------
+    key
+        ``candidates``, ``dos``, ``decided``, ``promoted``, ``relaxed`` or ``stable``.
+    title
+        What people call it.
+    number
+        Candidates that have come so far.
+    rest
+        Where those are that came to this stage and not through it: what people call it, and how many; none with 0.
+    """
+
+    key: str
+    title: str
+    number: int
+    rest: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """Candidates that a decision was made on, by what it was and the state that they are in now.
+
+    Attributes
+    ----------
+    promoted, not_promoted
+        Number by state. One that was not promoted and is relaxed belongs to the audit.
+    """
+
+    promoted: dict[str, int]
+    not_promoted: dict[str, int]
+
+    @property
+    def number(self) -> int:
+        """All of them."""
+        return sum(self.promoted.values()) + sum(self.not_promoted.values())
+
+    @property
+    def audited(self) -> int:
+        """Not promoted, and sent to a relaxation all the same."""
+        return sum(self.not_promoted.get(state, 0) for state in _SENT)
+
+
+def count_decided(store: CampaignStore, name: str) -> Decided:
+    """Count decisions by state, from an index alone."""
+    groups = store.candidates.aggregate(
+        [
+            {"$match": {"campaign": name, "decision.promoted": {"$in": [True, False]}}},
+            {"$group": {"_id": {"promoted": "$decision.promoted", "state": "$state"}, "n": {"$sum": 1}}},
+        ]
+    )
+    found: dict[bool, dict[str, int]] = {True: {}, False: {}}
+    for group in groups:
+        found[group["_id"]["promoted"]][group["_id"]["state"]] = group["n"]
+    return Decided(promoted=found[True], not_promoted=found[False])
+
+
+def count_stable(store: CampaignStore, name: str, role: str) -> int:
+    """Number of stable candidates of a role."""
+    return store.candidates.count_documents({"campaign": name, "role": role, "result.stable": True})
+
+
+def funnel(
+    campaign: Campaign, counts: Mapping[tuple[str, str], int], decided: Decided, *, stable: int
+) -> list[FunnelStep]:
+    """Return the stages of a campaign with their numbers.
+
+    Parameters
+    ----------
+    campaign
+        The campaign. Of one that makes a training set all candidates are relaxed, and none is decided on.
+    counts
+        Candidates by ``(role, state)``; the training sample of a screening campaign is not part of its funnel.
+    decided
+        Decisions by state.
+    stable
+        Stable ones of the funnel's candidates.
+    """
+    is_screening = campaign.spec.purpose == "screening"
+    role = SCREENED if is_screening else TRAINING
+    states = {state: number for (of_role, state), number in counts.items() if of_role == role}
+    whole = sum(states.values())
+    steps = [FunnelStep(key="candidates", title="candidates", number=whole, rest={})]
+    # a budget may hold candidates before their IS-DOS, which then have no decision
+    held_before_dos = max(states.get("held", 0) - decided.not_promoted.get("held", 0), 0)
+    through_dos = whole - sum(states.get(state, 0) for state in (*_NOT_YET, "dos_failed")) - held_before_dos
+    if campaign.spec.scorer.needs_dos:
+        rest = {"waiting": states.get("new", 0), "queued or running": states.get("dos_running", 0)}
+        rest |= {"failed": states.get("dos_failed", 0), "held by the budget": held_before_dos}
+        steps.append(_step("dos", "IS-DOS done", through_dos, rest))
+    if is_screening:
+        steps.extend(_decisions(states, decided))
+    rest = {"waiting": states.get("promoted", 0), "queued or running": states.get("relax_running", 0)}
+    steps.append(
+        _step("relaxed", "relaxed", states.get("relaxed", 0), rest | {"failed": states.get("relax_failed", 0)})
+    )
+    steps.append(_step("stable", "stable", stable, {}))
+    return steps
+
+
+def _decisions(states: Mapping[str, int], decided: Decided) -> list[FunnelStep]:
+    promoted = sum(decided.promoted.values())
+    rest = {
+        "rejected": decided.not_promoted.get("rejected", 0),
+        "held by the budget": decided.not_promoted.get("held", 0),
+        "relaxed for the audit": decided.audited,
+    }
+    return [
+        _step("decided", "decided on", decided.number, {"waiting for the Screen": states.get("dos_done", 0)}),
+        _step("promoted", "promoted", promoted, rest),
+    ]
+
+
+def _step(key: str, title: str, number: int, rest: Mapping[str, int]) -> FunnelStep:
+    return FunnelStep(key=key, title=title, number=number, rest={what: n for what, n in rest.items() if n})

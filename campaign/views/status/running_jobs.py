@@ -1,0 +1,123 @@
+"""What of a campaign runs, is queued and is ready, by category: FireWorks' name for a queue."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from campaign.store.collections import CampaignStore, Document
+from launchers.workers.worker import process_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningJob:
+    """A firework that runs or that a scheduler holds for us.
+
+    Attributes
+    ----------
+    fw_id, name
+        The firework.
+    state
+        ``RUNNING``, or ``RESERVED``: waiting in a scheduler's queue.
+    category
+        ``dos``, ``relax``, ``train`` or ``screen``.
+    worker
+        Name of the FireWorker; of a worker of `campaign run` the host that it is on.
+    job_id
+        The scheduler's id of the job, where qlaunch reserved it.
+    since
+        Time it started (or was reserved), UTC, ISO 8601; None where FireWorks does not say.
+    """
+
+    fw_id: int
+    name: str
+    state: str
+    category: str
+    worker: str | None
+    job_id: str | None
+    since: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queue:
+    """Fireworks of one category.
+
+    Attributes
+    ----------
+    category
+        FireWorks category.
+    running, reserved, ready
+        How many run, wait in a scheduler's queue, and wait for a worker.
+    workers
+        How many run or are reserved, by worker.
+    job_ids
+        The scheduler's ids of those that run or are reserved, where there are any.
+    """
+
+    category: str
+    running: int
+    reserved: int
+    ready: int
+    workers: dict[str, int]
+    job_ids: list[str]
+
+
+def running_jobs(store: CampaignStore, name: str) -> list[RunningJob]:
+    """Fireworks of a campaign that run or are reserved, the oldest first."""
+    query = {"spec.campaign_name": name, "state": {"$in": ["RUNNING", "RESERVED"]}}
+    fields = ["fw_id", "name", "state", "spec._category", "launches"]
+    fireworks = list(store.database["fireworks"].find(query, fields).sort("fw_id"))
+    latest = [firework["launches"][-1] for firework in fireworks if firework["launches"]]
+    fields = ["launch_id", "fworker.name", "host", "time_start", "state_history"]
+    found = store.database["launches"].find({"launch_id": {"$in": latest}}, fields)
+    launches = {launch["launch_id"]: launch for launch in found}
+    return [_job(firework, launches.get((firework["launches"] or [None])[-1]) or {}) for firework in fireworks]
+
+
+def _job(firework: Document, launch: Mapping[str, Any]) -> RunningJob:
+    worker = (launch.get("fworker") or {}).get("name")
+    process = process_of(worker or "")
+    history = launch.get("state_history") or []
+    ids = [entry["reservation_id"] for entry in history if entry.get("reservation_id")]
+    times = [entry["created_on"] for entry in history if entry.get("state") == firework["state"]]
+    return RunningJob(
+        fw_id=firework["fw_id"],
+        name=firework["name"],
+        state=firework["state"],
+        category=firework["spec"].get("_category") or "any",
+        worker=worker if process is None else str(process["host"]),
+        job_id=str(ids[-1]) if ids else None,
+        since=_iso(launch.get("time_start") or (times[-1] if times else None)),
+    )
+
+
+def _iso(time: Any) -> str | None:
+    """Times of launches stand in the database as text or as dates."""
+    return None if time is None else time if isinstance(time, str) else time.isoformat()
+
+
+def queues(store: CampaignStore, name: str, jobs: Iterable[RunningJob]) -> list[Queue]:
+    """Count a campaign's fireworks by category; what is ready is counted by an index alone."""
+    groups = store.database["fireworks"].aggregate(
+        [
+            {"$match": {"spec.campaign_name": name, "state": "READY"}},
+            {"$group": {"_id": "$spec._category", "n": {"$sum": 1}}},
+        ]
+    )
+    ready = {group["_id"] or "any": group["n"] for group in groups}
+    here: dict[str, list[RunningJob]] = {}
+    for job in jobs:
+        here.setdefault(job.category, []).append(job)
+    return [
+        Queue(
+            category=category,
+            running=sum(job.state == "RUNNING" for job in here.get(category, [])),
+            reserved=sum(job.state == "RESERVED" for job in here.get(category, [])),
+            ready=ready.get(category, 0),
+            workers=dict(sorted(Counter(job.worker or "unknown" for job in here.get(category, [])).items())),
+            job_ids=[job.job_id for job in here.get(category, []) if job.job_id is not None],
+        )
+        for category in sorted(ready.keys() | here.keys())
+    ]

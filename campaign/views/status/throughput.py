@@ -1,0 +1,128 @@
+"""How fast a campaign goes, from what ended in the last hours, and how long the rest will take at that rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from campaign.store.collections import CampaignStore, in_utc
+
+#: Hours that rates are taken over: the fewest in which `_ENOUGH` calculations ended, else the most.
+_WINDOWS_H = (1.0, 6.0, 24.0)
+_ENOUGH = 10
+#: Calculations; steps are left out, since a Screen says nothing about how fast structures are computed.
+CALCULATIONS = ("dos", "relax", "rs_dos")
+#: Outcomes after which a calculation is not tried again.
+_FINAL = ("completed", "science")
+_HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRate:
+    """One kind of calculation.
+
+    Attributes
+    ----------
+    ended
+        Calculations that ended for good in the last 24 h, well or as science failures.
+    failed
+        Attempts that failed in the last 24 h, those that are tried again included.
+    per_hour
+        Calculations that ended for good, per hour over the window of the rates.
+    mean_cpu_s
+        CPU-s of all attempts so far for each calculation that has ended; None before one has.
+    """
+
+    ended: int
+    failed: int
+    per_hour: float
+    mean_cpu_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throughput:
+    """What happened lately.
+
+    Attributes
+    ----------
+    hours
+        Window of the rates, h: 1, 6 or 24, shorter where the campaign is younger; None where nothing ended in 24 h.
+    stages
+        By stage: ``dos``, ``relax``, ``rs_dos``; only those of which something was started.
+    cpu_hours_per_hour
+        CPU-hours of the calculations that ended in the window, failed attempts included, for each hour of it: so many
+        cores were at work. None where nothing ended.
+    """
+
+    hours: float | None
+    stages: dict[str, StageRate]
+    cpu_hours_per_hour: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    ended: int = 0
+    failed: int = 0
+    cpu_s: float = 0.0
+
+    def __add__(self, other: _Group) -> _Group:
+        return _Group(ended=self.ended + other.ended, failed=self.failed + other.failed, cpu_s=self.cpu_s + other.cpu_s)
+
+
+def throughput(store: CampaignStore, name: str, *, at: datetime) -> Throughput:
+    """Count what ended lately.
+
+    Parameters
+    ----------
+    store, name
+        The campaign.
+    at
+        Now, UTC.
+    """
+    lately = {hours: _ended_since(store, name, at - timedelta(hours=hours)) for hours in _WINDOWS_H}
+    total = _ended_since(store, name, None)
+    window = next((hours for hours in _WINDOWS_H if _ended(lately[hours]) >= _ENOUGH), _WINDOWS_H[-1])
+    found, day = lately[window], lately[_WINDOWS_H[-1]]
+    hours = _shortened(store, name, window, at) if _ended(found) else None
+    return Throughput(
+        hours=hours,
+        stages={
+            stage: StageRate(
+                ended=day.get(stage, _Group()).ended,
+                failed=day.get(stage, _Group()).failed,
+                per_hour=found.get(stage, _Group()).ended / hours if hours else 0.0,
+                mean_cpu_s=total[stage].cpu_s / total[stage].ended if total[stage].ended else None,
+            )
+            for stage in CALCULATIONS
+            if stage in total
+        },
+        cpu_hours_per_hour=sum(group.cpu_s for group in found.values()) / _HOUR_S / hours if hours else None,
+    )
+
+
+def _ended(groups: Mapping[str, _Group]) -> int:
+    return sum(group.ended for group in groups.values())
+
+
+def _ended_since(store: CampaignStore, name: str, since: datetime | None) -> dict[str, _Group]:
+    """By stage, what ended since then (None: ever) in any way; from an index alone."""
+    match = {"campaign": name, "stage": {"$in": list(CALCULATIONS)}, "outcome": {"$ne": "running"}}
+    if since is not None:
+        match["ended"] = {"$gte": since}
+    total = {"_id": {"stage": "$stage", "outcome": "$outcome"}, "n": {"$sum": 1}, "cpu_s": {"$sum": "$cpu_s"}}
+    found: dict[str, _Group] = {}
+    for group in store.attempts.aggregate([{"$match": match}, {"$group": total}]):
+        stage, outcome = group["_id"]["stage"], group["_id"]["outcome"]
+        ended, failed = outcome in _FINAL, outcome not in ("completed", "stopped")
+        this = _Group(ended=ended * group["n"], failed=failed * group["n"], cpu_s=float(group["cpu_s"]))
+        found[stage] = found.get(stage, _Group()) + this
+    return found
+
+
+def _shortened(store: CampaignStore, name: str, hours: float, at: datetime) -> float:
+    """Window of a campaign that is younger than its window."""
+    campaign = store.campaigns.find_one({"_id": name}, ["created"]) or {}
+    created = campaign.get("created")
+    age = hours if created is None else (at - in_utc(created)).total_seconds() / _HOUR_S
+    return max(min(hours, age), 1.0 / 60.0)

@@ -1,0 +1,143 @@
+"""How long a campaign will take, from what is still to be computed and the rate of the last hours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from campaign.budget.limits import current_budget
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore
+from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, OPEN_RS_DOS, SCREENED, TRAINING
+from campaign.views.status.throughput import Throughput
+
+_HOUR_S = 3600.0
+_TO_RELAX = ("promoted", "relax_running")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeLeft:
+    """How long it will take.
+
+    Attributes
+    ----------
+    hours
+        Until everything is computed, h; None where that is unknown.
+    at_least_hours
+        For what is certain to be computed, h: all but relaxations of candidates that are still to be decided on; None
+        where nothing ended lately.
+    cpu_hours
+        CPU-hours still to come; None where it is unknown how many candidates will be relaxed.
+    how
+        How it was estimated, or why it is unknown.
+    """
+
+    hours: float | None
+    at_least_hours: float | None
+    cpu_hours: float | None
+    how: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """Calculations still to come: those that are certain, and candidates that are still to be decided on."""
+
+    dos: int
+    relax: int
+    rs_dos: int
+    undecided: int
+
+
+def time_left(
+    store: CampaignStore,
+    campaign: Campaign,
+    counts: Mapping[tuple[str, str], int],
+    pace: Throughput,
+    *,
+    decided: int,
+    sent: int,
+    spent_cpu_hours: float,
+) -> TimeLeft:
+    """Estimate how long a campaign will still take.
+
+    Parameters
+    ----------
+    store, campaign
+        The campaign.
+    counts
+        Candidates by ``(role, state)``.
+    pace
+        What happened in the last hours.
+    decided, sent
+        Candidates that were decided on, and those of them that were sent to a relaxation. Of those still to be decided
+        on the same share is expected to be relaxed.
+    spent_cpu_hours
+        Spent so far, for the budget.
+
+    Notes
+    -----
+    (number of calculations still to come, times their mean cost so far) / (CPU-hours that ended per hour lately). The
+    mean cost of a stage counts its failed attempts; before one has ended it is the campaign file's guess. A budget in
+    CPU-hours ends the campaign earlier. Training and scoring are not counted.
+    """
+    if campaign.document["state"] == "finished":
+        return TimeLeft(hours=0.0, at_least_hours=0.0, cpu_hours=0.0, how="finished")
+    work = _work(store, campaign, counts)
+    certain, each = _cpu_seconds(campaign, work, pace)
+    share = sent / decided if decided else None
+    to_come = certain / _HOUR_S if not work.undecided else None
+    if work.undecided and share is not None:
+        to_come = (certain + work.undecided * share * each) / _HOUR_S
+    rate = pace.cpu_hours_per_hour
+    if not rate:
+        how = "nothing ended in the last 24 h" if rate is None else "what ended lately has no known cost"
+        return TimeLeft(hours=None, at_least_hours=None, cpu_hours=to_come, how=how)
+    at_least = certain / _HOUR_S / rate
+    if to_come is None:
+        how = "no candidate has been decided on yet, so nobody knows how many will be relaxed"
+        return TimeLeft(hours=None, at_least_hours=at_least, cpu_hours=None, how=how)
+    how = f"{to_come:.3g} CPU-h still to come at {rate:.3g} CPU-h per hour, as in the last {pace.hours:.2g} h"
+    hours, limit = to_come / rate, current_budget(campaign).cpu_hours
+    if limit is not None and limit - spent_cpu_hours < to_come:
+        left = max(limit - spent_cpu_hours, 0.0)
+        hours, how = left / rate, f"{how}; the budget allows {left:.3g} of them"
+    return TimeLeft(hours=hours, at_least_hours=min(at_least, hours), cpu_hours=to_come, how=how)
+
+
+def _work(store: CampaignStore, campaign: Campaign, counts: Mapping[tuple[str, str], int]) -> _Work:
+    spec, name = campaign.spec, campaign.spec.name
+
+    def number(role: str, *states: str) -> int:
+        return sum(counts.get((role, state), 0) for state in states)
+
+    relaxing = {"campaign": name, "state": {"$in": ["new", "relax_running"]}}
+    references = store.references.count_documents(relaxing)
+    bootstrap = number(BOOTSTRAP, "new", *_TO_RELAX)
+    training = number(TRAINING, *BEFORE_SCREEN, "dos_done", *_TO_RELAX)
+    screened = number(SCREENED, *_TO_RELAX)
+    # each of those that a model learns from gets an RS-DOS once it is relaxed
+    with_rs_dos = bootstrap + training
+    with_rs_dos += references if spec.model.bundle is None and spec.scorer.needs_model else 0
+    with_rs_dos += screened if spec.screening.retrain_every is not None else 0
+    open_rs_dos = {"campaign": name, "state": "relaxed", "rs_dos.state": {"$in": list(OPEN_RS_DOS)}}
+    relaxed = sum(each.count_documents(open_rs_dos) for each in (store.candidates, store.references))
+    return _Work(
+        dos=number(SCREENED, *BEFORE_SCREEN) + number(TRAINING, *BEFORE_SCREEN),
+        relax=references + bootstrap + training + screened,
+        rs_dos=with_rs_dos + relaxed,
+        undecided=number(SCREENED, *BEFORE_SCREEN, "dos_done"),
+    )
+
+
+def _cpu_seconds(campaign: Campaign, work: _Work, pace: Throughput) -> tuple[float, float]:
+    """CPU-s of what is certain, and of relaxing one more candidate."""
+    budget = current_budget(campaign)
+
+    def mean(stage: str, default: float) -> float:
+        found = pace.stages.get(stage)
+        return default if found is None or found.mean_cpu_s is None else found.mean_cpu_s
+
+    dos = mean("dos", budget.dos_cpu_s)
+    relax, rs_dos = mean("relax", budget.relax_cpu_s), mean("rs_dos", dos)
+    each = relax + (rs_dos if campaign.spec.screening.retrain_every is not None else 0.0)
+    return work.dos * dos + work.relax * relax + work.rs_dos * rs_dos, each

@@ -1,0 +1,192 @@
+"""A data set out of a campaign: the DOS that it computed, with the formation energies of the relaxed crystals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from campaign.hull.corrections import relaxed_fields
+from campaign.references.reference_sets import correction_scheme, relaxed_formation_energies
+from campaign.store.campaigns import Campaign, load_campaign
+from campaign.store.collections import CampaignStore
+from esnet.dataset.dataset import DatasetError, DatasetManifest, DatasetWriter, DosKind, Filters, Sample
+from workflows.dos import DosFeatures
+
+if TYPE_CHECKING:
+    from campaign.store.collections import Document
+
+_KINDS: Mapping[str, DosKind] = {"dos": "is_dos", "rs_dos": "rs_dos"}
+_FACTS = ("engine", "quality", "vasp_version", "fw_id", "smearing_changed")
+_FIELDS = [
+    *("role", "composition", "chemsys", "prototype", "relaxation.energy", "relaxation.fw_id"),
+    *(f"{kind}.{fact}" for kind in _KINDS for fact in _FACTS),
+]
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Structure:
+    """A relaxed candidate or reference: its document without the structures, and its formation energy in eV/atom."""
+
+    document: Document
+    energy: float
+
+
+def write_training_data(
+    store: CampaignStore,
+    name: str,
+    path: Path,
+    *,
+    filters: Filters = Filters(),  # noqa: B008 (frozen)
+) -> DatasetManifest:
+    """Write everything of a campaign that has a DOS and a relaxed energy as a data set.
+
+    Candidates of every role and the references count. A candidate with an IS-DOS and an RS-DOS gives two samples of
+    one material. Formation energies are taken against the campaign's frozen reference set. The campaign may go on
+    running: what is recorded by then is written. The manifest's source says how many DOS have no target, because their
+    structure is not relaxed, and how many relaxed structures have no DOS.
+
+    Parameters
+    ----------
+    store
+        The campaign's collections, which are only read.
+    name
+        Of the campaign.
+    path
+        Directory to make.
+    filters
+        What to leave out.
+
+    Returns
+    -------
+    DatasetManifest
+        What was written, and what was left out.
+
+    Raises
+    ------
+    UnknownCampaignError
+        If there is no such campaign.
+    DatasetError
+        If the reference set is not frozen yet (the message says what it waits for), nothing is relaxed yet, features
+        are damaged or of another representation.
+    DatasetExistsError
+        If there is something at ``path``.
+    """
+    campaign = load_campaign(store, name)
+    structures = _relaxed(store, campaign)
+    source = {
+        "kind": "campaign",
+        "campaign": name,
+        "engine": campaign.spec.dft.engine,
+        "quality": campaign.spec.dft.quality,
+        "reference_set": campaign.document["reference_set"],
+        "settings_hash": campaign.document["settings_hash"],
+        "relaxed": len(structures),
+        "states": dict(sorted(store.state_counts(name).items())),
+    }
+    with DatasetWriter(path, representation=campaign.spec.representation(), filters=filters, source=source) as writer:
+        with_dos: set[str] = set()
+        without_target = 0
+        for features in _features(store, name):
+            structure = structures.get(features["document"])
+            if structure is None:
+                without_target += 1
+                continue
+            with_dos.add(features["document"])
+            writer.add(_sample(campaign, structure, features))
+        writer.source |= {"relaxed_without_dos": len(structures) - len(with_dos), "dos_without_target": without_target}
+    return DatasetManifest.read(path)
+
+
+def _relaxed(store: CampaignStore, campaign: Campaign) -> dict[str, _Structure]:
+    """Relaxed candidates and references by their id, without those that the references' corrections cannot treat."""
+    name = campaign.spec.name
+    if (reference_set := campaign.document.get("reference_set")) is None:
+        raise DatasetError(_waits_for(store, campaign))
+    query = {"campaign": name, "state": "relaxed"}
+    needed = [*_FIELDS, *relaxed_fields(correction_scheme(store, reference_set))]
+    found: list[Document] = [
+        document
+        for collection in (store.candidates, store.references)
+        for document in collection.find(query, sorted(set(needed)))
+    ]
+    energies = relaxed_formation_energies(store, reference_set, found)
+    for document in found:
+        document["relaxation"].pop("structure", None)  # needed for the corrections only
+    return {
+        document["_id"]: _Structure(document=document, energy=energies[document["_id"]])
+        for document in found
+        if document["_id"] in energies
+    }
+
+
+def _waits_for(store: CampaignStore, campaign: Campaign) -> str:
+    name = campaign.spec.name
+    if problem := campaign.document.get("problem"):
+        return f"campaign {name!r} has no formation energies: {problem}"
+    phases = store.references.count_documents({"campaign": name})
+    open_phases = [
+        str(document.get("label", document["_id"]))
+        for document in store.references.find(
+            {"campaign": name, "state": {"$nin": ["relaxed", "relax_failed"]}}, ["label"]
+        ).sort("_id")
+    ]
+    which = f" ({', '.join(open_phases[:20])}{' ...' if len(open_phases) > 20 else ''})" if open_phases else ""
+    return (
+        f"campaign {name!r} has no formation energies yet: its reference set is frozen when all {phases} reference "
+        f"phases are computed, and {len(open_phases)} of them are not{which}. Let it run on "
+        f"(`campaign status {name}`), then give this command again"
+    )
+
+
+def _features(store: CampaignStore, name: str) -> Iterator[Document]:
+    with store.features.find({"campaign": name}, batch_size=_AT_ONCE).sort("_id") as cursor:
+        yield from cursor
+
+
+def _sample(campaign: Campaign, structure: _Structure, stored: Mapping[str, Any]) -> Sample:
+    document, stage = structure.document, stored["kind"]
+    features = DosFeatures.from_document(stored)
+    representation = campaign.spec.representation()
+    wanted = (representation.normalisation, representation.energy_reference)
+    if (features.normalisation, features.energy_reference) != wanted:
+        raise DatasetError(
+            f"features {stored['_id']} were made with {features.normalisation}, {features.energy_reference}; "
+            f"the campaign's representation is {', '.join(wanted)}"
+        )
+    try:
+        dos = features.decode()
+    except ValueError as error:
+        raise DatasetError(f"features {stored['_id']}: {error}") from error
+    facts = document.get(stage) or {}
+    efermi = features.efermi
+    if features.energy_reference == "fermi":
+        efermi = 0.0
+    return Sample(
+        id=f"{document['_id']}:{_KINDS[stage]}",
+        material=document["_id"],
+        kind=_KINDS[stage],
+        dos=dos,
+        composition=document["composition"],
+        energy=structure.energy,
+        efermi=efermi,
+        spacing=features.spacing,
+        chemsys=document["chemsys"],
+        prototype=document.get("prototype") or "",
+        provenance={
+            "campaign": campaign.spec.name,
+            "document": document["_id"],
+            "role": document["role"],
+            "features": stored["_id"],
+            "engine": stored["engine"],
+            "quality": stored["quality"],
+            "settings_hash": campaign.document["settings_hash"],
+            "reference_set": campaign.document["reference_set"],
+            "vasp_version": facts.get("vasp_version"),
+            "smearing_changed": facts.get("smearing_changed"),
+            "fw_id": facts.get("fw_id"),
+            "relaxation_fw_id": cast("dict[str, Any]", document["relaxation"]).get("fw_id"),
+        },
+    )

@@ -1,0 +1,139 @@
+"""The samples that every model of a comparison is trained, validated and tested on: the same for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.baselines.classical import Table
+from esnet.baselines.moment_features import MomentScaler
+from esnet.baselines.settings import BenchmarkError, BenchmarkSettings
+from esnet.dataset.splits import Split, split_dataset
+from esnet.representation.moments import Moments, moments_of
+from esnet.training.split_selection import MIN_TRAINING, MIN_VALIDATION
+
+if TYPE_CHECKING:
+    from esnet.dataset.dataset import Dataset
+
+
+@dataclass(frozen=True, eq=False)
+class BenchmarkData:
+    """One data set, divided.
+
+    Attributes
+    ----------
+    dataset
+        Where the densities are.
+    split
+        The split, without the samples that have no Fermi level.
+    training, validation
+        Places of the kinds trained on.
+    test
+        Places of both kinds: RS-DOS test RS2RE, IS-DOS IS2RE.
+    n_without_fermi_level
+        Samples left out of all parts, for all models: filling and centre are not defined for them.
+    notes
+        What a reader of the table must know.
+    """
+
+    dataset: Dataset
+    split: Split
+    training: NDArray[np.intp]
+    validation: NDArray[np.intp]
+    test: NDArray[np.intp]
+    n_without_fermi_level: int
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, dataset: Dataset, settings: BenchmarkSettings) -> BenchmarkData:
+        """Divide a data set.
+
+        Raises
+        ------
+        BenchmarkError
+            If a part has too few samples of the kinds asked for.
+        SplitError
+            If the data set cannot be divided so.
+        """
+        whole = split_dataset(
+            dataset,
+            by=settings.split_by,
+            seed=settings.seed,
+            validation_fraction=settings.validation_fraction,
+            test_fraction=settings.test_fraction,
+        )
+        unknown = np.isnan(dataset.efermi)
+        split = whole.without(dataset, unknown, why="they have no Fermi level, so their moments are not defined")
+        chosen = np.asarray(dataset.kinds) == settings.train_kinds
+        if settings.train_kinds == "both":
+            chosen = np.ones(len(dataset), dtype=bool)
+        data = cls(
+            dataset=dataset,
+            split=split,
+            training=split.train[chosen[split.train]],
+            validation=split.validation[chosen[split.validation]],
+            test=split.test,
+            n_without_fermi_level=int(unknown.sum()),
+            notes=_notes(dataset, split),
+        )
+        data._check(settings)
+        return data
+
+    def _check(self, settings: BenchmarkSettings) -> None:
+        without = (
+            f" ({self.n_without_fermi_level} of {len(self.dataset)} samples have no Fermi level and are left out)"
+            if self.n_without_fermi_level
+            else ""
+        )
+        for name, places, least in (
+            ("training", self.training, MIN_TRAINING),
+            ("validation", self.validation, MIN_VALIDATION),
+            ("test", self.test, 1),
+        ):
+            if len(places) < least:
+                kind = "any kind" if name == "test" else f"kind {settings.train_kinds}"
+                raise BenchmarkError(
+                    f"{self.dataset.path}: the {name} part has {len(places)} samples of {kind}, at least {least} are "
+                    f"needed{without}; other train_kinds or fractions, or more data"
+                )
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of all parts that are trained, validated or tested on."""
+        return len(self.training) + len(self.validation) + len(self.test)
+
+    @cached_property
+    def _moments(self) -> tuple[NDArray[np.intp], Moments]:
+        """Places in ascending order, and their moments; computed once."""
+        places = np.unique(np.concatenate([self.training, self.validation, self.test]))
+        return places, moments_of(self.dataset, places)
+
+    @cached_property
+    def moment_scaler(self) -> MomentScaler:
+        """Fitted to the training part alone."""
+        return MomentScaler.fit(self._moments_at(self.training))
+
+    def table(self, places: NDArray[np.intp]) -> Table:
+        """Return features on moments, and energies, of samples of the three parts."""
+        features = self.moment_scaler.features(self._moments_at(places), self.dataset.compositions[places])
+        return Table(features, self.dataset.energies[places])
+
+    def _moments_at(self, places: NDArray[np.intp]) -> Moments:
+        known, moments = self._moments
+        rows = np.searchsorted(known, places)
+        return Moments(moments.values[rows], moments.mask[rows])
+
+
+def _notes(dataset: Dataset, split: Split) -> tuple[str, ...]:
+    notes = list(split.notes)
+    tested = np.asarray(dataset.kinds)[split.test]
+    notes += [
+        f"the test part has no {name}: no figures for {task}"
+        for kind, name, task in (("rs_dos", "RS-DOS", "RS2RE"), ("is_dos", "IS-DOS", "IS2RE"))
+        if not (tested == kind).any()
+    ]
+    return tuple(notes)

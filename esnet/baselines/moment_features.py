@@ -1,0 +1,66 @@
+"""What the models on DOS moments take: 90 standardised moments, 18 marks of the bands that are there, the composition.
+
+A band without states has no moments. Where one is missing the standardised vector has 0, the training part's mean,
+which alone would say "an ordinary band"; so each channel has a mark beside it, 1 where the band is there. One mark a
+channel and not one a moment: five equal columns would weigh a missing band five times in a kernel's distances. Mean
+and deviation come from the training part alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.representation.features import N_ELEMENTS, FeatureError
+from esnet.representation.moments import CHANNEL_NAMES, MOMENT_NAMES, MOMENTS, Moments
+
+N_FEATURES = len(MOMENT_NAMES) + len(CHANNEL_NAMES) + N_ELEMENTS
+"""90 moments, 18 marks, 111 elements."""
+
+
+@dataclass(frozen=True)
+class MomentScaler:
+    """Standardises each moment with the mean and deviation of the training part's bands that are there.
+
+    Attributes
+    ----------
+    mean, scale
+        (90,) each. A moment that the training part never has, or that never varies, has scale 1.
+    """
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    @classmethod
+    def fit(cls, moments: Moments) -> Self:
+        """Fit to the moments of the training part, (n, 90)."""
+        if not len(moments.values):
+            raise FeatureError("the moments' scaler cannot be fitted to no sample")
+        count = moments.mask.sum(axis=0)
+        divisor = np.maximum(count, 1)
+        mean = np.where(moments.mask, moments.values, 0.0).sum(axis=0) / divisor
+        squares = np.where(moments.mask, (moments.values - mean) ** 2, 0.0).sum(axis=0)
+        deviation = np.sqrt(squares / divisor)
+        varies = deviation > 1e-9 * np.maximum(1.0, np.abs(mean))
+        return cls(mean, np.where(varies, deviation, 1.0))
+
+    def features(self, moments: Moments, compositions: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the (n, 219) features of n samples.
+
+        Parameters
+        ----------
+        moments
+            (n, 90) values and mask.
+        compositions
+            (n, 111).
+        """
+        if compositions.shape != (len(moments.values), N_ELEMENTS):
+            raise FeatureError(
+                f"compositions have shape {compositions.shape}, must be ({len(moments.values)}, {N_ELEMENTS})"
+            )
+        standardised = np.where(moments.mask, (moments.values - self.mean) / self.scale, 0.0)
+        there = moments.mask.reshape(-1, len(CHANNEL_NAMES), len(MOMENTS)).any(axis=2)
+        return np.concatenate([standardised, there, compositions], axis=1, dtype=np.float64)

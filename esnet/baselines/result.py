@@ -1,0 +1,156 @@
+"""What comes out of a comparison: the table, laid out as the paper's Table 1, and the files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.training.metrics import errors
+
+TASKS: Mapping[str, str] = {"RS2RE": "rs_dos", "IS2RE": "is_dos"}
+"""Columns of the table, and the kind of DOS that each is predicted from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelResult:
+    """One row.
+
+    Attributes
+    ----------
+    name, title
+        Key and name of the model.
+    predictions
+        Formation energies of the test part's samples, in its order, eV/atom.
+    n_train
+        Samples that it was fitted to.
+    mae_validation
+        eV/atom, of the parameters or weights kept.
+    parameters
+        Those used, in JSON types.
+    source
+        Where they come from.
+    notes
+        What a reader must know.
+    wall_s, cpu_s
+        Of fitting and predicting, the moments not included.
+    """
+
+    name: str
+    title: str
+    predictions: list[float]
+    n_train: int
+    mae_validation: float
+    parameters: dict[str, Any]
+    source: str
+    notes: list[str]
+    wall_s: float
+    cpu_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON takes it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote."""
+        return cls(**data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkResult:
+    """A whole comparison.
+
+    Attributes
+    ----------
+    rows
+        One for each model.
+    ids, materials, kinds, energies
+        Of the test part (eV/atom).
+    about
+        Data set, split, settings, versions, environment and notes, in JSON types.
+    """
+
+    rows: tuple[ModelResult, ...]
+    ids: tuple[str, ...]
+    materials: tuple[str, ...]
+    kinds: tuple[str, ...]
+    energies: NDArray[np.float64]
+    about: dict[str, Any]
+
+    def metrics(self, row: ModelResult) -> dict[str, dict[str, float | int] | None]:
+        """Return ``n``, ``mae`` and ``rmse`` (eV/atom) by task; None where the test part has no such sample."""
+        predictions, kinds = np.asarray(row.predictions), np.asarray(self.kinds)
+        return {
+            task: errors(predictions[kinds == kind], self.energies[kinds == kind]) if (kinds == kind).any() else None
+            for task, kind in TASKS.items()
+        }
+
+    @property
+    def notes(self) -> list[str]:
+        """Of the data and of each model."""
+        return [*self.about["notes"], *(note for row in self.rows for note in row.notes)]
+
+    def markdown(self) -> str:
+        """Return the table as in the paper: MAE / RMSE in eV/atom."""
+        lines = [f"| model | {' | '.join(TASKS)} |", f"| --- |{' --- |' * len(TASKS)}"]
+        for row in self.rows:
+            cells = [
+                "no data" if found is None else f"{found['mae']:.3f} / {found['rmse']:.3f}"
+                for found in self.metrics(row).values()
+            ]
+            lines.append(f"| {row.title} | {' | '.join(cells)} |")
+        return "\n".join(lines) + "\n"
+
+    def write(self, folder: Path) -> None:
+        """Write table.md, table.csv, benchmark.json and predictions.csv into a folder."""
+        notes = "".join(f"* {note}\n" for note in self.notes)
+        split = self.about["split"]
+        (folder / "table.md").write_text(
+            f"MAE / RMSE in eV/atom on the test part of {self.about['dataset']['name']} "
+            f"({split['n_train']} / {split['n_validation']} / {split['n_test']} samples to train, validate and test; "
+            f"by {split['by']}, seed {split['seed']}; trained on {self.about['settings']['train_kinds']})\n\n"
+            f"{self.markdown()}{chr(10) if notes else ''}{notes}",
+            encoding="utf-8",
+        )
+        self._write_table(folder / "table.csv")
+        self._write_predictions(folder / "predictions.csv")
+        rows = [
+            {name: value for name, value in row.to_dict().items() if name != "predictions"}
+            | {"test": self.metrics(row)}
+            for row in self.rows
+        ]
+        (folder / "benchmark.json").write_text(
+            json.dumps(self.about | {"models": rows}, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
+
+    def _write_table(self, file: Path) -> None:
+        with file.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            columns = [f"{task}_{name}" for task in TASKS for name in ("n", "mae", "rmse")]
+            writer.writerow(["model", "title", *columns, "mae_validation", "n_train", "wall_s", "cpu_s"])
+            for row in self.rows:
+                found = self.metrics(row).values()
+                cells = [of[name] if of else "" for of in found for name in ("n", "mae", "rmse")]
+                writer.writerow([row.name, row.title, *cells, row.mae_validation, row.n_train, row.wall_s, row.cpu_s])
+
+    def _write_predictions(self, file: Path) -> None:
+        with file.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["id", "material", "kind", "e_form", *(row.name for row in self.rows)])
+            for place, name in enumerate(self.ids):
+                writer.writerow(
+                    [
+                        name,
+                        self.materials[place],
+                        self.kinds[place],
+                        float(self.energies[place]),
+                        *(row.predictions[place] for row in self.rows),
+                    ]
+                )

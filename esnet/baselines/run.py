@@ -1,0 +1,119 @@
+"""The DOS models of the paper's Table 1 on one data set and one split: each trained, tested, and put into one table.
+
+Source: Mok et al., J. Mater. Chem. A 11 (2023), DOI 10.1039/D3TA01767B, Table 1: KRR, SVR, random forest, XGBoost and
+a DNN on 90 DOS moments and the composition, a CNN and ESNet on the DOS signal and the composition, trained on RS-DOS
+and tested on RS-DOS (RS2RE) and on IS-DOS (IS2RE). Every model sees the same training part; the validation part
+chooses parameters or stops the training; the test part is read once, at the end.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from esnet.baselines.data import BenchmarkData
+from esnet.baselines.models import Report, fit_and_predict, require_packages
+from esnet.baselines.result import BenchmarkResult
+from esnet.baselines.settings import NEED_MOMENTS, TITLES, BenchmarkError, BenchmarkSettings
+from esnet.baselines.work import BenchmarkWork
+from esnet.files.versions import installed_versions
+
+if TYPE_CHECKING:
+    from esnet.dataset.dataset import Dataset
+
+__all__ = ["BenchmarkError", "BenchmarkResult", "BenchmarkSettings", "run_benchmark"]
+
+logger = logging.getLogger(__name__)
+
+FORMAT, FORMAT_VERSION = "esnet-benchmark", 1
+
+_PACKAGES = ("esnet-campaign", "numpy", "scipy", "scikit-learn", "xgboost-cpu", "xgboost", "keras", "tensorflow",
+             "tensorflow-cpu")  # fmt: skip
+
+
+def run_benchmark(
+    dataset: Dataset, *, settings: BenchmarkSettings, work: Path | None = None, report: Report | None = None
+) -> BenchmarkResult:
+    """Train and test the models of a comparison.
+
+    Parameters
+    ----------
+    dataset
+        With RS-DOS, IS-DOS or both; a task without samples in the test part has no figures.
+    settings
+        Which models, and how.
+    work
+        Folder for the models that are done and for checkpoints: where a comparison was interrupted, the same call
+        goes on. It is left there; `remove_work` removes it. None: nothing is kept.
+    report
+        Told what goes on.
+
+    Returns
+    -------
+    BenchmarkResult
+        One row for each model, in the table's order.
+
+    Raises
+    ------
+    MissingExtraError
+        If a package is missing, before anything is computed.
+    BenchmarkError
+        If a part of the data set is too small, or ``work`` is of another comparison.
+    """
+    tell = report or logger.info
+    for name in settings.models:
+        require_packages(name)
+    data = BenchmarkData.of(dataset, settings)
+    done = _work(dataset, settings, work)
+    rows, prepared = [], False
+    for name in settings.models:
+        row = done.done(name)
+        if row is None:
+            if name in NEED_MOMENTS and not prepared:
+                tell(f"moments of {data.n_samples} densities of states")
+                data.moment_scaler  # noqa: B018 (computed once, in no model's time)
+                prepared = True
+            tell(f"{TITLES[name]}: training on {len(data.training)} samples")
+            row = fit_and_predict(name, data, settings, work=done, tell=tell)
+            done.keep(row)
+        rows.append(row)
+    test = data.test
+    return BenchmarkResult(
+        rows=tuple(rows),
+        ids=tuple(dataset.ids[place] for place in test),
+        materials=tuple(dataset.materials[place] for place in test),
+        kinds=tuple(dataset.kinds[place] for place in test),
+        energies=dataset.energies[test],
+        about=_about(data, settings),
+    )
+
+
+def remove_work(dataset: Dataset, *, settings: BenchmarkSettings, work: Path) -> None:
+    """Remove the working folder of a comparison whose result is written."""
+    _work(dataset, settings, work).remove()
+
+
+def _work(dataset: Dataset, settings: BenchmarkSettings, work: Path | None) -> BenchmarkWork:
+    # other models and another number of threads do not change the result of one model
+    made_of = {name: value for name, value in settings.to_dict().items() if name not in ("models", "threads")}
+    return BenchmarkWork(work, {"format_version": FORMAT_VERSION, "dataset": dataset.checksum} | made_of)
+
+
+def _about(data: BenchmarkData, settings: BenchmarkSettings) -> dict[str, Any]:
+    dataset = data.dataset
+    quick = ["a quick look (small networks, parameters not chosen): these figures compare nothing"]
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "unit": "eV/atom",
+        "dataset": {"name": Path(dataset.path).name, "checksum": dataset.checksum, "n_samples": len(dataset)},
+        "representation": dataset.representation.to_dict(),
+        "split": data.split.to_dict(),
+        "settings": settings.to_dict(),
+        "n_without_fermi_level": data.n_without_fermi_level,
+        "versions": installed_versions(*_PACKAGES),
+        "notes": [*(quick if settings.quick else []), *data.notes],
+    }

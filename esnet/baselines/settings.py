@@ -1,0 +1,104 @@
+"""What `esnet benchmark` compares, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from esnet.files.errors import UserError
+from esnet.network.model import PAPER_WIDTHS
+from esnet.training.settings import TrainingSettings
+
+TITLES: Mapping[str, str] = {
+    "mean": "mean of the training part",
+    "krr": "KRR",
+    "svr": "SVR",
+    "rf": "RF",
+    "xgboost": "XGBoost",
+    "dnn": "DNN",
+    "cnn": "CNN",
+    "esnet": "ESNet",
+}
+"""Every model that can be compared, in the order of the paper's Table 1 after the baseline."""
+
+NEED_MOMENTS = frozenset({"krr", "svr", "rf", "xgboost", "dnn"})
+NETWORKS = frozenset({"dnn", "cnn", "esnet"})
+
+_QUICK_EPOCHS = 15
+_QUICK_WIDTHS = (8, 16, 32, 64)
+
+
+class BenchmarkError(UserError, ValueError):
+    """A comparison that cannot be made; the message says why and what would help."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkSettings:
+    """Settings of a comparison.
+
+    Attributes
+    ----------
+    models
+        Keys of `TITLES`; the baseline is always there.
+    train_kinds
+        ``rs_dos`` (as the paper: trained on relaxed structures, tested on both), ``is_dos`` or ``both``.
+    split_by, seed, validation_fraction, test_fraction
+        See `esnet.dataset.splits.split_dataset`; the seed is also that of every model.
+    epochs, widths
+        Of the networks; None: the paper's (300; 64, 128, 256, 512), or with ``quick`` 15 and 8, 16, 32, 64.
+    quick
+        A first look: small networks, few trees, parameters that are not chosen. Its figures compare nothing.
+    max_kernel_samples
+        KRR and SVR are fitted to at most so many samples (see `esnet.baselines.classical.fit_classical`).
+    threads
+        For the trees; None: the cores of this process.
+    """
+
+    models: tuple[str, ...] = tuple(TITLES)
+    train_kinds: Literal["is_dos", "rs_dos", "both"] = "rs_dos"
+    split_by: Literal["random", "chemsys", "prototype"] = "random"
+    seed: int = 1
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.1
+    epochs: int | None = None
+    widths: tuple[int, ...] | None = None
+    quick: bool = False
+    max_kernel_samples: int = 10_000
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.models if name not in TITLES]
+        if unknown:
+            raise BenchmarkError(f"models {', '.join(unknown)} are not known; there are {', '.join(TITLES)}")
+        if self.train_kinds not in ("is_dos", "rs_dos", "both"):
+            raise BenchmarkError(f"train_kinds={self.train_kinds!r}: must be rs_dos, is_dos or both")
+        for name in ("max_kernel_samples", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise BenchmarkError(f"{name}={value!r}: must be a whole number above 0")
+        # in the order of the table, each once
+        object.__setattr__(self, "models", tuple(name for name in TITLES if name in {"mean", *self.models}))
+        try:
+            self.training_settings()
+        except ValueError as error:
+            raise BenchmarkError(str(error)) from error
+
+    def training_settings(self) -> TrainingSettings:
+        """Return the settings of the three networks: the paper's, but for what is given here.
+
+        Their filters are off: what a data set leaves out it left out when it was written, for all models alike.
+        """
+        widths = self.widths or (_QUICK_WIDTHS if self.quick else PAPER_WIDTHS)
+        return TrainingSettings(
+            seed=self.seed,
+            widths=widths,  # type: ignore[arg-type]  # their number is checked there
+            max_epochs=self.epochs if self.epochs is not None else _QUICK_EPOCHS if self.quick else 300,
+            max_dos=None,
+            max_abs_formation_energy=None,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON takes them."""
+        given = asdict(self)
+        return given | {"models": list(self.models), "widths": None if self.widths is None else list(self.widths)}

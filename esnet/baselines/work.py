@@ -1,0 +1,91 @@
+"""A comparison that was interrupted goes on: the results of the models that are done, in a working folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from esnet.baselines.result import ModelResult
+from esnet.baselines.settings import BenchmarkError
+from esnet.files.atomic import part_of, write_whole
+
+_ABOUT = "comparison.json"
+
+
+class BenchmarkWork:
+    """The working folder of one comparison.
+
+    Parameters
+    ----------
+    folder
+        Made where it is not there, taken where it is empty; None: nothing is kept.
+    fingerprint
+        What the comparison is made of, in JSON types, but for the models: more may be asked for the next time.
+
+    Raises
+    ------
+    BenchmarkError
+        If the folder belongs to something else; the message names what differs.
+    """
+
+    def __init__(self, folder: Path | None, fingerprint: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.fingerprint = json.loads(json.dumps(dict(fingerprint)))
+        if folder is None:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        if all(file.name == part_of(folder / _ABOUT).name for file in folder.iterdir()):
+            _write(folder / _ABOUT, self.fingerprint)
+        found = _read(folder / _ABOUT)
+        if found is None:
+            raise BenchmarkError(
+                f"{folder} is not the working folder of a comparison (no {_ABOUT}): remove or rename it"
+            )
+        differing = [name for name, value in self.fingerprint.items() if found.get(name) != value]
+        if differing:
+            named = "; ".join(f"{name} was {found.get(name)!r}, is {self.fingerprint[name]!r}" for name in differing)
+            raise BenchmarkError(
+                f"{folder} is of another comparison ({named}): finish that one, remove the folder, or name another "
+                "--output"
+            )
+
+    def done(self, name: str) -> ModelResult | None:
+        """Return the result of a model that is done."""
+        if self.folder is None:
+            return None
+        found = _read(self.folder / f"{name}.json")
+        if found is None or found.get("sha256") != _checksum(found.get("result")):
+            return None
+        return ModelResult.from_dict(found["result"])
+
+    def keep(self, result: ModelResult) -> None:
+        """Write down the result of a model."""
+        if self.folder is not None:
+            content = json.loads(json.dumps(result.to_dict()))
+            _write(self.folder / f"{result.name}.json", {"result": content, "sha256": _checksum(content)})
+
+    def remove(self) -> None:
+        """Remove the folder: the comparison is written."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder)
+
+
+def _checksum(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _read(file: Path) -> Any:
+    """Content of a file; None where it is not there or was cut off."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _write(file: Path, content: Mapping[str, Any]) -> None:
+    write_whole(file, json.dumps(content, allow_nan=False))

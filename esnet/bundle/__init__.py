@@ -1,0 +1,1 @@
+"""A trained model on disk: its networks, uncertainty, and description."""

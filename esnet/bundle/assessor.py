@@ -1,0 +1,194 @@
+"""What a bundle knows beside its networks: how far a prediction may be off, and what the networks were trained on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.bundle.files import ASSESSMENT, ASSESSMENT_ARRAYS, BundleError, read_json, write_json
+from esnet.bundle.networks import Outputs
+from esnet.bundle.novelty import NoveltyReference
+from esnet.bundle.uncertainty import Calibration
+from esnet.representation.features import ELEMENTS, N_ELEMENTS
+
+NOVEL = 1.0
+"""Novelty above which a material counts as one that the model has never seen the like of."""
+
+_SAID = ("e_form", "uncertainty", "spread", "novelty")
+_SEEN = ("train_materials", "train_dos", "validation_materials", "validation_dos")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assessment:
+    """What a bundle says of n materials; NaN where it cannot say.
+
+    Attributes
+    ----------
+    e_form
+        (n,) formation energies of the relaxed crystals, eV/atom; of an ensemble, the mean of its members.
+    uncertainty
+        (n,) calibrated standard deviations, eV/atom. NaN for a material with an unseen element too: what the networks
+        make of it is left from their random start, and the members of an ensemble may well agree on it by chance.
+    spread
+        (n,) standard deviation of an ensemble's members, eV/atom, not calibrated.
+    novelty
+        (n,) distance to the training set; 95 % of the training set has 1 or less.
+    unseen
+        (n,) whether the material has an element that no training sample has; None: the bundle does not know.
+    """
+
+    e_form: NDArray[np.float64]
+    uncertainty: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    novelty: NDArray[np.float64]
+    unseen: NDArray[np.bool_] | None
+
+    @cached_property
+    def novel(self) -> NDArray[np.bool_] | None:
+        """(n,) whether the model has never seen the like: an unseen element, or a novelty above 1; None: unknown."""
+        return None if self.unseen is None else self.unseen | (self.novelty > NOVEL)
+
+    def take(self, rows: NDArray[np.intp]) -> Assessment:
+        """Return the assessment of some of the materials, in this order."""
+        arrays = {name: getattr(self, name)[rows] for name in _SAID}
+        return Assessment(**arrays, unseen=None if self.unseen is None else self.unseen[rows])
+
+    @classmethod
+    def joined(cls, parts: Iterable[Assessment]) -> Self:
+        """Join the assessments of blocks, at least one, by the same bundle."""
+        blocks = list(parts)
+        arrays = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in _SAID}
+        unseen = [block.unseen for block in blocks if block.unseen is not None]
+        return cls(**arrays, unseen=np.concatenate(unseen) if len(unseen) == len(blocks) else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenSamples:
+    """Which samples a model was fitted to, as sorted fingerprints of materials and of densities of states.
+
+    Attributes
+    ----------
+    train_materials, train_dos
+        Trained on; the densities are those of both kinds of DOS of these materials.
+    validation_materials, validation_dos
+        Decided when training stopped, and calibrated the uncertainties.
+    """
+
+    train_materials: NDArray[np.uint64]
+    train_dos: NDArray[np.uint64]
+    validation_materials: NDArray[np.uint64]
+    validation_dos: NDArray[np.uint64]
+
+    def __post_init__(self) -> None:
+        for name in _SEEN:
+            if getattr(self, name).dtype != np.uint64 or getattr(self, name).ndim != 1:
+                raise ValueError(f"{name} must be fingerprints on one axis")
+
+
+def fingerprints(names: Iterable[str | bytes]) -> NDArray[np.uint64]:
+    """Return the first 64 bits of the SHA-256 of each name: a chance match among 100,000 is one in 10^9."""
+    digests = (hashlib.sha256(name.encode() if isinstance(name, str) else name).digest()[:8] for name in names)
+    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assessor:
+    """Turns what the networks say into an `Assessment`.
+
+    Attributes
+    ----------
+    element_counts
+        (111,) training samples with each element.
+    seen
+        The samples that the networks were fitted to.
+    calibration
+        Of the uncertainties; None: none could be learnt.
+    reference
+        Of the novelty; None: none could be made.
+    details
+        What else the makers want to be told, as JSON takes it (see `esnet.training.ensemble`).
+    """
+
+    element_counts: NDArray[np.int64]
+    seen: SeenSamples
+    calibration: Calibration | None
+    reference: NoveltyReference | None
+    details: Mapping[str, Any]
+
+    def assess(self, outputs: Outputs, compositions: NDArray[np.floating]) -> Assessment:
+        """Assess n materials: outputs of the networks and (n, 111) composition vectors."""
+        plain = without_assessor(outputs)
+        unseen = has_unseen(compositions, self.element_counts)
+        novelty = plain.novelty if self.reference is None else self.reference.novelty(outputs.hidden)
+        uncertainty = plain.uncertainty
+        if self.calibration is not None:
+            signals = {"spread": plain.spread**2, "novelty": novelty, "constant": plain.e_form}
+            uncertainty = np.where(unseen, np.nan, self.calibration.std(signals[self.calibration.signal]))
+        return Assessment(
+            e_form=plain.e_form, uncertainty=uncertainty, spread=plain.spread, novelty=novelty, unseen=unseen
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """Return all but the arrays, as JSON takes it."""
+        return {
+            **self.details,
+            "elements": {
+                ELEMENTS[place]: int(self.element_counts[place]) for place in np.flatnonzero(self.element_counts)
+            },
+            "uncertainty": None if self.calibration is None else self.calibration.to_dict(),
+            "novelty": None if self.reference is None else self.reference.to_dict(),
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write both files into a bundle's directory."""
+        write_json(folder / ASSESSMENT, self.summary())
+        arrays: dict[str, Any] = {name: getattr(self.seen, name) for name in _SEEN}
+        if self.reference is not None:
+            arrays |= self.reference.arrays()
+        np.savez(folder / ASSESSMENT_ARRAYS, allow_pickle=False, **arrays)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read both files of a bundle whose checksums were compared; BundleError where they cannot be used."""
+        summary = read_json(folder / ASSESSMENT)
+        try:
+            with np.load(folder / ASSESSMENT_ARRAYS, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            counts = np.zeros(N_ELEMENTS, dtype=np.int64)
+            for symbol, count in summary.pop("elements").items():
+                counts[ELEMENTS.index(symbol)] = count
+            uncertainty, novelty = summary.pop("uncertainty"), summary.pop("novelty")
+            return cls(
+                element_counts=counts,
+                seen=SeenSamples(**{name: arrays[name] for name in _SEEN}),
+                calibration=None if uncertainty is None else Calibration.from_dict(uncertainty),
+                reference=None if novelty is None else NoveltyReference.from_parts(arrays, novelty),
+                details=summary,
+            )
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"{folder}: {ASSESSMENT} or {ASSESSMENT_ARRAYS} cannot be used: {error}") from error
+
+
+def has_unseen(compositions: NDArray[np.floating], element_counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether materials (n, 111) have an element that no training sample has."""
+    return ((np.asarray(compositions) > 0) & (element_counts == 0)).any(axis=1)
+
+
+def without_assessor(outputs: Outputs) -> Assessment:
+    """Return what the networks alone say: energies, and the spread of an ensemble."""
+    members, number = outputs.energies.shape
+    unknown = np.full(number, np.nan)
+    return Assessment(
+        e_form=outputs.energies.mean(axis=0),
+        uncertainty=unknown,
+        spread=outputs.energies.std(axis=0, ddof=1) if members > 1 else unknown,
+        novelty=unknown,
+        unseen=None,
+    )

@@ -1,0 +1,173 @@
+"""A trained model on disk, one network or an ensemble of them, ready to predict (files: `esnet.bundle.files`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from esnet.bundle.assessor import Assessment, Assessor, without_assessor
+from esnet.bundle.files import MODEL, BundleError, BundleExistsError, add_model_card, new_bundle, refuse_existing
+from esnet.bundle.info import BundleInfo, write_info
+from esnet.bundle.record import TrainingRecord
+from esnet.representation.features import ChannelScaler, Representation, TargetScaling
+
+if TYPE_CHECKING:
+    from esnet.bundle.networks import Networks, Outputs, ScaledFeatures
+
+__all__ = [
+    "Assessment",
+    "Bundle",
+    "BundleError",
+    "BundleExistsError",
+    "BundleInfo",
+    "add_model_card",
+    "refuse_existing",
+]
+
+
+class Bundle:
+    """A trained model, ready to predict.
+
+    Made by `Bundle.save` or `Bundle.load`, or out of several by `esnet.training.ensemble.assemble_bundle`.
+    """
+
+    def __init__(self, info: BundleInfo, networks: Networks, assessor: Assessor | None = None) -> None:
+        self.info = info
+        self.networks = networks
+        self.assessor = assessor
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 over the whole bundle but its model card: the model's identity."""
+        return self.info.checksum
+
+    @property
+    def representation(self) -> Representation:
+        """How the features that the model reads are made."""
+        return self.info.representation
+
+    @property
+    def record(self) -> TrainingRecord:
+        """The record of the training run; of an ensemble, that of its first member."""
+        return self.info.record
+
+    @classmethod
+    def save(
+        cls,
+        path: Path | str,
+        *,
+        model: Any,
+        scaler: ChannelScaler,
+        target_scaling: TargetScaling,
+        representation: Representation,
+        record: TrainingRecord,
+    ) -> Self:
+        """Write a bundle of one network as a whole or not at all.
+
+        Parameters
+        ----------
+        path
+            The directory to make. The files are written beside it under a temporary name, which is then
+            changed: an interrupted call leaves no half bundle.
+        model, scaler, target_scaling, record
+            What `esnet.training.train.train` returned.
+        representation
+            How the features were made.
+
+        Returns
+        -------
+        Bundle
+            The one written, read back: predictions come from what is on disk. (The network in memory may differ
+            in the last bits, since TensorFlow orders the operations of its graph in another way.)
+
+        Raises
+        ------
+        BundleExistsError
+            If ``path`` is there: a bundle is never overwritten.
+        """
+        with new_bundle(path) as folder:
+            model.save(folder / MODEL)
+            write_info(
+                folder,
+                representation=representation,
+                scaler=scaler,
+                target_scaling=target_scaling,
+                records=[record],
+            )
+        return cls.load(path)
+
+    @classmethod
+    def load(cls, path: Path | str, *, representation: Representation | None = None) -> Self:
+        """Read a bundle; Keras' safe mode, so nothing in it is executed.
+
+        Raises
+        ------
+        BundleError
+            If a file is missing, altered, of another format version, or cannot be read by this Keras.
+        RepresentationError
+            If ``representation`` is given and the model's is another.
+        """
+        from esnet.bundle.networks import Networks
+
+        info = BundleInfo.read(path, representation=representation)
+        assessor = None if info.assessment is None else Assessor.read(info.path)
+        return cls(info, Networks.load(info), assessor)
+
+    def predict(self, dos: ArrayLike, compositions: ArrayLike, *, batch_size: int = 256) -> NDArray[np.float64]:
+        """Predict formation energies.
+
+        Parameters
+        ----------
+        dos
+            (n, 2, 1500, 9), not scaled, made as `representation` says.
+        compositions
+            (n, 111).
+        batch_size
+            Candidates that the network takes at once.
+
+        Returns
+        -------
+        ndarray
+            (n,) formation energies of the relaxed crystals, eV/atom; of an ensemble, the mean of its members.
+
+        Raises
+        ------
+        FeatureError
+            If a shape is wrong or a value is not finite.
+        """
+        return self.networks.run(dos, compositions, batch_size=batch_size).energies.mean(axis=0)
+
+    def assess(self, dos: ArrayLike, compositions: ArrayLike, *, batch_size: int = 256) -> Assessment:
+        """Predict formation energies, how far they may be off, and whether the model has seen the like.
+
+        Parameters
+        ----------
+        dos, compositions, batch_size
+            As for `predict`, which gives the same energies, bit for bit.
+
+        Returns
+        -------
+        Assessment
+            With NaN (and no flags) where the bundle cannot say: uncertainty and novelty come into a bundle by
+            `esnet.training.ensemble.assemble_bundle`.
+
+        Raises
+        ------
+        FeatureError
+            If a shape is wrong or a value is not finite.
+        """
+        outputs = self.networks.run(dos, compositions, batch_size=batch_size)
+        return self._assessment(outputs, np.asarray(compositions))
+
+    def assess_scaled(self, features: ScaledFeatures, *, batch_size: int = 256) -> Assessment:
+        """Do the same as `assess` with features that ``networks.scale`` has scaled already."""
+        outputs = self.networks.run_scaled(features, batch_size=batch_size)
+        return self._assessment(outputs, features.compositions)
+
+    def _assessment(self, outputs: Outputs, compositions: NDArray[np.floating]) -> Assessment:
+        if self.assessor is None or not outputs.energies.shape[1]:
+            return without_assessor(outputs)
+        return self.assessor.assess(outputs, compositions)

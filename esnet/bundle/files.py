@@ -1,0 +1,212 @@
+"""The files of a bundle: written as a whole or not at all, and checked before anything in them is used.
+
+model.keras            the network; of an ensemble member-01.keras, member-02.keras, ...
+representation.json    how features are made, the channel scaler, the scaling of the energies
+training.json          the record of each member's training run
+assessment.json, .npz  calibration of the uncertainties, what was trained on (both or neither)
+README.md              model card (may be absent)
+manifest.json          format version, SHA-256 and size of each file, and two checksums: `checksum`, the model's
+                       identity, over all but the model card, and `manifest_checksum` over all
+
+A model card quotes an evaluation, which names the model by its checksum: so the card cannot be part of that one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from esnet.files.atomic import file_entry, sha256_of, whole_folder, write_whole
+from esnet.files.errors import UserError
+
+FORMAT = "esnet-bundle"
+FORMAT_VERSION = 2
+
+MANIFEST = "manifest.json"
+MODEL = "model.keras"
+REPRESENTATION = "representation.json"
+TRAINING = "training.json"
+ASSESSMENT = "assessment.json"
+ASSESSMENT_ARRAYS = "assessment.npz"
+CARD = "README.md"
+
+
+class BundleError(UserError, ValueError):
+    """A bundle that cannot be used; the message names the directory, the file and what is wrong with it."""
+
+
+class BundleExistsError(UserError, FileExistsError):
+    """Something is there already; a bundle is never overwritten."""
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise BundleExistsError, saying what to do, if something is there already."""
+    if folder.exists() or folder.is_symlink():
+        raise BundleExistsError(f"{folder} exists: a bundle is never overwritten; name another directory")
+
+
+def member_names(n_members: int) -> list[str]:
+    """Return the names of the networks' files."""
+    return [MODEL] if n_members == 1 else [f"member-{number:02d}.keras" for number in range(1, n_members + 1)]
+
+
+@contextmanager
+def new_bundle(path: Path | str, *, n_members: int = 1) -> Iterator[Path]:
+    """Give a directory to fill, which becomes the bundle when the block ends without an exception.
+
+    Parameters
+    ----------
+    path
+        The directory to make. It is filled beside it under a temporary name.
+    n_members
+        How many networks the block writes, named as `member_names` says.
+
+    Raises
+    ------
+    BundleExistsError
+        If ``path`` is there, before the block or after it.
+    """
+    with whole_folder(Path(path), refuse_existing=refuse_existing) as temporary:
+        yield temporary
+        write_json(temporary / MANIFEST, _new_manifest(temporary, member_names(n_members)))
+
+
+def add_model_card(path: Path | str, text: str) -> None:
+    """Put a model card into a bundle, or another one in its place; the model's checksum stays what it is.
+
+    Parameters
+    ----------
+    path
+        Directory of the bundle.
+    text
+        Markdown.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is damaged.
+    """
+    folder = Path(path)
+    manifest = read_manifest(folder)
+    check_files(folder, manifest["files"])
+    # an interrupted call leaves a bundle that is whole: with the card as it was, with none, or with the new one
+    without = {name: entry for name, entry in manifest["files"].items() if name != CARD}
+    if CARD in manifest["files"]:
+        write_whole(folder / MANIFEST, _as_json(_with_checksums(manifest | {"files": without})))
+    write_whole(folder / CARD, text if text.endswith("\n") else text + "\n")
+    files = without | {CARD: file_entry(folder / CARD)}
+    write_whole(folder / MANIFEST, _as_json(_with_checksums(manifest | {"files": files})))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read and check a manifest, the files that it lists not yet.
+
+    Raises
+    ------
+    BundleError
+        If it is missing, altered, of another format version, or lists files that a bundle does not have.
+    """
+    if not folder.is_dir():
+        raise BundleError(f"{folder} is not a directory: a bundle is one that contains {MANIFEST}")
+    file = folder / MANIFEST
+    manifest = read_json(file)
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise BundleError(f"{file} is not the manifest of an ESNet bundle (no format: {FORMAT})")
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise BundleError(
+            f"{file} has format version {manifest.get('format_version')!r}; this program reads "
+            f"{FORMAT_VERSION}: use the program's version that wrote it, or train again"
+        )
+    if manifest.get("manifest_checksum") != _manifest_checksum(manifest):
+        raise BundleError(f"{file} was altered: its checksum is not that of what it says")
+    _check_lists(file, manifest)
+    if manifest.get("checksum") != _model_checksum(manifest):
+        raise BundleError(f"{file} was altered: the model's checksum is not that of its files")
+    return manifest
+
+
+def bundle_file_names(folder: Path) -> list[str]:
+    """Return the names of all files that belong to a bundle; others in its directory do not."""
+    return [MANIFEST, *sorted(read_manifest(folder)["files"])]
+
+
+def check_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise BundleError naming the first file that is missing or was altered."""
+    for name, expected in files.items():
+        if not (folder / name).is_file():
+            raise BundleError(f"{folder / name} is missing from the bundle")
+        found = sha256_of(folder / name)
+        if found != expected["sha256"]:
+            raise BundleError(f"{folder / name} was altered: SHA-256 {found}, in {MANIFEST} it is {expected['sha256']}")
+
+
+def read_json(file: Path) -> Any:
+    """Read a JSON file of a bundle, or raise BundleError naming it."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(f"{file} is missing from the bundle") from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{file} cannot be read as JSON: {error}") from error
+
+
+def write_json(file: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file; a number that is not finite is a ValueError."""
+    file.write_text(_as_json(content), encoding="utf-8")
+
+
+def _new_manifest(folder: Path, members: list[str]) -> dict[str, Any]:
+    return _with_checksums(
+        {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "members": members,
+            "files": {file.name: file_entry(file) for file in sorted(folder.iterdir())},
+        }
+    )
+
+
+def _with_checksums(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    said = {key: value for key, value in manifest.items() if key not in ("checksum", "manifest_checksum")}
+    said["checksum"] = _model_checksum(said)
+    return said | {"manifest_checksum": _manifest_checksum(said)}
+
+
+def _model_checksum(manifest: Mapping[str, Any]) -> str:
+    said = {key: value for key, value in manifest.items() if key not in ("checksum", "manifest_checksum")}
+    files = {name: entry for name, entry in manifest["files"].items() if name != CARD}
+    return _digest(said | {"files": files})
+
+
+def _manifest_checksum(manifest: Mapping[str, Any]) -> str:
+    return _digest({key: value for key, value in manifest.items() if key != "manifest_checksum"})
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _check_lists(file: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse names of files that a bundle does not have: no other file is ever opened."""
+    members, files = manifest.get("members"), manifest.get("files")
+    if not isinstance(members, list) or not isinstance(files, dict) or not members:
+        raise BundleError(f"{file} has no members or no files")
+    if members != member_names(len(members)):
+        raise BundleError(f"{file} has the members {members}: must be {MODEL}, or member-01.keras and so on")
+    if not all(isinstance(entry, dict) and isinstance(entry.get("sha256"), str) for entry in files.values()):
+        raise BundleError(f"{file} lists a file without its SHA-256")
+    needed = {*members, REPRESENTATION, TRAINING}
+    optional = {ASSESSMENT, ASSESSMENT_ARRAYS}
+    surplus = set(files) - needed - optional - {CARD}
+    if needed - set(files) or surplus or len(optional & set(files)) == 1:
+        raise BundleError(f"{file} lists the files {', '.join(sorted(files))}: must be {', '.join(sorted(needed))}")
+
+
+def _as_json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"

@@ -1,0 +1,136 @@
+"""What a bundle says about its model, read without Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from esnet.bundle.files import (
+    ASSESSMENT,
+    CARD,
+    REPRESENTATION,
+    TRAINING,
+    BundleError,
+    check_files,
+    read_json,
+    read_manifest,
+    write_json,
+)
+from esnet.bundle.record import TrainingRecord
+from esnet.representation.dos import ENERGY_MAX, ENERGY_MIN, N_GRID, ORBITALS, SPINS
+from esnet.representation.features import ChannelScaler, Representation, TargetScaling
+
+_GRID = {
+    "energy_min": ENERGY_MIN,
+    "energy_max": ENERGY_MAX,
+    "n_energies": N_GRID,
+    "spins": list(SPINS),
+    "orbitals": list(ORBITALS),
+}
+
+
+@dataclass(frozen=True)
+class BundleInfo:
+    """All that a bundle says about its model, read without Keras.
+
+    Attributes
+    ----------
+    path
+        Its directory.
+    checksum
+        SHA-256 over all but the model card: the model's identity.
+    created
+        UTC, ISO 8601.
+    members
+        Names of the networks' files.
+    representation
+        How features are made.
+    scaler, target_scaling
+        Fitted on the training part; the same for all members.
+    records
+        One record of training for each member.
+    assessment
+        What `esnet.bundle.assessor.Assessor.summary` gave: calibration of the uncertainties, what was trained on.
+        None: the bundle gives energies only.
+    card
+        Text of the model card; None where there is none.
+    """
+
+    path: Path
+    checksum: str
+    created: str
+    members: tuple[str, ...]
+    representation: Representation
+    scaler: ChannelScaler
+    target_scaling: TargetScaling
+    records: tuple[TrainingRecord, ...]
+    assessment: Mapping[str, Any] | None
+    card: str | None
+
+    @property
+    def record(self) -> TrainingRecord:
+        """The record of the training run; of an ensemble, that of its first member."""
+        return self.records[0]
+
+    @classmethod
+    def read(cls, path: Path | str, *, representation: Representation | None = None) -> Self:
+        """Read and check a bundle, its weights by their checksum alone.
+
+        Raises
+        ------
+        BundleError
+            If a file is missing, altered, or of another format version.
+        RepresentationError
+            If ``representation`` is given and the model's is another.
+        """
+        folder = Path(path)
+        manifest = read_manifest(folder)
+        files = manifest["files"]
+        check_files(folder, files)
+        content, training = read_json(folder / REPRESENTATION), read_json(folder / TRAINING)
+        try:
+            if content["grid"] != _GRID:
+                raise ValueError(f"its grid is {content['grid']}, this version reads {_GRID}")
+            records = tuple(TrainingRecord.from_dict(record) for record in training["members"])
+            if len(records) != len(manifest["members"]):
+                raise ValueError(f"{len(records)} records for {len(manifest['members'])} networks")
+            info = cls(
+                path=folder,
+                checksum=manifest["checksum"],
+                created=manifest["created"],
+                members=tuple(manifest["members"]),
+                representation=Representation.from_dict(content["representation"]),
+                scaler=ChannelScaler.from_dict(content["scaler"]),
+                target_scaling=TargetScaling(**content["target_scaling"]),
+                records=records,
+                assessment=read_json(folder / ASSESSMENT) if ASSESSMENT in files else None,
+                card=(folder / CARD).read_text(encoding="utf-8") if CARD in files else None,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"{folder}: {REPRESENTATION} or {TRAINING} cannot be used: {error}") from error
+        if representation is not None:
+            info.representation.require(representation)
+        return info
+
+
+def write_info(
+    folder: Path,
+    *,
+    representation: Representation,
+    scaler: ChannelScaler,
+    target_scaling: TargetScaling,
+    records: Sequence[TrainingRecord],
+) -> None:
+    """Write the files that `BundleInfo.read` reads (the networks, the assessment and the card are not among them)."""
+    write_json(
+        folder / REPRESENTATION,
+        {
+            "grid": _GRID,
+            "representation": representation.to_dict(),
+            "scaler": scaler.to_dict(),
+            "target_scaling": {"mean": target_scaling.mean, "deviation": target_scaling.deviation},
+        },
+    )
+    write_json(folder / TRAINING, {"members": [record.to_dict() for record in records]})

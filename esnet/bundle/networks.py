@@ -1,0 +1,184 @@
+"""The networks of a bundle, run on features; Keras alone, so that any of its backends will do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from esnet.bundle.files import BundleError
+from esnet.bundle.info import BundleInfo
+from esnet.network.folded_network import inference_network
+from esnet.representation.features import ChannelScaler, TargetScaling, check_features, network_inputs
+
+_BLOCK = 4096
+_LAST_LAYER = "energy"
+
+
+class Outputs(NamedTuple):
+    """What the networks say of n materials.
+
+    Attributes
+    ----------
+    energies
+        (members, n) formation energies of the relaxed crystals, eV/atom.
+    hidden
+        (members, n, 64) float32, the last hidden layer.
+    """
+
+    energies: NDArray[np.float64]
+    hidden: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ScaledFeatures:
+    """Features of n materials as the networks of one bundle take them, made by `Networks.scale`.
+
+    Attributes
+    ----------
+    inputs
+        What `esnet.representation.features.network_inputs` gives.
+    """
+
+    inputs: dict[str, NDArray[np.float32]]
+
+    def __len__(self) -> int:
+        return len(self.compositions)
+
+    @property
+    def compositions(self) -> NDArray[np.float32]:
+        """(n, 111) composition vectors."""
+        return self.inputs["composition"]
+
+
+class Networks:
+    """One network or the members of an ensemble, with the scalings that they share."""
+
+    def __init__(self, models: Sequence[Any], *, scaler: ChannelScaler, target_scaling: TargetScaling) -> None:
+        import keras
+
+        # energies always come from this graph, so that all ways to ask for them give the same bits
+        self._models = [
+            inference_network(
+                keras.Model(model.input, [model.output, model.get_layer(_LAST_LAYER).input], name=f"esnet_{number}")
+            )
+            for number, model in enumerate(models)
+        ]
+        self._scaler = scaler
+        self._target_scaling = target_scaling
+        # numbers of materials that the networks have taken at once: a graph was made for each
+        self._sizes: set[int] = set()
+
+    @classmethod
+    def load(cls, info: BundleInfo) -> Self:
+        """Load the networks of a bundle in Keras' safe mode: nothing in them is executed."""
+        return cls.load_all([info])
+
+    @classmethod
+    def load_all(cls, infos: Sequence[BundleInfo]) -> Self:
+        """Load the networks of several bundles that have the same scalings."""
+        return cls(
+            [load_network(info.path / member, info) for info in infos for member in info.members],
+            scaler=infos[0].scaler,
+            target_scaling=infos[0].target_scaling,
+        )
+
+    def run(self, dos: ArrayLike, compositions: ArrayLike, *, batch_size: int = 256) -> Outputs:
+        """Run all members on features that are not scaled.
+
+        Parameters
+        ----------
+        dos
+            (n, 2, 1500, 9).
+        compositions
+            (n, 111).
+        batch_size
+            Materials that a network takes at once.
+
+        Raises
+        ------
+        FeatureError
+            If a shape is wrong or a value is not finite.
+        """
+        features, vectors = check_features(dos, compositions)
+        # the scaled copies of a block are all that is held beside the features
+        block = max(batch_size, _BLOCK // batch_size * batch_size)
+        parts = [
+            self.run_scaled(self.scale(features[at : at + block], vectors[at : at + block]), batch_size=batch_size)
+            for at in range(0, max(1, len(features)), block)
+        ]
+        energies, hidden = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
+        return Outputs(energies, hidden)
+
+    def scale(self, dos: ArrayLike, compositions: ArrayLike) -> ScaledFeatures:
+        """Scale features for `run_scaled`: what needs no network, and can be done beside one.
+
+        Parameters
+        ----------
+        dos, compositions
+            As for `run`.
+
+        Raises
+        ------
+        FeatureError
+            If a shape is wrong or a value is not finite.
+        """
+        return ScaledFeatures(network_inputs(dos, compositions, scaler=self._scaler))
+
+    def run_scaled(self, features: ScaledFeatures, *, batch_size: int = 256) -> Outputs:
+        """Run all members on what `scale` gave: `run` in two steps, with the same bits."""
+        if not len(features):
+            return Outputs(np.zeros((len(self._models), 0)), np.zeros((len(self._models), 0, 0), np.float32))
+        energies, hidden = [], []
+        for model in self._models:
+            standardised, last = self._predict(model, features, batch_size)
+            energies.append(self._target_scaling.restore(standardised[:, 0]))
+            hidden.append(last)
+        return Outputs(np.stack(energies), np.stack(hidden))
+
+    def _predict(
+        self, model: Any, features: ScaledFeatures, batch_size: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Run one model; Keras' `predict` sets up a data pipeline each time, which costs a tenth of a Screen."""
+        parts = []
+        for start in range(0, len(features), batch_size):
+            size = min(batch_size, len(features) - start)
+            # filled up to a batch for which there is a graph: another one takes seconds to make
+            taken = batch_size if batch_size in self._sizes and size not in self._sizes else size
+            self._sizes.add(taken)
+            part = {name: _filled(array[start : start + size], taken) for name, array in features.inputs.items()}
+            parts.append([np.asarray(array)[:size] for array in model.predict_on_batch(part)])
+        standardised, last = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return standardised, last.astype(np.float32, copy=False)
+
+
+def _filled(array: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Append zeros where there are fewer."""
+    if len(array) == size:
+        return array
+    return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]), array.dtype)])
+
+
+def load_network(file: Path, info: BundleInfo) -> Any:
+    """Load one network in Keras' safe mode: nothing in it is executed.
+
+    Raises
+    ------
+    BundleError
+        If this Keras cannot read it.
+    """
+    import keras
+
+    try:
+        model = keras.saving.load_model(file, compile=False, safe_mode=True)
+        model.get_layer(_LAST_LAYER)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise BundleError(
+            f"{file} cannot be read by Keras {keras.__version__} "
+            f"(saved with {info.record.versions.get('keras', 'an unknown version')}): {error}"
+        ) from error
+    return model

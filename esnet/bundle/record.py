@@ -1,0 +1,151 @@
+"""What is written down about one training run, so that a model's origin can be told from its bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from esnet.files.versions import installed_versions
+
+RECORD_VERSION = 3
+"""Version 1 had no split, kinds, metrics by task or environment; version 2 no `initial`, and is read as None."""
+
+_WITHOUT_INITIAL = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord:
+    """The record of one training run; energies in eV/atom, times in s.
+
+    Attributes
+    ----------
+    version
+        Of this list of fields.
+    data_checksum, data_name
+        SHA-256 that identifies the samples: of a data set, or over ids, features, compositions and energies as given;
+        and the data set's name ("" for samples in memory).
+    data_source
+        Where the data set says that its samples come from; ``engine`` (``vasp``, ``gpaw``) and ``quality`` among it
+        where they are known. Empty for samples in memory whose source was not given.
+    n_materials
+        Different materials in the training part: one with an IS-DOS and an RS-DOS gives two samples.
+    kinds
+        What was trained on: ``is_dos``, ``rs_dos`` or ``both``; None for samples in memory, where it is not known.
+    split
+        How the data set was divided (`esnet.dataset.splits.Split.to_dict`); None for samples in memory, which the
+        seed divides.
+    initial
+        The trained network that this run went on from (`esnet.training.pretrained.InitialNetwork.to_dict`):
+        ``checksum`` of its bundle, which ``member`` of it, ``n_new`` samples trained on that the bundle was not
+        trained on (None: not known), and ``validation_loss`` and ``validation_mae`` (eV/atom) on this run's
+        validation part before the first epoch (None without such a part). None: from random weights.
+    n_samples
+        Samples of the kinds trained on, in all parts.
+    n_dropped
+        How many of the training and validation part each filter of the settings left out, by the setting's name.
+    dropped_ids
+        The ids of those; of a data set the first thousand.
+    n_train, n_validation, n_test
+        Samples trained on, kept apart for early stopping, and kept apart from every choice.
+    validation_note
+        Why there is no validation part; None where there is one.
+    epochs, best_epoch
+        Epochs run, and the one whose weights were kept (both counted from 1; 0: no epoch was better than the network
+        that the run went on from, whose weights were kept).
+    stopped
+        Why there were no more epochs.
+    loss, validation_loss, learning_rate
+        One value an epoch; the losses are those of the standardised energies.
+    validation_mae
+        One value an epoch, eV/atom; None without a validation part.
+    mae_train, mae_validation, mae_test
+        Mean absolute errors of the kept weights over the kinds trained on, eV/atom; None without such a part.
+    metrics
+        For each part (``train``, ``validation``, ``test``) and each of ``all``, ``IS2RE`` and ``RS2RE`` that it has
+        samples of: ``n``, ``mae`` and ``rmse`` (eV/atom). The test part was looked at for these figures alone.
+    batch_size, batch_norm_momentum
+        Those used (see `esnet.training.train.TrainingSettings`).
+    n_parameters
+        Weights of the network, trainable or not.
+    representation, settings
+        As dictionaries.
+    seed
+        Seed of initial weights and order of batches, and of the division of samples in memory.
+    versions
+        Python, the packages that computed, and the Keras backend.
+    environment
+        What it was computed on (see `esnet.training.environment`).
+    started, finished
+        UTC, ISO 8601; ``started`` is that of the process that ended the training.
+    wall_s, cpu_s
+        Of the whole run: building the graph, and the epochs of all processes that worked on it.
+    """
+
+    version: int = RECORD_VERSION
+    data_checksum: str
+    data_name: str
+    data_source: dict[str, Any]
+    initial: dict[str, Any] | None = None
+    n_materials: int
+    kinds: str | None
+    split: dict[str, Any] | None
+    n_samples: int
+    n_dropped: dict[str, int]
+    dropped_ids: list[str]
+    n_train: int
+    n_validation: int
+    n_test: int
+    validation_note: str | None
+    epochs: int
+    best_epoch: int
+    stopped: str
+    loss: list[float]
+    validation_loss: list[float] | None
+    validation_mae: list[float] | None
+    learning_rate: list[float]
+    mae_train: float
+    mae_validation: float | None
+    mae_test: float | None
+    metrics: dict[str, dict[str, dict[str, float | int]]]
+    batch_size: int
+    batch_norm_momentum: float
+    n_parameters: int
+    representation: dict[str, str]
+    settings: dict[str, Any]
+    seed: int
+    versions: dict[str, str]
+    environment: dict[str, Any]
+    started: str
+    finished: str
+    wall_s: float
+    cpu_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as JSON takes it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote; ValueError names another version, and keys that are missing or not known."""
+        version = data.get("version", 1)
+        if version == _WITHOUT_INITIAL:
+            data = {**data, "initial": None, "version": RECORD_VERSION}
+        elif version != RECORD_VERSION:
+            raise ValueError(
+                f"training record has version {version}, this program reads {_WITHOUT_INITIAL} and {RECORD_VERSION}: "
+                "use the program's version that wrote it, or train again"
+            )
+        names = {field.name for field in fields(cls)}
+        if set(data) != names:
+            missing, unknown = sorted(names - set(data)), sorted(set(data) - names)
+            raise ValueError(f"training record lacks the keys {missing} and has unknown keys {unknown}")
+        return cls(**data)
+
+
+def software_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that a training run used."""
+    import keras
+
+    packages = ("esnet-campaign", "keras", "numpy", "tensorflow", "tensorflow-cpu", "torch", "jax")
+    return installed_versions(*packages) | {"keras_backend": keras.config.backend()}

@@ -1,0 +1,1 @@
+"""The command `esnet`: its subcommands, their options, and their help."""

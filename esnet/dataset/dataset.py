@@ -1,0 +1,273 @@
+"""Labelled densities of states on disk, more of them than memory holds.
+
+A data set is a directory (see `esnet.dataset.format`) that a `DatasetWriter` makes out of a stream of `Sample` and
+that a `Dataset` reads, checked on opening. What is small (ids, energies, compositions ...) is held in memory, the
+densities are read as they are needed.
+"""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections import OrderedDict
+from collections.abc import Collection, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from esnet.dataset.columns import Columns, read_columns
+from esnet.dataset.format import COLUMNS, SHARD_SIZE, DatasetManifest, shard_name
+from esnet.dataset.hdf5 import open_h5
+from esnet.dataset.sample import KINDS, DatasetError, DosKind, Filters, Sample
+from esnet.dataset.shards import fetch, inflated, open_shard
+from esnet.dataset.writer import DatasetExistsError, DatasetWriter
+from esnet.representation.dos import DOS_SHAPE
+from esnet.representation.features import ELEMENTS, Representation
+
+if TYPE_CHECKING:
+    from esnet.representation.samples import Samples
+
+__all__ = [
+    "KINDS",
+    "Dataset",
+    "DatasetError",
+    "DatasetExistsError",
+    "DatasetManifest",
+    "DatasetWriter",
+    "DosKind",
+    "Filters",
+    "Sample",
+]
+
+_OPEN_SHARDS = 64
+
+
+class Dataset:
+    """A data set, read only; made by `Dataset.open`.
+
+    Can be pickled (the other process reopens the files and compares the checksum), and read by several threads.
+
+    Attributes
+    ----------
+    path
+        Its directory.
+    manifest
+        What it says about itself: filters and what they dropped, source, versions.
+    """
+
+    def __init__(self, path: Path, manifest: DatasetManifest, columns: Columns) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._columns = columns
+        self._shards: OrderedDict[int, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path | str, *, verify: bool = True) -> Self:
+        """Open a data set.
+
+        Parameters
+        ----------
+        path
+            Its directory.
+        verify
+            Whether the SHA-256 of every file is compared with the manifest (about 1.5 GB/s); without it names, sizes
+            and the manifest itself are checked.
+
+        Raises
+        ------
+        DatasetError
+            Naming the file that is missing, surplus, truncated, altered or of a newer version.
+        """
+        folder = Path(path)
+        manifest = DatasetManifest.read(folder)
+        manifest.check_files(folder, verify=verify)
+        return cls(folder, manifest, read_columns(folder / COLUMNS, manifest.n_samples))
+
+    def __len__(self) -> int:
+        return len(self._columns.ids)
+
+    def __repr__(self) -> str:
+        return f"<Dataset {self.path}: {len(self)} samples, {self.checksum[:12]}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (str(self.path.resolve()), self.checksum)
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the content: the data set's identity (see `DatasetManifest`)."""
+        return self.manifest.checksum
+
+    @cached_property
+    def representation(self) -> Representation:
+        """How the features were made."""
+        return self.manifest.stored_representation
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Names of the samples, all different."""
+        return self._columns.ids
+
+    @property
+    def materials(self) -> tuple[str, ...]:
+        """Material of each sample; an IS-DOS and an RS-DOS may share one."""
+        return self._columns.materials
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """``is_dos`` or ``rs_dos`` for each sample."""
+        return self._columns.kinds
+
+    @property
+    def chemsys(self) -> tuple[str, ...]:
+        """Chemical system of each sample, e.g. ``Al-Pd``."""
+        return self._columns.chemsys
+
+    @property
+    def prototypes(self) -> tuple[str, ...]:
+        """Structure type of each sample; empty: unknown."""
+        return self._columns.prototypes
+
+    @property
+    def digests(self) -> tuple[bytes, ...]:
+        """SHA-256 of each sample's densities, 32 bytes: equal for copies of one DOS."""
+        return self._columns.digests
+
+    @property
+    def energies(self) -> NDArray[np.float64]:
+        """(n,) formation energies of the relaxed crystals, eV/atom."""
+        return self._columns.energies
+
+    @property
+    def efermi(self) -> NDArray[np.float64]:
+        """(n,) Fermi levels on the axis of the DOS, eV; NaN where unknown."""
+        return self._columns.efermi
+
+    @property
+    def spacing(self) -> NDArray[np.float64]:
+        """(n,) spacings of the sources' energies, eV; NaN where unknown."""
+        return self._columns.spacing
+
+    @cached_property
+    def compositions(self) -> NDArray[np.float32]:
+        """(n, 111) composition vectors, as `esnet.representation.features.composition_vector` makes them."""
+        amounts = self._columns.amounts
+        if self.representation.composition == "fraction":
+            vectors = (amounts / amounts.sum(axis=1, keepdims=True)).astype(np.float32)
+        else:
+            vectors = (amounts > 0).astype(np.float32)
+        vectors.flags.writeable = False
+        return vectors
+
+    def amounts(self, place: int) -> dict[str, float]:
+        """Composition of one sample as the source gave it: element symbol -> amount."""
+        row = self._columns.amounts[place]
+        return {ELEMENTS[column]: float(row[column]) for column in np.flatnonzero(row)}
+
+    def provenance(self, places: ArrayLike) -> list[dict[str, Any]]:
+        """Where samples come from; read from the disk."""
+        import json
+
+        wanted = self._checked_places(places)
+        with open_h5(self.path / COLUMNS) as file:
+            texts = file["provenance"].asstr()[()]
+        return [json.loads(texts[place]) for place in wanted]
+
+    def places(self, *, kind: DosKind | None = None, materials: Collection[str] | None = None) -> NDArray[np.intp]:
+        """Places of the samples of one kind, or of some materials, in ascending order; of all by default."""
+        chosen = np.ones(len(self), dtype=bool)
+        if kind is not None:
+            if kind not in KINDS:
+                raise DatasetError(f"kind={kind!r}: must be one of {', '.join(KINDS)}")
+            chosen &= np.array([found == kind for found in self.kinds], dtype=bool)
+        if materials is not None:
+            wanted = frozenset(materials)
+            chosen &= np.array([found in wanted for found in self.materials], dtype=bool)
+        return np.flatnonzero(chosen)
+
+    def read(self, places: ArrayLike) -> NDArray[np.float32]:
+        """Read densities.
+
+        Parameters
+        ----------
+        places
+            k places in any order; one may come more than once.
+
+        Returns
+        -------
+        ndarray
+            (k, 2, 1500, 9), not scaled.
+
+        Raises
+        ------
+        DatasetError
+            If a place does not exist, or a file was damaged after opening.
+        """
+        wanted = self._checked_places(places)
+        dos = np.empty((len(wanted), *DOS_SHAPE), dtype=np.float32)
+        for row, place in enumerate(wanted):
+            dos[row] = self._densities(int(place))
+        return dos
+
+    def blocks(self, places: ArrayLike, *, size: int = 256) -> Iterator[NDArray[np.float32]]:
+        """Read densities in blocks of at most ``size`` samples, in the order given: for `ChannelScaler.fit_batches`."""
+        if size < 1:
+            raise DatasetError(f"size={size!r}: must be a whole number above 0")
+        wanted = self._checked_places(places)
+        for start in range(0, len(wanted), size):
+            yield self.read(wanted[start : start + size])
+
+    def samples(self, places: ArrayLike) -> Samples:
+        """Read samples into memory (108 kB each)."""
+        from esnet.representation.samples import Samples
+
+        wanted = self._checked_places(places)
+        return Samples.checked(
+            [self.ids[place] for place in wanted],
+            self.read(wanted),
+            self.compositions[wanted],
+            self.energies[wanted],
+        )
+
+    def _checked_places(self, places: ArrayLike) -> NDArray[np.intp]:
+        wanted = np.asarray(places)
+        if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
+            raise DatasetError(f"places are {wanted.dtype} of shape {wanted.shape}, must be whole numbers on one axis")
+        wanted = wanted.astype(np.intp)
+        if wanted.size and not (wanted.min() >= 0 and wanted.max() < len(self)):
+            raise DatasetError(
+                f"places run from {wanted.min()} to {wanted.max()}; {self.path} has 0 to {len(self) - 1}"
+            )
+        return wanted
+
+    def _densities(self, place: int) -> NDArray[np.float32]:
+        """Densities of one sample."""
+        number, row = divmod(place, SHARD_SIZE)
+        file = self.path / shard_name(number)
+        try:
+            with self._lock:
+                filter_mask, data = fetch(self._shard(number, file), row)
+            return inflated(filter_mask, data)
+        except (OSError, ValueError, zlib.error) as error:
+            raise DatasetError(f"{file}: sample {self.ids[place]!r} cannot be read: {error}") from error
+
+    def _shard(self, number: int, file: Path) -> Any:
+        """The densities in one file, opened where they are not; the caller holds the lock."""
+        shard = self._shards.pop(number, None)
+        if shard is None:
+            shard = open_shard(file)
+        self._shards[number] = shard
+        while len(self._shards) > _OPEN_SHARDS:
+            _, oldest = self._shards.popitem(last=False)
+            oldest.file.close()
+        return shard
+
+
+def _reopen(path: str, checksum: str) -> Dataset:
+    dataset = Dataset.open(path, verify=False)
+    if dataset.checksum != checksum:
+        raise DatasetError(f"{path} holds another data set now: checksum {dataset.checksum}, it was {checksum}")
+    return dataset

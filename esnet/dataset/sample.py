@@ -1,0 +1,194 @@
+"""One sample of a data set: a density of states with the formation energy that it is to predict; and the filters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import numbers
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.files.errors import UserError
+from esnet.representation.dos import DOS_SHAPE
+from esnet.representation.features import ELEMENTS
+
+DosKind = Literal["is_dos", "rs_dos"]
+"""IS-DOS teach and test IS2RE, RS-DOS RS2RE."""
+
+KINDS: tuple[DosKind, ...] = get_args(DosKind)
+
+F_BLOCK = frozenset(ELEMENTS[56:71] + ELEMENTS[88:103])
+"""La to Lu and Ac to Lr: the representation has no f channels."""
+
+_SYMBOLS = frozenset(ELEMENTS)
+
+
+class DatasetError(UserError, ValueError):
+    """A data set, or a sample on its way into one, that cannot be used; the message names it and what is wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One density of states and its target.
+
+    Attributes
+    ----------
+    id
+        Unique in a data set, e.g. ``mp-1234:rs_dos``.
+    material
+        The same for all DOS of one material (its IS-DOS and its RS-DOS): a split never divides it.
+    kind
+        ``is_dos`` (unrelaxed structure) or ``rs_dos`` (relaxed structure).
+    dos
+        (2, 1500, 9), as `esnet.representation.dos.project_dos` gives it, not scaled.
+    composition
+        Element symbol -> amount (of a cell or a formula).
+    energy
+        Formation energy of the RELAXED crystal, eV/atom.
+    efermi
+        Fermi level in eV on the axis of ``dos`` (0.0 with ``energy_reference="fermi"``); None: unknown.
+    spacing
+        Of the energies that the source was calculated at, eV; None: unknown.
+    chemsys
+        Elements in alphabetical order, e.g. ``Al-Pd``.
+    prototype
+        Name of the structure type; empty: unknown.
+    provenance
+        Where the sample comes from, in JSON types.
+    """
+
+    id: str
+    material: str
+    kind: DosKind
+    dos: NDArray[np.float32]
+    composition: Mapping[str, float]
+    energy: float
+    efermi: float | None
+    spacing: float | None
+    chemsys: str
+    prototype: str
+    provenance: Mapping[str, Any]
+
+    def checked(self) -> Self:
+        """Return the sample in the types that are stored.
+
+        Raises
+        ------
+        DatasetError
+            Naming the sample, the field and what is wrong with it.
+        """
+        name = f"sample {self.id!r}"
+        for field in ("id", "material"):
+            if not isinstance(getattr(self, field), str) or not getattr(self, field):
+                raise DatasetError(f"{name}: {field} is {getattr(self, field)!r}, must be text that is not empty")
+        if self.kind not in KINDS:
+            raise DatasetError(f"{name}: kind is {self.kind!r}, must be one of {', '.join(KINDS)}")
+        if not isinstance(self.prototype, str):
+            raise DatasetError(f"{name}: prototype is {self.prototype!r}, must be text, empty where it is unknown")
+        if not _is_finite(self.energy):
+            raise DatasetError(f"{name}: energy is {self.energy!r}, must be a finite number (eV/atom)")
+        for field, value in (("efermi", self.efermi), ("spacing", self.spacing)):
+            if value is not None and not _is_finite(value):
+                raise DatasetError(f"{name}: {field} is {value!r}, must be a finite number (eV) or None")
+        return type(self)(
+            **{field.name: getattr(self, field.name) for field in fields(self)}
+            | {
+                "dos": _checked_dos(name, self.dos),
+                "composition": _checked_composition(name, self.composition, self.chemsys),
+                "provenance": _checked_provenance(name, self.provenance),
+                "energy": float(self.energy),
+                "efermi": None if self.efermi is None else float(self.efermi),
+                "spacing": None if self.spacing is None else float(self.spacing),
+            }
+        )
+
+    def digest(self) -> bytes:
+        """SHA-256 of the densities, by which copies of one DOS are known."""
+        return hashlib.sha256(np.ascontiguousarray(self.dos, dtype="<f4").tobytes()).digest()
+
+    def identity(self, digest: bytes) -> bytes:
+        """Return all that tells the sample from another one, but not where it comes from."""
+        said = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "provenance"}
+        said |= {"dos": digest.hex(), "composition": sorted(self.composition.items())}
+        return json.dumps(said, sort_keys=True).encode() + b"\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """What is left out of a data set, and counted; None or False switches a filter off.
+
+    Attributes
+    ----------
+    max_dos
+        Samples with a density above this (either sign) are left out. States/eV, per atom or as the normalisation says.
+    max_abs_formation_energy
+        Samples further than this from 0 are left out. eV/atom.
+    f_block
+        Whether samples with an f-block element (La to Lu, Ac to Lr) are left out.
+    """
+
+    max_dos: float | None = 50.0
+    max_abs_formation_energy: float | None = 5.0
+    f_block: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("max_dos", "max_abs_formation_energy"):
+            limit = getattr(self, name)
+            if limit is not None and not limit > 0:
+                raise DatasetError(f"filter {name}={limit!r}: must be above 0, or None to switch it off")
+
+    def dropped_by(self, sample: Sample) -> str | None:
+        """Name of the first filter that leaves a sample out; None where it is kept."""
+        if self.f_block and not F_BLOCK.isdisjoint(sample.composition):
+            return "f_block"
+        if self.max_dos is not None and float(np.abs(sample.dos).max()) > self.max_dos:
+            return "max_dos"
+        if self.max_abs_formation_energy is not None and abs(sample.energy) > self.max_abs_formation_energy:
+            return "max_abs_formation_energy"
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the filters as JSON takes them."""
+        return asdict(self)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and math.isfinite(value)
+
+
+def _checked_dos(name: str, dos: Any) -> NDArray[np.float32]:
+    if np.shape(dos) != DOS_SHAPE:
+        raise DatasetError(f"{name}: dos has shape {np.shape(dos)}, must be {DOS_SHAPE} (spin, energy, orbital)")
+    # + 0: a negative zero (one-spin rule) and a zero are the same density and must be the same bytes
+    array = np.ascontiguousarray(dos, dtype=np.float32) + np.float32(0.0)
+    bad = int((~np.isfinite(array)).sum())
+    if bad:
+        raise DatasetError(f"{name}: {bad} densities of dos are not finite")
+    return array
+
+
+def _checked_composition(name: str, composition: Mapping[str, float], chemsys: str) -> dict[str, float]:
+    amounts = {str(symbol): amount for symbol, amount in composition.items()}
+    if not amounts:
+        raise DatasetError(f"{name}: composition is empty")
+    for symbol, amount in amounts.items():
+        if symbol not in _SYMBOLS:
+            raise DatasetError(f"{name}: composition has {symbol!r}, which is not an element from H to Rg")
+        if not (_is_finite(amount) and amount > 0):
+            raise DatasetError(f"{name}: composition has {amount!r} of {symbol}, must be a number above 0")
+    right = "-".join(sorted(amounts))
+    if chemsys != right:
+        raise DatasetError(f"{name}: chemsys is {chemsys!r}, must be {right!r} as the composition has it")
+    return {symbol: float(amount) for symbol, amount in amounts.items()}
+
+
+def _checked_provenance(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return json.loads(json.dumps(dict(provenance), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"{name}: provenance is not made of JSON types: {error}") from error

@@ -1,0 +1,81 @@
+"""The densities of a data set: files of up to 1,024 samples, written one by one, fetched past HDF5's filters.
+
+A chunk is one sample, deflated. It is fetched under HDF5's lock as it lies in the file and inflated outside of it, so
+that several threads read at the same time.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.dataset.format import SHARD_SIZE
+from esnet.dataset.hdf5 import open_h5
+from esnet.dataset.sample import DatasetError
+from esnet.representation.dos import DOS_SHAPE
+
+_NAME = "dos"
+_DTYPE = np.dtype("<f4")
+_SAMPLE_BYTES = _DTYPE.itemsize * int(np.prod(DOS_SHAPE))
+_DEFLATE = 1  # HDF5's number of the filter
+
+
+def create_shard(content: Any) -> None:
+    """Make the densities of no samples in an HDF5 file."""
+    content.create_dataset(
+        _NAME,
+        shape=(0, *DOS_SHAPE),
+        maxshape=(SHARD_SIZE, *DOS_SHAPE),
+        chunks=(1, *DOS_SHAPE),
+        dtype=_DTYPE,
+        compression="gzip",
+        compression_opts=1,
+    )
+
+
+def append_sample(content: Any, dos: NDArray[np.float32]) -> None:
+    """Append the densities of one sample."""
+    densities = content[_NAME]
+    densities.resize(len(densities) + 1, axis=0)
+    densities[-1] = dos
+
+
+def open_shard(file: Path) -> Any:
+    """Open a file's densities to read.
+
+    Raises
+    ------
+    DatasetError
+        If it is no HDF5 file, or its densities are laid out in a way that `inflated` would misread.
+    """
+    content = open_h5(file)
+    shard = content.get(_NAME)
+    found = None if shard is None else (shard.dtype, shard.shape[1:], shard.chunks, _filters(shard))
+    if found != (_DTYPE, DOS_SHAPE, (1, *DOS_SHAPE), [_DEFLATE]):
+        content.close()
+        raise DatasetError(
+            f"{file}: {_NAME!r} is {found or 'absent'}, must be {_DTYPE} of shape (n, 2, 1500, 9), one sample a chunk, "
+            "deflated and nothing else"
+        )
+    return shard
+
+
+def fetch(shard: Any, row: int) -> tuple[int, bytes]:
+    """Return HDF5's filter mask and the bytes of a sample as they lie in the file."""
+    return shard.id.read_direct_chunk((row, 0, 0, 0))
+
+
+def inflated(filter_mask: int, data: bytes) -> NDArray[np.float32]:
+    """Return the densities (2, 1500, 9), read only, of what `fetch` returned; zlib.error or ValueError: damaged."""
+    # bit 0: HDF5 stored the chunk without its only filter, since deflate did not make it smaller
+    content = data if filter_mask & 1 else zlib.decompress(data, bufsize=_SAMPLE_BYTES)
+    return np.frombuffer(content, dtype=_DTYPE).reshape(DOS_SHAPE)
+
+
+def _filters(shard: Any) -> list[int]:
+    made_with = shard.id.get_create_plist()
+    return [made_with.get_filter(number)[0] for number in range(made_with.get_nfilters())]

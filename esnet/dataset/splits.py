@@ -1,0 +1,317 @@
+"""Training, validation and test parts that have no material and no density of states in common.
+
+Samples are first joined to units that are never divided: those of one material, those with identical densities, and,
+where the split is by chemical system or by prototype, those of one system or one prototype. A unit goes into one part
+as a whole, so the parts are disjoint by construction. Which one follows from a hash of the seed and the names of the
+materials: the order of the samples plays no role, nor does NumPy's version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.files.errors import UserError
+
+if TYPE_CHECKING:
+    from esnet.dataset.dataset import Dataset
+
+SplitBy = Literal["random", "chemsys", "prototype"]
+Part = Literal["train", "validation", "test"]
+
+PARTS: tuple[Part, ...] = get_args(Part)
+
+
+class SplitError(UserError, ValueError):
+    """A split that cannot be made, or made again; the message says why and what would be right."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Split:
+    """Which samples train, validate and test.
+
+    Attributes
+    ----------
+    by
+        ``random`` (by material), ``chemsys`` or ``prototype``.
+    seed
+        Of the choice.
+    validation_fraction, test_fraction
+        Asked for, in samples; 0: no such part.
+    test_chemsys
+        Chemical systems that are in the test part, whatever its fraction.
+    train, validation, test
+        Places in the data set, in ascending order.
+    units
+        Number of units that were not divided.
+    notes
+        What a reader must know, e.g. that prototypes are unknown.
+    checksum
+        SHA-256 over the ids in each part.
+    """
+
+    by: SplitBy
+    seed: int
+    validation_fraction: float
+    test_fraction: float
+    test_chemsys: tuple[str, ...]
+    train: NDArray[np.intp]
+    validation: NDArray[np.intp]
+    test: NDArray[np.intp]
+    units: int
+    notes: tuple[str, ...]
+    checksum: str
+
+    def part(self, name: Part) -> NDArray[np.intp]:
+        """Places of one part by its name."""
+        if name not in PARTS:
+            raise SplitError(f"part {name!r}: must be one of {', '.join(PARTS)}")
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return method, seed, fractions, counts and checksum as JSON takes them, but not the places."""
+        return {
+            "by": self.by,
+            "seed": self.seed,
+            "validation_fraction": self.validation_fraction,
+            "test_fraction": self.test_fraction,
+            "test_chemsys": list(self.test_chemsys),
+            "n_train": len(self.train),
+            "n_validation": len(self.validation),
+            "n_test": len(self.test),
+            "units": self.units,
+            "notes": list(self.notes),
+            "checksum": self.checksum,
+        }
+
+    def without(self, dataset: Dataset, left_out: NDArray[np.bool_], *, why: str) -> Split:
+        """Return the split without some samples, (n,) True for them; the notes say how many and why.
+
+        `Split.of` does not make it again, which goes by the data set alone.
+        """
+        if not left_out.any():
+            return self
+        train, validation, test = (self.part(name)[~left_out[self.part(name)]] for name in PARTS)
+        return replace(
+            self,
+            train=train,
+            validation=validation,
+            test=test,
+            notes=(*self.notes, f"{int(left_out.sum())} samples are left out: {why}"),
+            checksum=_checksum(dataset, {"train": train, "validation": validation, "test": test}),
+        )
+
+    def describe(self) -> str:
+        """Return one line for people."""
+        parts = ", ".join(f"{len(self.part(name))} {name}" for name in PARTS)
+        held_out = f", {len(self.test_chemsys)} chemical systems held out for the test" if self.test_chemsys else ""
+        return f"by {self.by}, seed {self.seed}{held_out}: {parts} ({self.units} units that are not divided)"
+
+    @classmethod
+    def of(cls, dataset: Dataset, record: Mapping[str, Any]) -> Split:
+        """Make a split again from what `to_dict` wrote.
+
+        Raises
+        ------
+        SplitError
+            If a key is missing, or the data set gives other parts than those recorded.
+        """
+        keys = ("by", "seed", "validation_fraction", "test_fraction", "test_chemsys", "checksum")
+        missing = [key for key in keys if key not in record]
+        if missing:
+            raise SplitError(f"the record of a split lacks {', '.join(missing)}")
+        again = split_dataset(dataset, **{key: record[key] for key in keys[:-1]})
+        if again.checksum != record["checksum"]:
+            raise SplitError(
+                f"{dataset.path} is not the data set that was split: its parts have the checksum {again.checksum}, "
+                f"recorded is {record['checksum']}"
+            )
+        return again
+
+
+def split_dataset(
+    dataset: Dataset,
+    *,
+    by: SplitBy = "random",
+    seed: int = 1,
+    validation_fraction: float = 0.1,
+    test_fraction: float = 0.1,
+    test_chemsys: Collection[str] = (),
+) -> Split:
+    """Divide a data set.
+
+    Parameters
+    ----------
+    dataset
+        What is divided.
+    by
+        ``random``: the parts share no material; ``chemsys``: nor a chemical system; ``prototype``: nor a prototype
+        (a material whose prototype is unknown stands for itself, and the notes say how many do).
+    seed
+        Of the choice.
+    validation_fraction, test_fraction
+        Of the samples; 0: no such part. Units that are not divided make the parts a little larger or smaller.
+    test_chemsys
+        Chemical systems, e.g. ``Al-Pd``, that go into the test part beside what its fraction asks for: what a campaign
+        is to screen and the model must not have seen.
+
+    Returns
+    -------
+    Split
+        The same for the same samples, in whatever order the data set has them.
+
+    Raises
+    ------
+    SplitError
+        If an option is not one of those listed, a chemical system is not in the data set, or a part that is asked
+        for would be empty.
+    """
+    _check(by, seed, validation_fraction, test_fraction)
+    units, notes = _units(dataset, by)
+    sizes = np.bincount(units)
+    fractions: dict[Part, float] = {"test": test_fraction, "validation": validation_fraction}
+    held_out = _units_of(dataset, units, test_chemsys)
+    parts = _assign(dataset, units, sizes, seed, fractions, by, held_out)
+    return Split(
+        by=by,
+        seed=seed,
+        validation_fraction=validation_fraction,
+        test_fraction=test_fraction,
+        test_chemsys=tuple(sorted(test_chemsys)),
+        train=parts["train"],
+        validation=parts["validation"],
+        test=parts["test"],
+        units=len(sizes),
+        notes=notes,
+        checksum=_checksum(dataset, parts),
+    )
+
+
+def _check(by: str, seed: int, validation_fraction: float, test_fraction: float) -> None:
+    if by not in get_args(SplitBy):
+        raise SplitError(f"by={by!r}: must be one of {', '.join(get_args(SplitBy))}")
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise SplitError(f"seed={seed!r}: must be a whole number, 0 or above")
+    for name, fraction in (("validation_fraction", validation_fraction), ("test_fraction", test_fraction)):
+        if not 0 <= fraction < 1:
+            raise SplitError(f"{name}={fraction!r}: must be 0 or above and below 1")
+    if validation_fraction + test_fraction >= 1:
+        raise SplitError(
+            f"validation_fraction={validation_fraction} and test_fraction={test_fraction} leave nothing to train on: "
+            "their sum must be below 1"
+        )
+
+
+def _units(dataset: Dataset, by: SplitBy) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+    """Number of each sample's unit, and notes."""
+    columns: list[Sequence[Any]] = [dataset.materials, dataset.digests]
+    notes: tuple[str, ...] = ()
+    if by == "chemsys":
+        columns.append(dataset.chemsys)
+    if by == "prototype":
+        unknown = [material for material, name in zip(dataset.materials, dataset.prototypes, strict=True) if not name]
+        if len(unknown) == len(dataset):
+            raise SplitError(f"{dataset.path}: no sample has a known prototype; split by random or chemsys")
+        if unknown:
+            notes = (
+                f"the prototype of {len(unknown)} of {len(dataset)} samples is unknown: each of their "
+                f"{len(set(unknown))} materials was taken as a prototype of its own",
+            )
+        # a tuple is no name of a prototype, and nothing else has it
+        columns.append(
+            [
+                name or ("unknown", material)
+                for material, name in zip(dataset.materials, dataset.prototypes, strict=True)
+            ]
+        )
+    return _joined(columns), notes
+
+
+def _units_of(dataset: Dataset, units: NDArray[np.intp], chemsys: Collection[str]) -> frozenset[int]:
+    """Return the units that hold a sample of one of the chemical systems."""
+    absent = sorted(set(chemsys) - set(dataset.chemsys))
+    if absent:
+        raise SplitError(
+            f"{dataset.path} has no sample of {', '.join(absent)}; chemical systems are elements in alphabetical "
+            "order, e.g. Al-Pd"
+        )
+    return frozenset(unit for unit, name in zip(units.tolist(), dataset.chemsys, strict=True) if name in chemsys)
+
+
+def _joined(columns: Sequence[Sequence[Any]]) -> NDArray[np.intp]:
+    """Join samples that are equal in a column, and those joined to the same one; return a number for each."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n_samples = len(columns[0])
+    # a graph of samples and values: two samples with one value are two steps apart
+    nodes: list[int] = []
+    n_nodes = n_samples
+    for column in columns:
+        numbers: dict[Any, int] = {}
+        for value in column:
+            nodes.append(n_nodes + numbers.setdefault(value, len(numbers)))
+        n_nodes += len(numbers)
+    samples = np.tile(np.arange(n_samples), len(columns))
+    edges = coo_array((np.ones(len(nodes), dtype=np.int8), (samples, nodes)), shape=(n_nodes, n_nodes))
+    _, labels = connected_components(edges, directed=False)
+    return np.unique(labels[:n_samples], return_inverse=True)[1]
+
+
+def _assign(
+    dataset: Dataset,
+    units: NDArray[np.intp],
+    sizes: NDArray[np.intp],
+    seed: int,
+    fractions: Mapping[Part, float],
+    by: SplitBy,
+    held_out: frozenset[int],
+) -> dict[Part, NDArray[np.intp]]:
+    """Give each unit to the first part that it fits in, in an order that seed and names alone decide."""
+    names: dict[int, str] = {}
+    for unit, material in zip(units.tolist(), dataset.materials, strict=True):
+        names[unit] = min(material, names.get(unit, material))
+    order = sorted(names, key=lambda unit: hashlib.sha256(f"{seed}\0{names[unit]}".encode()).digest())
+    n_samples = len(dataset)
+    wanted = {part: max(1, round(fraction * n_samples)) for part, fraction in fractions.items() if fraction}
+    have: dict[Part, int] = dict.fromkeys(PARTS, 0)
+    part_of: dict[int, Part] = dict.fromkeys(held_out, "test")
+    for unit in order:
+        if unit in part_of:
+            continue
+        size = int(sizes[unit])
+        # not where what would be too many exceeds what is missing
+        fitting = (part for part, number in wanted.items() if have[part] + size - number <= number - have[part])
+        part_of[unit] = next(fitting, "train")
+        have[part_of[unit]] += size
+    for part in ("train", *wanted):
+        if not have[part]:
+            _refuse_empty(part, by, n_samples, len(sizes), int(sizes.min()), fractions)
+    chosen = np.array([PARTS.index(part_of[unit]) for unit in units.tolist()])
+    return {part: np.flatnonzero(chosen == number) for number, part in enumerate(PARTS)}
+
+
+def _refuse_empty(
+    part: Part, by: SplitBy, n_samples: int, n_units: int, smallest: int, fractions: Mapping[Part, float]
+) -> None:
+    what = {"random": "materials", "chemsys": "chemical systems", "prototype": "prototypes"}[by]
+    asked = ", ".join(f"{name}_fraction={fraction}" for name, fraction in fractions.items())
+    raise SplitError(
+        f"the {part} part would be empty with {asked}: there are {n_samples} samples in {n_units} units ({what} that "
+        f"are not divided), of {smallest} or more samples each; give other fractions"
+        + ("" if by == "random" else ", split by random,")
+        + " or more data"
+    )
+
+
+def _checksum(dataset: Dataset, parts: Mapping[Part, NDArray[np.intp]]) -> str:
+    digest = hashlib.sha256()
+    for part in PARTS:
+        names = sorted(dataset.ids[place] for place in parts[part])
+        digest.update("\n".join([part, *names, ""]).encode())
+    return digest.hexdigest()

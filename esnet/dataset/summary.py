@@ -1,0 +1,106 @@
+"""What `esnet dataset info` says of a data set."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from esnet.dataset.dataset import KINDS, Dataset
+from esnet.representation.features import ELEMENTS
+
+_MANY = 12
+
+
+def dataset_summary(dataset: Dataset) -> dict[str, Any]:
+    """Return counts, energies, filters, source and identity of a data set, as JSON takes them."""
+    manifest = dataset.manifest
+    materials = {kind: {dataset.materials[place] for place in dataset.places(kind=kind)} for kind in KINDS}
+    present = np.flatnonzero((dataset.compositions > 0).any(axis=0))
+    return {
+        "path": str(dataset.path),
+        "checksum": dataset.checksum,
+        "samples": len(dataset),
+        "kinds": dict(manifest.counts),
+        "materials": len(set(dataset.materials)),
+        "materials_with_both": len(set.intersection(*materials.values())),
+        "copies": len(dataset) - len(set(dataset.digests)),
+        "chemical_systems": dict(Counter(dataset.chemsys).most_common()),
+        "prototypes": dict(Counter(dataset.prototypes).most_common()),
+        "elements": [ELEMENTS[place] for place in present],
+        "energies": _energies(dataset.energies),
+        "without_fermi_level": int(np.isnan(dataset.efermi).sum()),
+        "spacing": _spacing(dataset.spacing),
+        "representation": dict(manifest.representation),
+        "filters": dict(manifest.filters),
+        "given": manifest.n_given,
+        "dropped": dict(manifest.n_dropped),
+        "dropped_ids": {name: list(ids) for name, ids in manifest.dropped_ids.items()},
+        "source": dict(manifest.source),
+        "warnings": list(manifest.warnings),
+        "created": manifest.created,
+        "versions": dict(manifest.versions),
+        "bytes": sum(int(entry["bytes"]) for entry in manifest.files.values()),
+    }
+
+
+def summary_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the summary as lines of two columns."""
+    energies, spacing = summary["energies"], summary["spacing"]
+    kinds = ", ".join(f"{count} {kind}" for kind, count in summary["kinds"].items())
+    yield "samples", f"{summary['samples']} ({kinds})"
+    yield "materials", f"{summary['materials']}, {summary['materials_with_both']} of them with IS-DOS and RS-DOS"
+    if summary["copies"]:
+        yield "copies", f"{summary['copies']} with the DOS of another sample (a split keeps them together)"
+    yield "elements", f"{len(summary['elements'])}: {' '.join(summary['elements'])}"
+    yield "chemical systems", _most(summary["chemical_systems"])
+    yield "prototypes", _most(summary["prototypes"])
+    yield (
+        "formation energies",
+        f"{energies['min']:.3f} to {energies['max']:.3f}, mean {energies['mean']:.3f}, sd {energies['sd']:.3f} eV/atom",
+    )
+    if spacing is not None:
+        yield "energy spacing", f"{spacing['min']:.4f} to {spacing['max']:.4f} eV in the sources"
+    if summary["without_fermi_level"]:
+        yield (
+            "Fermi level",
+            f"unknown for {summary['without_fermi_level']} of {summary['samples']} samples (no moments)",
+        )
+    yield "representation", _pairs(summary["representation"])
+    yield "filters", _pairs(summary["filters"])
+    yield "left out", dropped_line(summary["given"], summary["dropped"])
+    yield "source", _pairs(summary["source"])
+    yield "written", f"{summary['created']}, {_pairs(summary['versions'])}, {summary['bytes'] / 1e6:.1f} MB"
+    yield "checksum", summary["checksum"]
+
+
+def dropped_line(n_given: int, n_dropped: dict[str, int]) -> str:
+    """Say how many samples were left out, and by which filters."""
+    by_filter = ", ".join(f"{name} {count}" for name, count in n_dropped.items() if count)
+    return f"{sum(n_dropped.values())} of {n_given}" + (f" ({by_filter})" if by_filter else "")
+
+
+def _energies(energies: np.ndarray) -> dict[str, float]:
+    return {
+        "min": float(energies.min()),
+        "max": float(energies.max()),
+        "mean": float(energies.mean()),
+        "sd": float(energies.std()),
+    }
+
+
+def _spacing(spacing: np.ndarray) -> dict[str, float] | None:
+    known = spacing[~np.isnan(spacing)]
+    return {"min": float(known.min()), "max": float(known.max())} if len(known) else None
+
+
+def _most(counts: dict[str, int]) -> str:
+    named: Iterable[str] = [f"{name or 'unknown'} {count}" for name, count in list(counts.items())[:_MANY]]
+    more = f", and {len(counts) - _MANY} more" if len(counts) > _MANY else ""
+    return f"{len(counts)}: {', '.join(named)}{more}"
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())

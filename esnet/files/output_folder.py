@@ -1,0 +1,48 @@
+"""A folder of results: there as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from esnet.files.atomic import whole_folder
+from esnet.files.errors import UserError
+
+
+class OutputExistsError(UserError, FileExistsError):
+    """Something is there already; results are never overwritten."""
+
+
+class OutputPlaceError(UserError, NotADirectoryError):
+    """A folder cannot be made where it should be."""
+
+
+def refuse_existing_output(folder: Path | str) -> None:
+    """Raise OutputExistsError or OutputPlaceError, saying what to do, if the folder is there or cannot be made."""
+    path = Path(folder)
+    if path.exists() or path.is_symlink():
+        raise OutputExistsError(f"{path} exists: results are never overwritten; name another folder with --output")
+    above = next(parent for parent in path.absolute().parents if parent.exists() or parent.is_symlink())
+    if not (above.is_dir() and os.access(above, os.W_OK)):
+        what = "may not be written to" if above.is_dir() else "is not a folder"
+        raise OutputPlaceError(f"{path} cannot be made: {above} {what}; name another folder with --output")
+
+
+@contextmanager
+def new_output_folder(folder: Path | str) -> Iterator[Path]:
+    """Give a folder to fill, which gets its name when the block ends without an exception.
+
+    Parameters
+    ----------
+    folder
+        The folder to make. It is filled beside it under a temporary name.
+
+    Raises
+    ------
+    OutputExistsError
+        If ``folder`` is there, before the block or after it.
+    """
+    with whole_folder(Path(folder), refuse_existing=refuse_existing_output) as temporary:
+        yield temporary

@@ -1,0 +1,1 @@
+"""The network, and the same network folded for inference."""

@@ -1,0 +1,293 @@
+"""Ray for as long as a block of code needs it: started here or joined, and only what was started is ended."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from esnet.files.errors import UserError
+from esnet.ray.allocation import RayAllocation, find_allocation
+
+logger = logging.getLogger(__name__)
+
+LOOPBACK = "127.0.0.1"
+# Ray appends about 65 characters, and the path of a Unix socket may have 107
+_MAX_TEMP_DIR = 40
+_LAST_WRITES_S = 5.0
+_OBJECT_STORE_BYTES = 512 * 2**20
+# On Linux Ray takes the machine's outward address even where it is asked for 127.0.0.1, and then listens on all
+# interfaces. This switch (made for firewalls' questions on other systems) keeps it on loopback; seen on 2.60.
+_LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# Ray runs its workers at niceness 15. Beside DFT on all cores a Screen or a training then waits for the DFT that waits
+# for it: 63 s became 357 s in a test on 2 cores.
+_NICENESS = {"RAY_worker_niceness": "0"}
+
+
+class RaySessionError(UserError, RuntimeError):
+    """Ray cannot be started or joined as asked; the message says what would help."""
+
+
+@dataclass(frozen=True)
+class RaySession:
+    """A Ray that this process is connected to.
+
+    Attributes
+    ----------
+    address
+        ``host:port`` for RAY_ADDRESS of other processes; they need the same token (RAY_AUTH_TOKEN).
+    dashboard_url
+        Where its dashboard is, None where there is none.
+    started_here
+        Whether it ends with the block.
+    """
+
+    address: str
+    dashboard_url: str | None
+    started_here: bool
+
+
+@contextmanager
+def ray_session(
+    address: str | None = None,
+    *,
+    name: str | None = None,
+    num_cpus: int | None = None,
+    num_gpus: int | None = None,
+    dashboard: bool = False,
+    object_store_bytes: int = _OBJECT_STORE_BYTES,
+) -> Iterator[RaySession]:
+    """Connect to Ray for the length of a ``with`` block.
+
+    A process that is connected already stays so, and nothing is started or ended. Else the Ray at ``address``
+    (or at RAY_ADDRESS, or the cluster of this SLURM job, see `esnet.ray.allocation`) is joined and left again at the
+    end. Else one is started on this machine: on loopback, with token authentication, its files in a short temporary
+    directory; the end of the block ends it.
+
+    Parameters
+    ----------
+    address
+        ``host:port`` of a running Ray; ``local`` starts one even where RAY_ADDRESS is set.
+    name
+        Of this process as a job of Ray's, in its dashboard: ``job_name`` of the metadata.
+    num_cpus, num_gpus
+        What a Ray that is started here may use (None: what it finds). Not for joining one.
+    dashboard
+        Whether a Ray that is started here has its dashboard, on loopback.
+    object_store_bytes
+        Shared memory of a Ray that is started here; more than that goes to disk.
+
+    Yields
+    ------
+    RaySession
+
+    Raises
+    ------
+    RaySessionError
+        If the Ray at the address cannot be joined.
+
+    Notes
+    -----
+    For a Ray that is started here a token is made where the environment has none, and RAY_AUTH_MODE and
+    RAY_AUTH_TOKEN are set while the block runs, so that child processes can join; nothing is written to the
+    home directory. A Ray that is joined needs the token of whoever started it in the environment (RAY_AUTH_TOKEN or
+    RAY_AUTH_TOKEN_PATH); that of this SLURM job's cluster is found beside its address.
+    """
+    with _environment(_quiet()):
+        try:
+            import ray
+        except ModuleNotFoundError as error:
+            raise RaySessionError(
+                "Ray is not installed here; training and scoring need the extra: pip install 'esnet-campaign[esnet]'"
+            ) from error
+
+        if ray.is_initialized():
+            yield _describe(started_here=False)
+            return
+        allocation = find_allocation()
+        wanted = address or os.environ.get("RAY_ADDRESS") or (allocation.address if allocation else "local")
+        if wanted == "local":
+            with _started(name, num_cpus, num_gpus, dashboard, object_store_bytes) as session:
+                yield session
+        else:
+            with _environment(_credentials(wanted, allocation)), _joined(wanted, name) as session:
+                yield session
+
+
+def _credentials(address: str, allocation: RayAllocation | None) -> dict[str, str]:
+    """Variables to join with: what the environment has, completed."""
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        # Ray does not look at a token where the mode is not set
+        return {} if os.environ.get("RAY_AUTH_MODE") else {"RAY_AUTH_MODE": "token"}
+    if allocation is not None and allocation.address == address:
+        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": allocation.token}
+    return {}
+
+
+def _job_config(name: str | None) -> Any:
+    from ray.job_config import JobConfig
+
+    return JobConfig(metadata={"job_name": name} if name else {})
+
+
+@contextmanager
+def _joined(address: str, name: str | None) -> Iterator[RaySession]:
+    import ray
+
+    _refresh_authentication()
+    try:
+        with _own_signal_handlers():
+            ray.init(
+                address=address,
+                job_config=_job_config(name),
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        # Ray's own errors on authentication are RuntimeErrors too
+        raise RaySessionError(
+            f"the Ray at {address} cannot be joined: {error}. Is it running, and are RAY_AUTH_MODE and "
+            "RAY_AUTH_TOKEN those that it was started with?"
+        ) from error
+    try:
+        yield _describe(started_here=False)
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _started(
+    name: str | None, num_cpus: int | None, num_gpus: int | None, dashboard: bool, object_store_bytes: int
+) -> Iterator[RaySession]:
+    import ray
+
+    folder = _short_temp_dir()
+    try:
+        with _environment(_authentication() | _LOOPBACK_ONLY | _NICENESS), _loopback_constant():
+            _refresh_authentication()
+            try:
+                with _own_signal_handlers():
+                    ray.init(
+                        address="local",
+                        job_config=_job_config(name),
+                        num_cpus=num_cpus,
+                        num_gpus=num_gpus,
+                        include_dashboard=dashboard,
+                        dashboard_host=LOOPBACK,
+                        object_store_memory=object_store_bytes,
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                        _temp_dir=str(folder),
+                    )
+                session = _describe(started_here=True)
+                logger.info("started Ray at %s", session.address)
+                yield session
+            finally:
+                ray.shutdown()
+    finally:
+        _remove(folder)
+
+
+@contextmanager
+def _own_signal_handlers() -> Iterator[None]:
+    """Keep this process's signal handlers: Ray puts its own in their place, which only raise SystemExit."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Ray leaves them alone there, and so must we
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+def _remove(folder: Path) -> None:
+    """Remove Ray's folder; its last processes write into it for a moment after they were told to end."""
+    deadline = time.monotonic() + _LAST_WRITES_S
+    while folder.exists() and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.1)
+
+
+def _describe(*, started_here: bool) -> RaySession:
+    import ray
+
+    context = ray.get_runtime_context()
+    url = ray._private.worker.get_dashboard_url()
+    return RaySession(context.gcs_address, f"http://{url}" if url else None, started_here)
+
+
+def _quiet() -> dict[str, str]:
+    return {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray's coming default; without it each start warns of the change
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    }
+
+
+def _authentication() -> dict[str, str]:
+    """One token for all that join: the environment's, or a new one."""
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        return {"RAY_AUTH_MODE": "token"}
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
+def _refresh_authentication() -> None:
+    """Make Ray read the environment's mode and token again: it keeps those of its import.
+
+    Ray's own ``enable_token_auth_by_default`` does the same; there is no public door for it (ray 2.60).
+    """
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def _loopback_constant() -> Iterator[None]:
+    """Let this process, which may have imported Ray long ago, read `_LOOPBACK_ONLY` as well."""
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def _short_temp_dir() -> Path:
+    tried = [os.environ.get("RAY_TMPDIR"), tempfile.gettempdir(), "/tmp"]
+    for parent in tried:
+        if parent and len(parent) <= _MAX_TEMP_DIR and os.access(parent, os.W_OK):
+            return Path(tempfile.mkdtemp(prefix="ray-", dir=parent))
+    raise RaySessionError(
+        f"no writable temporary directory with a path of at most {_MAX_TEMP_DIR} characters: set RAY_TMPDIR to one"
+    )
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for this process and its children while the block runs."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

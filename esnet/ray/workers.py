@@ -1,0 +1,81 @@
+"""What Ray workers that compute with TensorFlow are given: cores, GPUs, environment."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from esnet.ray.session import RaySessionError
+
+
+def worker_options(*, cpu_threads: int, num_gpus: float) -> dict[str, Any]:
+    """Return the options of a Ray actor that uses TensorFlow.
+
+    Parameters
+    ----------
+    cpu_threads
+        Cores that Ray reserves, and threads that TensorFlow may use: left alone, it takes all cores in every
+        actor.
+    num_gpus
+        GPUs, or the part of one, that Ray reserves.
+
+    Raises
+    ------
+    ValueError
+        If a number is not possible.
+    RaySessionError
+        If no node of the Ray that is connected has as much: the actor would wait for ever.
+    """
+    if cpu_threads < 1 or num_gpus < 0:
+        raise ValueError(f"cpu_threads={cpu_threads!r} must be 1 or more, num_gpus={num_gpus!r} 0 or more")
+    _require_node(cpu_threads, num_gpus)
+    environment = {
+        "TF_NUM_INTRAOP_THREADS": str(cpu_threads),
+        "TF_NUM_INTEROP_THREADS": "1",
+        "OMP_NUM_THREADS": str(cpu_threads),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        # several actors may share a GPU, and TensorFlow and JAX take all of its memory otherwise
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    }
+    if "KERAS_BACKEND" in os.environ:
+        environment["KERAS_BACKEND"] = os.environ["KERAS_BACKEND"]
+    return {"num_cpus": cpu_threads, "num_gpus": num_gpus, "runtime_env": {"env_vars": environment}}
+
+
+def gpus_of_a_worker() -> float:
+    """Return what a worker gets where nobody says: one GPU, or none where Ray has none."""
+    return 1.0 if any(node.get("GPU", 0) >= 1 for node in _nodes()) else 0.0
+
+
+def room_for(*, num_gpus: float) -> int:
+    """Return how many workers Ray's GPUs have room for, and without GPUs one for each node.
+
+    Parameters
+    ----------
+    num_gpus
+        Of one worker, or the part of one.
+    """
+    nodes = _nodes()
+    if not num_gpus:
+        return max(1, len(nodes))
+    return max(1, sum(int(node.get("GPU", 0) / num_gpus + 1e-9) for node in nodes))
+
+
+def _nodes() -> list[dict[str, float]]:
+    """Resources of the nodes that compute: a head node may have none."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
+
+
+def _require_node(cpu_threads: int, num_gpus: float) -> None:
+    import ray
+
+    resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if any(node.get("CPU", 0) >= cpu_threads and node.get("GPU", 0) >= num_gpus for node in resources):
+        return
+    found = "; ".join(f"{node.get('CPU', 0):g} CPUs, {node.get('GPU', 0):g} GPUs" for node in resources)
+    raise RaySessionError(
+        f"no node has {cpu_threads} CPUs and {num_gpus:g} GPUs for one actor; Ray's nodes have: {found}"
+    )

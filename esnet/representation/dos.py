@@ -1,0 +1,185 @@
+"""Projected densities of states on the fixed grid that the network reads.
+
+Energies are in eV, densities in states/eV. The grid, the orbital order and the rule for calculations with one
+spin are those of Mok et al., J. Mater. Chem. A 11 (2023), DOI 10.1039/D3TA01767B.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.files.errors import UserError
+
+Normalisation = Literal["atom", "element", "none"]
+EnergyReference = Literal["absolute", "fermi"]
+
+ENERGY_MIN = -20.0
+ENERGY_MAX = 10.0
+N_GRID = 1500
+ENERGY_GRID: NDArray[np.float64] = np.linspace(ENERGY_MIN, ENERGY_MAX, N_GRID)
+"""Energies of the features in eV; both ends are included (step 30/1499 eV)."""
+
+ORBITALS = ("s", "px", "py", "pz", "dxy", "dyz", "dxz", "dx2-y2", "dz2")
+N_ORBITALS = len(ORBITALS)
+SPINS = ("up", "down")
+DOS_SHAPE = (len(SPINS), N_GRID, N_ORBITALS)
+
+# VASP up to 5.4.1 and pymatgen each have a name of their own for the same orbital
+_ALIASES = {"dx2": "dx2-y2", "dx2_y2": "dx2-y2", "x2-y2": "dx2-y2", "dx2y2": "dx2-y2"}
+_SHELLS = {shell: tuple(name for name in ORBITALS if name.startswith(shell)) for shell in "spd"}
+
+
+class DosError(UserError, ValueError):
+    """A density of states that cannot be turned into features; the message says why."""
+
+
+def project_dos(
+    complete_dos: Any,
+    *,
+    normalisation: Normalisation = "atom",
+    energy_reference: EnergyReference = "absolute",
+) -> NDArray[np.float32]:
+    """Turn pymatgen's CompleteDos into the 18 channels that the network reads.
+
+    Parameters
+    ----------
+    complete_dos
+        pymatgen ``CompleteDos`` with lm-resolved site projections (VASP: LORBIT=11).
+    normalisation
+        What the sum over the sites is divided by: the number of atoms, so that a supercell gives what its
+        primitive cell gives; the number of distinct elements, as the authors' scripts do; or nothing.
+    energy_reference
+        ``absolute`` keeps the energies as VASP writes them; ``fermi`` shifts the Fermi level to 0 eV.
+
+    Returns
+    -------
+    ndarray
+        float32, shape (2, 1500, 9): spin (up, down), energy (`ENERGY_GRID`), orbital (`ORBITALS`). Linear
+        interpolation inside the calculated window, 0 outside. A calculation with one spin gives the other
+        spin the same values with the opposite sign (the paper's rule). f orbitals are left out.
+
+    Raises
+    ------
+    DosError
+        If there are no lm-resolved projections for every site, an orbital has a name that is not known, a
+        shell is incomplete, energies do not increase, or a value is not finite.
+    ValueError
+        If an option is not one of those listed.
+    """
+    check_options(normalisation=normalisation, energy_reference=energy_reference)
+    # 0.3 s, which the command line's help should not pay
+    from scipy.interpolate import interp1d
+
+    energies = _energies(complete_dos)
+    if energy_reference == "fermi":
+        energies = energies - _efermi(complete_dos)
+    sums = _sum_over_sites(complete_dos, len(energies)) / _divisor(complete_dos.structure, normalisation)
+    onto_grid = interp1d(energies, sums, kind="linear", axis=1, bounds_error=False, fill_value=0.0)
+    return onto_grid(ENERGY_GRID).astype(np.float32)
+
+
+def source_spacing(complete_dos: Any) -> float:
+    """Mean distance in eV between the energies that were calculated.
+
+    Interpolation adds no information: features from a source much coarser than 0.02 eV are smoother than the
+    grid suggests, so this number is kept beside them.
+
+    Raises
+    ------
+    DosError
+        If the energies are fewer than two, not finite, or do not increase.
+    """
+    energies = _energies(complete_dos)
+    return float((energies[-1] - energies[0]) / (len(energies) - 1))
+
+
+def check_options(*, normalisation: str, energy_reference: str) -> None:
+    """Refuse options of `project_dos` that do not exist, naming those that do."""
+    for name, value, choices in (
+        ("normalisation", normalisation, get_args(Normalisation)),
+        ("energy_reference", energy_reference, get_args(EnergyReference)),
+    ):
+        if value not in choices:
+            raise ValueError(f"{name}={value!r}: must be one of {', '.join(choices)}")
+
+
+def _energies(complete_dos: Any) -> NDArray[np.float64]:
+    energies = np.asarray(complete_dos.energies, dtype=np.float64)
+    if energies.ndim != 1 or len(energies) < 2:
+        raise DosError(f"energies have shape {energies.shape}; at least two on one axis are needed")
+    if not np.isfinite(energies).all() or not (np.diff(energies) > 0).all():
+        raise DosError("energies must be finite and increase from each point to the next")
+    return energies
+
+
+def _efermi(complete_dos: Any) -> float:
+    efermi = float(complete_dos.efermi)
+    if not np.isfinite(efermi):
+        raise DosError(f"efermi is {efermi}: energy_reference='fermi' needs a finite Fermi level")
+    return efermi
+
+
+def _divisor(structure: Any, normalisation: Normalisation) -> int:
+    if normalisation == "atom":
+        return len(structure)
+    return len(structure.composition.elements) if normalisation == "element" else 1
+
+
+def _sum_over_sites(complete_dos: Any, n_energies: int) -> NDArray[np.float64]:
+    """Return (2, n_energies, 9): the site projections summed, one-spin rule applied."""
+    pdos: Mapping[Any, Mapping[Any, Mapping[Any, Any]]] = complete_dos.pdos or {}
+    if len(pdos) != len(complete_dos.structure):
+        raise DosError(
+            f"projections for {len(pdos)} of {len(complete_dos.structure)} sites; "
+            "the calculation needs lm-resolved projections on every site (VASP: LORBIT=11)"
+        )
+    total = np.zeros((len(SPINS), n_energies, N_ORBITALS))
+    spins_seen: set[int] = set()
+    for number, orbitals in enumerate(pdos.values()):
+        named = {_orbital_name(orbital): densities for orbital, densities in orbitals.items()}
+        _check_shells(named, number)
+        for name, densities in named.items():
+            if name.startswith("f"):
+                continue
+            for spin, values in densities.items():
+                row = 0 if int(spin) == 1 else 1
+                spins_seen.add(row)
+                total[row, :, ORBITALS.index(name)] += _checked(values, n_energies, number, name)
+    if len(spins_seen) == 1:
+        (only,) = spins_seen
+        total[1 - only] = -total[only]
+    return total
+
+
+def _orbital_name(orbital: Any) -> str:
+    """Name of an orbital in the paper's spelling, from pymatgen's enum or from text."""
+    name = str(getattr(orbital, "name", orbital))
+    name = _ALIASES.get(name, name)
+    if name not in ORBITALS and not name.startswith("f"):
+        raise DosError(
+            f"orbital {name!r} is not one of {', '.join(ORBITALS)}: projections must be lm-resolved (VASP: LORBIT=11)"
+        )
+    return name
+
+
+def _check_shells(named: Mapping[str, Any], site: int) -> None:
+    """A shell may be left out as a whole (VASP stops at the highest l of the POTCARs), but not in part."""
+    if "s" not in named:
+        raise DosError(f"site {site} has no s projection; found {sorted(named)}")
+    for orbitals in _SHELLS.values():
+        missing = [name for name in orbitals if name not in named]
+        if missing and len(missing) < len(orbitals):
+            raise DosError(f"site {site} lacks {', '.join(missing)}; found {sorted(named)}")
+
+
+def _checked(values: Any, n_energies: int, site: int, orbital: str) -> NDArray[np.float64]:
+    densities = np.asarray(values, dtype=np.float64)
+    if densities.shape != (n_energies,):
+        raise DosError(f"site {site}, {orbital}: {densities.shape} densities for {n_energies} energies")
+    if not np.isfinite(densities).all():
+        raise DosError(f"site {site}, {orbital}: a density is not finite")
+    return densities

@@ -1,0 +1,101 @@
+"""Labelled samples in memory: checked, filtered, split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from esnet.representation.features import FeatureError, check_features
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Features and formation energies of n materials.
+
+    Attributes
+    ----------
+    ids
+        n different names.
+    dos
+        (n, 2, 1500, 9), not scaled.
+    compositions
+        (n, 111).
+    energies
+        (n,) formation energies, eV/atom.
+    """
+
+    ids: tuple[str, ...]
+    dos: NDArray[np.floating]
+    compositions: NDArray[np.floating]
+    energies: NDArray[np.float64]
+
+    @classmethod
+    def checked(cls, ids: Sequence[str], dos: ArrayLike, compositions: ArrayLike, energies: ArrayLike) -> Self:
+        """Make samples, or raise FeatureError naming the array and the ids that are wrong."""
+        names = tuple(str(name) for name in ids)
+        targets = np.asarray(energies, dtype=np.float64)
+        if targets.shape != (len(names),):
+            raise FeatureError(f"energies have shape {targets.shape}, must be ({len(names)},): one for each id")
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise FeatureError(f"{len(twice)} ids are given more than once: {', '.join(twice[:10])}")
+        bad = [name for name, energy in zip(names, targets, strict=True) if not np.isfinite(energy)]
+        if bad:
+            raise FeatureError(f"energies are not finite for {len(bad)} samples: {', '.join(bad[:10])}")
+        features, vectors = check_features(dos, compositions, ids=names)
+        return cls(names, features, vectors, targets)
+
+    def take(self, places: NDArray[np.intp]) -> Self:
+        """Return the samples at these places, in this order."""
+        names = tuple(self.ids[place] for place in places)
+        return type(self)(names, self.dos[places], self.compositions[places], self.energies[places])
+
+    def read(self, places: ArrayLike) -> NDArray[np.floating]:
+        """Return the features at these places, (k, 2, 1500, 9), as `esnet.dataset.dataset.Dataset.read` does."""
+        return self.dos[np.asarray(places, dtype=np.intp)]
+
+    def blocks(self, places: NDArray[np.intp], *, size: int = 256) -> Iterator[NDArray[np.floating]]:
+        """Yield the features at these places in order, ``size`` samples at a time."""
+        for start in range(0, len(places), size):
+            yield self.read(places[start : start + size])
+
+    def within(
+        self, *, max_dos: float | None, max_abs_formation_energy: float | None
+    ) -> tuple[Self, dict[str, int], list[str]]:
+        """Leave out what is above a limit (None: no limit).
+
+        Returns
+        -------
+        tuple
+            The samples kept, how many each limit left out (a sample over both counts for the first), and the
+            ids of those.
+        """
+        n_samples = len(self.ids)
+        over_dos = over_energy = np.zeros(n_samples, dtype=bool)
+        if max_dos is not None:
+            over_dos = np.abs(self.dos).max(axis=(1, 2, 3), initial=0.0) > max_dos
+        if max_abs_formation_energy is not None:
+            over_energy = ~over_dos & (np.abs(self.energies) > max_abs_formation_energy)
+        dropped = over_dos | over_energy
+        counts = {"max_dos": int(over_dos.sum()), "max_abs_formation_energy": int(over_energy.sum())}
+        dropped_ids = [self.ids[place] for place in np.flatnonzero(dropped)]
+        return self.take(np.flatnonzero(~dropped)), counts, dropped_ids
+
+    def split(self, n_second: int, *, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the places of two parts, in ascending order, the second with ``n_second`` that the seed chooses."""
+        order = np.random.default_rng(seed).permutation(len(self.ids))
+        return np.sort(order[n_second:]), np.sort(order[:n_second])
+
+    def checksum(self) -> str:
+        """Return the SHA-256 of the samples as they lie in memory, order and types included."""
+        digest = hashlib.sha256("\n".join(self.ids).encode())
+        for array in (self.dos, self.compositions, self.energies):
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+        return digest.hexdigest()

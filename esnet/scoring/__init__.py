@@ -1,0 +1,1 @@
+"""Predictions for many candidates, in Ray actors."""

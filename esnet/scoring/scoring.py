@@ -1,0 +1,198 @@
+"""Scoring on Ray: ids of candidates in, predictions out.
+
+Each actor loads the bundle once and reads the features of its batches by itself; ids go to it and numbers come
+back. The calling process never imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from esnet.bundle.bundle import BundleInfo
+from esnet.ray.metrics import QUEUE, SCORED, SPEED, RayMetrics
+from esnet.ray.workers import gpus_of_a_worker, room_for, worker_options
+from esnet.representation.features import Representation
+from esnet.scoring.batch import Prediction, ReadFeatures, ScoringError
+from esnet.scoring.pool import IN_FLIGHT, ActorPool, Batch, ScoringActor, Usage
+
+__all__ = ["Prediction", "ReadFeatures", "ScoringError", "Usage", "score", "score_as_they_come"]
+
+_POLL_S = 5.0
+#: Candidates that an actor holds in memory at once, 216 kB each.
+_LARGEST_BATCH = 256
+
+
+def score(ids: Iterable[str], **options: Any) -> list[Prediction]:
+    """Predict the formation energies of candidates with a pool of Ray actors.
+
+    Parameters
+    ----------
+    ids
+        Candidates; each is asked for once.
+    **options
+        As for `score_as_they_come`.
+
+    Returns
+    -------
+    list of Prediction
+        One for each id, in the order given. A candidate without usable features has no energy and the reason.
+    """
+    wanted = list(dict.fromkeys(str(each) for each in ids))
+    predictions = {found.id: found for batch in score_as_they_come(wanted, **options) for found in batch}
+    return [predictions[each] for each in wanted]
+
+
+def score_as_they_come(
+    ids: Iterable[str],
+    *,
+    bundle_path: Path | str,
+    read_features: ReadFeatures,
+    name: str = "esnet",
+    n_actors: int | None = None,
+    batch_size: int | None = None,
+    num_gpus_per_actor: float | None = None,
+    cpu_threads: int = 1,
+    on_usage: Callable[[Usage], None] | None = None,
+    representation: Representation | None = None,
+    max_batch_failures: int = 2,
+    start_timeout_s: float = 600.0,
+) -> Iterator[list[Prediction]]:
+    """Predict the formation energies of candidates with a pool of Ray actors, and hand out each batch as it comes.
+
+    The actors go on with the next batches while the caller is busy with one.
+
+    Ray must be connected (see `esnet.ray.session.ray_session`).
+
+    Parameters
+    ----------
+    ids
+        Candidates; each is asked for once.
+    bundle_path
+        The trained model, at a path that all of Ray's nodes see.
+    read_features
+        Called in the actors with the ids of a batch (see `ReadFeatures`).
+    name
+        Of actors and tasks in Ray's dashboard, e.g. ``alloys/screen/0``; metrics are tagged with what is before its
+        first ``/``.
+    n_actors
+        At most so many actors (not more than batches). One takes 10 to 30 s to start and 0.8 GB. None: as many as
+        Ray's GPUs have room for; without GPUs one for each node.
+    batch_size
+        Ids a batch, and candidates that the network takes at once. None: every actor gets its share, at most 256.
+    num_gpus_per_actor
+        What Ray reserves for an actor. None: one GPU where Ray has any.
+    cpu_threads
+        The same for cores.
+    on_usage
+        Called once at the end, also where that is an error, with what the actors have used. Of an actor that died only
+        what it had used when it last answered is counted, and of all nothing after their last batch.
+    representation
+        The one that the features were made with: the model's must be the same. None: not checked.
+    max_batch_failures
+        So many times a batch is given out again after its actor died or reading failed.
+    start_timeout_s
+        How long to wait while no actor has started, in s.
+
+    Yields
+    ------
+    list of Prediction
+        Those of one batch, in no particular order of batches; in all one for each id. A candidate without usable
+        features has no energy and the reason.
+
+    Raises
+    ------
+    BundleError, RepresentationError
+        If the bundle cannot be used; no actor is started then.
+    RaySessionError
+        If no node has the cores or GPUs that one actor needs.
+    ScoringError
+        If a batch failed more often than allowed (its ids are named), or no actor starts.
+    """
+    import ray
+
+    wanted = list(dict.fromkeys(str(each) for each in ids))
+    if min(1 if n_actors is None else n_actors, 1 if batch_size is None else batch_size) < 1:
+        raise ValueError(f"n_actors={n_actors!r} and batch_size={batch_size!r} must be 1 or more")
+    path = Path(bundle_path).resolve()
+    checksum = BundleInfo.read(path, representation=representation).checksum
+    if not wanted:
+        return
+    gpus = gpus_of_a_worker() if num_gpus_per_actor is None else num_gpus_per_actor
+    options = worker_options(cpu_threads=cpu_threads, num_gpus=gpus)
+    if n_actors is None:
+        n_actors = room_for(num_gpus=gpus)
+    if batch_size is None:
+        batch_size = min(_LARGEST_BATCH, math.ceil(len(wanted) / n_actors))
+    batches = [Batch(wanted[start : start + batch_size]) for start in range(0, len(wanted), batch_size)]
+    actor_class = ray.remote(**options, max_restarts=0, max_concurrency=IN_FLIGHT)(ScoringActor)
+    titles = (f"{name} scorer {number}" for number in count(1))
+    # the name of an actor must be one of its kind, and the same Screen may run twice
+    run = uuid.uuid4().hex[:6]
+
+    def new_actor() -> Any:
+        title = next(titles)
+        named = actor_class.options(name=f"{title} ({run})")
+        return named.remote(title, str(path), checksum, read_features, batch_size)
+
+    pool = ActorPool(
+        new_actor=new_actor,
+        max_failures=max_batch_failures,
+        waiting=deque(batches),
+        n_actors=min(n_actors, len(batches)),
+        task_name=f"{name}: score",
+    )
+    progress = _Progress(RayMetrics(name.split("/")[0]), len(wanted))
+    last_start = time.monotonic()
+    try:
+        pool.start()
+        while pool.unfinished:
+            ended, _ = ray.wait(list(pool.calls), num_returns=1, timeout=_POLL_S)
+            if ended or not pool.starting:
+                last_start = time.monotonic()
+            elif time.monotonic() - last_start > start_timeout_s:
+                raise ScoringError(
+                    f"no actor started within {start_timeout_s:g} s; free in Ray: {ray.available_resources()}"
+                )
+            for call in ended:
+                scored = pool.take(call)
+                progress.tell(len(scored))
+                if scored:
+                    yield scored
+    finally:
+        progress.end()
+        pool.end()
+        if on_usage is not None:
+            on_usage(pool.usage(num_gpus=gpus))
+
+
+class _Progress:
+    """Tells Ray's metrics how far a Screen is."""
+
+    def __init__(self, metrics: RayMetrics, n_wanted: int) -> None:
+        self._metrics, self._left, self._scored = metrics, n_wanted, 0
+        # from when the first actor is ready: loading TensorFlow says nothing of the speed
+        self._began: float | None = None
+        metrics.set(QUEUE, n_wanted)
+
+    def tell(self, n_scored: int) -> None:
+        """Say that so many more candidates are scored; 0: an actor has started, or was lost."""
+        now = time.monotonic()
+        self._began = self._began or now
+        self._left -= n_scored
+        self._scored += n_scored
+        if n_scored:
+            self._metrics.add(SCORED, n_scored)
+            self._metrics.set(QUEUE, self._left)
+            self._metrics.set(SPEED, self._scored / max(now - self._began, 1e-3))
+
+    def end(self) -> None:
+        """Say that nothing waits any more."""
+        self._metrics.set(QUEUE, 0)
+        self._metrics.set(SPEED, 0.0)

@@ -1,0 +1,1 @@
+"""How alike two densities of states are."""

@@ -1,0 +1,144 @@
+"""What a bundle's networks can be trusted with, learnt from samples: the novelty's reference and the calibration.
+
+The reference comes from samples that the networks were trained on, the calibration from samples that they were not.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.bundle.assessor import NOVEL
+from esnet.bundle.novelty import NoveltyReference, reference_places
+from esnet.bundle.uncertainty import MIN_CALIBRATION, Calibration, Signal, fit_calibration
+from esnet.training.network import TrainingError
+
+if TYPE_CHECKING:
+    from esnet.bundle.networks import Networks, Outputs
+    from esnet.dataset.dataset import Dataset
+    from esnet.representation.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+_BLOCK = 256
+
+
+class EnsembleError(TrainingError):
+    """Networks that cannot be one model; the message names the bundle and what differs."""
+
+
+def fit_reference(
+    networks: Networks, source: Dataset | Samples, training: NDArray[np.intp], *, materials: Sequence[str], seed: int
+) -> NoveltyReference | None:
+    """Make the novelty's reference of samples that the networks were trained on.
+
+    Parameters
+    ----------
+    networks, source
+        The networks, and samples.
+    training
+        Places of the training part; where it is large, the seed chooses materials of it.
+    materials
+        Of all samples of the source.
+    seed
+        See `esnet.bundle.novelty.reference_places`.
+
+    Returns
+    -------
+    NoveltyReference or None
+        None where the training part has one material, or looks the same to the networks throughout.
+
+    Raises
+    ------
+    EnsembleError
+        If the networks give no finite energies.
+    """
+    places = reference_places(training, materials, seed=seed)
+    hidden = np.concatenate([outputs.hidden for outputs in _outputs(networks, source, places)], axis=1)
+    reference = NoveltyReference.fit(hidden, [materials[place] for place in places])
+    if reference is None:
+        logger.warning("no novelty: the training part has one material, or looks the same to the network throughout")
+    return reference
+
+
+def calibrate(
+    networks: Networks,
+    reference: NoveltyReference | None,
+    source: Dataset | Samples,
+    validation: NDArray[np.intp],
+    *,
+    kinds: Sequence[str],
+) -> tuple[Calibration | None, dict[str, Any]]:
+    """Calibrate the uncertainties on samples that the networks were not trained on.
+
+    Parameters
+    ----------
+    networks, reference, source
+        The networks, the novelty's reference, and samples.
+    validation
+        Places of the validation part.
+    kinds
+        Of all samples of the source, ``is_dos`` or ``rs_dos``.
+
+    Returns
+    -------
+    calibration
+        None with too few samples.
+    about
+        What the validation part was.
+
+    Raises
+    ------
+    EnsembleError
+        If the networks give no finite energies.
+    """
+    of_part = np.asarray(kinds)[validation]
+    about: dict[str, Any] = {
+        "n_samples": len(validation),
+        "n_is_dos": int((of_part == "is_dos").sum()),
+        "n_rs_dos": int((of_part == "rs_dos").sum()),
+        "novel_share": None,
+    }
+    if not len(validation):
+        logger.warning("no uncertainties: there is no validation part to calibrate them on")
+        return None, about
+    parts = list(_outputs(networks, source, validation))
+    energies = np.concatenate([outputs.energies for outputs in parts], axis=1)
+    residuals = energies.mean(axis=0) - source.energies[validation]
+    novelty = None
+    if reference is not None:
+        novelty = np.concatenate([reference.novelty(outputs.hidden) for outputs in parts])
+        about["novel_share"] = float((novelty > NOVEL).mean())
+    kind: Signal = "constant" if novelty is None else "novelty"
+    signal = novelty
+    if len(energies) > 1:
+        kind, signal = "spread", energies.var(axis=0, ddof=1)
+    calibration = fit_calibration(residuals, signal, kind=kind)
+    if calibration is None:
+        logger.warning(
+            "no uncertainties: %d validation samples, at least %d are needed", len(validation), MIN_CALIBRATION
+        )
+    elif calibration.note is not None:
+        logger.warning("uncertainties: %s", calibration.note)
+    return calibration, about
+
+
+def _outputs(networks: Networks, source: Dataset | Samples, places: NDArray[np.intp]) -> Iterator[Outputs]:
+    """Run the networks on samples that are read block by block; EnsembleError names one that has no finite energy."""
+    start = 0
+    for block in source.blocks(places, size=_BLOCK):
+        of_block = places[start : start + len(block)]
+        outputs = networks.run(block, source.compositions[of_block])
+        finite = np.isfinite(outputs.energies).all(axis=0) & np.isfinite(outputs.hidden).all(axis=(0, 2))
+        lost = np.flatnonzero(~finite)
+        if len(lost):
+            raise EnsembleError(
+                f"the networks give no finite energy for {len(lost)} of {len(block)} samples, "
+                f"{source.ids[of_block[lost[0]]]} among them: train again, with a smaller learning rate"
+            )
+        yield outputs
+        start += len(block)

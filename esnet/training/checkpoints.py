@@ -1,0 +1,177 @@
+"""Where a training run stands, on disk: written whole or not at all, read back without executing anything.
+
+A checkpoint is one NumPy archive (``.npz``: no pickle, a CRC-32 for each array) with the arrays of the network and of
+the optimiser and a JSON document. A folder holds the last two, so that a damaged one costs no more than the epochs
+since the one before.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.files.atomic import whole_file
+from esnet.files.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+FORMAT = "esnet-checkpoint"
+FORMAT_VERSION = 1
+KEPT = 2
+"""Checkpoints that a folder keeps."""
+
+_NAME = re.compile(r"epoch-(\d{5,})\.npz")
+_META = "meta"
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What reading an archive raises that was cut off or altered."""
+
+
+class CheckpointError(UserError, ValueError):
+    """A checkpoint that belongs to another run; the message names what differs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A training run after a whole epoch.
+
+    Attributes
+    ----------
+    epoch
+        Epochs done.
+    fingerprint
+        What the run was made of: data, split, kinds, settings. Another run cannot go on from here.
+    state
+        State of the callbacks, history and times, as JSON takes them.
+    weights, optimizer, best
+        Arrays of the network, of the optimiser (its step and learning rate among them) and of the best network so far
+        (empty where there is none).
+    """
+
+    epoch: int
+    fingerprint: Mapping[str, Any]
+    state: Mapping[str, Any]
+    weights: Sequence[NDArray[Any]]
+    optimizer: Sequence[NDArray[Any]]
+    best: Sequence[NDArray[Any]]
+
+    def save(self, folder: Path) -> Path:
+        """Write ``epoch-NNNNN.npz`` and remove all but the last ones.
+
+        The file has its name only once it is complete and on disk; a process killed at any moment leaves the
+        checkpoints there were before.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        for half in folder.glob("*epoch-*.npz.part"):
+            half.unlink(missing_ok=True)
+        target = folder / f"epoch-{self.epoch:05d}.npz"
+        meta = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "epoch": self.epoch,
+            "fingerprint": self.fingerprint,
+            "state": self.state,
+        }
+        arrays = {_META: np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)}
+        for name in ("weights", "optimizer", "best"):
+            arrays |= {f"{name}-{place:05d}": array for place, array in enumerate(getattr(self, name))}
+        with whole_file(target) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, **arrays)  # type: ignore[arg-type]
+        # by age: after a new start a damaged file of a later epoch may lie here, which must not drive out this one
+        others = sorted(set(_files(folder)) - {target}, key=lambda file: file.stat().st_mtime_ns)
+        for old in others[: 1 - KEPT]:
+            old.unlink(missing_ok=True)
+        return target
+
+    @classmethod
+    def load(cls, file: Path) -> Self:
+        """Read one file; raises what NumPy and zipfile raise on a damaged one, CheckpointError on another version."""
+        with np.load(file, allow_pickle=False) as archive:
+            meta = json.loads(archive[_META].tobytes())
+            if meta["format"] != FORMAT or meta["format_version"] != FORMAT_VERSION:
+                raise CheckpointError(
+                    f"{file} has format {meta['format']} {meta['format_version']}, this program reads {FORMAT} "
+                    f"{FORMAT_VERSION}: use the version of the program that wrote it, or start afresh"
+                )
+            # every array is read, so every checksum is looked at
+            arrays = {name: archive[name] for name in sorted(archive.files) if name != _META}
+        parts = {
+            part: [array for name, array in arrays.items() if name.startswith(f"{part}-")]
+            for part in ("weights", "optimizer", "best")
+        }
+        return cls(epoch=meta["epoch"], fingerprint=meta["fingerprint"], state=meta["state"], **parts)
+
+
+def latest_checkpoint(folder: Path, *, fingerprint: Mapping[str, Any]) -> Checkpoint | None:
+    """Return the last checkpoint of a folder that can be read, or None where there is none.
+
+    Parameters
+    ----------
+    folder
+        May be absent.
+    fingerprint
+        What the run that wants to go on is made of.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint is of another run, where going on would mix the two, or of another version, or may not be
+        read by this user.
+    """
+    for file in reversed(_files(folder)):
+        try:
+            found = Checkpoint.load(file)
+        except CheckpointError:
+            raise
+        except PermissionError as error:
+            raise CheckpointError(f"{file} may not be read ({error.strerror}): mend its permissions") from error
+        except _DAMAGED as error:
+            logger.warning("%s cannot be read (%s): going on from the one before", file, error)
+            continue
+        differing = differences(found.fingerprint, fingerprint)
+        if differing:
+            raise CheckpointError(
+                f"{file} is of another training: {'; '.join(differing)}. Name another folder, or start afresh"
+            )
+        return found
+    return None
+
+
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Return ``key: found there, wanted here`` for whatever two fingerprints do not share."""
+    there, here = _flat(found), _flat(wanted)
+    return [
+        f"{key} is {_short(there.get(key))} there, {_short(here.get(key))} here"
+        for key in sorted(there.keys() | here.keys())
+        if there.get(key) != here.get(key)
+    ]
+
+
+def _flat(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    # through JSON, so that a tuple equals the list that was read back
+    flat: dict[str, Any] = {}
+    for key, value in json.loads(json.dumps(fingerprint)).items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{name}": inner for name, inner in _flat(value).items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _short(value: Any, limit: int = 60) -> str:
+    text = "absent" if value is None else str(value)
+    return text if len(text) <= limit else f"{text[:limit]}..."
+
+
+def _files(folder: Path) -> list[Path]:
+    named = [(int(found[1]), file) for file in folder.glob("epoch-*.npz") if (found := _NAME.fullmatch(file.name))]
+    return [file for _, file in sorted(named)]

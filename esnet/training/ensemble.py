@@ -1,0 +1,139 @@
+"""One bundle out of trained networks: their mean predicts, and it can tell how far to trust each prediction."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from esnet.bundle.assessor import Assessor, SeenSamples, fingerprints, has_unseen
+from esnet.bundle.bundle import Bundle
+from esnet.bundle.files import member_names, new_bundle, refuse_existing
+from esnet.bundle.info import BundleInfo, write_info
+from esnet.training.calibration import EnsembleError, calibrate, fit_reference
+from esnet.training.settings import TrainingSettings
+from esnet.training.split_selection import Kinds, choose_parts
+
+if TYPE_CHECKING:
+    from esnet.bundle.networks import Networks
+    from esnet.dataset.dataset import Dataset
+    from esnet.dataset.splits import Split
+
+__all__ = ["EnsembleError", "assemble_bundle"]
+
+
+def assemble_bundle(
+    path: Path | str, *, members: Sequence[Path | str], dataset: Dataset, split: Split, kinds: Kinds
+) -> Bundle:
+    """Make one bundle out of bundles of one network each, with what uncertainty and novelty need.
+
+    The uncertainties are calibrated on the validation part, of both kinds of DOS whatever was trained on, since a
+    screening asks with IS-DOS. The novelty is measured against the training part (at most
+    `esnet.bundle.novelty.REFERENCE_LIMIT` samples of it, which the split's seed chooses). The test part is not
+    looked at.
+
+    Parameters
+    ----------
+    path
+        The directory to make, as a whole or not at all.
+    members
+        Bundles of one network, trained on the same part of the same data with different seeds; one is enough.
+    dataset, split, kinds
+        What they were trained on.
+
+    Returns
+    -------
+    Bundle
+        The one written. Its energies are the mean of the members'.
+
+    Raises
+    ------
+    EnsembleError
+        If there is no member, one comes twice, one was not trained on this part of this data set, or the networks
+        give no finite energies.
+    BundleError
+        If a member cannot be read.
+    BundleExistsError
+        If ``path`` is there.
+    """
+    from esnet.bundle.networks import Networks
+
+    refuse_existing(Path(path))
+    infos = [BundleInfo.read(member) for member in members]
+    _check_members(infos, dataset, split, kinds)
+    first = infos[0]
+    networks = Networks.load_all(infos)
+    assessor = _make_assessor(networks, first, dataset, split, kinds)
+    with new_bundle(path, n_members=len(infos)) as folder:
+        for info, name in zip(infos, member_names(len(infos)), strict=True):
+            shutil.copyfile(info.path / info.members[0], folder / name)
+        write_info(
+            folder,
+            representation=first.representation,
+            scaler=first.scaler,
+            target_scaling=first.target_scaling,
+            records=[info.record for info in infos],
+        )
+        assessor.write(folder)
+    # the networks were read from the very files that now lie in the bundle
+    return Bundle(BundleInfo.read(path), networks, Assessor.read(Path(path)))
+
+
+def _check_members(infos: Sequence[BundleInfo], dataset: Dataset, split: Split, kinds: Kinds) -> None:
+    if not infos:
+        raise EnsembleError("no members: at least one bundle is needed")
+    first = infos[0]
+    asked = {"data_checksum": dataset.checksum, "split": split.to_dict(), "kinds": kinds}
+    seeds: dict[int, Path] = {}
+    for info in infos:
+        if len(info.members) != 1:
+            raise EnsembleError(f"{info.path} is an ensemble of {len(info.members)} networks: a member must have one")
+        if info.representation != dataset.representation:
+            raise EnsembleError(f"{info.path} has another representation than {dataset.path}")
+        for name, value in asked.items():
+            found = getattr(info.record, name)
+            if found != value:
+                raise EnsembleError(f"{info.path} was trained with {name} {found}; asked for is {value}")
+        if (info.scaler, info.target_scaling) != (first.scaler, first.target_scaling):
+            raise EnsembleError(f"{info.path} and {first.path} scale features or energies differently")
+        seed = info.record.seed
+        if seed in seeds:
+            raise EnsembleError(f"{info.path} and {seeds[seed]} were both trained with seed {seed}: they say the same")
+        seeds[seed] = info.path
+
+
+def _make_assessor(networks: Networks, info: BundleInfo, dataset: Dataset, split: Split, kinds: Kinds) -> Assessor:
+    parts = choose_parts(dataset, split, kinds=kinds, settings=TrainingSettings.from_dict(info.record.settings))
+    training, validation = parts.training, parts.metrics["validation"]
+    reference = fit_reference(networks, dataset, training, materials=dataset.materials, seed=split.seed)
+    element_counts = (dataset.compositions[training] > 0).sum(axis=0, dtype=np.int64)
+    # nothing is claimed about unseen elements, so they have no part in the calibration either
+    unseen = has_unseen(dataset.compositions[validation], element_counts)
+    calibration, about = calibrate(networks, reference, dataset, validation[~unseen], kinds=dataset.kinds)
+    materials = np.asarray(dataset.materials, dtype=object)
+    digests = np.asarray(dataset.digests, dtype=object)
+    # both kinds of DOS of a material tell it from a new one, whichever was trained on
+    of_training = np.isin(materials, materials[training])
+    return Assessor(
+        element_counts=element_counts,
+        seen=SeenSamples(
+            train_materials=np.unique(fingerprints(materials[training])),
+            train_dos=np.unique(fingerprints(digests[of_training])),
+            validation_materials=np.unique(fingerprints(materials[split.validation])),
+            validation_dos=np.unique(fingerprints(digests[split.validation])),
+        ),
+        calibration=calibration,
+        reference=reference,
+        details={
+            "kinds": kinds,
+            "training": {
+                "n_samples": len(training),
+                "n_materials": len(set(materials[training])),
+                "reference_seed": split.seed,
+            },
+            "validation": about | {"n_unseen_element": int(unseen.sum())},
+        },
+    )

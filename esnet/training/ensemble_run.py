@@ -1,0 +1,201 @@
+"""Networks trained one after the other in a working folder, and made into one bundle; a kill costs an epoch at most.
+
+WORK/training.json            that this is such a folder
+WORK/lock                     held by the process that trains in it
+WORK/member-01/checkpoints/   state after each epoch, while the member is in training
+WORK/member-01/logs/          epochs.csv and tensorboard/
+WORK/member-01/bundle/        the trained member
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from esnet.bundle.bundle import Bundle, refuse_existing
+from esnet.bundle.info import BundleInfo
+from esnet.files.atomic import write_whole
+from esnet.files.folder_lock import exclusive
+from esnet.training.checkpoints import differences
+from esnet.training.split_selection import Kinds
+from esnet.training.train import TrainingError, TrainingSettings, fingerprint, train_on
+
+if TYPE_CHECKING:
+    from esnet.dataset.dataset import Dataset
+    from esnet.dataset.splits import Split
+
+logger = logging.getLogger(__name__)
+
+MARKER = "training.json"
+_FORMAT = {"format": "esnet-training-work", "format_version": 1}
+_BUNDLE, _CHECKPOINTS, _LOGS = "bundle", "checkpoints", "logs"
+
+MemberProgress = Callable[[int, int, Mapping[str, float]], None]
+"""Called after each epoch with the member's number (from 1), the epoch's (from 1), and what `Progress` has."""
+
+
+def default_work(bundle: Path) -> Path:
+    """Return the working folder beside a bundle."""
+    return bundle.with_name(f"{bundle.name}.work")
+
+
+def train_bundle(
+    path: Path,
+    *,
+    dataset: Dataset,
+    split: Split,
+    settings: TrainingSettings,
+    kinds: Kinds = "both",
+    members: int = 1,
+    work: Path | None = None,
+    fresh: bool = False,
+    checkpoint_every: int = 1,
+    devices: Sequence[str] | None = None,
+    progress: MemberProgress | None = None,
+) -> Bundle:
+    """Train one network or an ensemble and make a bundle of it; called again after a kill, go on.
+
+    Parameters
+    ----------
+    path
+        The bundle to make.
+    dataset, split, kinds, checkpoint_every, devices
+        As in `esnet.training.train.train_on`; all members have the same split.
+    settings
+        Of the first member; each further one has a seed that is higher by 1.
+    members
+        How many networks.
+    work
+        Working folder; None: ``PATH.work``. Its trained members stay, so that more can be added to them.
+    fresh
+        Remove what the working folder has, instead of going on.
+    progress
+        Called after each epoch.
+
+    Raises
+    ------
+    BundleExistsError
+        If ``path`` is there; nothing is trained then.
+    TrainingError
+        If ``work`` is something else's folder, another process trains in it, it has a training of other data, split,
+        kinds or settings, or the training itself fails.
+    """
+    refuse_existing(path)
+    if members < 1:
+        raise TrainingError(f"members={members}: must be a whole number above 0")
+    folder = default_work(path) if work is None else work
+    with _opened(folder):
+        if fresh:
+            for member in folder.glob("member-*"):
+                shutil.rmtree(member)
+        wanted = [replace(settings, seed=settings.seed + number) for number in range(members)]
+        # what cannot be gone on with is found before anything is trained
+        for number, member_settings in enumerate(wanted, start=1):
+            _check_member(
+                member_folder(folder, number),
+                fingerprint(dataset, split, settings=member_settings, kinds=kinds),
+            )
+        for number, member_settings in enumerate(wanted, start=1):
+            _train_member(
+                member_folder(folder, number),
+                dataset,
+                split,
+                member_settings,
+                kinds,
+                checkpoint_every=checkpoint_every,
+                devices=devices,
+                progress=_bound(progress, number),
+            )
+        from esnet.training.ensemble import assemble_bundle
+
+        trained = [member_folder(folder, number) / _BUNDLE for number in range(1, members + 1)]
+        return assemble_bundle(path, members=trained, dataset=dataset, split=split, kinds=kinds)
+
+
+def member_folder(work: Path, number: int) -> Path:
+    """Return the folder of a member, counted from 1."""
+    return work / f"member-{number:02d}"
+
+
+def logs_folder(work: Path, number: int) -> Path:
+    """Return the folder of a member's logs."""
+    return member_folder(work, number) / _LOGS
+
+
+def _bound(progress: MemberProgress | None, number: int) -> Callable[[int, Mapping[str, float]], None] | None:
+    if progress is None:
+        return None
+    report = progress
+    return lambda epoch, values: report(number, epoch, values)
+
+
+def _check_member(folder: Path, made_of: Mapping[str, object]) -> None:
+    """Refuse a trained member that is another training's."""
+    if not (folder / _BUNDLE).exists():
+        return
+    record = BundleInfo.read(folder / _BUNDLE).record
+    found = {
+        "data": record.data_checksum,
+        "split": record.split,
+        "kinds": record.kinds,
+        # a record of an earlier version lacks the settings that came since: they stood at their defaults
+        "settings": TrainingSettings.from_dict(record.settings).to_dict(),
+    }
+    differing = differences(found, made_of)
+    if differing:
+        raise TrainingError(
+            f"{folder / _BUNDLE} is of another training: {'; '.join(differing)}. Name another working folder, or "
+            "start afresh"
+        )
+
+
+def _train_member(
+    folder: Path,
+    dataset: Dataset,
+    split: Split,
+    settings: TrainingSettings,
+    kinds: Kinds,
+    *,
+    checkpoint_every: int,
+    devices: Sequence[str] | None,
+    progress: Callable[[int, Mapping[str, float]], None] | None,
+) -> None:
+    bundle = folder / _BUNDLE
+    if not bundle.exists():
+        result = train_on(
+            dataset,
+            split,
+            settings=settings,
+            kinds=kinds,
+            checkpoints=folder / _CHECKPOINTS,
+            checkpoint_every=checkpoint_every,
+            logs=folder / _LOGS,
+            devices=devices,
+            progress=progress,
+        )
+        result.save(bundle)
+    # four times the size of the network, and not needed again
+    shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[None]:
+    """Make the working folder, or take up an earlier one, for this process alone."""
+    marker = folder / MARKER
+    if folder.is_dir() and not marker.is_file() and any(entry.name != "lock" for entry in folder.iterdir()):
+        raise TrainingError(f"{folder} is not a working folder of a training (it has no {MARKER}): name another one")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise TrainingError(f"{folder} is a file: name a working folder") from error
+    busy = TrainingError(f"another process trains in {folder}: wait for it, or name another folder")
+    with exclusive(folder / "lock", busy=busy):
+        if not marker.is_file():
+            write_whole(marker, json.dumps(_FORMAT) + "\n")
+        yield

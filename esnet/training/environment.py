@@ -1,0 +1,64 @@
+"""What a training run computed on: for the record, without names of hosts, users or folders."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from esnet.training.settings import TrainingSettings
+
+
+def training_environment(settings: TrainingSettings, *, replicas: int = 1) -> dict[str, Any]:
+    """Describe the machine and how TensorFlow uses it.
+
+    Parameters
+    ----------
+    settings
+        Precision, XLA and determinism are repeated here, where one looks for them.
+    replicas
+        Devices that share each batch (MirroredStrategy); 1 without.
+
+    Returns
+    -------
+    dict
+        JSON types. ``cores`` are those that this process may use; ``threads`` 0 means TensorFlow's own choice.
+    """
+    import keras
+    import tensorflow
+
+    threading = tensorflow.config.threading
+    return {
+        "os": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": {
+            "intra_op": threading.get_intra_op_parallelism_threads() or _from_environment("TF_NUM_INTRAOP_THREADS"),
+            "inter_op": threading.get_inter_op_parallelism_threads() or _from_environment("TF_NUM_INTEROP_THREADS"),
+        },
+        "gpus": [
+            tensorflow.config.experimental.get_device_details(gpu).get("device_name", "unknown GPU")
+            for gpu in tensorflow.config.list_physical_devices("GPU")
+        ],
+        "replicas": replicas,
+        "backend": keras.config.backend(),
+        "precision": settings.precision,
+        "xla": settings.xla,
+        "deterministic": settings.deterministic and not settings.xla,
+    }
+
+
+def _from_environment(name: str) -> int:
+    value = os.environ.get(name, "")
+    return int(value) if value.isdecimal() else 0
+
+
+def _cpu_model() -> str:
+    """Linux says it in /proc/cpuinfo; platform.processor() is often empty there."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model", "Processor"))]
+    return names[0] if names else platform.machine()

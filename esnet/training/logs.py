@@ -1,0 +1,46 @@
+"""Logs of a training run: a table of its epochs as CSV, and TensorBoard's event files."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from esnet.files.atomic import whole_file
+from esnet.files.errors import MissingExtraError, require
+
+logger = logging.getLogger(__name__)
+
+CSV_NAME = "epochs.csv"
+TENSORBOARD = "tensorboard"
+"""Folder for ``tensorboard --logdir``."""
+
+
+def write_csv(folder: Path, history: Mapping[str, Sequence[float]]) -> Path:
+    """Write one line an epoch, all of them each time: a run that went on after a kill has no epoch twice."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / CSV_NAME
+    with whole_file(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["epoch", *history])
+        writer.writerows([epoch, *values] for epoch, values in enumerate(zip(*history.values(), strict=True), start=1))
+    return target
+
+
+def tensorboard_callbacks(folder: Path) -> list[Any]:
+    """Return Keras' callback that writes the losses and the learning rate for TensorBoard.
+
+    None where the package tensorboard, which TensorFlow writes its summaries with, is not installed: a warning says
+    which extra brings it, and the table of epochs is written all the same.
+    """
+    import keras
+
+    try:
+        require("tensorboard", extra="tune")
+    except MissingExtraError as missing:
+        logger.warning("no logs for TensorBoard: %s", missing)
+        return []
+    # the graph of ten million weights would make the page slow and shows nothing that esnet.network.model does not say
+    return [keras.callbacks.TensorBoard(log_dir=str(folder / TENSORBOARD), write_graph=False, profile_batch=0)]

@@ -1,0 +1,83 @@
+"""Errors of a trained network on the parts of its data, in eV/atom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.representation.features import ChannelScaler, TargetScaling
+from esnet.representation.samples import Samples
+
+if TYPE_CHECKING:
+    from esnet.dataset.dataset import Dataset
+
+TASKS = {"is_dos": "IS2RE", "rs_dos": "RS2RE"}
+"""What predicting the relaxed energy from each kind of DOS is called."""
+
+ALL = "all"
+"""The key of the figures over whatever was trained on."""
+
+_BATCH = 256
+
+
+def errors(predicted: NDArray[np.floating], energies: NDArray[np.floating]) -> dict[str, float | int]:
+    """Return ``n``, ``mae`` and ``rmse`` (eV/atom) of at least one prediction."""
+    difference = np.asarray(predicted, dtype=np.float64) - energies
+    return {
+        "n": len(difference),
+        "mae": float(np.abs(difference).mean()),
+        "rmse": float(np.sqrt((difference**2).mean())),
+    }
+
+
+def predict_places(
+    model: Any, source: Dataset | Samples, places: NDArray[np.intp], *, scaler: ChannelScaler, scaling: TargetScaling
+) -> NDArray[np.float64]:
+    """Predict formation energies, eV/atom, of samples that are read as they are needed."""
+    from esnet.dataset.pipeline import batches, reading_errors
+
+    options: dict[str, Any] = {
+        "scaler": scaler,
+        "target_scaling": scaling,
+        "batch_size": _BATCH,
+        "seed": 0,
+        "shuffle": False,
+    }
+    with reading_errors() as failed:
+        read = batches(source, places, failed=failed, **options)
+        return scaling.restore(model.predict(read, verbose=0)[:, 0])
+
+
+def errors_by_kind(
+    model: Any,
+    dataset: Dataset,
+    places: NDArray[np.intp],
+    *,
+    kinds: str,
+    scaler: ChannelScaler,
+    scaling: TargetScaling,
+) -> dict[str, dict[str, float | int]]:
+    """Return the errors of one part: by task (IS2RE, RS2RE) and over the kinds that were trained on.
+
+    Parameters
+    ----------
+    places
+        Of the part; both kinds are predicted, also where one was not trained on.
+    kinds
+        ``is_dos``, ``rs_dos`` or ``both``: what the key ``all`` is taken over.
+
+    Returns
+    -------
+    dict
+        From task or ``all`` to ``n``, ``mae`` and ``rmse``; what has no samples is left out.
+    """
+    if not len(places):
+        return {}
+    predicted = predict_places(model, dataset, places, scaler=scaler, scaling=scaling)
+    energies = dataset.energies[places]
+    found = np.asarray(dataset.kinds)[places]
+    groups = {ALL: np.isin(found, list(TASKS) if kinds == "both" else [kinds])}
+    groups |= {task: found == kind for kind, task in TASKS.items()}
+    return {name: errors(predicted[chosen], energies[chosen]) for name, chosen in groups.items() if chosen.any()}

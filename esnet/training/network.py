@@ -1,0 +1,149 @@
+"""The network that a training run starts from, on its devices and in its precision, and what is kept of it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from esnet.files.errors import UserError
+from esnet.network.model import build_esnet
+from esnet.training.settings import TrainingSettings
+
+logger = logging.getLogger(__name__)
+
+_FEW_BATCHES = 10
+
+
+class TrainingError(UserError, ValueError):
+    """A training run that cannot start or did not end well; the message says why and what would help."""
+
+
+def require_tensorflow() -> None:
+    """Raise TrainingError on another Keras backend: the reading of data and the distribution are TensorFlow's."""
+    import keras
+
+    backend = keras.config.backend()
+    if backend != "tensorflow":
+        raise TrainingError(
+            f"training needs Keras's TensorFlow backend, and KERAS_BACKEND is {backend}: unset it, or set it to "
+            "tensorflow (the bundle then predicts on any backend)"
+        )
+
+
+def device_strategy(devices: Sequence[str] | None) -> Any:
+    """Return the MirroredStrategy over these devices; None for None, which means TensorFlow's default device.
+
+    Parameters
+    ----------
+    devices
+        TensorFlow's names, for example ``["GPU:0", "GPU:1"]``.
+
+    Raises
+    ------
+    TrainingError
+        If the list is empty or a device is not there.
+    """
+    if devices is None:
+        return None
+    import tensorflow
+
+    there = [":".join(found.name.rsplit(":", 2)[-2:]) for found in tensorflow.config.list_logical_devices()]
+    wanted = [name.lstrip("/").upper() for name in devices]
+    missing = [name for name in wanted if name not in there]
+    if missing or not wanted:
+        raise TrainingError(
+            f"devices {', '.join(missing) or 'to train on: none was named'}; TensorFlow sees {', '.join(there)}"
+        )
+    return tensorflow.distribute.MirroredStrategy([f"/{name}" for name in wanted])
+
+
+def compiled_network(settings: TrainingSettings, *, momentum: float, strategy: Any = None) -> Any:
+    """Build and compile the network to train.
+
+    Parameters
+    ----------
+    settings
+        Widths, seed, loss, learning rate, precision and XLA.
+    momentum
+        Of the batch normalisations.
+    strategy
+        A ``tf.distribute`` strategy, or None.
+
+    Returns
+    -------
+    keras.Model
+        Compiled with the mean absolute error (of the standardised energies) as metric ``mae``. In mixed precision
+        its layers compute in bfloat16 and its output layer, like all weights, is float32.
+
+    Raises
+    ------
+    TrainingError
+        If XLA is asked for and cannot be had.
+    """
+    import keras
+
+    losses = {
+        "logcosh": keras.losses.LogCosh,
+        "mae": keras.losses.MeanAbsoluteError,
+        "mse": keras.losses.MeanSquaredError,
+    }
+    with strategy.scope() if strategy is not None else contextlib.nullcontext():
+        with _layer_precision(settings.precision):
+            model = build_esnet(widths=settings.widths, batch_norm_momentum=momentum, seed=settings.seed)
+        model.compile(
+            optimizer=keras.optimizers.Adam(settings.learning_rate),
+            loss=losses[settings.loss](),
+            metrics=[keras.metrics.MeanAbsoluteError(name="mae")],
+            jit_compile=settings.xla,
+        )
+        if settings.xla and not model.jit_compile:
+            raise TrainingError(
+                "xla: Keras does not compile the training step; an earlier training of this process asked TensorFlow "
+                "for deterministic operations (settings.deterministic), so use a process of its own"
+            )
+        # without this the graph is traced twice: 25 s instead of 12 s before the first step (2026-11, one core)
+        model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def kept_network(model: Any, settings: TrainingSettings, *, momentum: float, replicas: int = 1) -> Any:
+    """Return a network of the same weights as a bundle keeps it: float32, one device, no optimiser.
+
+    The optimiser's state would triple the size of the saved file, and float32 predicts the same on any machine.
+    """
+    import keras
+
+    if settings.precision == "float32" and replicas == 1:
+        return keras.Model(model.input, model.output, name="esnet")
+    kept = build_esnet(widths=settings.widths, batch_norm_momentum=momentum, seed=settings.seed)
+    kept.set_weights(model.get_weights())
+    return kept
+
+
+def momentum_for(settings: TrainingSettings, n_train: int) -> float:
+    """Return the momentum of the batch normalisations (see `TrainingSettings.batch_norm_momentum`)."""
+    if settings.batch_norm_momentum is not None:
+        return settings.batch_norm_momentum
+    return 0.9 if n_train < _FEW_BATCHES * settings.batch_size else 0.99
+
+
+def batch_size_for(wanted: int, n_train: int) -> int:
+    """Return the next batch size, from the one wanted on, whose last batch is at least half full."""
+    size = min(wanted, n_train)
+    while 0 < n_train % size < size / 2:
+        size += 1
+    return size
+
+
+@contextlib.contextmanager
+def _layer_precision(precision: str) -> Iterator[None]:
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,89 @@
+"""The trained network that a training goes on from: its weights, and what was fitted together with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from esnet.bundle.info import BundleInfo
+from esnet.representation.features import Representation
+from esnet.training.network import TrainingError
+from esnet.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from esnet.bundle.bundle import Bundle
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitialNetwork:
+    """One network of a bundle, to go on from.
+
+    Channel scaler and target scaling are the bundle's: the weights were fitted to what they give, and with others the
+    network would have to unlearn first.
+
+    Attributes
+    ----------
+    info
+        The bundle.
+    member
+        Which of its networks, from 1.
+    n_new
+        Samples to train on that the bundle was not trained on, for the record; None: not known.
+    held_out
+        Ids of the samples to validate on; None: the settings' seed chooses.
+    """
+
+    info: BundleInfo
+    member: int = 1
+    n_new: int | None = None
+    held_out: frozenset[str] | None = None
+
+    @classmethod
+    def of(cls, given: InitialNetwork | Bundle | Path | str, *, representation: Representation) -> Self:
+        """Take what a caller names.
+
+        Raises
+        ------
+        BundleError
+            If a bundle cannot be read.
+        RepresentationError
+            Naming the setting that differs from the bundle's.
+        TrainingError
+            If the bundle is an ensemble: `esnet.training.fine_tuning.fine_tune` goes on with all of its networks.
+        """
+        if isinstance(given, cls):
+            given.info.representation.require(representation)
+            return given
+        path = given if isinstance(given, Path | str) else given.info.path
+        info = BundleInfo.read(path, representation=representation)
+        if len(info.members) > 1:
+            raise TrainingError(
+                f"{info.path} is an ensemble of {len(info.members)} networks: go on from one with "
+                "esnet.training.fine_tuning.fine_tune, or name a bundle of one network"
+            )
+        return cls(info=info)
+
+    def settings(self, asked: TrainingSettings) -> TrainingSettings:
+        """Return the settings that a run from here has: the bundle's widths, and a smaller learning rate."""
+        widths = self.info.records[self.member - 1].settings["widths"]
+        return replace(asked, widths=tuple(widths), learning_rate=asked.learning_rate * asked.fine_tuning_factor)
+
+    def put_into(self, model: Any) -> None:
+        """Give a network of the same layers the weights of this one.
+
+        Raises
+        ------
+        BundleError
+            If the bundle's network cannot be loaded.
+        """
+        from esnet.bundle.networks import load_network
+
+        trained = load_network(self.info.path / self.info.members[self.member - 1], self.info)
+        for layer in model.layers:
+            if layer.weights:
+                layer.set_weights(trained.get_layer(layer.name).get_weights())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the record says of it."""
+        return {"checksum": self.info.checksum, "member": self.member, "n_new": self.n_new}

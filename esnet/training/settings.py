@@ -1,0 +1,122 @@
+"""How to train an ESNet: the settings, with the paper's values by default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self, get_args
+
+from esnet.network.model import PAPER_WIDTHS, check_widths
+
+Loss = Literal["logcosh", "mae", "mse"]
+Precision = Literal["float32", "mixed_bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How to train.
+
+    Attributes
+    ----------
+    learning_rate
+        Of Adam, at the start.
+    batch_size
+        Samples a step. Where the last batch would be less than half full the size used is the next larger one
+        that avoids it (and at most the number of samples): batch statistics of one or two samples spoil the
+        network's running ones. The record has the size used.
+    max_epochs
+        Upper limit, and the number of epochs where there is no validation part.
+    fine_tuning_factor
+        The learning rate is multiplied by this where training goes on from a bundle: the weights are good already, and
+        steps of the first size would lose what they know. A tenth is the usual choice of fine-tuning.
+    plateau_factor, plateau_patience
+        The learning rate is multiplied by the factor after so many epochs without a better loss.
+    stop_patience
+        Epochs without a better validation loss after which training stops; the best weights are kept.
+    validation_fraction
+        Part of the samples kept apart (chosen by the seed); none where it would be fewer than 5 samples.
+    widths
+        Channels of the four blocks (see `esnet.network.model.build_esnet`).
+    loss
+        ``logcosh``, ``mae`` or ``mse`` of the standardised energies.
+    batch_norm_momentum
+        Momentum of the running statistics that predictions use. None: 0.99 as in the paper, and 0.9 where an
+        epoch has fewer than 10 batches, since the statistics would lag behind the weights.
+    max_dos
+        Samples with a density above this (either sign) are left out; None: none is. States/eV per atom.
+    max_abs_formation_energy
+        Samples further than this from 0 are left out; None: none is. eV/atom.
+    seed
+        Of split, initial weights and order of batches.
+    deterministic
+        Ask TensorFlow for operations that give the same bits each time (for the whole process). Not with ``xla``,
+        which Keras refuses to combine with it.
+    precision
+        ``float32``, or ``mixed_bfloat16``: layers compute in bfloat16, weights and the output layer are float32.
+        Faster on GPUs with tensor cores and on TPUs; the bundle predicts in float32 either way.
+    xla
+        Let XLA compile the training step (Keras' ``jit_compile``).
+    """
+
+    learning_rate: float = 0.00175
+    batch_size: int = 32
+    max_epochs: int = 300
+    plateau_factor: float = 0.5
+    plateau_patience: int = 15
+    stop_patience: int = 35
+    validation_fraction: float = 0.1
+    widths: tuple[int, int, int, int] = PAPER_WIDTHS
+    loss: Loss = "logcosh"
+    batch_norm_momentum: float | None = None
+    max_dos: float | None = 50.0
+    max_abs_formation_energy: float | None = 5.0
+    seed: int = 0
+    deterministic: bool = True
+    precision: Precision = "float32"
+    xla: bool = False
+    fine_tuning_factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        # a YAML or JSON file has lists
+        object.__setattr__(self, "widths", tuple(self.widths))
+        check_widths(self.widths)
+        for name in ("batch_size", "max_epochs", "plateau_patience", "stop_patience"):
+            _require(name, getattr(self, name), _is_int(getattr(self, name), 1), "a whole number above 0")
+        _require("seed", self.seed, _is_int(self.seed, 0), "a whole number, 0 or above")
+        _require("learning_rate", self.learning_rate, 0 < self.learning_rate < 1, "above 0 and below 1")
+        _require("plateau_factor", self.plateau_factor, 0 < self.plateau_factor < 1, "above 0 and below 1")
+        factor = self.fine_tuning_factor
+        _require("fine_tuning_factor", factor, 0 < factor <= 1, "above 0 and at most 1")
+        fraction = self.validation_fraction
+        _require("validation_fraction", fraction, 0 <= fraction < 1, "0 or above and below 1")
+        _require("loss", self.loss, self.loss in get_args(Loss), f"one of {', '.join(get_args(Loss))}")
+        precisions = get_args(Precision)
+        _require("precision", self.precision, self.precision in precisions, f"one of {', '.join(precisions)}")
+        for name in ("deterministic", "xla"):
+            _require(name, getattr(self, name), isinstance(getattr(self, name), bool), "true or false")
+        momentum = self.batch_norm_momentum
+        _require("batch_norm_momentum", momentum, momentum is None or 0 < momentum < 1, "between 0 and 1")
+        for name in ("max_dos", "max_abs_formation_energy"):
+            limit = getattr(self, name)
+            _require(name, limit, limit is None or limit > 0, "above 0, or None")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON takes them."""
+        return asdict(self) | {"widths": list(self.widths)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read settings; those that are left out have their defaults, unknown ones are a ValueError."""
+        unknown = sorted(set(data) - {field.name for field in fields(cls)})
+        if unknown:
+            raise ValueError(f"training settings do not know {', '.join(unknown)}")
+        return cls(**data)
+
+
+def _is_int(value: Any, lowest: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= lowest
+
+
+def _require(name: str, value: Any, valid: bool, right: str) -> None:
+    if not valid:
+        raise ValueError(f"{name}={value!r}: must be {right}")

@@ -1,0 +1,291 @@
+"""One training run of ESNet: on a data set larger than memory (`train_on`) or on samples in memory (`train`).
+
+With the paper's settings by default: LogCosh, Adam, learning rate halved on a plateau, early stopping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from esnet.bundle.record import TrainingRecord
+from esnet.representation.features import ChannelScaler, Representation, TargetScaling
+from esnet.representation.samples import Samples
+from esnet.training.loop import Keeping, Progress
+from esnet.training.metrics import ALL, errors, errors_by_kind, predict_places
+from esnet.training.network import TrainingError
+from esnet.training.pretrained import InitialNetwork
+from esnet.training.run import Clock, Run
+from esnet.training.settings import TrainingSettings
+from esnet.training.split_selection import MIN_TRAINING, MIN_VALIDATION, Kinds, choose_parts
+
+if TYPE_CHECKING:
+    from esnet.bundle.bundle import Bundle
+    from esnet.dataset.dataset import Dataset
+    from esnet.dataset.splits import Split
+
+__all__ = [
+    "Kinds",
+    "Progress",
+    "TrainingError",
+    "TrainingResult",
+    "TrainingSettings",
+    "fingerprint",
+    "train",
+    "train_on",
+]
+
+
+class TrainingResult(NamedTuple):
+    """A trained network and all that is needed to use it and to tell where it came from."""
+
+    model: Any
+    scaler: ChannelScaler
+    target_scaling: TargetScaling
+    record: TrainingRecord
+
+    def save(self, path: Path | str) -> Bundle:
+        """Write it as a bundle; see `esnet.bundle.bundle.Bundle.save`."""
+        from esnet.bundle.bundle import Bundle
+
+        return Bundle.save(
+            path,
+            model=self.model,
+            scaler=self.scaler,
+            target_scaling=self.target_scaling,
+            representation=Representation.from_dict(self.record.representation),
+            record=self.record,
+        )
+
+
+def train(
+    dos: ArrayLike,
+    compositions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    settings: TrainingSettings,
+    representation: Representation,
+    ids: Sequence[str],
+    source: Mapping[str, Any] | None = None,
+    initial: InitialNetwork | Bundle | Path | str | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train an ESNet on samples in memory, from random weights or on from a trained network.
+
+    Parameters
+    ----------
+    dos
+        (n, 2, 1500, 9), as `esnet.representation.dos.project_dos` gives them, not scaled.
+    compositions
+        (n, 111), as `esnet.representation.features.composition_vector` gives them.
+    targets
+        (n,) formation energies of the relaxed crystals, eV/atom.
+    settings, representation
+        How to train, and how the features were made (only written down here).
+    ids
+        n different names, for the record and the error messages.
+    source
+        Where the samples come from, for the record (`esnet.bundle.record.TrainingRecord.data_source`).
+    initial
+        A bundle of one network to go on from, or one network of a bundle. Widths, channel scaler and target scaling are
+        the bundle's, the learning rate is ``settings.fine_tuning_factor`` times as large, and the bundle's weights
+        are kept where no epoch is better on the validation part. For a bundle with all that belongs to it, ensembles
+        too: `esnet.training.fine_tuning.fine_tune`.
+    progress
+        Called after each epoch; raises StopIteration to end the training there.
+
+    Returns
+    -------
+    TrainingResult
+        The network (predicts standardised energies), both scalings and the record. The channels are scaled
+        and the energies standardised with the training part alone (or as ``initial`` does).
+
+    Raises
+    ------
+    FeatureError
+        If a shape is wrong or a value is not finite.
+    TrainingError
+        If too few samples are left by the filters, the loss stops being finite, the Keras backend is not TensorFlow, or
+        ``initial`` is an ensemble.
+    BundleError, RepresentationError
+        If ``initial`` cannot be read, or has another representation.
+
+    Notes
+    -----
+    The same samples, settings and number of threads give the same weights. Sets the random seeds of Python,
+    NumPy and Keras for the process.
+    """
+    clock = Clock()
+    start = None if initial is None else InitialNetwork.of(initial, representation=representation)
+    if start is not None:
+        settings = start.settings(settings)
+    given = Samples.checked(ids, dos, compositions, targets)
+    samples, n_dropped, dropped_ids = given.within(
+        max_dos=settings.max_dos, max_abs_formation_energy=settings.max_abs_formation_energy
+    )
+    training, validation, note = _split(samples, settings, None if start is None else start.held_out)
+    if start is None:
+        scaler = ChannelScaler.fit_batches(samples.blocks(training))
+        scaling = TargetScaling.fit(samples.energies[training])
+    else:
+        scaler, scaling = start.info.scaler, start.info.target_scaling
+    run = Run.prepare(settings, n_train=len(training), n_validation=len(validation), initial=start)
+    state = run.fit(samples, training, validation, scaler=scaler, scaling=scaling, progress=progress)
+    model = run.kept()
+    metrics = {
+        name: {
+            ALL: errors(predict_places(model, samples, part, scaler=scaler, scaling=scaling), samples.energies[part])
+        }
+        for name, part in (("train", training), ("validation", validation))
+        if len(part)
+    }
+    record = run.record(
+        clock,
+        state,
+        metrics,
+        representation=representation,
+        data_checksum=given.checksum(),
+        data_name="",
+        data_source=dict(source or {}),
+        n_materials=len(training),
+        kinds=None,
+        split=None,
+        n_samples=len(given.ids),
+        n_test=0,
+        n_dropped=n_dropped,
+        dropped_ids=dropped_ids,
+        validation_note=note,
+    )
+    return TrainingResult(model, scaler, scaling, record)
+
+
+def train_on(
+    dataset: Dataset,
+    split: Split,
+    *,
+    settings: TrainingSettings,
+    kinds: Kinds = "both",
+    checkpoints: Path | None = None,
+    checkpoint_every: int = 1,
+    logs: Path | None = None,
+    devices: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train an ESNet on a data set that need not fit into memory, or go on with an interrupted training.
+
+    Parameters
+    ----------
+    dataset, split
+        What to train on, and its parts. The test part is read once, after the last epoch, for its errors.
+    settings
+        How to train; ``validation_fraction`` is the split's here.
+    kinds
+        What is trained and validated on. The record tells the errors of IS2RE and of RS2RE in any case.
+    checkpoints
+        Folder for the state after each epoch (weights, optimiser, schedules, history). Where it has one already,
+        training goes on from there with the result of a training that was never interrupted. None: none is written.
+    checkpoint_every
+        Epochs between two checkpoints.
+    logs
+        Folder for ``epochs.csv`` and ``tensorboard/``; None: none are written.
+    devices
+        TensorFlow's names of the devices that share each batch, for example ``["GPU:0", "GPU:1"]``
+        (`tf.distribute.MirroredStrategy`); None: TensorFlow's default, the first GPU or the CPU.
+    progress
+        Called after each epoch, when its checkpoint is on disk; raises StopIteration to end the training there.
+
+    Returns
+    -------
+    TrainingResult
+        The network (float32, predicts standardised energies), both scalings (fitted on the training part alone) and
+        the record.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder has a checkpoint of other data, another split, other kinds or settings.
+    TrainingError
+        If too few samples are left to train on, a loss stops being finite, a device is missing, or the Keras backend
+        is not TensorFlow.
+
+    Notes
+    -----
+    Sets the random seeds of Python, NumPy and Keras for the process.
+    """
+    clock = Clock()
+    if checkpoint_every < 1:
+        raise TrainingError(f"checkpoint_every={checkpoint_every}: must be a whole number above 0")
+    parts = choose_parts(dataset, split, kinds=kinds, settings=settings)
+    scaler = ChannelScaler.fit_batches(dataset.blocks(parts.training))
+    scaling = TargetScaling.fit(dataset.energies[parts.training])
+    run = Run.prepare(settings, n_train=len(parts.training), n_validation=len(parts.validation), devices=devices)
+    keeping = Keeping(
+        checkpoints=checkpoints,
+        every=checkpoint_every,
+        logs=logs,
+        fingerprint=fingerprint(dataset, split, settings=settings, kinds=kinds),
+    )
+    state = run.fit(
+        dataset, parts.training, parts.validation, scaler=scaler, scaling=scaling, keeping=keeping, progress=progress
+    )
+    model = run.kept()
+    metrics = {
+        name: errors_by_kind(model, dataset, places, kinds=kinds, scaler=scaler, scaling=scaling)
+        for name, places in parts.metrics.items()
+    }
+    record = run.record(
+        clock,
+        state,
+        metrics,
+        representation=dataset.representation,
+        data_checksum=dataset.checksum,
+        data_name=Path(dataset.path).name,
+        data_source=dict(dataset.manifest.source),
+        n_materials=len({dataset.materials[place] for place in parts.training}),
+        kinds=kinds,
+        split=split.to_dict(),
+        n_samples=parts.n_samples,
+        n_test=parts.n_test,
+        n_dropped=parts.n_dropped,
+        dropped_ids=parts.dropped_ids,
+        validation_note=parts.note,
+    )
+    return TrainingResult(model, scaler, scaling, record)
+
+
+def fingerprint(dataset: Dataset, split: Split, *, settings: TrainingSettings, kinds: Kinds) -> dict[str, Any]:
+    """Return what a run is made of: two runs of the same fingerprint give the same model."""
+    return {
+        "data": dataset.checksum,
+        "split": split.to_dict(),
+        "kinds": kinds,
+        "settings": settings.to_dict(),
+    }
+
+
+def _split(
+    samples: Samples, settings: TrainingSettings, held_out: frozenset[str] | None
+) -> tuple[NDArray[np.intp], NDArray[np.intp], str | None]:
+    """Places of the training part and of the validation part (may be empty), and why there is no validation part."""
+    n_samples = len(samples.ids)
+    if n_samples < MIN_TRAINING:
+        raise TrainingError(f"{n_samples} samples are left to train on; at least {MIN_TRAINING} are needed")
+    if held_out is None:
+        wanted = round(settings.validation_fraction * n_samples)
+        parts = samples.split(wanted, seed=settings.seed)
+        why = f"{settings.validation_fraction} of {n_samples} samples is {wanted}"
+    else:
+        apart = np.array([name in held_out for name in samples.ids])
+        parts = np.flatnonzero(~apart), np.flatnonzero(apart)
+        why = f"{len(parts[1])} of {n_samples} samples are held out"
+    if len(parts[1]) >= MIN_VALIDATION and len(parts[0]) >= MIN_TRAINING:
+        return *parts, None
+    note = (
+        f"no validation part: {why}, fewer than {MIN_VALIDATION}; trained for {settings.max_epochs} epochs without "
+        "early stopping"
+    )
+    return *samples.split(0, seed=settings.seed), note

@@ -1,0 +1,1 @@
+"""my_launchpad.yaml, and every connection that is built from it."""

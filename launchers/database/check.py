@@ -1,0 +1,150 @@
+"""Asks the database whether it can be used, and says in one sentence why not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from launchers.database.errors import DatabaseNotReplicaSet, DatabaseUnreachable
+
+if TYPE_CHECKING:
+    from launchers.database.settings import DatabaseSettings
+
+# Together under five seconds: the driver looks for a server, then one question to each server named.
+SELECTION_MS = 3000
+LOCAL_SELECTION_MS = 1500  # this machine's own answers at once or not at all
+PROBE_MS = 1000
+AUTHENTICATION_FAILED = 18
+UNAUTHORIZED = 13
+
+
+def check(settings: DatabaseSettings) -> None:
+    """Make sure that the database answers, lets us in and is a replica set.
+
+    Raises
+    ------
+    DatabaseUnreachable, DatabaseNotReplicaSet
+        As :meth:`launchers.database.settings.DatabaseSettings.check` says.
+    """
+    from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
+
+    limits = {
+        "serverSelectionTimeoutMS": LOCAL_SELECTION_MS if settings.is_local else SELECTION_MS,
+        "connectTimeoutMS": SELECTION_MS,
+        "socketTimeoutMS": SELECTION_MS,
+    }
+    try:
+        with settings.client(**limits) as client:
+            hello = client.admin.command("hello")
+            client[settings.name].list_collection_names()
+    except OperationFailure as error:
+        raise DatabaseUnreachable(_refusal(settings, error.code)) from None
+    except ConfigurationError as error:  # a mongodb+srv name that does not resolve
+        raise DatabaseUnreachable(
+            f"MongoDB at {settings.address} cannot be found: {settings.redacted(error)}"
+        ) from None
+    except PyMongoError as error:
+        if "refused" not in str(error):
+            _explain_other_set(settings)
+        raise DatabaseUnreachable(_silence(settings, str(error))) from None
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":
+        raise DatabaseNotReplicaSet(_standalone(settings.address))
+
+
+def _refusal(settings: DatabaseSettings, code: int | None) -> str:
+    if settings.user is None:
+        return (
+            f"MongoDB at {settings.address} asks for a user and a password, and none are given: "
+            "add them to my_launchpad.yaml"
+        )
+    if code == AUTHENTICATION_FAILED:
+        source = settings.authsource or ("the URI's authSource" if settings.uri_mode else settings.name)
+        return (
+            f"MongoDB at {settings.address} refused user {settings.user!r} or the password: check both, "
+            f"and authsource (now {source}), in my_launchpad.yaml"
+        )
+    if code == UNAUTHORIZED:
+        return (
+            f"MongoDB at {settings.address} does not let user {settings.user!r} use the database "
+            f"{settings.name!r}: ask for the role readWrite on it"
+        )
+    return f"MongoDB at {settings.address} refused to answer (its error code {code})"
+
+
+def _silence(settings: DatabaseSettings, detail: str) -> str:
+    """Say why no server answered, from what the driver says."""
+    low = detail.lower()
+    if "ssl" in low or "certificate" in low or "tls" in low.replace("tlsv", ""):
+        reason = "TLS failed: " + _tls_reason(low)
+    elif "refused" in low:
+        reason = "the connection was refused"
+        reason += "; start the project's own with `campaign db start`" if settings.is_local else ""
+    elif "name or service" in low or "name resolution" in low or "nodename" in low or "no address" in low:
+        reason = "there is no host of that name"
+    elif "connection closed" in low or "reset by peer" in low:
+        reason = "it closed the connection; does it want TLS (mongoclient_kwargs: {tls: true})?"
+    elif "primary" in low:
+        reason = "no member of its replica set accepts writes now"
+    else:
+        reason = "no answer came in time"
+    return f"MongoDB at {settings.address} cannot be reached: {reason}"
+
+
+def _tls_reason(detail: str) -> str:
+    if "hostname" in detail or "ip address mismatch" in detail:
+        return "the server's certificate is for another host name"
+    if "certificate_verify_failed" in detail or "certificate verify failed" in detail:
+        return "the server's certificate is not signed by a known authority (tlsCAFile in mongoclient_kwargs)"
+    if "certificate required" in detail or "handshake failure" in detail:
+        return "the server wants a certificate of ours (tlsCertificateKeyFile in mongoclient_kwargs)"
+    return "does the server speak TLS at this port?"
+
+
+def _explain_other_set(settings: DatabaseSettings) -> None:
+    """Raise if a server does answer, but is not a member of the replica set that is asked for."""
+    if settings.replica_set is None:
+        return
+    for host, port in settings.seeds:
+        hello = _ask(settings, host, port)
+        if hello is None:
+            continue
+        where = host if port is None else f"{host}:{port}"
+        if "setName" not in hello and "isreplicaset" not in hello:
+            raise DatabaseNotReplicaSet(_standalone(where))
+        if hello.get("setName", settings.replica_set) != settings.replica_set:
+            raise DatabaseUnreachable(
+                f"MongoDB at {where} belongs to the replica set {hello['setName']!r}, and my_launchpad.yaml "
+                f"asks for {settings.replica_set!r}: change replicaSet there"
+            )
+        if "setName" not in hello:
+            raise DatabaseUnreachable(
+                f"MongoDB at {where} was started with --replSet, but its replica set was never initiated: "
+                "run rs.initiate() there once"
+            )
+
+
+def _ask(settings: DatabaseSettings, host: str, port: int | None) -> dict[str, Any] | None:
+    """Ask one server, without logging in, who it is."""
+    from pymongo import MongoClient
+    from pymongo.errors import PyMongoError
+
+    tls = {key: value for key, value in settings.options.items() if key.startswith("tls")}
+    try:
+        with MongoClient[dict[str, Any]](
+            host,
+            port,
+            directConnection=True,
+            serverSelectionTimeoutMS=PROBE_MS,
+            connectTimeoutMS=PROBE_MS,
+            **tls,
+        ) as client:
+            return client.admin.command("hello")
+    except PyMongoError:
+        return None  # the caller's own error says it
+
+
+def _standalone(where: str) -> str:
+    return (
+        f"MongoDB at {where} is a standalone server, and campaigns need transactions, which a replica set "
+        "has: restart it with --replSet rs0 and run rs.initiate() there once, or use the project's own "
+        "(`campaign db start`)"
+    )

@@ -1,0 +1,59 @@
+"""jobflow's JobStore on the campaign's database, with the indexes that its queries need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from launchers.database import mongo_uri
+
+if TYPE_CHECKING:
+    from jobflow import JobStore
+    from pymongo.collection import Collection
+
+    from launchers.database.settings import DatabaseSettings
+
+OUTPUTS_COLLECTION = "outputs"
+DATA_COLLECTION = "data"  # GridFS: its files are in data.files and data.chunks
+
+
+def job_store(settings: DatabaseSettings) -> JobStore:
+    """Return the JobStore, after its indexes have been made.
+
+    jobflow asks for ``uuid`` with the highest ``index``, and for the large objects (atomate2's DOS) by their
+    ``blob_uuid``; it makes no index itself, and without these every answer reads the whole collection.
+    """
+    from jobflow import JobStore
+    from maggma.stores import GridFSStore, MongoStore
+
+    where = _connection(settings)
+    store = JobStore(
+        MongoStore(collection_name=OUTPUTS_COLLECTION, **where),
+        additional_stores={"data": GridFSStore(collection_name=DATA_COLLECTION, **where)},
+    )
+    with settings.client() as client:
+        database = client[settings.name]
+        _ensure_index(database[OUTPUTS_COLLECTION], {"uuid": 1, "index": -1})
+        _ensure_index(database[f"{DATA_COLLECTION}.files"], {"metadata.blob_uuid": 1})
+        _ensure_index(database[f"{DATA_COLLECTION}.files"], {"metadata.job_uuid": 1, "metadata.job_index": 1})
+    return store
+
+
+def _connection(settings: DatabaseSettings) -> dict[str, Any]:
+    """Return the arguments that both of maggma's stores take."""
+    options = dict(settings.mongoclient_kwargs)
+    if settings.uri_mode:
+        # maggma shows the URI as the store's name, so user and password travel beside it.
+        uri = mongo_uri.without_credentials(settings.host)
+        return {"database": settings.name, "uri": uri, "mongoclient_kwargs": options | settings.login()}
+    where: dict[str, Any] = {"database": settings.name, "host": settings.host, "mongoclient_kwargs": options}
+    where["port"] = settings.port or mongo_uri.DEFAULT_PORT
+    if settings.username:
+        where |= {"username": settings.username, "password": settings.password or ""}
+        where["auth_source"] = settings.authsource or settings.name
+    return where
+
+
+def _ensure_index(collection: Collection[dict[str, Any]], keys: dict[str, int]) -> None:
+    """Create an index unless one on the same keys exists, under whatever name."""
+    if list(keys.items()) not in [entry["key"] for entry in collection.index_information().values()]:
+        collection.create_index(list(keys.items()))

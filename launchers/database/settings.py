@@ -1,0 +1,318 @@
+"""The one description of the database, and everything that is built from it.
+
+LaunchPad, MongoDB client, campaign collections and jobflow's JobStore all come from one
+:class:`DatabaseSettings`, which is read from ``my_launchpad.yaml``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_plus
+
+from launchers.database import mongo_uri
+from launchers.database.errors import (
+    DatabaseError,
+    DatabaseNotReplicaSet,
+    DatabaseUnreachable,
+    LaunchpadFileError,
+    MongoServerError,
+)
+from launchers.database.launchpad_file import PASSWORD_VARIABLE, find_launchpad_file, read_launchpad_file
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+    from jobflow import JobStore
+    from pymongo import MongoClient
+    from pymongo.database import Database
+
+__all__ = [
+    "PASSWORD_VARIABLE",
+    "DatabaseError",
+    "DatabaseNotReplicaSet",
+    "DatabaseSettings",
+    "DatabaseUnreachable",
+    "LaunchpadFileError",
+    "MongoServerError",
+    "find_launchpad_file",
+]
+
+
+@dataclass(frozen=True, repr=False)
+class DatabaseSettings:
+    """Where MongoDB is and how to get in, with FireWorks' own field names.
+
+    The password appears in neither ``repr`` nor ``str`` nor any message of this class.
+
+    Attributes
+    ----------
+    host
+        Host name or, with ``uri_mode``, a MongoDB URI (which may carry user and password).
+    name
+        The database's name.
+    port
+        TCP port; None with ``uri_mode``.
+    username, password, authsource
+        Credentials, and the database that they are kept in (default: ``name``). With ``uri_mode`` the URI has
+        them; a password here (from the environment) then replaces the URI's.
+    uri_mode
+        Whether ``host`` is a URI.
+    mongoclient_kwargs
+        Further options of ``pymongo.MongoClient``, TLS among them.
+    logdir, strm_lvl, user_indices, wf_user_indices
+        Handed on to FireWorks' LaunchPad.
+    source
+        The file that these settings come from, for messages.
+    """
+
+    host: str
+    name: str
+    port: int | None = None
+    username: str | None = None
+    password: str | None = None
+    authsource: str | None = None
+    uri_mode: bool = False
+    mongoclient_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    logdir: str | None = field(default=None, compare=False)
+    strm_lvl: str | None = field(default=None, compare=False)
+    user_indices: Sequence[str] = ()
+    wf_user_indices: Sequence[str] = ()
+    source: Path | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be connected to, before anything tries."""
+        bad = set('/\\. "$\0') & set(self.name)
+        if not self.name or bad or len(self.name.encode()) > 63:
+            raise self._wrong("name", self.name, "a database name: letters, digits, - and _, at most 63 characters")
+        if self.uri_mode:
+            try:
+                mongo_uri.parse(self.host)
+            except ValueError as error:
+                raise LaunchpadFileError(f"{self._origin}: host: {error}") from None
+        elif self.host.startswith(mongo_uri.SCHEMES):
+            raise self._wrong("uri_mode", self.uri_mode, "true, since host is a MongoDB URI")
+
+    def __repr__(self) -> str:
+        """Name the address, the database and the user; never the password."""
+        return f"DatabaseSettings(address={self.address!r}, name={self.name!r}, username={self.user!r})"
+
+    @classmethod
+    def from_file(cls, path: Path) -> DatabaseSettings:
+        """Read ``my_launchpad.yaml``.
+
+        The password may come from the environment variable ``ESNET_CAMPAIGN_DB_PASSWORD`` instead: it
+        replaces the file's. (FireWorks' own commands do not know it: a file for them holds the password.)
+
+        Raises
+        ------
+        LaunchpadFileError
+            Names the file, the field, what was found and what would be right.
+        """
+        fields = read_launchpad_file(path)
+        uri_mode = fields.get("uri_mode", False)
+        if uri_mode:
+            for key in ("host", "name"):
+                if key not in fields:
+                    raise LaunchpadFileError(f"{path}: {key}: is missing, and uri_mode: true needs it")
+            if not fields["host"].startswith(mongo_uri.SCHEMES):
+                raise LaunchpadFileError(
+                    f"{path}: host: with uri_mode: true it should start with {' or '.join(mongo_uri.SCHEMES)}"
+                )
+            fields.pop("authsource", None)
+        else:
+            fields.setdefault("host", "localhost")
+            fields.setdefault("port", mongo_uri.DEFAULT_PORT)
+            fields.setdefault("name", "fireworks")
+            if "username" not in fields:
+                fields.pop("password", None)
+        for key in ("user_indices", "wf_user_indices"):
+            fields[key] = tuple(fields.get(key, ()))
+        return cls(**fields, source=path)
+
+    @classmethod
+    def from_launchpad(cls, launchpad: LaunchPad) -> DatabaseSettings:
+        """Return the settings of a LaunchPad, for Firetasks that are handed one."""
+        return cls(
+            host=launchpad.host,
+            name=launchpad.name,
+            port=None if launchpad.uri_mode else launchpad.port,
+            username=None if launchpad.uri_mode else launchpad.username,
+            password=None if launchpad.uri_mode else launchpad.password,
+            authsource=None if launchpad.uri_mode else launchpad.authsource,
+            uri_mode=launchpad.uri_mode,
+            mongoclient_kwargs=dict(launchpad.mongoclient_kwargs),
+            logdir=launchpad.logdir,
+            strm_lvl=launchpad.strm_lvl,
+            user_indices=tuple(launchpad.user_indices),
+            wf_user_indices=tuple(launchpad.wf_user_indices),
+        )
+
+    # ---- what the settings say, without credentials
+
+    @property
+    def seeds(self) -> list[tuple[str, int | None]]:
+        """Host and port of every server named; the port is None for ``mongodb+srv`` and for sockets."""
+        if not self.uri_mode:
+            return [(self.host, self.port or mongo_uri.DEFAULT_PORT)]
+        if self.host.startswith("mongodb+srv://"):
+            return [(mongo_uri.hosts_text(self.host), None)]
+        return mongo_uri.parse(self.host).nodes
+
+    @property
+    def address(self) -> str:
+        """The text ``host:port`` (several with commas), without credentials."""
+        return ",".join(
+            host if port is None else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            for host, port in self.seeds
+        )
+
+    @property
+    def user(self) -> str | None:
+        """The user that logs in, from the field or from the URI."""
+        if self.username or not self.uri_mode:
+            return self.username
+        return mongo_uri.credentials(self.host)[0]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The driver's options, of the URI and of ``mongoclient_kwargs``, their names in small letters."""
+        options = mongo_uri.parse(self.host).options if self.uri_mode else {}
+        return {key.lower(): value for source in (options, self.mongoclient_kwargs) for key, value in source.items()}
+
+    @property
+    def replica_set(self) -> str | None:
+        """The replica set's name, where the settings give one."""
+        found = self.options.get("replicaset")
+        return None if found is None else str(found)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether every server named is on this machine's loopback addresses."""
+        return all(is_loopback(host) for host, _ in self.seeds)
+
+    # ---- what is built from them
+
+    def launchpad(self, *, strm_lvl: str | None = None) -> LaunchPad:
+        """Return FireWorks' LaunchPad on this database.
+
+        Parameters
+        ----------
+        strm_lvl
+            Log level of the LaunchPad's own messages on the terminal; default: the file's.
+        """
+        from fireworks import LaunchPad
+
+        options = dict(self.mongoclient_kwargs)
+        if self.uri_mode and self.password is not None and self.user is not None:
+            options |= {"username": self.user, "password": self.password}
+        return LaunchPad(
+            host=self.host,
+            port=self.port,
+            name=self.name,
+            username=None if self.uri_mode else self.username,
+            password=None if self.uri_mode else self.password,
+            logdir=self.logdir,
+            strm_lvl=strm_lvl or self.strm_lvl,
+            user_indices=list(self.user_indices),
+            wf_user_indices=list(self.wf_user_indices),
+            authsource=None if self.uri_mode else self.authsource,
+            uri_mode=self.uri_mode,
+            mongoclient_kwargs=options,
+        )
+
+    def client(self, **options: Any) -> MongoClient[dict[str, Any]]:
+        """Return a new client of this database's server; it connects when first used.
+
+        Parameters
+        ----------
+        options
+            Options of ``pymongo.MongoClient`` that go before the settings' own. Times come back
+            aware, in UTC.
+        """
+        from pymongo import MongoClient
+        from pymongo.errors import ConfigurationError, InvalidURI
+
+        target = mongo_uri.without_credentials(self.host) if self.uri_mode else self.host
+        arguments = {
+            "tz_aware": True,
+            "appname": "esnet-campaign",
+            **self.login(),
+            **self.mongoclient_kwargs,
+            **options,
+        }
+        if not self.uri_mode:
+            arguments["port"] = self.port
+        try:
+            return MongoClient(target, **arguments)
+        except (ConfigurationError, InvalidURI, ValueError, TypeError, OSError) as error:
+            raise LaunchpadFileError(f"{self._origin}: the driver refuses them: {self.redacted(error)}") from None
+
+    def database(self) -> Database[dict[str, Any]]:
+        """Return the database itself, with a client of its own."""
+        return self.client()[self.name]
+
+    def job_store(self) -> JobStore:
+        """Return jobflow's JobStore: collection ``outputs``, and the additional store ``data`` in GridFS.
+
+        Makes the indexes that jobflow's queries need (it makes none itself), if they are not there yet.
+        The store's serialised form holds the password: never put it into a firework or a file.
+        """
+        from launchers.database.job_store import job_store
+
+        return job_store(self)
+
+    def check(self) -> None:
+        """Make sure, within about five seconds, that the database answers, lets us in and has transactions.
+
+        Raises
+        ------
+        DatabaseUnreachable
+            Nobody answers, or user, password or TLS are refused: one sentence with host and port.
+        DatabaseNotReplicaSet
+            The server is a standalone one.
+        """
+        from launchers.database.check import check
+
+        check(self)
+
+    @property
+    def _origin(self) -> str:
+        return str(self.source or "the database settings")
+
+    def login(self) -> dict[str, Any]:
+        """Return the driver's options for user and password, if there is a user."""
+        if not self.user:
+            return {}
+        if self.uri_mode:
+            password = self.password if self.password is not None else mongo_uri.credentials(self.host)[1]
+            login: dict[str, Any] = {"username": self.user}
+        else:
+            password = self.password
+            login = {"username": self.username, "authSource": self.authsource or self.name}
+        return login if password is None else {**login, "password": password}
+
+    def redacted(self, text: object) -> str:
+        """Return the text with every secret of these settings blotted out."""
+        secrets = [self.password, mongo_uri.credentials(self.host)[1] if self.uri_mode else None]
+        secrets += [str(value) for key, value in self.mongoclient_kwargs.items() if "password" in key.lower()]
+        redacted = str(text)
+        for secret in secrets:
+            if secret:
+                redacted = redacted.replace(secret, "***").replace(quote_plus(secret), "***")
+        return redacted
+
+    def _wrong(self, name: str, found: object, right: str) -> LaunchpadFileError:
+        return LaunchpadFileError(f"{self._origin}: {name}: found {found!r}, should be {right}")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name, IP address or socket path is on this machine."""
+    if host == "localhost" or host.endswith(".sock"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

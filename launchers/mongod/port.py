@@ -1,0 +1,57 @@
+"""Whether the port that the embedded MongoDB is to listen on is free, and who has it if not."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Any
+
+from launchers.database.errors import MongoServerError
+
+_LINGERING_S = 3.0
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Make sure that nobody listens on a port of this machine.
+
+    Raises
+    ------
+    MongoServerError
+        Names the port, who has it as far as can be seen, and the remedy.
+    """
+    deadline = time.monotonic() + _LINGERING_S
+    while (reason := _why_taken(host, port)) is not None:
+        # the sockets of a mongod that was killed outlive its process for a moment
+        if time.monotonic() > deadline:
+            raise MongoServerError(_who_has_port(host, port, reason))
+        time.sleep(0.1)
+
+
+def _why_taken(host: str, port: int) -> str | None:
+    """Say why a port cannot be listened on; None where it can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except PermissionError:
+            raise MongoServerError(f"port {port} may not be used by this user; take one above 1023") from None
+        except OSError as error:
+            return str(error.strerror)
+    return None
+
+
+def _who_has_port(host: str, port: int, reason: str) -> str:
+    """Say who listens where the database should."""
+    from pymongo import MongoClient
+    from pymongo.errors import PyMongoError
+
+    remedy = "stop that, or give another port in my_launchpad.yaml"
+    limits: dict[str, Any] = {"serverSelectionTimeoutMS": 1000, "socketTimeoutMS": 1000}
+    try:
+        with MongoClient[dict[str, Any]](host, port, directConnection=True, **limits) as client:
+            options = client.admin.command("getCmdLineOpts")["parsed"]
+            where = options.get("storage", {}).get("dbPath", "an unknown folder")
+            return f"port {port} of {host} is taken by another MongoDB, with its data in {where}: {remedy}"
+    except PyMongoError:
+        return f"port {port} of {host} is taken by another program ({reason}): {remedy}"

@@ -1,0 +1,79 @@
+"""Makes one mongod the primary of a replica set of one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from launchers.database.errors import MongoServerError
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
+
+POLL_S = 0.05
+
+
+def make_primary(host: str, port: int, replica_set: str, *, deadline: float, is_alive: Callable[[], bool]) -> None:
+    """Wait until the server accepts writes, and found or repair its replica set on the way.
+
+    A folder whose server listened on another port before has that port in its replica set's configuration,
+    and would wait for ever to be a member: the configuration is changed by force.
+
+    Parameters
+    ----------
+    host, port
+        Where the server listens.
+    replica_set
+        The replica set's name.
+    deadline
+        When to give up, on the clock of ``time.monotonic``.
+    is_alive
+        Tells whether the server's process still runs.
+
+    Raises
+    ------
+    MongoServerError
+        The process ended, the time is up, or the folder belongs to a replica set of another name.
+    """
+    from pymongo import MongoClient
+    from pymongo.errors import PyMongoError
+
+    limits: dict[str, Any] = {
+        "serverSelectionTimeoutMS": 500,
+        "connectTimeoutMS": 2000,
+        "socketTimeoutMS": 5000,
+    }
+    with MongoClient[dict[str, Any]](host, port, directConnection=True, **limits) as client:
+        while True:
+            try:
+                if client.admin.command("hello").get("isWritablePrimary"):
+                    return
+                _join_own_set(client, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", replica_set)
+            except PyMongoError:
+                pass  # not up yet, or busy with its configuration; whether it lives is asked next
+            if not is_alive():
+                raise MongoServerError(f"MongoDB at {host}:{port} ended while it started")
+            if time.monotonic() > deadline:
+                raise MongoServerError(
+                    f"MongoDB at {host}:{port} did not accept writes in time; see its log, or give it longer"
+                )
+            time.sleep(POLL_S)
+
+
+def _join_own_set(client: MongoClient[dict[str, Any]], member: str, replica_set: str) -> None:
+    """Found the replica set, or put the server's present address into it."""
+    configuration = client.local["system.replset"].find_one()
+    if configuration is None:
+        members = [{"_id": 0, "host": member}]
+        client.admin.command("replSetInitiate", {"_id": replica_set, "members": members})
+        return
+    if configuration["_id"] != replica_set:
+        raise MongoServerError(
+            f"the data of MongoDB at {member} belongs to the replica set {configuration['_id']!r}, and "
+            f"my_launchpad.yaml asks for {replica_set!r}: write replicaSet={configuration['_id']} there"
+        )
+    if configuration["members"][0]["host"] != member:
+        configuration["members"] = [{**configuration["members"][0], "host": member}]
+        configuration["version"] += 1
+        client.admin.command("replSetReconfig", configuration, force=True)

@@ -1,0 +1,1 @@
+"""FireWorks workers on this machine."""

@@ -1,0 +1,147 @@
+"""FireWorks workers on this machine: started together, watched, and ended by their process ids."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+_STOP_TIMEOUT_S = 10.0
+#: So many deaths of workers within a minute mean that they cannot work here at all.
+_MOST_DEATHS = 10
+_DEATHS_WITHIN_S = 60.0
+
+
+class WorkersDieError(RuntimeError):
+    """Workers end as soon as they are started."""
+
+
+class LocalWorkers:
+    """Worker processes of one machine, as a context manager that ends exactly those it started.
+
+    Parameters
+    ----------
+    launchpad_file
+        my_launchpad.yaml.
+    directory
+        Launch directories and the workers' logs go there; it is created.
+    query
+        MongoDB filter on the fireworks that they take.
+    environment
+        Variables set for the workers on top of this process's own.
+    """
+
+    def __init__(
+        self,
+        launchpad_file: Path,
+        directory: Path,
+        *,
+        query: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.launchpad_file = launchpad_file.resolve()
+        self.directory = directory.resolve()
+        self.query = query
+        self.environment = {
+            **os.environ,
+            # one calculation for each worker, one thread for each calculation
+            **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+            **(environment or {}),
+        }
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self._started = 0
+        self._deaths: deque[float] = deque(maxlen=_MOST_DEATHS)
+
+    def start(self, number: int) -> None:
+        """Start workers.
+
+        Parameters
+        ----------
+        number
+            How many more.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        command = [
+            *(sys.executable, "-m", "launchers.workers.worker"),
+            *("--launchpad", str(self.launchpad_file)),
+            *("--directory", str(self.directory)),
+            *("--parent", str(os.getpid())),
+        ]
+        if self.query is not None:
+            command += ["--query", json.dumps(self.query)]
+        for _ in range(number):
+            self._started += 1
+            log = self._log(self._started)
+            with log.open("ab") as output:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=self.environment,
+                    cwd=self.directory,
+                    # Ctrl-C in the terminal is for the runner, which then ends the workers itself
+                    start_new_session=True,
+                )
+            self.processes.append(process)
+
+    def _log(self, number: int) -> Path:
+        # two runs of one campaign may share the folder
+        return self.directory / f"worker-{os.getpid()}-{number}.log"
+
+    def replace_dead(self) -> int:
+        """Start a new worker for each that has ended; return how many were replaced.
+
+        Raises
+        ------
+        WorkersDieError
+            If they keep ending: naming the newest log.
+        """
+        dead = [process for process in self.processes if process.poll() is not None]
+        for process in dead:
+            logger.warning("worker %d ended with code %s; starting another", process.pid, process.returncode)
+            self.processes.remove(process)
+            self._deaths.append(time.monotonic())
+        if len(self._deaths) == _MOST_DEATHS and self._deaths[-1] - self._deaths[0] < _DEATHS_WITHIN_S:
+            raise WorkersDieError(
+                f"{_MOST_DEATHS} workers ended within {self._deaths[-1] - self._deaths[0]:.0f} s; the reason is in "
+                f"{self._log(self._started)}"
+            )
+        self.start(len(dead))
+        return len(dead)
+
+    def stop(self) -> None:
+        """End the workers and what they are computing; returns when they are gone."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.processes.clear()
+
+    def __enter__(self) -> LocalWorkers:
+        """Return the (still empty) group of workers."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the workers."""
+        self.stop()

@@ -1,0 +1,134 @@
+"""One FireWorks worker process of this machine: ``python -m launchers.workers.worker``.
+
+It differs from ``rlaunch rapidfire`` in how it ends: it never outlives the process that started it, and it takes the
+calculation that it has started with it. A firework it was running stays RUNNING in the LaunchPad; its fworker's name
+says which process that was, so that whoever looks can tell that it is gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import psutil
+
+logger = logging.getLogger(__name__)
+
+_NAME_PREFIX = "local-worker"
+_PARENT_POLL_S = 0.5
+_IDLE_SLEEP_S = 0.5
+_DATABASE_RETRY_S = 2.0
+
+
+def worker_name() -> str:
+    """Name of this process as an fworker: host, process id and start time, which together are never reused."""
+    return f"{_NAME_PREFIX} {socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f}"
+
+
+def process_of(name: str) -> dict[str, Any] | None:
+    """Host, pid and start time in an fworker's name; None for fworkers that are not of this kind."""
+    if not name.startswith(f"{_NAME_PREFIX} "):
+        return None
+    host, pid, created = name.removeprefix(f"{_NAME_PREFIX} ").rsplit(" ", 2)
+    return {"host": host, "pid": int(pid), "pid_created": float(created)}
+
+
+def _end_now(exit_code: int) -> None:
+    """End this process and everything it started, at once."""
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        try:
+            child.kill()
+        except psutil.NoSuchProcess:
+            continue
+    os._exit(exit_code)
+
+
+def _watch_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_PARENT_POLL_S)
+    logger.warning("the process %d that started this worker is gone: ending", parent)
+    _end_now(1)
+
+
+def _on_signal(number: int, _frame: FrameType | None) -> None:
+    _end_now(128 + number)
+
+
+def work(launchpad_file: Path, directory: Path, *, query: dict[str, object] | None, until_empty: bool) -> None:
+    """Launch fireworks one after the other.
+
+    Parameters
+    ----------
+    launchpad_file
+        my_launchpad.yaml.
+    directory
+        Launch directories are made in it.
+    query
+        MongoDB filter on fireworks; None takes every one.
+    until_empty
+        Return when nothing is ready, instead of waiting for more.
+    """
+    from fireworks import FWorker
+    from fireworks.core.rocket_launcher import launch_rocket
+    from fireworks.utilities.fw_utilities import create_datestamp_dir
+    from pymongo.errors import PyMongoError
+
+    from launchers.database.settings import DatabaseSettings
+
+    launchpad = DatabaseSettings.from_file(launchpad_file).launchpad()
+    fworker = FWorker(name=worker_name(), query=query)
+    fireworks_log = logging.getLogger("launchers.workers.worker.fireworks")
+    while True:
+        try:
+            something_is_ready = launchpad.run_exists(fworker)
+        except PyMongoError as error:
+            logger.warning("database not answering, trying again: %s", type(error).__name__)
+            time.sleep(_DATABASE_RETRY_S)
+            continue
+        if something_is_ready:
+            os.chdir(create_datestamp_dir(str(directory), fireworks_log, prefix="launcher_"))
+            # a database that is lost in here leaves the firework RUNNING: the error ends this process, and so whoever
+            # looks (`campaign reconcile`) can tell that nobody is at work on it
+            launch_rocket(launchpad, fworker, strm_lvl="INFO")
+            os.chdir(directory)
+            continue
+        if until_empty:
+            return
+        time.sleep(_IDLE_SLEEP_S)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of ``python -m launchers.workers.worker``."""
+    parser = argparse.ArgumentParser(prog="python -m launchers.workers.worker", description=__doc__)
+    parser.add_argument("--launchpad", type=Path, required=True, help="my_launchpad.yaml")
+    parser.add_argument("--directory", type=Path, required=True, help="where launch directories are made")
+    parser.add_argument("--query", type=json.loads, default=None, help="MongoDB filter on fireworks, as JSON")
+    parser.add_argument("--parent", type=int, default=None, help="end when this process is gone")
+    parser.add_argument("--until-empty", action="store_true", help="end when nothing is ready")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    signal.signal(signal.SIGTERM, _on_signal)
+    signal.signal(signal.SIGINT, _on_signal)
+    if options.parent is not None:
+        threading.Thread(target=_watch_parent, args=(options.parent,), daemon=True).start()
+    work(
+        options.launchpad.resolve(),
+        options.directory.resolve(),
+        query=options.query,
+        until_empty=options.until_empty,
+    )
+
+
+if __name__ == "__main__":
+    main()
