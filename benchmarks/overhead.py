@@ -52,6 +52,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from launchers.database.job_store import open_job_store
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -277,7 +279,7 @@ def compare(store: Any, launchpad: Any, settings: Any, jobs: int) -> None:
     """Part (a)."""
     name = campaign_with(store, launchpad, jobs, name="structures")
     structures = [found["structure"] for found in store.candidates.find({"campaign": name}, ["structure"])]
-    with settings.job_store() as job_store:
+    with open_job_store(settings) as job_store:
         alone = jobflow_alone(job_store, structures)
         bare = fireworks_alone(launchpad, job_store, structures)
     found = ours(store, launchpad, jobs)

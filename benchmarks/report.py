@@ -31,7 +31,7 @@ from report_campaign import SECTIONS, add_many, finished
 from small_campaign import SMALL
 
 from campaign.scheduling.workflows import initialise_launchpad
-from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.reader import read_firework_spec
 from campaign.store.collections import CampaignStore
 from campaign.views.report.data import build_report
 from campaign.views.report.page import render_html
@@ -76,7 +76,7 @@ def _measure(settings: DatabaseSettings, folder: Path, size: int) -> None:
     launchpad = settings.launchpad(strm_lvl="ERROR")
     initialise_launchpad(launchpad)
     store = CampaignStore(launchpad.db)
-    spec = CampaignSpec.from_firework_spec({"campaign": {**SMALL, **SECTIONS}}, name="report")
+    spec = read_firework_spec({"campaign": {**SMALL, **SECTIONS}}, name="report")
     finished(store, launchpad, spec)
     add_many(store, "report", size)
     started = time.perf_counter()

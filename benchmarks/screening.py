@@ -106,7 +106,7 @@ def multiply(store: Any, name: str, number: int) -> None:
 def start(store: Any, launchpad: Any, name: str, number: int) -> tuple[float, int]:
     """Start a campaign of so many candidates; return seconds of submitting, and the number of workflows."""
     from campaign.scheduling.submit import submit_ready
-    from campaign.spec.campaign_spec import CampaignSpec
+    from campaign.spec.reader import read_firework_spec
     from campaign.steps import start as starting
 
     content = {
@@ -116,7 +116,7 @@ def start(store: Any, launchpad: Any, name: str, number: int) -> tuple[float, in
         "screening": {"batch_size": number},
         "policy": {"max_formation_energy": 0.0, "max_hull_energy": 20.0},
     }
-    spec = CampaignSpec.from_firework_spec({"campaign": content}, name=name)
+    spec = read_firework_spec({"campaign": content}, name=name)
     # the documents first; then the submission alone is timed
     starting.advance = lambda *_args, **_more: None
     starting.start_campaign(store, launchpad, spec)
@@ -130,13 +130,16 @@ def add_in_a_loop(launchpad: Any, store: Any, name: str, seconds: float) -> floa
     """Return seconds for each workflow of ``LaunchPad.add_wf``, for the same two fireworks."""
     from itertools import count
 
+    from fireworks import Workflow
+
     from campaign.scheduling.workflows import stage_workflow
     from campaign.store.states import STAGES
 
     document = store.candidates.find_one({"campaign": name})
     began, done = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
-        launchpad.add_wf(stage_workflow(document, STAGES["dos"], fw_ids=count(-1, -1)))
+        made = stage_workflow(document, STAGES["dos"], fw_ids=count(-1, -1))
+        launchpad.add_wf(Workflow.from_dict({**made.workflow, "fws": made.fireworks}))
         done += 1
     return (time.perf_counter() - began) / done
 
@@ -181,7 +184,7 @@ def prepare(store: Any, name: str, bundle: Path) -> None:
 
 def screen(file: str, name: str) -> None:
     """Run the whole Screen step in this process, and print what it took as JSON."""
-    from campaign.steps import screen as screen_steps
+    from campaign.steps.screen import screen_step
     from campaign.store.collections import CampaignStore
     from esnet.ray.session import ray_session
     from launchers.database.settings import DatabaseSettings
@@ -190,12 +193,10 @@ def screen(file: str, name: str) -> None:
     launchpad = database.launchpad(strm_lvl="ERROR")
     store = CampaignStore(launchpad.db)
     store.steps.insert_one({"_id": f"{name}/screen/0", "campaign": name, "kind": "screen", "state": "submitted"})
-    # it also submits the relaxations: (c) is about that
-    screen_steps.reconcile = lambda *_args, **_more: None
     number = store.candidates.count_documents({"campaign": name, "state": "dos_done"})
     with ray_session("local"):
         started = time.perf_counter()
-        screen_steps.screen_step(store, database, launchpad, name, f"{name}/screen/0", fw_id=0)
+        screen_step(store, database, launchpad, name, f"{name}/screen/0", fw_id=0)
         wall = time.perf_counter() - started
     entry = store.attempts.find_one({"campaign": name, "stage": "screen"})
     decided = store.candidates.count_documents({"campaign": name, "decision": {"$exists": True}})

@@ -14,7 +14,7 @@ def campaign_with(store: Any, launchpad: Any, number: int, *, name: str, cpu_hou
     """A campaign of so many screened candidates, with a reference set and a model; nothing is submitted."""
     from benchmarks.screening import multiply
     from campaign.references.reference_sets import freeze_reference_set
-    from campaign.spec.campaign_spec import CampaignSpec
+    from campaign.spec.reader import read_firework_spec
     from campaign.steps import start
     from campaign.store.campaigns import load_campaign
 
@@ -27,7 +27,7 @@ def campaign_with(store: Any, launchpad: Any, number: int, *, name: str, cpu_hou
     }
     advance, start.advance = start.advance, lambda *_args, **_more: None
     try:
-        start.start_campaign(store, launchpad, CampaignSpec.from_firework_spec({"campaign": content}, name=name))
+        start.start_campaign(store, launchpad, read_firework_spec({"campaign": content}, name=name))
     finally:
         start.advance = advance
     store.candidates.delete_many({"campaign": name, "role": "bootstrap"})

@@ -9,7 +9,18 @@ from typing import Any
 
 from fireworks import FiretaskBase, FWAction, explicit_serialize
 
+from campaign.recovery.processes import LaunchIsTakenError, announce_process
+from campaign.recovery.reconcile import reconcile
+from campaign.scheduling.advance import advance
+from campaign.steps.calculate import run_calculation
+from campaign.steps.finish import finish_campaign
+from campaign.steps.record import record_calculation
+from campaign.steps.retrain import retrain_step
+from campaign.steps.screen import screen_step
+from campaign.steps.start import campaign_from_firework, start_campaign
+from campaign.steps.train import train_step
 from campaign.store.collections import CampaignStore
+from campaign.store.states import STAGES
 from launchers.database.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
@@ -33,8 +44,6 @@ class _CampaignTask(FiretaskBase):
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction | None:
         """Write into the firework which process runs it, for `reconcile` should it be killed; then do the work."""
-        from campaign.recovery.processes import LaunchIsTakenError, announce_process
-
         try:
             announce_process(self.launchpad, self.fw_id)
         except LaunchIsTakenError as error:
@@ -54,8 +63,6 @@ class StartCampaign(_CampaignTask):
 
     def work(self, fw_spec: dict[str, Any]) -> FWAction:
         """Start the campaign whose file is this firework's spec."""
-        from campaign.steps.start import campaign_from_firework, start_campaign
-
         firework = self.launchpad.fireworks.find_one({"fw_id": self.fw_id}, ["name", "spec"])
         spec = campaign_from_firework(firework)
         started = start_campaign(self.store, self.launchpad, spec)
@@ -70,9 +77,6 @@ class RunCalculation(_CampaignTask):
 
     def work(self, fw_spec: dict[str, Any]) -> None:
         """Run the stage's jobflow flow."""
-        from campaign.steps.calculate import run_calculation
-        from campaign.store.states import STAGES
-
         run_calculation(
             self.store,
             self.database,
@@ -90,10 +94,6 @@ class RecordCalculation(_CampaignTask):
 
     def work(self, fw_spec: dict[str, Any]) -> None:
         """Record, then advance the campaign."""
-        from campaign.scheduling.advance import advance
-        from campaign.steps.record import record_calculation
-        from campaign.store.states import STAGES
-
         store, stage = self.store, STAGES[self["stage"]]
         record_calculation(store, self.database, document_id=self["document"], stage=stage, fw_id=self.fw_id)
         document = store.collection_of(self["document"]).find_one({"_id": self["document"]}, ["batch"]) or {}
@@ -111,8 +111,6 @@ class Train(_Step):
 
     def work(self, fw_spec: dict[str, Any]) -> None:
         """Train, register the bundle, then submit the Screens that waited for it."""
-        from campaign.steps.train import train_step
-
         train_step(
             self.store,
             self.database,
@@ -129,8 +127,6 @@ class Retrain(_Step):
 
     def work(self, fw_spec: dict[str, Any]) -> None:
         """Train, register the new bundle, and have the waiting candidates scored again."""
-        from campaign.steps.retrain import retrain_step
-
         retrain_step(
             self.store,
             self.database,
@@ -147,8 +143,6 @@ class Screen(_Step):
 
     def work(self, fw_spec: dict[str, Any]) -> None:
         """Run one Screen."""
-        from campaign.steps.screen import screen_step
-
         screen_step(
             self.store,
             self.database,
@@ -157,17 +151,18 @@ class Screen(_Step):
             self["step"],
             fw_id=self.fw_id,
         )
+        # submits the relaxations, and repairs what killed workers left behind since the last Screen
+        reconcile(self.store, self.launchpad, fw_spec["campaign_name"])
 
 
 @explicit_serialize
-class Report(_Step):
+class Finish(_Step):
     """Close the campaign."""
 
     def work(self, fw_spec: dict[str, Any]) -> FWAction:
         """Store the summary in the campaign's document."""
-        from campaign.steps.finish import finish_campaign
-
         return FWAction(stored_data=finish_campaign(self.store, fw_spec["campaign_name"], self["step"]))
 
 
-STEP_TASKS = {"train": Train, "retrain": Retrain, "screen": Screen, "report": Report}
+Report = Finish
+"""The name in fireworks that version 0.1 submitted."""

@@ -11,7 +11,7 @@ from campaign.attempts.ledger import attempt
 from campaign.config.yaml_file import read_yaml
 from campaign.scheduling.advance import advance
 from campaign.scheduling.workflows import initialise_launchpad
-from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.reader import read_firework_spec
 from campaign.steps import predictions, screen
 from campaign.steps.calculate import flow_key
 from campaign.steps.finish import finish_campaign
@@ -20,6 +20,7 @@ from campaign.steps.start import start_campaign
 from campaign.store.campaigns import load_campaign
 from campaign.store.collections import CampaignStore, now
 from campaign.store.states import STAGES
+from launchers.database.job_store import open_job_store
 from workflows.dos import DosFeatures
 from workflows.gpaw_vasp.version import version_string
 from workflows.identity import job_uuid
@@ -43,11 +44,11 @@ class Finished:
         campaign["candidates"] |= {"prototypes": ["B1", "B2", "B3"], "elements": ["Al", "Pd", "Au"]}
         campaign["model"] |= {"bundle": None, "bootstrap_size": 2}
         campaign["policy"] = {"max_formation_energy": 0.1}
-        start_campaign(self.store, self.launchpad, CampaignSpec.from_firework_spec(content["spec"], name=NAME))
+        start_campaign(self.store, self.launchpad, read_firework_spec(content["spec"], name=NAME))
         self.failing = self.store.candidates.find_one({"role": "screened", "chemsys": "Al-Au"})["_id"]
 
     def run(self):
-        with self.database.job_store() as self.job_store:
+        with open_job_store(self.database) as self.job_store:
             self.compute_what_runs()
             self.train()
             self.screen()

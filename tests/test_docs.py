@@ -84,10 +84,10 @@ def fields_of(content: dict, prefix: str = "") -> dict:
 def test_no_field_of_a_campaign_file_is_left_out(site):
     from lxml import html
 
-    from campaign.spec.campaign_spec import CampaignSpec
+    from campaign.spec.reader import read_firework_spec
 
     campaign = {"candidates": {"prototypes": ["B2"], "elements": ["Al", "Pd"]}}
-    spec = CampaignSpec.from_firework_spec({"campaign": campaign}, name="x").model_dump(mode="json")
+    spec = read_firework_spec({"campaign": campaign}, name="x").model_dump(mode="json")
     rows = html.parse(str(site / "campaign-file.html")).findall(".//tbody/tr")
     found = {row[0].text_content().strip(): [cell.text_content().strip() for cell in row] for row in rows}
     assert {name.split(".")[-1] for name in fields_of(spec)} <= set(found)

@@ -11,7 +11,7 @@ import pytest
 from finished_campaign import NAME
 from ruamel.yaml import YAML
 
-from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.reader import read_firework_spec
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,9 +29,9 @@ def blocks(language: str) -> list[str]:
 def test_the_campaign_file_shown_is_right_and_has_every_default():
     (text,) = blocks("yaml")
     shown = YAML(typ="safe", pure=True).load(text)
-    spec = CampaignSpec.from_firework_spec(shown["spec"], name=shown["name"])
+    spec = read_firework_spec(shown["spec"], name=shown["name"])
     required = {key: shown["spec"]["campaign"]["candidates"][key] for key in ("prototypes", "elements")}
-    assert spec == CampaignSpec.from_firework_spec({"campaign": {"candidates": required}}, name=shown["name"])
+    assert spec == read_firework_spec({"campaign": {"candidates": required}}, name=shown["name"])
     full = spec.to_firework_dict()
     assert fields_of(shown) == fields_of(full), "a field is missing in the README, or is there and not in the program"
 

@@ -10,8 +10,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jobflow import Flow, Job
+from pymatgen.electronic_structure.dos import CompleteDos
 
+from esnet.representation.dos import project_dos, source_spacing
+from workflows.identity import job_uuid
 from workflows.settings import DftSettings
+from workflows.vasp import static_maker
 
 if TYPE_CHECKING:
     from jobflow import Flow, Job
@@ -134,10 +139,6 @@ def features_of(complete_dos: Any, *, normalisation: Normalisation, energy_refer
     normalisation, energy_reference
         See `esnet.representation.dos.project_dos`.
     """
-    from pymatgen.electronic_structure.dos import CompleteDos
-
-    from esnet.representation.dos import project_dos, source_spacing
-
     dos = CompleteDos.from_dict(complete_dos) if isinstance(complete_dos, Mapping) else complete_dos
     array = project_dos(dos, normalisation=normalisation, energy_reference=energy_reference)
     return DosFeatures.encode(
@@ -166,8 +167,6 @@ def features_job(complete_dos: Any, *, normalisation: Normalisation, energy_refe
     normalisation, energy_reference
         See `esnet.representation.dos.project_dos`.
     """
-    from jobflow import Job
-
     return Job(
         extract_features,
         function_args=(complete_dos, normalisation, energy_reference),
@@ -210,11 +209,6 @@ def dos_flow(
     jobflow.Flow
         Two jobs: an atomate2 static job (emmet TaskDoc), and the features job (`DosFeatures.to_json`).
     """
-    from jobflow import Flow
-
-    from workflows.identity import job_uuid
-    from workflows.vasp import static_maker
-
     static = static_maker(structure, settings, vasp_command=vasp_command, name=name, incar=incar).make(structure)
     if key is not None:
         # before anything refers to its output: a reference carries the uuid

@@ -8,6 +8,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pymatgen.core import SETTINGS
+from pymatgen.io.vasp.inputs import UnknownPotcarWarning
+from pymatgen.io.vasp.sets import BadInputSetWarning
+
+from workflows.gpaw_vasp.potcars import header_potcar_tree
 from workflows.settings import DftSettings
 
 
@@ -40,11 +45,6 @@ def engine_environment(settings: DftSettings) -> Iterator[None]:
     if settings.engine != "gpaw":
         yield
         return
-    from pymatgen.core import SETTINGS
-    from pymatgen.io.vasp.inputs import UnknownPotcarWarning
-    from pymatgen.io.vasp.sets import BadInputSetWarning
-
-    from workflows.gpaw_vasp.potcars import header_potcar_tree
 
     previous = SETTINGS.get("PMG_VASP_PSP_DIR")
     SETTINGS["PMG_VASP_PSP_DIR"] = str(header_potcar_tree())

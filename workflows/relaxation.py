@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from jobflow import Flow
+
+from workflows.identity import job_uuid
 from workflows.settings import DftSettings
+from workflows.vasp import relax_maker
 
 if TYPE_CHECKING:
     from jobflow import Flow
@@ -44,11 +48,6 @@ def relaxation_flow(
     jobflow.Flow
         One atomate2 relaxation job, whose output is an emmet TaskDoc.
     """
-    from jobflow import Flow
-
-    from workflows.identity import job_uuid
-    from workflows.vasp import relax_maker
-
     maker = relax_maker(structure, settings, vasp_command=vasp_command, incar=incar)
     relax = maker.make(structure if start is None else start)
     if key is not None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pymatgen.core import Structure
+
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
@@ -74,8 +76,6 @@ def calculation_from_task(task: Mapping[str, Any]) -> Calculation:
     ValueError
         If the document has no energy or no structure, naming its directory.
     """
-    from pymatgen.core import Structure
-
     output = task.get("output") or {}
     calculations = task.get("calcs_reversed") or []
     if output.get("energy") is None or output.get("structure") is None or not calculations:

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pymatgen.io.vasp import Kpoints
+from pymatgen.io.vasp.sets import MPRelaxSet
+
 from workflows.settings import DftSettings, kpoint_divisions
 
 if TYPE_CHECKING:
@@ -32,8 +35,6 @@ def kpoints(structure: Structure, settings: DftSettings) -> Kpoints:
     breaks the symmetry (VASP's manual, KPOINTS; pymatgen's automatic meshes do the same), and for ``quality: fast``,
     whose coarse meshes need all of it.
     """
-    from pymatgen.io.vasp import Kpoints
-
     lattice = structure.lattice
     divisions = kpoint_divisions(lattice.abc, lattice.reciprocal_lattice.abc, settings)
     face_centred = structure.get_space_group_info()[0].startswith("F")
@@ -92,7 +93,6 @@ def _maker_arguments(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Arguments of the input set and of the maker."""
     from atomate2.vasp.sets.base import _BASE_VASP_SET
-    from pymatgen.io.vasp.sets import MPRelaxSet
 
     input_set = {
         # the PAW data sets of the Materials Project's PBE calculations instead of those of its SCAN ones

@@ -11,6 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from custodian.custodian import CustodianError, ReturnCodeError, ValidationError
+from pymongo.errors import PyMongoError
+
 from launchers.scheduler.this_job import scheduler, this_job
 
 #: A signal to end this long before the time limit is the one that batch scripts ask for (`#SBATCH --signal`).
@@ -36,9 +39,6 @@ def failure_cause(error: BaseException, directory: Path | None = None) -> str:
         or the name of the exception. Of attempts that could not say anything themselves `reconcile` says ``timeout``,
         ``out_of_memory``, ``cancelled``, ``node_fail``, ``preempted``, ``requeued``, ``not_started`` or ``killed``.
     """
-    from custodian.custodian import CustodianError, ReturnCodeError, ValidationError
-    from pymongo.errors import PyMongoError
-
     folder = directory or Path.cwd()
     if isinstance(error, SystemExit | KeyboardInterrupt):
         return "timeout" if _time_is_over() else "interrupted"

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from campaign.recovery.liveness import Job, job_states
+from launchers.scheduler.jobs import Job, job_states
 from launchers.scheduler.slurm_output import megabytes, seconds
 from launchers.scheduler.this_job import scheduler as the_scheduler
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from custodian.custodian import CustodianError, ReturnCodeError, ValidationError
+
 
 class ScienceFailureError(RuntimeError):
     """The calculation ran and its physics failed: no convergence, or custodian gave up. Not tried again.
@@ -28,8 +30,6 @@ def failure_kind(error: BaseException) -> Literal["science", "machine"]:
     an error code or without complete outputs and without any error that custodian knows was killed or has crashed;
     that, a full disk or a lost database is the machine's.
     """
-    from custodian.custodian import CustodianError, ReturnCodeError, ValidationError
-
     if isinstance(error, ReturnCodeError | ValidationError):
         return "machine"
     if isinstance(error, ScienceFailureError | CustodianError):

@@ -8,9 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pymatgen.io.vasp import Incar
+
 from campaign.store.states import Stage
 from esnet.files.errors import UserError
 from launchers.scheduler.slurm_output import megabytes, seconds
+from workflows.gpaw_vasp.errors import InputRefused
+from workflows.gpaw_vasp.incar import check_tags, parse_incar
 
 if TYPE_CHECKING:
     from workflows.settings import Engine
@@ -137,11 +141,6 @@ def parse_overrides(words: Sequence[str], *, stages: Sequence[Stage], engine: En
 
 
 def _checked_tag(tag: str, text: str, stages: Sequence[Stage], engine: Engine) -> Any:
-    from pymatgen.io.vasp import Incar
-
-    from workflows.gpaw_vasp.errors import InputRefused
-    from workflows.gpaw_vasp.incar import check_tags, parse_incar
-
     if tag not in ALLOWED_TAGS | _RELAXATION_TAGS:
         if tag.startswith("LDAU"):
             raise OverrideError(f"--set INCAR.{tag}: refused: {_ENERGIES}")

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from monty.io import zopen
+from pymatgen.core import Structure
+
 from campaign.attempts.ledger import attempt_number
 from campaign.store.collections import CampaignStore
 
@@ -39,8 +42,6 @@ def last_geometry(store: CampaignStore, document: Mapping[str, Any]) -> tuple[St
         The structure, and where it comes from (``attempt``, ``directory``, ``cause``). None where no attempt was
         interrupted, or none has left a CONTCAR that can be read and holds the same atoms.
     """
-    from pymatgen.core import Structure
-
     interrupted = {
         "document": document["_id"],
         "stage": "relax",
@@ -64,9 +65,6 @@ def last_geometry(store: CampaignStore, document: Mapping[str, Any]) -> tuple[St
 
 
 def _read_contcar(directory: Path) -> Structure | None:
-    from monty.io import zopen
-    from pymatgen.core import Structure
-
     for name in ("CONTCAR", "CONTCAR.gz"):
         path = directory / name
         try:

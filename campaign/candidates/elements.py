@@ -8,6 +8,11 @@ from functools import cache
 from statistics import median
 from typing import TYPE_CHECKING
 
+import numpy as np
+from ase.build import bulk
+from ase.data import atomic_names, atomic_numbers, chemical_symbols, covalent_radii, reference_states
+from pymatgen.core import Element, Lattice, Structure
+
 from campaign.config.yaml_file import nearest
 
 if TYPE_CHECKING:
@@ -34,8 +39,6 @@ class MissingReferenceError(ElementError):
 @cache
 def symbols() -> tuple[str, ...]:
     """The 111 symbols H to Rg in the order of their atomic numbers."""
-    from ase.data import chemical_symbols
-
     return tuple(chemical_symbols[1 : LARGEST_ATOMIC_NUMBER + 1])
 
 
@@ -68,8 +71,6 @@ def check_element(symbol: str) -> str:
 
 def _nearest_symbol(word: str) -> str | None:
     """By symbol in any case first (``CU``), then by English name (``Gold``), then by likeness (``Alu``)."""
-    from ase.data import atomic_names
-
     by_lower = {symbol.lower(): symbol for symbol in symbols()}
     by_name = {name.lower(): symbol for name, symbol in zip(atomic_names[1:], symbols(), strict=False)}
     lowered = word.strip().lower()
@@ -82,8 +83,6 @@ def _nearest_symbol(word: str) -> str | None:
 
 def _has_crystal(symbol: str) -> bool:
     """Whether ase.data says enough of the element's crystal; ase.build, which imports GPAW, is not needed for it."""
-    from ase.data import atomic_numbers, reference_states
-
     state = reference_states[atomic_numbers[symbol]]
     if state is None or state["symmetry"] not in _CRYSTALS:
         return False
@@ -93,8 +92,6 @@ def _has_crystal(symbol: str) -> bool:
 @cache
 def _crystal(symbol: str) -> tuple[tuple[tuple[float, ...], ...], tuple[tuple[float, ...], ...]]:
     """Cell vectors in A and fractional positions of the built-in crystal's primitive cell."""
-    from ase.build import bulk
-
     atoms = bulk(symbol)
     cell = tuple(tuple(float(x) for x in vector) for vector in atoms.cell)
     return cell, tuple(tuple(float(x) for x in position) for position in atoms.get_scaled_positions())
@@ -119,8 +116,6 @@ def reference_structure(symbol: str) -> Structure:
     ElementError
         No such element, or an f-block element.
     """
-    from pymatgen.core import Lattice, Structure
-
     if not _has_crystal(check_element(symbol)):
         raise MissingReferenceError(
             f"there is no built-in crystal of {symbol} to serve as its elemental reference; put a CIF or POSCAR of it "
@@ -143,9 +138,6 @@ def volume_per_atom(symbol: str) -> float:
     periodic table; for the few radioactive elements with neither, the cube of ASE's covalent radius (B. Cordero et
     al., Dalton Trans. 2008, 2832) times the median ratio of volume to cubed radius over all built-in crystals (7.4).
     """
-    from ase.data import atomic_numbers, covalent_radii
-    from pymatgen.core import Element
-
     check_element(symbol)
     volume = _crystal_volume(symbol)
     if volume is not None:
@@ -160,8 +152,6 @@ def volume_per_atom(symbol: str) -> float:
 
 @cache
 def _volume_to_cubed_radius() -> float:
-    from ase.data import atomic_numbers, covalent_radii
-
     volumes = {symbol: _crystal_volume(symbol) for symbol in symbols() if not is_f_block(symbol)}
     return median(
         volume / float(covalent_radii[atomic_numbers[symbol]]) ** 3
@@ -172,8 +162,6 @@ def _volume_to_cubed_radius() -> float:
 
 @cache
 def _crystal_volume(symbol: str) -> float | None:
-    import numpy as np
-
     if not _has_crystal(symbol):
         return None
     cell, positions = _crystal(symbol)

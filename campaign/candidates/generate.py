@@ -10,22 +10,50 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from pymatgen.analysis.structure_matcher import StructureMatcher
+from pymatgen.core import Structure
 
+from campaign.candidates.elements import volume_per_atom
+from campaign.candidates.prototypes import shipped_prototypes
 from campaign.candidates.structure_files import read_structure_folder
+from campaign.candidates.structure_hash import candidate_id, primitive_cell, space_group_number
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pymatgen.analysis.structure_matcher import StructureMatcher
     from pymatgen.core import Structure
-
-    from campaign.spec.campaign_spec import CampaignSpec
-    from campaign.spec.sections import CandidateSection
 
 __all__ = ["Candidate", "Prototype", "bootstrap_sample", "generate", "prototypes", "read_structure_folder"]
 
 logger = logging.getLogger(__name__)
+
+
+class CandidateSettings(Protocol):
+    """Which crystals are candidates (section ``candidates``)."""
+
+    @property
+    def prototypes(self) -> Sequence[str] | None: ...
+    @property
+    def structures(self) -> Path | None: ...
+    @property
+    def elements(self) -> Sequence[str]: ...
+    @property
+    def max_candidates(self) -> int | None: ...
+
+
+class GeneratedFrom(Protocol):
+    """What of a campaign file decides its candidates."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def candidates(self) -> CandidateSettings: ...
+    @property
+    def settings_hash(self) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +115,7 @@ class Candidate:
     n_sites: int
 
 
-def prototypes(section: CandidateSection) -> list[Prototype]:
+def prototypes(section: CandidateSettings) -> list[Prototype]:
     """The prototypes that a campaign asks for: shipped ones first, then the user's files in the order of their names.
 
     Raises
@@ -97,8 +125,6 @@ def prototypes(section: CandidateSection) -> list[Prototype]:
     ValueError
         A user's file has the name of a shipped prototype that is asked for too.
     """
-    from campaign.candidates.prototypes import shipped_prototypes
-
     found = []
     for name in section.prototypes or ():
         shipped = shipped_prototypes()[name]
@@ -122,8 +148,6 @@ def prototypes(section: CandidateSection) -> list[Prototype]:
 
 
 def _user_prototype(name: str, structure: Structure) -> Prototype:
-    from campaign.candidates.structure_hash import primitive_cell, space_group_number
-
     primitive = primitive_cell(structure)
     elements = tuple(dict.fromkeys(site.specie.symbol for site in primitive))
     return Prototype(
@@ -161,17 +185,13 @@ def substitute(prototype: Prototype, elements: Sequence[str]) -> Structure:
     Structure
         Lengths in A.
     """
-    from pymatgen.core import Structure
-
-    from campaign.candidates.elements import volume_per_atom
-
     replaced = dict(zip(prototype.elements, elements, strict=True))
     species = [replaced[site.specie.symbol] for site in prototype.structure]
     volume = prototype.volume_factor * sum(volume_per_atom(symbol) for symbol in species)
     return Structure(prototype.structure.lattice.scale(volume), species, prototype.structure.frac_coords)
 
 
-def generate(spec: CampaignSpec) -> Iterator[Candidate]:
+def generate(spec: GeneratedFrom) -> Iterator[Candidate]:
     """The candidates of a campaign, each crystal once, always in the same order.
 
     For each prototype, every ordered assignment of distinct elements to its species, in the order of the campaign
@@ -184,8 +204,6 @@ def generate(spec: CampaignSpec) -> Iterator[Candidate]:
     StructureFileError
         A user's folder or file cannot be used.
     """
-    from pymatgen.analysis.structure_matcher import StructureMatcher
-
     # candidates are primitive cells already
     matcher = StructureMatcher(primitive_cell=False)
     buckets: dict[tuple[str, int, int], list[Candidate]] = {}
@@ -209,9 +227,7 @@ def generate(spec: CampaignSpec) -> Iterator[Candidate]:
             yield candidate
 
 
-def _candidate(spec: CampaignSpec, settings_hash: str, prototype: Prototype, elements: Sequence[str]) -> Candidate:
-    from campaign.candidates.structure_hash import candidate_id
-
+def _candidate(spec: GeneratedFrom, settings_hash: str, prototype: Prototype, elements: Sequence[str]) -> Candidate:
     structure = substitute(prototype, elements)
     composition = structure.composition
     return Candidate(

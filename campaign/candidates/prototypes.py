@@ -9,6 +9,12 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import spglib
+from pymatgen.core import Lattice, Structure
+from ruamel.yaml import YAML
+
+from campaign.candidates.structure_hash import primitive_cell
 from campaign.config.yaml_file import did_you_mean
 
 if TYPE_CHECKING:
@@ -81,8 +87,6 @@ class ShippedPrototype:
 
     def conventional_cell(self) -> Structure:
         """The prototype compound in its conventional cell."""
-        from pymatgen.core import Lattice, Structure
-
         a, b, c = self.lengths
         gamma = 120.0 if 143 <= self.space_group <= 194 else 90.0  # trigonal and hexagonal: hexagonal axes
         species: list[str] = []
@@ -95,16 +99,12 @@ class ShippedPrototype:
 
     def structure(self) -> Structure:
         """The prototype compound in its primitive cell."""
-        from campaign.candidates.structure_hash import primitive_cell
-
         return primitive_cell(self.conventional_cell())
 
 
 @cache
 def shipped_prototypes() -> Mapping[str, ShippedPrototype]:
     """All shipped prototypes by name, in the order of the file."""
-    from ruamel.yaml import YAML
-
     text = resources.files("campaign.candidates").joinpath("shipped.yaml").read_text(encoding="utf-8")
     content = YAML(typ="safe", pure=True).load(text)
     if content["format"] != FORMAT:
@@ -159,8 +159,6 @@ def check_prototype_name(name: str) -> str:
 @cache
 def _hall_number(space_group: int) -> int:
     """Spglib's number of a space group's setting: origin choice 2 or hexagonal axes where there is a choice."""
-    import spglib
-
     settings = [(spglib.get_spacegroup_type(hall), hall) for hall in range(1, 531)]
     of_group = [(setting.choice, hall) for setting, hall in settings if setting.number == space_group]
     preferred = [hall for choice, hall in of_group if choice in ("2", "H")]
@@ -169,9 +167,6 @@ def _hall_number(space_group: int) -> int:
 
 def _orbit(space_group: int, coordinates: tuple[float, float, float]) -> list[list[float]]:
     """Fractional coordinates in [0, 1) of every site that the space group makes of one."""
-    import numpy as np
-    import spglib
-
     operations = spglib.get_symmetry_from_database(_hall_number(space_group))
     images = operations["rotations"] @ np.array(coordinates) + operations["translations"]
     # 1e-6: far below any distance between sites, far above the rounding of 1/3

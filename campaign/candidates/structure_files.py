@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pymatgen.core import Structure
+from pymatgen.io.cif import CifParser
+from pymatgen.io.vasp import Poscar
+
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
@@ -62,10 +66,6 @@ def read_structure_file(path: Path) -> Structure:
     StructureFileError
         The file does not parse, or has partially occupied sites or sites closer than 0.5 A.
     """
-    from pymatgen.core import Structure
-    from pymatgen.io.cif import CifParser
-    from pymatgen.io.vasp import Poscar
-
     kind = _kind(path)
     if kind is None:
         raise StructureFileError(f"{path.name} is neither CIF nor POSCAR; {_RIGHT}")

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import spglib
+from pymatgen.core import Lattice, Structure
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -50,16 +52,12 @@ def primitive_cell(structure: Structure, *, symprec: float = 0.01) -> Structure:
     symprec
         Largest distance in A between a site and its symmetric place.
     """
-    from pymatgen.core import Lattice, Structure
-
     lattice, positions, numbers = _standardised(structure, symprec=symprec)
     return Structure(Lattice(lattice), [int(z) for z in numbers], positions).get_sorted_structure()
 
 
 def space_group_number(structure: Structure, *, symprec: float = 0.01) -> int:
     """Number of a crystal's space group in International Tables A; parameters as `primitive_cell`."""
-    import spglib
-
     cell = (structure.lattice.matrix, structure.frac_coords, [site.specie.Z for site in structure])
     dataset = spglib.get_symmetry_dataset(cell, symprec=symprec)
     if dataset is None:
@@ -111,8 +109,6 @@ def candidate_id(campaign: str, structure: Structure, settings_hash: str, *, ref
 
 def _standardised(structure: Structure, *, symprec: float) -> tuple[Array, Array, IntArray]:
     """Spglib's idealised primitive cell: vectors (3, 3) in A, fractional positions (n, 3), atomic numbers (n,)."""
-    import spglib
-
     cell = (structure.lattice.matrix, structure.frac_coords, [site.specie.Z for site in structure])
     found = spglib.standardize_cell(cell, to_primitive=True, no_idealize=False, symprec=symprec)
     if found is None:
@@ -147,8 +143,6 @@ def _canonical_bases(lattice: Array) -> tuple[list[int], IntArray]:
     shortest basis is one unimodular step with entries -1, 0, 1 away, which removes the ambiguity of reduced cells with
     equal lengths or angles on a boundary.
     """
-    import spglib
-
     reduced = spglib.niggli_reduce(lattice, eps=1e-4)
     to_reduced = np.rint(reduced @ np.linalg.inv(lattice)).astype(np.int64)
     steps = _unimodular()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from launchers.database.check import check_database
+
 if TYPE_CHECKING:
     from fireworks import LaunchPad
     from rich.console import Console
@@ -38,7 +40,7 @@ def connect(launchpad_file: Path | None) -> LaunchPad:
     from launchers.database.settings import DatabaseSettings, find_launchpad_file
 
     settings = DatabaseSettings.from_file(find_launchpad_file(launchpad_file))
-    settings.check()
+    check_database(settings)
     return settings.launchpad(strm_lvl="WARNING")
 
 
@@ -63,7 +65,7 @@ def ensure_running(launchpad_file: Path | None, console: Console) -> Path:
     settings = DatabaseSettings.from_file(found)
     folder = _data_dir(found, None)
     try:
-        settings.check()
+        check_database(settings)
     except DatabaseUnreachable:
         if not settings.is_local:
             raise
@@ -152,7 +154,7 @@ def status(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) ->
     console = Console()
     if not server.running:
         try:
-            settings.check()
+            check_database(settings)
         except DatabaseUnreachable:
             pass
         else:

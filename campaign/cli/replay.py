@@ -149,7 +149,7 @@ def _stable(data: ReplayData, e_form: float | None, e_hull: float | None) -> Sta
 
 def _data(dataset: Path | None, campaign: str, launchpad: Path | None, **options: Any) -> ReplayData:
     if dataset is not None:
-        from campaign.replay.data import read_replay_data
+        from campaign.replay.read import read_replay_data
 
         return read_replay_data(dataset, **options)
     if wrong := [name for name in ("structures", "references", "model") if options[name] is not None]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from campaign.spec.campaign_spec import CampaignSpec
+    from campaign.spec.reader import read_campaign_file
     from campaign.steps.start import Started
     from campaign.views.status.counts import Status
 
@@ -29,10 +30,9 @@ EngineElsewhere = Annotated[
 
 
 def _checked(file: Path, *, engine_here: bool = True) -> CampaignSpec:
-    from campaign.spec.campaign_spec import CampaignSpec
     from campaign.spec.checks import check_engine
 
-    spec = CampaignSpec.from_file(file)
+    spec = read_campaign_file(file)
     if engine_here:
         check_engine(spec, file=file)
     return spec

@@ -10,6 +10,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, SequenceNode
+
 FieldPath = tuple[str | int, ...]
 
 
@@ -92,9 +96,6 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], str]:
     CampaignFileError
         The file is absent, is not text, is not valid YAML (with the line), or is not a mapping.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -135,9 +136,6 @@ def describe(value: object, *, max_length: int = 60) -> str:
 
 def line_of(text: str, path: FieldPath) -> int | None:
     """The line, counted from 1, on which the field at `path` stands in YAML `text`; its nearest parent's if absent."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.nodes import MappingNode, SequenceNode
-
     node = YAML(typ="safe", pure=True).compose(text)
     line: int | None = None
     for part in path:

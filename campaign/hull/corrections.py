@@ -11,6 +11,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pymatgen.core import Structure
+from pymatgen.entries.compatibility import CompatibilityError, MaterialsProject2020Compatibility
+from pymatgen.entries.computed_entries import ComputedStructureEntry
+from pymatgen.io.vasp.sets import MPRelaxSet
+
 if TYPE_CHECKING:
     from pymatgen.entries.compatibility import MaterialsProject2020Compatibility
 
@@ -68,17 +73,11 @@ def corrected_energies(documents: Iterable[Mapping[str, Any]], scheme: str) -> l
 
 
 def _mp2020() -> MaterialsProject2020Compatibility:
-    from pymatgen.entries.compatibility import MaterialsProject2020Compatibility
-
     # the campaign's own POTCARs are recorded in its settings; pymatgen would look for a list of them in each entry
     return MaterialsProject2020Compatibility(check_potcar=False)
 
 
 def _corrected(document: Mapping[str, Any], compatibility: MaterialsProject2020Compatibility) -> Corrected:
-    from pymatgen.core import Structure
-    from pymatgen.entries.compatibility import CompatibilityError
-    from pymatgen.entries.computed_entries import ComputedStructureEntry
-
     relaxation = document["relaxation"]
     energy = float(relaxation["energy"])
     if len(document["composition"]) == 1:
@@ -106,7 +105,6 @@ def mp2020_untreated(elements: Collection[str]) -> set[str]:
     anions = {"O", "F"}.intersection(elements)
     if not anions:
         return set()
-    from pymatgen.io.vasp.sets import MPRelaxSet
 
     with_u = MPRelaxSet.CONFIG["INCAR"]["LDAUU"]
     return {symbol for anion in anions for symbol, u in with_u[anion].items() if u}.intersection(elements)

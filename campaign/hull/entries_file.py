@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from campaign.candidates.elements import is_f_block, symbols
 from campaign.hull.entries_format import EntriesFileError, open_entries
 from campaign.hull.entry import EntryError, ReferenceEntry, entry_id, functional_of, read_entry
 from esnet.files.garbage_collection import no_garbage_collection
@@ -149,8 +150,6 @@ def _select(
     entries: Sequence[ReferenceEntry], elements: Collection[str] | None
 ) -> tuple[list[ReferenceEntry], int, int]:
     """Entries made of the elements, how many are not, and how many of these have f-block elements."""
-    from campaign.candidates.elements import is_f_block, symbols
-
     f_block = {symbol for symbol in symbols() if is_f_block(symbol)}
     wanted = (set(symbols()) if elements is None else set(elements)) - f_block
     kept = [entry for entry in entries if entry.composition.keys() <= wanted]

@@ -11,6 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pymatgen.core import Composition
+
+from campaign.candidates.elements import symbols
+
 _CLASSES = frozenset({"ComputedEntry", "ComputedStructureEntry"})
 _SPECIES = re.compile(r"([A-Z][a-z]?)(?:\d*\.?\d*[+-])?")
 """An element, perhaps with its oxidation state: Fe, Fe3+, O2-."""
@@ -127,8 +131,6 @@ def _composition(content: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _symbol(species: str) -> str:
-    from campaign.candidates.elements import symbols
-
     match = _SPECIES.fullmatch(species)
     if match is None or match[1] not in symbols():
         raise EntryError(f"has {species!r} in its composition, which is no element from H to Rg")
@@ -136,8 +138,6 @@ def _symbol(species: str) -> str:
 
 
 def _formula(formula: str) -> dict[str, float]:
-    from pymatgen.core import Composition
-
     try:
         return Composition(formula).get_el_amt_dict()
     except ValueError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 
 from campaign.hull.chemical_systems import symbols_of
 from esnet.files.errors import UserError
@@ -58,8 +59,6 @@ class HullFacets:
         elemental
             Energies of their most stable phases, eV/atom, shape (k,).
         """
-        from pymatgen.analysis.phase_diagram import PhaseDiagram
-
         diagram = PhaseDiagram([_undecorated(entry) for entry in entries])
         fractions = np.array(
             [[entry.composition.get_atomic_fraction(symbol) for symbol in symbols] for entry in diagram.qhull_entries]
@@ -125,8 +124,6 @@ class HullFacets:
 
 def _undecorated(entry: Any) -> Any:
     """Entry whose composition is of elements; pymatgen would take Fe2+ and Fe3+ for two components."""
-    from pymatgen.analysis.phase_diagram import PDEntry
-
     composition = entry.composition
     if symbols_of(composition) == {str(species) for species in composition.elements}:
         return entry

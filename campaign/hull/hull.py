@@ -13,6 +13,7 @@ from itertools import chain, combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pymatgen.core import Composition
 
 from campaign.hull.chemical_systems import CompositionGroup, group_compositions, symbols_of
 from campaign.hull.facets import HullFacets
@@ -174,8 +175,6 @@ class HullSet:
 
 
 def _require_compositions(given: Sequence[Any]) -> None:
-    from pymatgen.core import Composition
-
     for place, found in enumerate(given):
         if not isinstance(found, Composition):
             raise TypeError(

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+from scipy.stats import hypergeom
+
 from campaign.metrics.metrics import discoverability, ratio
 
 
@@ -156,7 +158,6 @@ def positives_interval(*, population: int, sample: int, positive: int, confidenc
         raise ValueError(f"expected 0 <= positive <= sample <= population, found {positive}, {sample}, {population}")
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence: expected a number between 0 and 1, found {confidence}")
-    from scipy.stats import hypergeom
 
     tail = (1.0 - confidence) / 2.0
     least, most = positive, population - (sample - positive)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
     from campaign.policies.base import Policy
-    from campaign.spec.sections import BudgetSection
 
 Number = TypeVar("Number", int, float)
+
+
+class BudgetRules(Protocol):
+    """The settings of a budget (section ``budget``) that are looked at here."""
+
+    relaxation_cpu_hours: float | None
+    stop_after_stable: int | None
+    stop_after_no_discovery: int | None
 
 
 class Taken(NamedTuple):
@@ -122,13 +129,13 @@ class Allowance:
         return cls(**data)
 
 
-def hours_for_relaxations(budget: BudgetSection, policy: Policy) -> float | None:
+def hours_for_relaxations(budget: BudgetRules, policy: Policy) -> float | None:
     """CPU-hours for the relaxations of screened candidates: the budget's, else the policy's own; None: no limit."""
     given = budget.relaxation_cpu_hours
     return policy.relaxation_cpu_hours() if given is None else given
 
 
-def stop_reason(budget: BudgetSection, *, stable: int, in_vain: int) -> str | None:
+def stop_reason(budget: BudgetRules, *, stable: int, in_vain: int) -> str | None:
     """Say which stop rule of a budget is fulfilled; None: none is.
 
     Parameters

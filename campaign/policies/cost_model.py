@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from ase.data import atomic_numbers
 
 _NOBLE_GASES = (2, 10, 18, 36, 54, 86)
 _FILLED_4F, _FILLED_5F = 72, 104
@@ -39,8 +40,6 @@ def valence_electrons(composition: Mapping[str, float]) -> int:
     -----
     Close to the number of electrons that PAW data sets treat, without needing any: Al 3, Cu 11, Pd 10, In 13, Au 11.
     """
-    from ase.data import atomic_numbers
-
     return round(sum(count * _valence(atomic_numbers[symbol]) for symbol, count in composition.items()))
 
 

@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from fireworks import FWAction
+from fireworks.core.launchpad import WFLock
+
 if TYPE_CHECKING:
     from fireworks import LaunchPad
 
@@ -20,8 +23,6 @@ _HELD = ("PAUSED", "DEFUSED")
 @contextmanager
 def _as_seen(launchpad: LaunchPad, fw_id: int, *, state: str, launches: Sequence[int]) -> Iterator[bool]:
     """Hold the workflow's lock; False if somebody else was faster."""
-    from fireworks.core.launchpad import WFLock
-
     with WFLock(launchpad, fw_id):
         seen = {"fw_id": fw_id, "state": state, "launches": list(launches)}
         unchanged = launchpad.fireworks.find_one(seen, ["_id"]) is not None
@@ -113,8 +114,6 @@ def end(
 
 
 def _empty_action() -> dict[str, Any]:
-    from fireworks import FWAction
-
     action: dict[str, Any] = FWAction().to_dict()
     return action
 

@@ -10,6 +10,8 @@ from campaign.steps.record import JOBS, record_calculation
 from campaign.store.collections import CampaignStore
 from campaign.store.states import STAGES, Stage
 from launchers.database.job_store import OUTPUTS_COLLECTION
+from launchers.database.settings import DatabaseSettings
+from workflows.identity import job_uuid
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -39,8 +41,6 @@ def has_results(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
 
 
 def _are_there(store: CampaignStore, document_id: str, stage: Stage, attempt: int) -> bool:
-    from workflows.identity import job_uuid
-
     key = flow_key(document_id, stage, attempt)
     uuids = [job_uuid(f"{key}:{job}") for job in JOBS[stage.name]]
     found = store.database[OUTPUTS_COLLECTION].distinct("uuid", {"uuid": {"$in": uuids}})
@@ -55,8 +55,6 @@ def record_unrecorded(store: CampaignStore, launchpad: LaunchPad, name: str, *, 
     list of int
         The calculations' fireworks.
     """
-    from launchers.database.settings import DatabaseSettings
-
     recorded = []
     for stage, document in _waiting_for_nobody(store, launchpad, name):
         facts = document[stage.facts]

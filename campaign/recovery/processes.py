@@ -13,7 +13,6 @@ from launchers.workers.worker import process_of
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
-    from pymongo.database import Database
 
 
 #: What is read of a launch.
@@ -56,16 +55,6 @@ def fizzled_query(name: str) -> dict[str, Any]:
         "state": "FIZZLED",
         "$or": [{"spec.step": {"$exists": True}}, {"spec._allow_fizzled_parents": True}],
     }
-
-
-def fizzled_reason(database: Database[dict[str, Any]], firework: Mapping[str, Any]) -> str:
-    """Message of the exception that ended a firework's latest launch."""
-    launch = database["launches"].find_one({"launch_id": {"$in": firework["launches"][-1:]}}, ["action"]) or {}
-    exception = ((launch.get("action") or {}).get("stored_data") or {}).get("_exception") or {}
-    trace = (exception.get("_stacktrace") or "no reason given").strip()
-    # what follows the last frame of the stack trace: the error, which may have several lines
-    frames = [place for place, line in enumerate(trace.splitlines()) if line.startswith("    ")]
-    return "\n".join(trace.splitlines()[(frames[-1] + 1) if frames else 0 :]).strip()
 
 
 def latest_launch(launchpad: LaunchPad, firework: Mapping[str, Any]) -> dict[str, Any] | None:

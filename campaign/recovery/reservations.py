@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from campaign.attempts.ledger import close_open_attempt, failed_tries
 from campaign.attempts.process_identity import is_alive
 from campaign.recovery.firework_repairs import end, run_again
-from campaign.recovery.liveness import CAUSES, Job, job_of, job_states, launches_of
+from campaign.recovery.liveness import CAUSES, job_of, launches_of
 from campaign.recovery.reconcile_report import Reconciled
 from campaign.store.collections import CampaignStore
+from launchers.scheduler.jobs import Job, job_states
 from launchers.workers.worker import process_of
 
 if TYPE_CHECKING:

@@ -10,8 +10,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from campaign.candidates.elements import check_element
 from campaign.hull.entries_format import EntriesFileError
+from campaign.hull.entry import MP2020_MARK
 from esnet.files.atomic import whole_file
+from esnet.sources.materials_project_client import MaterialsProjectClient
 
 if TYPE_CHECKING:
     from campaign.store.collections import Document
@@ -46,9 +49,6 @@ def fetch_entries(
     MaterialsProjectError
         If the service cannot be asked or does not answer.
     """
-    from campaign.candidates.elements import check_element
-    from esnet.sources.materials_project_client import MaterialsProjectClient
-
     _refuse(path)
     symbols = sorted({check_element(symbol) for symbol in elements})
     limit = min(max_elements or len(symbols), len(symbols))
@@ -98,8 +98,6 @@ def export_set(document: Document, path: Path) -> None:
 
 
 def _exported(document: Document) -> Iterator[dict[str, Any]]:
-    from campaign.hull.entry import MP2020_MARK
-
     for entry in document["entries"]:
         # energies of a set carry their corrections; an adjustment of zero names the scheme that they are of
         adjustments = [MP2020_MARK] if document["corrections"] == "mp2020" else []

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from campaign.candidates.elements import reference_structure
+from campaign.candidates.structure_files import read_structure_folder
+
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
@@ -25,9 +28,6 @@ def reference_phases(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[tu
     elements
         Elements of the candidates.
     """
-    from campaign.candidates.elements import reference_structure
-    from campaign.candidates.structure_files import read_structure_folder
-
     given: set[str] = set()
     if spec.references.structures is not None:
         for label, structure in read_structure_folder(Path(spec.references.structures)):

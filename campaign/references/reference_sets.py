@@ -7,6 +7,10 @@ import json
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from bson import encode
+from pymatgen.core import Composition
+from pymatgen.entries.computed_entries import ComputedEntry
+
 from campaign.hull.corrections import corrected_energies
 from campaign.hull.hull import HullSet
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
@@ -105,8 +109,6 @@ def _freeze(store: CampaignStore, name: str, checksum: str) -> str:
 
 
 def _insert(store: CampaignStore, body: Mapping[str, Any], *, campaign: str, file_name: str | None) -> str:
-    from bson import encode
-
     checksum = _checksum(body)
     document = {"_id": checksum, **body, "campaign": campaign, "created": now(), "schema_version": SCHEMA_VERSION}
     document |= {"file_name": file_name, "versions": installed_versions("pymatgen", "esnet-campaign")}
@@ -222,9 +224,6 @@ def load_hull(store: CampaignStore, checksum: str, *, elements: Collection[str] 
     LookupError
         If there is no such set.
     """
-    from pymatgen.core import Composition
-    from pymatgen.entries.computed_entries import ComputedEntry
-
     entries = stored_set(store, checksum)["entries"]
     if elements is not None:
         wanted = set(elements)
@@ -251,8 +250,6 @@ def relaxed_formation_energies(
     dict of float
         eV/atom by id; those that the correction scheme cannot treat are left out.
     """
-    from pymatgen.core import Composition
-
     corrected = corrected_energies(documents, correction_scheme(store, checksum))
     energies = {
         document["_id"]: (Composition(document["composition"]), found.energy)

@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from pymatgen.core import Composition
 
 from campaign.policies.cost_model import valence_electrons
 from campaign.replay.candidate import KnownCandidate
 from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
 from campaign.replay.hull import ELEMENTS_ONLY, hull_energies
+from esnet.bundle.assessor import Assessment
+from esnet.bundle.bundle import Bundle
+from esnet.bundle.shipped import bundle_folder
+from esnet.dataset.dataset import Dataset
+from esnet.evaluation.selection import select_samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,11 +53,6 @@ def read_replay_dataset(
     MissingElementError
         If the references lack an element.
     """
-    from esnet.bundle.bundle import Bundle
-    from esnet.bundle.shipped import bundle_folder
-    from esnet.dataset.dataset import Dataset
-    from esnet.evaluation.selection import select_samples
-
     dataset = Dataset.open(path)
     unrelaxed = dataset.places(kind="is_dos")
     if not len(unrelaxed):
@@ -85,8 +86,6 @@ def read_replay_dataset(
 
 
 def _predicted(bundle: Bundle, dataset: Dataset, places: NDArray[np.intp]) -> Assessment:
-    from esnet.bundle.assessor import Assessment
-
     parts: list[Assessment] = []
     done = 0
     for block in dataset.blocks(places):
@@ -98,8 +97,6 @@ def _predicted(bundle: Bundle, dataset: Dataset, places: NDArray[np.intp]) -> As
 def _candidates(
     dataset: Dataset, places: NDArray[np.intp], said: Assessment, references: Path | None
 ) -> tuple[KnownCandidate, ...]:
-    from pymatgen.core import Composition
-
     amounts = [dataset.amounts(int(place)) for place in places]
     hulls = hull_energies([Composition(found) for found in amounts], references)
     novel = said.novel

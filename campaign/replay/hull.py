@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pymatgen.core import Composition
+from pymatgen.entries.computed_entries import ComputedEntry
 
+from campaign.hull.entries_file import read_entries_file
+from campaign.hull.entries_format import EntriesFileError
+from campaign.hull.hull import HullSet
 from campaign.replay.data import ReplayDataError
 
 if TYPE_CHECKING:
@@ -32,19 +37,12 @@ def hull_energies(compositions: Sequence[Composition], references: Path | None) 
     """
     if references is None:
         return np.zeros(len(compositions))
-    from campaign.hull.hull import HullSet
 
     return -HullSet(_entries(references)).distances(compositions, np.zeros(len(compositions)))
 
 
 def _entries(path: Path) -> list[Any]:
     """Entries of a file, as `references.entries` of a campaign file takes it."""
-    from pymatgen.core import Composition
-    from pymatgen.entries.computed_entries import ComputedEntry
-
-    from campaign.hull.entries_file import read_entries_file
-    from campaign.hull.entries_format import EntriesFileError
-
     try:
         file = read_entries_file(path)
     except EntriesFileError:

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pymatgen.core import Composition, Element
+
+from campaign.candidates.structure_files import StructureFileError, read_structure_file, structure_files
 from campaign.policies.cost_model import valence_electrons
 from campaign.replay.candidate import KnownCandidate
 from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
@@ -93,7 +96,6 @@ class _Reader:
         if file is None:
             self.problem(row, "formula", "nothing", "a formula, or --structures DIR with a file of the id's name")
             return None
-        from campaign.candidates.structure_files import StructureFileError, read_structure_file
 
         try:
             structure = read_structure_file(file)
@@ -124,8 +126,6 @@ def read_replay_table(path: Path, *, structures: Path | None = None, references:
     MissingElementError
         If the references lack an element.
     """
-    from campaign.candidates.structure_files import structure_files
-
     rows, columns = read_rows(path)
     notes = _check_columns(path, columns, has_structures=structures is not None, has_references=references is not None)
     files = {} if structures is None else {file.stem: file for file in structure_files(structures)}
@@ -218,8 +218,6 @@ def _candidates(reader: _Reader, parsed: Sequence[_Parsed], references: Path | N
 
 
 def _composition(value: Any) -> Composition | None:
-    from pymatgen.core import Composition, Element
-
     try:
         found = Composition(value)
     except (ValueError, TypeError, AttributeError):

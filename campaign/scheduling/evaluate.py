@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pymatgen.core import Composition
 from pymongo import UpdateOne
 
 from campaign.hull.corrections import corrected_energies, relaxed_fields
@@ -24,8 +25,6 @@ def evaluate_relaxed(store: CampaignStore, campaign: Campaign, reference_set: st
     carries; a candidate that these cannot treat gets no result but the reason (``uncorrectable``). Stable is E_f(DFT)
     and E_hull(DFT) at most the campaign's ``stable`` limits.
     """
-    from pymatgen.core import Composition
-
     query = {"campaign": campaign.spec.name, "state": "relaxed", "result.e_hull": None, "uncorrectable": None}
     if store.candidates.find_one(query, ["_id"]) is None:
         return 0

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-from functools import cache
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from pymongo import UpdateOne
 
 from campaign.budget.hold_queue import dos_room
 from campaign.budget.limits import is_limited, lock_budget
-from campaign.scheduling.workflow_template import Stencil, WorkflowDocuments
-from campaign.scheduling.workflows import insert_workflows, next_fw_ids, step_workflow
+from campaign.scheduling.workflows import insert_workflows, next_fw_ids, stage_workflow, step_workflow
 from campaign.store.campaigns import load_campaign
 from campaign.store.collections import CampaignStore, history_entry, now
-from campaign.store.states import REFERENCE, SCREENED, STAGES, Stage
+from campaign.store.states import STAGES, Stage
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -49,7 +48,6 @@ def _submit_stage(
 ) -> int:
     submitted = 0
     query = {"campaign": campaign, **stage.ready}
-    stencils = cache(lambda of_reference: Stencil(campaign, stage, role=REFERENCE if of_reference else SCREENED))
     # the budget has a say in the IS-DOS of candidates only; relaxations were promised when they were decided on
     budgeted = load_campaign(store, campaign) if stage.name == "dos" and collection is store.candidates else None
     limited = budgeted is not None and is_limited(budgeted)
@@ -63,8 +61,6 @@ def _submit_stage(
         def submit(
             session: ClientSession, ids: list[str] = ids, first: int = first
         ) -> int:  # run again by pymongo after a write conflict: everything it needs is read inside
-            from itertools import count
-
             room = None
             if limited and budgeted is not None:
                 lock_budget(store, campaign, session)
@@ -74,9 +70,7 @@ def _submit_stage(
             documents = list(collection.find({"_id": {"$in": ids}, **query}, fields, session=session))[:room]
             if not documents:
                 return 0
-            workflows = [
-                stencils(document["role"] == REFERENCE).copy(document, fw_ids=numbers) for document in documents
-            ]
+            workflows = [stage_workflow(document, stage, fw_ids=numbers) for document in documents]
             updates = [
                 _claim(document, stage, fw_ids=workflow.fw_ids)
                 for document, workflow in zip(documents, workflows, strict=True)
@@ -120,12 +114,10 @@ def submit_step(
     first = next(fw_ids)
 
     def submit(session: ClientSession) -> bool:
-        from itertools import count
-
         if not store.open_step(step_id, campaign=campaign, kind=kind, fw_id=first, session=session):
             return False
         workflow = step_workflow(campaign, step_id, kind=kind, category=category, fw_ids=count(first))
-        insert_workflows(launchpad, [WorkflowDocuments.of(workflow)], session=session)
+        insert_workflows(launchpad, [workflow], session=session)
         return True
 
     added = store.in_transaction(submit)

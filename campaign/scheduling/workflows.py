@@ -1,22 +1,48 @@
-"""Fireworks of a campaign: small workflows, written in bulk and inside a transaction.
+"""Workflows of a campaign, as the documents that FireWorks keeps of them.
 
-LaunchPad.add_wf writes a workflow and its fireworks in two steps and one at a time. Here they are written by the
-thousand, in the same transaction that moves the candidates, so that a crash leaves both or neither.
+`LaunchPad.add_wf` writes a workflow and its fireworks in two steps and one at a time, and building a workflow with
+FireWorks' classes takes half a millisecond. Here the documents are made directly, and written by the thousand in the
+same transaction that moves the candidates, so that a crash leaves both or neither. A test compares them with those
+that FireWorks makes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from campaign.store.states import REFERENCE, Stage
 
 if TYPE_CHECKING:
-    from fireworks import LaunchPad, Workflow
+    from fireworks import LaunchPad
     from pymongo.client_session import ClientSession
 
-    from campaign.scheduling.workflow_template import WorkflowDocuments
+_RECORD_PRIORITY = 90
+_STEP_PRIORITY = 80
+#: Every result and every prediction waits for the references.
+_REFERENCE_BONUS = 5
+STEP_TASKS = {"train": "Train", "retrain": "Retrain", "screen": "Screen", "report": "Finish"}
+"""Class in `campaign.firetasks` that runs each kind of step."""
+
+
+class LaunchPadNotReadyError(RuntimeError):
+    """FireWorks' own documents are missing from the database."""
+
+
+@dataclass(frozen=True)
+class WorkflowDocuments:
+    """A workflow as LaunchPad keeps it: the workflow's document and those of its fireworks."""
+
+    workflow: dict[str, Any]
+    fireworks: list[dict[str, Any]]
+
+    @property
+    def fw_ids(self) -> list[int]:
+        """Ids of its fireworks, smallest first."""
+        return sorted(firework["fw_id"] for firework in self.fireworks)
 
 
 def next_fw_ids(launchpad: LaunchPad, quantity: int) -> count[int]:
@@ -36,10 +62,6 @@ def next_fw_ids(launchpad: LaunchPad, quantity: int) -> count[int]:
     return count(counter["next_fw_id"])
 
 
-class LaunchPadNotReadyError(RuntimeError):
-    """FireWorks' own documents are missing from the database."""
-
-
 def initialise_launchpad(launchpad: LaunchPad) -> bool:
     """Set up an empty database for FireWorks; a database in use is left as it is.
 
@@ -57,17 +79,7 @@ def initialise_launchpad(launchpad: LaunchPad) -> bool:
     return True
 
 
-def _spec(campaign: str, category: str, priority: int, **more: Any) -> dict[str, Any]:
-    return {
-        "campaign_name": campaign,
-        "_category": category,
-        "_priority": priority,
-        "_add_launchpad_and_fw_id": True,
-        **more,
-    }
-
-
-def stage_workflow(document: Mapping[str, Any], stage: Stage, *, fw_ids: count[int]) -> Workflow:
+def stage_workflow(document: Mapping[str, Any], stage: Stage, *, fw_ids: count[int]) -> WorkflowDocuments:
     """Workflow of one stage of one candidate: the calculation, and the firework that records it.
 
     The second runs even when the first has fizzled, so that a failure is recorded without any daemon.
@@ -75,64 +87,72 @@ def stage_workflow(document: Mapping[str, Any], stage: Stage, *, fw_ids: count[i
     Parameters
     ----------
     document
-        Candidate or reference with ``_id``, ``campaign``, ``formula`` and ``role``.
+        Candidate or reference with ``_id``, ``campaign``, ``formula``, ``role``, and the stage's fields.
     stage
         What is calculated.
     fw_ids
         Reserved ids; two are taken.
     """
-    from fireworks import Firework, Workflow
-
-    from campaign.firetasks import RecordCalculation, RunCalculation
-
-    campaign, document_id = document["campaign"], document["_id"]
-    # every result and every prediction waits for the references
-    priority = stage.priority + (5 if document["role"] == REFERENCE else 0)
-    facts = {"document": document_id, "stage": stage.name}
+    first, second = next(fw_ids), next(fw_ids)
     name = f"{document['formula']} {stage.title}"
-    calculation = Firework(
-        [RunCalculation(**facts)],
-        spec=_spec(campaign, stage.category, priority, **facts),
-        name=name,
-        fw_id=next(fw_ids),
-    )
-    record = Firework(
-        [RecordCalculation(**facts)],
-        # recording is cheap and others wait for it: before any new calculation
-        spec=_spec(campaign, stage.category, 90, _allow_fizzled_parents=True, **facts),
-        name=f"{name}: record",
-        fw_id=next(fw_ids),
-    )
-    return _ready(
-        Workflow(
-            [calculation, record],
-            {calculation: [record]},
-            name=name,
-            metadata={"campaign": campaign, **facts},
-        )
+    of_what = {"document": document["_id"], "stage": stage.name}
+    common = {"campaign_name": document["campaign"], "_category": stage.category, **of_what}
+    priority = stage.priority + (_REFERENCE_BONUS if document["role"] == REFERENCE else 0)
+    calculation: dict[str, Any] = {"_priority": priority, **common}
+    if queue := (document.get(stage.facts) or {}).get("queue"):
+        # more time or memory than the queue adapter's own: reservation mode reads it (docs/failures.md)
+        calculation["_queueadapter"] = dict(queue)
+    record = {"_priority": _RECORD_PRIORITY, "_allow_fizzled_parents": True, **common}
+    return WorkflowDocuments(
+        _workflow_document(name, {first: [second], second: []}, {"campaign": document["campaign"], **of_what}),
+        [
+            _firework_document(first, name, "READY", "RunCalculation", of_what, calculation),
+            _firework_document(second, f"{name}: record", "WAITING", "RecordCalculation", of_what, record),
+        ],
     )
 
 
-def step_workflow(campaign: str, step_id: str, *, kind: str, category: str, fw_ids: count[int]) -> Workflow:
+def step_workflow(campaign: str, step_id: str, *, kind: str, category: str, fw_ids: count[int]) -> WorkflowDocuments:
     """Workflow of one step of a campaign: ``train``, ``retrain``, ``screen`` or ``report``; one firework."""
-    from fireworks import Firework, Workflow
-
-    from campaign.firetasks import STEP_TASKS
-
-    firework = Firework(
-        [STEP_TASKS[kind](step=step_id)],
-        spec=_spec(campaign, category, 80, step=step_id),
-        name=f"{campaign} {kind}",
-        fw_id=next(fw_ids),
+    fw_id, name, step = next(fw_ids), f"{campaign} {kind}", {"step": step_id}
+    spec = {"campaign_name": campaign, "_category": category, "_priority": _STEP_PRIORITY, **step}
+    return WorkflowDocuments(
+        _workflow_document(name, {fw_id: []}, {"campaign": campaign, **step}),
+        [_firework_document(fw_id, name, "READY", STEP_TASKS[kind], step, spec)],
     )
-    return _ready(Workflow([firework], name=firework.name, metadata={"campaign": campaign, "step": step_id}))
 
 
-def _ready(workflow: Workflow) -> Workflow:
-    for fw_id in workflow.root_fw_ids:
-        workflow.id_fw[fw_id].state = "READY"
-        workflow.fw_states[fw_id] = "READY"
-    return workflow
+def _workflow_document(name: str, links: Mapping[int, list[int]], metadata: dict[str, Any]) -> dict[str, Any]:
+    created = datetime.now(UTC)
+    parents = {child: [parent] for parent, children in links.items() for child in children}
+    return {
+        "nodes": list(links),
+        "links": {str(parent): children for parent, children in links.items()},
+        "parent_links": {str(child): found for child, found in parents.items()},
+        "fw_states": {str(fw_id): "WAITING" if fw_id in parents else "READY" for fw_id in links},
+        "state": "READY",
+        "name": name,
+        "metadata": metadata,
+        "created_on": created,
+        "updated_on": created,
+    }
+
+
+def _firework_document(
+    fw_id: int, name: str, state: str, task: str, parameters: Mapping[str, Any], spec: Mapping[str, Any]
+) -> dict[str, Any]:
+    created = datetime.now(UTC).isoformat()
+    tasks = [{"_fw_name": f"{{{{campaign.firetasks.{task}}}}}", **parameters}]
+    return {
+        "fw_id": fw_id,
+        "name": name,
+        "state": state,
+        "spec": {**spec, "_add_launchpad_and_fw_id": True, "_tasks": tasks},
+        "launches": [],
+        "archived_launches": [],
+        "created_on": created,
+        "updated_on": created,
+    }
 
 
 def insert_workflows(launchpad: LaunchPad, workflows: Sequence[WorkflowDocuments], *, session: ClientSession) -> None:

@@ -12,22 +12,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from campaign.config.strict_model import Section
 from campaign.config.yaml_file import FieldPath
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pymatgen.core import Structure
 
-    from campaign.store.campaigns import Campaign
-    from campaign.store.collections import CampaignStore
+    from esnet.representation.features import Representation
+    from esnet.scoring.batch import ReadFeatures
     from esnet.scoring.scoring import Usage
-    from launchers.database.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
-
-_AT_ONCE = 64
 
 
 class ScorerError(RuntimeError):
@@ -74,37 +73,52 @@ class ScorerProblem(NamedTuple):
     message: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class ScoringContext:
-    """What a scorer may need beside the ids.
+class ActorSettings(Protocol):
+    """The settings of a campaign's Ray actors (section ``screening``)."""
+
+    actors: int | None
+    actor_batch: int | None
+    gpus_per_actor: float | None
+
+
+class ScoredCampaign(Protocol):
+    """What a scorer may know of the campaign that it works for."""
+
+    @property
+    def name(self) -> str:
+        """The campaign's name."""
+
+    @property
+    def model_checksum(self) -> str | None:
+        """Checksum of the campaign's ESNet; None where it has none."""
+
+
+class ScoringContext(Protocol):
+    """What a Screen hands to a scorer beside the ids; a scorer knows no database.
 
     Attributes
     ----------
-    store, database
-        The campaign's collections, and how other processes reach them.
     campaign
-        The campaign: its file's settings, its model, its reference set.
+        The campaign.
+    actors
+        Settings of the Ray actors.
     step_id
         The Screen that asks, e.g. ``alloys/screen/0``; None outside one.
     on_usage
         To be told what other processes than this one have used (Ray's actors), and GPUs; goes into the ledger.
     """
 
-    store: CampaignStore
-    database: DatabaseSettings
-    campaign: Campaign
-    on_usage: Callable[[Usage], None]
-    step_id: str | None = None
+    @property
+    def campaign(self) -> ScoredCampaign: ...
+    @property
+    def actors(self) -> ActorSettings: ...
+    @property
+    def step_id(self) -> str | None: ...
+    @property
+    def on_usage(self) -> Callable[[Usage], None]: ...
 
     def structures(self, ids: Sequence[str]) -> Iterator[tuple[str, Structure]]:
         """Read ids and unrelaxed crystals of candidates, one after the other, in no particular order."""
-        from pymatgen.core import Structure
-
-        # in parts: MongoDB forgets a cursor that nobody asks for ten minutes
-        for start in range(0, len(ids), _AT_ONCE):
-            query = {"_id": {"$in": list(ids[start : start + _AT_ONCE])}}
-            for found in list(self.store.candidates.find(query, ["structure"])):
-                yield found["_id"], Structure.from_dict(found["structure"])
 
     def element_structures(self, symbol: str) -> list[Structure]:
         """Unrelaxed crystals of an element: the campaign's reference phases, or else the built-in one.
@@ -114,13 +128,15 @@ class ScoringContext:
         campaign.candidates.elements.MissingReferenceError
             If there is neither.
         """
-        from pymatgen.core import Structure
 
-        from campaign.candidates.elements import reference_structure
+    def bundle(self) -> Path:
+        """Folder of the campaign's model on this machine."""
 
-        query = {"campaign": self.campaign.spec.name, "elements": [symbol], "structure": {"$exists": True}}
-        found = [Structure.from_dict(phase["structure"]) for phase in self.store.references.find(query, ["structure"])]
-        return found or [reference_structure(symbol)]
+    def representation(self) -> Representation:
+        """Representation of the campaign's features."""
+
+    def feature_reader(self) -> ReadFeatures:
+        """Read IS-DOS and compositions by ids; can be sent to another process."""
 
 
 class Scorer(Section, ABC):
@@ -151,7 +167,7 @@ class Scorer(Section, ABC):
         return nullcontext()
 
     @abstractmethod
-    def identity(self, campaign: Campaign) -> dict[str, Any]:
+    def identity(self, campaign: ScoredCampaign) -> dict[str, Any]:
         """Say what scores, so that it can be found again: stored with every prediction (JSON types).
 
         Begins with ``kind``; then a checksum of the model, or the calculator's name, its settings and versions.

@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from campaign.scorers.base import Score, Scorer, ScorerProblem, ScoringContext
-
-if TYPE_CHECKING:
-    from campaign.store.campaigns import Campaign
+from campaign.scorers.base import Score, ScoredCampaign, Scorer, ScorerProblem, ScoringContext
+from esnet.ray.session import ray_session
+from esnet.scoring.scoring import score_as_they_come
 
 
 class Esnet(Scorer):
@@ -24,23 +23,16 @@ class Esnet(Scorer):
 
     def score(self, ids: Sequence[str], context: ScoringContext) -> Iterator[Score]:
         """Fetch the campaign's model and predict from the IS-DOS in the database."""
-        from campaign.store.features import FeatureReader
-        from campaign.store.models import fetch_bundle
-        from esnet.scoring.scoring import score_as_they_come
-
-        spec, model = context.campaign.spec, context.campaign.document["model"]
-        bundle = fetch_bundle(context.store, model["checksum"])
-        composition = model["representation"]["composition"]
         with self.connected(context):
             batches = score_as_they_come(
                 ids,
-                bundle_path=bundle,
-                read_features=FeatureReader(database=context.database, kind="dos", composition=composition),
-                name=context.step_id or spec.name,
-                n_actors=spec.screening.actors,
-                batch_size=spec.screening.actor_batch,
-                num_gpus_per_actor=spec.screening.gpus_per_actor,
-                representation=spec.representation(),
+                bundle_path=context.bundle(),
+                read_features=context.feature_reader(),
+                name=context.step_id or context.campaign.name,
+                n_actors=context.actors.actors,
+                batch_size=context.actors.actor_batch,
+                num_gpus_per_actor=context.actors.gpus_per_actor,
+                representation=context.representation(),
                 on_usage=context.on_usage,
             )
             for batch in batches:
@@ -56,14 +48,12 @@ class Esnet(Scorer):
     @contextmanager
     def connected(self, context: ScoringContext) -> Iterator[None]:
         """Be connected to Ray, as a job of the Screen's name."""
-        from esnet.ray.session import ray_session
-
         with ray_session(name=context.step_id):
             yield
 
-    def identity(self, campaign: Campaign) -> dict[str, Any]:
+    def identity(self, campaign: ScoredCampaign) -> dict[str, Any]:
         """Name the model by its checksum."""
-        return {"kind": self.kind, "model": campaign.document["model"]["checksum"]}
+        return {"kind": self.kind, "model": campaign.model_checksum}
 
     def problems_here(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
         """Look whether Ray and Keras are installed."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from campaign.scorers.base import Score, Scorer, ScorerProblem, ScoringContext
+from campaign.candidates.elements import MissingReferenceError
+from campaign.scorers.base import Score, ScoredCampaign, Scorer, ScorerProblem, ScoringContext
 from campaign.scorers.potentials import (
     EMT,
     NoEnergyError,
@@ -21,11 +22,10 @@ from campaign.scorers.potentials import (
     unknown_elements,
 )
 from esnet.files.errors import MissingExtraError
+from esnet.scoring.scoring import Usage
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
-
-    from campaign.store.campaigns import Campaign
 
 _LARGEST_FORMATION_ENERGY = 20.0
 
@@ -70,7 +70,7 @@ class ForceField(Scorer):
             return Score(id=name, e_form=None, reason=str(error))
         return Score(id=name, e_form=energy, uncertainty=self.uncertainty)
 
-    def identity(self, campaign: Campaign) -> dict[str, Any]:
+    def identity(self, campaign: ScoredCampaign) -> dict[str, Any]:
         """Name the potential, its settings and the versions that decide its energies."""
         return {**self.to_dict(), "versions": calculator_versions(self.calculator)}
 
@@ -104,8 +104,6 @@ def _unknown(calculator: str, elements: Sequence[str]) -> Iterator[ScorerProblem
 
 def _element_energy(symbol: str, context: ScoringContext, relaxer: Relaxer) -> float | str:
     """The lowest energy of an element's crystals in eV/atom, or why there is none."""
-    from campaign.candidates.elements import MissingReferenceError
-
     try:
         crystals = context.element_structures(symbol)
     except MissingReferenceError as error:
@@ -152,8 +150,6 @@ def formation_energy(structure: Structure, relaxer: Relaxer, elements: Mapping[s
 @contextmanager
 def _telling_gpu(context: ScoringContext) -> Iterator[None]:
     """Count the GPU that an ML potential took for itself; CPU-seconds are this process's own."""
-    from esnet.scoring.scoring import Usage
-
     started = time.monotonic()
     try:
         yield

@@ -11,6 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pymatgen.core import Lattice, Structure
+from pymatgen.io.ase import AseAtomsAdaptor
+
+from campaign.candidates.elements import volume_per_atom
 from campaign.config.yaml_file import did_you_mean
 from esnet.files.errors import require
 from esnet.files.versions import installed_versions
@@ -152,11 +156,6 @@ class Relaxer:
 
     def knows(self, symbol: str) -> bool:
         """Whether the potential gives an element's simple cubic crystal a finite energy."""
-        from pymatgen.core import Lattice, Structure
-        from pymatgen.io.ase import AseAtomsAdaptor
-
-        from campaign.candidates.elements import volume_per_atom
-
         crystal = Structure(Lattice.cubic(volume_per_atom(symbol) ** (1.0 / 3.0)), [symbol], [[0.0, 0.0, 0.0]])
         atoms = AseAtomsAdaptor.get_atoms(crystal)
         atoms.calc = self._maker.calculator
@@ -175,8 +174,6 @@ def check_density(structure: Structure) -> None:
     NoEnergyError
         If the cell has less than a third or more than three times the volume of its atoms in their own elements.
     """
-    from campaign.candidates.elements import volume_per_atom
-
     expected = sum(number * volume_per_atom(element.symbol) for element, number in structure.composition.items())
     ratio = structure.volume / expected
     if not 1.0 / _LARGEST_VOLUME_CHANGE < ratio < _LARGEST_VOLUME_CHANGE:

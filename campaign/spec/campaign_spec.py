@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
@@ -28,6 +27,8 @@ from campaign.spec.sections import (
     ScreeningSection,
     StableSection,
 )
+from esnet.representation.features import Representation
+from esnet.training.train import TrainingSettings
 from workflows.settings import DftSettings
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def chosen_kinds() -> Iterator[tuple[str, Callable[[str], type[Section]], type[E
 class CampaignSpec(Section):
     """A campaign, as a user writes it.
 
-    `model_validate` checks the values alone. `from_file` and `from_firework_spec` also look at what the values name
+    `model_validate` checks the values alone. `campaign.spec.reader` also looks at what the values name
     (folders, structures, PAW data sets) and report everything that is wrong in one `CampaignFileError`.
     """
 
@@ -122,43 +123,6 @@ class CampaignSpec(Section):
             )
         return self
 
-    @classmethod
-    def from_file(cls, path: str | Path) -> CampaignSpec:
-        """Read and check a campaign file; relative paths in it are relative to its folder.
-
-        Raises
-        ------
-        CampaignFileError
-            Listing everything that is wrong, each with file, line, field, what was found and what would be right.
-        """
-        from campaign.spec.reader import read_campaign_file
-
-        return read_campaign_file(Path(path))
-
-    @classmethod
-    def from_firework_spec(
-        cls, spec: Mapping[str, Any], *, name: str, base_dir: str | Path | None = None
-    ) -> CampaignSpec:
-        """Read and check a campaign that came through ``lpad add``.
-
-        Parameters
-        ----------
-        spec
-            The firework's spec; the campaign is its key ``campaign``, FireWorks' own keys are ignored.
-        name
-            The firework's name, which is the campaign's.
-        base_dir
-            Folder that relative paths start from; None refuses relative paths.
-
-        Raises
-        ------
-        CampaignFileError
-            Listing everything that is wrong.
-        """
-        from campaign.spec.reader import read_firework_spec
-
-        return read_firework_spec(spec, name=name, base_dir=None if base_dir is None else Path(base_dir))
-
     def to_firework_dict(self) -> dict[str, Any]:
         """The campaign file again, with every default written out and absolute paths: `Firework.from_dict` takes it."""
         return {
@@ -178,12 +142,8 @@ class CampaignSpec(Section):
 
     def training_settings(self) -> TrainingSettings:
         """The settings that `esnet.training.train` takes."""
-        from esnet.training.train import TrainingSettings
-
         return TrainingSettings(seed=self.seed, **self.model.training.model_dump())
 
     def representation(self) -> Representation:
         """The representation that `esnet` takes."""
-        from esnet.representation.features import Representation
-
         return Representation(**self.model.representation.model_dump())

@@ -9,8 +9,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from campaign.candidates.elements import elements_without_reference
+from campaign.candidates.prototypes import shipped_prototypes
+from campaign.candidates.structure_files import StructureFileError, read_structure_file, structure_files
 from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
 from campaign.spec.reference_checks import entries_problems
+from esnet.bundle.shipped import shipped_bundles
+from workflows.gpaw_vasp.potcars import available_elements
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -58,8 +63,6 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _bundle_problems(bundle: Path) -> Iterator[Finding]:
-    from esnet.bundle.shipped import shipped_bundles
-
     if str(bundle) in shipped_bundles() or bundle.is_dir():
         return
     found = "is a file" if bundle.exists() else "does not exist"
@@ -72,8 +75,6 @@ def _bundle_problems(bundle: Path) -> Iterator[Finding]:
 
 def _prototype_problems(candidates: CandidateSection) -> Iterator[Finding]:
     """What is wrong with the user's prototypes, and whether there are enough elements for every prototype."""
-    from campaign.candidates.prototypes import shipped_prototypes
-
     needed = {name: len(shipped_prototypes()[name].elements) for name in candidates.prototypes or ()}
     if candidates.structures is not None:
         path = ("candidates", "structures")
@@ -100,8 +101,6 @@ def _prototype_problems(candidates: CandidateSection) -> Iterator[Finding]:
 
 def _folder_problems(path: FieldPath, folder: Path) -> tuple[list[Finding], dict[Path, Structure]]:
     """What is wrong with a folder of structures, and the structures of the files that are right."""
-    from campaign.candidates.structure_files import StructureFileError, read_structure_file, structure_files
-
     try:
         files = structure_files(folder)
     except StructureFileError as error:
@@ -126,8 +125,6 @@ def _reference_folder(references: ReferenceSection) -> tuple[list[Finding], set[
 
 
 def _paw_problems(candidates: CandidateSection) -> Iterator[Finding]:
-    from workflows.gpaw_vasp.potcars import available_elements
-
     available = available_elements()
     if not available:
         return  # GPAW is not installed on this machine: `check_engine` says so where it matters
@@ -141,8 +138,6 @@ def _paw_problems(candidates: CandidateSection) -> Iterator[Finding]:
 
 
 def _missing_references(candidates: CandidateSection, given: set[str]) -> Iterator[Finding]:
-    from campaign.candidates.elements import elements_without_reference
-
     for symbol in elements_without_reference(candidates.elements):
         if symbol not in given:
             message = (

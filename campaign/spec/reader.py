@@ -23,6 +23,7 @@ from campaign.config.yaml_file import (
     read_yaml,
 )
 from campaign.spec.campaign_spec import FIREWORK_HEADER, CampaignSpec, chosen_kinds
+from campaign.spec.checks import section_problems
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -59,8 +60,15 @@ class _Place:
         return Problem(dotted(path), message, self.file, line)
 
 
-def read_campaign_file(path: Path) -> CampaignSpec:
-    """See `CampaignSpec.from_file`."""
+def read_campaign_file(path: str | Path) -> CampaignSpec:
+    """Read and check a campaign file; relative paths in it are relative to its folder.
+
+    Raises
+    ------
+    CampaignFileError
+        Listing everything that is wrong, each with file, line, field, what was found and what would be right.
+    """
+    path = Path(path)
     content, text = read_yaml(path)
     place = _Place(path, text)
     problems = _header_problems(content, place)
@@ -69,16 +77,29 @@ def read_campaign_file(path: Path) -> CampaignSpec:
     return _checked(campaign, content.get("name"), problems, place, base_dir=path.resolve().parent)
 
 
-def read_firework_spec(spec: Mapping[str, Any], *, name: str, base_dir: Path | None) -> CampaignSpec:
-    """See `CampaignSpec.from_firework_spec`."""
+def read_firework_spec(spec: Mapping[str, Any], *, name: str, base_dir: Path | None = None) -> CampaignSpec:
+    """Read and check a campaign that came through ``lpad add``.
+
+    Parameters
+    ----------
+    spec
+        The firework's spec; the campaign is its key ``campaign``, FireWorks' own keys are ignored.
+    name
+        The firework's name, which is the campaign's.
+    base_dir
+        Folder that relative paths start from; None refuses relative paths.
+
+    Raises
+    ------
+    CampaignFileError
+        Listing everything that is wrong.
+    """
     return _checked(spec.get("campaign"), name, [], _Place(), base_dir=base_dir)
 
 
 def _checked(
     campaign: Any, name: Any, problems: list[Problem], place: _Place, *, base_dir: Path | None
 ) -> CampaignSpec:
-    from campaign.spec.checks import section_problems
-
     if not isinstance(campaign, dict):
         found = "is missing" if campaign is None else f"found {describe(campaign)}"
         message = f"{found}; right: the campaign's sections (candidates, dft, ...), see examples/quickstart.yaml"

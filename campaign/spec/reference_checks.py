@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
+from campaign.hull.corrections import mp2020_untreated
 from campaign.hull.entries_file import EntriesFile, read_entries_file
 from campaign.hull.entries_format import EntriesFileError
+from workflows.settings import DftSettings
 
 if TYPE_CHECKING:
     from campaign.spec.campaign_spec import CampaignSpec
@@ -101,7 +103,6 @@ def _other_settings(file: EntriesFile, dft: DftSection) -> Iterator[tuple[FieldP
         return
     if file.dft is None:
         return
-    from workflows.settings import DftSettings
 
     wanted = DftSettings(**dft.model_dump()).physics()
     differing = [
@@ -130,8 +131,6 @@ def _missing(
 
 def _untreated(elements: Collection[str]) -> Iterator[tuple[FieldPath, str, Path | None]]:
     """Elements whose compounds the correction scheme cannot treat: every prototype is filled with every pair."""
-    from campaign.hull.corrections import mp2020_untreated
-
     untreated = mp2020_untreated(elements)
     anions = " and ".join(symbol for symbol in elements if symbol in ("O", "F"))
     for symbol in elements:

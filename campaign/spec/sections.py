@@ -18,7 +18,9 @@ from pydantic import (
 )
 
 from campaign.candidates.elements import check_element
+from campaign.candidates.prototypes import check_prototype_name
 from campaign.config.strict_model import EnergyPerAtom, Section
+from esnet.bundle.shipped import shipped_bundles
 
 
 def _resolved(value: Any, info: ValidationInfo) -> Any:
@@ -39,16 +41,12 @@ def _resolved(value: Any, info: ValidationInfo) -> Any:
 
 def _resolved_bundle(value: Any, info: ValidationInfo) -> Any:
     """The name of a shipped bundle stays as it is, so that a stored campaign means the same on every machine."""
-    from esnet.bundle.shipped import shipped_bundles
-
     if isinstance(value, str) and value in shipped_bundles():
         return Path(value)
     return _resolved(value, info)
 
 
 def _known_prototype(name: str) -> str:
-    from campaign.candidates.prototypes import check_prototype_name
-
     return check_prototype_name(name)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from pymatgen.core import Structure
+
 from campaign.attempts.causes import codes_of, custodian_cause
 from campaign.attempts.failures import ScienceFailureError
 from campaign.attempts.ledger import attempt
@@ -14,6 +16,12 @@ from campaign.budget.at_launch import hold_at_launch
 from campaign.store.campaigns import load_campaign
 from campaign.store.collections import CampaignStore, now
 from campaign.store.states import Stage
+from launchers.database.job_store import open_job_store
+from workflows.dos import dos_flow
+from workflows.engine import engine_command, engine_environment
+from workflows.identity import job_uuid
+from workflows.relaxation import relaxation_flow
+from workflows.results import cpu_seconds
 
 if TYPE_CHECKING:
     from jobflow import Flow, JobStore
@@ -57,11 +65,6 @@ def flow_for(
     start
         Of a relaxation: the geometry that it goes on from; None: the initial one.
     """
-    from pymatgen.core import Structure
-
-    from workflows.dos import dos_flow
-    from workflows.relaxation import relaxation_flow
-
     settings = spec.dft_settings()
     key = flow_key(document["_id"], stage, document[stage.facts]["attempt"])
     if stage.name == "relax":
@@ -97,9 +100,6 @@ def run_calculation(
     StageIsOverError
         If this firework no longer speaks for the candidate.
     """
-    from workflows.engine import engine_command, engine_environment
-    from workflows.results import cpu_seconds
-
     document = store.collection_of(document_id).find_one({"_id": document_id})
     if document is None or (document.get(stage.facts) or {}).get("fw_id") != fw_id:
         raise StageIsOverError(f"firework {fw_id} ({stage.title}) is not the current one of {document_id}")
@@ -111,7 +111,7 @@ def run_calculation(
     with (
         attempt(store, campaign=spec.name, stage=stage.name, fw_id=fw_id, document=document_id) as entry,
         engine_environment(settings),
-        database.job_store() as job_store,
+        open_job_store(database) as job_store,
     ):
         start = _start_of(store, job_store, document, stage, fw_id)
         flow = flow_for(document, spec, stage, vasp_command=engine_command(settings), start=start)
@@ -137,8 +137,6 @@ def _start_of(
 
     An IS-DOS is that of the unrelaxed crystal, and an RS-DOS that of the relaxed one: these never go on from elsewhere.
     """
-    from workflows.identity import job_uuid
-
     if stage.name != "relax":
         return None
     key = flow_key(document["_id"], stage, document[stage.facts]["attempt"])

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from pymatgen.core import Composition
 from pymongo import UpdateOne
 
 from campaign.budget.limits import expected_costs
@@ -94,8 +95,6 @@ def _write(
     hull: HullSet,
     costs: Costs,
 ) -> None:
-    from pymatgen.core import Composition
-
     wanted = {"_id": {"$in": [score.id for score in scores]}}
     found = {each["_id"]: each for each in store.candidates.find(wanted, ["composition", "n_sites"])}
     energies = [math.nan if score.e_form is None else float(score.e_form) for score in scores]

@@ -12,7 +12,11 @@ from campaign.steps.calculate import flow_key, job_output
 from campaign.store.campaigns import load_campaign
 from campaign.store.collections import CampaignStore, now
 from campaign.store.states import Stage
-from workflows.engine import EngineError
+from launchers.database.job_store import open_job_store
+from workflows.dos import DosFeatures
+from workflows.engine import EngineError, check_engine_version
+from workflows.identity import job_uuid
+from workflows.results import calculation_from_task, is_successful
 
 if TYPE_CHECKING:
     from jobflow import JobStore
@@ -63,7 +67,7 @@ def record_calculation(
         logger.info("%s of %s is recorded already", stage.title, document_id)
         return
     campaign = load_campaign(store, document["campaign"])
-    with database.job_store() as job_store:
+    with open_job_store(database) as job_store:
         outputs, unconverged = _outputs(job_store, document_id, stage, facts["attempt"])
     if outputs is None:
         _record_failure(store, campaign, document, stage, unconverged=unconverged)
@@ -103,9 +107,6 @@ def _outputs(
 
     The second value says whether the calculation ended, unsuccessfully.
     """
-    from workflows.identity import job_uuid
-    from workflows.results import is_successful
-
     key = flow_key(document_id, stage, attempt)
     names = JOBS[stage.name]
     outputs = {name: job_output(job_store, job_uuid(f"{key}:{name}")) for name in names}
@@ -118,9 +119,6 @@ def _outputs(
 
 def _calculation_facts(outputs: Mapping[str, Any], campaign: Campaign, stage: Stage, job: str) -> dict[str, Any]:
     """Facts common to both kinds of calculation, as fields of the candidate."""
-    from workflows.engine import check_engine_version
-    from workflows.results import calculation_from_task
-
     settings = campaign.spec.dft_settings()
     calculation = calculation_from_task(outputs[job])
     check_engine_version(calculation.vasp_version, settings)
@@ -149,8 +147,6 @@ def _dos_facts(
     stage: Stage,
 ) -> dict[str, Any]:
     """Store the features, and return the facts of the DOS."""
-    from workflows.dos import DosFeatures
-
     features = DosFeatures.from_json(outputs["features"])
     features_id = f"{document['_id']}:{stage.name}"
     stored = {

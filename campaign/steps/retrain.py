@@ -20,6 +20,9 @@ from campaign.store.collections import CampaignStore, now
 from campaign.store.features import FeatureReader
 from campaign.store.models import fetch_bundle, model_summary, register_bundle
 from campaign.store.states import SCREENED
+from esnet.bundle.info import BundleInfo
+from esnet.ray.session import ray_session
+from esnet.training.in_ray import train_in_ray
 from esnet.training.network import TrainingError
 
 if TYPE_CHECKING:
@@ -160,10 +163,6 @@ def _train_on(
     store: CampaignStore, database: DatabaseSettings, campaign: Campaign, step_id: str
 ) -> tuple[dict[str, Any], float]:
     """Train; return what the campaign's document says of the new model, and the CPU-seconds of Ray's worker."""
-    from esnet.bundle.info import BundleInfo
-    from esnet.ray.session import ray_session
-    from esnet.training.in_ray import train_in_ray
-
     spec, before = campaign.spec, campaign.document["model"]
     found = _found(store, database, campaign)
     logger.info("campaign %s: training on with %d samples", spec.name, len(found.ids))

@@ -7,11 +7,11 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from campaign.attempts.ledger import Attempt, attempt
-from campaign.recovery.reconcile import reconcile
-from campaign.scorers.base import ScoringContext, checked_scores
+from campaign.scorers.base import checked_scores
 from campaign.steps.decide import make_decisions
 from campaign.steps.predictions import write_predictions
 from campaign.steps.rescore import screen_again, with_model_of_step
+from campaign.steps.scoring_context import StoredScoringContext
 from campaign.store.campaigns import Campaign, load_campaign
 from campaign.store.collections import CampaignStore
 from esnet.ray.metrics import PROMOTED, RayMetrics
@@ -43,7 +43,7 @@ def screen_step(
     with attempt(store, campaign=name, stage="screen", fw_id=fw_id) as entry:
         ready = store.candidates.find(_unscored(campaign, step_id), ["_id"])
         ids = [found["_id"] for found in ready.sort("_id")]
-        context = ScoringContext(
+        context = StoredScoringContext(
             store=store,
             database=database,
             campaign=campaign,
@@ -68,8 +68,6 @@ def screen_step(
         store.close_step(step_id)
     if campaign.spec.screening.retrain_every is not None:
         screen_again(store, launchpad, name, after=step_id)  # what it held with a model that has got a successor
-    # submits the relaxations, and repairs on the way what killed workers left behind since the last Screen
-    reconcile(store, launchpad, name)
 
 
 def _unscored(campaign: Campaign, step_id: str) -> dict[str, Any]:

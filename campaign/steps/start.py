@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from campaign.candidates.generate import bootstrap_sample, generate
+from campaign.references.phases import reference_phases
 from campaign.references.reference_sets import store_entries
 from campaign.scheduling.advance import advance
 from campaign.spec.reference_checks import campaign_entries
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
+from campaign.store.models import model_summary, register_bundle
 from campaign.store.states import BOOTSTRAP, REFERENCE, SCREENED, STAGES, TRAINING
+from esnet.bundle.shipped import bundle_folder
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from campaign.candidates.generate import Candidate
     from campaign.hull.entries_file import EntriesFile
     from campaign.spec.campaign_spec import CampaignSpec
+    from campaign.spec.reader import read_firework_spec
 
 logger = logging.getLogger(__name__)
 
@@ -71,9 +76,7 @@ def campaign_from_firework(firework: dict[str, Any]) -> CampaignSpec:
     CampaignFileError
         Listing everything that is wrong with it.
     """
-    from campaign.spec.campaign_spec import CampaignSpec
-
-    return CampaignSpec.from_firework_spec(firework["spec"], name=firework["name"])
+    return read_firework_spec(firework["spec"], name=firework["name"])
 
 
 def start_campaign(store: CampaignStore, launchpad: LaunchPad, spec: CampaignSpec) -> Started:
@@ -135,8 +138,6 @@ def divide_candidates(spec: CampaignSpec) -> tuple[list[Candidate], set[str]]:
     BootstrapSizeError
         If nothing would be left to screen.
     """
-    from campaign.candidates.generate import bootstrap_sample, generate
-
     candidates = list(generate(spec))
     if spec.purpose == "training_set":
         # a campaign that is stopped half-way has made a fair sample of its candidates
@@ -180,9 +181,6 @@ def _refuse_other_structures(stored: str, found: str, spec: CampaignSpec) -> Non
 
 
 def _register_given_model(store: CampaignStore, spec: CampaignSpec) -> dict[str, Any]:
-    from campaign.store.models import model_summary, register_bundle
-    from esnet.bundle.shipped import bundle_folder
-
     folder = bundle_folder(str(spec.model.bundle))
     checksum = register_bundle(store, folder, expected=spec.representation(), engine=spec.dft.engine)
     return model_summary(store, checksum, source="bundle") | {"step": None, "time": now()}
@@ -274,8 +272,6 @@ def _candidate_documents(
 
 def _reference_documents(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Phases that the campaign computes: elemental references where no file has them, and what the user gave."""
-    from campaign.references.phases import reference_phases
-
     for label, structure in reference_phases(spec, elements):
         document = {
             "_id": f"{spec.name}/{REFERENCE}/{label}",

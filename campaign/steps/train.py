@@ -18,6 +18,8 @@ from campaign.store.collections import CampaignStore, now
 from campaign.store.features import FeatureReader
 from campaign.store.models import model_summary, register_bundle
 from campaign.store.states import BOOTSTRAP
+from esnet.ray.session import ray_session
+from esnet.training.in_ray import train_in_ray
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -60,9 +62,6 @@ def rs_dos_targets(store: CampaignStore, campaign: Campaign) -> dict[str, float]
 
 def _train(store: CampaignStore, database: DatabaseSettings, campaign: Campaign, step_id: str) -> tuple[str, float]:
     """Train; return the bundle's checksum and the CPU-seconds that Ray's worker took."""
-    from esnet.ray.session import ray_session
-    from esnet.training.in_ray import train_in_ray
-
     spec = campaign.spec
     targets = rs_dos_targets(store, campaign)
     reader = FeatureReader(database=database, kind="rs_dos", composition=spec.model.representation.composition)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from campaign.recovery.processes import fizzled_reason
+from campaign.spec.campaign_spec import CampaignSpec
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore
-
-if TYPE_CHECKING:
-    from campaign.spec.campaign_spec import CampaignSpec
+from campaign.store.fireworks import fizzled_reason
 
 
 class UnknownCampaignError(LookupError):
@@ -30,6 +28,16 @@ class Campaign:
 
     spec: CampaignSpec
     document: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The campaign's name."""
+        return self.spec.name
+
+    @property
+    def model_checksum(self) -> str | None:
+        """Checksum of the campaign's ESNet; None where it has none."""
+        return (self.document.get("model") or {}).get("checksum")
 
 
 def _refuse_unstarted(store: CampaignStore, name: str) -> None:
@@ -59,8 +67,6 @@ def load_campaign(store: CampaignStore, name: str) -> Campaign:
     ValueError
         If it was written by a newer version of this program.
     """
-    from campaign.spec.campaign_spec import CampaignSpec
-
     document = store.campaigns.find_one({"_id": name})
     if document is None:
         _refuse_unstarted(store, name)

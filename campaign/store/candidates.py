@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from pymatgen.core import Composition
+
 from campaign.store.campaigns import load_campaign
 from campaign.store.collections import CampaignStore
 from esnet.files.errors import UserError
@@ -59,8 +61,6 @@ def find_candidate(store: CampaignStore, name: str, wanted: str) -> dict[str, An
 
 def _reduced(formula: str) -> str:
     """A formula as candidates have it, whatever the order of its elements; what is none stays as it is."""
-    from pymatgen.core import Composition
-
     try:
         return str(Composition(formula).reduced_formula)
     except ValueError:

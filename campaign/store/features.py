@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from campaign.store.collections import CampaignStore
+from esnet.representation.dos import DOS_SHAPE
+from esnet.representation.features import composition_vector
+from workflows.dos import DosFeatures
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,10 +50,6 @@ class FeatureReader:
         compositions
             Shape (n, 111).
         """
-        from esnet.representation.dos import DOS_SHAPE
-        from esnet.representation.features import composition_vector
-        from workflows.dos import DosFeatures
-
         with self.database.client() as client:
             store = CampaignStore(client[self.database.name])
             documents = {

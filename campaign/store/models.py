@@ -10,7 +10,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gridfs import GridFSBucket
+
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
+from esnet.bundle.files import BundleError, bundle_file_names
+from esnet.bundle.info import BundleInfo
 from esnet.files.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,8 +31,6 @@ class ModelEngineError(UserError, ValueError):
 
 
 def _bucket(store: CampaignStore) -> GridFSBucket:
-    from gridfs import GridFSBucket
-
     return GridFSBucket(store.database, bucket_name="bundles")
 
 
@@ -62,9 +64,6 @@ def register_bundle(
     ModelEngineError
         If the model learnt from the DOS of another engine.
     """
-    from esnet.bundle.files import bundle_file_names
-    from esnet.bundle.info import BundleInfo
-
     info = BundleInfo.read(path, representation=expected)
     if engine is not None:
         check_model_engine(info, engine)
@@ -159,9 +158,6 @@ def fetch_bundle(store: CampaignStore, checksum: str) -> Path:
 
 def _require_model(folder: Path, checksum: str, hint: str) -> None:
     """Refuse a directory that does not hold this model, whole."""
-    from esnet.bundle.files import BundleError
-    from esnet.bundle.info import BundleInfo
-
     try:
         found = BundleInfo.read(folder).checksum
     except BundleError as error:

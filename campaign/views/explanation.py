@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from campaign.budget.hold_queue import prediction_of
@@ -110,9 +112,6 @@ def _decision_lines(decision: Mapping[str, Any], again: Mapping[str, Any] | None
 
 
 def _as_json(value: Any) -> Any:
-    import math
-    from datetime import datetime
-
     if isinstance(value, Mapping):
         return {key: _as_json(found) for key, found in value.items()}
     if isinstance(value, list):

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from rich.table import Table
+
 from campaign.attempts.causes import stored_cause
 from campaign.recovery.retry import document_name, failed_calculations
 from campaign.store.campaigns import load_campaign
@@ -124,8 +126,6 @@ def _name_of(store: CampaignStore, document_id: str | None) -> str:
 
 def failures_table(kinds: Iterable[FailureKind], *, title: str) -> Table:
     """Kinds of failures as a table for the terminal."""
-    from rich.table import Table
-
     table = Table(title=title, title_justify="left", box=None, show_lines=False, padding=(0, 1))
     for heading in ("stage", "kind", "cause"):
         table.add_column(heading)

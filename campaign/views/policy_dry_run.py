@@ -6,6 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
+from rich.table import Table
+
 from campaign.budget.hold_queue import prediction_of
 from campaign.budget.limits import closed_reason, current_budget, expected_costs
 from campaign.budget.spent import spending
@@ -134,9 +137,6 @@ def _difference(document: dict[str, Any], decision: Decision) -> Difference:
 
 def differences_table(found: DryRun, *, limit: int | None) -> Table:
     """The candidates that are decided on otherwise, as a table for the terminal."""
-    from rich.markup import escape
-    from rich.table import Table
-
     table = Table(title="decided otherwise (energies in eV/atom)", title_justify="left", box=None)
     for heading in ("formula", "prototype", "E_f(ML)", "E_hull(ML)", "now", "would be", "DFT", "because"):
         table.add_column(heading, justify="right" if heading.startswith("E_") else "left", no_wrap=heading != "because")

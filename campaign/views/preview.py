@@ -7,7 +7,14 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from campaign.candidates.structure_files import read_structure_folder
 from campaign.policies.probability import Probability
+from campaign.references.phases import reference_phases
+from campaign.spec.reference_checks import campaign_entries
+from campaign.steps.start import divide_candidates
+from campaign.store.models import check_model_engine
+from esnet.bundle.bundle import BundleInfo
+from esnet.bundle.shipped import bundle_folder
 
 if TYPE_CHECKING:
     from campaign.candidates.generate import Candidate
@@ -16,9 +23,6 @@ if TYPE_CHECKING:
 
 def preview_lines(spec: CampaignSpec) -> Iterator[str]:
     """Say what would be computed, a line for each kind of work."""
-    from campaign.references.phases import reference_phases
-    from campaign.steps.start import divide_candidates
-
     candidates, bootstrap = divide_candidates(spec)
     by_prototype = Counter(candidate.prototype for candidate in candidates)
     listed = ", ".join(f"{number} {name}" for name, number in sorted(by_prototype.items()))
@@ -30,8 +34,6 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
     if labels or spec.references.entries is None:
         yield f"{len(labels)} reference phases are relaxed first: {', '.join(labels)}"
     if spec.references.structures is not None:
-        from campaign.candidates.structure_files import read_structure_folder
-
         unused = sorted({label for label, _ in read_structure_folder(spec.references.structures)} - set(labels))
         if unused:
             yield f"not used, since they hold other elements than the candidates: {', '.join(unused)}"
@@ -45,10 +47,6 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
         yield f"{len(bootstrap)} candidates are relaxed to train ESNet"
         yield f"the other {len(candidates) - len(bootstrap)} get an IS-DOS and a prediction"
     else:
-        from campaign.store.models import check_model_engine
-        from esnet.bundle.bundle import BundleInfo
-        from esnet.bundle.shipped import bundle_folder
-
         model = BundleInfo.read(bundle_folder(spec.model.bundle), representation=spec.representation())
         check_model_engine(model, spec.dft.engine)
         gives_uncertainty = model.assessment is not None
@@ -91,8 +89,6 @@ def _cost_lines(spec: CampaignSpec, screened: int, relaxed: int) -> Iterator[str
 
 def _entries_lines(spec: CampaignSpec, candidates: Sequence[Candidate], elements: Sequence[str]) -> Iterator[str]:
     """Say which references come from a file, and what the file lacks."""
-    from campaign.spec.reference_checks import campaign_entries
-
     file = campaign_entries(spec, elements)
     assert file is not None, "the caller has looked"
     stated = "" if file.functional_stated else " (nobody says otherwise)"

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from rich.table import Table
+
 from campaign.references.reference_sets import ReferenceSetError, stored_set
 from campaign.store.collections import CampaignStore
 
@@ -45,8 +47,6 @@ def _systems(compositions: Collection[Mapping[str, float]]) -> str:
 
 def sets_table(store: CampaignStore) -> Table:
     """All reference sets of a database, the newest first."""
-    from rich.table import Table
-
     table = Table(box=None, title="reference sets", title_justify="left", padding=(0, 2, 0, 0))
     for heading in ("checksum", "source", "engine", "corrections", "phases", "campaigns", "created"):
         table.add_column(heading, justify="right" if heading == "phases" else "left", no_wrap=heading == "checksum")

@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
+from rich.table import Table
+
 from campaign.replay.comparison import Comparison
 from campaign.replay.result import Replay, Spread, band, spread
 from campaign.replay.simulate import ORACLE, RANDOM
@@ -27,9 +30,6 @@ _LIMITS = {RANDOM: ("#888888", "--"), ORACLE: ("#000000", ":")}
 
 def replay_table(comparison: Comparison) -> Table:
     """One row for each policy and limit; several seeds as mean with the range."""
-    from rich.markup import escape
-    from rich.table import Table
-
     first = next(iter(comparison.policies.values()))[0]
     seeds = len(next(iter(comparison.policies.values())))
     title = f"{first.n_candidates} candidates, {first.n_stable} of them stable" + (

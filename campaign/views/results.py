@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from rich.table import Table
+
 from campaign.budget.spent import cpu_seconds_by_document
 from campaign.store.campaigns import Campaign, load_campaign
 from campaign.store.collections import CampaignStore
@@ -146,8 +148,6 @@ def rows_as_csv(rows: Sequence[Row]) -> str:
 
 def rows_as_table(rows: Sequence[Row], *, title: str) -> Table:
     """Rows as a table for the terminal."""
-    from rich.table import Table
-
     # narrow enough for a terminal of 80 columns
     table = Table(title=f"{title} (energies in eV/atom)", title_justify="left", box=None, padding=(0, 1, 0, 0))
     texts = ("formula", "prototype", "decision", "stable")

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnet.baselines.classical import Table
-from esnet.baselines.moment_features import MomentScaler
+from esnet.baselines.moment_features import MomentScaler, moments_of
 from esnet.baselines.settings import BenchmarkError, BenchmarkSettings
 from esnet.dataset.splits import Split, split_dataset
-from esnet.representation.moments import Moments, moments_of
+from esnet.representation.moments import Moments
 from esnet.training.split_selection import MIN_TRAINING, MIN_VALIDATION
 
 if TYPE_CHECKING:

@@ -12,10 +12,15 @@ import numpy as np
 
 from esnet.baselines.classical import MODELS, fit_classical, require_package
 from esnet.baselines.data import BenchmarkData
+from esnet.baselines.networks import NetworkFit, fit_cnn, fit_dnn
 from esnet.baselines.result import ModelResult
 from esnet.baselines.settings import NETWORKS, TITLES, BenchmarkSettings
 from esnet.baselines.work import BenchmarkWork
 from esnet.files.errors import require
+from esnet.training.loop import Keeping
+from esnet.training.metrics import predict_places
+from esnet.training.network import require_tensorflow
+from esnet.training.train import train_on
 
 if TYPE_CHECKING:
     from esnet.baselines.networks import NetworkFit
@@ -109,10 +114,6 @@ def _classical(name: str, data: BenchmarkData, settings: BenchmarkSettings) -> d
 def _network(
     name: str, data: BenchmarkData, settings: BenchmarkSettings, work: BenchmarkWork, tell: Report
 ) -> dict[str, Any]:
-    from esnet.baselines.networks import fit_cnn, fit_dnn
-    from esnet.training.loop import Keeping
-    from esnet.training.network import require_tensorflow
-
     require_tensorflow()
     import tensorflow
 
@@ -144,10 +145,6 @@ def _network(
 
 
 def _esnet(data: BenchmarkData, settings: BenchmarkSettings, folder: Path | None, progress: Progress) -> NetworkFit:
-    from esnet.baselines.networks import NetworkFit
-    from esnet.training.metrics import predict_places
-    from esnet.training.train import train_on
-
     result = train_on(
         data.dataset,
         data.split,

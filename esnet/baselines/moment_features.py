@@ -14,8 +14,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from esnet.dataset.dataset import Dataset
 from esnet.representation.features import N_ELEMENTS, FeatureError
-from esnet.representation.moments import CHANNEL_NAMES, MOMENT_NAMES, MOMENTS, Moments
+from esnet.representation.moments import CHANNEL_NAMES, MOMENT_NAMES, MOMENTS, Moments, moments_of_batch
 
 N_FEATURES = len(MOMENT_NAMES) + len(CHANNEL_NAMES) + N_ELEMENTS
 """90 moments, 18 marks, 111 elements."""
@@ -64,3 +65,29 @@ class MomentScaler:
         standardised = np.where(moments.mask, (moments.values - self.mean) / self.scale, 0.0)
         there = moments.mask.reshape(-1, len(CHANNEL_NAMES), len(MOMENTS)).any(axis=2)
         return np.concatenate([standardised, there, compositions], axis=1, dtype=np.float64)
+
+
+def moments_of(dataset: Dataset, places: NDArray[np.intp]) -> Moments:
+    """Return the moments of samples of a data set, read in a stream.
+
+    Parameters
+    ----------
+    dataset
+        The data set; its Fermi levels are used, and filling and centre are masked where one is not known.
+    places
+        (n,) places in the data set.
+
+    Returns
+    -------
+    Moments
+        (n, 90) values and their mask, in the order of ``places``.
+    """
+    # what lies in one shard is read together, and each sample once
+    order = np.argsort(places, kind="stable")
+    values = np.empty((len(places), len(MOMENT_NAMES)))
+    start = 0
+    for block in dataset.blocks(places[order]):
+        part = order[start : start + len(block)]
+        values[part] = moments_of_batch(block, efermi=dataset.efermi[places[part]]).values
+        start += len(block)
+    return Moments(values, np.isfinite(values))

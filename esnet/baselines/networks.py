@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnet.baselines.classical import Table
+from esnet.dataset.pipeline import batches
 from esnet.representation.dos import N_GRID, N_ORBITALS
 from esnet.representation.features import N_ELEMENTS, ChannelScaler, TargetScaling
 from esnet.training.loop import Feed, Keeping, Progress, run_epochs
@@ -174,8 +175,6 @@ def fit_cnn(
         Called after each epoch.
     """
     import keras
-
-    from esnet.dataset.pipeline import batches
 
     keras.utils.set_random_seed(settings.seed)
     scaler = ChannelScaler.fit_batches(dataset.blocks(training))

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from esnet.bundle.assessor import Assessment, Assessor, without_assessor
 from esnet.bundle.files import MODEL, BundleError, BundleExistsError, add_model_card, new_bundle, refuse_existing
 from esnet.bundle.info import BundleInfo, write_info
+from esnet.bundle.networks import Networks
 from esnet.bundle.record import TrainingRecord
 from esnet.representation.features import ChannelScaler, Representation, TargetScaling
 
@@ -110,8 +111,6 @@ class Bundle:
         RepresentationError
             If ``representation`` is given and the model's is another.
         """
-        from esnet.bundle.networks import Networks
-
         info = BundleInfo.read(path, representation=representation)
         assessor = None if info.assessment is None else Assessor.read(info.path)
         return cls(info, Networks.load(info), assessor)

@@ -7,6 +7,7 @@ densities are read as they are needed.
 
 from __future__ import annotations
 
+import json
 import threading
 import zlib
 from collections import OrderedDict
@@ -26,6 +27,7 @@ from esnet.dataset.shards import fetch, inflated, open_shard
 from esnet.dataset.writer import DatasetExistsError, DatasetWriter
 from esnet.representation.dos import DOS_SHAPE
 from esnet.representation.features import ELEMENTS, Representation
+from esnet.representation.samples import Samples
 
 if TYPE_CHECKING:
     from esnet.representation.samples import Samples
@@ -169,8 +171,6 @@ class Dataset:
 
     def provenance(self, places: ArrayLike) -> list[dict[str, Any]]:
         """Where samples come from; read from the disk."""
-        import json
-
         wanted = self._checked_places(places)
         with open_h5(self.path / COLUMNS) as file:
             texts = file["provenance"].asstr()[()]
@@ -222,8 +222,6 @@ class Dataset:
 
     def samples(self, places: ArrayLike) -> Samples:
         """Read samples into memory (108 kB each)."""
-        from esnet.representation.samples import Samples
-
         wanted = self._checked_places(places)
         return Samples.checked(
             [self.ids[place] for place in wanted],

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from esnet.files.errors import UserError
 
@@ -245,9 +247,6 @@ def _units_of(dataset: Dataset, units: NDArray[np.intp], chemsys: Collection[str
 
 def _joined(columns: Sequence[Sequence[Any]]) -> NDArray[np.intp]:
     """Join samples that are equal in a column, and those joined to the same one; return a number for each."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     n_samples = len(columns[0])
     # a graph of samples and values: two samples with one value are two steps apart
     nodes: list[int] = []

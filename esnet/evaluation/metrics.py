@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import spearmanr
 
 from esnet.representation.features import ELEMENTS
 
@@ -112,7 +113,6 @@ def rank_correlation(first: ArrayLike, second: ArrayLike) -> float | None:
     pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
     if pairs.shape[1] < 3 or (pairs.min(axis=1) == pairs.max(axis=1)).any():
         return None
-    from scipy.stats import spearmanr
 
     return float(spearmanr(pairs[0], pairs[1]).statistic)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pymatgen.core import Composition
 
 from esnet.bundle.assessor import Assessment
 from esnet.evaluation.selection import EvaluatedPart, EvaluationError, Selection, select_samples
@@ -96,8 +97,6 @@ class Evaluation:
 
     def row(self, row: int) -> dict[str, Any]:
         """Return one sample: names, energies in eV/atom; None where the bundle cannot say."""
-        from pymatgen.core import Composition
-
         place, said, dataset = self.places[row], self.assessment, self.dataset
         return {
             "id": dataset.ids[place],

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import interp1d
 
 from esnet.files.errors import UserError
 
@@ -72,7 +73,6 @@ def project_dos(
     """
     check_options(normalisation=normalisation, energy_reference=energy_reference)
     # 0.3 s, which the command line's help should not pay
-    from scipy.interpolate import interp1d
 
     energies = _energies(complete_dos)
     if energy_reference == "fermi":

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from esnet.representation.dos import DOS_SHAPE, ENERGY_GRID, N_ORBITALS, ORBITALS, SPINS, DosError
 
 if TYPE_CHECKING:
-    from esnet.dataset.dataset import Dataset
+    pass
 
 MOMENTS = ("filling", "center", "width", "skewness", "kurtosis")
 CHANNEL_NAMES = tuple(f"{spin}_{orbital}" for spin in SPINS for orbital in ORBITALS)
@@ -113,32 +113,6 @@ def moments_of_batch(dos: ArrayLike, *, efermi: ArrayLike) -> Moments:
     for start in range(0, len(densities), _BLOCK):
         part = slice(start, start + _BLOCK)
         values[part] = _block_moments(densities[part], levels[part])
-    return Moments(values, np.isfinite(values))
-
-
-def moments_of(dataset: Dataset, places: NDArray[np.intp]) -> Moments:
-    """Return the moments of samples of a data set, read in a stream.
-
-    Parameters
-    ----------
-    dataset
-        The data set; its Fermi levels are used, and filling and centre are masked where one is not known.
-    places
-        (n,) places in the data set.
-
-    Returns
-    -------
-    Moments
-        (n, 90) values and their mask, in the order of ``places``.
-    """
-    # what lies in one shard is read together, and each sample once
-    order = np.argsort(places, kind="stable")
-    values = np.empty((len(places), len(MOMENT_NAMES)))
-    start = 0
-    for block in dataset.blocks(places[order]):
-        part = order[start : start + len(block)]
-        values[part] = moments_of_batch(block, efermi=dataset.efermi[places[part]]).values
-        start += len(block)
     return Moments(values, np.isfinite(values))
 
 

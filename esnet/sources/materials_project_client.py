@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from requests.exceptions import RequestException
+
 from esnet.files.errors import UserError, require
 from esnet.representation.features import ELEMENTS
 
@@ -237,7 +239,6 @@ class MaterialsProjectClient:
     def _errors() -> tuple[type[Exception], ...]:
         from deltalake.exceptions import DeltaError
         from mp_api.client.core.exceptions import MPRestError
-        from requests.exceptions import RequestException
 
         return (MPRestError, RequestException, DeltaError, OSError)
 

@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 
 from esnet.sources.vasp_dos import VaspDos, VaspReadError, VaspRun
+from esnet.sources.vaspout import read_vaspout, read_vaspout_settings
+from esnet.sources.vasprun_xml import read_vasprun, read_vasprun_settings
 
 __all__ = ["OUTPUT_NAMES", "VaspDos", "VaspReadError", "VaspRun", "read_dos", "read_run"]
 
@@ -46,9 +48,6 @@ def read_dos(path: str | os.PathLike[str]) -> VaspDos:
         A DosError: if the file is absent, truncated, damaged or malformed, or has no DOS with projections; the message
         names the file. That projections are complete and lm-resolved is checked by `VaspDos.features`.
     """
-    from esnet.sources.vaspout import read_vaspout
-    from esnet.sources.vasprun_xml import read_vasprun
-
     path = Path(path)
     return read_vaspout(path) if _HDF5 in path.name else read_vasprun(path)
 
@@ -66,8 +65,5 @@ def read_run(path: str | os.PathLike[str]) -> VaspRun:
     VaspReadError
         If the file is absent, truncated, damaged or malformed.
     """
-    from esnet.sources.vaspout import read_vaspout_settings
-    from esnet.sources.vasprun_xml import read_vasprun_settings
-
     path = Path(path)
     return read_vaspout_settings(path) if _HDF5 in path.name else read_vasprun_settings(path)

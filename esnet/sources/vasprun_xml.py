@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lxml import etree
 from numpy.typing import NDArray
 
 from esnet.representation.features import ELEMENTS
@@ -75,8 +76,6 @@ def _said(path: Path, parts: VasprunParts) -> dict[str, Any]:
 
 
 def _header(path: Path, text: bytes) -> Any:
-    from lxml import etree
-
     if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
         raise VaspReadError(f"{path}: has a document type or entities, which VASP never writes; it is not read")
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)

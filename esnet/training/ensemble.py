@@ -13,6 +13,7 @@ from esnet.bundle.assessor import Assessor, SeenSamples, fingerprints, has_unsee
 from esnet.bundle.bundle import Bundle
 from esnet.bundle.files import member_names, new_bundle, refuse_existing
 from esnet.bundle.info import BundleInfo, write_info
+from esnet.bundle.networks import Networks
 from esnet.training.calibration import EnsembleError, calibrate, fit_reference
 from esnet.training.settings import TrainingSettings
 from esnet.training.split_selection import Kinds, choose_parts
@@ -59,8 +60,6 @@ def assemble_bundle(
     BundleExistsError
         If ``path`` is there.
     """
-    from esnet.bundle.networks import Networks
-
     refuse_existing(Path(path))
     infos = [BundleInfo.read(member) for member in members]
     _check_members(infos, dataset, split, kinds)

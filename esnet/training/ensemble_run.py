@@ -23,6 +23,7 @@ from esnet.bundle.info import BundleInfo
 from esnet.files.atomic import write_whole
 from esnet.files.folder_lock import exclusive
 from esnet.training.checkpoints import differences
+from esnet.training.ensemble import assemble_bundle
 from esnet.training.split_selection import Kinds
 from esnet.training.train import TrainingError, TrainingSettings, fingerprint, train_on
 
@@ -112,7 +113,6 @@ def train_bundle(
                 devices=devices,
                 progress=_bound(progress, number),
             )
-        from esnet.training.ensemble import assemble_bundle
 
         trained = [member_folder(folder, number) / _BUNDLE for number in range(1, members + 1)]
         return assemble_bundle(path, members=trained, dataset=dataset, split=split, kinds=kinds)

@@ -28,6 +28,7 @@ from esnet.bundle.assessor import Assessor, SeenSamples, fingerprints, has_unsee
 from esnet.bundle.bundle import Bundle, refuse_existing
 from esnet.bundle.files import member_names, new_bundle
 from esnet.bundle.info import BundleInfo, write_info
+from esnet.bundle.networks import Networks
 from esnet.bundle.uncertainty import MIN_CALIBRATION
 from esnet.representation.features import Representation
 from esnet.representation.samples import Samples
@@ -97,8 +98,6 @@ def fine_tune(
         As in `esnet.training.train.train`; and if no sample is new, or too few are to calibrate the uncertainties
         that the initial bundle gives.
     """
-    from esnet.bundle.networks import Networks
-
     refuse_existing(Path(path))
     info = BundleInfo.read(initial, representation=representation)
     given = Samples.checked(ids, dos, compositions, targets)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from esnet.dataset.pipeline import batches, reading_errors
 from esnet.representation.features import ChannelScaler, TargetScaling
 from esnet.representation.samples import Samples
 
@@ -36,8 +37,6 @@ def predict_places(
     model: Any, source: Dataset | Samples, places: NDArray[np.intp], *, scaler: ChannelScaler, scaling: TargetScaling
 ) -> NDArray[np.float64]:
     """Predict formation energies, eV/atom, of samples that are read as they are needed."""
-    from esnet.dataset.pipeline import batches, reading_errors
-
     options: dict[str, Any] = {
         "scaler": scaler,
         "target_scaling": scaling,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from esnet.bundle.info import BundleInfo
+from esnet.bundle.networks import load_network
 from esnet.representation.features import Representation
 from esnet.training.network import TrainingError
 from esnet.training.settings import TrainingSettings
@@ -77,8 +78,6 @@ class InitialNetwork:
         BundleError
             If the bundle's network cannot be loaded.
         """
-        from esnet.bundle.networks import load_network
-
         trained = load_network(self.info.path / self.info.members[self.member - 1], self.info)
         for layer in model.layers:
             if layer.weights:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnet.bundle.record import TrainingRecord, software_versions
+from esnet.dataset.pipeline import batches, reading_errors
 from esnet.representation.features import ChannelScaler, Representation, TargetScaling
 from esnet.representation.samples import Samples
 from esnet.training.environment import training_environment
@@ -121,8 +122,6 @@ class Run:
         progress: Progress | None = None,
     ) -> LoopState:
         """Run the epochs (see `esnet.training.loop.run_epochs`) on these places of the source."""
-        from esnet.dataset.pipeline import batches, reading_errors
-
         options: dict[str, Any] = {
             "scaler": scaler,
             "target_scaling": scaling,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from esnet.bundle.bundle import Bundle
 from esnet.bundle.record import TrainingRecord
 from esnet.representation.features import ChannelScaler, Representation, TargetScaling
 from esnet.representation.samples import Samples
@@ -50,8 +51,6 @@ class TrainingResult(NamedTuple):
 
     def save(self, path: Path | str) -> Bundle:
         """Write it as a bundle; see `esnet.bundle.bundle.Bundle.save`."""
-        from esnet.bundle.bundle import Bundle
-
         return Bundle.save(
             path,
             model=self.model,

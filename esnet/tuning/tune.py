@@ -10,7 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from esnet.bundle.info import BundleInfo
+from esnet.dataset.dataset import Dataset
+from esnet.dataset.splits import Split
 from esnet.files.errors import require
+from esnet.training.ensemble import assemble_bundle
+from esnet.training.split_selection import choose_parts
+from esnet.training.train import train_on
 from esnet.tuning.results import write_plots, write_summary, write_table
 from esnet.tuning.run import run_trials
 from esnet.tuning.settings import Resources, SearchSettings
@@ -90,8 +96,6 @@ class EsnetObjective:
         """Train, or go on where a killed worker was, and return the errors of the kept weights."""
         import keras
 
-        from esnet.bundle.info import BundleInfo
-
         bundle = task.folder / _BUNDLE
         if not bundle.exists():
             try:
@@ -106,10 +110,6 @@ class EsnetObjective:
         return {METRIC: record.mae_validation, "val_loss": min(record.validation_loss)}
 
     def _train(self, task: TrialTask, bundle: Path) -> None:
-        from esnet.dataset.dataset import Dataset
-        from esnet.dataset.splits import Split
-        from esnet.training.train import train_on
-
         dataset = Dataset.open(self.dataset, verify=False)
         if dataset.checksum != self.checksum:
             raise TuningError(f"{self.dataset} changed: its checksum is {dataset.checksum}, it was {self.checksum}")
@@ -189,8 +189,6 @@ def tune(
     MissingExtraError
         If Ray Tune, Ax or matplotlib is not installed.
     """
-    from esnet.training.split_selection import choose_parts
-
     # its last step needs it
     require("matplotlib", extra="esnet")
     search = search or SearchSettings()
@@ -249,9 +247,6 @@ def tune(
 
 def _best_bundle(study: Study, best: Trial, *, dataset: Dataset, split: Split, kinds: Kinds) -> Path:
     """Assemble the bundle of the best trial, unless it is there; a former best one's makes room for it."""
-    from esnet.bundle.info import BundleInfo
-    from esnet.training.ensemble import assemble_bundle
-
     path, member = study.path / BEST, study.folder(best.name) / _BUNDLE
     if path.exists() and BundleInfo.read(path).record == BundleInfo.read(member).record:
         return path

@@ -16,6 +16,7 @@ from typing import Any
 from launchers.cluster.errors import ClusterError
 from launchers.cluster.launch_files import exec_prefix, launch_files, load_adapter, qadapter_path
 from launchers.cluster.node_check import Finding
+from launchers.cluster.queue_filler import collected_messages, scheduler_words
 from launchers.cluster.scheduler_check import cancel, scheduler_findings, why_it_waits
 from launchers.cluster.site import CATEGORIES, SiteSettings
 from launchers.cluster.walltime import seconds, text
@@ -155,8 +156,6 @@ def _of(report: dict[str, Any]) -> list[Finding]:
 
 def _submit(site: SiteSettings, folder: Path, category: str, output: Path) -> str | Finding:
     """Submit the node check with the category's own adapter; return the job's id, or what is wrong."""
-    from launchers.cluster.queue_filler import collected_messages, scheduler_words
-
     adapter = load_adapter(folder, category)
     adapter["rocket_launch"] = f"{exec_prefix(site)} {shlex.join(_command(site, output))}"
     adapter["job_name"] = f"check-{category}"

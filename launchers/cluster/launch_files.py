@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fireworks import FWorker
+from fireworks.utilities.fw_serializers import load_object_from_file
+from ruamel.yaml.error import YAMLError
+
 from launchers.cluster.errors import ClusterError
 from launchers.cluster.site import CATEGORIES, FILE_NAME, SiteSettings
 from launchers.cluster.walltime import seconds
@@ -89,9 +93,6 @@ def load_adapter(folder: Path, category: str) -> QueueAdapterBase:
     ClusterError
         If it is not there, or is no queue adapter.
     """
-    from fireworks.utilities.fw_serializers import load_object_from_file
-    from ruamel.yaml.error import YAMLError
-
     path = qadapter_path(folder, category)
     again = f"`campaign cluster init {folder} --again` makes it anew"
     try:
@@ -111,8 +112,6 @@ def load_fworker(folder: Path, category: str) -> FWorker:
     ClusterError
         If it is not there.
     """
-    from fireworks import FWorker
-
     path = fworker_path(folder, category)
     if not path.is_file():
         raise ClusterError(f"{path}: there is no such file; `campaign cluster init {folder} --again` makes it anew")

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
 if TYPE_CHECKING:
     from pymongo.database import Database
 
@@ -60,8 +62,6 @@ def locked(database: Database[dict[str, Any]], name: str) -> Iterator[tuple[Lock
     ------
     The lock, and whether it was free.
     """
-    from pymongo.errors import DuplicateKeyError, PyMongoError
-
     lock = Lock(database, name)
     try:
         taken = lock.renew()

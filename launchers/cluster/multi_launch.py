@@ -21,7 +21,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from fireworks import FWorker
+from fireworks.core.rocket_launcher import launch_rocket
+from fireworks.utilities.fw_utilities import create_datestamp_dir
+
 from launchers.cluster.walltime import job_id, time_left
+from launchers.database.settings import DatabaseSettings
 
 if TYPE_CHECKING:
     from fireworks import FWorker, LaunchPad
@@ -91,9 +96,6 @@ class PackedRun:
         sys.exit(128 + number)
 
     def _launch(self, fw_id: int) -> None:
-        from fireworks.core.rocket_launcher import launch_rocket
-        from fireworks.utilities.fw_utilities import create_datestamp_dir
-
         here = Path.cwd()
         os.chdir(create_datestamp_dir(str(here), logging.getLogger(f"{__name__}.fireworks"), prefix="launcher_"))
         began = time.monotonic()
@@ -113,7 +115,6 @@ class PackedRun:
         children = [int(child) for child in (workflow.get("links") or {}).get(str(fw_id), [])]
         if not children:
             return None
-        from fireworks import FWorker
 
         only = FWorker(name=self.fworker.name, category=self.fworker.category, query={"fw_id": {"$in": children}})
         firework, launch_id = self.launchpad.reserve_fw(only, str(Path.cwd()))
@@ -189,9 +190,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     if options.side_by_side > 1:
         return _run_side_by_side(options)
-    from fireworks import FWorker
-
-    from launchers.database.settings import DatabaseSettings
 
     launchpad = DatabaseSettings.from_file(Path(options.launchpad)).launchpad()
     run = PackedRun(launchpad, FWorker.from_file(options.fworker), options.most, options.estimate, options.margin)

@@ -21,6 +21,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pymongo.errors import PyMongoError
+
+from launchers.cluster.walltime import job_id
+from launchers.database.check import check_database
+from launchers.database.errors import DatabaseError
+from launchers.database.job_store import open_job_store
+from launchers.database.settings import DatabaseSettings
+
 if TYPE_CHECKING:
     from launchers.database.settings import DatabaseSettings
 
@@ -80,12 +88,9 @@ def versions() -> dict[str, str]:
 
 
 def _look_at_database(launchpad_file: Path) -> Iterator[Finding]:
-    from launchers.database.errors import DatabaseError
-    from launchers.database.settings import DatabaseSettings
-
     try:
         settings = DatabaseSettings.from_file(launchpad_file)
-        settings.check()
+        check_database(settings)
     except DatabaseError as error:
         remedy = "nodes without a way to the database: docs/cluster.md, workers without the database"
         yield Finding(f"database: {error}", remedy)
@@ -102,7 +107,6 @@ def _look_at_database(launchpad_file: Path) -> Iterator[Finding]:
 
 def _in_job() -> bool:
     # nodes of a test cluster on one machine share its loopback: there the answer above was the right one
-    from launchers.cluster.walltime import job_id
 
     submitted_from = os.environ.get("SLURM_SUBMIT_HOST") or os.environ.get("PBS_O_HOST")
     return job_id() is not None and submitted_from not in (None, socket.gethostname())
@@ -122,10 +126,8 @@ def _look_at_clock(settings: DatabaseSettings) -> Finding:
 
 
 def _look_at_data_store(settings: DatabaseSettings) -> Finding:
-    from pymongo.errors import PyMongoError
-
     try:
-        with settings.job_store() as store:
+        with open_job_store(settings) as store:
             names = sorted(store.additional_stores)
     except PyMongoError as error:
         return Finding(

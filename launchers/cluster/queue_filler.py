@@ -18,6 +18,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fireworks import FWorker
+from fireworks.queue.queue_launcher import launch_rocket_to_queue
+from pymongo.errors import DuplicateKeyError
+
 from launchers.cluster.launch_files import load_adapter, load_fworker
 from launchers.cluster.lock import Lock, locked
 from launchers.cluster.site import CATEGORIES, SiteSettings
@@ -141,8 +145,6 @@ def _fill(
     done: Filled,
     lock: Lock,
 ) -> None:
-    from fireworks.queue.queue_launcher import launch_rocket_to_queue
-
     done.freed = _free_unsubmitted(launchpad, fworker)
     done.ready = launchpad.fireworks.count_documents({**fworker.query, "state": "READY"})
     if not done.ready:
@@ -186,8 +188,6 @@ def _fill(
 
 def _without(fworker: FWorker, fw_ids: list[int]) -> FWorker:
     """The same FireWorker, but not for these: one firework that is always rejected must not keep the others waiting."""
-    from fireworks import FWorker
-
     if not fw_ids:
         return fworker
     return FWorker(fworker.name, fworker.category, {**fworker._query, "fw_id": {"$nin": fw_ids}}, fworker.env)
@@ -198,8 +198,6 @@ def _free_unsubmitted(launchpad: LaunchPad, fworker: FWorker) -> list[int]:
 
     Should there be a job all the same, it takes its firework by its id or, if another was faster, finds nothing to do.
     """
-    from pymongo.errors import DuplicateKeyError
-
     freed: list[int] = []
     query = {**fworker.query, "state": "RESERVED", "launches.0": {"$exists": True}}
     query["updated_on"] = {"$lt": datetime.now(UTC) - _UNSUBMITTED}

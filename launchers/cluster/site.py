@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from launchers.cluster import walltime as times
 from launchers.cluster.errors import ClusterError
@@ -146,9 +148,6 @@ class SiteSettings(_Section):
         ClusterError
             Names the file, each field, what was found and what would be right.
         """
-        from ruamel.yaml import YAML
-        from ruamel.yaml.error import YAMLError
-
         path = folder / FILE_NAME
         try:
             content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pymongo import MongoClient
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
+
 from launchers.database.errors import DatabaseNotReplicaSet, DatabaseUnreachable
 
 if TYPE_CHECKING:
@@ -17,16 +20,16 @@ AUTHENTICATION_FAILED = 18
 UNAUTHORIZED = 13
 
 
-def check(settings: DatabaseSettings) -> None:
-    """Make sure that the database answers, lets us in and is a replica set.
+def check_database(settings: DatabaseSettings) -> None:
+    """Make sure, within about five seconds, that the database answers, lets us in and has transactions.
 
     Raises
     ------
-    DatabaseUnreachable, DatabaseNotReplicaSet
-        As :meth:`launchers.database.settings.DatabaseSettings.check` says.
+    DatabaseUnreachable
+        Nobody answers, or user, password or TLS are refused: one sentence with host and port.
+    DatabaseNotReplicaSet
+        The server is a standalone one.
     """
-    from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
-
     limits = {
         "serverSelectionTimeoutMS": LOCAL_SELECTION_MS if settings.is_local else SELECTION_MS,
         "connectTimeoutMS": SELECTION_MS,
@@ -124,9 +127,6 @@ def _explain_other_set(settings: DatabaseSettings) -> None:
 
 def _ask(settings: DatabaseSettings, host: str, port: int | None) -> dict[str, Any] | None:
     """Ask one server, without logging in, who it is."""
-    from pymongo import MongoClient
-    from pymongo.errors import PyMongoError
-
     tls = {key: value for key, value in settings.options.items() if key.startswith("tls")}
     try:
         with MongoClient[dict[str, Any]](

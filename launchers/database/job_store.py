@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jobflow import JobStore
+from maggma.stores import GridFSStore, MongoStore
+
 from launchers.database import mongo_uri
 
 if TYPE_CHECKING:
@@ -16,15 +19,13 @@ OUTPUTS_COLLECTION = "outputs"
 DATA_COLLECTION = "data"  # GridFS: its files are in data.files and data.chunks
 
 
-def job_store(settings: DatabaseSettings) -> JobStore:
-    """Return the JobStore, after its indexes have been made.
+def open_job_store(settings: DatabaseSettings) -> JobStore:
+    """Return jobflow's JobStore: collection ``outputs``, and the additional store ``data`` in GridFS.
 
+    The store's serialised form holds the password: never put it into a firework or a file.
     jobflow asks for ``uuid`` with the highest ``index``, and for the large objects (atomate2's DOS) by their
     ``blob_uuid``; it makes no index itself, and without these every answer reads the whole collection.
     """
-    from jobflow import JobStore
-    from maggma.stores import GridFSStore, MongoStore
-
     where = _connection(settings)
     store = JobStore(
         MongoStore(collection_name=OUTPUTS_COLLECTION, **where),

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
 
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
+
 DEFAULT_PORT = 27017
 SCHEMES = ("mongodb://", "mongodb+srv://")
 SRV_SCHEME = "mongodb+srv://"
@@ -37,8 +40,6 @@ def parse(uri: str) -> ParsedUri:
     """
     if uri.startswith(SRV_SCHEME):
         return ParsedUri([(hosts_text(uri), None)], {})
-    from pymongo.errors import PyMongoError
-    from pymongo.uri_parser import parse_uri
 
     # The driver's messages may quote a part of the URI that holds the password.
     try:

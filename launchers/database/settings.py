@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
+from fireworks import LaunchPad
+from pymongo import MongoClient
+from pymongo.errors import ConfigurationError, InvalidURI
+
 from launchers.database import mongo_uri
 from launchers.database.errors import (
     DatabaseError,
@@ -25,7 +29,6 @@ from launchers.database.launchpad_file import PASSWORD_VARIABLE, find_launchpad_
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
-    from jobflow import JobStore
     from pymongo import MongoClient
     from pymongo.database import Database
 
@@ -203,8 +206,6 @@ class DatabaseSettings:
         strm_lvl
             Log level of the LaunchPad's own messages on the terminal; default: the file's.
         """
-        from fireworks import LaunchPad
-
         options = dict(self.mongoclient_kwargs)
         if self.uri_mode and self.password is not None and self.user is not None:
             options |= {"username": self.user, "password": self.password}
@@ -232,9 +233,6 @@ class DatabaseSettings:
             Options of ``pymongo.MongoClient`` that go before the settings' own. Times come back
             aware, in UTC.
         """
-        from pymongo import MongoClient
-        from pymongo.errors import ConfigurationError, InvalidURI
-
         target = mongo_uri.without_credentials(self.host) if self.uri_mode else self.host
         arguments = {
             "tz_aware": True,
@@ -253,30 +251,6 @@ class DatabaseSettings:
     def database(self) -> Database[dict[str, Any]]:
         """Return the database itself, with a client of its own."""
         return self.client()[self.name]
-
-    def job_store(self) -> JobStore:
-        """Return jobflow's JobStore: collection ``outputs``, and the additional store ``data`` in GridFS.
-
-        Makes the indexes that jobflow's queries need (it makes none itself), if they are not there yet.
-        The store's serialised form holds the password: never put it into a firework or a file.
-        """
-        from launchers.database.job_store import job_store
-
-        return job_store(self)
-
-    def check(self) -> None:
-        """Make sure, within about five seconds, that the database answers, lets us in and has transactions.
-
-        Raises
-        ------
-        DatabaseUnreachable
-            Nobody answers, or user, password or TLS are refused: one sentence with host and port.
-        DatabaseNotReplicaSet
-            The server is a standalone one.
-        """
-        from launchers.database.check import check
-
-        check(self)
 
     @property
     def _origin(self) -> str:

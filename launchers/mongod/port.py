@@ -6,6 +6,9 @@ import socket
 import time
 from typing import Any
 
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
 from launchers.database.errors import MongoServerError
 
 _LINGERING_S = 3.0
@@ -43,9 +46,6 @@ def _why_taken(host: str, port: int) -> str | None:
 
 def _who_has_port(host: str, port: int, reason: str) -> str:
     """Say who listens where the database should."""
-    from pymongo import MongoClient
-    from pymongo.errors import PyMongoError
-
     remedy = "stop that, or give another port in my_launchpad.yaml"
     limits: dict[str, Any] = {"serverSelectionTimeoutMS": 1000, "socketTimeoutMS": 1000}
     try:

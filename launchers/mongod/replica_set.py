@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
 from launchers.database.errors import MongoServerError
 
 if TYPE_CHECKING:
@@ -36,9 +39,6 @@ def make_primary(host: str, port: int, replica_set: str, *, deadline: float, is_
     MongoServerError
         The process ended, the time is up, or the folder belongs to a replica set of another name.
     """
-    from pymongo import MongoClient
-    from pymongo.errors import PyMongoError
-
     limits: dict[str, Any] = {
         "serverSelectionTimeoutMS": 500,
         "connectTimeoutMS": 2000,

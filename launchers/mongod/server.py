@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from launchers.database.errors import MongoServerError
 from launchers.database.settings import DatabaseSettings, is_loopback
 from launchers.mongod.binary import find_mongod
@@ -148,8 +150,6 @@ def stop(data_dir: Path, *, timeout_s: float = 60.0) -> ServerStatus:
     MongoServerError
         It still runs after ``timeout_s`` seconds, or belongs to another user.
     """
-    import psutil
-
     data_dir = data_dir.absolute()
     record = find_process(data_dir)
     if record is not None:
@@ -262,8 +262,6 @@ def _cache_gib() -> float:
 
     Where it is smaller than the features of a campaign (18 kB a candidate), a Screen takes a tenth longer.
     """
-    import psutil
-
     return float(min(max(psutil.virtual_memory().total / 2**30 / 10, 0.25), 1.0))
 
 

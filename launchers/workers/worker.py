@@ -21,6 +21,12 @@ from types import FrameType
 from typing import Any
 
 import psutil
+from fireworks import FWorker
+from fireworks.core.rocket_launcher import launch_rocket
+from fireworks.utilities.fw_utilities import create_datestamp_dir
+from pymongo.errors import PyMongoError
+
+from launchers.database.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
 
@@ -79,13 +85,6 @@ def work(launchpad_file: Path, directory: Path, *, query: dict[str, object] | No
     until_empty
         Return when nothing is ready, instead of waiting for more.
     """
-    from fireworks import FWorker
-    from fireworks.core.rocket_launcher import launch_rocket
-    from fireworks.utilities.fw_utilities import create_datestamp_dir
-    from pymongo.errors import PyMongoError
-
-    from launchers.database.settings import DatabaseSettings
-
     launchpad = DatabaseSettings.from_file(launchpad_file).launchpad()
     fworker = FWorker(name=worker_name(), query=query)
     fireworks_log = logging.getLogger("launchers.workers.worker.fireworks")

@@ -12,6 +12,7 @@ from small_campaign import SMALL, write_campaign
 
 from campaign.scheduling.workflows import initialise_launchpad
 from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.reader import read_firework_spec
 from campaign.store.collections import CampaignStore
 from launchers.database.settings import DatabaseSettings
 
@@ -27,7 +28,7 @@ def small_spec() -> Callable[..., CampaignSpec]:
     """Return a function that makes the small campaign, with changed sections where asked."""
 
     def make(*, name: str = "small", **changes: Any) -> CampaignSpec:
-        return CampaignSpec.from_firework_spec({"campaign": {**SMALL, **changes}}, name=name)
+        return read_firework_spec({"campaign": {**SMALL, **changes}}, name=name)
 
     return make
 

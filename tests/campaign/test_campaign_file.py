@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from campaign.config.yaml_file import CampaignFileError, dotted, line_of, nearest, read_yaml
-from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.reader import read_campaign_file
 
 CAMPAIGN = Path(__file__).parent / "bootstrap.yaml"
 
@@ -28,7 +28,7 @@ def written(tmp_path):
 
 def problems_of(path: Path) -> list[str]:
     with pytest.raises(CampaignFileError) as caught:
-        CampaignSpec.from_file(path)
+        read_campaign_file(path)
     return [str(problem) for problem in caught.value.problems]
 
 
@@ -168,4 +168,4 @@ def test_a_date_that_does_not_exist_is_a_problem_of_the_file_and_no_traceback(tm
     file = tmp_path / "campaign.yaml"
     file.write_text("name: a\nspec:\n  campaign:\n    budget: {until: 2027-02-30T08:00:00Z}\n")
     with pytest.raises(CampaignFileError, match="day is out of range for month"):
-        CampaignSpec.from_file(file)
+        read_campaign_file(file)

@@ -14,6 +14,7 @@ from campaign.candidates.prototypes import shipped_prototypes
 from campaign.candidates.structure_files import StructureFileError, read_structure_folder
 from campaign.candidates.structure_hash import candidate_id, primitive_cell, structure_hash
 from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.reader import read_campaign_file
 
 CAMPAIGN = Path(__file__).parent / "bootstrap.yaml"
 NAMES = tuple(shipped_prototypes())
@@ -25,7 +26,7 @@ def campaign(*, name: str = "test", **candidates: object) -> CampaignSpec:
 
 @pytest.fixture(scope="module")
 def quickstart():
-    return list(generate(CampaignSpec.from_file(CAMPAIGN)))
+    return list(generate(read_campaign_file(CAMPAIGN)))
 
 
 def test_three_prototypes_and_ten_pairs_are_thirty_candidates(quickstart):
@@ -37,13 +38,13 @@ def test_three_prototypes_and_ten_pairs_are_thirty_candidates(quickstart):
 
 
 def test_the_same_file_gives_the_same_candidates_in_the_same_order(quickstart):
-    again = list(generate(CampaignSpec.from_file(CAMPAIGN)))
+    again = list(generate(read_campaign_file(CAMPAIGN)))
     assert [candidate.id for candidate in again] == [candidate.id for candidate in quickstart]
     assert all(a.structure == b.structure for a, b in zip(again, quickstart, strict=True))
 
 
 def test_the_id_says_campaign_crystal_and_settings(quickstart):
-    spec = CampaignSpec.from_file(CAMPAIGN)
+    spec = read_campaign_file(CAMPAIGN)
     first = quickstart[0]
     assert first.id == candidate_id("quickstart", first.structure, spec.settings_hash)
     content = spec.model_dump(mode="json")
@@ -69,7 +70,7 @@ def test_every_ordered_choice_of_elements_is_there():
 
 
 def test_max_candidates_takes_the_first_ones(quickstart):
-    content = CampaignSpec.from_file(CAMPAIGN).model_dump(mode="json")
+    content = read_campaign_file(CAMPAIGN).model_dump(mode="json")
     content["candidates"]["max_candidates"] = 7
     found = list(generate(CampaignSpec.model_validate(content)))
     assert [candidate.id for candidate in found] == [candidate.id for candidate in quickstart[:7]]

@@ -29,6 +29,7 @@ from campaign.references.reference_sets import (
 from campaign.scheduling.advance import advance
 from campaign.scheduling.evaluate import evaluate_relaxed
 from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.reader import read_firework_spec
 from campaign.steps.start import CampaignExistsError, start_campaign
 from campaign.steps.train import rs_dos_targets
 from campaign.store.campaigns import load_campaign
@@ -45,7 +46,7 @@ def with_entries(tmp_path):
     def make(entries, *, name="small", header=None, structures=None, **changes) -> CampaignSpec:
         path = write(tmp_path / "known.json", entries, **(header or {}))
         references = {"entries": str(path), "structures": structures and str(structures)}
-        return CampaignSpec.from_firework_spec(
+        return read_firework_spec(
             {"campaign": {**SMALL, "references": references, **changes}}, name=name, base_dir=tmp_path
         )
 

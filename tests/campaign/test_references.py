@@ -23,7 +23,7 @@ from campaign.config.yaml_file import CampaignFileError
 from campaign.hull.corrections import corrected_energies
 from campaign.hull.entries_file import read_entries_file
 from campaign.hull.entries_format import EntriesFileError
-from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.reader import read_campaign_file, read_firework_spec
 from campaign.views.preview import preview_lines
 
 
@@ -265,7 +265,7 @@ def checked(tmp_path, entries, *, elements=("Al", "Cu"), engine="gpaw", header=N
         dft={"engine": engine},
         model={"bootstrap_size": 2},
     )
-    return CampaignSpec.from_file(file)
+    return read_campaign_file(file)
 
 
 def refusal(tmp_path, *args, **options) -> str:
@@ -323,7 +323,7 @@ def test_oxides_that_need_a_hubbard_u_are_refused_by_element(tmp_path):
 
 
 def test_settings_of_the_file_that_differ_from_the_campaigns_are_refused(tmp_path):
-    dft = CampaignSpec.from_firework_spec(
+    dft = read_firework_spec(
         {"campaign": {"candidates": {"prototypes": ["B2"], "elements": ["Al", "Cu"]}}}, name="a"
     ).dft_settings()
     header = {"engine": "gpaw", "dft": dft.physics()}
@@ -338,13 +338,13 @@ def test_what_is_wrong_in_the_file_is_told_with_the_campaigns_other_problems(tmp
     assert "candidates.elements[1]" in text
     (tmp_path / "known.json").unlink()
     with pytest.raises(CampaignFileError, match=r"references\.entries: cannot be read"):
-        CampaignSpec.from_file(tmp_path / "c.yaml")
+        read_campaign_file(tmp_path / "c.yaml")
 
 
 def test_an_engine_of_entries_without_entries_is_silently_ignored(tmp_path):
     file = write_campaign(tmp_path / "c.yaml", references={"engine": "vasp"})
     with pytest.raises(CampaignFileError, match=r"found engine: vasp without entries.*references\.entries"):
-        CampaignSpec.from_file(file)
+        read_campaign_file(file)
 
 
 # ---- the command

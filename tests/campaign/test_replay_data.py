@@ -18,7 +18,8 @@ from campaign.candidates.structure_files import StructureFileError
 from campaign.cli.errors import is_user_error
 from campaign.cli.main import app
 from campaign.hull.hull import MissingElementError
-from campaign.replay.data import ReplayDataError, read_replay_data
+from campaign.replay.data import ReplayDataError
+from campaign.replay.read import read_replay_data
 from esnet.files.output_folder import OutputExistsError, OutputPlaceError
 
 ROOT = Path(__file__).resolve().parents[2]

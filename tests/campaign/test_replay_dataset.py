@@ -11,7 +11,8 @@ from pymatgen.core import Composition
 from typer.testing import CliRunner
 
 from campaign.cli.main import app
-from campaign.replay.data import ReplayDataError, read_replay_data
+from campaign.replay.data import ReplayDataError
+from campaign.replay.read import read_replay_data
 from esnet.bundle.bundle import Bundle
 from esnet.dataset.dataset import Dataset, DatasetWriter
 from esnet.dataset.splits import split_dataset

@@ -25,6 +25,7 @@ from campaign.scorers.potentials import EMT_ELEMENTS, ML_POTENTIALS, NoEnergyErr
 from campaign.scorers.registry import UnknownScorerError, make_scorer
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_engine
+from campaign.spec.reader import read_campaign_file
 from campaign.steps.screen import screen_step
 from campaign.steps.start import start_campaign
 from campaign.store.campaigns import load_campaign
@@ -437,6 +438,6 @@ def test_esnet_scores_through_the_same_protocol(store, database, launchpad, smal
 
 
 def test_the_example_names_only_elements_that_its_potential_knows():
-    spec = CampaignSpec.from_file(EXAMPLES / "emt_screening.yaml")
+    spec = read_campaign_file(EXAMPLES / "emt_screening.yaml")
     assert spec.scorer == ForceField(calculator="EMT", uncertainty=0.15)
     assert not list(spec.scorer.problems_here(spec.candidates.elements))

@@ -4,18 +4,20 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
-from fireworks import Firework
+from fireworks import Firework, Workflow
 from fireworks.core.rocket_launcher import launch_rocket
 
+from campaign.firetasks import Finish, RecordCalculation, Retrain, RunCalculation, Screen, Train
 from campaign.scheduling.submit import submit_ready, submit_step
-from campaign.scheduling.workflow_template import Stencil, WorkflowDocuments
-from campaign.scheduling.workflows import LaunchPadNotReadyError, initialise_launchpad, stage_workflow
+from campaign.scheduling.workflows import LaunchPadNotReadyError, initialise_launchpad, stage_workflow, step_workflow
 from campaign.steps.start import CampaignExistsError, start_campaign
 from campaign.store.campaigns import UnknownCampaignError, load_campaign
 from campaign.store.collections import CampaignStore
 from campaign.store.states import STAGES
 
 pytestmark = pytest.mark.mongo
+TIMES = ("created_on", "updated_on")
+OWN_LAUNCHPAD = {"_add_launchpad_and_fw_id": True}
 
 
 def documents_with_two_calculations(launchpad):
@@ -124,18 +126,51 @@ def test_initialising_leaves_a_launchpad_in_use_alone(store, launchpad, small_sp
     assert launchpad.fireworks.count_documents({}) == before
 
 
-def test_a_copied_workflow_is_what_fireworks_would_have_written():
+def test_a_stages_workflow_is_what_fireworks_would_have_written():
     document = {"_id": "a-1", "campaign": "small", "formula": "Al2Cu", "role": "screened"}
     for stage in STAGES.values():
         for role in ("screened", "reference"):
             given = document | {"role": role}
-            copied = Stencil("small", stage, role=role).copy(given, fw_ids=count(41))
-            written = WorkflowDocuments.of(stage_workflow(given, stage, fw_ids=count(41)))
-            assert copied.fw_ids == written.fw_ids == [41, 42]
-            assert without_times(copied.workflow) == without_times(written.workflow)
-            by_id = [sorted(found.fireworks, key=lambda firework: firework["fw_id"]) for found in (copied, written)]
-            assert list(map(without_times, by_id[0])) == list(map(without_times, by_id[1]))
+            ours = stage_workflow(given, stage, fw_ids=count(41))
+            assert ours.fw_ids == [41, 42]
+            assert_as_fireworks_writes(ours, by_fireworks(given, stage))
+
+
+def test_a_steps_workflow_is_what_fireworks_would_have_written():
+    for kind, task in (("train", Train), ("retrain", Retrain), ("screen", Screen), ("report", Finish)):
+        ours = step_workflow("small", f"small/{kind}", kind=kind, category="screen", fw_ids=count(41))
+        step = {"step": f"small/{kind}"}
+        spec = {"campaign_name": "small", "_category": "screen", "_priority": 80, **OWN_LAUNCHPAD, **step}
+        firework = Firework([task(**step)], spec=spec, name=f"small {kind}", fw_id=41)
+        workflow = Workflow([firework], name=f"small {kind}", metadata={"campaign": "small", **step})
+        assert_as_fireworks_writes(ours, workflow)
+
+
+def by_fireworks(document, stage):
+    of_what = {"document": document["_id"], "stage": stage.name}
+    common = {"campaign_name": "small", "_category": stage.category, **OWN_LAUNCHPAD, **of_what}
+    priority = stage.priority + (5 if document["role"] == "reference" else 0)
+    name = f"Al2Cu {stage.title}"
+    calculation = Firework([RunCalculation(**of_what)], spec={"_priority": priority, **common}, name=name, fw_id=41)
+    record = Firework(
+        [RecordCalculation(**of_what)],
+        spec={"_priority": 90, "_allow_fizzled_parents": True, **common},
+        name=f"{name}: record",
+        fw_id=42,
+    )
+    metadata = {"campaign": "small", **of_what}
+    return Workflow([calculation, record], {calculation: [record]}, name=name, metadata=metadata)
+
+
+def assert_as_fireworks_writes(ours, workflow):
+    for fw_id in workflow.root_fw_ids:
+        workflow.id_fw[fw_id].state = "READY"
+        workflow.fw_states[fw_id] = "READY"
+    theirs = [firework.to_db_dict() for firework in sorted(workflow, key=lambda firework: firework.fw_id)]
+    for mine, written in zip([ours.workflow, *ours.fireworks], [workflow.to_db_dict(), *theirs], strict=True):
+        assert without_times(mine) == without_times(written)
+        assert {key: type(mine[key]) for key in TIMES} == {key: type(written[key]) for key in TIMES}
 
 
 def without_times(document):
-    return {key: value for key, value in document.items() if key not in ("created_on", "updated_on")}
+    return {key: value for key, value in document.items() if key not in TIMES}

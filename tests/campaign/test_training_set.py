@@ -5,7 +5,7 @@ from small_campaign import write_campaign
 
 from campaign.config.yaml_file import CampaignFileError
 from campaign.scheduling.advance import advance
-from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.reader import read_campaign_file
 from campaign.steps.start import divide_candidates, start_campaign
 from campaign.views.preview import preview_lines
 from campaign.views.results import model_line, result_rows
@@ -18,7 +18,7 @@ def test_a_training_set_with_a_model_is_refused_by_name(tmp_path):
     (tmp_path / "bundle").mkdir()
     file = write_campaign(tmp_path / "set.yaml", **PURPOSE, model={"bundle": "bundle"})
     with pytest.raises(CampaignFileError, match=r"purpose is training_set.*model\.bundle"):
-        CampaignSpec.from_file(file)
+        read_campaign_file(file)
 
 
 def test_a_training_set_that_is_stopped_half_way_is_no_list_of_the_first_prototype(small_spec):

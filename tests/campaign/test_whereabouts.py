@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 import pytest
 
 from campaign.attempts.escalation import more_resources
-from campaign.recovery.liveness import Job, whereabouts
+from campaign.recovery.liveness import whereabouts
 from campaign.spec.sections import RetrySection
 from launchers.scheduler.job_state import JobState
+from launchers.scheduler.jobs import Job
 
 BEGAN = 1795545809
 WORKER = {

@@ -19,7 +19,7 @@ from queue_adapter import LIGHT_WORK, OTHER_HOST, ClusterCampaign, kill
 from slurm_cluster import SlurmCluster
 
 from campaign.scheduling.workflows import initialise_launchpad
-from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.reader import read_firework_spec
 from campaign.steps.start import start_campaign
 from launchers.mongod import server as mongo
 from launchers.workers.local import LocalWorkers
@@ -80,7 +80,7 @@ def story(
     told = Story(run, data_dir)
     try:
         initialise_launchpad(run.launchpad)
-        start_campaign(run.store, run.launchpad, CampaignSpec.from_firework_spec({"campaign": SPEC}, name="survives"))
+        start_campaign(run.store, run.launchpad, read_firework_spec({"campaign": SPEC}, name="survives"))
         tell(told, folder)
         yield told
     finally:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from esnet.baselines.data import BenchmarkData
 from esnet.baselines.models import require_packages
-from esnet.baselines.moment_features import MomentScaler
+from esnet.baselines.moment_features import MomentScaler, moments_of
 from esnet.baselines.run import BenchmarkError, BenchmarkSettings, run_benchmark
 from esnet.baselines.settings import TITLES
 from esnet.baselines.work import BenchmarkWork
@@ -22,7 +22,6 @@ from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import Split, SplitError
 from esnet.dataset.synthetic import synthetic_samples
 from esnet.files.output_folder import new_output_folder
-from esnet.representation.moments import moments_of
 
 pytestmark = pytest.mark.keras
 

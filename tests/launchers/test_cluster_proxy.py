@@ -10,6 +10,7 @@ import pytest
 from fireworks import Firework, ScriptTask
 
 from launchers.cluster.proxy import address
+from launchers.database.check import check_database
 from launchers.database.settings import DatabaseSettings, DatabaseUnreachable
 
 
@@ -44,7 +45,7 @@ def test_a_worker_behind_the_proxy_has_transactions_and_loses_them_with_it(datab
         # directConnection: with replicaSet= the driver would go to the address that the server gives, past the proxy
         file = through(port, database, tmp_path, "directConnection=true")
         settings = DatabaseSettings.from_file(file)
-        settings.check()
+        check_database(settings)
         with settings.client() as client, client.start_session() as session:
             with session.start_transaction():
                 client[settings.name]["moves"].insert_one({"_id": uuid.uuid4().hex}, session=session)
@@ -57,4 +58,4 @@ def test_a_worker_behind_the_proxy_has_transactions_and_loses_them_with_it(datab
         assert proxy.wait(30) == 0
         proxy.stderr.close()
     with pytest.raises(DatabaseUnreachable):
-        settings.check()
+        check_database(settings)

@@ -16,6 +16,8 @@ import pymongo
 import pytest
 from pymongo.errors import DuplicateKeyError
 
+from launchers.database.check import check_database
+from launchers.database.job_store import open_job_store
 from launchers.database.launchpad_file import PASSWORD_VARIABLE
 from launchers.database.settings import DatabaseNotReplicaSet, DatabaseSettings, DatabaseUnreachable
 from launchers.mongod import server as mongo
@@ -36,12 +38,12 @@ def _round_trip(settings: DatabaseSettings) -> None:
     """Write and read through each door: client, LaunchPad, JobStore with its additional store."""
     from fireworks import Firework, ScriptTask
 
-    settings.check()
+    check_database(settings)
     launchpad = settings.launchpad(strm_lvl="CRITICAL")
     launchpad.reset("", require_password=False)
     launchpad.add_wf(Firework(ScriptTask.from_str("true"), name="hello"))
     assert settings.database().fireworks.count_documents({"name": "hello"}) == 1
-    store = settings.job_store()
+    store = open_job_store(settings)
     store.connect()
     uuid = secrets.token_hex(8)
     document = {"uuid": uuid, "index": 1, "output": {"dos": {"densities": [1.0, 2.0]}, "energy": -1.5}}
@@ -110,7 +112,7 @@ def test_times_come_back_in_utc(database: DatabaseSettings) -> None:
 
 def test_job_stores_queries_use_an_index_and_making_it_twice_adds_none(database: DatabaseSettings) -> None:
     for _ in range(2):
-        database.job_store()
+        open_job_store(database)
     outputs, files = database.database()["outputs"], database.database()["data.files"]
     assert len(outputs.index_information()) == 2
     assert len(files.index_information()) == 3
@@ -122,7 +124,7 @@ def test_job_stores_queries_use_an_index_and_making_it_twice_adds_none(database:
 
 def test_users_own_index_on_the_same_keys_is_enough(database: DatabaseSettings) -> None:
     database.database()["outputs"].create_index([("uuid", 1), ("index", -1)], name="mine")
-    database.job_store()
+    open_job_store(database)
     assert set(database.database()["outputs"].index_information()) == {"_id_", "mine"}
 
 
@@ -143,7 +145,7 @@ def test_refused_connection_is_one_sentence_without_the_password(tmp_path: Path,
         f"host: 127.0.0.1\nport: {port}\nname: x\nusername: me\npassword: S3CRET\n",
     ):
         with pytest.raises(DatabaseUnreachable) as caught:
-            _read(tmp_path, text).check()
+            check_database(_read(tmp_path, text))
         message = str(caught.value)
         assert f"127.0.0.1:{port}" in message
         assert "refused" in message
@@ -156,7 +158,7 @@ def test_refused_connection_is_one_sentence_without_the_password(tmp_path: Path,
 def test_host_that_does_not_exist_is_named(tmp_path: Path) -> None:
     settings = _read(tmp_path, "host: no-such-host.invalid\nport: 1\nname: x\n")
     with pytest.raises(DatabaseUnreachable, match=r"no-such-host\.invalid:1 cannot be reached"):
-        settings.check()
+        check_database(settings)
 
 
 def test_program_that_is_no_database_is_not_waited_for_long(tmp_path: Path) -> None:
@@ -167,7 +169,7 @@ def test_program_that_is_no_database_is_not_waited_for_long(tmp_path: Path) -> N
         listener.listen()
         port = listener.getsockname()[1]
         with pytest.raises(DatabaseUnreachable, match=f"127.0.0.1:{port} cannot be reached: no answer"):
-            _read(tmp_path, f"host: 127.0.0.1\nport: {port}\nname: x\n").check()
+            check_database(_read(tmp_path, f"host: 127.0.0.1\nport: {port}\nname: x\n"))
 
 
 def test_standalone_server_is_refused_with_the_remedy(tmp_path: Path, start_mongod: StartMongod) -> None:
@@ -177,20 +179,20 @@ def test_standalone_server_is_refused_with_the_remedy(tmp_path: Path, start_mong
         f"uri_mode: true\nhost: mongodb://127.0.0.1:{port}/x?replicaSet=rs0\nname: x\n",
     ):
         with pytest.raises(DatabaseNotReplicaSet, match=rf"127.0.0.1:{port} is a standalone.*--replSet"):
-            _read(tmp_path, text).check()
+            check_database(_read(tmp_path, text))
 
 
 def test_replica_set_of_another_name_is_named(database: DatabaseSettings, tmp_path: Path) -> None:
     text = f"uri_mode: true\nhost: mongodb://{database.address}/x?replicaSet=other\nname: x\n"
     with pytest.raises(DatabaseUnreachable, match=r"'rs0'.*'other'"):
-        _read(tmp_path, text).check()
+        check_database(_read(tmp_path, text))
 
 
 def test_replica_set_that_was_never_initiated_is_told(tmp_path: Path, start_mongod: StartMongod) -> None:
     port = start_mongod(tmp_path / "db", "--replSet", "rs0")
     text = f"uri_mode: true\nhost: mongodb://127.0.0.1:{port}/x?replicaSet=rs0\nname: x\n"
     with pytest.raises(DatabaseUnreachable, match=r"rs\.initiate\(\)"):
-        _read(tmp_path, text).check()
+        check_database(_read(tmp_path, text))
 
 
 # ---- a server with users
@@ -225,8 +227,8 @@ def test_user_and_password_work_in_both_forms_of_the_file(
         settings = _read(tmp_path, text)
         _round_trip(settings)
         _round_trip(DatabaseSettings.from_launchpad(settings.launchpad()))
-        assert PASSWORD not in settings.job_store().name
-        assert quote_plus(PASSWORD) not in settings.job_store().name
+        assert PASSWORD not in open_job_store(settings).name
+        assert quote_plus(PASSWORD) not in open_job_store(settings).name
     monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
     _round_trip(_read(tmp_path, as_uri.replace(quote_plus(PASSWORD), "wrong")))
     _round_trip(_read(tmp_path, as_host.replace(PASSWORD, "wrong")))
@@ -236,14 +238,14 @@ def test_refused_login_is_one_sentence_without_the_password(guarded_port: int, t
     start = f"host: 127.0.0.1\nport: {guarded_port}\nname: alloys\n"
     wrong = _read(tmp_path, f"{start}username: {USER}\npassword: S3CRET\nauthsource: users\n")
     with pytest.raises(DatabaseUnreachable, match=f"127.0.0.1:{guarded_port} refused user '{USER}'") as caught:
-        wrong.check()
+        check_database(wrong)
     assert "S3CRET" not in str(caught.value)
     with pytest.raises(DatabaseUnreachable, match="asks for a user and a password"):
-        _read(tmp_path, start).check()
+        check_database(_read(tmp_path, start))
     elsewhere = start.replace("alloys", "others")
     text = f"{elsewhere}username: {USER}\npassword: '{PASSWORD}'\nauthsource: users\n"
     with pytest.raises(DatabaseUnreachable, match=r"does not let user .* use the database 'others'"):
-        _read(tmp_path, text).check()
+        check_database(_read(tmp_path, text))
 
 
 # ---- a server with TLS
@@ -296,7 +298,7 @@ def test_tls_works_in_every_form_of_the_file_and_its_absence_is_told(
         (f"{start}mongoclient_kwargs: {{tls: true}}\n", "not signed by a known authority"),
     ):
         with pytest.raises(DatabaseUnreachable, match=words) as caught:
-            _read(certificates, text).check()
+            check_database(_read(certificates, text))
         assert f"127.0.0.1:{port}" in str(caught.value)
 
 
@@ -304,4 +306,4 @@ def test_tls_where_the_server_has_none_is_told(database: DatabaseSettings, tmp_p
     host, port = database.seeds[0]
     settings = _read(tmp_path, f"host: {host}\nport: {port}\nname: x\nmongoclient_kwargs: {{tls: true}}\n")
     with pytest.raises(DatabaseUnreachable, match="speak TLS"):
-        settings.check()
+        check_database(settings)

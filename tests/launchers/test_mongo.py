@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from launchers.database.check import check_database
 from launchers.database.errors import MongoServerError
 from launchers.database.settings import DatabaseSettings, DatabaseUnreachable
 from launchers.mongod import binary as mongo_binary
@@ -57,13 +58,13 @@ def test_start_status_stop_tell_the_same_story(settings: DatabaseSettings, data_
     assert str(data_dir) in psutil.Process(started.pid).cmdline()
     assert started.version is not None
     assert started.uptime_s is not None
-    settings.check()
+    check_database(settings)
     assert mongo.status(data_dir).pid == started.pid
     assert not mongo.stop(data_dir).running
     assert not psutil.pid_exists(started.pid)
     assert not mongo.status(data_dir).running
     with pytest.raises(DatabaseUnreachable, match=settings.address):
-        settings.check()
+        check_database(settings)
 
 
 def test_server_is_reached_on_loopback_only(settings: DatabaseSettings, data_dir: Path) -> None:
@@ -114,7 +115,7 @@ def test_server_outlives_the_process_that_started_it(settings: DatabaseSettings,
     found = mongo.status(data_dir)
     assert found.pid == int(answer.stdout)
     assert os.getsid(int(answer.stdout)) == int(answer.stdout)  # a session of its own: no Ctrl-C reaches it
-    settings.check()
+    check_database(settings)
 
 
 def test_kill_9_loses_no_acknowledged_write_and_start_recovers(settings: DatabaseSettings, data_dir: Path) -> None:
@@ -181,7 +182,7 @@ def test_port_that_another_folders_server_has_is_refused_and_that_server_left_al
     with pytest.raises(MongoServerError, match=f"taken by another MongoDB, with its data in {data_dir}"):
         mongo.start(settings, data_dir=tmp_path / "other")
     assert mongo.status(data_dir).pid == first.pid
-    settings.check()
+    check_database(settings)
 
 
 def test_running_server_on_another_port_is_not_taken_for_the_one_asked_for(
@@ -200,7 +201,7 @@ def test_data_comes_up_again_on_another_port(
     mongo.stop(data_dir)
     moved = _settings(free_port())
     mongo.start(moved, data_dir=data_dir)
-    moved.check()
+    check_database(moved)
     assert moved.database().numbers.count_documents({}) == 1
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 
 from workflows.gpaw_vasp.basis import excess_stress, smooth_plane_waves
 from workflows.gpaw_vasp.projections import lm_weights
@@ -60,7 +61,6 @@ class GpawCalculator:
         IonicStep
             With forces and stress, also where the electronic steps ran out (``converged`` is then False).
         """
-        from ase import Atoms
         from gpaw import KohnShamConvergenceError
 
         atoms = Atoms(self.settings.poscar.symbols, cell=cell, scaled_positions=positions, pbc=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import erf, eval_hermite, expit, factorial
 
 from workflows.gpaw_vasp.results import ElectronicStructure
 from workflows.gpaw_vasp.settings import Settings
@@ -91,8 +92,6 @@ def occupation(x: np.ndarray, settings: Settings) -> np.ndarray:
         0 to 1 (a little outside for Methfessel-Paxton). Source: Methfessel and Paxton, Phys. Rev. B 40,
         3616 (1989), equations 13 to 16.
     """
-    from scipy.special import erf, eval_hermite, expit, factorial
-
     if settings.smearing == "fermi-dirac":
         return np.asarray(expit(x))
     filled = 0.5 * (1 + erf(x))

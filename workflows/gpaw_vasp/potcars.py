@@ -21,6 +21,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 from workflows.gpaw_vasp.version import gpaw_version
 
 logger = logging.getLogger(__name__)
@@ -198,8 +200,6 @@ def potcar_symbols() -> frozenset[str]:
 
 
 def _input_set_symbols() -> Iterator[tuple[str, str]]:
-    from ruamel.yaml import YAML
-
     folder = importlib.resources.files("pymatgen.io.vasp")
     for name in INPUT_SETS:
         file = folder / f"{name}.yaml"

@@ -6,6 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.filters import FrechetCellFilter
+from ase.optimize import BFGS
 
 from workflows.gpaw_vasp.results import IonicStep
 from workflows.gpaw_vasp.settings import Settings
@@ -66,11 +70,6 @@ def relax(settings: Settings, solve: Solve, *, stop: Stop = lambda: False) -> Re
     Relaxation
         At most NSW steps. An unconverged electronic solution ends it, not reached.
     """
-    from ase import Atoms
-    from ase.calculators.singlepoint import SinglePointCalculator
-    from ase.filters import FrechetCellFilter
-    from ase.optimize import BFGS
-
     poscar = settings.poscar
     atoms = Atoms(poscar.symbols, cell=poscar.cell, scaled_positions=poscar.positions, pbc=True)
     # One Hessian for atoms and cell: the cell is scaled so that its stiffness appears as that of an atom.

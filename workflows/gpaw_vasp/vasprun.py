@@ -14,9 +14,11 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 import numpy as np
+from ase.data import atomic_masses, atomic_numbers
 
 from workflows.gpaw_vasp.dos import ORBITALS, Dos
 from workflows.gpaw_vasp.incar import Value
+from workflows.gpaw_vasp.potcars import valence
 from workflows.gpaw_vasp.results import ElectronicStructure, IonicStep, RunResult, ScfStep
 from workflows.gpaw_vasp.settings import Settings
 from workflows.gpaw_vasp.version import version_string
@@ -161,10 +163,6 @@ def _kpoints(settings: Settings, bands: ElectronicStructure) -> list[str]:
 
 
 def _atominfo(settings: Settings) -> list[str]:
-    from ase.data import atomic_masses, atomic_numbers
-
-    from workflows.gpaw_vasp.potcars import valence
-
     groups = settings.poscar.groups()
     atoms = [
         f"<rc><c>{symbol}</c><c>{kind}</c></rc>\n"

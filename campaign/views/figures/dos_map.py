@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore
 from campaign.views.figures.documents import CandidateColumns, Flags, Floats
 from esnet.files.atomic import whole_file
-from esnet.files.errors import MissingExtraError
+from esnet.files.errors import MissingExtraError, require
 from workflows.dos import DosFeatures
 
 logger = logging.getLogger(__name__)
@@ -153,7 +154,6 @@ def _inputs(store: CampaignStore, ids: list[str]) -> NDArray[np.float32]:
 def _embed(inputs: NDArray[np.float32], seed: int) -> Floats:
     """(n, 2) places on the map."""
     umap = _import_umap()
-    import warnings
 
     reducer = umap.UMAP(n_neighbors=min(_NEIGHBOURS, len(inputs) - 1), random_state=seed, init=_first_guess(inputs))
     with warnings.catch_warnings():
@@ -169,8 +169,6 @@ def _first_guess(inputs: NDArray[np.float32]) -> str:
 
 def _import_umap() -> Any:
     """Umap without its TensorFlow half, which takes half a minute to import and is not needed."""
-    from esnet.files.errors import require
-
     hidden = "tensorflow" not in sys.modules
     if hidden:
         sys.modules["tensorflow"] = None  # type: ignore[assignment]

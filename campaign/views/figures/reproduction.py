@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore
 from esnet.files.versions import installed_versions
@@ -47,8 +49,6 @@ def reproduction(store: CampaignStore, campaign: Campaign) -> Reproduction:
 
 
 def _yaml(content: dict[str, Any]) -> str:
-    from ruamel.yaml import YAML
-
     yaml = YAML(typ="safe")
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False

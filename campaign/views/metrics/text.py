@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from rich.table import Table
+
 from campaign.metrics.audit import DiscoverabilityEstimate
 from campaign.metrics.metrics import Metrics
 from campaign.metrics.sweep import Optimum
@@ -20,8 +22,6 @@ _CRITERIA = {"f1": "highest F1", "c_eff": "lowest C_eff", "budget": "most stable
 
 def metrics_table(found: CampaignMetrics) -> Table:
     """Metrics of the candidates decided on, as a table for the terminal."""
-    from rich.table import Table
-
     table = Table(show_header=False, box=None, title=f"campaign {found.name}: metrics", title_justify="left")
     table.add_column(style="cyan")
     table.add_column(justify="right")
@@ -167,8 +167,6 @@ def _notes_on_counts(
 
 def sweep_table(sweep: SweepOfRelaxed) -> Table:
     """Best thresholds of a sweep as a table for the terminal."""
-    from rich.table import Table
-
     table = Table(title="other thresholds (eV/atom)", title_justify="left", box=None, padding=(0, 1, 0, 0))
     headings = ("", "E_f(ML)", "E_hull(ML)", "promoted", "success ratio", "discoverability", "F1", "C_eff", "CPU-h")
     for heading in headings:

@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from ase.data import atomic_numbers, covalent_radii
+from ase.data.colors import jmol_colors
 
 from campaign.views.report.data import ReportData
 from campaign.views.report.plotly_figures import PageFigure
 from campaign.views.report.structures import ShownStructure
 from campaign.views.report.tables import Table
+from esnet.representation.dos import ENERGY_MAX, ENERGY_MIN, N_GRID
 
 _GREY = "#909090"
 _RADIUS = 1.3
@@ -64,9 +67,6 @@ def _structures(structures: Sequence[ShownStructure]) -> dict[str, Any]:
 
 def _elements(structures: Sequence[ShownStructure]) -> dict[str, Any]:
     """Colour and radius (A) of each element that occurs: Jmol's colours, covalent radii (ase.data)."""
-    from ase.data import atomic_numbers, covalent_radii
-    from ase.data.colors import jmol_colors
-
     found = {}
     for symbol in sorted({symbol for structure in structures for symbol in structure.species}):
         number = atomic_numbers.get(symbol)
@@ -98,8 +98,6 @@ def _hulls(data: ReportData) -> list[dict[str, Any]]:
 
 
 def _pairs(data: ReportData) -> dict[str, Any]:
-    from esnet.representation.dos import ENERGY_MAX, ENERGY_MIN, N_GRID
-
     found = data.dos_pairs
     if found is None:
         return {"shown": []}

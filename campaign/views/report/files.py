@@ -6,9 +6,10 @@ from pathlib import Path
 
 from campaign.views.report.data import ReportData
 from campaign.views.report.page import render_html
+from campaign.views.report.print_figures import PRINT_DPI, print_figures
 from campaign.views.report.tables import csv_texts
 from esnet.files.atomic import whole_file, write_whole
-from esnet.files.errors import UserError
+from esnet.files.errors import UserError, require
 
 
 class ReportFileError(UserError, OSError):
@@ -41,9 +42,6 @@ def write_figures(data: ReportData, folder: Path) -> list[Path]:
     ReportFileError
         If the folder cannot be made or written to.
     """
-    from campaign.views.report.print_figures import PRINT_DPI, print_figures
-    from esnet.files.errors import require
-
     matplotlib = require("matplotlib", extra="report")
     written = []
     try:

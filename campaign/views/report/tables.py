@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from campaign.views.metrics.text import metrics_rows
 from campaign.views.report.data import DecisionRow, FailureRow, ReportData
+from campaign.views.results import rows_as_csv
 
 MOST_ROWS = 2000
 """Rows of a table in the page; the CSV files have all."""
@@ -126,8 +127,6 @@ def failures_table(data: ReportData) -> Table:
 
 def csv_texts(data: ReportData) -> dict[str, str]:
     """Content of each CSV file by its name, all rows; energies in eV/atom, costs in CPU-s, times in UTC."""
-    from campaign.views.results import rows_as_csv
-
     stages = [["stage", "attempts", "cpu_s", "gpu_s"]]
     stages += [[cost.stage, str(cost.attempts), str(cost.cpu_s), str(cost.gpu_s)] for cost in data.costs.stages]
     measured = [["what", "value", "meaning"], *(list(row) for row in metrics_rows(data.metrics))]

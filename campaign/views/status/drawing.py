@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
 from campaign.store.states import STAGES
 from campaign.views.status.funnel import FunnelStep
 from campaign.views.status.prediction_quality import PredictionQuality
@@ -32,8 +36,6 @@ def draw(report: StatusReport, *, notes: tuple[str, ...] = ()) -> Group:
     notes
         Lines to put at its end, such as what was repaired.
     """
-    from rich.console import Group
-
     return Group(*_parts(report), *(_line("note", note) for note in notes))
 
 
@@ -63,14 +65,10 @@ def _parts(report: StatusReport) -> Iterator[RenderableType]:
 
 
 def _text(content: str, style: str = "") -> Text:
-    from rich.text import Text
-
     return Text(content, style=style)
 
 
 def _line(label: str, content: str, *, style: str = "") -> Table:
-    from rich.table import Table
-
     table = Table.grid(padding=(0, 1))
     table.add_column(style="cyan", no_wrap=True, min_width=_LABEL)
     table.add_column(overflow="fold")
@@ -131,8 +129,6 @@ def _spent(report: StatusReport) -> str:
 
 
 def _funnel(steps: list[FunnelStep]) -> Table:
-    from rich.table import Table
-
     table = Table.grid(padding=(0, 1))
     table.add_column(style="cyan", no_wrap=True, min_width=_LABEL)
     table.add_column(justify="right", no_wrap=True)
@@ -158,8 +154,6 @@ def _preparations(report: StatusReport) -> Iterator[Table]:
 
 def _table(*headings: str, numbers: int) -> Table:
     """Table whose first `numbers` columns after the name are numbers."""
-    from rich.table import Table
-
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim", show_edge=False)
     for place, heading in enumerate(headings):
         is_number = 0 < place <= numbers
@@ -239,8 +233,6 @@ def quality_words(found: PredictionQuality) -> str:
 
 
 def _failures(report: StatusReport) -> Iterator[RenderableType]:
-    from rich.text import Text
-
     if not report.failures:
         return
     counts = ", ".join(f"{found.number} {_stage(found.stage)} ({found.kind})" for found in report.failures)

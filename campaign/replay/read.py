@@ -1,0 +1,51 @@
+"""Reading known data for a replay, whatever they come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from campaign.replay.data import ReplayData, ReplayDataError
+from campaign.replay.dataset import read_replay_dataset
+from campaign.replay.table import read_replay_table
+
+
+def read_replay_data(
+    path: Path,
+    *,
+    structures: Path | None = None,
+    references: Path | None = None,
+    model: str | None = None,
+    part: Literal["test", "all"] = "test",
+) -> ReplayData:
+    """Read a CSV or JSONL file, or an ESNet data set.
+
+    Parameters
+    ----------
+    path
+        The file, or the data set's directory.
+    structures
+        Of a file: folder of CIF or POSCAR files for compositions that have no column.
+    references
+        File of reference entries, for hulls (`campaign.replay.hull`).
+    model
+        Of a data set: directory or name of the bundle that predicts.
+    part
+        Of a data set: ``test``, what the model has not been fitted to, or ``all``.
+
+    Raises
+    ------
+    ReplayDataError
+        If the data cannot be used, or an option does not belong to this kind of data.
+    """
+    if not path.exists():
+        raise ReplayDataError(path, ["does not exist; right: a CSV or JSONL file, or the directory of a data set"])
+    if path.is_dir():
+        if structures is not None:
+            raise ReplayDataError(path, ["--structures is for a CSV or JSONL file; this is a directory"])
+        if model is None:
+            raise ReplayDataError(path, ["a data set has no predictions; right: --model BUNDLE, which makes them"])
+        return read_replay_dataset(path, model=model, part=part, references=references)
+    if model is not None:
+        raise ReplayDataError(path, ["--model is for the directory of a data set; a file has its predictions"])
+    return read_replay_table(path, structures=structures, references=references)

@@ -1,0 +1,85 @@
+"""What a Screen hands to its scorer, out of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pymatgen.core import Structure
+
+from campaign.candidates.elements import reference_structure
+from campaign.scorers.base import ActorSettings
+from campaign.store.campaigns import Campaign
+from campaign.store.features import FeatureReader
+from campaign.store.models import fetch_bundle
+
+if TYPE_CHECKING:
+    from campaign.store.collections import CampaignStore
+    from esnet.representation.features import Representation
+    from esnet.scoring.scoring import Usage
+    from launchers.database.settings import DatabaseSettings
+
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredScoringContext:
+    """The `campaign.scorers.base.ScoringContext` of a campaign in the database.
+
+    Attributes
+    ----------
+    store, database
+        The campaign's collections, and how other processes reach them.
+    campaign
+        The campaign: its file's settings, its model, its reference set.
+    step_id
+        The Screen that asks, e.g. ``alloys/screen/0``; None outside one.
+    on_usage
+        To be told what other processes than this one have used (Ray's actors), and GPUs; goes into the ledger.
+    """
+
+    store: CampaignStore
+    database: DatabaseSettings
+    campaign: Campaign
+    on_usage: Callable[[Usage], None]
+    step_id: str | None = None
+
+    @property
+    def actors(self) -> ActorSettings:
+        """Settings of the Ray actors."""
+        return self.campaign.spec.screening
+
+    def structures(self, ids: Sequence[str]) -> Iterator[tuple[str, Structure]]:
+        """Read ids and unrelaxed crystals of candidates, one after the other, in no particular order."""
+        # in parts: MongoDB forgets a cursor that nobody asks for ten minutes
+        for start in range(0, len(ids), _AT_ONCE):
+            query = {"_id": {"$in": list(ids[start : start + _AT_ONCE])}}
+            for found in list(self.store.candidates.find(query, ["structure"])):
+                yield found["_id"], Structure.from_dict(found["structure"])
+
+    def element_structures(self, symbol: str) -> list[Structure]:
+        """Unrelaxed crystals of an element: the campaign's reference phases, or else the built-in one.
+
+        Raises
+        ------
+        campaign.candidates.elements.MissingReferenceError
+            If there is neither.
+        """
+        query = {"campaign": self.campaign.name, "elements": [symbol], "structure": {"$exists": True}}
+        found = [Structure.from_dict(phase["structure"]) for phase in self.store.references.find(query, ["structure"])]
+        return found or [reference_structure(symbol)]
+
+    def bundle(self) -> Path:
+        """Folder of the campaign's model on this machine, fetched if it is not there yet."""
+        return fetch_bundle(self.store, self.campaign.document["model"]["checksum"])
+
+    def representation(self) -> Representation:
+        """Representation of the campaign's features."""
+        return self.campaign.spec.representation()
+
+    def feature_reader(self) -> FeatureReader:
+        """Read IS-DOS and compositions by ids; can be sent to another process."""
+        composition = self.campaign.document["model"]["representation"]["composition"]
+        return FeatureReader(database=self.database, kind="dos", composition=composition)

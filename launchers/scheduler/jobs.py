@@ -1,0 +1,72 @@
+"""Batch jobs as fireworks know them, and what the schedulers of this machine say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from launchers.scheduler.this_job import scheduler as the_scheduler
+
+if TYPE_CHECKING:
+    from launchers.scheduler.job_state import JobState
+    from launchers.scheduler.pbs import Pbs
+    from launchers.scheduler.slurm import Slurm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """The batch job that a launch belongs to.
+
+    Attributes
+    ----------
+    scheduler
+        ``slurm`` or ``pbs``; None: the one whose commands are here.
+    cluster
+        Its name as the job was told; None: not known.
+    job_id
+        The scheduler's id.
+    restarts
+        How often the job had been put back when the process began; None: not known, or no process has begun.
+    began
+        When the process began (UTC); None: none has.
+    directory
+        Where the job was submitted, for a reservation; None: not known.
+    """
+
+    scheduler: str | None
+    cluster: str | None
+    job_id: str
+    restarts: int | None = None
+    began: datetime | None = None
+    directory: str | None = None
+
+
+def job_states(jobs: Sequence[Job]) -> dict[Job, JobState]:
+    """What the schedulers of this machine say of jobs; jobs of another cluster, and silence, are left out."""
+    found: dict[Job, JobState] = {}
+    for name in sorted({job.scheduler for job in jobs}, key=str):
+        scheduler = the_scheduler(name)
+        if scheduler is None:
+            continue
+        known = _of_this_cluster(scheduler, [job for job in jobs if job.scheduler == name])
+        states = scheduler.states(job.job_id for job in known)
+        found |= {job: states[job.job_id] for job in known if job.job_id in states and _is_same(job, states)}
+    return found
+
+
+def _of_this_cluster(scheduler: Slurm | Pbs, jobs: Sequence[Job]) -> list[Job]:
+    """Jobs whose ids mean something to these commands: another cluster numbers its own jobs from 1, too."""
+    if all(job.cluster is None for job in jobs):
+        return list(jobs)
+    here = scheduler.cluster()
+    return [job for job in jobs if job.cluster in (None, here)]
+
+
+def _is_same(job: Job, states: Mapping[str, JobState]) -> bool:
+    """Whether a reservation's job is the one that was submitted in its launch directory."""
+    directory = states[job.job_id].directory
+    # the names alone: one path may go through a link that the other one does not
+    return None in (job.directory, directory) or PurePath(str(job.directory)).name == PurePath(str(directory)).name
