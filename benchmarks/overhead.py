@@ -52,6 +52,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from campaign.store.campaigns import Campaign, OpenCampaign
 from launchers.database.job_store import open_job_store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -159,7 +160,7 @@ def ours(store: Any, launchpad: Any, number: int) -> dict[str, float]:
 
     calculate.flow_for = flow_for
     spent = {task: timed(getattr(firetasks, task)) for task in ("RunCalculation", "RecordCalculation")}
-    submitted = seconds(lambda: submit_ready(store, launchpad, name))
+    submitted = seconds(lambda: submit_ready(OpenCampaign.open(store, launchpad, name)))
     ran = rapidfire(launchpad)
     done = store.candidates.count_documents({"campaign": name, "result.stable": {"$in": [True, False]}})
     if done != number:
@@ -195,14 +196,14 @@ def growth(store: Any, launchpad: Any, number: int, cpu_hours: float | None, hel
     from campaign.views.status.report import status_report
 
     name = campaign_with(store, launchpad, number, name=f"size-{number}", cpu_hours=cpu_hours)
-    found = {"submit": seconds(lambda: submit_ready(store, launchpad, name))}
+    found = {"submit": seconds(lambda: submit_ready(OpenCampaign.open(store, launchpad, name)))}
     bring_to_the_middle(store, launchpad, name)
     if held:
         hold_some(store, name)
-    submit_ready(store, launchpad, name)  # the relaxations
-    found["counts"] = best_of(lambda: campaign_status(store, name))
-    found["status"] = best_of(lambda: status_report(store, name))
-    found["reconcile"] = best_of(lambda: reconcile(store, launchpad, name))
+    submit_ready(OpenCampaign.open(store, launchpad, name))  # the relaxations
+    found["counts"] = best_of(lambda: campaign_status(Campaign.read(store, name)))
+    found["status"] = best_of(lambda: status_report(Campaign.read(store, name)))
+    found["reconcile"] = best_of(lambda: reconcile(OpenCampaign.open(store, launchpad, name)))
     found["launch"] = launch(store, name)
     found["dos record"] = record(store, launchpad, name, "dos_running", "dos_done", {})
     found["relax record"] = record(store, launchpad, name, "relax_running", "relaxed", {"relaxation.energy": -8.0})
@@ -212,12 +213,11 @@ def growth(store: Any, launchpad: Any, number: int, cpu_hours: float | None, hel
 def launch(store: Any, name: str) -> float:
     """Mean seconds of asking the budget when a relaxation is about to begin."""
     from campaign.budget.at_launch import hold_at_launch
-    from campaign.store.campaigns import load_campaign
     from campaign.store.states import STAGES
 
-    campaign = load_campaign(store, name)
+    campaign = Campaign.read(store, name)
     found = list(store.candidates.find({"campaign": name, "state": "relax_running"}).limit(RECORDS))
-    return seconds(lambda: [hold_at_launch(store, campaign, each, STAGES["relax"]) for each in found]) / len(found)
+    return seconds(lambda: [hold_at_launch(campaign, each, STAGES["relax"]) for each in found]) / len(found)
 
 
 def best_of(call: Callable[[], Any]) -> float:
@@ -236,7 +236,7 @@ def record(store: Any, launchpad: Any, name: str, state: str, to: str, changes: 
     for candidate in found:
         began = time.perf_counter()
         store.move(candidate["_id"], stage, to=to, changes=changes)
-        advance(store, launchpad, name, batch=candidate["batch"])
+        advance(OpenCampaign.open(store, launchpad, name), batch=candidate["batch"])
         took.append(time.perf_counter() - began)
     return sum(took[1:]) / len(took[1:])
 

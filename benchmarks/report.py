@@ -24,6 +24,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from campaign.store.campaigns import Campaign
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "campaign"))
 
 from browser import chromium
@@ -80,7 +82,7 @@ def _measure(settings: DatabaseSettings, folder: Path, size: int) -> None:
     finished(store, launchpad, spec)
     add_many(store, "report", size)
     started = time.perf_counter()
-    data = build_report(store, "report", map_of_dos=False)
+    data = build_report(Campaign.read(store, "report"), map_of_dos=False)
     read = time.perf_counter()
     html = render_html(data)
     written = time.perf_counter()

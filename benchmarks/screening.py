@@ -40,6 +40,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from campaign.store.campaigns import Campaign, OpenCampaign
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
     os.environ[_name] = "1"
@@ -122,7 +124,7 @@ def start(store: Any, launchpad: Any, name: str, number: int) -> tuple[float, in
     starting.start_campaign(store, launchpad, spec)
     multiply(store, name, number)
     began = time.perf_counter()
-    submitted = submit_ready(store, launchpad, name)
+    submitted = submit_ready(OpenCampaign.open(store, launchpad, name))
     return time.perf_counter() - began, submitted
 
 
@@ -147,7 +149,6 @@ def add_in_a_loop(launchpad: Any, store: Any, name: str, seconds: float) -> floa
 def prepare(store: Any, name: str, bundle: Path) -> None:
     """Give every candidate an IS-DOS, the references made-up energies, and the campaign its model."""
     from campaign.references.reference_sets import freeze_reference_set
-    from campaign.store.campaigns import load_campaign
     from campaign.store.models import model_summary, register_bundle
     from workflows.dos import DosFeatures
 
@@ -175,7 +176,7 @@ def prepare(store: Any, name: str, bundle: Path) -> None:
         {"campaign": name, "role": "bootstrap"},
         {"$set": ended | {"relaxation.energy": -8.0, "result": {"stable": False}}},
     )
-    freeze_reference_set(store, load_campaign(store, name))
+    freeze_reference_set(Campaign.read(store, name))
     checksum = register_bundle(store, bundle)
     store.campaigns.update_one(
         {"_id": name}, {"$set": {"model": model_summary(store, checksum, source="bundle"), "models": []}}
@@ -196,7 +197,7 @@ def screen(file: str, name: str) -> None:
     number = store.candidates.count_documents({"campaign": name, "state": "dos_done"})
     with ray_session("local"):
         started = time.perf_counter()
-        screen_step(store, database, launchpad, name, f"{name}/screen/0", fw_id=0)
+        screen_step(OpenCampaign.open(store, launchpad, name), database, f"{name}/screen/0", fw_id=0)
         wall = time.perf_counter() - started
     entry = store.attempts.find_one({"campaign": name, "stage": "screen"})
     decided = store.candidates.count_documents({"campaign": name, "decision": {"$exists": True}})

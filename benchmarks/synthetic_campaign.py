@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from campaign.store.campaigns import Campaign
+
 RUNNING = 100
 ELEMENTS = ("Al", "Cu", "Ag", "Au", "Pd", "Pt", "Ni", "Ti", "Zr", "Nb")
 PROTOTYPES = ("B1", "B2", "B3", "L1_0", "L1_2", "D0_3", "D0_22", "A15")
@@ -16,7 +18,6 @@ def campaign_with(store: Any, launchpad: Any, number: int, *, name: str, cpu_hou
     from campaign.references.reference_sets import freeze_reference_set
     from campaign.spec.reader import read_firework_spec
     from campaign.steps import start
-    from campaign.store.campaigns import load_campaign
 
     content = {
         "candidates": {"prototypes": list(PROTOTYPES), "elements": list(ELEMENTS), "max_candidates": number + 2},
@@ -36,8 +37,8 @@ def campaign_with(store: Any, launchpad: Any, number: int, *, name: str, cpu_hou
     for phase in store.references.find({"campaign": name}, ["n_sites"]):
         energy = {"relaxation.energy": -3.0 * phase["n_sites"]}
         store.references.update_one({"_id": phase["_id"]}, {"$set": ended | energy})
-    freeze_reference_set(store, load_campaign(store, name))
-    divide_into_batches(store, name, load_campaign(store, name).spec.screening.batch_size)
+    freeze_reference_set(Campaign.read(store, name))
+    divide_into_batches(store, name, Campaign.read(store, name).spec.screening.batch_size)
     model = {"checksum": "0" * 64, "n_structures": 5, "source": "bootstrap", "representation": {}}
     store.campaigns.update_one({"_id": name}, {"$set": {"model": model, "models": [model]}})
     return name

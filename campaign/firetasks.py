@@ -10,15 +10,8 @@ from typing import Any
 from fireworks import FiretaskBase, FWAction, explicit_serialize
 
 from campaign.recovery.processes import LaunchIsTakenError, announce_process
-from campaign.recovery.reconcile import reconcile
-from campaign.scheduling.advance import advance
-from campaign.steps.calculate import run_calculation
-from campaign.steps.finish import finish_campaign
-from campaign.steps.record import record_calculation
-from campaign.steps.retrain import retrain_step
-from campaign.steps.screen import screen_step
+from campaign.running_campaign import RunningCampaign
 from campaign.steps.start import campaign_from_firework, start_campaign
-from campaign.steps.train import train_step
 from campaign.store.collections import CampaignStore
 from campaign.store.states import STAGES
 from launchers.database.settings import DatabaseSettings
@@ -41,6 +34,10 @@ class _CampaignTask(FiretaskBase):
     def database(self) -> DatabaseSettings:
         """How to reach that database, from my_launchpad.yaml and never from a document."""
         return DatabaseSettings.from_launchpad(self.launchpad)
+
+    def campaign(self, fw_spec: dict[str, Any]) -> RunningCampaign:
+        """The campaign that this firework belongs to."""
+        return RunningCampaign.open(self.store, self.launchpad, fw_spec["campaign_name"])
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction | None:
         """Write into the firework which process runs it, for `reconcile` should it be killed; then do the work."""
@@ -77,12 +74,8 @@ class RunCalculation(_CampaignTask):
 
     def work(self, fw_spec: dict[str, Any]) -> None:
         """Run the stage's jobflow flow."""
-        run_calculation(
-            self.store,
-            self.database,
-            document_id=self["document"],
-            stage=STAGES[self["stage"]],
-            fw_id=self.fw_id,
+        self.campaign(fw_spec).calculate(
+            self.database, document_id=self["document"], stage=STAGES[self["stage"]], fw_id=self.fw_id
         )
 
 
@@ -94,11 +87,9 @@ class RecordCalculation(_CampaignTask):
 
     def work(self, fw_spec: dict[str, Any]) -> None:
         """Record, then advance the campaign."""
-        store, stage = self.store, STAGES[self["stage"]]
-        record_calculation(store, self.database, document_id=self["document"], stage=stage, fw_id=self.fw_id)
-        document = store.collection_of(self["document"]).find_one({"_id": self["document"]}, ["batch"]) or {}
-        # of the batches, what was recorded can only have completed its own; references have none, and look at all
-        advance(store, self.launchpad, fw_spec["campaign_name"], batch=document.get("batch"))
+        self.campaign(fw_spec).record(
+            self.database, document_id=self["document"], stage=STAGES[self["stage"]], fw_id=self.fw_id
+        )
 
 
 class _Step(_CampaignTask):
@@ -111,30 +102,16 @@ class Train(_Step):
 
     def work(self, fw_spec: dict[str, Any]) -> None:
         """Train, register the bundle, then submit the Screens that waited for it."""
-        train_step(
-            self.store,
-            self.database,
-            self.launchpad,
-            fw_spec["campaign_name"],
-            self["step"],
-            fw_id=self.fw_id,
-        )
+        self.campaign(fw_spec).train(self.database, self["step"], fw_id=self.fw_id)
 
 
 @explicit_serialize
 class Retrain(_Step):
-    """Train the campaign's model on with what it has found."""
+    """Fine-tune the campaign's model with what it has found."""
 
     def work(self, fw_spec: dict[str, Any]) -> None:
         """Train, register the new bundle, and have the waiting candidates scored again."""
-        retrain_step(
-            self.store,
-            self.database,
-            self.launchpad,
-            fw_spec["campaign_name"],
-            self["step"],
-            fw_id=self.fw_id,
-        )
+        self.campaign(fw_spec).retrain(self.database, self["step"], fw_id=self.fw_id)
 
 
 @explicit_serialize
@@ -143,16 +120,7 @@ class Screen(_Step):
 
     def work(self, fw_spec: dict[str, Any]) -> None:
         """Run one Screen."""
-        screen_step(
-            self.store,
-            self.database,
-            self.launchpad,
-            fw_spec["campaign_name"],
-            self["step"],
-            fw_id=self.fw_id,
-        )
-        # submits the relaxations, and repairs what killed workers left behind since the last Screen
-        reconcile(self.store, self.launchpad, fw_spec["campaign_name"])
+        self.campaign(fw_spec).screen(self.database, self["step"], fw_id=self.fw_id)
 
 
 @explicit_serialize
@@ -161,7 +129,7 @@ class Finish(_Step):
 
     def work(self, fw_spec: dict[str, Any]) -> FWAction:
         """Store the summary in the campaign's document."""
-        return FWAction(stored_data=finish_campaign(self.store, fw_spec["campaign_name"], self["step"]))
+        return FWAction(stored_data=self.campaign(fw_spec).finish(self["step"]))
 
 
 Report = Finish

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from campaign.recovery.processes import is_running_here, latest_launch
-from campaign.recovery.reconcile import reconcile
+from campaign.running_campaign import RunningCampaign
 from campaign.steps.start import Started, start_campaign
 from campaign.store.collections import CampaignStore
 from campaign.views.status.counts import Status, campaign_status
@@ -99,11 +99,12 @@ def run_campaign(
     name = spec.name
     if store.campaigns.find_one({"_id": name}, ["_id"]) is not None:
         # what died with an earlier runner was stopped, and is no failure of the calculation
-        reconcile(store, launchpad, name, outcome="stopped")
+        RunningCampaign.open(store, launchpad, name).reconcile(outcome="stopped")
     started = start_campaign(store, launchpad, spec)
     directory = settings.directory.resolve() / name
     on_start(started, directory, _running_elsewhere(launchpad, name))
-    status = campaign_status(store, name)
+    campaign = RunningCampaign.open(store, launchpad, name)
+    status = campaign_status(campaign)
     if status.is_finished:
         return status
     try:
@@ -117,38 +118,34 @@ def run_campaign(
             query = {"spec.campaign_name": name}
             with LocalWorkers(settings.launchpad_file, directory, query=query, environment=environment) as workers:
                 workers.start(settings.workers)
-                return _watch(store, launchpad, name, workers, on_progress)
+                return _watch(campaign, workers, on_progress)
     finally:
         # what the workers were computing when they were ended is ready for the next call
-        reconcile(store, launchpad, name, outcome="stopped")
+        campaign.reconcile(outcome="stopped")
 
 
-def _watch(
-    store: CampaignStore,
-    launchpad: LaunchPad,
-    name: str,
-    workers: LocalWorkers,
-    on_progress: Callable[[Status], None],
-) -> Status:
-    status = campaign_status(store, name)
+def _watch(campaign: RunningCampaign, workers: LocalWorkers, on_progress: Callable[[Status], None]) -> Status:
+    status = campaign_status(campaign.refresh())
     idle_since: float | None = None
     reconciled = time.monotonic()
     while not status.is_finished:
         time.sleep(_POLL_S)
         if workers.replace_dead() or time.monotonic() - reconciled > _RECONCILE_S:
-            reconcile(store, launchpad, name)
+            campaign.reconcile()
             reconciled = time.monotonic()
-        status = campaign_status(store, name)
+        status = campaign_status(campaign.refresh())
         on_progress(status)
         if status.can_go_on:
             idle_since = None
         elif idle_since is None:
             idle_since = time.monotonic()
         elif time.monotonic() - idle_since > _STUCK_S:
-            if not reconcile(store, launchpad, name) and not campaign_status(store, name).can_go_on:
-                return campaign_status(store, name)
+            if not campaign.reconcile():
+                status = campaign_status(campaign.refresh())
+                if not status.can_go_on:
+                    return status
             idle_since = None
-    _let_last_firework_end(launchpad, name)
+    _let_last_firework_end(campaign.launchpad, campaign.name)
     return status
 
 

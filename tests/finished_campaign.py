@@ -17,7 +17,7 @@ from campaign.steps.calculate import flow_key
 from campaign.steps.finish import finish_campaign
 from campaign.steps.record import record_calculation
 from campaign.steps.start import start_campaign
-from campaign.store.campaigns import load_campaign
+from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore, now
 from campaign.store.states import STAGES
 from launchers.database.job_store import open_job_store
@@ -53,7 +53,7 @@ class Finished:
             self.train()
             self.screen()
             self.compute_what_runs()
-        finish_campaign(self.store, NAME, f"{NAME}/report")
+        finish_campaign(Campaign.read(self.store, NAME), f"{NAME}/report")
 
     def compute_what_runs(self):
         """Complete calculations until none is left; each may let others start."""
@@ -67,7 +67,7 @@ class Finished:
             ]
             for document, stage in open_ones:
                 self.compute(document, stage)
-            advance(self.store, self.launchpad, NAME)
+            advance(OpenCampaign.open(self.store, self.launchpad, NAME))
 
     def compute(self, document, stage):
         facts = document[stage.facts]
@@ -113,7 +113,7 @@ class Finished:
     def train(self):
         step = self.store.steps.find_one({"_id": f"{NAME}/train"})
         with attempt(self.store, campaign=NAME, stage="train", fw_id=step["fw_id"]):
-            campaign = load_campaign(self.store, NAME)
+            campaign = Campaign.read(self.store, NAME)
             model = {
                 "checksum": 64 * "a",
                 "representation": campaign.spec.representation().to_dict(),
@@ -124,19 +124,19 @@ class Finished:
             }
             self.store.campaigns.update_one({"_id": NAME}, {"$set": {"model": model}})
             self.store.close_step(step["_id"])
-        advance(self.store, self.launchpad, NAME)
+        advance(OpenCampaign.open(self.store, self.launchpad, NAME))
 
     def screen(self):
         """Do what a Screen does once Ray has answered."""
         step = self.store.steps.find_one({"_id": f"{NAME}/screen/0"})
-        campaign = load_campaign(self.store, NAME)
+        campaign = Campaign.read(self.store, NAME)
         with attempt(self.store, campaign=NAME, stage="screen", fw_id=step["fw_id"]):
             ready = list(self.store.candidates.find({"campaign": NAME, "state": "dos_done"}))
             predicted = {document["_id"]: formation_energy(document) + 0.02 for document in ready}
-            predictions.store_predictions(self.store, campaign, step["_id"], sorted(predicted), predicted)
+            predictions.store_predictions(campaign, step["_id"], sorted(predicted), predicted)
             screen.make_decisions(self.store, campaign, step["_id"])
             self.store.close_step(step["_id"])
-        advance(self.store, self.launchpad, NAME)
+        advance(OpenCampaign.open(self.store, self.launchpad, NAME))
 
 
 def formation_energy(document) -> float:

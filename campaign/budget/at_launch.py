@@ -10,7 +10,7 @@ from campaign.budget.hold_queue import note_held
 from campaign.budget.limits import closed_reason, current_budget, expected_costs, is_limited, relaxation_cpu_seconds
 from campaign.budget.spent import cost_by_stage, learn_dos_cost, spent_on_screened, still_to_come
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore, now
+from campaign.store.collections import now
 from campaign.store.states import SCREENED, Stage
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 _FAR = 50.0
 
 
-def hold_at_launch(store: CampaignStore, campaign: Campaign, document: Mapping[str, Any], stage: Stage) -> str | None:
+def hold_at_launch(campaign: Campaign, document: Mapping[str, Any], stage: Stage) -> str | None:
     """Hold a candidate whose calculation was about to begin, if the budget does not allow it any more.
 
     What was submitted may wait in a queue for weeks: a date may have passed meanwhile, a stop rule be fulfilled, or the
@@ -32,7 +32,7 @@ def hold_at_launch(store: CampaignStore, campaign: Campaign, document: Mapping[s
     """
     if document["role"] != SCREENED or stage.name == "rs_dos" or not is_limited(campaign):
         return None
-    refused = closed_reason(store, campaign) or _refused_by_hours(store, campaign, document, stage)
+    refused = closed_reason(campaign) or _refused_by_hours(campaign, document, stage)
     if refused is None:
         return None
     to, changes, push = "held", {}, {}
@@ -47,45 +47,47 @@ def hold_at_launch(store: CampaignStore, campaign: Campaign, document: Mapping[s
             "decision.reason": f"{decision['reason']}; not begun: {refused}",
             "decision.budget_before": None,
             "decision.budget_after": None,
-            "decision.step": f"{campaign.spec.name}/launch",
+            "decision.step": f"{campaign.name}/launch",
             "decision.time": now(),
         }
         push = {"earlier_decisions": decision}
-    if store.move(document["_id"], stage, to=to, changes=changes, push=push) and stage.name == "relax" and to == "held":
-        note_held(store, campaign, document)
+    if (
+        campaign.store.move(document["_id"], stage, to=to, changes=changes, push=push)
+        and stage.name == "relax"
+        and to == "held"
+    ):
+        note_held(campaign, document)
     logger.info("%s of %s is not begun: %s", stage.title, document["_id"], refused)
     return refused
 
 
-def _refused_by_hours(
-    store: CampaignStore, campaign: Campaign, document: Mapping[str, Any], stage: Stage
-) -> str | None:
+def _refused_by_hours(campaign: Campaign, document: Mapping[str, Any], stage: Stage) -> str | None:
     """Why a calculation does not fit into what is left of the CPU-hours; None: it fits, or there is no limit.
 
     For a relaxation what has begun elsewhere counts at its expected cost. What waits in a queue does not: it is asked
     in its turn.
     """
-    name, budget = campaign.spec.name, current_budget(campaign)
+    name, budget = campaign.name, current_budget(campaign)
     relaxes = stage.name == "relax"
-    seconds = relaxation_cpu_seconds(store, campaign) if relaxes else None
+    seconds = relaxation_cpu_seconds(campaign) if relaxes else None
     if budget.cpu_hours is None and seconds is None:
         return None
-    by_stage = cost_by_stage(store, name)
+    by_stage = cost_by_stage(campaign)
     limits: list[tuple[float, float, str]] = []  # CPU-s allowed, CPU-s spent, for what
     if budget.cpu_hours is not None:
         limits.append((budget.cpu_hours * 3600.0, sum(cost["cpu_s"] for cost in by_stage.values()), "all"))
     if seconds is not None:
-        limits.append((seconds, spent_on_screened(store, name, by_stage), "relaxations"))
+        limits.append((seconds, spent_on_screened(campaign, by_stage), "relaxations"))
     if not relaxes:
         # held before its IS-DOS it goes on only when the budget is raised, so what runs, and may cost less, is left out
-        return _refused(limits, learn_dos_cost(store, name, dos_cpu_s=budget.dos_cpu_s), {})
+        return _refused(limits, learn_dos_cost(campaign, dos_cpu_s=budget.dos_cpu_s), {})
     stored = (document.get("decision") or {}).get("relax_cpu_s")
     if stored is not None:
-        running = 1 + store.attempts.count_documents({"campaign": name, "outcome": "running"})
+        running = 1 + campaign.store.attempts.count_documents({"campaign": name, "outcome": "running"})
         if min(allowed - spent for allowed, spent, _ in limits) > _FAR * running * float(stored):
             return None
-    costs = expected_costs(store, campaign)
-    begun = still_to_come(store, name, costs, apart_from=document["_id"])
+    costs = expected_costs(campaign)
+    begun = still_to_come(campaign, costs, apart_from=document["_id"])
     return _refused(limits, costs.relaxation(document), begun)
 
 

@@ -24,7 +24,7 @@ from campaign.policies.allowance import Allowance
 from campaign.policies.base import Prediction
 from campaign.policies.decide import Decision, decide
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore, history_entry, now
+from campaign.store.collections import history_entry, now
 from campaign.store.states import SCREENED, STAGES
 
 if TYPE_CHECKING:
@@ -88,26 +88,31 @@ def decision_document(
     }
 
 
-def release_held(store: CampaignStore, campaign: Campaign) -> int:
+def release_held(campaign: Campaign) -> int:
     """Promote held candidates as far as the budget allows now, the best first; return how many.
 
     Their earlier decisions are kept (``earlier_decisions``). Those among them that the audit has relaxed meanwhile are
     promoted in their turn without another relaxation.
     """
-    name = campaign.spec.name
-    if store.candidates.find_one({"campaign": name, "state": "held", "prediction": {"$ne": None}}, ["_id"]) is None:
+    name = campaign.name
+    if (
+        campaign.store.candidates.find_one({"campaign": name, "state": "held", "prediction": {"$ne": None}}, ["_id"])
+        is None
+    ):
         return 0
-    costs = expected_costs(store, campaign)
-    if _nothing_fits(store, campaign, allowance_now(store, campaign, costs), costs):
+    costs = expected_costs(campaign)
+    if _nothing_fits(campaign, allowance_now(campaign, costs), costs):
         return 0
 
     def release(session: ClientSession) -> int:
-        lock_budget(store, name, session)
+        lock_budget(campaign, session)
         query = {"campaign": name, "decision.outcome": "held"}
         fields = ["prediction", "state", "decision", "n_sites", "composition"]
-        by_id = {document["_id"]: document for document in store.candidates.find(query, fields, session=session)}
+        by_id = {
+            document["_id"]: document for document in campaign.store.candidates.find(query, fields, session=session)
+        }
         predictions = {name: _still_to_pay(document, costs) for name, document in by_id.items()}
-        allowance = allowance_now(store, campaign, costs, session=session)
+        allowance = allowance_now(campaign, costs, session=session)
         decisions = decide(
             campaign.spec.policy, list(predictions.values()), allowance=allowance, seed=campaign.spec.seed
         )
@@ -118,12 +123,12 @@ def release_held(store: CampaignStore, campaign: Campaign) -> int:
             for decision in changed[:_AT_ONCE]
         ]
         if updates:
-            store.candidates.bulk_write(updates, ordered=False, session=session)
+            campaign.store.candidates.bulk_write(updates, ordered=False, session=session)
         # the others of them come next
-        _note_next(store, campaign, decisions if len(changed) <= _AT_ONCE else [], by_id, session)
+        _note_next(campaign, decisions if len(changed) <= _AT_ONCE else [], by_id, session)
         return len(updates)
 
-    released = store.in_transaction(release)
+    released = campaign.store.in_transaction(release)
     if released:
         logger.info("campaign %s: %d held candidates go on", name, released)
     return released
@@ -139,42 +144,38 @@ def _newly_audited(decision: Decision, by_id: Mapping[str, Mapping[str, Any]]) -
     return decision.audit and by_id[decision.candidate]["state"] == "held"
 
 
-def _nothing_fits(store: CampaignStore, campaign: Campaign, allowance: Allowance, costs: Costs) -> bool:
+def _nothing_fits(campaign: Campaign, allowance: Allowance, costs: Costs) -> bool:
     """Whether not even the next held candidate fits, as far as that is known without looking at all of them."""
-    found = store.campaigns.find_one({"_id": campaign.spec.name}, ["next_held"]) or {}
+    found = campaign.store.campaigns.find_one({"_id": campaign.name}, ["next_held"]) or {}
     expected = [costs.screened(cell) for cell in found.get("next_held") or []]
     return allowance.refusal(min(expected, default=0.0)) is not None
 
 
-def note_best_held(store: CampaignStore, campaign: Campaign, decisions: Sequence[Decision]) -> None:
+def note_best_held(campaign: Campaign, decisions: Sequence[Decision]) -> None:
     """Note the best of the candidates that a Screen holds, so that `release_held` need not look at all each time.
 
     The best of all is among the best of each Screen.
     """
     best = _best_held(decisions)
     if best is not None:
-        document = store.candidates.find_one({"_id": best.candidate}, ["n_sites", "composition"]) or {}
-        note_held(store, campaign, document)
+        document = campaign.store.candidates.find_one({"_id": best.candidate}, ["n_sites", "composition"]) or {}
+        note_held(campaign, document)
 
 
-def note_held(store: CampaignStore, campaign: Campaign, document: Mapping[str, Any]) -> None:
+def note_held(campaign: Campaign, document: Mapping[str, Any]) -> None:
     """Note a candidate that is held now, which may be the next to go on."""
-    store.campaigns.update_one({"_id": campaign.spec.name}, {"$addToSet": {"next_held": _cell(document)}})
+    campaign.store.campaigns.update_one({"_id": campaign.name}, {"$addToSet": {"next_held": _cell(document)}})
 
 
 def _note_next(
-    store: CampaignStore,
-    campaign: Campaign,
-    decisions: Sequence[Decision],
-    by_id: Mapping[str, Mapping[str, Any]],
-    session: ClientSession,
+    campaign: Campaign, decisions: Sequence[Decision], by_id: Mapping[str, Mapping[str, Any]], session: ClientSession
 ) -> None:
     best = _best_held(decisions)
     update: dict[str, Any] = {"$unset": {"next_held": ""}}
     # one that the audit has relaxed goes on for nothing, so it is looked at each time
     if best is not None and by_id[best.candidate]["state"] == "held":
         update = {"$set": {"next_held": [_cell(by_id[best.candidate])]}}
-    store.campaigns.update_one({"_id": campaign.spec.name}, update, session=session)
+    campaign.store.campaigns.update_one({"_id": campaign.name}, update, session=session)
 
 
 def _best_held(decisions: Sequence[Decision]) -> Decision | None:
@@ -188,7 +189,7 @@ def _cell(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _release(decision: Decision, prediction: Prediction, campaign: Campaign, document: Mapping[str, Any]) -> UpdateOne:
-    made = decision_document(decision, prediction, campaign, document, step_id=f"{campaign.spec.name}/release")
+    made = decision_document(decision, prediction, campaign, document, step_id=f"{campaign.name}/release")
     update: dict[str, Any] = {"$set": {"decision": made}, "$push": {"earlier_decisions": document["decision"]}}
     if document["state"] == "held":
         update["$set"]["state"] = "promoted"
@@ -196,43 +197,43 @@ def _release(decision: Decision, prediction: Prediction, campaign: Campaign, doc
     return UpdateOne({"_id": decision.candidate, "state": document["state"]}, update)
 
 
-def dos_room(store: CampaignStore, campaign: Campaign, *, session: ClientSession | None = None) -> int | None:
+def dos_room(campaign: Campaign, *, session: ClientSession | None = None) -> int | None:
     """How many more IS-DOS the budget allows; None: no limit."""
     if not is_limited(campaign):
         return None
-    if closed_reason(store, campaign, session=session) is not None:
+    if closed_reason(campaign, session=session) is not None:
         return 0
     if current_budget(campaign).cpu_hours is None:
         return None
-    costs = expected_costs(store, campaign, session=session)
-    left = cpu_seconds_left(campaign, spending(store, campaign.spec.name, costs, session=session)) or 0.0
+    costs = expected_costs(campaign, session=session)
+    left = cpu_seconds_left(campaign, spending(campaign, costs, session=session)) or 0.0
     return max(math.floor(left / costs.dos_cpu_s), 0)
 
 
-def hold_waiting(store: CampaignStore, campaign: Campaign) -> int:
+def hold_waiting(campaign: Campaign) -> int:
     """Hold candidates that wait for an IS-DOS that the budget does not allow, once nothing else moves."""
-    name = campaign.spec.name
+    name = campaign.name
     waiting = {"campaign": name, "role": SCREENED, "state": "new"}
     # the sums over the ledger come last: this is asked after every calculation
-    if not is_limited(campaign) or store.candidates.find_one(waiting, ["_id"]) is None:
+    if not is_limited(campaign) or campaign.store.candidates.find_one(waiting, ["_id"]) is None:
         return 0
     # what has its DOS already waits for a last Screen, which waits until no other candidate is to come
     moving = {"$nin": ["new", "dos_done", "rejected", "held", "relaxed", "dos_failed", "relax_failed"]}
-    if store.candidates.find_one({"campaign": name, "state": moving}, ["_id"]) is not None:
+    if campaign.store.candidates.find_one({"campaign": name, "state": moving}, ["_id"]) is not None:
         return 0
-    if dos_room(store, campaign) != 0:
+    if dos_room(campaign) != 0:
         return 0
-    held = store.candidates.update_many(
+    held = campaign.store.candidates.update_many(
         waiting,
         {"$set": {"state": "held"}, "$push": {"history": history_entry(STAGES["dos"], "held")}},
     )
     return int(held.modified_count)
 
 
-def free_waiting(store: CampaignStore, campaign: Campaign) -> int:
+def free_waiting(campaign: Campaign) -> int:
     """Let candidates that were held before their IS-DOS wait for it again."""
-    freed = store.candidates.update_many(
-        {"campaign": campaign.spec.name, "role": SCREENED, "state": "held", "prediction": None},
+    freed = campaign.store.candidates.update_many(
+        {"campaign": campaign.name, "role": SCREENED, "state": "held", "prediction": None},
         {"$set": {"state": "new"}, "$push": {"history": history_entry(STAGES["dos"], "new")}},
     )
     return int(freed.modified_count)

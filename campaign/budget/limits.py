@@ -14,7 +14,7 @@ from campaign.budget.spent import SENT_TO_RELAXATION, Costs, Spending, learn_cos
 from campaign.policies.allowance import Allowance, Taken, hours_for_relaxations, stop_reason
 from campaign.spec.sections import BudgetSection
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore, now
+from campaign.store.collections import now
 from campaign.store.states import BEFORE_SCREEN, SCREENED
 
 if TYPE_CHECKING:
@@ -40,51 +40,44 @@ def is_limited(campaign: Campaign) -> bool:
     return any(getattr(budget, name) is not None for name in _LIMITS) or relaxation_cpu_hours(campaign) is not None
 
 
-def expected_costs(store: CampaignStore, campaign: Campaign, *, session: ClientSession | None = None) -> Costs:
+def expected_costs(campaign: Campaign, *, session: ClientSession | None = None) -> Costs:
     """Expected costs of the campaign's calculations."""
     budget = current_budget(campaign)
-    costs = learn_costs(
-        store, campaign.spec.name, relax_cpu_s=budget.relax_cpu_s, dos_cpu_s=budget.dos_cpu_s, session=session
-    )
+    costs = learn_costs(campaign, relax_cpu_s=budget.relax_cpu_s, dos_cpu_s=budget.dos_cpu_s, session=session)
     # what is relaxed gets an RS-DOS then, for the next model to learn from
     retrained = campaign.spec.screening.retrain_every is not None
     return replace(costs, rs_dos_cpu_s=costs.dos_cpu_s) if retrained else costs
 
 
-def lock_budget(store: CampaignStore, name: str, session: ClientSession) -> None:
+def lock_budget(campaign: Campaign, session: ClientSession) -> None:
     """Keep others from promising anything until this transaction has ended; must be its first write."""
-    store.campaigns.update_one({"_id": name}, {"$inc": {"budget_serial": 1}}, session=session)
+    campaign.store.campaigns.update_one({"_id": campaign.name}, {"$inc": {"budget_serial": 1}}, session=session)
 
 
-def closed_reason(store: CampaignStore, campaign: Campaign, *, session: ClientSession | None = None) -> str | None:
+def closed_reason(campaign: Campaign, *, session: ClientSession | None = None) -> str | None:
     """Why nothing more is submitted (a date that has passed, a stop rule); None: it is."""
-    budget, name = current_budget(campaign), campaign.spec.name
+    budget, name = current_budget(campaign), campaign.name
     if budget.until is not None and now() >= budget.until:
         return f"the budget ended on {budget.until:%Y-%m-%d %H:%M} UTC"
     stable = in_vain = 0
     if budget.stop_after_stable is not None:
-        stable = store.candidates.count_documents({"campaign": name, "result.stable": True}, session=session)
+        stable = campaign.store.candidates.count_documents({"campaign": name, "result.stable": True}, session=session)
     if budget.stop_after_no_discovery is not None:
         query = {"campaign": name, "role": SCREENED, "result.stable": {"$in": [True, False]}}
-        latest = store.candidates.find(query, ["result.stable"], session=session).sort("result.time", -1)
+        latest = campaign.store.candidates.find(query, ["result.stable"], session=session).sort("result.time", -1)
         within = latest.limit(budget.stop_after_no_discovery)
         in_vain = sum(1 for _ in takewhile(lambda found: not found["result"]["stable"], within))
     return stop_reason(budget, stable=stable, in_vain=in_vain)
 
 
 def allowance_now(
-    store: CampaignStore,
-    campaign: Campaign,
-    costs: Costs,
-    *,
-    session: ClientSession | None = None,
-    step_id: str | None = None,
+    campaign: Campaign, costs: Costs, *, session: ClientSession | None = None, step_id: str | None = None
 ) -> Allowance:
     """What may be promised to relaxations of screened candidates.
 
     Parameters
     ----------
-    store, campaign
+    campaign
         The campaign.
     costs
         What calculations are expected to cost.
@@ -96,30 +89,28 @@ def allowance_now(
     if not is_limited(campaign):
         return Allowance()
     budget = current_budget(campaign)
-    found = spending(store, campaign.spec.name, costs, session=session)
-    reserved = _reserved(store, campaign, step_id, session)
+    found = spending(campaign, costs, session=session)
+    reserved = _reserved(campaign, step_id, session)
     taken = Taken(
         found.relax_cpu_s + found.promised_relax_cpu_s + reserved.cpu_s, found.relaxations + reserved.relaxations
     )
-    of_campaign = Allowance(closed=closed_reason(store, campaign, session=session))
+    of_campaign = Allowance(closed=closed_reason(campaign, session=session))
     if budget.cpu_hours is not None:
         of_campaign.cpu_s = budget.cpu_hours * 3600.0 - found.cpu_s - found.promised_cpu_s - reserved.cpu_s
     if budget.relaxations is not None:
         of_campaign.relaxations = max(budget.relaxations - taken.relaxations, 0)
     of_relaxations = Allowance()
-    seconds = relaxation_cpu_seconds(store, campaign, session=session)
+    seconds = relaxation_cpu_seconds(campaign, session=session)
     if seconds is not None:
         of_relaxations.cpu_s = seconds - taken.cpu_s
     allowance, audit = of_campaign.tighter(of_relaxations), campaign.spec.policy.audit
-    return allowance.with_audit(audit, taken=taken, audited=_audited(store, campaign, session)) if audit else allowance
+    return allowance.with_audit(audit, taken=taken, audited=_audited(campaign, session)) if audit else allowance
 
 
-def relaxation_cpu_seconds(
-    store: CampaignStore, campaign: Campaign, *, session: ClientSession | None = None
-) -> float | None:
+def relaxation_cpu_seconds(campaign: Campaign, *, session: ClientSession | None = None) -> float | None:
     """CPU-seconds that relaxations of screened candidates may have taken by now; None: no limit."""
     hours = relaxation_cpu_hours(campaign)
-    return None if hours is None else hours * 3600.0 * _share_looked_at(store, campaign, session)
+    return None if hours is None else hours * 3600.0 * _share_looked_at(campaign, session)
 
 
 def cpu_seconds_left(campaign: Campaign, found: Spending) -> float | None:
@@ -128,33 +119,33 @@ def cpu_seconds_left(campaign: Campaign, found: Spending) -> float | None:
     return None if hours is None else hours * 3600.0 - found.cpu_s - found.promised_cpu_s
 
 
-def _audited(store: CampaignStore, campaign: Campaign, session: ClientSession | None) -> Taken:
+def _audited(campaign: Campaign, session: ClientSession | None) -> Taken:
     """What the audit sample has been promised so far, at the cost that was expected then."""
     # by an index: there are many more that are not relaxed
     sent = {"$in": list(SENT_TO_RELAXATION)}
-    query = {"campaign": campaign.spec.name, "role": SCREENED, "state": sent, "decision.audit": True}
+    query = {"campaign": campaign.name, "role": SCREENED, "state": sent, "decision.audit": True}
     total = {"_id": None, "cpu_s": {"$sum": "$decision.relax_cpu_s"}, "n": {"$sum": 1}}
-    for group in store.candidates.aggregate([{"$match": query}, {"$group": total}], session=session):
+    for group in campaign.store.candidates.aggregate([{"$match": query}, {"$group": total}], session=session):
         return Taken(float(group["cpu_s"]), int(group["n"]))
     return Taken()
 
 
-def _reserved(store: CampaignStore, campaign: Campaign, step_id: str | None, session: ClientSession | None) -> Taken:
+def _reserved(campaign: Campaign, step_id: str | None, session: ClientSession | None) -> Taken:
     """What Screens that are deciding just now have set aside."""
-    query: dict[str, Any] = {"campaign": campaign.spec.name, "state": "submitted", "reserved": {"$exists": True}}
+    query: dict[str, Any] = {"campaign": campaign.name, "state": "submitted", "reserved": {"$exists": True}}
     if step_id is not None:
         query["_id"] = {"$ne": step_id}
-    steps = list(store.steps.find(query, ["reserved"], session=session))
+    steps = list(campaign.store.steps.find(query, ["reserved"], session=session))
     return Taken(
         sum(step["reserved"]["cpu_s"] for step in steps), sum(step["reserved"]["relaxations"] for step in steps)
     )
 
 
-def _share_looked_at(store: CampaignStore, campaign: Campaign, session: ClientSession | None) -> float:
+def _share_looked_at(campaign: Campaign, session: ClientSession | None) -> float:
     """Share of the screened candidates that have come to a Screen; 1 for a policy that does not go best first."""
     whole = campaign.document["n_screened"]
     if campaign.spec.policy.relaxation_cpu_hours() is None or not whole:
         return 1.0
     not_yet = [{"state": {"$in": list(BEFORE_SCREEN)}}, {"state": "dos_done", "prediction": None}]
-    query = {"campaign": campaign.spec.name, "role": SCREENED, "$or": not_yet}
-    return 1.0 - store.candidates.count_documents(query, session=session) / whole
+    query = {"campaign": campaign.name, "role": SCREENED, "$or": not_yet}
+    return 1.0 - campaign.store.candidates.count_documents(query, session=session) / whole

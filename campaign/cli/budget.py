@@ -9,6 +9,7 @@ import typer
 
 from campaign.cli.database import LaunchpadOption, connect
 from campaign.cli.options import NameArgument
+from campaign.store.campaigns import Campaign, OpenCampaign
 from esnet.files.errors import UserError
 
 _NONE = "none"
@@ -65,10 +66,10 @@ def budget(
     store = CampaignStore(connection.db)
     out = console()
     if asked:
-        changed = change_budget(store, connection, name, asked)
+        changed = change_budget(OpenCampaign.open(store, connection, name), asked)
         if not json:
             out.print(changed, highlight=False, markup=False, soft_wrap=True)
-    found = budget_report(store, name)
+    found = budget_report(Campaign.read(store, name))
     if json:
         typer.echo(json_module.dumps(found, indent=1))
         return

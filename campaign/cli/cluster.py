@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from campaign.cli.database import LaunchpadOption, connect
+from campaign.store.campaigns import OpenCampaign
 from esnet.commands.console import console
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def _reconcile_running(launchpad: LaunchPad, out: Console) -> None:
     store = CampaignStore(launchpad.db)
     for name in store.campaigns.distinct("_id", {"state": "running"}):
         try:
-            lines = list(reconcile(store, launchpad, name).lines())
+            lines = list(reconcile(OpenCampaign.open(store, launchpad, name)).lines())
         except Exception as error:
             # what is wrong with one campaign keeps no other from the queues; the database's errors are everybody's
             if not is_user_error(error) or isinstance(error, DatabaseError):

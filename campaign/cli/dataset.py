@@ -9,6 +9,7 @@ import typer
 
 from campaign.cli.database import LaunchpadOption, connect
 from campaign.cli.options import NameArgument
+from campaign.store.campaigns import Campaign
 from esnet.commands.options import FBlockOption, MaxDosOption, MaxEnergyOption, filters_of
 
 
@@ -34,7 +35,7 @@ def dataset(
     filters = filters_of(max_dos, max_abs_formation_energy, f_block)
     out = console()
     store = CampaignStore(connect(launchpad).db)
-    manifest = write_training_data(store, name, path, filters=filters)
+    manifest = write_training_data(Campaign.read(store, name), path, filters=filters)
     states = ", ".join(f"{count} {state}" for state, count in manifest.source["states"].items())
     out.print(f"campaign {escape(name)}: {manifest.source['relaxed']} relaxed structures ({states})", highlight=False)
     out.print(

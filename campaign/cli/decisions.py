@@ -8,6 +8,7 @@ import typer
 
 from campaign.cli.database import LaunchpadOption, connect
 from campaign.cli.options import NameArgument
+from campaign.store.campaigns import Campaign, OpenCampaign
 from esnet.files.errors import UserError
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON")]
@@ -38,7 +39,8 @@ def explain(
     from esnet.commands.console import console
 
     store = CampaignStore(connect(launchpad).db)
-    told = explanation(store, find_candidate(store, name, candidate))
+    campaign = Campaign.read(store, name)
+    told = explanation(campaign, find_candidate(campaign, candidate))
     if json:
         typer.echo(json_module.dumps(told, indent=1))
         return
@@ -71,7 +73,6 @@ def decide(
     from campaign.budget.hold_queue import release_held
     from campaign.cli.policy import parse_policy
     from campaign.scheduling.advance import advance
-    from campaign.store.campaigns import load_campaign
     from campaign.store.collections import CampaignStore
     from campaign.views.policy_dry_run import differences_table
     from campaign.views.policy_dry_run import dry_run as run_dry
@@ -79,7 +80,7 @@ def decide(
 
     connection = connect(launchpad)
     store = CampaignStore(connection.db)
-    campaign = load_campaign(store, name)
+    campaign = Campaign.read(store, name)
     out = console()
     if not dry_run:
         if policy is not None:
@@ -87,11 +88,11 @@ def decide(
                 "--policy without --dry-run: a running campaign keeps its policy, so its decisions mean one thing; "
                 "right: add --dry-run, or start a campaign of another name"
             )
-        released = release_held(store, campaign)
-        advance(store, connection, name)
+        released = release_held(campaign)
+        advance(OpenCampaign.open(store, connection, name))
         out.print(f"{released} held candidate(s) go on", highlight=False)
         return
-    found = run_dry(store, name, campaign.spec.policy if policy is None else parse_policy(policy))
+    found = run_dry(Campaign.read(store, name), campaign.spec.policy if policy is None else parse_policy(policy))
     if json:
         typer.echo(json_module.dumps(asdict(found), indent=1))
         return

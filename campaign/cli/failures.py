@@ -9,6 +9,7 @@ import typer
 
 from campaign.cli.database import LaunchpadOption, connect
 from campaign.cli.options import NameArgument
+from campaign.store.campaigns import Campaign, OpenCampaign
 from esnet.commands.console import console as _console
 
 if TYPE_CHECKING:
@@ -45,13 +46,15 @@ def reconcile(
     if not names:
         console.print("no campaign is under way")
     for each in names:
-        done = reconcile_campaign(store, connection, each, dry_run=dry_run)
+        done = reconcile_campaign(OpenCampaign.open(store, connection, each), dry_run=dry_run)
         _say(done, console, prefix="" if name is not None else f"{each}: ", quiet=retry)
         if retry and dry_run:
-            number = len(list(failed_calculations(store, each)))
+            number = len(list(failed_calculations(Campaign.read(store, each))))
             console.print(f"{number} failed calculation(s) would be tried again", highlight=False)
         elif retry:
-            console.print(f"{retry_failed(store, connection, each)} failed calculation(s) will be tried again")
+            console.print(
+                f"{retry_failed(OpenCampaign.open(store, connection, each))} failed calculation(s) will be tried again"
+            )
 
 
 def _say(done: Reconciled, console: Console, *, prefix: str, quiet: bool) -> None:
@@ -78,7 +81,7 @@ def failures(
     from campaign.views.failures import failure_kinds, failure_lines, failures_table
 
     store = CampaignStore(connect(launchpad).db)
-    kinds = failure_kinds(store, name)
+    kinds = failure_kinds(Campaign.read(store, name))
     if json:
         typer.echo(json_module.dumps([kind.to_dict() for kind in kinds], indent=1))
         return
@@ -117,21 +120,20 @@ def retry(
     """
     from campaign.recovery.retry import choose, failed_calculations
     from campaign.recovery.retry import retry as retry_calculations
-    from campaign.store.campaigns import load_campaign
     from campaign.store.candidates import find_candidate
     from campaign.store.collections import CampaignStore
 
     connection = connect(launchpad)
     store = CampaignStore(connection.db)
-    load_campaign(store, name)
-    only = None if candidate is None else str(find_candidate(store, name, candidate)["_id"])
-    chosen = choose(list(failed_calculations(store, name)), kind=kind, stage=stage, candidate=only)
+    Campaign.read(store, name)
+    only = None if candidate is None else str(find_candidate(Campaign.read(store, name), candidate)["_id"])
+    chosen = choose(list(failed_calculations(Campaign.read(store, name))), kind=kind, stage=stage, candidate=only)
     words = [*(f"--set {shlex.quote(word)}" for word in settings or ())]
     words += [f"--candidate {shlex.quote(candidate)}"] if candidate else []
     words += [f"--stage {stage}"] if stage else []
     command = " ".join(["campaign retry", name, "--kind", shlex.quote(kind), *words])
     number, overrides = retry_calculations(
-        store, connection, name, chosen, settings=settings or (), command=command, dry_run=dry_run
+        OpenCampaign.open(store, connection, name), chosen, settings=settings or (), command=command, dry_run=dry_run
     )
     console = _console()
     changed = {**{f"INCAR.{tag}": value for tag, value in overrides.incar.items()}, **overrides.queue}

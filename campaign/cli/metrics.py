@@ -8,6 +8,7 @@ import typer
 
 from campaign.cli.database import LaunchpadOption, connect
 from campaign.cli.options import NameArgument
+from campaign.store.campaigns import Campaign
 
 
 def metrics(
@@ -44,7 +45,7 @@ def metrics(
     if cpu_hours is not None and not sweep:
         raise typer.BadParameter("--cpu-hours is a budget for --sweep: give both")
     store = CampaignStore(connect(launchpad).db)
-    found = campaign_metrics(store, name, confidence=confidence, sweep=sweep, cpu_hours=cpu_hours)
+    found = campaign_metrics(Campaign.read(store, name), confidence=confidence, sweep=sweep, cpu_hours=cpu_hours)
     if json:
         typer.echo(json_module.dumps(found.to_dict(), indent=1, allow_nan=False))
         return

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from campaign.cli.database import LaunchpadOption, connect
+from campaign.store.campaigns import Campaign
 
 if TYPE_CHECKING:
     from campaign.policies.base import Policy
@@ -157,7 +158,7 @@ def _data(dataset: Path | None, campaign: str, launchpad: Path | None, **options
     from campaign.replay.campaign import read_replay_campaign
     from campaign.store.collections import CampaignStore
 
-    return read_replay_campaign(CampaignStore(connect(launchpad).db), campaign)
+    return read_replay_campaign(Campaign.read(CampaignStore(connect(launchpad).db), campaign))
 
 
 def _print(comparison: Comparison) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from campaign.cli.database import LaunchpadOption, connect
 from campaign.cli.options import NameArgument
+from campaign.store.campaigns import Campaign
 
 
 def report(
@@ -40,7 +41,7 @@ def report(
 
     out = console()
     target = output or Path(f"{name}-report.html")
-    data = build_report(CampaignStore(connect(launchpad).db), name, map_of_dos=map_of_dos)
+    data = build_report(Campaign.read(CampaignStore(connect(launchpad).db), name), map_of_dos=map_of_dos)
     write_page(data, target)
     out.print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)
     if figures is not None:

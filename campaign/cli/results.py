@@ -9,6 +9,7 @@ import typer
 
 from campaign.cli.database import LaunchpadOption, connect
 from campaign.cli.options import NameArgument
+from campaign.store.campaigns import Campaign
 from esnet.commands.console import console as _console
 
 
@@ -39,7 +40,7 @@ def results(
     )
 
     store = CampaignStore(connect(launchpad).db)
-    rows = result_rows(store, name)
+    rows = result_rows(Campaign.read(store, name))
     if format is Format.JSON:
         typer.echo(rows_as_json(rows))
     elif format is Format.CSV:
@@ -47,4 +48,4 @@ def results(
     else:
         console = _console()
         console.print(rows_as_table(rows, title=f"campaign {name}"))
-        console.print(f"\n{model_line(store, name)}", highlight=False)
+        console.print(f"\n{model_line(Campaign.read(store, name))}", highlight=False)

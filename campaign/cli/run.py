@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from campaign.cli.database import LaunchpadOption, connect
+from campaign.store.campaigns import Campaign
 from esnet.commands.console import console as _console
 
 if TYPE_CHECKING:
@@ -138,8 +139,8 @@ def run(
             progress.close()
             console.print(f"[yellow]stopped[/yellow]; `campaign run {file}` goes on where it was")
             raise typer.Exit(130) from None
-    console.print(rows_as_table(result_rows(store, spec.name), title=f"campaign {spec.name}"))
-    console.print(f"\n{model_line(store, spec.name)}", highlight=False)
+    console.print(rows_as_table(result_rows(Campaign.read(store, spec.name)), title=f"campaign {spec.name}"))
+    console.print(f"\n{model_line(Campaign.read(store, spec.name))}", highlight=False)
     _say_how_it_ended(status, console)
 
 

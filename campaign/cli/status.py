@@ -9,6 +9,7 @@ import typer
 
 from campaign.cli.database import LaunchpadOption, connect
 from campaign.cli.options import NameArgument
+from campaign.store.campaigns import Campaign, OpenCampaign
 from esnet.files.errors import UserError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def status(
         _watch(store, connection, name, console(), every_s=seconds or _EVERY_S)
         return
     notes = _repair(store, connection, name)
-    report = status_report(store, name)
+    report = status_report(Campaign.read(store, name))
     if json:
         typer.echo(json_module.dumps(report.to_dict(), indent=1))
         return
@@ -69,7 +70,7 @@ def status(
 def _repair(store: CampaignStore, connection: LaunchPad, name: str) -> tuple[str, ...]:
     from campaign.recovery.reconcile import reconcile
 
-    return tuple(f"repaired: {line}" for line in reconcile(store, connection, name).lines())
+    return tuple(f"repaired: {line}" for line in reconcile(OpenCampaign.open(store, connection, name)).lines())
 
 
 def _picture(report: StatusReport, notes: tuple[str, ...]) -> Group:
@@ -148,7 +149,7 @@ class _Look:
             if self._repaired is None or time.monotonic() - self._repaired > _RECONCILE_EVERY_S:
                 self._notes = _repair(self._store, self._connection, self._name)
                 self._repaired = time.monotonic()
-            report = status_report(self._store, self._name)
+            report = status_report(Campaign.read(self._store, self._name))
         except PyMongoError as error:
             if self.last is None:
                 raise

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from campaign.metrics.metrics import Costs
+from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore
 from campaign.store.states import BEFORE_SCREEN, SCREENED
 
@@ -43,16 +44,16 @@ class MeasuredCosts:
         return {key: None if math.isnan(value) else value for key, value in asdict(self).items()}
 
 
-def measured_costs(store: CampaignStore, name: str) -> MeasuredCosts:
+def measured_costs(campaign: Campaign) -> MeasuredCosts:
     """Average the ledger over the screened candidates whose calculation has ended, well or not.
 
     A candidate that is to be tried again is left out until it has ended: its cost is not known yet.
     """
-    screened = {"campaign": name, "role": SCREENED}
+    screened = {"campaign": campaign.name, "role": SCREENED}
     after_dos = {"$nin": list(BEFORE_SCREEN)}
-    c_pre, n_dos, unknown_dos = _mean(store, name, "dos", _ids(store, {**screened, "state": after_dos}))
+    c_pre, n_dos, unknown_dos = _mean(campaign, "dos", _ids(campaign.store, {**screened, "state": after_dos}))
     ended = {"$in": ["relaxed", "relax_failed"]}
-    c_opt, n_relaxations, unknown_relax = _mean(store, name, "relax", _ids(store, {**screened, "state": ended}))
+    c_opt, n_relaxations, unknown_relax = _mean(campaign, "relax", _ids(campaign.store, {**screened, "state": ended}))
     return MeasuredCosts(
         c_pre=c_pre, c_opt=c_opt, n_dos=n_dos, n_relaxations=n_relaxations, n_unknown=unknown_dos + unknown_relax
     )
@@ -62,12 +63,12 @@ def _ids(store: CampaignStore, query: dict[str, Any]) -> set[str]:
     return {found["_id"] for found in store.candidates.find(query, ["_id"])}
 
 
-def _mean(store: CampaignStore, name: str, stage: str, ended: Collection[str]) -> tuple[float, int, int]:
+def _mean(campaign: Campaign, stage: str, ended: Collection[str]) -> tuple[float, int, int]:
     """Mean CPU-s of a stage over candidates with a known cost, how many those are, and attempts of unknown cost."""
     known = {"$cond": [{"$gt": ["$cpu_s", None]}, 1, 0]}
-    groups = store.attempts.aggregate(
+    groups = campaign.store.attempts.aggregate(
         [
-            {"$match": {"campaign": name, "stage": stage, "document": {"$ne": None}}},
+            {"$match": {"campaign": campaign.name, "stage": stage, "document": {"$ne": None}}},
             {
                 "$group": {
                     "_id": "$document",

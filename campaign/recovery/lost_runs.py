@@ -12,32 +12,24 @@ from campaign.recovery.liveness import Whereabouts, launches_of, reservation_id,
 from campaign.recovery.orphaned_results import has_results
 from campaign.recovery.processes import is_silent
 from campaign.recovery.reconcile_report import Reconciled
-from campaign.store.campaigns import Campaign
+from campaign.store.campaigns import OpenCampaign
 from campaign.store.collections import CampaignStore
 from campaign.store.states import STAGES
 
 if TYPE_CHECKING:
-    from fireworks import LaunchPad
+    pass
 
 _FIELDS = ["fw_id", "launches", "spec.worker", "spec.stage", "spec.document", "spec._queueadapter"]
 _FIELDS += ["spec._allow_fizzled_parents"]
 
 
-def end_lost(
-    store: CampaignStore,
-    launchpad: LaunchPad,
-    campaign: Campaign,
-    outcome: Outcome,
-    done: Reconciled,
-    *,
-    dry_run: bool,
-) -> None:
+def end_lost(campaign: OpenCampaign, outcome: Outcome, done: Reconciled, *, dry_run: bool) -> None:
     """Repair running fireworks whose process is gone; one that loses it every time is ended as fizzled."""
-    name = campaign.spec.name
+    name = campaign.name
     # the firework that `lpad add` made of the campaign's file carries no campaign_name
     of_campaign = {"$or": [{"spec.campaign_name": name}, {"name": name, "spec.campaign": {"$exists": True}}]}
-    running = list(launchpad.fireworks.find({"state": "RUNNING", **of_campaign}, _FIELDS))
-    launches = launches_of(launchpad, running)
+    running = list(campaign.launchpad.fireworks.find({"state": "RUNNING", **of_campaign}, _FIELDS))
+    launches = launches_of(campaign.launchpad, running)
     found = whereabouts(running, launches)
     for firework in running:
         fw_id, launch = firework["fw_id"], launches.get(firework["fw_id"])
@@ -49,15 +41,13 @@ def end_lost(
         if launch is not None and launch["state"] != "RUNNING":
             # it had ended, and its process died before the firework was told
             if not dry_run:
-                launchpad._refresh_wf(fw_id)
+                campaign.launchpad._refresh_wf(fw_id)
             continue
-        _repair(store, launchpad, campaign, firework, where, reservation_id(launch), outcome, done, dry_run=dry_run)
+        _repair(campaign, firework, where, reservation_id(launch), outcome, done, dry_run=dry_run)
 
 
 def _repair(
-    store: CampaignStore,
-    launchpad: LaunchPad,
-    campaign: Campaign,
+    campaign: OpenCampaign,
     firework: Mapping[str, Any],
     where: Whereabouts,
     reservation: str | None,
@@ -72,31 +62,34 @@ def _repair(
     if where.job is not None:
         facts |= {"job_id": where.job.job_id, "scheduler": where.job.scheduler}
         done.why[fw_id] = f"job {where.job.job_id}: {where.said.words if where.said is not None else 'goes on'}"
-    if has_results(store, firework):
+    if has_results(campaign.store, firework):
         kind, outcome = done.completed, "completed"
-        changed = dry_run or end(launchpad, fw_id, **seen, as_state="COMPLETED")
+        changed = dry_run or end(campaign.launchpad, fw_id, **seen, as_state="COMPLETED")
     elif where.cause == "requeued" and where.job is not None and reservation == where.job.job_id:
         kind = done.requeued
-        changed = dry_run or reserve_again(launchpad, fw_id, launches=launches)
-    elif where.cause in ("requeued", "preempted") or failed_tries(store, fw_id) < campaign.spec.retries.max_retries:
+        changed = dry_run or reserve_again(campaign.launchpad, fw_id, launches=launches)
+    elif (
+        where.cause in ("requeued", "preempted")
+        or failed_tries(campaign.store, fw_id) < campaign.spec.retries.max_retries
+    ):
         kind = done.lost
         asked = (firework.get("spec") or {}).get("_queueadapter") or {}
         queue = (
             {} if dry_run else more_resources(where.cause, where.job, where.said, campaign.spec.retries, asked=asked)
         )
-        changed = dry_run or run_again(launchpad, fw_id, **seen, queue=queue)
+        changed = dry_run or run_again(campaign.launchpad, fw_id, **seen, queue=queue)
         if queue and changed:
             facts["more"] = queue
-            _note_on_document(store, firework, queue)
+            _note_on_document(campaign.store, firework, queue)
             done.why[fw_id] = f"{done.why[fw_id]}; next: {', '.join(f'{key} {queue[key]}' for key in queue)}"
     else:
         kind = done.lost
-        changed = end(launchpad, fw_id, **seen, as_state="FIZZLED") if not dry_run else True
+        changed = end(campaign.launchpad, fw_id, **seen, as_state="FIZZLED") if not dry_run else True
     if not changed:
         return  # somebody else was faster
     if not dry_run:
         # only whoever changed it writes the ledger: others who look at the same time must not count it twice
-        close_open_attempt(store, firework, campaign=campaign.spec.name, outcome=outcome, facts=facts)
+        close_open_attempt(campaign.store, firework, campaign=campaign.name, outcome=outcome, facts=facts)
     kind.append(fw_id)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from campaign.steps.calculate import flow_key
 from campaign.steps.record import JOBS, record_calculation
+from campaign.store.campaigns import OpenCampaign
 from campaign.store.collections import CampaignStore
 from campaign.store.states import STAGES, Stage
 from launchers.database.job_store import OUTPUTS_COLLECTION
@@ -14,7 +15,7 @@ from launchers.database.settings import DatabaseSettings
 from workflows.identity import job_uuid
 
 if TYPE_CHECKING:
-    from fireworks import LaunchPad
+    pass
 
 _CHUNK = 5000
 #: States of a recording firework from which it does not record any more by itself.
@@ -47,7 +48,7 @@ def _are_there(store: CampaignStore, document_id: str, stage: Stage, attempt: in
     return len(found) == len(uuids)
 
 
-def record_unrecorded(store: CampaignStore, launchpad: LaunchPad, name: str, *, dry_run: bool = False) -> list[int]:
+def record_unrecorded(campaign: OpenCampaign, *, dry_run: bool = False) -> list[int]:
     """Record calculations whose recording firework is over, or not there any more, without having recorded.
 
     Returns
@@ -56,24 +57,22 @@ def record_unrecorded(store: CampaignStore, launchpad: LaunchPad, name: str, *, 
         The calculations' fireworks.
     """
     recorded = []
-    for stage, document in _waiting_for_nobody(store, launchpad, name):
+    for stage, document in _waiting_for_nobody(campaign):
         facts = document[stage.facts]
-        if not _are_there(store, document["_id"], stage, facts["attempt"]):
+        if not _are_there(campaign.store, document["_id"], stage, facts["attempt"]):
             continue
         if not dry_run:
-            database = DatabaseSettings.from_launchpad(launchpad)
+            database = DatabaseSettings.from_launchpad(campaign.launchpad)
             fw_id = facts["record_fw_id"]
-            record_calculation(store, database, document_id=document["_id"], stage=stage, fw_id=fw_id)
+            record_calculation(campaign, database, document_id=document["_id"], stage=stage, fw_id=fw_id)
         recorded.append(facts["fw_id"])
     return recorded
 
 
-def _waiting_for_nobody(
-    store: CampaignStore, launchpad: LaunchPad, name: str
-) -> Iterator[tuple[Stage, dict[str, Any]]]:
+def _waiting_for_nobody(campaign: OpenCampaign) -> Iterator[tuple[Stage, dict[str, Any]]]:
     for stage in STAGES.values():
-        for collection in (store.references, store.candidates):
-            query = {"campaign": name, stage.state_field: stage.running}
+        for collection in (campaign.store.references, campaign.store.candidates):
+            query = {"campaign": campaign.name, stage.state_field: stage.running}
             # a relaxation's facts hold its structure, and there may be 100,000 of them
             running = list(
                 collection.find(query, [f"{stage.facts}.{key}" for key in ("fw_id", "record_fw_id", "attempt")])
@@ -85,6 +84,6 @@ def _waiting_for_nobody(
                     if (document.get(stage.facts) or {}).get("record_fw_id") is not None
                 }
                 at_work = {"fw_id": {"$in": list(by_recorder)}, "state": {"$nin": list(_OVER)}}
-                for firework in launchpad.fireworks.find(at_work, ["fw_id"]):
+                for firework in campaign.launchpad.fireworks.find(at_work, ["fw_id"]):
                     del by_recorder[firework["fw_id"]]
                 yield from ((stage, document) for document in by_recorder.values())

@@ -17,44 +17,39 @@ from campaign.recovery.reconcile_report import Reconciled
 from campaign.recovery.reservations import free_reservations
 from campaign.recovery.stuck_workflows import refresh_waiting, rerun_fizzled, unlock_stale
 from campaign.scheduling.advance import advance
-from campaign.store.campaigns import load_campaign
-from campaign.store.collections import CampaignStore
+from campaign.store.campaigns import OpenCampaign
 
 if TYPE_CHECKING:
-    from fireworks import LaunchPad
+    pass
 
 __all__ = ["Reconciled", "reconcile"]
 
 logger = logging.getLogger(__name__)
 
 
-def reconcile(
-    store: CampaignStore, launchpad: LaunchPad, name: str, *, outcome: Outcome = "lost", dry_run: bool = False
-) -> Reconciled:
+def reconcile(campaign: OpenCampaign, *, outcome: Outcome = "lost", dry_run: bool = False) -> Reconciled:
     """Repair what killed processes and jobs left behind in one campaign, then submit what is due.
 
     Parameters
     ----------
-    store, launchpad
-        The campaign's database.
-    name
+    campaign
         The campaign.
     outcome
         What the ledger says of attempts that ended unheard: ``lost``, or ``stopped`` where the user stopped them.
     dry_run
         Change nothing; what would be changed is returned all the same.
     """
-    campaign = load_campaign(store, name)
+    campaign = campaign.refresh()
     tries = campaign.spec.retries.max_retries
     done = Reconciled(dry_run=dry_run)
-    done.unlocked = unlock_stale(launchpad, name, dry_run=dry_run)
-    end_lost(store, launchpad, campaign, outcome, done, dry_run=dry_run)
-    free_reservations(store, launchpad, name, tries, done, dry_run=dry_run)
-    done.retried = rerun_fizzled(store, launchpad, name, tries, dry_run=dry_run)
-    done.refreshed = refresh_waiting(launchpad, name, dry_run=dry_run)
-    done.recorded = record_unrecorded(store, launchpad, name, dry_run=dry_run)
+    done.unlocked = unlock_stale(campaign.launchpad, campaign.name, dry_run=dry_run)
+    end_lost(campaign, outcome, done, dry_run=dry_run)
+    free_reservations(campaign, tries, done, dry_run=dry_run)
+    done.retried = rerun_fizzled(campaign, tries, dry_run=dry_run)
+    done.refreshed = refresh_waiting(campaign.launchpad, campaign.name, dry_run=dry_run)
+    done.recorded = record_unrecorded(campaign, dry_run=dry_run)
     if not dry_run:
-        advance(store, launchpad, name)
+        advance(campaign)
         for line in done.lines():
-            logger.info("campaign %s: %s", name, line)
+            logger.info("campaign %s: %s", campaign.name, line)
     return done

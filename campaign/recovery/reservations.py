@@ -11,7 +11,7 @@ from campaign.attempts.process_identity import is_alive
 from campaign.recovery.firework_repairs import end, run_again
 from campaign.recovery.liveness import CAUSES, job_of, launches_of
 from campaign.recovery.reconcile_report import Reconciled
-from campaign.store.collections import CampaignStore
+from campaign.store.campaigns import OpenCampaign
 from launchers.scheduler.jobs import Job, job_states
 from launchers.workers.worker import process_of
 
@@ -26,17 +26,17 @@ _STALE_CHECKOUT = timedelta(seconds=60)
 _STALE_SUBMISSION = timedelta(minutes=10)
 
 
-def free_reservations(
-    store: CampaignStore, launchpad: LaunchPad, name: str, max_retries: int, done: Reconciled, *, dry_run: bool
-) -> None:
+def free_reservations(campaign: OpenCampaign, max_retries: int, done: Reconciled, *, dry_run: bool) -> None:
     """Make reserved fireworks ready whose job or process is gone.
 
     A job that ended by itself before its firework began (no environment, no executable, no database) counts as a lost
     try, and after `max_retries` of these the firework is ended as fizzled: else it would be submitted for ever.
     """
     fields = ["fw_id", "launches", "updated_on", "spec.worker", "spec.stage", "spec.document"]
-    reserved = list(launchpad.fireworks.find({"spec.campaign_name": name, "state": "RESERVED"}, fields))
-    launches = launches_of(launchpad, reserved)
+    reserved = list(
+        campaign.launchpad.fireworks.find({"spec.campaign_name": campaign.name, "state": "RESERVED"}, fields)
+    )
+    launches = launches_of(campaign.launchpad, reserved)
     jobs = {
         found["fw_id"]: job
         for found in reserved
@@ -47,22 +47,22 @@ def free_reservations(
         fw_id, seen = firework["fw_id"], {"state": "RESERVED", "launches": firework["launches"]}
         job = jobs.get(fw_id)
         if not firework["launches"]:
-            if _is_half_taken(launchpad, firework) and (dry_run or run_again(launchpad, fw_id, **seen)):
+            if _is_half_taken(campaign.launchpad, firework) and (
+                dry_run or run_again(campaign.launchpad, fw_id, **seen)
+            ):
                 done.half_checked_out.append(fw_id)
         elif job is None:
-            if _age(firework) > _STALE_SUBMISSION and (dry_run or run_again(launchpad, fw_id, **seen)):
+            if _age(firework) > _STALE_SUBMISSION and (dry_run or run_again(campaign.launchpad, fw_id, **seen)):
                 done.unreserved.append(fw_id)
                 done.why[fw_id] = "never submitted"
         elif job not in said:
             done.unknown.append(fw_id)
         elif said[job].phase == "ended":
-            _free(store, launchpad, name, firework, job, said[job], max_retries, done, dry_run=dry_run)
+            _free(campaign, firework, job, said[job], max_retries, done, dry_run=dry_run)
 
 
 def _free(
-    store: CampaignStore,
-    launchpad: LaunchPad,
-    name: str,
+    campaign: OpenCampaign,
     firework: Mapping[str, Any],
     job: Job,
     said: JobState,
@@ -77,14 +77,14 @@ def _free(
     if not dry_run:
         counts = cause not in ("cancelled", "preempted")
         error = f"job {job.job_id} ended before the firework began ({said.text}); its output is in {job.directory}"
-        over = counts and failed_tries(store, fw_id) >= max_retries
-        if over and not end(launchpad, fw_id, **seen, as_state="FIZZLED", reason=error):
+        over = counts and failed_tries(campaign.store, fw_id) >= max_retries
+        if over and not end(campaign.launchpad, fw_id, **seen, as_state="FIZZLED", reason=error):
             return
-        if not over and not run_again(launchpad, fw_id, **seen):
+        if not over and not run_again(campaign.launchpad, fw_id, **seen):
             return
         if counts:
             facts = {"cause": cause, "error": error, "directory": job.directory, "job_id": job.job_id}
-            close_open_attempt(store, firework, campaign=name, outcome="lost", facts=facts)
+            close_open_attempt(campaign.store, firework, campaign=campaign.name, outcome="lost", facts=facts)
     done.unreserved.append(fw_id)
     done.why[fw_id] = why
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from campaign.attempts.causes import stored_cause
 from campaign.attempts.overrides import Overrides, parse_overrides
 from campaign.scheduling.advance import advance
-from campaign.store.campaigns import load_campaign
+from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore, now
 from campaign.store.states import STAGES, Stage
 from esnet.files.errors import UserError
 
 if TYPE_CHECKING:
-    from fireworks import LaunchPad
+    pass
 
 
 class NothingFailedError(UserError, LookupError):
@@ -53,11 +53,11 @@ def document_name(document: Mapping[str, Any]) -> str:
     return f"reference {document.get('label') or document['_id']}"
 
 
-def failed_calculations(store: CampaignStore, name: str) -> Iterator[Failed]:
+def failed_calculations(campaign: Campaign) -> Iterator[Failed]:
     """Every calculation of a campaign that has failed for good, references first."""
-    for collection in (store.references, store.candidates):
+    for collection in (campaign.store.references, campaign.store.candidates):
         for stage in STAGES.values():
-            query = {"campaign": name, stage.state_field: stage.failed}
+            query = {"campaign": campaign.name, stage.state_field: stage.failed}
             fields = ["formula", "prototype", "label", "failure", stage.facts]
             for document in collection.find(query, fields).sort("_id"):
                 failure = document.get("failure") or {}
@@ -100,9 +100,7 @@ def choose(
 
 
 def retry(
-    store: CampaignStore,
-    launchpad: LaunchPad,
-    name: str,
+    campaign: OpenCampaign,
     chosen: Sequence[Failed],
     *,
     settings: Sequence[str] = (),
@@ -115,9 +113,7 @@ def retry(
 
     Parameters
     ----------
-    store, launchpad
-        The campaign's database.
-    name
+    campaign
         The campaign.
     chosen
         What is tried again (`choose`).
@@ -133,25 +129,27 @@ def retry(
     int, Overrides
         How many are (would be) tried again, and with what.
     """
-    campaign = load_campaign(store, name)
+    campaign = campaign.refresh()
     stages = list({each.stage.name: each.stage for each in chosen}.values())
     overrides = parse_overrides(settings, stages=stages, engine=campaign.spec.dft.engine)
     if dry_run:
         return len(chosen), overrides
-    retried = sum(_send_back(store, each, overrides, command) for each in chosen)
+    retried = sum(_send_back(campaign.store, each, overrides, command) for each in chosen)
     if retried:
         # a campaign that had come to its report goes on, and comes to it again
-        store.steps.delete_one({"_id": f"{name}/report"})
-        store.campaigns.update_one({"_id": name}, {"$set": {"state": "running"}, "$unset": {"problem": ""}})
-    advance(store, launchpad, name)
+        campaign.store.steps.delete_one({"_id": f"{campaign.name}/report"})
+        campaign.store.campaigns.update_one(
+            {"_id": campaign.name}, {"$set": {"state": "running"}, "$unset": {"problem": ""}}
+        )
+    advance(campaign)
     return retried, overrides
 
 
-def retry_failed(store: CampaignStore, launchpad: LaunchPad, name: str) -> int:
+def retry_failed(campaign: OpenCampaign) -> int:
     """Send everything that failed for good back for another try, with the settings it had; return how many."""
-    failed = list(failed_calculations(store, name))
-    command = f"campaign reconcile {name} --retry-failed"
-    return retry(store, launchpad, name, failed, command=command)[0]
+    failed = list(failed_calculations(campaign))
+    command = f"campaign reconcile {campaign.name} --retry-failed"
+    return retry(campaign, failed, command=command)[0]
 
 
 def _send_back(store: CampaignStore, failed: Failed, overrides: Overrides, command: str) -> bool:

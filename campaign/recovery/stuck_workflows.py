@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from campaign.recovery.firework_repairs import run_again
 from campaign.recovery.processes import fizzled_query
-from campaign.store.collections import CampaignStore
+from campaign.store.campaigns import OpenCampaign
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -38,17 +38,19 @@ def unlock_stale(launchpad: LaunchPad, name: str, *, dry_run: bool = False) -> l
     return unlocked
 
 
-def rerun_fizzled(
-    store: CampaignStore, launchpad: LaunchPad, name: str, max_retries: int, *, dry_run: bool = False
-) -> list[int]:
+def rerun_fizzled(campaign: OpenCampaign, max_retries: int, *, dry_run: bool = False) -> list[int]:
     """Run recording fireworks and steps again; a calculation that fizzled is its recorder's business."""
     retried: list[int] = []
-    for firework in list(launchpad.fireworks.find(fizzled_query(name), ["fw_id", "launches", "archived_launches"])):
+    for firework in list(
+        campaign.launchpad.fireworks.find(fizzled_query(campaign.name), ["fw_id", "launches", "archived_launches"])
+    ):
         fw_id, launches = firework["fw_id"], firework["launches"]
         failed = {"fw_id": fw_id, "outcome": {"$in": ["science", "machine", "lost"]}}
         # a step keeps a ledger; what merely records has its launches alone
-        tries = store.attempts.count_documents(failed) or len(firework.get("archived_launches") or []) + 1
-        if tries <= max_retries and (dry_run or run_again(launchpad, fw_id, state="FIZZLED", launches=launches)):
+        tries = campaign.store.attempts.count_documents(failed) or len(firework.get("archived_launches") or []) + 1
+        if tries <= max_retries and (
+            dry_run or run_again(campaign.launchpad, fw_id, state="FIZZLED", launches=launches)
+        ):
             retried.append(fw_id)
     return retried
 

@@ -13,6 +13,7 @@ from pymatgen.entries.computed_entries import ComputedEntry
 
 from campaign.hull.corrections import corrected_energies
 from campaign.hull.hull import HullSet
+from campaign.store.campaigns import Campaign
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
 from esnet.files.errors import UserError
 from esnet.files.versions import installed_versions
@@ -58,7 +59,7 @@ def store_entries(store: CampaignStore, file: EntriesFile, *, campaign: str) -> 
     return _insert(store, body, campaign=campaign, file_name=file.path.name)
 
 
-def freeze_reference_set(store: CampaignStore, campaign: Campaign) -> str | None:
+def freeze_reference_set(campaign: Campaign) -> str | None:
     """Store the reference set of a campaign once all its phases are computed.
 
     The set is immutable and named by its checksum; every decision and result carries that checksum. Where the
@@ -70,22 +71,22 @@ def freeze_reference_set(store: CampaignStore, campaign: Campaign) -> str | None
         The checksum; None while phases are still computed, or where an element has no phase (then the campaign's
         document says which).
     """
-    name = campaign.spec.name
+    name = campaign.name
     if (known := campaign.document.get("reference_set")) is not None:
         return str(known)
     imported = campaign.document.get("imported_references")
-    phases = list(store.references.find({"campaign": name}).sort("_id"))
+    phases = list(campaign.store.references.find({"campaign": name}).sort("_id"))
     if any(phase["state"] not in ("relaxed", "relax_failed") for phase in phases):
         return None
     if not phases:
-        return None if imported is None else _freeze(store, name, imported)
-    beside = {} if imported is None else stored_set(store, imported)
-    entries, uncorrectable = _computed_entries(store, phases, beside.get("corrections", "none"))
+        return None if imported is None else _freeze(campaign, imported)
+    beside = {} if imported is None else stored_set(campaign.store, imported)
+    entries, uncorrectable = _computed_entries(campaign.store, phases, beside.get("corrections", "none"))
     every = [*beside.get("entries", []), *entries]
     missing = sorted({symbol for phase in phases for symbol in phase["elements"]} - _elements_of(every))
     if missing:
-        problem = reference_problem(store, name)
-        store.campaigns.update_one({"_id": name}, {"$set": {"problem": problem}})
+        problem = reference_problem(campaign)
+        campaign.store.campaigns.update_one({"_id": name}, {"$set": {"problem": problem}})
         return None
     # phases that the hull lacks: candidates may look more stable than they are
     failed = [phase["_id"] for phase in phases if phase["state"] == "relax_failed"]
@@ -97,13 +98,13 @@ def freeze_reference_set(store: CampaignStore, campaign: Campaign) -> str | None
     }
     if imported is not None:
         body["own_phases"] = [entry["id"] for entry in entries]
-    checksum = _insert(store, body, campaign=name, file_name=beside.get("file_name"))
-    return _freeze(store, name, checksum)
+    checksum = _insert(campaign.store, body, campaign=name, file_name=beside.get("file_name"))
+    return _freeze(campaign, checksum)
 
 
-def _freeze(store: CampaignStore, name: str, checksum: str) -> str:
-    store.campaigns.update_one(
-        {"_id": name, "reference_set": None}, {"$set": {"reference_set": checksum}, "$unset": {"problem": ""}}
+def _freeze(campaign: Campaign, checksum: str) -> str:
+    campaign.store.campaigns.update_one(
+        {"_id": campaign.name, "reference_set": None}, {"$set": {"reference_set": checksum}, "$unset": {"problem": ""}}
     )
     return checksum
 
@@ -155,15 +156,16 @@ def _computed_entries(
     return entries, uncorrectable
 
 
-def reference_problem(store: CampaignStore, name: str) -> str | None:
+def reference_problem(campaign: Campaign) -> str | None:
     """Say what an elemental reference that failed means and what to do; None where none failed or the set is frozen."""
-    campaign = store.campaigns.find_one({"_id": name}, ["reference_set", "imported_references"]) or {}
-    if campaign.get("reference_set") is not None:
+    if campaign.document.get("reference_set") is not None:
         return None
-    query = {"campaign": name, "state": "relax_failed", "elements": {"$size": 1}}
-    found = list(store.references.find(query, ["elements", "failure.error"]).sort("_id"))
-    if found and (imported := campaign.get("imported_references")) is not None:
-        have = _elements_of((store.reference_sets.find_one({"_id": imported}, ["entries"]) or {}).get("entries", []))
+    query = {"campaign": campaign.name, "state": "relax_failed", "elements": {"$size": 1}}
+    found = list(campaign.store.references.find(query, ["elements", "failure.error"]).sort("_id"))
+    if found and (imported := campaign.document.get("imported_references")) is not None:
+        have = _elements_of(
+            (campaign.store.reference_sets.find_one({"_id": imported}, ["entries"]) or {}).get("entries", [])
+        )
         found = [phase for phase in found if phase["elements"][0] not in have]
     if not found:
         return None
@@ -171,7 +173,7 @@ def reference_problem(store: CampaignStore, name: str) -> str | None:
     return (
         f"the relaxation of the elemental reference of {failed['elements'][0]} failed "
         f"({(failed.get('failure') or {}).get('error')}), so nothing that contains it gets a formation energy. "
-        f"Mend the cause, then `campaign reconcile {name} --retry-failed`"
+        f"Mend the cause, then `campaign reconcile {campaign.name} --retry-failed`"
     )
 
 

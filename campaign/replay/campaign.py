@@ -10,15 +10,15 @@ from campaign.budget.spent import cpu_seconds_by_document
 from campaign.policies.cost_model import valence_electrons
 from campaign.replay.candidate import KnownCandidate
 from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
-from campaign.store.campaigns import load_campaign
+from campaign.store.campaigns import Campaign
 
 if TYPE_CHECKING:
-    from campaign.store.collections import CampaignStore
+    pass
 
 _FIELDS = ["state", "composition", "n_sites", "prediction", "result", "failure.stage"]
 
 
-def read_replay_campaign(store: CampaignStore, name: str) -> ReplayData:
+def read_replay_campaign(campaign: Campaign) -> ReplayData:
     """Read the candidates of a campaign that have a prediction and whose relaxation has ended.
 
     Costs are those of the ledger, all attempts; the paper's means where it knows none.
@@ -37,19 +37,20 @@ def read_replay_campaign(store: CampaignStore, name: str) -> ReplayData:
     ReplayDataError
         If nothing that was predicted is relaxed.
     """
-    campaign = load_campaign(store, name)
-    source = f"campaign {name}"
-    predicted = list(store.candidates.find({"campaign": name, "prediction": {"$ne": None}}, _FIELDS).sort("_id"))
+    source = f"campaign {campaign.name}"
+    predicted = list(
+        campaign.store.candidates.find({"campaign": campaign.name, "prediction": {"$ne": None}}, _FIELDS).sort("_id")
+    )
     known = [document for document in predicted if document.get("result") or _relaxation_failed(document)]
     if not known:
         raise ReplayDataError(
             source,
             [
                 f"{len(predicted)} candidates have a prediction, and none of them is relaxed; right: a campaign that "
-                f"has relaxed some of what it predicted (`campaign status {name}`)"
+                f"has relaxed some of what it predicted (`campaign status {campaign.name}`)"
             ],
         )
-    costs = {stage: cpu_seconds_by_document(store, name, stage=stage) for stage in ("dos", "relax")}
+    costs = {stage: cpu_seconds_by_document(campaign, stage=stage) for stage in ("dos", "relax")}
     notes = _notes(len(predicted), len(known), campaign.document["state"])
     without = sum(not of_stage.get(document["_id"]) for document in known for of_stage in costs.values())
     if without:

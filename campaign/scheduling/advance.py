@@ -15,111 +15,114 @@ from campaign.references.reference_sets import freeze_reference_set
 from campaign.scheduling.evaluate import evaluate_relaxed
 from campaign.scheduling.retrain_due import retrain_when_due
 from campaign.scheduling.submit import submit_ready, submit_step
-from campaign.store.campaigns import Campaign, load_campaign
-from campaign.store.collections import CampaignStore
+from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.states import BEFORE_SCREEN, OPEN_RS_DOS, OPEN_STATES, SCREENED
 
 if TYPE_CHECKING:
-    from fireworks import LaunchPad
+    pass
 
 
-def advance(store: CampaignStore, launchpad: LaunchPad, name: str, *, batch: int | None = None) -> None:
+def advance(campaign: OpenCampaign, *, batch: int | None = None) -> None:
     """Submit what is due.
 
     Parameters
     ----------
-    store, launchpad
-        The campaign's database.
-    name
+    campaign
         The campaign.
     batch
         Look only at this batch of candidates for a Screen: the caller knows that no other one changed.
     """
-    campaign = load_campaign(store, name)
+    campaign = campaign.refresh()
     if campaign.document["state"] != "running":
         return  # finished, or its documents are still being written
-    submit_ready(store, launchpad, name)
-    reference_set = freeze_reference_set(store, campaign)
+    submit_ready(campaign)
+    reference_set = freeze_reference_set(campaign)
     if reference_set is None:
         return
-    evaluate_relaxed(store, campaign, reference_set)
-    if release_held(store, campaign):
-        submit_ready(store, launchpad, name)
-    hold_waiting(store, campaign)
+    evaluate_relaxed(campaign, reference_set)
+    if release_held(campaign):
+        submit_ready(campaign)
+    hold_waiting(campaign)
     if campaign.document["n_screened"]:
         if campaign.spec.scorer.needs_model and campaign.document.get("model") is None:
-            _train_when_due(store, launchpad, campaign)
+            _train_when_due(campaign)
             return
-        _screen_when_due(store, launchpad, campaign, batch)
-    finished = not _is_anything_open(store, name)
+        _screen_when_due(campaign, batch)
+    finished = not _is_anything_open(campaign)
     # asked after that: if the last result makes a retraining due, the report must wait for it
-    retraining = retrain_when_due(store, launchpad, campaign)
+    retraining = retrain_when_due(campaign)
     if finished and not retraining:
-        submit_step(store, launchpad, name, f"{name}/report", kind="report", category="screen")
+        submit_step(campaign, f"{campaign.name}/report", kind="report", category="screen")
 
 
-def _is_anything_open(store: CampaignStore, name: str) -> bool:
+def _is_anything_open(campaign: Campaign) -> bool:
     # candidates that a model learns from end with their RS-DOS; two queries, so that each is answered from its index
     open_queries = (
         {"state": {"$in": list(OPEN_STATES)}},
         {"state": "relaxed", "rs_dos.state": {"$in": list(OPEN_RS_DOS)}},
     )
-    return any(store.candidates.find_one({"campaign": name, **query}, ["_id"]) is not None for query in open_queries)
+    return any(
+        campaign.store.candidates.find_one({"campaign": campaign.name, **query}, ["_id"]) is not None
+        for query in open_queries
+    )
 
 
-def _train_when_due(store: CampaignStore, launchpad: LaunchPad, campaign: Campaign) -> None:
+def _train_when_due(campaign: OpenCampaign) -> None:
     """Train once the bootstrap sample and the references are relaxed and have their RS-DOS, or have failed."""
-    name = campaign.spec.name
+    name = campaign.name
     open_relaxation = {
         "campaign": name,
         "role": {"$ne": SCREENED},
         "state": {"$nin": ["relaxed", "relax_failed"]},
     }
     open_dos = {"campaign": name, "state": "relaxed", "rs_dos.state": {"$in": list(OPEN_RS_DOS)}}
-    for collection in (store.references, store.candidates):
+    for collection in (campaign.store.references, campaign.store.candidates):
         for query in (open_relaxation, open_dos):
             if collection.find_one(query, ["_id"]) is not None:
                 return
-    submit_step(store, launchpad, name, f"{name}/train", kind="train", category="train")
+    submit_step(campaign, f"{name}/train", kind="train", category="train")
 
 
-def _screen_when_due(store: CampaignStore, launchpad: LaunchPad, campaign: Campaign, batch: int | None) -> None:
-    name, sizes = campaign.spec.name, campaign.document["batch_sizes"]
+def _screen_when_due(campaign: OpenCampaign, batch: int | None) -> None:
+    name, sizes = campaign.name, campaign.document["batch_sizes"]
     close_at = campaign.spec.screening.close_at
-    open_batches = _batches_without_screen(store, name, range(len(sizes)) if batch is None else [batch])
-    waiting = _waiting_by_batch(store, name, open_batches)
+    open_batches = _batches_without_screen(campaign, range(len(sizes)) if batch is None else [batch])
+    waiting = _waiting_by_batch(campaign, open_batches)
     for number in open_batches:
         if sizes[number] - waiting.get(number, 0) >= math.ceil(close_at * sizes[number]):
-            submit_step(store, launchpad, name, f"{name}/screen/{number}", kind="screen", category="screen")
-    _sweep_when_due(store, launchpad, name)
+            submit_step(campaign, f"{name}/screen/{number}", kind="screen", category="screen")
+    _sweep_when_due(campaign)
 
 
-def _batches_without_screen(store: CampaignStore, name: str, batches: Sequence[int]) -> list[int]:
+def _batches_without_screen(campaign: Campaign, batches: Sequence[int]) -> list[int]:
     """Those of the batches whose Screen was not submitted yet: a large campaign has hundreds, most of them closed."""
-    ids = {f"{name}/screen/{number}": number for number in batches}
-    submitted = {found["_id"] for found in store.steps.find({"_id": {"$in": list(ids)}}, ["_id"])}
+    ids = {f"{campaign.name}/screen/{number}": number for number in batches}
+    submitted = {found["_id"] for found in campaign.store.steps.find({"_id": {"$in": list(ids)}}, ["_id"])}
     return [number for step_id, number in ids.items() if step_id not in submitted]
 
 
-def _waiting_by_batch(store: CampaignStore, name: str, batches: Sequence[int]) -> dict[int, int]:
+def _waiting_by_batch(campaign: Campaign, batches: Sequence[int]) -> dict[int, int]:
     """How many candidates of each batch still have to come to their Screen."""
     if not batches:
         return {}
-    before: dict[str, Any] = {"campaign": name, "state": {"$in": list(BEFORE_SCREEN)}, "role": SCREENED}
+    before: dict[str, Any] = {"campaign": campaign.name, "state": {"$in": list(BEFORE_SCREEN)}, "role": SCREENED}
     # every one of hundreds by name would make thousands of ranges of the index
     before["batch"] = batches[0] if len(batches) == 1 else {"$gte": min(batches), "$lte": max(batches)}
-    groups = store.candidates.aggregate([{"$match": before}, {"$group": {"_id": "$batch", "n": {"$sum": 1}}}])
+    groups = campaign.store.candidates.aggregate([{"$match": before}, {"$group": {"_id": "$batch", "n": {"$sum": 1}}}])
     return {group["_id"]: group["n"] for group in groups}
 
 
-def _sweep_when_due(store: CampaignStore, launchpad: LaunchPad, name: str) -> None:
+def _sweep_when_due(campaign: OpenCampaign) -> None:
     """A last Screen for candidates that came after their batch was closed."""
-    pending = {"campaign": name, "role": SCREENED, "state": {"$in": list(BEFORE_SCREEN)}}
-    if store.candidates.find_one(pending, ["_id"]) is not None:
+    pending = {"campaign": campaign.name, "role": SCREENED, "state": {"$in": list(BEFORE_SCREEN)}}
+    if campaign.store.candidates.find_one(pending, ["_id"]) is not None:
         return
-    if store.candidates.find_one({"campaign": name, "state": "dos_done"}, ["_id"]) is None:
+    if campaign.store.candidates.find_one({"campaign": campaign.name, "state": "dos_done"}, ["_id"]) is None:
         return
-    if store.steps.find_one({"campaign": name, "kind": "screen", "state": "submitted"}, ["_id"]) is not None:
+    if (
+        campaign.store.steps.find_one({"campaign": campaign.name, "kind": "screen", "state": "submitted"}, ["_id"])
+        is not None
+    ):
         return
-    swept = store.steps.count_documents({"campaign": name, "_id": {"$regex": "/sweep-"}})
-    submit_step(store, launchpad, name, f"{name}/screen/sweep-{swept}", kind="screen", category="screen")
+    swept = campaign.store.steps.count_documents({"campaign": campaign.name, "_id": {"$regex": "/sweep-"}})
+    submit_step(campaign, f"{campaign.name}/screen/sweep-{swept}", kind="screen", category="screen")

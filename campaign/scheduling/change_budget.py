@@ -12,19 +12,19 @@ from campaign.budget.limits import current_budget
 from campaign.scheduling.advance import advance
 from campaign.spec.reader import wrong_settings
 from campaign.spec.sections import BudgetSection
-from campaign.store.campaigns import load_campaign
-from campaign.store.collections import CampaignStore, now
+from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.collections import now
 from esnet.files.errors import UserError
 
 if TYPE_CHECKING:
-    from fireworks import LaunchPad
+    pass
 
 
 class BudgetError(UserError, ValueError):
     """A limit that cannot be; the message names it."""
 
 
-def change_budget(store: CampaignStore, launchpad: LaunchPad, name: str, changes: Mapping[str, Any]) -> str:
+def change_budget(campaign: OpenCampaign, changes: Mapping[str, Any]) -> str:
     """Put other limits in force, and let go on what they allow.
 
     Every budget that was in force stands in the campaign's document (``budget_history``). Lower limits stop what has
@@ -32,9 +32,7 @@ def change_budget(store: CampaignStore, launchpad: LaunchPad, name: str, changes
 
     Parameters
     ----------
-    store, launchpad
-        The campaign's database.
-    name
+    campaign
         The campaign.
     changes
         Fields of `BudgetSection`; the others stay as they are.
@@ -49,15 +47,15 @@ def change_budget(store: CampaignStore, launchpad: LaunchPad, name: str, changes
     BudgetError
         Naming the limit that is wrong; nothing is changed then.
     """
-    campaign = load_campaign(store, name)
+    campaign = campaign.refresh()
     before = current_budget(campaign).model_dump()
     try:
         wanted = BudgetSection.model_validate(before | dict(changes))
     except ValidationError as error:
         raise BudgetError("; ".join(wrong_settings(error, section="budget", model=BudgetSection))) from error
     stored = wanted.model_dump(mode="json")
-    store.campaigns.update_one(
-        {"_id": name},
+    campaign.store.campaigns.update_one(
+        {"_id": campaign.name},
         {
             "$set": {"budget": stored},
             "$push": {"budget_history": {"budget": stored, "time": now()}},
@@ -65,17 +63,17 @@ def change_budget(store: CampaignStore, launchpad: LaunchPad, name: str, changes
             "$unset": {"next_held": ""},
         },
     )
-    held_before = store.candidates.count_documents({"campaign": name, "state": "held"})
+    held_before = campaign.store.candidates.count_documents({"campaign": campaign.name, "state": "held"})
     if held_before:
-        _reopen(store, name)
-    free_waiting(store, load_campaign(store, name))
-    advance(store, launchpad, name)
-    held = store.candidates.count_documents({"campaign": name, "state": "held"})
+        _reopen(campaign)
+    free_waiting(campaign.refresh())
+    advance(campaign)
+    held = campaign.store.candidates.count_documents({"campaign": campaign.name, "state": "held"})
     went_on = f"; {held_before - held} held candidates go on, {held} stay held" if held_before else ""
-    return f"campaign {name}: the budget is changed{went_on}"
+    return f"campaign {campaign.name}: the budget is changed{went_on}"
 
 
-def _reopen(store: CampaignStore, name: str) -> None:
+def _reopen(campaign: Campaign) -> None:
     """A campaign that had come to its report goes on, and comes to it again."""
-    store.steps.delete_one({"_id": f"{name}/report", "state": "done"})
-    store.campaigns.update_one({"_id": name, "state": "finished"}, {"$set": {"state": "running"}})
+    campaign.store.steps.delete_one({"_id": f"{campaign.name}/report", "state": "done"})
+    campaign.store.campaigns.update_one({"_id": campaign.name, "state": "finished"}, {"$set": {"state": "running"}})

@@ -10,7 +10,8 @@ from pymongo import UpdateOne
 
 from campaign.hull.corrections import corrected_energies, relaxed_fields
 from campaign.references.reference_sets import correction_scheme, load_hull
-from campaign.store.collections import CampaignStore, now
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import now
 
 if TYPE_CHECKING:
     from campaign.hull.corrections import Corrected
@@ -18,29 +19,31 @@ if TYPE_CHECKING:
     from campaign.store.campaigns import Campaign
 
 
-def evaluate_relaxed(store: CampaignStore, campaign: Campaign, reference_set: str) -> int:
+def evaluate_relaxed(campaign: Campaign, reference_set: str) -> int:
     """Give every relaxed candidate without a result its result; return how many got one.
 
     The candidates' own energies never enter the hull (SCIENCE.md). They get the corrections that the reference set
     carries; a candidate that these cannot treat gets no result but the reason (``uncorrectable``). Stable is E_f(DFT)
     and E_hull(DFT) at most the campaign's ``stable`` limits.
     """
-    query = {"campaign": campaign.spec.name, "state": "relaxed", "result.e_hull": None, "uncorrectable": None}
-    if store.candidates.find_one(query, ["_id"]) is None:
+    query = {"campaign": campaign.name, "state": "relaxed", "result.e_hull": None, "uncorrectable": None}
+    if campaign.store.candidates.find_one(query, ["_id"]) is None:
         return 0
-    scheme = correction_scheme(store, reference_set)
-    waiting = list(store.candidates.find(query, relaxed_fields(scheme)))
+    scheme = correction_scheme(campaign.store, reference_set)
+    waiting = list(campaign.store.candidates.find(query, relaxed_fields(scheme)))
     corrected = list(zip(waiting, corrected_energies(waiting, scheme), strict=True))
-    store.bulk_update([_refusal(document, found, scheme) for document, found in corrected if found.energy is None])
+    campaign.store.bulk_update(
+        [_refusal(document, found, scheme) for document, found in corrected if found.energy is None]
+    )
     treated = [(document, found.energy) for document, found in corrected if found.energy is not None]
     if not treated:
         return 0
     elements = {symbol for document, _ in treated for symbol in document["composition"]}
-    hull = load_hull(store, reference_set, elements=elements)
+    hull = load_hull(campaign.store, reference_set, elements=elements)
     compositions = [Composition(document["composition"]) for document, _ in treated]
     e_form = hull.formation_energies(compositions, [energy for _, energy in treated])
     e_hull = hull.distances(compositions, e_form)
-    return store.bulk_update(
+    return campaign.store.bulk_update(
         [
             _result(document, float(formation), float(distance), campaign.spec.stable, reference_set)
             for (document, _), formation, distance in zip(treated, e_form, e_hull, strict=True)

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from campaign.budget.limits import closed_reason
 from campaign.scheduling.submit import submit_step
-from campaign.store.collections import CampaignStore
+from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.states import BEFORE_SCREEN, SCREENED
 
 if TYPE_CHECKING:
-    from fireworks import LaunchPad
-
     from campaign.store.campaigns import Campaign
 
 #: States of candidates that another model would still be asked about.
@@ -23,11 +21,11 @@ def retrain_id(name: str, number: int) -> str:
     return f"{name}/retrain/{number}"
 
 
-def relaxed_to_learn_from(store: CampaignStore, name: str) -> int:
+def relaxed_to_learn_from(campaign: Campaign) -> int:
     """Screened candidates that have a result, and whose RS-DOS has ended: both are there to learn from (or never)."""
-    return store.candidates.count_documents(
+    return campaign.store.candidates.count_documents(
         {
-            "campaign": name,
+            "campaign": campaign.name,
             "role": SCREENED,
             "rs_dos.state": {"$in": ["done", "failed"]},
             "result.stable": {"$in": [True, False]},
@@ -35,28 +33,33 @@ def relaxed_to_learn_from(store: CampaignStore, name: str) -> int:
     )
 
 
-def retrain_when_due(store: CampaignStore, launchpad: LaunchPad, campaign: Campaign) -> bool:
+def retrain_when_due(campaign: OpenCampaign) -> bool:
     """Submit the next retraining if it is due; return whether one is under way.
 
     Due is it when as many candidates as the campaign file says have been relaxed, and have got their RS-DOS, since the
     samples of the last one were taken (whether a model came of it or not). It is not when no candidate waits for a
     decision, since nobody would ask the new model, nor after the budget's end.
     """
-    every, name = campaign.spec.screening.retrain_every, campaign.spec.name
+    every, name = campaign.spec.screening.retrain_every, campaign.name
     if every is None:
         return False
-    number = store.steps.count_documents({"campaign": name, "kind": "retrain"})
+    number = campaign.store.steps.count_documents({"campaign": name, "kind": "retrain"})
     learnt_from = 0
     if number:
         # state and count in one document: both are of the same moment
-        last: dict[str, Any] = store.steps.find_one({"_id": retrain_id(name, number - 1)}) or {}
+        last: dict[str, Any] = campaign.store.steps.find_one({"_id": retrain_id(name, number - 1)}) or {}
         if last.get("state") != "done":
             return True
         learnt_from = last["n_relaxed"]
-    if relaxed_to_learn_from(store, name) - learnt_from < every or closed_reason(store, campaign) is not None:
+    if relaxed_to_learn_from(campaign) - learnt_from < every or closed_reason(campaign) is not None:
         return False
     waiting = {"campaign": name, "role": SCREENED, "state": {"$in": list(_WAITING)}}
-    if store.candidates.find_one(waiting, ["_id"]) is None:
+    if campaign.store.candidates.find_one(waiting, ["_id"]) is None:
         return False
-    submit_step(store, launchpad, name, retrain_id(name, number), kind="retrain", category="train")
+    submit_step(
+        campaign,
+        retrain_id(name, number),
+        kind="retrain",
+        category="train",
+    )
     return True

@@ -11,12 +11,11 @@ from pymongo import UpdateOne
 from campaign.budget.hold_queue import dos_room
 from campaign.budget.limits import is_limited, lock_budget
 from campaign.scheduling.workflows import insert_workflows, next_fw_ids, stage_workflow, step_workflow
-from campaign.store.campaigns import load_campaign
-from campaign.store.collections import CampaignStore, history_entry, now
+from campaign.store.campaigns import OpenCampaign
+from campaign.store.collections import history_entry, now
 from campaign.store.states import STAGES, Stage
 
 if TYPE_CHECKING:
-    from fireworks import LaunchPad
     from pymongo.client_session import ClientSession
     from pymongo.collection import Collection
 
@@ -26,7 +25,7 @@ logger = logging.getLogger(__name__)
 _CHUNK = 500
 
 
-def submit_ready(store: CampaignStore, launchpad: LaunchPad, campaign: str) -> int:
+def submit_ready(campaign: OpenCampaign) -> int:
     """Submit every calculation that may start; return how many were submitted.
 
     Safe to call at any time and from several places at once: a document and its workflow are written in one
@@ -34,28 +33,22 @@ def submit_ready(store: CampaignStore, launchpad: LaunchPad, campaign: str) -> i
     """
     submitted = 0
     for stage in STAGES.values():
-        for collection in (store.references, store.candidates):
-            submitted += _submit_stage(store, launchpad, campaign, stage, collection)
+        for collection in (campaign.store.references, campaign.store.candidates):
+            submitted += _submit_stage(campaign, stage, collection)
     return submitted
 
 
-def _submit_stage(
-    store: CampaignStore,
-    launchpad: LaunchPad,
-    campaign: str,
-    stage: Stage,
-    collection: Collection[dict[str, Any]],
-) -> int:
+def _submit_stage(campaign: OpenCampaign, stage: Stage, collection: Collection[dict[str, Any]]) -> int:
     submitted = 0
-    query = {"campaign": campaign, **stage.ready}
+    query = {"campaign": campaign.name, **stage.ready}
     # the budget has a say in the IS-DOS of candidates only; relaxations were promised when they were decided on
-    budgeted = load_campaign(store, campaign) if stage.name == "dos" and collection is store.candidates else None
+    budgeted = campaign if stage.name == "dos" and collection is campaign.store.candidates else None
     limited = budgeted is not None and is_limited(budgeted)
     while True:
         ids = [found["_id"] for found in collection.find(query, ["_id"]).limit(_CHUNK)]
         if not ids:
             return submitted
-        fw_ids = next_fw_ids(launchpad, 2 * len(ids))
+        fw_ids = next_fw_ids(campaign.launchpad, 2 * len(ids))
         first = next(fw_ids)
 
         def submit(
@@ -63,8 +56,8 @@ def _submit_stage(
         ) -> int:  # run again by pymongo after a write conflict: everything it needs is read inside
             room = None
             if limited and budgeted is not None:
-                lock_budget(store, campaign, session)
-                room = dos_room(store, budgeted, session=session)
+                lock_budget(campaign, session)
+                room = dos_room(budgeted, session=session)
             numbers = count(first)
             fields = ["campaign", "formula", "role", "state", stage.facts]
             documents = list(collection.find({"_id": {"$in": ids}, **query}, fields, session=session))[:room]
@@ -76,10 +69,10 @@ def _submit_stage(
                 for document, workflow in zip(documents, workflows, strict=True)
             ]
             collection.bulk_write(updates, ordered=False, session=session)
-            insert_workflows(launchpad, workflows, session=session)
+            insert_workflows(campaign.launchpad, workflows, session=session)
             return len(documents)
 
-        done = store.in_transaction(submit)
+        done = campaign.store.in_transaction(submit)
         if limited and not done:
             return submitted  # what is left waits for the budget
         submitted += done
@@ -104,23 +97,21 @@ def _claim(document: dict[str, Any], stage: Stage, *, fw_ids: list[int]) -> Upda
     )
 
 
-def submit_step(
-    store: CampaignStore, launchpad: LaunchPad, campaign: str, step_id: str, *, kind: str, category: str
-) -> bool:
+def submit_step(campaign: OpenCampaign, step_id: str, *, kind: str, category: str) -> bool:
     """Submit one step of the campaign, once for its id; False if it was submitted before."""
-    if store.steps.find_one({"_id": step_id}, ["_id"]) is not None:
+    if campaign.store.steps.find_one({"_id": step_id}, ["_id"]) is not None:
         return False
-    fw_ids = next_fw_ids(launchpad, 1)
+    fw_ids = next_fw_ids(campaign.launchpad, 1)
     first = next(fw_ids)
 
     def submit(session: ClientSession) -> bool:
-        if not store.open_step(step_id, campaign=campaign, kind=kind, fw_id=first, session=session):
+        if not campaign.store.open_step(step_id, campaign=campaign.name, kind=kind, fw_id=first, session=session):
             return False
-        workflow = step_workflow(campaign, step_id, kind=kind, category=category, fw_ids=count(first))
-        insert_workflows(launchpad, [workflow], session=session)
+        workflow = step_workflow(campaign.name, step_id, kind=kind, category=category, fw_ids=count(first))
+        insert_workflows(campaign.launchpad, [workflow], session=session)
         return True
 
-    added = store.in_transaction(submit)
+    added = campaign.store.in_transaction(submit)
     if added:
-        logger.info("campaign %s: submitted %s", campaign, step_id)
+        logger.info("campaign %s: submitted %s", campaign.name, step_id)
     return added

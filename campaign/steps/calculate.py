@@ -13,7 +13,7 @@ from campaign.attempts.ledger import attempt
 from campaign.attempts.overrides import incar_overrides
 from campaign.attempts.restart import last_geometry
 from campaign.budget.at_launch import hold_at_launch
-from campaign.store.campaigns import load_campaign
+from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore, now
 from campaign.store.states import Stage
 from launchers.database.job_store import open_job_store
@@ -86,7 +86,7 @@ def flow_for(
 
 
 def run_calculation(
-    store: CampaignStore, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int
+    campaign: Campaign, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int
 ) -> None:
     """Compute one stage in the current directory; outputs go to the JobStore.
 
@@ -100,20 +100,19 @@ def run_calculation(
     StageIsOverError
         If this firework no longer speaks for the candidate.
     """
-    document = store.collection_of(document_id).find_one({"_id": document_id})
+    document = campaign.store.collection_of(document_id).find_one({"_id": document_id})
     if document is None or (document.get(stage.facts) or {}).get("fw_id") != fw_id:
         raise StageIsOverError(f"firework {fw_id} ({stage.title}) is not the current one of {document_id}")
-    campaign = load_campaign(store, document["campaign"])
-    if hold_at_launch(store, campaign, document, stage) is not None:
+    if hold_at_launch(campaign, document, stage) is not None:
         return
     spec = campaign.spec
     settings = spec.dft_settings()
     with (
-        attempt(store, campaign=spec.name, stage=stage.name, fw_id=fw_id, document=document_id) as entry,
+        attempt(campaign.store, campaign=spec.name, stage=stage.name, fw_id=fw_id, document=document_id) as entry,
         engine_environment(settings),
         open_job_store(database) as job_store,
     ):
-        start = _start_of(store, job_store, document, stage, fw_id)
+        start = _start_of(campaign.store, job_store, document, stage, fw_id)
         flow = flow_for(document, spec, stage, vasp_command=engine_command(settings), start=start)
         for job in flow.jobs:
             if job_output(job_store, job.uuid) is not None:

@@ -13,56 +13,54 @@ from campaign.policies.allowance import Allowance
 from campaign.policies.base import Prediction
 from campaign.policies.decide import Decision, decide
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore, history_entry
+from campaign.store.collections import history_entry
 from campaign.store.states import STAGES
 
 if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
 
 
-def make_decisions(store: CampaignStore, campaign: Campaign, step_id: str) -> list[Decision]:
+def make_decisions(campaign: Campaign, step_id: str) -> list[Decision]:
     """Decide on everything that this step has predicted; decisions that stand already are left alone.
 
     What may be spent is written into the step before the first decision. A Screen that is killed between any two of
     its writes and run again therefore makes the same decisions, and another Screen at the same time counts what this
     one has set aside.
     """
-    found = store.candidates.find({"campaign": campaign.spec.name, "prediction.step": step_id}, ["prediction"])
+    found = campaign.store.candidates.find({"campaign": campaign.name, "prediction.step": step_id}, ["prediction"])
     documents = {document["_id"]: document for document in found.sort("_id")}
     predictions = [prediction_of(document) for document in documents.values()]
-    allowance = _allowance_of_step(store, campaign, step_id, predictions)
+    allowance = _allowance_of_step(campaign, step_id, predictions)
     decisions = decide(campaign.spec.policy, predictions, allowance=allowance, seed=campaign.spec.seed)
     by_id = {prediction.candidate: prediction for prediction in predictions}
-    store.bulk_update(
+    campaign.store.bulk_update(
         _decision_update(decision, by_id[decision.candidate], campaign, documents[decision.candidate], step_id)
         for decision in decisions
     )
-    note_best_held(store, campaign, decisions)
+    note_best_held(campaign, decisions)
     return decisions
 
 
-def _allowance_of_step(
-    store: CampaignStore, campaign: Campaign, step_id: str, predictions: Sequence[Prediction]
-) -> Allowance:
+def _allowance_of_step(campaign: Campaign, step_id: str, predictions: Sequence[Prediction]) -> Allowance:
     """What this step may promise; the same each time it is asked."""
     if not is_limited(campaign):
         return Allowance()
-    costs = expected_costs(store, campaign)
+    costs = expected_costs(campaign)
 
     def fix(session: ClientSession) -> Allowance:
-        lock_budget(store, campaign.spec.name, session)
-        step = store.steps.find_one({"_id": step_id}, ["allowance"], session=session) or {}
+        lock_budget(campaign, session)
+        step = campaign.store.steps.find_one({"_id": step_id}, ["allowance"], session=session) or {}
         if step.get("allowance") is not None:
             return Allowance.from_dict(step["allowance"])
-        allowance = allowance_now(store, campaign, costs, session=session, step_id=step_id)
+        allowance = allowance_now(campaign, costs, session=session, step_id=step_id)
         decisions = decide(campaign.spec.policy, predictions, allowance=allowance, seed=campaign.spec.seed)
         taken = [decision.relax_cpu_s for decision in decisions if decision.relaxed]
         reserved = {"cpu_s": sum(taken), "relaxations": len(taken)}
         fixed = {"allowance": allowance.to_dict(), "reserved": reserved}
-        store.steps.update_one({"_id": step_id}, {"$set": fixed}, session=session)
+        campaign.store.steps.update_one({"_id": step_id}, {"$set": fixed}, session=session)
         return allowance
 
-    return store.in_transaction(fix)
+    return campaign.store.in_transaction(fix)
 
 
 def _decision_update(

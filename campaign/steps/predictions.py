@@ -15,7 +15,7 @@ from campaign.budget.limits import expected_costs
 from campaign.references.reference_sets import load_hull
 from campaign.scorers.base import Score
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore, in_chunks, now
+from campaign.store.collections import in_chunks, now
 
 if TYPE_CHECKING:
     from campaign.budget.spent import Costs
@@ -25,28 +25,27 @@ if TYPE_CHECKING:
 _AT_ONCE = 256
 
 
-def write_predictions(store: CampaignStore, campaign: Campaign, step_id: str, scores: Iterable[Score]) -> None:
+def write_predictions(campaign: Campaign, step_id: str, scores: Iterable[Score]) -> None:
     """Write predictions as they come.
 
     Parameters
     ----------
-    store, campaign
+    campaign
         The campaign, with a reference set, and a model where its scorer needs one.
     step_id
         The Screen that predicts.
     scores
         What the scorer says, one for each candidate.
     """
-    costs = expected_costs(store, campaign)
+    costs = expected_costs(campaign)
     with ThreadPoolExecutor(1) as loader:
         # the hull takes seconds to load, and an actor takes longer to start
-        hull = loader.submit(load_hull, store, campaign.document["reference_set"])
+        hull = loader.submit(load_hull, campaign.store, campaign.document["reference_set"])
         for part in in_chunks(scores, _AT_ONCE):
-            _write(store, campaign, step_id, part, hull=hull.result(), costs=costs)
+            _write(campaign, step_id, part, hull=hull.result(), costs=costs)
 
 
 def store_predictions(
-    store: CampaignStore,
     campaign: Campaign,
     step_id: str,
     ids: Sequence[str],
@@ -60,7 +59,7 @@ def store_predictions(
 
     Parameters
     ----------
-    store, campaign, step_id
+    campaign, step_id
         As for `write_predictions`.
     ids
         Candidates that were scored.
@@ -83,20 +82,12 @@ def store_predictions(
         )
         for name in ids
     )
-    write_predictions(store, campaign, step_id, scores)
+    write_predictions(campaign, step_id, scores)
 
 
-def _write(
-    store: CampaignStore,
-    campaign: Campaign,
-    step_id: str,
-    scores: Sequence[Score],
-    *,
-    hull: HullSet,
-    costs: Costs,
-) -> None:
+def _write(campaign: Campaign, step_id: str, scores: Sequence[Score], *, hull: HullSet, costs: Costs) -> None:
     wanted = {"_id": {"$in": [score.id for score in scores]}}
-    found = {each["_id"]: each for each in store.candidates.find(wanted, ["composition", "n_sites"])}
+    found = {each["_id"]: each for each in campaign.store.candidates.find(wanted, ["composition", "n_sites"])}
     energies = [math.nan if score.e_form is None else float(score.e_form) for score in scores]
     distances = hull.distances([Composition(found[score.id]["composition"]) for score in scores], energies)
     common: dict[str, Any] = {
@@ -119,4 +110,4 @@ def _write(
         }
         waiting = {"_id": score.id, "state": "dos_done", "prediction": None}
         updates.append(UpdateOne(waiting, {"$set": {"prediction": prediction}}))
-    store.bulk_update(updates)
+    campaign.store.bulk_update(updates)

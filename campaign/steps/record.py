@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from campaign.attempts.escalation import more_for_attempt
 from campaign.attempts.ledger import last_attempt
 from campaign.steps.calculate import flow_key, job_output
-from campaign.store.campaigns import load_campaign
-from campaign.store.collections import CampaignStore, now
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import now
 from campaign.store.states import Stage
 from launchers.database.job_store import open_job_store
 from workflows.dos import DosFeatures
@@ -40,7 +40,7 @@ JOBS = {"dos": ("static", "features"), "rs_dos": ("static", "features"), "relax"
 
 
 def record_calculation(
-    store: CampaignStore, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int
+    campaign: Campaign, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int
 ) -> None:
     """Record what became of the current calculation of a stage.
 
@@ -49,7 +49,7 @@ def record_calculation(
 
     Parameters
     ----------
-    store, database
+    campaign, database
         The campaign's collections, and the database for the JobStore.
     document_id
         Candidate or reference.
@@ -58,7 +58,7 @@ def record_calculation(
     fw_id
         The firework that records.
     """
-    collection = store.collection_of(document_id)
+    collection = campaign.store.collection_of(document_id)
     document = collection.find_one({"_id": document_id})
     if document is None:
         raise LookupError(f"there is no document {document_id}")
@@ -66,17 +66,16 @@ def record_calculation(
     if facts.get("record_fw_id") != fw_id or _state(document, stage) != stage.running:
         logger.info("%s of %s is recorded already", stage.title, document_id)
         return
-    campaign = load_campaign(store, document["campaign"])
     with open_job_store(database) as job_store:
         outputs, unconverged = _outputs(job_store, document_id, stage, facts["attempt"])
     if outputs is None:
-        _record_failure(store, campaign, document, stage, unconverged=unconverged)
+        _record_failure(campaign, document, stage, unconverged=unconverged)
         return
     try:
         if stage.name == "relax":
             changes = _calculation_facts(outputs, campaign, stage, "relaxation")
         else:
-            changes = _dos_facts(store, outputs, campaign, document, stage)
+            changes = _dos_facts(campaign, outputs, document, stage)
     except (EngineError, ValueError) as error:
         # outputs that cannot be used: the same every time, so the candidate ends here and says why
         failure = {
@@ -87,10 +86,10 @@ def record_calculation(
             "directory": outputs[JOBS[stage.name][0]].get("dir_name"),
             "time": now(),
         }
-        store.move(document_id, stage, to=stage.failed, changes={"failure": failure})
+        campaign.store.move(document_id, stage, to=stage.failed, changes={"failure": failure})
         logger.warning("%s of %s cannot be used: %s", stage.title, document_id, error)
         return
-    store.move(document_id, stage, to=stage.done, changes=changes)
+    campaign.store.move(document_id, stage, to=stage.done, changes=changes)
 
 
 def _state(document: Mapping[str, Any], stage: Stage) -> Any:
@@ -140,18 +139,14 @@ def _calculation_facts(outputs: Mapping[str, Any], campaign: Campaign, stage: St
 
 
 def _dos_facts(
-    store: CampaignStore,
-    outputs: Mapping[str, Any],
-    campaign: Campaign,
-    document: Mapping[str, Any],
-    stage: Stage,
+    campaign: Campaign, outputs: Mapping[str, Any], document: Mapping[str, Any], stage: Stage
 ) -> dict[str, Any]:
     """Store the features, and return the facts of the DOS."""
     features = DosFeatures.from_json(outputs["features"])
     features_id = f"{document['_id']}:{stage.name}"
     stored = {
         "_id": features_id,
-        "campaign": campaign.spec.name,
+        "campaign": campaign.name,
         "document": document["_id"],
         "kind": stage.name,
         "composition": document["composition"],
@@ -159,7 +154,7 @@ def _dos_facts(
         "quality": campaign.spec.dft.quality,
         **features.to_document(),
     }
-    store.features.replace_one({"_id": features_id}, stored, upsert=True)
+    campaign.store.features.replace_one({"_id": features_id}, stored, upsert=True)
     facts = _calculation_facts(outputs, campaign, stage, "static")
     return facts | {
         f"{stage.facts}.features": features_id,
@@ -168,12 +163,10 @@ def _dos_facts(
     }
 
 
-def _record_failure(
-    store: CampaignStore, campaign: Campaign, document: Mapping[str, Any], stage: Stage, *, unconverged: bool
-) -> None:
+def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stage, *, unconverged: bool) -> None:
     """Send a machine failure back for another try while tries are left; a science failure is final."""
     facts = document[stage.facts]
-    attempt = last_attempt(store, facts["fw_id"]) or {"outcome": "machine", "error": "the job never started"}
+    attempt = last_attempt(campaign.store, facts["fw_id"]) or {"outcome": "machine", "error": "the job never started"}
     kind = "science" if unconverged or attempt["outcome"] == "science" else "machine"
     error = attempt.get("error") or _without_words(attempt)
     failure = {
@@ -199,10 +192,10 @@ def _record_failure(
         changes = {f"{stage.facts}.attempt": facts["attempt"] + 1, "last_failure": failure}
         queue = more_for_attempt(attempt, campaign.spec.retries, asked=facts.get("queue") or {})
         changes |= {f"{stage.facts}.queue.{name}": value for name, value in queue.items()}
-        store.move(document["_id"], stage, to=facts["from_state"], changes=changes)
+        campaign.store.move(document["_id"], stage, to=facts["from_state"], changes=changes)
         return
     logger.warning("%s of %s failed (%s): %s", stage.title, document["_id"], kind, failure["error"])
-    store.move(document["_id"], stage, to=stage.failed, changes={"failure": failure})
+    campaign.store.move(document["_id"], stage, to=stage.failed, changes={"failure": failure})
 
 
 def _without_words(attempt: Mapping[str, Any]) -> str | None:

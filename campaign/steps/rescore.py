@@ -11,17 +11,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from campaign.scheduling.submit import submit_step
-from campaign.store.campaigns import Campaign, load_campaign
-from campaign.store.collections import CampaignStore
+from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.states import STAGES
 
 if TYPE_CHECKING:
-    from fireworks import LaunchPad
+    pass
 
 logger = logging.getLogger(__name__)
 
 
-def rescore_waiting(store: CampaignStore, name: str) -> int:
+def rescore_waiting(campaign: Campaign) -> int:
     """Put candidates that wait with a prediction of an earlier model before the next Screen; return how many.
 
     These are candidates that are held, and those with a prediction and no decision yet, unless a Screen is at them just
@@ -35,18 +34,18 @@ def rescore_waiting(store: CampaignStore, name: str) -> int:
     name
         The campaign, which has a model.
     """
-    campaign = load_campaign(store, name)
-    deciding = {"campaign": name, "kind": "screen", "state": {"$ne": "done"}}
+    campaign = campaign.refresh()
+    deciding = {"campaign": campaign.name, "kind": "screen", "state": {"$ne": "done"}}
     query = {
-        "campaign": name,
+        "campaign": campaign.name,
         "prediction.model": {"$nin": [None, campaign.document["model"]["checksum"]]},
-        "prediction.step": {"$nin": store.steps.distinct("_id", deciding)},
+        "prediction.step": {"$nin": campaign.store.steps.distinct("_id", deciding)},
     }
-    undecided = store.candidates.update_many(
+    undecided = campaign.store.candidates.update_many(
         {**query, "state": "dos_done", "decision": None}, [{"$set": _pushed("prediction") | {"prediction": None}}]
     )
     moved = {"stage": STAGES["dos"].name, "state": "dos_done", "time": "$$NOW"}
-    held = store.candidates.update_many(
+    held = campaign.store.candidates.update_many(
         {**query, "state": "held"},
         [
             {
@@ -63,7 +62,7 @@ def rescore_waiting(store: CampaignStore, name: str) -> int:
     )
     number = undecided.modified_count + held.modified_count
     if number:
-        logger.info("campaign %s: %d waiting candidates are scored again by the new model", name, number)
+        logger.info("campaign %s: %d waiting candidates are scored again by the new model", campaign.name, number)
     return int(number)
 
 
@@ -73,34 +72,37 @@ def _pushed(field: str) -> dict[str, Any]:
     return {earlier: {"$concatArrays": [{"$ifNull": [f"${earlier}", []]}, [f"${field}"]]}}
 
 
-def screen_again(store: CampaignStore, launchpad: LaunchPad, name: str, *, after: str) -> None:
+def screen_again(campaign: OpenCampaign, *, after: str) -> None:
     """Have candidates that wait with a prediction of an earlier model scored and decided on by a Screen of their own.
 
     They must not wait for a batch: the next one may need what the budget does not allow.
 
     Parameters
     ----------
-    store, launchpad
-        The campaign's database.
-    name
+    campaign
         The campaign.
     after
         The step after which it is done, which names the Screen: one each.
     """
-    rescore_waiting(store, name)
-    waiting = {"campaign": name, "state": "dos_done", "prediction": None, "earlier_predictions.0": {"$exists": True}}
-    if store.candidates.find_one(waiting, ["_id"]) is not None:
-        step_id = f"{name}/screen/after-{after.removeprefix(f'{name}/').replace('/', '-')}"
-        submit_step(store, launchpad, name, step_id, kind="screen", category="screen")
+    rescore_waiting(campaign)
+    waiting = {
+        "campaign": campaign.name,
+        "state": "dos_done",
+        "prediction": None,
+        "earlier_predictions.0": {"$exists": True},
+    }
+    if campaign.store.candidates.find_one(waiting, ["_id"]) is not None:
+        step_id = f"{campaign.name}/screen/after-{after.removeprefix(f'{campaign.name}/').replace('/', '-')}"
+        submit_step(campaign, step_id, kind="screen", category="screen")
 
 
-def with_model_of_step(store: CampaignStore, campaign: Campaign, step_id: str) -> Campaign:
+def with_model_of_step(campaign: OpenCampaign, step_id: str) -> OpenCampaign:
     """Return the campaign with the model that a Screen has begun to predict with; as it is if the Screen begins.
 
     A Screen that was killed half-way and is run again after a retraining would mix two models otherwise.
     """
-    found = store.candidates.find_one(
-        {"campaign": campaign.spec.name, "prediction.step": step_id}, ["prediction.model"]
+    found = campaign.store.candidates.find_one(
+        {"campaign": campaign.name, "prediction.step": step_id}, ["prediction.model"]
     )
     begun_with = ((found or {}).get("prediction") or {}).get("model")
     for model in campaign.document.get("models") or []:

@@ -15,8 +15,8 @@ from campaign.scheduling.advance import advance
 from campaign.scheduling.retrain_due import relaxed_to_learn_from
 from campaign.steps.rescore import screen_again
 from campaign.steps.train import rs_dos_targets
-from campaign.store.campaigns import Campaign, load_campaign
-from campaign.store.collections import CampaignStore, now
+from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.collections import now
 from campaign.store.features import FeatureReader
 from campaign.store.models import fetch_bundle, model_summary, register_bundle
 from campaign.store.states import SCREENED
@@ -26,7 +26,6 @@ from esnet.training.in_ray import train_in_ray
 from esnet.training.network import TrainingError
 
 if TYPE_CHECKING:
-    from fireworks import LaunchPad
     from numpy.typing import NDArray
 
     from launchers.database.settings import DatabaseSettings
@@ -34,43 +33,34 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def retrain_step(
-    store: CampaignStore,
-    database: DatabaseSettings,
-    launchpad: LaunchPad,
-    name: str,
-    step_id: str,
-    *,
-    fw_id: int,
-) -> None:
+def retrain_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
     """Train the model on, make the new one the campaign's, and have the waiting candidates scored again.
 
     The new model and the step that made it are written in one update, so a step that is killed anywhere and run again
     makes one new model. Where no model comes of it, because there is too little to learn from, the old one stays, the
     step says why, and the campaign goes on.
     """
-    campaign = load_campaign(store, name)
-    step = store.steps.find_one({"_id": step_id}, ["state"]) or {}
+    step = campaign.store.steps.find_one({"_id": step_id}, ["state"]) or {}
     if step.get("state") == "done":  # killed between its last write and FireWorks' own
-        advance(store, launchpad, name)
+        advance(campaign)
         return
-    with attempt(store, campaign=name, stage="train", fw_id=fw_id) as entry:
+    with attempt(campaign.store, campaign=campaign.name, stage="train", fw_id=fw_id) as entry:
         made = _model_of_step(campaign, step_id)
-        facts: dict[str, Any] = {"n_relaxed": relaxed_to_learn_from(store, name)}
+        facts: dict[str, Any] = {"n_relaxed": relaxed_to_learn_from(campaign)}
         if made is None:
             try:
-                trained, entry.cpu_s = _train_on(store, database, campaign, step_id)
+                trained, entry.cpu_s = _train_on(campaign, database, step_id)
             except TrainingError as error:
-                logger.warning("campaign %s: no new model, the one before stays: %s", name, error)
+                logger.warning("campaign %s: no new model, the one before stays: %s", campaign.name, error)
                 facts |= {"outcome": "no model", "reason": str(error)}
             else:
-                _make_current(store, campaign, trained | {"step": step_id, "time": now(), **facts})
-                made = _model_of_step(load_campaign(store, name), step_id)
+                _make_current(campaign, trained | {"step": step_id, "time": now(), **facts})
+                made = _model_of_step(campaign.refresh(), step_id)
         if made is not None:
             facts = {"n_relaxed": made["n_relaxed"], "outcome": "new model", "model": made["checksum"]}
-            screen_again(store, launchpad, name, after=step_id)
-        store.close_step(step_id, facts)
-        advance(store, launchpad, name)
+            screen_again(campaign, after=step_id)
+        campaign.store.close_step(step_id, facts)
+        advance(campaign)
 
 
 def _model_of_step(campaign: Campaign, step_id: str) -> dict[str, Any] | None:
@@ -79,12 +69,12 @@ def _model_of_step(campaign: Campaign, step_id: str) -> dict[str, Any] | None:
     return next((model for model in models if model.get("step") == step_id), None)
 
 
-def _make_current(store: CampaignStore, campaign: Campaign, model: dict[str, Any]) -> None:
+def _make_current(campaign: Campaign, model: dict[str, Any]) -> None:
     """Make a model the campaign's, and append it to the list of those it has had."""
-    name, before = campaign.spec.name, campaign.document["model"]
+    name, before = campaign.name, campaign.document["model"]
     # a campaign that an earlier version of the program started has no list
-    store.campaigns.update_one({"_id": name, "models.0": {"$exists": False}}, {"$set": {"models": [before]}})
-    store.campaigns.update_one(
+    campaign.store.campaigns.update_one({"_id": name, "models.0": {"$exists": False}}, {"$set": {"models": [before]}})
+    campaign.store.campaigns.update_one(
         {"_id": name, "model.checksum": before["checksum"], "models.step": {"$ne": model["step"]}},
         {"$set": {"model": model}, "$push": {"models": model}},
     )
@@ -118,7 +108,7 @@ class _Found:
         return {kind: self.kinds.count(kind) for kind in ("is_dos", "rs_dos")}
 
 
-def _found(store: CampaignStore, database: DatabaseSettings, campaign: Campaign) -> _Found:
+def _found(campaign: Campaign, database: DatabaseSettings) -> _Found:
     """Collect the IS-DOS of relaxed candidates and every RS-DOS, with the formation energies of the relaxed crystals.
 
     Raises
@@ -126,10 +116,10 @@ def _found(store: CampaignStore, database: DatabaseSettings, campaign: Campaign)
     TrainingError
         If there is none.
     """
-    query = {"campaign": campaign.spec.name, "role": SCREENED, "state": "relaxed", "result.stable": {"$ne": None}}
-    screened = list(store.candidates.find(query, ["result.e_form", "rs_dos.state"]))
+    query = {"campaign": campaign.name, "role": SCREENED, "state": "relaxed", "result.stable": {"$ne": None}}
+    screened = list(campaign.store.candidates.find(query, ["result.e_form", "rs_dos.state"]))
     is_dos = {document["_id"]: document["result"]["e_form"] for document in screened}
-    bootstrap = rs_dos_targets(store, campaign)
+    bootstrap = rs_dos_targets(campaign)
     rs_dos = bootstrap | {
         document["_id"]: document["result"]["e_form"]
         for document in screened
@@ -146,7 +136,7 @@ def _found(store: CampaignStore, database: DatabaseSettings, campaign: Campaign)
         blocks.append((dos, compositions))
         energies += [targets[name] for name in names]
     if not ids:
-        raise TrainingError(f"campaign {campaign.spec.name!r} has no DOS of a relaxed structure to learn from")
+        raise TrainingError(f"campaign {campaign.name!r} has no DOS of a relaxed structure to learn from")
     dos, compositions = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
     return _Found(
         ids=ids,
@@ -159,12 +149,10 @@ def _found(store: CampaignStore, database: DatabaseSettings, campaign: Campaign)
     )
 
 
-def _train_on(
-    store: CampaignStore, database: DatabaseSettings, campaign: Campaign, step_id: str
-) -> tuple[dict[str, Any], float]:
+def _train_on(campaign: Campaign, database: DatabaseSettings, step_id: str) -> tuple[dict[str, Any], float]:
     """Train; return what the campaign's document says of the new model, and the CPU-seconds of Ray's worker."""
     spec, before = campaign.spec, campaign.document["model"]
-    found = _found(store, database, campaign)
+    found = _found(campaign, database)
     logger.info("campaign %s: training on with %d samples", spec.name, len(found.ids))
     # beneath the launch directory, which all nodes of a cluster see: Ray may train on another one
     with tempfile.TemporaryDirectory(prefix="bundle-", dir=Path.cwd()) as folder, ray_session(name=step_id):
@@ -178,7 +166,7 @@ def _train_on(
             ids=found.ids,
             materials=found.materials,
             kinds=found.kinds,
-            initial=fetch_bundle(store, before["checksum"]),
+            initial=fetch_bundle(campaign.store, before["checksum"]),
             # a given bundle says itself what it was trained on, if it can
             earlier=found.bootstrap if spec.model.bundle is None else None,
             settings=spec.training_settings(),
@@ -191,8 +179,8 @@ def _train_on(
             },
         )
         info = BundleInfo.read(bundle)
-        checksum = register_bundle(store, bundle)
-    model = model_summary(store, checksum, source="retrained") | {
+        checksum = register_bundle(campaign.store, bundle)
+    model = model_summary(campaign.store, checksum, source="retrained") | {
         "initial": before["checksum"],
         "trained_on": found.count() | {"n_train": record.n_train, "n_validation": record.n_validation},
         "n_new": record.initial["n_new"] if record.initial else None,

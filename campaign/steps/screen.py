@@ -12,39 +12,28 @@ from campaign.steps.decide import make_decisions
 from campaign.steps.predictions import write_predictions
 from campaign.steps.rescore import screen_again, with_model_of_step
 from campaign.steps.scoring_context import StoredScoringContext
-from campaign.store.campaigns import Campaign, load_campaign
-from campaign.store.collections import CampaignStore
+from campaign.store.campaigns import Campaign, OpenCampaign
 from esnet.ray.metrics import PROMOTED, RayMetrics
 
 if TYPE_CHECKING:
-    from fireworks import LaunchPad
-
     from esnet.scoring.scoring import Usage
     from launchers.database.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
 
 
-def screen_step(
-    store: CampaignStore,
-    database: DatabaseSettings,
-    launchpad: LaunchPad,
-    name: str,
-    step_id: str,
-    *,
-    fw_id: int,
-) -> None:
+def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
     """Score every candidate that is ready for it, decide on each, and submit the promoted ones.
 
     Predictions are written as they come, and decisions are made from what was written when all are there: a Screen
     that is killed anywhere and run again scores what is left and makes the same decisions.
     """
-    campaign = with_model_of_step(store, load_campaign(store, name), step_id)
-    with attempt(store, campaign=name, stage="screen", fw_id=fw_id) as entry:
-        ready = store.candidates.find(_unscored(campaign, step_id), ["_id"])
+    campaign = with_model_of_step(campaign, step_id)
+    with attempt(campaign.store, campaign=campaign.name, stage="screen", fw_id=fw_id) as entry:
+        ready = campaign.store.candidates.find(_unscored(campaign, step_id), ["_id"])
         ids = [found["_id"] for found in ready.sort("_id")]
         context = StoredScoringContext(
-            store=store,
+            store=campaign.store,
             database=database,
             campaign=campaign,
             step_id=step_id,
@@ -54,25 +43,25 @@ def screen_step(
         with campaign.spec.scorer.connected(context) if ids else nullcontext():
             if ids:
                 scores = checked_scores(campaign.spec.scorer.score(ids, context), ids)
-                write_predictions(store, campaign, step_id, scores)
-            decided = make_decisions(store, campaign, step_id)
-            RayMetrics(name).add(PROMOTED, sum(decision.promoted for decision in decided))
+                write_predictions(campaign, step_id, scores)
+            decided = make_decisions(campaign, step_id)
+            RayMetrics(campaign.name).add(PROMOTED, sum(decision.promoted for decision in decided))
         logger.info(
             "campaign %s: %d candidates scored, %d promoted, %d held, %d audited",
-            name,
+            campaign.name,
             len(decided),
             sum(d.promoted for d in decided),
             sum(d.outcome == "held" for d in decided),
             sum(d.audit for d in decided),
         )
-        store.close_step(step_id)
+        campaign.store.close_step(step_id)
     if campaign.spec.screening.retrain_every is not None:
-        screen_again(store, launchpad, name, after=step_id)  # what it held with a model that has got a successor
+        screen_again(campaign, after=step_id)  # what it held with a model that has got a successor
 
 
 def _unscored(campaign: Campaign, step_id: str) -> dict[str, Any]:
     """Filter of the candidates that a Screen scores."""
-    waiting: dict[str, Any] = {"campaign": campaign.spec.name, "state": "dos_done", "prediction": None}
+    waiting: dict[str, Any] = {"campaign": campaign.name, "state": "dos_done", "prediction": None}
     batch = step_id.rsplit("/", 1)[1]
     if not campaign.spec.scorer.needs_dos and batch.isdigit():
         # all are ready from the start, and all Screens run at once: each does its own batch

@@ -16,6 +16,7 @@ from campaign.references.phases import reference_phases
 from campaign.references.reference_sets import store_entries
 from campaign.scheduling.advance import advance
 from campaign.spec.reference_checks import campaign_entries
+from campaign.store.campaigns import OpenCampaign
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
 from campaign.store.models import model_summary, register_bundle
 from campaign.store.states import BOOTSTRAP, REFERENCE, SCREENED, STAGES, TRAINING
@@ -116,7 +117,7 @@ def start_campaign(store: CampaignStore, launchpad: LaunchPad, spec: CampaignSpe
     added = store.insert_missing(store.candidates, _candidate_documents(spec, candidates, relaxed))
     # nothing is submitted or decided before every document is there: a start that was cut short is started again
     store.campaigns.update_one({"_id": spec.name, "state": "starting"}, {"$set": {"state": "running"}})
-    advance(store, launchpad, spec.name)
+    advance(OpenCampaign.open(store, launchpad, spec.name))
     started = Started(name=spec.name, added=added, known=len(candidates) - added)
     logger.info(started.message)
     return started

@@ -13,8 +13,8 @@ from campaign.attempts.ledger import attempt
 from campaign.hull.corrections import relaxed_fields
 from campaign.references.reference_sets import correction_scheme, relaxed_formation_energies
 from campaign.scheduling.advance import advance
-from campaign.store.campaigns import Campaign, load_campaign
-from campaign.store.collections import CampaignStore, now
+from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.collections import now
 from campaign.store.features import FeatureReader
 from campaign.store.models import model_summary, register_bundle
 from campaign.store.states import BOOTSTRAP
@@ -22,48 +22,41 @@ from esnet.ray.session import ray_session
 from esnet.training.in_ray import train_in_ray
 
 if TYPE_CHECKING:
-    from fireworks import LaunchPad
-
     from launchers.database.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
 
 
-def train_step(
-    store: CampaignStore,
-    database: DatabaseSettings,
-    launchpad: LaunchPad,
-    name: str,
-    step_id: str,
-    *,
-    fw_id: int,
-) -> None:
+def train_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
     """Train on the RS-DOS of the bootstrap sample and of the references, and register the bundle."""
-    campaign = load_campaign(store, name)
-    with attempt(store, campaign=name, stage="train", fw_id=fw_id) as entry:
+    with attempt(campaign.store, campaign=campaign.name, stage="train", fw_id=fw_id) as entry:
         if campaign.document.get("model") is None:
-            checksum, entry.cpu_s = _train(store, database, campaign, step_id)
-            model = model_summary(store, checksum, source="bootstrap") | {"step": step_id, "time": now()}
-            store.campaigns.update_one({"_id": name, "model": None}, {"$set": {"model": model, "models": [model]}})
-        store.close_step(step_id)
-        advance(store, launchpad, name)
+            checksum, entry.cpu_s = _train(campaign, database, step_id)
+            model = model_summary(campaign.store, checksum, source="bootstrap") | {"step": step_id, "time": now()}
+            campaign.store.campaigns.update_one(
+                {"_id": campaign.name, "model": None}, {"$set": {"model": model, "models": [model]}}
+            )
+        campaign.store.close_step(step_id)
+        advance(campaign)
 
 
-def rs_dos_targets(store: CampaignStore, campaign: Campaign) -> dict[str, float]:
+def rs_dos_targets(campaign: Campaign) -> dict[str, float]:
     """Formation energies in eV/atom of the bootstrap structures and references that have an RS-DOS, by id."""
-    query = {"campaign": campaign.spec.name, "state": "relaxed", "rs_dos.state": "done"}
+    query = {"campaign": campaign.name, "state": "relaxed", "rs_dos.state": "done"}
     # a candidate that the references' correction scheme cannot treat has no result
-    sample = store.candidates.find({**query, "role": BOOTSTRAP, "result.e_form": {"$ne": None}}, ["result"])
+    sample = campaign.store.candidates.find({**query, "role": BOOTSTRAP, "result.e_form": {"$ne": None}}, ["result"])
     targets = {found["_id"]: float(found["result"]["e_form"]) for found in sample}
     reference_set = campaign.document["reference_set"]
-    phases = list(store.references.find(query, relaxed_fields(correction_scheme(store, reference_set))))
-    return targets | relaxed_formation_energies(store, reference_set, phases)
+    phases = list(
+        campaign.store.references.find(query, relaxed_fields(correction_scheme(campaign.store, reference_set)))
+    )
+    return targets | relaxed_formation_energies(campaign.store, reference_set, phases)
 
 
-def _train(store: CampaignStore, database: DatabaseSettings, campaign: Campaign, step_id: str) -> tuple[str, float]:
+def _train(campaign: Campaign, database: DatabaseSettings, step_id: str) -> tuple[str, float]:
     """Train; return the bundle's checksum and the CPU-seconds that Ray's worker took."""
     spec = campaign.spec
-    targets = rs_dos_targets(store, campaign)
+    targets = rs_dos_targets(campaign)
     reader = FeatureReader(database=database, kind="rs_dos", composition=spec.model.representation.composition)
     ids, dos, compositions = reader(sorted(targets))
     logger.info("campaign %s: training on %d structures", spec.name, len(ids))
@@ -86,4 +79,4 @@ def _train(store: CampaignStore, database: DatabaseSettings, campaign: Campaign,
                 "quality": spec.dft.quality,
             },
         )
-        return register_bundle(store, bundle), record.cpu_s
+        return register_bundle(campaign.store, bundle), record.cpu_s

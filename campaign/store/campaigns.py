@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from fireworks import LaunchPad
 
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore
@@ -16,18 +18,35 @@ class UnknownCampaignError(LookupError):
 
 @dataclass(frozen=True, kw_only=True)
 class Campaign:
-    """A stored campaign.
+    """A stored campaign, as it was when it was read.
 
     Attributes
     ----------
+    store
+        The campaign collections of its database.
     spec
         What the user asked for.
     document
         The campaign's document: state, model, reference set, counts.
     """
 
+    store: CampaignStore
     spec: CampaignSpec
     document: dict[str, Any]
+
+    @classmethod
+    def read(cls, store: CampaignStore, name: str) -> Campaign:
+        """Read a campaign; nothing is written.
+
+        Raises
+        ------
+        UnknownCampaignError
+            Naming the campaigns that there are.
+        ValueError
+            If it was written by a newer version of this program.
+        """
+        document = _read_document(store, name)
+        return Campaign(store=store, spec=CampaignSpec.model_validate(document["spec"]), document=document)
 
     @property
     def name(self) -> str:
@@ -38,6 +57,38 @@ class Campaign:
     def model_checksum(self) -> str | None:
         """Checksum of the campaign's ESNet; None where it has none."""
         return (self.document.get("model") or {}).get("checksum")
+
+    def refresh(self) -> Self:
+        """Read the campaign's document again."""
+        return replace(self, document=_read_document(self.store, self.name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenCampaign(Campaign):
+    """A campaign that is open for writing.
+
+    Attributes
+    ----------
+    launchpad
+        FireWorks' LaunchPad on the same database.
+    """
+
+    launchpad: LaunchPad
+
+    @classmethod
+    def open(cls, store: CampaignStore, launchpad: LaunchPad, name: str) -> Self:
+        """Open a campaign for writing.
+
+        Raises
+        ------
+        UnknownCampaignError
+            Naming the campaigns that there are.
+        ValueError
+            If it was written by a newer version of this program.
+        """
+        document = _read_document(store, name)
+        spec = CampaignSpec.model_validate(document["spec"])
+        return cls(store=store, launchpad=launchpad, spec=spec, document=document)
 
 
 def _refuse_unstarted(store: CampaignStore, name: str) -> None:
@@ -57,16 +108,7 @@ def _refuse_unstarted(store: CampaignStore, name: str) -> None:
     )
 
 
-def load_campaign(store: CampaignStore, name: str) -> Campaign:
-    """Read a campaign.
-
-    Raises
-    ------
-    UnknownCampaignError
-        Naming the campaigns that there are.
-    ValueError
-        If it was written by a newer version of this program.
-    """
+def _read_document(store: CampaignStore, name: str) -> dict[str, Any]:
     document = store.campaigns.find_one({"_id": name})
     if document is None:
         _refuse_unstarted(store, name)
@@ -78,4 +120,4 @@ def load_campaign(store: CampaignStore, name: str) -> Campaign:
             f"campaign {name!r} was written with schema version {document['schema_version']}; "
             f"this program knows versions up to {SCHEMA_VERSION}: update esnet-campaign"
         )
-    return Campaign(spec=CampaignSpec.model_validate(document["spec"]), document=document)
+    return document

@@ -7,8 +7,7 @@ from typing import Any
 
 from pymatgen.core import Composition
 
-from campaign.store.campaigns import load_campaign
-from campaign.store.collections import CampaignStore
+from campaign.store.campaigns import Campaign
 from esnet.files.errors import UserError
 
 _SHOWN = 8
@@ -18,12 +17,12 @@ class UnknownCandidateError(UserError, LookupError):
     """No candidate is meant, or more than one; the message lists what is there."""
 
 
-def find_candidate(store: CampaignStore, name: str, wanted: str) -> dict[str, Any]:
+def find_candidate(campaign: Campaign, wanted: str) -> dict[str, Any]:
     """Return the one candidate that is meant.
 
     Parameters
     ----------
-    store, name
+    campaign
         The campaign's collections, and its name.
     wanted
         ``_id`` or its beginning, a formula (``AlPd``, the elements in any order), or formula and prototype
@@ -36,26 +35,25 @@ def find_candidate(store: CampaignStore, name: str, wanted: str) -> dict[str, An
     UnknownCandidateError
         If none or several are meant.
     """
-    load_campaign(store, name)
     formula, _, prototype = wanted.partition(":")
     by_formula = {"formula": _reduced(formula)} | ({"prototype": prototype} if prototype else {})
     queries: list[dict[str, Any]] = [{"_id": wanted}, by_formula, {"_id": {"$regex": f"^{re.escape(wanted)}"}}]
     for query in queries:
-        found = list(store.candidates.find({"campaign": name, **query}).limit(_SHOWN + 1))
+        found = list(campaign.store.candidates.find({"campaign": campaign.name, **query}).limit(_SHOWN + 1))
         if len(found) == 1:
             return found[0]
         if found:
             listed = ", ".join(f"{each['formula']}:{each['prototype']} ({each['_id']})" for each in found[:_SHOWN])
             more = " and others" if len(found) > _SHOWN else ""
             raise UnknownCandidateError(
-                f"campaign {name!r} has several candidates {wanted!r}: {listed}{more}; "
+                f"campaign {campaign.name!r} has several candidates {wanted!r}: {listed}{more}; "
                 "right: formula:prototype, or the id"
             )
-    example = store.candidates.find_one({"campaign": name}, ["formula", "prototype"]) or {}
+    example = campaign.store.candidates.find_one({"campaign": campaign.name}, ["formula", "prototype"]) or {}
     shown = f", e.g. {example['formula']}:{example['prototype']}" if example else ""
     raise UnknownCandidateError(
-        f"campaign {name!r} has no candidate {wanted!r}; right: an id, its beginning, a formula, or formula:prototype"
-        f"{shown} (see `campaign results {name}`)"
+        f"campaign {campaign.name!r} has no candidate {wanted!r}; right: an id, its beginning, a formula, or "
+        f"formula:prototype{shown} (see `campaign results {campaign.name}`)"
     )
 
 

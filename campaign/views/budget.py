@@ -7,21 +7,19 @@ from typing import Any
 
 from campaign.budget.limits import allowance_now, closed_reason, current_budget, expected_costs, relaxation_cpu_hours
 from campaign.budget.spent import cost_by_stage, spending
-from campaign.store.campaigns import load_campaign
-from campaign.store.collections import CampaignStore
+from campaign.store.campaigns import Campaign
 
 _HOUR = 3600.0
 
 
-def budget_report(store: CampaignStore, name: str) -> dict[str, Any]:
+def budget_report(campaign: Campaign) -> dict[str, Any]:
     """Return the ledger's sums, expected costs, limits and what is left, as JSON types; hours are CPU-hours."""
-    campaign = load_campaign(store, name)
-    costs = expected_costs(store, campaign)
-    found = spending(store, name, costs)
-    left = allowance_now(store, campaign, costs)
-    stages = cost_by_stage(store, name)
+    costs = expected_costs(campaign)
+    found = spending(campaign, costs)
+    left = allowance_now(campaign, costs)
+    stages = cost_by_stage(campaign)
     return {
-        "campaign": name,
+        "campaign": campaign.name,
         "limits": current_budget(campaign).model_dump(mode="json")
         | {"relaxation_cpu_hours": relaxation_cpu_hours(campaign)},
         "stages": {
@@ -40,8 +38,8 @@ def budget_report(store: CampaignStore, name: str) -> dict[str, Any]:
             "cpu_hours": None if left.cpu_s is None else max(left.cpu_s, 0.0) / _HOUR,
             "relaxations": left.relaxations,
         },
-        "closed": closed_reason(store, campaign),
-        "held": store.candidates.count_documents({"campaign": name, "state": "held"}),
+        "closed": closed_reason(campaign),
+        "held": campaign.store.candidates.count_documents({"campaign": campaign.name, "state": "held"}),
         "expected": {
             "dos_cpu_s": costs.dos_cpu_s,
             "relax_learnt_from": costs.relax.n_learnt,

@@ -12,17 +12,17 @@ from campaign.budget.spent import cpu_seconds_by_document
 from campaign.policies.base import Policy
 from campaign.policies.registry import make_policy
 from campaign.scorers.base import identity_text
-from campaign.store.collections import CampaignStore
+from campaign.store.campaigns import Campaign
 from campaign.store.states import SCREENED
 
 
-def explanation(store: CampaignStore, document: Mapping[str, Any]) -> dict[str, Any]:
+def explanation(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, Any]:
     """Return all that is stored about a candidate's way, as JSON types (times as text).
 
     Parameters
     ----------
-    store
-        The campaign's collections.
+    campaign
+        The campaign.
     document
         The candidate.
     """
@@ -32,7 +32,7 @@ def explanation(store: CampaignStore, document: Mapping[str, Any]) -> dict[str, 
     told["result"] = document.get("result")
     told["failure"] = document.get("failure")
     told["history"] = document["history"]
-    told["cpu_s"] = cpu_seconds_by_document(store, document["campaign"]).get(document["_id"], 0.0)
+    told["cpu_s"] = cpu_seconds_by_document(campaign).get(document["_id"], 0.0)
     told["made_again"] = _made_again(document)
     return _as_json(told)
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from campaign.attempts.causes import stored_cause
 from campaign.recovery.retry import document_name, failed_calculations
-from campaign.store.campaigns import load_campaign
+from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore
 from campaign.views.failure_advice import advice
 from campaign.views.failure_output import last_lines
@@ -66,7 +66,7 @@ class FailureKind:
         return asdict(self)
 
 
-def failure_kinds(store: CampaignStore, name: str) -> list[FailureKind]:
+def failure_kinds(campaign: Campaign) -> list[FailureKind]:
     """Kinds of failures of a campaign, those that stopped most candidates first.
 
     Raises
@@ -74,15 +74,14 @@ def failure_kinds(store: CampaignStore, name: str) -> list[FailureKind]:
     UnknownCampaignError
         If there is none of that name.
     """
-    load_campaign(store, name)
     entries: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for entry in store.attempts.find({"campaign": name, "outcome": {"$in": list(_FAILED)}}):
+    for entry in campaign.store.attempts.find({"campaign": campaign.name, "outcome": {"$in": list(_FAILED)}}):
         entries.setdefault((str(entry.get("stage")), stored_cause(entry)), []).append(entry)
     final: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for failed in failed_calculations(store, name):
+    for failed in failed_calculations(campaign):
         final.setdefault((failed.stage.name, failed.cause), []).append(failed.document)
     kinds = [
-        _kind(store, stage, cause, entries.get((stage, cause), []), final.get((stage, cause), []))
+        _kind(campaign.store, stage, cause, entries.get((stage, cause), []), final.get((stage, cause), []))
         for stage, cause in entries.keys() | final.keys()
     ]
     return sorted(kinds, key=lambda kind: (-kind.for_good, -kind.attempts, kind.stage, kind.cause))

@@ -15,8 +15,7 @@ from campaign.budget.spent import spending
 from campaign.policies.allowance import Allowance, hours_for_relaxations
 from campaign.policies.base import Policy
 from campaign.policies.decide import Decision, decide
-from campaign.store.campaigns import Campaign, load_campaign
-from campaign.store.collections import CampaignStore
+from campaign.store.campaigns import Campaign
 from campaign.store.states import SCREENED
 
 if TYPE_CHECKING:
@@ -64,17 +63,16 @@ class DryRun:
     differences: list[Difference]
 
 
-def dry_run(store: CampaignStore, name: str, policy: Policy) -> DryRun:
+def dry_run(campaign: Campaign, policy: Policy) -> DryRun:
     """Decide with another policy on everything that has a prediction, as if nothing had been decided.
 
     The budget in force holds, without what relaxations of screened candidates have cost. Nothing is written.
     """
-    campaign = load_campaign(store, name)
     fields = ["formula", "prototype", "prediction", "decision", "state", "result.stable"]
-    query = {"campaign": name, "role": SCREENED, "prediction": {"$ne": None}}
-    documents = {found["_id"]: found for found in store.candidates.find(query, fields)}
+    query = {"campaign": campaign.name, "role": SCREENED, "prediction": {"$ne": None}}
+    documents = {found["_id"]: found for found in campaign.store.candidates.find(query, fields)}
     predictions = [prediction_of(document) for document in documents.values()]
-    allowance = _whole_allowance(store, campaign, policy)
+    allowance = _whole_allowance(campaign, policy)
     decisions = decide(policy, predictions, allowance=allowance, seed=campaign.spec.seed)
     relaxed = {decision.candidate: decision for decision in decisions if decision.relaxed}
     stable = {key for key, document in documents.items() if (document.get("result") or {}).get("stable")}
@@ -93,12 +91,12 @@ def dry_run(store: CampaignStore, name: str, policy: Policy) -> DryRun:
     )
 
 
-def _whole_allowance(store: CampaignStore, campaign: Campaign, policy: Policy) -> Allowance:
+def _whole_allowance(campaign: Campaign, policy: Policy) -> Allowance:
     budget = current_budget(campaign)
-    found = spending(store, campaign.spec.name, expected_costs(store, campaign))
+    found = spending(campaign, expected_costs(campaign))
     allowance = Allowance(relaxations=budget.relaxations)
     # a stop rule that the campaign's own relaxations have fulfilled says nothing about another policy; a date does
-    if budget.until is not None and (closed := closed_reason(store, campaign)) and "ended on" in closed:
+    if budget.until is not None and (closed := closed_reason(campaign)) and "ended on" in closed:
         allowance.closed = closed
     if budget.cpu_hours is not None:
         other = found.cpu_s - found.relax_cpu_s + found.promised_cpu_s - found.promised_relax_cpu_s

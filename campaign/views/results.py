@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from campaign.budget.spent import cpu_seconds_by_document
-from campaign.store.campaigns import Campaign, load_campaign
-from campaign.store.collections import CampaignStore
+from campaign.store.campaigns import Campaign
 from campaign.store.states import BOOTSTRAP, TRAINING
 from campaign.views.policy_dry_run import word_of
 
@@ -45,7 +44,7 @@ class Row:
     cpu_s: float
 
 
-def result_rows(store: CampaignStore, name: str) -> list[Row]:
+def result_rows(campaign: Campaign) -> list[Row]:
     """Candidates of a campaign, the most stable first.
 
     Relaxed ones come first, by E_hull(DFT); then the others by E_hull(ML); then those without either.
@@ -55,10 +54,9 @@ def result_rows(store: CampaignStore, name: str) -> list[Row]:
     UnknownCampaignError
         If there is none of that name.
     """
-    load_campaign(store, name)
     fields_needed = ["formula", "prototype", "role", "state", "prediction", "decision", "result", "uncorrectable"]
-    cost = cpu_seconds_by_document(store, name)
-    found = sorted(store.candidates.find({"campaign": name}, fields_needed), key=_stability)
+    cost = cpu_seconds_by_document(campaign)
+    found = sorted(campaign.store.candidates.find({"campaign": campaign.name}, fields_needed), key=_stability)
     return [
         Row(
             rank=rank,
@@ -102,9 +100,8 @@ def _decision(document: dict[str, Any]) -> str:
     return f"{decision}{ending}"
 
 
-def model_line(store: CampaignStore, name: str) -> str:
+def model_line(campaign: Campaign) -> str:
     """One honest line on what the predictions rest on."""
-    campaign = load_campaign(store, name)
     model = campaign.document.get("model")
     if campaign.spec.purpose == "training_set":
         engine = campaign.document["engine"]

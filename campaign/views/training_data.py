@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from campaign.hull.corrections import relaxed_fields
 from campaign.references.reference_sets import correction_scheme, relaxed_formation_energies
-from campaign.store.campaigns import Campaign, load_campaign
-from campaign.store.collections import CampaignStore
+from campaign.store.campaigns import Campaign
 from esnet.dataset.dataset import DatasetError, DatasetManifest, DatasetWriter, DosKind, Filters, Sample
 from workflows.dos import DosFeatures
 
@@ -35,11 +34,10 @@ class _Structure:
 
 
 def write_training_data(
-    store: CampaignStore,
-    name: str,
+    campaign: Campaign,
     path: Path,
     *,
-    filters: Filters = Filters(),  # noqa: B008 (frozen)
+    filters: Filters = Filters(),  # noqa: B008
 ) -> DatasetManifest:
     """Write everything of a campaign that has a DOS and a relaxed energy as a data set.
 
@@ -74,22 +72,21 @@ def write_training_data(
     DatasetExistsError
         If there is something at ``path``.
     """
-    campaign = load_campaign(store, name)
-    structures = _relaxed(store, campaign)
+    structures = _relaxed(campaign)
     source = {
         "kind": "campaign",
-        "campaign": name,
+        "campaign": campaign.name,
         "engine": campaign.spec.dft.engine,
         "quality": campaign.spec.dft.quality,
         "reference_set": campaign.document["reference_set"],
         "settings_hash": campaign.document["settings_hash"],
         "relaxed": len(structures),
-        "states": dict(sorted(store.state_counts(name).items())),
+        "states": dict(sorted(campaign.store.state_counts(campaign.name).items())),
     }
     with DatasetWriter(path, representation=campaign.spec.representation(), filters=filters, source=source) as writer:
         with_dos: set[str] = set()
         without_target = 0
-        for features in _features(store, name):
+        for features in _features(campaign):
             structure = structures.get(features["document"])
             if structure is None:
                 without_target += 1
@@ -100,19 +97,19 @@ def write_training_data(
     return DatasetManifest.read(path)
 
 
-def _relaxed(store: CampaignStore, campaign: Campaign) -> dict[str, _Structure]:
+def _relaxed(campaign: Campaign) -> dict[str, _Structure]:
     """Relaxed candidates and references by their id, without those that the references' corrections cannot treat."""
-    name = campaign.spec.name
+    name = campaign.name
     if (reference_set := campaign.document.get("reference_set")) is None:
-        raise DatasetError(_waits_for(store, campaign))
+        raise DatasetError(_waits_for(campaign))
     query = {"campaign": name, "state": "relaxed"}
-    needed = [*_FIELDS, *relaxed_fields(correction_scheme(store, reference_set))]
+    needed = [*_FIELDS, *relaxed_fields(correction_scheme(campaign.store, reference_set))]
     found: list[Document] = [
         document
-        for collection in (store.candidates, store.references)
+        for collection in (campaign.store.candidates, campaign.store.references)
         for document in collection.find(query, sorted(set(needed)))
     ]
-    energies = relaxed_formation_energies(store, reference_set, found)
+    energies = relaxed_formation_energies(campaign.store, reference_set, found)
     for document in found:
         document["relaxation"].pop("structure", None)  # needed for the corrections only
     return {
@@ -122,14 +119,14 @@ def _relaxed(store: CampaignStore, campaign: Campaign) -> dict[str, _Structure]:
     }
 
 
-def _waits_for(store: CampaignStore, campaign: Campaign) -> str:
-    name = campaign.spec.name
+def _waits_for(campaign: Campaign) -> str:
+    name = campaign.name
     if problem := campaign.document.get("problem"):
         return f"campaign {name!r} has no formation energies: {problem}"
-    phases = store.references.count_documents({"campaign": name})
+    phases = campaign.store.references.count_documents({"campaign": name})
     open_phases = [
         str(document.get("label", document["_id"]))
-        for document in store.references.find(
+        for document in campaign.store.references.find(
             {"campaign": name, "state": {"$nin": ["relaxed", "relax_failed"]}}, ["label"]
         ).sort("_id")
     ]
@@ -141,8 +138,8 @@ def _waits_for(store: CampaignStore, campaign: Campaign) -> str:
     )
 
 
-def _features(store: CampaignStore, name: str) -> Iterator[Document]:
-    with store.features.find({"campaign": name}, batch_size=_AT_ONCE).sort("_id") as cursor:
+def _features(campaign: Campaign) -> Iterator[Document]:
+    with campaign.store.features.find({"campaign": campaign.name}, batch_size=_AT_ONCE).sort("_id") as cursor:
         yield from cursor
 
 
@@ -176,7 +173,7 @@ def _sample(campaign: Campaign, structure: _Structure, stored: Mapping[str, Any]
         chemsys=document["chemsys"],
         prototype=document.get("prototype") or "",
         provenance={
-            "campaign": campaign.spec.name,
+            "campaign": campaign.name,
             "document": document["_id"],
             "role": document["role"],
             "features": stored["_id"],

@@ -15,7 +15,7 @@ from campaign.scheduling.evaluate import evaluate_relaxed
 from campaign.steps.decide import make_decisions
 from campaign.steps.predictions import store_predictions
 from campaign.steps.start import start_campaign
-from campaign.store.campaigns import load_campaign
+from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from esnet.representation.dos import DOS_SHAPE, ENERGY_GRID
 from workflows.dos import DosFeatures
@@ -39,14 +39,14 @@ def begin(store, launchpad, spec):
     relax_references(store)
     store.references.update_many({}, {"$set": {"rs_dos.state": "done"}})
     store.campaigns.update_one({"_id": spec.name}, {"$set": {"model": MODEL, "models": [MODEL]}})
-    freeze_reference_set(store, load_campaign(store, spec.name))
+    freeze_reference_set(Campaign.read(store, spec.name))
     return spec.name
 
 
 def predict(store, name, *, seed=1, uncertain=True):
     """IS-DOS of all screened ones, predictions that err by 0.1 eV/atom, decisions; return the true energies."""
     rng = np.random.default_rng(seed)
-    campaign = load_campaign(store, name)
+    campaign = Campaign.read(store, name)
     screened = list(store.candidates.find({"campaign": name, "role": "screened"}).sort("_id"))
     store.insert_missing(store.features, [features(document, "dos", rng) for document in screened])
     for document in screened:
@@ -58,8 +58,8 @@ def predict(store, name, *, seed=1, uncertain=True):
     predicted[ids[-1]] = math.nan
     sigma = {key: float(rng.uniform(0.06, 0.16)) for key in ids} if uncertain else {}
     step = STEP.format(name=name)
-    store_predictions(store, campaign, step, ids, predicted, uncertainty=sigma, reasons={ids[-1]: "no features"})
-    make_decisions(store, campaign, step)
+    store_predictions(campaign, step, ids, predicted, uncertainty=sigma, reasons={ids[-1]: "no features"})
+    make_decisions(campaign, step)
     charge(store, name, ids, "dos", rng.uniform(8.0, 12.0, len(ids)))
     return truth
 
@@ -67,7 +67,7 @@ def predict(store, name, *, seed=1, uncertain=True):
 def relax(store, name, truth, *, failing=2, seed=2):
     """Relax all that was sent to it, the last ones without success; some get an RS-DOS."""
     rng = np.random.default_rng(seed)
-    campaign = load_campaign(store, name)
+    campaign = Campaign.read(store, name)
     elements = load_hull(store, campaign.document["reference_set"]).elemental_energies
     bootstrap = list(store.candidates.find({"campaign": name, "role": "bootstrap"}).sort("_id"))
     sent = list(store.candidates.find({"campaign": name, "state": {"$in": ["promoted", "relax_running"]}}).sort("_id"))
@@ -81,7 +81,7 @@ def relax(store, name, truth, *, failing=2, seed=2):
     for document in sent[len(sent) - failing :]:
         failure = {"stage": "relax", "kind": "science", "error": "the relaxation did not converge", "time": now()}
         store.candidates.update_one({"_id": document["_id"]}, {"$set": {"state": "relax_failed", "failure": failure}})
-    evaluate_relaxed(store, campaign, campaign.document["reference_set"])
+    evaluate_relaxed(campaign, campaign.document["reference_set"])
     for document in sent[:6]:
         store.insert_missing(store.features, [features(document, "rs_dos", rng)])
         store.candidates.update_one({"_id": document["_id"]}, {"$set": {"rs_dos.state": "done"}})

@@ -16,7 +16,7 @@ from campaign.steps.decide import make_decisions
 from campaign.steps.finish import finish_campaign
 from campaign.steps.predictions import store_predictions
 from campaign.steps.start import start_campaign
-from campaign.store.campaigns import load_campaign
+from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore, now
 from campaign.store.states import STAGES
 from campaign.views.budget import budget_report
@@ -42,18 +42,18 @@ def prepare(store, launchpad, small_spec):
 def predict(store, launchpad, batch, *, energies=None):
     """Let a batch come to its Screen, and predict -0.5, -0.4, ... eV/atom in the order of the ids."""
     ids = sorted(finish_dos(store, batch=batch, number=5))
-    advance(store, launchpad, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
     step = f"small/screen/{batch}"
     said = dict(zip(ids, energies or [-0.5 + n / 10 for n in range(5)], strict=False))
-    store_predictions(store, load_campaign(store, "small"), step, ids, said)
+    store_predictions(Campaign.read(store, "small"), step, ids, said)
     return step, ids
 
 
 def screen(store, launchpad, batch, **more):
     step, ids = predict(store, launchpad, batch, **more)
-    make_decisions(store, load_campaign(store, "small"), step)
+    make_decisions(Campaign.read(store, "small"), step)
     store.close_step(step)
-    advance(store, launchpad, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
     return ids
 
 
@@ -104,7 +104,7 @@ def test_two_screens_at_once_do_not_spend_the_same_budget_twice(store, launchpad
 
     def decide(step):
         own = CampaignStore(database.launchpad().db)
-        return make_decisions(own, load_campaign(own, "small"), step)
+        return make_decisions(Campaign.read(own, "small"), step)
 
     with ThreadPoolExecutor(3) as pool:
         decisions = [decision for found in pool.map(decide, batches) for decision in found]
@@ -113,7 +113,7 @@ def test_two_screens_at_once_do_not_spend_the_same_budget_twice(store, launchpad
     for step in batches:
         store.close_step(step)
     for _ in range(3):
-        advance(store, launchpad, "small")
+        advance(OpenCampaign.open(store, launchpad, "small"))
     # what the Screens had set aside for each other and not used goes to the best that are held
     assert promoted(store) == 4
     assert store.candidates.count_documents({"state": "relax_running"}) == 4
@@ -150,11 +150,11 @@ def kill_after(monkeypatch):
 
 def whole_screen(store, launchpad, ids):
     said = dict(zip(ids, [-0.5, -0.1, math.nan, 30.0, -0.2], strict=True))
-    loaded = load_campaign(store, "small")
-    store_predictions(store, loaded, "small/screen/0", ids, said)
-    make_decisions(store, loaded, "small/screen/0")
+    loaded = Campaign.read(store, "small")
+    store_predictions(loaded, "small/screen/0", ids, said)
+    make_decisions(loaded, "small/screen/0")
     store.close_step("small/screen/0")
-    advance(store, launchpad, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
 
 
 @pytest.mark.parametrize("killed_after", range(0, 14, 1))
@@ -163,7 +163,7 @@ def test_a_screen_killed_after_any_of_its_writes_decides_the_same_when_run_again
 ):
     prepare(relaxation_cpu_hours=250 / 3600, policy=WIDE | {"audit": 0.6})
     ids = sorted(finish_dos(store, batch=0, number=5))
-    advance(store, launchpad, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
     kill_after(killed_after)
     try:
         whole_screen(store, launchpad, ids)
@@ -171,7 +171,7 @@ def test_a_screen_killed_after_any_of_its_writes_decides_the_same_when_run_again
         kill_after(math.inf)
         whole_screen(store, launchpad, ids)
     kill_after(math.inf)
-    advance(store, launchpad, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
     found = [store.candidates.find_one({"_id": name}) for name in ids]
     said = [(each["decision"]["outcome"], each["decision"]["audit"], each["decision"]["rank"]) for each in found]
     # -0.5 comes first; the second of 250 CPU-s goes to the audit, which draws by the ids, or to -0.2
@@ -193,7 +193,7 @@ EXPECTED: dict = {}
 def test_held_candidates_go_on_when_the_budget_is_raised(store, launchpad, prepare):
     prepare(relaxations=1)
     ids = screen(store, launchpad, 0)
-    said = change_budget(store, launchpad, "small", {"relaxations": 3})
+    said = change_budget(OpenCampaign.open(store, launchpad, "small"), {"relaxations": 3})
     assert "2 held candidates go on, 2 stay held" in said
     assert states(store, ids) == ["relax_running"] * 3 + ["held"] * 2
     released = store.candidates.find_one({"_id": ids[1]})
@@ -208,7 +208,7 @@ def test_what_relaxations_cost_less_than_expected_goes_to_the_next_best(store, l
     ids = screen(store, launchpad, 0)
     assert states(store, ids) == ["relax_running"] * 2 + ["held"] * 3
     relax(store, cpu_s=40.0)
-    advance(store, launchpad, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
     # 170 CPU-s are left, and the three are now expected to cost 40 each
     assert states(store, ids) == ["relaxed"] * 2 + ["relax_running"] * 3
 
@@ -218,7 +218,7 @@ def test_what_relaxations_cost_more_than_expected_is_not_promised_to_the_next(st
     ids = screen(store, launchpad, 0)
     assert states(store, ids) == ["relax_running"] * 4 + ["held"]
     relax(store, cpu_s=160.0, ids=ids[:2])
-    change_budget(store, launchpad, "small", {"relaxation_cpu_hours": 740 / 3600})
+    change_budget(OpenCampaign.open(store, launchpad, "small"), {"relaxation_cpu_hours": 740 / 3600})
     # 420 CPU-s are left for the two that are queued, which are expected to cost 160 each, and 100 for a third
     assert states(store, ids) == ["relaxed"] * 2 + ["relax_running"] * 2 + ["held"]
 
@@ -226,7 +226,7 @@ def test_what_relaxations_cost_more_than_expected_is_not_promised_to_the_next(st
 def test_a_wrong_limit_is_refused_in_the_words_of_a_campaign_file_and_changes_nothing(store, launchpad, prepare):
     prepare(relaxations=1)
     with pytest.raises(BudgetError) as caught:
-        change_budget(store, launchpad, "small", {"relaxations": -1, "cpu_hours": "ten"})
+        change_budget(OpenCampaign.open(store, launchpad, "small"), {"relaxations": -1, "cpu_hours": "ten"})
     message = str(caught.value)
     assert "budget.relaxations: found -1; right: greater than or equal to 0" in message
     assert "budget.cpu_hours: found 'ten'; right: a number" in message
@@ -244,11 +244,11 @@ def test_a_stop_rule_holds_what_comes_after_it(store, launchpad, prepare, budget
     prepare(relaxations=2, **budget)
     ids = screen(store, launchpad, 0)
     relax(store, cpu_s=50.0, e_form=e_form)
-    change_budget(store, launchpad, "small", {"relaxations": None})
+    change_budget(OpenCampaign.open(store, launchpad, "small"), {"relaxations": None})
     assert states(store, ids)[2:] == ["held"] * 3
-    assert budget_report(store, "small")["closed"] == reason
+    assert budget_report(Campaign.read(store, "small"))["closed"] == reason
     assert set(states(store, screen(store, launchpad, 1))) == {"held"}
-    change_budget(store, launchpad, "small", dict.fromkeys(budget))
+    change_budget(OpenCampaign.open(store, launchpad, "small"), dict.fromkeys(budget))
     assert states(store, ids)[2:] == ["relax_running"] * 3
 
 
@@ -256,12 +256,12 @@ def test_nothing_is_submitted_after_the_budgets_date(store, launchpad, prepare):
     prepare(until=(datetime.now(UTC) - timedelta(hours=1)).isoformat())
     # not even an IS-DOS: they are held as soon as nothing else moves, and the campaign comes to its report
     assert store.candidates.count_documents({"state": "dos_running"}) == 0
-    advance(store, launchpad, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
     assert store.candidates.count_documents({"state": "held"}) == 16
     assert "small/report" in steps(store)
-    finish_campaign(store, "small", "small/report")
-    assert campaign_status(store, "small").is_finished
-    change_budget(store, launchpad, "small", {"until": None})
+    finish_campaign(Campaign.read(store, "small"), "small/report")
+    assert campaign_status(Campaign.read(store, "small")).is_finished
+    change_budget(OpenCampaign.open(store, launchpad, "small"), {"until": None})
     assert store.candidates.count_documents({"state": "dos_running"}) == 16
     assert store.campaigns.find_one({"_id": "small"})["state"] == "running"
     assert "small/report" not in steps(store)
@@ -273,7 +273,7 @@ def test_the_hours_of_the_campaign_limit_its_dos_too(store, launchpad, small_spe
     start_campaign(store, launchpad, small_spec(**(BATCHES | {"budget": budget})))
     queued = store.candidates.count_documents({"state": "dos_running"})
     assert queued == 7
-    advance(store, launchpad, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
     assert store.candidates.count_documents({"state": "dos_running"}) == queued
 
 
@@ -282,10 +282,10 @@ def test_a_relaxation_that_waited_in_the_queue_is_not_begun_after_a_stop_rule(st
     ids = screen(store, launchpad, 0)
     relax(store, cpu_s=50.0, e_form=-1.0, ids=ids[:1])
     late = store.candidates.find_one({"_id": ids[1]})
-    assert "1 stable materials" in hold_at_launch(store, load_campaign(store, "small"), late, STAGES["relax"])
+    assert "1 stable materials" in hold_at_launch(Campaign.read(store, "small"), late, STAGES["relax"])
     late = store.candidates.find_one({"_id": ids[1]})
     assert (late["state"], late["decision"]["outcome"]) == ("held", "held")
-    change_budget(store, launchpad, "small", {"stop_after_stable": None})
+    change_budget(OpenCampaign.open(store, launchpad, "small"), {"stop_after_stable": None})
     again = store.candidates.find_one({"_id": ids[1]})
     assert again["state"] == "relax_running"
     assert again["relaxation"]["fw_id"] != late["relaxation"]["fw_id"]
@@ -294,7 +294,7 @@ def test_a_relaxation_that_waited_in_the_queue_is_not_begun_after_a_stop_rule(st
 def begin(store, name):
     """Ask, as a worker does, whether a relaxation may begin, and let it begin in the ledger."""
     document = store.candidates.find_one({"_id": name})
-    refused = hold_at_launch(store, load_campaign(store, "small"), document, STAGES["relax"])
+    refused = hold_at_launch(Campaign.read(store, "small"), document, STAGES["relax"])
     if refused is None:
         entry = {"_id": f"begun.{name}", "campaign": "small", "document": name, "stage": "relax"}
         store.attempts.insert_one(entry | {"outcome": "running", "cpu_s": 0.0})
@@ -308,7 +308,7 @@ def test_hours_that_dearer_relaxations_have_spent_are_not_spent_again_by_those_t
     prepare(relaxation_cpu_hours=500 / 3600)
     ids = screen(store, launchpad, 0)
     assert states(store, ids) == ["relax_running"] * 5
-    spent = sum(cost["cpu_s"] for cost in cost_by_stage(store, "small").values())
+    spent = sum(cost["cpu_s"] for cost in cost_by_stage(Campaign.read(store, "small")).values())
     hours = (
         {"relaxation_cpu_hours": 500 / 3600} if limit == "relaxation_cpu_hours" else {"cpu_hours": (500 + spent) / 3600}
     )
@@ -325,7 +325,7 @@ def test_hours_that_dearer_relaxations_have_spent_are_not_spent_again_by_those_t
         ("promoted", "small/screen/0")
     ]
     # and it does not go to and fro between the queue and what is held
-    advance(store, launchpad, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
     assert store.candidates.find_one({"_id": ids[2]})["state"] == "held"
 
 
@@ -350,9 +350,11 @@ def test_the_ledgers_total_is_the_sum_of_its_attempts(store, launchpad, prepare)
     store.attempts.insert_one({"_id": "2.1", "campaign": "small", "stage": "dos", "outcome": "lost", "cpu_s": None})
     store.attempts.insert_one({"_id": "3.1", "campaign": "other", "stage": "dos", "outcome": "lost", "cpu_s": 1e6})
     attempts = [entry.get("cpu_s") or 0.0 for entry in store.attempts.find({"campaign": "small"})]
-    report = budget_report(store, "small")
+    report = budget_report(Campaign.read(store, "small"))
     assert report["spent_cpu_hours"] * 3600 == pytest.approx(sum(attempts))
-    assert sum(cost["cpu_s"] for cost in cost_by_stage(store, "small").values()) == pytest.approx(sum(attempts))
+    assert sum(cost["cpu_s"] for cost in cost_by_stage(Campaign.read(store, "small")).values()) == pytest.approx(
+        sum(attempts)
+    )
     assert report["relaxations"] == 3
     assert report["expected"]["relax_learnt_from"] == 3
 
@@ -372,7 +374,7 @@ def test_a_spent_budget_does_not_keep_a_late_candidate_from_its_last_screen(stor
     finish_dos(store, batch=0, number=1)  # too few for its batch's Screen
     store.candidates.update_many({"state": "dos_running"}, {"$set": {"state": "new"}})
     store.campaigns.update_one({"_id": "small"}, {"$set": {"budget.cpu_hours": 0.0}})
-    advance(store, launchpad, "small")
-    advance(store, launchpad, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
+    advance(OpenCampaign.open(store, launchpad, "small"))
     assert store.candidates.count_documents({"state": "held"}) == 15
     assert "small/screen/sweep-0" in steps(store) or "small/screen/3" in steps(store)

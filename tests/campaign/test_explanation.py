@@ -11,7 +11,7 @@ from campaign.policies.registry import make_policy
 from campaign.scheduling.advance import advance
 from campaign.steps.decide import make_decisions
 from campaign.steps.predictions import store_predictions
-from campaign.store.campaigns import load_campaign
+from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.candidates import UnknownCandidateError, find_candidate
 from campaign.views.explanation import explanation, explanation_lines
 from campaign.views.policy_dry_run import dry_run
@@ -25,12 +25,12 @@ def decided(store, launchpad, small_spec):
     spec = small_spec(**(BATCHES | {"budget": {"relaxations": 1}}))
     with_model(store, launchpad, spec)
     ids = sorted(finish_dos(store, batch=0, number=5))
-    advance(store, launchpad, "small")
-    loaded = load_campaign(store, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
+    loaded = Campaign.read(store, "small")
     said = dict(zip(ids, [-0.5, -0.4, -0.01, 0.4, 0.5], strict=True))
     trust = dict.fromkeys(ids, 0.2)
-    store_predictions(store, loaded, "small/screen/0", ids, said, uncertainty=trust)
-    make_decisions(store, loaded, "small/screen/0")
+    store_predictions(loaded, "small/screen/0", ids, said, uncertainty=trust)
+    make_decisions(loaded, "small/screen/0")
     store.close_step("small/screen/0")
     return ids
 
@@ -40,7 +40,7 @@ def document(store, name):
 
 
 def test_an_explanation_names_policy_values_budget_and_model(store, decided):
-    text = "\n".join(explanation_lines(explanation(store, document(store, decided[1]))))
+    text = "\n".join(explanation_lines(explanation(Campaign.read(store, "small"), document(store, decided[1]))))
     assert "decision: held, rank 2" in text
     assert "E_f(ML) = -0.400 <= -0.02 eV/atom" in text
     assert "no relaxation is left in the budget" in text
@@ -52,28 +52,30 @@ def test_an_explanation_names_policy_values_budget_and_model(store, decided):
 def test_an_altered_decision_is_noticed_when_it_is_made_again(store, decided):
     store.candidates.update_one({"_id": decided[3]}, {"$set": {"decision.inputs.e_form": -3.0}})
     store.candidates.update_one({"_id": decided[3]}, {"$set": {"decision.inputs.e_hull": -3.0}})
-    again = explanation(store, document(store, decided[3]))["made_again"]
+    again = explanation(Campaign.read(store, "small"), document(store, decided[3]))["made_again"]
     assert again["same"] is False
 
 
 def test_a_candidate_is_found_by_what_a_person_would_type(store, decided):
     wanted = document(store, decided[0])
     for text in (wanted["_id"], wanted["_id"][:-12], f"{wanted['formula']}:{wanted['prototype']}"):
-        assert find_candidate(store, "small", text)["_id"] == wanted["_id"]
+        assert find_candidate(Campaign.read(store, "small"), text)["_id"] == wanted["_id"]
     assert wanted["formula"] == "AlCu"
-    assert find_candidate(store, "small", f"CuAl:{wanted['prototype']}")["_id"] == wanted["_id"]
+    assert find_candidate(Campaign.read(store, "small"), f"CuAl:{wanted['prototype']}")["_id"] == wanted["_id"]
     for formula in ("AlCu", "CuAl"):
         with pytest.raises(UnknownCandidateError, match=f"several candidates '{formula}'"):
-            find_candidate(store, "small", formula)
+            find_candidate(Campaign.read(store, "small"), formula)
     with pytest.raises(UnknownCandidateError, match="no candidate 'NaCl'"):
-        find_candidate(store, "small", "NaCl")
+        find_candidate(Campaign.read(store, "small"), "NaCl")
     with pytest.raises(UnknownCandidateError, match="no candidate"):
-        find_candidate(store, "small", ".*")
+        find_candidate(Campaign.read(store, "small"), ".*")
 
 
 def test_a_dry_run_shows_what_another_policy_would_do_and_writes_nothing(store, decided):
     before = list(store.candidates.find().sort("_id"))
-    found = dry_run(store, "small", make_policy({"kind": "probability", "p": 0.4, "max_formation_energy": 0.0}))
+    found = dry_run(
+        Campaign.read(store, "small"), make_policy({"kind": "probability", "p": 0.4, "max_formation_energy": 0.0})
+    )
     assert found.now == {"promoted": 1, "held": 1, "rejected": 3}
     # P(E_f <= 0) of -0.5, -0.4 and -0.01 eV/atom is at least 0.4; one may be relaxed
     assert found.would_be == {"promoted": 1, "held": 2, "rejected": 2}
@@ -81,7 +83,7 @@ def test_a_dry_run_shows_what_another_policy_would_do_and_writes_nothing(store, 
     assert list(store.candidates.find().sort("_id")) == before
     # the campaign's hours come before the policy's own
     store.campaigns.update_one({"_id": "small"}, {"$set": {"budget": {"relaxation_cpu_hours": 0.0}}})
-    spent = dry_run(store, "small", make_policy({"kind": "budget", "cpu_hours": 1000.0}))
+    spent = dry_run(Campaign.read(store, "small"), make_policy({"kind": "budget", "cpu_hours": 1000.0}))
     assert "promoted" not in spent.would_be
 
 

@@ -19,6 +19,7 @@ from campaign.recovery.retry import choose, failed_calculations, retry
 from campaign.steps.calculate import flow_for
 from campaign.steps.record import record_calculation
 from campaign.steps.start import start_campaign
+from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.states import STAGES
 from campaign.views.failures import failure_kinds
 
@@ -89,13 +90,19 @@ def failed(store, launchpad, database, small_spec, tmp_path, monkeypatch):
         attempt(store, campaign="small", stage="dos", fw_id=document["dos"]["fw_id"], document=document["_id"]),
     ):
         raise ScienceFailureError("IS-DOS did not converge", cause="custodian:brmix")
-    record_calculation(store, database, document_id=document["_id"], stage=DOS, fw_id=document["dos"]["record_fw_id"])
+    record_calculation(
+        Campaign.read(store, "small"),
+        database,
+        document_id=document["_id"],
+        stage=DOS,
+        fw_id=document["dos"]["record_fw_id"],
+    )
     return document
 
 
 @pytest.mark.mongo
 def test_a_failure_is_shown_with_its_last_words_and_an_example_to_type(store, failed):
-    (kind,) = failure_kinds(store, "small")
+    (kind,) = failure_kinds(Campaign.read(store, "small"))
     assert (kind.stage, kind.kind, kind.cause, kind.attempts, kind.for_good) == (
         "dos",
         "science",
@@ -111,12 +118,15 @@ def test_a_failure_is_shown_with_its_last_words_and_an_example_to_type(store, fa
 
 @pytest.mark.mongo
 def test_a_retry_with_other_settings_is_recorded_and_computed_with_them(store, launchpad, failed, small_spec):
-    chosen = choose(list(failed_calculations(store, "small")), kind="custodian:brmix")
+    chosen = choose(list(failed_calculations(Campaign.read(store, "small"))), kind="custodian:brmix")
     asked = ["INCAR.ALGO=Fast", "walltime=02:00:00"]
     command = "campaign retry small --kind custodian:brmix"
-    assert retry(store, launchpad, "small", chosen, settings=asked, command=command, dry_run=True)[0] == 1
+    assert (
+        retry(OpenCampaign.open(store, launchpad, "small"), chosen, settings=asked, command=command, dry_run=True)[0]
+        == 1
+    )
     assert store.candidates.find_one({"_id": failed["_id"]})["state"] == "dos_failed"
-    assert retry(store, launchpad, "small", chosen, settings=asked, command=command)[0] == 1
+    assert retry(OpenCampaign.open(store, launchpad, "small"), chosen, settings=asked, command=command)[0] == 1
     document = store.candidates.find_one({"_id": failed["_id"]})
     assert document["state"] == "dos_running"
     (entry,) = document["overrides"]
@@ -195,7 +205,7 @@ def test_results_that_nobody_recorded_are_recorded(store, launchpad, small_spec)
     start_campaign(store, launchpad, small_spec())
     document = store.candidates.find_one({"state": "relax_running"})
     launchpad.fireworks.update_one({"fw_id": document["relaxation"]["record_fw_id"]}, {"$set": {"state": "ARCHIVED"}})
-    assert not reconcile(store, launchpad, "small")  # there is nothing to record
+    assert not reconcile(OpenCampaign.open(store, launchpad, "small"))  # there is nothing to record
     task = {
         "state": "successful",
         "output": {"energy": -7.0, "structure": document["structure"]},
@@ -205,8 +215,8 @@ def test_results_that_nobody_recorded_are_recorded(store, launchpad, small_spec)
     uuid = job_uuid(f"{flow_key(document['_id'], RELAX, 0)}:relaxation")
     store.database["outputs"].insert_one({"uuid": uuid, "index": 1, "output": task})
     fw_id = document["relaxation"]["fw_id"]
-    assert reconcile(store, launchpad, "small", dry_run=True).recorded == [fw_id]
+    assert reconcile(OpenCampaign.open(store, launchpad, "small"), dry_run=True).recorded == [fw_id]
     assert store.candidates.find_one({"_id": document["_id"]})["state"] == "relax_running"
-    assert reconcile(store, launchpad, "small").recorded == [fw_id]
+    assert reconcile(OpenCampaign.open(store, launchpad, "small")).recorded == [fw_id]
     assert store.candidates.find_one({"_id": document["_id"]})["relaxation"]["energy"] == -7.0
-    assert not reconcile(store, launchpad, "small")
+    assert not reconcile(OpenCampaign.open(store, launchpad, "small"))

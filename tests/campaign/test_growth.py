@@ -6,7 +6,7 @@ from prepared import BATCHES, with_model
 from campaign.budget.at_launch import hold_at_launch
 from campaign.references.reference_sets import freeze_reference_set
 from campaign.scheduling.advance import advance
-from campaign.store.campaigns import load_campaign
+from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import now
 from campaign.store.states import STAGES
 from campaign.views.status.counts import campaign_status
@@ -53,8 +53,8 @@ def large(store, launchpad, small_spec):
     store.insert_missing(store.steps, steps)
     sizes = {"batch_sizes": [5] * (NUMBER // 5), "n_screened": NUMBER}
     store.campaigns.update_one({"_id": "small"}, {"$set": sizes})
-    freeze_reference_set(store, load_campaign(store, "small"))
-    advance(store, launchpad, "small")
+    freeze_reference_set(Campaign.read(store, "small"))
+    advance(OpenCampaign.open(store, launchpad, "small"))
     return "small"
 
 
@@ -79,32 +79,32 @@ def test_a_record_does_not_read_the_whole_campaign(store, launchpad, large, stat
     def record():
         stage = STAGES["dos" if to == "dos_done" else "relax"]
         store.move(candidate["_id"], stage, to=to, changes={"relaxation.energy": -8.0})
-        advance(store, launchpad, large, batch=candidate["batch"])
+        advance(OpenCampaign.open(store, launchpad, large), batch=candidate["batch"])
 
     number, worst = documents_read(store, "candidates", record)
     assert number <= FEW, worst
 
 
 def test_a_launch_does_not_read_the_whole_campaign(store, large):
-    campaign = load_campaign(store, large)
+    campaign = Campaign.read(store, large)
     candidate = store.candidates.find_one({"campaign": large, "state": "relax_running"})
     for stage in ("dos", "relax"):
-        call = lambda stage=stage: hold_at_launch(store, campaign, candidate, STAGES[stage])  # noqa: E731
+        call = lambda stage=stage: hold_at_launch(campaign, candidate, STAGES[stage])  # noqa: E731
         assert documents_read(store, "candidates", call)[0] <= FEW
         assert documents_read(store, "attempts", call)[0] <= FEW
 
 
 def test_the_counts_of_every_second_come_from_indexes_alone(store, large):
     for collection in ("candidates", "attempts", "fireworks"):
-        number, worst = documents_read(store, collection, lambda: campaign_status(store, large))
+        number, worst = documents_read(store, collection, lambda: campaign_status(Campaign.read(store, large)))
         assert number <= FEW, (collection, worst)
 
 
 def test_a_status_reads_only_what_runs_has_failed_or_is_relaxed(store, large):
-    number, worst = documents_read(store, "candidates", lambda: status_report(store, large))
+    number, worst = documents_read(store, "candidates", lambda: status_report(Campaign.read(store, large)))
     # 250 are relaxed and stable: for the errors, and for the newest of them
     assert number <= 4 * 250 + FEW, worst
-    assert documents_read(store, "attempts", lambda: status_report(store, large))[0] <= FEW
+    assert documents_read(store, "attempts", lambda: status_report(Campaign.read(store, large)))[0] <= FEW
 
 
 def test_indexes_of_an_earlier_version_are_replaced(store):

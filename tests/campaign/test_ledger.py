@@ -10,6 +10,7 @@ import pytest
 
 from campaign.attempts.ledger import attempt, close_attempt, gpus_held, last_attempt
 from campaign.budget.spent import cost_by_stage, cpu_seconds_by_document
+from campaign.store.campaigns import Campaign
 
 pytestmark = pytest.mark.mongo
 
@@ -44,7 +45,7 @@ def test_what_a_killed_attempt_had_used_stays_in_the_ledger(store, launchpad_fil
     entry = last_attempt(store, 5)
     assert entry["outcome"] == "lost"
     assert entry["cpu_s"] >= 0.5
-    assert cpu_seconds_by_document(store, "small") == {"c": entry["cpu_s"]}
+    assert cpu_seconds_by_document(Campaign.read(store, "small")) == {"c": entry["cpu_s"]}
 
 
 def test_gpu_seconds_and_those_of_other_processes_are_counted_when_the_attempt_fails_too(store):
@@ -60,4 +61,4 @@ def test_gpu_seconds_and_those_of_other_processes_are_counted_when_the_attempt_f
     assert entry["outcome"] == "machine"
     assert entry["cpu_s"] >= 30.0
     assert 0.1 <= entry["gpu_s"] < 30.0
-    assert cost_by_stage(store, "small")["screen"]["gpu_s"] == entry["gpu_s"]
+    assert cost_by_stage(Campaign.read(store, "small"))["screen"]["gpu_s"] == entry["gpu_s"]

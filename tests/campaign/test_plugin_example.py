@@ -19,6 +19,7 @@ from campaign.scorers.registry import SCORERS
 from campaign.spec.reader import read_campaign_file
 from campaign.steps.screen import screen_step
 from campaign.steps.start import start_campaign
+from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.views.explanation import explanation
 
 ROOT = Path(__file__).parents[2]
@@ -93,9 +94,9 @@ def test_a_campaign_is_scored_and_decided_by_it(store, database, launchpad):
     for reference in list(store.references.find()):
         facts = {"state": "relaxed", "relaxation.energy": -3.0, "relaxation.vasp_version": "6.9.9-gpaw-test"}
         store.references.update_one({"_id": reference["_id"]}, {"$set": facts})
-    advance(store, launchpad, spec.name)
+    advance(OpenCampaign.open(store, launchpad, spec.name))
     for step in list(store.steps.find({"kind": "screen"})):
-        screen_step(store, database, launchpad, spec.name, step["_id"], fw_id=step["fw_id"])
+        screen_step(OpenCampaign.open(store, launchpad, spec.name), database, step["_id"], fw_id=step["fw_id"])
     candidates = list(store.candidates.find())
     assert len(candidates) == 6
     for document in candidates:
@@ -108,4 +109,4 @@ def test_a_campaign_is_scored_and_decided_by_it(store, database, launchpad):
     alpd = store.candidates.find_one({"formula": "AlPd", "prototype": "B2"})
     assert alpd["prediction"]["e_form"] == pytest.approx(-0.3481)
     assert {document["decision"]["promoted"] for document in candidates} == {True, False}
-    assert explanation(store, alpd)["decision"]
+    assert explanation(Campaign.read(store, spec.name), alpd)["decision"]

@@ -16,6 +16,7 @@ from campaign.recovery.processes import LaunchIsTakenError, announce_process
 from campaign.recovery.reconcile import reconcile
 from campaign.steps.record import record_calculation
 from campaign.steps.start import start_campaign
+from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.states import STAGES
 from launchers.workers.local import LocalWorkers
 
@@ -40,14 +41,14 @@ def test_a_calculation_whose_worker_was_killed_runs_again(store, launchpad, laun
     with LocalWorkers(launchpad_file, tmp_path / "runs") as workers:
         workers.start(1)
         firework = wait_for_running(launchpad)
-        assert not reconcile(store, launchpad, "small")  # it is at work: nothing to repair
+        assert not reconcile(OpenCampaign.open(store, launchpad, "small"))  # it is at work: nothing to repair
         workers.stop()
-    done = reconcile(store, launchpad, "small")
+    done = reconcile(OpenCampaign.open(store, launchpad, "small"))
     assert done.lost == [firework["fw_id"]]
     assert launchpad.fireworks.find_one({"fw_id": firework["fw_id"]})["state"] == "READY"
     outcomes = {entry["outcome"] for entry in store.attempts.find({"fw_id": firework["fw_id"]})}
     assert outcomes <= {"lost"}  # empty if the worker died before its first ledger entry
-    assert not reconcile(store, launchpad, "small")  # and once is enough
+    assert not reconcile(OpenCampaign.open(store, launchpad, "small"))  # and once is enough
 
 
 @pytest.mark.gpaw
@@ -62,12 +63,12 @@ def test_a_calculation_whose_rlaunch_was_killed_runs_again(store, launchpad, lau
     )
     try:
         firework = wait_for_running(launchpad, announced=True)
-        assert not reconcile(store, launchpad, "small")
+        assert not reconcile(OpenCampaign.open(store, launchpad, "small"))
     finally:
         for process in [*psutil.Process(rlaunch.pid).children(recursive=True), psutil.Process(rlaunch.pid)]:
             process.kill()
         rlaunch.wait()
-    assert reconcile(store, launchpad, "small").lost == [firework["fw_id"]]
+    assert reconcile(OpenCampaign.open(store, launchpad, "small")).lost == [firework["fw_id"]]
     assert launchpad.fireworks.find_one({"fw_id": firework["fw_id"]})["state"] == "READY"
 
 
@@ -95,12 +96,12 @@ def test_a_stale_lock_is_taken_away_and_a_living_one_is_not(store, launchpad, sm
     )
     try:
         writer.stdout.readline()
-        assert reconcile(store, launchpad, "small").unlocked == []
+        assert reconcile(OpenCampaign.open(store, launchpad, "small")).unlocked == []
     finally:
         writer.send_signal(signal.SIGTERM)
         writer.wait()
         writer.stdout.close()
-    assert reconcile(store, launchpad, "small").unlocked == [node]
+    assert reconcile(OpenCampaign.open(store, launchpad, "small")).unlocked == [node]
     assert "locked" not in launchpad.workflows.find_one({"_id": locked["_id"]})
 
 
@@ -112,7 +113,7 @@ def test_a_firework_that_was_half_taken_when_its_process_was_killed_is_ready_aga
     launch = Launch("RUNNING", "/nowhere", fworker=FWorker(name), host="h", launch_id=1, fw_id=taken.fw_id)
     launchpad.launches.insert_one(launch.to_db_dict())  # and what it does next
     assert launchpad.fireworks.find_one({"fw_id": taken.fw_id})["state"] == "RESERVED"
-    assert reconcile(store, launchpad, "small").half_checked_out == [taken.fw_id]
+    assert reconcile(OpenCampaign.open(store, launchpad, "small")).half_checked_out == [taken.fw_id]
     assert launchpad.fireworks.find_one({"fw_id": taken.fw_id})["state"] == "READY"
 
 
@@ -125,9 +126,9 @@ def test_a_paused_workflow_does_not_come_back_when_its_job_is_cancelled(store, l
     launchpad.pause_wf(taken.fw_id)
     both = [taken.fw_id, record]
     assert states(launchpad, both) == ["RUNNING", "PAUSED"]
-    assert reconcile(store, launchpad, "small").lost == [taken.fw_id]
+    assert reconcile(OpenCampaign.open(store, launchpad, "small")).lost == [taken.fw_id]
     assert states(launchpad, both) == ["PAUSED", "PAUSED"]
-    assert not reconcile(store, launchpad, "small")
+    assert not reconcile(OpenCampaign.open(store, launchpad, "small"))
     assert launchpad.workflows.find_one({"nodes": taken.fw_id})["fw_states"] == dict.fromkeys(map(str, both), "PAUSED")
     for fw_id in both:
         launchpad.resume_fw(fw_id)
@@ -141,7 +142,7 @@ def states(launchpad, fw_ids):
 def test_a_firework_that_is_being_taken_right_now_is_left_alone(store, launchpad, small_spec):
     start_campaign(store, launchpad, small_spec())
     taken = launchpad._get_a_fw_to_run({"spec.stage": "relax"})
-    assert not reconcile(store, launchpad, "small")
+    assert not reconcile(OpenCampaign.open(store, launchpad, "small"))
     assert launchpad.fireworks.find_one({"fw_id": taken.fw_id})["state"] == "RESERVED"
 
 
@@ -174,10 +175,12 @@ def test_a_job_that_never_begins_its_firework_is_not_submitted_for_ever(
     for state in ("READY", "READY", "FIZZLED"):
         _, launch = launchpad.reserve_fw(FWorker(), "/nowhere", fw_id=fw_id)
         launchpad.set_reservation_id(launch, "5")
-        assert reconcile(store, launchpad, "small").unreserved == [fw_id]
+        assert reconcile(OpenCampaign.open(store, launchpad, "small")).unreserved == [fw_id]
         assert launchpad.fireworks.find_one({"fw_id": fw_id})["state"] == state
     record = document["relaxation"]["record_fw_id"]
-    record_calculation(store, database, document_id=document["_id"], stage=STAGES["relax"], fw_id=record)
+    record_calculation(
+        Campaign.read(store, "small"), database, document_id=document["_id"], stage=STAGES["relax"], fw_id=record
+    )
     failure = store.candidates.find_one({"_id": document["_id"]})["failure"]
     assert (failure["cause"], failure["directory"]) == ("not_started", "/nowhere")
     assert "job 5 ended before the firework began" in failure["error"]

@@ -9,6 +9,7 @@ from campaign.budget.spent import cpu_seconds_by_document
 from campaign.scheduling.submit import submit_ready
 from campaign.steps.record import record_calculation
 from campaign.steps.start import start_campaign
+from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.states import STAGES
 
 pytestmark = pytest.mark.mongo
@@ -29,7 +30,13 @@ def fail(store, database, candidate, error):
         attempt(store, campaign="small", stage="dos", fw_id=dos["fw_id"], document=candidate["_id"]),
     ):
         raise error
-    record_calculation(store, database, document_id=candidate["_id"], stage=STAGES["dos"], fw_id=dos["record_fw_id"])
+    record_calculation(
+        Campaign.read(store, "small"),
+        database,
+        document_id=candidate["_id"],
+        stage=STAGES["dos"],
+        fw_id=dos["record_fw_id"],
+    )
     return store.candidates.find_one({"_id": candidate["_id"]})
 
 
@@ -37,7 +44,7 @@ def test_a_machine_failure_is_tried_again_and_then_final(store, launchpad, datab
     again = fail(store, database, waiting, OSError("No space left on device"))
     assert (again["state"], again["dos"]["attempt"]) == ("new", 1)
     assert again["last_failure"]["kind"] == "machine"
-    assert submit_ready(store, launchpad, "small") == 1
+    assert submit_ready(OpenCampaign.open(store, launchpad, "small")) == 1
     final = fail(store, database, waiting, OSError("No space left on device"))
     assert final["state"] == "dos_failed"
     assert final["failure"]["kind"] == "machine"
@@ -47,13 +54,13 @@ def test_a_machine_failure_is_tried_again_and_then_final(store, launchpad, datab
 def test_a_science_failure_is_final_at_once(store, launchpad, database, waiting):
     final = fail(store, database, waiting, ScienceFailureError("did not converge"))
     assert (final["state"], final["failure"]["kind"]) == ("dos_failed", "science")
-    assert submit_ready(store, launchpad, "small") == 0
+    assert submit_ready(OpenCampaign.open(store, launchpad, "small")) == 0
 
 
 def test_recording_twice_changes_nothing(store, database, waiting):
     first = fail(store, database, waiting, ScienceFailureError("did not converge"))
     record_calculation(
-        store,
+        Campaign.read(store, "small"),
         database,
         document_id=waiting["_id"],
         stage=STAGES["dos"],
@@ -65,8 +72,10 @@ def test_recording_twice_changes_nothing(store, database, waiting):
 def test_a_late_firework_of_an_earlier_try_records_nothing(store, launchpad, database, waiting):
     late = waiting["dos"]["record_fw_id"]
     again = fail(store, database, waiting, OSError("node lost"))
-    submit_ready(store, launchpad, "small")
-    record_calculation(store, database, document_id=waiting["_id"], stage=STAGES["dos"], fw_id=late)
+    submit_ready(OpenCampaign.open(store, launchpad, "small"))
+    record_calculation(
+        Campaign.read(store, "small"), database, document_id=waiting["_id"], stage=STAGES["dos"], fw_id=late
+    )
     now = store.candidates.find_one({"_id": waiting["_id"]})
     assert (now["state"], now["dos"]["attempt"]) == ("dos_running", 1)
     assert again["dos"]["fw_id"] != now["dos"]["fw_id"]
@@ -80,7 +89,7 @@ def test_every_attempt_stands_in_the_ledger_once(store, waiting):
     assert [entry["_id"] for entry in entries] == ["77.1", "77.2"]
     assert {entry["outcome"] for entry in entries} == {"completed"}
     assert last_attempt(store, 77)["_id"] == "77.2"
-    assert cpu_seconds_by_document(store, "small")[waiting["_id"]] == pytest.approx(3000.0)
+    assert cpu_seconds_by_document(Campaign.read(store, "small"))[waiting["_id"]] == pytest.approx(3000.0)
 
 
 def test_an_attempt_that_was_killed_is_closed_when_its_firework_runs_again(store, waiting):
@@ -98,7 +107,9 @@ def test_a_job_that_was_cancelled_is_not_said_to_be_killed(store, database, wait
     # as reconcile closes it
     store.attempts.update_one({"fw_id": fw_id}, {"$set": {"outcome": "lost", "cause": "cancelled"}})
     record = waiting["dos"]["record_fw_id"]
-    record_calculation(store, database, document_id=waiting["_id"], stage=STAGES["dos"], fw_id=record)
+    record_calculation(
+        Campaign.read(store, "small"), database, document_id=waiting["_id"], stage=STAGES["dos"], fw_id=record
+    )
     failure = store.candidates.find_one({"_id": waiting["_id"]})["failure"]
     assert failure["error"] == "its job was cancelled, and its tries are used up"
 

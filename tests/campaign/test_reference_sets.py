@@ -32,7 +32,7 @@ from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.reader import read_firework_spec
 from campaign.steps.start import CampaignExistsError, start_campaign
 from campaign.steps.train import rs_dos_targets
-from campaign.store.campaigns import load_campaign
+from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import now
 from campaign.views.results import result_rows
 
@@ -65,7 +65,7 @@ def relax(store, collection, query, energy, **facts):
 def test_a_campaign_with_entries_relaxes_elements_or_waits_for_its_set(store, launchpad, with_entries):
     start_campaign(store, launchpad, with_entries([*alloys(**GPAW), entry("AlPd", -9.0, **GPAW)]))
     assert store.references.count_documents({}) == 0
-    campaign = load_campaign(store, "small")
+    campaign = Campaign.read(store, "small")
     checksum = campaign.document["reference_set"]
     document = stored_set(store, checksum)
     assert [found["id"] for found in document["entries"]] == ["id-Al2Cu", "id-Al4", "id-AlCu", "id-Cu4"]
@@ -77,7 +77,7 @@ def test_a_campaign_with_entries_relaxes_elements_or_waits_for_its_set(store, la
     assert launchpad.fireworks.count_documents({}) == 6
     candidate = relax(store, store.candidates, {"role": "bootstrap", "formula": "AlCu"}, -8.0)
     n_atoms = store.candidates.find_one({"_id": candidate})["n_sites"]
-    advance(store, launchpad, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
     result = store.candidates.find_one({"_id": candidate})["result"]
     assert result["e_form"] == pytest.approx(-8.0 / n_atoms + (3.5 + 3.7) / 2)
     assert result["e_hull"] == pytest.approx(result["e_form"] - (-3.8 + 3.6))
@@ -111,15 +111,15 @@ def test_own_phases_are_lost_or_not_waited_for(store, launchpad, with_entries, t
     rocksalt("Al", "Cu").to(tmp_path / "phases" / "mine.cif")
     Structure(Lattice.cubic(4.0), ["Al"], [[0, 0, 0]]).to(tmp_path / "phases" / "simple.cif")
     start_campaign(store, launchpad, with_entries(alloys(**GPAW), structures=tmp_path / "phases"))
-    campaign = load_campaign(store, "small").document
+    campaign = Campaign.read(store, "small").document
     assert campaign["reference_set"] is None
     assert [found["label"] for found in store.references.find().sort("_id")] == ["mine", "simple"]
     relax(store, store.references, {"label": "mine"}, -32.0)
     failed = {"state": "relax_failed", "failure": {"kind": "science", "error": "no"}}
     store.references.update_one({"label": "simple"}, {"$set": failed})
-    assert reference_problem(store, "small") is None  # the file has aluminium
-    advance(store, launchpad, "small")
-    campaign = load_campaign(store, "small").document
+    assert reference_problem(Campaign.read(store, "small")) is None  # the file has aluminium
+    advance(OpenCampaign.open(store, launchpad, "small"))
+    campaign = Campaign.read(store, "small").document
     document = stored_set(store, campaign["reference_set"])
     assert campaign["reference_set"] != campaign["imported_references"]
     assert len(document["entries"]) == len(ALLOYS) + 1
@@ -150,9 +150,9 @@ def test_a_candidate_meets_corrected_references_without_corrections(store, launc
     iron = {"composition": {"Fe": 4.0, "O": 4.0}}
     store.candidates.update_one({"_id": second}, {"$set": iron})
     relax(store, store.candidates, {"_id": second}, -60.0, structure=rocksalt("Fe", "O").as_dict())
-    checksum = load_campaign(store, "small").document["reference_set"]
-    campaign = load_campaign(store, "small")
-    assert evaluate_relaxed(store, campaign, checksum) == 1
+    checksum = Campaign.read(store, "small").document["reference_set"]
+    campaign = Campaign.read(store, "small")
+    assert evaluate_relaxed(campaign, checksum) == 1
     result = store.candidates.find_one({"_id": first})["result"]
     assert result["e_form"] == pytest.approx((-48.0 - 4 * 0.687) / 8 + (1.5 + 4.9) / 2)
     assert result["stable"] is True
@@ -161,13 +161,13 @@ def test_a_candidate_meets_corrected_references_without_corrections(store, launc
     assert refused["uncorrectable"]["scheme"] == "mp2020"
     assert "Fe with a Hubbard U" in refused["uncorrectable"]["reason"]
     # it is looked at once, and never trained on
-    assert evaluate_relaxed(store, campaign, checksum) == 0
+    assert evaluate_relaxed(campaign, checksum) == 0
     assert store.candidates.find_one({"_id": second}) == refused
     store.candidates.update_many({"role": "bootstrap"}, {"$set": {"rs_dos.state": "done"}})
-    assert rs_dos_targets(store, campaign) == {first: pytest.approx(result["e_form"])}
+    assert rs_dos_targets(campaign) == {first: pytest.approx(result["e_form"])}
     documents = list(store.candidates.find({"state": "relaxed"}))
     assert relaxed_formation_energies(store, checksum, documents) == {first: pytest.approx(result["e_form"])}
-    decisions = {row.id: (row.decision, row.e_form_dft) for row in result_rows(store, "small")}
+    decisions = {row.id: (row.decision, row.e_form_dft) for row in result_rows(Campaign.read(store, "small"))}
     assert decisions[second] == ("training, uncorrectable", None)
 
 
@@ -206,7 +206,7 @@ def test_the_commands_show_another_set_than_the_campaigns(store, launchpad, laun
         return done.output
 
     start_campaign(store, launchpad, with_entries(alloys(**GPAW)))
-    checksum = load_campaign(store, "small").document["reference_set"]
+    checksum = Campaign.read(store, "small").document["reference_set"]
     listed = run("list")
     for part in (checksum[:16], "file", "gpaw", "none", "4", "small"):
         assert part in listed

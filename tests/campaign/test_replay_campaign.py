@@ -12,7 +12,7 @@ from campaign.cli.main import app
 from campaign.replay.campaign import read_replay_campaign
 from campaign.replay.data import ReplayDataError
 from campaign.steps.start import start_campaign
-from campaign.store.campaigns import UnknownCampaignError
+from campaign.store.campaigns import Campaign, UnknownCampaignError
 
 pytestmark = pytest.mark.mongo
 
@@ -70,7 +70,7 @@ def finished(store, ids):
 
 
 def test_predictions_results_and_the_ledgers_costs_are_what_is_replayed(store, finished):
-    data = read_replay_campaign(store, "small")
+    data = read_replay_campaign(Campaign.read(store, "small"))
     first, second, failed = data.candidates
     assert [found.id for found in data.candidates] == finished[:3]
     assert (first.e_form_ml, first.e_hull_ml, first.uncertainty) == (-0.3, pytest.approx(-0.2), 0.2)
@@ -93,9 +93,9 @@ def test_a_campaign_that_has_relaxed_nothing_it_predicted_is_refused(store, ids)
     with pytest.raises(
         ReplayDataError, match=r"campaign small: 1 problem.*\n.*1 candidates have a prediction, and none"
     ):
-        read_replay_campaign(store, "small")
+        read_replay_campaign(Campaign.read(store, "small"))
     with pytest.raises(UnknownCampaignError):
-        read_replay_campaign(store, "smal")
+        read_replay_campaign(Campaign.read(store, "smal"))
 
 
 def test_the_command_takes_a_campaign_with_its_own_limits_of_stability(finished, launchpad_file):

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from campaign.cli.main import app
 from campaign.metrics.metrics import effective_cost, screening_metrics
+from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from campaign.views.figures.documents import read_candidates
 from campaign.views.figures.thresholds import f1_isoline
@@ -72,11 +73,11 @@ def test_the_lines_of_equal_f1_have_that_f1(f1):
 def test_a_finished_campaign_says_what_the_other_commands_say(store, launchpad, small_spec, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     name = finished(store, launchpad, small_spec(**SECTIONS))
-    data = build_report(store, name, map_of_dos=False)
+    data = build_report(Campaign.read(store, name), map_of_dos=False)
     html = render_html(data)
     shown = page_data(html)
 
-    rows = json.loads(rows_as_json(result_rows(store, name)))
+    rows = json.loads(rows_as_json(result_rows(Campaign.read(store, name))))
     titles = [column["title"] for column in shown["tables"]["candidates"]["columns"]]
     keys = {"#": "rank", "E_f(ML)": "e_form_ml", "E_hull(ML)": "e_hull_ml", "E_f(DFT)": "e_form_dft"}
     keys |= {"E_hull(DFT)": "e_hull_dft", "cost": "cpu_s"}
@@ -89,7 +90,7 @@ def test_a_finished_campaign_says_what_the_other_commands_say(store, launchpad, 
     decided = [row["id"] for row in rows if reasons[row["id"]]]
     assert [row[3] for row in shown["tables"]["decisions"]["rows"]] == [reasons[key] for key in decided]
 
-    metrics = campaign_metrics(store, name, sweep=True)
+    metrics = campaign_metrics(Campaign.read(store, name), sweep=True)
     text = unescape(re.sub(r"<[^>]+>", " ", html[: html.index('id="report-data"')]))
     assert metrics.metrics.saving > 0
     for number in (
@@ -106,7 +107,7 @@ def test_a_finished_campaign_says_what_the_other_commands_say(store, launchpad, 
     card = re.search(r'id="card-found".*?class="value">(\d+) ', html, re.S)
     assert int(card[1]) == sum(bool(row["stable"]) for row in rows) == metrics.n_stable
 
-    columns = read_candidates(store, name)
+    columns = read_candidates(Campaign.read(store, name))
     both = columns.has_result & columns.predicted
     expected = regression_metrics(columns.e_form_dft[both], columns.e_form_ml[both])
     assert data.parity.metrics == expected
@@ -167,7 +168,7 @@ def test_the_command_writes_page_figures_and_tables_and_nothing_half(
     assert "E_f(DFT) (eV/atom)" in (figures / "parity.svg").read_text()
     with (tables / "results.csv").open() as stream:
         written = list(csv.DictReader(stream))
-    assert [row["id"] for row in written] == [row.id for row in result_rows(store, name)]
+    assert [row["id"] for row in written] == [row.id for row in result_rows(Campaign.read(store, name))]
     assert {path.name for path in tables.iterdir()} >= {"decisions.csv", "metrics.csv", "costs.csv", "failures.csv"}
 
     # what cannot be written leaves the former page as it was, and no part of a new one
@@ -184,9 +185,9 @@ def test_the_map_of_the_dos_is_made_once_or_says_why_not(store, launchpad, small
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     sections = SECTIONS | {"candidates": {"prototypes": ["B1", "B2", "L1_2"], "elements": ["Al", "Cu", "Pd", "Ag"]}}
     name = begin(store, launchpad, small_spec(**sections))
-    assert "at least 15 candidates" in build_report(store, name).dos_map
+    assert "at least 15 candidates" in build_report(Campaign.read(store, name)).dos_map
     relax(store, name, predict(store, name))
-    found = build_report(store, name).dos_map
+    found = build_report(Campaign.read(store, name)).dos_map
     assert [title for title, _ in found.panels] == [
         *("all with a prediction", "E_f(ML) ≤ -0.02 eV/atom", "promoted", "stable (DFT)")
     ]
@@ -194,16 +195,16 @@ def test_the_map_of_the_dos_is_made_once_or_says_why_not(store, launchpad, small
     assert np.isfinite(found.x).all()
     (kept,) = (tmp_path / "esnet-campaign" / "maps").iterdir()
     np.save(kept, np.arange(34.0).reshape(17, 2))
-    assert build_report(store, name).dos_map.x.tolist() == list(np.arange(0.0, 34.0, 2.0))
+    assert build_report(Campaign.read(store, name)).dos_map.x.tolist() == list(np.arange(0.0, 34.0, 2.0))
     # another DOS is another map
     store.features.delete_many({"kind": "dos"})
-    assert "there are 0" in build_report(store, name).dos_map
+    assert "there are 0" in build_report(Campaign.read(store, name)).dos_map
 
 
 @pytest.mark.mongo
 def test_names_from_files_stay_text(store, launchpad, small_spec):
     name = finished(store, launchpad, small_spec(**SECTIONS))
-    clean = _Elements(render_html(build_report(store, name, map_of_dos=False)))
+    clean = _Elements(render_html(build_report(Campaign.read(store, name), map_of_dos=False)))
     hostile = {"prototype": HOSTILE, "parent": {"source": HOSTILE}, "formula": f"Al{HOSTILE}"}
     store.candidates.update_many({}, {"$set": hostile})
     store.candidates.update_many({"decision": {"$ne": None}}, {"$set": {"decision.reason": HOSTILE}})
@@ -212,7 +213,7 @@ def test_names_from_files_stay_text(store, launchpad, small_spec):
     store.campaigns.update_one({"_id": name}, {"$set": {"engine": HOSTILE, "state": HOSTILE, "quality": HOSTILE}})
     store.reference_sets.update_many({}, {"$set": {"file_name": HOSTILE}})
     store.attempts.insert_one({"_id": "x", "campaign": name, "document": None, "stage": HOSTILE, "cpu_s": 1.0})
-    found = _Elements(render_html(build_report(store, name, map_of_dos=False)))
+    found = _Elements(render_html(build_report(Campaign.read(store, name), map_of_dos=False)))
     # the page has the same elements as before: none more, and none with a handler
     assert [tag for tag, _ in found.tags] == [tag for tag, _ in clean.tags]
     assert not [attribute for _, attributes in found.tags for attribute in attributes if attribute.startswith("on")]
@@ -240,7 +241,7 @@ def test_a_campaign_in_any_state_gives_a_page(store, launchpad, small_spec, stat
     if state == "failed":
         failure = {"stage": "dos", "kind": "machine", "error": "killed", "time": now()}
         store.candidates.update_many({}, {"$set": {"state": "dos_failed", "failure": failure}})
-    data = build_report(store, name, map_of_dos=False)
+    data = build_report(Campaign.read(store, name), map_of_dos=False)
     html = render_html(data)
     shown = page_data(html)
     assert "cost-by-stage" not in shown["figures"] or state == "predicted"
@@ -260,7 +261,7 @@ def test_a_campaign_in_any_state_gives_a_page(store, launchpad, small_spec, stat
 def test_a_hundred_thousand_candidates_make_a_page_of_less_than_10_mb(store, launchpad, small_spec):
     name = finished(store, launchpad, small_spec(**SECTIONS))
     add_many(store, name, 100_000, charged=False)
-    data = build_report(store, name, map_of_dos=False)
+    data = build_report(Campaign.read(store, name), map_of_dos=False)
     html = render_html(data)
     assert len(html.encode()) < 10e6
     shown = page_data(html)

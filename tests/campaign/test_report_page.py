@@ -9,6 +9,7 @@ import pytest
 from browser import Page, chromium
 from report_campaign import HOSTILE, SECTIONS, finished
 
+from campaign.store.campaigns import Campaign
 from campaign.views.report.data import build_report
 from campaign.views.report.page import render_html
 from campaign.views.results import result_rows, rows_as_json
@@ -22,7 +23,7 @@ def page_file(store, launchpad, small_spec, tmp_path):
     name = finished(store, launchpad, small_spec(**SECTIONS))
     store.candidates.update_many({"prototype": "B1"}, {"$set": {"prototype": HOSTILE}})
     file = tmp_path / "report.html"
-    file.write_text(render_html(build_report(store, name, map_of_dos=False)))
+    file.write_text(render_html(build_report(Campaign.read(store, name), map_of_dos=False)))
     return file
 
 
@@ -40,7 +41,7 @@ def wait_for_only(page, column, word):
 
 
 def test_the_page_works_in_a_browser(page_file, store):
-    rows = json.loads(rows_as_json(result_rows(store, "small")))
+    rows = json.loads(rows_as_json(result_rows(Campaign.read(store, "small"))))
     with chromium() as browser:
         for width, dark in ((1400, False), (400, True)):
             page = Page(browser, page_file.as_uri(), width=width, dark=dark)

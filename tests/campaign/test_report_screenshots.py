@@ -14,6 +14,7 @@ import pytest
 from browser import Page, chromium
 from report_campaign import SECTIONS, finished
 
+from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore
 from campaign.views.report.data import build_report
 from campaign.views.report.page import render_html
@@ -44,7 +45,7 @@ def shown(request, tmp_path) -> tuple[CampaignStore, str, Path]:
 def test_no_picture_of_the_report_is_empty(shown, tmp_path):
     store, name, folder = shown
     page_file = tmp_path / "report.html"
-    page_file.write_text(render_html(build_report(store, name, map_of_dos=False)))
+    page_file.write_text(render_html(build_report(Campaign.read(store, name), map_of_dos=False)))
     folder.mkdir(exist_ok=True)
     with chromium() as browser:
         for picture, width, dark, beginning in PICTURES:

@@ -14,7 +14,7 @@ from campaign.steps.rescore import rescore_waiting, screen_again, with_model_of_
 from campaign.steps.retrain import retrain_step
 from campaign.steps.screen import make_decisions
 from campaign.steps.start import start_campaign
-from campaign.store.campaigns import load_campaign
+from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore
 from campaign.views.results import model_line
 from campaign.views.status.counts import campaign_status
@@ -43,20 +43,20 @@ def campaign(store, launchpad, small_spec):
     )
     store.references.update_many({}, {"$set": {"rs_dos.state": "done"}})
     store.campaigns.update_one({"_id": "small"}, {"$set": {"model": FIRST, "models": [FIRST]}})
-    advance(store, launchpad, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
     screen(store, launchpad, finish_dos(store, batch=0, number=5), "small/screen/0")
     return "small"
 
 
 def screen(store, launchpad, ids, step_id, *, energies=(-0.5, -0.5, -0.5, -0.5, 0.4)):
     """What a Screen does once Ray has answered."""
-    advance(store, launchpad, "small")
-    campaign = with_model_of_step(store, load_campaign(store, "small"), step_id)
-    store_predictions(store, campaign, step_id, sorted(ids), dict(zip(sorted(ids), energies, strict=False)))
+    advance(OpenCampaign.open(store, launchpad, "small"))
+    campaign = with_model_of_step(Campaign.read(store, "small"), step_id)
+    store_predictions(campaign, step_id, sorted(ids), dict(zip(sorted(ids), energies, strict=False)))
     make_decisions(store, campaign, step_id)
     store.close_step(step_id)
-    screen_again(store, launchpad, "small", after=step_id)
-    advance(store, launchpad, "small")
+    screen_again(OpenCampaign.open(store, launchpad, "small"), after=step_id)
+    advance(OpenCampaign.open(store, launchpad, "small"))
 
 
 def relax(store, number, *, rs_dos="done"):
@@ -78,16 +78,16 @@ def register_second(store):
 
 def test_a_retraining_is_submitted_once_for_each_so_many_relaxations(store, launchpad, campaign, database):
     relax(store, 1)
-    advance(store, launchpad, campaign)
+    advance(OpenCampaign.open(store, launchpad, campaign))
     assert retrainings(store) == []
     relax(store, 1, rs_dos="running")
-    advance(store, launchpad, campaign)
+    advance(OpenCampaign.open(store, launchpad, campaign))
     assert retrainings(store) == []  # the RS-DOS of the second is still to come
     store.candidates.update_many({"rs_dos.state": "running"}, {"$set": {"rs_dos.state": "failed"}})
 
     def advance_too(_):
         own = database.launchpad()
-        advance(CampaignStore(own.db), own, campaign)
+        advance(OpenCampaign.open(CampaignStore(own.db), own, campaign))
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(advance_too, range(3)))
@@ -95,20 +95,20 @@ def test_a_retraining_is_submitted_once_for_each_so_many_relaxations(store, laun
     (firework,) = launchpad.fireworks.find({"spec.step": "small/retrain/0"})
     assert firework["spec"]["_category"] == "train"
     relax(store, 1)
-    advance(store, launchpad, campaign)
+    advance(OpenCampaign.open(store, launchpad, campaign))
     assert retrainings(store) == ["small/retrain/0"]  # one at a time
     store.close_step("small/retrain/0", {"n_relaxed": 2})
-    advance(store, launchpad, campaign)
+    advance(OpenCampaign.open(store, launchpad, campaign))
     assert retrainings(store) == ["small/retrain/0"]  # one new relaxation since
     relax(store, 1)
-    advance(store, launchpad, campaign)
+    advance(OpenCampaign.open(store, launchpad, campaign))
     assert retrainings(store) == ["small/retrain/0", "small/retrain/1"]
 
 
 def test_nobody_is_trained_for_when_nobody_waits(store, launchpad, campaign):
     store.candidates.update_many({"state": {"$in": ["new", "dos_running"]}}, {"$set": {"state": "dos_failed"}})
     relax(store, 4)
-    advance(store, launchpad, campaign)
+    advance(OpenCampaign.open(store, launchpad, campaign))
     assert retrainings(store) == []
 
 
@@ -117,13 +117,13 @@ def test_promoted_candidates_get_an_rs_dos_that_the_report_waits_for(store, laun
     (last, *_) = relax(store, 4)
     store.candidates.update_one({"_id": last}, {"$set": {"rs_dos.state": "new"}})
     for batch in range(1, 4):
-        advance(store, launchpad, campaign)
+        advance(OpenCampaign.open(store, launchpad, campaign))
         store.close_step(f"small/screen/{batch}")
-    advance(store, launchpad, campaign)
+    advance(OpenCampaign.open(store, launchpad, campaign))
     assert launchpad.workflows.count_documents({"metadata.document": last, "metadata.stage": "rs_dos"}) == 1
     assert "small/report" not in steps(store)
     store.candidates.update_one({"_id": last}, {"$set": {"rs_dos.state": "done"}})
-    advance(store, launchpad, campaign)
+    advance(OpenCampaign.open(store, launchpad, campaign))
     assert "small/report" in steps(store)
 
 
@@ -131,7 +131,7 @@ def test_the_report_waits_for_a_retraining(store, launchpad, campaign):
     relax(store, 4)
     held = {"state": "held", "prediction": {"model": FIRST["checksum"], "step": "small/screen/1"}}
     store.candidates.update_many({"state": {"$in": ["new", "dos_running"]}}, {"$set": held})
-    advance(store, launchpad, campaign)
+    advance(OpenCampaign.open(store, launchpad, campaign))
     assert retrainings(store) == ["small/retrain/0"]
     assert "small/report" not in steps(store)
 
@@ -152,8 +152,8 @@ def test_a_new_model_is_asked_about_those_who_wait_and_about_no_others(store, la
     }.items():
         store.candidates.update_one({"_id": name}, {"$set": facts})
     register_second(store)
-    assert rescore_waiting(store, campaign) == 2
-    assert rescore_waiting(store, campaign) == 0
+    assert rescore_waiting(Campaign.read(store, campaign)) == 2
+    assert rescore_waiting(Campaign.read(store, campaign)) == 0
     for name in (held, undecided):
         found = store.candidates.find_one({"_id": name})
         assert (found["state"], found["prediction"], found["earlier_predictions"]) == ("dos_done", None, [old])
@@ -166,18 +166,18 @@ def test_a_new_model_is_asked_about_those_who_wait_and_about_no_others(store, la
     assert {found["_id"]: found for found in store.candidates.find({"_id": {"$in": list(decided)}})} == decided
     # killed here and run again: the Screen that decides on them is submitted all the same, once
     for _ in range(2):
-        screen_again(store, launchpad, campaign, after="small/retrain/0")
+        screen_again(OpenCampaign.open(store, launchpad, campaign), after="small/retrain/0")
     assert "small/screen/after-retrain-0" in steps(store)
 
 
 def test_a_screen_during_a_retraining_uses_one_model(store, launchpad, campaign):
     ids = sorted(finish_dos(store, batch=1, number=5))
-    advance(store, launchpad, campaign)
-    before = load_campaign(store, campaign)
-    store_predictions(store, before, "small/screen/1", ids[:2], dict.fromkeys(ids[:2], -0.5))
+    advance(OpenCampaign.open(store, launchpad, campaign))
+    before = Campaign.read(store, campaign)
+    store_predictions(before, "small/screen/1", ids[:2], dict.fromkeys(ids[:2], -0.5))
     # killed here; meanwhile there is a new model
     register_second(store)
-    assert rescore_waiting(store, campaign) == 0  # a Screen is at them
+    assert rescore_waiting(Campaign.read(store, campaign)) == 0  # a Screen is at them
     screen(store, launchpad, ids, "small/screen/1")
     found = list(store.candidates.find({"_id": {"$in": ids}}))
     assert {document["prediction"]["model"] for document in found} == {FIRST["checksum"]}
@@ -199,7 +199,7 @@ def give_learnt_model(store, tmp_path, campaign):
     from campaign.steps.train import rs_dos_targets
     from campaign.store.models import model_summary, register_bundle
 
-    ids = sorted(rs_dos_targets(store, load_campaign(store, campaign)))
+    ids = sorted(rs_dos_targets(Campaign.read(store, campaign)))
     dos, vectors = zip(*(features_of(store, name) for name in ids), strict=True)
     result = train(
         dos,
@@ -238,7 +238,7 @@ def learnt(store, launchpad, campaign, tmp_path, monkeypatch):
     for name in relaxed:
         give_features(store, name, "rs_dos")
         give_features(store, name, "dos")
-    advance(store, launchpad, campaign)
+    advance(OpenCampaign.open(store, launchpad, campaign))
     first = give_learnt_model(store, tmp_path, campaign)
     assert retrainings(store) == ["small/retrain/0"]
     return first
@@ -252,7 +252,7 @@ def test_a_retraining_that_is_killed_and_run_again_makes_one_new_model(store, la
     store.candidates.update_one(
         {"_id": held}, {"$set": {"state": "held", "prediction": prediction, "decision": {"outcome": "held"}}}
     )
-    retrain_step(store, database, launchpad, "small", "small/retrain/0", fw_id=900)
+    retrain_step(OpenCampaign.open(store, launchpad, "small"), database, "small/retrain/0", fw_id=900)
     document = store.campaigns.find_one({"_id": "small"})
     first, second = document["models"]
     assert first["checksum"] == second["initial"] == learnt
@@ -267,13 +267,13 @@ def test_a_retraining_that_is_killed_and_run_again_makes_one_new_model(store, la
     # killed before the step was closed, and before FireWorks was told
     for state in ("submitted", "done"):
         store.steps.update_one({"_id": "small/retrain/0"}, {"$set": {"state": state}})
-        retrain_step(store, database, launchpad, "small", "small/retrain/0", fw_id=900)
+        retrain_step(OpenCampaign.open(store, launchpad, "small"), database, "small/retrain/0", fw_id=900)
     assert store.campaigns.find_one({"_id": "small"})["models"] == document["models"]
     assert store.models.count_documents({}) == 2
     assert retrainings(store) == ["small/retrain/0"]
     assert "small/screen/after-retrain-0" in steps(store)
-    assert campaign_status(store, "small").model["number"] == 2
-    assert "model 2 of 2" in model_line(store, "small")
+    assert campaign_status(Campaign.read(store, "small")).model["number"] == 2
+    assert "model 2 of 2" in model_line(Campaign.read(store, "small"))
 
 
 @pytest.mark.keras
@@ -282,7 +282,7 @@ def test_a_retraining_with_too_little_leaves_the_old_model_and_the_campaign_goes
     store.features.delete_many(
         {"document": {"$in": [found["_id"] for found in store.candidates.find({"role": "screened"})]}}
     )
-    retrain_step(store, database, launchpad, "small", "small/retrain/0", fw_id=900)
+    retrain_step(OpenCampaign.open(store, launchpad, "small"), database, "small/retrain/0", fw_id=900)
     step = store.steps.find_one({"_id": "small/retrain/0"})
     assert (step["state"], step["outcome"]) == ("done", "no model")
     assert "is new to" in step["reason"]
@@ -290,5 +290,5 @@ def test_a_retraining_with_too_little_leaves_the_old_model_and_the_campaign_goes
     assert document["model"]["checksum"] == learnt
     assert len(document["models"]) == 1
     assert store.attempts.find_one({"fw_id": 900})["outcome"] == "completed"
-    advance(store, launchpad, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
     assert retrainings(store) == ["small/retrain/0"]  # not again before there is more to learn from

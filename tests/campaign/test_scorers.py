@@ -28,7 +28,7 @@ from campaign.spec.checks import check_engine
 from campaign.spec.reader import read_campaign_file
 from campaign.steps.screen import screen_step
 from campaign.steps.start import start_campaign
-from campaign.store.campaigns import load_campaign
+from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.views.preview import preview_lines
 from campaign.views.results import model_line
 from campaign.views.status.counts import campaign_status
@@ -269,7 +269,7 @@ def relax_references(store):
 
 def run_screens(store, database, launchpad, name):
     for step in list(store.steps.find({"campaign": name, "kind": "screen", "state": "submitted"}).sort("_id")):
-        screen_step(store, database, launchpad, name, step["_id"], fw_id=step["fw_id"])
+        screen_step(OpenCampaign.open(store, launchpad, name), database, step["_id"], fw_id=step["fw_id"])
 
 
 @pytest.fixture
@@ -287,7 +287,7 @@ def screened(store, database, launchpad, small_spec):
     wrong.scale_lattice(1000 * wrong.volume)
     store.candidates.update_one({"_id": exploded["_id"]}, {"$set": {"structure": wrong.as_dict()}})
     relax_references(store)
-    advance(store, launchpad, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
     run_screens(store, database, launchpad, "small")
     return exploded["_id"]
 
@@ -324,10 +324,10 @@ def test_a_campaign_without_dos_goes_from_its_start_to_decisions(store, launchpa
 @pytest.mark.mongo
 def test_a_campaign_without_dos_says_so_wherever_it_is_shown(store, launchpad, small_spec):
     start_campaign(store, launchpad, small_spec(**ALLOYS, scorer={"kind": "force_field", "calculator": "EMT"}))
-    status = campaign_status(store, "small")
+    status = campaign_status(Campaign.read(store, "small"))
     assert (status.needs_dos, status.model, status.bootstrap["all"]) == (False, None, 0)
-    assert model_line(store, "small").startswith("Predictions (ML): relaxations with the potential EMT.")
-    lines = list(preview_lines(load_campaign(store, "small").spec))
+    assert model_line(Campaign.read(store, "small")).startswith("Predictions (ML): relaxations with the potential EMT.")
+    lines = list(preview_lines(Campaign.read(store, "small").spec))
     assert "all candidates get no DOS and a prediction by relaxations with the potential EMT" in lines
 
 
@@ -345,16 +345,16 @@ def test_screens_at_once_do_not_relax_the_same_candidates(store, database, launc
     spec = small_spec(**ALLOYS, scorer=scorer, policy=policy, screening={"batch_size": 5})
     start_campaign(store, launchpad, spec)
     relax_references(store)
-    advance(store, launchpad, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
     steps = [step["_id"] for step in store.steps.find({"kind": "screen"}).sort("_id")]
     assert steps == [f"small/screen/{batch}" for batch in range(3)]
-    screen_step(store, database, launchpad, "small", steps[1], fw_id=901)
+    screen_step(OpenCampaign.open(store, launchpad, "small"), database, steps[1], fw_id=901)
     assert len(asked) == 5
     # one that was killed after its predictions, and runs again, asks for nothing a second time
     store.candidates.update_many({"batch": 1}, {"$set": {"state": "dos_done"}, "$unset": {"decision": ""}})
-    screen_step(store, database, launchpad, "small", steps[1], fw_id=901)
+    screen_step(OpenCampaign.open(store, launchpad, "small"), database, steps[1], fw_id=901)
     for step in (steps[0], steps[2]):
-        screen_step(store, database, launchpad, "small", step, fw_id=902)
+        screen_step(OpenCampaign.open(store, launchpad, "small"), database, step, fw_id=902)
     assert sorted(asked) == sorted(found["_id"] for found in store.candidates.find())
     assert store.candidates.count_documents({"state": "rejected"}) == 12
 
@@ -366,7 +366,7 @@ def test_a_scorer_that_wants_a_dos_but_no_esnet_trains_nothing(store, database, 
     assert store.candidates.count_documents({"state": "dos_running", "role": "screened"}) == 3
     relax_references(store)
     store.candidates.update_many({}, {"$set": {"state": "dos_done"}})
-    advance(store, launchpad, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
     assert [step["_id"] for step in store.steps.find()] == ["small/screen/0"]
     run_screens(store, database, launchpad, "small")
     said = [found["prediction"] for found in store.candidates.find()]
@@ -425,7 +425,7 @@ def test_esnet_scores_through_the_same_protocol(store, database, launchpad, smal
     store.candidates.update_many({"role": "screened"}, {"$set": {"state": "dos_done"}})
     relax_references(store)
     store.references.update_many({}, {"$set": {"rs_dos.state": "done"}})
-    advance(store, launchpad, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
     with ray_session(num_cpus=1):
         run_screens(store, database, launchpad, "small")
     said = {found["_id"]: found["prediction"] for found in store.candidates.find({"role": "screened"})}

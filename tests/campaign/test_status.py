@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from campaign.cli.main import app
 from campaign.steps.start import start_campaign
-from campaign.store.campaigns import UnknownCampaignError
+from campaign.store.campaigns import Campaign, UnknownCampaignError
 from campaign.store.collections import now
 from campaign.views.metrics.campaign_metrics import campaign_metrics
 from campaign.views.status.counts import campaign_status
@@ -121,7 +121,7 @@ def numbers(report):
 
 
 def test_the_funnel_counts_each_candidate_once_and_says_where_the_others_are(store, campaign):
-    report = status_report(store, campaign)
+    report = status_report(Campaign.read(store, campaign))
     expected = {"candidates": 16, "dos": 13, "decided": 12, "promoted": 8, "relaxed": 5, "stable": 2}
     assert numbers(report) == expected
     rest = {step.key: step.rest for step in report.funnel}
@@ -135,7 +135,7 @@ def test_the_funnel_counts_each_candidate_once_and_says_where_the_others_are(sto
 
 
 def test_rates_and_the_time_left_come_from_the_last_hours(store, campaign):
-    report = status_report(store, campaign)
+    report = status_report(Campaign.read(store, campaign))
     pace, left = report.pace, report.time_left
     # in the last hour too little ended to tell: 6 h it is, and what ended two days ago is in no rate
     assert pace.hours == 6.0
@@ -158,20 +158,20 @@ def test_rates_and_the_time_left_come_from_the_last_hours(store, campaign):
     assert report.budget.left_cpu_hours == pytest.approx(10 - spent)
     # a budget that ends before the work does
     store.campaigns.update_one({"_id": campaign}, {"$set": {"budget": {"cpu_hours": spent + 0.1}}})
-    shortened = status_report(store, campaign).time_left
+    shortened = status_report(Campaign.read(store, campaign)).time_left
     assert shortened.hours == pytest.approx(0.1 / rate)
     assert "the budget allows 0.1 of them" in shortened.how
 
 
 def test_where_nothing_ended_lately_the_time_left_is_unknown(store, campaign):
-    report = status_report(store, campaign, at=now() + timedelta(hours=48))
+    report = status_report(Campaign.read(store, campaign), at=now() + timedelta(hours=48))
     assert (report.pace.hours, report.pace.cpu_hours_per_hour) == (None, None)
     assert (report.time_left.hours, report.time_left.how) == (None, "nothing ended in the last 24 h")
     assert report.pace.stages["dos"].per_hour == 0.0
 
 
 def test_errors_of_predictions_leave_out_what_was_not_predicted(store, campaign):
-    report = status_report(store, campaign)
+    report = status_report(Campaign.read(store, campaign))
     errors = [-0.1, -0.2, 0.1, -0.7]
     every, latest = report.predictions, report.predictions_of_model
     assert (every.n, latest.n) == (4, 3)
@@ -180,7 +180,7 @@ def test_errors_of_predictions_leave_out_what_was_not_predicted(store, campaign)
     assert every.rmse == pytest.approx(sqrt(sum(error**2 for error in errors) / 4))
     assert latest.bias == pytest.approx((-0.1 + 0.1 - 0.7) / 3)
     assert (every.stable, every.promoted) == (2, 4)
-    metrics = campaign_metrics(store, campaign).metrics
+    metrics = campaign_metrics(Campaign.read(store, campaign)).metrics
     assert every.success_ratio == pytest.approx(metrics.success_ratio)
 
 
@@ -205,7 +205,7 @@ def test_running_jobs_are_counted_by_queue_with_the_schedulers_ids(store, launch
     ]
     launchpad.fireworks.insert_many([document for document, _ in made])
     launchpad.launches.insert_many([launch for document, launch in made if document["launches"]])
-    report = status_report(store, campaign)
+    report = status_report(Campaign.read(store, campaign))
     found = {queue.category: queue for queue in report.queues}
     assert set(found) == {"dos", "relax"}
     assert (found["dos"].running, found["dos"].reserved, found["dos"].ready) == (1, 1, 0)
@@ -306,7 +306,7 @@ def test_options_that_do_not_go_together_are_refused(campaign, monkeypatch, laun
 
 def test_an_unknown_campaign_is_named(store, campaign):
     with pytest.raises(UnknownCampaignError, match="this database has small"):
-        status_report(store, "other")
+        status_report(Campaign.read(store, "other"))
 
 
 class Terminal:
@@ -384,7 +384,7 @@ def test_watch_ends_with_ctrl_c_without_a_traceback(store, campaign, launchpad_f
         os.kill(terminal.pid, signal.SIGINT)
         assert terminal.wait() == 0
     assert "Traceback" not in terminal.output
-    assert campaign_status(store, campaign).state == "running"
+    assert campaign_status(Campaign.read(store, campaign)).state == "running"
 
 
 def test_watch_prints_blocks_where_output_is_no_terminal(store, campaign, launchpad_file):

@@ -16,7 +16,7 @@ from campaign.scheduling.evaluate import evaluate_relaxed
 from campaign.steps.decide import make_decisions
 from campaign.steps.predictions import store_predictions
 from campaign.steps.start import BootstrapSizeError, start_campaign
-from campaign.store.campaigns import load_campaign
+from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore
 from campaign.views.results import result_rows
 from campaign.views.status.counts import campaign_status
@@ -31,31 +31,31 @@ def campaign(store, launchpad, small_spec):
 
 
 def campaign_policy(store):
-    return load_campaign(store, "small").spec.policy.to_dict()
+    return Campaign.read(store, "small").spec.policy.to_dict()
 
 
 def test_a_batch_is_screened_once_its_share_is_done_and_the_rest_is_swept(store, launchpad, campaign):
     finish_dos(store, batch=0, number=3)
-    advance(store, launchpad, campaign)
+    advance(OpenCampaign.open(store, launchpad, campaign))
     assert steps(store) == []  # 3 of 5 are fewer than 80 %
     finish_dos(store, batch=0, number=1)
-    advance(store, launchpad, campaign, batch=0)
-    advance(store, launchpad, campaign, batch=0)
+    advance(OpenCampaign.open(store, launchpad, campaign), batch=0)
+    advance(OpenCampaign.open(store, launchpad, campaign), batch=0)
     assert steps(store) == ["small/screen/0"]
     for batch in range(4):
         finish_dos(store, batch=batch, number=5)
-    advance(store, launchpad, campaign)
+    advance(OpenCampaign.open(store, launchpad, campaign))
     assert steps(store) == [f"small/screen/{batch}" for batch in range(4)]
     for step in steps(store):
         store.close_step(step)
-    advance(store, launchpad, campaign)  # somebody is still waiting, as if it had come late
+    advance(OpenCampaign.open(store, launchpad, campaign))  # somebody is still waiting, as if it had come late
     assert "small/screen/sweep-0" in steps(store)
 
 
 def test_a_batch_in_which_everything_failed_does_not_hold_the_campaign(store, launchpad, campaign):
     store.candidates.update_many({"role": "screened"}, {"$set": {"state": "dos_failed"}})
     for step in range(4):
-        advance(store, launchpad, campaign)
+        advance(OpenCampaign.open(store, launchpad, campaign))
         store.close_step(f"small/screen/{step}")
     assert "small/report" in steps(store)
 
@@ -63,17 +63,17 @@ def test_a_batch_in_which_everything_failed_does_not_hold_the_campaign(store, la
 def test_a_screen_cut_short_between_its_writes_decides_the_same(store, launchpad, campaign):
     ids = sorted(finish_dos(store, batch=0, number=5))
     predicted = dict(zip(ids, [-0.5, -0.03, 0.4, math.nan, -0.01], strict=True))
-    advance(store, launchpad, campaign)
-    loaded = load_campaign(store, campaign)
+    advance(OpenCampaign.open(store, launchpad, campaign))
+    loaded = Campaign.read(store, campaign)
     trust = {"uncertainty": {ids[0]: 0.05, ids[1]: None}, "novel": {ids[0]: True, ids[1]: False}}
     store_predictions(store, loaded, "small/screen/0", ids, predicted, **trust)
     # killed here, and run again: other predictions of the same model would change nothing any more
-    store_predictions(store, loaded, "small/screen/0", ids, dict.fromkeys(ids, -9.0))
-    first = make_decisions(store, loaded, "small/screen/0")
+    store_predictions(loaded, "small/screen/0", ids, dict.fromkeys(ids, -9.0))
+    first = make_decisions(loaded, "small/screen/0")
     # killed again before the relaxations were submitted
-    assert make_decisions(store, loaded, "small/screen/0") == first
-    advance(store, launchpad, campaign)
-    advance(store, launchpad, campaign)
+    assert make_decisions(loaded, "small/screen/0") == first
+    advance(OpenCampaign.open(store, launchpad, campaign))
+    advance(OpenCampaign.open(store, launchpad, campaign))
     states = {found["_id"]: found["state"] for found in store.candidates.find({"_id": {"$in": ids}})}
     assert [states[name] for name in ids] == ["relax_running"] * 2 + ["rejected"] * 3
     assert launchpad.workflows.count_documents({"metadata.document": {"$in": ids}, "metadata.stage": "relax"}) == 2
@@ -82,26 +82,26 @@ def test_a_screen_cut_short_between_its_writes_decides_the_same(store, launchpad
     decision = store.candidates.find_one({"_id": ids[0]})["decision"]
     assert decision["model"] == MODEL["checksum"]
     assert decision["policy"] == campaign_policy(store)
-    assert [row.decision for row in result_rows(store, campaign) if row.id == ids[3]] == ["rejected"]
+    assert [row.decision for row in result_rows(Campaign.read(store, campaign)) if row.id == ids[3]] == ["rejected"]
 
 
 def test_results_are_formation_energies_against_the_frozen_references(store, launchpad, campaign):
-    checksum = freeze_reference_set(store, load_campaign(store, campaign))
+    checksum = freeze_reference_set(Campaign.read(store, campaign))
     candidate = store.candidates.find_one({"formula": "AlCu", "prototype": "B1"})
     store.candidates.update_one(
         {"_id": candidate["_id"]}, {"$set": {"state": "relaxed", "relaxation.energy": -10.0}, "$unset": {"result": ""}}
     )
-    assert evaluate_relaxed(store, load_campaign(store, campaign), checksum) >= 1
+    assert evaluate_relaxed(Campaign.read(store, campaign), checksum) >= 1
     result = store.candidates.find_one({"_id": candidate["_id"]})["result"]
     # references in the order of their ids: Ag -3, Al -4, Cu -5 eV an atom
     assert result["e_form"] == pytest.approx((-10.0 + 4.0 + 5.0) / 2)
     assert result["e_hull"] == pytest.approx(result["e_form"])
     assert result["stable"] is True
-    assert evaluate_relaxed(store, load_campaign(store, campaign), checksum) == 0
+    assert evaluate_relaxed(Campaign.read(store, campaign), checksum) == 0
 
 
 def test_an_altered_reference_set_is_refused(store, campaign):
-    checksum = freeze_reference_set(store, load_campaign(store, campaign))
+    checksum = freeze_reference_set(Campaign.read(store, campaign))
     store.reference_sets.update_one({"_id": checksum}, {"$set": {"entries.0.energy": -99.0}})
     with pytest.raises(ValueError, match="was altered"):
         load_hull(store, checksum)
@@ -111,13 +111,13 @@ def test_a_failed_elemental_reference_stops_the_campaign_and_the_remedy_works(st
     start_campaign(store, launchpad, small_spec())
     relax_references(store)
     store.references.update_one({"formula": "Cu"}, {"$set": {"state": "relax_failed", "failure": {"kind": "science"}}})
-    advance(store, launchpad, "small")
-    problem = campaign_status(store, "small").problem
+    advance(OpenCampaign.open(store, launchpad, "small"))
+    problem = campaign_status(Campaign.read(store, "small")).problem
     assert "Cu" in problem
     assert "campaign reconcile small --retry-failed" in problem
-    assert retry_failed(store, launchpad, "small") == 1
+    assert retry_failed(OpenCampaign.open(store, launchpad, "small")) == 1
     assert store.references.find_one({"formula": "Cu"})["state"] == "relax_running"
-    assert campaign_status(store, "small").problem is None
+    assert campaign_status(Campaign.read(store, "small")).problem is None
 
 
 def test_nothing_is_decided_before_a_start_that_was_cut_short_is_complete(store, launchpad, small_spec):
@@ -126,7 +126,7 @@ def test_nothing_is_decided_before_a_start_that_was_cut_short_is_complete(store,
     store.campaigns.update_one({"_id": "small"}, {"$set": {"state": "starting"}})
     for collection in (store.candidates, store.references, launchpad.fireworks, launchpad.workflows):
         collection.delete_many({})
-    reconcile(store, launchpad, "small")
+    reconcile(OpenCampaign.open(store, launchpad, "small"))
     assert steps(store) == []
     assert store.reference_sets.count_documents({}) == 0
     assert start_campaign(store, launchpad, small_spec()).added == 3
@@ -142,10 +142,10 @@ def test_a_training_sample_that_leaves_nothing_to_screen_is_refused(store, launc
 
 def test_a_step_that_fizzled_is_named_with_its_remedy(store, launchpad, campaign):
     finish_dos(store, batch=0, number=5)
-    advance(store, launchpad, campaign)
+    advance(OpenCampaign.open(store, launchpad, campaign))
     (firework,) = launchpad.fireworks.find({"spec.step": "small/screen/0"})
     launchpad.fireworks.update_one({"_id": firework["_id"]}, {"$set": {"state": "FIZZLED"}})
-    problem = campaign_status(store, campaign).problem
+    problem = campaign_status(Campaign.read(store, campaign)).problem
     assert f"lpad rerun_fws -i {firework['fw_id']}" in problem
 
 
@@ -161,7 +161,7 @@ def test_two_reconciles_at_once_run_a_lost_firework_again_once(store, launchpad,
 
     def repair(_):
         own = database.launchpad()
-        return reconcile(CampaignStore(own.db), own, campaign).lost
+        return reconcile(OpenCampaign.open(CampaignStore(own.db), own, campaign)).lost
 
     with ThreadPoolExecutor(3) as pool:
         lost = [fw_id for found in pool.map(repair, range(3)) for fw_id in found]
@@ -177,7 +177,7 @@ def test_a_firework_that_loses_its_process_every_time_ends_as_a_machine_failure(
     name = f"local-worker {socket.gethostname()} 2147483646 1.00"
     for _ in range(3):  # max_retries is 2
         launchpad.checkout_fw(FWorker(name), "/nowhere", fw_id=wanted, host="h", ip="i")
-        assert reconcile(store, launchpad, campaign).lost == [wanted]
+        assert reconcile(OpenCampaign.open(store, launchpad, campaign)).lost == [wanted]
     assert launchpad.fireworks.find_one({"fw_id": wanted})["state"] == "FIZZLED"
     assert launchpad.fireworks.find_one({"fw_id": wanted + 1})["state"] == "READY"  # which records it
     assert store.attempts.count_documents({"fw_id": wanted, "outcome": "lost"}) == 3

@@ -11,7 +11,7 @@ from campaign.firetasks import Finish, RecordCalculation, Retrain, RunCalculatio
 from campaign.scheduling.submit import submit_ready, submit_step
 from campaign.scheduling.workflows import LaunchPadNotReadyError, initialise_launchpad, stage_workflow, step_workflow
 from campaign.steps.start import CampaignExistsError, start_campaign
-from campaign.store.campaigns import UnknownCampaignError, load_campaign
+from campaign.store.campaigns import Campaign, OpenCampaign, UnknownCampaignError
 from campaign.store.collections import CampaignStore
 from campaign.store.states import STAGES
 
@@ -88,7 +88,9 @@ def test_a_step_is_submitted_once_for_its_id(store, launchpad, small_spec, datab
 
     def submit(_):
         own = database.launchpad()
-        return submit_step(CampaignStore(own.db), own, "small", "small/screen/0", kind="screen", category="screen")
+        return submit_step(
+            OpenCampaign.open(CampaignStore(own.db), own, "small"), "small/screen/0", kind="screen", category="screen"
+        )
 
     with ThreadPoolExecutor(4) as pool:
         assert sorted(pool.map(submit, range(8))) == [False] * 7 + [True]
@@ -97,19 +99,19 @@ def test_a_step_is_submitted_once_for_its_id(store, launchpad, small_spec, datab
 
 def test_nothing_is_submitted_twice_when_nothing_is_new(store, launchpad, small_spec):
     start_campaign(store, launchpad, small_spec())
-    assert submit_ready(store, launchpad, "small") == 0
+    assert submit_ready(OpenCampaign.open(store, launchpad, "small")) == 0
 
 
 def test_a_campaign_that_lpad_added_says_what_became_of_it(store, launchpad, small_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fw_id = next(iter(launchpad.add_wf(Firework.from_file(str(small_file))).values()))
     with pytest.raises(UnknownCampaignError, match=rf"its StartCampaign \(firework {fw_id}\) is READY"):
-        load_campaign(store, "small")
+        Campaign.read(store, "small")
     spec = {"campaign": {"candidates": {"prototypes": ["B2"], "elements": ["Al", "Xx"]}}}
     launchpad.fireworks.update_one({"fw_id": fw_id}, {"$set": {"spec.campaign": spec["campaign"]}})
     launch_rocket(launchpad, fw_id=fw_id, strm_lvl="CRITICAL")
     with pytest.raises(UnknownCampaignError, match=r"was refused by its StartCampaign(.|\n)*'Xx'"):
-        load_campaign(store, "small")
+        Campaign.read(store, "small")
     assert store.campaigns.count_documents({}) == 0
 
 

@@ -12,7 +12,7 @@ from campaign.cli.errors import is_user_error
 from campaign.cli.main import app
 from campaign.references.reference_sets import freeze_reference_set
 from campaign.steps.start import start_campaign
-from campaign.store.campaigns import UnknownCampaignError, load_campaign
+from campaign.store.campaigns import Campaign, UnknownCampaignError
 from campaign.views.training_data import write_training_data
 from esnet.dataset.dataset import Dataset, DatasetError, Filters
 from workflows.dos import DosFeatures
@@ -88,12 +88,12 @@ def relax_references(store) -> None:
     for energy, name in enumerate(names, start=4):
         relax(store.references, name, -float(energy))
     give_features(store, names[0], "rs_dos")
-    freeze_reference_set(store, load_campaign(store, "small"))
+    freeze_reference_set(Campaign.read(store, "small"))
 
 
 def test_a_dos_gets_the_energy_of_another_crystal(store, candidates, tmp_path):
     relax_references(store)
-    write_training_data(store, "small", tmp_path / "d")
+    write_training_data(Campaign.read(store, "small"), tmp_path / "d")
     dataset = Dataset.open(tmp_path / "d")
     relaxed = store.candidates.find_one({"_id": candidates[0]})
     n_al, n_cu = relaxed["composition"]["Al"], relaxed["composition"]["Cu"]
@@ -118,7 +118,7 @@ def test_a_dos_gets_the_energy_of_another_crystal(store, candidates, tmp_path):
     assert provenance["role"] == "training"
     assert provenance["fw_id"] == 7
     assert provenance["smearing_changed"] is True
-    assert provenance["settings_hash"] == load_campaign(store, "small").document["settings_hash"]
+    assert provenance["settings_hash"] == Campaign.read(store, "small").document["settings_hash"]
     assert dataset.manifest.source["campaign"] == "small"
     assert dataset.manifest.source["relaxed"] == 3
     assert dataset.manifest.source["states"]["dos_done"] == 1
@@ -129,13 +129,13 @@ def test_a_dos_gets_the_energy_of_another_crystal(store, candidates, tmp_path):
 
 def test_a_campaign_without_references_gives_energies(store, candidates, tmp_path):
     with pytest.raises(DatasetError, match=r"no formation energies yet.*2 of them are not \(Al, Cu\)") as refused:
-        write_training_data(store, "small", tmp_path / "d")
+        write_training_data(Campaign.read(store, "small"), tmp_path / "d")
     assert is_user_error(refused.value)
     store.campaigns.update_one({"_id": "small"}, {"$set": {"problem": "the reference of Cu failed"}})
     with pytest.raises(DatasetError, match="no formation energies: the reference of Cu failed"):
-        write_training_data(store, "small", tmp_path / "d")
+        write_training_data(Campaign.read(store, "small"), tmp_path / "d")
     with pytest.raises(UnknownCampaignError):
-        write_training_data(store, "smal", tmp_path / "d")
+        write_training_data(Campaign.read(store, "smal"), tmp_path / "d")
     assert list(tmp_path.glob("d*")) == []
 
 
@@ -143,11 +143,11 @@ def test_damaged_features_or_those_of_another_representation_are_written(store, 
     relax_references(store)
     give_features(store, candidates[0], "dos", energy_reference="fermi")
     with pytest.raises(DatasetError, match=f"features {candidates[0]}:dos were made with atom, fermi"):
-        write_training_data(store, "small", tmp_path / "d")
+        write_training_data(Campaign.read(store, "small"), tmp_path / "d")
     give_features(store, candidates[0], "dos")
     store.features.update_one({"_id": f"{candidates[0]}:dos"}, {"$set": {"sha256": "0" * 64}})
     with pytest.raises(DatasetError, match=f"features {candidates[0]}:dos: DOS features are damaged"):
-        write_training_data(store, "small", tmp_path / "d")
+        write_training_data(Campaign.read(store, "small"), tmp_path / "d")
     assert list(tmp_path.glob("d*")) == []
 
 

@@ -7,6 +7,7 @@ from campaign.config.yaml_file import CampaignFileError
 from campaign.scheduling.advance import advance
 from campaign.spec.reader import read_campaign_file
 from campaign.steps.start import divide_candidates, start_campaign
+from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.views.preview import preview_lines
 from campaign.views.results import model_line, result_rows
 from campaign.views.status.counts import campaign_status
@@ -40,7 +41,7 @@ def test_the_preview_of_a_training_set_promises_no_prediction(small_spec):
 def test_every_candidate_passes_is_dos_relaxation_and_rs_dos_before_the_report(store, launchpad, small_spec):
     def finish(state, done, **facts):
         store.candidates.update_many({"state": state}, {"$set": {"state": done, **facts}})
-        advance(store, launchpad, "small")
+        advance(OpenCampaign.open(store, launchpad, "small"))
 
     def report():
         return store.steps.find_one({"_id": "small/report"})
@@ -55,11 +56,11 @@ def test_every_candidate_passes_is_dos_relaxation_and_rs_dos_before_the_report(s
     assert {found["rs_dos"]["state"] for found in store.candidates.find()} == {"running"}
     assert report() is None
     store.candidates.update_many({}, {"$set": {"rs_dos.state": "done"}})
-    advance(store, launchpad, "small")
+    advance(OpenCampaign.open(store, launchpad, "small"))
     assert report() is not None
     # nothing was trained or screened on the way, and nothing says so
     assert {step["kind"] for step in store.steps.find()} == {"report"}
-    assert {row.decision for row in result_rows(store, "small")} == {"training"}
-    assert "nothing is predicted" in model_line(store, "small")
-    status = campaign_status(store, "small")
+    assert {row.decision for row in result_rows(Campaign.read(store, "small"))} == {"training"}
+    assert "nothing is predicted" in model_line(Campaign.read(store, "small"))
+    status = campaign_status(Campaign.read(store, "small"))
     assert (status.dos, status.bootstrap) == ({"done": 3, "all": 3}, {"done": 3, "all": 3})

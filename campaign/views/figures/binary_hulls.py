@@ -73,7 +73,7 @@ class BinaryHulls:
     n_systems: int
 
 
-def binary_hulls(store: CampaignStore, campaign: Campaign, columns: CandidateColumns) -> BinaryHulls | None:
+def binary_hulls(campaign: Campaign, columns: CandidateColumns) -> BinaryHulls | None:
     """Hulls of the binary systems with the most stable candidates.
 
     Returns
@@ -99,9 +99,9 @@ def binary_hulls(store: CampaignStore, campaign: Campaign, columns: CandidateCol
     ranked = sorted(groups, key=lambda key: (not relaxed[groups[key][0]], distance[groups[key][0]], key))
     chosen = ranked[:MOST_SYSTEMS]
     shown = {key: groups[key][:MOST_CANDIDATES] for key in chosen}
-    amounts = _compositions(store, [columns.ids[place] for places in shown.values() for place in places])
+    amounts = _compositions(campaign.store, [columns.ids[place] for places in shown.values() for place in places])
     # a large set takes seconds to verify and read: once for all systems
-    entries = load_hull(store, checksum, elements={symbol for key in chosen for symbol in key}).entries
+    entries = load_hull(campaign.store, checksum, elements={symbol for key in chosen for symbol in key}).entries
     systems = []
     for key in chosen:
         known = HullSet(entry for entry in entries if symbols_of(entry.composition) <= set(key))

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from campaign.budget.spent import cost_by_stage
-from campaign.store.collections import CampaignStore
+from campaign.store.campaigns import Campaign
 from campaign.views.metrics.campaign_metrics import CampaignMetrics
 
 TITLES = {
@@ -50,9 +50,9 @@ class CampaignCosts:
     relax_everything_cpu_s: float
 
 
-def campaign_costs(store: CampaignStore, name: str, metrics: CampaignMetrics) -> CampaignCosts:
+def campaign_costs(campaign: Campaign, metrics: CampaignMetrics) -> CampaignCosts:
     """Sum up the ledger."""
-    found = cost_by_stage(store, name)
+    found = cost_by_stage(campaign)
     order = [*(stage for stage in TITLES if stage in found), *(stage for stage in found if stage not in TITLES)]
     stages = [
         StageCost(

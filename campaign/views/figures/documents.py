@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from campaign.store.collections import CampaignStore, Document
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import Document
 from campaign.store.states import SCREENED
 from campaign.views.policy_dry_run import word_of
 
@@ -122,6 +123,8 @@ def _stable(document: Document) -> Any:
     return (document.get("result") or {}).get("stable")
 
 
-def read_candidates(store: CampaignStore, name: str) -> CandidateColumns:
+def read_candidates(campaign: Campaign) -> CandidateColumns:
     """Read the candidates of a campaign, without structures and histories."""
-    return CandidateColumns(documents=list(store.candidates.find({"campaign": name}, _FIELDS).sort("_id")))
+    return CandidateColumns(
+        documents=list(campaign.store.candidates.find({"campaign": campaign.name}, _FIELDS).sort("_id"))
+    )

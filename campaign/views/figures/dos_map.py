@@ -62,7 +62,7 @@ class DosMap:
     seed: int
 
 
-def dos_map(store: CampaignStore, campaign: Campaign, columns: CandidateColumns) -> DosMap | str:
+def dos_map(campaign: Campaign, columns: CandidateColumns) -> DosMap | str:
     """Make the map, or say in a sentence why there is none.
 
     Notes
@@ -85,7 +85,9 @@ def dos_map(store: CampaignStore, campaign: Campaign, columns: CandidateColumns)
     else:
         places = usable
     ids = [f"{columns.ids[place]}:dos" for place in places]
-    checksums = {found["_id"]: found["sha256"] for found in store.features.find({"_id": {"$in": ids}}, ["sha256"])}
+    checksums = {
+        found["_id"]: found["sha256"] for found in campaign.store.features.find({"_id": {"$in": ids}}, ["sha256"])
+    }
     kept = [place for place, name in zip(places, ids, strict=True) if name in checksums]
     if len(kept) < FEWEST_POINTS:
         return (
@@ -94,7 +96,7 @@ def dos_map(store: CampaignStore, campaign: Campaign, columns: CandidateColumns)
     ids = [f"{columns.ids[place]}:dos" for place in kept]
     content = f"{_VERSION} {seed} {_POOLED} {_NEIGHBOURS} " + " ".join(f"{name}={checksums[name]}" for name in ids)
     try:
-        placed = _cached(hashlib.sha256(content.encode()).hexdigest(), store, ids, seed)
+        placed = _cached(hashlib.sha256(content.encode()).hexdigest(), campaign.store, ids, seed)
     except MissingExtraError as error:
         return f"No map: {error}."
     return DosMap(

@@ -87,7 +87,7 @@ class _StoredDos:
         return self.densities[places]
 
 
-def dos_pairs(store: CampaignStore, campaign: Campaign, columns: CandidateColumns) -> DosPairs | None:
+def dos_pairs(campaign: Campaign, columns: CandidateColumns) -> DosPairs | None:
     """Read the pairs of a campaign.
 
     Returns
@@ -100,7 +100,7 @@ def dos_pairs(store: CampaignStore, campaign: Campaign, columns: CandidateColumn
         for place, document in enumerate(columns.documents)
         if (document.get("rs_dos") or {}).get("state") == "done" and (document.get("dos") or {}).get("features")
     ]
-    stored = {found["_id"] for found in _features(store, columns, both, fields=["_id"])}
+    stored = {found["_id"] for found in _features(campaign.store, columns, both, fields=["_id"])}
     both = [place for place in both if _both_stored(columns.ids[place], stored)]
     if not both:
         return None
@@ -111,7 +111,7 @@ def dos_pairs(store: CampaignStore, campaign: Campaign, columns: CandidateColumn
         chosen = np.random.default_rng(campaign.spec.seed).choice(len(both), MOST_COMPARED, replace=False)
         drawn = [both[place] for place in sorted(chosen)]
     wanted = sorted({*shown, *drawn})
-    found = {document["_id"]: document for document in _features(store, columns, wanted)}
+    found = {document["_id"]: document for document in _features(campaign.store, columns, wanted)}
     representation = campaign.spec.representation()
     return DosPairs(
         shown=[_pair(columns, place, found, zero=representation.energy_reference == "fermi") for place in shown],
@@ -162,7 +162,7 @@ def _similarity(
     representation = campaign.spec.representation()
     zero = representation.energy_reference == "fermi"
     stored = _StoredDos(
-        path=campaign.spec.name,
+        path=campaign.name,
         checksum="",
         representation=representation,
         ids=[f"{name}:{kind}" for name, kind in samples],

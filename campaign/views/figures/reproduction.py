@@ -39,11 +39,11 @@ class Reproduction:
     versions: list[tuple[str, str]]
 
 
-def reproduction(store: CampaignStore, campaign: Campaign) -> Reproduction:
+def reproduction(campaign: Campaign) -> Reproduction:
     """Collect it."""
     return Reproduction(
         campaign_file=_yaml(campaign.spec.to_firework_dict()),
-        facts=list(_facts(store, campaign)),
+        facts=list(_facts(campaign)),
         versions=sorted(installed_versions(*_PACKAGES).items()),
     )
 
@@ -58,7 +58,7 @@ def _yaml(content: dict[str, Any]) -> str:
     return text.getvalue()
 
 
-def _facts(store: CampaignStore, campaign: Campaign) -> Iterator[tuple[str, str]]:
+def _facts(campaign: Campaign) -> Iterator[tuple[str, str]]:
     document, spec = campaign.document, campaign.spec
     yield "seed", str(spec.seed)
     yield "engine", str(document.get("engine"))
@@ -68,9 +68,9 @@ def _facts(store: CampaignStore, campaign: Campaign) -> Iterator[tuple[str, str]
         yield "candidates and references (SHA-256)", str(document["structures_checksum"])
     yield "scorer", spec.scorer.describe()
     yield "policy", spec.policy.describe()
-    yield from _model_facts(store, document)
-    yield from _reference_facts(store, document.get("reference_set"))
-    used = sorted(_engine_versions(store, spec.name))
+    yield from _model_facts(campaign.store, document)
+    yield from _reference_facts(campaign.store, document.get("reference_set"))
+    used = sorted(_engine_versions(campaign))
     yield "engine versions in the results", ", ".join(used) or "none yet"
     for key, title in (("created", "started"), ("ended", "ended")):
         if isinstance(document.get(key), datetime):
@@ -116,13 +116,13 @@ def _reference_facts(store: CampaignStore, checksum: str | None) -> Iterator[tup
         yield "file of references", f"{found.get('file_name')}, SHA-256 {found['sha256']}"
 
 
-def _engine_versions(store: CampaignStore, name: str) -> set[str]:
+def _engine_versions(campaign: Campaign) -> set[str]:
     found: set[str] = set()
-    for collection in (store.candidates, store.references):
+    for collection in (campaign.store.candidates, campaign.store.references):
         for part in ("dos", "relaxation", "rs_dos"):
             groups = collection.aggregate(
                 [
-                    {"$match": {"campaign": name, f"{part}.vasp_version": {"$ne": None}}},
+                    {"$match": {"campaign": campaign.name, f"{part}.vasp_version": {"$ne": None}}},
                     {"$group": {"_id": f"${part}.vasp_version"}},
                 ]
             )

@@ -11,8 +11,8 @@ from campaign.metrics.audit import AuditCounts, DiscoverabilityEstimate, estimat
 from campaign.metrics.measured_costs import MeasuredCosts, measured_costs
 from campaign.metrics.metrics import Costs, Metrics, effective_cost, metrics_of_counts, ratio
 from campaign.policies.decide import audit_draw
-from campaign.store.campaigns import load_campaign
-from campaign.store.collections import CampaignStore, Document
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import Document
 from campaign.store.states import SCREENED
 from campaign.views.metrics.sweep import SweepOfRelaxed, predicted_energies, sweep_relaxed
 
@@ -115,18 +115,13 @@ class CampaignMetrics:
 
 
 def campaign_metrics(
-    store: CampaignStore,
-    name: str,
-    *,
-    confidence: float = 0.95,
-    sweep: bool = False,
-    cpu_hours: float | None = None,
+    campaign: Campaign, *, confidence: float = 0.95, sweep: bool = False, cpu_hours: float | None = None
 ) -> CampaignMetrics:
     """Measure a campaign's decisions; it is only read.
 
     Parameters
     ----------
-    store, name
+    campaign
         The campaign.
     confidence
         Nominal confidence of the interval for the discoverability.
@@ -140,10 +135,9 @@ def campaign_metrics(
     UnknownCampaignError
         If there is none of that name.
     """
-    campaign = load_campaign(store, name)
-    documents = list(store.candidates.find({"campaign": name}, _FIELDS))
+    documents = list(campaign.store.candidates.find({"campaign": campaign.name}, _FIELDS))
     counts = _candidate_counts(documents, seed=campaign.spec.seed)
-    measured = measured_costs(store, name)
+    measured = measured_costs(campaign)
     decided = [document for document in documents if _is_decided(document)]
     metrics = estimate = interval = None
     if decided:
@@ -154,7 +148,7 @@ def campaign_metrics(
         interval = float(cheapest), float(dearest)
     results = [_stable(document) for document in documents if _stable(document) is not None]
     return CampaignMetrics(
-        name=name,
+        name=campaign.name,
         purpose=campaign.spec.purpose,
         candidates=counts,
         n_results=len(results),

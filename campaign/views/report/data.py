@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from campaign.store.campaigns import Campaign, load_campaign
-from campaign.store.collections import CampaignStore, now
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import now
 from campaign.views.figures.binary_hulls import BinaryHulls, binary_hulls
 from campaign.views.figures.costs import CampaignCosts, campaign_costs
 from campaign.views.figures.documents import CandidateColumns, read_candidates
@@ -98,12 +98,12 @@ class ReportData:
     reproduction: Reproduction
 
 
-def build_report(store: CampaignStore, name: str, *, map_of_dos: bool = True) -> ReportData:
+def build_report(campaign: Campaign, *, map_of_dos: bool = True) -> ReportData:
     """Read all that a report says; the campaign is only read, and may be running.
 
     Parameters
     ----------
-    store, name
+    campaign
         The campaign.
     map_of_dos
         Make the map of the DOS, which takes half a minute where it is not in the cache.
@@ -113,31 +113,30 @@ def build_report(store: CampaignStore, name: str, *, map_of_dos: bool = True) ->
     UnknownCampaignError
         If there is none of that name.
     """
-    campaign = load_campaign(store, name)
-    columns = read_candidates(store, name)
-    metrics = campaign_metrics(store, name, sweep=True)
-    rows = result_rows(store, name)
+    columns = read_candidates(campaign)
+    metrics = campaign_metrics(campaign, sweep=True)
+    rows = result_rows(campaign)
     swept = metrics.sweep
     return ReportData(
-        name=name,
+        name=campaign.name,
         made=now(),
         campaign=campaign,
-        status=campaign_status(store, name),
+        status=campaign_status(campaign),
         metrics=metrics,
-        model_line=model_line(store, name),
+        model_line=model_line(campaign),
         rows=rows,
         decisions=_decisions(rows, columns),
-        failures=_failures(store, name, columns),
-        structures=read_structures(store, rows),
+        failures=_failures(campaign, columns),
+        structures=read_structures(campaign.store, rows),
         funnel=funnel(columns, campaign),
         thresholds=None if swept is None else threshold_figures(columns, campaign, swept, metrics.costs.costs),
         parity=parity(columns),
         calibration=calibration(columns),
-        dos_map=dos_map(store, campaign, columns) if map_of_dos else "The map of the DOS was left out.",
-        dos_pairs=dos_pairs(store, campaign, columns),
-        costs=campaign_costs(store, name, metrics),
-        hulls=binary_hulls(store, campaign, columns),
-        reproduction=reproduction(store, campaign),
+        dos_map=dos_map(campaign, columns) if map_of_dos else "The map of the DOS was left out.",
+        dos_pairs=dos_pairs(campaign, columns),
+        costs=campaign_costs(campaign, metrics),
+        hulls=binary_hulls(campaign, columns),
+        reproduction=reproduction(campaign),
     )
 
 
@@ -168,10 +167,10 @@ def _decisions(rows: Sequence[Row], columns: CandidateColumns) -> list[DecisionR
     return made
 
 
-def _failures(store: CampaignStore, name: str, columns: CandidateColumns) -> list[FailureRow]:
+def _failures(campaign: Campaign, columns: CandidateColumns) -> list[FailureRow]:
     found = [_failure(document, label) for document, label in zip(columns.documents, columns.labels, strict=True)]
-    failed = {"campaign": name, "failure": {"$ne": None}}
-    for document in store.references.find(failed, ["label", "formula", "failure"]).sort("_id"):
+    failed = {"campaign": campaign.name, "failure": {"$ne": None}}
+    for document in campaign.store.references.find(failed, ["label", "formula", "failure"]).sort("_id"):
         found.append(_failure(document, f"reference {document.get('label') or document['formula']}"))
     return [row for row in found if row is not None]
 

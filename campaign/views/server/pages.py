@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass
 
+from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore
 from campaign.views.report.data import build_report
 from campaign.views.report.page import LivePage, render_html
@@ -71,7 +72,7 @@ class CampaignPages:
             kept = self._kept.get(name)
             if kept is not None and time.monotonic() < kept.not_before:
                 return kept.page
-            revision = campaign_revision(self.store, name)
+            revision = campaign_revision(Campaign.read(self.store, name))
             if kept is not None and kept.page.revision == revision:
                 return kept.page
             began = time.monotonic()
@@ -82,20 +83,26 @@ class CampaignPages:
 
     def _make(self, name: str, revision: str) -> Page:
         # the map of the DOS costs half a minute each time another DOS is there: `campaign report` has it
-        data = build_report(self.store, name, map_of_dos=False)
+        data = build_report(Campaign.read(self.store, name), map_of_dos=False)
         live = LivePage(refresh_s=self.refresh_s, revision=revision)
         return Page(html=render_html(data, live=live), revision=revision)
 
 
-def campaign_revision(store: CampaignStore, name: str) -> str:
+def campaign_revision(campaign: Campaign) -> str:
     """Return a text that changes when what a page says has changed; counted on indexes, no document is read."""
-    of_campaign = {"campaign": name}
-    campaign = store.campaigns.find_one({"_id": name}, ["state", "problem", "reference_set", "model.checksum"])
+    of_campaign = {"campaign": campaign.name}
+    fields = ("state", "problem", "reference_set")
     facts = [
-        {key: str(value) for key, value in (campaign or {}).items()},
-        store.state_counts(name),
-        [store.candidates.count_documents({**of_campaign, "result.stable": stable}) for stable in (True, False)],
-        [store.attempts.count_documents(query) for query in (of_campaign, {**of_campaign, "outcome": "running"})],
-        store.steps.count_documents({**of_campaign, "state": "done"}),
+        {**{key: str(campaign.document.get(key)) for key in fields}, "model": campaign.model_checksum},
+        campaign.store.state_counts(campaign.name),
+        [
+            campaign.store.candidates.count_documents({**of_campaign, "result.stable": stable})
+            for stable in (True, False)
+        ],
+        [
+            campaign.store.attempts.count_documents(query)
+            for query in (of_campaign, {**of_campaign, "outcome": "running"})
+        ],
+        campaign.store.steps.count_documents({**of_campaign, "state": "done"}),
     ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from campaign.budget.spent import cost_by_stage
 from campaign.recovery.processes import fizzled_query
 from campaign.references.reference_sets import reference_problem
-from campaign.store.campaigns import Campaign, load_campaign
-from campaign.store.collections import CampaignStore, counts_by_state
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import counts_by_state
 from campaign.store.fireworks import fizzled_reason
 from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, SCREENED
 from campaign.views.status.funnel import Decided, count_decided
@@ -99,7 +99,7 @@ class Status:
         return asdict(self)
 
 
-def campaign_status(store: CampaignStore, name: str) -> Status:
+def campaign_status(campaign: Campaign) -> Status:
     """Count where a campaign stands.
 
     Raises
@@ -107,36 +107,33 @@ def campaign_status(store: CampaignStore, name: str) -> Status:
     UnknownCampaignError
         If there is none of that name.
     """
-    campaign = load_campaign(store, name)
-    return status_of_counts(store, campaign, store.role_counts(name), count_decided(store, name))
+    return status_of_counts(campaign, campaign.store.role_counts(campaign.name), count_decided(campaign))
 
 
-def status_of_counts(
-    store: CampaignStore, campaign: Campaign, counts: Mapping[tuple[str, str], int], decided: Decided
-) -> Status:
+def status_of_counts(campaign: Campaign, counts: Mapping[tuple[str, str], int], decided: Decided) -> Status:
     """Count what else belongs to a status, for whoever has the candidates by ``(role, state)`` and the decisions."""
-    name, document = campaign.spec.name, campaign.document
+    name, document = campaign.name, campaign.document
     model = document.get("model")
     promoted = decided.promoted
     return Status(
         name=name,
         state=document["state"],
         purpose=campaign.spec.purpose,
-        problem=reference_problem(store, name) or _fizzled_problem(store, name),
+        problem=reference_problem(campaign) or _fizzled_problem(campaign),
         engine=document["engine"],
         quality=document["quality"],
         candidates=counts_by_state(counts),
-        references=_share(store.references, {"campaign": name}, {"state": "relaxed"}),
+        references=_share(campaign.store.references, {"campaign": name}, {"state": "relaxed"}),
         bootstrap=_done_of_all(counts, lambda role: role != SCREENED, lambda state: state == "relaxed"),
         dos=_done_of_all(counts, lambda role: role != BOOTSTRAP, lambda state: state not in BEFORE_SCREEN),
         promoted={
             "done": sum(promoted.get(state, 0) for state in ("relaxed", "relax_failed")),
             "all": sum(promoted.values()),
         },
-        fireworks=_fireworks_by_state(store, name),
-        stable=store.candidates.count_documents({"campaign": name, "result.stable": True}),
-        failures=_failures_by_kind(store, name),
-        cost=cost_by_stage(store, name),
+        fireworks=_fireworks_by_state(campaign),
+        stable=campaign.store.candidates.count_documents({"campaign": name, "result.stable": True}),
+        failures=_failures_by_kind(campaign),
+        cost=cost_by_stage(campaign),
         model=model
         and {
             "checksum": model["checksum"],
@@ -149,23 +146,25 @@ def status_of_counts(
     )
 
 
-def _fizzled_problem(store: CampaignStore, name: str) -> str | None:
+def _fizzled_problem(campaign: Campaign) -> str | None:
     """What to do about a step, or a firework that records, that has fizzled."""
-    fireworks = store.database["fireworks"]
-    firework = fireworks.find_one(fizzled_query(name), ["fw_id", "name", "launches"])
+    fireworks = campaign.store.database["fireworks"]
+    firework = fireworks.find_one(fizzled_query(campaign.name), ["fw_id", "name", "launches"])
     if firework is None:
         return None
     return (
-        f"firework {firework['fw_id']} ({firework['name']}) fizzled: {fizzled_reason(store.database, firework)}. "
+        f"firework {firework['fw_id']} ({firework['name']}) fizzled: "
+        f"{fizzled_reason(campaign.store.database, firework)}. "
         f"Mend the cause, then `lpad rerun_fws -i {firework['fw_id']}`"
     )
 
 
-def _fireworks_by_state(store: CampaignStore, name: str) -> dict[str, int]:
+def _fireworks_by_state(campaign: Campaign) -> dict[str, int]:
     """One count for each state: of as many as there are, MongoDB counts index entries faster than it groups them."""
-    fireworks = store.database["fireworks"]
+    fireworks = campaign.store.database["fireworks"]
     counts = {
-        state: fireworks.count_documents({"spec.campaign_name": name, "state": state}) for state in _FIREWORK_STATES
+        state: fireworks.count_documents({"spec.campaign_name": campaign.name, "state": state})
+        for state in _FIREWORK_STATES
     }
     return {state: number for state, number in counts.items() if number}
 
@@ -179,10 +178,10 @@ def _done_of_all(
     }
 
 
-def _failures_by_kind(store: CampaignStore, name: str) -> dict[str, int]:
+def _failures_by_kind(campaign: Campaign) -> dict[str, int]:
     kinds: dict[str, int] = {}
-    failed = {"$match": {"campaign": name, "state": {"$in": ["dos_failed", "relax_failed"]}}}
-    for collection in (store.candidates, store.references):
+    failed = {"$match": {"campaign": campaign.name, "state": {"$in": ["dos_failed", "relax_failed"]}}}
+    for collection in (campaign.store.candidates, campaign.store.references):
         for group in collection.aggregate([failed, {"$group": {"_id": "$failure.kind", "n": {"$sum": 1}}}]):
             kinds[group["_id"]] = kinds.get(group["_id"], 0) + group["n"]
     return kinds

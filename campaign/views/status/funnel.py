@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore
 from campaign.store.states import SCREENED, TRAINING
 
 _NOT_YET = ("new", "dos_running")
@@ -59,11 +58,11 @@ class Decided:
         return sum(self.not_promoted.get(state, 0) for state in _SENT)
 
 
-def count_decided(store: CampaignStore, name: str) -> Decided:
+def count_decided(campaign: Campaign) -> Decided:
     """Count decisions by state, from an index alone."""
-    groups = store.candidates.aggregate(
+    groups = campaign.store.candidates.aggregate(
         [
-            {"$match": {"campaign": name, "decision.promoted": {"$in": [True, False]}}},
+            {"$match": {"campaign": campaign.name, "decision.promoted": {"$in": [True, False]}}},
             {"$group": {"_id": {"promoted": "$decision.promoted", "state": "$state"}, "n": {"$sum": 1}}},
         ]
     )
@@ -73,9 +72,9 @@ def count_decided(store: CampaignStore, name: str) -> Decided:
     return Decided(promoted=found[True], not_promoted=found[False])
 
 
-def count_stable(store: CampaignStore, name: str, role: str) -> int:
+def count_stable(campaign: Campaign, role: str) -> int:
     """Number of stable candidates of a role."""
-    return store.candidates.count_documents({"campaign": name, "role": role, "result.stable": True})
+    return campaign.store.candidates.count_documents({"campaign": campaign.name, "role": role, "result.stable": True})
 
 
 def funnel(

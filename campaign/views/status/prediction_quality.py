@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from campaign.store.collections import CampaignStore
+from campaign.store.campaigns import Campaign
 from campaign.store.states import SCREENED
 
 
@@ -43,14 +43,12 @@ class PredictionQuality:
     success_ratio: float | None
 
 
-def prediction_quality(
-    store: CampaignStore, name: str, *, model: str | None
-) -> tuple[PredictionQuality, PredictionQuality]:
+def prediction_quality(campaign: Campaign, *, model: str | None) -> tuple[PredictionQuality, PredictionQuality]:
     """Compare predictions with relaxations.
 
     Parameters
     ----------
-    store, name
+    campaign
         The campaign.
     model
         Checksum of the model in use; None where the scorer has none.
@@ -60,7 +58,7 @@ def prediction_quality(
     tuple of PredictionQuality
         Over all predictions of the campaign, and over those that the model in use made.
     """
-    groups = list(store.candidates.aggregate(_pipeline(name)))
+    groups = list(campaign.store.candidates.aggregate(_pipeline(campaign.name)))
     return _summed(groups), _summed(group for group in groups if group["_id"] == model)
 
 

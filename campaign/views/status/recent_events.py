@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from campaign.store.collections import CampaignStore, Document, in_utc
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import Document, in_utc
 from campaign.store.states import STAGES
 
 _DAY = timedelta(hours=24)
@@ -59,10 +60,10 @@ class Failure:
     time: str | None
 
 
-def newest_discoveries(store: CampaignStore, name: str, *, number: int) -> list[Discovery]:
+def newest_discoveries(campaign: Campaign, *, number: int) -> list[Discovery]:
     """Stable materials that were found last, the newest first."""
     fields = ["formula", "prototype", "role", "result", "decision.promoted"]
-    found = store.candidates.find({"campaign": name, "result.stable": True}, fields)
+    found = campaign.store.candidates.find({"campaign": campaign.name, "result.stable": True}, fields)
     return [
         Discovery(
             id=document["_id"],
@@ -84,18 +85,18 @@ def _found_by(document: Document) -> str:
     return "promoted" if decision["promoted"] else "audit"
 
 
-def discoveries_of_a_day(store: CampaignStore, name: str, *, at: datetime) -> int:
+def discoveries_of_a_day(campaign: Campaign, *, at: datetime) -> int:
     """How many stable materials were found in the last 24 h."""
-    return store.candidates.count_documents(
-        {"campaign": name, "result.stable": True, "result.time": {"$gte": at - _DAY}}
+    return campaign.store.candidates.count_documents(
+        {"campaign": campaign.name, "result.stable": True, "result.time": {"$gte": at - _DAY}}
     )
 
 
-def failure_counts(store: CampaignStore, name: str) -> list[FailureCount]:
+def failure_counts(campaign: Campaign) -> list[FailureCount]:
     """Count failures by stage and kind, the most frequent first."""
     counts: dict[tuple[str, str], int] = {}
-    for collection in (store.candidates, store.references):
-        for query in _failed(name):
+    for collection in (campaign.store.candidates, campaign.store.references):
+        for query in _failed(campaign.name):
             kinds = {"_id": {"stage": "$failure.stage", "kind": "$failure.kind"}, "n": {"$sum": 1}}
             for group in collection.aggregate([{"$match": query}, {"$group": kinds}]):
                 key = str(group["_id"].get("stage")), str(group["_id"].get("kind"))
@@ -104,11 +105,11 @@ def failure_counts(store: CampaignStore, name: str) -> list[FailureCount]:
     return [FailureCount(stage=stage, kind=kind, number=number) for (stage, kind), number in ordered]
 
 
-def newest_failures(store: CampaignStore, name: str, *, number: int) -> list[Failure]:
+def newest_failures(campaign: Campaign, *, number: int) -> list[Failure]:
     """Those that failed for good last, the newest first."""
     found: list[Document] = []
-    for collection in (store.candidates, store.references):
-        for query in _failed(name):
+    for collection in (campaign.store.candidates, campaign.store.references):
+        for query in _failed(campaign.name):
             latest = collection.find(query, ["formula", "failure"]).sort("failure.time", -1)
             found.extend(latest.limit(number))
     failures = [

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from campaign.budget.limits import closed_reason, current_budget, relaxation_cpu_hours
-from campaign.store.campaigns import Campaign, load_campaign
-from campaign.store.collections import CampaignStore, now
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import now
 from campaign.store.states import SCREENED, TRAINING
 from campaign.views.status.counts import Status, status_of_counts
 from campaign.views.status.funnel import FunnelStep, count_decided, count_stable, funnel
@@ -110,12 +110,12 @@ class StatusReport:
         return {**found.pop("status"), **found}
 
 
-def status_report(store: CampaignStore, name: str, *, at: datetime | None = None) -> StatusReport:
+def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusReport:
     """Gather the numbers of `campaign status`; the campaign is only read.
 
     Parameters
     ----------
-    store, name
+    campaign
         The campaign.
     at
         The time to count back from, UTC; default: now.
@@ -125,23 +125,21 @@ def status_report(store: CampaignStore, name: str, *, at: datetime | None = None
     UnknownCampaignError
         If there is none of that name.
     """
-    campaign = load_campaign(store, name)
     time = at or now()
-    counts, decided = store.role_counts(name), count_decided(store, name)
-    status = status_of_counts(store, campaign, counts, decided)
-    pace = throughput(store, name, at=time)
-    budget = _budget(store, campaign, status)
-    jobs = running_jobs(store, name)
+    counts, decided = campaign.store.role_counts(campaign.name), count_decided(campaign)
+    status = status_of_counts(campaign, counts, decided)
+    pace = throughput(campaign, at=time)
+    budget = _budget(campaign, status)
+    jobs = running_jobs(campaign)
     model = (campaign.document.get("model") or {}).get("checksum")
-    predictions, of_model = prediction_quality(store, name, model=model)
+    predictions, of_model = prediction_quality(campaign, model=model)
     role = SCREENED if campaign.spec.purpose == "screening" else TRAINING
     return StatusReport(
         status=status,
         at=time.isoformat(),
-        funnel=funnel(campaign, counts, decided, stable=count_stable(store, name, role)),
+        funnel=funnel(campaign, counts, decided, stable=count_stable(campaign, role)),
         pace=pace,
         time_left=time_left(
-            store,
             campaign,
             counts,
             pace,
@@ -150,18 +148,18 @@ def status_report(store: CampaignStore, name: str, *, at: datetime | None = None
             spent_cpu_hours=budget.spent_cpu_hours,
         ),
         budget=budget,
-        queues=queues(store, name, jobs),
+        queues=queues(campaign, jobs),
         jobs=jobs,
-        failures=failure_counts(store, name),
-        newest_failures=newest_failures(store, name, number=_NEWEST),
-        discoveries=newest_discoveries(store, name, number=_NEWEST),
-        discoveries_24h=discoveries_of_a_day(store, name, at=time),
+        failures=failure_counts(campaign),
+        newest_failures=newest_failures(campaign, number=_NEWEST),
+        discoveries=newest_discoveries(campaign, number=_NEWEST),
+        discoveries_24h=discoveries_of_a_day(campaign, at=time),
         predictions=predictions,
         predictions_of_model=of_model,
     )
 
 
-def _budget(store: CampaignStore, campaign: Campaign, status: Status) -> Budget:
+def _budget(campaign: Campaign, status: Status) -> Budget:
     spent = sum(cost["cpu_s"] for cost in status.cost.values()) / _HOUR_S
     limit = current_budget(campaign).cpu_hours
     return Budget(
@@ -170,5 +168,5 @@ def _budget(store: CampaignStore, campaign: Campaign, status: Status) -> Budget:
         cpu_hours=limit,
         relaxation_cpu_hours=relaxation_cpu_hours(campaign),
         left_cpu_hours=None if limit is None else max(limit - spent, 0.0),
-        closed=None if status.is_finished else closed_reason(store, campaign),
+        closed=None if status.is_finished else closed_reason(campaign),
     )

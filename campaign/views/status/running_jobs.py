@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from campaign.store.collections import CampaignStore, Document
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import Document
 from launchers.workers.worker import process_of
 
 
@@ -64,14 +65,14 @@ class Queue:
     job_ids: list[str]
 
 
-def running_jobs(store: CampaignStore, name: str) -> list[RunningJob]:
+def running_jobs(campaign: Campaign) -> list[RunningJob]:
     """Fireworks of a campaign that run or are reserved, the oldest first."""
-    query = {"spec.campaign_name": name, "state": {"$in": ["RUNNING", "RESERVED"]}}
+    query = {"spec.campaign_name": campaign.name, "state": {"$in": ["RUNNING", "RESERVED"]}}
     fields = ["fw_id", "name", "state", "spec._category", "launches"]
-    fireworks = list(store.database["fireworks"].find(query, fields).sort("fw_id"))
+    fireworks = list(campaign.store.database["fireworks"].find(query, fields).sort("fw_id"))
     latest = [firework["launches"][-1] for firework in fireworks if firework["launches"]]
     fields = ["launch_id", "fworker.name", "host", "time_start", "state_history"]
-    found = store.database["launches"].find({"launch_id": {"$in": latest}}, fields)
+    found = campaign.store.database["launches"].find({"launch_id": {"$in": latest}}, fields)
     launches = {launch["launch_id"]: launch for launch in found}
     return [_job(firework, launches.get((firework["launches"] or [None])[-1]) or {}) for firework in fireworks]
 
@@ -98,11 +99,11 @@ def _iso(time: Any) -> str | None:
     return None if time is None else time if isinstance(time, str) else time.isoformat()
 
 
-def queues(store: CampaignStore, name: str, jobs: Iterable[RunningJob]) -> list[Queue]:
+def queues(campaign: Campaign, jobs: Iterable[RunningJob]) -> list[Queue]:
     """Count a campaign's fireworks by category; what is ready is counted by an index alone."""
-    groups = store.database["fireworks"].aggregate(
+    groups = campaign.store.database["fireworks"].aggregate(
         [
-            {"$match": {"spec.campaign_name": name, "state": "READY"}},
+            {"$match": {"spec.campaign_name": campaign.name, "state": "READY"}},
             {"$group": {"_id": "$spec._category", "n": {"$sum": 1}}},
         ]
     )

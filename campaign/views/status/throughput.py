@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from campaign.store.collections import CampaignStore, in_utc
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import in_utc
 
 #: Hours that rates are taken over: the fewest in which `_ENOUGH` calculations ended, else the most.
 _WINDOWS_H = (1.0, 6.0, 24.0)
@@ -70,21 +71,21 @@ class _Group:
         return _Group(ended=self.ended + other.ended, failed=self.failed + other.failed, cpu_s=self.cpu_s + other.cpu_s)
 
 
-def throughput(store: CampaignStore, name: str, *, at: datetime) -> Throughput:
+def throughput(campaign: Campaign, *, at: datetime) -> Throughput:
     """Count what ended lately.
 
     Parameters
     ----------
-    store, name
+    campaign
         The campaign.
     at
         Now, UTC.
     """
-    lately = {hours: _ended_since(store, name, at - timedelta(hours=hours)) for hours in _WINDOWS_H}
-    total = _ended_since(store, name, None)
+    lately = {hours: _ended_since(campaign, at - timedelta(hours=hours)) for hours in _WINDOWS_H}
+    total = _ended_since(campaign, None)
     window = next((hours for hours in _WINDOWS_H if _ended(lately[hours]) >= _ENOUGH), _WINDOWS_H[-1])
     found, day = lately[window], lately[_WINDOWS_H[-1]]
-    hours = _shortened(store, name, window, at) if _ended(found) else None
+    hours = _shortened(campaign, window, at) if _ended(found) else None
     return Throughput(
         hours=hours,
         stages={
@@ -105,14 +106,14 @@ def _ended(groups: Mapping[str, _Group]) -> int:
     return sum(group.ended for group in groups.values())
 
 
-def _ended_since(store: CampaignStore, name: str, since: datetime | None) -> dict[str, _Group]:
+def _ended_since(campaign: Campaign, since: datetime | None) -> dict[str, _Group]:
     """By stage, what ended since then (None: ever) in any way; from an index alone."""
-    match = {"campaign": name, "stage": {"$in": list(CALCULATIONS)}, "outcome": {"$ne": "running"}}
+    match = {"campaign": campaign.name, "stage": {"$in": list(CALCULATIONS)}, "outcome": {"$ne": "running"}}
     if since is not None:
         match["ended"] = {"$gte": since}
     total = {"_id": {"stage": "$stage", "outcome": "$outcome"}, "n": {"$sum": 1}, "cpu_s": {"$sum": "$cpu_s"}}
     found: dict[str, _Group] = {}
-    for group in store.attempts.aggregate([{"$match": match}, {"$group": total}]):
+    for group in campaign.store.attempts.aggregate([{"$match": match}, {"$group": total}]):
         stage, outcome = group["_id"]["stage"], group["_id"]["outcome"]
         ended, failed = outcome in _FINAL, outcome not in ("completed", "stopped")
         this = _Group(ended=ended * group["n"], failed=failed * group["n"], cpu_s=float(group["cpu_s"]))
@@ -120,9 +121,8 @@ def _ended_since(store: CampaignStore, name: str, since: datetime | None) -> dic
     return found
 
 
-def _shortened(store: CampaignStore, name: str, hours: float, at: datetime) -> float:
+def _shortened(campaign: Campaign, hours: float, at: datetime) -> float:
     """Window of a campaign that is younger than its window."""
-    campaign = store.campaigns.find_one({"_id": name}, ["created"]) or {}
-    created = campaign.get("created")
+    created = campaign.document.get("created")
     age = hours if created is None else (at - in_utc(created)).total_seconds() / _HOUR_S
     return max(min(hours, age), 1.0 / 60.0)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from campaign.budget.limits import current_budget
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore
 from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, OPEN_RS_DOS, SCREENED, TRAINING
 from campaign.views.status.throughput import Throughput
 
@@ -49,7 +48,6 @@ class _Work:
 
 
 def time_left(
-    store: CampaignStore,
     campaign: Campaign,
     counts: Mapping[tuple[str, str], int],
     pace: Throughput,
@@ -62,7 +60,7 @@ def time_left(
 
     Parameters
     ----------
-    store, campaign
+    campaign
         The campaign.
     counts
         Candidates by ``(role, state)``.
@@ -82,7 +80,7 @@ def time_left(
     """
     if campaign.document["state"] == "finished":
         return TimeLeft(hours=0.0, at_least_hours=0.0, cpu_hours=0.0, how="finished")
-    work = _work(store, campaign, counts)
+    work = _work(campaign, counts)
     certain, each = _cpu_seconds(campaign, work, pace)
     share = sent / decided if decided else None
     to_come = certain / _HOUR_S if not work.undecided else None
@@ -104,14 +102,14 @@ def time_left(
     return TimeLeft(hours=hours, at_least_hours=min(at_least, hours), cpu_hours=to_come, how=how)
 
 
-def _work(store: CampaignStore, campaign: Campaign, counts: Mapping[tuple[str, str], int]) -> _Work:
-    spec, name = campaign.spec, campaign.spec.name
+def _work(campaign: Campaign, counts: Mapping[tuple[str, str], int]) -> _Work:
+    spec, name = campaign.spec, campaign.name
 
     def number(role: str, *states: str) -> int:
         return sum(counts.get((role, state), 0) for state in states)
 
     relaxing = {"campaign": name, "state": {"$in": ["new", "relax_running"]}}
-    references = store.references.count_documents(relaxing)
+    references = campaign.store.references.count_documents(relaxing)
     bootstrap = number(BOOTSTRAP, "new", *_TO_RELAX)
     training = number(TRAINING, *BEFORE_SCREEN, "dos_done", *_TO_RELAX)
     screened = number(SCREENED, *_TO_RELAX)
@@ -120,7 +118,7 @@ def _work(store: CampaignStore, campaign: Campaign, counts: Mapping[tuple[str, s
     with_rs_dos += references if spec.model.bundle is None and spec.scorer.needs_model else 0
     with_rs_dos += screened if spec.screening.retrain_every is not None else 0
     open_rs_dos = {"campaign": name, "state": "relaxed", "rs_dos.state": {"$in": list(OPEN_RS_DOS)}}
-    relaxed = sum(each.count_documents(open_rs_dos) for each in (store.candidates, store.references))
+    relaxed = sum(each.count_documents(open_rs_dos) for each in (campaign.store.candidates, campaign.store.references))
     return _Work(
         dos=number(SCREENED, *BEFORE_SCREEN) + number(TRAINING, *BEFORE_SCREEN),
         relax=references + bootstrap + training + screened,

@@ -1,0 +1,88 @@
+"""The running campaign, with what can be done to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from campaign.attempts.ledger import Outcome
+from campaign.budget.hold_queue import hold_waiting, release_held
+from campaign.recovery.reconcile import reconcile
+from campaign.recovery.reconcile_report import Reconciled
+from campaign.scheduling.advance import advance
+from campaign.scheduling.submit import submit_ready
+from campaign.steps.calculate import run_calculation
+from campaign.steps.finish import finish_campaign
+from campaign.steps.record import record_calculation
+from campaign.steps.retrain import retrain_step
+from campaign.steps.screen import screen_step
+from campaign.steps.train import train_step
+from campaign.store.campaigns import OpenCampaign
+from campaign.store.states import Stage
+
+if TYPE_CHECKING:
+    from launchers.database.settings import DatabaseSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningCampaign(OpenCampaign):
+    """A campaign that is open for writing, and every operation on it.
+
+    A firework, a command or `campaign run` opens it once. Each operation reads the campaign's document again where
+    it depends on what others may have written meanwhile.
+
+    Examples
+    --------
+    >>> running = RunningCampaign.open(store, launchpad, "quickstart")
+    >>> running.reconcile()
+    """
+
+    def advance(self, *, batch: int | None = None) -> None:
+        """Submit what is due, see `campaign.scheduling.advance`."""
+        advance(self, batch=batch)
+
+    def submit_ready(self) -> int:
+        """Submit every calculation that may start; return how many were submitted."""
+        return submit_ready(self)
+
+    def hold(self) -> int:
+        """Hold candidates whose IS-DOS the budget does not allow; return how many."""
+        return hold_waiting(self)
+
+    def release(self) -> int:
+        """Promote held candidates as far as the budget allows, submit them, and return how many."""
+        released = release_held(self)
+        advance(self)
+        return released
+
+    def reconcile(self, *, outcome: Outcome = "lost", dry_run: bool = False) -> Reconciled:
+        """Repair what killed processes and jobs left behind, see `campaign.recovery.reconcile`."""
+        return reconcile(self, outcome=outcome, dry_run=dry_run)
+
+    def calculate(self, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int) -> None:
+        """Compute one stage of one candidate in the current directory, see `campaign.steps.calculate`."""
+        run_calculation(self, database, document_id=document_id, stage=stage, fw_id=fw_id)
+
+    def record(self, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int) -> None:
+        """Write what became of a calculation, see `campaign.steps.record`; then submit what is due."""
+        record_calculation(self, database, document_id=document_id, stage=stage, fw_id=fw_id)
+        # of the batches, what was recorded can only have completed its own; references have none, and look at all
+        document = self.store.collection_of(document_id).find_one({"_id": document_id}, ["batch"]) or {}
+        advance(self, batch=document.get("batch"))
+
+    def train(self, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
+        """Train the model, register it, and submit the Screens that waited for it."""
+        train_step(self, database, step_id, fw_id=fw_id)
+
+    def retrain(self, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
+        """Fine-tune the model, register the new one, and have the waiting candidates scored again."""
+        retrain_step(self, database, step_id, fw_id=fw_id)
+
+    def screen(self, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
+        """Run one Screen; then submit the relaxations, and repair what killed workers left behind meanwhile."""
+        screen_step(self, database, step_id, fw_id=fw_id)
+        reconcile(self)
+
+    def finish(self, step_id: str) -> dict[str, float | int]:
+        """Store the summary in the campaign's document and close the campaign."""
+        return finish_campaign(self, step_id)
