@@ -17,7 +17,7 @@ TEST_ENV := $(RUN_ENV) OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_T
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-run quickstart test lint format test-fast test-marked docs clean
+.PHONY: help setup setup-run quickstart test lint format test-fast test-marked docs metrics clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,9 @@ test-marked: setup ## the tests with a real MongoDB, GPAW, Ray, SLURM
 docs: setup ## build the documentation into docs/_build/html; a warning (a broken link, too) is an error
 	@$(VENV)/python -m sphinx -W --keep-going -n -E -q -b html docs docs/_build/html
 	@echo "[docs] open docs/_build/html/index.html"
+
+metrics: setup ## print how the code is laid out: folders, circles of imports, files on the way of `campaign run`
+	@$(RUN_ENV) $(VENV)/python benchmarks/house.py --run $(CAMPAIGN)
 
 clean: ## remove what tools left here; neither .venv nor results (runs/, mongodb/)
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist docs/_build

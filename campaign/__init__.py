@@ -1,1 +1,15 @@
 """What to screen, and every decision about it: the campaign file, candidates, states, decisions and views."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> str:
+        """Look up ``__version__`` when it is asked for; `pyproject.toml` is the only place that states it."""
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib.metadata import version
+
+        return version("esnet-campaign")

@@ -43,9 +43,11 @@ def problem_of(line: str, known: dict[str, Any]) -> str | None:
     command = known[words]
     if "--help" in rest:
         return None
-    if hasattr(command, "commands"):
-        return f"{words}: no subcommand {rest[0]}" if rest else f"{words}: no subcommand"
     options = {name: found for found in command.params for name in (*found.opts, *found.secondary_opts)}
+    if hasattr(command, "commands"):
+        if len(rest) == 1 and rest[0] in options:  # all of them print something and exit
+            return None
+        return f"{words}: no subcommand {rest[0]}" if rest else f"{words}: no subcommand"
     arguments = 0
     while rest:
         word, equals, _ = rest.pop(0).partition("=")

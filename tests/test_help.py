@@ -1,8 +1,15 @@
 """The help of `campaign` and `esnet`: complete, and with an example that can be typed."""
 
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
 import pytest
 from command_lines import PROGRAMS, commands, problem_of
 
+ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = commands()
 ALL = pytest.mark.parametrize("words", COMMANDS)
 
@@ -59,8 +66,35 @@ def test_an_option_left_out_means_what_its_help_says(words):
         ("campaign run --workers 4", "0 arguments"),
         ("campaign run file.yaml --workers", "without a value"),
         ("esnet tune data out --learning-rate 0.001 0.002", None),
+        ("campaign --version", None),
+        ("campaign --verison", "no subcommand --verison"),
     ],
 )
 def test_a_misspelt_command_line_is_found(line, problem):
     found = problem_of(line, COMMANDS)
     assert (found is None) if problem is None else (problem in found)
+
+
+def answer(program: str, *words: str, **variables: str) -> str:
+    """Standard output of a program in a process of its own."""
+    code = f"import sys; sys.argv = {[program, *words]!r}; from {program}.cli import main; main()"
+    environment = {**os.environ, **variables}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_version_is_the_one_that_pyproject_states(program):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert answer(program, "--version") == f"{project['name']} {project['version']}\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "typed", "completed"), [("campaign", "rec", "reconcile"), ("esnet", "tr", "train")]
+)
+def test_shell_completion_finds_a_subcommand(program, typed, completed):
+    variables = {f"_{program.upper()}_COMPLETE": "complete_bash", "COMP_WORDS": f"{program} {typed}", "COMP_CWORD": "1"}
+    assert answer(program, **variables).split() == [completed]

@@ -20,16 +20,16 @@ from campaign.cli.results import results
 from campaign.cli.run import check, run, submit
 from campaign.cli.serve import serve
 from campaign.cli.status import status
-from esnet.commands.console import print_error
+from esnet.commands.console import global_options, print_error
 
 app = typer.Typer(
     name="campaign",
     help="Find the few stable crystals among tens of thousands: DOS, ESNet, and relaxations where they pay."
     "\n\nExample: campaign run examples/quickstart.yaml",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.callback()(global_options)
 # in the order in which one meets them
 _PANELS = {
     "Run a campaign": (check, run, submit),

@@ -24,7 +24,7 @@ def _command(command: Any, words: str) -> Iterator[str]:
     if example:
         parts.append(f"```console\n$ {' '.join(example.split())}\n```")
     shown = [parameter for parameter in command.params if parameter.name != "help"]
-    if not hasattr(command, "commands") and shown:
+    if shown:
         rows = [f"| {_name(one)} | {_meaning(one)} | {_default(one)} |" for one in shown]
         parts.append("| | meaning | default |\n| --- | --- | --- |\n" + "\n".join(rows))
     yield "\n\n".join(parts)

@@ -8,16 +8,16 @@ import sys
 import typer
 
 from esnet.commands import benchmark, dataset, describe, evaluate, fetch_mp, similarity, train, tune
-from esnet.commands.console import print_error
+from esnet.commands.console import global_options, print_error
 
 app = typer.Typer(
     name="esnet",
     help="Formation energies from densities of states: data sets, training, tuning, evaluation."
     "\n\nExample: esnet train oxides models/oxides --members 5",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.callback()(global_options)
 app.add_typer(dataset.app, name="dataset")
 app.command("train")(train.command)
 app.command("describe")(describe.command)

@@ -1,9 +1,13 @@
-"""What the commands print on."""
+"""What all commands share: the console, error messages, and the option `--version`."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import esnet
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,3 +27,17 @@ def print_error(message: str) -> None:
     from rich.markup import escape
 
     Console(stderr=True).print(f"[red]error:[/red] {escape(message)}", highlight=False, soft_wrap=True)
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        sys.stdout.write(f"esnet-campaign {esnet.__version__}\n")
+        raise typer.Exit
+
+
+def global_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit")
+    ] = False,
+) -> None:
+    """Accept the options that come before a subcommand."""
