@@ -32,7 +32,8 @@ def explanation(store: CampaignStore, document: Mapping[str, Any]) -> dict[str, 
     told["history"] = document["history"]
     told["cpu_s"] = cpu_seconds_by_document(store, document["campaign"]).get(document["_id"], 0.0)
     told["made_again"] = _made_again(document)
-    return _as_json(told)
+    content: dict[str, Any] = _as_json(told)
+    return content
 
 
 def _made_again(document: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -70,7 +70,8 @@ class CandidateColumns:
     @cached_property
     def decided(self) -> Flags:
         """Whether it was decided on."""
-        return self.screened & np.array([word != "waiting" for word in self.decisions], dtype=bool)
+        decided: Flags = self.screened & np.array([word != "waiting" for word in self.decisions], dtype=bool)
+        return decided
 
     @cached_property
     def e_form_ml(self) -> Floats:
