@@ -14,10 +14,10 @@ from campaign.views.figures.costs import CampaignCosts, campaign_costs
 from campaign.views.figures.documents import CandidateColumns, read_candidates
 from campaign.views.figures.dos_map import DosMap, dos_map
 from campaign.views.figures.dos_pairs import DosPairs, dos_pairs
-from campaign.views.figures.funnel import Funnel, funnel
 from campaign.views.figures.parity import Calibration, Parity, calibration, parity
 from campaign.views.figures.reproduction import Reproduction, reproduction
 from campaign.views.figures.thresholds import ThresholdFigures, threshold_figures
+from campaign.views.funnel import passed_steps
 from campaign.views.metrics import CampaignMetrics, campaign_metrics
 from campaign.views.report.structures import ShownStructure, read_structures
 from campaign.views.results import Row, model_line, result_rows
@@ -87,7 +87,7 @@ class ReportData:
     decisions: Sequence[DecisionRow]
     failures: Sequence[FailureRow]
     structures: Sequence[ShownStructure]
-    funnel: Funnel
+    funnel: dict[str, int]
     thresholds: ThresholdFigures | None
     parity: Parity | None
     calibration: Calibration | None
@@ -129,7 +129,7 @@ def build_report(store: CampaignStore, name: str, *, map_of_dos: bool = True) ->
         decisions=_decisions(rows, columns),
         failures=_failures(store, name, columns),
         structures=read_structures(store, rows),
-        funnel=funnel(columns, campaign),
+        funnel=passed_steps(columns, campaign),
         thresholds=None if swept is None else threshold_figures(columns, campaign, swept, metrics.costs.costs),
         parity=parity(columns),
         calibration=calibration(columns),

@@ -70,7 +70,7 @@ def _axes(width: float, height: float, *, rows: int = 1, columns: int = 1, **opt
 
 
 def _funnel(data: ReportData) -> Any:
-    steps, counts = data.funnel.steps, data.funnel.counts
+    steps, counts = list(data.funnel), list(data.funnel.values())
     figure, axes = _axes(_COLUMN * 1.4, 0.5 + 0.32 * len(steps))
     axis = axes[0, 0]
     axis.barh(range(len(steps)), counts, left=[-count / 2 for count in counts], color=_BLUE, height=0.72)

@@ -131,10 +131,7 @@ def csv_texts(data: ReportData) -> dict[str, str]:
     stages = [["stage", "attempts", "cpu_s", "gpu_s"]]
     stages += [[cost.stage, str(cost.attempts), str(cost.cpu_s), str(cost.gpu_s)] for cost in data.costs.stages]
     measured = [["what", "value", "meaning"], *(list(row) for row in metrics_rows(data.metrics))]
-    steps = [
-        ["step", "candidates"],
-        *([step, str(n)] for step, n in zip(data.funnel.steps, data.funnel.counts, strict=True)),
-    ]
+    steps = [["step", "candidates"], *([step, str(n)] for step, n in data.funnel.items())]
     return {
         "results.csv": rows_as_csv(data.rows),
         "decisions.csv": _dataclass_csv(DecisionRow, data.decisions),
