@@ -49,7 +49,7 @@ def budget(
 
     from campaign.execution.changed_budget import change_budget
     from campaign.store import CampaignStore
-    from campaign.views.budget import budget_report, report_lines
+    from campaign.views.budget import budget_report, format_budget
     from esnet.commands.console import console
 
     given = {
@@ -72,7 +72,7 @@ def budget(
     if json:
         typer.echo(json_module.dumps(found, indent=1))
         return
-    for line in report_lines(found):
+    for line in format_budget(found):
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -31,7 +31,7 @@ def results(
     """
     from campaign.store import CampaignStore
     from campaign.views.results import (
-        model_line,
+        format_model,
         result_rows,
         rows_as_csv,
         rows_as_json,
@@ -47,4 +47,4 @@ def results(
     else:
         console = _console()
         console.print(rows_as_table(rows, title=f"campaign {name}"))
-        console.print(f"\n{model_line(store, name)}", highlight=False)
+        console.print(f"\n{format_model(store, name)}", highlight=False)

@@ -163,8 +163,8 @@ def failures_table(kinds: Iterable[FailureKind], *, title: str) -> Table:
     return table
 
 
-def failure_lines(kind: FailureKind) -> list[str]:
-    """Everything that is said of one kind below the table."""
+def format_failure(kind: FailureKind) -> list[str]:
+    """Format the details of one kind for below the table."""
     lines = [f"{kind.cause} ({kind.stage}), e.g. {kind.example}, in {kind.directory or 'no known directory'}"]
     if kind.error:
         lines.append(f"  {kind.error.strip().splitlines()[-1][:300]}")

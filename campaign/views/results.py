@@ -100,7 +100,7 @@ def _decision(document: dict[str, Any]) -> str:
     return f"{decision}{ending}"
 
 
-def model_line(store: CampaignStore, name: str) -> str:
+def format_model(store: CampaignStore, name: str) -> str:
     """One honest line on what the predictions rest on."""
     campaign = load_campaign(store, name)
     model = campaign.document.get("model")

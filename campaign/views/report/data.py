@@ -20,7 +20,7 @@ from campaign.views.figures.thresholds import ThresholdFigures, threshold_figure
 from campaign.views.funnel import passed_steps
 from campaign.views.metrics import CampaignMetrics, campaign_metrics
 from campaign.views.report.structures import ShownStructure, read_structures
-from campaign.views.results import Row, model_line, result_rows
+from campaign.views.results import Row, format_model, result_rows
 from campaign.views.status import Status, campaign_status
 
 
@@ -124,7 +124,7 @@ def build_report(store: CampaignStore, name: str, *, map_of_dos: bool = True) ->
         campaign=campaign,
         status=campaign_status(store, name),
         metrics=metrics,
-        model_line=model_line(store, name),
+        model_line=format_model(store, name),
         rows=rows,
         decisions=_decisions(rows, columns),
         failures=_failures(store, name, columns),
