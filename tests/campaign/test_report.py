@@ -122,14 +122,14 @@ def test_a_finished_campaign_says_what_the_other_commands_say(store, launchpad, 
         np.searchsorted(found.sweep.sweep.max_formation_energy, -0.02),
         np.searchsorted(found.sweep.sweep.max_hull_energy, 0.13),
     )
-    assert found.c_eff_over_e_form[i] == found.c_eff_over_e_hull[j] == found.sweep.sweep.c_eff[i, j]
-    assert found.c_eff_over_e_form[i] == effective_cost(
+    assert found.c_eff[0][i] == found.c_eff[1][j] == found.sweep.sweep.c_eff[i, j]
+    assert found.c_eff[0][i] == effective_cost(
         found.at_chosen.ppcr, found.at_chosen.discoverability, metrics.costs.costs
     )
     # nobody is audited in it, and the candidate without a prediction is among all
     chosen = metrics.candidates.promoted / metrics.candidates.decided
     saved = 1 - chosen - metrics.costs.c_pre / metrics.costs.c_opt
-    assert found.saving_over_e_form[i] == pytest.approx(saved)
+    assert found.saving[0][i] == pytest.approx(saved)
 
     spent = sum(entry["cpu_s"] for entry in store.attempts.find({"campaign": name}))
     assert data.costs.cpu_s == pytest.approx(spent)

@@ -119,6 +119,13 @@ class CandidateColumns:
         return np.array([math.nan if value is None else value for value in found], dtype=np.float64)
 
 
+def with_margin(values: Floats) -> list[float]:
+    """Range of an axis: that of the values with 5 % more at both ends."""
+    low, high = float(values.min()), float(values.max())
+    margin = 0.05 * ((high - low) or 1.0)
+    return [low - margin, high + margin]
+
+
 def _stable(document: Document) -> Any:
     return (document.get("result") or {}).get("stable")
 
