@@ -50,7 +50,7 @@ def budget(
 
     from campaign.scheduling.change_budget import change_budget
     from campaign.store.collections import CampaignStore
-    from campaign.views.budget import budget_report, report_lines
+    from campaign.views.budget import budget_report, format_budget
     from esnet.commands.console import console
 
     given = {
@@ -73,7 +73,7 @@ def budget(
     if json:
         typer.echo(json_module.dumps(found, indent=1))
         return
-    for line in report_lines(found):
+    for line in format_budget(found):
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

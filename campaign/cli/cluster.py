@@ -135,20 +135,20 @@ def check(
     out = console()
     site = SiteSettings.from_file(folder)
     here, versions = check_here(site, folder)
-    wrong = _say(here, out)
+    wrong = _report_check(here, out)
     asked, good = check_scheduler(site, folder)
-    wrong += sum(_say(found, out) for found in asked)
+    wrong += sum(_report_check(found, out) for found in asked)
     if submit and good:
         out.print("waiting for a job in each queue ...")
         of_jobs = check_queues(site, folder.absolute(), versions, wait_s=wait, categories=good)
         with contextlib.closing(of_jobs):
-            wrong += sum(_say(found, out) for found in of_jobs)
+            wrong += sum(_report_check(found, out) for found in of_jobs)
     if wrong:
         out.print(f"[red]{wrong} problem(s)[/red]")
         raise typer.Exit(1)
 
 
-def _say(checked: Checked, out: Console) -> int:
+def _report_check(checked: Checked, out: Console) -> int:
     """Print the findings of one place; return how many are wrong."""
     from rich.markup import escape
 

@@ -111,7 +111,9 @@ def start(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> 
     was_running = mongo.status(folder).running
     server = mongo.start(settings, data_dir=folder)
     new = initialise_launchpad(settings.launchpad(strm_lvl="WARNING"))
-    console.print(_line("already running" if was_running else "started", server), highlight=False, soft_wrap=True)
+    console.print(
+        _format_server("already running" if was_running else "started", server), highlight=False, soft_wrap=True
+    )
     if new:
         console.print("an empty LaunchPad was made in it: `lpad` and `rlaunch` can be used")
 
@@ -132,7 +134,9 @@ def stop(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> N
     mongo.stop(folder)
     console = Console()
     console.print(
-        _line("stopped", before) if before.running else f"no database runs in {folder}", highlight=False, soft_wrap=True
+        _format_server("stopped", before) if before.running else f"no database runs in {folder}",
+        highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -162,8 +166,8 @@ def status(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) ->
             return
         console.print(f"no database runs in {folder}", highlight=False, soft_wrap=True)
         raise typer.Exit(1)
-    console.print(_line("running", server), highlight=False, soft_wrap=True)
+    console.print(_format_server("running", server), highlight=False, soft_wrap=True)
 
 
-def _line(what: str, server: ServerStatus) -> str:
+def _format_server(what: str, server: ServerStatus) -> str:
     return f"database {what}: {server.address}, process {server.pid}, data in {server.data_dir}"

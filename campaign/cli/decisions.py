@@ -35,7 +35,7 @@ def explain(
 
     from campaign.store.candidates import find_candidate
     from campaign.store.collections import CampaignStore
-    from campaign.views.explanation import explanation, explanation_lines
+    from campaign.views.explanation import explanation, format_explanation
     from esnet.commands.console import console
 
     store = CampaignStore(connect(launchpad).db)
@@ -45,7 +45,7 @@ def explain(
         typer.echo(json_module.dumps(told, indent=1))
         return
     out = console()
-    for line in explanation_lines(told):
+    for line in format_explanation(told):
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -47,7 +47,7 @@ def reconcile(
         console.print("no campaign is under way")
     for each in names:
         done = reconcile_campaign(OpenCampaign.open(store, connection, each), dry_run=dry_run)
-        _say(done, console, prefix="" if name is not None else f"{each}: ", quiet=retry)
+        _report_repairs(done, console, prefix="" if name is not None else f"{each}: ", quiet=retry)
         if retry and dry_run:
             number = len(list(failed_calculations(Campaign.read(store, each))))
             console.print(f"{number} failed calculation(s) would be tried again", highlight=False)
@@ -57,7 +57,7 @@ def reconcile(
             )
 
 
-def _say(done: Reconciled, console: Console, *, prefix: str, quiet: bool) -> None:
+def _report_repairs(done: Reconciled, console: Console, *, prefix: str, quiet: bool) -> None:
     for line in done.lines():
         console.print(f"{prefix}{line}", highlight=False, markup=False, soft_wrap=True)
     if unknown := done.unknown_line():
@@ -78,7 +78,7 @@ def failures(
     import json as json_module
 
     from campaign.store.collections import CampaignStore
-    from campaign.views.failures import failure_kinds, failure_lines, failures_table
+    from campaign.views.failures import failure_kinds, failures_table, format_failure
 
     store = CampaignStore(connect(launchpad).db)
     kinds = failure_kinds(Campaign.read(store, name))
@@ -92,7 +92,7 @@ def failures(
     console.print(failures_table(kinds, title=f"campaign {name}: failures"))
     for kind in kinds:
         console.print()
-        for line in failure_lines(kind):
+        for line in format_failure(kind):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
     if any(kind.for_good for kind in kinds):
         console.print(f"\nanother try: campaign retry {name} --kind CAUSE [--set INCAR.ALGO=All]", markup=False)

@@ -58,7 +58,7 @@ def check(
     """
     from campaign.candidates.elements import check_element
     from campaign.hull.entries_file import read_entries_file
-    from campaign.views.reference_sets import file_lines
+    from campaign.views.reference_sets import format_entries_file
 
     chosen = None
     if elements:
@@ -66,7 +66,7 @@ def check(
     found = read_entries_file(file, engine=engine, elements=chosen)
     out = console()
     out.print(f"[green]{file}: no problems[/green]", soft_wrap=True)
-    for line in file_lines(found):
+    for line in format_entries_file(found):
         out.print(f"  {line}", highlight=False, soft_wrap=True)
 
 
@@ -96,12 +96,12 @@ def show(
     """
     from campaign.references.entries_export import export_set
     from campaign.store.collections import CampaignStore
-    from campaign.views.reference_sets import find_set, set_lines
+    from campaign.views.reference_sets import find_set, format_reference_set
 
     store = CampaignStore(connect(launchpad).db)
     found = find_set(store, checksum)
     out = console()
-    for line in set_lines(store, found):
+    for line in format_reference_set(store, found):
         out.print(line, highlight=False, soft_wrap=True)
     if output is not None:
         export_set(found, output)

@@ -32,7 +32,7 @@ def results(
     """
     from campaign.store.collections import CampaignStore
     from campaign.views.results import (
-        model_line,
+        format_model,
         result_rows,
         rows_as_csv,
         rows_as_json,
@@ -48,4 +48,4 @@ def results(
     else:
         console = _console()
         console.print(rows_as_table(rows, title=f"campaign {name}"))
-        console.print(f"\n{model_line(Campaign.read(store, name))}", highlight=False)
+        console.print(f"\n{format_model(Campaign.read(store, name))}", highlight=False)

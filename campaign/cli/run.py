@@ -46,10 +46,10 @@ def check(file: FileArgument, engine_elsewhere: EngineElsewhere = False) -> None
 
     Example: campaign check examples/quickstart.yaml
     """
-    from campaign.views.preview import preview_lines
+    from campaign.views.preview import format_preview
 
     spec = _checked(file, engine_here=not engine_elsewhere)
-    lines = list(preview_lines(spec))
+    lines = list(format_preview(spec))
     console = _console()
     console.print(f"[green]{file}: no problems[/green]", soft_wrap=True)
     for line in lines:
@@ -99,7 +99,7 @@ def run(
     from campaign.runner import RunSettings, default_workers, run_campaign
     from campaign.scheduling.workflows import initialise_launchpad
     from campaign.store.collections import CampaignStore
-    from campaign.views.results import model_line, result_rows, rows_as_table
+    from campaign.views.results import format_model, result_rows, rows_as_table
     from campaign.views.status.progress import Progress
 
     spec = _checked(file)
@@ -140,15 +140,15 @@ def run(
             console.print(f"[yellow]stopped[/yellow]; `campaign run {file}` goes on where it was")
             raise typer.Exit(130) from None
     console.print(rows_as_table(result_rows(Campaign.read(store, spec.name)), title=f"campaign {spec.name}"))
-    console.print(f"\n{model_line(Campaign.read(store, spec.name))}", highlight=False)
-    _say_how_it_ended(status, console)
+    console.print(f"\n{format_model(Campaign.read(store, spec.name))}", highlight=False)
+    _report_outcome(status, console)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _say_how_it_ended(status: Status, console: Console) -> None:
+def _report_outcome(status: Status, console: Console) -> None:
     seconds = sum(cost["cpu_s"] for cost in status.cost.values())
     console.print(
         f"{status.stable} stable; {seconds:.0f} CPU-s in all. Look again with `campaign results {status.name}`, "
@@ -156,7 +156,7 @@ def _say_how_it_ended(status: Status, console: Console) -> None:
         "ends it",
         highlight=False,
     )
-    _say_what_is_held(status, console)
+    _report_held(status, console)
     if not status.is_finished:
         console.print(
             f"[red]campaign {status.name} is not complete, and nothing of it is left to run.[/red] "
@@ -165,6 +165,6 @@ def _say_how_it_ended(status: Status, console: Console) -> None:
         raise typer.Exit(1)
 
 
-def _say_what_is_held(status: Status, console: Console) -> None:
+def _report_held(status: Status, console: Console) -> None:
     if held := status.candidates.get("held"):
         console.print(f"the budget holds {held} candidates: see `campaign budget {status.name}`", soft_wrap=True)

@@ -48,8 +48,8 @@ def budget_report(campaign: Campaign) -> dict[str, Any]:
     }
 
 
-def report_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    """Say it in words, a line each."""
+def format_budget(found: Mapping[str, Any]) -> Iterator[str]:
+    """Format it as text, line by line."""
     yield f"campaign {found['campaign']}: {found['spent_cpu_hours']:.3f} CPU-hours spent, failed attempts included"
     for stage, cost in found["stages"].items():
         gpu = f", {cost['gpu_hours']:.3f} GPU-hours" if cost["gpu_hours"] else ""

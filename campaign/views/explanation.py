@@ -34,7 +34,8 @@ def explanation(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, An
     told["history"] = document["history"]
     told["cpu_s"] = cpu_seconds_by_document(campaign).get(document["_id"], 0.0)
     told["made_again"] = _made_again(document)
-    return _as_json(told)
+    content: dict[str, Any] = _as_json(told)
+    return content
 
 
 def _made_again(document: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -52,8 +53,8 @@ def _made_again(document: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"promising": promising, "reason": reason, "same": same}
 
 
-def explanation_lines(told: Mapping[str, Any]) -> Iterator[str]:
-    """Say it in words, a line each."""
+def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
+    """Format it as text, line by line."""
     yield f"{told['formula']} {told['prototype']} ({told['_id']}), campaign {told['campaign']}: {told['state']}"
     parent = told.get("parent") or {}
     if parent:
@@ -63,9 +64,9 @@ def explanation_lines(told: Mapping[str, Any]) -> Iterator[str]:
     elif told["prediction"] is None:
         yield "not predicted yet"
     else:
-        yield from _prediction_lines(told["prediction"])
+        yield from _format_prediction(told["prediction"])
     if told["decision"]:
-        yield from _decision_lines(told["decision"], told["made_again"])
+        yield from _format_decision(told["decision"], told["made_again"])
     for earlier in told["earlier_decisions"]:
         yield f"before that: {earlier['outcome']} by {earlier['step']} at {earlier['time']}: {earlier['reason']}"
     if told["result"]:
@@ -81,7 +82,7 @@ def explanation_lines(told: Mapping[str, Any]) -> Iterator[str]:
     yield f"history: {moves or 'none'}"
 
 
-def _prediction_lines(prediction: Mapping[str, Any]) -> Iterator[str]:
+def _format_prediction(prediction: Mapping[str, Any]) -> Iterator[str]:
     if prediction["e_form"] is None:
         yield f"prediction: none ({prediction.get('reason') or 'its features are missing or cannot be used'})"
         return
@@ -94,7 +95,7 @@ def _prediction_lines(prediction: Mapping[str, Any]) -> Iterator[str]:
     yield f"  by {by} in {prediction['step']}, against reference set {prediction['reference_set'][:12]}"
 
 
-def _decision_lines(decision: Mapping[str, Any], again: Mapping[str, Any] | None) -> Iterator[str]:
+def _format_decision(decision: Mapping[str, Any], again: Mapping[str, Any] | None) -> Iterator[str]:
     audit = ", and relaxed for the audit" if decision.get("audit") else ""
     rank = f", rank {decision['rank']} of those decided on together" if decision.get("rank") else ""
     outcome = decision.get("outcome") or ("promoted" if decision["promoted"] else "rejected")

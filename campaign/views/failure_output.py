@@ -35,10 +35,10 @@ def last_lines(directory: str | None, *, host: str | None = None) -> list[str]:
     path = Path(re.sub(r"^[\w.-]+:(?=/)", "", directory))
     if not path.is_dir():
         return [f"not reachable from here: {path}{f' on {host}' if host else ''}"]
-    return list(_lines(path)) or ["its files say nothing of an error"]
+    return list(_error_lines(path)) or ["its files say nothing of an error"]
 
 
-def _lines(folder: Path) -> Iterator[str]:
+def _error_lines(folder: Path) -> Iterator[str]:
     yield from _custodian_lines(folder)
     for pattern in _FILES:
         for path in sorted([*folder.glob(pattern), *folder.glob(f"{pattern}.gz")]):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from campaign.spec.campaign_spec import CampaignSpec
 
 
-def preview_lines(spec: CampaignSpec) -> Iterator[str]:
+def format_preview(spec: CampaignSpec) -> Iterator[str]:
     """Say what would be computed, a line for each kind of work."""
     candidates, bootstrap = divide_candidates(spec)
     by_prototype = Counter(candidate.prototype for candidate in candidates)
@@ -30,7 +30,7 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
     elements = sorted({symbol.symbol for item in candidates for symbol in item.structure.composition.elements})
     labels = [label for label, _ in reference_phases(spec, elements)]
     if spec.references.entries is not None:
-        yield from _entries_lines(spec, candidates, elements)
+        yield from _format_entries(spec, candidates, elements)
     if labels or spec.references.entries is None:
         yield f"{len(labels)} reference phases are relaxed first: {', '.join(labels)}"
     if spec.references.structures is not None:
@@ -60,12 +60,12 @@ def preview_lines(spec: CampaignSpec) -> Iterator[str]:
             )
         if spec.policy.audit:
             yield f"audit: {spec.policy.audit:.0%} of those that are not promoted are relaxed all the same, at random"
-        yield from _cost_lines(spec, len(candidates) - len(bootstrap), len(bootstrap) + len(labels))
+        yield from _format_costs(spec, len(candidates) - len(bootstrap), len(bootstrap) + len(labels))
     fast = " with coarse k-points (quality: fast, for examples only)" if spec.dft.quality == "fast" else ""
     yield f"computed by {spec.dft.engine}{fast}, cutoff {spec.dft.encut:g} eV"
 
 
-def _cost_lines(spec: CampaignSpec, screened: int, relaxed: int) -> Iterator[str]:
+def _format_costs(spec: CampaignSpec, screened: int, relaxed: int) -> Iterator[str]:
     """What it may cost at the costs that the file expects, and what limits it."""
     budget = spec.budget
     with_dos = screened if spec.scorer.needs_dos else 0
@@ -87,7 +87,7 @@ def _cost_lines(spec: CampaignSpec, screened: int, relaxed: int) -> Iterator[str
         yield f"note: budget.cpu_hours ({budget.cpu_hours:g}) may be spent before anything is promoted"
 
 
-def _entries_lines(spec: CampaignSpec, candidates: Sequence[Candidate], elements: Sequence[str]) -> Iterator[str]:
+def _format_entries(spec: CampaignSpec, candidates: Sequence[Candidate], elements: Sequence[str]) -> Iterator[str]:
     """Say which references come from a file, and what the file lacks."""
     file = campaign_entries(spec, elements)
     assert file is not None, "the caller has looked"

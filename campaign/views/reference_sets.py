@@ -1,4 +1,4 @@
-"""Reference sets and files of entries, in words and tables."""
+"""Reference sets and files of entries, as text and tables."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _MOST_SYSTEMS = 12
 
 
-def file_lines(file: EntriesFile) -> Iterator[str]:
-    """Say what is in a file of entries, a line for each fact."""
+def format_entries_file(file: EntriesFile) -> Iterator[str]:
+    """Format what is in a file of entries, a line for each field."""
     yield f"{len(file.entries)} entries" + (
         f"; {file.n_f_block} more have f-block elements and are never used" if file.n_f_block else ""
     )
@@ -98,8 +98,8 @@ def find_set(store: CampaignStore, beginning: str) -> Document:
         raise ReferenceSetError(str(error)) from error
 
 
-def set_lines(store: CampaignStore, document: Document) -> Iterator[str]:
-    """Say what a stored set is, a line for each fact."""
+def format_reference_set(store: CampaignStore, document: Document) -> Iterator[str]:
+    """Format what a stored set holds, a line for each field."""
     known: Mapping[str, Any] = document
     yield f"checksum: {document['_id']} (verified)"
     version = f", database version {known['database_version']}" if known.get("database_version") else ""

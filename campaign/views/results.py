@@ -100,7 +100,7 @@ def _decision(document: dict[str, Any]) -> str:
     return f"{decision}{ending}"
 
 
-def model_line(campaign: Campaign) -> str:
+def format_model(campaign: Campaign) -> str:
     """One honest line on what the predictions rest on."""
     model = campaign.document.get("model")
     if campaign.spec.purpose == "training_set":

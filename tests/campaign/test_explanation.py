@@ -13,7 +13,7 @@ from campaign.steps.decide import make_decisions
 from campaign.steps.predictions import store_predictions
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.candidates import UnknownCandidateError, find_candidate
-from campaign.views.explanation import explanation, explanation_lines
+from campaign.views.explanation import explanation, format_explanation
 from campaign.views.policy_dry_run import dry_run
 
 pytestmark = pytest.mark.mongo
@@ -40,7 +40,7 @@ def document(store, name):
 
 
 def test_an_explanation_names_policy_values_budget_and_model(store, decided):
-    text = "\n".join(explanation_lines(explanation(Campaign.read(store, "small"), document(store, decided[1]))))
+    text = "\n".join(format_explanation(explanation(Campaign.read(store, "small"), document(store, decided[1]))))
     assert "decision: held, rank 2" in text
     assert "E_f(ML) = -0.400 <= -0.02 eV/atom" in text
     assert "no relaxation is left in the budget" in text

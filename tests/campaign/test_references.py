@@ -24,7 +24,7 @@ from campaign.hull.corrections import corrected_energies
 from campaign.hull.entries_file import read_entries_file
 from campaign.hull.entries_format import EntriesFileError
 from campaign.spec.reader import read_campaign_file, read_firework_spec
-from campaign.views.preview import preview_lines
+from campaign.views.preview import format_preview
 
 
 def mp2020(structure, energy, name):
@@ -296,7 +296,7 @@ def test_an_element_may_come_from_the_users_own_crystals(tmp_path):
     (tmp_path / "phases").mkdir()
     Structure(Lattice.cubic(4.0), ["Ga"], [[0, 0, 0]]).to(tmp_path / "phases" / "Ga.cif")
     spec = checked(tmp_path, alloys(**GPAW), elements=("Al", "Cu", "Ga"), structures="phases")
-    lines = list(preview_lines(spec))
+    lines = list(format_preview(spec))
     assert "4 reference phases come from known.json: gpaw, PBE, corrections none; 0 entries of other" in lines[1]
     assert lines[2] == "1 reference phases are relaxed first: Ga"
 
@@ -304,7 +304,7 @@ def test_an_element_may_come_from_the_users_own_crystals(tmp_path):
 def test_the_preview_counts_what_is_left_out_and_relaxes_no_elements(tmp_path):
     header = {"engine": "gpaw", "max_elements": 1}
     spec = checked(tmp_path, [*alloys(), entry("AlPd", -9.0)], header=header)
-    lines = list(preview_lines(spec))
+    lines = list(format_preview(spec))
     assert "4 reference phases come from known.json: gpaw, PBE (nobody says otherwise)" in lines[1]
     assert "1 entries of other elements are left out" in lines[1]
     assert "at most 1 elements a phase" in lines[2]

@@ -101,9 +101,10 @@ def test_a_finished_campaign_says_what_the_other_commands_say(store, launchpad, 
         f"{metrics.costs.c_opt:.1f}",
     ):
         assert number in text
-    assert data.funnel.counts[-1] == metrics.estimate.counts.stable == metrics.metrics.tp
-    assert data.funnel.counts[0] == metrics.candidates.screened
-    assert data.funnel.counts == sorted(data.funnel.counts, reverse=True)
+    left = list(data.funnel.values())
+    assert left[-1] == metrics.estimate.counts.stable == metrics.metrics.tp
+    assert left[0] == metrics.candidates.screened
+    assert left == sorted(left, reverse=True)
     card = re.search(r'id="card-found".*?class="value">(\d+) ', html, re.S)
     assert int(card[1]) == sum(bool(row["stable"]) for row in rows) == metrics.n_stable
 
@@ -122,14 +123,14 @@ def test_a_finished_campaign_says_what_the_other_commands_say(store, launchpad, 
         np.searchsorted(found.sweep.sweep.max_formation_energy, -0.02),
         np.searchsorted(found.sweep.sweep.max_hull_energy, 0.13),
     )
-    assert found.c_eff_over_e_form[i] == found.c_eff_over_e_hull[j] == found.sweep.sweep.c_eff[i, j]
-    assert found.c_eff_over_e_form[i] == effective_cost(
+    assert found.c_eff[0][i] == found.c_eff[1][j] == found.sweep.sweep.c_eff[i, j]
+    assert found.c_eff[0][i] == effective_cost(
         found.at_chosen.ppcr, found.at_chosen.discoverability, metrics.costs.costs
     )
     # nobody is audited in it, and the candidate without a prediction is among all
     chosen = metrics.candidates.promoted / metrics.candidates.decided
     saved = 1 - chosen - metrics.costs.c_pre / metrics.costs.c_opt
-    assert found.saving_over_e_form[i] == pytest.approx(saved)
+    assert found.saving[0][i] == pytest.approx(saved)
 
     spent = sum(entry["cpu_s"] for entry in store.attempts.find({"campaign": name}))
     assert data.costs.cpu_s == pytest.approx(spent)
@@ -253,7 +254,7 @@ def test_a_campaign_in_any_state_gives_a_page(store, launchpad, small_spec, stat
         assert "Nothing is relaxed yet" in html
         assert "No candidate with a prediction is relaxed yet" in html
     if state == "training_set":
-        assert data.funnel.steps == ["candidates", "relaxed", "stable"]
+        assert list(data.funnel) == ["candidates", "relaxed", "stable"]
         assert "How good the decisions were" not in html
 
 

@@ -16,7 +16,7 @@ from campaign.steps.screen import make_decisions
 from campaign.steps.start import start_campaign
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore
-from campaign.views.results import model_line
+from campaign.views.results import format_model
 from campaign.views.status.counts import campaign_status
 from esnet.representation.features import Representation
 from esnet.training.train import TrainingSettings, train
@@ -273,7 +273,7 @@ def test_a_retraining_that_is_killed_and_run_again_makes_one_new_model(store, la
     assert retrainings(store) == ["small/retrain/0"]
     assert "small/screen/after-retrain-0" in steps(store)
     assert campaign_status(Campaign.read(store, "small")).model["number"] == 2
-    assert "model 2 of 2" in model_line(Campaign.read(store, "small"))
+    assert "model 2 of 2" in format_model(Campaign.read(store, "small"))
 
 
 @pytest.mark.keras

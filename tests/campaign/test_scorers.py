@@ -29,8 +29,8 @@ from campaign.spec.reader import read_campaign_file
 from campaign.steps.screen import screen_step
 from campaign.steps.start import start_campaign
 from campaign.store.campaigns import Campaign, OpenCampaign
-from campaign.views.preview import preview_lines
-from campaign.views.results import model_line
+from campaign.views.preview import format_preview
+from campaign.views.results import format_model
 from campaign.views.status.counts import campaign_status
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -238,7 +238,7 @@ def installed(tmp_path, monkeypatch):
 def test_a_scorer_of_another_package_is_found_by_its_entry_point(small_spec):
     spec = small_spec(scorer={"kind": "constant", "value": -0.1})
     assert spec.scorer == Constant(value=-0.1)
-    assert "all candidates get an IS-DOS and a prediction by constant" in list(preview_lines(spec))
+    assert "all candidates get an IS-DOS and a prediction by constant" in list(format_preview(spec))
     with pytest.raises(CampaignFileError, match=r"elements\[1\]: no Pd please"):
         small_spec(**ALLOYS, scorer={"kind": "constant", "value": -0.1})
 
@@ -326,8 +326,10 @@ def test_a_campaign_without_dos_says_so_wherever_it_is_shown(store, launchpad, s
     start_campaign(store, launchpad, small_spec(**ALLOYS, scorer={"kind": "force_field", "calculator": "EMT"}))
     status = campaign_status(Campaign.read(store, "small"))
     assert (status.needs_dos, status.model, status.bootstrap["all"]) == (False, None, 0)
-    assert model_line(Campaign.read(store, "small")).startswith("Predictions (ML): relaxations with the potential EMT.")
-    lines = list(preview_lines(Campaign.read(store, "small").spec))
+    assert format_model(Campaign.read(store, "small")).startswith(
+        "Predictions (ML): relaxations with the potential EMT."
+    )
+    lines = list(format_preview(Campaign.read(store, "small").spec))
     assert "all candidates get no DOS and a prediction by relaxations with the potential EMT" in lines
 
 

@@ -8,8 +8,8 @@ from campaign.scheduling.advance import advance
 from campaign.spec.reader import read_campaign_file
 from campaign.steps.start import divide_candidates, start_campaign
 from campaign.store.campaigns import Campaign, OpenCampaign
-from campaign.views.preview import preview_lines
-from campaign.views.results import model_line, result_rows
+from campaign.views.preview import format_preview
+from campaign.views.results import format_model, result_rows
 from campaign.views.status.counts import campaign_status
 
 PURPOSE = {"purpose": "training_set"}
@@ -32,7 +32,7 @@ def test_a_training_set_that_is_stopped_half_way_is_no_list_of_the_first_prototy
 
 
 def test_the_preview_of_a_training_set_promises_no_prediction(small_spec):
-    lines = " ".join(preview_lines(small_spec(**PURPOSE)))
+    lines = " ".join(format_preview(small_spec(**PURPOSE)))
     assert "every candidate gets an IS-DOS, a relaxation and an RS-DOS; nothing is predicted" in lines
     assert "promoted" not in lines
 
@@ -61,6 +61,6 @@ def test_every_candidate_passes_is_dos_relaxation_and_rs_dos_before_the_report(s
     # nothing was trained or screened on the way, and nothing says so
     assert {step["kind"] for step in store.steps.find()} == {"report"}
     assert {row.decision for row in result_rows(Campaign.read(store, "small"))} == {"training"}
-    assert "nothing is predicted" in model_line(Campaign.read(store, "small"))
+    assert "nothing is predicted" in format_model(Campaign.read(store, "small"))
     status = campaign_status(Campaign.read(store, "small"))
     assert (status.dos, status.bootstrap) == ({"done": 3, "all": 3}, {"done": 3, "all": 3})

@@ -29,6 +29,11 @@ class StageCost:
     cpu_s: float
     gpu_s: float
 
+    @property
+    def cpu_hours(self) -> float:
+        """CPU-hours."""
+        return self.cpu_s / 3600.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignCosts:

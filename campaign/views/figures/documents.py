@@ -71,7 +71,8 @@ class CandidateColumns:
     @cached_property
     def decided(self) -> Flags:
         """Whether it was decided on."""
-        return self.screened & np.array([word != "waiting" for word in self.decisions], dtype=bool)
+        decided: Flags = self.screened & np.array([word != "waiting" for word in self.decisions], dtype=bool)
+        return decided
 
     @cached_property
     def e_form_ml(self) -> Floats:
@@ -117,6 +118,13 @@ class CandidateColumns:
     def _column(self, part: str, key: str) -> Floats:
         found = [(document.get(part) or {}).get(key) for document in self.documents]
         return np.array([math.nan if value is None else value for value in found], dtype=np.float64)
+
+
+def with_margin(values: Floats) -> list[float]:
+    """Range of an axis: that of the values with 5 % more at both ends."""
+    low, high = float(values.min()), float(values.max())
+    margin = 0.05 * ((high - low) or 1.0)
+    return [low - margin, high + margin]
 
 
 def _stable(document: Document) -> Any:

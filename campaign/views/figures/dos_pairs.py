@@ -84,7 +84,8 @@ class _StoredDos:
         return len(self.ids)
 
     def read(self, places: Any) -> NDArray[np.float32]:
-        return self.densities[places]
+        chosen: NDArray[np.float32] = self.densities[places]
+        return chosen
 
 
 def dos_pairs(campaign: Campaign, columns: CandidateColumns) -> DosPairs | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from campaign.views.figures.documents import CandidateColumns, Flags, Floats
+from campaign.views.figures.documents import CandidateColumns, Flags, Floats, with_margin
 from esnet.bundle.uncertainty import CalibrationCurve, calibration_curve
 from esnet.evaluation.metrics import Metrics, regression_metrics
 
@@ -35,6 +35,11 @@ class Parity:
     stable: Flags
     labels: list[str]
     metrics: Metrics
+
+    @property
+    def limits(self) -> list[float]:
+        """Range of both axes, eV/atom."""
+        return with_margin(np.concatenate([self.calculated, self.predicted]))
 
 
 def parity(columns: CandidateColumns) -> Parity | None:

@@ -57,9 +57,10 @@ class ThresholdFigures:
         Precision-recall curves over one threshold, with the other as chosen, or open.
     sweep
         All pairs of thresholds; `best` by F1.
-    c_eff_over_e_form, c_eff_over_e_hull
-        C_eff, CPU-s, along the axes of the sweep with the other threshold as chosen; NaN where it is not known.
-    saving_over_e_form, saving_over_e_hull
+    c_eff
+        C_eff, CPU-s, over E_f and over E_hull along the axes of the sweep, with the other threshold as chosen; NaN
+        where it is not known, infinite where nothing is found.
+    saving
         Share of the CPU-seconds saved against relaxing everything, IS-DOS counted, over all decided on; likewise.
     """
 
@@ -68,10 +69,8 @@ class ThresholdFigures:
     at_chosen: Metrics
     curves: list[Curve]
     sweep: SweepOfRelaxed
-    c_eff_over_e_form: Floats
-    c_eff_over_e_hull: Floats
-    saving_over_e_form: Floats
-    saving_over_e_hull: Floats
+    c_eff: tuple[Floats, Floats]
+    saving: tuple[Floats, Floats]
 
 
 def threshold_figures(
@@ -117,10 +116,8 @@ def threshold_figures(
         at_chosen=screening_metrics(columns.promoted[known], stable, costs=measured),
         curves=_curves(e_form, e_hull, stable, chosen),
         sweep=swept,
-        c_eff_over_e_form=c_eff[0],
-        c_eff_over_e_hull=c_eff[1],
-        saving_over_e_form=saved[0],
-        saving_over_e_hull=saved[1],
+        c_eff=(c_eff[0], c_eff[1]),
+        saving=(saved[0], saved[1]),
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
+from campaign.views.figures.documents import Floats
 from campaign.views.figures.thresholds import ThresholdFigures
 from campaign.views.report.data import ReportData
 from campaign.views.report.plotly_figures import (
@@ -36,21 +36,21 @@ def cost_figure(data: ReportData) -> PageFigure:
     go = graph_objects()
     trace = go.Bar(
         y=[stage.title for stage in stages][::-1],
-        x=[stage.cpu_s / 3600.0 for stage in stages][::-1],
+        x=[stage.cpu_hours for stage in stages][::-1],
         customdata=[stage.attempts for stage in stages][::-1],
         orientation="h",
         marker={"color": BLUE},
         textangle=0,
         textposition="outside",
         cliponaxis=False,
-        text=[f"{stage.cpu_s / 3600.0:.3g}" for stage in stages][::-1],
+        text=[f"{stage.cpu_hours:.3g}" for stage in stages][::-1],
         hovertemplate="%{y}: %{x:.4g} CPU-hours in %{customdata} attempts<extra></extra>",
     )
     return replace(
         blank,
         json=figure_json(
             [trace],
-            xaxis={"title": "CPU-hours", "range": [0, 1.12 * max([stage.cpu_s / 3600.0 for stage in stages]) or 1.0]},
+            xaxis={"title": "CPU-hours", "range": [0, 1.12 * max([stage.cpu_hours for stage in stages]) or 1.0]},
             showlegend=False,
         ),
         height=110 + 42 * len(stages),
@@ -65,19 +65,10 @@ def effective_cost_figure(data: ReportData) -> PageFigure:
         title="Cost of a discovery over the thresholds",
         reading="C_eff = (C_opt PPCR + C_pre) / discoverability: the lower, the cheaper each stable material; one "
         "threshold moves, the other stands as chosen.",
-    )
-    found = data.thresholds
-    if found is None or not np.isfinite(found.c_eff_over_e_form).any():
-        return replace(blank, missing=NOTHING_STABLE if found is None else "No costs are known yet.")
-    sweep = found.sweep.sweep
-    c_eff = (found.c_eff_over_e_form, found.c_eff_over_e_hull)
-    # infinite where nothing is found: a gap
-    shown = [np.where(np.isfinite(values), values, np.nan) for values in c_eff]
-    return replace(
-        blank,
-        json=_two_panels(found, sweep.max_formation_energy, sweep.max_hull_energy, shown, "C_eff (CPU-s)", ".0f"),
         notes=["Over the relaxed only, with measured costs."],
     )
+    found = data.thresholds
+    return _over_thresholds(blank, found, found.c_eff if found else None, title="C_eff (CPU-s)", digits=".0f")
 
 
 def saving_figure(data: ReportData) -> PageFigure:
@@ -87,21 +78,28 @@ def saving_figure(data: ReportData) -> PageFigure:
         title="Saving over the thresholds",
         reading="Share of the CPU time saved against relaxing every candidate, with the IS-DOS counted; below 0 the "
         "screening costs more than it saves.",
-    )
-    found = data.thresholds
-    if found is None or not np.isfinite(found.saving_over_e_form).any():
-        return replace(blank, missing=NOTHING_STABLE if found is None else "No costs are known yet.")
-    sweep = found.sweep.sweep
-    values = [found.saving_over_e_form, found.saving_over_e_hull]
-    return replace(
-        blank,
-        json=_two_panels(found, sweep.max_formation_energy, sweep.max_hull_energy, values, "saving", ".1%"),
         notes=["Over all candidates decided on, with measured mean costs; an audit is not counted here."],
     )
+    found = data.thresholds
+    return _over_thresholds(blank, found, found.saving if found else None, title="saving", digits=".1%")
 
 
-def _two_panels(found: ThresholdFigures, forms: Any, hulls: Any, values: Any, title: str, digits: str) -> str:
+def _over_thresholds(
+    blank: PageFigure,
+    found: ThresholdFigures | None,
+    values: tuple[Floats, Floats] | None,
+    *,
+    title: str,
+    digits: str,
+) -> PageFigure:
+    if found is None or values is None or not np.isfinite(values[0]).any():
+        return replace(blank, missing=NOTHING_STABLE if found is None else "No costs are known yet.", notes=())
+    return replace(blank, json=_two_panels(found, values, title, digits))
+
+
+def _two_panels(found: ThresholdFigures, values: tuple[Floats, Floats], title: str, digits: str) -> str:
     go = graph_objects()
+    forms, hulls = found.sweep.sweep.max_formation_energy, found.sweep.sweep.max_hull_energy
     traces = []
     labels = (f"E_f(ML) moves, E_hull(ML) ≤ {found.chosen[1]:g}", f"E_hull(ML) moves, E_f(ML) ≤ {found.chosen[0]:g}")
     for number, (x, y, label, colour) in enumerate(zip((forms, hulls), values, labels, (BLUE, ORANGE), strict=True)):
@@ -110,7 +108,8 @@ def _two_panels(found: ThresholdFigures, forms: Any, hulls: Any, values: Any, ti
         traces.append(
             go.Scatter(
                 x=compact(x),
-                y=compact(y),
+                # infinite where nothing is found: a gap
+                y=compact(np.where(np.isfinite(y), y, np.nan)),
                 name=label,
                 line={"color": colour},
                 xaxis=f"x{axis}",

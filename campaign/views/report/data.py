@@ -14,14 +14,14 @@ from campaign.views.figures.costs import CampaignCosts, campaign_costs
 from campaign.views.figures.documents import CandidateColumns, read_candidates
 from campaign.views.figures.dos_map import DosMap, dos_map
 from campaign.views.figures.dos_pairs import DosPairs, dos_pairs
-from campaign.views.figures.funnel import Funnel, funnel
 from campaign.views.figures.parity import Calibration, Parity, calibration, parity
 from campaign.views.figures.reproduction import Reproduction, reproduction
 from campaign.views.figures.thresholds import ThresholdFigures, threshold_figures
 from campaign.views.metrics.campaign_metrics import CampaignMetrics, campaign_metrics
 from campaign.views.report.structures import ShownStructure, read_structures
-from campaign.views.results import Row, model_line, result_rows
+from campaign.views.results import Row, format_model, result_rows
 from campaign.views.status.counts import Status, campaign_status
+from campaign.views.status.funnel import passed_steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class ReportData:
     decisions: Sequence[DecisionRow]
     failures: Sequence[FailureRow]
     structures: Sequence[ShownStructure]
-    funnel: Funnel
+    funnel: dict[str, int]
     thresholds: ThresholdFigures | None
     parity: Parity | None
     calibration: Calibration | None
@@ -123,12 +123,12 @@ def build_report(campaign: Campaign, *, map_of_dos: bool = True) -> ReportData:
         campaign=campaign,
         status=campaign_status(campaign),
         metrics=metrics,
-        model_line=model_line(campaign),
+        model_line=format_model(campaign),
         rows=rows,
         decisions=_decisions(rows, columns),
         failures=_failures(campaign, columns),
         structures=read_structures(campaign.store, rows),
-        funnel=funnel(columns, campaign),
+        funnel=passed_steps(columns, campaign),
         thresholds=None if swept is None else threshold_figures(columns, campaign, swept, metrics.costs.costs),
         parity=parity(columns),
         calibration=calibration(columns),

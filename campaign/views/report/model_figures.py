@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from campaign.views.figures.documents import with_margin
 from campaign.views.figures.dos_map import MOST_POINTS as MOST_ON_MAP
 from campaign.views.figures.dos_map import DosMap
 from campaign.views.figures.parity import MOST_POINTS, Parity
@@ -39,10 +40,7 @@ def parity_figure(data: ReportData) -> PageFigure:
     if found is None:
         return replace(blank, missing="No candidate with a prediction is relaxed yet.")
     go = graph_objects()
-    low = float(min(found.calculated.min(), found.predicted.min()))
-    high = float(max(found.calculated.max(), found.predicted.max()))
-    margin = 0.05 * ((high - low) or 1.0)
-    limits = [low - margin, high + margin]
+    limits = found.limits
     traces = [
         go.Scatter(
             x=limits, y=limits, mode="lines", line={"color": GREY, "width": 1}, hoverinfo="skip", showlegend=False
@@ -57,12 +55,12 @@ def parity_figure(data: ReportData) -> PageFigure:
             yaxis={"title": "E_f(ML) (eV/atom)", "range": limits},
             legend=BELOW,
         ),
-        notes=[parity_line(found), *_density_note(found)],
+        notes=[format_parity(found), *_density_note(found)],
         height=520,
     )
 
 
-def parity_line(found: Parity) -> str:
+def format_parity(found: Parity) -> str:
     """The errors in one line."""
     errors = found.metrics
     r2 = "undefined" if errors.r2 is None else f"{errors.r2:.3f}"
@@ -205,7 +203,7 @@ def _map_json(found: DosMap, rows: int) -> str:
     go = graph_objects()
     traces, layout = [], {}
     annotations = []
-    x_range, y_range = (_with_margin(values) for values in (found.x, found.y))
+    x_range, y_range = (with_margin(values) for values in (found.x, found.y))
     for number, (title, kept) in enumerate(found.panels):
         axis = "" if not number else str(number + 1)
         row, column = divmod(number, 2)
@@ -242,12 +240,6 @@ def _map_json(found: DosMap, rows: int) -> str:
     bar = {"title": {"text": "E_f(ML) (eV/atom)", "side": "top"}, "orientation": "h", "thickness": 12, "y": -0.02}
     colours = {"colorscale": SCALE, "colorbar": {**bar, "yanchor": "top", "len": 0.9}}
     return figure_json(traces, showlegend=False, annotations=annotations, coloraxis=colours, **layout)
-
-
-def _with_margin(values: Any) -> list[float]:
-    low, high = float(values.min()), float(values.max())
-    margin = 0.05 * ((high - low) or 1.0)
-    return [low - margin, high + margin]
 
 
 def similarity_figure(data: ReportData) -> PageFigure:

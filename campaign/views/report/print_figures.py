@@ -1,4 +1,7 @@
-"""The figures of a campaign at print quality, by matplotlib: the same numbers as on the page."""
+"""The figures of a campaign at print quality, by matplotlib: the same numbers as on the page.
+
+Exporting the page's own figures (Plotly, kaleido) would need a Chromium, which login nodes lack.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from campaign.views.figures.binary_hulls import BinaryHull
+from campaign.views.figures.documents import Floats, with_margin
 from campaign.views.figures.dos_map import DosMap
 from campaign.views.figures.dos_pairs import DosPairs
 from campaign.views.figures.parity import MOST_POINTS, Calibration, Parity
@@ -41,9 +45,9 @@ def print_figures(data: ReportData) -> Iterator[tuple[str, Any]]:
         if data.thresholds is not None:
             yield "precision-recall", _precision_recall(data, data.thresholds)
             yield "f1-surface", _f1_surface(data.thresholds)
-            if np.isfinite(data.thresholds.c_eff_over_e_form).any():
-                yield "c-eff", _over_thresholds(data.thresholds, "c_eff", "C_eff (CPU-s)")
-                yield "saving", _over_thresholds(data.thresholds, "saving", "saving (share of CPU-s)")
+            if np.isfinite(data.thresholds.c_eff[0]).any():
+                yield "c-eff", _over_thresholds(data.thresholds, data.thresholds.c_eff, "C_eff (CPU-s)")
+                yield "saving", _over_thresholds(data.thresholds, data.thresholds.saving, "saving (share of CPU-s)")
         if three_metrics(data):
             yield "three-metrics", _three_metrics(data)
         if data.parity is not None:
@@ -63,16 +67,15 @@ def print_figures(data: ReportData) -> Iterator[tuple[str, Any]]:
 
 
 def _axes(width: float, height: float, *, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
-    """A figure with its axes; no window system and no state of pyplot's is touched."""
+    """A figure with its axes, row by row; no window system and no state of pyplot's is touched."""
     figure_module = require("matplotlib.figure", extra="report")
     figure = figure_module.Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+    return figure, figure.subplots(rows, columns, squeeze=False, **options).ravel()
 
 
 def _funnel(data: ReportData) -> Any:
-    steps, counts = data.funnel.steps, data.funnel.counts
-    figure, axes = _axes(_COLUMN * 1.4, 0.5 + 0.32 * len(steps))
-    axis = axes[0, 0]
+    steps, counts = list(data.funnel), list(data.funnel.values())
+    figure, (axis,) = _axes(_COLUMN * 1.4, 0.5 + 0.32 * len(steps))
     axis.barh(range(len(steps)), counts, left=[-count / 2 for count in counts], color=_BLUE, height=0.72)
     for place, count in enumerate(counts):
         axis.text(0, place, f"{count:,}", ha="center", va="center", bbox={"facecolor": "white", "lw": 0, "pad": 1})
@@ -85,8 +88,7 @@ def _funnel(data: ReportData) -> Any:
 
 
 def _precision_recall(data: ReportData, found: ThresholdFigures) -> Any:
-    figure, axes = _axes(_COLUMN * 1.3, _COLUMN * 1.3)
-    axis = axes[0, 0]
+    figure, (axis,) = _axes(_COLUMN * 1.3, _COLUMN * 1.3)
     for f1 in (0.2, 0.4, 0.6, 0.8):
         axis.plot(*f1_isoline(f1), color=_GREY, ls="--", lw=0.6)
     for curve, colour, style in zip(found.curves, (_BLUE, _ORANGE) * 2, ("-", "-", ":", ":"), strict=True):
@@ -102,8 +104,7 @@ def _precision_recall(data: ReportData, found: ThresholdFigures) -> Any:
 
 
 def _three_metrics(data: ReportData) -> Any:
-    figure, axes = _axes(_COLUMN * 1.3, _COLUMN)
-    axis = axes[0, 0]
+    figure, (axis,) = _axes(_COLUMN * 1.3, _COLUMN)
     bars = three_metrics(data)
     width = 0.8 / len(bars)
     for number, ((label, metrics, interval), colour) in enumerate(zip(bars, (_GREEN, _BLUE, _ORANGE), strict=False)):
@@ -119,8 +120,7 @@ def _three_metrics(data: ReportData) -> Any:
 
 
 def _f1_surface(found: ThresholdFigures) -> Any:
-    figure, axes = _axes(_COLUMN * 1.3, _COLUMN)
-    axis = axes[0, 0]
+    figure, (axis,) = _axes(_COLUMN * 1.3, _COLUMN)
     sweep = found.sweep.sweep
     mesh = axis.pcolormesh(
         sweep.max_hull_energy, sweep.max_formation_energy, sweep.f1, cmap="viridis", shading="nearest", rasterized=True
@@ -131,25 +131,21 @@ def _f1_surface(found: ThresholdFigures) -> Any:
     return figure
 
 
-def _over_thresholds(found: ThresholdFigures, what: str, label: str) -> Any:
+def _over_thresholds(found: ThresholdFigures, values: tuple[Floats, Floats], label: str) -> Any:
     figure, axes = _axes(_PAGE * 0.8, _COLUMN * 0.8, columns=2, sharey=True)
     sweep = found.sweep.sweep
-    grids = (("e_form", sweep.max_formation_energy, "E_f(ML)"), ("e_hull", sweep.max_hull_energy, "E_hull(ML)"))
-    for axis, (name, grid, title), chosen, colour in zip(axes[0], grids, found.chosen, (_BLUE, _ORANGE), strict=True):
-        values = getattr(found, f"{what}_over_{name}")
-        axis.plot(grid, np.where(np.isfinite(values), values, np.nan), color=colour, lw=1.2)
+    grids = ((sweep.max_formation_energy, "E_f(ML)"), (sweep.max_hull_energy, "E_hull(ML)"))
+    for axis, (grid, title), y, chosen, colour in zip(axes, grids, values, found.chosen, (_BLUE, _ORANGE), strict=True):
+        axis.plot(grid, np.where(np.isfinite(y), y, np.nan), color=colour, lw=1.2)
         axis.axvline(chosen, color=_GREY, ls="--", lw=0.8)
         axis.set(xlabel=f"threshold of {title} (eV/atom)")
-    axes[0, 0].set_ylabel(label)
+    axes[0].set_ylabel(label)
     return figure
 
 
 def _parity(found: Parity) -> Any:
-    figure, axes = _axes(_COLUMN, _COLUMN)
-    axis = axes[0, 0]
-    everything = np.concatenate([found.calculated, found.predicted])
-    margin = 0.05 * (np.ptp(everything) or 1.0)
-    limits = (everything.min() - margin, everything.max() + margin)
+    figure, (axis,) = _axes(_COLUMN, _COLUMN)
+    limits = found.limits
     if len(found.labels) > MOST_POINTS:
         axis.hexbin(found.calculated, found.predicted, gridsize=80, bins="log", cmap="viridis", rasterized=True)
     else:
@@ -167,8 +163,7 @@ def _parity(found: Parity) -> Any:
 
 
 def _calibration(found: Calibration) -> Any:
-    figure, axes = _axes(_PAGE * 0.8, _COLUMN * 0.8, columns=2)
-    left, right = axes[0]
+    figure, (left, right) = _axes(_PAGE * 0.8, _COLUMN * 0.8, columns=2)
     left.plot([0, 1], [0, 1], color=_GREY, lw=0.8)
     left.plot(found.curve.expected, found.curve.observed, color=_BLUE, lw=1.2)
     left.set(xlabel="nominal coverage", ylabel="observed coverage", xlim=(0, 1), ylim=(0, 1.02))
@@ -184,7 +179,7 @@ def _map(found: DosMap) -> Any:
     figure, axes = _axes(_PAGE * 0.85, 0.5 + 2.6 * rows, rows=rows, columns=2)
     limits = [float(found.e_form_ml.min()), float(found.e_form_ml.max())]
     points = None
-    for axis, (title, kept) in zip(axes.ravel(), found.panels, strict=False):
+    for axis, (title, kept) in zip(axes, found.panels, strict=False):
         points = axis.scatter(
             found.x[kept],
             found.y[kept],
@@ -196,21 +191,16 @@ def _map(found: DosMap) -> Any:
             rasterized=True,
         )
         axis.set(title=f"{title}: {int(kept.sum())}", xticks=[], yticks=[])
-        axis.set(xlim=_limits(found.x), ylim=_limits(found.y))
-    for axis in axes.ravel()[len(found.panels) :]:
+        axis.set(xlim=with_margin(found.x), ylim=with_margin(found.y))
+    for axis in axes[len(found.panels) :]:
         axis.set_visible(False)
     figure.colorbar(points, ax=axes, label="E_f(ML) (eV/atom)", shrink=0.7)
     return figure
 
 
-def _limits(values: Any) -> tuple[float, float]:
-    margin = 0.05 * (float(np.ptp(values)) or 1.0)
-    return float(values.min()) - margin, float(values.max()) + margin
-
-
 def _pair(found: DosPairs) -> Any:
-    figure, axes = _axes(_COLUMN * 1.3, _COLUMN * 0.9)
-    axis, pair = axes[0, 0], found.shown[0]
+    figure, (axis,) = _axes(_COLUMN * 1.3, _COLUMN * 0.9)
+    pair = found.shown[0]
     lines = (("IS", pair.initial, pair.efermi_initial, _PURPLE), ("RS", pair.relaxed, pair.efermi_relaxed, _GREEN))
     for label, densities, level, colour in lines:
         axis.plot(ENERGY_GRID, densities, color=colour, lw=0.9, label=label)
@@ -225,8 +215,7 @@ def _pair(found: DosPairs) -> Any:
 
 
 def _similarity(found: DosPairs) -> Any:
-    figure, axes = _axes(_COLUMN * 1.3, _COLUMN * 0.9)
-    axis = axes[0, 0]
+    figure, (axis,) = _axes(_COLUMN * 1.3, _COLUMN * 0.9)
     rows = [row for row in found.similarity.table() if row["channel"] == "all"] if found.similarity else []
     for shift, key, label, colour in (
         (-0.2, "same", "IS and RS of one", _ORANGE),
@@ -245,9 +234,8 @@ def _similarity(found: DosPairs) -> Any:
 
 def _costs(data: ReportData) -> Any:
     stages = data.costs.stages
-    figure, axes = _axes(_COLUMN * 1.3, 0.7 + 0.32 * len(stages))
-    axis = axes[0, 0]
-    hours = [stage.cpu_s / 3600.0 for stage in stages]
+    figure, (axis,) = _axes(_COLUMN * 1.3, 0.7 + 0.32 * len(stages))
+    hours = [stage.cpu_hours for stage in stages]
     bars = axis.barh([stage.title for stage in stages], hours, color=_BLUE)
     axis.bar_label(bars, labels=[f"{value:.3g}" for value in hours], padding=2)
     axis.invert_yaxis()
@@ -256,8 +244,7 @@ def _costs(data: ReportData) -> Any:
 
 
 def _hull(hull: BinaryHull) -> Any:
-    figure, axes = _axes(_COLUMN * 1.3, _COLUMN)
-    axis = axes[0, 0]
+    figure, (axis,) = _axes(_COLUMN * 1.3, _COLUMN)
     relaxed, stable = np.array(hull.relaxed, dtype=bool), np.array(hull.stable, dtype=bool)
     axis.plot(hull.hull_x, hull.hull_e, color=_GREY, lw=0.9)
     axis.plot(hull.phase_x, hull.phase_e, "s", color=_GREY, ms=4, label="known phases")

@@ -31,8 +31,8 @@ def funnel_figure(data: ReportData) -> PageFigure:
     """Figure 5a."""
     go = graph_objects()
     trace = go.Funnel(
-        y=data.funnel.steps,
-        x=data.funnel.counts,
+        y=list(data.funnel),
+        x=list(data.funnel.values()),
         marker={"color": BLUE},
         connector={"fillcolor": "rgba(138,138,138,0.25)"},
         # a bar of nothing has no inside for its number
@@ -45,7 +45,7 @@ def funnel_figure(data: ReportData) -> PageFigure:
         title="Funnel of the screening",
         reading="Each bar is what is left of the candidates after a step; the last one is what was found.",
         json=figure_json([trace], showlegend=False, yaxis={"title": None}),
-        height=60 + 48 * len(data.funnel.steps),
+        height=60 + 48 * len(data.funnel),
         is_wide=True,
     )
 

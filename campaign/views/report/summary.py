@@ -45,7 +45,7 @@ class Summary:
 def summary(data: ReportData) -> Summary:
     """Say it."""
     stable = [row for row in data.rows if row.stable]
-    return Summary(cards=[_found(data), _cost(data), _model(data)], best=stable[:_NAMED], lines=_lines(data))
+    return Summary(cards=[_found(data), _cost(data), _model(data)], best=stable[:_NAMED], lines=_format_state(data))
 
 
 def _found(data: ReportData) -> Card:
@@ -89,7 +89,7 @@ def _model(data: ReportData) -> Card:
     )
 
 
-def _lines(data: ReportData) -> list[str]:
+def _format_state(data: ReportData) -> list[str]:
     lines = [data.model_line]
     if data.status.problem:
         lines.append(f"Problem: {data.status.problem}")

@@ -130,26 +130,23 @@ def csv_texts(data: ReportData) -> dict[str, str]:
     stages = [["stage", "attempts", "cpu_s", "gpu_s"]]
     stages += [[cost.stage, str(cost.attempts), str(cost.cpu_s), str(cost.gpu_s)] for cost in data.costs.stages]
     measured = [["what", "value", "meaning"], *(list(row) for row in metrics_rows(data.metrics))]
-    steps = [
-        ["step", "candidates"],
-        *([step, str(n)] for step, n in zip(data.funnel.steps, data.funnel.counts, strict=True)),
-    ]
+    steps = [["step", "candidates"], *([step, str(n)] for step, n in data.funnel.items())]
     return {
         "results.csv": rows_as_csv(data.rows),
         "decisions.csv": _dataclass_csv(DecisionRow, data.decisions),
         "failures.csv": _dataclass_csv(FailureRow, data.failures),
-        "costs.csv": _lines(stages),
-        "metrics.csv": _lines(measured),
-        "funnel.csv": _lines(steps),
+        "costs.csv": _csv_text(stages),
+        "metrics.csv": _csv_text(measured),
+        "funnel.csv": _csv_text(steps),
     }
 
 
 def _dataclass_csv(kind: Any, rows: Sequence[Any]) -> str:
     names = [field.name for field in fields(kind)]
-    return _lines([names, *([getattr(row, name) for name in names] for row in rows)])
+    return _csv_text([names, *([getattr(row, name) for name in names] for row in rows)])
 
 
-def _lines(rows: Sequence[Sequence[Any]]) -> str:
+def _csv_text(rows: Sequence[Sequence[Any]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from campaign.policies.thresholds import Thresholds
 from campaign.store.campaigns import Campaign
-from campaign.store.states import SCREENED, TRAINING
+from campaign.store.states import BEFORE_SCREEN, SCREENED, TRAINING
+
+if TYPE_CHECKING:
+    from campaign.views.figures.documents import CandidateColumns
 
 _NOT_YET = ("new", "dos_running")
 _SENT = ("promoted", "relax_running", "relaxed", "relax_failed")
@@ -130,3 +135,34 @@ def _decisions(states: Mapping[str, int], decided: Decided) -> list[FunnelStep]:
 
 def _step(key: str, title: str, number: int, rest: Mapping[str, int]) -> FunnelStep:
     return FunnelStep(key=key, title=title, number=number, rest={what: n for what, n in rest.items() if n})
+
+
+def passed_steps(columns: CandidateColumns, campaign: Campaign) -> dict[str, int]:
+    """Number of candidates that have passed each step, by what it is called, in the order in which they meet them.
+
+    Notes
+    -----
+    Promoted are those that the policy chose, so a candidate of the audit counts in none of the steps after it, and a
+    stable one that was audited is none of the last step. Of a training set everything is relaxed.
+    """
+    spec = campaign.spec
+    states = [document["state"] for document in columns.documents]
+    relaxed = [state == "relaxed" for state in states]
+    if spec.purpose == "training_set":
+        return {"candidates": len(columns), "relaxed": sum(relaxed), "stable": int(columns.stable.sum())}
+    steps = {"candidates": int(columns.screened.sum())}
+    if spec.scorer.needs_dos:
+        failed = {*BEFORE_SCREEN, "dos_failed"}
+        steps["IS-DOS computed"] = int((columns.screened & [state not in failed for state in states]).sum())
+    decided = columns.decided
+    steps["predicted"] = int((columns.screened & columns.predicted).sum())
+    if isinstance(spec.policy, Thresholds):
+        passed = decided & (columns.e_form_ml <= spec.policy.max_formation_energy)
+        steps[f"E_f(ML) ≤ {spec.policy.max_formation_energy:g} eV/atom"] = int(passed.sum())
+        passed &= columns.e_hull_ml <= spec.policy.max_hull_energy
+        steps[f"and E_hull(ML) ≤ {spec.policy.max_hull_energy:g} eV/atom"] = int(passed.sum())
+    promoted = decided & columns.promoted
+    steps["promoted"] = int(promoted.sum())
+    steps["relaxed"] = int((promoted & relaxed).sum())
+    steps["stable (DFT)"] = int((promoted & columns.stable).sum())
+    return steps

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _LOG_EVERY_S = 30.0
 
 
-def progress_line(status: Status) -> str:
+def format_progress(status: Status) -> str:
     """Where a campaign stands, in one line."""
     parts = [f"references {_share(status.references)}"]
     if status.bootstrap["all"]:
@@ -63,7 +63,7 @@ class Progress:
     def show(self, status: Status) -> None:
         """Show where the campaign stands now."""
         elapsed = int(time.monotonic() - self._started)
-        line = f"{elapsed // 60:d}:{elapsed % 60:02d}  {progress_line(status)}"
+        line = f"{elapsed // 60:d}:{elapsed % 60:02d}  {format_progress(status)}"
         if self.console.is_terminal:
             if self._spinner is None:
                 self._spinner = self.console.status(line)
