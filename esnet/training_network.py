@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from esnet.errors import UserError
 from esnet.model import build_esnet
 from esnet.training_settings import TrainingSettings
-
-logger = logging.getLogger(__name__)
 
 _FEW_BATCHES = 10
 

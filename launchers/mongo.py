@@ -30,6 +30,8 @@ DATA_FOLDER = "mongodb"
 LOG_NAME = "mongod.log"
 LOCK_NAME = "start.lock"
 LOG_LIMIT = 20 * 2**20  # bytes; a longer log is put aside when the server starts
+START_TIMEOUT_S = 30.0  # for it to accept writes
+STOP_TIMEOUT_S = 60.0
 POLL_S = 0.1
 SERVER_OPTIONS = (
     "--nounixsocket",  # nobody needs one, and its path may not exceed 107 bytes
@@ -73,7 +75,7 @@ def default_data_dir(launchpad_file: Path) -> Path:
     return launchpad_file.absolute().parent / DATA_FOLDER
 
 
-def start(settings: DatabaseSettings, *, data_dir: Path, timeout_s: float = 30.0) -> ServerStatus:
+def start(settings: DatabaseSettings, *, data_dir: Path) -> ServerStatus:
     """Start the embedded server and wait until it accepts writes; does nothing where it runs already.
 
     Parameters
@@ -82,8 +84,6 @@ def start(settings: DatabaseSettings, *, data_dir: Path, timeout_s: float = 30.0
         Its address and replica set's name are taken from here; the host must be a loopback one.
     data_dir
         The folder for its data, made if need be. One server per folder.
-    timeout_s
-        Seconds that the server has to accept writes.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def start(settings: DatabaseSettings, *, data_dir: Path, timeout_s: float = 30.0
     host, port = _own_address(settings)
     replica_set = settings.replica_set or "rs0"
     data_dir = data_dir.absolute()
-    with _only_one_start(data_dir, timeout_s):
+    with _only_one_start(data_dir):
         server = find_process(data_dir)
         if server is not None and (server.host, server.port) != (host, port):
             raise MongoServerError(
@@ -107,20 +107,20 @@ def start(settings: DatabaseSettings, *, data_dir: Path, timeout_s: float = 30.0
             )
         if server is None:
             require_free_port(host, port)
-            _launch(host=host, port=port, replica_set=replica_set, data_dir=data_dir, timeout_s=timeout_s)
+            _launch(host=host, port=port, replica_set=replica_set, data_dir=data_dir)
         else:
-            deadline = time.monotonic() + timeout_s
+            deadline = time.monotonic() + START_TIMEOUT_S
             make_primary(host, port, replica_set, deadline=deadline, is_alive=server.is_alive)
         return status(data_dir)
 
 
-def stop(data_dir: Path, *, timeout_s: float = 60.0) -> ServerStatus:
+def stop(data_dir: Path) -> ServerStatus:
     """Stop the embedded server of a folder cleanly, by its process id; does nothing where none runs.
 
     Raises
     ------
     MongoServerError
-        It still runs after ``timeout_s`` seconds, or belongs to another user.
+        It still runs after a minute, or belongs to another user.
     """
     import psutil
 
@@ -135,11 +135,11 @@ def stop(data_dir: Path, *, timeout_s: float = 60.0) -> ServerStatus:
             raise MongoServerError(
                 f"the MongoDB of {data_dir} (process {server.pid}) belongs to another user, who must stop it"
             ) from None
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + STOP_TIMEOUT_S
         while server.is_alive():
             if time.monotonic() > deadline:
                 raise MongoServerError(
-                    f"the MongoDB of {data_dir} (process {server.pid}) has not ended within {timeout_s:g} s; "
+                    f"the MongoDB of {data_dir} (process {server.pid}) has not ended within {STOP_TIMEOUT_S:g} s; "
                     f"it may still be writing, see {data_dir / LOG_NAME}, and stop it again"
                 )
             time.sleep(POLL_S)
@@ -184,7 +184,7 @@ def _own_address(settings: DatabaseSettings) -> tuple[str, int]:
 
 
 @contextlib.contextmanager
-def _only_one_start(data_dir: Path, timeout_s: float) -> Iterator[None]:
+def _only_one_start(data_dir: Path) -> Iterator[None]:
     """Hold the folder's lock, so that two starts at once make one server."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -192,7 +192,7 @@ def _only_one_start(data_dir: Path, timeout_s: float) -> Iterator[None]:
     except OSError as error:
         raise MongoServerError(f"{data_dir}: cannot be used for the database: {error.strerror}") from None
     with lock:
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -204,15 +204,15 @@ def _only_one_start(data_dir: Path, timeout_s: float) -> Iterator[None]:
         yield
 
 
-def _launch(*, host: str, port: int, replica_set: str, data_dir: Path, timeout_s: float) -> None:
+def _launch(*, host: str, port: int, replica_set: str, data_dir: Path) -> None:
     """Start mongod and wait until it accepts writes; where it does not, end it and say why."""
     mongod, version = find_mongod()
     log = data_dir / LOG_NAME
     _put_long_log_aside(log)
     log_size = size_of(log)
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + START_TIMEOUT_S
     try:
-        _fork(mongod, host=host, port=port, replica_set=replica_set, data_dir=data_dir, timeout_s=timeout_s)
+        _fork(mongod, host=host, port=port, replica_set=replica_set, data_dir=data_dir)
         is_alive = partial(_runs, data_dir)
         make_primary(host, port, replica_set, deadline=deadline, is_alive=is_alive)
     except BaseException as error:
@@ -229,7 +229,7 @@ def _runs(data_dir: Path) -> bool:
     return find_process(data_dir) is not None
 
 
-def _fork(mongod: Path, *, host: str, port: int, replica_set: str, data_dir: Path, timeout_s: float) -> None:
+def _fork(mongod: Path, *, host: str, port: int, replica_set: str, data_dir: Path) -> None:
     """Start mongod as a daemon, which outlives us and which no Ctrl-C reaches.
 
     With ``--fork`` mongod returns when its daemon listens or has failed.
@@ -253,14 +253,14 @@ def _fork(mongod: Path, *, host: str, port: int, replica_set: str, data_dir: Pat
             encoding="utf-8",
             errors="replace",
             umask=0o077,
-            timeout=timeout_s,
+            timeout=START_TIMEOUT_S,
             check=True,
         )
     except subprocess.CalledProcessError as error:
         raise MongoServerError(" ".join(error.stdout.splitlines()[-3:])) from None
     except subprocess.TimeoutExpired:
         raise MongoServerError(
-            f"MongoDB at {host}:{port} did not listen in time; see {data_dir / LOG_NAME}, or give it longer"
+            f"MongoDB at {host}:{port} did not listen within {START_TIMEOUT_S:g} s; see {data_dir / LOG_NAME}"
         ) from None
 
 

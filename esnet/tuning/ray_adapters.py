@@ -5,7 +5,6 @@ The classes stand inside functions, since their bases come from Ray and importin
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +17,6 @@ from esnet.tuning.ax_search import AxSearch, Ending, GridSearch, Outcome
 from esnet.tuning.space import Parameters
 from esnet.tuning.study import Row, Study, Trial
 from esnet.tuning.trial import EPOCH, FINISHED, MESSAGE, NAME
-
-logger = logging.getLogger(__name__)
 
 TrialProgress = Callable[[Trial], None]
 """Called with each trial when it starts, after each of its epochs, and when it has ended."""
