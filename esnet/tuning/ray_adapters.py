@@ -50,7 +50,7 @@ def new_searcher(
     """
     from ray.tune.search import Searcher
 
-    class StudySearcher(Searcher):
+    class StudySearcher(Searcher):  # type: ignore[misc, unused-ignore]  # Ray's classes are untyped
         def __init__(self) -> None:
             super().__init__(metric=metric, mode="min")
             self._waiting = deque(unfinished)
@@ -106,7 +106,7 @@ def new_scheduler(*, metric: str, max_epochs: int, grace: int, reduction: float,
     """
     from ray.tune.schedulers import ASHAScheduler
 
-    class StudyScheduler(ASHAScheduler):
+    class StudyScheduler(ASHAScheduler):  # type: ignore[misc, unused-ignore]
         """By the study's names of trials, since Ray gives a trial that goes on another id."""
 
         def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
@@ -148,7 +148,7 @@ def new_callback(study: Study, *, metric: str, progress: TrialProgress | None) -
     """Return a ``ray.tune.Callback`` that writes each trial into the study as it happens."""
     from ray.tune import Callback
 
-    class StudyCallback(Callback):
+    class StudyCallback(Callback):  # type: ignore[misc, unused-ignore]
         def __init__(self, progress: TrialProgress | None) -> None:
             # an argument, since Ray pickles the class with all that it closes over
             self._progress = progress

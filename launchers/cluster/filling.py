@@ -258,6 +258,7 @@ def _unquoted(text: str) -> str:
     if not re.match(r"b['\"]", text):
         return text
     try:
-        return ast.literal_eval(text).decode(errors="replace")
+        content: bytes = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
+    return content.decode(errors="replace")
