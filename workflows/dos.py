@@ -129,7 +129,7 @@ class DosFeatures:
         return cls.from_document({**document, "data": base64.b64decode(document["data"])})
 
 
-def features_of(complete_dos: Any, *, normalisation: Normalisation, energy_reference: EnergyReference) -> DosFeatures:
+def _features_of(complete_dos: Any, *, normalisation: Normalisation, energy_reference: EnergyReference) -> DosFeatures:
     """Project a calculation's DOS onto the fixed grid and encode it.
 
     Parameters
@@ -153,11 +153,11 @@ def features_of(complete_dos: Any, *, normalisation: Normalisation, energy_refer
 def extract_features(
     complete_dos: Any, normalisation: Normalisation, energy_reference: EnergyReference
 ) -> dict[str, Any]:
-    """Function of the features job; see `features_of`."""
-    return features_of(complete_dos, normalisation=normalisation, energy_reference=energy_reference).to_json()
+    """Function of the features job; see `_features_of`."""
+    return _features_of(complete_dos, normalisation=normalisation, energy_reference=energy_reference).to_json()
 
 
-def features_job(complete_dos: Any, *, normalisation: Normalisation, energy_reference: EnergyReference) -> Job:
+def _features_job(complete_dos: Any, *, normalisation: Normalisation, energy_reference: EnergyReference) -> Job:
     """Job of jobflow that turns a calculation's DOS into features.
 
     Parameters
@@ -213,7 +213,7 @@ def dos_flow(
     if key is not None:
         # before anything refers to its output: a reference carries the uuid
         static.set_uuid(job_uuid(f"{key}:static"))
-    features = features_job(
+    features = _features_job(
         static.output.vasp_objects["dos"], normalisation=normalisation, energy_reference=energy_reference
     )
     if key is not None:

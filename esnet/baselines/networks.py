@@ -53,18 +53,18 @@ class NetworkFit(NamedTuple):
     mae_validation: float
 
 
-def build_dnn(n_features: int, *, units: tuple[int, ...] = HEAD_UNITS) -> Any:
+def _build_dnn(n_features: int) -> Any:
     """Build the network with fully connected layers: (n, n_features) -> (n, 1)."""
     import keras
 
     features = keras.Input((n_features,), name="features")
     hidden: Any = features
-    for number, width in enumerate(units, start=1):
+    for number, width in enumerate(HEAD_UNITS, start=1):
         hidden = keras.layers.Dense(width, activation="relu", name=f"dense_{number}")(hidden)
     return keras.Model(features, keras.layers.Dense(1, name="energy")(hidden), name="dnn")
 
 
-def build_cnn(*, widths: tuple[int, ...], batch_norm_momentum: float = 0.99) -> Any:
+def _build_cnn(*, widths: tuple[int, ...], batch_norm_momentum: float) -> Any:
     """Build the plain convolutional network.
 
     Parameters
@@ -128,7 +128,7 @@ def fit_dnn(
 
     keras.utils.set_random_seed(settings.seed)
     scaling = TargetScaling.fit(training.energies)
-    model = _compiled(build_dnn(training.features.shape[1]), settings)
+    model = _compiled(_build_dnn(training.features.shape[1]), settings)
     batch_size = batch_size_for(settings.batch_size, len(training.energies))
     fixed = (validation.features.astype(np.float32), scaling.standardise(validation.energies)[:, None])
     inputs, targets = training.features.astype(np.float32), scaling.standardise(training.energies)[:, None]
@@ -180,7 +180,7 @@ def fit_cnn(
     scaler = ChannelScaler.fit_batches(dataset.blocks(training))
     scaling = TargetScaling.fit(dataset.energies[training])
     momentum = momentum_for(settings, len(training))
-    model = _compiled(build_cnn(widths=settings.widths, batch_norm_momentum=momentum), settings)
+    model = _compiled(_build_cnn(widths=settings.widths, batch_norm_momentum=momentum), settings)
     options: dict[str, Any] = {
         "scaler": scaler,
         "target_scaling": scaling,

@@ -178,7 +178,8 @@ class Assessor:
 
 def has_unseen(compositions: NDArray[np.floating], element_counts: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether materials (n, 111) have an element that no training sample has."""
-    return ((np.asarray(compositions) > 0) & (element_counts == 0)).any(axis=1)
+    unseen: NDArray[np.bool_] = ((np.asarray(compositions) > 0) & (element_counts == 0)).any(axis=1)
+    return unseen
 
 
 def without_assessor(outputs: Outputs) -> Assessment:

@@ -137,7 +137,10 @@ class Bundle:
         FeatureError
             If a shape is wrong or a value is not finite.
         """
-        return self.networks.run(dos, compositions, batch_size=batch_size).energies.mean(axis=0)
+        energies: NDArray[np.float64] = self.networks.run(dos, compositions, batch_size=batch_size).energies.mean(
+            axis=0
+        )
+        return energies
 
     def assess(self, dos: ArrayLike, compositions: ArrayLike, *, batch_size: int = 256) -> Assessment:
         """Predict formation energies, how far they may be off, and whether the model has seen the like.

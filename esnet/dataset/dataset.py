@@ -158,9 +158,9 @@ class Dataset:
         """(n, 111) composition vectors, as `esnet.representation.features.composition_vector` makes them."""
         amounts = self._columns.amounts
         if self.representation.composition == "fraction":
-            vectors = (amounts / amounts.sum(axis=1, keepdims=True)).astype(np.float32)
+            vectors = np.asarray(amounts / amounts.sum(axis=1, keepdims=True), dtype=np.float32)
         else:
-            vectors = (amounts > 0).astype(np.float32)
+            vectors = np.asarray(amounts > 0, dtype=np.float32)
         vectors.flags.writeable = False
         return vectors
 

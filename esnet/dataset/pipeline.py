@@ -144,10 +144,8 @@ def batches(
     batch_size: int,
     seed: int,
     shuffle: bool = True,
-    buffer: int = 2048,
     epoch: int | Callable[[], int] = 0,
     drop_remainder: bool = False,
-    ahead: int = 4,
     failed: list[UserError] | None = None,
 ) -> Any:
     """Return the batches of an epoch as a ``tf.data.Dataset`` of known length, prefetching.
@@ -159,7 +157,7 @@ def batches(
         start of each epoch, after the callbacks' ``on_epoch_begin``.
     failed
         Takes the error of a sample that cannot be read, see `reading_errors`: TensorFlow passes on text of its own.
-    dataset, places, scaler, target_scaling, batch_size, seed, shuffle, buffer, drop_remainder, ahead
+    dataset, places, scaler, target_scaling, batch_size, seed, shuffle, drop_remainder
         See `numpy_batches`.
 
     Returns
@@ -188,10 +186,8 @@ def batches(
             batch_size=batch_size,
             seed=seed,
             shuffle=shuffle,
-            buffer=buffer,
             epoch=epoch() if callable(epoch) else epoch,
             drop_remainder=drop_remainder,
-            ahead=ahead,
         )
 
     size = batch_size if drop_remainder else None

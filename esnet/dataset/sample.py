@@ -189,6 +189,7 @@ def _checked_composition(name: str, composition: Mapping[str, float], chemsys: s
 
 def _checked_provenance(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return json.loads(json.dumps(dict(provenance), allow_nan=False))
+        content: dict[str, Any] = json.loads(json.dumps(dict(provenance), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise DatasetError(f"{name}: provenance is not made of JSON types: {error}") from error
+    return content

@@ -66,7 +66,8 @@ def open_shard(file: Path) -> Any:
 
 def fetch(shard: Any, row: int) -> tuple[int, bytes]:
     """Return HDF5's filter mask and the bytes of a sample as they lie in the file."""
-    return shard.id.read_direct_chunk((row, 0, 0, 0))
+    chunk: tuple[int, bytes] = shard.id.read_direct_chunk((row, 0, 0, 0))
+    return chunk
 
 
 def inflated(filter_mask: int, data: bytes) -> NDArray[np.float32]:

@@ -23,11 +23,11 @@ def whole_file(file: Path) -> Iterator[Path]:
     temporary = part_of(file)
     try:
         yield temporary
-        sync_file(temporary)
+        _sync_file(temporary)
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
-    sync_folder(file.parent)
+    _sync_folder(file.parent)
 
 
 def write_whole(file: Path, content: bytes | str) -> None:
@@ -54,7 +54,7 @@ def whole_folder(folder: Path, *, refuse_existing: Callable[[Path], None]) -> It
         yield temporary
         for file in temporary.rglob("*"):
             if file.is_file():
-                sync_file(file)
+                _sync_file(file)
         # mkdtemp makes it private; other users of a cluster may read it
         temporary.chmod(0o755)
         refuse_existing(folder)
@@ -62,16 +62,16 @@ def whole_folder(folder: Path, *, refuse_existing: Callable[[Path], None]) -> It
     finally:
         # after the rename there is nothing under this name
         shutil.rmtree(temporary, ignore_errors=True)
-    sync_folder(folder.parent)
+    _sync_folder(folder.parent)
 
 
-def sync_file(file: Path) -> None:
+def _sync_file(file: Path) -> None:
     """Wait until what was written lies on the disk."""
     with file.open("rb") as stream:
         os.fsync(stream.fileno())
 
 
-def sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Bring the names in a folder to the disk: after a rename in it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

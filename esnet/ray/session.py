@@ -25,7 +25,7 @@ LOOPBACK = "127.0.0.1"
 # Ray appends about 65 characters, and the path of a Unix socket may have 107
 _MAX_TEMP_DIR = 40
 _LAST_WRITES_S = 5.0
-_OBJECT_STORE_BYTES = 512 * 2**20
+_OBJECT_STORE_BYTES = 512 * 2**20  # shared memory of a Ray that is started here; more than that goes to disk
 # On Linux Ray takes the machine's outward address even where it is asked for 127.0.0.1, and then listens on all
 # interfaces. This switch (made for firewalls' questions on other systems) keeps it on loopback; seen on 2.60.
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
@@ -65,7 +65,6 @@ def ray_session(
     num_cpus: int | None = None,
     num_gpus: int | None = None,
     dashboard: bool = False,
-    object_store_bytes: int = _OBJECT_STORE_BYTES,
 ) -> Iterator[RaySession]:
     """Connect to Ray for the length of a ``with`` block.
 
@@ -84,8 +83,6 @@ def ray_session(
         What a Ray that is started here may use (None: what it finds). Not for joining one.
     dashboard
         Whether a Ray that is started here has its dashboard, on loopback.
-    object_store_bytes
-        Shared memory of a Ray that is started here; more than that goes to disk.
 
     Yields
     ------
@@ -117,7 +114,7 @@ def ray_session(
         allocation = find_allocation()
         wanted = address or os.environ.get("RAY_ADDRESS") or (allocation.address if allocation else "local")
         if wanted == "local":
-            with _started(name, num_cpus, num_gpus, dashboard, object_store_bytes) as session:
+            with _started(name, num_cpus, num_gpus, dashboard) as session:
                 yield session
         else:
             with _environment(_credentials(wanted, allocation)), _joined(wanted, name) as session:
@@ -166,9 +163,7 @@ def _joined(address: str, name: str | None) -> Iterator[RaySession]:
 
 
 @contextmanager
-def _started(
-    name: str | None, num_cpus: int | None, num_gpus: int | None, dashboard: bool, object_store_bytes: int
-) -> Iterator[RaySession]:
+def _started(name: str | None, num_cpus: int | None, num_gpus: int | None, dashboard: bool) -> Iterator[RaySession]:
     import ray
 
     folder = _short_temp_dir()
@@ -184,7 +179,7 @@ def _started(
                         num_gpus=num_gpus,
                         include_dashboard=dashboard,
                         dashboard_host=LOOPBACK,
-                        object_store_memory=object_store_bytes,
+                        object_store_memory=_OBJECT_STORE_BYTES,
                         log_to_driver=False,
                         logging_level=logging.ERROR,
                         _temp_dir=str(folder),

@@ -79,7 +79,7 @@ def project_dos(
         energies = energies - _efermi(complete_dos)
     sums = _sum_over_sites(complete_dos, len(energies)) / _divisor(complete_dos.structure, normalisation)
     onto_grid = interp1d(energies, sums, kind="linear", axis=1, bounds_error=False, fill_value=0.0)
-    return onto_grid(ENERGY_GRID).astype(np.float32)
+    return np.asarray(onto_grid(ENERGY_GRID), dtype=np.float32)
 
 
 def source_spacing(complete_dos: Any) -> float:

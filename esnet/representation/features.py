@@ -118,8 +118,8 @@ def composition_vector(composition: Any, *, mode: CompositionMode = "presence") 
     if not vector.any():
         raise FeatureError("composition is empty")
     if mode == "fraction":
-        return (vector / vector.sum()).astype(np.float32)
-    return (vector > 0).astype(np.float32)
+        return np.asarray(vector / vector.sum(), dtype=np.float32)
+    return np.asarray(vector > 0, dtype=np.float32)
 
 
 @dataclass(frozen=True)

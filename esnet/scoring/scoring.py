@@ -25,6 +25,7 @@ from esnet.scoring.pool import IN_FLIGHT, ActorPool, Batch, ScoringActor, Usage
 __all__ = ["Prediction", "ReadFeatures", "ScoringError", "Usage", "score", "score_as_they_come"]
 
 _POLL_S = 5.0
+_START_TIMEOUT_S = 600.0  # while no actor has started
 #: Candidates that an actor holds in memory at once, 216 kB each.
 _LARGEST_BATCH = 256
 
@@ -62,7 +63,6 @@ def score_as_they_come(
     on_usage: Callable[[Usage], None] | None = None,
     representation: Representation | None = None,
     max_batch_failures: int = 2,
-    start_timeout_s: float = 600.0,
 ) -> Iterator[list[Prediction]]:
     """Predict the formation energies of candidates with a pool of Ray actors, and hand out each batch as it comes.
 
@@ -97,8 +97,6 @@ def score_as_they_come(
         The one that the features were made with: the model's must be the same. None: not checked.
     max_batch_failures
         So many times a batch is given out again after its actor died or reading failed.
-    start_timeout_s
-        How long to wait while no actor has started, in s.
 
     Yields
     ------
@@ -156,9 +154,9 @@ def score_as_they_come(
             ended, _ = ray.wait(list(pool.calls), num_returns=1, timeout=_POLL_S)
             if ended or not pool.starting:
                 last_start = time.monotonic()
-            elif time.monotonic() - last_start > start_timeout_s:
+            elif time.monotonic() - last_start > _START_TIMEOUT_S:
                 raise ScoringError(
-                    f"no actor started within {start_timeout_s:g} s; free in Ray: {ray.available_resources()}"
+                    f"no actor started within {_START_TIMEOUT_S:g} s; free in Ray: {ray.available_resources()}"
                 )
             for call in ended:
                 scored = pool.take(call)

@@ -26,14 +26,14 @@ def write_similarity(found: Similarity, folder: Path) -> None:
     MissingExtraError
         If matplotlib is not installed.
     """
-    plot_similarity(found, folder)
+    _plot_similarity(found, folder)
     rows = found.table()
     (folder / "similarity.json").write_text(
         json.dumps(found.about | {"table": rows}, indent=1, allow_nan=False) + "\n", encoding="utf-8"
     )
     (folder / "similarity.md").write_text(
         f"MAE between IS-DOS and RS-DOS of {found.about['dataset']['name']}, as fractions of each channel's range: "
-        f"mean and standard deviation over the channels; {found.about['pairs']} pairs each\n\n{markdown(found)}",
+        f"mean and standard deviation over the channels; {found.about['pairs']} pairs each\n\n{_markdown(found)}",
         encoding="utf-8",
     )
     with (folder / "similarity.csv").open("w", newline="", encoding="utf-8") as stream:
@@ -61,14 +61,14 @@ def overall_cells(found: Similarity) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def markdown(found: Similarity) -> str:
+def _markdown(found: Similarity) -> str:
     """Return the table over all channels."""
     lines = ["| property | initial and relaxed | two random | ratio |", "| --- | --- | --- | --- |"]
     lines += [f"| {' | '.join(cells)} |" for cells in overall_cells(found)]
     return "\n".join(lines) + "\n"
 
 
-def plot_similarity(found: Similarity, folder: Path) -> None:
+def _plot_similarity(found: Similarity, folder: Path) -> None:
     """Draw Figure 1b: a panel for each property, two bars for each channel, in similarity.png and .svg.
 
     The bars are means over the pairs in the property's unit (the number of states as a fraction of the channel's

@@ -100,17 +100,20 @@ class PairErrors:
     @cached_property
     def mean(self) -> NDArray[np.float64]:
         """(6, 18) means over the pairs; NaN where no pair has a value."""
-        return np.nansum(self.values, axis=0) / self._divisor
+        mean: NDArray[np.float64] = np.nansum(self.values, axis=0) / self._divisor
+        return mean
 
     @cached_property
     def deviation(self) -> NDArray[np.float64]:
         """(6, 18) standard deviations over the pairs."""
-        return np.sqrt(np.nansum((self.values - self.mean) ** 2, axis=0) / self._divisor)
+        deviation: NDArray[np.float64] = np.sqrt(np.nansum((self.values - self.mean) ** 2, axis=0) / self._divisor)
+        return deviation
 
     @cached_property
     def count(self) -> NDArray[np.intp]:
         """(6, 18) pairs that have a value."""
-        return np.isfinite(self.values).sum(axis=0)
+        count: NDArray[np.intp] = np.isfinite(self.values).sum(axis=0)
+        return count
 
     @property
     def _divisor(self) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
 """What is asked of the Materials Project, through its own client mp-api (extra ``mp``).
 
-Summaries and electronic-structure documents come from its REST interface, densities of states from its delta tables on
-S3. Rate limits (429) and gateway errors are tried again by the client: MPRESTER_MAX_RETRIES times, 3 unless said
-otherwise, minding Retry-After.
+Summaries and electronic-structure documents come from its REST interface, in pages that the client asks for; densities
+of states from its delta tables on S3. Rate limits (429) and gateway errors are tried again by the client:
+MPRESTER_MAX_RETRIES times, 3 unless said otherwise, minding Retry-After.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from esnet.representation.features import ELEMENTS
 
 KEY_VARIABLE = "MP_API_KEY"
 _FIELDS = ("material_id", "formula_pretty", "composition", "chemsys", "formation_energy_per_atom", "energy_above_hull")
-_PAGE = 1000
 _SYSTEMS = 100
-"""Chemical systems in one question: an address must not become too long."""
+"""Chemical systems in one question: an address must not become too long, and mp-api splits lists of ids only."""
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*")
 _NO_DOS_MESSAGE = "No DOS data found"
 
@@ -163,7 +162,6 @@ class MaterialsProjectClient:
                 energy_above_hull=None if hull is None else (0.0, hull),
                 deprecated=False,
                 fields=list(_FIELDS),
-                chunk_size=_PAGE,
             )
         found = {material.id: material for document in documents if (material := Material.of(document))}
         return [found[identifier] for identifier in sorted(found, key=_id_order)][: query.max_materials]
@@ -172,7 +170,7 @@ class MaterialsProjectClient:
         """Return the calculation that each material's DOS is of; materials without a DOS are left out."""
         with self._explained("asking for the electronic structures"):
             documents = self._rester.materials.electronic_structure.search(
-                material_ids=list(material_ids), fields=["material_id", "dos"], chunk_size=_PAGE
+                material_ids=list(material_ids), fields=["material_id", "dos"]
             )
         tasks = {str(document["material_id"]): (document.get("dos") or {}).get("task_id") for document in documents}
         return {material: str(task) for material, task in tasks.items() if task}
@@ -213,7 +211,6 @@ class MaterialsProjectClient:
                     thermo_types=["GGA_GGA+U"],
                     all_fields=False,
                     fields=["material_id", "entries"],
-                    chunk_size=_PAGE,
                 )
             for document in documents:
                 found |= {str(entry["entry_id"]): dict(entry) for entry in document["entries"].values()}

@@ -165,7 +165,7 @@ class ElementalReferences:
     sources
         Element -> file of that run.
     settings
-        What all runs have in common, and for each element its POTCAR and its Hubbard U (see `settings_of`).
+        What all runs have in common, and for each element its POTCAR and its Hubbard U (see `_settings_of`).
     """
 
     energies: dict[str, float] = field(default_factory=dict)
@@ -215,7 +215,7 @@ class ElementalReferences:
         return (run.energy - elements) / run.n_sites
 
     def _check(self, run: VaspRun) -> None:
-        for name, value in settings_of(run).items():
+        for name, value in _settings_of(run).items():
             known, path = self.settings.setdefault(name, (value, run.path))
             if known != value:
                 raise VaspEnergyError(
@@ -224,7 +224,7 @@ class ElementalReferences:
                 )
 
 
-def settings_of(run: VaspRun) -> dict[str, Any]:
+def _settings_of(run: VaspRun) -> dict[str, Any]:
     """Return the settings that total energies must share: functional, cutoff, and each element's POTCAR and U.
 
     As in pymatgen, ``GGA = --`` means the functional of the POTCARs, which is PBE for those of the PBE set.

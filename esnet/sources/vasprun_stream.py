@@ -59,12 +59,12 @@ def read_parts(path: Path) -> VasprunParts:
     VaspReadError
         If the file cannot be opened or decompressed, is no vasprun.xml, or ends before its last tag.
     """
-    with open_compressed(path) as file:
+    with _open_compressed(path) as file:
         return _Cutter(file, path).parts()
 
 
 @contextmanager
-def open_compressed(path: Path) -> Iterator[BinaryIO]:
+def _open_compressed(path: Path) -> Iterator[BinaryIO]:
     """Open a file that may be compressed by gzip, bzip2, xz, lzma or zstandard, going by its first bytes.
 
     Raises
@@ -183,12 +183,12 @@ class _Cutter:
 
 def is_plain(path: Path) -> bool:
     """Whether a file is not compressed; VaspReadError if it cannot be opened."""
-    with open_compressed(path) as file:
+    with _open_compressed(path) as file:
         # the file itself, with nothing between that decompresses
         return isinstance(file, io.BufferedReader)
 
 
 def read_all(path: Path) -> io.BytesIO:
     """Return a file's content, decompressed."""
-    with open_compressed(path) as file:
+    with _open_compressed(path) as file:
         return io.BytesIO(file.read())

@@ -167,9 +167,9 @@ def _flat(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _short(value: Any, limit: int = 60) -> str:
+def _short(value: Any) -> str:
     text = "absent" if value is None else str(value)
-    return text if len(text) <= limit else f"{text[:limit]}..."
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _files(folder: Path) -> list[Path]:

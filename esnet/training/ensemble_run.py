@@ -10,7 +10,6 @@ WORK/member-01/bundle/        the trained member
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from esnet.dataset.dataset import Dataset
     from esnet.dataset.splits import Split
 
-logger = logging.getLogger(__name__)
 
 MARKER = "training.json"
 _FORMAT = {"format": "esnet-training-work", "format_version": 1}
@@ -121,11 +119,6 @@ def train_bundle(
 def member_folder(work: Path, number: int) -> Path:
     """Return the folder of a member, counted from 1."""
     return work / f"member-{number:02d}"
-
-
-def logs_folder(work: Path, number: int) -> Path:
-    """Return the folder of a member's logs."""
-    return member_folder(work, number) / _LOGS
 
 
 def _bound(progress: MemberProgress | None, number: int) -> Callable[[int, Mapping[str, float]], None] | None:

@@ -79,13 +79,11 @@ def train_in_ray(
     kinds: Sequence[str] | None = None,
     earlier: Collection[str] | None = None,
     name: str = "esnet",
-    cpu_threads: int = 1,
-    num_gpus: float | None = None,
     progress: Progress | None = None,
 ) -> TrainingRecord:
     """Train an ESNet in a Ray worker and save it as a bundle there.
 
-    Ray must be connected (see `esnet.ray.session.ray_session`).
+    Ray must be connected (see `esnet.ray.session.ray_session`). It reserves one core, and one GPU where it has any.
 
     Parameters
     ----------
@@ -99,8 +97,6 @@ def train_in_ray(
         As in `esnet.training.fine_tuning.fine_tune`; only with ``initial``.
     name
         Of the worker in Ray's dashboard, e.g. ``alloys/train``; metrics are tagged with what is before its first ``/``.
-    cpu_threads, num_gpus
-        What Ray reserves for the worker. GPUs None: one where Ray has any.
     progress
         Called in this process, about once a second, with each epoch that has ended since.
 
@@ -124,7 +120,7 @@ def train_in_ray(
 
     path = Path(bundle_path).resolve()
     refuse_existing(path)
-    options = worker_options(cpu_threads=cpu_threads, num_gpus=gpus_of_a_worker() if num_gpus is None else num_gpus)
+    options = worker_options(cpu_threads=1, num_gpus=gpus_of_a_worker())
     # an actor's name must be one of its kind, and the same step may run twice
     named = {"name": f"{name} ({uuid.uuid4().hex[:6]})"}
     trainer = ray.remote(**options, **named, max_restarts=0, max_concurrency=2)(_Trainer).remote(name)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from esnet.files.errors import UserError
 from esnet.network.model import build_esnet
 from esnet.training.settings import TrainingSettings
-
-logger = logging.getLogger(__name__)
 
 _FEW_BATCHES = 10
 

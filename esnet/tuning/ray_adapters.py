@@ -5,7 +5,6 @@ The classes stand inside functions, since their bases come from Ray and importin
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +17,6 @@ from esnet.tuning.ax_search import AxSearch, Ending, GridSearch, Outcome
 from esnet.tuning.space import Parameters
 from esnet.tuning.study import Row, Study, Trial
 from esnet.tuning.trial import EPOCH, FINISHED, MESSAGE, NAME
-
-logger = logging.getLogger(__name__)
 
 TrialProgress = Callable[[Trial], None]
 """Called with each trial when it starts, after each of its epochs, and when it has ended."""
@@ -53,7 +50,7 @@ def new_searcher(
     """
     from ray.tune.search import Searcher
 
-    class StudySearcher(Searcher):
+    class StudySearcher(Searcher):  # type: ignore[misc, unused-ignore]  # Ray's classes are untyped
         def __init__(self) -> None:
             super().__init__(metric=metric, mode="min")
             self._waiting = deque(unfinished)
@@ -109,7 +106,7 @@ def new_scheduler(*, metric: str, max_epochs: int, grace: int, reduction: float,
     """
     from ray.tune.schedulers import ASHAScheduler
 
-    class StudyScheduler(ASHAScheduler):
+    class StudyScheduler(ASHAScheduler):  # type: ignore[misc, unused-ignore]
         """By the study's names of trials, since Ray gives a trial that goes on another id."""
 
         def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
@@ -151,7 +148,7 @@ def new_callback(study: Study, *, metric: str, progress: TrialProgress | None) -
     """Return a ``ray.tune.Callback`` that writes each trial into the study as it happens."""
     from ray.tune import Callback
 
-    class StudyCallback(Callback):
+    class StudyCallback(Callback):  # type: ignore[misc, unused-ignore]
         def __init__(self, progress: TrialProgress | None) -> None:
             # an argument, since Ray pickles the class with all that it closes over
             self._progress = progress

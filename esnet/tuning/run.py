@@ -22,8 +22,6 @@ from esnet.tuning.space import Parameters, Space, TuningError, check_point, grid
 from esnet.tuning.study import Status, Study, Trial
 from esnet.tuning.trial import NAME, Objective, trainable
 
-logger = logging.getLogger(__name__)
-
 
 def run_trials(
     objective: Objective,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import shutil
 from collections.abc import Mapping
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["METRIC", "PAPER_SPACE", "Resources", "SearchSettings", "TuningError", "TuningResult", "tune"]
 
-logger = logging.getLogger(__name__)
 
 METRIC = "validation_mae"
 """Mean absolute error on the validation part, eV/atom, of the weights that training would keep if it ended here."""

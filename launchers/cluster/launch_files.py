@@ -28,7 +28,7 @@ _WITH_RAY = ("screen", "train")
 _STATUS_TIMEOUT_S = 30
 
 
-def fworker_path(folder: Path, category: str) -> Path:
+def _fworker_path(folder: Path, category: str) -> Path:
     """Path of a category's FireWorker file."""
     return folder / f"my_fworker_{category}.yaml"
 
@@ -50,7 +50,7 @@ def launch_files(site: SiteSettings, folder: Path) -> dict[Path, str]:
     """
     files: dict[Path, str] = {}
     for category in CATEGORIES:
-        files[fworker_path(folder, category)] = _fworker(site, category)
+        files[_fworker_path(folder, category)] = _fworker(site, category)
         files[qadapter_path(folder, category)] = _qadapter(site, folder, category)
     if site.scheduler == "pbs":
         files[folder / TEMPLATE_NAME] = Path(__file__).with_name(TEMPLATE_NAME).read_text(encoding="utf-8")
@@ -112,7 +112,7 @@ def load_fworker(folder: Path, category: str) -> FWorker:
     ClusterError
         If it is not there.
     """
-    path = fworker_path(folder, category)
+    path = _fworker_path(folder, category)
     if not path.is_file():
         raise ClusterError(f"{path}: there is no such file; `campaign cluster init {folder} --again` makes it anew")
     return FWorker.from_file(str(path))
@@ -137,7 +137,7 @@ def _fworker(site: SiteSettings, category: str) -> str:
 def _qadapter(site: SiteSettings, folder: Path, category: str) -> str:
     options = {
         "-l": site.launchpad,
-        "-w": fworker_path(folder, category),
+        "-w": _fworker_path(folder, category),
         "-q": qadapter_path(folder, category),
         "--launch_dir": site.launch_directory,
     }
@@ -184,7 +184,7 @@ def _adapter_keys(site: SiteSettings, folder: Path, category: str) -> Iterator[t
             "By absolute path: the job's shell starts with the site's PATH, not with yours.",
             "timeout interrupts it before the walltime ends: PBS itself would only kill it.",
         ],
-        {"rocket_launch": rocket_launch(site, folder, category)},
+        {"rocket_launch": _rocket_launch(site, folder, category)},
     )
     if lines := site.shell_lines(category):
         yield ["What every job begins with."], {"pre_rocket": "\n".join(lines)}
@@ -197,13 +197,13 @@ def _adapter_keys(site: SiteSettings, folder: Path, category: str) -> Iterator[t
         yield [f"From queues.{category}.adapter."], dict(queue.adapter)
 
 
-def rocket_launch(site: SiteSettings, folder: Path, category: str) -> str:
+def _rocket_launch(site: SiteSettings, folder: Path, category: str) -> str:
     """Command that a job of a category ends in.
 
     FireWorks asks for the word ``singleshot`` in reservation mode and appends ``--fw_id`` with the reserved firework.
     """
     queue = site.queues[category]
-    files = ["-l", str(site.launchpad), "-w", str(fworker_path(folder, category))]
+    files = ["-l", str(site.launchpad), "-w", str(_fworker_path(folder, category))]
     if queue.is_packed:
         command = [str(site.python), "-m", "launchers.cluster.multi_launch", *files]
         command += ["--most", str(queue.jobs_per_allocation), "--estimate", str(seconds(queue.estimate))]

@@ -53,7 +53,7 @@ class Finding:
     remedy: str | None = None
 
 
-def findings(launchpad_file: Path, directory: Path, command: str | None) -> Iterator[Finding]:
+def _findings(launchpad_file: Path, directory: Path, command: str | None) -> Iterator[Finding]:
     """Look at everything that a job needs here.
 
     Parameters
@@ -76,7 +76,7 @@ def findings(launchpad_file: Path, directory: Path, command: str | None) -> Iter
         yield from _look_at_command(command)
 
 
-def versions() -> dict[str, str]:
+def _versions() -> dict[str, str]:
     """Versions that must be equal everywhere; ``absent`` where a package is not installed."""
     found = {"python": ".".join(map(str, sys.version_info[:2]))}
     for package in PACKAGES:
@@ -165,13 +165,13 @@ def _look_at_command(command: str) -> Iterator[Finding]:
             yield Finding(f"VASP: {found}")
 
 
-def report(launchpad_file: Path, directory: Path, command: str | None) -> dict[str, Any]:
+def _report(launchpad_file: Path, directory: Path, command: str | None) -> dict[str, Any]:
     """All findings of this node, ready for JSON."""
     return {
         "host": socket.gethostname(),
         "node": os.environ.get("SLURMD_NODENAME"),
-        "findings": [asdict(finding) for finding in findings(launchpad_file, directory, command)],
-        "versions": versions(),
+        "findings": [asdict(finding) for finding in _findings(launchpad_file, directory, command)],
+        "versions": _versions(),
     }
 
 
@@ -183,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--command", default=None, help="command line of VASP")
     parser.add_argument("--output", type=Path, required=True, help="file to write, JSON")
     options = parser.parse_args(arguments)
-    text = json.dumps(report(options.launchpad, options.directory, options.command), indent=1)
+    text = json.dumps(_report(options.launchpad, options.directory, options.command), indent=1)
     unfinished = options.output.with_suffix(".part")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(options.output)

@@ -20,7 +20,7 @@ _CHUNK = 65536
 _CONNECT_S = 10.0
 
 
-async def serve(listen: tuple[str, int], target: tuple[str, int]) -> asyncio.Server:
+async def _serve(listen: tuple[str, int], target: tuple[str, int]) -> asyncio.Server:
     """Listen, and hand connections on.
 
     Parameters
@@ -71,7 +71,7 @@ def address(text: str) -> tuple[str, int]:
 
 
 async def _run(listen: tuple[str, int], target: tuple[str, int]) -> None:
-    server = await serve(listen, target)
+    server = await _serve(listen, target)
     over = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, over.set)

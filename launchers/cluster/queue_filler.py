@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from fireworks import FWorker, LaunchPad
     from fireworks.queue.queue_adapter import QueueAdapterBase
 
-logger = logging.getLogger(__name__)
-
 #: So many rejected submissions in a row end a call: the next ones would be rejected too.
 _MOST_REJECTED = 3
 #: A reservation is told its job within seconds; one without a job for so long was left by a process that was killed.
@@ -258,6 +256,7 @@ def _unquoted(text: str) -> str:
     if not re.match(r"b['\"]", text):
         return text
     try:
-        return ast.literal_eval(text).decode(errors="replace")
+        content: bytes = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
+    return content.decode(errors="replace")

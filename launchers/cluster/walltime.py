@@ -37,7 +37,7 @@ def job_id() -> str | None:
     return None if found is None else found.group()
 
 
-def job_end() -> float | None:
+def _job_end() -> float | None:
     """When the scheduler ends this job, as seconds since 1970; None where nobody says.
 
     The launch file's own variable (``LAUNCHERS_JOB_END``, PBS), then SLURM's, then the controller's answer.
@@ -63,5 +63,5 @@ def _end_by_scontrol(job: str) -> float | None:
 
 def time_left() -> float | None:
     """Seconds until the scheduler ends this job; None where it cannot be told."""
-    end = job_end()
+    end = _job_end()
     return None if end is None else end - time.time()

@@ -16,7 +16,7 @@ def size_of(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def why_it_ended(log: Path, output: Path, *, since: int = 0) -> str:
+def why_it_ended(log: Path, output: str, *, since: int = 0) -> str:
     """Return the first errors that a mongod wrote; what follows them is mostly how it gave up.
 
     Parameters
@@ -24,7 +24,7 @@ def why_it_ended(log: Path, output: Path, *, since: int = 0) -> str:
     log
         Its log: one JSON document a line.
     output
-        What it wrote to the terminal, for the case that it ended before it had a log.
+        The last that it wrote to the terminal, for the case that it ended before it had a log.
     since
         Size of the log, in bytes, when this mongod was started: older lines are another one's.
     """
@@ -39,7 +39,7 @@ def why_it_ended(log: Path, output: Path, *, since: int = 0) -> str:
             details = [str(attributes[key])[:DETAIL_LIMIT] for key in ("error", "message") if attributes.get(key)]
             reasons.append(" ".join([str(entry.get("msg")), *details]))
     if not reasons:
-        reasons = [" ".join(_lines(output, 0)[-REASONS:]) or "it gave no reason"]
+        reasons = [output or "it gave no reason"]
     return f"{'; '.join(list(dict.fromkeys(reasons))[:REASONS])} (log: {log})"
 
 

@@ -55,9 +55,7 @@ def make_primary(host: str, port: int, replica_set: str, *, deadline: float, is_
             if not is_alive():
                 raise MongoServerError(f"MongoDB at {host}:{port} ended while it started")
             if time.monotonic() > deadline:
-                raise MongoServerError(
-                    f"MongoDB at {host}:{port} did not accept writes in time; see its log, or give it longer"
-                )
+                raise MongoServerError(f"MongoDB at {host}:{port} did not accept writes in time; see its log")
             time.sleep(POLL_S)
 
 

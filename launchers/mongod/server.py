@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -22,16 +23,17 @@ from launchers.database.settings import DatabaseSettings, is_loopback
 from launchers.mongod.binary import find_mongod
 from launchers.mongod.log import size_of, why_it_ended
 from launchers.mongod.port import require_free_port
-from launchers.mongod.process import find_process, forget_process, remember_process
+from launchers.mongod.process import find_process
 from launchers.mongod.replica_set import make_primary
 
 logger = logging.getLogger(__name__)
 
 DATA_FOLDER = "mongodb"
 LOG_NAME = "mongod.log"
-OUTPUT_NAME = "mongod.out"  # what it says before it has its log
 LOCK_NAME = "start.lock"
 LOG_LIMIT = 20 * 2**20  # bytes; a longer log is put aside when the server starts
+START_TIMEOUT_S = 30.0  # for it to accept writes
+STOP_TIMEOUT_S = 60.0
 POLL_S = 0.1
 SERVER_OPTIONS = (
     "--nounixsocket",  # nobody needs one, and its path may not exceed 107 bytes
@@ -40,8 +42,6 @@ SERVER_OPTIONS = (
     "--setParameter",
     "diagnosticDataCollectionEnabled=false",
 )
-# Started here and not yet waited for; kept so that Python does not complain of forgotten children.
-_children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class ServerStatus:
         Whether it runs.
     data_dir
         The folder with its data and its log.
-    pid, address, version
-        Process id, ``host:port`` and MongoDB's version; None where it does not run.
+    pid, address
+        Process id and ``host:port``; None where it does not run.
     uptime_s
         Seconds since its process began.
     """
@@ -64,7 +64,6 @@ class ServerStatus:
     data_dir: Path
     pid: int | None = None
     address: str | None = None
-    version: str | None = None
     uptime_s: float | None = None
 
     @property
@@ -78,7 +77,7 @@ def default_data_dir(launchpad_file: Path) -> Path:
     return launchpad_file.absolute().parent / DATA_FOLDER
 
 
-def start(settings: DatabaseSettings, *, data_dir: Path, timeout_s: float = 30.0) -> ServerStatus:
+def start(settings: DatabaseSettings, *, data_dir: Path) -> ServerStatus:
     """Start the embedded server and wait until it accepts writes; does nothing where it runs already.
 
     Parameters
@@ -87,8 +86,6 @@ def start(settings: DatabaseSettings, *, data_dir: Path, timeout_s: float = 30.0
         Its address and replica set's name are taken from here; the host must be a loopback one.
     data_dir
         The folder for its data, made if need be. One server per folder.
-    timeout_s
-        Seconds that the server has to accept writes.
 
     Returns
     -------
@@ -103,92 +100,64 @@ def start(settings: DatabaseSettings, *, data_dir: Path, timeout_s: float = 30.0
     host, port = _own_address(settings)
     replica_set = settings.replica_set or "rs0"
     data_dir = data_dir.absolute()
-    with _only_one_start(data_dir, timeout_s):
-        record = find_process(data_dir)
-        if record is not None and (record.host, record.port) != (host, port):
+    with _only_one_start(data_dir):
+        server = find_process(data_dir)
+        if server is not None and (server.host, server.port) != (host, port):
             raise MongoServerError(
-                f"the MongoDB of {data_dir} (process {record.pid}) runs at {record.address}, and "
+                f"the MongoDB of {data_dir} (process {server.pid}) runs at {server.address}, and "
                 f"my_launchpad.yaml says {settings.address}: stop it first (`campaign db stop`)"
             )
-        if record is not None:
-            deadline = time.monotonic() + timeout_s
-            make_primary(host, port, replica_set, deadline=deadline, is_alive=record.is_alive)
-            return status(data_dir)
-        require_free_port(host, port)
-        mongod, version = find_mongod()
-        _put_long_log_aside(data_dir / LOG_NAME)
-        log_size = size_of(data_dir / LOG_NAME)
-        process = _spawn(mongod, host=host, port=port, replica_set=replica_set, data_dir=data_dir)
-        try:
-            record = remember_process(data_dir, pid=process.pid, host=host, port=port, version=version)
-            make_primary(
-                host,
-                port,
-                replica_set,
-                deadline=time.monotonic() + timeout_s,
-                is_alive=lambda: process.poll() is None,
-            )
-        except BaseException as error:
-            died = process.poll() is not None
-            _end(process)
-            forget_process(data_dir)
-            if died and isinstance(error, MongoServerError):
-                raise MongoServerError(
-                    f"MongoDB at {settings.address} ended while it started: "
-                    f"{why_it_ended(data_dir / LOG_NAME, data_dir / OUTPUT_NAME, since=log_size)}"
-                ) from None
-            raise
-        logger.info("MongoDB %s runs at %s, process %d, data in %s", version, record.address, record.pid, data_dir)
+        if server is None:
+            require_free_port(host, port)
+            _launch(host=host, port=port, replica_set=replica_set, data_dir=data_dir)
+        else:
+            deadline = time.monotonic() + START_TIMEOUT_S
+            make_primary(host, port, replica_set, deadline=deadline, is_alive=server.is_alive)
         return status(data_dir)
 
 
-def stop(data_dir: Path, *, timeout_s: float = 60.0) -> ServerStatus:
+def stop(data_dir: Path) -> ServerStatus:
     """Stop the embedded server of a folder cleanly, by its process id; does nothing where none runs.
 
     Raises
     ------
     MongoServerError
-        It still runs after ``timeout_s`` seconds, or belongs to another user.
+        It still runs after a minute, or belongs to another user.
     """
-    data_dir = data_dir.absolute()
-    record = find_process(data_dir)
-    if record is not None:
-        logger.info("stopping MongoDB at %s, process %d", record.address, record.pid)
+    server = find_process(data_dir.absolute())
+    if server is not None:
+        logger.info("stopping MongoDB at %s, process %d", server.address, server.pid)
         try:
-            record.process().terminate()  # SIGTERM: mongod writes a checkpoint and exits
+            server.process.terminate()  # SIGTERM: mongod writes a checkpoint and exits
         except psutil.NoSuchProcess:
             pass
         except psutil.AccessDenied:
             raise MongoServerError(
-                f"the MongoDB of {data_dir} (process {record.pid}) belongs to another user, who must stop it"
+                f"the MongoDB of {data_dir} (process {server.pid}) belongs to another user, who must stop it"
             ) from None
-        deadline = time.monotonic() + timeout_s
-        while record.is_alive():
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while server.is_alive():
             if time.monotonic() > deadline:
                 raise MongoServerError(
-                    f"the MongoDB of {data_dir} (process {record.pid}) has not ended within {timeout_s:g} s; "
+                    f"the MongoDB of {data_dir} (process {server.pid}) has not ended within {STOP_TIMEOUT_S:g} s; "
                     f"it may still be writing, see {data_dir / LOG_NAME}, and stop it again"
                 )
             time.sleep(POLL_S)
-        _reap(record.pid)
-    if data_dir.is_dir():
-        forget_process(data_dir)
     return ServerStatus(running=False, data_dir=data_dir)
 
 
 def status(data_dir: Path) -> ServerStatus:
     """Tell whether the embedded server of a folder runs, without connecting to it."""
     data_dir = data_dir.absolute()
-    record = find_process(data_dir)
-    if record is None:
+    server = find_process(data_dir)
+    if server is None:
         return ServerStatus(running=False, data_dir=data_dir)
     return ServerStatus(
         running=True,
         data_dir=data_dir,
-        pid=record.pid,
-        address=record.address,
-        version=record.version,
-        uptime_s=max(0.0, time.time() - record.create_time),
+        pid=server.pid,
+        address=server.address,
+        uptime_s=max(0.0, time.time() - server.process.create_time()),
     )
 
 
@@ -215,7 +184,7 @@ def _own_address(settings: DatabaseSettings) -> tuple[str, int]:
 
 
 @contextlib.contextmanager
-def _only_one_start(data_dir: Path, timeout_s: float) -> Iterator[None]:
+def _only_one_start(data_dir: Path) -> Iterator[None]:
     """Hold the folder's lock, so that two starts at once make one server."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -223,7 +192,7 @@ def _only_one_start(data_dir: Path, timeout_s: float) -> Iterator[None]:
     except OSError as error:
         raise MongoServerError(f"{data_dir}: cannot be used for the database: {error.strerror}") from None
     with lock:
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -235,26 +204,64 @@ def _only_one_start(data_dir: Path, timeout_s: float) -> Iterator[None]:
         yield
 
 
-def _spawn(mongod: Path, *, host: str, port: int, replica_set: str, data_dir: Path) -> subprocess.Popen[bytes]:
-    """Start mongod in a session of its own, so that it outlives us and no Ctrl-C reaches it."""
+def _launch(*, host: str, port: int, replica_set: str, data_dir: Path) -> None:
+    """Start mongod and wait until it accepts writes; where it does not, end it and say why."""
+    mongod, version = find_mongod()
     log = data_dir / LOG_NAME
+    _put_long_log_aside(log)
+    log_size = size_of(log)
+    deadline = time.monotonic() + START_TIMEOUT_S
+    try:
+        _fork(mongod, host=host, port=port, replica_set=replica_set, data_dir=data_dir)
+        is_alive = partial(_runs, data_dir)
+        make_primary(host, port, replica_set, deadline=deadline, is_alive=is_alive)
+    except BaseException as error:
+        ended = not _runs(data_dir)
+        _end(data_dir)
+        if ended and isinstance(error, MongoServerError):
+            reason = why_it_ended(log, str(error), since=log_size)
+            raise MongoServerError(f"MongoDB at {host}:{port} ended while it started: {reason}") from None
+        raise
+    logger.info("MongoDB %s runs at %s:%d, data in %s", version, host, port, data_dir)
+
+
+def _runs(data_dir: Path) -> bool:
+    return find_process(data_dir) is not None
+
+
+def _fork(mongod: Path, *, host: str, port: int, replica_set: str, data_dir: Path) -> None:
+    """Start mongod as a daemon, which outlives us and which no Ctrl-C reaches.
+
+    With ``--fork`` mongod returns when its daemon listens or has failed.
+
+    Raises
+    ------
+    MongoServerError
+        The daemon has failed, with the last lines that mongod wrote, or does not listen yet.
+    """
     command = [str(mongod), "--dbpath", str(data_dir), "--bind_ip", host, "--port", str(port)]
-    command += ["--replSet", replica_set, "--logpath", str(log), "--logappend", *SERVER_OPTIONS]
-    command += ["--wiredTigerCacheSizeGB", f"{_cache_gib():.2f}"]
+    command += ["--replSet", replica_set, "--fork", "--logpath", str(data_dir / LOG_NAME), "--logappend"]
+    command += [*SERVER_OPTIONS, "--wiredTigerCacheSizeGB", f"{_cache_gib():.2f}"]
     if ":" in host:
         command.append("--ipv6")
-    with (data_dir / OUTPUT_NAME).open("wb") as output:
-        process = subprocess.Popen(
+    try:
+        subprocess.run(
             command,
-            cwd=data_dir,
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            encoding="utf-8",
+            errors="replace",
             umask=0o077,
+            timeout=START_TIMEOUT_S,
+            check=True,
         )
-    _children[process.pid] = process
-    return process
+    except subprocess.CalledProcessError as error:
+        raise MongoServerError(" ".join(error.stdout.splitlines()[-3:])) from None
+    except subprocess.TimeoutExpired:
+        raise MongoServerError(
+            f"MongoDB at {host}:{port} did not listen within {START_TIMEOUT_S:g} s; see {data_dir / LOG_NAME}"
+        ) from None
 
 
 def _cache_gib() -> float:
@@ -270,17 +277,17 @@ def _put_long_log_aside(log: Path) -> None:
         log.replace(log.with_suffix(".log.old"))
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(data_dir: Path) -> None:
     """End a server that we started and that did not come up."""
-    process.terminate()
+    import psutil
+
+    server = find_process(data_dir)
+    if server is None:
+        return
     try:
-        process.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-    _reap(process.pid)
-
-
-def _reap(pid: int) -> None:
-    child = _children.pop(pid, None)
-    if child is not None:
-        child.wait()
+        server.process.terminate()
+        server.process.wait(timeout=10)
+    except psutil.TimeoutExpired:
+        server.process.kill()
+    except psutil.NoSuchProcess:
+        pass

@@ -15,7 +15,7 @@ from typing import Any
 _POLL_S = 0.5
 
 
-def wait_for_nodes(address_file: Path, *, nodes: int, timeout_s: float) -> int:
+def _wait_for_nodes(address_file: Path, *, nodes: int, timeout_s: float) -> int:
     """Return how many nodes there are once there are enough, or when the time is over.
 
     Parameters
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, required=True)
     parser.add_argument("--timeout", type=float, required=True, help="seconds")
     options = parser.parse_args()
-    found = wait_for_nodes(options.address_file, nodes=options.nodes, timeout_s=options.timeout)
+    found = _wait_for_nodes(options.address_file, nodes=options.nodes, timeout_s=options.timeout)
     if found < options.nodes:
         sys.exit(f"only {found} of {options.nodes} nodes have joined in {options.timeout:g} s")
 

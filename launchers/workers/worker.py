@@ -71,7 +71,7 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
     _end_now(128 + number)
 
 
-def work(launchpad_file: Path, directory: Path, *, query: dict[str, object] | None, until_empty: bool) -> None:
+def _work(launchpad_file: Path, directory: Path, *, query: dict[str, object] | None, until_empty: bool) -> None:
     """Launch fireworks one after the other.
 
     Parameters
@@ -121,7 +121,7 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGINT, _on_signal)
     if options.parent is not None:
         threading.Thread(target=_watch_parent, args=(options.parent,), daemon=True).start()
-    work(
+    _work(
         options.launchpad.resolve(),
         options.directory.resolve(),
         query=options.query,

@@ -33,7 +33,7 @@ STEEPNESS = 300.0
 """A: by how many times w the kinetic energy is raised at the end of the band."""
 
 
-def kinetic_excess(energies: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
+def _kinetic_excess(energies: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
     """Return by how much the kinetic energy of plane waves is raised.
 
     Parameters
@@ -96,7 +96,7 @@ def _hamiltonian_class() -> Any:
 
     def precondition(psit: Any, residual: Any, out: Any, ekin_n: Any = None) -> Any:
         pw = psit.desc
-        doubled = 2 * (pw.ekin_G + kinetic_excess(pw.ekin_G, pw.ecut)[0])
+        doubled = 2 * (pw.ekin_G + _kinetic_excess(pw.ekin_G, pw.ecut)[0])
         if ekin_n is None:
             ekin_n = psit.norm2("kinetic")
         for row, target, ekin in zip(residual.data, out.data, ekin_n, strict=True):
@@ -107,7 +107,7 @@ def _hamiltonian_class() -> Any:
         def apply_local_potential(self, vt_R: Any, psit_nG: Any, out: Any) -> None:
             super().apply_local_potential(vt_R, psit_nG, out)
             pw = psit_nG.desc
-            out.data += psit_nG.data * kinetic_excess(pw.ekin_G, pw.ecut)[0]
+            out.data += psit_nG.data * _kinetic_excess(pw.ekin_G, pw.ecut)[0]
 
         def create_preconditioner(self, blocksize: int, xp: Any = np) -> Any:
             return precondition
@@ -132,7 +132,7 @@ def excess_stress(dft: Any) -> np.ndarray:
     total = np.zeros((3, 3))
     for wfs in ibzwfs:
         pw = wfs.psit_nX.desc
-        slope = kinetic_excess(pw.ekin_G, pw.ecut)[1]
+        slope = _kinetic_excess(pw.ekin_G, pw.ecut)[1]
         filling = wfs.weight * wfs.spin_degeneracy * wfs.occ_n
         density = filling @ abs(wfs.psit_nX.data) ** 2
         real = 2 if np.issubdtype(pw.dtype, np.floating) else 1

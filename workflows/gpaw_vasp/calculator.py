@@ -112,7 +112,7 @@ class GpawCalculator:
             basis[wfs.k] = wfs.psit_nX.desc.shape[0]
         fermi = float(ibzwfs.fermi_level) * HARTREE
         if self.settings.midgap:
-            fermi = midgap(eigenvalues, occupations, fermi)
+            fermi = _midgap(eigenvalues, occupations, fermi)
         return ElectronicStructure(
             kpoints=np.array(ibzwfs.ibz.kpt_kc),
             weights=np.array(ibzwfs.ibz.weight_k),
@@ -145,12 +145,12 @@ class GpawCalculator:
             kpts=settings.mesh.points(),
             spinpol=settings.ispin == 2,
             occupations=occupations,
-            symmetry=symmetry_options(settings.isym),
+            symmetry=_symmetry_options(settings.isym),
             eigensolver="davidson",
-            mixer=mixer_options(settings),
-            convergence=convergence_criteria(settings.ediff, settings.nelect, least=settings.nelmin),
+            mixer=_mixer_options(settings),
+            convergence=_convergence_criteria(settings.ediff, settings.nelect, least=settings.nelmin),
             maxiter=settings.nelm,
-            nbands=band_count(settings),
+            nbands=_band_count(settings),
             txt=str(self._log),
             legacy_gpaw=False,
         )
@@ -185,7 +185,7 @@ def _scf_step(context: Any) -> ScfStep:
     )
 
 
-def symmetry_options(isym: int) -> dict[str, Any]:
+def _symmetry_options(isym: int) -> dict[str, Any]:
     """Return GPAW's symmetry settings for ISYM: -1 none, 0 time reversal only, else all, glides included."""
     if isym == -1:
         return {"point_group": False, "time_reversal": False}
@@ -194,7 +194,7 @@ def symmetry_options(isym: int) -> dict[str, Any]:
     return {"symmorphic": False}
 
 
-def convergence_criteria(ediff: float, electrons: float, *, least: int = 2) -> dict[str, float]:
+def _convergence_criteria(ediff: float, electrons: float, *, least: int = 2) -> dict[str, float]:
     """Return GPAW's criteria for EDIFF.
 
     Parameters
@@ -223,7 +223,7 @@ def convergence_criteria(ediff: float, electrons: float, *, least: int = 2) -> d
     return criteria | ({"minimum iterations": least} if least > 3 else {})
 
 
-def mixer_options(settings: Settings) -> dict[str, Any]:
+def _mixer_options(settings: Settings) -> dict[str, Any]:
     """Return GPAW's mixing for ALGO and AMIX.
 
     GPAW's default mixing is used unless the INCAR asks for care: ALGO = All, Damped or Conjugate, or an AMIX
@@ -239,7 +239,7 @@ def mixer_options(settings: Settings) -> dict[str, Any]:
     return {"name": "pulay", "beta": 0.03, "nmaxold": 8, "weight": 100}
 
 
-def band_count(settings: Settings) -> int:
+def _band_count(settings: Settings) -> int:
     """Return the number of bands: NBANDS, or VASP's default, or more where a DOS is asked for.
 
     For a DOS there are six empty bands for each atom and two more, which reach about 10 eV above the Fermi
@@ -256,7 +256,7 @@ def band_count(settings: Settings) -> int:
     return count
 
 
-def midgap(eigenvalues: np.ndarray, occupations: np.ndarray, fermi: float) -> float:
+def _midgap(eigenvalues: np.ndarray, occupations: np.ndarray, fermi: float) -> float:
     """Return the middle of the gap (EFERMI = MIDGAP), or the Fermi level where there is none.
 
     Parameters

@@ -46,7 +46,7 @@ HARD_ELEMENTS = frozenset({"O", "F", "N"})
 """Elements whose GPAW data sets need 700 eV; 500 eV do for the others (measured, see docs/engine.md)."""
 
 
-def setup_folders() -> list[Path]:
+def _setup_folders() -> list[Path]:
     """Return the folders that GPAW takes PAW data sets from, in its order.
 
     Returns
@@ -62,7 +62,7 @@ def setup_folders() -> list[Path]:
     return [folder for folder in folders if folder.is_dir()]
 
 
-def find_setup(element: str) -> Path | None:
+def _find_setup(element: str) -> Path | None:
     """Return GPAW's PBE data set of an element.
 
     Parameters
@@ -75,7 +75,7 @@ def find_setup(element: str) -> Path | None:
     Path or None
         ``<element>.PBE`` or ``<element>.PBE.gz``; None where there is none.
     """
-    for folder in setup_folders():
+    for folder in _setup_folders():
         for name in (f"{element}.PBE", f"{element}.PBE.gz"):
             if (folder / name).is_file():
                 return folder / name
@@ -90,7 +90,7 @@ def available_elements() -> frozenset[str]:
     frozenset of str
         Chemical symbols with a PBE PAW data set; empty where ``gpaw_data`` is not installed.
     """
-    names = (path.name for folder in setup_folders() for path in folder.iterdir())
+    names = (path.name for folder in _setup_folders() for path in folder.iterdir())
     found = (re.fullmatch(r"([A-Z][a-z]?)\.PBE(\.gz)?", name) for name in names)
     return frozenset(match[1] for match in found if match)
 
@@ -114,7 +114,7 @@ def valence(element: str) -> float:
     ValueError
         There is no data set for the element, or it does not say.
     """
-    path = find_setup(element)
+    path = _find_setup(element)
     if path is None:
         raise ValueError(f"element {element}: GPAW has no PBE PAW data set; available: {_listed()}")
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
@@ -183,7 +183,7 @@ def header_potcar(symbol: str) -> str:
 """
 
 
-def potcar_symbols() -> frozenset[str]:
+def _potcar_symbols() -> frozenset[str]:
     """Return every POTCAR symbol that the input sets of pymatgen and atomate2 ask for, and all bare elements.
 
     Returns
@@ -239,7 +239,7 @@ def header_potcar_tree(directory: Path | None = None) -> Path:
     target = default_tree() if directory is None else Path(directory)
     if all((target / folder).is_dir() for folder in FUNCTIONAL_FOLDERS):
         return target
-    symbols = potcar_symbols()
+    symbols = _potcar_symbols()
     if not symbols:
         raise ValueError("no GPAW PAW data sets found: install gpaw-data, or name their folder in GPAW_SETUP_PATH")
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -83,7 +83,7 @@ def relax(settings: Settings, solve: Solve, *, stop: Stop = lambda: False) -> Re
         if not step.converged:
             return Relaxation(steps=tuple(steps), reached=False)
         # A run that needs all of its NSW steps is taken for unconverged by every parser of VASP's files.
-        if is_relaxed(settings, steps) and len(steps) < max(settings.nsw, 2):
+        if _is_relaxed(settings, steps) and len(steps) < max(settings.nsw, 2):
             return Relaxation(steps=tuple(steps), reached=True)
         if len(steps) >= settings.nsw or stop():
             return Relaxation(steps=tuple(steps), reached=False)
@@ -92,7 +92,7 @@ def relax(settings: Settings, solve: Solve, *, stop: Stop = lambda: False) -> Re
         optimizer.step()
 
 
-def is_relaxed(settings: Settings, steps: list[IonicStep]) -> bool:
+def _is_relaxed(settings: Settings, steps: list[IonicStep]) -> bool:
     """Say whether EDIFFG is met: forces (negative, eV/A) or the last energy change (positive, eV).
 
     With ISIF = 3 the stress must be small too.

@@ -47,7 +47,7 @@ def write_vasprun(path: Path, settings: Settings, result: RunResult, dos: Dos) -
         file.writelines(_generator())
         file.writelines(_block("incar", [_tag(name, value) for name, value in settings.tags.items()]))
         file.writelines(_kpoints(settings, bands))
-        file.writelines(_block("parameters", [_tag(*item) for item in parameters(settings, bands).items()]))
+        file.writelines(_block("parameters", [_tag(*item) for item in _parameters(settings, bands).items()]))
         file.writelines(_atominfo(settings))
         first, last = result.steps[0], result.steps[-1]
         file.writelines(_structure(first, "initialpos"))
@@ -63,7 +63,7 @@ def write_vasprun(path: Path, settings: Settings, result: RunResult, dos: Dos) -
     os.replace(scratch, path)
 
 
-def parameters(settings: Settings, bands: ElectronicStructure) -> dict[str, Value]:
+def _parameters(settings: Settings, bands: ElectronicStructure) -> dict[str, Value]:
     """Return the tags in use, defaults included.
 
     pymatgen derives the kind of run from LHFCALC, AEXX, LDAU, METAGGA and LUSE_VDW, and takes a missing one
