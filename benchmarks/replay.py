@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from campaign.cli.policy import parse_policy
+from campaign.commands.policy import parse_policy
 from campaign.replay.candidate import KnownCandidate
 from campaign.replay.comparison import Comparison, compare
 from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData

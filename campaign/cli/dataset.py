@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from campaign.cli.database import LaunchpadOption, connect
-from campaign.cli.options import NameArgument
-from campaign.store.campaigns import Campaign
-from esnet.commands.options import FBlockOption, MaxDosOption, MaxEnergyOption, filters_of
+from campaign.cli.options import LaunchpadOption, NameArgument
+from esnet.cli.lazy import implemented_in
+from esnet.cli.options import FBlockOption, MaxDosOption, MaxEnergyOption
 
 
+@implemented_in("campaign.commands.dataset")
 def dataset(
     name: NameArgument,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Directory to make")],
@@ -25,22 +25,3 @@ def dataset(
 
     Example: campaign dataset training-set alloys
     """
-    from rich.markup import escape
-
-    from campaign.store.collections import CampaignStore
-    from campaign.views.training_data import write_training_data
-    from esnet.commands.console import console
-    from esnet.commands.dataset import print_written
-
-    filters = filters_of(max_dos, max_abs_formation_energy, f_block)
-    out = console()
-    store = CampaignStore(connect(launchpad).db)
-    manifest = write_training_data(Campaign.read(store, name), path, filters=filters)
-    states = ", ".join(f"{count} {state}" for state, count in manifest.source["states"].items())
-    out.print(f"campaign {escape(name)}: {manifest.source['relaxed']} relaxed structures ({states})", highlight=False)
-    out.print(
-        f"not used: {manifest.source['dos_without_target']} DOS of structures that are not relaxed, "
-        f"{manifest.source['relaxed_without_dos']} relaxed structures without a DOS",
-        highlight=False,
-    )
-    print_written(out, path, manifest)

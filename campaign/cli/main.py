@@ -20,6 +20,7 @@ from campaign.cli.results import results
 from campaign.cli.run import check, run, submit
 from campaign.cli.serve import serve
 from campaign.cli.status import status
+from esnet.cli.lazy import implemented_in
 from esnet.commands.console import global_options, print_error
 
 app = typer.Typer(
@@ -46,14 +47,17 @@ app.add_typer(database_app, name="db", rich_help_panel="Machines")
 app.add_typer(cluster_app, name="cluster", rich_help_panel="Machines")
 
 
+@implemented_in("campaign.commands.errors")
+def message_for_user(error: BaseException) -> str | None:
+    """What to say of an error instead of a traceback; None for one that a user cannot mend."""
+
+
 def main() -> None:
     """Entry point: errors that a user can mend are one message, not a traceback."""
-    from campaign.cli.errors import is_user_error, lost_database
-
     try:
         app()
     except Exception as error:
-        message = lost_database(error) or (str(error) if is_user_error(error) else None)
+        message = message_for_user(error)
         if message is None:
             raise
         print_error(message)

@@ -1,9 +1,15 @@
-"""Arguments that several commands of `campaign` take."""
+"""Arguments and options that several commands of `campaign` take."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the campaign, as in its file")]
+LaunchpadOption = Annotated[
+    Path | None,
+    typer.Option("--launchpad", "-l", metavar="FILE", help="my_launchpad.yaml; default: the one that lpad would take"),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be changed, and change nothing")]

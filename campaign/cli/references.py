@@ -7,19 +7,19 @@ from typing import Annotated
 
 import typer
 
-from campaign.cli.database import LaunchpadOption, connect
-from esnet.commands.console import console
+from campaign.cli.options import LaunchpadOption
+from esnet.cli.lazy import implemented_in
 
 app = typer.Typer(
     help="References of the convex hull: files of entries, and frozen sets."
     "\n\nExample: campaign references check alloys.json.gz",
     no_args_is_help=True,
 )
-
 EntriesArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Entries: .json or .jsonl, also .gz")]
 
 
 @app.command("fetch-mp")
+@implemented_in("campaign.commands.references")
 def fetch_mp(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write: .json or .json.gz; must not exist")],
     elements: Annotated[str, typer.Option(help="Elements of your candidates, with commas: Al,Cu,Pd")],
@@ -37,16 +37,10 @@ def fetch_mp(
 
     Example: campaign references fetch-mp alloys.json.gz --elements Al,Cu,Pd
     """
-    from campaign.references.entries_export import fetch_entries
-
-    symbols = [word.strip() for word in elements.split(",") if word.strip()]
-    if not symbols:
-        raise typer.BadParameter("no element; right: symbols such as Al,Cu,Pd", param_hint="--elements")
-    number = fetch_entries(file, elements=symbols, max_elements=max_elements, endpoint=endpoint)
-    console().print(f"{number} entries in {file}; see `campaign references check {file}`", highlight=False)
 
 
 @app.command()
+@implemented_in("campaign.commands.references")
 def check(
     file: EntriesArgument,
     engine: Annotated[str | None, typer.Option(help="vasp or gpaw; default: what the file says")] = None,
@@ -56,33 +50,19 @@ def check(
 
     Example: campaign references check alloys.json.gz
     """
-    from campaign.candidates.elements import check_element
-    from campaign.hull.entries_file import read_entries_file
-    from campaign.views.reference_sets import format_entries_file
-
-    chosen = None
-    if elements:
-        chosen = [check_element(word.strip()) for word in elements.split(",") if word.strip()]
-    found = read_entries_file(file, engine=engine, elements=chosen)
-    out = console()
-    out.print(f"[green]{file}: no problems[/green]", soft_wrap=True)
-    for line in format_entries_file(found):
-        out.print(f"  {line}", highlight=False, soft_wrap=True)
 
 
 @app.command("list")
+@implemented_in("campaign.commands.references")
 def list_sets(launchpad: LaunchpadOption = None) -> None:
     """List the reference sets in the database.
 
     Example: campaign references list
     """
-    from campaign.store.collections import CampaignStore
-    from campaign.views.reference_sets import sets_table
-
-    console().print(sets_table(CampaignStore(connect(launchpad).db)))
 
 
 @app.command()
+@implemented_in("campaign.commands.references")
 def show(
     checksum: Annotated[str, typer.Argument(metavar="CHECKSUM", help="Of a set; its first digits are enough")],
     launchpad: LaunchpadOption = None,
@@ -94,15 +74,3 @@ def show(
 
     Example: campaign references show 3f9a61c2 --output alloys.json.gz
     """
-    from campaign.references.entries_export import export_set
-    from campaign.store.collections import CampaignStore
-    from campaign.views.reference_sets import find_set, format_reference_set
-
-    store = CampaignStore(connect(launchpad).db)
-    found = find_set(store, checksum)
-    out = console()
-    for line in format_reference_set(store, found):
-        out.print(line, highlight=False, soft_wrap=True)
-    if output is not None:
-        export_set(found, output)
-        out.print(f"written to {output}", highlight=False, soft_wrap=True)

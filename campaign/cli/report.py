@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from campaign.cli.database import LaunchpadOption, connect
-from campaign.cli.options import NameArgument
-from campaign.store.campaigns import Campaign
+from campaign.cli.options import LaunchpadOption, NameArgument
+from esnet.cli.lazy import implemented_in
 
 
+@implemented_in("campaign.commands.report")
 def report(
     name: NameArgument,
     output: Annotated[
@@ -34,24 +34,3 @@ def report(
 
     Example: campaign report quickstart --output quickstart.html --figures figures --csv tables
     """
-    from campaign.store.collections import CampaignStore
-    from campaign.views.report.data import build_report
-    from campaign.views.report.files import write_csv, write_figures, write_page
-    from esnet.commands.console import console
-
-    out = console()
-    target = output or Path(f"{name}-report.html")
-    data = build_report(Campaign.read(CampaignStore(connect(launchpad).db), name), map_of_dos=map_of_dos)
-    write_page(data, target)
-    out.print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)
-    if figures is not None:
-        written = write_figures(data, figures)
-        out.print(f"{len(written)} figures in {figures}", highlight=False, soft_wrap=True)
-    if csv is not None:
-        written = write_csv(data, csv)
-        out.print(f"{len(written)} tables in {csv}", highlight=False, soft_wrap=True)
-    if open_it:
-        import webbrowser
-
-        if not webbrowser.open(target.resolve().as_uri()):
-            out.print(f"no browser was found here: open {target.resolve()} yourself", soft_wrap=True)

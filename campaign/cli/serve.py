@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from campaign.cli.database import LaunchpadOption, connect
+from campaign.cli.options import LaunchpadOption
+from esnet.cli.lazy import implemented_in
 
-TOKEN_VARIABLE = "ESNET_CAMPAIGN_SERVE_TOKEN"
 
-
+@implemented_in("campaign.commands.serve")
 def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any that is free")] = 8642,
     host: Annotated[
@@ -21,7 +21,8 @@ def serve(
         bool,
         typer.Option(
             "--with-token",
-            help=f"Ask for a token on this machine too, where others work on it; ${TOKEN_VARIABLE}, else a new one",
+            help="Ask for a token on this machine too, where others work on it; $ESNET_CAMPAIGN_SERVE_TOKEN, "
+            "else a new one",
         ),
     ] = False,
     launchpad: LaunchpadOption = None,
@@ -32,29 +33,3 @@ def serve(
 
     Example: campaign serve --port 8642
     """
-    import os
-    import secrets
-
-    from campaign.store.collections import CampaignStore
-    from campaign.views.server.access import is_loopback
-    from campaign.views.server.application import application
-    from campaign.views.server.serving import listen, run
-    from esnet.commands.console import console
-
-    store = CampaignStore(connect(launchpad).db)
-    token = None
-    if with_token or not is_loopback(host):
-        token = os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(24)
-    app = application(store, host=host, token=token, refresh_s=refresh)
-    with listen(host, port) as listener:
-        shown = f"[{host}]" if ":" in host else host
-        address = f"http://{shown}:{listener.getsockname()[1]}/"
-        out = console()
-        out.print(
-            f"campaigns at {address}" + (f"?token={token}" if token else ""),
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
-        )
-        out.print("Ctrl-C ends it")
-        run(app, listener)

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from campaign.cli.database import LaunchpadOption, connect
-from campaign.cli.options import NameArgument
-from campaign.store.campaigns import Campaign, OpenCampaign
-from esnet.files.errors import UserError
-
-if TYPE_CHECKING:
-    from fireworks import LaunchPad
-    from rich.console import Console, Group
-
-    from campaign.store.collections import CampaignStore
-    from campaign.views.status.report import StatusReport
+from campaign.cli.options import LaunchpadOption, NameArgument
+from esnet.cli.lazy import implemented_in
+from esnet.cli.options import JsonOption
 
 _EVERY_S = 5.0
 #: Looking for killed workers lasts longer than counting.
 _RECONCILE_EVERY_S = 60.0
 
 
-class WatchOptionError(UserError, ValueError):
-    """Options of `campaign status` that do not go together; the message says what would be right."""
-
-
+@implemented_in("campaign.commands.status")
 def status(
     name: NameArgument,
     seconds: Annotated[
@@ -37,123 +25,9 @@ def status(
         bool, typer.Option("--watch", help="Look again and again, until the campaign has ended or Ctrl-C")
     ] = False,
     launchpad: LaunchpadOption = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show where a campaign stands, after repairing what killed workers left behind.
 
     Example: campaign status my-alloys --watch 10
     """
-    import json as json_module
-
-    from campaign.store.collections import CampaignStore
-    from campaign.views.status.report import status_report
-    from esnet.commands.console import console
-
-    if seconds is not None and not watch:
-        raise WatchOptionError(f"found {seconds:g} seconds without --watch; right: campaign status {name} --watch 10")
-    if watch and json:
-        raise WatchOptionError("--json prints once; right: without --watch, again whenever it is wanted")
-    connection = connect(launchpad)
-    store = CampaignStore(connection.db)
-    store.ensure_indexes()  # a campaign that an earlier version started may lack those that make this quick
-    if watch:
-        _watch(store, connection, name, console(), every_s=seconds or _EVERY_S)
-        return
-    notes = _repair(store, connection, name)
-    report = status_report(Campaign.read(store, name))
-    if json:
-        typer.echo(json_module.dumps(report.to_dict(), indent=1))
-        return
-    console().print(_picture(report, notes))
-
-
-def _repair(store: CampaignStore, connection: LaunchPad, name: str) -> tuple[str, ...]:
-    from campaign.recovery.reconcile import reconcile
-
-    return tuple(f"repaired: {line}" for line in reconcile(OpenCampaign.open(store, connection, name)).lines())
-
-
-def _picture(report: StatusReport, notes: tuple[str, ...]) -> Group:
-    from campaign.views.status.drawing import draw
-
-    status, more = report.status, list(notes)
-    if not status.problem and status.can_go_on and not status.fireworks.get("RUNNING"):
-        more.append(_why_nothing_runs(status.fireworks))
-    if paused := status.fireworks.get("PAUSED"):
-        again = f"""`lpad resume_fws -q '{{"spec.campaign_name": "{status.name}", "state": "PAUSED"}}'`"""
-        more.append(f"{paused} fireworks are paused: {again} lets them go on")
-    if held := status.candidates.get("held"):
-        more.append(f"the budget holds {held} candidates: see `campaign budget {status.name}`")
-    return draw(report, notes=tuple(more))
-
-
-def _why_nothing_runs(fireworks: dict[str, int]) -> str:
-    if queued := fireworks.get("RESERVED"):
-        return f"nothing is running, {queued} in the queues: `squeue` (or `qstat`) says what their jobs wait for"
-    return (
-        "nothing is running: start workers with `rlaunch rapidfire` or `campaign run FILE`, "
-        "on a cluster jobs with `campaign cluster run`"
-    )
-
-
-def _watch(store: CampaignStore, connection: LaunchPad, name: str, console: Console, *, every_s: float) -> None:
-    """Redraw on a terminal; print a block each time where output is none."""
-    from rich.live import Live
-
-    look = _Look(store, connection, name)
-    try:
-        picture, finished = look.again()
-        if not console.is_terminal:
-            console.print(picture)
-            while not finished:
-                time.sleep(every_s)
-                picture, finished = look.again()
-                console.print()
-                console.print(picture)
-            return
-        with Live(picture, console=console, screen=True, auto_refresh=False) as live:
-            while not finished:
-                time.sleep(every_s)
-                picture, finished = look.again()
-                live.update(picture, refresh=True)
-        console.print(picture)  # the last one stays when the screen is gone
-    except KeyboardInterrupt:
-        if console.is_terminal and look.last is not None:
-            console.print(look.last)
-
-
-class _Look:
-    """One look after the other; a database that does not answer for a while ends nothing.
-
-    Attributes
-    ----------
-    last
-        The latest picture; None before the first.
-    """
-
-    def __init__(self, store: CampaignStore, connection: LaunchPad, name: str) -> None:
-        self.last: Group | None = None
-        self._store, self._connection, self._name = store, connection, name
-        self._notes: tuple[str, ...] = ()
-        self._repaired: float | None = None
-
-    def again(self) -> tuple[Group, bool]:
-        """Return the picture now, and whether the campaign has ended."""
-        from pymongo.errors import PyMongoError
-        from rich.console import Group
-        from rich.text import Text
-
-        from campaign.views.status.report import status_report
-
-        try:
-            if self._repaired is None or time.monotonic() - self._repaired > _RECONCILE_EVERY_S:
-                self._notes = _repair(self._store, self._connection, self._name)
-                self._repaired = time.monotonic()
-            report = status_report(Campaign.read(self._store, self._name))
-        except PyMongoError as error:
-            if self.last is None:
-                raise
-            away = Text(f"the database does not answer ({type(error).__name__}); as it was before:", style="red")
-            return Group(away, self.last), False
-        self.last = _picture(report, self._notes)
-        return self.last, report.status.is_finished

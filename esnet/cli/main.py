@@ -1,4 +1,4 @@
-"""The command `esnet`. Thin: every command is a module of `esnet.commands`."""
+"""The command `esnet`: what it is made of, and how errors end it. Each command has a file of its own."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ import sys
 
 import typer
 
-from esnet.commands import benchmark, dataset, describe, evaluate, fetch_mp, similarity, train, tune
+from esnet.cli.benchmark import benchmark
+from esnet.cli.dataset import app as dataset_app
+from esnet.cli.describe import describe
+from esnet.cli.evaluate import evaluate
+from esnet.cli.fetch_mp import fetch_mp
+from esnet.cli.similarity import similarity
+from esnet.cli.train import train
+from esnet.cli.tune import tune
 from esnet.commands.console import global_options, print_error
+from esnet.files.errors import UserError
 
 app = typer.Typer(
     name="esnet",
@@ -18,20 +26,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.callback()(global_options)
-app.add_typer(dataset.app, name="dataset")
-app.command("train")(train.command)
-app.command("describe")(describe.command)
-app.command("tune")(tune.command)
-app.command("evaluate")(evaluate.command)
-app.command("benchmark")(benchmark.command)
-app.command("similarity")(similarity.command)
-app.command("fetch-mp")(fetch_mp.command)
+app.add_typer(dataset_app, name="dataset")
+for _command in (train, describe, tune, evaluate, benchmark, similarity, fetch_mp):
+    app.command()(_command)
 
 
 def main() -> None:
     """Entry point: errors that a user can mend are one message, not a traceback."""
-    from esnet.files.errors import UserError
-
     # TensorFlow's own log lines, at every start; its errors reach us as exceptions
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:

@@ -1,1 +1,1 @@
-"""One module for each command of `esnet`. Thin: options in, library called, result shown."""
+"""What each command of `esnet` does, a file for each. Thin: the library is called, and its result shown."""

@@ -1,73 +1,40 @@
-"""The command `esnet benchmark`.
-
-Example
--------
-::
-
-    esnet benchmark oxides
-    esnet benchmark oxides --models krr,xgboost,esnet --split-by chemsys --output comparison
-"""
+"""The command `esnet benchmark`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
-from esnet.commands.options import DatasetArgument, Kinds, SplitBy, widths_of
+from esnet.baselines.result import BenchmarkResult
+from esnet.baselines.run import BenchmarkSettings, remove_work, run_benchmark
+from esnet.commands.console import console
+from esnet.commands.settings import widths_of
+from esnet.dataset.dataset import Dataset
+from esnet.dataset.splits import SplitBy
+from esnet.files.output_folder import new_output_folder, refuse_existing_output
+from esnet.training.split_selection import Kinds
 
-if TYPE_CHECKING:
-    from esnet.baselines.result import BenchmarkResult
 
-
-def command(
-    dataset: DatasetArgument,
-    output: Annotated[
-        Path | None,
-        typer.Option(help="Folder to make; default: DATASET.benchmark", show_default=False),
-    ] = None,
-    models: Annotated[
-        str, typer.Option(help="Names with commas between them; the mean of the training part is always there")
-    ] = "krr,svr,rf,xgboost,dnn,cnn,esnet",
-    train_kinds: Annotated[Kinds, typer.Option(help="DOS to train on; tested on both")] = "rs_dos",
-    split_by: Annotated[SplitBy, typer.Option(help="The parts share no material, and none of these")] = "random",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split and of every model")] = 1,
-    validation_fraction: Annotated[float, typer.Option(help="Fraction of the samples; chooses parameters")] = 0.1,
-    test_fraction: Annotated[float, typer.Option(help="Fraction of the samples; read once, at the end")] = 0.1,
-    epochs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Epochs of the networks at most; default: 300, quick: 15", show_default=False),
-    ] = None,
-    widths: Annotated[
-        str | None,
-        typer.Option(
-            help="Channels of the four blocks of CNN and ESNet; default: 64,128,256,512, quick: 8,16,32,64",
-            show_default=False,
-        ),
-    ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A first look: small networks, parameters not chosen")] = False,
-    max_kernel_samples: Annotated[
-        int, typer.Option(min=2, help="KRR and SVR train on at most so many samples, drawn by the seed")
-    ] = 10_000,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="Threads of the tree models; default: the cores of this process", show_default=False),
-    ] = None,
+def benchmark(
+    *,
+    dataset: Path,
+    output: Path | None,
+    models: str,
+    train_kinds: Kinds,
+    split_by: SplitBy,
+    seed: int,
+    validation_fraction: float,
+    test_fraction: float,
+    epochs: int | None,
+    widths: str | None,
+    quick: bool,
+    max_kernel_samples: int,
+    threads: int | None,
 ) -> None:
-    """Train and test the paper's DOS models on one data set and split: KRR, SVR, RF, XGBoost, DNN, CNN and ESNet.
-
-    Writes the table (markdown, CSV, JSON) and all predictions. The same command goes on after an interruption.
-
-    Example: esnet benchmark oxides --models krr,xgboost,esnet
-    """
-    from rich.markup import escape
-
-    from esnet.baselines.run import BenchmarkSettings, remove_work, run_benchmark
-    from esnet.commands.console import console
-    from esnet.dataset.dataset import Dataset
-    from esnet.files.output_folder import new_output_folder, refuse_existing_output
-
+    """Train and test the paper's DOS models on one data set and split: KRR, SVR, RF, XGBoost, DNN, CNN and ESNet."""
     settings = BenchmarkSettings(
         models=tuple(name.strip() for name in models.split(",") if name.strip()),
         train_kinds=train_kinds,
@@ -109,8 +76,6 @@ def command(
 
 
 def _table(found: BenchmarkResult) -> object:
-    from rich.table import Table
-
     table = Table(title="MAE / RMSE on the test part, eV/atom")
     table.add_column("model")
     for task in ("RS2RE", "IS2RE"):

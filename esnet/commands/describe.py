@@ -1,49 +1,26 @@
-"""The command `esnet describe`.
-
-Example
--------
-::
-
-    esnet describe models/oxides
-    esnet describe models/oxides --json
-"""
+"""The command `esnet describe`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import json
 
 import typer
+from rich.markdown import Markdown
+from rich.markup import escape
+from rich.table import Table
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from esnet.bundle.description import bundle_summary, error_rows, summary_rows
+from esnet.bundle.info import BundleInfo
+from esnet.bundle.shipped import bundle_folder
+from esnet.commands.console import console
 
-    from esnet.bundle.info import BundleInfo
 
-
-def command(
-    bundle: Annotated[
-        str, typer.Argument(metavar="BUNDLE", help="Directory of a trained ESNet, or a shipped one's name")
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="Everything, scaler and epochs included, as JSON")] = False,
-) -> None:
-    """Say what a trained ESNet is: data, split, settings, errors, uncertainty, versions, machine, model card.
-
-    Example: esnet describe models/oxides --json
-    """
-    import json
-
-    from esnet.bundle.description import bundle_summary, summary_rows
-    from esnet.bundle.info import BundleInfo
-    from esnet.bundle.shipped import bundle_folder
-    from esnet.commands.console import console
-
+def describe(*, bundle: str, as_json: bool) -> None:
+    """Say what a trained ESNet is: data, split, settings, errors, uncertainty, versions, machine, model card."""
     info = BundleInfo.read(bundle_folder(bundle))
     if as_json:
         typer.echo(json.dumps(bundle_summary(info), indent=1, allow_nan=False))
         return
-    from rich.markdown import Markdown
-    from rich.markup import escape
-    from rich.table import Table
 
     out = console()
     table = Table(title=escape(str(info.path)), title_justify="left", show_header=False)
@@ -59,10 +36,6 @@ def command(
 
 def error_table(info: BundleInfo) -> Table:
     """Return the errors by part and task."""
-    from rich.table import Table
-
-    from esnet.bundle.description import error_rows
-
     more = (
         f"; mean of {len(info.records)} networks (esnet evaluate tells the ensemble's)" if len(info.records) > 1 else ""
     )

@@ -1,56 +1,32 @@
-"""The command `esnet evaluate`.
-
-Example
--------
-::
-
-    esnet evaluate models/oxides oxides
-    esnet evaluate models/oxides oxides --output evaluation
-"""
+"""The command `esnet evaluate`."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
-    from esnet.evaluation.metrics import Metrics
-    from esnet.evaluation.run import Evaluation
-
-Part = Literal["test", "validation", "train", "all"]
+from esnet.bundle.bundle import Bundle
+from esnet.bundle.shipped import bundle_folder
+from esnet.commands.console import console
+from esnet.dataset.dataset import Dataset
+from esnet.evaluation.files import write_evaluation
+from esnet.evaluation.metrics import Metrics
+from esnet.evaluation.run import Evaluation
+from esnet.evaluation.run import evaluate as evaluate_model
+from esnet.evaluation.selection import EvaluatedPart
+from esnet.files.output_folder import refuse_existing_output
 
 _LISTED = 15
 _WORST = 5
 
 
-def command(
-    bundle: Annotated[
-        str, typer.Argument(metavar="BUNDLE", help="Directory of a trained ESNet, or a shipped one's name")
-    ],
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Directory of a data set")],
-    part: Annotated[
-        Part, typer.Option(help="Samples to look at; test: those that the model has not been fitted to")
-    ] = "test",
-    output: Annotated[
-        Path | None,
-        typer.Option(help="Directory to make: metrics.json, predictions, errors by element, plots; default: none"),
-    ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples that the network takes at once")] = 256,
-) -> None:
-    """Say how good a trained ESNet is: errors for IS2RE and RS2RE, uncertainties, and what it has never seen.
-
-    Example: esnet evaluate models/oxides oxides --output evaluation
-    """
-    from esnet.commands.console import console
-    from esnet.evaluation.files import write_evaluation
-    from esnet.files.output_folder import refuse_existing_output
-
+def evaluate(*, bundle: str, dataset: Path, part: EvaluatedPart, output: Path | None, batch_size: int) -> None:
+    """Say how good a trained ESNet is: errors for IS2RE and RS2RE, uncertainties, and what it has never seen."""
     if output is not None:
         # before minutes of work
         refuse_existing_output(output)
@@ -62,22 +38,14 @@ def command(
         out.print(f"figures, predictions and plots: {written}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _evaluate(bundle: str, dataset: Path, part: Part, batch_size: int) -> Evaluation:
-    from rich.progress import Progress
-
-    from esnet.bundle.bundle import Bundle
-    from esnet.bundle.shipped import bundle_folder
-    from esnet.commands.console import console
-    from esnet.dataset.dataset import Dataset
-    from esnet.evaluation.run import evaluate
-
+def _evaluate(bundle: str, dataset: Path, part: EvaluatedPart, batch_size: int) -> Evaluation:
     # the table says the same
     logging.getLogger("esnet.evaluation.run").setLevel(logging.WARNING)
     opened = Dataset.open(dataset)
     model = Bundle.load(bundle_folder(bundle), representation=opened.representation)
     with Progress(console=console(stderr=True), transient=True) as bar:
         task = bar.add_task("predicting", total=None)
-        return evaluate(
+        return evaluate_model(
             model,
             opened,
             part=part,
@@ -87,8 +55,6 @@ def _evaluate(bundle: str, dataset: Path, part: Part, batch_size: int) -> Evalua
 
 
 def _print_evaluation(out: Console, evaluation: Evaluation) -> None:
-    from rich.markup import escape
-
     out.print(_task_table(evaluation))
     if any(task.curve is not None or task.novel is not None for task in evaluation.tasks.values()):
         out.print(_trust_table(evaluation))
@@ -158,8 +124,6 @@ def _trust_table(evaluation: Evaluation) -> Table:
 
 def _group_table(evaluation: Evaluation, title: str, name: str) -> Table:
     """Errors by element or prototype, both tasks side by side."""
-    from rich.markup import escape
-
     groups = {task: getattr(found, name) for task, found in evaluation.tasks.items()}
     counts: dict[str, int] = {}
     for found in groups.values():
@@ -179,8 +143,6 @@ def _group_table(evaluation: Evaluation, title: str, name: str) -> Table:
 
 
 def _worst_table(evaluation: Evaluation) -> Table:
-    from rich.markup import escape
-
     table = _table("largest errors, eV/atom", "material", ("task", "true", "predicted", "uncertainty", "novelty"))
     for name, task in evaluation.tasks.items():
         for row in task.worst[:_WORST]:
@@ -197,8 +159,6 @@ def _worst_table(evaluation: Evaluation) -> Table:
 
 
 def _table(title: str, first: str, columns: list[str] | tuple[str, ...]) -> Table:
-    from rich.table import Table
-
     table = Table(title=title, title_justify="left")
     table.add_column(first)
     for column in columns:

@@ -1,44 +1,21 @@
-"""The command `esnet similarity`.
-
-Example
--------
-::
-
-    esnet similarity oxides
-    esnet similarity oxides --output similarity
-"""
+"""The command `esnet similarity`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from rich.markup import escape
+from rich.table import Table
+
+from esnet.commands.console import console
+from esnet.dataset.dataset import Dataset
+from esnet.files.output_folder import new_output_folder, refuse_existing_output
+from esnet.similarity.files import overall_cells, write_similarity
+from esnet.similarity.similarity import compare_dos
 
 
-def command(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Directory of a data set with IS-DOS and RS-DOS")],
-    output: Annotated[
-        Path | None,
-        typer.Option(help="Folder to make; default: DATASET.similarity", show_default=False),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the random pairs")] = 1,
-) -> None:
-    """Compare the DOS of unrelaxed and relaxed structures, beside random pairs: the paper's Figure 1b.
-
-    Writes the table (markdown, CSV, JSON) and the figure (PNG, SVG).
-
-    Example: esnet similarity oxides
-    """
-    from rich.markup import escape
-    from rich.table import Table
-
-    from esnet.commands.console import console
-    from esnet.dataset.dataset import Dataset
-    from esnet.files.output_folder import new_output_folder, refuse_existing_output
-    from esnet.similarity.files import overall_cells, write_similarity
-    from esnet.similarity.similarity import compare_dos
-
+def similarity(*, dataset: Path, output: Path | None, seed: int) -> None:
+    """Compare the DOS of unrelaxed and relaxed structures, beside random pairs: the paper's Figure 1b."""
     folder = output or Path(f"{dataset}.similarity")
     refuse_existing_output(folder)
     with console(stderr=True).status("comparing densities of states"):

@@ -1,13 +1,4 @@
-"""The command `esnet train`.
-
-Example
--------
-::
-
-    esnet train oxides models/oxides --kinds rs_dos --split-by chemsys
-    esnet train oxides models/oxides-ensemble --members 5 --gpus 2 --mixed-precision
-    tensorboard --logdir models/oxides.work
-"""
+"""The command `esnet train`."""
 
 from __future__ import annotations
 
@@ -15,66 +6,50 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from esnet.commands.options import DatasetArgument, Kinds, SplitBy, training_settings
+from esnet.bundle.files import refuse_existing
+from esnet.bundle.info import BundleInfo
+from esnet.commands.console import console
+from esnet.commands.describe import error_table
+from esnet.commands.settings import training_settings
+from esnet.dataset.dataset import Dataset
+from esnet.dataset.splits import SplitBy, split_dataset
+from esnet.training.ensemble_run import MemberProgress, default_work, train_bundle
+from esnet.training.split_selection import Kinds
 
-if TYPE_CHECKING:
-    from rich.console import Console
 
-    from esnet.bundle.info import BundleInfo
-    from esnet.training.ensemble_run import MemberProgress
-
-
-def command(
-    dataset: DatasetArgument,
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Directory to make")],
-    kinds: Annotated[Kinds, typer.Option(help="DOS to train on: of unrelaxed, of relaxed crystals")] = "both",
-    split_by: Annotated[SplitBy, typer.Option(help="What the parts must not share, beside materials")] = "random",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of split, initial weights and order of batches")] = 1,
-    validation_fraction: Annotated[float, typer.Option(help="Fraction of the samples to stop by")] = 0.1,
-    test_fraction: Annotated[float, typer.Option(help="Fraction of the samples that no choice depends on")] = 0.1,
-    test_chemsys: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A-B,C-D", help="Chemical systems held out for the test; default: none", show_default=False
-        ),
-    ] = None,
-    widths: Annotated[str, typer.Option(help="Channels of the four blocks")] = "64,128,256,512",
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs at most")] = 300,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples a step, of all GPUs together")] = 32,
-    learning_rate: Annotated[float, typer.Option(help="Learning rate of Adam at the start, no unit")] = 0.00175,
-    plateau_patience: Annotated[int, typer.Option(min=1, help="Epochs until the learning rate is halved")] = 15,
-    stop_patience: Annotated[int, typer.Option(min=1, help="Epochs without a better loss that end it")] = 35,
-    members: Annotated[int, typer.Option(min=1, help="Networks of an ensemble, with seeds SEED, SEED+1, ...")] = 1,
-    mixed_precision: Annotated[bool, typer.Option("--mixed-precision", help="Compute in bfloat16")] = False,
-    xla: Annotated[bool, typer.Option("--xla", help="Compile the training step with XLA")] = False,
-    gpus: Annotated[
-        int | None,
-        typer.Option(
-            min=0, help="GPUs that share each batch; 0: the CPU; default: the first GPU, or the CPU", show_default=False
-        ),
-    ] = None,
-    work: Annotated[
-        Path | None, typer.Option(help="Folder for checkpoints and logs; default: BUNDLE.work", show_default=False)
-    ] = None,
-    checkpoint_every: Annotated[int, typer.Option(min=1, help="Epochs between two checkpoints")] = 1,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew where there are checkpoints")] = False,
+def train(
+    *,
+    dataset: Path,
+    bundle: Path,
+    kinds: Kinds,
+    split_by: SplitBy,
+    seed: int,
+    validation_fraction: float,
+    test_fraction: float,
+    test_chemsys: str | None,
+    widths: str,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    plateau_patience: int,
+    stop_patience: int,
+    members: int,
+    mixed_precision: bool,
+    xla: bool,
+    gpus: int | None,
+    work: Path | None,
+    checkpoint_every: int,
+    fresh: bool,
 ) -> None:
-    """Train an ESNet, or an ensemble, on a data set. The same command goes on after an interruption.
-
-    Example: esnet train oxides models/oxides --kinds rs_dos --members 3
-    """
+    """Train an ESNet, or an ensemble, on a data set. The same command goes on after an interruption."""
     if gpus == 0:
         # before TensorFlow looks
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    from esnet.bundle.files import refuse_existing
-    from esnet.commands.console import console
-    from esnet.dataset.dataset import Dataset
-    from esnet.dataset.splits import split_dataset
-    from esnet.training.ensemble_run import default_work, train_bundle
 
     refuse_existing(bundle)
     settings = training_settings(
@@ -133,8 +108,6 @@ def command(
 @contextmanager
 def _display(out: Console, *, members: int, epochs: int) -> Iterator[MemberProgress]:
     """Show epoch, losses, learning rate and the time left; a line for each epoch where there is no terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -166,8 +139,6 @@ def _figures(values: Mapping[str, float]) -> str:
 
 
 def _print_result(out: Console, info: BundleInfo) -> None:
-    from esnet.commands.describe import error_table
-
     out.print(error_table(info))
     for number, record in enumerate(info.records, start=1):
         out.print(

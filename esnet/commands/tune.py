@@ -1,13 +1,4 @@
-"""The command `esnet tune`.
-
-Example
--------
-::
-
-    esnet tune oxides oxides-tuning --trials 30 --gpus-per-trial 0.5
-    esnet tune oxides oxides-grid --grid 5x5 --epochs 60
-    tensorboard --logdir oxides-tuning/ray
-"""
+"""The command `esnet tune`."""
 
 from __future__ import annotations
 
@@ -15,85 +6,56 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
-from esnet.commands.options import DatasetArgument, Kinds, SplitBy, training_settings
+from esnet.commands.console import console
+from esnet.commands.settings import training_settings
+from esnet.dataset.dataset import Dataset
+from esnet.dataset.splits import SplitBy, split_dataset
+from esnet.ray.session import ray_session
+from esnet.training.split_selection import Kinds
+from esnet.tuning.ray_adapters import TrialProgress
+from esnet.tuning.space import FloatRange, IntRange, Space
+from esnet.tuning.study import Study, Trial, parameters_text
+from esnet.tuning.tune import METRIC, Resources, SearchSettings, TuningResult
+from esnet.tuning.tune import tune as tune_model
 
-if TYPE_CHECKING:
-    from rich.console import Console
 
-    from esnet.tuning.ray_adapters import TrialProgress
-    from esnet.tuning.study import Trial
-    from esnet.tuning.tune import TuningResult
-
-
-def command(
-    dataset: DatasetArgument,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make, or to go on in after an interruption")],
-    trials: Annotated[int, typer.Option(min=1, help="Number of trials; more than before: goes on in OUT")] = 20,
-    grid: Annotated[
-        str | None, typer.Option(help="A plain grid, learning rates x batch sizes, e.g. 5x4; default: Ax searches")
-    ] = None,
-    learning_rate: Annotated[tuple[float, float], typer.Option(help="Learning rates of Adam: from, to; no unit")] = (
-        0.0005,
-        0.002,
-    ),
-    batch_size: Annotated[tuple[int, int], typer.Option(help="Samples a step: from, to, both included")] = (16, 65),
-    point: Annotated[
-        list[str] | None,
-        typer.Option(help="Learning rate,batch size to try first, e.g. 0.001,32; may be repeated; default: none"),
-    ] = None,
-    asha: Annotated[
-        bool | None,
-        typer.Option("--asha/--no-asha", help="Stop bad trials early; default: not for a grid", show_default=False),
-    ] = None,
-    grace: Annotated[int, typer.Option(min=1, help="Epochs before ASHA may stop a trial")] = 10,
-    reduction: Annotated[float, typer.Option(help="Of so many trials at a rung ASHA lets one go on")] = 3.0,
-    kinds: Annotated[Kinds, typer.Option(help="Trained and validated on these")] = "both",
-    split_by: Annotated[SplitBy, typer.Option(help="The parts share no material, and none of these")] = "random",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, of every trial and of the search")] = 1,
-    validation_fraction: Annotated[
-        float, typer.Option(help="Fraction of the samples; trials are compared on it")
-    ] = 0.1,
-    test_fraction: Annotated[float, typer.Option(help="Fraction of the samples; nothing is chosen by it")] = 0.1,
-    widths: Annotated[str, typer.Option(help="Channels of the four blocks")] = "64,128,256,512",
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of a trial at most")] = 300,
-    plateau_patience: Annotated[int, typer.Option(min=1, help="Epochs until the learning rate is halved")] = 15,
-    stop_patience: Annotated[int, typer.Option(min=1, help="Epochs without a better loss that end a trial")] = 35,
-    mixed_precision: Annotated[bool, typer.Option("--mixed-precision", help="Compute in bfloat16")] = False,
-    xla: Annotated[bool, typer.Option("--xla", help="Compile the training step")] = False,
-    cpus_per_trial: Annotated[int, typer.Option(min=1, help="Cores of a trial")] = 1,
-    gpus_per_trial: Annotated[
-        float | None,
-        typer.Option(min=0, help="GPUs of a trial, may be a part; default: 1 where Ray has any", show_default=False),
-    ] = None,
-    concurrent: Annotated[
-        int | None, typer.Option(min=1, help="Trials at a time; default: what there is room for", show_default=False)
-    ] = None,
-    retries: Annotated[
-        int, typer.Option(min=0, help="Further tries of a trial whose worker died or raised an exception")
-    ] = 2,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Let trials that failed go on")] = False,
-    address: Annotated[
-        str | None, typer.Option(help="host:port of a running Ray; default: RAY_ADDRESS, else one is started")
-    ] = None,
+def tune(
+    *,
+    dataset: Path,
+    out: Path,
+    trials: int,
+    grid: str | None,
+    learning_rate: tuple[float, float],
+    batch_size: tuple[int, int],
+    point: list[str] | None,
+    asha: bool | None,
+    grace: int,
+    reduction: float,
+    kinds: Kinds,
+    split_by: SplitBy,
+    seed: int,
+    validation_fraction: float,
+    test_fraction: float,
+    widths: str,
+    epochs: int,
+    plateau_patience: int,
+    stop_patience: int,
+    mixed_precision: bool,
+    xla: bool,
+    cpus_per_trial: int,
+    gpus_per_trial: float | None,
+    concurrent: int | None,
+    retries: int,
+    retry_failed: bool,
+    address: str | None,
 ) -> None:
-    """Look for the best learning rate and batch size with Ray Tune and Ax, or on a plain grid.
-
-    Leaves results.csv, surface.png and .svg, and the bundle of the best trial in OUT. The same command goes on after
-    an interruption.
-
-    Example: esnet tune oxides oxides-tuning --trials 30 --gpus-per-trial 0.5
-    """
-    from esnet.commands.console import console
-    from esnet.dataset.dataset import Dataset
-    from esnet.dataset.splits import split_dataset
-    from esnet.ray.session import ray_session
-    from esnet.tuning.space import FloatRange, IntRange, Space
-    from esnet.tuning.tune import Resources, SearchSettings, tune
-
+    """Look for the best learning rate and batch size with Ray Tune and Ax, or on a plain grid."""
     shape = _numbers("--grid", grid, "x", 2) if grid else None
     stops = shape is None if asha is None else asha
     points = [_numbers("--point", text, ",", 2, whole=False) for text in point or ()]
@@ -138,7 +100,7 @@ def command(
             screen.print(where, highlight=False, soft_wrap=True)
         screen.print(f"TensorBoard:   tensorboard --logdir {out / 'ray'}", highlight=False, soft_wrap=True)
         with _display(screen, out, int(total)) as progress:
-            result = tune(
+            result = tune_model(
                 data,
                 out,
                 split=split,
@@ -183,11 +145,6 @@ def _token_file(out: Path) -> Iterator[Path]:
 @contextmanager
 def _display(screen: Console, out: Path, total: int) -> Iterator[TrialProgress]:
     """Show how many trials have ended and where the running ones are, and print a line for each that ends."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from esnet.tuning.study import Study, parameters_text
-    from esnet.tuning.tune import METRIC
-
     running: dict[str, Trial] = {}
     columns = (
         TextColumn("trials"),
@@ -217,10 +174,6 @@ def _display(screen: Console, out: Path, total: int) -> Iterator[TrialProgress]:
 
 
 def _print_result(screen: Console, result: TuningResult) -> None:
-    from rich.table import Table
-
-    from esnet.tuning.tune import METRIC
-
     def value(trial: Trial) -> float:
         found = trial.last(METRIC)
         return float("inf") if found is None or trial.status == "failed" else found

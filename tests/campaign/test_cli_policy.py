@@ -2,7 +2,7 @@
 
 import pytest
 
-from campaign.cli.policy import PolicyTextError, parse_policy
+from campaign.commands.policy import PolicyTextError, parse_policy
 from campaign.policies.best_first import Budget
 from campaign.policies.probability import Probability
 from campaign.policies.thresholds import Thresholds

@@ -17,8 +17,8 @@ from reference_entries import ALLOYS, GPAW, PBE, VASP, alloys, alumina, entry, r
 from small_campaign import write_campaign
 from typer.testing import CliRunner
 
-from campaign.cli.errors import is_user_error
 from campaign.cli.main import app
+from campaign.commands.errors import is_user_error
 from campaign.config.yaml_file import CampaignFileError
 from campaign.hull.corrections import corrected_energies
 from campaign.hull.entries_file import read_entries_file

@@ -15,8 +15,8 @@ from pymatgen.entries.computed_entries import ComputedEntry
 from typer.testing import CliRunner
 
 from campaign.candidates.structure_files import StructureFileError
-from campaign.cli.errors import is_user_error
 from campaign.cli.main import app
+from campaign.commands.errors import is_user_error
 from campaign.hull.hull import MissingElementError
 from campaign.replay.data import ReplayDataError
 from campaign.replay.read import read_replay_data

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from campaign.cli.errors import is_user_error
 from campaign.cli.main import app
+from campaign.commands.errors import is_user_error
 from campaign.references.reference_sets import freeze_reference_set
 from campaign.steps.start import start_campaign
 from campaign.store.campaigns import Campaign, UnknownCampaignError

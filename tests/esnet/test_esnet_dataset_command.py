@@ -11,8 +11,8 @@ import pytest
 from small_dataset import synthetic, tiny_sample, write
 from typer.testing import CliRunner
 
+from esnet.cli import options
 from esnet.cli.main import app
-from esnet.commands import options
 from esnet.dataset import splits
 from esnet.dataset.dataset import Dataset, DatasetError
 from esnet.representation import dos, features

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from launchers.cluster.errors import ClusterError
 from launchers.cluster.site import CATEGORIES, SiteSettings
 
@@ -118,7 +120,6 @@ def _environment() -> Iterator[str]:
 
 def _ask(answers: SiteAnswers, given: dict[str, dict[str, Any]]) -> SiteAnswers:
     """Ask on the terminal for what is missing; what is said of queues goes into `given`."""
-    import typer
 
     def optional(question: str, known: str | None) -> str | None:
         return known or typer.prompt(f"{question} (empty: none)", default="", show_default=False) or None

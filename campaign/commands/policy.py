@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from campaign.policies.base import Policy
+from campaign.spec.reader import read_policy
 from esnet.files.errors import UserError
-
-if TYPE_CHECKING:
-    from campaign.policies.base import Policy
 
 _EXAMPLE = "right: a policy's name, with settings where it has some, e.g. probability:p=0.3,uncertainty=0.27"
 # not those inside a list or a mapping
@@ -32,8 +34,6 @@ def parse_policy(text: str) -> Policy:
     PolicyTextError
         Naming everything that is wrong: an unknown policy, an unknown or missing setting, a wrong value.
     """
-    from campaign.spec.reader import read_policy
-
     kind, _, rest = text.partition(":")
     settings: dict[str, Any] = {"kind": kind.strip()}
     problems: list[str] = []
@@ -53,9 +53,6 @@ def parse_policy(text: str) -> Policy:
 
 
 def _value(text: str) -> Any:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
         return YAML(typ="safe", pure=True).load(text)
     except YAMLError:

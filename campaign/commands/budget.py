@@ -1,0 +1,84 @@
+"""The command `campaign budget`: what is spent, promised and left, and changing the limits of a running campaign."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from campaign.commands.connection import connect
+from campaign.scheduling.change_budget import change_budget
+from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.collections import CampaignStore
+from campaign.views.budget import budget_report, format_budget
+from esnet.commands.console import console
+from esnet.files.errors import UserError
+
+_NONE = "none"
+
+
+class BudgetOptionError(UserError, ValueError):
+    """A limit on the command line is none; the message says what would be right."""
+
+
+def budget(
+    *,
+    name: str,
+    cpu_hours: str | None,
+    relaxation_cpu_hours: str | None,
+    relaxations: str | None,
+    until: str | None,
+    stop_after_stable: str | None,
+    stop_after_no_discovery: str | None,
+    launchpad: Path | None,
+    as_json: bool,
+) -> None:
+    """Show what a campaign has spent and has left; with options: change its limits, and let held candidates go on."""
+    given = {
+        "cpu_hours": _number(cpu_hours, float, "--cpu-hours"),
+        "relaxation_cpu_hours": _number(relaxation_cpu_hours, float, "--relaxation-cpu-hours"),
+        "relaxations": _number(relaxations, int, "--relaxations"),
+        "until": _time(until),
+        "stop_after_stable": _number(stop_after_stable, int, "--stop-after-stable"),
+        "stop_after_no_discovery": _number(stop_after_no_discovery, int, "--stop-after-no-discovery"),
+    }
+    asked = {key: value for key, (is_given, value) in given.items() if is_given}
+    connection = connect(launchpad)
+    store = CampaignStore(connection.db)
+    out = console()
+    if asked:
+        changed = change_budget(OpenCampaign.open(store, connection, name), asked)
+        if not as_json:
+            out.print(changed, highlight=False, markup=False, soft_wrap=True)
+    found = budget_report(Campaign.read(store, name))
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+        return
+    for line in format_budget(found):
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _number(text: str | None, kind: type[int] | type[float], option: str) -> tuple[bool, Any]:
+    if text is None or text.lower() == _NONE:
+        return text is not None, None
+    try:
+        return True, kind(text)
+    except ValueError as error:
+        right = "a whole number" if kind is int else "a number"
+        raise BudgetOptionError(f"{option}: found {text!r}; right: {right}, or none") from error
+
+
+def _time(text: str | None) -> tuple[bool, datetime | None]:
+    if text is None or text.lower() == _NONE:
+        return text is not None, None
+    right = "right: a time with its zone, e.g. 2027-03-01T08:00:00Z, or none"
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BudgetOptionError(f"--until: found {text!r}; {right}") from error
+    if time.tzinfo is None:
+        raise BudgetOptionError(f"--until: found {text!r}, which has no time zone; {right}")
+    return True, time

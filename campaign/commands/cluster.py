@@ -1,0 +1,154 @@
+"""The commands `campaign cluster ...`: a cluster's launch files, their check, and filled queues."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+from fireworks import LaunchPad
+from pymongo.errors import PyMongoError
+from rich.console import Console
+from rich.markup import escape
+
+from campaign.commands.cluster_questions import SiteAnswers, site_settings
+from campaign.commands.connection import connect
+from campaign.commands.errors import is_user_error
+from campaign.recovery.reconcile import reconcile
+from campaign.store.campaigns import OpenCampaign
+from campaign.store.collections import CampaignStore
+from esnet.commands.console import console
+from launchers.cluster.checking import Checked, check_here, check_queues, check_scheduler
+from launchers.cluster.launch_files import write_again, write_new
+from launchers.cluster.queue_filler import fill_queues
+from launchers.cluster.site import SiteSettings
+from launchers.database.errors import DatabaseError
+from launchers.database.settings import find_launchpad_file
+
+
+def init(
+    *,
+    folder: Path,
+    scheduler: str | None,
+    queue: list[str] | None,
+    account: str | None,
+    walltime: list[str] | None,
+    cores: list[str] | None,
+    nodes: list[str] | None,
+    memory: list[str] | None,
+    gpus: list[str] | None,
+    max_jobs: list[str] | None,
+    jobs_per_allocation: list[str] | None,
+    modules: list[str] | None,
+    environment: list[str] | None,
+    vasp_command: str | None,
+    launch_directory: Path | None,
+    name: str,
+    launchpad: Path | None,
+    again: bool,
+) -> None:
+    """Write the files of a cluster: cluster.yaml, and from it what qlaunch reads for each category."""
+    out = console()
+    if again:
+        for path in write_again(folder):
+            out.print(f"wrote {path}", highlight=False, soft_wrap=True)
+        return
+    answers = SiteAnswers(
+        scheduler=scheduler,
+        account=account,
+        name=name,
+        modules=modules or [],
+        environment=environment,
+        vasp_command=vasp_command,
+        launch_directory=(launch_directory or folder.absolute().parent / "runs").absolute(),
+        launchpad=find_launchpad_file(launchpad),
+        of_queues={
+            "queue": queue or [],
+            "walltime": walltime or [],
+            "ntasks": cores or [],
+            "nodes": nodes or [],
+            "memory": memory or [],
+            "gpus": gpus or [],
+            "max_jobs": max_jobs or [],
+            "jobs_per_allocation": jobs_per_allocation or [],
+        },
+    )
+    for path in write_new(site_settings(answers), folder):
+        out.print(f"wrote {path}", highlight=False, soft_wrap=True)
+    out.print(f"look at {folder / 'cluster.yaml'}, then: campaign cluster check {folder} --submit", soft_wrap=True)
+
+
+def check(*, folder: Path, submit: bool, wait: float) -> None:
+    """Check what jobs need, and what they ask for; exit code 1 says that not all is right."""
+    out = console()
+    site = SiteSettings.from_file(folder)
+    here, versions = check_here(site, folder)
+    wrong = _say(here, out)
+    asked, good = check_scheduler(site, folder)
+    wrong += sum(_say(found, out) for found in asked)
+    if submit and good:
+        out.print("waiting for a job in each queue ...")
+        of_jobs = check_queues(site, folder.absolute(), versions, wait_s=wait, categories=good)
+        with contextlib.closing(of_jobs):
+            wrong += sum(_say(found, out) for found in of_jobs)
+    if wrong:
+        out.print(f"[red]{wrong} problem(s)[/red]")
+        raise typer.Exit(1)
+
+
+def _say(checked: Checked, out: Console) -> int:
+    """Print the findings of one place; return how many are wrong."""
+    out.print(f"[bold]{escape(checked.place)}[/bold]", highlight=False)
+    for finding in checked.findings:
+        mark = "[green]ok[/green]   " if finding.remedy is None else "[red]wrong[/red]"
+        out.print(f"  {mark} {escape(finding.what)}", highlight=False, soft_wrap=True)
+        if finding.remedy is not None:
+            out.print(f"        remedy: {escape(finding.remedy)}", highlight=False, soft_wrap=True)
+    return sum(finding.remedy is not None for finding in checked.findings)
+
+
+def run(*, folder: Path, once: bool, every: float | None) -> None:
+    """Keep the queues filled: as many jobs as there are fireworks for, within each queue's limit."""
+    if once and every is not None:
+        raise typer.BadParameter("--once and --every exclude each other")
+    site = SiteSettings.from_file(folder)
+    out = console()
+    while True:
+        all_well = _fill_once(site, folder.absolute(), out)
+        if every is None:
+            raise typer.Exit(0 if all_well else 1)
+        time.sleep(every)
+
+
+def _fill_once(site: SiteSettings, folder: Path, out: Console) -> bool:
+    """One round; False if something was not as it should be. A database that is away is no reason to stop for good."""
+    all_well = True
+    # appended to a file by cron, lines without their time tell nothing
+    out.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", highlight=False)
+    try:
+        launchpad = connect(site.launchpad)
+        _reconcile_running(launchpad, out)
+        for done in fill_queues(launchpad, site, folder):
+            out.print(done.line(), highlight=False, soft_wrap=True, markup=False)
+            all_well = all_well and done.problem is None
+    except (DatabaseError, PyMongoError) as error:
+        reason = error if isinstance(error, DatabaseError) else f"the database went away ({type(error).__name__})"
+        out.print(f"nothing (more) submitted: {reason}", highlight=False, soft_wrap=True, markup=False)
+        return False
+    return all_well
+
+
+def _reconcile_running(launchpad: LaunchPad, out: Console) -> None:
+    store = CampaignStore(launchpad.db)
+    for name in store.campaigns.distinct("_id", {"state": "running"}):
+        try:
+            lines = list(reconcile(OpenCampaign.open(store, launchpad, name)).lines())
+        except Exception as error:
+            # what is wrong with one campaign keeps no other from the queues; the database's errors are everybody's
+            if not is_user_error(error) or isinstance(error, DatabaseError):
+                raise
+            lines = [f"cannot be reconciled: {error}"]
+        for line in lines:
+            out.print(f"{name}: {line}", highlight=False, soft_wrap=True, markup=False)

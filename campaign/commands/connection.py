@@ -1,0 +1,60 @@
+"""How every command finds its database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fireworks import LaunchPad
+from rich.console import Console
+
+from launchers.database.check import check_database
+from launchers.database.settings import DatabaseSettings, DatabaseUnreachable, find_launchpad_file
+from launchers.mongod import server as mongo
+from launchers.mongod.server import default_data_dir
+
+
+def connect(launchpad_file: Path | None) -> LaunchPad:
+    """LaunchPad of a database that answers.
+
+    Raises
+    ------
+    DatabaseError
+        One sentence: no file, nobody answers, wrong password, no transactions.
+    """
+    settings = DatabaseSettings.from_file(find_launchpad_file(launchpad_file))
+    check_database(settings)
+    return settings.launchpad(strm_lvl="WARNING")
+
+
+def data_dir_of(launchpad_file: Path, data_dir: Path | None) -> Path:
+    """Folder of the embedded database: the one asked for, or that beside my_launchpad.yaml."""
+    return (data_dir or default_data_dir(launchpad_file)).resolve()
+
+
+def ensure_running(launchpad_file: Path | None, console: Console) -> Path:
+    """Start the embedded database where my_launchpad.yaml means one of this machine that does not run yet.
+
+    Returns
+    -------
+    Path
+        my_launchpad.yaml.
+    """
+    found = find_launchpad_file(launchpad_file).resolve()
+    settings = DatabaseSettings.from_file(found)
+    folder = data_dir_of(found, None)
+    try:
+        check_database(settings)
+    except DatabaseUnreachable:
+        if not settings.is_local:
+            raise
+        server = mongo.start(settings, data_dir=folder)
+        console.print(
+            f"started the embedded database at {server.address}, data in {server.data_dir}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return found
+    ours = mongo.status(folder).running
+    origin = "" if ours else ", which was not started from this folder"
+    console.print(f"database at {settings.address}{origin}", highlight=False, soft_wrap=True)
+    return found

@@ -1,0 +1,39 @@
+"""The command `campaign dataset`: what a campaign computed as a data set for `esnet train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.markup import escape
+
+from campaign.commands.connection import connect
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore
+from campaign.views.training_data import write_training_data
+from esnet.commands.console import console
+from esnet.commands.dataset import print_written
+from esnet.commands.settings import filters_of
+
+
+def dataset(
+    *,
+    name: str,
+    path: Path,
+    launchpad: Path | None,
+    max_dos: float,
+    max_abs_formation_energy: float,
+    f_block: bool,
+) -> None:
+    """Write what a campaign has relaxed so far, with its DOS, as a data set; the campaign is only read."""
+    filters = filters_of(max_dos, max_abs_formation_energy, f_block)
+    out = console()
+    store = CampaignStore(connect(launchpad).db)
+    manifest = write_training_data(Campaign.read(store, name), path, filters=filters)
+    states = ", ".join(f"{count} {state}" for state, count in manifest.source["states"].items())
+    out.print(f"campaign {escape(name)}: {manifest.source['relaxed']} relaxed structures ({states})", highlight=False)
+    out.print(
+        f"not used: {manifest.source['dos_without_target']} DOS of structures that are not relaxed, "
+        f"{manifest.source['relaxed_without_dos']} relaxed structures without a DOS",
+        highlight=False,
+    )
+    print_written(out, path, manifest)

@@ -1,0 +1,87 @@
+"""The commands `campaign explain` and `campaign decide`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from campaign.budget.hold_queue import release_held
+from campaign.commands.connection import connect
+from campaign.commands.policy import parse_policy
+from campaign.scheduling.advance import advance
+from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.candidates import find_candidate
+from campaign.store.collections import CampaignStore
+from campaign.views.explanation import explanation, format_explanation
+from campaign.views.policy_dry_run import differences_table
+from campaign.views.policy_dry_run import dry_run as run_dry
+from esnet.commands.console import console
+from esnet.files.errors import UserError
+
+SHOWN = 40
+
+
+class DryRunError(UserError, ValueError):
+    """Another policy was asked for without --dry-run."""
+
+
+def explain(*, name: str, candidate: str, launchpad: Path | None, as_json: bool) -> None:
+    """Say why a candidate was promoted, rejected or held, and make its decision again from what is stored."""
+    store = CampaignStore(connect(launchpad).db)
+    campaign = Campaign.read(store, name)
+    told = explanation(campaign, find_candidate(campaign, candidate))
+    if as_json:
+        typer.echo(json.dumps(told, indent=1))
+        return
+    out = console()
+    for line in format_explanation(told):
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def decide(
+    *,
+    name: str,
+    dry_run: bool,
+    policy: str | None,
+    launchpad: Path | None,
+    as_json: bool,
+    all_rows: bool,
+) -> None:
+    """Show what another policy would decide now (--dry-run), or release held candidates as far as the budget allows."""
+    connection = connect(launchpad)
+    store = CampaignStore(connection.db)
+    campaign = Campaign.read(store, name)
+    out = console()
+    if not dry_run:
+        if policy is not None:
+            raise DryRunError(
+                "--policy without --dry-run: a running campaign keeps its policy, so its decisions mean one thing; "
+                "right: add --dry-run, or start a campaign of another name"
+            )
+        released = release_held(campaign)
+        advance(OpenCampaign.open(store, connection, name))
+        out.print(f"{released} held candidate(s) go on", highlight=False)
+        return
+    found = run_dry(campaign, campaign.spec.policy if policy is None else parse_policy(policy))
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=1))
+        return
+    out.print(f"campaign {name}, nothing is written. Promoted would be: {found.policy}", highlight=False, markup=False)
+    for label, counts in (("as it stands", found.now), ("would be", found.would_be)):
+        listed = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
+        out.print(f"  {label}: {listed or 'nothing has a prediction yet'}", highlight=False)
+    inside, outside = found.known_stable
+    out.print(
+        f"  relaxations would cost about {found.relax_cpu_s / 3600:.3g} CPU-hours; known to be stable: {inside} of "
+        f"what it would relax, {outside} of what it would leave out",
+        highlight=False,
+    )
+    if not found.differences:
+        out.print("  no candidate is decided on otherwise", highlight=False)
+        return
+    out.print(differences_table(found, limit=None if all_rows else SHOWN))
+    if not all_rows and len(found.differences) > SHOWN:
+        out.print(f"... and {len(found.differences) - SHOWN} more (--all)", highlight=False)

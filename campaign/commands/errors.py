@@ -1,0 +1,47 @@
+"""Errors that a user can mend: shown as one message, without a traceback."""
+
+from __future__ import annotations
+
+from pymongo.errors import ConnectionFailure
+
+from campaign.candidates.elements import ElementError
+from campaign.candidates.structure_files import StructureFileError
+from campaign.config.yaml_file import CampaignFileError
+from campaign.hull.hull import MissingElementError
+from campaign.scheduling.workflows import LaunchPadNotReadyError
+from campaign.steps.start import BootstrapSizeError, CampaignExistsError
+from campaign.store.campaigns import UnknownCampaignError
+from esnet.files.errors import UserError
+from launchers.cluster.errors import ClusterError
+from launchers.database.errors import DatabaseError
+from launchers.workers.local import WorkersDieError
+
+_MENDABLE = (
+    BootstrapSizeError,
+    CampaignFileError,
+    CampaignExistsError,
+    ClusterError,
+    DatabaseError,
+    ElementError,
+    LaunchPadNotReadyError,
+    MissingElementError,
+    StructureFileError,
+    UnknownCampaignError,
+    UserError,
+    WorkersDieError,
+)
+
+
+def is_user_error(error: BaseException) -> bool:
+    """Whether the message of an error says all that a user needs."""
+    return isinstance(error, _MENDABLE)
+
+
+def message_for_user(error: BaseException) -> str | None:
+    """What to say of an error instead of a traceback; None for one that a user cannot mend."""
+    if isinstance(error, ConnectionFailure):
+        return (
+            "the database stopped answering. See `campaign db status`; when it runs again, the same command goes on "
+            "where it was"
+        )
+    return str(error) if is_user_error(error) else None

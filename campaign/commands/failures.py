@@ -1,0 +1,105 @@
+"""The commands `campaign reconcile`, `failures` and `retry`: what was lost, what failed, and another try."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from campaign.commands.connection import connect
+from campaign.recovery.reconcile import reconcile as reconcile_campaign
+from campaign.recovery.reconcile_report import Reconciled
+from campaign.recovery.retry import choose, failed_calculations, retry_failed
+from campaign.recovery.retry import retry as retry_calculations
+from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.candidates import find_candidate
+from campaign.store.collections import CampaignStore
+from campaign.views.failures import failure_kinds, failures_table, format_failure
+from esnet.commands.console import console as _console
+
+
+def reconcile(*, name: str | None, launchpad: Path | None, retry: bool, dry_run: bool) -> None:
+    """Repair what killed workers and jobs left behind; safe to call at any time, from several places at once."""
+    connection = connect(launchpad)
+    store = CampaignStore(connection.db)
+    console = _console()
+    open_ones = store.campaigns.find({"state": {"$ne": "finished"}}, ["_id"]).sort("_id")
+    names = [name] if name is not None else [found["_id"] for found in open_ones]
+    if not names:
+        console.print("no campaign is under way")
+    for each in names:
+        done = reconcile_campaign(OpenCampaign.open(store, connection, each), dry_run=dry_run)
+        _say(done, console, prefix="" if name is not None else f"{each}: ", quiet=retry)
+        if retry and dry_run:
+            number = len(list(failed_calculations(Campaign.read(store, each))))
+            console.print(f"{number} failed calculation(s) would be tried again", highlight=False)
+        elif retry:
+            console.print(
+                f"{retry_failed(OpenCampaign.open(store, connection, each))} failed calculation(s) will be tried again"
+            )
+
+
+def _say(done: Reconciled, console: Console, *, prefix: str, quiet: bool) -> None:
+    for line in done.lines():
+        console.print(f"{prefix}{line}", highlight=False, markup=False, soft_wrap=True)
+    if unknown := done.unknown_line():
+        console.print(f"{prefix}{unknown}", highlight=False, markup=False, soft_wrap=True)
+    if not done and not quiet:
+        console.print(f"{prefix}nothing to repair", markup=False)
+
+
+def failures(*, name: str, launchpad: Path | None, as_json: bool) -> None:
+    """Show what failed in a campaign: a row for each kind, with an example, its last words, and what to do."""
+    store = CampaignStore(connect(launchpad).db)
+    kinds = failure_kinds(Campaign.read(store, name))
+    if as_json:
+        typer.echo(json.dumps([kind.to_dict() for kind in kinds], indent=1))
+        return
+    console = _console()
+    if not kinds:
+        console.print(f"campaign {name}: nothing has failed", highlight=False)
+        return
+    console.print(failures_table(kinds, title=f"campaign {name}: failures"))
+    for kind in kinds:
+        console.print()
+        for line in format_failure(kind):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if any(kind.for_good for kind in kinds):
+        console.print(f"\nanother try: campaign retry {name} --kind CAUSE [--set INCAR.ALGO=All]", markup=False)
+
+
+def retry(
+    *,
+    name: str,
+    kind: str,
+    candidate: str | None,
+    stage: str | None,
+    settings: list[str] | None,
+    launchpad: Path | None,
+    dry_run: bool,
+) -> None:
+    """Try again what has failed for good, with other settings or resources where some are given."""
+    connection = connect(launchpad)
+    store = CampaignStore(connection.db)
+    Campaign.read(store, name)
+    only = None if candidate is None else str(find_candidate(Campaign.read(store, name), candidate)["_id"])
+    chosen = choose(list(failed_calculations(Campaign.read(store, name))), kind=kind, stage=stage, candidate=only)
+    words = [*(f"--set {shlex.quote(word)}" for word in settings or ())]
+    words += [f"--candidate {shlex.quote(candidate)}"] if candidate else []
+    words += [f"--stage {stage}"] if stage else []
+    command = " ".join(["campaign retry", name, "--kind", shlex.quote(kind), *words])
+    number, overrides = retry_calculations(
+        OpenCampaign.open(store, connection, name), chosen, settings=settings or (), command=command, dry_run=dry_run
+    )
+    console = _console()
+    changed = {**{f"INCAR.{tag}": value for tag, value in overrides.incar.items()}, **overrides.queue}
+    with_what = f" with {', '.join(f'{key}={value}' for key, value in changed.items())}" if changed else ""
+    will = "would be" if dry_run else "will be"
+    console.print(f"{number} failed calculation(s) {will} tried again{with_what}", highlight=False, markup=False)
+    for each in chosen[:20]:
+        console.print(f"  {each.name}: {each.stage.title}, {each.cause}", highlight=False, markup=False)
+    if len(chosen) > 20:
+        console.print(f"  ... and {len(chosen) - 20} more", highlight=False)

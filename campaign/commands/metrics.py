@@ -1,0 +1,44 @@
+"""The command `campaign metrics`: how good a campaign's decisions were, and what they saved."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+
+from campaign.commands.connection import connect
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore
+from campaign.views.metrics.campaign_metrics import campaign_metrics
+from campaign.views.metrics.text import metrics_notes, metrics_table, sweep_note, sweep_table
+from esnet.commands.console import console
+
+
+def metrics(
+    *,
+    name: str,
+    launchpad: Path | None,
+    as_json: bool,
+    sweep: bool,
+    cpu_hours: float | None,
+    confidence: float,
+) -> None:
+    """Measure a campaign's decisions: success ratio, discoverability from the audit, cost, saving. It is only read."""
+    if cpu_hours is not None and not sweep:
+        raise typer.BadParameter("--cpu-hours is a budget for --sweep: give both")
+    store = CampaignStore(connect(launchpad).db)
+    found = campaign_metrics(Campaign.read(store, name), confidence=confidence, sweep=sweep, cpu_hours=cpu_hours)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=1, allow_nan=False))
+        return
+
+    out = console()
+    out.print(metrics_table(found))
+    for note in metrics_notes(found):
+        out.print(f"\n{note}", highlight=False, soft_wrap=True)
+    if found.sweep is not None:
+        if found.sweep.optima:
+            out.print()
+            out.print(sweep_table(found.sweep))
+        out.print(f"\n{sweep_note(found.sweep)}", highlight=False, soft_wrap=True)

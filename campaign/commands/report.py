@@ -1,0 +1,39 @@
+"""The command `campaign report`: a campaign as one HTML file, print figures, CSV files."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+
+from campaign.commands.connection import connect
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore
+from campaign.views.report.data import build_report
+from campaign.views.report.files import write_csv, write_figures, write_page
+from esnet.commands.console import console
+
+
+def report(
+    *,
+    name: str,
+    output: Path | None,
+    open_it: bool,
+    figures: Path | None,
+    csv: Path | None,
+    map_of_dos: bool,
+    launchpad: Path | None,
+) -> None:
+    """Write a campaign as one HTML file that needs no network: figures, tables, structures. It is only read."""
+    out = console()
+    target = output or Path(f"{name}-report.html")
+    data = build_report(Campaign.read(CampaignStore(connect(launchpad).db), name), map_of_dos=map_of_dos)
+    write_page(data, target)
+    out.print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)
+    if figures is not None:
+        written = write_figures(data, figures)
+        out.print(f"{len(written)} figures in {figures}", highlight=False, soft_wrap=True)
+    if csv is not None:
+        written = write_csv(data, csv)
+        out.print(f"{len(written)} tables in {csv}", highlight=False, soft_wrap=True)
+    if open_it and not webbrowser.open(target.resolve().as_uri()):
+        out.print(f"no browser was found here: open {target.resolve()} yourself", soft_wrap=True)

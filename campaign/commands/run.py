@@ -1,0 +1,128 @@
+"""The commands `campaign check`, `campaign submit`, `campaign run`: from a campaign file to its table."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+
+import typer
+from rich.console import Console
+
+from campaign.commands.connection import connect, ensure_running
+from campaign.runner import RunSettings, default_workers, run_campaign
+from campaign.scheduling.workflows import initialise_launchpad
+from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.checks import check_engine
+from campaign.spec.reader import read_campaign_file
+from campaign.steps.start import Started, start_campaign
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore
+from campaign.views.preview import format_preview
+from campaign.views.results import format_model, result_rows, rows_as_table
+from campaign.views.status.counts import Status
+from campaign.views.status.progress import Progress
+from esnet.commands.console import console as _console
+
+
+def _checked(file: Path, *, engine_here: bool = True) -> CampaignSpec:
+    spec = read_campaign_file(file)
+    if engine_here:
+        check_engine(spec, file=file)
+    return spec
+
+
+def check(*, file: Path, engine_elsewhere: bool) -> None:
+    """Check a campaign file and say what it would do; nothing is submitted."""
+    spec = _checked(file, engine_here=not engine_elsewhere)
+    lines = list(format_preview(spec))
+    console = _console()
+    console.print(f"[green]{file}: no problems[/green]", soft_wrap=True)
+    for line in lines:
+        console.print(f"  {line}", highlight=False, soft_wrap=True)
+
+
+def submit(*, file: Path, launchpad: Path | None, engine_elsewhere: bool) -> None:
+    """Submit a campaign; `rlaunch rapidfire` or `campaign cluster run` then run it. Submitting again adds nothing."""
+    spec = _checked(file, engine_here=not engine_elsewhere)
+    connection = connect(launchpad)
+    initialise_launchpad(connection)
+    started = start_campaign(CampaignStore(connection.db), connection, spec)
+    console = _console()
+    console.print(started.message, soft_wrap=True)
+    console.print(
+        f"run it with `rlaunch rapidfire` or `campaign run {file}`, on a cluster with `campaign cluster run`; "
+        f"watch it with `campaign status {spec.name}`",
+        soft_wrap=True,
+    )
+
+
+def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: Path) -> None:
+    """Run a whole campaign on this machine. Ctrl-C stops it; the same command goes on where it was."""
+    spec = _checked(file)
+    console = _console()
+    launchpad_file = ensure_running(launchpad, console)
+    connection = connect(launchpad_file)
+    initialise_launchpad(connection)
+    store = CampaignStore(connection.db)
+    number = workers or default_workers()
+    settings = RunSettings(launchpad_file=launchpad_file, directory=directory, workers=number)
+
+    def on_start(started: Started, folder: Path, elsewhere: int) -> None:
+        console.print(started.message, soft_wrap=True)
+        if elsewhere:
+            console.print(
+                f"[yellow]other workers of this machine run {elsewhere} firework(s) of this campaign already[/yellow]; "
+                "those started now come on top",
+                soft_wrap=True,
+            )
+        console.print(f"{number} worker(s); launch directories and logs in {folder}", highlight=False)
+
+    def on_ray(dashboard: str | None, token: Path) -> None:
+        if dashboard:
+            console.print(
+                f"Ray dashboard: {dashboard} (it asks for the token in {token})", highlight=False, soft_wrap=True
+            )
+
+    # a closed terminal and a polite kill end a run as Ctrl-C does
+    for number_of_signal in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number_of_signal, _interrupt)
+    with Progress(console) as progress:
+        try:
+            status = run_campaign(
+                store, connection, spec, settings, on_start=on_start, on_ray=on_ray, on_progress=progress.show
+            )
+        except KeyboardInterrupt:
+            progress.close()
+            console.print(f"[yellow]stopped[/yellow]; `campaign run {file}` goes on where it was")
+            raise typer.Exit(130) from None
+    campaign = Campaign.read(store, spec.name)
+    console.print(rows_as_table(result_rows(campaign), title=f"campaign {spec.name}"))
+    console.print(f"\n{format_model(campaign)}", highlight=False)
+    _report_outcome(status, console)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _report_outcome(status: Status, console: Console) -> None:
+    seconds = sum(cost["cpu_s"] for cost in status.cost.values())
+    console.print(
+        f"{status.stable} stable; {seconds:.0f} CPU-s in all. Look again with `campaign results {status.name}`, "
+        f"in a browser with `campaign report {status.name} --open`; the database goes on running, `campaign db stop` "
+        "ends it",
+        highlight=False,
+    )
+    _report_held(status, console)
+    if not status.is_finished:
+        console.print(
+            f"[red]campaign {status.name} is not complete, and nothing of it is left to run.[/red] "
+            f"{status.problem or 'See `campaign status`, and `lpad get_fws -s FIZZLED -d more` for the reason.'}"
+        )
+        raise typer.Exit(1)
+
+
+def _report_held(status: Status, console: Console) -> None:
+    if held := status.candidates.get("held"):
+        console.print(f"the budget holds {held} candidates: see `campaign budget {status.name}`", soft_wrap=True)

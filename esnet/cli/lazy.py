@@ -1,0 +1,36 @@
+"""Commands declared here and implemented elsewhere, so that ``--help`` imports no implementation."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def implemented_in(module: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a declaration, a signature with a docstring and no body, call the function of its name in `module`.
+
+    typer reads the declaration for help and for errors in a command line, which takes milliseconds. The module, with
+    NumPy, pymatgen and FireWorks at its top, is imported when the command is called.
+    """
+
+    def declare(declaration: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(declaration)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            return implementation(call)(*args, **kwargs)
+
+        call.implemented_in = module  # type: ignore[attr-defined]
+        return call
+
+    return declare
+
+
+def implementation(declared: Callable[..., R]) -> Callable[..., R]:
+    """Import what a declaration stands for."""
+    function: Any = declared
+    found: Callable[..., R] = getattr(importlib.import_module(function.implemented_in), function.__name__)
+    return found

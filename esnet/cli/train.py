@@ -1,0 +1,62 @@
+"""The command `esnet train`.
+
+Example
+-------
+::
+
+    esnet train oxides models/oxides --kinds rs_dos --split-by chemsys
+    esnet train oxides models/oxides-ensemble --members 5 --gpus 2 --mixed-precision
+    tensorboard --logdir models/oxides.work
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from esnet.cli.lazy import implemented_in
+from esnet.cli.options import DatasetArgument, Kinds, SplitBy
+
+
+@implemented_in("esnet.commands.train")
+def train(
+    dataset: DatasetArgument,
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Directory to make")],
+    kinds: Annotated[Kinds, typer.Option(help="DOS to train on: of unrelaxed, of relaxed crystals")] = "both",
+    split_by: Annotated[SplitBy, typer.Option(help="What the parts must not share, beside materials")] = "random",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of split, initial weights and order of batches")] = 1,
+    validation_fraction: Annotated[float, typer.Option(help="Fraction of the samples to stop by")] = 0.1,
+    test_fraction: Annotated[float, typer.Option(help="Fraction of the samples that no choice depends on")] = 0.1,
+    test_chemsys: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A-B,C-D", help="Chemical systems held out for the test; default: none", show_default=False
+        ),
+    ] = None,
+    widths: Annotated[str, typer.Option(help="Channels of the four blocks")] = "64,128,256,512",
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs at most")] = 300,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples a step, of all GPUs together")] = 32,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate of Adam at the start, no unit")] = 0.00175,
+    plateau_patience: Annotated[int, typer.Option(min=1, help="Epochs until the learning rate is halved")] = 15,
+    stop_patience: Annotated[int, typer.Option(min=1, help="Epochs without a better loss that end it")] = 35,
+    members: Annotated[int, typer.Option(min=1, help="Networks of an ensemble, with seeds SEED, SEED+1, ...")] = 1,
+    mixed_precision: Annotated[bool, typer.Option("--mixed-precision", help="Compute in bfloat16")] = False,
+    xla: Annotated[bool, typer.Option("--xla", help="Compile the training step with XLA")] = False,
+    gpus: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="GPUs that share each batch; 0: the CPU; default: the first GPU, or the CPU", show_default=False
+        ),
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder for checkpoints and logs; default: BUNDLE.work", show_default=False)
+    ] = None,
+    checkpoint_every: Annotated[int, typer.Option(min=1, help="Epochs between two checkpoints")] = 1,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew where there are checkpoints")] = False,
+) -> None:
+    """Train an ESNet, or an ensemble, on a data set. The same command goes on after an interruption.
+
+    Example: esnet train oxides models/oxides --kinds rs_dos --members 3
+    """
