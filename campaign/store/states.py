@@ -14,20 +14,73 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Literal
 
 StageName = Literal["dos", "relax", "rs_dos"]
 
 SCREENED, BOOTSTRAP, REFERENCE, TRAINING = "screened", "bootstrap", "reference", "training"
 
+
+class CandidateState(StrEnum):
+    """States of a candidate or a reference (field ``state``)."""
+
+    NEW = "new"
+    DOS_RUNNING = "dos_running"
+    DOS_DONE = "dos_done"
+    DOS_FAILED = "dos_failed"
+    PROMOTED = "promoted"
+    REJECTED = "rejected"
+    HELD = "held"
+    RELAX_RUNNING = "relax_running"
+    RELAXED = "relaxed"
+    RELAX_FAILED = "relax_failed"
+
+
+class RsDosState(StrEnum):
+    """States of the RS-DOS of a relaxed structure (field ``rs_dos.state``)."""
+
+    NEW = "new"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class StepState(StrEnum):
+    """States of a step."""
+
+    SUBMITTED = "submitted"
+    DONE = "done"
+
+
+class CampaignState(StrEnum):
+    """States of a campaign."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
 #: States in which nothing more happens to a candidate by itself.
-FINAL_STATES = ("rejected", "held", "relaxed", "dos_failed", "relax_failed")
+FINAL_STATES = (
+    CandidateState.REJECTED,
+    CandidateState.HELD,
+    CandidateState.RELAXED,
+    CandidateState.DOS_FAILED,
+    CandidateState.RELAX_FAILED,
+)
 #: All others. An index answers a question for these at once, and reads everything for "none of the final ones".
-OPEN_STATES = ("new", "dos_running", "dos_done", "promoted", "relax_running")
+OPEN_STATES = (
+    CandidateState.NEW,
+    CandidateState.DOS_RUNNING,
+    CandidateState.DOS_DONE,
+    CandidateState.PROMOTED,
+    CandidateState.RELAX_RUNNING,
+)
 #: States of ``rs_dos.state`` in which an RS-DOS is still to come.
-OPEN_RS_DOS = ("new", "running")
+OPEN_RS_DOS = (RsDosState.NEW, RsDosState.RUNNING)
 #: States from which a candidate still has to come to its Screen.
-BEFORE_SCREEN = ("new", "dos_running")
+BEFORE_SCREEN = (CandidateState.NEW, CandidateState.DOS_RUNNING)
 
 
 @dataclass(frozen=True, kw_only=True)
