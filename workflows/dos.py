@@ -19,7 +19,6 @@ from workflows.settings import DftSettings
 from workflows.vasp import static_maker
 
 if TYPE_CHECKING:
-    from jobflow import Flow, Job
     from numpy.typing import NDArray
     from pymatgen.core import Structure
 

@@ -12,7 +12,6 @@ from workflows.settings import DftSettings
 from workflows.vasp import relax_maker
 
 if TYPE_CHECKING:
-    from jobflow import Flow
     from pymatgen.core import Structure
 
 

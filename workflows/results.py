@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pymatgen.core import Structure
 
 if TYPE_CHECKING:
-    from pymatgen.core import Structure
+    pass
 
 #: INCAR tags that change the smearing, and with it the shape of a DOS.
 SMEARING_TAGS = frozenset({"ISMEAR", "SIGMA"})

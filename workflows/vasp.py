@@ -16,7 +16,6 @@ from workflows.settings import DftSettings, kpoint_divisions
 if TYPE_CHECKING:
     from atomate2.vasp.jobs.core import RelaxMaker, StaticMaker
     from pymatgen.core import Structure
-    from pymatgen.io.vasp import Kpoints
 
 #: INCAR tags of atomate2's base set that SCIENCE.md does not have: None takes a tag out.
 _REMOVED_TAGS = (

@@ -15,7 +15,7 @@ from campaign.attempts.ledger import attempt_number
 from campaign.store.collections import CampaignStore
 
 if TYPE_CHECKING:
-    from pymatgen.core import Structure
+    pass
 
 logger = logging.getLogger(__name__)
 

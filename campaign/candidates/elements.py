@@ -16,7 +16,7 @@ from pymatgen.core import Element, Lattice, Structure
 from campaign.config.yaml_file import nearest
 
 if TYPE_CHECKING:
-    from pymatgen.core import Structure
+    pass
 
 LARGEST_ATOMIC_NUMBER = 111
 """The composition vector of ESNet has 111 places, H to Rg."""

@@ -24,8 +24,6 @@ from campaign.candidates.structure_hash import candidate_id, primitive_cell, spa
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pymatgen.analysis.structure_matcher import StructureMatcher
-    from pymatgen.core import Structure
 
 __all__ = ["Candidate", "Prototype", "bootstrap_sample", "generate", "prototypes", "read_structure_folder"]
 

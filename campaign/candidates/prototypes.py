@@ -18,7 +18,7 @@ from campaign.candidates.structure_hash import primitive_cell
 from campaign.config.yaml_file import did_you_mean
 
 if TYPE_CHECKING:
-    from pymatgen.core import Structure
+    pass
 
 FORMAT = 1
 """Version of `shipped.yaml` that this program reads."""

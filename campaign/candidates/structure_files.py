@@ -12,7 +12,7 @@ from pymatgen.io.cif import CifParser
 from pymatgen.io.vasp import Poscar
 
 if TYPE_CHECKING:
-    from pymatgen.core import Structure
+    pass
 
 _RIGHT = "right: files named *.cif, *.vasp, *.poscar, POSCAR* or CONTCAR*"
 

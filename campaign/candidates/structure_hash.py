@@ -20,8 +20,6 @@ import spglib
 from pymatgen.core import Lattice, Structure
 
 if TYPE_CHECKING:
-    from pymatgen.core import Structure
-
     Array = npt.NDArray[np.float64]
     IntArray = npt.NDArray[np.int64]
 

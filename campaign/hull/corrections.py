@@ -17,7 +17,7 @@ from pymatgen.entries.computed_entries import ComputedStructureEntry
 from pymatgen.io.vasp.sets import MPRelaxSet
 
 if TYPE_CHECKING:
-    from pymatgen.entries.compatibility import MaterialsProject2020Compatibility
+    pass
 
 RELAXED_FIELDS = ("composition", "relaxation.energy", "relaxation.structure")
 """Fields of a relaxed document that `corrected_energies` reads."""

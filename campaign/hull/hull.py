@@ -20,7 +20,6 @@ from campaign.hull.facets import HullFacets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from pymatgen.core import Composition
 
 
 class MissingElementError(ValueError):

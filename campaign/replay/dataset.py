@@ -22,10 +22,6 @@ from esnet.evaluation.selection import select_samples
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from esnet.bundle.assessor import Assessment
-    from esnet.bundle.bundle import Bundle
-    from esnet.dataset.dataset import Dataset
-
 
 def read_replay_dataset(
     path: Path, *, model: str, part: Literal["test", "all"] = "test", references: Path | None = None

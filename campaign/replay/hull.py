@@ -17,7 +17,6 @@ from campaign.replay.data import ReplayDataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from pymatgen.core import Composition
 
 ELEMENTS_ONLY = (
     "no reference entries were given: E_hull is against the elements alone, so it is E_f, and more looks stable than "

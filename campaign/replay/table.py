@@ -20,7 +20,7 @@ from campaign.replay.hull import ELEMENTS_ONLY, hull_energies
 from campaign.replay.rows import Row, read_rows
 
 if TYPE_CHECKING:
-    from pymatgen.core import Composition
+    pass
 
 COLUMNS = {
     "id": "name of the candidate, all different",

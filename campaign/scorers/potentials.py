@@ -20,7 +20,7 @@ from esnet.files.errors import require
 from esnet.files.versions import installed_versions
 
 if TYPE_CHECKING:
-    from pymatgen.core import Structure
+    pass
 
 logger = logging.getLogger(__name__)
 

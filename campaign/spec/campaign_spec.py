@@ -32,8 +32,7 @@ from esnet.training.train import TrainingSettings
 from workflows.settings import DftSettings
 
 if TYPE_CHECKING:
-    from esnet.representation.features import Representation
-    from esnet.training.train import TrainingSettings
+    pass
 
 FIREWORK_HEADER: dict[str, Any] = {
     "_tasks": [{"_fw_name": "{{campaign.firetasks.StartCampaign}}"}],

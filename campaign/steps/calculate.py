@@ -25,7 +25,6 @@ from workflows.results import cpu_seconds
 
 if TYPE_CHECKING:
     from jobflow import Flow, JobStore
-    from pymatgen.core import Structure
 
     from campaign.spec.campaign_spec import CampaignSpec
     from launchers.database.settings import DatabaseSettings

@@ -15,6 +15,7 @@ from campaign.candidates.generate import bootstrap_sample, generate
 from campaign.references.phases import reference_phases
 from campaign.references.reference_sets import store_entries
 from campaign.scheduling.advance import advance
+from campaign.spec.reader import read_firework_spec
 from campaign.spec.reference_checks import campaign_entries
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from campaign.candidates.generate import Candidate
     from campaign.hull.entries_file import EntriesFile
     from campaign.spec.campaign_spec import CampaignSpec
-    from campaign.spec.reader import read_firework_spec
 
 logger = logging.getLogger(__name__)
 

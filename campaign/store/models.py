@@ -20,9 +20,6 @@ from esnet.files.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gridfs import GridFSBucket
-
-    from esnet.bundle.info import BundleInfo
     from esnet.representation.features import Representation
 
 

@@ -15,7 +15,7 @@ from campaign.store.collections import CampaignStore
 from campaign.views.failure_output import last_lines
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    pass
 
 _FAILED = ("science", "machine", "lost")
 #: What to do, by cause or by what stands before its colon; docs/failures.md says the same at length.

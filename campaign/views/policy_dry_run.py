@@ -19,7 +19,7 @@ from campaign.store.campaigns import Campaign
 from campaign.store.states import SCREENED
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,6 @@ from campaign.references.reference_sets import ReferenceSetError, stored_set
 from campaign.store.collections import CampaignStore
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from campaign.hull.entries_file import EntriesFile
     from campaign.store.collections import Document
 

@@ -19,7 +19,7 @@ from esnet.files.errors import require
 from esnet.files.output_folder import new_output_folder
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    pass
 
 SUMMARY, TOTALS, CURVES = "summary.json", "totals.csv", "curves.csv"
 _DPI = 150

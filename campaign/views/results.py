@@ -18,7 +18,7 @@ from campaign.store.states import BOOTSTRAP, TRAINING
 from campaign.views.policy_dry_run import word_of
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,6 @@ from esnet.training.network import require_tensorflow
 from esnet.training.train import train_on
 
 if TYPE_CHECKING:
-    from esnet.baselines.networks import NetworkFit
     from esnet.training.loop import Progress
 
 Report = Callable[[str], None]

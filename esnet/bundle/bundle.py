@@ -16,7 +16,7 @@ from esnet.bundle.record import TrainingRecord
 from esnet.representation.features import ChannelScaler, Representation, TargetScaling
 
 if TYPE_CHECKING:
-    from esnet.bundle.networks import Networks, Outputs, ScaledFeatures
+    from esnet.bundle.networks import Outputs, ScaledFeatures
 
 __all__ = [
     "Assessment",

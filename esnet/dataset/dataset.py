@@ -30,7 +30,7 @@ from esnet.representation.features import ELEMENTS, Representation
 from esnet.representation.samples import Samples
 
 if TYPE_CHECKING:
-    from esnet.representation.samples import Samples
+    pass
 
 __all__ = [
     "KINDS",

@@ -19,7 +19,6 @@ from esnet.training.settings import TrainingSettings
 from esnet.training.split_selection import Kinds, choose_parts
 
 if TYPE_CHECKING:
-    from esnet.bundle.networks import Networks
     from esnet.dataset.dataset import Dataset
     from esnet.dataset.splits import Split
 

@@ -25,7 +25,6 @@ from esnet.training.settings import TrainingSettings
 from esnet.training.split_selection import MIN_TRAINING, MIN_VALIDATION, Kinds, choose_parts
 
 if TYPE_CHECKING:
-    from esnet.bundle.bundle import Bundle
     from esnet.dataset.dataset import Dataset
     from esnet.dataset.splits import Split
 

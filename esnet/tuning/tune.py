@@ -23,8 +23,6 @@ from esnet.tuning.space import PAPER_SPACE, Space, TuningError
 from esnet.tuning.study import Study, Trial, best_trial
 
 if TYPE_CHECKING:
-    from esnet.dataset.dataset import Dataset
-    from esnet.dataset.splits import Split
     from esnet.training.settings import TrainingSettings
     from esnet.training.split_selection import Kinds
     from esnet.tuning.ray_adapters import TrialProgress

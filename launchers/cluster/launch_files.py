@@ -17,7 +17,6 @@ from launchers.cluster.site import CATEGORIES, FILE_NAME, SiteSettings
 from launchers.cluster.walltime import seconds
 
 if TYPE_CHECKING:
-    from fireworks import FWorker
     from fireworks.queue.queue_adapter import QueueAdapterBase
 
 TEMPLATE_NAME = "pbs_template.txt"

@@ -29,7 +29,7 @@ from launchers.cluster.walltime import job_id, time_left
 from launchers.database.settings import DatabaseSettings
 
 if TYPE_CHECKING:
-    from fireworks import FWorker, LaunchPad
+    from fireworks import LaunchPad
 
 logger = logging.getLogger(__name__)
 

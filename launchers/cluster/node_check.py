@@ -30,7 +30,7 @@ from launchers.database.job_store import open_job_store
 from launchers.database.settings import DatabaseSettings
 
 if TYPE_CHECKING:
-    from launchers.database.settings import DatabaseSettings
+    pass
 
 #: Packages whose versions must be the same wherever a campaign runs.
 PACKAGES = ("esnet-campaign", "fireworks", "pymatgen")

@@ -27,7 +27,7 @@ from launchers.cluster.lock import Lock, locked
 from launchers.cluster.site import CATEGORIES, SiteSettings
 
 if TYPE_CHECKING:
-    from fireworks import FWorker, LaunchPad
+    from fireworks import LaunchPad
     from fireworks.queue.queue_adapter import QueueAdapterBase
 
 #: So many rejected submissions in a row end a call: the next ones would be rejected too.

@@ -10,7 +10,6 @@ from maggma.stores import GridFSStore, MongoStore
 from launchers.database import mongo_uri
 
 if TYPE_CHECKING:
-    from jobflow import JobStore
     from pymongo.collection import Collection
 
     from launchers.database.settings import DatabaseSettings

@@ -28,8 +28,6 @@ from launchers.database.errors import (
 from launchers.database.launchpad_file import PASSWORD_VARIABLE, find_launchpad_file, read_launchpad_file
 
 if TYPE_CHECKING:
-    from fireworks import LaunchPad
-    from pymongo import MongoClient
     from pymongo.database import Database
 
 __all__ = [

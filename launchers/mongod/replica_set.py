@@ -12,7 +12,7 @@ from pymongo.errors import PyMongoError
 from launchers.database.errors import MongoServerError
 
 if TYPE_CHECKING:
-    from pymongo import MongoClient
+    pass
 
 POLL_S = 0.05
 

@@ -15,7 +15,7 @@ from campaign.views.metrics.campaign_metrics import CampaignMetrics, CandidateCo
 from campaign.views.metrics.sweep import SweepOfRelaxed
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    pass
 
 _CRITERIA = {"f1": "highest F1", "c_eff": "lowest C_eff", "budget": "most stable within the budget"}
 

@@ -17,9 +17,7 @@ from campaign.views.status.report import StatusReport
 from campaign.views.status.running_jobs import Queue
 
 if TYPE_CHECKING:
-    from rich.console import Group, RenderableType
-    from rich.table import Table
-    from rich.text import Text
+    from rich.console import RenderableType
 
 _BAR = 10
 _LABEL = 11
