@@ -16,7 +16,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tarfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -43,12 +42,12 @@ class Workplace:
 
     def __init__(self, folder: Path, name: str) -> None:
         folder.mkdir(parents=True)
-        self.folder, self.name = folder, name
+        self.folder = folder
         uri = f"mongodb://127.0.0.1:{PORT}/{name}?replicaSet=rs0"
         (folder / "my_launchpad.yaml").write_text(f"uri_mode: true\nhost: {uri}\nname: {name}\nstrm_lvl: WARNING\n")
-        shutil.copy(OLD_FORMATS / f"{name}.yaml", folder)
-        with tarfile.open(OLD_FORMATS / "bundle.tar.xz") as archive:
-            archive.extractall(folder, filter="data")
+        for path in OLD_FORMATS.glob("*.yaml"):
+            shutil.copy(path, folder)
+        shutil.unpack_archive(OLD_FORMATS / "bundle.tar.xz", folder, filter="data")
         self.store = CampaignStore(DatabaseSettings.from_file(folder / "my_launchpad.yaml").database())
 
     def __enter__(self) -> Workplace:
@@ -58,10 +57,10 @@ class Workplace:
     def __exit__(self, *_: object) -> None:
         self.say("db", "stop")
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, file: str) -> subprocess.Popen[bytes]:
         """Begin `campaign run`."""
         with (self.folder / "run.log").open("ab") as log:
-            command = [str(BIN / "campaign"), "run", f"{self.name}.yaml", "--workers", "1"]
+            command = [str(BIN / "campaign"), "run", file, "--workers", "1"]
             return subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def say(self, *words: str) -> str:
@@ -137,26 +136,27 @@ def make_bundle(scratch: Path) -> None:
             out.add(replace(sample, composition=composition, chemsys="-".join(sorted(composition))))
     options = "--widths 2,2,4,4 --epochs 4 --batch-size 16 --members 2 --validation-fraction 0.3 --gpus 0"
     subprocess.run([BIN / "esnet", "train", "synthetic", "bundle", *options.split()], cwd=scratch, check=True)
-    with tarfile.open(OLD_FORMATS / "bundle.tar.xz", "w:xz", preset=9) as archive:
-        archive.add(scratch / "bundle", arcname="bundle")
+    shutil.make_archive(str(OLD_FORMATS / "bundle"), "xztar", root_dir=scratch, base_dir="bundle")
 
 
 def make_finished(scratch: Path) -> None:
     """Run a campaign to its end, with workers that are killed, and on with a larger budget."""
     with Workplace(scratch, "finished") as place:
-        runner = place.start()
+        runner = place.start("finished.yaml")
         kill(place.wait_for_relaxation("finished/reference/Al")["pid"])
         end(runner)
         place.say("budget", "finished", "--relaxations", "3")
-        runner = place.start()
+        runner = place.start("finished.yaml")
         unlucky = place.wait_for_relaxation({"$ne": None})["document"]
         while place.store.candidates.find_one({"_id": unlucky})["state"] != "relax_failed":
             for found in place.store.attempts.find({"outcome": "running", "document": unlucky}):
                 kill(found["pid"])
             time.sleep(1)
         end(runner)
+        end(place.start("probable.yaml"))
         place.dump(OLD_FORMATS / "finished.jsonl.gz")
-        place.keep_results("finished", "finished")
+        for name in ("finished", "probable"):
+            place.keep_results(name, name)
         for command in ("metrics", "budget", "failures"):
             place.keep(f"finished_{command}.json", command, "finished", "--json")
         place.keep("finished_status.txt", "status", "finished")
@@ -175,7 +175,7 @@ def make_finished(scratch: Path) -> None:
 def make_half_way(scratch: Path) -> None:
     """Kill a campaign after its first Screen while a relaxation runs; go on elsewhere from the copy of its database."""
     with Workplace(scratch / "killed", "half_way") as place:
-        runner = place.start()
+        runner = place.start("half_way.yaml")
         place.wait_for_relaxation({"$not": re.compile("/reference/")})
         kill(runner.pid)
         runner.wait()
@@ -183,7 +183,7 @@ def make_half_way(scratch: Path) -> None:
     with Workplace(scratch / "continued", "half_way") as place:
         path = OLD_FORMATS / "half_way.jsonl.gz"
         restore(place.store.database, path, host=socket.gethostname(), folder=place.folder)
-        end(place.start())
+        end(place.start("half_way.yaml"))
         place.keep_results("half_way", "half-way")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bson import json_util
+from pymongo import ReplaceOne
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -23,7 +24,7 @@ OLD_FORMATS = Path(__file__).resolve().parent
 
 
 def restore(database: Database[dict[str, Any]], path: Path, *, host: str, folder: Path) -> Counter[str]:
-    """Insert all documents of a ``.jsonl.gz`` file into an empty database.
+    """Write all documents of a ``.jsonl.gz`` file into a database that holds no campaign.
 
     Parameters
     ----------
@@ -44,9 +45,10 @@ def restore(database: Database[dict[str, Any]], path: Path, *, host: str, folder
     """
     counts: Counter[str] = Counter()
     for collection, documents in groupby(read_lines(path, host=host, folder=folder), key=lambda line: line[0]):
-        found = [document for _, document in documents]
-        database[collection].insert_many(found)
-        counts[collection] += len(found)
+        # FireWorks may have counted to 1 there already
+        writes = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for _, document in documents]
+        database[collection].bulk_write(writes)
+        counts[collection] += len(writes)
     return counts
 
 
