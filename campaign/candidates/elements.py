@@ -9,6 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from campaign.config.yaml_file import nearest
+from esnet.files.errors import UserError
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -23,7 +24,7 @@ AVOGADRO_PER_CUBIC_ANGSTROM = 0.602214076
 """Avogadro's number times 1e-24 cm^3/A^3: turns cm^3/mol into A^3/atom (SI definition of 2019)."""
 
 
-class ElementError(ValueError):
+class ElementError(UserError, ValueError):
     """A symbol that is no element, or an element that a campaign cannot treat."""
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from esnet.files.errors import UserError
+
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
@@ -16,7 +18,7 @@ _RIGHT = "right: files named *.cif, *.vasp, *.poscar, POSCAR* or CONTCAR*"
 _PARSER_ERRORS = (ValueError, TypeError, KeyError, IndexError, AttributeError, ZeroDivisionError, AssertionError)
 
 
-class StructureFileError(ValueError):
+class StructureFileError(UserError, ValueError):
     """A folder or file of crystal structures cannot be used."""
 
 

@@ -11,6 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from campaign.store.states import REFERENCE, Stage
+from esnet.files.errors import UserError
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad, Workflow
@@ -36,7 +37,7 @@ def next_fw_ids(launchpad: LaunchPad, quantity: int) -> count[int]:
     return count(counter["next_fw_id"])
 
 
-class LaunchPadNotReadyError(RuntimeError):
+class LaunchPadNotReadyError(UserError, RuntimeError):
     """FireWorks' own documents are missing from the database."""
 
 

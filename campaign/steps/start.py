@@ -16,6 +16,7 @@ from campaign.scheduling.advance import advance
 from campaign.spec.reference_checks import campaign_entries
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
 from campaign.store.states import BOOTSTRAP, REFERENCE, SCREENED, STAGES, TRAINING
+from esnet.files.errors import UserError
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class CampaignExistsError(ValueError):
+class CampaignExistsError(UserError, ValueError):
     """There is a campaign of that name with other settings."""
 
 
-class BootstrapSizeError(ValueError):
+class BootstrapSizeError(UserError, ValueError):
     """The sample that trains the model would leave no candidate to screen."""
 
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from campaign.recovery.processes import fizzled_reason
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore
+from esnet.files.errors import UserError
 
 if TYPE_CHECKING:
     from campaign.spec.campaign_spec import CampaignSpec
 
 
-class UnknownCampaignError(LookupError):
+class UnknownCampaignError(UserError, LookupError):
     """There is no campaign of that name in this database."""
 
 
