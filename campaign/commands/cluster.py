@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from campaign.commands.cluster_questions import SiteAnswers, site_settings
-from campaign.commands.connection import connect
+from campaign.commands.connection import open_for_writing
 from campaign.commands.errors import is_user_error
 from campaign.recovery.reconcile import reconcile
 from campaign.store.collections import CampaignStore
@@ -127,8 +127,8 @@ def _fill_once(site: SiteSettings, folder: Path, out: Console) -> bool:
     # appended to a file by cron, lines without their time tell nothing
     out.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", highlight=False)
     try:
-        launchpad = connect(site.launchpad)
-        _reconcile_running(launchpad, out)
+        store, launchpad = open_for_writing(site.launchpad)
+        _reconcile_running(store, launchpad, out)
         for done in fill_queues(launchpad, site, folder):
             out.print(done.line(), highlight=False, soft_wrap=True, markup=False)
             all_well = all_well and done.problem is None
@@ -139,8 +139,7 @@ def _fill_once(site: SiteSettings, folder: Path, out: Console) -> bool:
     return all_well
 
 
-def _reconcile_running(launchpad: LaunchPad, out: Console) -> None:
-    store = CampaignStore(launchpad.db)
+def _reconcile_running(store: CampaignStore, launchpad: LaunchPad, out: Console) -> None:
     for name in store.campaigns.distinct("_id", {"state": "running"}):
         try:
             lines = list(reconcile(store, launchpad, name).lines())

@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from campaign.budget.hold_queue import release_held
-from campaign.commands.connection import connect
+from campaign.commands.connection import connect, open_for_writing
 from campaign.commands.policy import parse_policy
 from campaign.scheduling.advance import advance
 from campaign.store.campaigns import load_campaign
@@ -87,8 +87,7 @@ def decide(
 
 def release(*, name: str, launchpad: Path | None) -> None:
     """Release held candidates as far as the budget allows, then submit what is due."""
-    connection = connect(launchpad)
-    store = CampaignStore(connection.db)
+    store, connection = open_for_writing(launchpad)
     released = release_held(store, load_campaign(store, name))
     advance(store, connection, name)
     console().print(f"{released} held candidate(s) go on", highlight=False)

@@ -7,9 +7,10 @@ import shlex
 from pathlib import Path
 
 import typer
+from fireworks import LaunchPad
 from rich.console import Console
 
-from campaign.commands.connection import connect
+from campaign.commands.connection import connect, open_for_writing
 from campaign.recovery.reconcile import reconcile as reconcile_campaign
 from campaign.recovery.reconcile_report import Reconciled
 from campaign.recovery.retry import choose, failed_calculations, retry_failed
@@ -23,8 +24,7 @@ from esnet.commands.console import console as _console
 
 def reconcile(*, name: str | None, launchpad: Path | None, retry: bool, dry_run: bool) -> None:
     """Repair what killed workers and jobs left behind; safe to call at any time, from several places at once."""
-    connection = connect(launchpad)
-    store = CampaignStore(connection.db)
+    store, connection = _open(launchpad, dry_run=dry_run)
     console = _console()
     open_ones = store.campaigns.find({"state": {"$ne": "finished"}}, ["_id"]).sort("_id")
     names = [name] if name is not None else [found["_id"] for found in open_ones]
@@ -38,6 +38,13 @@ def reconcile(*, name: str | None, launchpad: Path | None, retry: bool, dry_run:
             console.print(f"{number} failed calculation(s) would be tried again", highlight=False)
         elif retry:
             console.print(f"{retry_failed(store, connection, each)} failed calculation(s) will be tried again")
+
+
+def _open(launchpad_file: Path | None, *, dry_run: bool) -> tuple[CampaignStore, LaunchPad]:
+    if not dry_run:
+        return open_for_writing(launchpad_file)
+    launchpad = connect(launchpad_file)
+    return CampaignStore(launchpad.db), launchpad
 
 
 def _say(done: Reconciled, console: Console, *, prefix: str, quiet: bool) -> None:
@@ -80,8 +87,7 @@ def retry(
     dry_run: bool,
 ) -> None:
     """Try again what has failed for good, with other settings or resources where some are given."""
-    connection = connect(launchpad)
-    store = CampaignStore(connection.db)
+    store, connection = _open(launchpad, dry_run=dry_run)
     load_campaign(store, name)
     only = None if candidate is None else str(find_candidate(store, name, candidate)["_id"])
     chosen = choose(list(failed_calculations(store, name)), kind=kind, stage=stage, candidate=only)
