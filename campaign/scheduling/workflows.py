@@ -15,6 +15,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from campaign.store.states import REFERENCE, Stage
+from esnet.files.errors import UserError
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -28,7 +29,7 @@ STEP_TASKS = {"train": "Train", "retrain": "Retrain", "screen": "Screen", "repor
 """Class in `campaign.firetasks` that runs each kind of step."""
 
 
-class LaunchPadNotReadyError(RuntimeError):
+class LaunchPadNotReadyError(UserError, RuntimeError):
     """FireWorks' own documents are missing from the database."""
 
 

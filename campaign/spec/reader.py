@@ -37,7 +37,7 @@ _PREFIX: FieldPath = ("spec", "campaign")
 _FIREWORK_KEYS = ("_priority", "_queueadapter", "_fworker", "_launch_dir", "_trackers", "_dupefinder")
 """FireWorks' own keys that a user may add to ``spec``."""
 
-RENAMED_FIELDS = {("screening", "close_at"): "min_completed_fraction"}
+RENAMED_FIELDS: dict[tuple[str, str], str] = {("screening", "close_at"): "min_completed_fraction"}
 """Fields of earlier versions, by section, and what they are called now."""
 
 _RIGHT_TYPES = {
@@ -133,6 +133,14 @@ def _checked(
     if spec is None or problems:
         raise CampaignFileError(problems)
     return spec
+
+
+def current_section(section: str, content: Any) -> Any:
+    """A stored section of a campaign with the present names of its fields."""
+    if not isinstance(content, dict):
+        return content
+    new: dict[str, Any] = {RENAMED_FIELDS.get((section, key), key): value for key, value in content.items()}
+    return next((kinds.current(new) for key, kinds in chosen_kinds() if key == section), new)
 
 
 def _read_old_names(content: dict[str, Any], place: _Place) -> Iterator[Problem]:

@@ -19,9 +19,11 @@ from campaign.spec.reader import read_firework_spec
 from campaign.spec.reference_checks import campaign_entries
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
+from campaign.store.migration import migrate
 from campaign.store.models import model_summary, register_bundle
 from campaign.store.states import BOOTSTRAP, REFERENCE, SCREENED, STAGES, TRAINING
 from esnet.bundle.shipped import bundle_folder
+from esnet.files.errors import UserError
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -34,11 +36,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class CampaignExistsError(ValueError):
+class CampaignExistsError(UserError, ValueError):
     """There is a campaign of that name with other settings."""
 
 
-class BootstrapSizeError(ValueError):
+class BootstrapSizeError(UserError, ValueError):
     """The sample that trains the model would leave no candidate to screen."""
 
 
@@ -103,6 +105,7 @@ def start_campaign(store: CampaignStore, launchpad: LaunchPad, spec: CampaignSpe
     entries = campaign_entries(spec, elements)
     references = list(_reference_documents(spec, elements))
     checksum = _structures_checksum(candidates, references, entries)
+    migrate(store, spec.name)
     known = store.campaigns.find_one({"_id": spec.name}, ["spec", "structures_checksum"])
     if known is None:
         model = _register_given_model(store, spec) if spec.model.bundle is not None else None

@@ -10,10 +10,16 @@ from fireworks import LaunchPad
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore
 from campaign.store.fireworks import fizzled_reason
+from campaign.store.migration import migrate
+from esnet.files.errors import UserError
 
 
-class UnknownCampaignError(LookupError):
+class UnknownCampaignError(UserError, LookupError):
     """There is no campaign of that name in this database."""
+
+
+class SchemaVersionError(UserError, ValueError):
+    """A campaign that another version of this program has written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +48,8 @@ class Campaign:
         ------
         UnknownCampaignError
             Naming the campaigns that there are.
-        ValueError
-            If it was written by a newer version of this program.
+        SchemaVersionError
+            If it was written by another version of this program.
         """
         document = _read_document(store, name)
         return Campaign(store=store, spec=CampaignSpec.model_validate(document["spec"]), document=document)
@@ -76,16 +82,27 @@ class OpenCampaign(Campaign):
     launchpad: LaunchPad
 
     @classmethod
-    def open(cls, store: CampaignStore, launchpad: LaunchPad, name: str) -> Self:
-        """Open a campaign for writing.
+    def open(cls, store: CampaignStore, launchpad: LaunchPad, name: str, *, dry_run: bool = False) -> Self:
+        """Open a campaign for writing; one of an earlier version is migrated.
+
+        Parameters
+        ----------
+        store, launchpad
+            The campaign's database.
+        name
+            The campaign.
+        dry_run
+            Write nothing, for operations that only say what they would do.
 
         Raises
         ------
         UnknownCampaignError
             Naming the campaigns that there are.
-        ValueError
-            If it was written by a newer version of this program.
+        SchemaVersionError
+            If it was written by a newer version of this program; with ``dry_run``, by an earlier one.
         """
+        if not dry_run:
+            migrate(store, name)
         document = _read_document(store, name)
         spec = CampaignSpec.model_validate(document["spec"])
         return cls(store=store, launchpad=launchpad, spec=spec, document=document)
@@ -116,8 +133,14 @@ def _read_document(store: CampaignStore, name: str) -> dict[str, Any]:
         there = f"this database has {', '.join(known)}" if known else "this database has none"
         raise UnknownCampaignError(f"there is no campaign {name!r}: {there}")
     if document["schema_version"] > SCHEMA_VERSION:
-        raise ValueError(
+        raise SchemaVersionError(
             f"campaign {name!r} was written with schema version {document['schema_version']}; "
             f"this program knows versions up to {SCHEMA_VERSION}: update esnet-campaign"
+        )
+    if document["schema_version"] < SCHEMA_VERSION:
+        raise SchemaVersionError(
+            f"campaign {name!r} was written by an earlier version of esnet-campaign (schema version "
+            f"{document['schema_version']}, now {SCHEMA_VERSION}); when none of its workers is left, "
+            f"`campaign reconcile {name}` migrates it, once"
         )
     return document

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pymongo.collection import Collection
     from pymongo.database import Database
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Document = dict[str, Any]
 T = TypeVar("T")
 _CHUNK = 1000
