@@ -18,6 +18,7 @@ from campaign.recovery.retry import retry as retry_calculations
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.candidates import find_candidate
 from campaign.store.collections import CampaignStore
+from campaign.store.listings import unfinished_campaigns
 from campaign.views.failures import failure_kinds, failures_table, format_failure
 from esnet.commands.console import console as _console
 
@@ -26,8 +27,7 @@ def reconcile(*, name: str | None, launchpad: Path | None, retry: bool, dry_run:
     """Repair what killed workers and jobs left behind; safe to call at any time, from several places at once."""
     store, connection = _open(launchpad, dry_run=dry_run)
     console = _console()
-    open_ones = store.campaigns.find({"state": {"$ne": "finished"}}, ["_id"]).sort("_id")
-    names = [name] if name is not None else [found["_id"] for found in open_ones]
+    names = [name] if name is not None else unfinished_campaigns(store)
     if not names:
         console.print("no campaign is under way")
     for each in names:

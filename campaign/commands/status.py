@@ -18,6 +18,7 @@ from campaign.commands.connection import connect
 from campaign.recovery.reconcile import reconcile
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore
+from campaign.store.states import CandidateState
 from campaign.views.status.drawing import draw
 from campaign.views.status.report import StatusReport, status_report
 from esnet.commands.console import console
@@ -64,7 +65,7 @@ def _picture(report: StatusReport, to_repair: Sequence[str]) -> Group:
     if paused := status.fireworks.get("PAUSED"):
         again = f"""`lpad resume_fws -q '{{"spec.campaign_name": "{status.name}", "state": "PAUSED"}}'`"""
         more.append(f"{paused} fireworks are paused: {again} lets them go on")
-    if held := status.candidates.get("held"):
+    if held := status.candidates.get(CandidateState.HELD):
         more.append(f"the budget holds {held} candidates: see `campaign budget {status.name}`")
     return draw(report, notes=tuple(more))
 

@@ -98,6 +98,13 @@ def model_summary(store: CampaignStore, checksum: str, *, source: str) -> dict[s
     }
 
 
+def training_versions(store: CampaignStore, checksum: str) -> dict[str, str] | None:
+    """Versions of the packages that a model was trained with, by package; None where the database does not say."""
+    record = (store.models.find_one({"_id": checksum}, ["record.versions"]) or {}).get("record") or {}
+    versions = record.get("versions")
+    return versions if isinstance(versions, dict) else None
+
+
 def check_model_engine(info: BundleInfo, engine: str) -> None:
     """Refuse a model that learnt from another engine's DOS: its absolute energies and projections are other ones.
 
