@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from campaign.attempts.ledger import Outcome
 from campaign.budget.hold_queue import hold_waiting, release_held
 from campaign.recovery.reconcile import reconcile
-from campaign.recovery.reconcile_report import Reconciled
+from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.scheduling.advance import advance
 from campaign.scheduling.submit import submit_ready
 from campaign.steps.calculate import run_calculation
@@ -55,7 +55,7 @@ class RunningCampaign(OpenCampaign):
         advance(self)
         return released
 
-    def reconcile(self, *, outcome: Outcome = "lost", dry_run: bool = False) -> Reconciled:
+    def reconcile(self, *, outcome: Outcome = "lost", dry_run: bool = False) -> ReconcileReport:
         """Repair what killed processes and jobs left behind, see `campaign.recovery.reconcile`."""
         return reconcile(self, outcome=outcome, dry_run=dry_run)
 

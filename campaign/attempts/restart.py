@@ -6,16 +6,13 @@ import logging
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from monty.io import zopen
 from pymatgen.core import Structure
 
 from campaign.attempts.ledger import attempt_number
 from campaign.store.collections import CampaignStore
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 

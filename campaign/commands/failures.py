@@ -11,7 +11,7 @@ from rich.console import Console
 
 from campaign.commands.connection import connect
 from campaign.recovery.reconcile import reconcile as reconcile_campaign
-from campaign.recovery.reconcile_report import Reconciled
+from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.recovery.retry import choose, failed_calculations, retry_failed
 from campaign.recovery.retry import retry as retry_calculations
 from campaign.store.campaigns import Campaign, OpenCampaign
@@ -42,7 +42,7 @@ def reconcile(*, name: str | None, launchpad: Path | None, retry: bool, dry_run:
             )
 
 
-def _say(done: Reconciled, console: Console, *, prefix: str, quiet: bool) -> None:
+def _say(done: ReconcileReport, console: Console, *, prefix: str, quiet: bool) -> None:
     for line in done.lines():
         console.print(f"{prefix}{line}", highlight=False, markup=False, soft_wrap=True)
     if unknown := done.unknown_line():

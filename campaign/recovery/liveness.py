@@ -32,25 +32,25 @@ CAUSES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Whereabouts:
-    """What is known of the process of a firework's latest launch.
+class Liveness:
+    """Whether the process of a firework's latest launch still runs.
 
     Attributes
     ----------
     alive
-        Whether it runs; None: cannot be told.
+        Whether it runs; None if unknown.
     cause
-        Of one that is gone: why, as far as its scheduler says (`CAUSES`, ``requeued``), else ``killed``.
+        Why a process that is gone ended, as far as its scheduler says (`CAUSES`, ``requeued``), else ``killed``.
     job
-        Its job.
-    said
-        What the scheduler says of that job; None: nothing.
+        The batch job of the process.
+    job_state
+        State of that job according to its scheduler; None if the scheduler does not know the job.
     """
 
     alive: bool | None
     cause: str | None = None
     job: Job | None = None
-    said: JobState | None = None
+    job_state: JobState | None = None
 
 
 def launches_of(launchpad: LaunchPad, fireworks: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
@@ -91,10 +91,10 @@ def reservation_id(launch: Mapping[str, Any] | None) -> str | None:
     return None
 
 
-def whereabouts(
+def liveness_of(
     fireworks: Sequence[Mapping[str, Any]], launches: Mapping[int, Mapping[str, Any]]
-) -> dict[int, Whereabouts]:
-    """Find out for many running fireworks at once whether their processes are there.
+) -> dict[int, Liveness]:
+    """Find out for many running fireworks together whether their processes still run.
 
     Parameters
     ----------
@@ -121,13 +121,8 @@ def whereabouts(
         job = jobs.get(fw_id)
         told = said.get(job) if job is not None else None
         alive, cause = _conclude(here[fw_id], job, told, launches.get(fw_id))
-        result[fw_id] = Whereabouts(alive=alive, cause=cause, job=job, said=told)
+        result[fw_id] = Liveness(alive=alive, cause=cause, job=job, job_state=told)
     return result
-
-
-def is_running(launchpad: LaunchPad, firework: Mapping[str, Any]) -> bool | None:
-    """Whether the process of one firework's latest launch runs; None where nobody can tell."""
-    return whereabouts([firework], launches_of(launchpad, [firework]))[firework["fw_id"]].alive
 
 
 def _conclude(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from campaign.steps.calculate import flow_key
 from campaign.steps.record import JOBS, record_calculation
@@ -13,9 +13,6 @@ from campaign.store.states import STAGES, Stage
 from launchers.database.job_store import OUTPUTS_COLLECTION
 from launchers.database.settings import DatabaseSettings
 from workflows.identity import job_uuid
-
-if TYPE_CHECKING:
-    pass
 
 _CHUNK = 5000
 #: States of a recording firework from which it does not record any more by itself.
@@ -48,7 +45,7 @@ def _are_there(store: CampaignStore, document_id: str, stage: Stage, attempt: in
     return len(found) == len(uuids)
 
 
-def record_unrecorded(campaign: OpenCampaign, *, dry_run: bool = False) -> list[int]:
+def record_orphaned_results(campaign: OpenCampaign, *, dry_run: bool = False) -> list[int]:
     """Record calculations whose recording firework is over, or not there any more, without having recorded.
 
     Returns

@@ -10,7 +10,7 @@ from campaign.attempts.ledger import close_open_attempt, failed_tries
 from campaign.attempts.process_identity import is_alive
 from campaign.recovery.firework_repairs import end, run_again
 from campaign.recovery.liveness import CAUSES, job_of, launches_of
-from campaign.recovery.reconcile_report import Reconciled
+from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.store.campaigns import OpenCampaign
 from launchers.scheduler.jobs import Job, job_states
 from launchers.workers.worker import process_of
@@ -26,7 +26,7 @@ _STALE_CHECKOUT = timedelta(seconds=60)
 _STALE_SUBMISSION = timedelta(minutes=10)
 
 
-def free_reservations(campaign: OpenCampaign, max_retries: int, done: Reconciled, *, dry_run: bool) -> None:
+def free_reservations(campaign: OpenCampaign, max_retries: int, done: ReconcileReport, *, dry_run: bool) -> None:
     """Make reserved fireworks ready whose job or process is gone.
 
     A job that ended by itself before its firework began (no environment, no executable, no database) counts as a lost
@@ -67,7 +67,7 @@ def _free(
     job: Job,
     said: JobState,
     max_retries: int,
-    done: Reconciled,
+    done: ReconcileReport,
     *,
     dry_run: bool,
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from campaign.attempts.causes import stored_cause
 from campaign.attempts.overrides import Overrides, parse_overrides
@@ -13,9 +13,6 @@ from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore, now
 from campaign.store.states import STAGES, Stage
 from esnet.files.errors import UserError
-
-if TYPE_CHECKING:
-    pass
 
 
 class NothingFailedError(UserError, LookupError):
