@@ -8,9 +8,9 @@ from campaign.candidates.elements import ElementError
 from campaign.candidates.structure_files import StructureFileError
 from campaign.config.yaml_file import CampaignFileError
 from campaign.hull.hull import MissingElementError
-from campaign.scheduling.workflows import LaunchPadNotReadyError
 from campaign.steps.start import BootstrapSizeError, CampaignExistsError
 from campaign.store.campaigns import UnknownCampaignError
+from campaign.store.fireworks import LaunchPadNotReadyError
 from esnet.files.errors import UserError
 from launchers.cluster.errors import ClusterError
 from launchers.database.errors import DatabaseError

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from campaign.recovery.processes import LAUNCH_FIELDS, announced, is_running_here, is_silent
+from campaign.recovery.processes import announced, is_running_here, is_silent
 from launchers.scheduler.jobs import Job, job_states
 
 if TYPE_CHECKING:
-    from fireworks import LaunchPad
-
     from launchers.scheduler.job_state import JobState
 
 logger = logging.getLogger(__name__)
 
-_CHUNK = 5000
 #: Clocks of compute nodes and of the controller may differ by so much.
 _CLOCK_SKEW = timedelta(seconds=60)
 #: What the ledger says of a process by the way its job ended; a job that went on without it: killed.
@@ -51,17 +48,6 @@ class Liveness:
     cause: str | None = None
     job: Job | None = None
     job_state: JobState | None = None
-
-
-def launches_of(launchpad: LaunchPad, fireworks: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
-    """Latest launches by the ids of their fireworks, in few queries."""
-    by_launch = {firework["launches"][-1]: firework["fw_id"] for firework in fireworks if firework["launches"]}
-    ids = list(by_launch)
-    found: dict[int, dict[str, Any]] = {}
-    for start in range(0, len(ids), _CHUNK):
-        query = {"launch_id": {"$in": ids[start : start + _CHUNK]}}
-        found |= {by_launch[launch["launch_id"]]: launch for launch in launchpad.launches.find(query, LAUNCH_FIELDS)}
-    return found
 
 
 def job_of(firework: Mapping[str, Any], launch: Mapping[str, Any] | None) -> Job | None:
@@ -101,7 +87,7 @@ def liveness_of(
     fireworks
         Documents with ``fw_id``, ``launches`` and ``spec.worker``.
     launches
-        Their latest launches (`launches_of`).
+        Their latest launches (`campaign.store.fireworks.latest_launches`).
 
     Returns
     -------

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from campaign.attempts.escalation import escalated_resources
-from campaign.attempts.ledger import Outcome, close_open_attempt, failed_tries
+from campaign.attempts.ledger import close_open_attempt
 from campaign.recovery.firework_repairs import end, reserve_again, run_again
-from campaign.recovery.liveness import Liveness, launches_of, liveness_of, reservation_id
+from campaign.recovery.liveness import Liveness, liveness_of, reservation_id
 from campaign.recovery.orphaned_results import has_results
 from campaign.recovery.processes import is_silent
 from campaign.recovery.reconcile_report import ReconcileReport
+from campaign.store.attempts import Outcome, count_lost_attempts, request_resources
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.collections import CampaignStore
+from campaign.store.fireworks import fireworks_marked_running, latest_launches, refresh_workflow
 from campaign.store.states import STAGES
 
 _FIELDS = ["fw_id", "launches", "spec.worker", "spec.stage", "spec.document", "spec._queueadapter"]
@@ -22,11 +24,8 @@ _FIELDS += ["spec._allow_fizzled_parents"]
 
 def end_lost(campaign: OpenCampaign, outcome: Outcome, done: ReconcileReport, *, dry_run: bool) -> None:
     """Repair running fireworks whose process is gone; one that loses it every time is ended as fizzled."""
-    name = campaign.name
-    # the firework that `lpad add` made of the campaign's file carries no campaign_name
-    of_campaign = {"$or": [{"spec.campaign_name": name}, {"name": name, "spec.campaign": {"$exists": True}}]}
-    running = list(campaign.launchpad.fireworks.find({"state": "RUNNING", **of_campaign}, _FIELDS))
-    launches = launches_of(campaign.launchpad, running)
+    running = fireworks_marked_running(campaign.launchpad, campaign.name, _FIELDS)
+    launches = latest_launches(campaign.launchpad, running)
     found = liveness_of(running, launches)
     for firework in running:
         fw_id, launch = firework["fw_id"], launches.get(firework["fw_id"])
@@ -38,7 +37,7 @@ def end_lost(campaign: OpenCampaign, outcome: Outcome, done: ReconcileReport, *,
         if launch is not None and launch["state"] != "RUNNING":
             # it had ended, and its process died before the firework was told
             if not dry_run:
-                campaign.launchpad._refresh_wf(fw_id)
+                refresh_workflow(campaign.launchpad, fw_id)
             continue
         _repair(campaign, firework, where, reservation_id(launch), outcome, done, dry_run=dry_run)
 
@@ -69,7 +68,7 @@ def _repair(
         changed = dry_run or reserve_again(campaign.launchpad, fw_id, launches=launches)
     elif (
         where.cause in ("requeued", "preempted")
-        or failed_tries(campaign.store, fw_id) < campaign.spec.retries.max_retries
+        or count_lost_attempts(campaign.store, fw_id) < campaign.spec.retries.max_retries
     ):
         kind = done.lost
         asked = (firework.get("spec") or {}).get("_queueadapter") or {}
@@ -96,6 +95,4 @@ def _note_on_document(store: CampaignStore, firework: Mapping[str, Any], queue: 
     spec = firework["spec"]
     stage = STAGES.get(spec.get("stage") or "")
     if stage is not None and spec.get("document") is not None:
-        asked = {f"{stage.facts}.queue.{key}": value for key, value in queue.items()}
-        current = {"_id": spec["document"], f"{stage.facts}.fw_id": firework["fw_id"]}
-        store.collection_of(spec["document"]).update_one(current, {"$set": asked})
+        request_resources(store, spec["document"], stage, fw_id=firework["fw_id"], queue=queue)

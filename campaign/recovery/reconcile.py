@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 
-from campaign.attempts.ledger import Outcome
 from campaign.recovery.lost_runs import end_lost
 from campaign.recovery.orphaned_results import record_orphaned_results
 from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.recovery.reservations import free_reservations
 from campaign.recovery.stuck_workflows import refresh_waiting, rerun_fizzled, unlock_stale
 from campaign.scheduling.advance import advance
+from campaign.store.attempts import Outcome
 from campaign.store.campaigns import OpenCampaign
 
 logger = logging.getLogger(__name__)

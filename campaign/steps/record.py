@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from campaign.attempts.escalation import escalated_for_attempt
-from campaign.attempts.ledger import last_attempt
 from campaign.steps.calculate import flow_key, job_output
+from campaign.store.attempts import last_attempt
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from campaign.store.states import Stage
