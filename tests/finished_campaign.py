@@ -10,7 +10,6 @@ from campaign.attempts.failures import ScienceFailureError
 from campaign.attempts.ledger import attempt
 from campaign.config.yaml_file import read_yaml
 from campaign.scheduling.advance import advance
-from campaign.scheduling.workflows import initialise_launchpad
 from campaign.spec.reader import read_firework_spec
 from campaign.steps import predictions
 from campaign.steps.calculate import flow_key
@@ -20,6 +19,7 @@ from campaign.steps.record import record_calculation
 from campaign.steps.start import start_campaign
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore, now
+from campaign.store.fireworks import initialise_launchpad
 from campaign.store.states import STAGES
 from launchers.database.job_store import open_job_store
 from workflows.dos import DosFeatures

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from campaign.commands.connection import connect, open_for_writing
 from campaign.recovery.reconcile import reconcile as reconcile_campaign
-from campaign.recovery.reconcile_report import Reconciled
+from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.recovery.retry import choose, failed_calculations, retry_failed
 from campaign.recovery.retry import retry as retry_calculations
 from campaign.store.campaigns import Campaign, OpenCampaign
@@ -48,7 +48,7 @@ def _open(launchpad_file: Path | None, *, dry_run: bool) -> tuple[CampaignStore,
     return CampaignStore(launchpad.db), launchpad
 
 
-def _report_repairs(done: Reconciled, console: Console, *, prefix: str, quiet: bool) -> None:
+def _report_repairs(done: ReconcileReport, console: Console, *, prefix: str, quiet: bool) -> None:
     for line in done.lines():
         console.print(f"{prefix}{line}", highlight=False, markup=False, soft_wrap=True)
     if unknown := done.unknown_line():

@@ -19,7 +19,7 @@ _KINDS = {
 
 
 @dataclass
-class Reconciled:
+class ReconcileReport:
     """Firework ids by what was repaired.
 
     Attributes

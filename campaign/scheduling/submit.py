@@ -10,9 +10,10 @@ from pymongo import UpdateOne
 
 from campaign.budget.hold_queue import dos_room
 from campaign.budget.limits import is_limited, lock_budget
-from campaign.scheduling.workflows import insert_workflows, next_fw_ids, stage_workflow, step_workflow
+from campaign.scheduling.workflows import stage_workflow, step_workflow
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.collections import history_entry, now
+from campaign.store.fireworks import insert_workflows, next_fw_ids
 from campaign.store.states import STAGES, Stage
 
 if TYPE_CHECKING:

@@ -139,7 +139,7 @@ def current_section(section: str, content: Any) -> Any:
     """A stored section of a campaign with the present names of its fields."""
     if not isinstance(content, dict):
         return content
-    new: dict[str, Any] = {RENAMED_FIELDS.get((section, key), key): value for key, value in content.items()}
+    new: dict[Any, Any] = {RENAMED_FIELDS.get((section, key), key): value for key, value in content.items()}
     return next((kinds.current(new) for key, kinds in chosen_kinds() if key == section), new)
 
 

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from campaign.attempts.escalation import more_for_attempt
-from campaign.attempts.ledger import last_attempt
+from campaign.attempts.escalation import escalated_for_attempt
 from campaign.steps.calculate import flow_key, job_output
+from campaign.store.attempts import last_attempt
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from campaign.store.states import Stage
@@ -190,7 +190,7 @@ def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stag
             failure["error"],
         )
         changes = {f"{stage.facts}.attempt": facts["attempt"] + 1, "last_failure": failure}
-        queue = more_for_attempt(attempt, campaign.spec.retries, asked=facts.get("queue") or {})
+        queue = escalated_for_attempt(attempt, campaign.spec.retries, asked=facts.get("queue") or {})
         changes |= {f"{stage.facts}.queue.{name}": value for name, value in queue.items()}
         campaign.store.move(document["_id"], stage, to=facts["from_state"], changes=changes)
         return

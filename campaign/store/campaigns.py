@@ -11,6 +11,7 @@ from campaign.spec.campaign_spec import CampaignSpec
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore
 from campaign.store.fireworks import fizzled_reason
 from campaign.store.migration import migrate
+from campaign.store.states import CampaignState
 from esnet.files.errors import UserError
 
 
@@ -106,6 +107,19 @@ class OpenCampaign(Campaign):
         document = _read_document(store, name)
         spec = CampaignSpec.model_validate(document["spec"])
         return cls(store=store, launchpad=launchpad, spec=spec, document=document)
+
+
+def campaign_exists(store: CampaignStore, name: str) -> bool:
+    """Whether there is a campaign of that name."""
+    return store.campaigns.find_one({"_id": name}, ["_id"]) is not None
+
+
+def reopen_campaign(campaign: OpenCampaign) -> None:
+    """Set a campaign to running again, without its problem and its report: it will come to its report again."""
+    campaign.store.steps.delete_one({"_id": f"{campaign.name}/report"})
+    campaign.store.campaigns.update_one(
+        {"_id": campaign.name}, {"$set": {"state": CampaignState.RUNNING}, "$unset": {"problem": ""}}
+    )
 
 
 def _refuse_unstarted(store: CampaignStore, name: str) -> None:

@@ -1,13 +1,15 @@
-"""A candidate by what a person would type: its id, the beginning of it, or formula and prototype."""
+"""A candidate by its id, or by what a person would type: the beginning of its id, or formula and prototype."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from pymatgen.core import Composition
 
 from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore
 from esnet.files.errors import UserError
 
 _SHOWN = 8
@@ -15,6 +17,11 @@ _SHOWN = 8
 
 class UnknownCandidateError(UserError, LookupError):
     """No candidate is meant, or more than one; the message lists what is there."""
+
+
+def read_document(store: CampaignStore, document_id: str, fields: Sequence[str] | None = None) -> dict[str, Any] | None:
+    """Read a candidate or reference by its ``_id``, all of it or some fields; None if there is none."""
+    return store.collection_of(document_id).find_one({"_id": document_id}, fields)
 
 
 def find_candidate(campaign: Campaign, wanted: str) -> dict[str, Any]:
