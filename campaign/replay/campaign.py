@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from campaign.budget.spent import cpu_seconds_by_document
 from campaign.policies.cost_model import valence_electrons
 from campaign.replay.candidate import KnownCandidate
 from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
 from campaign.store.campaigns import Campaign
+from campaign.store.usage import cpu_seconds_by_document
 
 if TYPE_CHECKING:
     pass

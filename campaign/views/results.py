@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from campaign.budget.spent import cpu_seconds_by_document
 from campaign.store.campaigns import Campaign
 from campaign.store.states import BOOTSTRAP, TRAINING
+from campaign.store.usage import cpu_seconds_by_document
 from campaign.views.policy_dry_run import word_of
 
 if TYPE_CHECKING:

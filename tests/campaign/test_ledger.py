@@ -9,8 +9,8 @@ import time
 import pytest
 
 from campaign.attempts.ledger import attempt, close_attempt, gpus_held, last_attempt
-from campaign.budget.spent import cost_by_stage, cpu_seconds_by_document
 from campaign.store.campaigns import Campaign
+from campaign.store.usage import cost_by_stage, cpu_seconds_by_document
 
 pytestmark = pytest.mark.mongo
 

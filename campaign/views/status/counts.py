@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from campaign.budget.spent import cost_by_stage
 from campaign.recovery.processes import fizzled_query
 from campaign.references.reference_sets import reference_problem
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import counts_by_state
 from campaign.store.fireworks import fizzled_reason
 from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, SCREENED
+from campaign.store.usage import cost_by_stage
 from campaign.views.status.funnel import Decided, count_decided
 
 if TYPE_CHECKING:
