@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from old_formats.restore import FOLDER, HOST, OLD_FORMATS, restore
 
-from esnet.bundle import Bundle
-from esnet.dataset import Dataset
-from launchers.database import DatabaseSettings
+from esnet.bundle.bundle import Bundle
+from esnet.dataset.dataset import Dataset
+from launchers.database.settings import DatabaseSettings
 
 BIN = Path(sys.executable).parent
 LIMIT_S = 1200

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from pymongo import UpdateOne
 
 from campaign.budget.hold_queue import dos_room
-from campaign.budget.limits import is_limited, lock_budget
+from campaign.budget.limits import is_limited
 from campaign.scheduling.workflows import stage_workflow, step_workflow
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.collections import history_entry, now
 from campaign.store.fireworks import insert_workflows, next_fw_ids
+from campaign.store.held import lock_budget
 from campaign.store.states import STAGES, Stage
 
 if TYPE_CHECKING:

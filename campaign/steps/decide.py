@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo import UpdateOne
 
-from campaign.budget.hold_queue import decision_document, note_best_held, prediction_of
-from campaign.budget.limits import allowance_now, expected_costs, is_limited, lock_budget
-from campaign.policies.allowance import Allowance
+from campaign.budget.decision_document import decision_document, prediction_of
+from campaign.budget.hold_queue import note_best_held
+from campaign.budget.limits import allowance_now, expected_costs, is_limited
+from campaign.policies.allowance import RemainingBudget
 from campaign.policies.base import Prediction
 from campaign.policies.decide import Decision, decide
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import history_entry
+from campaign.store.held import lock_budget
 from campaign.store.states import STAGES
 
 if TYPE_CHECKING:
@@ -41,17 +43,17 @@ def make_decisions(campaign: Campaign, step_id: str) -> list[Decision]:
     return decisions
 
 
-def _allowance_of_step(campaign: Campaign, step_id: str, predictions: Sequence[Prediction]) -> Allowance:
+def _allowance_of_step(campaign: Campaign, step_id: str, predictions: Sequence[Prediction]) -> RemainingBudget:
     """What this step may promise; the same each time it is asked."""
     if not is_limited(campaign):
-        return Allowance()
+        return RemainingBudget()
     costs = expected_costs(campaign)
 
-    def fix(session: ClientSession) -> Allowance:
+    def fix(session: ClientSession) -> RemainingBudget:
         lock_budget(campaign, session)
         step = campaign.store.steps.find_one({"_id": step_id}, ["allowance"], session=session) or {}
         if step.get("allowance") is not None:
-            return Allowance.from_dict(step["allowance"])
+            return RemainingBudget.from_dict(step["allowance"])
         allowance = allowance_now(campaign, costs, session=session, step_id=step_id)
         decisions = decide(campaign.spec.policy, predictions, allowance=allowance, seed=campaign.spec.seed)
         taken = [decision.relax_cpu_s for decision in decisions if decision.relaxed]

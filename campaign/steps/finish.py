@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from campaign.budget.spent import cost_by_stage
 from campaign.scheduling.evaluate import evaluate_relaxed
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
+from campaign.store.usage import cost_by_stage
 
 
 def finish_campaign(campaign: Campaign, step_id: str) -> dict[str, Any]:

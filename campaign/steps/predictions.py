@@ -18,7 +18,7 @@ from campaign.store.campaigns import Campaign
 from campaign.store.collections import in_chunks, now
 
 if TYPE_CHECKING:
-    from campaign.budget.spent import Costs
+    from campaign.budget.costs import Costs
     from campaign.hull.hull import HullSet
 
 #: Candidates written at once; as many as an actor scores in one batch.

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from campaign.attempts.ledger import attempt, gpus_held
-from campaign.budget.spent import cost_by_stage, cpu_seconds_by_document
 from campaign.store.attempts import close_attempt, last_attempt
 from campaign.store.campaigns import Campaign
+from campaign.store.usage import cost_by_stage, cpu_seconds_by_document
 
 pytestmark = pytest.mark.mongo
 
