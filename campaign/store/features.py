@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from campaign.store.collections import CampaignStore
+from campaign.store.collections import CampaignStore, Document
 from esnet.representation.dos import DOS_SHAPE
 from esnet.representation.features import composition_vector
 from workflows.dos import DosFeatures
@@ -66,3 +66,8 @@ class FeatureReader:
             [composition_vector(documents[name]["composition"], mode=self.composition) for name in present]
         )
         return present, dos, compositions
+
+
+def write_features(store: CampaignStore, document: Document) -> None:
+    """Store the features of one DOS, in place of those that the same candidate had."""
+    store.features.replace_one({"_id": document["_id"]}, document, upsert=True)

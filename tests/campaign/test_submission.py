@@ -14,6 +14,7 @@ from campaign.steps.start import CampaignExistsError, start_campaign
 from campaign.store.campaigns import Campaign, OpenCampaign, UnknownCampaignError
 from campaign.store.collections import CampaignStore
 from campaign.store.states import STAGES
+from campaign.store.steps import Step
 
 pytestmark = pytest.mark.mongo
 TIMES = ("created_on", "updated_on")
@@ -88,9 +89,7 @@ def test_a_step_is_submitted_once_for_its_id(store, launchpad, small_spec, datab
 
     def submit(_):
         own = database.launchpad()
-        return submit_step(
-            OpenCampaign.open(CampaignStore(own.db), own, "small"), "small/screen/0", kind="screen", category="screen"
-        )
+        return submit_step(OpenCampaign.open(CampaignStore(own.db), own, "small"), Step.screen("small", 0))
 
     with ThreadPoolExecutor(4) as pool:
         assert sorted(pool.map(submit, range(8))) == [False] * 7 + [True]
