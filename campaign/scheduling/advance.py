@@ -61,11 +61,11 @@ def _train_when_due(campaign: OpenCampaign) -> None:
 
 def _screen_when_due(campaign: OpenCampaign, batch: int | None) -> None:
     name, sizes = campaign.name, campaign.document["batch_sizes"]
-    close_at = campaign.spec.screening.close_at
+    fraction = campaign.spec.screening.min_completed_fraction
     open_batches = batches_without_screen(campaign, range(len(sizes)) if batch is None else [batch])
     waiting = count_before_screen(campaign, open_batches)
     for number in open_batches:
-        if sizes[number] - waiting.get(number, 0) >= math.ceil(close_at * sizes[number]):
+        if sizes[number] - waiting.get(number, 0) >= math.ceil(fraction * sizes[number]):
             submit_step(campaign, Step.screen(name, number))
     _sweep_when_due(campaign)
 

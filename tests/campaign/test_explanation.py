@@ -83,7 +83,7 @@ def test_a_dry_run_shows_what_another_policy_would_do_and_writes_nothing(store, 
     assert list(store.candidates.find().sort("_id")) == before
     # the campaign's hours come before the policy's own
     store.campaigns.update_one({"_id": "small"}, {"$set": {"budget": {"relaxation_cpu_hours": 0.0}}})
-    spent = dry_run(Campaign.read(store, "small"), make_policy({"kind": "budget", "cpu_hours": 1000.0}))
+    spent = dry_run(Campaign.read(store, "small"), make_policy({"kind": "best_first", "cpu_hours": 1000.0}))
     assert "promoted" not in spent.would_be
 
 
