@@ -59,7 +59,7 @@ def bring_to_the_middle(store: Any, launchpad: Any, name: str) -> None:
 
     Documents, ledger and fireworks say so together.
     """
-    found = list(store.candidates.find({"campaign": name}, ["dos.fw_id", "batch", "composition"]).sort("batch"))
+    found = list(store.candidates.find({"campaign": name}, ["is_dos.fw_id", "batch", "composition"]).sort("batch"))
     half = found[: len(found) // 2]
     for number in sorted({candidate["batch"] for candidate in half}):
         step = {"_id": f"{name}/screen/{number}", "campaign": name, "kind": "screen", "state": "done"}
@@ -80,11 +80,13 @@ def bring_to_the_middle(store: Any, launchpad: Any, name: str) -> None:
     add_to_ledger(store, name, entries)
     for start in range(0, len(half), 1000):
         ids = [
-            each for found in half[start : start + 1000] for each in (found["dos"]["fw_id"], found["dos"]["fw_id"] + 1)
+            each
+            for found in half[start : start + 1000]
+            for each in (found["is_dos"]["fw_id"], found["is_dos"]["fw_id"] + 1)
         ]
         launchpad.fireworks.update_many({"fw_id": {"$in": ids}}, {"$set": {"state": "COMPLETED"}})
         launchpad.workflows.update_many({"nodes": {"$in": ids}}, {"$set": {"state": "COMPLETED"}})
-    let_run(launchpad, [candidate["dos"]["fw_id"] for candidate in found[-RUNNING:]])
+    let_run(launchpad, [candidate["is_dos"]["fw_id"] for candidate in found[-RUNNING:]])
 
 
 def fields_of(state: str) -> dict[str, Any]:
@@ -92,16 +94,16 @@ def fields_of(state: str) -> dict[str, Any]:
     from campaign.store.collections import now
 
     if state == "dos_failed":
-        return {"failure": {"stage": "dos", "kind": "science", "error": "made up", "time": now()}}
+        return {"final_failure": {"stage": "dos", "kind": "science", "error": "made up", "time": now()}}
     promoted = state != "rejected"
     outcome = "promoted" if promoted else "rejected"
     found: dict[str, Any] = {
-        "prediction": {"e_form": -0.1, "e_hull": 0.0, "model": "0" * 64},
+        "prediction": {"e_form_per_atom": -0.1, "e_above_hull": 0.0, "model": "0" * 64},
         "decision": {"promoted": promoted, "audit": False, "outcome": outcome, "relax_cpu_s": 1000.0},
     }
     if state == "relaxed":
         found["relaxation.energy"] = -8.0
-        found["result"] = {"e_form": -0.05, "e_hull": 0.05, "stable": True, "time": now()}
+        found["result"] = {"e_form_per_atom": -0.05, "e_above_hull": 0.05, "stable": True, "time": now()}
     return found
 
 

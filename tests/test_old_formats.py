@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 from old_formats.restore import FOLDER, HOST, OLD_FORMATS, restore
 
+from campaign.store.campaigns import Campaign, OpenCampaign, SchemaVersionError
+from campaign.store.collections import CampaignStore
+from campaign.store.migration import migrate
 from esnet.bundle.bundle import Bundle
 from esnet.dataset.dataset import Dataset
 from launchers.database.settings import DatabaseSettings
@@ -54,6 +57,16 @@ class OldCampaign:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def migrate(self):
+        """Open every campaign for writing, which migrates it."""
+        self.say("reconcile", "finished")
+        self.say("reconcile", "probable")
+
+    def documents(self):
+        database = self.settings.database()
+        names = [*database.list_collection_names(filter={"name": {"$not": {"$regex": "chunks$"}}})]
+        return {name: sorted(database[name].find(), key=lambda document: str(document["_id"])) for name in names}
+
     def results(self, name):
         return json.loads(self.say("results", name, "--format", "json"))
 
@@ -71,7 +84,9 @@ def finished(mongo_settings, write_launchpad, tmp_path_factory):
     """The database with two finished campaigns, which tests only read."""
     folder = tmp_path_factory.mktemp("old_finished")
     file = write_launchpad(folder, port=mongo_settings.seeds[0][1], name=f"test_{uuid.uuid4().hex[:12]}")
-    yield OldCampaign(folder, file, "finished")
+    old = OldCampaign(folder, file, "finished")
+    old.migrate()
+    yield old
     with mongo_settings.client() as client:
         client.drop_database(DatabaseSettings.from_file(file).name)
 
@@ -116,13 +131,61 @@ def assert_same_rows(found, stored, *, tolerance):
         assert [now[name] for name in ROW_ENERGIES.values()] == near([row[name] for name in ROW_ENERGIES], tolerance)
 
 
+#: Names of version 0.1, and what they are called in documents now.
+RENAMED = {
+    "prediction.e_form": "prediction.e_form_per_atom",
+    "prediction.e_hull": "prediction.e_above_hull",
+    "result.e_form": "result.e_form_per_atom",
+    "result.e_hull": "result.e_above_hull",
+}
+
+
 def assert_same_told(found, stored, *, tolerance):
     assert found.keys() == stored.keys()
     for candidate, then in stored.items():
         now = found[candidate]
         assert [part_of(now, path) for path in TOLD] == [part_of(then, path) for path in TOLD], candidate
         energies = near([part_of(then, path) for path in TOLD_ENERGIES], tolerance)
-        assert [part_of(now, path) for path in TOLD_ENERGIES] == energies, candidate
+        assert [part_of(now, RENAMED.get(path, path)) for path in TOLD_ENERGIES] == energies, candidate
+
+
+@pytest.fixture
+def unmigrated(mongo_settings, write_launchpad, tmp_path):
+    file = write_launchpad(tmp_path, port=mongo_settings.seeds[0][1], name=f"test_{uuid.uuid4().hex[:12]}")
+    yield OldCampaign(tmp_path, file, "finished")
+    with mongo_settings.client() as client:
+        client.drop_database(DatabaseSettings.from_file(file).name)
+
+
+@pytest.mark.mongo
+def test_a_second_migration_changes_nothing_and_one_that_was_cut_short_is_completed(unmigrated):
+    store, launchpad = CampaignStore(unmigrated.settings.database()), unmigrated.settings.launchpad()
+    OpenCampaign.open(store, launchpad, "finished")
+    once = unmigrated.documents()
+    assert migrate(store, "finished") is False
+    assert unmigrated.documents() == once
+    # killed before the campaign's own document was written: all others are left as they are
+    store.campaigns.update_one({"_id": "finished"}, {"$set": {"schema_version": 1}})
+    assert migrate(store, "finished") is True
+    assert unmigrated.documents() == once
+    for document in store.candidates.find({"campaign": "finished"}):
+        old = {"dos", "failure", "last_failure", "uncorrectable", "earlier_predictions", "earlier_decisions"}
+        assert not old & document.keys()
+        assert document["schema_version"] == 2
+    assert store.candidates.find_one({"campaign": "probable"})["schema_version"] == 1  # not opened
+
+
+@pytest.mark.mongo
+def test_an_old_campaign_is_not_read_half_understood(unmigrated):
+    store, launchpad = CampaignStore(unmigrated.settings.database()), unmigrated.settings.launchpad()
+    before = unmigrated.documents()
+    for look in (
+        lambda: Campaign.read(store, "finished"),
+        lambda: OpenCampaign.open(store, launchpad, "finished", dry_run=True),
+    ):
+        with pytest.raises(SchemaVersionError, match="campaign reconcile finished"):
+            look()
+    assert unmigrated.documents() == before
 
 
 @pytest.mark.mongo
@@ -138,10 +201,10 @@ def test_an_old_campaign_explains_its_decisions_and_makes_them_again(finished, n
     assert_same_told(found, stored, tolerance=1e-9)
     for candidate, then in stored.items():
         now = found[candidate]
-        assert now["failure"] == then["failure"]
+        assert now["final_failure"] == then["failure"]
         assert now["made_again"] == then["made_again"]
-        for key, what in (("history", "state"), ("earlier_decisions", "reason")):
-            assert [one[what] for one in now[key]] == [one[what] for one in then[key]]
+        for key, old, what in (("history", "history", "state"), ("previous_decisions", "earlier_decisions", "reason")):
+            assert [one[what] for one in now[key]] == [one[what] for one in then[old]]
 
 
 @pytest.mark.mongo

@@ -136,14 +136,14 @@ def test_the_fields_named_are_those_that_are_written(finished):
     assert written - {"schema_version", "created"} <= named
     # of a retry, of references with corrections, of another model, of a raised budget: there is none of it here
     assert named - written == {
-        "last_failure",
+        "retried_failure",
         "overrides",
-        "uncorrectable",
-        "earlier_predictions",
-        "earlier_decisions",
+        "correction_error",
+        "previous_predictions",
+        "previous_decisions",
     }
     for fields, parts in rows:
-        if fields & {"calculation", "dos", "prediction", "decision", "result"}:
+        if fields & {"calculation", "is_dos", "prediction", "decision", "result"}:
             inside = {key for document in candidates for field in fields for key in document.get(field) or {}}
             assert parts <= inside, fields
 

@@ -56,7 +56,7 @@ def hold_at_launch(campaign: Campaign, document: Mapping[str, Any], stage: Stage
             "decision.step": f"{campaign.name}/launch",
             "decision.time": now(),
         }
-        push = {"earlier_decisions": decision}
+        push = {"previous_decisions": decision}
     if (
         campaign.store.move(document["_id"], stage, to=to, changes=changes, push=push)
         and stage.name == "relax"

@@ -19,8 +19,8 @@ def prediction_of(document: Mapping[str, Any]) -> Prediction:
     stored = document["prediction"]
     return Prediction(
         candidate=document["_id"],
-        e_form=_number(stored["e_form"]),
-        e_hull=_number(stored["e_hull"]),
+        e_form=_number(stored["e_form_per_atom"]),
+        e_hull=_number(stored["e_above_hull"]),
         uncertainty=stored.get("uncertainty"),
         novel=stored.get("novel"),
         relax_cpu_s=float(stored.get("relax_cpu_s") or 0.0),
@@ -51,8 +51,8 @@ def decision_document(
     return {
         **decision.to_dict(),
         "inputs": {
-            "e_form": prediction.e_form,  # eV/atom
-            "e_hull": prediction.e_hull,  # eV/atom
+            "e_form_per_atom": prediction.e_form,  # eV/atom
+            "e_above_hull": prediction.e_hull,  # eV/atom
             "uncertainty": prediction.uncertainty,  # eV/atom
             "novel": prediction.novel,
         },

@@ -51,7 +51,7 @@ _AT_ONCE = 500
 def release_held(campaign: Campaign) -> int:
     """Promote held candidates as far as the budget allows now, the best first; return how many.
 
-    Their earlier decisions are kept (``earlier_decisions``). Those among them that the audit has relaxed meanwhile are
+    Their earlier decisions are kept (``previous_decisions``). Those among them that the audit has relaxed meanwhile are
     promoted in their turn without another relaxation.
     """
     if not is_any_prediction_held(campaign):

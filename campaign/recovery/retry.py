@@ -54,7 +54,7 @@ def document_name(document: Mapping[str, Any]) -> str:
 def failed_calculations(campaign: Campaign) -> Iterator[Failed]:
     """Every calculation of a campaign that has failed for good, references first."""
     for stage, document in failed_documents(campaign, STAGES.values()):
-        yield Failed(document=document, stage=stage, cause=stored_cause(document.get("failure") or {}))
+        yield Failed(document=document, stage=stage, cause=stored_cause(document.get("final_failure") or {}))
 
 
 def choose(
@@ -81,7 +81,7 @@ def choose(
     chosen = [
         each
         for each in failed
-        if kind in (None, "all", each.cause, (each.document.get("failure") or {}).get("kind"))
+        if kind in (None, "all", each.cause, (each.document.get("final_failure") or {}).get("kind"))
         and stage in (None, each.stage.name)
         and candidate in (None, each.document["_id"])
     ]
@@ -151,7 +151,7 @@ def _send_back(store: CampaignStore, failed: Failed, overrides: Overrides, comma
         "incar": dict(overrides.incar),
         "queue": dict(overrides.queue),
     }
-    changes: dict[str, Any] = {f"{stage.facts}.attempt": facts["attempt"] + 1, "failure": None}
+    changes: dict[str, Any] = {f"{stage.facts}.attempt": facts["attempt"] + 1, "final_failure": None}
     changes |= {f"{stage.facts}.queue.{key}": value for key, value in overrides.queue.items()}
     # the tries that it is given are those of a new calculation
     changes[f"{stage.facts}.first_attempt"] = facts["attempt"] + 1

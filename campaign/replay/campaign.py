@@ -14,7 +14,7 @@ from campaign.store.listings import predicted_candidates
 from campaign.store.states import CampaignState, CandidateState
 from campaign.store.usage import cpu_seconds_by_document
 
-_FIELDS = ["state", "composition", "n_sites", "prediction", "result", "failure.stage"]
+_FIELDS = ["state", "composition", "n_sites", "prediction", "result", "final_failure.stage"]
 
 
 def read_replay_campaign(campaign: Campaign) -> ReplayData:
@@ -81,12 +81,12 @@ def _candidate(document: Mapping[str, Any], costs: Mapping[str, Mapping[str, flo
     prediction, result = document["prediction"], document.get("result") or {}
     return KnownCandidate(
         id=document["_id"],
-        e_form_ml=float(prediction["e_form"]),
-        e_hull_ml=float(prediction["e_hull"]),
+        e_form_ml=float(prediction["e_form_per_atom"]),
+        e_hull_ml=float(prediction["e_above_hull"]),
         uncertainty=prediction.get("uncertainty"),
         novel=prediction.get("novel"),
-        e_form=float(result.get("e_form", math.nan)),
-        e_hull=float(result.get("e_hull", math.nan)),
+        e_form=float(result.get("e_form_per_atom", math.nan)),
+        e_hull=float(result.get("e_above_hull", math.nan)),
         n_sites=int(document["n_sites"]),
         n_electrons=valence_electrons(document["composition"]),
         dos_cpu_s=costs["dos"].get(document["_id"]) or DOS_CPU_S,

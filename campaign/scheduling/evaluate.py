@@ -26,8 +26,8 @@ def evaluate_relaxed(campaign: Campaign, reference_set: str) -> int:
     """Give every relaxed candidate without a result its result; return how many got one.
 
     The candidates' own energies never enter the hull (SCIENCE.md). They get the corrections that the reference set
-    carries; a candidate that these cannot treat gets no result but the reason (``uncorrectable``). Stable is E_f(DFT)
-    and E_hull(DFT) at most the campaign's ``stable`` limits.
+    carries; a candidate that these cannot treat gets no result but the reason (``correction_error``). Stable is
+    E_f(DFT) and E_hull(DFT) at most the campaign's ``stable`` limits.
     """
     if not is_any_without_result(campaign):
         return 0
@@ -59,8 +59,8 @@ def _refusal(found: Corrected, scheme: str) -> dict[str, Any]:
 
 def _result(e_form: float, e_hull: float, limits: StableSection, reference_set: str) -> dict[str, Any]:
     return {
-        "e_form": e_form,  # eV/atom
-        "e_hull": e_hull,  # eV/atom
+        "e_form_per_atom": e_form,  # eV/atom
+        "e_above_hull": e_hull,  # eV/atom
         "stable": e_form <= limits.max_formation_energy and e_hull <= limits.max_hull_energy,
         "reference_set": reference_set,
         "time": now(),

@@ -102,8 +102,8 @@ def _write(campaign: Campaign, step_id: str, scores: Sequence[Score], *, hull: H
         (
             score.id,
             {
-                "e_form": energy,
-                "e_hull": float(distance),
+                "e_form_per_atom": energy,
+                "e_above_hull": float(distance),
                 "uncertainty": score.uncertainty,
                 "novel": score.novel,
                 "relax_cpu_s": costs.screened(found[score.id]),

@@ -87,7 +87,7 @@ def record_calculation(
             "directory": outputs[JOBS[stage.name][0]].get("dir_name"),
             "time": now(),
         }
-        campaign.store.move(document_id, stage, to=stage.failed, changes={"failure": failure})
+        campaign.store.move(document_id, stage, to=stage.failed, changes={"final_failure": failure})
         logger.warning("%s of %s cannot be used: %s", stage.title, document_id, error)
         return
     campaign.store.move(document_id, stage, to=stage.done, changes=changes)
@@ -190,13 +190,13 @@ def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stag
             document["_id"],
             failure["error"],
         )
-        changes = {f"{stage.facts}.attempt": facts["attempt"] + 1, "last_failure": failure}
+        changes = {f"{stage.facts}.attempt": facts["attempt"] + 1, "retried_failure": failure}
         queue = escalated_for_attempt(attempt, campaign.spec.retries, asked=facts.get("queue") or {})
         changes |= {f"{stage.facts}.queue.{name}": value for name, value in queue.items()}
         campaign.store.move(document["_id"], stage, to=facts["from_state"], changes=changes)
         return
     logger.warning("%s of %s failed (%s): %s", stage.title, document["_id"], kind, failure["error"])
-    campaign.store.move(document["_id"], stage, to=stage.failed, changes={"failure": failure})
+    campaign.store.move(document["_id"], stage, to=stage.failed, changes={"final_failure": failure})
 
 
 def _without_words(attempt: Mapping[str, Any]) -> str | None:

@@ -21,7 +21,7 @@ def rescore_waiting(campaign: Campaign) -> int:
     """Put candidates that wait with a prediction of an earlier model before the next Screen; return how many.
 
     These are candidates that are held, and those with a prediction and no decision yet, unless a Screen is at them just
-    now. Their prediction goes into ``earlier_predictions``, the decision to hold them into ``earlier_decisions``, and
+    now. Their prediction goes into ``previous_predictions``, the decision to hold them into ``previous_decisions``, and
     they are ``dos_done`` without a prediction. Promoted and rejected ones are left alone. Doing it again does nothing.
 
     Parameters

@@ -114,10 +114,10 @@ def _found(campaign: Campaign, database: DatabaseSettings) -> _Found:
         If there is none.
     """
     screened = screened_results(campaign)
-    is_dos = {document["_id"]: document["result"]["e_form"] for document in screened}
+    is_dos = {document["_id"]: document["result"]["e_form_per_atom"] for document in screened}
     bootstrap = rs_dos_targets(campaign)
     rs_dos = bootstrap | {
-        document["_id"]: document["result"]["e_form"]
+        document["_id"]: document["result"]["e_form_per_atom"]
         for document in screened
         if (document.get("rs_dos") or {}).get("state") == RsDosState.DONE
     }

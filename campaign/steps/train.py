@@ -40,7 +40,7 @@ def train_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str,
 
 def rs_dos_targets(campaign: Campaign) -> dict[str, float]:
     """Formation energies in eV/atom of the bootstrap structures and references that have an RS-DOS, by id."""
-    targets = {found["_id"]: float(found["result"]["e_form"]) for found in bootstrap_results(campaign)}
+    targets = {found["_id"]: float(found["result"]["e_form_per_atom"]) for found in bootstrap_results(campaign)}
     reference_set = campaign.reference_set
     phases = references_with_rs_dos(campaign, relaxed_fields(correction_scheme(campaign.store, reference_set)))
     return targets | relaxed_formation_energies(campaign.store, reference_set, phases)

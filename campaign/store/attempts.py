@@ -128,7 +128,7 @@ def failed_documents(campaign: Campaign, stages: Iterable[Stage]) -> Iterator[tu
     for collection in (campaign.store.references, campaign.store.candidates):
         for stage in stages:
             query = {"campaign": campaign.name, stage.state_field: stage.failed}
-            fields = ["formula", "prototype", "label", "failure", stage.facts]
+            fields = ["formula", "prototype", "label", "final_failure", stage.facts]
             for document in collection.find(query, fields).sort("_id"):
                 yield stage, document
 

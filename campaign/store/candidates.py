@@ -202,7 +202,7 @@ def write_restart(campaign: Campaign, document_id: str, source: Mapping[str, Any
     """
     campaign.store.collection_of(document_id).update_one(
         {"_id": document_id, "relaxation.fw_id": fw_id},
-        {"$set": {"relaxation.continued_from": {**source, "time": now()}}},
+        {"$set": {"relaxation.restarted_from": {**source, "time": now()}}},
     )
 
 

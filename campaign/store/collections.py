@@ -25,9 +25,13 @@ _CHUNK = 1000
 _WRITERS = 2
 #: Names of indexes that others have taken the place of; those that are partial now keep their name.
 _REPLACED_INDEXES = (
-    *("campaign_1_state_1_batch_1", "campaign_1_rs_dos.state_1", "campaign_1_result.e_hull_1"),
+    *("campaign_1_state_1_batch_1", "campaign_1_rs_dos.state_1"),
     *("campaign_1_role_1_state_1", "campaign_1_state_1_result.e_hull_1", "campaign_1_result.stable_1"),
     *("campaign_1_decision.promoted_1_state_1", "spec.campaign_name_1_state_1"),
+)
+#: Indexes on fields that were renamed in version 2 of the schema.
+_RENAMED_INDEXES = (
+    *("campaign_1_result.e_hull_1", "campaign_1_result.stable_1_result.e_hull_1", "campaign_1_prediction.e_hull_1"),
 )
 _INDEX_NOT_FOUND = 27
 
@@ -94,17 +98,17 @@ class CampaignStore:
                 [("campaign", ASCENDING), ("rs_dos.state", ASCENDING)], partialFilterExpression=relaxed
             )
         self.candidates.create_index(
-            [("campaign", ASCENDING), ("result.e_hull", ASCENDING)], partialFilterExpression=relaxed
+            [("campaign", ASCENDING), ("result.e_above_hull", ASCENDING)], partialFilterExpression=relaxed
         )
         # as few as possible of those that hold the state: each move writes into every one of them
         self.candidates.create_index(
-            [("campaign", ASCENDING), ("result.stable", ASCENDING), ("result.e_hull", ASCENDING)]
+            [("campaign", ASCENDING), ("result.stable", ASCENDING), ("result.e_above_hull", ASCENDING)]
         )
         self.candidates.create_index(
             [("campaign", ASCENDING), ("decision.promoted", ASCENDING), ("state", ASCENDING)],
             partialFilterExpression={"decision.promoted": {"$exists": True}},
         )
-        self.candidates.create_index([("campaign", ASCENDING), ("prediction.e_hull", ASCENDING)])
+        self.candidates.create_index([("campaign", ASCENDING), ("prediction.e_above_hull", ASCENDING)])
         self.candidates.create_index([("campaign", ASCENDING), ("prediction.step", ASCENDING)])
         # what a retraining waits for
         self.candidates.create_index(
@@ -136,7 +140,8 @@ class CampaignStore:
         """Drop indexes of earlier versions: each that holds a state is written with every move."""
         for collection in (self.candidates, self.references, self.database["fireworks"]):
             for name, found in collection.index_information().items():
-                if name in _REPLACED_INDEXES and "partialFilterExpression" not in found:
+                is_replaced = name in _REPLACED_INDEXES and "partialFilterExpression" not in found
+                if is_replaced or name in _RENAMED_INDEXES:
                     try:
                         collection.drop_index(name)
                     except OperationFailure as error:

@@ -101,7 +101,7 @@ def failures_by_kind(campaign: Campaign) -> dict[str, int]:
     failed_states = [CandidateState.DOS_FAILED, CandidateState.RELAX_FAILED]
     failed = {"$match": {"campaign": campaign.name, "state": {"$in": failed_states}}}
     for collection in (campaign.store.candidates, campaign.store.references):
-        for group in collection.aggregate([failed, {"$group": {"_id": "$failure.kind", "n": {"$sum": 1}}}]):
+        for group in collection.aggregate([failed, {"$group": {"_id": "$final_failure.kind", "n": {"$sum": 1}}}]):
             kinds[group["_id"]] = kinds.get(group["_id"], 0) + group["n"]
     return kinds
 
@@ -111,7 +111,7 @@ def failures_by_stage_and_kind(campaign: Campaign) -> dict[tuple[str, str], int]
     counts: dict[tuple[str, str], int] = {}
     for collection in (campaign.store.candidates, campaign.store.references):
         for query in failed_for_good(campaign.name):
-            kinds = {"_id": {"stage": "$failure.stage", "kind": "$failure.kind"}, "n": {"$sum": 1}}
+            kinds = {"_id": {"stage": "$final_failure.stage", "kind": "$final_failure.kind"}, "n": {"$sum": 1}}
             for group in collection.aggregate([{"$match": query}, {"$group": kinds}]):
                 key = str(group["_id"].get("stage")), str(group["_id"].get("kind"))
                 counts[key] = counts.get(key, 0) + group["n"]
@@ -120,7 +120,7 @@ def failures_by_stage_and_kind(campaign: Campaign) -> dict[tuple[str, str], int]
 
 def failed_for_good(name: str) -> Iterator[dict[str, Any]]:
     """Yield the filters of what failed for good: one for the stages that move ``state``, one for the RS-DOS."""
-    with_reason = {"failure": {"$ne": None}}
+    with_reason = {"final_failure": {"$ne": None}}
     states = [stage.failed for stage in STAGES.values() if stage.state_field == "state"]
     yield {"campaign": name, "state": {"$in": states}, **with_reason}
     rs_dos_failed = {"rs_dos.state": STAGES["rs_dos"].failed}
@@ -214,8 +214,8 @@ def prediction_errors(campaign: Campaign) -> list[Document]:
         candidates with a result were ``promoted``, and how many of those are ``stable``.
     """
     # null and NaN, which stand for no prediction, sort below every number
-    is_known = {"$and": [{"$gt": [f"${part}.e_form", -1e300]} for part in ("prediction", "result")]}
-    error = {"$subtract": ["$prediction.e_form", "$result.e_form"]}
+    is_known = {"$and": [{"$gt": [f"${part}.e_form_per_atom", -1e300]} for part in ("prediction", "result")]}
+    error = {"$subtract": ["$prediction.e_form_per_atom", "$result.e_form_per_atom"]}
     is_promoted = {"$eq": ["$decision.promoted", True]}
 
     def total(of: Any, where: Any) -> dict[str, Any]:

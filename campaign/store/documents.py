@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Required, TypedDict
@@ -12,8 +13,8 @@ from campaign.store.states import CampaignState, CandidateState, Stage, StepStat
 class PredictionDocument(TypedDict, total=False):
     """What a Screen has predicted (``prediction`` of a candidate)."""
 
-    e_form: float  # eV/atom; NaN where there is no prediction
-    e_hull: float  # eV/atom
+    e_form_per_atom: float  # eV/atom; NaN where there is no prediction
+    e_above_hull: float  # eV/atom
     uncertainty: float | None  # eV/atom, one standard deviation
     novel: bool | None
     relax_cpu_s: float  # CPU-seconds, expected cost of the relaxation
@@ -28,8 +29,8 @@ class PredictionDocument(TypedDict, total=False):
 class ResultDocument(TypedDict):
     """What a relaxation has shown (``result`` of a candidate)."""
 
-    e_form: float  # eV/atom
-    e_hull: float  # eV/atom
+    e_form_per_atom: float  # eV/atom
+    e_above_hull: float  # eV/atom
     stable: bool
     reference_set: str  # checksum
     time: datetime
@@ -59,12 +60,12 @@ class CandidateDocument(TypedDict, total=False):
     rs_dos: dict[str, Any]  # RS-DOS: its own state, else as ``dos``
     prediction: PredictionDocument | None
     decision: dict[str, Any]  # energies in eV/atom, relax_cpu_s in CPU-seconds
-    earlier_predictions: list[PredictionDocument]
-    earlier_decisions: list[dict[str, Any]]
+    previous_predictions: list[PredictionDocument]
+    previous_decisions: list[dict[str, Any]]
     result: ResultDocument
     uncorrectable: dict[str, Any]  # why the references' corrections cannot treat it
     failure: dict[str, Any] | None  # final
-    last_failure: dict[str, Any]  # of the latest attempt that was tried again
+    retried_failure: dict[str, Any]  # of the latest attempt that was tried again
     overrides: list[dict[str, Any]]  # settings that a person changed
     history: list[dict[str, Any]]  # moves between states
     created: datetime
@@ -165,3 +166,23 @@ class CampaignDocument(TypedDict, total=False):
     summary: dict[str, Any]  # of a finished campaign; CPU-seconds by stage
     created: datetime
     ended: datetime
+
+
+def step_parts(step_id: str) -> dict[str, Any]:
+    """Read ``batch``, ``number`` and ``after`` from a step's id, for documents of version 0.1, which lack them.
+
+    Examples
+    --------
+    >>> step_parts("alloys/screen/after-retrain-0")
+    {'batch': None, 'number': None, 'after': 'alloys/retrain/0'}
+    """
+    parts: dict[str, Any] = {"batch": None, "number": None, "after": None}
+    campaign, _, name = step_id.partition("/")
+    if found := re.fullmatch(r"screen/(\d+)", name):
+        parts["batch"] = int(found[1])
+    elif found := re.fullmatch(r"(?:retrain/|screen/sweep-)(\d+)", name):
+        parts["number"] = int(found[1])
+    elif found := re.fullmatch(r"screen/after-(.+)", name):
+        # the step's kind, then its own name, which has no slash
+        parts["after"] = f"{campaign}/{found[1].replace('-', '/', 1)}"
+    return parts

@@ -90,7 +90,7 @@ def _release(release: Release) -> UpdateOne:
     document = release.document
     update: dict[str, Any] = {
         "$set": {"decision": release.decision},
-        "$push": {"earlier_decisions": document["decision"]},
+        "$push": {"previous_decisions": document["decision"]},
     }
     if document["state"] == CandidateState.HELD:
         update["$set"]["state"] = CandidateState.PROMOTED

@@ -92,8 +92,8 @@ def open_references(campaign: Campaign) -> list[Document]:
 
 def failed_references(campaign: Campaign) -> list[Document]:
     """Read every reference that has a failure, in the order of their ids."""
-    query = {"campaign": campaign.name, "failure": {"$ne": None}}
-    return list(campaign.store.references.find(query, ["label", "formula", "failure"]).sort("_id"))
+    query = {"campaign": campaign.name, "final_failure": {"$ne": None}}
+    return list(campaign.store.references.find(query, ["label", "formula", "final_failure"]).sort("_id"))
 
 
 def newest_failed(campaign: Campaign, *, number: int) -> list[Document]:
@@ -104,7 +104,7 @@ def newest_failed(campaign: Campaign, *, number: int) -> list[Document]:
     found: list[Document] = []
     for collection in (campaign.store.candidates, campaign.store.references):
         for query in failed_for_good(campaign.name):
-            latest = collection.find(query, ["formula", "failure"]).sort("failure.time", -1)
+            latest = collection.find(query, ["formula", "final_failure"]).sort("final_failure.time", -1)
             found.extend(latest.limit(number))
     return found
 
@@ -123,7 +123,7 @@ def engine_versions(campaign: Campaign) -> set[str]:
     """Versions of the engine that the campaign's results were computed with."""
     found: set[str] = set()
     for collection in (campaign.store.candidates, campaign.store.references):
-        for part in ("dos", "relaxation", "rs_dos"):
+        for part in ("is_dos", "relaxation", "rs_dos"):
             groups = collection.aggregate(
                 [
                     {"$match": {"campaign": campaign.name, f"{part}.vasp_version": {"$ne": None}}},

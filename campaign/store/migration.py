@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pymongo import UpdateOne
 
 from campaign.spec.reader import current_section
+from campaign.store.documents import step_parts
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection
@@ -33,6 +34,7 @@ _FIELDS = {
     **{f"{part}.{old}": f"{part}.{new}" for part in ("prediction", "result") for old, new in _ENERGIES.items()},
     **{f"decision.inputs.{old}": f"decision.inputs.{new}" for old, new in _ENERGIES.items()},
 }
+#: The same fields where they stand in a list, which no ``$rename`` reaches.
 _LISTS = {"earlier_predictions": "previous_predictions", "earlier_decisions": "previous_decisions"}
 
 
@@ -42,6 +44,9 @@ def migrate(store: CampaignStore, name: str) -> bool:
     if document is None or document["schema_version"] >= _TO:
         return False
     changed = sum(_rename_fields(collection, name) for collection in (store.candidates, store.references))
+    for step in store.steps.find({"campaign": name, "schema_version": {"$lt": _TO}}, ["_id"]):
+        parts = {**step_parts(step["_id"]), "schema_version": _TO}
+        store.steps.update_one({"_id": step["_id"]}, {"$set": parts})
     spec = {section: current_section(section, content) for section, content in document["spec"].items()}
     store.campaigns.update_one(
         {"_id": name, "schema_version": {"$lt": _TO}}, {"$set": {"schema_version": _TO, "spec": spec}}

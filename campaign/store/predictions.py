@@ -112,7 +112,7 @@ def discard_predictions(campaign: Campaign, *, current_model: str, busy_steps: S
     """Put candidates that wait with a prediction of another model before the next Screen; return how many.
 
     These are the held ones, and those with a prediction and no decision. What was predicted and decided is kept in
-    ``earlier_predictions`` and ``earlier_decisions``.
+    ``previous_predictions`` and ``previous_decisions``.
 
     Parameters
     ----------
@@ -164,6 +164,6 @@ def is_any_discarded(campaign: Campaign) -> bool:
         "campaign": campaign.name,
         "state": CandidateState.DOS_DONE,
         "prediction": None,
-        "earlier_predictions.0": {"$exists": True},
+        "previous_predictions.0": {"$exists": True},
     }
     return collection_of_candidates(campaign.store).find_one(query, ["_id"]) is not None

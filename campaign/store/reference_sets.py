@@ -23,12 +23,12 @@ def phases_of(campaign: Campaign) -> list[Document]:
 def failed_element_phases(campaign: Campaign) -> list[Document]:
     """Elemental reference phases whose relaxation failed, by id: their ``elements`` and ``failure.error``."""
     query = {"campaign": campaign.name, "state": CandidateState.RELAX_FAILED, "elements": {"$size": 1}}
-    return list(campaign.store.references.find(query, ["elements", "failure.error"]).sort("_id"))
+    return list(campaign.store.references.find(query, ["elements", "final_failure.error"]).sort("_id"))
 
 
 def write_uncorrectable_phase(store: CampaignStore, phase_id: str, reason: Mapping[str, Any]) -> None:
     """Store why the correction scheme cannot treat a reference phase."""
-    store.references.update_one({"_id": phase_id}, {"$set": {"uncorrectable": reason}})
+    store.references.update_one({"_id": phase_id}, {"$set": {"correction_error": reason}})
 
 
 def write_problem(campaign: Campaign, problem: str | None) -> None:
@@ -72,15 +72,15 @@ def _without_result(campaign: Campaign) -> dict[str, Any]:
     return {
         "campaign": campaign.name,
         "state": CandidateState.RELAXED,
-        "result.e_hull": None,
-        "uncorrectable": None,
+        "result.e_above_hull": None,
+        "correction_error": None,
     }
 
 
 def write_uncorrectable(campaign: Campaign, reasons: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
     """Store for candidates, by id, why the correction scheme cannot treat them; return how many changed."""
     return campaign.store.bulk_update(
-        UpdateOne({"_id": candidate, "uncorrectable": None}, {"$set": {"uncorrectable": reason}})
+        UpdateOne({"_id": candidate, "correction_error": None}, {"$set": {"correction_error": reason}})
         for candidate, reason in reasons
     )
 

@@ -124,7 +124,7 @@ STAGES: dict[str, Stage] = {
     for stage in (
         Stage(
             name="dos",
-            facts="dos",
+            facts="is_dos",
             title="IS-DOS",
             category="dos",
             priority=10,

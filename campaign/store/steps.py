@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +11,7 @@ from pymongo.errors import DuplicateKeyError
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import SCHEMA_VERSION, now
-from campaign.store.documents import StepDocument
+from campaign.store.documents import StepDocument, step_parts
 from campaign.store.states import StepState
 
 if TYPE_CHECKING:
@@ -108,26 +107,6 @@ class Step:
     def category(self) -> str:
         """FireWorks category of its firework, which decides the queue."""
         return "train" if self.kind in (StepKind.TRAIN, StepKind.RETRAIN) else "screen"
-
-
-def step_parts(step_id: str) -> dict[str, Any]:
-    """Read ``batch``, ``number`` and ``after`` from a step's id, for documents of version 0.1, which lack them.
-
-    Examples
-    --------
-    >>> step_parts("alloys/screen/after-retrain-0")
-    {'batch': None, 'number': None, 'after': 'alloys/retrain/0'}
-    """
-    parts: dict[str, Any] = {"batch": None, "number": None, "after": None}
-    campaign, _, name = step_id.partition("/")
-    if found := re.fullmatch(r"screen/(\d+)", name):
-        parts["batch"] = int(found[1])
-    elif found := re.fullmatch(r"(?:retrain/|screen/sweep-)(\d+)", name):
-        parts["number"] = int(found[1])
-    elif found := re.fullmatch(r"screen/after-(.+)", name):
-        # the step's kind, then its own name, which has no slash
-        parts["after"] = f"{campaign}/{found[1].replace('-', '/', 1)}"
-    return parts
 
 
 def read_step(campaign: Campaign, step_id: str) -> Step:

@@ -33,7 +33,7 @@ def is_bootstrap_open(campaign: Campaign) -> bool:
 def bootstrap_results(campaign: Campaign) -> list[CandidateDocument]:
     """Results of the bootstrap structures that have an RS-DOS."""
     # a candidate that the references' correction scheme cannot treat has no result
-    query = {**_with_rs_dos(campaign), "role": BOOTSTRAP, "result.e_form": {"$ne": None}}
+    query = {**_with_rs_dos(campaign), "role": BOOTSTRAP, "result.e_form_per_atom": {"$ne": None}}
     return list(collection_of_candidates(campaign.store).find(query, ["result"]))
 
 
@@ -54,7 +54,7 @@ def screened_results(campaign: Campaign) -> list[CandidateDocument]:
         "state": CandidateState.RELAXED,
         "result.stable": {"$ne": None},
     }
-    return list(collection_of_candidates(campaign.store).find(query, ["result.e_form", "rs_dos.state"]))
+    return list(collection_of_candidates(campaign.store).find(query, ["result.e_form_per_atom", "rs_dos.state"]))
 
 
 def count_to_learn_from(campaign: Campaign) -> int:

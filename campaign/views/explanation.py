@@ -28,9 +28,9 @@ def explanation(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, An
     """
     keys = ("_id", "campaign", "formula", "prototype", "parent", "role", "state", "prediction", "decision")
     told: dict[str, Any] = {key: document.get(key) for key in keys}
-    told["earlier_decisions"] = document.get("earlier_decisions", [])
+    told["previous_decisions"] = document.get("previous_decisions", [])
     told["result"] = document.get("result")
-    told["failure"] = document.get("failure")
+    told["final_failure"] = document.get("final_failure")
     told["history"] = document["history"]
     told["cpu_s"] = cpu_seconds_by_document(campaign).get(document["_id"], 0.0)
     told["made_again"] = _made_again(document)
@@ -67,15 +67,15 @@ def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
         yield from _format_prediction(told["prediction"])
     if told["decision"]:
         yield from _format_decision(told["decision"], told["made_again"])
-    for earlier in told["earlier_decisions"]:
+    for earlier in told["previous_decisions"]:
         yield f"before that: {earlier['outcome']} by {earlier['step']} at {earlier['time']}: {earlier['reason']}"
     if told["result"]:
         result = told["result"]
         yield (
-            f"result: E_f(DFT) {result['e_form']:+.3f}, E_hull(DFT) {result['e_hull']:+.3f} eV/atom: "
+            f"result: E_f(DFT) {result['e_form_per_atom']:+.3f}, E_hull(DFT) {result['e_above_hull']:+.3f} eV/atom: "
             f"{'stable' if result['stable'] else 'not stable'}"
         )
-    if told["failure"]:
+    if told["final_failure"]:
         yield f"failed for good: {told['failure']['stage']}, {told['failure']['kind']}: {told['failure']['error']}"
     yield f"cost so far: {told['cpu_s']:.0f} CPU-s, all attempts"
     moves = ", ".join(f"{move['state']} {move['time']}" for move in told["history"])
@@ -83,13 +83,13 @@ def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _format_prediction(prediction: Mapping[str, Any]) -> Iterator[str]:
-    if prediction["e_form"] is None:
+    if prediction["e_form_per_atom"] is None:
         yield f"prediction: none ({prediction.get('reason') or 'its features are missing or cannot be used'})"
         return
     deviation = prediction.get("uncertainty")
     doubt = "no uncertainty" if deviation is None else f"standard deviation {deviation:.3f}"
     seen = {True: "; unlike what the model was trained on", False: "", None: ""}[prediction.get("novel")]
-    energies = f"E_f(ML) {prediction['e_form']:+.3f}, E_hull(ML) {prediction['e_hull']:+.3f}"
+    energies = f"E_f(ML) {prediction['e_form_per_atom']:+.3f}, E_hull(ML) {prediction['e_above_hull']:+.3f}"
     yield f"prediction: {energies}, {doubt} eV/atom{seen}"
     by = f"model {prediction['model'][:12]}" if prediction.get("model") else identity_text(prediction.get("scorer"))
     yield f"  by {by} in {prediction['step']}, against reference set {prediction['reference_set'][:12]}"

@@ -113,7 +113,7 @@ def _kind(
     entries: list[Mapping[str, Any]],
     final: list[Mapping[str, Any]],
 ) -> FailureKind:
-    failure = (final[0].get("failure") or {}) if final else {}
+    failure = (final[0].get("final_failure") or {}) if final else {}
     entry = next((entry for entry in entries if entry["_id"] == failure.get("attempt")), None)
     # the latest: what is on disk of older ones may have been taken away
     entry = entry or (max(entries, key=lambda found: str(found.get("ended"))) if entries and not final else {})

@@ -52,7 +52,7 @@ def result_rows(campaign: Campaign) -> list[Row]:
     UnknownCampaignError
         If there is none of that name.
     """
-    fields_needed = ["formula", "prototype", "role", "state", "prediction", "decision", "result", "uncorrectable"]
+    fields_needed = ["formula", "prototype", "role", "state", "prediction", "decision", "result", "correction_error"]
     cost = cpu_seconds_by_document(campaign)
     found = sorted(all_candidates(campaign, fields_needed), key=_stability)
     return [
@@ -61,11 +61,11 @@ def result_rows(campaign: Campaign) -> list[Row]:
             id=document["_id"],
             formula=document["formula"],
             prototype=document["prototype"],
-            e_form_ml=_number(document, "prediction", "e_form"),
-            e_hull_ml=_number(document, "prediction", "e_hull"),
+            e_form_ml=_number(document, "prediction", "e_form_per_atom"),
+            e_hull_ml=_number(document, "prediction", "e_above_hull"),
             decision=_decision(document),
-            e_form_dft=_number(document, "result", "e_form"),
-            e_hull_dft=_number(document, "result", "e_hull"),
+            e_form_dft=_number(document, "result", "e_form_per_atom"),
+            e_hull_dft=_number(document, "result", "e_above_hull"),
             stable=(document.get("result") or {}).get("stable"),
             cpu_s=round(cost.get(document["_id"], 0.0), 1),
         )
@@ -80,7 +80,7 @@ def _number(document: dict[str, Any], part: str, key: str) -> float | None:
 
 def _stability(document: dict[str, Any]) -> tuple[int, float, float, str]:
     for place, part in enumerate(("result", "prediction")):
-        e_hull, e_form = _number(document, part, "e_hull"), _number(document, part, "e_form")
+        e_hull, e_form = _number(document, part, "e_above_hull"), _number(document, part, "e_form_per_atom")
         if e_hull is not None and e_form is not None:
             return place, e_hull, e_form, document["_id"]
     return 2, 0.0, 0.0, document["_id"]
@@ -88,7 +88,7 @@ def _stability(document: dict[str, Any]) -> tuple[int, float, float, str]:
 
 def _decision(document: dict[str, Any]) -> str:
     ending = ", failed" if document["state"].endswith("_failed") else ""
-    if document.get("uncorrectable"):
+    if document.get("correction_error"):
         ending = ", uncorrectable"
     if document["role"] in (BOOTSTRAP, TRAINING):
         return f"training{ending}"

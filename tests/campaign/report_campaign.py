@@ -50,7 +50,11 @@ def predict(store, name, *, seed=1, uncertain=True):
     screened = list(store.candidates.find({"campaign": name, "role": "screened"}).sort("_id"))
     store.insert_missing(store.features, [features(document, "dos", rng) for document in screened])
     for document in screened:
-        facts = {"state": "dos_done", "dos.features": f"{document['_id']}:dos", "dos.vasp_version": "6.9.9-gpaw-test"}
+        facts = {
+            "state": "dos_done",
+            "is_dos.features": f"{document['_id']}:dos",
+            "is_dos.vasp_version": "6.9.9-gpaw-test",
+        }
         store.candidates.update_one({"_id": document["_id"]}, {"$set": facts})
     ids = [document["_id"] for document in screened]
     truth = dict(zip(ids, rng.normal(-0.12, 0.2, len(ids)), strict=True))
@@ -80,7 +84,9 @@ def relax(store, name, truth, *, failing=2, seed=2):
         store.candidates.update_one({"_id": document["_id"]}, {"$set": facts})
     for document in sent[len(sent) - failing :]:
         failure = {"stage": "relax", "kind": "science", "error": "the relaxation did not converge", "time": now()}
-        store.candidates.update_one({"_id": document["_id"]}, {"$set": {"state": "relax_failed", "failure": failure}})
+        store.candidates.update_one(
+            {"_id": document["_id"]}, {"$set": {"state": "relax_failed", "final_failure": failure}}
+        )
     evaluate_relaxed(campaign, campaign.document["reference_set"])
     for document in sent[:6]:
         store.insert_missing(store.features, [features(document, "rs_dos", rng)])
@@ -151,8 +157,8 @@ def add_many(store, name, number, *, seed=3, relaxed_share=0.05, charged=True):
             "state": "relaxed" if relaxed else "promoted" if promoted else "rejected",
             "history": [],
             "prediction": {
-                "e_form": float(e_form[place]),
-                "e_hull": hull,
+                "e_form_per_atom": float(e_form[place]),
+                "e_above_hull": hull,
                 "uncertainty": 0.1,
                 "step": f"{name}/screen/1",
             },
@@ -166,8 +172,8 @@ def add_many(store, name, number, *, seed=3, relaxed_share=0.05, charged=True):
         ids.append(document["_id"])
         if relaxed:
             document["structure"] = pattern["structure"]
-            energies = {"e_form": float(truth[place]), "e_hull": float(truth[place] + 0.1)}
-            stable = energies["e_form"] <= 0.0 and energies["e_hull"] <= 0.1
+            energies = {"e_form_per_atom": float(truth[place]), "e_above_hull": float(truth[place] + 0.1)}
+            stable = energies["e_form_per_atom"] <= 0.0 and energies["e_above_hull"] <= 0.1
             document["result"] = energies | {"stable": stable}
         documents.append(document)
         if len(documents) == 5000:

@@ -67,8 +67,8 @@ def relax(store, *, cpu_s, e_form=0.5, ids=None):
     query = {"state": "relax_running"} | ({"_id": {"$in": ids}} if ids else {})
     for number, document in enumerate(list(store.candidates.find(query).sort("_id"))):
         result = {
-            "e_form": e_form,
-            "e_hull": e_form,
+            "e_form_per_atom": e_form,
+            "e_above_hull": e_form,
             "stable": e_form <= 0.0,
             "time": now() + timedelta(seconds=number),
         }
@@ -183,7 +183,7 @@ def test_a_screen_killed_after_any_of_its_writes_decides_the_same_when_run_again
     for name in relaxed:
         query = {"metadata.document": name, "metadata.stage": "relax"}
         assert launchpad.workflows.count_documents(query) == 1
-    assert all(len(each.get("earlier_decisions", [])) == 0 for each in found)
+    assert all(len(each.get("previous_decisions", [])) == 0 for each in found)
 
 
 #: Decisions of the first run of the test above: those of all others must be the same.
@@ -198,7 +198,7 @@ def test_held_candidates_go_on_when_the_budget_is_raised(store, launchpad, prepa
     assert states(store, ids) == ["relax_running"] * 3 + ["held"] * 2
     released = store.candidates.find_one({"_id": ids[1]})
     assert released["decision"]["outcome"] == "promoted"
-    assert [earlier["outcome"] for earlier in released["earlier_decisions"]] == ["held"]
+    assert [earlier["outcome"] for earlier in released["previous_decisions"]] == ["held"]
     history = store.campaigns.find_one({"_id": "small"})["budget_history"]
     assert [entry["budget"]["relaxations"] for entry in history] == [3]
 
@@ -234,7 +234,7 @@ def test_a_wrong_limit_is_refused_in_the_words_of_a_campaign_file_and_changes_no
 
 
 @pytest.mark.parametrize(
-    ("budget", "e_form", "reason"),
+    ("budget", "e_form_per_atom", "reason"),
     [
         ({"stop_after_stable": 2}, -0.3, "2 stable materials are found, and 2 were wanted"),
         ({"stop_after_no_discovery": 2}, 0.3, "the last 2 relaxations found nothing stable"),
@@ -321,7 +321,7 @@ def test_hours_that_dearer_relaxations_have_spent_are_not_spent_again_by_those_t
     assert "what runs may need 0.0556 more" in begin(store, ids[2])
     held = store.candidates.find_one({"_id": ids[2]})
     assert (held["state"], held["decision"]["outcome"]) == ("held", "held")
-    assert [(earlier["outcome"], earlier["step"]) for earlier in held["earlier_decisions"]] == [
+    assert [(earlier["outcome"], earlier["step"]) for earlier in held["previous_decisions"]] == [
         ("promoted", "small/screen/0")
     ]
     # and it does not go to and fro between the queue and what is held

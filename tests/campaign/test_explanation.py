@@ -50,8 +50,8 @@ def test_an_explanation_names_policy_values_budget_and_model(store, decided):
 
 
 def test_an_altered_decision_is_noticed_when_it_is_made_again(store, decided):
-    store.candidates.update_one({"_id": decided[3]}, {"$set": {"decision.inputs.e_form": -3.0}})
-    store.candidates.update_one({"_id": decided[3]}, {"$set": {"decision.inputs.e_hull": -3.0}})
+    store.candidates.update_one({"_id": decided[3]}, {"$set": {"decision.inputs.e_form_per_atom": -3.0}})
+    store.candidates.update_one({"_id": decided[3]}, {"$set": {"decision.inputs.e_above_hull": -3.0}})
     again = explanation(Campaign.read(store, "small"), document(store, decided[3]))["made_again"]
     assert again["same"] is False
 

@@ -87,7 +87,7 @@ def failed(store, launchpad, database, small_spec, tmp_path, monkeypatch):
     Path("std_err.txt").write_text("all is well\nERROR FEXCP: supplied Exchange-correletion table\n")
     with (
         pytest.raises(ScienceFailureError),
-        attempt(store, campaign="small", stage="dos", fw_id=document["dos"]["fw_id"], document=document["_id"]),
+        attempt(store, campaign="small", stage="dos", fw_id=document["is_dos"]["fw_id"], document=document["_id"]),
     ):
         raise ScienceFailureError("IS-DOS did not converge", cause="custodian:brmix")
     record_calculation(
@@ -95,7 +95,7 @@ def failed(store, launchpad, database, small_spec, tmp_path, monkeypatch):
         database,
         document_id=document["_id"],
         stage=DOS,
-        fw_id=document["dos"]["record_fw_id"],
+        fw_id=document["is_dos"]["record_fw_id"],
     )
     return document
 
@@ -131,7 +131,7 @@ def test_a_retry_with_other_settings_is_recorded_and_computed_with_them(store, l
     assert document["state"] == "dos_running"
     (entry,) = document["overrides"]
     assert (entry["command"], entry["incar"], entry["after"]) == (command, {"ALGO": "Fast"}, "custodian:brmix")
-    firework = launchpad.fireworks.find_one({"fw_id": document["dos"]["fw_id"]})
+    firework = launchpad.fireworks.find_one({"fw_id": document["is_dos"]["fw_id"]})
     assert firework["spec"]["_queueadapter"] == {"walltime": "02:00:00"}
     flow = flow_for(document, small_spec(), DOS)
     incar = flow.jobs[0].maker.input_set_generator.user_incar_settings

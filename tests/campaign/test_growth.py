@@ -25,14 +25,21 @@ def large(store, launchpad, small_spec):
     spec = small_spec(**BATCHES, budget={"cpu_hours": 1000.0})
     with_model(store, launchpad, spec)
     one = store.candidates.find_one({"role": "screened", "state": "dos_running"})
-    stable = {"e_form": -0.2, "e_hull": 0.0, "stable": True, "time": now()}
+    stable = {"e_form_per_atom": -0.2, "e_above_hull": 0.0, "stable": True, "time": now()}
     decision = {"promoted": True, "audit": False, "outcome": "promoted", "relax_cpu_s": 10.0}
     parts = {
-        "relaxed": {"decision": decision, "prediction": {"e_form": -0.2, "e_hull": 0.0}, "result": stable},
-        "rejected": {"decision": decision | {"promoted": False}, "prediction": {"e_form": 0.2, "e_hull": 0.3}},
+        "relaxed": {
+            "decision": decision,
+            "prediction": {"e_form_per_atom": -0.2, "e_above_hull": 0.0},
+            "result": stable,
+        },
+        "rejected": {
+            "decision": decision | {"promoted": False},
+            "prediction": {"e_form_per_atom": 0.2, "e_above_hull": 0.3},
+        },
         "dos_running": {},
         "dos_done": {},
-        "relax_running": {"decision": decision, "prediction": {"e_form": -0.2, "e_hull": 0.0}},
+        "relax_running": {"decision": decision, "prediction": {"e_form_per_atom": -0.2, "e_above_hull": 0.0}},
     }
     states = ["relaxed"] * 250 + ["rejected"] * 250 + ["dos_running"] * 400 + ["dos_done"] * 80 + ["relax_running"] * 20
     store.candidates.insert_many(
@@ -114,5 +121,6 @@ def test_indexes_of_an_earlier_version_are_replaced(store):
         store.ensure_indexes()
     found = store.candidates.index_information()
     assert "campaign_1_state_1_batch_1" not in found
+    assert "campaign_1_result.e_hull_1" not in found
     assert found["campaign_1_rs_dos.state_1"]["partialFilterExpression"] == {"state": "relaxed"}
     assert sum("state" in dict(index["key"]) for index in found.values()) == 2

@@ -53,10 +53,12 @@ def decided(name, state, *, promoted=False, audit=False, stable=None, e_form=-0.
     document = {
         "_id": name,
         "state": state,
-        "prediction": {"e_form": e_form, "e_hull": e_form},
+        "prediction": {"e_form_per_atom": e_form, "e_above_hull": e_form},
         "decision": {"promoted": promoted, "audit": audit, "outcome": outcome, "policy": {"audit": share}},
     }
-    return document | ({} if stable is None else {"result": {"e_form": -0.2, "e_hull": 0.0, "stable": stable}})
+    return document | (
+        {} if stable is None else {"result": {"e_form_per_atom": -0.2, "e_above_hull": 0.0, "stable": stable}}
+    )
 
 
 def finished_candidates():

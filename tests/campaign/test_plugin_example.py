@@ -101,12 +101,12 @@ def test_a_campaign_is_scored_and_decided_by_it(store, database, launchpad):
     assert len(candidates) == 6
     for document in candidates:
         said, decision = document["prediction"], document["decision"]
-        assert not math.isnan(said["e_form"])
+        assert not math.isnan(said["e_form_per_atom"])
         assert said["scorer"]["versions"].keys() == {"pymatgen"}
-        assert decision["promoted"] == (said["e_hull"] <= -0.1)
+        assert decision["promoted"] == (said["e_above_hull"] <= -0.1)
         assert "against 4000 CPU-s" in decision["reason"]
     # Al 1.61, Pd 2.20 in Pauling's table: 4 x 0.25 x 0.59^2
     alpd = store.candidates.find_one({"formula": "AlPd", "prototype": "B2"})
-    assert alpd["prediction"]["e_form"] == pytest.approx(-0.3481)
+    assert alpd["prediction"]["e_form_per_atom"] == pytest.approx(-0.3481)
     assert {document["decision"]["promoted"] for document in candidates} == {True, False}
     assert explanation(Campaign.read(store, spec.name), alpd)["decision"]

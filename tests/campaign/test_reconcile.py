@@ -181,6 +181,6 @@ def test_a_job_that_never_begins_its_firework_is_not_submitted_for_ever(
     record_calculation(
         Campaign.read(store, "small"), database, document_id=document["_id"], stage=STAGES["relax"], fw_id=record
     )
-    failure = store.candidates.find_one({"_id": document["_id"]})["failure"]
+    failure = store.candidates.find_one({"_id": document["_id"]})["final_failure"]
     assert (failure["cause"], failure["directory"]) == ("not_started", "/nowhere")
     assert "job 5 ended before the firework began" in failure["error"]

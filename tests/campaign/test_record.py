@@ -43,18 +43,18 @@ def fail(store, database, candidate, error):
 
 def test_a_machine_failure_is_tried_again_and_then_final(store, launchpad, database, waiting):
     again = fail(store, database, waiting, OSError("No space left on device"))
-    assert (again["state"], again["dos"]["attempt"]) == ("new", 1)
-    assert again["last_failure"]["kind"] == "machine"
+    assert (again["state"], again["is_dos"]["attempt"]) == ("new", 1)
+    assert again["retried_failure"]["kind"] == "machine"
     assert submit_ready(OpenCampaign.open(store, launchpad, "small")) == 1
     final = fail(store, database, waiting, OSError("No space left on device"))
     assert final["state"] == "dos_failed"
-    assert final["failure"]["kind"] == "machine"
-    assert "No space left" in final["failure"]["error"]
+    assert final["final_failure"]["kind"] == "machine"
+    assert "No space left" in final["final_failure"]["error"]
 
 
 def test_a_science_failure_is_final_at_once(store, launchpad, database, waiting):
     final = fail(store, database, waiting, ScienceFailureError("did not converge"))
-    assert (final["state"], final["failure"]["kind"]) == ("dos_failed", "science")
+    assert (final["state"], final["final_failure"]["kind"]) == ("dos_failed", "science")
     assert submit_ready(OpenCampaign.open(store, launchpad, "small")) == 0
 
 
@@ -71,7 +71,7 @@ def test_recording_twice_changes_nothing(store, database, waiting):
 
 
 def test_a_late_firework_of_an_earlier_try_records_nothing(store, launchpad, database, waiting):
-    late = waiting["dos"]["record_fw_id"]
+    late = waiting["is_dos"]["record_fw_id"]
     again = fail(store, database, waiting, OSError("node lost"))
     submit_ready(OpenCampaign.open(store, launchpad, "small"))
     record_calculation(
@@ -79,7 +79,7 @@ def test_a_late_firework_of_an_earlier_try_records_nothing(store, launchpad, dat
     )
     now = store.candidates.find_one({"_id": waiting["_id"]})
     assert (now["state"], now["dos"]["attempt"]) == ("dos_running", 1)
-    assert again["dos"]["fw_id"] != now["dos"]["fw_id"]
+    assert again["is_dos"]["fw_id"] != now["dos"]["fw_id"]
 
 
 def test_every_attempt_stands_in_the_ledger_once(store, waiting):
@@ -102,16 +102,16 @@ def test_an_attempt_that_was_killed_is_closed_when_its_firework_runs_again(store
 
 
 def test_a_job_that_was_cancelled_is_not_said_to_be_killed(store, database, waiting):
-    fw_id = waiting["dos"]["fw_id"]
+    fw_id = waiting["is_dos"]["fw_id"]
     entry = attempt(store, campaign="small", stage="dos", fw_id=fw_id, document=waiting["_id"])
     entry.__enter__()  # and never left
     # as reconcile closes it
     store.attempts.update_one({"fw_id": fw_id}, {"$set": {"outcome": "lost", "cause": "cancelled"}})
-    record = waiting["dos"]["record_fw_id"]
+    record = waiting["is_dos"]["record_fw_id"]
     record_calculation(
         Campaign.read(store, "small"), database, document_id=waiting["_id"], stage=STAGES["dos"], fw_id=record
     )
-    failure = store.candidates.find_one({"_id": waiting["_id"]})["failure"]
+    failure = store.candidates.find_one({"_id": waiting["_id"]})["final_failure"]
     assert failure["error"] == "its job was cancelled, and its tries are used up"
 
 

@@ -79,8 +79,8 @@ def test_a_campaign_with_entries_relaxes_elements_or_waits_for_its_set(store, la
     n_atoms = store.candidates.find_one({"_id": candidate})["n_sites"]
     advance(OpenCampaign.open(store, launchpad, "small"))
     result = store.candidates.find_one({"_id": candidate})["result"]
-    assert result["e_form"] == pytest.approx(-8.0 / n_atoms + (3.5 + 3.7) / 2)
-    assert result["e_hull"] == pytest.approx(result["e_form"] - (-3.8 + 3.6))
+    assert result["e_form_per_atom"] == pytest.approx(-8.0 / n_atoms + (3.5 + 3.7) / 2)
+    assert result["e_above_hull"] == pytest.approx(result["e_form_per_atom"] - (-3.8 + 3.6))
     assert result["reference_set"] == checksum
 
 
@@ -115,7 +115,7 @@ def test_own_phases_are_lost_or_not_waited_for(store, launchpad, with_entries, t
     assert campaign["reference_set"] is None
     assert [found["label"] for found in store.references.find().sort("_id")] == ["mine", "simple"]
     relax(store, store.references, {"label": "mine"}, -32.0)
-    failed = {"state": "relax_failed", "failure": {"kind": "science", "error": "no"}}
+    failed = {"state": "relax_failed", "final_failure": {"kind": "science", "error": "no"}}
     store.references.update_one({"label": "simple"}, {"$set": failed})
     assert reference_problem(Campaign.read(store, "small")) is None  # the file has aluminium
     advance(OpenCampaign.open(store, launchpad, "small"))
@@ -154,19 +154,19 @@ def test_a_candidate_meets_corrected_references_without_corrections(store, launc
     campaign = Campaign.read(store, "small")
     assert evaluate_relaxed(campaign, checksum) == 1
     result = store.candidates.find_one({"_id": first})["result"]
-    assert result["e_form"] == pytest.approx((-48.0 - 4 * 0.687) / 8 + (1.5 + 4.9) / 2)
+    assert result["e_form_per_atom"] == pytest.approx((-48.0 - 4 * 0.687) / 8 + (1.5 + 4.9) / 2)
     assert result["stable"] is True
     refused = store.candidates.find_one({"_id": second})
     assert "result" not in refused
-    assert refused["uncorrectable"]["scheme"] == "mp2020"
-    assert "Fe with a Hubbard U" in refused["uncorrectable"]["reason"]
+    assert refused["correction_error"]["scheme"] == "mp2020"
+    assert "Fe with a Hubbard U" in refused["correction_error"]["reason"]
     # it is looked at once, and never trained on
     assert evaluate_relaxed(campaign, checksum) == 0
     assert store.candidates.find_one({"_id": second}) == refused
     store.candidates.update_many({"role": "bootstrap"}, {"$set": {"rs_dos.state": "done"}})
-    assert rs_dos_targets(campaign) == {first: pytest.approx(result["e_form"])}
+    assert rs_dos_targets(campaign) == {first: pytest.approx(result["e_form_per_atom"])}
     documents = list(store.candidates.find({"state": "relaxed"}))
-    assert relaxed_formation_energies(store, checksum, documents) == {first: pytest.approx(result["e_form"])}
+    assert relaxed_formation_energies(store, checksum, documents) == {first: pytest.approx(result["e_form_per_atom"])}
     decisions = {row.id: (row.decision, row.e_form_dft) for row in result_rows(Campaign.read(store, "small"))}
     assert decisions[second] == ("training, uncorrectable", None)
 

@@ -33,12 +33,12 @@ def ids(store, launchpad, small_spec) -> list[str]:
 
 
 def predict(store, name, e_form, **more):
-    prediction = {"e_form": e_form, "e_hull": e_form + 0.1, "uncertainty": None, "novel": None, **more}
+    prediction = {"e_form_per_atom": e_form, "e_above_hull": e_form + 0.1, "uncertainty": None, "novel": None, **more}
     store.candidates.update_one({"_id": name}, {"$set": {"state": "rejected", "prediction": prediction}})
 
 
 def relax(store, name, e_form):
-    result = {"e_form": e_form, "e_hull": e_form + 0.1, "stable": e_form <= 0.0}
+    result = {"e_form_per_atom": e_form, "e_above_hull": e_form + 0.1, "stable": e_form <= 0.0}
     store.candidates.update_one({"_id": name}, {"$set": {"state": "relaxed", "result": result}})
 
 
@@ -57,7 +57,9 @@ def finished(store, ids):
         predict(store, name, -0.3 + 0.1 * place, uncertainty=0.2 if place == 0 else None)
     relax(store, ids[0], -0.2)
     relax(store, ids[1], -0.1)
-    store.candidates.update_one({"_id": ids[2]}, {"$set": {"state": "relax_failed", "failure": {"stage": "relax"}}})
+    store.candidates.update_one(
+        {"_id": ids[2]}, {"$set": {"state": "relax_failed", "final_failure": {"stage": "relax"}}}
+    )
     relax(store, ids[5], -0.4)
     pay(store, ids[0], "dos", 10.0)
     pay(store, ids[0], "relax", 100.0, None, 50.0)

@@ -210,7 +210,7 @@ def test_names_from_files_stay_text(store, launchpad, small_spec):
     store.candidates.update_many({}, {"$set": hostile})
     store.candidates.update_many({"decision": {"$ne": None}}, {"$set": {"decision.reason": HOSTILE}})
     failure = {"stage": HOSTILE, "kind": HOSTILE, "error": HOSTILE, "time": now()}
-    store.candidates.update_many({"state": "relax_failed"}, {"$set": {"failure": failure}})
+    store.candidates.update_many({"state": "relax_failed"}, {"$set": {"final_failure": failure}})
     store.campaigns.update_one({"_id": name}, {"$set": {"engine": HOSTILE, "state": HOSTILE, "quality": HOSTILE}})
     store.reference_sets.update_many({}, {"$set": {"file_name": HOSTILE}})
     store.attempts.insert_one({"_id": "x", "campaign": name, "document": None, "stage": HOSTILE, "cpu_s": 1.0})
@@ -241,7 +241,7 @@ def test_a_campaign_in_any_state_gives_a_page(store, launchpad, small_spec, stat
         predict(store, name)
     if state == "failed":
         failure = {"stage": "dos", "kind": "machine", "error": "killed", "time": now()}
-        store.candidates.update_many({}, {"$set": {"state": "dos_failed", "failure": failure}})
+        store.candidates.update_many({}, {"$set": {"state": "dos_failed", "final_failure": failure}})
     data = build_report(Campaign.read(store, name), map_of_dos=False)
     html = render_html(data)
     shown = page_data(html)

@@ -139,7 +139,7 @@ def test_the_report_waits_for_a_retraining(store, launchpad, campaign):
 def test_a_new_model_is_asked_about_those_who_wait_and_about_no_others(store, launchpad, campaign):
     decided = {found["_id"]: found for found in store.candidates.find({"decision": {"$exists": True}})}
     assert len(decided) == 5
-    old = {"e_form": -0.1, "e_hull": -0.1, "model": FIRST["checksum"], "step": "small/screen/1"}
+    old = {"e_form_per_atom": -0.1, "e_above_hull": -0.1, "model": FIRST["checksum"], "step": "small/screen/1"}
     held, undecided, before_dos, fresh = (
         found["_id"] for found in store.candidates.find({"state": "dos_running"}).sort("_id").limit(4)
     )
@@ -156,10 +156,10 @@ def test_a_new_model_is_asked_about_those_who_wait_and_about_no_others(store, la
     assert rescore_waiting(Campaign.read(store, campaign)) == 0
     for name in (held, undecided):
         found = store.candidates.find_one({"_id": name})
-        assert (found["state"], found["prediction"], found["earlier_predictions"]) == ("dos_done", None, [old])
+        assert (found["state"], found["prediction"], found["previous_predictions"]) == ("dos_done", None, [old])
         assert "decision" not in found
     again = store.candidates.find_one({"_id": held})
-    assert again["earlier_decisions"] == [decision]
+    assert again["previous_decisions"] == [decision]
     assert again["history"][-1]["state"] == "dos_done"
     assert store.candidates.find_one({"_id": before_dos})["state"] == "held"
     assert store.candidates.find_one({"_id": fresh})["prediction"]["model"] == SECOND["checksum"]
@@ -248,7 +248,7 @@ def learnt(store, launchpad, campaign, tmp_path, monkeypatch):
 @pytest.mark.ray
 def test_a_retraining_that_is_killed_and_run_again_makes_one_new_model(store, launchpad, learnt, database):
     (held,) = (found["_id"] for found in store.candidates.find({"state": "dos_running"}).limit(1))
-    prediction = {"e_form": -0.1, "e_hull": -0.1, "model": learnt, "step": "small/screen/0"}
+    prediction = {"e_form_per_atom": -0.1, "e_above_hull": -0.1, "model": learnt, "step": "small/screen/0"}
     store.candidates.update_one(
         {"_id": held}, {"$set": {"state": "held", "prediction": prediction, "decision": {"outcome": "held"}}}
     )
@@ -261,7 +261,7 @@ def test_a_retraining_that_is_killed_and_run_again_makes_one_new_model(store, la
     assert second["trained_on"]["is_dos"] == 4
     assert second["trained_on"]["rs_dos"] == 9  # four found, two of the bootstrap sample, three references
     assert store.models.find_one({"_id": second["checksum"]})["record"]["initial"]["checksum"] == learnt
-    assert store.candidates.find_one({"_id": held})["earlier_predictions"] == [prediction]
+    assert store.candidates.find_one({"_id": held})["previous_predictions"] == [prediction]
     step = store.steps.find_one({"_id": "small/retrain/0"})
     assert (step["state"], step["n_relaxed"], step["model"]) == ("done", 4, second["checksum"])
     # killed before the step was closed, and before FireWorks was told

@@ -308,16 +308,16 @@ def test_a_campaign_without_dos_goes_from_its_start_to_decisions(store, launchpa
         assert said["scorer"]["calculator"] == decision["scorer"]["calculator"] == "EMT"
         assert set(said["scorer"]["versions"]) == {"python", "ase", "atomate2"}
         if document["_id"] == screened:
-            assert math.isnan(said["e_form"])
+            assert math.isnan(said["e_form_per_atom"])
             assert "times the volume of its atoms" in said["reason"]
             assert not decision["promoted"]
         else:
             # the references of this test are the elements alone
-            assert said["e_hull"] == pytest.approx(said["e_form"])
+            assert said["e_above_hull"] == pytest.approx(said["e_form_per_atom"])
             assert (said["uncertainty"], said["novel"], said["reason"]) == (0.1, None, None)
-            assert decision["promoted"] == (said["e_form"] <= 0.05)
+            assert decision["promoted"] == (said["e_form_per_atom"] <= 0.05)
     cu3au = store.candidates.find_one({"prototype": "L1_2", "formula": "Cu3Au"})
-    assert -0.05 < cu3au["prediction"]["e_form"] < 0
+    assert -0.05 < cu3au["prediction"]["e_form_per_atom"] < 0
     assert all(entry["cpu_s"] > 0 for entry in store.attempts.find({"stage": "screen"}))
 
 
@@ -372,7 +372,7 @@ def test_a_scorer_that_wants_a_dos_but_no_esnet_trains_nothing(store, database, 
     assert [step["_id"] for step in store.steps.find()] == ["small/screen/0"]
     run_screens(store, database, launchpad, "small")
     said = [found["prediction"] for found in store.candidates.find()]
-    assert [(found["e_form"], found["uncertainty"]) for found in said] == [(-0.1, None)] * 3
+    assert [(found["e_form_per_atom"], found["uncertainty"]) for found in said] == [(-0.1, None)] * 3
     assert said[0]["scorer"] == {"kind": "constant", "value": -0.1}
 
 
@@ -433,7 +433,7 @@ def test_esnet_scores_through_the_same_protocol(store, database, launchpad, smal
     said = {found["_id"]: found["prediction"] for found in store.candidates.find({"role": "screened"})}
     assert all(found["scorer"] == {"kind": "esnet", "model": checksum} for found in said.values())
     assert said[ids[0]]["reason"] == "no features are stored for it"
-    assert all(math.isfinite(said[name]["e_form"]) for name in ids[1:])
+    assert all(math.isfinite(said[name]["e_form_per_atom"]) for name in ids[1:])
     # the actor's own seconds are in it: loading TensorFlow alone takes more than the Screen's process
     (entry,) = store.attempts.find({"stage": "screen"})
     assert entry["cpu_s"] > 1.0

@@ -94,8 +94,8 @@ def test_results_are_formation_energies_against_the_frozen_references(store, lau
     assert evaluate_relaxed(Campaign.read(store, campaign), checksum) >= 1
     result = store.candidates.find_one({"_id": candidate["_id"]})["result"]
     # references in the order of their ids: Ag -3, Al -4, Cu -5 eV an atom
-    assert result["e_form"] == pytest.approx((-10.0 + 4.0 + 5.0) / 2)
-    assert result["e_hull"] == pytest.approx(result["e_form"])
+    assert result["e_form_per_atom"] == pytest.approx((-10.0 + 4.0 + 5.0) / 2)
+    assert result["e_above_hull"] == pytest.approx(result["e_form_per_atom"])
     assert result["stable"] is True
     assert evaluate_relaxed(Campaign.read(store, campaign), checksum) == 0
 
@@ -110,7 +110,9 @@ def test_an_altered_reference_set_is_refused(store, campaign):
 def test_a_failed_elemental_reference_stops_the_campaign_and_the_remedy_works(store, launchpad, small_spec):
     start_campaign(store, launchpad, small_spec())
     relax_references(store)
-    store.references.update_one({"formula": "Cu"}, {"$set": {"state": "relax_failed", "failure": {"kind": "science"}}})
+    store.references.update_one(
+        {"formula": "Cu"}, {"$set": {"state": "relax_failed", "final_failure": {"kind": "science"}}}
+    )
     advance(OpenCampaign.open(store, launchpad, "small"))
     problem = campaign_status(Campaign.read(store, "small")).problem
     assert "Cu" in problem

@@ -78,7 +78,7 @@ def test_a_claimed_candidate_always_has_its_firework(store, launchpad, small_spe
     """One transaction: a document never says "running" without a workflow, nor the other way round."""
     start_campaign(store, launchpad, small_spec())
     for document in [*store.candidates.find(), *store.references.find()]:
-        facts = document["dos"] if document["state"] == "dos_running" else document["relaxation"]
+        facts = document["is_dos"] if document["state"] == "dos_running" else document["relaxation"]
         firework = launchpad.fireworks.find_one({"fw_id": facts["fw_id"]})
         assert firework["spec"]["document"] == document["_id"]
         workflow = launchpad.workflows.find_one({"nodes": facts["fw_id"]})

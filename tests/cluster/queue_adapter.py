@@ -170,7 +170,7 @@ class ClusterCampaign:
         assert self.completed() == wanted
         outputs = [found["uuid"] for found in self.store.database["outputs"].find({}, ["uuid"])]
         assert len(outputs) == len(set(outputs)), "a job was calculated twice"
-        assert not list(self.store.candidates.find({"failure": {"$ne": None}}, ["failure"]))
+        assert not list(self.store.candidates.find({"final_failure": {"$ne": None}}, ["final_failure"]))
         assert self.store.attempts.count_documents({"outcome": "running"}) == 0
 
     def entries(self, fw_id: int) -> list[dict[str, Any]]:

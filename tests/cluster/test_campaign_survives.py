@@ -260,8 +260,8 @@ def test_a_job_past_its_time_limit_asks_for_more_and_goes_on_from_its_last_geome
     script = Path(entries[-1]["directory"], "FW_submit.script").read_text()
     assert "#SBATCH --time=00:02:00" in script
     relaxation = story.run.store.references.find_one({"relaxation.fw_id": fw_id})["relaxation"]
-    assert relaxation["continued_from"]["directory"] == story.seen["contcar"]
-    assert relaxation["continued_from"]["cause"] == "timeout"
+    assert relaxation["restarted_from"]["directory"] == story.seen["contcar"]
+    assert relaxation["restarted_from"]["cause"] == "timeout"
 
 
 def test_a_controller_that_is_down_changes_nothing(story: Story) -> None:

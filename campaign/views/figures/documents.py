@@ -21,10 +21,17 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 _FIELDS = [
-    *("formula", "prototype", "chemsys", "role", "state", "prediction.e_form", "prediction.e_hull"),
+    *("formula", "prototype", "chemsys", "role", "state", "prediction.e_form_per_atom", "prediction.e_above_hull"),
     *("prediction.uncertainty", "prediction.reason", "prediction.step", "decision.outcome", "decision.promoted"),
-    *("decision.audit", "decision.reason", "decision.time", "decision.step", "result.e_form", "result.e_hull"),
-    *("result.stable", "rs_dos.state", "dos.features", "failure", "uncorrectable"),
+    *(
+        "decision.audit",
+        "decision.reason",
+        "decision.time",
+        "decision.step",
+        "result.e_form_per_atom",
+        "result.e_above_hull",
+    ),
+    *("result.stable", "rs_dos.state", "is_dos.features", "final_failure", "correction_error"),
 ]
 
 
@@ -78,12 +85,12 @@ class CandidateColumns:
     @cached_property
     def e_form_ml(self) -> Floats:
         """Predicted formation energies, eV/atom; NaN where there is none."""
-        return self._column("prediction", "e_form")
+        return self._column("prediction", "e_form_per_atom")
 
     @cached_property
     def e_hull_ml(self) -> Floats:
         """Predicted distances to the hull, eV/atom; NaN where there is none."""
-        return self._column("prediction", "e_hull")
+        return self._column("prediction", "e_above_hull")
 
     @cached_property
     def uncertainty(self) -> Floats:
@@ -93,12 +100,12 @@ class CandidateColumns:
     @cached_property
     def e_form_dft(self) -> Floats:
         """Formation energies of the relaxed crystals, eV/atom; NaN where there is none."""
-        return self._column("result", "e_form")
+        return self._column("result", "e_form_per_atom")
 
     @cached_property
     def e_hull_dft(self) -> Floats:
         """Distances of the relaxed crystals to the hull, eV/atom; NaN where there is none."""
-        return self._column("result", "e_hull")
+        return self._column("result", "e_above_hull")
 
     @cached_property
     def has_result(self) -> Flags:

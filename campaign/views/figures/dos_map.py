@@ -77,7 +77,7 @@ def dos_map(campaign: Campaign, columns: CandidateColumns) -> DosMap | str:
     usable = np.flatnonzero(
         columns.screened
         & columns.predicted
-        & [bool((one.get("dos") or {}).get("features")) for one in columns.documents]
+        & [bool((one.get("is_dos") or {}).get("features")) for one in columns.documents]
     )
     seed = campaign.spec.seed
     if len(usable) > MOST_POINTS:

@@ -102,7 +102,7 @@ def dos_pairs(campaign: Campaign, columns: CandidateColumns) -> DosPairs | None:
         place
         for place, document in enumerate(columns.documents)
         if (document.get("rs_dos") or {}).get("state") == RsDosState.DONE
-        and (document.get("dos") or {}).get("features")
+        and (document.get("is_dos") or {}).get("features")
     ]
     stored = {found["_id"] for found in _features(campaign.store, columns, both, fields=["_id"])}
     both = [place for place in both if _both_stored(columns.ids[place], stored)]

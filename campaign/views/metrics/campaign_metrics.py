@@ -18,7 +18,7 @@ from campaign.store.states import SCREENED, CandidateState
 from campaign.views.metrics.sweep import SweepOfRelaxed, predicted_energies, sweep_relaxed
 
 _FIELDS = [
-    *("role", "state", "prediction.e_form", "prediction.e_hull", "result.stable"),
+    *("role", "state", "prediction.e_form_per_atom", "prediction.e_above_hull", "result.stable"),
     *("decision.promoted", "decision.audit", "decision.outcome", "decision.policy.audit"),
 ]
 

@@ -57,7 +57,7 @@ class SweepOfRelaxed:
 def predicted_energies(document: Document) -> tuple[float, float]:
     """E_f(ML) and E_hull(ML) of a candidate, eV/atom; NaN where there is none."""
     prediction = document.get("prediction") or {}
-    e_form, e_hull = (prediction.get(key) for key in ("e_form", "e_hull"))
+    e_form, e_hull = (prediction.get(key) for key in ("e_form_per_atom", "e_above_hull"))
     return (math.nan if e_form is None else e_form), (math.nan if e_hull is None else e_hull)
 
 

@@ -176,7 +176,7 @@ def _failures(campaign: Campaign, columns: CandidateColumns) -> list[FailureRow]
 
 
 def _failure(document: dict[str, object], name: str) -> FailureRow | None:
-    failure, refused = document.get("failure"), document.get("uncorrectable")
+    failure, refused = document.get("final_failure"), document.get("correction_error")
     if isinstance(failure, dict) and str(document.get("state", "failed")).endswith("failed"):
         stage, kind, error = (str(failure.get(key) or "") for key in ("stage", "kind", "error"))
     elif isinstance(refused, dict):

@@ -66,8 +66,8 @@ def newest_discoveries(campaign: Campaign, *, number: int) -> list[Discovery]:
             id=document["_id"],
             formula=document["formula"],
             prototype=document["prototype"],
-            e_form=float(document["result"]["e_form"]),
-            e_hull=float(document["result"]["e_hull"]),
+            e_form=float(document["result"]["e_form_per_atom"]),
+            e_hull=float(document["result"]["e_above_hull"]),
             found_by=_found_by(document),
             time=_utc(document["result"].get("time")),
         )
@@ -99,10 +99,10 @@ def newest_failures(campaign: Campaign, *, number: int) -> list[Failure]:
         Failure(
             id=document["_id"],
             formula=document["formula"],
-            stage=str(document["failure"].get("stage")),
-            kind=str(document["failure"].get("kind")),
-            error=next(iter(str(document["failure"].get("error") or "no reason given").splitlines()), ""),
-            time=_utc(document["failure"].get("time")),
+            stage=str(document["final_failure"].get("stage")),
+            kind=str(document["final_failure"].get("kind")),
+            error=next(iter(str(document["final_failure"].get("error") or "no reason given").splitlines()), ""),
+            time=_utc(document["final_failure"].get("time")),
         )
         for document in newest_failed(campaign, number=number)
     ]
