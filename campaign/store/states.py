@@ -129,10 +129,10 @@ STAGES: dict[str, Stage] = {
             category="dos",
             priority=10,
             state_field="state",
-            ready={"role": {"$in": [SCREENED, TRAINING]}, "state": "new"},
-            running="dos_running",
-            done="dos_done",
-            failed="dos_failed",
+            ready={"role": {"$in": [SCREENED, TRAINING]}, "state": CandidateState.NEW},
+            running=CandidateState.DOS_RUNNING,
+            done=CandidateState.DOS_DONE,
+            failed=CandidateState.DOS_FAILED,
         ),
         Stage(
             name="relax",
@@ -143,14 +143,14 @@ STAGES: dict[str, Stage] = {
             state_field="state",
             ready={
                 "$or": [
-                    {"role": {"$in": [BOOTSTRAP, REFERENCE]}, "state": "new"},
-                    {"role": TRAINING, "state": "dos_done"},
-                    {"state": "promoted"},
+                    {"role": {"$in": [BOOTSTRAP, REFERENCE]}, "state": CandidateState.NEW},
+                    {"role": TRAINING, "state": CandidateState.DOS_DONE},
+                    {"state": CandidateState.PROMOTED},
                 ]
             },
-            running="relax_running",
-            done="relaxed",
-            failed="relax_failed",
+            running=CandidateState.RELAX_RUNNING,
+            done=CandidateState.RELAXED,
+            failed=CandidateState.RELAX_FAILED,
         ),
         Stage(
             name="rs_dos",
@@ -159,10 +159,10 @@ STAGES: dict[str, Stage] = {
             category="dos",
             priority=30,
             state_field="rs_dos.state",
-            ready={"state": "relaxed", "rs_dos.state": "new"},
-            running="running",
-            done="done",
-            failed="failed",
+            ready={"state": CandidateState.RELAXED, "rs_dos.state": RsDosState.NEW},
+            running=RsDosState.RUNNING,
+            done=RsDosState.DONE,
+            failed=RsDosState.FAILED,
         ),
     )
 }

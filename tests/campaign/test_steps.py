@@ -13,11 +13,13 @@ from campaign.recovery.retry import retry_failed
 from campaign.references.reference_sets import freeze_reference_set, load_hull
 from campaign.scheduling.advance import advance
 from campaign.scheduling.evaluate import evaluate_relaxed
+from campaign.scheduling.submit import submit_step
 from campaign.steps.decide import make_decisions
 from campaign.steps.predictions import store_predictions
 from campaign.steps.start import BootstrapSizeError, start_campaign
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore
+from campaign.store.steps import Step, count_sweeps, find_step, read_step, step_parts
 from campaign.views.results import result_rows
 from campaign.views.status.counts import campaign_status
 
@@ -50,6 +52,39 @@ def test_a_batch_is_screened_once_its_share_is_done_and_the_rest_is_swept(store,
         store.close_step(step)
     advance(OpenCampaign.open(store, launchpad, campaign))  # somebody is still waiting, as if it had come late
     assert "small/screen/sweep-0" in steps(store)
+
+
+ALL_STEPS = [
+    (Step.train("small"), "small/train"),
+    (Step.retrain("small", 2), "small/retrain/2"),
+    (Step.screen("small", 13), "small/screen/13"),
+    (Step.sweep("small", 1), "small/screen/sweep-1"),
+    (Step.screen_after("small", "small/retrain/0"), "small/screen/after-retrain-0"),
+    (Step.screen_after("small", "small/screen/4"), "small/screen/after-screen-4"),
+    (Step.screen_after("small", "small/screen/sweep-0"), "small/screen/after-screen-sweep-0"),
+    (Step.screen_after("small", "small/screen/after-retrain-0"), "small/screen/after-screen-after-retrain-0"),
+    (Step.report("small"), "small/report"),
+]
+
+
+@pytest.mark.parametrize(("step", "step_id"), ALL_STEPS)
+def test_the_id_of_a_step_says_what_its_fields_say(step, step_id):
+    assert step.id == step_id
+    assert step_parts(step_id) == {"batch": step.batch, "number": step.number, "after": step.after}
+
+
+def test_a_step_that_version_0_1_stored_is_read_as_one_of_today(store, launchpad, campaign):
+    opened = OpenCampaign.open(store, launchpad, campaign)
+    for step, _ in ALL_STEPS:
+        assert submit_step(opened, step)
+        stored = find_step(opened, step.id)
+        assert (stored["batch"], stored["number"], stored["after"]) == (step.batch, step.number, step.after)
+    assert count_sweeps(opened) == 1
+    store.steps.update_many({}, {"$unset": {"batch": "", "number": "", "after": ""}})
+    assert [read_step(opened, step.id) for step, _ in ALL_STEPS] == [step for step, _ in ALL_STEPS]
+    assert count_sweeps(opened) == 1
+    with pytest.raises(LookupError, match="no step small/screen/14"):
+        read_step(opened, "small/screen/14")
 
 
 def test_a_batch_in_which_everything_failed_does_not_hold_the_campaign(store, launchpad, campaign):
