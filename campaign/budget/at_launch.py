@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from campaign.budget.hold_queue import note_held
+from campaign.budget.costs import learn_dos_cost
 from campaign.budget.limits import closed_reason, current_budget, expected_costs, is_limited, relaxation_cpu_seconds
-from campaign.budget.spent import cost_by_stage, learn_dos_cost, spent_on_screened, still_to_come
-from campaign.store.campaigns import Campaign
+from campaign.budget.spent import spent_on_screened, still_to_come
 from campaign.store.collections import now
-from campaign.store.states import SCREENED, Stage
+from campaign.store.held import note_held
+from campaign.store.states import SCREENED, CandidateState, Stage
+from campaign.store.usage import cost_by_stage, count_running_attempts
+
+if TYPE_CHECKING:
+    from campaign.store.campaigns import Campaign
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +39,13 @@ def hold_at_launch(campaign: Campaign, document: Mapping[str, Any], stage: Stage
     refused = closed_reason(campaign) or _refused_by_hours(campaign, document, stage)
     if refused is None:
         return None
-    to, changes, push = "held", {}, {}
+    to: str = CandidateState.HELD
+    changes: dict[str, Any] = {}
+    push: dict[str, Any] = {}
     if stage.name == "relax":
         decision = document["decision"]
         # of the audit sample: not promoted before, and not now
-        to = decision["outcome"] if decision["audit"] else "held"
+        to = decision["outcome"] if decision["audit"] else CandidateState.HELD
         changes = {
             "decision.outcome": to,
             "decision.promoted": False,
@@ -54,7 +60,7 @@ def hold_at_launch(campaign: Campaign, document: Mapping[str, Any], stage: Stage
     if (
         campaign.store.move(document["_id"], stage, to=to, changes=changes, push=push)
         and stage.name == "relax"
-        and to == "held"
+        and to == CandidateState.HELD
     ):
         note_held(campaign, document)
     logger.info("%s of %s is not begun: %s", stage.title, document["_id"], refused)
@@ -67,7 +73,7 @@ def _refused_by_hours(campaign: Campaign, document: Mapping[str, Any], stage: St
     For a relaxation what has begun elsewhere counts at its expected cost. What waits in a queue does not: it is asked
     in its turn.
     """
-    name, budget = campaign.name, current_budget(campaign)
+    budget = current_budget(campaign)
     relaxes = stage.name == "relax"
     seconds = relaxation_cpu_seconds(campaign) if relaxes else None
     if budget.cpu_hours is None and seconds is None:
@@ -83,7 +89,7 @@ def _refused_by_hours(campaign: Campaign, document: Mapping[str, Any], stage: St
         return _refused(limits, learn_dos_cost(campaign, dos_cpu_s=budget.dos_cpu_s), {})
     stored = (document.get("decision") or {}).get("relax_cpu_s")
     if stored is not None:
-        running = 1 + campaign.store.attempts.count_documents({"campaign": name, "outcome": "running"})
+        running = 1 + count_running_attempts(campaign)
         if min(allowed - spent for allowed, spent, _ in limits) > _FAR * running * float(stored):
             return None
     costs = expected_costs(campaign)

@@ -1,24 +1,32 @@
 """What a campaign may still spend: the budget of its file, or what `campaign budget` has made of it since.
 
-Whoever promises relaxations does so in a transaction that first writes to the campaign's document (`lock_budget`): of
-two at once the second waits, and counts what the first has promised.
+Relaxations are promised in a transaction that first writes to the campaign's document
+(`campaign.store.held.lock_budget`): of two at the same time the second waits, and counts what the first has promised.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from campaign.budget.spent import SENT_TO_RELAXATION, Costs, Spending, learn_costs, spending
-from campaign.policies.allowance import Allowance, Taken, hours_for_relaxations, stop_reason
+from campaign.budget.costs import Costs, learn_costs
+from campaign.budget.spent import Usage, usage
+from campaign.policies.allowance import RemainingBudget, Reserved, hours_for_relaxations, stop_reason
 from campaign.spec.sections import BudgetSection
-from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
-from campaign.store.states import BEFORE_SCREEN, SCREENED
+from campaign.store.usage import (
+    audited_cost,
+    count_before_screen,
+    count_stable,
+    latest_results,
+    reserved_by_screens,
+)
 
 if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
+
+    from campaign.store.campaigns import Campaign
 
 _LIMITS = ("cpu_hours", "relaxation_cpu_hours", "relaxations", "until", "stop_after_stable", "stop_after_no_discovery")
 
@@ -49,30 +57,23 @@ def expected_costs(campaign: Campaign, *, session: ClientSession | None = None) 
     return replace(costs, rs_dos_cpu_s=costs.dos_cpu_s) if retrained else costs
 
 
-def lock_budget(campaign: Campaign, session: ClientSession) -> None:
-    """Keep others from promising anything until this transaction has ended; must be its first write."""
-    campaign.store.campaigns.update_one({"_id": campaign.name}, {"$inc": {"budget_serial": 1}}, session=session)
-
-
 def closed_reason(campaign: Campaign, *, session: ClientSession | None = None) -> str | None:
     """Why nothing more is submitted (a date that has passed, a stop rule); None: it is."""
-    budget, name = current_budget(campaign), campaign.name
+    budget = current_budget(campaign)
     if budget.until is not None and now() >= budget.until:
         return f"the budget ended on {budget.until:%Y-%m-%d %H:%M} UTC"
     stable = in_vain = 0
     if budget.stop_after_stable is not None:
-        stable = campaign.store.candidates.count_documents({"campaign": name, "result.stable": True}, session=session)
+        stable = count_stable(campaign, session=session)
     if budget.stop_after_no_discovery is not None:
-        query = {"campaign": name, "role": SCREENED, "result.stable": {"$in": [True, False]}}
-        latest = campaign.store.candidates.find(query, ["result.stable"], session=session).sort("result.time", -1)
-        within = latest.limit(budget.stop_after_no_discovery)
-        in_vain = sum(1 for _ in takewhile(lambda found: not found["result"]["stable"], within))
+        latest = latest_results(campaign, limit=budget.stop_after_no_discovery, session=session)
+        in_vain = sum(1 for _ in takewhile(lambda is_stable: not is_stable, latest))
     return stop_reason(budget, stable=stable, in_vain=in_vain)
 
 
 def allowance_now(
     campaign: Campaign, costs: Costs, *, session: ClientSession | None = None, step_id: str | None = None
-) -> Allowance:
+) -> RemainingBudget:
     """What may be promised to relaxations of screened candidates.
 
     Parameters
@@ -87,19 +88,19 @@ def allowance_now(
         The Screen that asks; what other Screens have reserved is not free.
     """
     if not is_limited(campaign):
-        return Allowance()
+        return RemainingBudget()
     budget = current_budget(campaign)
-    found = spending(campaign, costs, session=session)
+    found = usage(campaign, costs, session=session)
     reserved = _reserved(campaign, step_id, session)
-    taken = Taken(
+    taken = Reserved(
         found.relax_cpu_s + found.promised_relax_cpu_s + reserved.cpu_s, found.relaxations + reserved.relaxations
     )
-    of_campaign = Allowance(closed=closed_reason(campaign, session=session))
+    of_campaign = RemainingBudget(closed=closed_reason(campaign, session=session))
     if budget.cpu_hours is not None:
         of_campaign.cpu_s = budget.cpu_hours * 3600.0 - found.cpu_s - found.promised_cpu_s - reserved.cpu_s
     if budget.relaxations is not None:
         of_campaign.relaxations = max(budget.relaxations - taken.relaxations, 0)
-    of_relaxations = Allowance()
+    of_relaxations = RemainingBudget()
     seconds = relaxation_cpu_seconds(campaign, session=session)
     if seconds is not None:
         of_relaxations.cpu_s = seconds - taken.cpu_s
@@ -113,32 +114,22 @@ def relaxation_cpu_seconds(campaign: Campaign, *, session: ClientSession | None 
     return None if hours is None else hours * 3600.0 * _share_looked_at(campaign, session)
 
 
-def cpu_seconds_left(campaign: Campaign, found: Spending) -> float | None:
-    """CPU-seconds of the whole campaign's budget that are neither spent nor promised; None: no limit."""
+def cpu_seconds_left(campaign: Campaign, found: Usage) -> float | None:
+    """CPU-seconds of the whole campaign's budget that are neither used nor promised; None: no limit."""
     hours = current_budget(campaign).cpu_hours
     return None if hours is None else hours * 3600.0 - found.cpu_s - found.promised_cpu_s
 
 
-def _audited(campaign: Campaign, session: ClientSession | None) -> Taken:
+def _audited(campaign: Campaign, session: ClientSession | None) -> Reserved:
     """What the audit sample has been promised so far, at the cost that was expected then."""
-    # by an index: there are many more that are not relaxed
-    sent = {"$in": list(SENT_TO_RELAXATION)}
-    query = {"campaign": campaign.name, "role": SCREENED, "state": sent, "decision.audit": True}
-    total = {"_id": None, "cpu_s": {"$sum": "$decision.relax_cpu_s"}, "n": {"$sum": 1}}
-    for group in campaign.store.candidates.aggregate([{"$match": query}, {"$group": total}], session=session):
-        return Taken(float(group["cpu_s"]), int(group["n"]))
-    return Taken()
+    cost = audited_cost(campaign, session=session)
+    return Reserved(cost.cpu_s, cost.number)
 
 
-def _reserved(campaign: Campaign, step_id: str | None, session: ClientSession | None) -> Taken:
-    """What Screens that are deciding just now have set aside."""
-    query: dict[str, Any] = {"campaign": campaign.name, "state": "submitted", "reserved": {"$exists": True}}
-    if step_id is not None:
-        query["_id"] = {"$ne": step_id}
-    steps = list(campaign.store.steps.find(query, ["reserved"], session=session))
-    return Taken(
-        sum(step["reserved"]["cpu_s"] for step in steps), sum(step["reserved"]["relaxations"] for step in steps)
-    )
+def _reserved(campaign: Campaign, step_id: str | None, session: ClientSession | None) -> Reserved:
+    """What Screens that are deciding now have set aside."""
+    reserved = reserved_by_screens(campaign, apart_from=step_id, session=session)
+    return Reserved(sum(each["cpu_s"] for each in reserved), sum(each["relaxations"] for each in reserved))
 
 
 def _share_looked_at(campaign: Campaign, session: ClientSession | None) -> float:
@@ -146,6 +137,4 @@ def _share_looked_at(campaign: Campaign, session: ClientSession | None) -> float
     whole = campaign.document["n_screened"]
     if campaign.spec.policy.relaxation_cpu_hours() is None or not whole:
         return 1.0
-    not_yet = [{"state": {"$in": list(BEFORE_SCREEN)}}, {"state": "dos_done", "prediction": None}]
-    query = {"campaign": campaign.name, "role": SCREENED, "$or": not_yet}
-    return 1.0 - campaign.store.candidates.count_documents(query, session=session) / whole
+    return 1.0 - count_before_screen(campaign, session=session) / whole

@@ -1,4 +1,4 @@
-"""What relaxations may still cost, spending it, and the rules that stop them."""
+"""What remains of a budget for relaxations, and the rules that stop them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class BudgetRules(Protocol):
     stop_after_no_discovery: int | None
 
 
-class Taken(NamedTuple):
-    """What relaxations have taken: CPU-seconds, and how many they are."""
+class Reserved(NamedTuple):
+    """What relaxations have used or reserved of a budget: CPU-seconds, and their number."""
 
     cpu_s: float = 0.0
     relaxations: int = 0
 
 
 @dataclass(kw_only=True)
-class Allowance:
+class RemainingBudget:
     """What may still be promised to relaxations; `take` lessens it.
 
     Attributes
@@ -78,7 +78,7 @@ class Allowance:
         if self.relaxations is not None:
             self.relaxations -= 1
 
-    def with_audit(self, fraction: float, *, taken: Taken, audited: Taken) -> Allowance:
+    def with_audit(self, fraction: float, *, taken: Reserved, audited: Reserved) -> RemainingBudget:
         """Return it with what the audit may still take: its share of all that relaxations may ever take.
 
         A share of what is left, asked for anew at each Screen, would add up to more than the share.
@@ -101,19 +101,19 @@ class Allowance:
             relaxations = min(max(whole - audited.relaxations, 0), relaxations)
         return replace(self, audit_cpu_s=cpu_s, audit_relaxations=relaxations)
 
-    def for_audit(self, fraction: float) -> Allowance:
+    def for_audit(self, fraction: float) -> RemainingBudget:
         """Return the audit's part of it."""
-        of_what_is_left = self.with_audit(fraction, taken=Taken(), audited=Taken())
+        of_what_is_left = self.with_audit(fraction, taken=Reserved(), audited=Reserved())
         cpu_s, relaxations = self.audit_cpu_s, self.audit_relaxations
-        return Allowance(
+        return RemainingBudget(
             cpu_s=of_what_is_left.audit_cpu_s if cpu_s is None else cpu_s,
             relaxations=of_what_is_left.audit_relaxations if relaxations is None else relaxations,
             closed=self.closed,
         )
 
-    def tighter(self, other: Allowance) -> Allowance:
+    def tighter(self, other: RemainingBudget) -> RemainingBudget:
         """The smaller of each of two allowances."""
-        return Allowance(
+        return RemainingBudget(
             cpu_s=_least(self.cpu_s, other.cpu_s),
             relaxations=_least(self.relaxations, other.relaxations),
             closed=self.closed or other.closed,

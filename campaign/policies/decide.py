@@ -12,7 +12,7 @@ from copy import copy
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-from campaign.policies.allowance import Allowance
+from campaign.policies.allowance import RemainingBudget
 from campaign.policies.base import Policy, Prediction
 
 Outcome = Literal["promoted", "rejected", "held"]
@@ -77,7 +77,7 @@ def audit_draw(candidate: str, seed: int) -> float:
 
 
 def decide(
-    policy: Policy, predictions: Sequence[Prediction], *, allowance: Allowance | None = None, seed: int = 0
+    policy: Policy, predictions: Sequence[Prediction], *, allowance: RemainingBudget | None = None, seed: int = 0
 ) -> list[Decision]:
     """Decide on every candidate.
 
@@ -102,7 +102,7 @@ def decide(
         One each, in the order given. A candidate without a prediction is rejected (SCIENCE.md: missing predictions
         count as not promoted).
     """
-    left = copy(allowance) if allowance is not None else Allowance()
+    left = copy(allowance) if allowance is not None else RemainingBudget()
     for_audit = left.for_audit(policy.audit)
     known = sorted((p for p in predictions if p.is_known), key=lambda p: (policy.priority(p), p.candidate))
     ranks = {prediction.candidate: rank for rank, prediction in enumerate(known, start=1)}
@@ -131,8 +131,8 @@ def _promote(
     decisions: dict[str, Decision],
     promising: Sequence[Prediction],
     drawn: set[str],
-    left: Allowance,
-    for_audit: Allowance,
+    left: RemainingBudget,
+    for_audit: RemainingBudget,
 ) -> list[Prediction]:
     """Promote the promising in their order while it is allowed; return those that are held."""
     audited_after = [p.relax_cpu_s if p.candidate in drawn else None for p in promising]
@@ -164,8 +164,8 @@ def _audit(
     decisions: dict[str, Decision],
     among: Sequence[Prediction],
     drawn: set[str],
-    left: Allowance,
-    for_audit: Allowance,
+    left: RemainingBudget,
+    for_audit: RemainingBudget,
     seed: int,
 ) -> None:
     """Set the audit sample aside, in the order of the draw, so that a budget that ends it early leaves it random."""
@@ -183,7 +183,7 @@ def _audit(
         decisions[prediction.candidate] = replace(_taken(decision, left), audit=True, reason=reason)
 
 
-def _taken(decision: Decision, left: Allowance, *, outcome: Outcome | None = None) -> Decision:
+def _taken(decision: Decision, left: RemainingBudget, *, outcome: Outcome | None = None) -> Decision:
     before = left.cpu_s
     left.take(decision.relax_cpu_s)
     return replace(decision, outcome=outcome or decision.outcome, budget_before=before, budget_after=left.cpu_s)

@@ -7,21 +7,30 @@ import json
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bson import encode
 from pymatgen.core import Composition
 from pymatgen.entries.computed_entries import ComputedEntry
 
 from campaign.hull.corrections import corrected_energies
 from campaign.hull.hull import HullSet
-from campaign.store.campaigns import Campaign
-from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
+from campaign.store.collections import SCHEMA_VERSION, now
+from campaign.store.reference_sets import (
+    assign_reference_set,
+    failed_element_phases,
+    find_reference_set,
+    insert_reference_set,
+    phases_of,
+    stored_size,
+    write_problem,
+    write_uncorrectable_phase,
+)
+from campaign.store.states import CandidateState
 from esnet.files.errors import UserError
 from esnet.files.versions import installed_versions
 
 if TYPE_CHECKING:
     from campaign.hull.entries_file import EntriesFile
     from campaign.store.campaigns import Campaign
-    from campaign.store.collections import Document
+    from campaign.store.collections import CampaignStore, Document
 
 _BESIDE_THE_CONTENT = ("_id", "campaign", "created", "schema_version", "file_name", "versions")
 """Fields of a stored set that its checksum does not cover: the same phases are the same set whoever brought them."""
@@ -75,21 +84,22 @@ def freeze_reference_set(campaign: Campaign) -> str | None:
     if (known := campaign.document.get("reference_set")) is not None:
         return str(known)
     imported = campaign.document.get("imported_references")
-    phases = list(campaign.store.references.find({"campaign": name}).sort("_id"))
-    if any(phase["state"] not in ("relaxed", "relax_failed") for phase in phases):
+    phases = phases_of(campaign)
+    if any(phase["state"] not in (CandidateState.RELAXED, CandidateState.RELAX_FAILED) for phase in phases):
         return None
     if not phases:
-        return None if imported is None else _freeze(campaign, imported)
+        if imported is not None:
+            assign_reference_set(campaign, imported)
+        return imported
     beside = {} if imported is None else stored_set(campaign.store, imported)
     entries, uncorrectable = _computed_entries(campaign.store, phases, beside.get("corrections", "none"))
     every = [*beside.get("entries", []), *entries]
     missing = sorted({symbol for phase in phases for symbol in phase["elements"]} - _elements_of(every))
     if missing:
-        problem = reference_problem(campaign)
-        campaign.store.campaigns.update_one({"_id": name}, {"$set": {"problem": problem}})
+        write_problem(campaign, reference_problem(campaign))
         return None
     # phases that the hull lacks: candidates may look more stable than they are
-    failed = [phase["_id"] for phase in phases if phase["state"] == "relax_failed"]
+    failed = [phase["_id"] for phase in phases if phase["state"] == CandidateState.RELAX_FAILED]
     settings = campaign.spec.dft_settings()
     body = {
         **{"source": "computed", "engine": settings.engine, "functional": "PBE", "corrections": "none"},
@@ -99,13 +109,7 @@ def freeze_reference_set(campaign: Campaign) -> str | None:
     if imported is not None:
         body["own_phases"] = [entry["id"] for entry in entries]
     checksum = _insert(campaign.store, body, campaign=name, file_name=beside.get("file_name"))
-    return _freeze(campaign, checksum)
-
-
-def _freeze(campaign: Campaign, checksum: str) -> str:
-    campaign.store.campaigns.update_one(
-        {"_id": campaign.name, "reference_set": None}, {"$set": {"reference_set": checksum}, "$unset": {"problem": ""}}
-    )
+    assign_reference_set(campaign, checksum)
     return checksum
 
 
@@ -113,13 +117,13 @@ def _insert(store: CampaignStore, body: Mapping[str, Any], *, campaign: str, fil
     checksum = _checksum(body)
     document = {"_id": checksum, **body, "campaign": campaign, "created": now(), "schema_version": SCHEMA_VERSION}
     document |= {"file_name": file_name, "versions": installed_versions("pymatgen", "esnet-campaign")}
-    if (size := len(encode(document))) > _LARGEST_DOCUMENT:
+    if (size := stored_size(document)) > _LARGEST_DOCUMENT:
         raise ReferenceSetError(
             f"{len(body['entries'])} reference phases take {size / 1024**2:.1f} MiB, and the database takes "
             f"{_LARGEST_DOCUMENT / 1024**2:.0f} MiB at most; leave phases far above the hull out of the entries file, "
             "or divide the campaign by its elements"
         )
-    store.insert_missing(store.reference_sets, [document])
+    insert_reference_set(store, document)
     return checksum
 
 
@@ -137,13 +141,13 @@ def _computed_entries(
     store: CampaignStore, phases: Collection[Mapping[str, Any]], scheme: str
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Entries of the relaxed phases, and the ids of those that the correction scheme cannot treat."""
-    relaxed = [phase for phase in phases if phase["state"] == "relaxed"]
+    relaxed = [phase for phase in phases if phase["state"] == CandidateState.RELAXED]
     entries, uncorrectable = [], []
     for phase, corrected in zip(relaxed, corrected_energies(relaxed, scheme), strict=True):
         if corrected.energy is None:
             uncorrectable.append(phase["_id"])
             reason = {"scheme": scheme, "reason": corrected.reason}
-            store.references.update_one({"_id": phase["_id"]}, {"$set": {"uncorrectable": reason}})
+            write_uncorrectable_phase(store, phase["_id"], reason)
             continue
         entries.append(
             {
@@ -160,12 +164,9 @@ def reference_problem(campaign: Campaign) -> str | None:
     """Say what an elemental reference that failed means and what to do; None where none failed or the set is frozen."""
     if campaign.document.get("reference_set") is not None:
         return None
-    query = {"campaign": campaign.name, "state": "relax_failed", "elements": {"$size": 1}}
-    found = list(campaign.store.references.find(query, ["elements", "failure.error"]).sort("_id"))
+    found = failed_element_phases(campaign)
     if found and (imported := campaign.document.get("imported_references")) is not None:
-        have = _elements_of(
-            (campaign.store.reference_sets.find_one({"_id": imported}, ["entries"]) or {}).get("entries", [])
-        )
+        have = _elements_of((find_reference_set(campaign.store, imported, ["entries"]) or {}).get("entries", []))
         found = [phase for phase in found if phase["elements"][0] not in have]
     if not found:
         return None
@@ -187,7 +188,7 @@ def stored_set(store: CampaignStore, checksum: str) -> Document:
     LookupError
         If there is no such set.
     """
-    document = store.reference_sets.find_one({"_id": checksum})
+    document = find_reference_set(store, checksum)
     if document is None:
         raise LookupError(f"the database has no reference set {checksum}")
     if (found := _checksum(document)) != checksum:
@@ -203,7 +204,7 @@ def correction_scheme(store: CampaignStore, checksum: str) -> str:
     LookupError
         If there is no such set.
     """
-    document = store.reference_sets.find_one({"_id": checksum}, ["corrections"])
+    document = find_reference_set(store, checksum, ["corrections"])
     if document is None:
         raise LookupError(f"the database has no reference set {checksum}")
     return str(document["corrections"])

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from campaign.budget.spent import cpu_seconds_by_document
 from campaign.policies.cost_model import valence_electrons
 from campaign.replay.candidate import KnownCandidate
 from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
 from campaign.store.campaigns import Campaign
 from campaign.store.listings import predicted_candidates
 from campaign.store.states import CampaignState, CandidateState
+from campaign.store.usage import cpu_seconds_by_document
 
 _FIELDS = ["state", "composition", "n_sites", "prediction", "result", "failure.stage"]
 

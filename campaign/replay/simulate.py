@@ -1,7 +1,7 @@
 """A campaign's decisions on known data, with no DFT: how many stable materials after how many CPU-hours.
 
 Pure: no database, no files; the same candidates, settings and seed give the same replay. What decides is what decides
-in a live campaign: `campaign.policies.decide.decide`, the policies, `Allowance`, `CostModel`.
+in a live campaign: `campaign.policies.decide.decide`, the policies, `RemainingBudget`, `CostModel`.
 
 Where it is simpler than a live campaign:
 
@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from campaign.policies.allowance import Allowance, Taken, hours_for_relaxations, stop_reason
+from campaign.policies.allowance import RemainingBudget, Reserved, hours_for_relaxations, stop_reason
 from campaign.policies.base import Policy, Prediction
 from campaign.policies.cost_model import CostModel, Ended
 from campaign.policies.decide import Decision, audit_draw, decide
@@ -147,10 +147,10 @@ class _Run:
     def relaxations(self) -> int:
         return self.promoted + self.audited
 
-    def allowance(self, policy: Policy | None = None, *, share: float = 1.0) -> Allowance:
+    def allowance(self, policy: Policy | None = None, *, share: float = 1.0) -> RemainingBudget:
         """What may still be spent on relaxations, at true cost so far."""
         hours, relaxations = self.budget.cpu_hours, self.budget.relaxations
-        whole = Allowance(
+        whole = RemainingBudget(
             cpu_s=None if hours is None else 3600.0 * hours - self.dos_cpu_s - self.relax_cpu_s,
             relaxations=None if relaxations is None else relaxations - self.relaxations,
             closed=None if policy is None else self.stop_rule(),
@@ -161,8 +161,8 @@ class _Run:
         if hours is not None:
             # as in a campaign: only a policy that goes best first spends by the share that was looked at
             reached = 3600.0 * hours * (1.0 if policy.relaxation_cpu_hours() is None else share)
-            whole = whole.tighter(Allowance(cpu_s=reached - self.relax_cpu_s))
-        taken, audited = Taken(self.relax_cpu_s, self.relaxations), Taken(self.audit_cpu_s, self.audited)
+            whole = whole.tighter(RemainingBudget(cpu_s=reached - self.relax_cpu_s))
+        taken, audited = Reserved(self.relax_cpu_s, self.relaxations), Reserved(self.audit_cpu_s, self.audited)
         return whole.with_audit(policy.audit, taken=taken, audited=audited)
 
     def stop_rule(self) -> str | None:
@@ -179,7 +179,7 @@ class _Run:
             model = CostModel.fit(ended, default_cpu_s=self.budget.dos_cpu_s)
             for place, found in enumerate(self.order[start : start + batch_size], start=start):
                 expected = model.estimate(n_sites=found.n_sites, n_electrons=found.n_electrons)
-                if Allowance(cpu_s=self.allowance().cpu_s).refusal(expected) is not None:
+                if RemainingBudget(cpu_s=self.allowance().cpu_s).refusal(expected) is not None:
                     self.without_dos = len(self.order) - place
                     return [batch for batch in batches if batch]
                 self.dos_cpu_s += found.dos_cpu_s

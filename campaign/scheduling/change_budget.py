@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from campaign.budget.hold_queue import free_waiting
 from campaign.budget.limits import current_budget
 from campaign.scheduling.advance import advance
 from campaign.spec.reader import wrong_settings
 from campaign.spec.sections import BudgetSection
-from campaign.store.campaigns import Campaign, OpenCampaign
-from campaign.store.collections import now
+from campaign.store.held import count_held, free_held_before_dos, reopen, replace_budget
 from esnet.files.errors import UserError
 
 if TYPE_CHECKING:
-    pass
+    from campaign.store.campaigns import OpenCampaign
 
 
 class BudgetError(UserError, ValueError):
@@ -53,27 +51,12 @@ def change_budget(campaign: OpenCampaign, changes: Mapping[str, Any]) -> str:
         wanted = BudgetSection.model_validate(before | dict(changes))
     except ValidationError as error:
         raise BudgetError("; ".join(wrong_settings(error, section="budget", model=BudgetSection))) from error
-    stored = wanted.model_dump(mode="json")
-    campaign.store.campaigns.update_one(
-        {"_id": campaign.name},
-        {
-            "$set": {"budget": stored},
-            "$push": {"budget_history": {"budget": stored, "time": now()}},
-            # nobody knows now whether the next one fits
-            "$unset": {"next_held": ""},
-        },
-    )
-    held_before = campaign.store.candidates.count_documents({"campaign": campaign.name, "state": "held"})
+    replace_budget(campaign, wanted.model_dump(mode="json"))
+    held_before = count_held(campaign)
     if held_before:
-        _reopen(campaign)
-    free_waiting(campaign.refresh())
+        reopen(campaign)
+    free_held_before_dos(campaign)
     advance(campaign)
-    held = campaign.store.candidates.count_documents({"campaign": campaign.name, "state": "held"})
+    held = count_held(campaign)
     went_on = f"; {held_before - held} held candidates go on, {held} stay held" if held_before else ""
     return f"campaign {campaign.name}: the budget is changed{went_on}"
-
-
-def _reopen(campaign: Campaign) -> None:
-    """A campaign that had come to its report goes on, and comes to it again."""
-    campaign.store.steps.delete_one({"_id": f"{campaign.name}/report", "state": "done"})
-    campaign.store.campaigns.update_one({"_id": campaign.name, "state": "finished"}, {"$set": {"state": "running"}})

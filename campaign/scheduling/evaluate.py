@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pymatgen.core import Composition
-from pymongo import UpdateOne
 
 from campaign.hull.corrections import corrected_energies, relaxed_fields
 from campaign.references.reference_sets import correction_scheme, load_hull
-from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
+from campaign.store.reference_sets import (
+    is_any_without_result,
+    relaxed_without_result,
+    write_results,
+    write_uncorrectable,
+)
 
 if TYPE_CHECKING:
     from campaign.hull.corrections import Corrected
@@ -26,14 +29,14 @@ def evaluate_relaxed(campaign: Campaign, reference_set: str) -> int:
     carries; a candidate that these cannot treat gets no result but the reason (``uncorrectable``). Stable is E_f(DFT)
     and E_hull(DFT) at most the campaign's ``stable`` limits.
     """
-    query = {"campaign": campaign.name, "state": "relaxed", "result.e_hull": None, "uncorrectable": None}
-    if campaign.store.candidates.find_one(query, ["_id"]) is None:
+    if not is_any_without_result(campaign):
         return 0
     scheme = correction_scheme(campaign.store, reference_set)
-    waiting = list(campaign.store.candidates.find(query, relaxed_fields(scheme)))
+    waiting = relaxed_without_result(campaign, relaxed_fields(scheme))
     corrected = list(zip(waiting, corrected_energies(waiting, scheme), strict=True))
-    campaign.store.bulk_update(
-        [_refusal(document, found, scheme) for document, found in corrected if found.energy is None]
+    write_uncorrectable(
+        campaign,
+        [(document["_id"], _refusal(found, scheme)) for document, found in corrected if found.energy is None],
     )
     treated = [(document, found.energy) for document, found in corrected if found.energy is not None]
     if not treated:
@@ -43,27 +46,22 @@ def evaluate_relaxed(campaign: Campaign, reference_set: str) -> int:
     compositions = [Composition(document["composition"]) for document, _ in treated]
     e_form = hull.formation_energies(compositions, [energy for _, energy in treated])
     e_hull = hull.distances(compositions, e_form)
-    return campaign.store.bulk_update(
-        [
-            _result(document, float(formation), float(distance), campaign.spec.stable, reference_set)
-            for (document, _), formation, distance in zip(treated, e_form, e_hull, strict=True)
-        ]
-    )
+    results = [
+        (document["_id"], _result(float(formation), float(distance), campaign.spec.stable, reference_set))
+        for (document, _), formation, distance in zip(treated, e_form, e_hull, strict=True)
+    ]
+    return write_results(campaign, results)
 
 
-def _refusal(document: Mapping[str, Any], found: Corrected, scheme: str) -> UpdateOne:
-    said = {"scheme": scheme, "reason": found.reason, "time": now()}
-    return UpdateOne({"_id": document["_id"], "uncorrectable": None}, {"$set": {"uncorrectable": said}})
+def _refusal(found: Corrected, scheme: str) -> dict[str, Any]:
+    return {"scheme": scheme, "reason": found.reason, "time": now()}
 
 
-def _result(
-    document: Mapping[str, Any], e_form: float, e_hull: float, limits: StableSection, reference_set: str
-) -> UpdateOne:
-    result = {
+def _result(e_form: float, e_hull: float, limits: StableSection, reference_set: str) -> dict[str, Any]:
+    return {
         "e_form": e_form,  # eV/atom
         "e_hull": e_hull,  # eV/atom
         "stable": e_form <= limits.max_formation_energy and e_hull <= limits.max_hull_energy,
         "reference_set": reference_set,
         "time": now(),
     }
-    return UpdateOne({"_id": document["_id"], "result": None}, {"$set": {"result": result}})

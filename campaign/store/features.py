@@ -91,3 +91,8 @@ class FeatureReader:
             [composition_vector(documents[name]["composition"], mode=self.composition) for name in present]
         )
         return present, dos, compositions
+
+
+def write_features(store: CampaignStore, document: Document) -> None:
+    """Store the features of one DOS, in place of those that the same candidate had."""
+    store.features.replace_one({"_id": document["_id"]}, document, upsert=True)

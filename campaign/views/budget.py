@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from campaign.budget.limits import allowance_now, closed_reason, current_budget, expected_costs, relaxation_cpu_hours
-from campaign.budget.spent import cost_by_stage, spending
+from campaign.budget.spent import usage
 from campaign.store.campaigns import Campaign
 from campaign.store.counts import count_held
+from campaign.store.usage import cost_by_stage
 
 _HOUR = 3600.0
 
@@ -16,7 +17,7 @@ _HOUR = 3600.0
 def budget_report(campaign: Campaign) -> dict[str, Any]:
     """Return the ledger's sums, expected costs, limits and what is left, as JSON types; hours are CPU-hours."""
     costs = expected_costs(campaign)
-    found = spending(campaign, costs)
+    found = usage(campaign, costs)
     left = allowance_now(campaign, costs)
     stages = cost_by_stage(campaign)
     return {

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from campaign.budget.hold_queue import prediction_of
-from campaign.budget.spent import cpu_seconds_by_document
+from campaign.budget.decision_document import prediction_of
 from campaign.policies.base import Policy
 from campaign.policies.registry import make_policy
 from campaign.scorers.base import identity_text
 from campaign.store.campaigns import Campaign
 from campaign.store.states import SCREENED
+from campaign.store.usage import cpu_seconds_by_document
 
 
 def explanation(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, Any]:

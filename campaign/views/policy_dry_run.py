@@ -9,10 +9,10 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from campaign.budget.hold_queue import prediction_of
+from campaign.budget.decision_document import prediction_of
 from campaign.budget.limits import closed_reason, current_budget, expected_costs
-from campaign.budget.spent import spending
-from campaign.policies.allowance import Allowance, hours_for_relaxations
+from campaign.budget.spent import usage
+from campaign.policies.allowance import RemainingBudget, hours_for_relaxations
 from campaign.policies.base import Policy
 from campaign.policies.decide import Decision, decide
 from campaign.store.campaigns import Campaign
@@ -87,10 +87,10 @@ def dry_run(campaign: Campaign, policy: Policy) -> DryRun:
     )
 
 
-def _whole_allowance(campaign: Campaign, policy: Policy) -> Allowance:
+def _whole_allowance(campaign: Campaign, policy: Policy) -> RemainingBudget:
     budget = current_budget(campaign)
-    found = spending(campaign, expected_costs(campaign))
-    allowance = Allowance(relaxations=budget.relaxations)
+    found = usage(campaign, expected_costs(campaign))
+    allowance = RemainingBudget(relaxations=budget.relaxations)
     # a stop rule that the campaign's own relaxations have fulfilled says nothing about another policy; a date does
     if budget.until is not None and (closed := closed_reason(campaign)) and "ended on" in closed:
         allowance.closed = closed
@@ -98,7 +98,7 @@ def _whole_allowance(campaign: Campaign, policy: Policy) -> Allowance:
         other = found.cpu_s - found.relax_cpu_s + found.promised_cpu_s - found.promised_relax_cpu_s
         allowance.cpu_s = budget.cpu_hours * 3600.0 - other
     hours = hours_for_relaxations(budget, policy)
-    return allowance if hours is None else allowance.tighter(Allowance(cpu_s=hours * 3600.0))
+    return allowance if hours is None else allowance.tighter(RemainingBudget(cpu_s=hours * 3600.0))
 
 
 def word_of(decision: dict[str, Any] | None) -> str:

@@ -12,10 +12,10 @@ from typing import Any
 
 from rich.table import Table
 
-from campaign.budget.spent import cpu_seconds_by_document
 from campaign.store.campaigns import Campaign
 from campaign.store.listings import all_candidates
 from campaign.store.states import BOOTSTRAP, TRAINING, CandidateState
+from campaign.store.usage import cpu_seconds_by_document
 from campaign.views.policy_dry_run import word_of
 
 

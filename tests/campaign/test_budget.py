@@ -9,7 +9,6 @@ from prepared import BATCHES, finish_dos, steps, with_model
 from pymongo.collection import Collection
 
 from campaign.budget.at_launch import hold_at_launch
-from campaign.budget.spent import cost_by_stage
 from campaign.scheduling.advance import advance
 from campaign.scheduling.change_budget import BudgetError, change_budget
 from campaign.steps.decide import make_decisions
@@ -19,6 +18,7 @@ from campaign.steps.start import start_campaign
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore, now
 from campaign.store.states import STAGES
+from campaign.store.usage import cost_by_stage
 from campaign.views.budget import budget_report
 from campaign.views.status.counts import campaign_status
 

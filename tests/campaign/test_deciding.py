@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from campaign.policies.allowance import Allowance
+from campaign.policies.allowance import RemainingBudget
 from campaign.policies.base import Prediction
-from campaign.policies.best_first import Budget
+from campaign.policies.best_first import BestFirst
 from campaign.policies.decide import audit_draw, decide
 from campaign.policies.thresholds import Thresholds
 
@@ -19,7 +19,9 @@ several = st.lists(st.tuples(energy, energy, st.floats(1.0, 500.0)), max_size=30
         Prediction(candidate=f"c{n}", e_form=f, e_hull=h, relax_cpu_s=cost) for n, (f, h, cost) in enumerate(rows)
     ]
 )
-allowances = st.builds(Allowance, cpu_s=st.none() | st.floats(0.0, 3000.0), relaxations=st.none() | st.integers(0, 20))
+allowances = st.builds(
+    RemainingBudget, cpu_s=st.none() | st.floats(0.0, 3000.0), relaxations=st.none() | st.integers(0, 20)
+)
 
 
 def row(number, *, cost=100.0, e_hull=0.0):
@@ -59,7 +61,7 @@ def test_the_order_in_which_candidates_are_given_changes_nothing(predictions, al
 
 
 def test_the_best_are_promoted_until_the_budget_is_spent_and_the_rest_is_held():
-    decisions = decide(Budget(cpu_hours=1.0), row(10), allowance=Allowance(cpu_s=350.0))
+    decisions = decide(BestFirst(cpu_hours=1.0), row(10), allowance=RemainingBudget(cpu_s=350.0))
     assert [decision.outcome for decision in decisions] == ["promoted"] * 3 + ["held"] * 7
     assert [decision.budget_after for decision in decisions[:4]] == [250.0, 150.0, 50.0, None]
     assert "left in the budget" in decisions[3].reason
@@ -67,13 +69,13 @@ def test_the_best_are_promoted_until_the_budget_is_spent_and_the_rest_is_held():
 
 def test_a_cheaper_one_does_not_overtake_a_better_one():
     predictions = [*row(2, cost=100.0), replace(row(3)[2], relax_cpu_s=1.0)]
-    decisions = decide(Budget(cpu_hours=1.0), predictions, allowance=Allowance(cpu_s=150.0))
+    decisions = decide(BestFirst(cpu_hours=1.0), predictions, allowance=RemainingBudget(cpu_s=150.0))
     assert [decision.outcome for decision in decisions] == ["promoted", "held", "held"]
 
 
 def test_the_audit_sample_has_its_share_of_the_budget_and_no_more():
-    policy = Budget(cpu_hours=1.0, audit=0.2)
-    decisions = decide(policy, row(200), allowance=Allowance(cpu_s=5000.0), seed=1)
+    policy = BestFirst(cpu_hours=1.0, audit=0.2)
+    decisions = decide(policy, row(200), allowance=RemainingBudget(cpu_s=5000.0), seed=1)
     promoted = [decision for decision in decisions if decision.promoted]
     audited = [decision for decision in decisions if decision.audit]
     assert (len(promoted), len(audited)) == (40, 10)
@@ -85,7 +87,7 @@ def test_the_audit_sample_has_its_share_of_the_budget_and_no_more():
 
 def test_an_audit_of_what_is_rejected_does_not_eat_the_budget_of_the_promising():
     predictions = [*row(10, e_hull=-1.0), *(replace(p, candidate=f"r{p.candidate}") for p in row(200, e_hull=1.0))]
-    decisions = decide(Thresholds(audit=0.5), predictions, allowance=Allowance(relaxations=12), seed=1)
+    decisions = decide(Thresholds(audit=0.5), predictions, allowance=RemainingBudget(relaxations=12), seed=1)
     assert sum(decision.promoted for decision in decisions) == 6
     assert sum(decision.audit for decision in decisions) == 6
 
@@ -107,7 +109,9 @@ def test_the_draw_does_not_depend_on_what_else_is_decided():
 
 
 def test_after_a_stop_rule_nothing_is_relaxed_and_the_reason_says_why():
-    decisions = decide(Thresholds(audit=0.5), row(20, e_hull=-1.0), allowance=Allowance(closed="10 stable are found"))
+    decisions = decide(
+        Thresholds(audit=0.5), row(20, e_hull=-1.0), allowance=RemainingBudget(closed="10 stable are found")
+    )
     assert not any(decision.relaxed for decision in decisions)
     assert {decision.outcome for decision in decisions} == {"held"}
     assert decisions[0].reason.endswith("not audited: 10 stable are found") or "10 stable" in decisions[0].reason

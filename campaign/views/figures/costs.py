@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from campaign.budget.spent import cost_by_stage
 from campaign.store.campaigns import Campaign
+from campaign.store.usage import cost_by_stage
 from campaign.views.metrics.campaign_metrics import CampaignMetrics
 
 TITLES = {

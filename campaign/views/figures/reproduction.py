@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -61,7 +61,8 @@ def _yaml(content: dict[str, Any]) -> str:
 
 
 def _facts(campaign: Campaign) -> Iterator[tuple[str, str]]:
-    document, spec = campaign.document, campaign.spec
+    document: Mapping[str, Any] = campaign.document
+    spec = campaign.spec
     yield "seed", str(spec.seed)
     yield "engine", str(document.get("engine"))
     yield "quality", str(document.get("quality"))
@@ -80,7 +81,7 @@ def _facts(campaign: Campaign) -> Iterator[tuple[str, str]]:
     yield "schema version of the database", str(document["schema_version"])
 
 
-def _model_facts(store: CampaignStore, document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _model_facts(store: CampaignStore, document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     models = document.get("models") or ([document["model"]] if document.get("model") else [])
     for number, model in enumerate(models, start=1):
         title = "model" if len(models) == 1 else f"model {number}"

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from campaign.budget.spent import cost_by_stage
 from campaign.references.reference_sets import reference_problem
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import counts_by_state
@@ -22,6 +21,7 @@ from campaign.store.counts import (
 )
 from campaign.store.listings import fizzled_firework
 from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, SCREENED, CampaignState, CandidateState
+from campaign.store.usage import cost_by_stage
 from campaign.views.status.funnel import Decided, count_decided
 
 

@@ -132,8 +132,7 @@ def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusRe
     pace = throughput(campaign, at=time)
     budget = _budget(campaign, status)
     jobs = running_jobs(campaign)
-    model = (campaign.document.get("model") or {}).get("checksum")
-    predictions, of_model = prediction_quality(campaign, model=model)
+    predictions, of_model = prediction_quality(campaign, model=campaign.model_checksum)
     role = SCREENED if campaign.spec.purpose == "screening" else TRAINING
     return StatusReport(
         status=status,

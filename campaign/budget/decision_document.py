@@ -1,0 +1,66 @@
+"""Predictions and decisions as a candidate's document stores them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from campaign.policies.base import Prediction
+from campaign.store.collections import now
+
+if TYPE_CHECKING:
+    from campaign.policies.decide import Decision
+    from campaign.store.campaigns import Campaign
+
+
+def prediction_of(document: Mapping[str, Any]) -> Prediction:
+    """What a candidate's document says of its prediction."""
+    stored = document["prediction"]
+    return Prediction(
+        candidate=document["_id"],
+        e_form=_number(stored["e_form"]),
+        e_hull=_number(stored["e_hull"]),
+        uncertainty=stored.get("uncertainty"),
+        novel=stored.get("novel"),
+        relax_cpu_s=float(stored.get("relax_cpu_s") or 0.0),
+    )
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def decision_document(
+    decision: Decision, prediction: Prediction, campaign: Campaign, document: Mapping[str, Any], *, step_id: str
+) -> dict[str, Any]:
+    """A decision with everything that is needed to make it again.
+
+    Parameters
+    ----------
+    decision, prediction
+        What was decided, and on what.
+    campaign
+        Whose policy and seed decided.
+    document
+        The candidate's; what predicted, and against which reference set, is taken from its prediction.
+    step_id
+        The step that decided.
+    """
+    said = document["prediction"]
+    return {
+        **decision.to_dict(),
+        "inputs": {
+            "e_form": prediction.e_form,  # eV/atom
+            "e_hull": prediction.e_hull,  # eV/atom
+            "uncertainty": prediction.uncertainty,  # eV/atom
+            "novel": prediction.novel,
+        },
+        "policy": campaign.spec.policy.to_dict(),
+        "seed": campaign.spec.seed,
+        "model": said.get("model"),
+        "scorer": said.get("scorer"),
+        "reference_set": said.get("reference_set"),
+        "step": step_id,
+        "time": now(),
+    }

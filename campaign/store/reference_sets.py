@@ -1,0 +1,92 @@
+"""Reference phases and frozen reference sets, and the results that candidates get against a set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bson import encode
+from pymongo import UpdateOne
+
+from campaign.store.states import CandidateState
+
+if TYPE_CHECKING:
+    from campaign.store.campaigns import Campaign
+    from campaign.store.collections import CampaignStore, Document
+
+
+def phases_of(campaign: Campaign) -> list[Document]:
+    """Reference phases that a campaign computes, in the order of their ids."""
+    return list(campaign.store.references.find({"campaign": campaign.name}).sort("_id"))
+
+
+def failed_element_phases(campaign: Campaign) -> list[Document]:
+    """Elemental reference phases whose relaxation failed, by id: their ``elements`` and ``failure.error``."""
+    query = {"campaign": campaign.name, "state": CandidateState.RELAX_FAILED, "elements": {"$size": 1}}
+    return list(campaign.store.references.find(query, ["elements", "failure.error"]).sort("_id"))
+
+
+def write_uncorrectable_phase(store: CampaignStore, phase_id: str, reason: Mapping[str, Any]) -> None:
+    """Store why the correction scheme cannot treat a reference phase."""
+    store.references.update_one({"_id": phase_id}, {"$set": {"uncorrectable": reason}})
+
+
+def write_problem(campaign: Campaign, problem: str | None) -> None:
+    """Store what keeps a campaign from going on."""
+    campaign.store.campaigns.update_one({"_id": campaign.name}, {"$set": {"problem": problem}})
+
+
+def assign_reference_set(campaign: Campaign, checksum: str) -> None:
+    """Give a campaign its reference set, unless it has one."""
+    campaign.store.campaigns.update_one(
+        {"_id": campaign.name, "reference_set": None}, {"$set": {"reference_set": checksum}, "$unset": {"problem": ""}}
+    )
+
+
+def insert_reference_set(store: CampaignStore, document: Document) -> None:
+    """Store a reference set, unless it is there."""
+    store.insert_missing(store.reference_sets, [document])
+
+
+def find_reference_set(store: CampaignStore, checksum: str, fields: Sequence[str] | None = None) -> Document | None:
+    """Read a stored reference set, whole or some of its fields; None if there is none of that checksum."""
+    return store.reference_sets.find_one({"_id": checksum}, fields)
+
+
+def stored_size(document: Document) -> int:
+    """Size of a document as MongoDB stores it, bytes."""
+    return len(encode(document))
+
+
+def is_any_without_result(campaign: Campaign) -> bool:
+    """Whether a relaxed candidate has neither a result nor a reason why it can have none."""
+    return campaign.store.candidates.find_one(_without_result(campaign), ["_id"]) is not None
+
+
+def relaxed_without_result(campaign: Campaign, fields: Sequence[str]) -> list[Document]:
+    """Relaxed candidates that have neither a result nor a reason why they can have none."""
+    return list(campaign.store.candidates.find(_without_result(campaign), fields))
+
+
+def _without_result(campaign: Campaign) -> dict[str, Any]:
+    return {
+        "campaign": campaign.name,
+        "state": CandidateState.RELAXED,
+        "result.e_hull": None,
+        "uncorrectable": None,
+    }
+
+
+def write_uncorrectable(campaign: Campaign, reasons: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
+    """Store for candidates, by id, why the correction scheme cannot treat them; return how many changed."""
+    return campaign.store.bulk_update(
+        UpdateOne({"_id": candidate, "uncorrectable": None}, {"$set": {"uncorrectable": reason}})
+        for candidate, reason in reasons
+    )
+
+
+def write_results(campaign: Campaign, results: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
+    """Store the results of candidates, by id, where they have none; return how many changed."""
+    return campaign.store.bulk_update(
+        UpdateOne({"_id": candidate, "result": None}, {"$set": {"result": result}}) for candidate, result in results
+    )

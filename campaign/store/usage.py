@@ -1,0 +1,216 @@
+"""Sums over the ledger, and over what is queued: the queries behind budgets and expected costs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from campaign.store.states import (
+    BEFORE_SCREEN,
+    BOOTSTRAP,
+    OPEN_RS_DOS,
+    REFERENCE,
+    SCREENED,
+    STAGES,
+    TRAINING,
+    CandidateState,
+    StepState,
+)
+
+if TYPE_CHECKING:
+    from pymongo.client_session import ClientSession
+
+    from campaign.store.campaigns import Campaign
+    from campaign.store.collections import Document
+
+StageCosts = dict[str, dict[str, float]]
+"""``{stage: {attempts, cpu_s, gpu_s}}``."""
+
+_TO_BE_RELAXED = (CandidateState.PROMOTED, CandidateState.RELAX_RUNNING)
+#: States of candidates that are relaxed, or were or will be, whatever became of it.
+SENT_TO_RELAXATION = (*_TO_BE_RELAXED, CandidateState.RELAXED, CandidateState.RELAX_FAILED)
+#: What the cost of a relaxation is learnt by.
+_CELL = ["n_sites", "composition"]
+
+
+class CostSum(NamedTuple):
+    """CPU-seconds of a number of calculations."""
+
+    cpu_s: float = 0.0
+    number: int = 0
+
+
+def cpu_seconds_by_document(
+    campaign: Campaign,
+    *,
+    stage: str | None = None,
+    documents: Collection[str] | None = None,
+    session: ClientSession | None = None,
+) -> dict[str, float]:
+    """CPU-seconds that each candidate and each reference has cost so far, all attempts.
+
+    In one stage or in all, of the documents named or of all.
+    """
+    match: dict[str, Any] = {"campaign": campaign.name} | ({} if stage is None else {"stage": stage})
+    match["document"] = {"$ne": None} if documents is None else {"$in": list(documents)}
+    total = {"_id": "$document", "cpu_s": {"$sum": "$cpu_s"}}
+    groups = campaign.store.attempts.aggregate([{"$match": match}, {"$group": total}], session=session)
+    return {group["_id"]: float(group["cpu_s"]) for group in groups}
+
+
+def cost_by_stage(campaign: Campaign, *, session: ClientSession | None = None) -> StageCosts:
+    """For each stage the number of attempts and what they used, ``{stage: {attempts, cpu_s, gpu_s}}``."""
+    groups = campaign.store.attempts.aggregate(
+        [
+            {"$match": {"campaign": campaign.name}},
+            {
+                "$group": {
+                    "_id": "$stage",
+                    "attempts": {"$sum": 1},
+                    "cpu_s": {"$sum": "$cpu_s"},
+                    "gpu_s": {"$sum": "$gpu_s"},
+                }
+            },
+            {"$sort": {"_id": 1}},
+        ],
+        session=session,
+    )
+    return {
+        group["_id"]: {
+            "attempts": group["attempts"],
+            "cpu_s": float(group["cpu_s"]),
+            "gpu_s": float(group["gpu_s"]),
+        }
+        for group in groups
+    }
+
+
+def cost_by_outcome(campaign: Campaign, stage: str, *, session: ClientSession | None = None) -> dict[str, CostSum]:
+    """CPU-seconds and number of the finished attempts of a stage, by outcome."""
+    match = {"campaign": campaign.name, "stage": stage, "outcome": {"$ne": "running"}}
+    total = {"_id": "$outcome", "cpu_s": {"$sum": "$cpu_s"}, "n": {"$sum": 1}}
+    groups = campaign.store.attempts.aggregate([{"$match": match}, {"$group": total}], session=session)
+    return {group["_id"]: CostSum(float(group["cpu_s"]), int(group["n"])) for group in groups}
+
+
+def latest_relaxation_costs(
+    campaign: Campaign, *, limit: int, session: ClientSession | None = None
+) -> dict[str, float]:
+    """CPU-seconds of the relaxations that were completed last, by candidate or reference."""
+    query = {"campaign": campaign.name, "stage": "relax", "outcome": "completed"}
+    found = campaign.store.attempts.find(query, ["document", "cpu_s"], session=session).sort("ended", -1).limit(limit)
+    return {entry["document"]: float(entry.get("cpu_s") or 0.0) for entry in found}
+
+
+def cells(campaign: Campaign, ids: Collection[str], *, session: ClientSession | None = None) -> dict[str, Document]:
+    """Number of atoms and composition of candidates and references, by id."""
+    return {
+        document["_id"]: document
+        for collection in (campaign.store.candidates, campaign.store.references)
+        for document in collection.find({"_id": {"$in": list(ids)}}, _CELL, session=session)
+    }
+
+
+def running_attempts(campaign: Campaign, *, apart_from: str) -> list[Document]:
+    """Calculations that are running, with what they have used so far, except those of one candidate."""
+    query = {"campaign": campaign.name, "outcome": "running", "document": {"$nin": [None, apart_from]}}
+    return list(campaign.store.attempts.find(query, ["document", "stage", "cpu_s"]))
+
+
+def count_running_attempts(campaign: Campaign) -> int:
+    """Number of calculations and steps that are running."""
+    return campaign.store.attempts.count_documents({"campaign": campaign.name, "outcome": "running"})
+
+
+def count_sent_to_relaxation(campaign: Campaign, *, session: ClientSession | None = None) -> int:
+    """Number of screened candidates that were sent to a relaxation, whatever became of it."""
+    counts = campaign.store.role_counts(campaign.name, session=session)
+    return sum(counts.get((SCREENED, state), 0) for state in SENT_TO_RELAXATION)
+
+
+def queued_screened(campaign: Campaign, *, session: ClientSession | None = None) -> list[Document]:
+    """Screened candidates whose relaxation is queued or running: id, number of atoms, composition."""
+    query = {"campaign": campaign.name, "role": SCREENED, "state": {"$in": list(_TO_BE_RELAXED)}}
+    return list(campaign.store.candidates.find(query, _CELL, session=session))
+
+
+def not_screened_ids(campaign: Campaign, *, session: ClientSession | None = None) -> list[str]:
+    """Ids of the references and of the training sample."""
+    other_roles = {"campaign": campaign.name, "role": {"$in": [BOOTSTRAP, TRAINING]}}
+    found = [
+        *campaign.store.references.find({"campaign": campaign.name}, ["_id"], session=session),
+        *campaign.store.candidates.find(other_roles, ["_id"], session=session),
+    ]
+    return [document["_id"] for document in found]
+
+
+_OTHER_ROLES = {"$in": [BOOTSTRAP, TRAINING, REFERENCE]}
+
+
+def count_open_dos(campaign: Campaign, *, session: ClientSession | None = None) -> int:
+    """Number of IS-DOS and RS-DOS that are queued, running or certain to follow."""
+    open_rs_dos = {"rs_dos.state": {"$in": list(OPEN_RS_DOS)}}
+    queries: tuple[dict[str, Any], ...] = (
+        {"state": STAGES["dos"].running},
+        # a screened candidate gets an RS-DOS only if it is relaxed; until then its relaxation's cost includes it
+        {"state": CandidateState.RELAXED, **open_rs_dos},
+        # what is relaxed in any case counts before it is submitted, and so does the RS-DOS that it gets
+        {"role": _OTHER_ROLES, "state": {"$ne": CandidateState.RELAXED}, **open_rs_dos},
+    )
+    return sum(
+        collection.count_documents({"campaign": campaign.name, **query}, session=session)
+        for collection in (campaign.store.candidates, campaign.store.references)
+        for query in queries
+    )
+
+
+def queued_not_screened(campaign: Campaign, *, session: ClientSession | None = None) -> list[Document]:
+    """References and training sample whose relaxation is to come or running: id, number of atoms, composition."""
+    states = [CandidateState.NEW, CandidateState.RELAX_RUNNING]
+    query = {"campaign": campaign.name, "state": {"$in": states}, "role": _OTHER_ROLES}
+    return [
+        document
+        for collection in (campaign.store.candidates, campaign.store.references)
+        for document in collection.find(query, _CELL, session=session)
+    ]
+
+
+def audited_cost(campaign: Campaign, *, session: ClientSession | None = None) -> CostSum:
+    """Relaxations of the audit sample so far, at the cost that was expected when they were decided on."""
+    # by an index: there are many more that are not relaxed
+    sent = {"$in": list(SENT_TO_RELAXATION)}
+    query = {"campaign": campaign.name, "role": SCREENED, "state": sent, "decision.audit": True}
+    total = {"_id": None, "cpu_s": {"$sum": "$decision.relax_cpu_s"}, "n": {"$sum": 1}}
+    for group in campaign.store.candidates.aggregate([{"$match": query}, {"$group": total}], session=session):
+        return CostSum(float(group["cpu_s"]), int(group["n"]))
+    return CostSum()
+
+
+def reserved_by_screens(
+    campaign: Campaign, *, apart_from: str | None, session: ClientSession | None = None
+) -> list[Document]:
+    """What each Screen that is deciding now has reserved (``cpu_s``, ``relaxations``), except one Screen."""
+    query: dict[str, Any] = {"campaign": campaign.name, "state": StepState.SUBMITTED, "reserved": {"$exists": True}}
+    if apart_from is not None:
+        query["_id"] = {"$ne": apart_from}
+    return [step["reserved"] for step in campaign.store.steps.find(query, ["reserved"], session=session)]
+
+
+def count_before_screen(campaign: Campaign, *, session: ClientSession | None = None) -> int:
+    """Number of screened candidates that no Screen has predicted yet."""
+    not_yet = [{"state": {"$in": list(BEFORE_SCREEN)}}, {"state": CandidateState.DOS_DONE, "prediction": None}]
+    query = {"campaign": campaign.name, "role": SCREENED, "$or": not_yet}
+    return campaign.store.candidates.count_documents(query, session=session)
+
+
+def count_stable(campaign: Campaign, *, session: ClientSession | None = None) -> int:
+    """Number of candidates that DFT has found stable."""
+    query = {"campaign": campaign.name, "result.stable": True}
+    return campaign.store.candidates.count_documents(query, session=session)
+
+
+def latest_results(campaign: Campaign, *, limit: int, session: ClientSession | None = None) -> list[bool]:
+    """Whether each of the screened candidates with the latest results is stable, the newest first."""
+    query = {"campaign": campaign.name, "role": SCREENED, "result.stable": {"$in": [True, False]}}
+    latest = campaign.store.candidates.find(query, ["result.stable"], session=session).sort("result.time", -1)
+    return [found["result"]["stable"] for found in latest.limit(limit)]
