@@ -158,3 +158,27 @@ def test_importing_every_module_loads_no_heavy_package():
     ]
     code = f"import importlib\nfor name in {names!r}:\n    importlib.import_module(name)"
     assert not loaded_packages(code) & HEAVY
+
+
+WRITES = {"bulk_update", "bulk_write", "close_step", "ensure_indexes", "in_transaction", "insert_missing", "move"} | {
+    f"{verb}_{what}" for verb in ("delete", "insert", "replace", "update") for what in ("one", "many")
+}
+READ_ONLY = [
+    *sorted((ROOT / "campaign" / "views").rglob("*.py")),
+    *(ROOT / "campaign" / "store" / f"{name}.py" for name in ("counts", "listings")),
+]
+
+
+@pytest.mark.parametrize("path", READ_ONLY, ids=[str(path.relative_to(ROOT)) for path in READ_ONLY])
+def test_what_people_see_only_reads(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    used = [(node.lineno, node.attr) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    wrong = [found for found in used if found[1] in WRITES or found[1].startswith("find_one_and_")]
+    for_writing = [
+        (node.lineno, alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name in ("OpenCampaign", "LaunchPad")
+    ]
+    assert not wrong + for_writing, f"views write nothing; line and name: {wrong + for_writing}"

@@ -24,10 +24,8 @@ def read_replay_campaign(campaign: Campaign) -> ReplayData:
 
     Parameters
     ----------
-    store
-        The campaign's collections, which are only read.
-    name
-        Of the campaign; it should be finished.
+    campaign
+        The campaign, which is only read; it should be finished.
 
     Raises
     ------

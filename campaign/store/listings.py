@@ -8,13 +8,8 @@ from typing import Any
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore, Document
 from campaign.store.counts import failed_for_good
-from campaign.store.fireworks import fizzled_reason
+from campaign.store.fireworks import fizzled_query, fizzled_reason
 from campaign.store.states import BEFORE_SCREEN, SCREENED, CampaignState, CandidateState
-
-
-def campaign_exists(store: CampaignStore, name: str) -> bool:
-    """Whether there is a campaign of that name."""
-    return store.campaigns.find_one({"_id": name}, ["_id"]) is not None
 
 
 def running_campaigns(store: CampaignStore) -> list[str]:
@@ -114,11 +109,6 @@ def attempts_with_outcome(campaign: Campaign, outcomes: Collection[str]) -> Iter
     return campaign.store.attempts.find({"campaign": campaign.name, "outcome": {"$in": list(outcomes)}})
 
 
-def naming_fields(store: CampaignStore, document_id: str) -> Document | None:
-    """Read the name of a candidate or reference (``formula``, ``prototype``, ``label``); None if there is none."""
-    return store.collection_of(document_id).find_one({"_id": document_id}, ["formula", "prototype", "label"])
-
-
 def engine_versions(campaign: Campaign) -> set[str]:
     """Versions of the engine that the campaign's results were computed with."""
     found: set[str] = set()
@@ -186,10 +176,6 @@ def fizzled_firework(campaign: Campaign) -> Document | None:
     dict or None
         Its ``fw_id``, ``name``, ``launches``, and the ``reason`` it gave; None if there is none.
     """
-    query = {
-        "spec.campaign_name": campaign.name,
-        "state": "FIZZLED",
-        "$or": [{"spec.step": {"$exists": True}}, {"spec._allow_fizzled_parents": True}],
-    }
-    found = campaign.store.database["fireworks"].find_one(query, ["fw_id", "name", "launches"])
+    fireworks = campaign.store.database["fireworks"]
+    found = fireworks.find_one(fizzled_query(campaign.name), ["fw_id", "name", "launches"])
     return found and {**found, "reason": fizzled_reason(campaign.store.database, found)}

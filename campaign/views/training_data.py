@@ -50,10 +50,8 @@ def write_training_data(
 
     Parameters
     ----------
-    store
-        The campaign's collections, which are only read.
-    name
-        Of the campaign.
+    campaign
+        The campaign, which is only read.
     path
         Directory to make.
     filters

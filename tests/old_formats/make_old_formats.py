@@ -24,13 +24,13 @@ from typing import Any
 
 import psutil
 from bson import json_util
+from esnet.dataset_synthetic import synthetic_samples
+from esnet.features import Representation
 from restore import FOLDER, HOST, OLD_FORMATS, restore
 
 from campaign.store import CampaignStore
 from esnet.bundle import Bundle
 from esnet.dataset import Dataset, DatasetWriter
-from esnet.dataset_synthetic import synthetic_samples
-from esnet.features import Representation
 from launchers.database import DatabaseSettings
 
 BIN, CODE, PORT, LIMIT_S, RUNS_S = Path(sys.executable).parent, OLD_FORMATS.parents[1], 27556, 1200, 4.0

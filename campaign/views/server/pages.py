@@ -9,10 +9,9 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass
 
-from campaign.store.campaigns import Campaign
+from campaign.store.campaigns import Campaign, campaign_exists
 from campaign.store.collections import CampaignStore
 from campaign.store.counts import count_attempts, count_completed_steps, count_stable, count_unstable
-from campaign.store.listings import campaign_exists
 from campaign.views.report.data import build_report
 from campaign.views.report.page import LivePage, render_html
 
