@@ -95,7 +95,7 @@ def _called_until_workers_start(campaign_file: Path) -> list[CodeType]:
         If the command ends without starting any.
     """
     from campaign.cli.main import main as campaign
-    from launchers import mongo
+    from launchers.mongod import server as mongo
 
     called: dict[CodeType, None] = {}
     reached = False

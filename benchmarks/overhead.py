@@ -244,8 +244,8 @@ def record(store: Any, launchpad: Any, name: str, state: str, to: str, changes: 
 def main() -> None:
     """Measure and print."""
     from benchmarks.screening import mongod
-    from campaign.scheduling.workflows import initialise_launchpad
     from campaign.store.collections import CampaignStore
+    from campaign.store.fireworks import initialise_launchpad
     from launchers.database.settings import DatabaseSettings
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

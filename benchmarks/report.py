@@ -32,9 +32,9 @@ from browser import chromium
 from report_campaign import SECTIONS, add_many, finished
 from small_campaign import SMALL
 
-from campaign.scheduling.workflows import initialise_launchpad
 from campaign.spec.reader import read_firework_spec
 from campaign.store.collections import CampaignStore
+from campaign.store.fireworks import initialise_launchpad
 from campaign.views.report.data import build_report
 from campaign.views.report.page import render_html
 from launchers.database.settings import DatabaseSettings

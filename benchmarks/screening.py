@@ -245,8 +245,8 @@ def actor_start_s() -> float:
 
 def campaign_of(file: Path, name: str, number: int, bundle: Path) -> tuple[float, int, Any, Any]:
     """Make and prepare a campaign of this name; return what submitting took, and its database."""
-    from campaign.scheduling.workflows import initialise_launchpad
     from campaign.store.collections import CampaignStore
+    from campaign.store.fireworks import initialise_launchpad
     from launchers.database.settings import DatabaseSettings
 
     launchpad = DatabaseSettings.from_file(file).launchpad(strm_lvl="ERROR")

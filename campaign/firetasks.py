@@ -13,6 +13,7 @@ from campaign.recovery.processes import LaunchIsTakenError, announce_process
 from campaign.running_campaign import RunningCampaign
 from campaign.steps.start import campaign_from_firework, start_campaign
 from campaign.store.collections import CampaignStore
+from campaign.store.fireworks import read_firework
 from campaign.store.states import STAGES
 from launchers.database.settings import DatabaseSettings
 
@@ -60,7 +61,7 @@ class StartCampaign(_CampaignTask):
 
     def work(self, fw_spec: dict[str, Any]) -> FWAction:
         """Start the campaign whose file is this firework's spec."""
-        firework = self.launchpad.fireworks.find_one({"fw_id": self.fw_id}, ["name", "spec"])
+        firework = read_firework(self.launchpad, self.fw_id, ["name", "spec"]) or {}
         spec = campaign_from_firework(firework)
         started = start_campaign(self.store, self.launchpad, spec)
         return FWAction(stored_data={"message": started.message, "added": started.added})

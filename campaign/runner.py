@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from campaign.recovery.processes import is_running_here, latest_launch
+from campaign.recovery.processes import is_running_here
 from campaign.running_campaign import RunningCampaign
 from campaign.steps.start import Started, start_campaign
+from campaign.store.campaigns import campaign_exists
 from campaign.store.collections import CampaignStore
+from campaign.store.fireworks import fireworks_in_state, has_live_fireworks, latest_launches
 from campaign.views.status.counts import Status, campaign_status
 from esnet.ray.session import ray_session
 from launchers.workers.local import LocalWorkers
@@ -97,7 +99,7 @@ def run_campaign(
         After the workers have ended and what they were computing is ready to run again.
     """
     name = spec.name
-    if store.campaigns.find_one({"_id": name}, ["_id"]) is not None:
+    if campaign_exists(store, name):
         # what died with an earlier runner was stopped, and is no failure of the calculation
         RunningCampaign.open(store, launchpad, name).reconcile(outcome="stopped")
     started = start_campaign(store, launchpad, spec)
@@ -150,9 +152,9 @@ def _watch(campaign: RunningCampaign, workers: LocalWorkers, on_progress: Callab
 
 
 def _running_elsewhere(launchpad: LaunchPad, name: str) -> int:
-    query = {"spec.campaign_name": name, "state": "RUNNING"}
-    fireworks = launchpad.fireworks.find(query, ["launches", "spec.worker"])
-    return sum(is_running_here(firework, latest_launch(launchpad, firework)) is True for firework in fireworks)
+    running = fireworks_in_state(launchpad, name, "RUNNING", ["fw_id", "launches", "spec.worker"])
+    launches = latest_launches(launchpad, running)
+    return sum(is_running_here(firework, launches.get(firework["fw_id"])) is True for firework in running)
 
 
 def _write_token(directory: Path) -> Path:
@@ -168,6 +170,5 @@ def _write_token(directory: Path) -> Path:
 def _let_last_firework_end(launchpad: LaunchPad, name: str) -> None:
     """Wait for the report's own firework: the campaign is finished a moment before FireWorks knows."""
     deadline = time.monotonic() + _LAST_FIREWORK_S
-    running = {"spec.campaign_name": name, "state": {"$in": ["RUNNING", "RESERVED"]}}
-    while launchpad.fireworks.find_one(running, ["_id"]) is not None and time.monotonic() < deadline:
+    while has_live_fireworks(launchpad, name) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from campaign.attempts.ledger import Outcome
 from campaign.budget.hold_queue import hold_waiting, release_held
 from campaign.recovery.reconcile import reconcile
-from campaign.recovery.reconcile_report import Reconciled
+from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.scheduling.advance import advance
 from campaign.scheduling.submit import submit_ready
 from campaign.steps.calculate import run_calculation
@@ -17,7 +16,9 @@ from campaign.steps.record import record_calculation
 from campaign.steps.retrain import retrain_step
 from campaign.steps.screen import screen_step
 from campaign.steps.train import train_step
+from campaign.store.attempts import Outcome
 from campaign.store.campaigns import OpenCampaign
+from campaign.store.candidates import read_document
 from campaign.store.states import Stage
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class RunningCampaign(OpenCampaign):
         advance(self)
         return released
 
-    def reconcile(self, *, outcome: Outcome = "lost", dry_run: bool = False) -> Reconciled:
+    def reconcile(self, *, outcome: Outcome = "lost", dry_run: bool = False) -> ReconcileReport:
         """Repair what killed processes and jobs left behind, see `campaign.recovery.reconcile`."""
         return reconcile(self, outcome=outcome, dry_run=dry_run)
 
@@ -67,7 +68,7 @@ class RunningCampaign(OpenCampaign):
         """Write what became of a calculation, see `campaign.steps.record`; then submit what is due."""
         record_calculation(self, database, document_id=document_id, stage=stage, fw_id=fw_id)
         # of the batches, what was recorded can only have completed its own; references have none, and look at all
-        document = self.store.collection_of(document_id).find_one({"_id": document_id}, ["batch"]) or {}
+        document = read_document(self.store, document_id, ["batch"]) or {}
         advance(self, batch=document.get("batch"))
 
     def train(self, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:

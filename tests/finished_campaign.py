@@ -10,15 +10,16 @@ from campaign.attempts.failures import ScienceFailureError
 from campaign.attempts.ledger import attempt
 from campaign.config.yaml_file import read_yaml
 from campaign.scheduling.advance import advance
-from campaign.scheduling.workflows import initialise_launchpad
 from campaign.spec.reader import read_firework_spec
-from campaign.steps import predictions, screen
+from campaign.steps import predictions
 from campaign.steps.calculate import flow_key
+from campaign.steps.decide import make_decisions
 from campaign.steps.finish import finish_campaign
 from campaign.steps.record import record_calculation
 from campaign.steps.start import start_campaign
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore, now
+from campaign.store.fireworks import initialise_launchpad
 from campaign.store.states import STAGES
 from launchers.database.job_store import open_job_store
 from workflows.dos import DosFeatures
@@ -85,7 +86,11 @@ class Finished:
         except ScienceFailureError:
             pass  # FireWorks would mark the firework as fizzled; the one that records runs all the same
         record_calculation(
-            self.store, self.database, document_id=document["_id"], stage=stage, fw_id=facts["record_fw_id"]
+            Campaign.read(self.store, NAME),
+            self.database,
+            document_id=document["_id"],
+            stage=stage,
+            fw_id=facts["record_fw_id"],
         )
 
     def outputs(self, document, stage):
@@ -134,7 +139,7 @@ class Finished:
             ready = list(self.store.candidates.find({"campaign": NAME, "state": "dos_done"}))
             predicted = {document["_id"]: formation_energy(document) + 0.02 for document in ready}
             predictions.store_predictions(campaign, step["_id"], sorted(predicted), predicted)
-            screen.make_decisions(self.store, campaign, step["_id"])
+            make_decisions(campaign, step["_id"])
             self.store.close_step(step["_id"])
         advance(OpenCampaign.open(self.store, self.launchpad, NAME))
 

@@ -102,7 +102,15 @@ def test_every_number_of_a_campaign_file_has_a_unit_or_is_known_to_have_none(sit
     from lxml import html
 
     without = {
-        *("learning_rate", "fine_tuning_factor", "plateau_factor", "validation_fraction", "close_at", "audit", "p"),
+        *(
+            "learning_rate",
+            "fine_tuning_factor",
+            "plateau_factor",
+            "validation_fraction",
+            "min_completed_fraction",
+            "audit",
+            "p",
+        ),
         *("gpus_per_actor", "time_factor", "memory_factor"),
     }
     rows = html.parse(str(site / "campaign-file.html")).findall(".//tbody/tr")

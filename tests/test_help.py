@@ -77,7 +77,7 @@ def test_a_misspelt_command_line_is_found(line, problem):
 
 def answer(program: str, *words: str, **variables: str) -> str:
     """Standard output of a program in a process of its own."""
-    code = f"import sys; sys.argv = {[program, *words]!r}; from {program}.cli import main; main()"
+    code = f"import sys; sys.argv = {[program, *words]!r}; from {program}.cli.main import main; main()"
     environment = {**os.environ, **variables}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def more_resources(
+def escalated_resources(
     cause: str | None,
     job: Job | None,
     said: JobState | None,
@@ -74,12 +74,14 @@ def more_resources(
     return {"mem_per_cpu" if per == "cpu" else "mem": f"{wanted_mb}M"}
 
 
-def more_for_attempt(attempt: Mapping[str, Any], retries: RetrySection, *, asked: Mapping[str, str]) -> dict[str, str]:
+def escalated_for_attempt(
+    attempt: Mapping[str, Any], retries: RetrySection, *, asked: Mapping[str, str]
+) -> dict[str, str]:
     """The same for an attempt that has itself said, in the ledger, that it ran out of time or memory."""
     if attempt.get("cause") not in ("timeout", "out_of_memory") or not attempt.get("job_id"):
         return {}
     job = Job(scheduler=attempt["scheduler"], cluster=attempt.get("cluster"), job_id=attempt["job_id"])
-    return more_resources(attempt["cause"], job, job_states([job]).get(job), retries, asked=asked)
+    return escalated_resources(attempt["cause"], job, job_states([job]).get(job), retries, asked=asked)
 
 
 def clock(time_s: float) -> str:

@@ -14,20 +14,25 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from pymongo.errors import PyMongoError
 
 from campaign.attempts.causes import failure_cause
 from campaign.attempts.failures import failure_kind
 from campaign.attempts.process_identity import ended_cpu_seconds, running_cpu_seconds, this_process
+from campaign.store.attempts import (
+    Outcome,
+    close_attempt,
+    insert_attempt,
+    insert_attempt_if_missing,
+    last_attempt,
+    next_attempt_id,
+    running_attempts,
+    update_running_attempt,
+)
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
 from launchers.scheduler.this_job import this_job
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-Outcome = Literal["running", "completed", "science", "machine", "lost", "stopped"]
 
 logger = logging.getLogger(__name__)
 
@@ -92,10 +97,11 @@ def attempt(
         Whatever the body raised, once the failure stands in the ledger.
     """
     # a firework whose worker was killed runs again in another process: the old entry must not stay open
-    for earlier in store.attempts.find({"fw_id": fw_id, "outcome": "running"}):
+    for earlier in running_attempts(store, fw_id):
         close_attempt(store, earlier["_id"], outcome="lost", facts={"cause": "killed"})
-    entry_id = f"{fw_id}.{store.attempts.count_documents({'fw_id': fw_id}) + 1}"
-    store.attempts.insert_one(
+    entry_id = next_attempt_id(store, fw_id)
+    insert_attempt(
+        store,
         {
             "_id": entry_id,
             "campaign": campaign,
@@ -108,7 +114,7 @@ def attempt(
             "started": now(),
             "outcome": "running",
             "schema_version": SCHEMA_VERSION,
-        }
+        },
     )
     entry = Attempt()
     with _beating(store, entry_id, entry, beat_s):
@@ -138,7 +144,7 @@ def _beating(store: CampaignStore, entry_id: str, entry: Attempt, beat_s: float)
         while not over.wait(beat_s):
             try:
                 used = {"cpu_s": entry.used_cpu_s(ended=False), "gpu_s": entry.gpu_s, "seen": now()}
-                store.attempts.update_one({"_id": entry_id, "outcome": "running"}, {"$set": used})
+                update_running_attempt(store, entry_id, used)
             except PyMongoError as error:  # the calculation goes on without the database; its end will be recorded
                 logger.warning("the ledger cannot be written for now: %s", error)
 
@@ -160,23 +166,6 @@ def gpus_held(entry: Attempt, number: float) -> Iterator[None]:
         yield
     finally:
         entry.gpu_s += number * (time.monotonic() - started)
-
-
-def close_attempt(
-    store: CampaignStore,
-    entry_id: str,
-    *,
-    outcome: Outcome,
-    cpu_s: float | None = None,
-    gpu_s: float | None = None,
-    error: str | None = None,
-    ended: datetime | None = None,
-    facts: Mapping[str, Any] | None = None,
-) -> bool:
-    """Close an open entry; False if it was closed before. Costs that are not given stay as they were last noted."""
-    update: dict[str, Any] = {"outcome": outcome, "error": error, "ended": ended or now(), **(facts or {})}
-    update |= {name: value for name, value in (("cpu_s", cpu_s), ("gpu_s", gpu_s)) if value is not None}
-    return bool(store.attempts.update_one({"_id": entry_id, "outcome": "running"}, {"$set": update}).modified_count)
 
 
 def close_open_attempt(
@@ -211,7 +200,7 @@ def close_open_attempt(
         return  # it had ended, and said so
     spec = firework.get("spec") or {}
     lost = {
-        "_id": f"{fw_id}.{store.attempts.count_documents({'fw_id': fw_id}) + 1}",
+        "_id": next_attempt_id(store, fw_id),
         "campaign": campaign,
         "document": spec.get("document"),
         "stage": spec.get("stage"),
@@ -224,21 +213,4 @@ def close_open_attempt(
         **more,
         "schema_version": SCHEMA_VERSION,
     }
-    store.insert_missing(store.attempts, [lost])
-
-
-def failed_tries(store: CampaignStore, fw_id: int) -> int:
-    """How often a firework lost its process by a fault; a job that its scheduler put back or away is none."""
-    lost = {"fw_id": fw_id, "outcome": "lost", "cause": {"$nin": ["requeued", "preempted"]}}
-    return store.attempts.count_documents(lost)
-
-
-def last_attempt(store: CampaignStore, fw_id: int) -> dict[str, Any] | None:
-    """Return the latest ledger entry of a firework."""
-    entries = list(store.attempts.find({"fw_id": fw_id}))
-    return max(entries, key=lambda entry: attempt_number(entry["_id"]), default=None)
-
-
-def attempt_number(entry_id: str) -> int:
-    """Number n of the n-th attempt of a firework, out of its id ``<fw_id>.<n>``."""
-    return int(entry_id.rsplit(".", 1)[1])
+    insert_attempt_if_missing(store, lost)

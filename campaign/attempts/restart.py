@@ -6,16 +6,14 @@ import logging
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from monty.io import zopen
 from pymatgen.core import Structure
 
-from campaign.attempts.ledger import attempt_number
+from campaign.store.attempts import attempt_number, interrupted_attempts
 from campaign.store.collections import CampaignStore
-
-if TYPE_CHECKING:
-    pass
+from campaign.store.states import STAGES
 
 logger = logging.getLogger(__name__)
 
@@ -42,16 +40,8 @@ def last_geometry(store: CampaignStore, document: Mapping[str, Any]) -> tuple[St
         The structure, and where it comes from (``attempt``, ``directory``, ``cause``). None where no attempt was
         interrupted, or none has left a CONTCAR that can be read and holds the same atoms.
     """
-    interrupted = {
-        "document": document["_id"],
-        "stage": "relax",
-        "$or": [
-            {"outcome": {"$in": ["lost", "machine"]}, "cause": {"$in": list(_GEOMETRY_IS_GOOD)}},
-            {"outcome": "stopped"},
-        ],
-    }
     initial = Structure.from_dict(document["structure"])
-    entries = store.attempts.find(interrupted, ["directory", "cause", "host", "fw_id", "started"])
+    entries = interrupted_attempts(store, document["_id"], STAGES["relax"], causes=_GEOMETRY_IS_GOOD)
     for entry in sorted(entries, key=lambda found: (found["fw_id"], attempt_number(found["_id"])), reverse=True):
         if not entry.get("directory"):
             continue

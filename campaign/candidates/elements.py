@@ -14,6 +14,7 @@ from ase.data import atomic_names, atomic_numbers, chemical_symbols, covalent_ra
 from pymatgen.core import Element, Lattice, Structure
 
 from campaign.config.yaml_file import nearest
+from esnet.files.errors import UserError
 
 if TYPE_CHECKING:
     pass
@@ -28,7 +29,7 @@ AVOGADRO_PER_CUBIC_ANGSTROM = 0.602214076
 """Avogadro's number times 1e-24 cm^3/A^3: turns cm^3/mol into A^3/atom (SI definition of 2019)."""
 
 
-class ElementError(ValueError):
+class ElementError(UserError, ValueError):
     """A symbol that is no element, or an element that a campaign cannot treat."""
 
 

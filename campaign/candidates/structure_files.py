@@ -11,6 +11,8 @@ from pymatgen.core import Structure
 from pymatgen.io.cif import CifParser
 from pymatgen.io.vasp import Poscar
 
+from esnet.files.errors import UserError
+
 if TYPE_CHECKING:
     pass
 
@@ -20,7 +22,7 @@ _RIGHT = "right: files named *.cif, *.vasp, *.poscar, POSCAR* or CONTCAR*"
 _PARSER_ERRORS = (ValueError, TypeError, KeyError, IndexError, AttributeError, ZeroDivisionError, AssertionError)
 
 
-class StructureFileError(ValueError):
+class StructureFileError(UserError, ValueError):
     """A folder or file of crystal structures cannot be used."""
 
 

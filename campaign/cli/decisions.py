@@ -1,4 +1,4 @@
-"""The commands `campaign explain` and `campaign decide`."""
+"""The commands `campaign explain`, `campaign decide` and `campaign release`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,17 @@ def decide(
     as_json: JsonOption = False,
     all_rows: Annotated[bool, typer.Option("--all", help="Print every row, not the first 40")] = False,
 ) -> None:
-    """Show what another policy would decide now (--dry-run), or release held candidates as far as the budget allows.
+    """Show what another policy would decide now, with --dry-run; nothing is written.
+
+    Without --dry-run this is the former name of `campaign release`.
 
     Example: campaign decide quickstart --dry-run --policy probability:p=0.3,uncertainty=0.2
+    """
+
+
+@implemented_in("campaign.commands.decisions")
+def release(name: NameArgument, launchpad: LaunchpadOption = None) -> None:
+    """Release the candidates that the budget holds, as far as it allows now, and submit what is due.
+
+    Example: campaign release my-alloys
     """

@@ -10,7 +10,7 @@ from campaign.cli.budget import budget
 from campaign.cli.cluster import app as cluster_app
 from campaign.cli.database import app as database_app
 from campaign.cli.dataset import dataset
-from campaign.cli.decisions import decide, explain
+from campaign.cli.decisions import decide, explain, release
 from campaign.cli.failures import failures, reconcile, retry
 from campaign.cli.metrics import metrics
 from campaign.cli.references import app as references_app
@@ -35,7 +35,7 @@ app.callback()(global_options)
 _PANELS = {
     "Run a campaign": (check, run, submit),
     "Look at it": (status, results, report, serve),
-    "Decisions and what they cost": (explain, metrics, budget, decide),
+    "Decisions and what they cost": (explain, metrics, budget, decide, release),
     "When something failed": (failures, retry, reconcile),
     "Other data": (dataset, replay),
 }

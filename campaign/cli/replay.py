@@ -72,5 +72,5 @@ def replay(
 ) -> None:
     """Replay a campaign's decisions on known data, with no DFT: stable materials against CPU-hours.
 
-    Example: campaign replay examples/replay.csv --policy thresholds --policy budget:cpu_hours=12 --seeds 5
+    Example: campaign replay examples/replay.csv --policy thresholds --policy best_first:cpu_hours=12 --seeds 5
     """

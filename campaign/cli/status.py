@@ -27,7 +27,7 @@ def status(
     launchpad: LaunchpadOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show where a campaign stands, after repairing what killed workers left behind.
+    """Show where a campaign stands, and what `campaign reconcile` would repair. Read-only.
 
     Example: campaign status my-alloys --watch 10
     """

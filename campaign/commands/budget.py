@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from campaign.commands.connection import connect
+from campaign.commands.connection import connect, open_for_writing
 from campaign.scheduling.change_budget import change_budget
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore
@@ -46,13 +46,14 @@ def budget(
         "stop_after_no_discovery": _number(stop_after_no_discovery, int, "--stop-after-no-discovery"),
     }
     asked = {key: value for key, (is_given, value) in given.items() if is_given}
-    connection = connect(launchpad)
-    store = CampaignStore(connection.db)
     out = console()
     if asked:
+        store, connection = open_for_writing(launchpad)
         changed = change_budget(OpenCampaign.open(store, connection, name), asked)
         if not as_json:
             out.print(changed, highlight=False, markup=False, soft_wrap=True)
+    else:
+        store = CampaignStore(connect(launchpad).db)
     found = budget_report(Campaign.read(store, name))
     if as_json:
         typer.echo(json.dumps(found, indent=1))

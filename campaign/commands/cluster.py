@@ -19,6 +19,7 @@ from campaign.commands.errors import is_user_error
 from campaign.recovery.reconcile import reconcile
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.collections import CampaignStore
+from campaign.store.listings import running_campaigns
 from esnet.commands.console import console
 from launchers.cluster.checking import Checked, check_here, check_queues, check_scheduler
 from launchers.cluster.launch_files import write_again, write_new
@@ -142,7 +143,7 @@ def _fill_once(site: SiteSettings, folder: Path, out: Console) -> bool:
 
 def _reconcile_running(launchpad: LaunchPad, out: Console) -> None:
     store = CampaignStore(launchpad.db)
-    for name in store.campaigns.distinct("_id", {"state": "running"}):
+    for name in running_campaigns(store):
         try:
             lines = list(reconcile(OpenCampaign.open(store, launchpad, name)).lines())
         except Exception as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from fireworks import LaunchPad
 from rich.console import Console
 
+from campaign.store.collections import CampaignStore
 from launchers.database.check import check_database
 from launchers.database.settings import DatabaseSettings, DatabaseUnreachable, find_launchpad_file
 from launchers.mongod import server as mongo
@@ -24,6 +25,14 @@ def connect(launchpad_file: Path | None) -> LaunchPad:
     settings = DatabaseSettings.from_file(find_launchpad_file(launchpad_file))
     check_database(settings)
     return settings.launchpad(strm_lvl="WARNING")
+
+
+def open_for_writing(launchpad_file: Path | None) -> tuple[CampaignStore, LaunchPad]:
+    """Connect for a command that changes campaigns; one that an earlier version started gets the indexes it lacks."""
+    launchpad = connect(launchpad_file)
+    store = CampaignStore(launchpad.db)
+    store.ensure_indexes()
+    return store, launchpad
 
 
 def data_dir_of(launchpad_file: Path, data_dir: Path | None) -> Path:

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from campaign.commands.connection import data_dir_of
-from campaign.scheduling.workflows import initialise_launchpad
+from campaign.store.fireworks import initialise_launchpad
 from launchers.database.check import check_database
 from launchers.database.errors import LaunchpadFileError
 from launchers.database.launchpad_file import write_embedded_launchpad_file

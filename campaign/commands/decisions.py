@@ -1,4 +1,4 @@
-"""The commands `campaign explain` and `campaign decide`."""
+"""The commands `campaign explain`, `campaign decide` and `campaign release`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from campaign.budget.hold_queue import release_held
-from campaign.commands.connection import connect
+from campaign.commands.connection import connect, open_for_writing
 from campaign.commands.policy import parse_policy
 from campaign.scheduling.advance import advance
 from campaign.store.campaigns import Campaign, OpenCampaign
@@ -50,21 +50,20 @@ def decide(
     as_json: bool,
     all_rows: bool,
 ) -> None:
-    """Show what another policy would decide now (--dry-run), or release held candidates as far as the budget allows."""
-    connection = connect(launchpad)
-    store = CampaignStore(connection.db)
-    campaign = Campaign.read(store, name)
-    out = console()
+    """Show what another policy would decide now; without --dry-run, the former name of `campaign release`."""
     if not dry_run:
         if policy is not None:
             raise DryRunError(
                 "--policy without --dry-run: a running campaign keeps its policy, so its decisions mean one thing; "
                 "right: add --dry-run, or start a campaign of another name"
             )
-        released = release_held(campaign)
-        advance(OpenCampaign.open(store, connection, name))
-        out.print(f"{released} held candidate(s) go on", highlight=False)
+        renamed = f"`campaign decide` without --dry-run is now `campaign release {name}`"
+        console(stderr=True).print(renamed, highlight=False, markup=False, soft_wrap=True)
+        release(name=name, launchpad=launchpad)
         return
+    store = CampaignStore(connect(launchpad).db)
+    campaign = Campaign.read(store, name)
+    out = console()
     found = run_dry(campaign, campaign.spec.policy if policy is None else parse_policy(policy))
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=1))
@@ -85,3 +84,11 @@ def decide(
     out.print(differences_table(found, limit=None if all_rows else SHOWN))
     if not all_rows and len(found.differences) > SHOWN:
         out.print(f"... and {len(found.differences) - SHOWN} more (--all)", highlight=False)
+
+
+def release(*, name: str, launchpad: Path | None) -> None:
+    """Release held candidates as far as the budget allows, then submit what is due."""
+    store, connection = open_for_writing(launchpad)
+    released = release_held(Campaign.read(store, name))
+    advance(OpenCampaign.open(store, connection, name))
+    console().print(f"{released} held candidate(s) go on", highlight=False)

@@ -7,42 +7,48 @@ import shlex
 from pathlib import Path
 
 import typer
+from fireworks import LaunchPad
 from rich.console import Console
 
-from campaign.commands.connection import connect
+from campaign.commands.connection import connect, open_for_writing
 from campaign.recovery.reconcile import reconcile as reconcile_campaign
-from campaign.recovery.reconcile_report import Reconciled
+from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.recovery.retry import choose, failed_calculations, retry_failed
 from campaign.recovery.retry import retry as retry_calculations
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.candidates import find_candidate
 from campaign.store.collections import CampaignStore
+from campaign.store.listings import unfinished_campaigns
 from campaign.views.failures import failure_kinds, failures_table, format_failure
 from esnet.commands.console import console as _console
 
 
 def reconcile(*, name: str | None, launchpad: Path | None, retry: bool, dry_run: bool) -> None:
     """Repair what killed workers and jobs left behind; safe to call at any time, from several places at once."""
-    connection = connect(launchpad)
-    store = CampaignStore(connection.db)
+    store, connection = _open(launchpad, dry_run=dry_run)
     console = _console()
-    open_ones = store.campaigns.find({"state": {"$ne": "finished"}}, ["_id"]).sort("_id")
-    names = [name] if name is not None else [found["_id"] for found in open_ones]
+    names = [name] if name is not None else unfinished_campaigns(store)
     if not names:
         console.print("no campaign is under way")
     for each in names:
-        done = reconcile_campaign(OpenCampaign.open(store, connection, each), dry_run=dry_run)
-        _say(done, console, prefix="" if name is not None else f"{each}: ", quiet=retry)
+        campaign = OpenCampaign.open(store, connection, each, dry_run=dry_run)
+        done = reconcile_campaign(campaign, dry_run=dry_run)
+        _report_repairs(done, console, prefix="" if name is not None else f"{each}: ", quiet=retry)
         if retry and dry_run:
-            number = len(list(failed_calculations(Campaign.read(store, each))))
+            number = len(list(failed_calculations(campaign)))
             console.print(f"{number} failed calculation(s) would be tried again", highlight=False)
         elif retry:
-            console.print(
-                f"{retry_failed(OpenCampaign.open(store, connection, each))} failed calculation(s) will be tried again"
-            )
+            console.print(f"{retry_failed(campaign)} failed calculation(s) will be tried again")
 
 
-def _say(done: Reconciled, console: Console, *, prefix: str, quiet: bool) -> None:
+def _open(launchpad_file: Path | None, *, dry_run: bool) -> tuple[CampaignStore, LaunchPad]:
+    if not dry_run:
+        return open_for_writing(launchpad_file)
+    launchpad = connect(launchpad_file)
+    return CampaignStore(launchpad.db), launchpad
+
+
+def _report_repairs(done: ReconcileReport, console: Console, *, prefix: str, quiet: bool) -> None:
     for line in done.lines():
         console.print(f"{prefix}{line}", highlight=False, markup=False, soft_wrap=True)
     if unknown := done.unknown_line():
@@ -82,18 +88,15 @@ def retry(
     dry_run: bool,
 ) -> None:
     """Try again what has failed for good, with other settings or resources where some are given."""
-    connection = connect(launchpad)
-    store = CampaignStore(connection.db)
-    Campaign.read(store, name)
-    only = None if candidate is None else str(find_candidate(Campaign.read(store, name), candidate)["_id"])
-    chosen = choose(list(failed_calculations(Campaign.read(store, name))), kind=kind, stage=stage, candidate=only)
+    store, connection = _open(launchpad, dry_run=dry_run)
+    campaign = OpenCampaign.open(store, connection, name, dry_run=dry_run)
+    only = None if candidate is None else str(find_candidate(campaign, candidate)["_id"])
+    chosen = choose(list(failed_calculations(campaign)), kind=kind, stage=stage, candidate=only)
     words = [*(f"--set {shlex.quote(word)}" for word in settings or ())]
     words += [f"--candidate {shlex.quote(candidate)}"] if candidate else []
     words += [f"--stage {stage}"] if stage else []
     command = " ".join(["campaign retry", name, "--kind", shlex.quote(kind), *words])
-    number, overrides = retry_calculations(
-        OpenCampaign.open(store, connection, name), chosen, settings=settings or (), command=command, dry_run=dry_run
-    )
+    number, overrides = retry_calculations(campaign, chosen, settings=settings or (), command=command, dry_run=dry_run)
     console = _console()
     changed = {**{f"INCAR.{tag}": value for tag, value in overrides.incar.items()}, **overrides.queue}
     with_what = f" with {', '.join(f'{key}={value}' for key, value in changed.items())}" if changed else ""

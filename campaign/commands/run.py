@@ -11,13 +11,14 @@ from rich.console import Console
 
 from campaign.commands.connection import connect, ensure_running
 from campaign.runner import RunSettings, default_workers, run_campaign
-from campaign.scheduling.workflows import initialise_launchpad
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_engine
 from campaign.spec.reader import read_campaign_file
 from campaign.steps.start import Started, start_campaign
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore
+from campaign.store.fireworks import initialise_launchpad
+from campaign.store.states import CandidateState
 from campaign.views.preview import format_preview
 from campaign.views.results import format_model, result_rows, rows_as_table
 from campaign.views.status.counts import Status
@@ -124,5 +125,5 @@ def _report_outcome(status: Status, console: Console) -> None:
 
 
 def _report_held(status: Status, console: Console) -> None:
-    if held := status.candidates.get("held"):
+    if held := status.candidates.get(CandidateState.HELD):
         console.print(f"the budget holds {held} candidates: see `campaign budget {status.name}`", soft_wrap=True)

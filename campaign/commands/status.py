@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -17,6 +18,7 @@ from campaign.commands.connection import connect
 from campaign.recovery.reconcile import reconcile
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore
+from campaign.store.states import CandidateState
 from campaign.views.status.drawing import draw
 from campaign.views.status.report import StatusReport, status_report
 from esnet.commands.console import console
@@ -24,7 +26,7 @@ from esnet.files.errors import UserError
 
 _EVERY_S = 5.0
 #: Looking for killed workers lasts longer than counting.
-_RECONCILE_EVERY_S = 60.0
+_RECOVERY_EVERY_S = 60.0
 
 
 class WatchOptionError(UserError, ValueError):
@@ -32,37 +34,38 @@ class WatchOptionError(UserError, ValueError):
 
 
 def status(*, name: str, seconds: float | None, watch: bool, launchpad: Path | None, as_json: bool) -> None:
-    """Show where a campaign stands, after repairing what killed workers left behind."""
+    """Show where a campaign stands, and what `campaign reconcile` would repair. Read-only."""
     if seconds is not None and not watch:
         raise WatchOptionError(f"found {seconds:g} seconds without --watch; right: campaign status {name} --watch 10")
     if watch and as_json:
         raise WatchOptionError("--json prints once; right: without --watch, again whenever it is wanted")
     connection = connect(launchpad)
     store = CampaignStore(connection.db)
-    store.ensure_indexes()  # a campaign that an earlier version started may lack those that make this quick
     if watch:
         _watch(store, connection, name, console(), every_s=seconds or _EVERY_S)
         return
-    notes = _repair(store, connection, name)
+    to_repair = _to_repair(store, connection, name)
     report = status_report(Campaign.read(store, name))
     if as_json:
-        typer.echo(json.dumps(report.to_dict(), indent=1))
+        typer.echo(json.dumps({**report.to_dict(), "needs_recovery": to_repair}, indent=1))
         return
-    console().print(_picture(report, notes))
+    console().print(_picture(report, to_repair))
 
 
-def _repair(store: CampaignStore, connection: LaunchPad, name: str) -> tuple[str, ...]:
-    return tuple(f"repaired: {line}" for line in reconcile(OpenCampaign.open(store, connection, name)).lines())
+def _to_repair(store: CampaignStore, connection: LaunchPad, name: str) -> list[str]:
+    """What killed workers and jobs left behind, a line for each kind; it is left as it is."""
+    return list(reconcile(OpenCampaign.open(store, connection, name, dry_run=True), dry_run=True).findings())
 
 
-def _picture(report: StatusReport, notes: tuple[str, ...]) -> Group:
-    status, more = report.status, list(notes)
+def _picture(report: StatusReport, to_repair: Sequence[str]) -> Group:
+    status = report.status
+    more = [f"needs recovery: {found} (`campaign reconcile {status.name}` does it)" for found in to_repair]
     if not status.problem and status.can_go_on and not status.fireworks.get("RUNNING"):
         more.append(_why_nothing_runs(status.fireworks))
     if paused := status.fireworks.get("PAUSED"):
         again = f"""`lpad resume_fws -q '{{"spec.campaign_name": "{status.name}", "state": "PAUSED"}}'`"""
         more.append(f"{paused} fireworks are paused: {again} lets them go on")
-    if held := status.candidates.get("held"):
+    if held := status.candidates.get(CandidateState.HELD):
         more.append(f"the budget holds {held} candidates: see `campaign budget {status.name}`")
     return draw(report, notes=tuple(more))
 
@@ -112,20 +115,20 @@ class _Look:
     def __init__(self, store: CampaignStore, connection: LaunchPad, name: str) -> None:
         self.last: Group | None = None
         self._store, self._connection, self._name = store, connection, name
-        self._notes: tuple[str, ...] = ()
-        self._repaired: float | None = None
+        self._to_repair: list[str] = []
+        self._looked: float | None = None
 
     def again(self) -> tuple[Group, bool]:
         """Return the picture now, and whether the campaign has ended."""
         try:
-            if self._repaired is None or time.monotonic() - self._repaired > _RECONCILE_EVERY_S:
-                self._notes = _repair(self._store, self._connection, self._name)
-                self._repaired = time.monotonic()
+            if self._looked is None or time.monotonic() - self._looked > _RECOVERY_EVERY_S:
+                self._to_repair = _to_repair(self._store, self._connection, self._name)
+                self._looked = time.monotonic()
             report = status_report(Campaign.read(self._store, self._name))
         except PyMongoError as error:
             if self.last is None:
                 raise
             away = Text(f"the database does not answer ({type(error).__name__}); as it was before:", style="red")
             return Group(away, self.last), False
-        self.last = _picture(report, self._notes)
+        self.last = _picture(report, self._to_repair)
         return self.last, report.status.is_finished

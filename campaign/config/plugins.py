@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from campaign.config.strict_model import Section
 
@@ -28,6 +28,8 @@ class Kinds(Generic[Kind]):
         Entry-point group of those that other packages bring.
     unknown
         Error for a name that means none.
+    renamed
+        Names of earlier versions, and what they are called now; they are still read.
     """
 
     noun: str
@@ -35,10 +37,18 @@ class Kinds(Generic[Kind]):
     shipped: Mapping[str, type[Kind]]
     group: str
     unknown: type[Exception]
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """Names of all, the shipped ones first."""
         return [*self.shipped, *sorted({entry.name for entry in entry_points(group=self.group)} - set(self.shipped))]
+
+    def current(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings with the present name of their ``kind``."""
+        kind = settings.get("kind")
+        if not isinstance(kind, str) or kind not in self.renamed:
+            return dict(settings)
+        return {**settings, "kind": self.renamed[kind]}
 
     def class_of(self, kind: str) -> type[Kind]:
         """Class by its name.

@@ -17,12 +17,13 @@ from pymatgen.core import Composition
 
 from campaign.hull.chemical_systems import CompositionGroup, group_compositions, symbols_of
 from campaign.hull.facets import HullFacets
+from esnet.files.errors import UserError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class MissingElementError(ValueError):
+class MissingElementError(UserError, ValueError):
     """The reference set has no phase of an element that a composition contains."""
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from campaign.metrics.metrics import Costs
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore
-from campaign.store.states import BEFORE_SCREEN, SCREENED
+from campaign.store.counts import stage_costs
+from campaign.store.listings import screened_ids_after_dos, screened_ids_after_relaxation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,37 +49,19 @@ def measured_costs(campaign: Campaign) -> MeasuredCosts:
 
     A candidate that is to be tried again is left out until it has ended: its cost is not known yet.
     """
-    screened = {"campaign": campaign.name, "role": SCREENED}
-    after_dos = {"$nin": list(BEFORE_SCREEN)}
-    c_pre, n_dos, unknown_dos = _mean(campaign, "dos", _ids(campaign.store, {**screened, "state": after_dos}))
-    ended = {"$in": ["relaxed", "relax_failed"]}
-    c_opt, n_relaxations, unknown_relax = _mean(campaign, "relax", _ids(campaign.store, {**screened, "state": ended}))
+    # the ids before the ledger: what has ended by then has its whole cost in it
+    after_dos = screened_ids_after_dos(campaign)
+    c_pre, n_dos, unknown_dos = _mean(stage_costs(campaign, "dos"), after_dos)
+    relaxed = screened_ids_after_relaxation(campaign)
+    c_opt, n_relaxations, unknown_relax = _mean(stage_costs(campaign, "relax"), relaxed)
     return MeasuredCosts(
         c_pre=c_pre, c_opt=c_opt, n_dos=n_dos, n_relaxations=n_relaxations, n_unknown=unknown_dos + unknown_relax
     )
 
 
-def _ids(store: CampaignStore, query: dict[str, Any]) -> set[str]:
-    return {found["_id"] for found in store.candidates.find(query, ["_id"])}
-
-
-def _mean(campaign: Campaign, stage: str, ended: Collection[str]) -> tuple[float, int, int]:
+def _mean(costs: Iterable[Mapping[str, Any]], ended: Collection[str]) -> tuple[float, int, int]:
     """Mean CPU-s of a stage over candidates with a known cost, how many those are, and attempts of unknown cost."""
-    known = {"$cond": [{"$gt": ["$cpu_s", None]}, 1, 0]}
-    groups = campaign.store.attempts.aggregate(
-        [
-            {"$match": {"campaign": campaign.name, "stage": stage, "document": {"$ne": None}}},
-            {
-                "$group": {
-                    "_id": "$document",
-                    "cpu_s": {"$sum": "$cpu_s"},
-                    "known": {"$sum": known},
-                    "attempts": {"$sum": 1},
-                }
-            },
-        ]
-    )
-    here = [group for group in groups if group["_id"] in ended]
+    here = [group for group in costs if group["_id"] in ended]
     paid = [group["cpu_s"] for group in here if group["known"]]
     unknown = sum(group["attempts"] - group["known"] for group in here)
     return (math.fsum(paid) / len(paid) if paid else math.nan), len(paid), unknown

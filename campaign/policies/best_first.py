@@ -9,7 +9,7 @@ from pydantic import Field
 from campaign.policies.base import Policy, Prediction, Verdict
 
 
-class Budget(Policy):
+class BestFirst(Policy):
     """Every candidate with a prediction deserves a relaxation, the lowest E_hull(ML) first, until the hours are spent.
 
     Screens come one after the other: until the last one, a Screen may have brought the relaxations to as large a share
@@ -17,7 +17,7 @@ class Budget(Policy):
     that are held.
     """
 
-    kind: Literal["budget"] = Field(default="budget", description="budget")
+    kind: Literal["best_first"] = Field(default="best_first", description="best_first")
     cpu_hours: float = Field(ge=0.0, description="CPU-hours for the relaxations of candidates")
 
     def verdict(self, prediction: Prediction) -> Verdict:

@@ -6,7 +6,7 @@ from typing import Any
 
 from campaign.config.plugins import Kinds
 from campaign.policies.base import Policy
-from campaign.policies.best_first import Budget
+from campaign.policies.best_first import BestFirst
 from campaign.policies.probability import Probability
 from campaign.policies.thresholds import Thresholds
 
@@ -18,12 +18,14 @@ class UnknownPolicyError(ValueError):
 POLICIES: Kinds[Policy] = Kinds(
     noun="policy",
     base=Policy,  # type: ignore[type-abstract]
-    shipped={"thresholds": Thresholds, "budget": Budget, "probability": Probability},
+    shipped={"thresholds": Thresholds, "best_first": BestFirst, "probability": Probability},
     group="esnet_campaign.policies",
     unknown=UnknownPolicyError,
+    renamed={"budget": "best_first"},
 )
 
 
 def make_policy(settings: dict[str, Any]) -> Policy:
     """Policy from its stored settings; ``kind`` names it, thresholds by default."""
+    settings = POLICIES.current(settings)
     return POLICIES.class_of(settings.get("kind", "thresholds")).model_validate(settings)

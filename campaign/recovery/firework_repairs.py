@@ -14,6 +14,15 @@ from typing import TYPE_CHECKING, Any
 from fireworks import FWAction
 from fireworks.core.launchpad import WFLock
 
+from campaign.store.fireworks import (
+    is_as_seen,
+    launch_history,
+    refresh_workflow,
+    request_queue,
+    reserve_launch,
+    update_launch,
+)
+
 if TYPE_CHECKING:
     from fireworks import LaunchPad
 
@@ -24,13 +33,7 @@ _HELD = ("PAUSED", "DEFUSED")
 def _as_seen(launchpad: LaunchPad, fw_id: int, *, state: str, launches: Sequence[int]) -> Iterator[bool]:
     """Hold the workflow's lock; False if somebody else was faster."""
     with WFLock(launchpad, fw_id):
-        seen = {"fw_id": fw_id, "state": state, "launches": list(launches)}
-        unchanged = launchpad.fireworks.find_one(seen, ["_id"]) is not None
-        if launches:
-            # a process that was killed at its very end may have ended its launch, and not have told the firework
-            launch = {"launch_id": launches[-1], "state": state}
-            unchanged = unchanged and launchpad.launches.find_one(launch, ["_id"]) is not None
-        yield unchanged
+        yield is_as_seen(launchpad, fw_id, state=state, launches=launches)
 
 
 def run_again(
@@ -61,8 +64,7 @@ def run_again(
         if not unchanged:
             return False
         if queue:
-            asked = {f"spec._queueadapter.{name}": value for name, value in queue.items()}
-            launchpad.fireworks.update_one({"fw_id": fw_id}, {"$set": asked})
+            request_queue(launchpad, fw_id, queue)
         workflow = launchpad.get_wf_by_fw_id_lzyfw(fw_id)
         held = {other: kept for other, kept in workflow.fw_states.items() if kept in _HELD}
         updated = workflow.rerun_fw(fw_id)
@@ -80,17 +82,10 @@ def reserve_again(launchpad: LaunchPad, fw_id: int, *, launches: Sequence[int]) 
 
     Ready, it would get a second job. The job that was put back takes its firework by its id, reserved or ready.
     """
-    launch = launchpad.launches.find_one({"launch_id": launches[-1]}, ["state_history"])
-    reserved = [entry for entry in (launch or {}).get("state_history") or [] if entry.get("reservation_id")]
+    reserved = [entry for entry in launch_history(launchpad, launches[-1]) if entry.get("reservation_id")]
 
     def change() -> bool:
-        waiting = {"state": "RESERVED", "state_history": reserved, "time_end": None, "runtime_secs": None}
-        changed = launchpad.launches.update_one(
-            {"launch_id": launches[-1], "state": "RUNNING"}, {"$set": waiting, "$unset": {"time_start": ""}}
-        )
-        # the job that runs it next has the same launch, and says itself who it is
-        launchpad.fireworks.update_one({"fw_id": fw_id}, {"$unset": {"spec.worker": ""}})
-        return bool(changed.modified_count)
+        return reserve_launch(launchpad, fw_id, launches[-1], history=reserved)
 
     return bool(reserved) and _change_launch(launchpad, fw_id, state="RUNNING", launches=launches, change=change)
 
@@ -107,8 +102,7 @@ def end(
         changes["action"] = _empty_action() | {"stored_data": {"_exception": {"_stacktrace": reason}}}
 
     def change() -> bool:
-        ended = launchpad.launches.update_one({"launch_id": launches[-1], "state": state}, {"$set": changes})
-        return bool(ended.modified_count)
+        return update_launch(launchpad, launches[-1], state=state, changes=changes)
 
     return _change_launch(launchpad, fw_id, state=state, launches=launches, change=change)
 
@@ -124,5 +118,5 @@ def _change_launch(
     with _as_seen(launchpad, fw_id, state=state, launches=launches) as unchanged:
         changed = unchanged and change()
     if changed:
-        launchpad._refresh_wf(fw_id)  # what `lpad admin refresh` calls: it takes the lock itself
+        refresh_workflow(launchpad, fw_id)  # it takes the lock itself
     return changed

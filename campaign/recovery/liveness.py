@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from campaign.recovery.processes import LAUNCH_FIELDS, announced, is_running_here, is_silent
+from campaign.recovery.processes import announced, is_running_here, is_silent
 from launchers.scheduler.jobs import Job, job_states
 
 if TYPE_CHECKING:
-    from fireworks import LaunchPad
-
     from launchers.scheduler.job_state import JobState
 
 logger = logging.getLogger(__name__)
 
-_CHUNK = 5000
 #: Clocks of compute nodes and of the controller may differ by so much.
 _CLOCK_SKEW = timedelta(seconds=60)
 #: What the ledger says of a process by the way its job ended; a job that went on without it: killed.
@@ -32,36 +29,25 @@ CAUSES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Whereabouts:
-    """What is known of the process of a firework's latest launch.
+class Liveness:
+    """Whether the process of a firework's latest launch still runs.
 
     Attributes
     ----------
     alive
-        Whether it runs; None: cannot be told.
+        Whether it runs; None if unknown.
     cause
-        Of one that is gone: why, as far as its scheduler says (`CAUSES`, ``requeued``), else ``killed``.
+        Why a process that is gone ended, as far as its scheduler says (`CAUSES`, ``requeued``), else ``killed``.
     job
-        Its job.
-    said
-        What the scheduler says of that job; None: nothing.
+        The batch job of the process.
+    job_state
+        State of that job according to its scheduler; None if the scheduler does not know the job.
     """
 
     alive: bool | None
     cause: str | None = None
     job: Job | None = None
-    said: JobState | None = None
-
-
-def launches_of(launchpad: LaunchPad, fireworks: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
-    """Latest launches by the ids of their fireworks, in few queries."""
-    by_launch = {firework["launches"][-1]: firework["fw_id"] for firework in fireworks if firework["launches"]}
-    ids = list(by_launch)
-    found: dict[int, dict[str, Any]] = {}
-    for start in range(0, len(ids), _CHUNK):
-        query = {"launch_id": {"$in": ids[start : start + _CHUNK]}}
-        found |= {by_launch[launch["launch_id"]]: launch for launch in launchpad.launches.find(query, LAUNCH_FIELDS)}
-    return found
+    job_state: JobState | None = None
 
 
 def job_of(firework: Mapping[str, Any], launch: Mapping[str, Any] | None) -> Job | None:
@@ -91,17 +77,17 @@ def reservation_id(launch: Mapping[str, Any] | None) -> str | None:
     return None
 
 
-def whereabouts(
+def liveness_of(
     fireworks: Sequence[Mapping[str, Any]], launches: Mapping[int, Mapping[str, Any]]
-) -> dict[int, Whereabouts]:
-    """Find out for many running fireworks at once whether their processes are there.
+) -> dict[int, Liveness]:
+    """Find out for many running fireworks together whether their processes still run.
 
     Parameters
     ----------
     fireworks
         Documents with ``fw_id``, ``launches`` and ``spec.worker``.
     launches
-        Their latest launches (`launches_of`).
+        Their latest launches (`campaign.store.fireworks.latest_launches`).
 
     Returns
     -------
@@ -121,13 +107,8 @@ def whereabouts(
         job = jobs.get(fw_id)
         told = said.get(job) if job is not None else None
         alive, cause = _conclude(here[fw_id], job, told, launches.get(fw_id))
-        result[fw_id] = Whereabouts(alive=alive, cause=cause, job=job, said=told)
+        result[fw_id] = Liveness(alive=alive, cause=cause, job=job, job_state=told)
     return result
-
-
-def is_running(launchpad: LaunchPad, firework: Mapping[str, Any]) -> bool | None:
-    """Whether the process of one firework's latest launch runs; None where nobody can tell."""
-    return whereabouts([firework], launches_of(launchpad, [firework]))[firework["fw_id"]].alive
 
 
 def _conclude(

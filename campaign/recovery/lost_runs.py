@@ -3,45 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from campaign.attempts.escalation import more_resources
-from campaign.attempts.ledger import Outcome, close_open_attempt, failed_tries
+from campaign.attempts.escalation import escalated_resources
+from campaign.attempts.ledger import close_open_attempt
 from campaign.recovery.firework_repairs import end, reserve_again, run_again
-from campaign.recovery.liveness import Whereabouts, launches_of, reservation_id, whereabouts
+from campaign.recovery.liveness import Liveness, liveness_of, reservation_id
 from campaign.recovery.orphaned_results import has_results
 from campaign.recovery.processes import is_silent
-from campaign.recovery.reconcile_report import Reconciled
+from campaign.recovery.reconcile_report import ReconcileReport
+from campaign.store.attempts import Outcome, count_lost_attempts, request_resources
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.collections import CampaignStore
+from campaign.store.fireworks import fireworks_marked_running, latest_launches, refresh_workflow
 from campaign.store.states import STAGES
-
-if TYPE_CHECKING:
-    pass
 
 _FIELDS = ["fw_id", "launches", "spec.worker", "spec.stage", "spec.document", "spec._queueadapter"]
 _FIELDS += ["spec._allow_fizzled_parents"]
 
 
-def end_lost(campaign: OpenCampaign, outcome: Outcome, done: Reconciled, *, dry_run: bool) -> None:
+def end_lost(campaign: OpenCampaign, outcome: Outcome, done: ReconcileReport, *, dry_run: bool) -> None:
     """Repair running fireworks whose process is gone; one that loses it every time is ended as fizzled."""
-    name = campaign.name
-    # the firework that `lpad add` made of the campaign's file carries no campaign_name
-    of_campaign = {"$or": [{"spec.campaign_name": name}, {"name": name, "spec.campaign": {"$exists": True}}]}
-    running = list(campaign.launchpad.fireworks.find({"state": "RUNNING", **of_campaign}, _FIELDS))
-    launches = launches_of(campaign.launchpad, running)
-    found = whereabouts(running, launches)
+    running = fireworks_marked_running(campaign.launchpad, campaign.name, _FIELDS)
+    launches = latest_launches(campaign.launchpad, running)
+    found = liveness_of(running, launches)
     for firework in running:
         fw_id, launch = firework["fw_id"], launches.get(firework["fw_id"])
         where = found[fw_id]
-        if where.alive is None and where.said is None and launch is not None and is_silent(launch):
+        if where.alive is None and where.job_state is None and launch is not None and is_silent(launch):
             done.unknown.append(fw_id)
         if where.alive is not False:
             continue
         if launch is not None and launch["state"] != "RUNNING":
             # it had ended, and its process died before the firework was told
             if not dry_run:
-                campaign.launchpad._refresh_wf(fw_id)
+                refresh_workflow(campaign.launchpad, fw_id)
             continue
         _repair(campaign, firework, where, reservation_id(launch), outcome, done, dry_run=dry_run)
 
@@ -49,10 +45,10 @@ def end_lost(campaign: OpenCampaign, outcome: Outcome, done: Reconciled, *, dry_
 def _repair(
     campaign: OpenCampaign,
     firework: Mapping[str, Any],
-    where: Whereabouts,
+    where: Liveness,
     reservation: str | None,
     outcome: Outcome,
-    done: Reconciled,
+    done: ReconcileReport,
     *,
     dry_run: bool,
 ) -> None:
@@ -61,7 +57,9 @@ def _repair(
     facts: dict[str, Any] = {"cause": where.cause}
     if where.job is not None:
         facts |= {"job_id": where.job.job_id, "scheduler": where.job.scheduler}
-        done.why[fw_id] = f"job {where.job.job_id}: {where.said.words if where.said is not None else 'goes on'}"
+        done.why[fw_id] = (
+            f"job {where.job.job_id}: {where.job_state.words if where.job_state is not None else 'goes on'}"
+        )
     if has_results(campaign.store, firework):
         kind, outcome = done.completed, "completed"
         changed = dry_run or end(campaign.launchpad, fw_id, **seen, as_state="COMPLETED")
@@ -70,13 +68,12 @@ def _repair(
         changed = dry_run or reserve_again(campaign.launchpad, fw_id, launches=launches)
     elif (
         where.cause in ("requeued", "preempted")
-        or failed_tries(campaign.store, fw_id) < campaign.spec.retries.max_retries
+        or count_lost_attempts(campaign.store, fw_id) < campaign.spec.retries.max_retries
     ):
         kind = done.lost
         asked = (firework.get("spec") or {}).get("_queueadapter") or {}
-        queue = (
-            {} if dry_run else more_resources(where.cause, where.job, where.said, campaign.spec.retries, asked=asked)
-        )
+        retries = campaign.spec.retries
+        queue = {} if dry_run else escalated_resources(where.cause, where.job, where.job_state, retries, asked=asked)
         changed = dry_run or run_again(campaign.launchpad, fw_id, **seen, queue=queue)
         if queue and changed:
             facts["more"] = queue
@@ -98,6 +95,4 @@ def _note_on_document(store: CampaignStore, firework: Mapping[str, Any], queue: 
     spec = firework["spec"]
     stage = STAGES.get(spec.get("stage") or "")
     if stage is not None and spec.get("document") is not None:
-        asked = {f"{stage.facts}.queue.{key}": value for key, value in queue.items()}
-        current = {"_id": spec["document"], f"{stage.facts}.fw_id": firework["fw_id"]}
-        store.collection_of(spec["document"]).update_one(current, {"$set": asked})
+        request_resources(store, spec["document"], stage, fw_id=firework["fw_id"], queue=queue)

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from campaign.steps.calculate import flow_key
 from campaign.steps.record import JOBS, record_calculation
+from campaign.store.attempts import count_outputs, running_calculations
 from campaign.store.campaigns import OpenCampaign
+from campaign.store.candidates import read_document
 from campaign.store.collections import CampaignStore
+from campaign.store.fireworks import fireworks_to_come
 from campaign.store.states import STAGES, Stage
-from launchers.database.job_store import OUTPUTS_COLLECTION
 from launchers.database.settings import DatabaseSettings
 from workflows.identity import job_uuid
 
-if TYPE_CHECKING:
-    pass
-
 _CHUNK = 5000
-#: States of a recording firework from which it does not record any more by itself.
-_OVER = ("COMPLETED", "FIZZLED", "ARCHIVED")
 
 
 def has_results(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
@@ -36,7 +33,7 @@ def has_results(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
     document_id, stage = spec.get("document"), STAGES.get(spec.get("stage") or "")
     if document_id is None or stage is None or spec.get("_allow_fizzled_parents"):
         return False
-    document = store.collection_of(document_id).find_one({"_id": document_id}, [stage.facts])
+    document = read_document(store, document_id, [stage.facts])
     facts = (document or {}).get(stage.facts) or {}
     return facts.get("fw_id") == firework["fw_id"] and _are_there(store, document_id, stage, facts["attempt"])
 
@@ -44,11 +41,10 @@ def has_results(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
 def _are_there(store: CampaignStore, document_id: str, stage: Stage, attempt: int) -> bool:
     key = flow_key(document_id, stage, attempt)
     uuids = [job_uuid(f"{key}:{job}") for job in JOBS[stage.name]]
-    found = store.database[OUTPUTS_COLLECTION].distinct("uuid", {"uuid": {"$in": uuids}})
-    return len(found) == len(uuids)
+    return count_outputs(store, uuids) == len(uuids)
 
 
-def record_unrecorded(campaign: OpenCampaign, *, dry_run: bool = False) -> list[int]:
+def record_orphaned_results(campaign: OpenCampaign, *, dry_run: bool = False) -> list[int]:
     """Record calculations whose recording firework is over, or not there any more, without having recorded.
 
     Returns
@@ -71,19 +67,13 @@ def record_unrecorded(campaign: OpenCampaign, *, dry_run: bool = False) -> list[
 
 def _waiting_for_nobody(campaign: OpenCampaign) -> Iterator[tuple[Stage, dict[str, Any]]]:
     for stage in STAGES.values():
-        for collection in (campaign.store.references, campaign.store.candidates):
-            query = {"campaign": campaign.name, stage.state_field: stage.running}
-            # a relaxation's facts hold its structure, and there may be 100,000 of them
-            running = list(
-                collection.find(query, [f"{stage.facts}.{key}" for key in ("fw_id", "record_fw_id", "attempt")])
-            )
+        for running in running_calculations(campaign, stage):
             for start in range(0, len(running), _CHUNK):
                 by_recorder = {
                     document[stage.facts]["record_fw_id"]: document
                     for document in running[start : start + _CHUNK]
                     if (document.get(stage.facts) or {}).get("record_fw_id") is not None
                 }
-                at_work = {"fw_id": {"$in": list(by_recorder)}, "state": {"$nin": list(_OVER)}}
-                for firework in campaign.launchpad.fireworks.find(at_work, ["fw_id"]):
-                    del by_recorder[firework["fw_id"]]
+                for fw_id in fireworks_to_come(campaign.launchpad, list(by_recorder)):
+                    del by_recorder[fw_id]
                 yield from ((stage, document) for document in by_recorder.values())

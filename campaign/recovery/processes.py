@@ -8,15 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from campaign.attempts.process_identity import is_alive, this_process
+from campaign.store.fireworks import claim_launch, read_firework
 from launchers.scheduler.this_job import this_job
 from launchers.workers.worker import process_of
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
-
-
-#: What is read of a launch.
-LAUNCH_FIELDS = ["launch_id", "fw_id", "state", "fworker", "host", "launch_dir", "time_start", "state_history"]
 
 _SILENT = timedelta(seconds=60)
 
@@ -34,34 +31,12 @@ def announce_process(launchpad: LaunchPad, fw_id: int) -> None:
         Two jobs that name one firework (``rlaunch singleshot --fw_id``: a job that its scheduler put back, and one
         that was submitted meanwhile) may both get it from FireWorks. Who says so first keeps it.
     """
-    firework = launchpad.fireworks.find_one({"fw_id": fw_id}, ["launches"])
+    firework = read_firework(launchpad, fw_id, ["launches"])
     if firework is None or not firework["launches"]:
         return
-    me = this_process()
-    process = {**me, **this_job(), "launch": firework["launches"][-1]}
-    mine = {"fw_id": fw_id, "$or": [{"spec.worker.launch": {"$ne": process["launch"]}}, _same_process(me)]}
-    if not launchpad.fireworks.update_one(mine, {"$set": {"spec.worker": process}}).matched_count:
-        raise LaunchIsTakenError(f"launch {process['launch']} of firework {fw_id} is run by another process")
-
-
-def _same_process(process: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"spec.worker.{key}": value for key, value in process.items()}
-
-
-def fizzled_query(name: str) -> dict[str, Any]:
-    """MongoDB filter of the fizzled fireworks that keep a campaign from going on: steps, and those that record."""
-    return {
-        "spec.campaign_name": name,
-        "state": "FIZZLED",
-        "$or": [{"spec.step": {"$exists": True}}, {"spec._allow_fizzled_parents": True}],
-    }
-
-
-def latest_launch(launchpad: LaunchPad, firework: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Launch that a firework's state is that of."""
-    if not firework["launches"]:
-        return None
-    return launchpad.launches.find_one({"launch_id": firework["launches"][-1]}, LAUNCH_FIELDS)
+    launch = firework["launches"][-1]
+    if not claim_launch(launchpad, fw_id, launch=launch, process=this_process(), job=this_job()):
+        raise LaunchIsTakenError(f"launch {launch} of firework {fw_id} is run by another process")
 
 
 def announced(firework: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -78,7 +53,7 @@ def is_running_here(firework: Mapping[str, Any], launch: Mapping[str, Any] | Non
     firework
         Document with ``launches`` and ``spec.worker``.
     launch
-        Its latest launch, with `LAUNCH_FIELDS`.
+        Its latest launch, with `campaign.store.fireworks.LAUNCH_FIELDS`.
 
     Returns
     -------

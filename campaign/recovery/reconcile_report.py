@@ -19,7 +19,7 @@ _KINDS = {
 
 
 @dataclass
-class Reconciled:
+class ReconcileReport:
     """Firework ids by what was repaired.
 
     Attributes
@@ -52,13 +52,17 @@ class Reconciled:
         return any(getattr(self, kind) for kind in _KINDS)
 
     def lines(self) -> Iterator[str]:
-        """Say what was done, a line for each kind."""
+        """Say what was done, or would be, a line for each kind."""
         would = "would be repaired: " if self.dry_run else ""
+        yield from (f"{would}{finding}" for finding in self.findings())
+
+    def findings(self) -> Iterator[str]:
+        """Say what was found, a line for each kind."""
         for kind, what in _KINDS.items():
             ids: list[int] = getattr(self, kind)
             if ids:
                 named = [f"{fw_id} ({self.why[fw_id]})" if fw_id in self.why else str(fw_id) for fw_id in ids]
-                yield f"{would}{len(ids)} firework(s) {what}: {', '.join(named)}"
+                yield f"{len(ids)} firework(s) {what}: {', '.join(named)}"
 
     def unknown_line(self) -> str | None:
         """Say what was left alone for want of an answer; None: nothing was."""

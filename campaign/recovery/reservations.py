@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from campaign.attempts.ledger import close_open_attempt, failed_tries
+from campaign.attempts.ledger import close_open_attempt
 from campaign.attempts.process_identity import is_alive
 from campaign.recovery.firework_repairs import end, run_again
-from campaign.recovery.liveness import CAUSES, job_of, launches_of
-from campaign.recovery.reconcile_report import Reconciled
+from campaign.recovery.liveness import CAUSES, job_of
+from campaign.recovery.reconcile_report import ReconcileReport
+from campaign.store.attempts import count_lost_attempts
 from campaign.store.campaigns import OpenCampaign
+from campaign.store.fireworks import fireworks_in_state, latest_launches, launch_since
 from launchers.scheduler.jobs import Job, job_states
 from launchers.workers.worker import process_of
 
@@ -26,17 +28,15 @@ _STALE_CHECKOUT = timedelta(seconds=60)
 _STALE_SUBMISSION = timedelta(minutes=10)
 
 
-def free_reservations(campaign: OpenCampaign, max_retries: int, done: Reconciled, *, dry_run: bool) -> None:
+def free_reservations(campaign: OpenCampaign, max_retries: int, done: ReconcileReport, *, dry_run: bool) -> None:
     """Make reserved fireworks ready whose job or process is gone.
 
     A job that ended by itself before its firework began (no environment, no executable, no database) counts as a lost
     try, and after `max_retries` of these the firework is ended as fizzled: else it would be submitted for ever.
     """
     fields = ["fw_id", "launches", "updated_on", "spec.worker", "spec.stage", "spec.document"]
-    reserved = list(
-        campaign.launchpad.fireworks.find({"spec.campaign_name": campaign.name, "state": "RESERVED"}, fields)
-    )
-    launches = launches_of(campaign.launchpad, reserved)
+    reserved = fireworks_in_state(campaign.launchpad, campaign.name, "RESERVED", fields)
+    launches = latest_launches(campaign.launchpad, reserved)
     jobs = {
         found["fw_id"]: job
         for found in reserved
@@ -67,7 +67,7 @@ def _free(
     job: Job,
     said: JobState,
     max_retries: int,
-    done: Reconciled,
+    done: ReconcileReport,
     *,
     dry_run: bool,
 ) -> None:
@@ -77,7 +77,7 @@ def _free(
     if not dry_run:
         counts = cause not in ("cancelled", "preempted")
         error = f"job {job.job_id} ended before the firework began ({said.text}); its output is in {job.directory}"
-        over = counts and failed_tries(campaign.store, fw_id) >= max_retries
+        over = counts and count_lost_attempts(campaign.store, fw_id) >= max_retries
         if over and not end(campaign.launchpad, fw_id, **seen, as_state="FIZZLED", reason=error):
             return
         if not over and not run_again(campaign.launchpad, fw_id, **seen):
@@ -102,9 +102,7 @@ def _taken(firework: Mapping[str, Any]) -> datetime:
 def _is_half_taken(launchpad: LaunchPad, firework: Mapping[str, Any]) -> bool:
     """Whether a firework was left RESERVED with no launch; a queue's reservation has one."""
     # the launch is written before the firework knows of it: the process may be known already
-    launch = launchpad.launches.find_one(
-        {"fw_id": firework["fw_id"], "time_start": {"$gte": _taken(firework).isoformat()}}, ["fworker"]
-    )
+    launch = launch_since(launchpad, firework["fw_id"], _taken(firework).isoformat())
     process = process_of(launch["fworker"]["name"]) if launch is not None else None
     gone = process is not None and is_alive(process) is False
     return gone or _age(firework) > _STALE_CHECKOUT

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from campaign.attempts.causes import stored_cause
 from campaign.attempts.overrides import Overrides, parse_overrides
 from campaign.scheduling.advance import advance
-from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.attempts import failed_documents
+from campaign.store.campaigns import Campaign, OpenCampaign, reopen_campaign
 from campaign.store.collections import CampaignStore, now
 from campaign.store.states import STAGES, Stage
 from esnet.files.errors import UserError
-
-if TYPE_CHECKING:
-    pass
 
 
 class NothingFailedError(UserError, LookupError):
@@ -55,13 +53,8 @@ def document_name(document: Mapping[str, Any]) -> str:
 
 def failed_calculations(campaign: Campaign) -> Iterator[Failed]:
     """Every calculation of a campaign that has failed for good, references first."""
-    for collection in (campaign.store.references, campaign.store.candidates):
-        for stage in STAGES.values():
-            query = {"campaign": campaign.name, stage.state_field: stage.failed}
-            fields = ["formula", "prototype", "label", "failure", stage.facts]
-            for document in collection.find(query, fields).sort("_id"):
-                failure = document.get("failure") or {}
-                yield Failed(document=document, stage=stage, cause=stored_cause(failure))
+    for stage, document in failed_documents(campaign, STAGES.values()):
+        yield Failed(document=document, stage=stage, cause=stored_cause(document.get("failure") or {}))
 
 
 def choose(
@@ -136,11 +129,7 @@ def retry(
         return len(chosen), overrides
     retried = sum(_send_back(campaign.store, each, overrides, command) for each in chosen)
     if retried:
-        # a campaign that had come to its report goes on, and comes to it again
-        campaign.store.steps.delete_one({"_id": f"{campaign.name}/report"})
-        campaign.store.campaigns.update_one(
-            {"_id": campaign.name}, {"$set": {"state": "running"}, "$unset": {"problem": ""}}
-        )
+        reopen_campaign(campaign)
     advance(campaign)
     return retried, overrides
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from campaign.policies.cost_model import valence_electrons
 from campaign.replay.candidate import KnownCandidate
 from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
 from campaign.store.campaigns import Campaign
+from campaign.store.listings import predicted_candidates
+from campaign.store.states import CampaignState, CandidateState
 from campaign.store.usage import cpu_seconds_by_document
-
-if TYPE_CHECKING:
-    pass
 
 _FIELDS = ["state", "composition", "n_sites", "prediction", "result", "failure.stage"]
 
@@ -38,9 +37,7 @@ def read_replay_campaign(campaign: Campaign) -> ReplayData:
         If nothing that was predicted is relaxed.
     """
     source = f"campaign {campaign.name}"
-    predicted = list(
-        campaign.store.candidates.find({"campaign": campaign.name, "prediction": {"$ne": None}}, _FIELDS).sort("_id")
-    )
+    predicted = predicted_candidates(campaign, _FIELDS)
     known = [document for document in predicted if document.get("result") or _relaxation_failed(document)]
     if not known:
         raise ReplayDataError(
@@ -64,7 +61,7 @@ def read_replay_campaign(campaign: Campaign) -> ReplayData:
 
 
 def _relaxation_failed(document: Mapping[str, Any]) -> bool:
-    return bool(document["state"] == "relax_failed")
+    return bool(document["state"] == CandidateState.RELAX_FAILED)
 
 
 def _notes(n_predicted: int, n_known: int, state: str) -> list[str]:
@@ -75,7 +72,7 @@ def _notes(n_predicted: int, n_known: int, state: str) -> list[str]:
             "their truth. The rest are those that the campaign's own policy chose (and its audit sample): this replay "
             "is biased towards that policy, and says nothing of what it missed"
         )
-    if state != "finished":
+    if state != CampaignState.FINISHED:
         notes.append(f"the campaign is not finished ({state}): what it relaxes later is not in this replay")
     return notes
 

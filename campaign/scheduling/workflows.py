@@ -8,17 +8,13 @@ that FireWorks makes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from campaign.store.fireworks import WorkflowDocuments
 from campaign.store.states import REFERENCE, Stage
-
-if TYPE_CHECKING:
-    from fireworks import LaunchPad
-    from pymongo.client_session import ClientSession
 
 _RECORD_PRIORITY = 90
 _STEP_PRIORITY = 80
@@ -26,57 +22,6 @@ _STEP_PRIORITY = 80
 _REFERENCE_BONUS = 5
 STEP_TASKS = {"train": "Train", "retrain": "Retrain", "screen": "Screen", "report": "Finish"}
 """Class in `campaign.firetasks` that runs each kind of step."""
-
-
-class LaunchPadNotReadyError(RuntimeError):
-    """FireWorks' own documents are missing from the database."""
-
-
-@dataclass(frozen=True)
-class WorkflowDocuments:
-    """A workflow as LaunchPad keeps it: the workflow's document and those of its fireworks."""
-
-    workflow: dict[str, Any]
-    fireworks: list[dict[str, Any]]
-
-    @property
-    def fw_ids(self) -> list[int]:
-        """Ids of its fireworks, smallest first."""
-        return sorted(firework["fw_id"] for firework in self.fireworks)
-
-
-def next_fw_ids(launchpad: LaunchPad, quantity: int) -> count[int]:
-    """Reserve firework ids; gaps are harmless.
-
-    Raises
-    ------
-    LaunchPadNotReadyError
-        If the database was never set up for FireWorks.
-    """
-    counter = launchpad.fw_id_assigner.find_one_and_update({}, {"$inc": {"next_fw_id": quantity}})
-    if counter is None:
-        raise LaunchPadNotReadyError(
-            "this database holds no LaunchPad yet: "
-            "run `campaign db start` (embedded database) or `lpad reset` (your own)"
-        )
-    return count(counter["next_fw_id"])
-
-
-def initialise_launchpad(launchpad: LaunchPad) -> bool:
-    """Set up an empty database for FireWorks; a database in use is left as it is.
-
-    Returns
-    -------
-    bool
-        Whether anything was done.
-    """
-    if launchpad.fw_id_assigner.find_one({}) is not None:
-        return False
-    launchpad.fw_id_assigner.update_one(
-        {"_id": -1}, {"$setOnInsert": {"next_fw_id": 1, "next_launch_id": 1}}, upsert=True
-    )
-    launchpad.tuneup(bkground=False)
-    return True
 
 
 def stage_workflow(document: Mapping[str, Any], stage: Stage, *, fw_ids: count[int]) -> WorkflowDocuments:
@@ -153,12 +98,3 @@ def _firework_document(
         "created_on": created,
         "updated_on": created,
     }
-
-
-def insert_workflows(launchpad: LaunchPad, workflows: Sequence[WorkflowDocuments], *, session: ClientSession) -> None:
-    """Write workflows and their fireworks in the session's transaction."""
-    if not workflows:
-        return
-    launchpad.workflows.insert_many([documents.workflow for documents in workflows], session=session)
-    fireworks = [firework for documents in workflows for firework in documents.fireworks]
-    launchpad.fireworks.insert_many(fireworks, session=session)

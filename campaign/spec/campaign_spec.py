@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
+from campaign.config.plugins import Kinds
 from campaign.config.strict_model import Section
 from campaign.policies.base import Policy
-from campaign.policies.registry import POLICIES, UnknownPolicyError, make_policy
+from campaign.policies.registry import POLICIES, make_policy
 from campaign.policies.thresholds import Thresholds
 from campaign.scorers.base import Scorer
 from campaign.scorers.esnet import Esnet
-from campaign.scorers.registry import SCORERS, UnknownScorerError, make_scorer
+from campaign.scorers.registry import SCORERS, make_scorer
 from campaign.spec.sections import (
     BudgetSection,
     CampaignName,
@@ -54,10 +55,10 @@ ChosenPolicy = Annotated[SerializeAsAny[Policy], BeforeValidator(_made_policy)]
 ChosenScorer = Annotated[SerializeAsAny[Scorer], BeforeValidator(_made_scorer)]
 
 
-def chosen_kinds() -> Iterator[tuple[str, Callable[[str], type[Section]], type[Exception]]]:
-    """Sections whose class the user chooses by ``kind``: name, class by kind, error for an unknown one."""
-    yield "policy", POLICIES.class_of, UnknownPolicyError
-    yield "scorer", SCORERS.class_of, UnknownScorerError
+def chosen_kinds() -> Iterator[tuple[str, Kinds[Any]]]:
+    """Sections whose class the user chooses by ``kind``, and the classes that there are."""
+    yield "policy", POLICIES
+    yield "scorer", SCORERS
 
 
 class CampaignSpec(Section):

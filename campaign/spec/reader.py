@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
@@ -30,9 +31,14 @@ if TYPE_CHECKING:
 
     from campaign.policies.base import Policy
 
+logger = logging.getLogger(__name__)
+
 _PREFIX: FieldPath = ("spec", "campaign")
 _FIREWORK_KEYS = ("_priority", "_queueadapter", "_fworker", "_launch_dir", "_trackers", "_dupefinder")
 """FireWorks' own keys that a user may add to ``spec``."""
+
+RENAMED_FIELDS: dict[tuple[str, str], str] = {("screening", "close_at"): "min_completed_fraction"}
+"""Fields of earlier versions, by section, and what they are called now."""
 
 _RIGHT_TYPES = {
     "float_type": "a number",
@@ -106,6 +112,7 @@ def _checked(
         raise CampaignFileError([*problems, place.problem(_PREFIX, message)])
     context = {"base_dir": base_dir}
     content = {key: value for key, value in campaign.items() if key != "name"}
+    problems += _read_old_names(content, place)
     if "name" in campaign:
         problems.append(place.problem((*_PREFIX, "name"), "the name stands at the top of the file, not here"))
     chosen, wrong = _chosen_sections(content, place)
@@ -128,6 +135,34 @@ def _checked(
     return spec
 
 
+def current_section(section: str, content: Any) -> Any:
+    """A stored section of a campaign with the present names of its fields."""
+    if not isinstance(content, dict):
+        return content
+    new: dict[Any, Any] = {RENAMED_FIELDS.get((section, key), key): value for key, value in content.items()}
+    return next((kinds.current(new) for key, kinds in chosen_kinds() if key == section), new)
+
+
+def _read_old_names(content: dict[str, Any], place: _Place) -> Iterator[Problem]:
+    """Give the fields of earlier versions their present names, each with a line that says so."""
+    for (section, old), new in RENAMED_FIELDS.items():
+        given = content.get(section)
+        if not isinstance(given, dict) or old not in given:
+            continue
+        told = place.problem((*_PREFIX, section, old), f"is called {new} since version 0.2; it is read as that")
+        if new in given:
+            yield place.problem((*_PREFIX, section, old), f"is called {new} since version 0.2, which is given too")
+        else:
+            logger.warning("%s", told)
+        content[section] = {new: given[old], **{key: value for key, value in given.items() if key != old}}
+    for key, kinds in chosen_kinds():
+        given = content.get(key)
+        if isinstance(given, dict) and kinds.current(given) != given:
+            new = kinds.renamed[given["kind"]]
+            message = f"{given['kind']!r} is called {new!r} since version 0.2; it is read as that"
+            logger.warning("%s", place.problem((*_PREFIX, key, "kind"), message))
+
+
 def _chosen_sections(content: Mapping[str, Any], place: _Place) -> tuple[dict[str, Any], list[Problem]]:
     """The sections whose class the user chooses by ``kind``, made, and what is wrong with them.
 
@@ -135,16 +170,17 @@ def _chosen_sections(content: Mapping[str, Any], place: _Place) -> tuple[dict[st
     """
     sections: dict[str, Any] = {}
     problems: list[Problem] = []
-    for key, class_of, unknown in chosen_kinds():
+    for key, kinds in chosen_kinds():
         given = content.get(key)
         if not isinstance(given, dict):
             continue  # absent: the default; something else: the whole spec's validation says so
+        given = kinds.current(given)
         sections[key] = CampaignSpec.model_fields[key].default
         kind = given.get("kind", sections[key].kind)
         try:
-            model = class_of(str(kind))
+            model = kinds.class_of(str(kind))
             sections[key] = model.model_validate(given)
-        except unknown as error:
+        except kinds.unknown as error:
             problems.append(place.problem((*_PREFIX, key, "kind"), f"found {describe(kind)}: {error}"))
         except ValidationError as error:
             problems += [

@@ -238,7 +238,7 @@ class ScreeningSection(Section):
     """How predictions are made in batches."""
 
     batch_size: int = Field(default=256, ge=1, le=100_000, description="candidates in one Screen")
-    close_at: float = Field(
+    min_completed_fraction: float = Field(
         default=0.95, gt=0.0, le=1.0, description="share of a batch whose IS-DOS must be done before it is screened"
     )
     actors: int | None = Field(

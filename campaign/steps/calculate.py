@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pymatgen.core import Structure
@@ -14,7 +15,8 @@ from campaign.attempts.overrides import incar_overrides
 from campaign.attempts.restart import last_geometry
 from campaign.budget.at_launch import hold_at_launch
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore, now
+from campaign.store.candidates import find_structure, write_restart
+from campaign.store.documents import stage_fields
 from campaign.store.states import Stage
 from launchers.database.job_store import open_job_store
 from workflows.dos import dos_flow
@@ -42,7 +44,7 @@ def flow_key(document_id: str, stage: Stage, attempt_number: int) -> str:
 
 
 def flow_for(
-    document: dict[str, Any],
+    document: Mapping[str, Any],
     spec: CampaignSpec,
     stage: Stage,
     *,
@@ -99,8 +101,8 @@ def run_calculation(
     StageIsOverError
         If this firework no longer speaks for the candidate.
     """
-    document = campaign.store.collection_of(document_id).find_one({"_id": document_id})
-    if document is None or (document.get(stage.facts) or {}).get("fw_id") != fw_id:
+    document = find_structure(campaign.store, document_id)
+    if document is None or stage_fields(document, stage).get("fw_id") != fw_id:
         raise StageIsOverError(f"firework {fw_id} ({stage.title}) is not the current one of {document_id}")
     if hold_at_launch(campaign, document, stage) is not None:
         return
@@ -111,7 +113,7 @@ def run_calculation(
         engine_environment(settings),
         open_job_store(database) as job_store,
     ):
-        start = _start_of(campaign.store, job_store, document, stage, fw_id)
+        start = _start_of(campaign, job_store, document, stage, fw_id)
         flow = flow_for(document, spec, stage, vasp_command=engine_command(settings), start=start)
         for job in flow.jobs:
             if job_output(job_store, job.uuid) is not None:
@@ -129,7 +131,7 @@ def run_calculation(
 
 
 def _start_of(
-    store: CampaignStore, job_store: JobStore, document: dict[str, Any], stage: Stage, fw_id: int
+    campaign: Campaign, job_store: JobStore, document: Mapping[str, Any], stage: Stage, fw_id: int
 ) -> Structure | None:
     """Geometry that a relaxation goes on from, noted on its candidate; None: it begins at the beginning.
 
@@ -140,15 +142,12 @@ def _start_of(
     key = flow_key(document["_id"], stage, document[stage.facts]["attempt"])
     if job_output(job_store, job_uuid(f"{key}:relaxation")) is not None:
         return None  # it is complete
-    found = last_geometry(store, document)
+    found = last_geometry(campaign.store, document)
     if found is None:
         return None
     structure, source = found
     logger.info("relaxation of %s goes on from %s", document["formula"], source["directory"])
-    store.collection_of(document["_id"]).update_one(
-        {"_id": document["_id"], "relaxation.fw_id": fw_id},
-        {"$set": {"relaxation.continued_from": {**source, "time": now()}}},
-    )
+    write_restart(campaign, document["_id"], source, fw_id=fw_id)
     return structure
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-
-from pymongo import UpdateOne
 
 from campaign.budget.decision_document import decision_document, prediction_of
 from campaign.budget.hold_queue import note_best_held
@@ -14,9 +12,10 @@ from campaign.policies.allowance import RemainingBudget
 from campaign.policies.base import Prediction
 from campaign.policies.decide import Decision, decide
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import history_entry
 from campaign.store.held import lock_budget
-from campaign.store.states import STAGES
+from campaign.store.predictions import predicted_by_step, write_decisions
+from campaign.store.states import CandidateState
+from campaign.store.steps import read_allowance, write_allowance
 
 if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
@@ -29,16 +28,18 @@ def make_decisions(campaign: Campaign, step_id: str) -> list[Decision]:
     its writes and run again therefore makes the same decisions, and another Screen at the same time counts what this
     one has set aside.
     """
-    found = campaign.store.candidates.find({"campaign": campaign.name, "prediction.step": step_id}, ["prediction"])
-    documents = {document["_id"]: document for document in found.sort("_id")}
+    documents = {document["_id"]: document for document in predicted_by_step(campaign, step_id)}
     predictions = [prediction_of(document) for document in documents.values()]
     allowance = _allowance_of_step(campaign, step_id, predictions)
     decisions = decide(campaign.spec.policy, predictions, allowance=allowance, seed=campaign.spec.seed)
     by_id = {prediction.id: prediction for prediction in predictions}
-    campaign.store.bulk_update(
-        _decision_update(decision, by_id[decision.candidate], campaign, documents[decision.candidate], step_id)
-        for decision in decisions
-    )
+
+    def made(decision: Decision) -> tuple[str, CandidateState, dict[str, Any]]:
+        name = decision.candidate
+        document = decision_document(decision, by_id[name], campaign, documents[name], step_id=step_id)
+        return name, _state_after(decision), document
+
+    write_decisions(campaign, step_id, map(made, decisions))
     note_best_held(campaign, decisions)
     return decisions
 
@@ -51,26 +52,19 @@ def _allowance_of_step(campaign: Campaign, step_id: str, predictions: Sequence[P
 
     def fix(session: ClientSession) -> RemainingBudget:
         lock_budget(campaign, session)
-        step = campaign.store.steps.find_one({"_id": step_id}, ["allowance"], session=session) or {}
-        if step.get("allowance") is not None:
-            return RemainingBudget.from_dict(step["allowance"])
+        stored = read_allowance(campaign, step_id, session=session)
+        if stored is not None:
+            return RemainingBudget.from_dict(stored)
         allowance = allowance_now(campaign, costs, session=session, step_id=step_id)
         decisions = decide(campaign.spec.policy, predictions, allowance=allowance, seed=campaign.spec.seed)
         taken = [decision.relax_cpu_s for decision in decisions if decision.relaxed]
         reserved = {"cpu_s": sum(taken), "relaxations": len(taken)}
-        fixed = {"allowance": allowance.to_dict(), "reserved": reserved}
-        campaign.store.steps.update_one({"_id": step_id}, {"$set": fixed}, session=session)
+        write_allowance(campaign, step_id, allowance.to_dict(), reserved=reserved, session=session)
         return allowance
 
     return campaign.store.in_transaction(fix)
 
 
-def _decision_update(
-    decision: Decision, prediction: Prediction, campaign: Campaign, document: Mapping[str, Any], step_id: str
-) -> UpdateOne:
-    state = "promoted" if decision.relaxed else decision.outcome
-    made = decision_document(decision, prediction, campaign, document, step_id=step_id)
-    return UpdateOne(
-        {"_id": decision.candidate, "state": "dos_done", "prediction.step": step_id},
-        {"$set": {"state": state, "decision": made}, "$push": {"history": history_entry(STAGES["dos"], state)}},
-    )
+def _state_after(decision: Decision) -> CandidateState:
+    """State of a candidate on which this was decided; the audit sample is relaxed whatever the outcome."""
+    return CandidateState.PROMOTED if decision.relaxed else CandidateState(decision.outcome)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from campaign.scheduling.evaluate import evaluate_relaxed
-from campaign.store.campaigns import Campaign
-from campaign.store.collections import now
+from campaign.store.campaigns import Campaign, mark_as_finished
+from campaign.store.candidates import count_stable
 from campaign.store.usage import cost_by_stage
 
 
@@ -19,15 +19,12 @@ def finish_campaign(campaign: Campaign, step_id: str) -> dict[str, Any]:
         Number of candidates by state, number of stable ones, CPU-seconds by stage.
     """
     # a candidate may have been relaxed after whoever submitted this step had looked
-    evaluate_relaxed(campaign, campaign.document["reference_set"])
+    evaluate_relaxed(campaign, campaign.reference_set)
     summary = {
         "states": campaign.store.state_counts(campaign.name),
-        "stable": campaign.store.candidates.count_documents({"campaign": campaign.name, "result.stable": True}),
+        "stable": count_stable(campaign),
         "cpu_s": {stage: cost["cpu_s"] for stage, cost in cost_by_stage(campaign).items()},
     }
-    campaign.store.campaigns.update_one(
-        {"_id": campaign.name, "state": {"$ne": "finished"}},
-        {"$set": {"state": "finished", "summary": summary, "ended": now()}},
-    )
+    mark_as_finished(campaign, summary)
     campaign.store.close_step(step_id)
     return summary

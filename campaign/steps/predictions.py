@@ -6,16 +6,18 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pymatgen.core import Composition
-from pymongo import UpdateOne
 
 from campaign.budget.limits import expected_costs
 from campaign.references.reference_sets import load_hull
 from campaign.scorers.base import Score
 from campaign.store.campaigns import Campaign
+from campaign.store.candidates import candidates_by_id
 from campaign.store.collections import in_chunks, now
+from campaign.store.documents import PredictionDocument
+from campaign.store.predictions import add_predictions
 
 if TYPE_CHECKING:
     from campaign.budget.costs import Costs
@@ -40,7 +42,7 @@ def write_predictions(campaign: Campaign, step_id: str, scores: Iterable[Score])
     costs = expected_costs(campaign)
     with ThreadPoolExecutor(1) as loader:
         # the hull takes seconds to load, and an actor takes longer to start
-        hull = loader.submit(load_hull, campaign.store, campaign.document["reference_set"])
+        hull = loader.submit(load_hull, campaign.store, campaign.reference_set)
         for part in in_chunks(scores, _AT_ONCE):
             _write(campaign, step_id, part, hull=hull.result(), costs=costs)
 
@@ -86,28 +88,29 @@ def store_predictions(
 
 
 def _write(campaign: Campaign, step_id: str, scores: Sequence[Score], *, hull: HullSet, costs: Costs) -> None:
-    wanted = {"_id": {"$in": [score.id for score in scores]}}
-    found = {each["_id"]: each for each in campaign.store.candidates.find(wanted, ["composition", "n_sites"])}
+    found = candidates_by_id(campaign.store, [score.id for score in scores], ["composition", "n_sites"])
     energies = [math.nan if score.e_form is None else float(score.e_form) for score in scores]
     distances = hull.distances([Composition(found[score.id]["composition"]) for score in scores], energies)
-    common: dict[str, Any] = {
+    common: PredictionDocument = {
         "scorer": campaign.spec.scorer.identity(campaign),
-        "model": (campaign.document.get("model") or {}).get("checksum"),
-        "reference_set": campaign.document["reference_set"],
+        "model": campaign.model_checksum,
+        "reference_set": campaign.reference_set,
         "step": step_id,
         "time": now(),
     }
-    updates = []
-    for score, energy, distance in zip(scores, energies, distances, strict=True):
-        prediction = {
-            "e_form": energy,  # eV/atom
-            "e_hull": float(distance),  # eV/atom
-            "uncertainty": score.uncertainty,  # eV/atom
-            "novel": score.novel,
-            "relax_cpu_s": costs.screened(found[score.id]),
-            "reason": score.reason,
-            **common,
-        }
-        waiting = {"_id": score.id, "state": "dos_done", "prediction": None}
-        updates.append(UpdateOne(waiting, {"$set": {"prediction": prediction}}))
-    campaign.store.bulk_update(updates)
+    predictions: list[tuple[str, PredictionDocument]] = [
+        (
+            score.id,
+            {
+                "e_form": energy,
+                "e_hull": float(distance),
+                "uncertainty": score.uncertainty,
+                "novel": score.novel,
+                "relax_cpu_s": costs.screened(found[score.id]),
+                "reason": score.reason,
+                **common,
+            },
+        )
+        for score, energy, distance in zip(scores, energies, distances, strict=True)
+    ]
+    add_predictions(campaign, predictions)

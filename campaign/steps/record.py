@@ -6,11 +6,14 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from campaign.attempts.escalation import more_for_attempt
-from campaign.attempts.ledger import last_attempt
+from campaign.attempts.escalation import escalated_for_attempt
 from campaign.steps.calculate import flow_key, job_output
+from campaign.store.attempts import last_attempt
 from campaign.store.campaigns import Campaign
+from campaign.store.candidates import find_structure
 from campaign.store.collections import now
+from campaign.store.documents import stage_fields
+from campaign.store.features import write_features
 from campaign.store.states import Stage
 from launchers.database.job_store import open_job_store
 from workflows.dos import DosFeatures
@@ -21,7 +24,6 @@ from workflows.results import calculation_from_task, is_successful
 if TYPE_CHECKING:
     from jobflow import JobStore
 
-    from campaign.store.campaigns import Campaign
     from launchers.database.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
@@ -58,11 +60,10 @@ def record_calculation(
     fw_id
         The firework that records.
     """
-    collection = campaign.store.collection_of(document_id)
-    document = collection.find_one({"_id": document_id})
+    document = find_structure(campaign.store, document_id)
     if document is None:
         raise LookupError(f"there is no document {document_id}")
-    facts = document.get(stage.facts) or {}
+    facts = stage_fields(document, stage)
     if facts.get("record_fw_id") != fw_id or _state(document, stage) != stage.running:
         logger.info("%s of %s is recorded already", stage.title, document_id)
         return
@@ -154,7 +155,7 @@ def _dos_facts(
         "quality": campaign.spec.dft.quality,
         **features.to_document(),
     }
-    campaign.store.features.replace_one({"_id": features_id}, stored, upsert=True)
+    write_features(campaign.store, stored)
     facts = _calculation_facts(outputs, campaign, stage, "static")
     return facts | {
         f"{stage.facts}.features": features_id,
@@ -190,7 +191,7 @@ def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stag
             failure["error"],
         )
         changes = {f"{stage.facts}.attempt": facts["attempt"] + 1, "last_failure": failure}
-        queue = more_for_attempt(attempt, campaign.spec.retries, asked=facts.get("queue") or {})
+        queue = escalated_for_attempt(attempt, campaign.spec.retries, asked=facts.get("queue") or {})
         changes |= {f"{stage.facts}.queue.{name}": value for name, value in queue.items()}
         campaign.store.move(document["_id"], stage, to=facts["from_state"], changes=changes)
         return

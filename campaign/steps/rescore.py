@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 from campaign.scheduling.submit import submit_step
 from campaign.store.campaigns import Campaign, OpenCampaign
-from campaign.store.states import STAGES
-
-if TYPE_CHECKING:
-    pass
+from campaign.store.predictions import discard_predictions, is_any_discarded, model_of_predictions
+from campaign.store.steps import Step, open_screens
 
 logger = logging.getLogger(__name__)
 
@@ -29,47 +26,17 @@ def rescore_waiting(campaign: Campaign) -> int:
 
     Parameters
     ----------
-    store
-        The campaign's collections.
-    name
+    campaign
         The campaign, which has a model.
     """
     campaign = campaign.refresh()
-    deciding = {"campaign": campaign.name, "kind": "screen", "state": {"$ne": "done"}}
-    query = {
-        "campaign": campaign.name,
-        "prediction.model": {"$nin": [None, campaign.document["model"]["checksum"]]},
-        "prediction.step": {"$nin": campaign.store.steps.distinct("_id", deciding)},
-    }
-    undecided = campaign.store.candidates.update_many(
-        {**query, "state": "dos_done", "decision": None}, [{"$set": _pushed("prediction") | {"prediction": None}}]
-    )
-    moved = {"stage": STAGES["dos"].name, "state": "dos_done", "time": "$$NOW"}
-    held = campaign.store.candidates.update_many(
-        {**query, "state": "held"},
-        [
-            {
-                "$set": _pushed("prediction")
-                | _pushed("decision")
-                | {
-                    "prediction": None,
-                    "state": "dos_done",
-                    "history": {"$concatArrays": [{"$ifNull": ["$history", []]}, [moved]]},
-                }
-            },
-            {"$unset": "decision"},
-        ],
-    )
-    number = undecided.modified_count + held.modified_count
+    model = campaign.model_checksum
+    if model is None:
+        return 0
+    number = discard_predictions(campaign, current_model=model, busy_steps=open_screens(campaign))
     if number:
         logger.info("campaign %s: %d waiting candidates are scored again by the new model", campaign.name, number)
-    return int(number)
-
-
-def _pushed(field: str) -> dict[str, Any]:
-    """Append a field to the list of earlier ones, in an update pipeline."""
-    earlier = f"earlier_{field}s"
-    return {earlier: {"$concatArrays": [{"$ifNull": [f"${earlier}", []]}, [f"${field}"]]}}
+    return number
 
 
 def screen_again(campaign: OpenCampaign, *, after: str) -> None:
@@ -82,18 +49,11 @@ def screen_again(campaign: OpenCampaign, *, after: str) -> None:
     campaign
         The campaign.
     after
-        The step after which it is done, which names the Screen: one each.
+        Id of the step that it follows; one Screen for each.
     """
     rescore_waiting(campaign)
-    waiting = {
-        "campaign": campaign.name,
-        "state": "dos_done",
-        "prediction": None,
-        "earlier_predictions.0": {"$exists": True},
-    }
-    if campaign.store.candidates.find_one(waiting, ["_id"]) is not None:
-        step_id = f"{campaign.name}/screen/after-{after.removeprefix(f'{campaign.name}/').replace('/', '-')}"
-        submit_step(campaign, step_id, kind="screen", category="screen")
+    if is_any_discarded(campaign):
+        submit_step(campaign, Step.screen_after(campaign.name, after))
 
 
 def with_model_of_step(campaign: OpenCampaign, step_id: str) -> OpenCampaign:
@@ -101,10 +61,7 @@ def with_model_of_step(campaign: OpenCampaign, step_id: str) -> OpenCampaign:
 
     A Screen that was killed half-way and is run again after a retraining would mix two models otherwise.
     """
-    found = campaign.store.candidates.find_one(
-        {"campaign": campaign.name, "prediction.step": step_id}, ["prediction.model"]
-    )
-    begun_with = ((found or {}).get("prediction") or {}).get("model")
+    begun_with = model_of_predictions(campaign, step_id)
     for model in campaign.document.get("models") or []:
         if model["checksum"] == begun_with:
             return replace(campaign, document=campaign.document | {"model": model})

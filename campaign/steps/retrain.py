@@ -12,14 +12,16 @@ import numpy as np
 
 from campaign.attempts.ledger import attempt
 from campaign.scheduling.advance import advance
-from campaign.scheduling.retrain_due import relaxed_to_learn_from
 from campaign.steps.rescore import screen_again
 from campaign.steps.train import rs_dos_targets
-from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.campaigns import Campaign, OpenCampaign, replace_model
 from campaign.store.collections import now
+from campaign.store.documents import ModelSummary
 from campaign.store.features import FeatureReader
 from campaign.store.models import fetch_bundle, model_summary, register_bundle
-from campaign.store.states import SCREENED
+from campaign.store.states import RsDosState, StepState
+from campaign.store.steps import read_step
+from campaign.store.training_samples import count_to_learn_from, screened_results
 from esnet.bundle.info import BundleInfo
 from esnet.ray.session import ray_session
 from esnet.training.in_ray import train_in_ray
@@ -40,13 +42,13 @@ def retrain_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: st
     makes one new model. Where no model comes of it, because there is too little to learn from, the old one stays, the
     step says why, and the campaign goes on.
     """
-    step = campaign.store.steps.find_one({"_id": step_id}, ["state"]) or {}
-    if step.get("state") == "done":  # killed between its last write and FireWorks' own
+    if read_step(campaign, step_id).state == StepState.DONE:  # killed between its last write and FireWorks' own
         advance(campaign)
         return
     with attempt(campaign.store, campaign=campaign.name, stage="train", fw_id=fw_id) as entry:
         made = _model_of_step(campaign, step_id)
-        facts: dict[str, Any] = {"n_relaxed": relaxed_to_learn_from(campaign)}
+        n_relaxed = count_to_learn_from(campaign)
+        facts: dict[str, Any] = {"n_relaxed": n_relaxed}
         if made is None:
             try:
                 trained, entry.cpu_s = _train_on(campaign, database, step_id)
@@ -54,7 +56,7 @@ def retrain_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: st
                 logger.warning("campaign %s: no new model, the one before stays: %s", campaign.name, error)
                 facts |= {"outcome": "no model", "reason": str(error)}
             else:
-                _make_current(campaign, trained | {"step": step_id, "time": now(), **facts})
+                _make_current(campaign, trained | {"step": step_id, "time": now(), "n_relaxed": n_relaxed})
                 made = _model_of_step(campaign.refresh(), step_id)
         if made is not None:
             facts = {"n_relaxed": made["n_relaxed"], "outcome": "new model", "model": made["checksum"]}
@@ -63,21 +65,16 @@ def retrain_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: st
         advance(campaign)
 
 
-def _model_of_step(campaign: Campaign, step_id: str) -> dict[str, Any] | None:
+def _model_of_step(campaign: Campaign, step_id: str) -> ModelSummary | None:
     """The model that an earlier run of this step made."""
     models = campaign.document.get("models") or []
     return next((model for model in models if model.get("step") == step_id), None)
 
 
-def _make_current(campaign: Campaign, model: dict[str, Any]) -> None:
+def _make_current(campaign: Campaign, model: ModelSummary) -> None:
     """Make a model the campaign's, and append it to the list of those it has had."""
-    name, before = campaign.name, campaign.document["model"]
-    # a campaign that an earlier version of the program started has no list
-    campaign.store.campaigns.update_one({"_id": name, "models.0": {"$exists": False}}, {"$set": {"models": [before]}})
-    campaign.store.campaigns.update_one(
-        {"_id": name, "model.checksum": before["checksum"], "models.step": {"$ne": model["step"]}},
-        {"$set": {"model": model}, "$push": {"models": model}},
-    )
+    name, before = campaign.name, campaign.model
+    replace_model(campaign, model, previous=before)
     logger.info("campaign %s: new model %s after %s", name, model["checksum"][:12], before["checksum"][:12])
 
 
@@ -116,16 +113,15 @@ def _found(campaign: Campaign, database: DatabaseSettings) -> _Found:
     TrainingError
         If there is none.
     """
-    query = {"campaign": campaign.name, "role": SCREENED, "state": "relaxed", "result.stable": {"$ne": None}}
-    screened = list(campaign.store.candidates.find(query, ["result.e_form", "rs_dos.state"]))
+    screened = screened_results(campaign)
     is_dos = {document["_id"]: document["result"]["e_form"] for document in screened}
     bootstrap = rs_dos_targets(campaign)
     rs_dos = bootstrap | {
         document["_id"]: document["result"]["e_form"]
         for document in screened
-        if (document.get("rs_dos") or {}).get("state") == "done"
+        if (document.get("rs_dos") or {}).get("state") == RsDosState.DONE
     }
-    composition = campaign.document["model"]["representation"]["composition"]
+    composition = campaign.model["representation"]["composition"]
     ids, materials, kinds, blocks, energies = [], [], [], [], []
     for stage, kind, targets in (("dos", "is_dos", is_dos), ("rs_dos", "rs_dos", rs_dos)):
         reader = FeatureReader(database=database, kind=stage, composition=composition)
@@ -149,9 +145,9 @@ def _found(campaign: Campaign, database: DatabaseSettings) -> _Found:
     )
 
 
-def _train_on(campaign: Campaign, database: DatabaseSettings, step_id: str) -> tuple[dict[str, Any], float]:
+def _train_on(campaign: Campaign, database: DatabaseSettings, step_id: str) -> tuple[ModelSummary, float]:
     """Train; return what the campaign's document says of the new model, and the CPU-seconds of Ray's worker."""
-    spec, before = campaign.spec, campaign.document["model"]
+    spec, before = campaign.spec, campaign.model
     found = _found(campaign, database)
     logger.info("campaign %s: training on with %d samples", spec.name, len(found.ids))
     # beneath the launch directory, which all nodes of a cluster see: Ray may train on another one

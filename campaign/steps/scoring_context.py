@@ -12,6 +12,7 @@ from pymatgen.core import Structure
 from campaign.candidates.elements import reference_structure
 from campaign.scorers.base import ActorSettings
 from campaign.store.campaigns import Campaign
+from campaign.store.candidates import candidates_by_id, element_phases
 from campaign.store.features import FeatureReader
 from campaign.store.models import fetch_bundle
 
@@ -55,9 +56,9 @@ class StoredScoringContext:
         """Read ids and unrelaxed crystals of candidates, one after the other, in no particular order."""
         # in parts: MongoDB forgets a cursor that nobody asks for ten minutes
         for start in range(0, len(ids), _AT_ONCE):
-            query = {"_id": {"$in": list(ids[start : start + _AT_ONCE])}}
-            for found in list(self.store.candidates.find(query, ["structure"])):
-                yield found["_id"], Structure.from_dict(found["structure"])
+            found = candidates_by_id(self.store, ids[start : start + _AT_ONCE], ["structure"])
+            for name, document in found.items():
+                yield name, Structure.from_dict(document["structure"])
 
     def element_structures(self, symbol: str) -> list[Structure]:
         """Unrelaxed crystals of an element: the campaign's reference phases, or else the built-in one.
@@ -67,13 +68,12 @@ class StoredScoringContext:
         campaign.candidates.elements.MissingReferenceError
             If there is neither.
         """
-        query = {"campaign": self.campaign.name, "elements": [symbol], "structure": {"$exists": True}}
-        found = [Structure.from_dict(phase["structure"]) for phase in self.store.references.find(query, ["structure"])]
+        found = [Structure.from_dict(structure) for structure in element_phases(self.campaign, symbol)]
         return found or [reference_structure(symbol)]
 
     def bundle(self) -> Path:
         """Folder of the campaign's model on this machine, fetched if it is not there yet."""
-        return fetch_bundle(self.store, self.campaign.document["model"]["checksum"])
+        return fetch_bundle(self.store, self.campaign.model["checksum"])
 
     def representation(self) -> Representation:
         """Representation of the campaign's features."""
@@ -81,5 +81,5 @@ class StoredScoringContext:
 
     def feature_reader(self) -> FeatureReader:
         """Read IS-DOS and compositions by ids; can be sent to another process."""
-        composition = self.campaign.document["model"]["representation"]["composition"]
+        composition = self.campaign.model["representation"]["composition"]
         return FeatureReader(database=self.database, kind="dos", composition=composition)

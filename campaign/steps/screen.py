@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from campaign.attempts.ledger import Attempt, attempt
 from campaign.scorers.base import checked_scores
@@ -12,7 +12,9 @@ from campaign.steps.decide import make_decisions
 from campaign.steps.predictions import write_predictions
 from campaign.steps.rescore import screen_again, with_model_of_step
 from campaign.steps.scoring_context import StoredScoringContext
-from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.campaigns import OpenCampaign
+from campaign.store.predictions import unscored_ids
+from campaign.store.steps import read_step
 from esnet.ray.metrics import PROMOTED, RayMetrics
 
 if TYPE_CHECKING:
@@ -30,8 +32,9 @@ def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str
     """
     campaign = with_model_of_step(campaign, step_id)
     with attempt(campaign.store, campaign=campaign.name, stage="screen", fw_id=fw_id) as entry:
-        ready = campaign.store.candidates.find(_unscored(campaign, step_id), ["_id"])
-        ids = [found["_id"] for found in ready.sort("_id")]
+        # without a DOS all are ready from the start, and all Screens run at once: each does its own batch
+        batch = None if campaign.spec.scorer.needs_dos else read_step(campaign, step_id).batch
+        ids = unscored_ids(campaign, batch=batch)
         context = StoredScoringContext(
             store=campaign.store,
             database=database,
@@ -57,16 +60,6 @@ def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str
         campaign.store.close_step(step_id)
     if campaign.spec.screening.retrain_every is not None:
         screen_again(campaign, after=step_id)  # what it held with a model that has got a successor
-
-
-def _unscored(campaign: Campaign, step_id: str) -> dict[str, Any]:
-    """Filter of the candidates that a Screen scores."""
-    waiting: dict[str, Any] = {"campaign": campaign.name, "state": "dos_done", "prediction": None}
-    batch = step_id.rsplit("/", 1)[1]
-    if not campaign.spec.scorer.needs_dos and batch.isdigit():
-        # all are ready from the start, and all Screens run at once: each does its own batch
-        waiting["batch"] = int(batch)
-    return waiting
 
 
 def _add_usage(entry: Attempt, usage: Usage) -> None:

@@ -17,11 +17,23 @@ from campaign.references.reference_sets import store_entries
 from campaign.scheduling.advance import advance
 from campaign.spec.reader import read_firework_spec
 from campaign.spec.reference_checks import campaign_entries
-from campaign.store.campaigns import OpenCampaign
+from campaign.store.campaigns import OpenCampaign, find_start_settings, insert_campaign, mark_as_running
+from campaign.store.candidates import insert_candidates, insert_references
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
+from campaign.store.documents import CampaignDocument, CandidateDocument, ModelSummary
+from campaign.store.migration import migrate
 from campaign.store.models import model_summary, register_bundle
-from campaign.store.states import BOOTSTRAP, REFERENCE, SCREENED, STAGES, TRAINING
+from campaign.store.states import (
+    BOOTSTRAP,
+    REFERENCE,
+    SCREENED,
+    TRAINING,
+    CampaignState,
+    CandidateState,
+    RsDosState,
+)
 from esnet.bundle.shipped import bundle_folder
+from esnet.files.errors import UserError
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -34,11 +46,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class CampaignExistsError(ValueError):
+class CampaignExistsError(UserError, ValueError):
     """There is a campaign of that name with other settings."""
 
 
-class BootstrapSizeError(ValueError):
+class BootstrapSizeError(UserError, ValueError):
     """The sample that trains the model would leave no candidate to screen."""
 
 
@@ -103,20 +115,21 @@ def start_campaign(store: CampaignStore, launchpad: LaunchPad, spec: CampaignSpe
     entries = campaign_entries(spec, elements)
     references = list(_reference_documents(spec, elements))
     checksum = _structures_checksum(candidates, references, entries)
-    known = store.campaigns.find_one({"_id": spec.name}, ["spec", "structures_checksum"])
+    migrate(store, spec.name)
+    known = find_start_settings(store, spec.name)
     if known is None:
         model = _register_given_model(store, spec) if spec.model.bundle is not None else None
         document = _campaign_document(spec, len(candidates) - len(relaxed), model)
         if entries is not None:
             document["imported_references"] = store_entries(store, entries, campaign=spec.name)
-        store.insert_missing(store.campaigns, [document | {"structures_checksum": checksum}])
+        insert_campaign(store, document | {"structures_checksum": checksum})
     else:
         _refuse_other_settings(known["spec"], spec)
         _refuse_other_structures(known["structures_checksum"], checksum, spec)
-    store.insert_missing(store.references, references)
-    added = store.insert_missing(store.candidates, _candidate_documents(spec, candidates, relaxed))
+    insert_references(store, references)
+    added = insert_candidates(store, _candidate_documents(spec, candidates, relaxed))
     # nothing is submitted or decided before every document is there: a start that was cut short is started again
-    store.campaigns.update_one({"_id": spec.name, "state": "starting"}, {"$set": {"state": "running"}})
+    mark_as_running(store, spec.name)
     advance(OpenCampaign.open(store, launchpad, spec.name))
     started = Started(name=spec.name, added=added, known=len(candidates) - added)
     logger.info(started.message)
@@ -160,7 +173,7 @@ def _elements_of(candidates: Sequence[Candidate]) -> list[str]:
 
 
 def _structures_checksum(
-    candidates: Sequence[Candidate], references: Sequence[dict[str, Any]], entries: EntriesFile | None
+    candidates: Sequence[Candidate], references: Sequence[CandidateDocument], entries: EntriesFile | None
 ) -> str:
     """SHA-256 over the ids of the candidates, the structures of the references, and the file of entries."""
     names = sorted(candidate.id for candidate in candidates)
@@ -181,7 +194,7 @@ def _refuse_other_structures(stored: str, found: str, spec: CampaignSpec) -> Non
         )
 
 
-def _register_given_model(store: CampaignStore, spec: CampaignSpec) -> dict[str, Any]:
+def _register_given_model(store: CampaignStore, spec: CampaignSpec) -> ModelSummary:
     folder = bundle_folder(str(spec.model.bundle))
     checksum = register_bundle(store, folder, expected=spec.representation(), engine=spec.dft.engine)
     return model_summary(store, checksum, source="bundle") | {"step": None, "time": now()}
@@ -212,7 +225,7 @@ def _batch_sizes(n_screened: int, batch_size: int) -> list[int]:
     return [batch_size] * full + ([rest] if rest else [])
 
 
-def _campaign_document(spec: CampaignSpec, n_screened: int, model: dict[str, Any] | None) -> dict[str, Any]:
+def _campaign_document(spec: CampaignSpec, n_screened: int, model: ModelSummary | None) -> CampaignDocument:
     return {
         "_id": spec.name,
         "schema_version": SCHEMA_VERSION,
@@ -220,7 +233,7 @@ def _campaign_document(spec: CampaignSpec, n_screened: int, model: dict[str, Any
         "settings_hash": spec.settings_hash,
         "engine": spec.dft.engine,
         "quality": spec.dft.quality,
-        "state": "starting",
+        "state": CampaignState.STARTING,
         "n_screened": n_screened,
         "batch_sizes": _batch_sizes(n_screened, spec.screening.batch_size),
         "model": model,
@@ -230,9 +243,10 @@ def _campaign_document(spec: CampaignSpec, n_screened: int, model: dict[str, Any
     }
 
 
-def _common_fields(spec: CampaignSpec, structure: Structure) -> dict[str, Any]:
+def _new_document(spec: CampaignSpec, document_id: str, structure: Structure) -> CandidateDocument:
     composition = structure.composition
     return {
+        "_id": document_id,
         "schema_version": SCHEMA_VERSION,
         "campaign": spec.name,
         "formula": composition.reduced_formula,
@@ -241,7 +255,7 @@ def _common_fields(spec: CampaignSpec, structure: Structure) -> dict[str, Any]:
         "composition": {element.symbol: float(n) for element, n in composition.items()},
         "n_sites": len(structure),
         "structure": structure.as_dict(),
-        "state": "new",
+        "state": CandidateState.NEW,
         "calculation": {"engine": spec.dft.engine, "quality": spec.dft.quality},
         "created": now(),
         "history": [],
@@ -250,36 +264,28 @@ def _common_fields(spec: CampaignSpec, structure: Structure) -> dict[str, Any]:
 
 def _candidate_documents(
     spec: CampaignSpec, candidates: Sequence[Candidate], relaxed: set[str]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[CandidateDocument]:
     place = 0
     role = TRAINING if spec.purpose == "training_set" else BOOTSTRAP
     for candidate in candidates:
-        document = {
-            "_id": candidate.id,
-            **_common_fields(spec, candidate.structure),
-            "prototype": candidate.prototype,
-            "parent": dict(candidate.parent),
-        }
+        document = _new_document(spec, candidate.id, candidate.structure)
+        document |= {"prototype": candidate.prototype, "parent": dict(candidate.parent)}
         if candidate.id in relaxed:
-            yield document | {"role": role, "rs_dos": {"state": "new"}}
+            yield document | {"role": role, "rs_dos": {"state": RsDosState.NEW}}
         else:
             screened = document | {"role": SCREENED, "batch": place // spec.screening.batch_size}
             # without a DOS to wait for it is ready to be scored
-            screened["state"] = document["state"] if spec.scorer.needs_dos else STAGES["dos"].done
+            screened["state"] = CandidateState.NEW if spec.scorer.needs_dos else CandidateState.DOS_DONE
             # only what is relaxed comes to its RS-DOS, which the next model learns from
-            yield screened if spec.screening.retrain_every is None else screened | {"rs_dos": {"state": "new"}}
+            yield screened if spec.screening.retrain_every is None else screened | {"rs_dos": {"state": RsDosState.NEW}}
             place += 1
 
 
-def _reference_documents(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _reference_documents(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[CandidateDocument]:
     """Phases that the campaign computes: elemental references where no file has them, and what the user gave."""
     for label, structure in reference_phases(spec, elements):
-        document = {
-            "_id": f"{spec.name}/{REFERENCE}/{label}",
-            **_common_fields(spec, structure),
-            "role": REFERENCE,
-            "label": label,
-        }
+        document = _new_document(spec, f"{spec.name}/{REFERENCE}/{label}", structure)
+        document |= {"role": REFERENCE, "label": label}
         if spec.model.bundle is None and spec.scorer.needs_model:
-            document["rs_dos"] = {"state": "new"}
+            document["rs_dos"] = {"state": RsDosState.NEW}
         yield document

@@ -13,11 +13,11 @@ from campaign.attempts.ledger import attempt
 from campaign.hull.corrections import relaxed_fields
 from campaign.references.reference_sets import correction_scheme, relaxed_formation_energies
 from campaign.scheduling.advance import advance
-from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.campaigns import Campaign, OpenCampaign, write_first_model
 from campaign.store.collections import now
 from campaign.store.features import FeatureReader
 from campaign.store.models import model_summary, register_bundle
-from campaign.store.states import BOOTSTRAP
+from campaign.store.training_samples import bootstrap_results, references_with_rs_dos
 from esnet.ray.session import ray_session
 from esnet.training.in_ray import train_in_ray
 
@@ -33,23 +33,16 @@ def train_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str,
         if campaign.document.get("model") is None:
             checksum, entry.cpu_s = _train(campaign, database, step_id)
             model = model_summary(campaign.store, checksum, source="bootstrap") | {"step": step_id, "time": now()}
-            campaign.store.campaigns.update_one(
-                {"_id": campaign.name, "model": None}, {"$set": {"model": model, "models": [model]}}
-            )
+            write_first_model(campaign, model)
         campaign.store.close_step(step_id)
         advance(campaign)
 
 
 def rs_dos_targets(campaign: Campaign) -> dict[str, float]:
     """Formation energies in eV/atom of the bootstrap structures and references that have an RS-DOS, by id."""
-    query = {"campaign": campaign.name, "state": "relaxed", "rs_dos.state": "done"}
-    # a candidate that the references' correction scheme cannot treat has no result
-    sample = campaign.store.candidates.find({**query, "role": BOOTSTRAP, "result.e_form": {"$ne": None}}, ["result"])
-    targets = {found["_id"]: float(found["result"]["e_form"]) for found in sample}
-    reference_set = campaign.document["reference_set"]
-    phases = list(
-        campaign.store.references.find(query, relaxed_fields(correction_scheme(campaign.store, reference_set)))
-    )
+    targets = {found["_id"]: float(found["result"]["e_form"]) for found in bootstrap_results(campaign)}
+    reference_set = campaign.reference_set
+    phases = references_with_rs_dos(campaign, relaxed_fields(correction_scheme(campaign.store, reference_set)))
     return targets | relaxed_formation_energies(campaign.store, reference_set, phases)
 
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from fireworks import LaunchPad
 
 from campaign.spec.campaign_spec import CampaignSpec
-from campaign.store.collections import SCHEMA_VERSION, CampaignStore
+from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
+from campaign.store.documents import CampaignDocument, ModelSummary
 from campaign.store.fireworks import fizzled_reason
+from campaign.store.migration import migrate
+from campaign.store.states import CampaignState
+from esnet.files.errors import UserError
 
 
-class UnknownCampaignError(LookupError):
+class UnknownCampaignError(UserError, LookupError):
     """There is no campaign of that name in this database."""
+
+
+class SchemaVersionError(UserError, ValueError):
+    """A campaign that another version of this program has written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +41,7 @@ class Campaign:
 
     store: CampaignStore
     spec: CampaignSpec
-    document: dict[str, Any]
+    document: CampaignDocument
 
     @classmethod
     def read(cls, store: CampaignStore, name: str) -> Campaign:
@@ -42,8 +51,8 @@ class Campaign:
         ------
         UnknownCampaignError
             Naming the campaigns that there are.
-        ValueError
-            If it was written by a newer version of this program.
+        SchemaVersionError
+            If it was written by another version of this program.
         """
         document = _read_document(store, name)
         return Campaign(store=store, spec=CampaignSpec.model_validate(document["spec"]), document=document)
@@ -56,7 +65,36 @@ class Campaign:
     @property
     def model_checksum(self) -> str | None:
         """Checksum of the campaign's ESNet; None where it has none."""
-        return (self.document.get("model") or {}).get("checksum")
+        model = self.document.get("model")
+        return None if model is None else model["checksum"]
+
+    @property
+    def model(self) -> ModelSummary:
+        """The campaign's ESNet, as its document describes it.
+
+        Raises
+        ------
+        LookupError
+            If the campaign has none yet.
+        """
+        model = self.document.get("model")
+        if model is None:
+            raise LookupError(f"campaign {self.name!r} has no model yet")
+        return model
+
+    @property
+    def reference_set(self) -> str:
+        """Checksum of the campaign's frozen reference set.
+
+        Raises
+        ------
+        LookupError
+            If it is not frozen yet.
+        """
+        checksum = self.document.get("reference_set")
+        if checksum is None:
+            raise LookupError(f"the reference set of campaign {self.name!r} is not frozen yet")
+        return checksum
 
     def refresh(self) -> Self:
         """Read the campaign's document again."""
@@ -76,19 +114,43 @@ class OpenCampaign(Campaign):
     launchpad: LaunchPad
 
     @classmethod
-    def open(cls, store: CampaignStore, launchpad: LaunchPad, name: str) -> Self:
-        """Open a campaign for writing.
+    def open(cls, store: CampaignStore, launchpad: LaunchPad, name: str, *, dry_run: bool = False) -> Self:
+        """Open a campaign for writing; one of an earlier version is migrated.
+
+        Parameters
+        ----------
+        store, launchpad
+            The campaign's database.
+        name
+            The campaign.
+        dry_run
+            Write nothing, for operations that only say what they would do.
 
         Raises
         ------
         UnknownCampaignError
             Naming the campaigns that there are.
-        ValueError
-            If it was written by a newer version of this program.
+        SchemaVersionError
+            If it was written by a newer version of this program; with ``dry_run``, by an earlier one.
         """
+        if not dry_run:
+            migrate(store, name)
         document = _read_document(store, name)
         spec = CampaignSpec.model_validate(document["spec"])
         return cls(store=store, launchpad=launchpad, spec=spec, document=document)
+
+
+def campaign_exists(store: CampaignStore, name: str) -> bool:
+    """Whether there is a campaign of that name."""
+    return store.campaigns.find_one({"_id": name}, ["_id"]) is not None
+
+
+def reopen_campaign(campaign: OpenCampaign) -> None:
+    """Set a campaign to running again, without its problem and its report: it will come to its report again."""
+    campaign.store.steps.delete_one({"_id": f"{campaign.name}/report"})
+    campaign.store.campaigns.update_one(
+        {"_id": campaign.name}, {"$set": {"state": CampaignState.RUNNING}, "$unset": {"problem": ""}}
+    )
 
 
 def _refuse_unstarted(store: CampaignStore, name: str) -> None:
@@ -108,7 +170,7 @@ def _refuse_unstarted(store: CampaignStore, name: str) -> None:
     )
 
 
-def _read_document(store: CampaignStore, name: str) -> dict[str, Any]:
+def _read_document(store: CampaignStore, name: str) -> CampaignDocument:
     document = store.campaigns.find_one({"_id": name})
     if document is None:
         _refuse_unstarted(store, name)
@@ -116,8 +178,57 @@ def _read_document(store: CampaignStore, name: str) -> dict[str, Any]:
         there = f"this database has {', '.join(known)}" if known else "this database has none"
         raise UnknownCampaignError(f"there is no campaign {name!r}: {there}")
     if document["schema_version"] > SCHEMA_VERSION:
-        raise ValueError(
+        raise SchemaVersionError(
             f"campaign {name!r} was written with schema version {document['schema_version']}; "
             f"this program knows versions up to {SCHEMA_VERSION}: update esnet-campaign"
         )
-    return document
+    if document["schema_version"] < SCHEMA_VERSION:
+        raise SchemaVersionError(
+            f"campaign {name!r} was written by an earlier version of esnet-campaign (schema version "
+            f"{document['schema_version']}, now {SCHEMA_VERSION}); when none of its workers is left, "
+            f"`campaign reconcile {name}` migrates it, once"
+        )
+    return cast("CampaignDocument", document)
+
+
+def find_start_settings(store: CampaignStore, name: str) -> CampaignDocument | None:
+    """Spec and structures that a campaign was started with; None if there is none of that name."""
+    return cast("CampaignDocument | None", store.campaigns.find_one({"_id": name}, ["spec", "structures_checksum"]))
+
+
+def insert_campaign(store: CampaignStore, document: CampaignDocument) -> None:
+    """Insert a campaign; one of that name that is there already is left as it is."""
+    store.insert_missing(store.campaigns, [document])
+
+
+def mark_as_running(store: CampaignStore, name: str) -> None:
+    """Let a campaign run whose documents are all there."""
+    store.campaigns.update_one(
+        {"_id": name, "state": CampaignState.STARTING}, {"$set": {"state": CampaignState.RUNNING}}
+    )
+
+
+def mark_as_finished(campaign: Campaign, summary: Mapping[str, Any]) -> None:
+    """Close a campaign with its summary; one that is closed already keeps what it has."""
+    campaign.store.campaigns.update_one(
+        {"_id": campaign.name, "state": {"$ne": CampaignState.FINISHED}},
+        {"$set": {"state": CampaignState.FINISHED, "summary": summary, "ended": now()}},
+    )
+
+
+def write_first_model(campaign: Campaign, model: ModelSummary) -> None:
+    """Give a campaign its first model; one that has a model keeps it."""
+    campaign.store.campaigns.update_one(
+        {"_id": campaign.name, "model": None}, {"$set": {"model": model, "models": [model]}}
+    )
+
+
+def replace_model(campaign: Campaign, model: ModelSummary, *, previous: ModelSummary) -> None:
+    """Make a model the campaign's, and append it to the list of those it has had; done once for the model's step."""
+    campaigns, name = campaign.store.campaigns, campaign.name
+    # a campaign that an earlier version of the program started has no list
+    campaigns.update_one({"_id": name, "models.0": {"$exists": False}}, {"$set": {"models": [previous]}})
+    campaigns.update_one(
+        {"_id": name, "model.checksum": previous["checksum"], "models.step": {"$ne": model["step"]}},
+        {"$set": {"model": model}, "$push": {"models": model}},
+    )

@@ -1,14 +1,31 @@
-"""A candidate by what a person would type: its id, the beginning of it, or formula and prototype."""
+"""Candidates and references: found, inserted, counted before their Screen, and claimed for a calculation."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from pymatgen.core import Composition
+from pymongo import UpdateOne
 
 from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore, history_entry, now
+from campaign.store.documents import CandidateDocument
+from campaign.store.states import (
+    BEFORE_SCREEN,
+    OPEN_RS_DOS,
+    OPEN_STATES,
+    SCREENED,
+    CandidateState,
+    RsDosState,
+    Stage,
+)
 from esnet.files.errors import UserError
+
+if TYPE_CHECKING:
+    from pymongo.client_session import ClientSession
+    from pymongo.collection import Collection
 
 _SHOWN = 8
 
@@ -17,21 +34,24 @@ class UnknownCandidateError(UserError, LookupError):
     """No candidate is meant, or more than one; the message lists what is there."""
 
 
-def find_candidate(campaign: Campaign, wanted: str) -> dict[str, Any]:
-    """Return the one candidate that is meant.
+def read_document(store: CampaignStore, document_id: str, fields: Sequence[str] | None = None) -> dict[str, Any] | None:
+    """Read a candidate or reference by its ``_id``, all of it or some fields; None if there is none."""
+    return store.collection_of(document_id).find_one({"_id": document_id}, fields)
+
+
+def find_candidate(campaign: Campaign, wanted: str) -> CandidateDocument:
+    """Return the one candidate that is meant: by its id, the beginning of it, or formula and prototype.
 
     Parameters
     ----------
     campaign
-        The campaign's collections, and its name.
+        The campaign.
     wanted
         ``_id`` or its beginning, a formula (``AlPd``, the elements in any order), or formula and prototype
         (``AlPd:B2``).
 
     Raises
     ------
-    UnknownCampaignError
-        If there is no such campaign.
     UnknownCandidateError
         If none or several are meant.
     """
@@ -39,7 +59,9 @@ def find_candidate(campaign: Campaign, wanted: str) -> dict[str, Any]:
     by_formula = {"formula": _reduced(formula)} | ({"prototype": prototype} if prototype else {})
     queries: list[dict[str, Any]] = [{"_id": wanted}, by_formula, {"_id": {"$regex": f"^{re.escape(wanted)}"}}]
     for query in queries:
-        found = list(campaign.store.candidates.find({"campaign": campaign.name, **query}).limit(_SHOWN + 1))
+        found = list(
+            collection_of_candidates(campaign.store).find({"campaign": campaign.name, **query}).limit(_SHOWN + 1)
+        )
         if len(found) == 1:
             return found[0]
         if found:
@@ -49,7 +71,7 @@ def find_candidate(campaign: Campaign, wanted: str) -> dict[str, Any]:
                 f"campaign {campaign.name!r} has several candidates {wanted!r}: {listed}{more}; "
                 "right: formula:prototype, or the id"
             )
-    example = campaign.store.candidates.find_one({"campaign": campaign.name}, ["formula", "prototype"]) or {}
+    example = collection_of_candidates(campaign.store).find_one({"campaign": campaign.name}, ["formula", "prototype"])
     shown = f", e.g. {example['formula']}:{example['prototype']}" if example else ""
     raise UnknownCandidateError(
         f"campaign {campaign.name!r} has no candidate {wanted!r}; right: an id, its beginning, a formula, or "
@@ -63,3 +85,165 @@ def _reduced(formula: str) -> str:
         return str(Composition(formula).reduced_formula)
     except ValueError:
         return formula
+
+
+def collection_of_candidates(store: CampaignStore) -> Collection[CandidateDocument]:
+    """The candidates, with the type of their documents; for the modules of this room."""
+    return cast("Collection[CandidateDocument]", store.candidates)
+
+
+def collection_of_references(store: CampaignStore) -> Collection[CandidateDocument]:
+    """The phases of the computed reference set, with the type of their documents; for the modules of this room."""
+    return cast("Collection[CandidateDocument]", store.references)
+
+
+def insert_candidates(store: CampaignStore, documents: Iterable[CandidateDocument]) -> int:
+    """Insert the candidates that are not there yet; return how many were added."""
+    return store.insert_missing(store.candidates, documents)
+
+
+def insert_references(store: CampaignStore, documents: Iterable[CandidateDocument]) -> int:
+    """Insert the phases of the reference set that are not there yet; return how many were added."""
+    return store.insert_missing(store.references, documents)
+
+
+def find_structure(store: CampaignStore, document_id: str) -> CandidateDocument | None:
+    """Return the document of a candidate or a reference; None if there is none."""
+    return cast("CandidateDocument | None", store.collection_of(document_id).find_one({"_id": document_id}))
+
+
+def candidates_by_id(store: CampaignStore, ids: Sequence[str], fields: Sequence[str]) -> dict[str, CandidateDocument]:
+    """Return these fields of candidates, by id."""
+    found = collection_of_candidates(store).find({"_id": {"$in": list(ids)}}, fields)
+    return {document["_id"]: document for document in found}
+
+
+def element_phases(campaign: Campaign, symbol: str) -> list[dict[str, Any]]:
+    """Unrelaxed structures of the references that consist of one element."""
+    query = {"campaign": campaign.name, "elements": [symbol], "structure": {"$exists": True}}
+    return [phase["structure"] for phase in collection_of_references(campaign.store).find(query, ["structure"])]
+
+
+def ready_ids(campaign: Campaign, stage: Stage, *, references: bool, limit: int) -> list[str]:
+    """Ids of candidates (or references) whose calculation of a stage may start."""
+    found = _collection(campaign, references).find({"campaign": campaign.name, **stage.ready}, ["_id"])
+    return [document["_id"] for document in found.limit(limit)]
+
+
+def read_ready(
+    campaign: Campaign, stage: Stage, ids: Sequence[str], *, references: bool, session: ClientSession
+) -> list[CandidateDocument]:
+    """Read those of the candidates (or references) that may still start a stage, with what its workflow needs."""
+    query = {"_id": {"$in": list(ids)}, "campaign": campaign.name, **stage.ready}
+    fields = ["campaign", "formula", "role", "state", stage.facts]
+    return list(_collection(campaign, references).find(query, fields, session=session))
+
+
+def claim(
+    campaign: Campaign,
+    stage: Stage,
+    claimed: Iterable[tuple[Mapping[str, Any], Sequence[int]]],
+    *,
+    references: bool,
+    session: ClientSession,
+) -> None:
+    """Move candidates (or references) into a stage's running state, each with the fireworks that compute it.
+
+    Parameters
+    ----------
+    campaign
+        The campaign.
+    stage
+        What is calculated.
+    claimed
+        Documents as `read_ready` returns them, each with the ids of the firework that calculates and of the one that
+        records.
+    references
+        Whether they are references.
+    session
+        Transaction in which they were read.
+    """
+    updates = [_claim(document, stage, fw_ids) for document, fw_ids in claimed]
+    _collection(campaign, references).bulk_write(updates, ordered=False, session=session)
+
+
+def _claim(document: Mapping[str, Any], stage: Stage, fw_ids: Sequence[int]) -> UpdateOne:
+    previous = document.get(stage.facts) or {}
+    return UpdateOne(
+        {"_id": document["_id"], **stage.ready},
+        {
+            "$set": {
+                stage.state_field: stage.running,
+                f"{stage.facts}.fw_id": fw_ids[0],
+                f"{stage.facts}.record_fw_id": fw_ids[1],
+                f"{stage.facts}.attempt": int(previous.get("attempt") or 0),
+                # where a machine failure sends it back to
+                f"{stage.facts}.from_state": document["state"] if stage.state_field == "state" else RsDosState.NEW,
+                f"{stage.facts}.submitted": now(),
+            },
+            "$push": {"history": history_entry(stage, stage.running)},
+        },
+    )
+
+
+def write_restart(campaign: Campaign, document_id: str, source: Mapping[str, Any], *, fw_id: int) -> None:
+    """Write on a candidate or a reference from which earlier attempt its relaxation was restarted.
+
+    Parameters
+    ----------
+    campaign
+        The campaign.
+    document_id
+        ``_id`` of the candidate or reference.
+    source
+        The attempt, its directory and why it was interrupted.
+    fw_id
+        The firework that relaxes; nothing is written if it is no longer the current one.
+    """
+    campaign.store.collection_of(document_id).update_one(
+        {"_id": document_id, "relaxation.fw_id": fw_id},
+        {"$set": {"relaxation.continued_from": {**source, "time": now()}}},
+    )
+
+
+def is_any_open(campaign: Campaign) -> bool:
+    """Whether any candidate still has a calculation, a Screen or an RS-DOS before it."""
+    # candidates that a model learns from end with their RS-DOS; two queries, so that each is answered from its index
+    open_queries: tuple[dict[str, Any], ...] = (
+        {"state": {"$in": list(OPEN_STATES)}},
+        {"state": CandidateState.RELAXED, "rs_dos.state": {"$in": list(OPEN_RS_DOS)}},
+    )
+    candidates = collection_of_candidates(campaign.store)
+    return any(candidates.find_one({"campaign": campaign.name, **query}, ["_id"]) is not None for query in open_queries)
+
+
+def count_before_screen(campaign: Campaign, batches: Sequence[int]) -> dict[int, int]:
+    """Count the candidates of each batch that still have to come to their Screen; batches without any are absent."""
+    if not batches:
+        return {}
+    before: dict[str, Any] = {"campaign": campaign.name, "state": {"$in": list(BEFORE_SCREEN)}, "role": SCREENED}
+    # every one of hundreds by name would make thousands of ranges of the index
+    before["batch"] = batches[0] if len(batches) == 1 else {"$gte": min(batches), "$lte": max(batches)}
+    groups = campaign.store.candidates.aggregate([{"$match": before}, {"$group": {"_id": "$batch", "n": {"$sum": 1}}}])
+    return {group["_id"]: group["n"] for group in groups}
+
+
+def is_any_before_screen(campaign: Campaign) -> bool:
+    """Whether any candidate still has to come to its Screen."""
+    query = {"campaign": campaign.name, "role": SCREENED, "state": {"$in": list(BEFORE_SCREEN)}}
+    return collection_of_candidates(campaign.store).find_one(query, ["_id"]) is not None
+
+
+def is_any_dos_done(campaign: Campaign) -> bool:
+    """Whether any candidate has its IS-DOS and no decision."""
+    query = {"campaign": campaign.name, "state": CandidateState.DOS_DONE}
+    return collection_of_candidates(campaign.store).find_one(query, ["_id"]) is not None
+
+
+def count_stable(campaign: Campaign) -> int:
+    """Count the stable candidates."""
+    return collection_of_candidates(campaign.store).count_documents({"campaign": campaign.name, "result.stable": True})
+
+
+def _collection(campaign: Campaign, references: bool) -> Collection[CandidateDocument]:
+    return collection_of_references(campaign.store) if references else collection_of_candidates(campaign.store)

@@ -9,16 +9,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pymongo import ASCENDING, UpdateOne
-from pymongo.errors import DuplicateKeyError, OperationFailure
+from pymongo.errors import OperationFailure
 
-from campaign.store.states import REFERENCE, Stage
+from campaign.store.states import REFERENCE, CandidateState, Stage, StepState
 
 if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
     from pymongo.collection import Collection
     from pymongo.database import Database
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Document = dict[str, Any]
 T = TypeVar("T")
 _CHUNK = 1000
@@ -83,7 +83,7 @@ class CampaignStore:
     def ensure_indexes(self) -> None:
         """Create the indexes that the campaign's own queries and those of the README use; safe to call again."""
         self._drop_replaced_indexes()
-        relaxed = {"state": "relaxed"}
+        relaxed = {"state": CandidateState.RELAXED}
         for collection in (self.candidates, self.references):
             # what is ready, what is waited for, and every count of states and roles, without reading a document
             collection.create_index(
@@ -152,7 +152,7 @@ class CampaignStore:
         with self.database.client.start_session() as session:
             return session.with_transaction(body)
 
-    def insert_missing(self, collection: Collection[Document], documents: Iterable[Document]) -> int:
+    def insert_missing(self, collection: Collection[Document], documents: Iterable[Mapping[str, Any]]) -> int:
         """Insert the documents whose ``_id`` is not there yet.
 
         Returns
@@ -229,30 +229,9 @@ class CampaignStore:
     def _update_chunk(self, chunk: list[UpdateOne]) -> int:
         return self.candidates.bulk_write(chunk, ordered=False).modified_count
 
-    def open_step(self, step_id: str, *, campaign: str, kind: str, fw_id: int, session: ClientSession) -> bool:
-        """Claim a step by its unique id; False if it was claimed before."""
-        if self.steps.find_one({"_id": step_id}, session=session) is not None:
-            return False
-        try:
-            self.steps.insert_one(
-                {
-                    "_id": step_id,
-                    "campaign": campaign,
-                    "kind": kind,
-                    "state": "submitted",
-                    "fw_id": fw_id,
-                    "created": now(),
-                    "schema_version": SCHEMA_VERSION,
-                },
-                session=session,
-            )
-        except DuplicateKeyError:
-            return False
-        return True
-
     def close_step(self, step_id: str, facts: Mapping[str, Any] | None = None) -> None:
         """Mark a step as done, and write what came of it."""
-        ended = {"state": "done", "ended": now(), **(facts or {})}
+        ended = {"state": StepState.DONE, "ended": now(), **(facts or {})}
         self.steps.update_one({"_id": step_id}, {"$set": ended, "$unset": {"reserved": ""}})
 
     def state_counts(self, campaign: str) -> dict[str, int]:

@@ -1,14 +1,15 @@
-"""Features out of MongoDB, by the candidates' ids; the part of a scoring actor that knows the database."""
+"""Features in MongoDB: read by id, of a whole campaign, and in a scoring actor."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from campaign.store.collections import CampaignStore
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore, Document
 from esnet.representation.dos import DOS_SHAPE
 from esnet.representation.features import composition_vector
 from workflows.dos import DosFeatures
@@ -18,6 +19,31 @@ if TYPE_CHECKING:
 
     from esnet.representation.features import CompositionMode
     from launchers.database.settings import DatabaseSettings
+
+
+#: Documents that MongoDB hands over together: one of features has about 100 kB.
+_BATCH = 64
+
+
+def read_features(store: CampaignStore, ids: Sequence[str], fields: Sequence[str] | None = None) -> Iterable[Document]:
+    """Iterate over the features of these ids (``candidate:dos`` or ``candidate:rs_dos``), in no particular order.
+
+    Parameters
+    ----------
+    store
+        The campaign's collections.
+    ids
+        Those that have no features are left out.
+    fields
+        Fields to read; None: all.
+    """
+    return store.features.find({"_id": {"$in": list(ids)}}, fields)
+
+
+def features_of_campaign(campaign: Campaign) -> Iterator[Document]:
+    """Yield every stored DOS of a campaign, in the order of their ids."""
+    with campaign.store.features.find({"campaign": campaign.name}, batch_size=_BATCH).sort("_id") as cursor:
+        yield from cursor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +79,7 @@ class FeatureReader:
         with self.database.client() as client:
             store = CampaignStore(client[self.database.name])
             documents = {
-                found["document"]: found
-                for found in store.features.find({"_id": {"$in": [f"{name}:{self.kind}" for name in ids]}})
+                found["document"]: found for found in read_features(store, [f"{name}:{self.kind}" for name in ids])
             }
         present = [name for name in ids if name in documents]
         if not present:
@@ -66,3 +91,8 @@ class FeatureReader:
             [composition_vector(documents[name]["composition"], mode=self.composition) for name in present]
         )
         return present, dos, compositions
+
+
+def write_features(store: CampaignStore, document: Document) -> None:
+    """Store the features of one DOS, in place of those that the same candidate had."""
+    store.features.replace_one({"_id": document["_id"]}, document, upsert=True)

@@ -2,10 +2,139 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
-from pymongo.database import Database
+from esnet.files.errors import UserError
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+    from pymongo.client_session import ClientSession
+    from pymongo.database import Database
+
+Document = dict[str, Any]
+#: Fields of a launch that are read to find out who runs it.
+LAUNCH_FIELDS = ["launch_id", "fw_id", "state", "fworker", "host", "launch_dir", "time_start", "state_history"]
+#: States of a recording firework in which it will not record any more.
+_OVER = ("COMPLETED", "FIZZLED", "ARCHIVED")
+_CHUNK = 5000
+
+
+class LaunchPadNotReadyError(UserError, RuntimeError):
+    """FireWorks' own documents are missing from the database."""
+
+
+@dataclass(frozen=True)
+class WorkflowDocuments:
+    """A workflow as LaunchPad keeps it: the workflow's document and those of its fireworks."""
+
+    workflow: Document
+    fireworks: list[Document]
+
+    @property
+    def fw_ids(self) -> list[int]:
+        """Ids of its fireworks, smallest first."""
+        return sorted(firework["fw_id"] for firework in self.fireworks)
+
+
+def initialise_launchpad(launchpad: LaunchPad) -> bool:
+    """Set up an empty database for FireWorks; a database in use is left as it is.
+
+    Returns
+    -------
+    bool
+        Whether anything was done.
+    """
+    if launchpad.fw_id_assigner.find_one({}) is not None:
+        return False
+    launchpad.fw_id_assigner.update_one(
+        {"_id": -1}, {"$setOnInsert": {"next_fw_id": 1, "next_launch_id": 1}}, upsert=True
+    )
+    launchpad.tuneup(bkground=False)
+    return True
+
+
+def next_fw_ids(launchpad: LaunchPad, quantity: int) -> count[int]:
+    """Reserve firework ids; gaps are harmless.
+
+    Raises
+    ------
+    LaunchPadNotReadyError
+        If the database was never set up for FireWorks.
+    """
+    counter = launchpad.fw_id_assigner.find_one_and_update({}, {"$inc": {"next_fw_id": quantity}})
+    if counter is None:
+        raise LaunchPadNotReadyError(
+            "this database holds no LaunchPad yet: "
+            "run `campaign db start` (embedded database) or `lpad reset` (your own)"
+        )
+    return count(counter["next_fw_id"])
+
+
+def insert_workflows(launchpad: LaunchPad, workflows: Sequence[WorkflowDocuments], *, session: ClientSession) -> None:
+    """Write workflows and their fireworks in the session's transaction."""
+    if not workflows:
+        return
+    launchpad.workflows.insert_many([documents.workflow for documents in workflows], session=session)
+    fireworks = [firework for documents in workflows for firework in documents.fireworks]
+    launchpad.fireworks.insert_many(fireworks, session=session)
+
+
+def read_firework(launchpad: LaunchPad, fw_id: int, fields: Sequence[str]) -> Document | None:
+    """Read fields of one firework; None if there is none of that id."""
+    return launchpad.fireworks.find_one({"fw_id": fw_id}, fields)
+
+
+def fireworks_in_state(launchpad: LaunchPad, campaign: str, state: str, fields: Sequence[str]) -> list[Document]:
+    """Read fields of a campaign's fireworks in one of FireWorks' states."""
+    return list(launchpad.fireworks.find({"spec.campaign_name": campaign, "state": state}, fields))
+
+
+def fireworks_marked_running(launchpad: LaunchPad, campaign: str, fields: Sequence[str]) -> list[Document]:
+    """Read fields of a campaign's fireworks that FireWorks shows as RUNNING, the one that starts it included."""
+    # the firework that `lpad add` made of the campaign's file carries no campaign_name
+    of_campaign = {"$or": [{"spec.campaign_name": campaign}, {"name": campaign, "spec.campaign": {"$exists": True}}]}
+    return list(launchpad.fireworks.find({"state": "RUNNING", **of_campaign}, fields))
+
+
+def has_live_fireworks(launchpad: LaunchPad, campaign: str) -> bool:
+    """Whether a firework of a campaign runs or is reserved."""
+    live = {"spec.campaign_name": campaign, "state": {"$in": ["RUNNING", "RESERVED"]}}
+    return launchpad.fireworks.find_one(live, ["_id"]) is not None
+
+
+def waiting_fireworks(launchpad: LaunchPad, campaign: str) -> list[int]:
+    """Ids of a campaign's fireworks that wait for another one."""
+    waiting: list[int] = launchpad.fireworks.distinct("fw_id", {"spec.campaign_name": campaign, "state": "WAITING"})
+    return waiting
+
+
+def ended_fireworks(launchpad: LaunchPad, fw_ids: Sequence[int]) -> list[int]:
+    """Those of the fireworks that have completed or fizzled."""
+    ended = {"fw_id": {"$in": list(fw_ids)}, "state": {"$in": ["COMPLETED", "FIZZLED"]}}
+    return [firework["fw_id"] for firework in launchpad.fireworks.find(ended, ["fw_id"])]
+
+
+def fireworks_to_come(launchpad: LaunchPad, fw_ids: Sequence[int]) -> list[int]:
+    """Those of the fireworks that exist and are not over."""
+    to_come = {"fw_id": {"$in": list(fw_ids)}, "state": {"$nin": list(_OVER)}}
+    return [firework["fw_id"] for firework in launchpad.fireworks.find(to_come, ["fw_id"])]
+
+
+def fizzled_query(campaign: str) -> dict[str, Any]:
+    """MongoDB filter of the fizzled fireworks that stop a campaign: steps, and those that record."""
+    return {
+        "spec.campaign_name": campaign,
+        "state": "FIZZLED",
+        "$or": [{"spec.step": {"$exists": True}}, {"spec._allow_fizzled_parents": True}],
+    }
+
+
+def fizzled_fireworks(launchpad: LaunchPad, campaign: str) -> list[Document]:
+    """Read the launches of the fizzled fireworks that stop a campaign: steps, and those that record."""
+    return list(launchpad.fireworks.find(fizzled_query(campaign), ["fw_id", "launches", "archived_launches"]))
 
 
 def fizzled_reason(database: Database[dict[str, Any]], firework: Mapping[str, Any]) -> str:
@@ -16,3 +145,107 @@ def fizzled_reason(database: Database[dict[str, Any]], firework: Mapping[str, An
     # what follows the last frame of the stack trace: the error, which may have several lines
     frames = [place for place, line in enumerate(trace.splitlines()) if line.startswith("    ")]
     return "\n".join(trace.splitlines()[(frames[-1] + 1) if frames else 0 :]).strip()
+
+
+def latest_launches(launchpad: LaunchPad, fireworks: Iterable[Mapping[str, Any]]) -> dict[int, Document]:
+    """Read the latest launches (`LAUNCH_FIELDS`) by the ids of their fireworks, in few queries."""
+    by_launch = {firework["launches"][-1]: firework["fw_id"] for firework in fireworks if firework["launches"]}
+    ids = list(by_launch)
+    found: dict[int, Document] = {}
+    for start in range(0, len(ids), _CHUNK):
+        query = {"launch_id": {"$in": ids[start : start + _CHUNK]}}
+        found |= {by_launch[launch["launch_id"]]: launch for launch in launchpad.launches.find(query, LAUNCH_FIELDS)}
+    return found
+
+
+def launch_since(launchpad: LaunchPad, fw_id: int, time: str) -> Document | None:
+    """Read the worker of a firework's launch that began at a time (ISO 8601) or later; None if there is none."""
+    return launchpad.launches.find_one({"fw_id": fw_id, "time_start": {"$gte": time}}, ["fworker"])
+
+
+def launch_history(launchpad: LaunchPad, launch_id: int) -> list[Document]:
+    """Read the states that a launch went through."""
+    launch = launchpad.launches.find_one({"launch_id": launch_id}, ["state_history"]) or {}
+    return launch.get("state_history") or []
+
+
+def is_as_seen(launchpad: LaunchPad, fw_id: int, *, state: str, launches: Sequence[int]) -> bool:
+    """Whether a firework and its latest launch still are in this state, with these launches."""
+    seen = {"fw_id": fw_id, "state": state, "launches": list(launches)}
+    unchanged = launchpad.fireworks.find_one(seen, ["_id"]) is not None
+    if launches:
+        # a process that was killed at its very end may have ended its launch, and not have told the firework
+        launch = {"launch_id": launches[-1], "state": state}
+        unchanged = unchanged and launchpad.launches.find_one(launch, ["_id"]) is not None
+    return unchanged
+
+
+def claim_launch(
+    launchpad: LaunchPad, fw_id: int, *, launch: int, process: Mapping[str, Any], job: Mapping[str, Any]
+) -> bool:
+    """Write into a firework who runs it (``spec.worker``); False if another process has claimed this launch.
+
+    Parameters
+    ----------
+    launchpad
+        The database.
+    fw_id, launch
+        The firework and its latest launch.
+    process
+        Fields that identify the process.
+    job
+        Fields of the batch job that it runs in.
+    """
+    same_process = {f"spec.worker.{key}": value for key, value in process.items()}
+    mine = {"fw_id": fw_id, "$or": [{"spec.worker.launch": {"$ne": launch}}, same_process]}
+    worker = {**process, **job, "launch": launch}
+    return bool(launchpad.fireworks.update_one(mine, {"$set": {"spec.worker": worker}}).matched_count)
+
+
+def request_queue(launchpad: LaunchPad, fw_id: int, queue: Mapping[str, str]) -> None:
+    """Let a firework's next job ask the queue for these resources (``_queueadapter``)."""
+    requested = {f"spec._queueadapter.{name}": value for name, value in queue.items()}
+    launchpad.fireworks.update_one({"fw_id": fw_id}, {"$set": requested})
+
+
+def reserve_launch(launchpad: LaunchPad, fw_id: int, launch_id: int, *, history: Sequence[Document]) -> bool:
+    """Set a running launch back to RESERVED with this history; False if it does not run any more."""
+    waiting = {"state": "RESERVED", "state_history": list(history), "time_end": None, "runtime_secs": None}
+    changed = launchpad.launches.update_one(
+        {"launch_id": launch_id, "state": "RUNNING"}, {"$set": waiting, "$unset": {"time_start": ""}}
+    )
+    # the job that runs it next has the same launch, and says itself who it is
+    launchpad.fireworks.update_one({"fw_id": fw_id}, {"$unset": {"spec.worker": ""}})
+    return bool(changed.modified_count)
+
+
+def update_launch(launchpad: LaunchPad, launch_id: int, *, state: str, changes: Mapping[str, Any]) -> bool:
+    """Set fields of a launch if it is in this state; False if it is not."""
+    updated = launchpad.launches.update_one({"launch_id": launch_id, "state": state}, {"$set": dict(changes)})
+    return bool(updated.modified_count)
+
+
+def locked_workflows(launchpad: LaunchPad, campaign: str) -> list[Document]:
+    """Read ``nodes`` and ``updated_on`` of a campaign's locked workflows."""
+    query = {"metadata.campaign": campaign, "locked": {"$exists": True}}
+    return list(launchpad.workflows.find(query, ["nodes", "updated_on"]))
+
+
+def is_still_locked(launchpad: LaunchPad, workflow: Mapping[str, Any]) -> bool:
+    """Whether a workflow (`locked_workflows`) is locked and was not written to since it was read."""
+    return launchpad.workflows.find_one(_still_locked(workflow), ["_id"]) is not None
+
+
+def unlock_workflow(launchpad: LaunchPad, workflow: Mapping[str, Any]) -> bool:
+    """Remove the lock of a workflow (`locked_workflows`); False if it was written to since it was read."""
+    unlocked = launchpad.workflows.find_one_and_update(_still_locked(workflow), {"$unset": {"locked": True}})
+    return unlocked is not None
+
+
+def _still_locked(workflow: Mapping[str, Any]) -> dict[str, Any]:
+    return {"_id": workflow["_id"], "locked": {"$exists": True}, "updated_on": workflow["updated_on"]}
+
+
+def refresh_workflow(launchpad: LaunchPad, fw_id: int) -> None:
+    """Let FireWorks bring a firework's workflow up to date under its lock, as `lpad admin refresh` does."""
+    launchpad._refresh_wf(fw_id)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gridfs import GridFSBucket
 
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
+from campaign.store.documents import ModelSummary
 from esnet.bundle.files import BundleError, bundle_file_names
 from esnet.bundle.info import BundleInfo
 from esnet.files.errors import UserError
@@ -85,7 +86,7 @@ def register_bundle(
     return info.checksum
 
 
-def model_summary(store: CampaignStore, checksum: str, *, source: str) -> dict[str, Any]:
+def model_summary(store: CampaignStore, checksum: str, *, source: str) -> ModelSummary:
     """What a campaign's document says of its model."""
     found: Mapping[str, Any] | None = store.models.find_one({"_id": checksum})
     if found is None:
@@ -96,6 +97,13 @@ def model_summary(store: CampaignStore, checksum: str, *, source: str) -> dict[s
         "n_structures": found["record"]["n_materials"],
         "source": source,
     }
+
+
+def training_versions(store: CampaignStore, checksum: str) -> dict[str, str] | None:
+    """Versions of the packages that a model was trained with, by package; None where the database does not say."""
+    record = (store.models.find_one({"_id": checksum}, ["record.versions"]) or {}).get("record") or {}
+    versions = record.get("versions")
+    return versions if isinstance(versions, dict) else None
 
 
 def check_model_engine(info: BundleInfo, engine: str) -> None:

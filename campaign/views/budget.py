@@ -8,6 +8,7 @@ from typing import Any
 from campaign.budget.limits import allowance_now, closed_reason, current_budget, expected_costs, relaxation_cpu_hours
 from campaign.budget.spent import usage
 from campaign.store.campaigns import Campaign
+from campaign.store.counts import count_held
 from campaign.store.usage import cost_by_stage
 
 _HOUR = 3600.0
@@ -40,7 +41,7 @@ def budget_report(campaign: Campaign) -> dict[str, Any]:
             "relaxations": left.relaxations,
         },
         "closed": closed_reason(campaign),
-        "held": campaign.store.candidates.count_documents({"campaign": campaign.name, "state": "held"}),
+        "held": count_held(campaign),
         "expected": {
             "dos_cpu_s": costs.dos_cpu_s,
             "relax_learnt_from": costs.relax.n_learnt,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.table import Table
 
@@ -12,10 +12,8 @@ from campaign.attempts.causes import stored_cause
 from campaign.recovery.retry import document_name, failed_calculations
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore
+from campaign.store.listings import attempts_with_outcome, naming_fields
 from campaign.views.failure_output import last_lines
-
-if TYPE_CHECKING:
-    pass
 
 _FAILED = ("science", "machine", "lost")
 #: What to do, by cause or by what stands before its colon; docs/failures.md says the same at length.
@@ -96,7 +94,7 @@ def failure_kinds(campaign: Campaign) -> list[FailureKind]:
         If there is none of that name.
     """
     entries: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for entry in campaign.store.attempts.find({"campaign": campaign.name, "outcome": {"$in": list(_FAILED)}}):
+    for entry in attempts_with_outcome(campaign, _FAILED):
         entries.setdefault((str(entry.get("stage")), stored_cause(entry)), []).append(entry)
     final: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for failed in failed_calculations(campaign):
@@ -145,7 +143,7 @@ def _advice(cause: str) -> str:
 def _name_of(store: CampaignStore, document_id: str | None) -> str:
     if document_id is None:
         return "the campaign itself"
-    found = store.collection_of(document_id).find_one({"_id": document_id}, ["formula", "prototype", "label"])
+    found = naming_fields(store, document_id)
     return document_id if found is None else document_name(found)
 
 

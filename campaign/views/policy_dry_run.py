@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -16,10 +16,7 @@ from campaign.policies.allowance import RemainingBudget, hours_for_relaxations
 from campaign.policies.base import Policy
 from campaign.policies.decide import Decision, decide
 from campaign.store.campaigns import Campaign
-from campaign.store.states import SCREENED
-
-if TYPE_CHECKING:
-    pass
+from campaign.store.listings import predicted_screened_candidates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +66,7 @@ def dry_run(campaign: Campaign, policy: Policy) -> DryRun:
     The budget in force holds, without what relaxations of screened candidates have cost. Nothing is written.
     """
     fields = ["formula", "prototype", "prediction", "decision", "state", "result.stable"]
-    query = {"campaign": campaign.name, "role": SCREENED, "prediction": {"$ne": None}}
-    documents = {found["_id"]: found for found in campaign.store.candidates.find(query, fields)}
+    documents = {found["_id"]: found for found in predicted_screened_candidates(campaign, fields)}
     predictions = [prediction_of(document) for document in documents.values()]
     allowance = _whole_allowance(campaign, policy)
     decisions = decide(policy, predictions, allowance=allowance, seed=campaign.spec.seed)

@@ -10,6 +10,11 @@ from rich.table import Table
 
 from campaign.references.reference_sets import ReferenceSetError, stored_set
 from campaign.store.collections import CampaignStore
+from campaign.store.listings import (
+    campaigns_using_reference_set,
+    reference_set_summaries,
+    reference_sets_beginning_with,
+)
 
 if TYPE_CHECKING:
     from campaign.hull.entries_file import EntriesFile
@@ -48,16 +53,14 @@ def sets_table(store: CampaignStore) -> Table:
     table = Table(box=None, title="reference sets", title_justify="left", padding=(0, 2, 0, 0))
     for heading in ("checksum", "source", "engine", "corrections", "phases", "campaigns", "created"):
         table.add_column(heading, justify="right" if heading == "phases" else "left", no_wrap=heading == "checksum")
-    fields = {"source": 1, "engine": 1, "dft.engine": 1, "corrections": 1, "created": 1}
-    counted = {"$project": {**fields, "phases": {"$size": "$entries"}}}
-    for document in store.reference_sets.aggregate([counted, {"$sort": {"created": -1, "_id": 1}}]):
+    for document in reference_set_summaries(store):
         table.add_row(
             document["_id"][:16],
             document["source"],
             _engine(document),
             document["corrections"],
             str(document["phases"]),
-            ", ".join(_users(store, document["_id"])) or "none",
+            ", ".join(campaigns_using_reference_set(store, document["_id"])) or "none",
             f"{document['created']:%Y-%m-%d %H:%M}",
         )
     return table
@@ -66,11 +69,6 @@ def sets_table(store: CampaignStore) -> Table:
 def _engine(document: Document) -> str:
     """A set that an earlier version stored has its engine among its settings."""
     return str(document.get("engine") or (document.get("dft") or {}).get("engine"))
-
-
-def _users(store: CampaignStore, checksum: str) -> list[str]:
-    used = {"$or": [{"reference_set": checksum}, {"imported_references": checksum}]}
-    return sorted(found["_id"] for found in store.campaigns.find(used, ["_id"]))
 
 
 def find_set(store: CampaignStore, beginning: str) -> Document:
@@ -86,7 +84,7 @@ def find_set(store: CampaignStore, beginning: str) -> Document:
         raise ReferenceSetError(
             f"{beginning!r} is no checksum; right: hexadecimal digits, as `campaign references list`"
         )
-    found = [document["_id"] for document in store.reference_sets.find({"_id": {"$regex": f"^{given}"}}, ["_id"])]
+    found = reference_sets_beginning_with(store, given)
     if len(found) != 1:
         number = f"{len(found)} reference sets begin with" if found else "there is no reference set"
         raise ReferenceSetError(f"{number} {given}; see `campaign references list`")
@@ -116,4 +114,4 @@ def format_reference_set(store: CampaignStore, document: Document) -> Iterator[s
         yield f"failed, so the hull lacks them: {', '.join(known['failed'])}"
     if known.get("versions"):
         yield "versions: " + ", ".join(f"{name} {number}" for name, number in sorted(known["versions"].items()))
-    yield f"used by: {', '.join(_users(store, document['_id'])) or 'none'}"
+    yield f"used by: {', '.join(campaigns_using_reference_set(store, document['_id'])) or 'none'}"

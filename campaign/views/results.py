@@ -8,17 +8,15 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.table import Table
 
 from campaign.store.campaigns import Campaign
-from campaign.store.states import BOOTSTRAP, TRAINING
+from campaign.store.listings import all_candidates
+from campaign.store.states import BOOTSTRAP, TRAINING, CandidateState
 from campaign.store.usage import cpu_seconds_by_document
 from campaign.views.policy_dry_run import word_of
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +54,7 @@ def result_rows(campaign: Campaign) -> list[Row]:
     """
     fields_needed = ["formula", "prototype", "role", "state", "prediction", "decision", "result", "uncorrectable"]
     cost = cpu_seconds_by_document(campaign)
-    found = sorted(campaign.store.candidates.find({"campaign": campaign.name}, fields_needed), key=_stability)
+    found = sorted(all_candidates(campaign, fields_needed), key=_stability)
     return [
         Row(
             rank=rank,
@@ -96,7 +94,7 @@ def _decision(document: dict[str, Any]) -> str:
         return f"training{ending}"
     decision = word_of(document.get("decision"))
     if decision == "waiting":
-        return "held" if document["state"] == "held" else "waiting"
+        return "held" if document["state"] == CandidateState.HELD else "waiting"
     return f"{decision}{ending}"
 
 

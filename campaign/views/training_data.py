@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 from campaign.hull.corrections import relaxed_fields
 from campaign.references.reference_sets import correction_scheme, relaxed_formation_energies
 from campaign.store.campaigns import Campaign
+from campaign.store.counts import count_references
+from campaign.store.features import features_of_campaign
+from campaign.store.listings import open_references, relaxed_structures
 from esnet.dataset.dataset import DatasetError, DatasetManifest, DatasetWriter, DosKind, Filters, Sample
 from workflows.dos import DosFeatures
 
@@ -22,7 +25,6 @@ _FIELDS = [
     *("role", "composition", "chemsys", "prototype", "relaxation.energy", "relaxation.fw_id"),
     *(f"{kind}.{fact}" for kind in _KINDS for fact in _FACTS),
 ]
-_AT_ONCE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +88,7 @@ def write_training_data(
     with DatasetWriter(path, representation=campaign.spec.representation(), filters=filters, source=source) as writer:
         with_dos: set[str] = set()
         without_target = 0
-        for features in _features(campaign):
+        for features in features_of_campaign(campaign):
             structure = structures.get(features["document"])
             if structure is None:
                 without_target += 1
@@ -99,16 +101,10 @@ def write_training_data(
 
 def _relaxed(campaign: Campaign) -> dict[str, _Structure]:
     """Relaxed candidates and references by their id, without those that the references' corrections cannot treat."""
-    name = campaign.name
     if (reference_set := campaign.document.get("reference_set")) is None:
         raise DatasetError(_waits_for(campaign))
-    query = {"campaign": name, "state": "relaxed"}
     needed = [*_FIELDS, *relaxed_fields(correction_scheme(campaign.store, reference_set))]
-    found: list[Document] = [
-        document
-        for collection in (campaign.store.candidates, campaign.store.references)
-        for document in collection.find(query, sorted(set(needed)))
-    ]
+    found = relaxed_structures(campaign, sorted(set(needed)))
     energies = relaxed_formation_energies(campaign.store, reference_set, found)
     for document in found:
         document["relaxation"].pop("structure", None)  # needed for the corrections only
@@ -123,24 +119,14 @@ def _waits_for(campaign: Campaign) -> str:
     name = campaign.name
     if problem := campaign.document.get("problem"):
         return f"campaign {name!r} has no formation energies: {problem}"
-    phases = campaign.store.references.count_documents({"campaign": name})
-    open_phases = [
-        str(document.get("label", document["_id"]))
-        for document in campaign.store.references.find(
-            {"campaign": name, "state": {"$nin": ["relaxed", "relax_failed"]}}, ["label"]
-        ).sort("_id")
-    ]
+    phases = count_references(campaign)
+    open_phases = [str(document.get("label", document["_id"])) for document in open_references(campaign)]
     which = f" ({', '.join(open_phases[:20])}{' ...' if len(open_phases) > 20 else ''})" if open_phases else ""
     return (
         f"campaign {name!r} has no formation energies yet: its reference set is frozen when all {phases} reference "
         f"phases are computed, and {len(open_phases)} of them are not{which}. Let it run on "
         f"(`campaign status {name}`), then give this command again"
     )
-
-
-def _features(campaign: Campaign) -> Iterator[Document]:
-    with campaign.store.features.find({"campaign": campaign.name}, batch_size=_AT_ONCE).sort("_id") as cursor:
-        yield from cursor
 
 
 def _sample(campaign: Campaign, structure: _Structure, stored: Mapping[str, Any]) -> Sample:

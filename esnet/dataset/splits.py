@@ -3,7 +3,8 @@
 Samples are first joined to units that are never divided: those of one material, those with identical densities, and,
 where the split is by chemical system or by prototype, those of one system or one prototype. A unit goes into one part
 as a whole, so the parts are disjoint by construction. Which one follows from a hash of the seed and the names of the
-materials: the order of the samples plays no role, nor does NumPy's version.
+materials: the order of the samples plays no role, nor does NumPy's version. scikit-learn's group splits do not serve:
+they draw with NumPy's generator, and count groups where the fractions here are of samples.
 """
 
 from __future__ import annotations

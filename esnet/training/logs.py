@@ -19,7 +19,10 @@ TENSORBOARD = "tensorboard"
 
 
 def write_csv(folder: Path, history: Mapping[str, Sequence[float]]) -> Path:
-    """Write one line an epoch, all of them each time: a run that went on after a kill has no epoch twice."""
+    """Write one line an epoch, all of them each time: a run that went on after a kill has no epoch twice.
+
+    Keras' CSVLogger only appends, so that the epochs since the last checkpoint would be there twice.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / CSV_NAME
     with whole_file(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:

@@ -10,10 +10,10 @@ import pytest
 from fireworks import LaunchPad
 from small_campaign import SMALL, write_campaign
 
-from campaign.scheduling.workflows import initialise_launchpad
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.reader import read_firework_spec
 from campaign.store.collections import CampaignStore
+from campaign.store.fireworks import initialise_launchpad
 from launchers.database.settings import DatabaseSettings
 
 

@@ -5,7 +5,7 @@ from campaign.steps.start import start_campaign
 #: 18 candidates, 16 of them screened in batches of 5, 5, 5 and 1.
 BATCHES = {
     "candidates": {"prototypes": ["B1", "B2", "B3", "L1_0", "L1_2"], "elements": ["Al", "Cu", "Ag"]},
-    "screening": {"batch_size": 5, "close_at": 0.8},
+    "screening": {"batch_size": 5, "min_completed_fraction": 0.8},
     "policy": {"max_formation_energy": -0.02, "max_hull_energy": 0.13},
 }
 MODEL = {"checksum": "0" * 64, "n_structures": 5, "source": "bootstrap", "representation": {}}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from campaign.config.yaml_file import CampaignFileError, dotted, line_of, nearest, read_yaml
+from campaign.policies.best_first import BestFirst
 from campaign.spec.reader import read_campaign_file
 
 CAMPAIGN = Path(__file__).parent / "bootstrap.yaml"
@@ -168,4 +169,25 @@ def test_a_date_that_does_not_exist_is_a_problem_of_the_file_and_no_traceback(tm
     file = tmp_path / "campaign.yaml"
     file.write_text("name: a\nspec:\n  campaign:\n    budget: {until: 2027-02-30T08:00:00Z}\n")
     with pytest.raises(CampaignFileError, match="day is out of range for month"):
+        read_campaign_file(file)
+
+
+def test_names_of_earlier_versions_are_read_with_one_line_that_says_the_new_one(written, caplog):
+    policy = CAMPAIGN.read_text().partition("    policy:\n")[2].partition("\n\n")[0]
+    file = written(
+        ("min_completed_fraction:", "close_at:"), (policy, "      kind: budget\n      cpu_hours: 2\n      audit: 0.2")
+    )
+    spec = read_campaign_file(file)
+    assert spec.screening.min_completed_fraction == 0.95
+    assert spec.policy == BestFirst(cpu_hours=2.0, audit=0.2)
+    first, second = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "close_at" in first
+    assert "min_completed_fraction" in first
+    assert "'budget' is called 'best_first'" in second
+    assert first.startswith(f"{file}:") or str(file) in first
+
+
+def test_the_old_and_the_new_name_together_are_refused(written):
+    file = written(("batch_size: 256", "close_at: 0.5\n      batch_size: 256"))
+    with pytest.raises(CampaignFileError, match=r"min_completed_fraction since version 0\.2, which is given too"):
         read_campaign_file(file)

@@ -3,7 +3,7 @@
 import pytest
 
 from campaign.commands.policy import PolicyTextError, parse_policy
-from campaign.policies.best_first import Budget
+from campaign.policies.best_first import BestFirst
 from campaign.policies.probability import Probability
 from campaign.policies.thresholds import Thresholds
 
@@ -16,7 +16,7 @@ from campaign.policies.thresholds import Thresholds
         ("thresholds:max_hull_energy=-1e-2", Thresholds(max_hull_energy=-0.01)),
         ("probability:p=0.3,uncertainty=0.27", Probability(p=0.3, uncertainty=0.27)),
         (" probability : p = 0.3 , uncertainty = null ", Probability(p=0.3)),
-        ("budget:cpu_hours=100,audit=0.05", Budget(cpu_hours=100.0, audit=0.05)),
+        ("best_first:cpu_hours=100,audit=0.05", BestFirst(cpu_hours=100.0, audit=0.05)),
     ],
 )
 def test_the_text_gives_the_policy_that_a_campaign_file_would_give(text, policy):
@@ -26,7 +26,7 @@ def test_the_text_gives_the_policy_that_a_campaign_file_would_give(text, policy)
 @pytest.mark.parametrize(
     ("text", "messages"),
     [
-        ("guess", ["kind: found 'guess'", "one of thresholds, budget, probability"]),
+        ("guess", ["kind: found 'guess'", "one of thresholds, best_first, probability"]),
         ("", ["kind: found ''", "thresholds"]),
         ("p=0.3", ["kind: found 'p=0.3'"]),
         ("probability:q=0.3", ["q: unknown key", "known here: kind, audit, p"]),
@@ -35,7 +35,7 @@ def test_the_text_gives_the_policy_that_a_campaign_file_would_give(text, policy)
         ("probability:p=.nan", ["p: found nan", "finite number"]),
         ("probability:p=[0.1,0.2]", ["p: found [0.1, 0.2]", "a number"]),
         ("probability:p=[0.1", ["p: found '[0.1'"]),
-        ("budget", ["cpu_hours: is missing"]),
+        ("best_first", ["cpu_hours: is missing"]),
         ("thresholds:audit", ["found 'audit' where key=value should stand"]),
         ("thresholds:audit=", ["found 'audit=' where key=value should stand"]),
         ("thresholds:audit=0.1,audit=0.2", ["audit: stands twice"]),

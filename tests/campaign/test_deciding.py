@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from campaign.policies.allowance import RemainingBudget
 from campaign.policies.base import Prediction
-from campaign.policies.best_first import Budget
+from campaign.policies.best_first import BestFirst
 from campaign.policies.decide import audit_draw, decide
 from campaign.policies.thresholds import Thresholds
 
@@ -59,7 +59,7 @@ def test_the_order_in_which_candidates_are_given_changes_nothing(predictions, al
 
 
 def test_the_best_are_promoted_until_the_budget_is_spent_and_the_rest_is_held():
-    decisions = decide(Budget(cpu_hours=1.0), row(10), allowance=RemainingBudget(cpu_s=350.0))
+    decisions = decide(BestFirst(cpu_hours=1.0), row(10), allowance=RemainingBudget(cpu_s=350.0))
     assert [decision.outcome for decision in decisions] == ["promoted"] * 3 + ["held"] * 7
     assert [decision.budget_after for decision in decisions[:4]] == [250.0, 150.0, 50.0, None]
     assert "left in the budget" in decisions[3].reason
@@ -67,12 +67,12 @@ def test_the_best_are_promoted_until_the_budget_is_spent_and_the_rest_is_held():
 
 def test_a_cheaper_one_does_not_overtake_a_better_one():
     predictions = [*row(2, cost=100.0), replace(row(3)[2], relax_cpu_s=1.0)]
-    decisions = decide(Budget(cpu_hours=1.0), predictions, allowance=RemainingBudget(cpu_s=150.0))
+    decisions = decide(BestFirst(cpu_hours=1.0), predictions, allowance=RemainingBudget(cpu_s=150.0))
     assert [decision.outcome for decision in decisions] == ["promoted", "held", "held"]
 
 
 def test_the_audit_sample_has_its_share_of_the_budget_and_no_more():
-    policy = Budget(cpu_hours=1.0, audit=0.2)
+    policy = BestFirst(cpu_hours=1.0, audit=0.2)
     decisions = decide(policy, row(200), allowance=RemainingBudget(cpu_s=5000.0), seed=1)
     promoted = [decision for decision in decisions if decision.promoted]
     audited = [decision for decision in decisions if decision.audit]

@@ -1,4 +1,4 @@
-"""`campaign explain` and `campaign decide`: what they say is what is stored, and a dry run writes nothing."""
+"""`campaign explain`, `decide` and `release`: what they say is what is stored, and a dry run writes nothing."""
 
 import json
 
@@ -83,7 +83,7 @@ def test_a_dry_run_shows_what_another_policy_would_do_and_writes_nothing(store, 
     assert list(store.candidates.find().sort("_id")) == before
     # the campaign's hours come before the policy's own
     store.campaigns.update_one({"_id": "small"}, {"$set": {"budget": {"relaxation_cpu_hours": 0.0}}})
-    spent = dry_run(Campaign.read(store, "small"), make_policy({"kind": "budget", "cpu_hours": 1000.0}))
+    spent = dry_run(Campaign.read(store, "small"), make_policy({"kind": "best_first", "cpu_hours": 1000.0}))
     assert "promoted" not in spent.would_be
 
 
@@ -105,3 +105,20 @@ def test_the_commands_print_it(store, decided, launchpad_file):
     assert "1 held candidates go on, 0 stay held" in budget.output
     wrong = runner.invoke(app, ["budget", "small", "--relaxations", "two", *options])
     assert "--relaxations: found 'two'" in str(wrong.exception)
+
+
+@pytest.mark.parametrize("command", ["release", "decide"])
+def test_held_candidates_are_released_as_far_as_the_budget_allows(store, launchpad_file, decided, command):
+    call = [command, "small", "--launchpad", str(launchpad_file)]
+    none = CliRunner().invoke(app, call)
+    assert none.exit_code == 0, none.output
+    assert none.stdout == "0 held candidate(s) go on\n"
+    assert document(store, decided[1])["state"] == "held"
+    store.campaigns.update_one({"_id": "small"}, {"$set": {"budget.relaxations": 2}})
+    done = CliRunner().invoke(app, call)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == "1 held candidate(s) go on\n"
+    renamed = "`campaign decide` without --dry-run is now `campaign release small`\n"
+    assert done.stderr == (renamed if command == "decide" else "")
+    # and it is submitted
+    assert document(store, decided[1])["state"] == "relax_running"

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from campaign.attempts.ledger import attempt, close_attempt, gpus_held, last_attempt
+from campaign.attempts.ledger import attempt, gpus_held
+from campaign.store.attempts import close_attempt, last_attempt
 from campaign.store.campaigns import Campaign
 from campaign.store.usage import cost_by_stage, cpu_seconds_by_document
 
@@ -28,7 +29,7 @@ with attempt(store, campaign="small", stage="relax", fw_id=5, document="c", beat
 """
 
 
-def test_what_a_killed_attempt_had_used_stays_in_the_ledger(store, launchpad_file):
+def test_what_a_killed_attempt_had_used_stays_in_the_ledger(store, launchpad_file, small_spec):
     worker = subprocess.Popen(
         [sys.executable, "-c", WORKER, str(launchpad_file)], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -45,10 +46,10 @@ def test_what_a_killed_attempt_had_used_stays_in_the_ledger(store, launchpad_fil
     entry = last_attempt(store, 5)
     assert entry["outcome"] == "lost"
     assert entry["cpu_s"] >= 0.5
-    assert cpu_seconds_by_document(Campaign.read(store, "small")) == {"c": entry["cpu_s"]}
+    assert cpu_seconds_by_document(Campaign(store=store, spec=small_spec(), document={})) == {"c": entry["cpu_s"]}
 
 
-def test_gpu_seconds_and_those_of_other_processes_are_counted_when_the_attempt_fails_too(store):
+def test_gpu_seconds_and_those_of_other_processes_are_counted_when_the_attempt_fails_too(store, small_spec):
     def screen():
         with attempt(store, campaign="small", stage="screen", fw_id=6) as entry, gpus_held(entry, 0.5):
             entry.elsewhere_cpu_s = 30.0
@@ -61,4 +62,4 @@ def test_gpu_seconds_and_those_of_other_processes_are_counted_when_the_attempt_f
     assert entry["outcome"] == "machine"
     assert entry["cpu_s"] >= 30.0
     assert 0.1 <= entry["gpu_s"] < 30.0
-    assert cost_by_stage(Campaign.read(store, "small"))["screen"]["gpu_s"] == entry["gpu_s"]
+    assert cost_by_stage(Campaign(store=store, spec=small_spec(), document={}))["screen"]["gpu_s"] == entry["gpu_s"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from campaign.policies.base import Policy, Prediction, Verdict
-from campaign.policies.best_first import Budget
+from campaign.policies.best_first import BestFirst
 from campaign.policies.probability import Probability
 from campaign.policies.registry import UnknownPolicyError, make_policy
 from campaign.policies.thresholds import Thresholds
@@ -53,13 +53,13 @@ def test_the_most_probable_comes_first_even_if_its_energy_is_higher():
 
 
 def test_a_budget_policy_needs_its_hours():
-    assert Budget(cpu_hours=2.0).relaxation_cpu_hours() == 2.0
+    assert BestFirst(cpu_hours=2.0).relaxation_cpu_hours() == 2.0
     with pytest.raises(ValueError, match="cpu_hours"):
-        make_policy({"kind": "budget"})
+        make_policy({"kind": "best_first"})
 
 
 def test_an_unknown_policy_is_refused_with_those_that_there_are():
-    with pytest.raises(UnknownPolicyError, match="right: one of thresholds, budget, probability"):
+    with pytest.raises(UnknownPolicyError, match="right: one of thresholds, best_first, probability"):
         make_policy({"kind": "guess"})
 
 

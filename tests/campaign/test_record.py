@@ -4,10 +4,11 @@ import pytest
 from custodian.custodian import NonRecoverableError, ReturnCodeError, ValidationError
 
 from campaign.attempts.failures import ScienceFailureError, failure_kind
-from campaign.attempts.ledger import attempt, last_attempt
+from campaign.attempts.ledger import attempt
 from campaign.scheduling.submit import submit_ready
 from campaign.steps.record import record_calculation
 from campaign.steps.start import start_campaign
+from campaign.store.attempts import last_attempt
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.states import STAGES
 from campaign.store.usage import cpu_seconds_by_document

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from campaign.policies.best_first import Budget
+from campaign.policies.best_first import BestFirst
 from campaign.policies.probability import Probability
 from campaign.policies.thresholds import Thresholds
 from campaign.replay.candidate import KnownCandidate
@@ -23,8 +23,8 @@ POLICIES = [
     Thresholds(),
     Thresholds(audit=0.3),
     Probability(p=0.3, uncertainty=0.27),
-    Budget(cpu_hours=3.0),
-    Budget(cpu_hours=1.5, audit=0.2),
+    BestFirst(cpu_hours=3.0),
+    BestFirst(cpu_hours=1.5, audit=0.2),
 ]
 
 
@@ -192,7 +192,7 @@ def test_thresholds_without_a_budget_give_the_figures_of_the_confusion_matrix():
 def test_a_budget_is_not_spent_on_those_that_happened_to_come_first():
     """Flat costs, and hours for a tenth: what is relaxed must be near the best tenth of all, not of the first batch."""
     flat = [replace(found, n_sites=4, n_electrons=20, relax_cpu_s=360.0) for found in population(1000)]
-    result = replay_policy(Budget(cpu_hours=10.0), flat, budget=BudgetSection(relax_cpu_s=360.0), batch_size=50)
+    result = replay_policy(BestFirst(cpu_hours=10.0), flat, budget=BudgetSection(relax_cpu_s=360.0), batch_size=50)
     best = sorted(flat, key=lambda found: (found.e_hull_ml, found.e_form_ml))[:100]
     assert result.relaxations == 100
     assert result.total_stable >= 0.9 * sum(found.is_stable(StableSection()) for found in best)
@@ -202,7 +202,7 @@ def test_what_is_held_goes_on_at_the_end_with_what_was_expected_to_be_spent():
     """The first are expected to cost ten times what they do: hours are left when all have been looked at."""
     flat = [replace(found, n_sites=4, n_electrons=20, relax_cpu_s=100.0) for found in population(60)]
     budget = BudgetSection(relax_cpu_s=1000.0)
-    result = replay_policy(Budget(cpu_hours=0.5), flat, budget=budget, batch_size=60)
+    result = replay_policy(BestFirst(cpu_hours=0.5), flat, budget=budget, batch_size=60)
     assert result.relaxations == 18
     assert result.held == 42
 
@@ -242,7 +242,7 @@ def test_a_relaxation_that_fails_is_no_part_of_the_success_ratio_and_of_a_stop_r
 
 def test_candidates_without_a_prediction_are_never_promoted():
     known = [replace(found, e_form_ml=math.nan, e_hull_ml=math.nan) for found in population(50)]
-    for policy in (Thresholds(max_formation_energy=10.0, max_hull_energy=10.0), Budget(cpu_hours=1000.0)):
+    for policy in (Thresholds(max_formation_energy=10.0, max_hull_energy=10.0), BestFirst(cpu_hours=1000.0)):
         result = replay_policy(policy, known)
         assert (result.promoted, result.rejected) == (0, 50)
 

@@ -9,10 +9,10 @@ from test_steps import MODEL, finish_dos, relax_references, steps
 from test_training_data import give_features
 
 from campaign.scheduling.advance import advance
+from campaign.steps.decide import make_decisions
 from campaign.steps.predictions import store_predictions
 from campaign.steps.rescore import rescore_waiting, screen_again, with_model_of_step
 from campaign.steps.retrain import retrain_step
-from campaign.steps.screen import make_decisions
 from campaign.steps.start import start_campaign
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.mongo
 #: 18 candidates, 16 of them screened in batches of 5, 5, 5 and 1; a new model after every two relaxations.
 SECTIONS = {
     "candidates": {"prototypes": ["B1", "B2", "B3", "L1_0", "L1_2"], "elements": ["Al", "Cu", "Ag"]},
-    "screening": {"batch_size": 5, "close_at": 0.8, "retrain_every": 2},
+    "screening": {"batch_size": 5, "min_completed_fraction": 0.8, "retrain_every": 2},
     "policy": {"max_formation_energy": -0.02, "max_hull_energy": 0.13},
 }
 FIRST = MODEL | {"step": "small/train"}
@@ -51,9 +51,9 @@ def campaign(store, launchpad, small_spec):
 def screen(store, launchpad, ids, step_id, *, energies=(-0.5, -0.5, -0.5, -0.5, 0.4)):
     """What a Screen does once Ray has answered."""
     advance(OpenCampaign.open(store, launchpad, "small"))
-    campaign = with_model_of_step(Campaign.read(store, "small"), step_id)
+    campaign = with_model_of_step(OpenCampaign.open(store, launchpad, "small"), step_id)
     store_predictions(campaign, step_id, sorted(ids), dict(zip(sorted(ids), energies, strict=False)))
-    make_decisions(store, campaign, step_id)
+    make_decisions(campaign, step_id)
     store.close_step(step_id)
     screen_again(OpenCampaign.open(store, launchpad, "small"), after=step_id)
     advance(OpenCampaign.open(store, launchpad, "small"))

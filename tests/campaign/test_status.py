@@ -6,13 +6,16 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
 from datetime import timedelta
 from math import nan, sqrt
 
+import bson
 import pytest
+from fireworks import FWorker
 from prepared import BATCHES, with_model
 from typer.testing import CliRunner
 
@@ -294,6 +297,47 @@ def test_a_finished_campaign_has_no_time_left(store, campaign, run):
     assert found["time_left"]["hours"] == 0.0
     assert "campaign small: finished" in said
     assert "time left none: finished" in said
+
+
+def everything(database):
+    """All documents and indexes of a database."""
+    return {
+        name: ([bson.encode(found) for found in database[name].find().sort("_id")], database[name].index_information())
+        for name in sorted(database.list_collection_names())
+    }
+
+
+@pytest.fixture
+def lost_run(store, launchpad, small_spec):
+    """A relaxation that runs in a process that is gone, its firework's id. The campaign's indexes are gone too."""
+    start_campaign(store, launchpad, small_spec(**BATCHES))
+    gone = FWorker(f"local-worker {socket.gethostname()} 2147483646 1.00", query={"spec.stage": "relax"})
+    firework, _ = launchpad.checkout_fw(gone, "/nowhere")
+    store.candidates.drop_indexes()
+    return firework.fw_id
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--watch"]])
+def test_what_needs_recovery_is_said_and_nothing_is_written(store, launchpad, lost_run, run, options):
+    if "--watch" in options:  # it ends with the campaign
+        store.campaigns.update_one({"_id": "small"}, {"$set": {"state": "finished"}})
+    before = everything(launchpad.db)
+    shown = run(*options)
+    assert everything(launchpad.db) == before
+    lost = f"1 firework(s) ran in a process or job that is gone; run again while tries are left: {lost_run}"
+    if "--json" in options:
+        assert shown["needs_recovery"] == [lost]
+    else:
+        assert f"needs recovery: {lost} (`campaign reconcile small` does it)" in words(shown)
+
+
+def test_what_needs_recovery_is_what_reconcile_does(store, launchpad, lost_run, run, launchpad_file):
+    (said,) = run("--json")["needs_recovery"]
+    done = CliRunner().invoke(app, ["reconcile", "small", "--launchpad", str(launchpad_file)])
+    assert done.exit_code == 0, done.output
+    assert said in words(done.output)
+    assert run("--json")["needs_recovery"] == []
+    assert "chemsys_1" in store.candidates.index_information(), "a command that writes makes the indexes that lack"
 
 
 @pytest.mark.parametrize("options", [["30"], ["--watch", "--json"]])

@@ -66,7 +66,7 @@ def test_a_screen_cut_short_between_its_writes_decides_the_same(store, launchpad
     advance(OpenCampaign.open(store, launchpad, campaign))
     loaded = Campaign.read(store, campaign)
     trust = {"uncertainty": {ids[0]: 0.05, ids[1]: None}, "novel": {ids[0]: True, ids[1]: False}}
-    store_predictions(store, loaded, "small/screen/0", ids, predicted, **trust)
+    store_predictions(loaded, "small/screen/0", ids, predicted, **trust)
     # killed here, and run again: other predictions of the same model would change nothing any more
     store_predictions(loaded, "small/screen/0", ids, dict.fromkeys(ids, -9.0))
     first = make_decisions(loaded, "small/screen/0")

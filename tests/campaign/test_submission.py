@@ -9,11 +9,13 @@ from fireworks.core.rocket_launcher import launch_rocket
 
 from campaign.firetasks import Finish, RecordCalculation, Retrain, RunCalculation, Screen, Train
 from campaign.scheduling.submit import submit_ready, submit_step
-from campaign.scheduling.workflows import LaunchPadNotReadyError, initialise_launchpad, stage_workflow, step_workflow
+from campaign.scheduling.workflows import stage_workflow, step_workflow
 from campaign.steps.start import CampaignExistsError, start_campaign
 from campaign.store.campaigns import Campaign, OpenCampaign, UnknownCampaignError
 from campaign.store.collections import CampaignStore
+from campaign.store.fireworks import LaunchPadNotReadyError, initialise_launchpad
 from campaign.store.states import STAGES
+from campaign.store.steps import Step
 
 pytestmark = pytest.mark.mongo
 TIMES = ("created_on", "updated_on")
@@ -88,9 +90,7 @@ def test_a_step_is_submitted_once_for_its_id(store, launchpad, small_spec, datab
 
     def submit(_):
         own = database.launchpad()
-        return submit_step(
-            OpenCampaign.open(CampaignStore(own.db), own, "small"), "small/screen/0", kind="screen", category="screen"
-        )
+        return submit_step(OpenCampaign.open(CampaignStore(own.db), own, "small"), Step.screen("small", 0))
 
     with ThreadPoolExecutor(4) as pool:
         assert sorted(pool.map(submit, range(8))) == [False] * 7 + [True]

@@ -22,8 +22,8 @@ def main(folder: Path, bundle: str) -> None:
         if os.environ["RAY_TMPDIR"].endswith("-1"):
             (folder / "second_node_reads").touch()
             time.sleep(600)  # until its node is lost
-        # the first node must not be done with everything before the second one has begun
-        while not (folder / "second_node_reads").exists():
+        # an actor without work is ended: the first node must not be done before the test has seen both
+        while not (folder / "both_were_seen").exists():
             time.sleep(0.2)
         places = [ids.index(name) for name in wanted]
         return wanted, samples["dos"][places], samples["compositions"][places]

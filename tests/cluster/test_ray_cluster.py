@@ -48,6 +48,7 @@ def test_a_lost_node_loses_no_candidate_and_no_process_is_left(slurm: SlurmClust
     actors = fetch(f"{dashboard}/api/v0/actors", token=token)["data"]["result"]["result"]
     alive = sorted(re.sub(r" \(\w+\)$", "", found["name"]) for found in actors if found["state"] == "ALIVE")
     assert alive == ["alloys/screen/0 scorer 1", "alloys/screen/0 scorer 2"]
+    (tmp_path / "both_were_seen").touch()
 
     # one node goes, with an actor that has a batch
     step = (folder / "step-1").read_text().strip()

@@ -12,6 +12,7 @@ from campaign.hull.hull import HullSet, MissingElementError
 from campaign.references.reference_sets import load_hull
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore, Document
+from campaign.store.listings import candidates_by_id
 from campaign.views.figures.documents import CandidateColumns, Floats
 
 MOST_SYSTEMS = 60
@@ -112,9 +113,7 @@ def binary_hulls(campaign: Campaign, columns: CandidateColumns) -> BinaryHulls |
 
 
 def _compositions(store: CampaignStore, ids: list[str]) -> dict[str, Document]:
-    return {
-        found["_id"]: found["composition"] for found in store.candidates.find({"_id": {"$in": ids}}, ["composition"])
-    }
+    return {name: found["composition"] for name, found in candidates_by_id(store, ids, ["composition"]).items()}
 
 
 def _hull(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document
+from campaign.store.listings import all_candidates
 from campaign.store.states import SCREENED
 from campaign.views.policy_dry_run import word_of
 
@@ -133,6 +134,4 @@ def _stable(document: Document) -> Any:
 
 def read_candidates(campaign: Campaign) -> CandidateColumns:
     """Read the candidates of a campaign, without structures and histories."""
-    return CandidateColumns(
-        documents=list(campaign.store.candidates.find({"campaign": campaign.name}, _FIELDS).sort("_id"))
-    )
+    return CandidateColumns(documents=all_candidates(campaign, _FIELDS, ordered=True))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from campaign.policies.thresholds import Thresholds
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore
+from campaign.store.features import read_features
 from campaign.views.figures.documents import CandidateColumns, Flags, Floats
 from esnet.files.atomic import whole_file
 from esnet.files.errors import MissingExtraError, require
@@ -85,9 +86,7 @@ def dos_map(campaign: Campaign, columns: CandidateColumns) -> DosMap | str:
     else:
         places = usable
     ids = [f"{columns.ids[place]}:dos" for place in places]
-    checksums = {
-        found["_id"]: found["sha256"] for found in campaign.store.features.find({"_id": {"$in": ids}}, ["sha256"])
-    }
+    checksums = {found["_id"]: found["sha256"] for found in read_features(campaign.store, ids, ["sha256"])}
     kept = [place for place, name in zip(places, ids, strict=True) if name in checksums]
     if len(kept) < FEWEST_POINTS:
         return (
@@ -145,7 +144,7 @@ def _inputs(store: CampaignStore, ids: list[str]) -> NDArray[np.float32]:
     """(n, 2700) what the network reads, energies pooled."""
     rows = {}
     for start in range(0, len(ids), 200):
-        for found in store.features.find({"_id": {"$in": ids[start : start + 200]}}):
+        for found in read_features(store, ids[start : start + 200]):
             dos = DosFeatures.from_document(found).decode()
             spins, energies, orbitals = dos.shape
             pooled = dos.reshape(spins, energies // _POOLED, _POOLED, orbitals).mean(axis=2)

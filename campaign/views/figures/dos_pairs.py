@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore, Document
+from campaign.store.features import read_features
+from campaign.store.states import RsDosState
 from campaign.views.figures.documents import CandidateColumns, Floats
 from esnet.representation.features import Representation
 from esnet.similarity.similarity import Similarity, compare_dos
@@ -99,7 +101,8 @@ def dos_pairs(campaign: Campaign, columns: CandidateColumns) -> DosPairs | None:
     both = [
         place
         for place, document in enumerate(columns.documents)
-        if (document.get("rs_dos") or {}).get("state") == "done" and (document.get("dos") or {}).get("features")
+        if (document.get("rs_dos") or {}).get("state") == RsDosState.DONE
+        and (document.get("dos") or {}).get("features")
     ]
     stored = {found["_id"] for found in _features(campaign.store, columns, both, fields=["_id"])}
     both = [place for place in both if _both_stored(columns.ids[place], stored)]
@@ -137,7 +140,7 @@ def _features(
     store: CampaignStore, columns: CandidateColumns, places: Sequence[int], *, fields: list[str] | None = None
 ) -> list[Document]:
     ids = [f"{columns.ids[place]}:{kind}" for place in places for kind in ("dos", "rs_dos")]
-    return list(store.features.find({"_id": {"$in": ids}}, fields)) if ids else []
+    return list(read_features(store, ids, fields)) if ids else []
 
 
 def _pair(columns: CandidateColumns, place: int, found: dict[str, Document], *, zero: bool) -> DosPair:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,8 @@ from ruamel.yaml import YAML
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore
+from campaign.store.listings import engine_versions, reference_set_summary
+from campaign.store.models import training_versions
 from esnet.files.versions import installed_versions
 
 _PACKAGES = (
@@ -59,7 +61,8 @@ def _yaml(content: dict[str, Any]) -> str:
 
 
 def _facts(campaign: Campaign) -> Iterator[tuple[str, str]]:
-    document, spec = campaign.document, campaign.spec
+    document: Mapping[str, Any] = campaign.document
+    spec = campaign.spec
     yield "seed", str(spec.seed)
     yield "engine", str(document.get("engine"))
     yield "quality", str(document.get("quality"))
@@ -70,7 +73,7 @@ def _facts(campaign: Campaign) -> Iterator[tuple[str, str]]:
     yield "policy", spec.policy.describe()
     yield from _model_facts(campaign.store, document)
     yield from _reference_facts(campaign.store, document.get("reference_set"))
-    used = sorted(_engine_versions(campaign))
+    used = sorted(engine_versions(campaign))
     yield "engine versions in the results", ", ".join(used) or "none yet"
     for key, title in (("created", "started"), ("ended", "ended")):
         if isinstance(document.get(key), datetime):
@@ -78,7 +81,7 @@ def _facts(campaign: Campaign) -> Iterator[tuple[str, str]]:
     yield "schema version of the database", str(document["schema_version"])
 
 
-def _model_facts(store: CampaignStore, document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _model_facts(store: CampaignStore, document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     models = document.get("models") or ([document["model"]] if document.get("model") else [])
     for number, model in enumerate(models, start=1):
         title = "model" if len(models) == 1 else f"model {number}"
@@ -86,9 +89,8 @@ def _model_facts(store: CampaignStore, document: dict[str, Any]) -> Iterator[tup
             f"{title} (SHA-256)",
             f"{model['checksum']} ({model.get('source')}, {model.get('n_structures')} structures)",
         )
-        record = (store.models.find_one({"_id": model["checksum"]}, ["record.versions"]) or {}).get("record") or {}
-        if isinstance(record.get("versions"), dict):
-            listed = ", ".join(f"{name} {version}" for name, version in sorted(record["versions"].items()))
+        if (versions := training_versions(store, model["checksum"])) is not None:
+            listed = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
             yield f"{title}: trained with", listed
 
 
@@ -97,16 +99,7 @@ def _reference_facts(store: CampaignStore, checksum: str | None) -> Iterator[tup
         yield "reference set", "not frozen yet"
         return
     yield "reference set (SHA-256)", checksum
-    fields = {"source": 1, "functional": 1, "corrections": 1, "file_name": 1, "sha256": 1, "database_version": 1}
-    found = next(
-        store.reference_sets.aggregate(
-            [
-                {"$match": {"_id": checksum}},
-                {"$project": {**fields, "phases": {"$size": {"$ifNull": ["$entries", []]}}}},
-            ]
-        ),
-        None,
-    )
+    found = reference_set_summary(store, checksum)
     if found is None:
         return
     parts = [f"{found['phases']} phases", f"source {found.get('source')}"]
@@ -114,17 +107,3 @@ def _reference_facts(store: CampaignStore, checksum: str | None) -> Iterator[tup
     yield "reference set", ", ".join(parts)
     if found.get("sha256"):
         yield "file of references", f"{found.get('file_name')}, SHA-256 {found['sha256']}"
-
-
-def _engine_versions(campaign: Campaign) -> set[str]:
-    found: set[str] = set()
-    for collection in (campaign.store.candidates, campaign.store.references):
-        for part in ("dos", "relaxation", "rs_dos"):
-            groups = collection.aggregate(
-                [
-                    {"$match": {"campaign": campaign.name, f"{part}.vasp_version": {"$ne": None}}},
-                    {"$group": {"_id": f"${part}.vasp_version"}},
-                ]
-            )
-            found |= {str(group["_id"]) for group in groups}
-    return found

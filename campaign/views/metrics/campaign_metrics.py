@@ -13,7 +13,8 @@ from campaign.metrics.metrics import Costs, Metrics, effective_cost, metrics_of_
 from campaign.policies.decide import audit_draw
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document
-from campaign.store.states import SCREENED
+from campaign.store.listings import all_candidates
+from campaign.store.states import SCREENED, CandidateState
 from campaign.views.metrics.sweep import SweepOfRelaxed, predicted_energies, sweep_relaxed
 
 _FIELDS = [
@@ -135,7 +136,7 @@ def campaign_metrics(
     UnknownCampaignError
         If there is none of that name.
     """
-    documents = list(campaign.store.candidates.find({"campaign": campaign.name}, _FIELDS))
+    documents = all_candidates(campaign, _FIELDS)
     counts = _candidate_counts(documents, seed=campaign.spec.seed)
     measured = measured_costs(campaign)
     decided = [document for document in documents if _is_decided(document)]
@@ -186,7 +187,7 @@ def _stable(document: Document) -> bool | None:
 
 
 def _has_failed(document: Document) -> bool:
-    return bool(document["state"] == "relax_failed")
+    return bool(document["state"] == CandidateState.RELAX_FAILED)
 
 
 def _candidate_counts(documents: Sequence[Document], *, seed: int) -> CandidateCounts:
@@ -194,7 +195,7 @@ def _candidate_counts(documents: Sequence[Document], *, seed: int) -> CandidateC
     decided = [document for document in screened if _is_decided(document)]
     promoted = sum(_is_promoted(document) for document in decided)
     held = sum(not _is_promoted(document) and document["decision"].get("outcome") == "held" for document in decided)
-    dos_failed = sum(document["state"] == "dos_failed" for document in screened)
+    dos_failed = sum(document["state"] == CandidateState.DOS_FAILED for document in screened)
     return CandidateCounts(
         screened=len(screened),
         training=len(documents) - len(screened),

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
+from campaign.store.listings import failed_references
 from campaign.views.figures.binary_hulls import BinaryHulls, binary_hulls
 from campaign.views.figures.costs import CampaignCosts, campaign_costs
 from campaign.views.figures.documents import CandidateColumns, read_candidates
@@ -169,8 +170,7 @@ def _decisions(rows: Sequence[Row], columns: CandidateColumns) -> list[DecisionR
 
 def _failures(campaign: Campaign, columns: CandidateColumns) -> list[FailureRow]:
     found = [_failure(document, label) for document, label in zip(columns.documents, columns.labels, strict=True)]
-    failed = {"campaign": campaign.name, "failure": {"$ne": None}}
-    for document in campaign.store.references.find(failed, ["label", "formula", "failure"]).sort("_id"):
+    for document in failed_references(campaign):
         found.append(_failure(document, f"reference {document.get('label') or document['formula']}"))
     return [row for row in found if row is not None]
 

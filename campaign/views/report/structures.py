@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from campaign.store.collections import CampaignStore
+from campaign.store.listings import candidates_by_id
 from campaign.views.results import Row
 
 MOST_STRUCTURES = 1000
@@ -58,7 +59,7 @@ def _read(store: CampaignStore, ids: Sequence[str]) -> Iterator[ShownStructure]:
     fields = ["structure.lattice", "structure.sites", "relaxation.structure.lattice", "relaxation.structure.sites"]
     for start in range(0, len(ids), _AT_ONCE):
         part = ids[start : start + _AT_ONCE]
-        found = {one["_id"]: one for one in store.candidates.find({"_id": {"$in": list(part)}}, fields)}
+        found = candidates_by_id(store, part, fields)
         for name in part:
             document = found.get(name, {})
             relaxed = (document.get("relaxation") or {}).get("structure")

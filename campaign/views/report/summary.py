@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from campaign.store.states import CandidateState
 from campaign.views.report.data import ReportData
 from campaign.views.results import Row
 
@@ -93,7 +94,7 @@ def _format_state(data: ReportData) -> list[str]:
     lines = [data.model_line]
     if data.status.problem:
         lines.append(f"Problem: {data.status.problem}")
-    if held := data.status.candidates.get("held"):
+    if held := data.status.candidates.get(CandidateState.HELD):
         lines.append(f"The budget holds {held} candidates: `campaign budget {data.name}` shows it and changes it.")
     if data.failures:
         lines.append(f"{len(data.failures)} calculation(s) failed for good; see Failures.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ from pymongo.errors import PyMongoError
 
 from campaign.store.campaigns import UnknownCampaignError
 from campaign.store.collections import CampaignStore, now
+from campaign.store.counts import campaign_overviews
+from campaign.store.states import CandidateState
 from campaign.views.server.access import ReadOnlyAccess, is_loopback
 from campaign.views.server.pages import CampaignPages
 from esnet.files.errors import require
@@ -94,22 +97,22 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
 def _index_html(store: CampaignStore, refresh_s: float) -> str:
     environment = require("jinja2", extra="report").Environment(autoescape=True, trim_blocks=True)
     text: str = environment.from_string(_index_template()).render(
-        campaigns=[_overview(store, found) for found in store.campaigns.find({}, ["state"]).sort("_id")],
+        campaigns=[_overview(found) for found in campaign_overviews(store)],
         made=now(),
         refresh_s=f"{refresh_s:g}",
     )
     return text
 
 
-def _overview(store: CampaignStore, found: dict[str, Any]) -> dict[str, Any]:
-    name, counts = found["_id"], store.state_counts(found["_id"])
+def _overview(found: Mapping[str, Any]) -> dict[str, Any]:
+    name, counts = found["_id"], found["counts"]
     return {
         "name": name,
         "address": f"campaigns/{quote(name, safe='')}",
         "state": found["state"],
         "candidates": sum(counts.values()),
-        "relaxed": counts.get("relaxed", 0),
-        "stable": store.candidates.count_documents({"campaign": name, "result.stable": True}),
+        "relaxed": counts.get(CandidateState.RELAXED, 0),
+        "stable": found["stable"],
     }
 
 

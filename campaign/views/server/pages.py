@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore
+from campaign.store.counts import count_attempts, count_completed_steps, count_stable, count_unstable
+from campaign.store.listings import campaign_exists
 from campaign.views.report.data import build_report
 from campaign.views.report.page import LivePage, render_html
 
@@ -65,7 +67,7 @@ class CampaignPages:
         UnknownCampaignError
             If there is none of that name.
         """
-        if self.store.campaigns.find_one({"_id": name}, ["_id"]) is None:
+        if not campaign_exists(self.store, name):
             # no lock, and nothing kept, for names that anybody may think of; and why it is not there is said below
             return self._make(name, "")
         with self._making[name]:
@@ -90,19 +92,12 @@ class CampaignPages:
 
 def campaign_revision(campaign: Campaign) -> str:
     """Return a text that changes when what a page says has changed; counted on indexes, no document is read."""
-    of_campaign = {"campaign": campaign.name}
     fields = ("state", "problem", "reference_set")
     facts = [
         {**{key: str(campaign.document.get(key)) for key in fields}, "model": campaign.model_checksum},
         campaign.store.state_counts(campaign.name),
-        [
-            campaign.store.candidates.count_documents({**of_campaign, "result.stable": stable})
-            for stable in (True, False)
-        ],
-        [
-            campaign.store.attempts.count_documents(query)
-            for query in (of_campaign, {**of_campaign, "outcome": "running"})
-        ],
-        campaign.store.steps.count_documents({**of_campaign, "state": "done"}),
+        [count_stable(campaign), count_unstable(campaign)],
+        [count_attempts(campaign), count_attempts(campaign, outcome="running")],
+        count_completed_steps(campaign),
     ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from campaign.recovery.processes import fizzled_query
 from campaign.references.reference_sets import reference_problem
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import counts_by_state
-from campaign.store.fireworks import fizzled_reason
-from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, SCREENED
+from campaign.store.counts import (
+    LIVE_FIREWORK_STATES,
+    count_references,
+    count_stable,
+    failures_by_kind,
+    fireworks_by_state,
+)
+from campaign.store.listings import fizzled_firework
+from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, SCREENED, CampaignState, CandidateState
 from campaign.store.usage import cost_by_stage
 from campaign.views.status.funnel import Decided, count_decided
-
-if TYPE_CHECKING:
-    from pymongo.collection import Collection
-
-#: FireWorks states in which something can still happen without anybody's help.
-LIVE_STATES = ("READY", "RESERVED", "RUNNING", "WAITING")
-#: All states that FireWorks has (`fireworks.core.firework.Firework.STATE_RANKS`).
-_FIREWORK_STATES = (*LIVE_STATES, "COMPLETED", "FIZZLED", "ARCHIVED", "DEFUSED", "PAUSED")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +85,12 @@ class Status:
     @property
     def is_finished(self) -> bool:
         """Whether the campaign has come to its report."""
-        return self.state == "finished"
+        return self.state == CampaignState.FINISHED
 
     @property
     def can_go_on(self) -> bool:
         """Whether FireWorks has anything of this campaign to run or running."""
-        return any(self.fireworks.get(state) for state in LIVE_STATES)
+        return any(self.fireworks.get(state) for state in LIVE_FIREWORK_STATES)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON types."""
@@ -112,27 +110,27 @@ def campaign_status(campaign: Campaign) -> Status:
 
 def status_of_counts(campaign: Campaign, counts: Mapping[tuple[str, str], int], decided: Decided) -> Status:
     """Count what else belongs to a status, for whoever has the candidates by ``(role, state)`` and the decisions."""
-    name, document = campaign.name, campaign.document
+    document = campaign.document
     model = document.get("model")
     promoted = decided.promoted
     return Status(
-        name=name,
+        name=campaign.name,
         state=document["state"],
         purpose=campaign.spec.purpose,
         problem=reference_problem(campaign) or _fizzled_problem(campaign),
         engine=document["engine"],
         quality=document["quality"],
         candidates=counts_by_state(counts),
-        references=_share(campaign.store.references, {"campaign": name}, {"state": "relaxed"}),
-        bootstrap=_done_of_all(counts, lambda role: role != SCREENED, lambda state: state == "relaxed"),
+        references={"done": count_references(campaign, CandidateState.RELAXED), "all": count_references(campaign)},
+        bootstrap=_done_of_all(counts, lambda role: role != SCREENED, lambda state: state == CandidateState.RELAXED),
         dos=_done_of_all(counts, lambda role: role != BOOTSTRAP, lambda state: state not in BEFORE_SCREEN),
         promoted={
-            "done": sum(promoted.get(state, 0) for state in ("relaxed", "relax_failed")),
+            "done": sum(promoted.get(state, 0) for state in (CandidateState.RELAXED, CandidateState.RELAX_FAILED)),
             "all": sum(promoted.values()),
         },
-        fireworks=_fireworks_by_state(campaign),
-        stable=campaign.store.candidates.count_documents({"campaign": name, "result.stable": True}),
-        failures=_failures_by_kind(campaign),
+        fireworks=fireworks_by_state(campaign),
+        stable=count_stable(campaign),
+        failures=failures_by_kind(campaign),
         cost=cost_by_stage(campaign),
         model=model
         and {
@@ -148,25 +146,13 @@ def status_of_counts(campaign: Campaign, counts: Mapping[tuple[str, str], int], 
 
 def _fizzled_problem(campaign: Campaign) -> str | None:
     """What to do about a step, or a firework that records, that has fizzled."""
-    fireworks = campaign.store.database["fireworks"]
-    firework = fireworks.find_one(fizzled_query(campaign.name), ["fw_id", "name", "launches"])
+    firework = fizzled_firework(campaign)
     if firework is None:
         return None
     return (
-        f"firework {firework['fw_id']} ({firework['name']}) fizzled: "
-        f"{fizzled_reason(campaign.store.database, firework)}. "
+        f"firework {firework['fw_id']} ({firework['name']}) fizzled: {firework['reason']}. "
         f"Mend the cause, then `lpad rerun_fws -i {firework['fw_id']}`"
     )
-
-
-def _fireworks_by_state(campaign: Campaign) -> dict[str, int]:
-    """One count for each state: of as many as there are, MongoDB counts index entries faster than it groups them."""
-    fireworks = campaign.store.database["fireworks"]
-    counts = {
-        state: fireworks.count_documents({"spec.campaign_name": campaign.name, "state": state})
-        for state in _FIREWORK_STATES
-    }
-    return {state: number for state, number in counts.items() if number}
 
 
 def _done_of_all(
@@ -175,20 +161,4 @@ def _done_of_all(
     return {
         "done": sum(number for (role, state), number in counts.items() if of_role(role) and is_done(state)),
         "all": sum(number for (role, _), number in counts.items() if of_role(role)),
-    }
-
-
-def _failures_by_kind(campaign: Campaign) -> dict[str, int]:
-    kinds: dict[str, int] = {}
-    failed = {"$match": {"campaign": campaign.name, "state": {"$in": ["dos_failed", "relax_failed"]}}}
-    for collection in (campaign.store.candidates, campaign.store.references):
-        for group in collection.aggregate([failed, {"$group": {"_id": "$failure.kind", "n": {"$sum": 1}}}]):
-            kinds[group["_id"]] = kinds.get(group["_id"], 0) + group["n"]
-    return kinds
-
-
-def _share(collection: Collection[dict[str, Any]], whole: dict[str, Any], done: dict[str, Any]) -> dict[str, int]:
-    return {
-        "done": collection.count_documents({**whole, **done}),
-        "all": collection.count_documents(whole),
     }

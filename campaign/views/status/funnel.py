@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING
 
 from campaign.policies.thresholds import Thresholds
 from campaign.store.campaigns import Campaign
-from campaign.store.states import BEFORE_SCREEN, SCREENED, TRAINING
+from campaign.store.counts import decisions_by_state
+from campaign.store.states import BEFORE_SCREEN, SCREENED, TRAINING, CandidateState
 
 if TYPE_CHECKING:
     from campaign.views.figures.documents import CandidateColumns
 
-_NOT_YET = ("new", "dos_running")
-_SENT = ("promoted", "relax_running", "relaxed", "relax_failed")
+_SENT = (
+    CandidateState.PROMOTED,
+    CandidateState.RELAX_RUNNING,
+    CandidateState.RELAXED,
+    CandidateState.RELAX_FAILED,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,21 +70,8 @@ class Decided:
 
 def count_decided(campaign: Campaign) -> Decided:
     """Count decisions by state, from an index alone."""
-    groups = campaign.store.candidates.aggregate(
-        [
-            {"$match": {"campaign": campaign.name, "decision.promoted": {"$in": [True, False]}}},
-            {"$group": {"_id": {"promoted": "$decision.promoted", "state": "$state"}, "n": {"$sum": 1}}},
-        ]
-    )
-    found: dict[bool, dict[str, int]] = {True: {}, False: {}}
-    for group in groups:
-        found[group["_id"]["promoted"]][group["_id"]["state"]] = group["n"]
+    found = decisions_by_state(campaign)
     return Decided(promoted=found[True], not_promoted=found[False])
-
-
-def count_stable(campaign: Campaign, role: str) -> int:
-    """Number of stable candidates of a role."""
-    return campaign.store.candidates.count_documents({"campaign": campaign.name, "role": role, "result.stable": True})
 
 
 def funnel(
@@ -104,18 +96,25 @@ def funnel(
     whole = sum(states.values())
     steps = [FunnelStep(key="candidates", title="candidates", number=whole, rest={})]
     # a budget may hold candidates before their IS-DOS, which then have no decision
-    held_before_dos = max(states.get("held", 0) - decided.not_promoted.get("held", 0), 0)
-    through_dos = whole - sum(states.get(state, 0) for state in (*_NOT_YET, "dos_failed")) - held_before_dos
+    held_before_dos = max(states.get(CandidateState.HELD, 0) - decided.not_promoted.get(CandidateState.HELD, 0), 0)
+    not_through = sum(states.get(state, 0) for state in (*BEFORE_SCREEN, CandidateState.DOS_FAILED))
+    through_dos = whole - not_through - held_before_dos
     if campaign.spec.scorer.needs_dos:
-        rest = {"waiting": states.get("new", 0), "queued or running": states.get("dos_running", 0)}
-        rest |= {"failed": states.get("dos_failed", 0), "held by the budget": held_before_dos}
+        rest = {
+            "waiting": states.get(CandidateState.NEW, 0),
+            "queued or running": states.get(CandidateState.DOS_RUNNING, 0),
+            "failed": states.get(CandidateState.DOS_FAILED, 0),
+            "held by the budget": held_before_dos,
+        }
         steps.append(_step("dos", "IS-DOS done", through_dos, rest))
     if is_screening:
         steps.extend(_decisions(states, decided))
-    rest = {"waiting": states.get("promoted", 0), "queued or running": states.get("relax_running", 0)}
-    steps.append(
-        _step("relaxed", "relaxed", states.get("relaxed", 0), rest | {"failed": states.get("relax_failed", 0)})
-    )
+    rest = {
+        "waiting": states.get(CandidateState.PROMOTED, 0),
+        "queued or running": states.get(CandidateState.RELAX_RUNNING, 0),
+        "failed": states.get(CandidateState.RELAX_FAILED, 0),
+    }
+    steps.append(_step("relaxed", "relaxed", states.get(CandidateState.RELAXED, 0), rest))
     steps.append(_step("stable", "stable", stable, {}))
     return steps
 
@@ -123,12 +122,13 @@ def funnel(
 def _decisions(states: Mapping[str, int], decided: Decided) -> list[FunnelStep]:
     promoted = sum(decided.promoted.values())
     rest = {
-        "rejected": decided.not_promoted.get("rejected", 0),
-        "held by the budget": decided.not_promoted.get("held", 0),
+        "rejected": decided.not_promoted.get(CandidateState.REJECTED, 0),
+        "held by the budget": decided.not_promoted.get(CandidateState.HELD, 0),
         "relaxed for the audit": decided.audited,
     }
+    waiting = {"waiting for the Screen": states.get(CandidateState.DOS_DONE, 0)}
     return [
-        _step("decided", "decided on", decided.number, {"waiting for the Screen": states.get("dos_done", 0)}),
+        _step("decided", "decided on", decided.number, waiting),
         _step("promoted", "promoted", promoted, rest),
     ]
 
@@ -147,12 +147,12 @@ def passed_steps(columns: CandidateColumns, campaign: Campaign) -> dict[str, int
     """
     spec = campaign.spec
     states = [document["state"] for document in columns.documents]
-    relaxed = [state == "relaxed" for state in states]
+    relaxed = [state == CandidateState.RELAXED for state in states]
     if spec.purpose == "training_set":
         return {"candidates": len(columns), "relaxed": sum(relaxed), "stable": int(columns.stable.sum())}
     steps = {"candidates": int(columns.screened.sum())}
     if spec.scorer.needs_dos:
-        failed = {*BEFORE_SCREEN, "dos_failed"}
+        failed = {*BEFORE_SCREEN, CandidateState.DOS_FAILED}
         steps["IS-DOS computed"] = int((columns.screened & [state not in failed for state in states]).sum())
     decided = columns.decided
     steps["predicted"] = int((columns.screened & columns.predicted).sum())

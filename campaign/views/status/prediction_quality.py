@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from campaign.store.campaigns import Campaign
-from campaign.store.states import SCREENED
+from campaign.store.counts import prediction_errors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,29 +58,8 @@ def prediction_quality(campaign: Campaign, *, model: str | None) -> tuple[Predic
     tuple of PredictionQuality
         Over all predictions of the campaign, and over those that the model in use made.
     """
-    groups = list(campaign.store.candidates.aggregate(_pipeline(campaign.name)))
+    groups = prediction_errors(campaign)
     return _summed(groups), _summed(group for group in groups if group["_id"] == model)
-
-
-def _pipeline(name: str) -> list[dict[str, Any]]:
-    # null and NaN, which stand for no prediction, sort below every number
-    is_known = {"$and": [{"$gt": [f"${part}.e_form", -1e300]} for part in ("prediction", "result")]}
-    error = {"$subtract": ["$prediction.e_form", "$result.e_form"]}
-    is_promoted = {"$eq": ["$decision.promoted", True]}
-
-    def total(of: Any, where: Any) -> dict[str, Any]:
-        return {"$sum": {"$cond": [where, of, 0]}}
-
-    sums = {
-        "n": total(1, is_known),
-        "absolute": total({"$abs": error}, is_known),
-        "signed": total(error, is_known),
-        "squared": total({"$multiply": [error, error]}, is_known),
-        "promoted": total(1, is_promoted),
-        "stable": total(1, {"$and": [is_promoted, "$result.stable"]}),
-    }
-    match = {"campaign": name, "state": "relaxed", "role": SCREENED, "result.stable": {"$in": [True, False]}}
-    return [{"$match": match}, {"$group": {"_id": {"$ifNull": ["$prediction.model", None]}, **sums}}]
 
 
 def _summed(groups: Iterable[dict[str, Any]]) -> PredictionQuality:

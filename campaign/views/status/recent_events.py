@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document, in_utc
-from campaign.store.states import STAGES
+from campaign.store.counts import count_stable, failures_by_stage_and_kind
+from campaign.store.listings import newest_failed, newest_stable_candidates
 
 _DAY = timedelta(hours=24)
 
@@ -62,8 +61,6 @@ class Failure:
 
 def newest_discoveries(campaign: Campaign, *, number: int) -> list[Discovery]:
     """Stable materials that were found last, the newest first."""
-    fields = ["formula", "prototype", "role", "result", "decision.promoted"]
-    found = campaign.store.candidates.find({"campaign": campaign.name, "result.stable": True}, fields)
     return [
         Discovery(
             id=document["_id"],
@@ -74,7 +71,7 @@ def newest_discoveries(campaign: Campaign, *, number: int) -> list[Discovery]:
             found_by=_found_by(document),
             time=_utc(document["result"].get("time")),
         )
-        for document in found.sort([("result.time", -1), ("_id", 1)]).limit(number)
+        for document in newest_stable_candidates(campaign, number=number)
     ]
 
 
@@ -87,31 +84,17 @@ def _found_by(document: Document) -> str:
 
 def discoveries_of_a_day(campaign: Campaign, *, at: datetime) -> int:
     """How many stable materials were found in the last 24 h."""
-    return campaign.store.candidates.count_documents(
-        {"campaign": campaign.name, "result.stable": True, "result.time": {"$gte": at - _DAY}}
-    )
+    return count_stable(campaign, since=at - _DAY)
 
 
 def failure_counts(campaign: Campaign) -> list[FailureCount]:
     """Count failures by stage and kind, the most frequent first."""
-    counts: dict[tuple[str, str], int] = {}
-    for collection in (campaign.store.candidates, campaign.store.references):
-        for query in _failed(campaign.name):
-            kinds = {"_id": {"stage": "$failure.stage", "kind": "$failure.kind"}, "n": {"$sum": 1}}
-            for group in collection.aggregate([{"$match": query}, {"$group": kinds}]):
-                key = str(group["_id"].get("stage")), str(group["_id"].get("kind"))
-                counts[key] = counts.get(key, 0) + group["n"]
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ordered = sorted(failures_by_stage_and_kind(campaign).items(), key=lambda item: (-item[1], item[0]))
     return [FailureCount(stage=stage, kind=kind, number=number) for (stage, kind), number in ordered]
 
 
 def newest_failures(campaign: Campaign, *, number: int) -> list[Failure]:
     """Those that failed for good last, the newest first."""
-    found: list[Document] = []
-    for collection in (campaign.store.candidates, campaign.store.references):
-        for query in _failed(campaign.name):
-            latest = collection.find(query, ["formula", "failure"]).sort("failure.time", -1)
-            found.extend(latest.limit(number))
     failures = [
         Failure(
             id=document["_id"],
@@ -121,17 +104,9 @@ def newest_failures(campaign: Campaign, *, number: int) -> list[Failure]:
             error=next(iter(str(document["failure"].get("error") or "no reason given").splitlines()), ""),
             time=_utc(document["failure"].get("time")),
         )
-        for document in found
+        for document in newest_failed(campaign, number=number)
     ]
     return sorted(failures, key=lambda failure: failure.time or "", reverse=True)[:number]
-
-
-def _failed(name: str) -> Iterator[dict[str, Any]]:
-    """Filters of what failed for good: one for the stages that are a candidate's state, one for the RS-DOS."""
-    with_reason = {"failure": {"$ne": None}}
-    states = [stage.failed for stage in STAGES.values() if stage.state_field == "state"]
-    yield {"campaign": name, "state": {"$in": states}, **with_reason}
-    yield {"campaign": name, "state": "relaxed", "rs_dos.state": STAGES["rs_dos"].failed, **with_reason}
 
 
 def _utc(time: datetime | None) -> str | None:

@@ -13,9 +13,10 @@ from typing import Any
 from campaign.budget.limits import closed_reason, current_budget, relaxation_cpu_hours
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
+from campaign.store.counts import count_stable
 from campaign.store.states import SCREENED, TRAINING
 from campaign.views.status.counts import Status, status_of_counts
-from campaign.views.status.funnel import FunnelStep, count_decided, count_stable, funnel
+from campaign.views.status.funnel import FunnelStep, count_decided, funnel
 from campaign.views.status.prediction_quality import PredictionQuality, prediction_quality
 from campaign.views.status.recent_events import (
     Discovery,
@@ -131,13 +132,12 @@ def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusRe
     pace = throughput(campaign, at=time)
     budget = _budget(campaign, status)
     jobs = running_jobs(campaign)
-    model = (campaign.document.get("model") or {}).get("checksum")
-    predictions, of_model = prediction_quality(campaign, model=model)
+    predictions, of_model = prediction_quality(campaign, model=campaign.model_checksum)
     role = SCREENED if campaign.spec.purpose == "screening" else TRAINING
     return StatusReport(
         status=status,
         at=time.isoformat(),
-        funnel=funnel(campaign, counts, decided, stable=count_stable(campaign, role)),
+        funnel=funnel(campaign, counts, decided, stable=count_stable(campaign, role=role)),
         pace=pace,
         time_left=time_left(
             campaign,

@@ -9,6 +9,8 @@ from typing import Any
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document
+from campaign.store.counts import ready_fireworks_by_category
+from campaign.store.listings import launches_by_id, running_fireworks
 from launchers.workers.worker import process_of
 
 
@@ -67,13 +69,9 @@ class Queue:
 
 def running_jobs(campaign: Campaign) -> list[RunningJob]:
     """Fireworks of a campaign that run or are reserved, the oldest first."""
-    query = {"spec.campaign_name": campaign.name, "state": {"$in": ["RUNNING", "RESERVED"]}}
-    fields = ["fw_id", "name", "state", "spec._category", "launches"]
-    fireworks = list(campaign.store.database["fireworks"].find(query, fields).sort("fw_id"))
+    fireworks = running_fireworks(campaign)
     latest = [firework["launches"][-1] for firework in fireworks if firework["launches"]]
-    fields = ["launch_id", "fworker.name", "host", "time_start", "state_history"]
-    found = campaign.store.database["launches"].find({"launch_id": {"$in": latest}}, fields)
-    launches = {launch["launch_id"]: launch for launch in found}
+    launches = launches_by_id(campaign.store, latest)
     return [_job(firework, launches.get((firework["launches"] or [None])[-1]) or {}) for firework in fireworks]
 
 
@@ -101,13 +99,7 @@ def _iso(time: Any) -> str | None:
 
 def queues(campaign: Campaign, jobs: Iterable[RunningJob]) -> list[Queue]:
     """Count a campaign's fireworks by category; what is ready is counted by an index alone."""
-    groups = campaign.store.database["fireworks"].aggregate(
-        [
-            {"$match": {"spec.campaign_name": campaign.name, "state": "READY"}},
-            {"$group": {"_id": "$spec._category", "n": {"$sum": 1}}},
-        ]
-    )
-    ready = {group["_id"] or "any": group["n"] for group in groups}
+    ready = {category or "any": number for category, number in ready_fireworks_by_category(campaign).items()}
     here: dict[str, list[RunningJob]] = {}
     for job in jobs:
         here.setdefault(job.category, []).append(job)

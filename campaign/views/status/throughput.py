@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import in_utc
+from campaign.store.counts import ended_attempts
 
 #: Hours that rates are taken over: the fewest in which `_ENOUGH` calculations ended, else the most.
 _WINDOWS_H = (1.0, 6.0, 24.0)
@@ -107,16 +108,11 @@ def _ended(groups: Mapping[str, _Group]) -> int:
 
 
 def _ended_since(campaign: Campaign, since: datetime | None) -> dict[str, _Group]:
-    """By stage, what ended since then (None: ever) in any way; from an index alone."""
-    match = {"campaign": campaign.name, "stage": {"$in": list(CALCULATIONS)}, "outcome": {"$ne": "running"}}
-    if since is not None:
-        match["ended"] = {"$gte": since}
-    total = {"_id": {"stage": "$stage", "outcome": "$outcome"}, "n": {"$sum": 1}, "cpu_s": {"$sum": "$cpu_s"}}
+    """By stage, what ended since then (None: ever) in any way."""
     found: dict[str, _Group] = {}
-    for group in campaign.store.attempts.aggregate([{"$match": match}, {"$group": total}]):
-        stage, outcome = group["_id"]["stage"], group["_id"]["outcome"]
+    for (stage, outcome), (number, cpu_s) in ended_attempts(campaign, CALCULATIONS, since=since).items():
         ended, failed = outcome in _FINAL, outcome not in ("completed", "stopped")
-        this = _Group(ended=ended * group["n"], failed=failed * group["n"], cpu_s=float(group["cpu_s"]))
+        this = _Group(ended=ended * number, failed=failed * number, cpu_s=cpu_s)
         found[stage] = found.get(stage, _Group()) + this
     return found
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from campaign.budget.limits import current_budget
 from campaign.store.campaigns import Campaign
-from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, OPEN_RS_DOS, SCREENED, TRAINING
+from campaign.store.counts import count_open_rs_dos, count_references
+from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, SCREENED, TRAINING, CampaignState, CandidateState
 from campaign.views.status.throughput import Throughput
 
 _HOUR_S = 3600.0
-_TO_RELAX = ("promoted", "relax_running")
+_TO_RELAX = (CandidateState.PROMOTED, CandidateState.RELAX_RUNNING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,7 @@ def time_left(
     mean cost of a stage counts its failed attempts; before one has ended it is the campaign file's guess. A budget in
     CPU-hours ends the campaign earlier. Training and scoring are not counted.
     """
-    if campaign.document["state"] == "finished":
+    if campaign.document["state"] == CampaignState.FINISHED:
         return TimeLeft(hours=0.0, at_least_hours=0.0, cpu_hours=0.0, how="finished")
     work = _work(campaign, counts)
     certain, each = _cpu_seconds(campaign, work, pace)
@@ -103,27 +104,24 @@ def time_left(
 
 
 def _work(campaign: Campaign, counts: Mapping[tuple[str, str], int]) -> _Work:
-    spec, name = campaign.spec, campaign.name
+    spec = campaign.spec
 
     def number(role: str, *states: str) -> int:
         return sum(counts.get((role, state), 0) for state in states)
 
-    relaxing = {"campaign": name, "state": {"$in": ["new", "relax_running"]}}
-    references = campaign.store.references.count_documents(relaxing)
-    bootstrap = number(BOOTSTRAP, "new", *_TO_RELAX)
-    training = number(TRAINING, *BEFORE_SCREEN, "dos_done", *_TO_RELAX)
+    references = count_references(campaign, CandidateState.NEW, CandidateState.RELAX_RUNNING)
+    bootstrap = number(BOOTSTRAP, CandidateState.NEW, *_TO_RELAX)
+    training = number(TRAINING, *BEFORE_SCREEN, CandidateState.DOS_DONE, *_TO_RELAX)
     screened = number(SCREENED, *_TO_RELAX)
     # each of those that a model learns from gets an RS-DOS once it is relaxed
     with_rs_dos = bootstrap + training
     with_rs_dos += references if spec.model.bundle is None and spec.scorer.needs_model else 0
     with_rs_dos += screened if spec.screening.retrain_every is not None else 0
-    open_rs_dos = {"campaign": name, "state": "relaxed", "rs_dos.state": {"$in": list(OPEN_RS_DOS)}}
-    relaxed = sum(each.count_documents(open_rs_dos) for each in (campaign.store.candidates, campaign.store.references))
     return _Work(
         dos=number(SCREENED, *BEFORE_SCREEN) + number(TRAINING, *BEFORE_SCREEN),
         relax=references + bootstrap + training + screened,
-        rs_dos=with_rs_dos + relaxed,
-        undecided=number(SCREENED, *BEFORE_SCREEN, "dos_done"),
+        rs_dos=with_rs_dos + count_open_rs_dos(campaign),
+        undecided=number(SCREENED, *BEFORE_SCREEN, CandidateState.DOS_DONE),
     )
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from campaign.attempts.escalation import more_resources
-from campaign.recovery.liveness import whereabouts
+from campaign.attempts.escalation import escalated_resources
+from campaign.recovery.liveness import liveness_of
 from campaign.spec.sections import RetrySection
 from launchers.scheduler.job_state import JobState
 from launchers.scheduler.jobs import Job
@@ -58,7 +58,7 @@ def accounted(state, end):
 
 def found(worker=WORKER):
     spec = {} if worker is None else {"worker": worker}
-    where = whereabouts([{"fw_id": 1, "launches": [9], "spec": spec}], {1: LAUNCH})[1]
+    where = liveness_of([{"fw_id": 1, "launches": [9], "spec": spec}], {1: LAUNCH})[1]
     return where.alive, where.cause
 
 
@@ -119,7 +119,7 @@ def state(**facts):
     ],
 )
 def test_a_job_that_ran_out_asks_for_more_of_that_and_of_nothing_else(cause, said, asked, more):
-    assert more_resources(cause, JOB, said, RetrySection(), asked=asked) == more
+    assert escalated_resources(cause, JOB, said, RetrySection(), asked=asked) == more
 
 
 def test_a_partition_gives_no_more_than_its_limit(says, tmp_path):
@@ -127,5 +127,5 @@ def test_a_partition_gives_no_more_than_its_limit(says, tmp_path):
     (tmp_path / "sinfo").write_text("#!/bin/sh\necho 'short|2:00:00'\n")
     (tmp_path / "sinfo").chmod(0o755)
     nearly, at_limit = (state(time_limit_s=hours * 3600.0, partition="short") for hours in (1.5, 2.0))
-    assert more_resources("timeout", JOB, nearly, RetrySection(), asked={}) == {"walltime": "02:00:00"}
-    assert more_resources("timeout", JOB, at_limit, RetrySection(), asked={}) == {}
+    assert escalated_resources("timeout", JOB, nearly, RetrySection(), asked={}) == {"walltime": "02:00:00"}
+    assert escalated_resources("timeout", JOB, at_limit, RetrySection(), asked={}) == {}

@@ -1,0 +1,147 @@
+"""The ledger of attempts, and the calculations on candidates and references that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore, Document, now
+from campaign.store.states import Stage
+from launchers.database.job_store import OUTPUTS_COLLECTION
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+Outcome = Literal["running", "completed", "science", "machine", "lost", "stopped"]
+"""How an attempt ended; ``running`` while it has not."""
+
+
+def attempt_number(entry_id: str) -> int:
+    """Number n of the n-th attempt of a firework, from its id ``<fw_id>.<n>``."""
+    return int(entry_id.rsplit(".", 1)[1])
+
+
+def next_attempt_id(store: CampaignStore, fw_id: int) -> str:
+    """Id of a firework's next ledger entry, ``<fw_id>.<n>``."""
+    return f"{fw_id}.{store.attempts.count_documents({'fw_id': fw_id}) + 1}"
+
+
+def running_attempts(store: CampaignStore, fw_id: int) -> list[Document]:
+    """Read the open ledger entries of a firework."""
+    return list(store.attempts.find({"fw_id": fw_id, "outcome": "running"}))
+
+
+def last_attempt(store: CampaignStore, fw_id: int) -> Document | None:
+    """Read the latest ledger entry of a firework; None if there is none."""
+    entries = list(store.attempts.find({"fw_id": fw_id}))
+    return max(entries, key=lambda entry: attempt_number(entry["_id"]), default=None)
+
+
+def interrupted_attempts(
+    store: CampaignStore, document_id: str, stage: Stage, *, causes: Iterable[str]
+) -> list[Document]:
+    """Read where and why attempts at a calculation were interrupted.
+
+    Parameters
+    ----------
+    store
+        The campaign's collections.
+    document_id
+        ``_id`` of the candidate or reference that was calculated.
+    stage
+        Which calculation.
+    causes
+        Causes of lost attempts and machine failures that are of interest; those that the user stopped are always
+        included.
+    """
+    interrupted = {
+        "document": document_id,
+        "stage": stage.name,
+        "$or": [
+            {"outcome": {"$in": ["lost", "machine"]}, "cause": {"$in": list(causes)}},
+            {"outcome": "stopped"},
+        ],
+    }
+    return list(store.attempts.find(interrupted, ["directory", "cause", "host", "fw_id", "started"]))
+
+
+def count_failed_attempts(store: CampaignStore, fw_id: int) -> int:
+    """Count the attempts of a firework that failed or lost their process."""
+    failed = {"fw_id": fw_id, "outcome": {"$in": ["science", "machine", "lost"]}}
+    return store.attempts.count_documents(failed)
+
+
+def count_lost_attempts(store: CampaignStore, fw_id: int) -> int:
+    """Count how often a firework lost its process by a fault; requeued and preempted jobs do not count."""
+    lost = {"fw_id": fw_id, "outcome": "lost", "cause": {"$nin": ["requeued", "preempted"]}}
+    return store.attempts.count_documents(lost)
+
+
+def insert_attempt(store: CampaignStore, entry: Document) -> None:
+    """Add an entry to the ledger."""
+    store.attempts.insert_one(entry)
+
+
+def insert_attempt_if_missing(store: CampaignStore, entry: Document) -> None:
+    """Add an entry to the ledger unless there is one with its id."""
+    store.insert_missing(store.attempts, [entry])
+
+
+def update_running_attempt(store: CampaignStore, entry_id: str, changes: Mapping[str, Any]) -> bool:
+    """Set fields of an open ledger entry; False if it was closed before."""
+    open_entry = {"_id": entry_id, "outcome": "running"}
+    return bool(store.attempts.update_one(open_entry, {"$set": dict(changes)}).modified_count)
+
+
+def close_attempt(
+    store: CampaignStore,
+    entry_id: str,
+    *,
+    outcome: Outcome,
+    cpu_s: float | None = None,
+    gpu_s: float | None = None,
+    error: str | None = None,
+    ended: datetime | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> bool:
+    """Close an open entry; False if it was closed before. Costs that are not given stay as they were last noted."""
+    update: dict[str, Any] = {"outcome": outcome, "error": error, "ended": ended or now(), **(facts or {})}
+    update |= {name: value for name, value in (("cpu_s", cpu_s), ("gpu_s", gpu_s)) if value is not None}
+    return update_running_attempt(store, entry_id, update)
+
+
+def running_calculations(campaign: Campaign, stage: Stage) -> Iterator[list[Document]]:
+    """Yield the references, then the candidates, on which a calculation runs.
+
+    Of the calculation only ``fw_id``, ``record_fw_id`` and ``attempt`` are read: a relaxation also holds its structure,
+    and there may be 100,000 of them.
+    """
+    query = {"campaign": campaign.name, stage.state_field: stage.running}
+    fields = [f"{stage.facts}.{key}" for key in ("fw_id", "record_fw_id", "attempt")]
+    for collection in (campaign.store.references, campaign.store.candidates):
+        yield list(collection.find(query, fields))
+
+
+def failed_documents(campaign: Campaign, stages: Iterable[Stage]) -> Iterator[tuple[Stage, Document]]:
+    """Yield the references, then the candidates, whose calculation has failed for good, stage by stage."""
+    for collection in (campaign.store.references, campaign.store.candidates):
+        for stage in stages:
+            query = {"campaign": campaign.name, stage.state_field: stage.failed}
+            fields = ["formula", "prototype", "label", "failure", stage.facts]
+            for document in collection.find(query, fields).sort("_id"):
+                yield stage, document
+
+
+def request_resources(
+    store: CampaignStore, document_id: str, stage: Stage, *, fw_id: int, queue: Mapping[str, str]
+) -> None:
+    """Let later workflows of a calculation ask the queue for these resources, if `fw_id` is still its firework."""
+    requested = {f"{stage.facts}.queue.{key}": value for key, value in queue.items()}
+    current = {"_id": document_id, f"{stage.facts}.fw_id": fw_id}
+    store.collection_of(document_id).update_one(current, {"$set": requested})
+
+
+def count_outputs(store: CampaignStore, uuids: Sequence[str]) -> int:
+    """Count which of these jobs have an output in the JobStore."""
+    return len(store.database[OUTPUTS_COLLECTION].distinct("uuid", {"uuid": {"$in": list(uuids)}}))

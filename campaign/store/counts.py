@@ -1,0 +1,235 @@
+"""Counts and sums over a campaign's collections: numbers of its status, funnel and costs. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore, Document
+from campaign.store.states import OPEN_RS_DOS, SCREENED, STAGES, CandidateState, StepState
+
+#: FireWorks states in which a firework runs, or can start without anyone's help.
+LIVE_FIREWORK_STATES = ("READY", "RESERVED", "RUNNING", "WAITING")
+#: All states of a firework (`fireworks.core.firework.Firework.STATE_RANKS`).
+_FIREWORK_STATES = (*LIVE_FIREWORK_STATES, "COMPLETED", "FIZZLED", "ARCHIVED", "DEFUSED", "PAUSED")
+
+
+def count_held(campaign: Campaign) -> int:
+    """Count the candidates that the budget holds."""
+    return campaign.store.candidates.count_documents({"campaign": campaign.name, "state": CandidateState.HELD})
+
+
+def count_stable(campaign: Campaign, *, role: str | None = None, since: datetime | None = None) -> int:
+    """Count the stable candidates of any role or of one, found at any time or since a given one (UTC)."""
+    query = _stable(campaign.name)
+    if role is not None:
+        query["role"] = role
+    if since is not None:
+        query["result.time"] = {"$gte": since}
+    return campaign.store.candidates.count_documents(query)
+
+
+def count_unstable(campaign: Campaign) -> int:
+    """Count the candidates whose relaxed crystal lies above the hull."""
+    return campaign.store.candidates.count_documents({"campaign": campaign.name, "result.stable": False})
+
+
+def _stable(name: str) -> dict[str, Any]:
+    return {"campaign": name, "result.stable": True}
+
+
+def campaign_overviews(store: CampaignStore) -> Iterator[Document]:
+    """Yield every campaign's ``_id``, ``state``, ``counts`` (candidates by state) and ``stable``, ordered by name."""
+    for found in store.campaigns.find({}, ["state"]).sort("_id"):
+        yield {
+            **found,
+            "counts": store.state_counts(found["_id"]),
+            "stable": store.candidates.count_documents(_stable(found["_id"])),
+        }
+
+
+def count_references(campaign: Campaign, *states: CandidateState) -> int:
+    """Count the phases of a campaign's own reference set; with states, those in one of them."""
+    query: dict[str, Any] = {"campaign": campaign.name}
+    if states:
+        query["state"] = states[0] if len(states) == 1 else {"$in": list(states)}
+    return campaign.store.references.count_documents(query)
+
+
+def count_open_rs_dos(campaign: Campaign) -> int:
+    """Count the relaxed candidates and references whose RS-DOS is still to come."""
+    query = {
+        "campaign": campaign.name,
+        "state": CandidateState.RELAXED,
+        "rs_dos.state": {"$in": list(OPEN_RS_DOS)},
+    }
+    return sum(each.count_documents(query) for each in (campaign.store.candidates, campaign.store.references))
+
+
+def count_attempts(campaign: Campaign, *, outcome: str | None = None) -> int:
+    """Count the entries of a campaign's ledger; with an outcome, those of that outcome."""
+    query = {"campaign": campaign.name}
+    if outcome is not None:
+        query["outcome"] = outcome
+    return campaign.store.attempts.count_documents(query)
+
+
+def count_completed_steps(campaign: Campaign) -> int:
+    """Count the steps of a campaign that are done."""
+    return campaign.store.steps.count_documents({"campaign": campaign.name, "state": StepState.DONE})
+
+
+def decisions_by_state(campaign: Campaign) -> dict[bool, dict[str, int]]:
+    """Count candidates by whether they were promoted and by their state, from an index alone."""
+    groups = campaign.store.candidates.aggregate(
+        [
+            {"$match": {"campaign": campaign.name, "decision.promoted": {"$in": [True, False]}}},
+            {"$group": {"_id": {"promoted": "$decision.promoted", "state": "$state"}, "n": {"$sum": 1}}},
+        ]
+    )
+    found: dict[bool, dict[str, int]] = {True: {}, False: {}}
+    for group in groups:
+        found[group["_id"]["promoted"]][group["_id"]["state"]] = group["n"]
+    return found
+
+
+def failures_by_kind(campaign: Campaign) -> dict[str, int]:
+    """Count the candidates and references whose IS-DOS or relaxation failed for good, by kind of failure."""
+    kinds: dict[str, int] = {}
+    failed_states = [CandidateState.DOS_FAILED, CandidateState.RELAX_FAILED]
+    failed = {"$match": {"campaign": campaign.name, "state": {"$in": failed_states}}}
+    for collection in (campaign.store.candidates, campaign.store.references):
+        for group in collection.aggregate([failed, {"$group": {"_id": "$failure.kind", "n": {"$sum": 1}}}]):
+            kinds[group["_id"]] = kinds.get(group["_id"], 0) + group["n"]
+    return kinds
+
+
+def failures_by_stage_and_kind(campaign: Campaign) -> dict[tuple[str, str], int]:
+    """Count what failed for good, the RS-DOS included, by ``(stage, kind)``."""
+    counts: dict[tuple[str, str], int] = {}
+    for collection in (campaign.store.candidates, campaign.store.references):
+        for query in failed_for_good(campaign.name):
+            kinds = {"_id": {"stage": "$failure.stage", "kind": "$failure.kind"}, "n": {"$sum": 1}}
+            for group in collection.aggregate([{"$match": query}, {"$group": kinds}]):
+                key = str(group["_id"].get("stage")), str(group["_id"].get("kind"))
+                counts[key] = counts.get(key, 0) + group["n"]
+    return counts
+
+
+def failed_for_good(name: str) -> Iterator[dict[str, Any]]:
+    """Yield the filters of what failed for good: one for the stages that move ``state``, one for the RS-DOS."""
+    with_reason = {"failure": {"$ne": None}}
+    states = [stage.failed for stage in STAGES.values() if stage.state_field == "state"]
+    yield {"campaign": name, "state": {"$in": states}, **with_reason}
+    rs_dos_failed = {"rs_dos.state": STAGES["rs_dos"].failed}
+    yield {"campaign": name, "state": CandidateState.RELAXED, **rs_dos_failed, **with_reason}
+
+
+def fireworks_by_state(campaign: Campaign) -> dict[str, int]:
+    """Count a campaign's fireworks by FireWorks' state; states without any are left out."""
+    fireworks = campaign.store.database["fireworks"]
+    # one count for each state: MongoDB counts index entries faster than it groups them
+    counts = {
+        state: fireworks.count_documents({"spec.campaign_name": campaign.name, "state": state})
+        for state in _FIREWORK_STATES
+    }
+    return {state: number for state, number in counts.items() if number}
+
+
+def ready_fireworks_by_category(campaign: Campaign) -> dict[str | None, int]:
+    """Count the fireworks that wait for a worker by category, from an index alone; None: any category."""
+    groups = campaign.store.database["fireworks"].aggregate(
+        [
+            {"$match": {"spec.campaign_name": campaign.name, "state": "READY"}},
+            {"$group": {"_id": "$spec._category", "n": {"$sum": 1}}},
+        ]
+    )
+    return {group["_id"]: group["n"] for group in groups}
+
+
+def ended_attempts(
+    campaign: Campaign, stages: Sequence[str], *, since: datetime | None
+) -> dict[tuple[str, str], tuple[int, float]]:
+    """Count the attempts that have ended and sum their cost, from an index alone.
+
+    Parameters
+    ----------
+    campaign
+        The campaign.
+    stages
+        Stages to count.
+    since
+        The earliest end, UTC; None: all.
+
+    Returns
+    -------
+    dict
+        By ``(stage, outcome)``: number of attempts, and their CPU-seconds.
+    """
+    match = {"campaign": campaign.name, "stage": {"$in": list(stages)}, "outcome": {"$ne": "running"}}
+    if since is not None:
+        match["ended"] = {"$gte": since}
+    total = {"_id": {"stage": "$stage", "outcome": "$outcome"}, "n": {"$sum": 1}, "cpu_s": {"$sum": "$cpu_s"}}
+    return {
+        (group["_id"]["stage"], group["_id"]["outcome"]): (group["n"], float(group["cpu_s"]))
+        for group in campaign.store.attempts.aggregate([{"$match": match}, {"$group": total}])
+    }
+
+
+def stage_costs(campaign: Campaign, stage: str) -> list[Document]:
+    """Sum the ledger of one stage by candidate or reference.
+
+    Returns
+    -------
+    list
+        For each document (``_id``) its ``cpu_s``, number of ``attempts``, and how many of them have a ``known`` cost.
+    """
+    known = {"$cond": [{"$gt": ["$cpu_s", None]}, 1, 0]}
+    groups = campaign.store.attempts.aggregate(
+        [
+            {"$match": {"campaign": campaign.name, "stage": stage, "document": {"$ne": None}}},
+            {
+                "$group": {
+                    "_id": "$document",
+                    "cpu_s": {"$sum": "$cpu_s"},
+                    "known": {"$sum": known},
+                    "attempts": {"$sum": 1},
+                }
+            },
+        ]
+    )
+    return list(groups)
+
+
+def prediction_errors(campaign: Campaign) -> list[Document]:
+    """Sum the errors of predictions over the relaxed screened candidates, by the model that predicted.
+
+    Returns
+    -------
+    list
+        For each model (``_id``: its checksum, or None): ``n`` candidates with a prediction and a result; the sums of
+        their ``absolute``, ``signed`` (predicted - calculated) and ``squared`` errors in E_f, eV/atom; how many
+        candidates with a result were ``promoted``, and how many of those are ``stable``.
+    """
+    # null and NaN, which stand for no prediction, sort below every number
+    is_known = {"$and": [{"$gt": [f"${part}.e_form", -1e300]} for part in ("prediction", "result")]}
+    error = {"$subtract": ["$prediction.e_form", "$result.e_form"]}
+    is_promoted = {"$eq": ["$decision.promoted", True]}
+
+    def total(of: Any, where: Any) -> dict[str, Any]:
+        return {"$sum": {"$cond": [where, of, 0]}}
+
+    sums = {
+        "n": total(1, is_known),
+        "absolute": total({"$abs": error}, is_known),
+        "signed": total(error, is_known),
+        "squared": total({"$multiply": [error, error]}, is_known),
+        "promoted": total(1, is_promoted),
+        "stable": total(1, {"$and": [is_promoted, "$result.stable"]}),
+    }
+    relaxed = {"campaign": campaign.name, "state": CandidateState.RELAXED, "role": SCREENED}
+    match = {**relaxed, "result.stable": {"$in": [True, False]}}
+    by_model = {"_id": {"$ifNull": ["$prediction.model", None]}, **sums}
+    return list(campaign.store.candidates.aggregate([{"$match": match}, {"$group": by_model}]))

@@ -1,0 +1,195 @@
+"""Documents of a campaign, as its results, reports, figures and data sets read them. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore, Document
+from campaign.store.counts import failed_for_good
+from campaign.store.fireworks import fizzled_reason
+from campaign.store.states import BEFORE_SCREEN, SCREENED, CampaignState, CandidateState
+
+
+def campaign_exists(store: CampaignStore, name: str) -> bool:
+    """Whether there is a campaign of that name."""
+    return store.campaigns.find_one({"_id": name}, ["_id"]) is not None
+
+
+def running_campaigns(store: CampaignStore) -> list[str]:
+    """Names of the campaigns that are running."""
+    return store.campaigns.distinct("_id", {"state": CampaignState.RUNNING})
+
+
+def unfinished_campaigns(store: CampaignStore) -> list[str]:
+    """Names of the campaigns that have not finished, in alphabetical order."""
+    found = store.campaigns.find({"state": {"$ne": CampaignState.FINISHED}}, ["_id"]).sort("_id")
+    return [document["_id"] for document in found]
+
+
+def all_candidates(campaign: Campaign, fields: Sequence[str], *, ordered: bool = False) -> list[Document]:
+    """Read fields of every candidate of a campaign; in the order of their ids if `ordered`, else in any order."""
+    found = campaign.store.candidates.find({"campaign": campaign.name}, fields)
+    return list(found.sort("_id") if ordered else found)
+
+
+def predicted_candidates(campaign: Campaign, fields: Sequence[str]) -> list[Document]:
+    """Read fields of every candidate that has a prediction, in the order of their ids."""
+    query = {"campaign": campaign.name, "prediction": {"$ne": None}}
+    return list(campaign.store.candidates.find(query, fields).sort("_id"))
+
+
+def predicted_screened_candidates(campaign: Campaign, fields: Sequence[str]) -> list[Document]:
+    """Read fields of every screened candidate that has a prediction."""
+    query = {"campaign": campaign.name, "role": SCREENED, "prediction": {"$ne": None}}
+    return list(campaign.store.candidates.find(query, fields))
+
+
+def candidates_by_id(store: CampaignStore, ids: Sequence[str], fields: Sequence[str]) -> dict[str, Document]:
+    """Read fields of the candidates of these ids, by id."""
+    return {found["_id"]: found for found in store.candidates.find({"_id": {"$in": list(ids)}}, fields)}
+
+
+def newest_stable_candidates(campaign: Campaign, *, number: int) -> list[Document]:
+    """Read the stable candidates that were found last, the newest first."""
+    fields = ["formula", "prototype", "role", "result", "decision.promoted"]
+    found = campaign.store.candidates.find({"campaign": campaign.name, "result.stable": True}, fields)
+    return list(found.sort([("result.time", -1), ("_id", 1)]).limit(number))
+
+
+def screened_ids_after_dos(campaign: Campaign) -> set[str]:
+    """Ids of the screened candidates whose IS-DOS has ended, well or not."""
+    return _screened_ids(campaign, {"$nin": list(BEFORE_SCREEN)})
+
+
+def screened_ids_after_relaxation(campaign: Campaign) -> set[str]:
+    """Ids of the screened candidates whose relaxation has ended, well or not."""
+    return _screened_ids(campaign, {"$in": [CandidateState.RELAXED, CandidateState.RELAX_FAILED]})
+
+
+def _screened_ids(campaign: Campaign, states: dict[str, Any]) -> set[str]:
+    query = {"campaign": campaign.name, "role": SCREENED, "state": states}
+    return {found["_id"] for found in campaign.store.candidates.find(query, ["_id"])}
+
+
+def relaxed_structures(campaign: Campaign, fields: Sequence[str]) -> list[Document]:
+    """Read fields of every relaxed candidate, then of every relaxed reference."""
+    query = {"campaign": campaign.name, "state": CandidateState.RELAXED}
+    return [
+        document
+        for collection in (campaign.store.candidates, campaign.store.references)
+        for document in collection.find(query, fields)
+    ]
+
+
+def open_references(campaign: Campaign) -> list[Document]:
+    """Read the label of every reference whose relaxation has not ended, in the order of their ids."""
+    ended = [CandidateState.RELAXED, CandidateState.RELAX_FAILED]
+    query = {"campaign": campaign.name, "state": {"$nin": ended}}
+    return list(campaign.store.references.find(query, ["label"]).sort("_id"))
+
+
+def failed_references(campaign: Campaign) -> list[Document]:
+    """Read every reference that has a failure, in the order of their ids."""
+    query = {"campaign": campaign.name, "failure": {"$ne": None}}
+    return list(campaign.store.references.find(query, ["label", "formula", "failure"]).sort("_id"))
+
+
+def newest_failed(campaign: Campaign, *, number: int) -> list[Document]:
+    """Read the candidates and references that failed last, in no particular order.
+
+    Up to `number` from each collection and each kind of state (that of a candidate, that of its RS-DOS).
+    """
+    found: list[Document] = []
+    for collection in (campaign.store.candidates, campaign.store.references):
+        for query in failed_for_good(campaign.name):
+            latest = collection.find(query, ["formula", "failure"]).sort("failure.time", -1)
+            found.extend(latest.limit(number))
+    return found
+
+
+def attempts_with_outcome(campaign: Campaign, outcomes: Collection[str]) -> Iterable[Document]:
+    """Iterate over the ledger's entries of these outcomes."""
+    return campaign.store.attempts.find({"campaign": campaign.name, "outcome": {"$in": list(outcomes)}})
+
+
+def naming_fields(store: CampaignStore, document_id: str) -> Document | None:
+    """Read the name of a candidate or reference (``formula``, ``prototype``, ``label``); None if there is none."""
+    return store.collection_of(document_id).find_one({"_id": document_id}, ["formula", "prototype", "label"])
+
+
+def engine_versions(campaign: Campaign) -> set[str]:
+    """Versions of the engine that the campaign's results were computed with."""
+    found: set[str] = set()
+    for collection in (campaign.store.candidates, campaign.store.references):
+        for part in ("dos", "relaxation", "rs_dos"):
+            groups = collection.aggregate(
+                [
+                    {"$match": {"campaign": campaign.name, f"{part}.vasp_version": {"$ne": None}}},
+                    {"$group": {"_id": f"${part}.vasp_version"}},
+                ]
+            )
+            found |= {str(group["_id"]) for group in groups}
+    return found
+
+
+def reference_set_summaries(store: CampaignStore) -> Iterable[Document]:
+    """Iterate over every reference set without its entries, with the number of its ``phases``, the newest first."""
+    fields = {"source": 1, "engine": 1, "dft.engine": 1, "corrections": 1, "created": 1}
+    counted = {"$project": {**fields, "phases": {"$size": "$entries"}}}
+    return store.reference_sets.aggregate([counted, {"$sort": {"created": -1, "_id": 1}}])
+
+
+def reference_set_summary(store: CampaignStore, checksum: str) -> Document | None:
+    """Read one reference set without its entries, with the number of its ``phases``; None if there is none."""
+    fields = {"source": 1, "functional": 1, "corrections": 1, "file_name": 1, "sha256": 1, "database_version": 1}
+    found = store.reference_sets.aggregate(
+        [
+            {"$match": {"_id": checksum}},
+            {"$project": {**fields, "phases": {"$size": {"$ifNull": ["$entries", []]}}}},
+        ]
+    )
+    return next(found, None)
+
+
+def reference_sets_beginning_with(store: CampaignStore, digits: str) -> list[str]:
+    """Checksums of the reference sets that begin with these hexadecimal digits."""
+    return [document["_id"] for document in store.reference_sets.find({"_id": {"$regex": f"^{digits}"}}, ["_id"])]
+
+
+def campaigns_using_reference_set(store: CampaignStore, checksum: str) -> list[str]:
+    """Names of the campaigns that use or import a reference set, in alphabetical order."""
+    used = {"$or": [{"reference_set": checksum}, {"imported_references": checksum}]}
+    return sorted(found["_id"] for found in store.campaigns.find(used, ["_id"]))
+
+
+def running_fireworks(campaign: Campaign) -> list[Document]:
+    """Read the fireworks of a campaign that run or are reserved in a scheduler's queue, in the order of their ids."""
+    query = {"spec.campaign_name": campaign.name, "state": {"$in": ["RUNNING", "RESERVED"]}}
+    fields = ["fw_id", "name", "state", "spec._category", "launches"]
+    return list(campaign.store.database["fireworks"].find(query, fields).sort("fw_id"))
+
+
+def launches_by_id(store: CampaignStore, launch_ids: Sequence[int]) -> dict[int, Document]:
+    """Read where and when these launches run, by launch id."""
+    fields = ["launch_id", "fworker.name", "host", "time_start", "state_history"]
+    found = store.database["launches"].find({"launch_id": {"$in": list(launch_ids)}}, fields)
+    return {launch["launch_id"]: launch for launch in found}
+
+
+def fizzled_firework(campaign: Campaign) -> Document | None:
+    """Read one fizzled firework that stops a campaign: a step, or one that records.
+
+    Returns
+    -------
+    dict or None
+        Its ``fw_id``, ``name``, ``launches``, and the ``reason`` it gave; None if there is none.
+    """
+    query = {
+        "spec.campaign_name": campaign.name,
+        "state": "FIZZLED",
+        "$or": [{"spec.step": {"$exists": True}}, {"spec._allow_fizzled_parents": True}],
+    }
+    found = campaign.store.database["fireworks"].find_one(query, ["fw_id", "name", "launches"])
+    return found and {**found, "reason": fizzled_reason(campaign.store.database, found)}

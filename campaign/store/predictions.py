@@ -1,0 +1,169 @@
+"""Predictions and decisions of candidates, and the candidates that wait for either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pymongo import UpdateOne
+
+from campaign.store.campaigns import Campaign
+from campaign.store.candidates import collection_of_candidates
+from campaign.store.collections import history_entry
+from campaign.store.documents import CandidateDocument, PredictionDocument
+from campaign.store.states import BEFORE_SCREEN, SCREENED, STAGES, CandidateState
+
+#: States of candidates that another model would still be asked about.
+_WAITING = (*BEFORE_SCREEN, CandidateState.DOS_DONE, CandidateState.HELD)
+
+
+def unscored_ids(campaign: Campaign, *, batch: int | None = None) -> list[str]:
+    """Ids of the candidates that wait for a prediction, sorted.
+
+    Parameters
+    ----------
+    campaign
+        The campaign.
+    batch
+        Only those of this batch; None: all.
+    """
+    waiting: dict[str, Any] = {"campaign": campaign.name, "state": CandidateState.DOS_DONE, "prediction": None}
+    if batch is not None:
+        waiting["batch"] = batch
+    return [found["_id"] for found in collection_of_candidates(campaign.store).find(waiting, ["_id"]).sort("_id")]
+
+
+def add_predictions(campaign: Campaign, predictions: Iterable[tuple[str, PredictionDocument]]) -> int:
+    """Add predictions to candidates that wait for one.
+
+    Parameters
+    ----------
+    campaign
+        The campaign.
+    predictions
+        The candidates' ids, and what was predicted.
+
+    Returns
+    -------
+    int
+        How many were written.
+    """
+    return campaign.store.bulk_update(
+        UpdateOne(
+            {"_id": candidate, "state": CandidateState.DOS_DONE, "prediction": None},
+            {"$set": {"prediction": prediction}},
+        )
+        for candidate, prediction in predictions
+    )
+
+
+def predicted_by_step(campaign: Campaign, step_id: str) -> list[CandidateDocument]:
+    """Predictions of a Screen, in the order of the candidates' ids."""
+    query = {"campaign": campaign.name, "prediction.step": step_id}
+    return list(collection_of_candidates(campaign.store).find(query, ["prediction"]).sort("_id"))
+
+
+def model_of_predictions(campaign: Campaign, step_id: str) -> str | None:
+    """Checksum of the model that a Screen has begun to predict with; None if it has not, or needs no model."""
+    query = {"campaign": campaign.name, "prediction.step": step_id}
+    found = collection_of_candidates(campaign.store).find_one(query, ["prediction.model"])
+    prediction = None if found is None else found.get("prediction")
+    return None if prediction is None else prediction.get("model")
+
+
+def write_decisions(
+    campaign: Campaign, step_id: str, decisions: Iterable[tuple[str, CandidateState, Mapping[str, Any]]]
+) -> int:
+    """Write decisions on candidates that this step has predicted and that none was made on yet.
+
+    Parameters
+    ----------
+    campaign
+        The campaign.
+    step_id
+        The Screen that decides.
+    decisions
+        The candidates' ids, the states that they move to, and the decisions.
+
+    Returns
+    -------
+    int
+        How many were written.
+    """
+    return campaign.store.bulk_update(
+        UpdateOne(
+            {"_id": candidate, "state": CandidateState.DOS_DONE, "prediction.step": step_id},
+            {
+                "$set": {"state": state, "decision": decision},
+                "$push": {"history": history_entry(STAGES["dos"], state)},
+            },
+        )
+        for candidate, state, decision in decisions
+    )
+
+
+def is_any_undecided(campaign: Campaign) -> bool:
+    """Whether any candidate waits for its Screen or for a decision, or is held."""
+    query = {"campaign": campaign.name, "role": SCREENED, "state": {"$in": list(_WAITING)}}
+    return collection_of_candidates(campaign.store).find_one(query, ["_id"]) is not None
+
+
+def discard_predictions(campaign: Campaign, *, current_model: str, busy_steps: Sequence[str]) -> int:
+    """Put candidates that wait with a prediction of another model before the next Screen; return how many.
+
+    These are the held ones, and those with a prediction and no decision. What was predicted and decided is kept in
+    ``earlier_predictions`` and ``earlier_decisions``.
+
+    Parameters
+    ----------
+    campaign
+        The campaign.
+    current_model
+        Checksum of the model whose predictions stay.
+    busy_steps
+        Screens whose predictions stay, because they still decide.
+    """
+    candidates = campaign.store.candidates
+    query = {
+        "campaign": campaign.name,
+        "prediction.model": {"$nin": [None, current_model]},
+        "prediction.step": {"$nin": list(busy_steps)},
+    }
+    undecided = candidates.update_many(
+        {**query, "state": CandidateState.DOS_DONE, "decision": None},
+        [{"$set": _kept("prediction") | {"prediction": None}}],
+    )
+    moved = {"stage": STAGES["dos"].name, "state": CandidateState.DOS_DONE, "time": "$$NOW"}
+    held = candidates.update_many(
+        {**query, "state": CandidateState.HELD},
+        [
+            {
+                "$set": _kept("prediction")
+                | _kept("decision")
+                | {
+                    "prediction": None,
+                    "state": CandidateState.DOS_DONE,
+                    "history": {"$concatArrays": [{"$ifNull": ["$history", []]}, [moved]]},
+                }
+            },
+            {"$unset": "decision"},
+        ],
+    )
+    return int(undecided.modified_count + held.modified_count)
+
+
+def _kept(field: str) -> dict[str, Any]:
+    """Append a field to the list of earlier ones, in an update pipeline."""
+    earlier = f"earlier_{field}s"
+    return {earlier: {"$concatArrays": [{"$ifNull": [f"${earlier}", []]}, [f"${field}"]]}}
+
+
+def is_any_discarded(campaign: Campaign) -> bool:
+    """Whether any candidate waits for a new prediction after an earlier one was discarded."""
+    query = {
+        "campaign": campaign.name,
+        "state": CandidateState.DOS_DONE,
+        "prediction": None,
+        "earlier_predictions.0": {"$exists": True},
+    }
+    return collection_of_candidates(campaign.store).find_one(query, ["_id"]) is not None

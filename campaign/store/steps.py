@@ -1,0 +1,234 @@
+"""Steps of a campaign: trainings, Screens and the report, each submitted once for its id."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from pymongo.errors import DuplicateKeyError
+
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import SCHEMA_VERSION, now
+from campaign.store.documents import StepDocument
+from campaign.store.states import StepState
+
+if TYPE_CHECKING:
+    from pymongo.client_session import ClientSession
+    from pymongo.collection import Collection
+
+
+class StepKind(StrEnum):
+    """Kinds of steps."""
+
+    TRAIN = "train"
+    RETRAIN = "retrain"
+    SCREEN = "screen"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A step of a campaign.
+
+    Attributes
+    ----------
+    id
+        Unique key; made of the other fields, and never taken apart.
+    campaign
+        The campaign's name.
+    kind
+        What it does.
+    batch
+        Batch that a Screen scores; None for a Screen that takes what is there, and for other kinds.
+    number
+        Which retraining or which sweep it is, from 0.
+    after
+        Id of the step that a Screen follows.
+    state
+        Where it stands.
+    """
+
+    id: str
+    campaign: str
+    kind: StepKind
+    batch: int | None = None
+    number: int | None = None
+    after: str | None = None
+    state: StepState = StepState.SUBMITTED
+
+    @classmethod
+    def train(cls, campaign: str) -> Self:
+        """The training on the bootstrap sample."""
+        return cls(id=f"{campaign}/train", campaign=campaign, kind=StepKind.TRAIN)
+
+    @classmethod
+    def retrain(cls, campaign: str, number: int) -> Self:
+        """A retraining, counted from 0."""
+        return cls(id=f"{campaign}/retrain/{number}", campaign=campaign, kind=StepKind.RETRAIN, number=number)
+
+    @classmethod
+    def screen(cls, campaign: str, batch: int) -> Self:
+        """The Screen of a batch."""
+        return cls(id=f"{campaign}/screen/{batch}", campaign=campaign, kind=StepKind.SCREEN, batch=batch)
+
+    @classmethod
+    def sweep(cls, campaign: str, number: int) -> Self:
+        """A Screen of the candidates that came after their batch was closed, counted from 0."""
+        return cls(id=f"{campaign}/screen/sweep-{number}", campaign=campaign, kind=StepKind.SCREEN, number=number)
+
+    @classmethod
+    def screen_after(cls, campaign: str, after: str) -> Self:
+        """The Screen that follows another step and scores again what waits since then."""
+        name = after.removeprefix(f"{campaign}/").replace("/", "-")
+        return cls(id=f"{campaign}/screen/after-{name}", campaign=campaign, kind=StepKind.SCREEN, after=after)
+
+    @classmethod
+    def report(cls, campaign: str) -> Self:
+        """The last step."""
+        return cls(id=f"{campaign}/report", campaign=campaign, kind=StepKind.REPORT)
+
+    @classmethod
+    def from_document(cls, document: StepDocument) -> Self:
+        """Read a stored step; of one that version 0.1 stored, the parts are read from its id."""
+        parts = document if "batch" in document else step_parts(document["_id"])
+        return cls(
+            id=document["_id"],
+            campaign=document["campaign"],
+            kind=StepKind(document["kind"]),
+            batch=parts["batch"],
+            number=parts["number"],
+            after=parts["after"],
+            state=StepState(document["state"]),
+        )
+
+    @property
+    def category(self) -> str:
+        """FireWorks category of its firework, which decides the queue."""
+        return "train" if self.kind in (StepKind.TRAIN, StepKind.RETRAIN) else "screen"
+
+
+def step_parts(step_id: str) -> dict[str, Any]:
+    """Read ``batch``, ``number`` and ``after`` from a step's id, for documents of version 0.1, which lack them.
+
+    Examples
+    --------
+    >>> step_parts("alloys/screen/after-retrain-0")
+    {'batch': None, 'number': None, 'after': 'alloys/retrain/0'}
+    """
+    parts: dict[str, Any] = {"batch": None, "number": None, "after": None}
+    campaign, _, name = step_id.partition("/")
+    if found := re.fullmatch(r"screen/(\d+)", name):
+        parts["batch"] = int(found[1])
+    elif found := re.fullmatch(r"(?:retrain/|screen/sweep-)(\d+)", name):
+        parts["number"] = int(found[1])
+    elif found := re.fullmatch(r"screen/after-(.+)", name):
+        # the step's kind, then its own name, which has no slash
+        parts["after"] = f"{campaign}/{found[1].replace('-', '/', 1)}"
+    return parts
+
+
+def read_step(campaign: Campaign, step_id: str) -> Step:
+    """Read a step.
+
+    Raises
+    ------
+    LookupError
+        If it was never submitted.
+    """
+    document = find_step(campaign, step_id)
+    if document is None:
+        raise LookupError(f"campaign {campaign.name!r} has no step {step_id}")
+    return Step.from_document(document)
+
+
+def find_step(campaign: Campaign, step_id: str) -> StepDocument | None:
+    """Return a step's document; None if it was not submitted yet."""
+    return _steps(campaign).find_one({"_id": step_id})
+
+
+def is_submitted(campaign: Campaign, step: Step) -> bool:
+    """Whether a step was submitted, done or not."""
+    return _steps(campaign).find_one({"_id": step.id}, ["_id"]) is not None
+
+
+def open_step(campaign: Campaign, step: Step, *, fw_id: int, session: ClientSession) -> bool:
+    """Claim a step by its unique id; False if it was claimed before."""
+    if _steps(campaign).find_one({"_id": step.id}, session=session) is not None:
+        return False
+    try:
+        _steps(campaign).insert_one(
+            {
+                "_id": step.id,
+                "campaign": step.campaign,
+                "kind": step.kind,
+                "batch": step.batch,
+                "number": step.number,
+                "after": step.after,
+                "state": step.state,
+                "fw_id": fw_id,
+                "created": now(),
+                "schema_version": SCHEMA_VERSION,
+            },
+            session=session,
+        )
+    except DuplicateKeyError:
+        return False
+    return True
+
+
+def batches_without_screen(campaign: Campaign, batches: Sequence[int]) -> list[int]:
+    """Those of the batches whose Screen was not submitted yet: a large campaign has hundreds, most of them closed."""
+    ids = {Step.screen(campaign.name, batch).id: batch for batch in batches}
+    submitted = {found["_id"] for found in _steps(campaign).find({"_id": {"$in": list(ids)}}, ["_id"])}
+    return [batch for step_id, batch in ids.items() if step_id not in submitted]
+
+
+def count_retrainings(campaign: Campaign) -> int:
+    """Number of retrainings that were submitted."""
+    return _steps(campaign).count_documents({"campaign": campaign.name, "kind": StepKind.RETRAIN})
+
+
+def count_sweeps(campaign: Campaign) -> int:
+    """Number of sweeps that were submitted."""
+    # those of version 0.1 have no field at all
+    of_no_batch = {"campaign": campaign.name, "kind": StepKind.SCREEN, "batch": None}
+    steps = map(Step.from_document, _steps(campaign).find(of_no_batch))
+    return sum(step.number is not None for step in steps)
+
+
+def is_screen_open(campaign: Campaign) -> bool:
+    """Whether a Screen was submitted and is not done yet."""
+    query = {"campaign": campaign.name, "kind": StepKind.SCREEN, "state": StepState.SUBMITTED}
+    return _steps(campaign).find_one(query, ["_id"]) is not None
+
+
+def open_screens(campaign: Campaign) -> list[str]:
+    """Ids of the Screens that are not done yet."""
+    query = {"campaign": campaign.name, "kind": StepKind.SCREEN, "state": {"$ne": StepState.DONE}}
+    return list(_steps(campaign).distinct("_id", query))
+
+
+def read_allowance(campaign: Campaign, step_id: str, *, session: ClientSession) -> dict[str, Any] | None:
+    """What a Screen may promise, as it was written when it began to decide; None before that."""
+    step = _steps(campaign).find_one({"_id": step_id}, ["allowance"], session=session)
+    return None if step is None else step.get("allowance")
+
+
+def write_allowance(
+    campaign: Campaign,
+    step_id: str,
+    allowance: Mapping[str, Any],
+    *,
+    reserved: Mapping[str, Any],
+    session: ClientSession,
+) -> None:
+    """Write what a Screen may promise, and what it sets aside while it decides."""
+    fixed = {"allowance": allowance, "reserved": reserved}
+    _steps(campaign).update_one({"_id": step_id}, {"$set": fixed}, session=session)
+
+
+def _steps(campaign: Campaign) -> Collection[StepDocument]:
+    return cast("Collection[StepDocument]", campaign.store.steps)

@@ -1,0 +1,69 @@
+"""Relaxed structures that a campaign's model is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from campaign.store.campaigns import Campaign
+from campaign.store.candidates import collection_of_candidates, collection_of_references
+from campaign.store.documents import CandidateDocument
+from campaign.store.states import BOOTSTRAP, OPEN_RS_DOS, SCREENED, CandidateState, RsDosState
+
+
+def is_bootstrap_open(campaign: Campaign) -> bool:
+    """Whether a structure of the bootstrap sample or a reference still has its relaxation or its RS-DOS before it."""
+    open_relaxation = {
+        "campaign": campaign.name,
+        "role": {"$ne": SCREENED},
+        "state": {"$nin": [CandidateState.RELAXED, CandidateState.RELAX_FAILED]},
+    }
+    open_dos = {
+        "campaign": campaign.name,
+        "state": CandidateState.RELAXED,
+        "rs_dos.state": {"$in": list(OPEN_RS_DOS)},
+    }
+    return any(
+        collection.find_one(query, ["_id"]) is not None
+        for collection in (collection_of_references(campaign.store), collection_of_candidates(campaign.store))
+        for query in (open_relaxation, open_dos)
+    )
+
+
+def bootstrap_results(campaign: Campaign) -> list[CandidateDocument]:
+    """Results of the bootstrap structures that have an RS-DOS."""
+    # a candidate that the references' correction scheme cannot treat has no result
+    query = {**_with_rs_dos(campaign), "role": BOOTSTRAP, "result.e_form": {"$ne": None}}
+    return list(collection_of_candidates(campaign.store).find(query, ["result"]))
+
+
+def references_with_rs_dos(campaign: Campaign, fields: Sequence[str]) -> list[CandidateDocument]:
+    """Return these fields of the references that have an RS-DOS."""
+    return list(collection_of_references(campaign.store).find(_with_rs_dos(campaign), fields))
+
+
+def _with_rs_dos(campaign: Campaign) -> dict[str, Any]:
+    return {"campaign": campaign.name, "state": CandidateState.RELAXED, "rs_dos.state": RsDosState.DONE}
+
+
+def screened_results(campaign: Campaign) -> list[CandidateDocument]:
+    """Formation energies of the screened candidates that are relaxed, and the states of their RS-DOS."""
+    query = {
+        "campaign": campaign.name,
+        "role": SCREENED,
+        "state": CandidateState.RELAXED,
+        "result.stable": {"$ne": None},
+    }
+    return list(collection_of_candidates(campaign.store).find(query, ["result.e_form", "rs_dos.state"]))
+
+
+def count_to_learn_from(campaign: Campaign) -> int:
+    """Count the screened candidates that have a result, and whose RS-DOS has finished or failed."""
+    return collection_of_candidates(campaign.store).count_documents(
+        {
+            "campaign": campaign.name,
+            "role": SCREENED,
+            "rs_dos.state": {"$in": [RsDosState.DONE, RsDosState.FAILED]},
+            "result.stable": {"$in": [True, False]},
+        }
+    )

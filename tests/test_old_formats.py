@@ -1,0 +1,208 @@
+"""What earlier versions have stored is read: campaigns show the same and go on, models predict the same."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pytest
+from old_formats.restore import FOLDER, HOST, OLD_FORMATS, restore
+
+from esnet.bundle.bundle import Bundle
+from esnet.dataset.dataset import Dataset
+from launchers.database.settings import DatabaseSettings
+
+BIN = Path(sys.executable).parent
+LIMIT_S = 1200
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+
+#: What must be as it was, by its names in the stored outputs and in those of the code under test.
+ROW = {name: name for name in ("id", "formula", "prototype", "decision", "stable")}
+ROW_ENERGIES = {name: name for name in ("e_form_ml", "e_hull_ml", "e_form_dft", "e_hull_dft")}
+TOLD = ("state", "decision.outcome", "decision.audit", "decision.rank", "decision.promoted", "result.stable")
+TOLD_ENERGIES = ("prediction.e_form", "prediction.e_hull", "prediction.uncertainty", "result.e_form", "result.e_hull")
+
+
+class OldCampaign:
+    """A stored database put back, and the commands on it."""
+
+    def __init__(self, folder, launchpad_file, what):
+        self.folder = folder
+        for path in OLD_FORMATS.glob("*.yaml"):
+            shutil.copy(path, folder)
+        unpack_bundle(folder)
+        self.settings = DatabaseSettings.from_file(launchpad_file)
+        # the processes of the ledger were on this host, and have ended since
+        path = OLD_FORMATS / f"{what}.jsonl.gz"
+        self.counts = restore(self.settings.database(), path, host=socket.gethostname(), folder=folder)
+
+    def say(self, *words):
+        done = subprocess.run(
+            [BIN / "campaign", *words],
+            cwd=self.folder,
+            # the model comes out of the database, not out of a cache
+            env=ENVIRONMENT | {"XDG_CACHE_HOME": str(self.folder / "cache")},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def results(self, name):
+        return json.loads(self.say("results", name, "--format", "json"))
+
+    def explanations(self, name):
+        ids = [row["id"] for row in self.results(name)]
+        return {candidate: json.loads(self.say("explain", name, candidate, "--json")) for candidate in ids}
+
+    def stored(self, what):
+        text = (OLD_FORMATS / f"{what}.json").read_text()
+        return json.loads(text.replace(FOLDER, str(self.folder)).replace(HOST, socket.gethostname()))
+
+
+@pytest.fixture(scope="module")
+def finished(mongo_settings, write_launchpad, tmp_path_factory):
+    """The database with two finished campaigns, which tests only read."""
+    folder = tmp_path_factory.mktemp("old_finished")
+    file = write_launchpad(folder, port=mongo_settings.seeds[0][1], name=f"test_{uuid.uuid4().hex[:12]}")
+    yield OldCampaign(folder, file, "finished")
+    with mongo_settings.client() as client:
+        client.drop_database(DatabaseSettings.from_file(file).name)
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return Bundle.load(unpack_bundle(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def predictions():
+    return json.loads((OLD_FORMATS / "predictions.json").read_text())
+
+
+def unpack_bundle(folder):
+    shutil.unpack_archive(OLD_FORMATS / "bundle.tar.xz", folder, filter="data")
+    return folder / "bundle"
+
+
+def near(value, tolerance):
+    """Copy of JSON that equals another one whose numbers differ by so much."""
+    if isinstance(value, dict):
+        return {key: near(part, tolerance) for key, part in value.items()}
+    if isinstance(value, list):
+        return [near(part, tolerance) for part in value]
+    return pytest.approx(value, rel=tolerance, abs=tolerance) if isinstance(value, float) else value
+
+
+def part_of(told, path):
+    for key in path.split("."):
+        told = (told or {}).get(key)
+    return told
+
+
+def assert_same_rows(found, stored, *, tolerance):
+    """Rows may change places where their energies are equal within the tolerance."""
+    by_id = {row["id"]: row for row in found}
+    assert len(by_id) == len(stored)
+    for row in stored:
+        now = by_id[row["id"]]
+        assert [now[name] for name in ROW.values()] == [row[name] for name in ROW]
+        assert [now[name] for name in ROW_ENERGIES.values()] == near([row[name] for name in ROW_ENERGIES], tolerance)
+
+
+def assert_same_told(found, stored, *, tolerance):
+    assert found.keys() == stored.keys()
+    for candidate, then in stored.items():
+        now = found[candidate]
+        assert [part_of(now, path) for path in TOLD] == [part_of(then, path) for path in TOLD], candidate
+        energies = near([part_of(then, path) for path in TOLD_ENERGIES], tolerance)
+        assert [part_of(now, path) for path in TOLD_ENERGIES] == energies, candidate
+
+
+@pytest.mark.mongo
+@pytest.mark.parametrize("name", ["finished", "probable"])
+def test_results_of_an_old_campaign_are_the_same(finished, name):
+    assert finished.results(name) == finished.stored(f"{name}_results")
+
+
+@pytest.mark.mongo
+@pytest.mark.parametrize("name", ["finished", "probable"])
+def test_an_old_campaign_explains_its_decisions_and_makes_them_again(finished, name):
+    found, stored = finished.explanations(name), finished.stored(f"{name}_explanations")
+    assert_same_told(found, stored, tolerance=1e-9)
+    for candidate, then in stored.items():
+        now = found[candidate]
+        assert now["failure"] == then["failure"]
+        assert now["made_again"] == then["made_again"]
+        for key, what in (("history", "state"), ("earlier_decisions", "reason")):
+            assert [one[what] for one in now[key]] == [one[what] for one in then[key]]
+
+
+@pytest.mark.mongo
+@pytest.mark.parametrize("command", ["metrics", "budget", "failures"])
+def test_what_other_commands_say_of_an_old_campaign_is_the_same(finished, command):
+    found, stored = json.loads(finished.say(command, "finished", "--json")), finished.stored(f"finished_{command}")
+    for failure in [*found, *stored] if command == "failures" else []:
+        del failure["lines"]  # of launch directories, which are not here
+    assert found == near(stored, 1e-9)
+
+
+@pytest.mark.mongo
+def test_the_status_and_the_report_of_an_old_campaign_are_shown(finished):
+    assert "finished" in finished.say("status", "finished")
+    finished.say("report", "finished", "--output", "report.html")
+    assert (finished.folder / "report.html").stat().st_size > 100_000
+
+
+@pytest.mark.mongo
+def test_the_old_campaign_file_is_read_and_means_the_same_campaign(finished):
+    for name in ("finished", "probable"):
+        assert "nothing was added" in finished.say("submit", f"{name}.yaml")
+
+
+@pytest.mark.mongo
+def test_an_old_campaign_gives_the_same_data_set(finished, predictions):
+    finished.say("dataset", "finished", "again")
+    again, old = (Dataset.open(path) for path in (finished.folder / "again", OLD_FORMATS / "dataset"))
+    assert again.ids == old.ids
+    assert np.array_equal(again.energies, old.energies)
+    assert np.array_equal(again.read(again.places()), old.read(old.places()))
+
+
+@pytest.mark.mongo
+@pytest.mark.gpaw
+@pytest.mark.ray
+def test_an_old_campaign_that_was_killed_half_way_goes_on_to_the_same_end(launchpad_file, tmp_path):
+    campaign = OldCampaign(tmp_path, launchpad_file, "half_way")
+    assert "run again" in campaign.say("reconcile", "half-way", "--dry-run")
+    campaign.say("run", "half_way.yaml", "--workers", "2")
+    assert_same_rows(campaign.results("half-way"), campaign.stored("half_way_results"), tolerance=1e-4)
+    assert_same_told(campaign.explanations("half-way"), campaign.stored("half_way_explanations"), tolerance=1e-4)
+    assert "nothing to repair" in campaign.say("reconcile", "half-way")
+
+
+@pytest.mark.keras
+def test_an_old_bundle_predicts_the_same(bundle, predictions):
+    dataset = Dataset.open(OLD_FORMATS / "dataset")
+    samples = dataset.samples(dataset.places())
+    assert bundle.checksum == predictions["bundle"]
+    assert bundle.predict(samples.dos, samples.compositions) == pytest.approx(predictions["predicted"], abs=1e-5)
+    assessed = bundle.assess(samples.dos, samples.compositions)
+    assert assessed.uncertainty == pytest.approx(predictions["uncertainty"], abs=1e-5)
+    assert assessed.spread == pytest.approx(predictions["spread"], abs=1e-5)
+
+
+def test_an_old_data_set_holds_the_same(predictions):
+    dataset = Dataset.open(OLD_FORMATS / "dataset")
+    samples = dataset.samples(dataset.places())
+    assert dataset.checksum == predictions["dataset"]
+    assert list(samples.ids) == predictions["ids"]
+    assert list(dataset.kinds) == predictions["kinds"]
+    assert samples.energies.tolist() == predictions["energies"]
+    assert samples.dos.sum(axis=(1, 2, 3), dtype=float) == pytest.approx(predictions["dos_sums"], rel=1e-12)
