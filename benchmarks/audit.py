@@ -55,7 +55,7 @@ def draw_population(number: int, generator: np.random.Generator) -> Population:
     error = generator.normal(0.0, MODEL_ERROR, number)
     error[generator.random(number) < WITHOUT_PREDICTION] = math.nan
     predictions = [
-        Prediction(candidate=f"candidate-{n}", e_form=float(form), e_hull=float(distance))
+        Prediction(id=f"candidate-{n}", e_form=float(form), e_hull=float(distance))
         for n, (form, distance) in enumerate(zip(e_form + error, e_hull + error, strict=True))
     ]
     return Population(predictions=predictions, stable=(e_form <= 0.0) & (e_hull <= 0.1))

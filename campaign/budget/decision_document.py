@@ -18,7 +18,7 @@ def prediction_of(document: Mapping[str, Any]) -> Prediction:
     """What a candidate's document says of its prediction."""
     stored = document["prediction"]
     return Prediction(
-        candidate=document["_id"],
+        id=document["_id"],
         e_form=_number(stored["e_form_per_atom"]),
         e_hull=_number(stored["e_above_hull"]),
         uncertainty=stored.get("uncertainty"),

@@ -15,10 +15,10 @@ from campaign.budget.spent import Usage, usage
 from campaign.policies.allowance import RemainingBudget, Reserved, hours_for_relaxations, stop_reason
 from campaign.spec.sections import BudgetSection
 from campaign.store.collections import now
+from campaign.store.counts import count_stable
 from campaign.store.usage import (
     audited_cost,
     count_before_screen,
-    count_stable,
     latest_results,
     reserved_by_screens,
 )

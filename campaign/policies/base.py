@@ -15,34 +15,26 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from campaign.config.strict_model import Section
+from esnet.scoring import prediction as scoring
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """What is known of one candidate when it is decided on.
+class Prediction(scoring.Prediction):
+    """A scorer's prediction, with its distance to the hull and the cost of testing it: what a policy decides on.
 
     Attributes
     ----------
-    candidate
-        Its id.
     e_form
         Predicted formation energy of the relaxed crystal, eV/atom; NaN where there is none.
     e_hull
-        Predicted distance to the hull, eV/atom; NaN where there is none.
-    uncertainty
-        Standard deviation of `e_form` (and so of `e_hull`: the hull is known), eV/atom; None where the scorer cannot
-        say.
-    novel
-        Whether the scorer has never seen the like; None where it cannot say.
+        Predicted distance to the hull, eV/atom; NaN where there is none. It is as uncertain as `e_form`: the hull is
+        known.
     relax_cpu_s
         Estimated cost of its relaxation, CPU-s.
     """
 
-    candidate: str
     e_form: float
     e_hull: float
-    uncertainty: float | None = None
-    novel: bool | None = None
     relax_cpu_s: float = 0.0
 
     @property

@@ -104,27 +104,27 @@ def decide(
     """
     left = copy(allowance) if allowance is not None else RemainingBudget()
     for_audit = left.for_audit(policy.audit)
-    known = sorted((p for p in predictions if p.is_known), key=lambda p: (policy.priority(p), p.candidate))
-    ranks = {prediction.candidate: rank for rank, prediction in enumerate(known, start=1)}
+    known = sorted((p for p in predictions if p.is_known), key=lambda p: (policy.priority(p), p.id))
+    ranks = {prediction.id: rank for rank, prediction in enumerate(known, start=1)}
     decisions: dict[str, Decision] = {}
     promising: list[Prediction] = []
     for prediction in predictions:
         promising_here, reason = policy.verdict(prediction) if prediction.is_known else (False, NO_PREDICTION)
         outcome: Outcome = "held" if promising_here else "rejected"
-        decisions[prediction.candidate] = Decision(
-            candidate=prediction.candidate,
+        decisions[prediction.id] = Decision(
+            candidate=prediction.id,
             outcome=outcome,
-            rank=ranks.get(prediction.candidate),
+            rank=ranks.get(prediction.id),
             reason=reason,
             relax_cpu_s=prediction.relax_cpu_s,
         )
-    promising = [prediction for prediction in known if decisions[prediction.candidate].outcome == "held"]
-    drawn = {p.candidate for p in predictions if policy.audit and audit_draw(p.candidate, seed) < policy.audit}
-    rejected = [p for p in predictions if decisions[p.candidate].outcome == "rejected"]
+    promising = [prediction for prediction in known if decisions[prediction.id].outcome == "held"]
+    drawn = {p.id for p in predictions if policy.audit and audit_draw(p.id, seed) < policy.audit}
+    rejected = [p for p in predictions if decisions[p.id].outcome == "rejected"]
     _audit(decisions, rejected, drawn, left, for_audit, seed)
     held = _promote(decisions, promising, drawn, left, for_audit)
     _audit(decisions, held, drawn, left, for_audit, seed)
-    return [decisions[prediction.candidate] for prediction in predictions]
+    return [decisions[prediction.id] for prediction in predictions]
 
 
 def _promote(
@@ -135,7 +135,7 @@ def _promote(
     for_audit: RemainingBudget,
 ) -> list[Prediction]:
     """Promote the promising in their order while it is allowed; return those that are held."""
-    audited_after = [p.relax_cpu_s if p.candidate in drawn else None for p in promising]
+    audited_after = [p.relax_cpu_s if p.id in drawn else None for p in promising]
     reserved_cpu_s = sum(cost for cost in audited_after if cost is not None)
     reserved = sum(cost is not None for cost in audited_after)
     for place, prediction in enumerate(promising):
@@ -149,10 +149,10 @@ def _promote(
         )
         if refused is not None:
             for later in promising[place:]:
-                decision = decisions[later.candidate]
-                decisions[later.candidate] = replace(decision, reason=f"{decision.reason}; held: {refused}")
+                decision = decisions[later.id]
+                decisions[later.id] = replace(decision, reason=f"{decision.reason}; held: {refused}")
             return list(promising[place:])
-        decisions[prediction.candidate] = _taken(decisions[prediction.candidate], left, outcome="promoted")
+        decisions[prediction.id] = _taken(decisions[prediction.id], left, outcome="promoted")
     return []
 
 
@@ -169,18 +169,18 @@ def _audit(
     seed: int,
 ) -> None:
     """Set the audit sample aside, in the order of the draw, so that a budget that ends it early leaves it random."""
-    sample = [prediction for prediction in among if prediction.candidate in drawn]
-    for prediction in sorted(sample, key=lambda p: audit_draw(p.candidate, seed)):
-        decision = decisions[prediction.candidate]
+    sample = [prediction for prediction in among if prediction.id in drawn]
+    for prediction in sorted(sample, key=lambda p: audit_draw(p.id, seed)):
+        decision = decisions[prediction.id]
         refused = left.refusal(prediction.relax_cpu_s)
         if refused is None and for_audit.refusal(prediction.relax_cpu_s) is not None:
             refused = "the audit's share of the budget is spent"
         if refused is not None:
-            decisions[prediction.candidate] = replace(decision, reason=f"{decision.reason}; not audited: {refused}")
+            decisions[prediction.id] = replace(decision, reason=f"{decision.reason}; not audited: {refused}")
             continue
         for_audit.take(prediction.relax_cpu_s)
         reason = f"{decision.reason}; relaxed all the same: drawn for the audit"
-        decisions[prediction.candidate] = replace(_taken(decision, left), audit=True, reason=reason)
+        decisions[prediction.id] = replace(_taken(decision, left), audit=True, reason=reason)
 
 
 def _taken(decision: Decision, left: RemainingBudget, *, outcome: Outcome | None = None) -> Decision:

@@ -193,7 +193,7 @@ class _Run:
         model = CostModel.fit(self.ended, default_cpu_s=self.budget.relax_cpu_s)
         predictions = [
             Prediction(
-                candidate=found.id,
+                id=found.id,
                 e_form=found.e_form_ml,
                 e_hull=found.e_hull_ml,
                 uncertainty=found.uncertainty,

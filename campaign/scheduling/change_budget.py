@@ -11,7 +11,8 @@ from campaign.budget.limits import current_budget
 from campaign.scheduling.advance import advance
 from campaign.spec.reader import wrong_settings
 from campaign.spec.sections import BudgetSection
-from campaign.store.held import count_held, free_held_before_dos, reopen, replace_budget
+from campaign.store.counts import count_held
+from campaign.store.held import free_held_before_dos, reopen, replace_budget
 from esnet.files.errors import UserError
 
 if TYPE_CHECKING:

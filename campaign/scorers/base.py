@@ -11,11 +11,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from campaign.config.strict_model import Section
 from campaign.config.yaml_file import FieldPath
+from esnet.scoring.prediction import Prediction
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,29 +34,8 @@ class ScorerError(RuntimeError):
     """A scorer answered something else than it was asked."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """What a scorer says of one candidate.
-
-    Attributes
-    ----------
-    id
-        The candidate's.
-    e_form
-        Formation energy of the relaxed crystal, eV/atom; None where there is no prediction.
-    reason
-        Why there is none; None where there is one.
-    uncertainty
-        Standard deviation of `e_form`, eV/atom; None where the scorer cannot say.
-    novel
-        Whether the scorer has never seen the like; None where it cannot say.
-    """
-
-    id: str
-    e_form: float | None
-    reason: str | None = None
-    uncertainty: float | None = None
-    novel: bool | None = None
+#: What a scorer says of one candidate; the name that scorers of other packages import.
+Score = Prediction
 
 
 class ScorerProblem(NamedTuple):

@@ -36,14 +36,7 @@ class Esnet(Scorer):
                 on_usage=context.on_usage,
             )
             for batch in batches:
-                for found in batch:
-                    yield Score(
-                        id=found.id,
-                        e_form=found.e_form,
-                        reason=found.reason,
-                        uncertainty=found.uncertainty,
-                        novel=found.novel,
-                    )
+                yield from batch
 
     @contextmanager
     def connected(self, context: ScoringContext) -> Iterator[None]:

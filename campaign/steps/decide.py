@@ -32,7 +32,7 @@ def make_decisions(campaign: Campaign, step_id: str) -> list[Decision]:
     predictions = [prediction_of(document) for document in documents.values()]
     allowance = _allowance_of_step(campaign, step_id, predictions)
     decisions = decide(campaign.spec.policy, predictions, allowance=allowance, seed=campaign.spec.seed)
-    by_id = {prediction.candidate: prediction for prediction in predictions}
+    by_id = {prediction.id: prediction for prediction in predictions}
 
     def made(decision: Decision) -> tuple[str, CandidateState, dict[str, Any]]:
         name = decision.candidate

@@ -6,7 +6,7 @@ from typing import Any
 
 from campaign.scheduling.evaluate import evaluate_relaxed
 from campaign.store.campaigns import Campaign, mark_as_finished
-from campaign.store.candidates import count_stable
+from campaign.store.counts import count_stable
 from campaign.store.usage import cost_by_stage
 
 

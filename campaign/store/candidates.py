@@ -240,10 +240,5 @@ def is_any_dos_done(campaign: Campaign) -> bool:
     return collection_of_candidates(campaign.store).find_one(query, ["_id"]) is not None
 
 
-def count_stable(campaign: Campaign) -> int:
-    """Count the stable candidates."""
-    return collection_of_candidates(campaign.store).count_documents({"campaign": campaign.name, "result.stable": True})
-
-
 def _collection(campaign: Campaign, references: bool) -> Collection[CandidateDocument]:
     return collection_of_references(campaign.store) if references else collection_of_candidates(campaign.store)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore, Document
 from campaign.store.states import OPEN_RS_DOS, SCREENED, STAGES, CandidateState, StepState
+
+if TYPE_CHECKING:
+    from pymongo.client_session import ClientSession
 
 #: FireWorks states in which a firework runs, or can start without anyone's help.
 LIVE_FIREWORK_STATES = ("READY", "RESERVED", "RUNNING", "WAITING")
@@ -21,14 +24,23 @@ def count_held(campaign: Campaign) -> int:
     return campaign.store.candidates.count_documents({"campaign": campaign.name, "state": CandidateState.HELD})
 
 
-def count_stable(campaign: Campaign, *, role: str | None = None, since: datetime | None = None) -> int:
-    """Count the stable candidates of any role or of one, found at any time or since a given one (UTC)."""
+def count_stable(
+    campaign: Campaign,
+    *,
+    role: str | None = None,
+    since: datetime | None = None,
+    session: ClientSession | None = None,
+) -> int:
+    """Count the stable candidates of any role or of one, found at any time or since a given one (UTC).
+
+    Reads in a transaction if a session is given.
+    """
     query = _stable(campaign.name)
     if role is not None:
         query["role"] = role
     if since is not None:
         query["result.time"] = {"$gte": since}
-    return campaign.store.candidates.count_documents(query)
+    return campaign.store.candidates.count_documents(query, session=session)
 
 
 def count_unstable(campaign: Campaign) -> int:

@@ -44,11 +44,6 @@ def reopen(campaign: Campaign) -> None:
     )
 
 
-def count_held(campaign: Campaign) -> int:
-    """Number of candidates that are held."""
-    return campaign.store.candidates.count_documents({"campaign": campaign.name, "state": CandidateState.HELD})
-
-
 def is_any_prediction_held(campaign: Campaign) -> bool:
     """Whether a candidate with a prediction is held."""
     query = {"campaign": campaign.name, "state": CandidateState.HELD, "prediction": {"$ne": None}}

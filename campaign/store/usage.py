@@ -203,12 +203,6 @@ def count_before_screen(campaign: Campaign, *, session: ClientSession | None = N
     return campaign.store.candidates.count_documents(query, session=session)
 
 
-def count_stable(campaign: Campaign, *, session: ClientSession | None = None) -> int:
-    """Number of candidates that DFT has found stable."""
-    query = {"campaign": campaign.name, "result.stable": True}
-    return campaign.store.candidates.count_documents(query, session=session)
-
-
 def latest_results(campaign: Campaign, *, limit: int, session: ClientSession | None = None) -> list[bool]:
     """Whether each of the screened candidates with the latest results is stable, the newest first."""
     query = {"campaign": campaign.name, "role": SCREENED, "result.stable": {"$in": [True, False]}}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from esnet.bundle.bundle import Assessment, Bundle
 from esnet.representation.dos import DOS_SHAPE
 from esnet.representation.features import N_ELEMENTS, finite_samples
+from esnet.scoring.prediction import Prediction
 
 if TYPE_CHECKING:
     from esnet.bundle.networks import ScaledFeatures
@@ -25,32 +26,6 @@ It is sent to the actors, so it must be picklable, and must open its own connect
 
 class ScoringError(RuntimeError):
     """Candidates that could not be scored; the message names them and the last cause."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the model says of one candidate.
-
-    Attributes
-    ----------
-    id
-        The candidate's.
-    e_form
-        Formation energy of the relaxed crystal, eV/atom; None where there is no prediction.
-    reason
-        Why there is none; None where there is one.
-    uncertainty
-        Calibrated standard deviation of ``e_form``, eV/atom; None where the model cannot say.
-    novel
-        Whether the model has never seen the like (see `esnet.bundle.bundle.Assessment.novel`); None where it cannot
-        say.
-    """
-
-    id: str
-    e_form: float | None
-    reason: str | None = None
-    uncertainty: float | None = None
-    novel: bool | None = None
 
 
 @dataclass(frozen=True)

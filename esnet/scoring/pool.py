@@ -15,7 +15,8 @@ from typing import Any
 
 from esnet.bundle.bundle import Bundle
 from esnet.files.garbage_collection import no_garbage_collection
-from esnet.scoring.batch import Prediction, ReadFeatures, ScoringError, predict_batch, read_batch
+from esnet.scoring.batch import ReadFeatures, ScoringError, predict_batch, read_batch
+from esnet.scoring.prediction import Prediction
 
 logger = logging.getLogger(__name__)
 

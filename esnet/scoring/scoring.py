@@ -19,8 +19,9 @@ from esnet.bundle.bundle import BundleInfo
 from esnet.ray.metrics import QUEUE, SCORED, SPEED, RayMetrics
 from esnet.ray.workers import gpus_of_a_worker, room_for, worker_options
 from esnet.representation.features import Representation
-from esnet.scoring.batch import Prediction, ReadFeatures, ScoringError
+from esnet.scoring.batch import ReadFeatures, ScoringError
 from esnet.scoring.pool import IN_FLIGHT, ActorPool, Batch, ScoringActor, Usage
+from esnet.scoring.prediction import Prediction
 
 __all__ = ["Prediction", "ReadFeatures", "ScoringError", "Usage", "score", "score_as_they_come"]
 

@@ -15,9 +15,7 @@ from campaign.policies.thresholds import Thresholds
 
 energy = st.floats(-2.0, 2.0) | st.just(math.nan)
 several = st.lists(st.tuples(energy, energy, st.floats(1.0, 500.0)), max_size=30).map(
-    lambda rows: [
-        Prediction(candidate=f"c{n}", e_form=f, e_hull=h, relax_cpu_s=cost) for n, (f, h, cost) in enumerate(rows)
-    ]
+    lambda rows: [Prediction(id=f"c{n}", e_form=f, e_hull=h, relax_cpu_s=cost) for n, (f, h, cost) in enumerate(rows)]
 )
 allowances = st.builds(
     RemainingBudget, cpu_s=st.none() | st.floats(0.0, 3000.0), relaxations=st.none() | st.integers(0, 20)
@@ -26,7 +24,7 @@ allowances = st.builds(
 
 def row(number, *, cost=100.0, e_hull=0.0):
     return [
-        Prediction(candidate=f"c{n}", e_form=e_hull + n / 1000, e_hull=e_hull + n / 1000, relax_cpu_s=cost)
+        Prediction(id=f"c{n}", e_form=e_hull + n / 1000, e_hull=e_hull + n / 1000, relax_cpu_s=cost)
         for n in range(number)
     ]
 
@@ -36,7 +34,7 @@ def row(number, *, cost=100.0, e_hull=0.0):
 def test_every_candidate_gets_one_decision_and_no_budget_is_exceeded(predictions, allowance, audit):
     before = replace(allowance)
     decisions = decide(Thresholds(audit=audit), predictions, allowance=allowance)
-    assert [decision.candidate for decision in decisions] == [prediction.candidate for prediction in predictions]
+    assert [decision.candidate for decision in decisions] == [prediction.id for prediction in predictions]
     assert allowance == before
     taken = [decision for decision in decisions if decision.relaxed]
     assert allowance.relaxations is None or len(taken) <= allowance.relaxations
@@ -86,7 +84,7 @@ def test_the_audit_sample_has_its_share_of_the_budget_and_no_more():
 
 
 def test_an_audit_of_what_is_rejected_does_not_eat_the_budget_of_the_promising():
-    predictions = [*row(10, e_hull=-1.0), *(replace(p, candidate=f"r{p.candidate}") for p in row(200, e_hull=1.0))]
+    predictions = [*row(10, e_hull=-1.0), *(replace(p, id=f"r{p.id}") for p in row(200, e_hull=1.0))]
     decisions = decide(Thresholds(audit=0.5), predictions, allowance=RemainingBudget(relaxations=12), seed=1)
     assert sum(decision.promoted for decision in decisions) == 6
     assert sum(decision.audit for decision in decisions) == 6
@@ -119,7 +117,7 @@ def test_after_a_stop_rule_nothing_is_relaxed_and_the_reason_says_why():
 
 @pytest.mark.parametrize("missing", [(math.nan, math.nan), (math.nan, 0.0), (-1.0, math.nan)])
 def test_a_candidate_without_prediction_is_never_promoted(missing):
-    prediction = Prediction(candidate="c", e_form=missing[0], e_hull=missing[1])
+    prediction = Prediction(id="c", e_form=missing[0], e_hull=missing[1])
     (decision,) = decide(Thresholds(max_formation_energy=10.0, max_hull_energy=10.0), [prediction])
     assert decision.outcome == "rejected"
     assert decision.rank is None

@@ -162,7 +162,7 @@ def test_open_relaxations_widen_the_interval_and_are_reported(insert, metrics):
 def test_candidates_drawn_for_the_audit_that_the_budget_refused_are_not_forgotten(insert, store, metrics, small_spec):
     seed = small_spec().seed
     drawn = [f"d{n}" for n in range(400) if audit_draw(f"d{n}", seed) < 0.25]
-    predictions = [Prediction(candidate=f"d{n}", e_form=0.5, e_hull=0.5) for n in range(400)]
+    predictions = [Prediction(id=f"d{n}", e_form=0.5, e_hull=0.5) for n in range(400)]
     chosen = {one.candidate: one.audit for one in decide(Thresholds(audit=0.25), predictions, seed=seed)}
     assert [name for name, audit in chosen.items() if audit] == drawn
     refused = set(drawn[:7])

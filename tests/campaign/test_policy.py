@@ -17,7 +17,7 @@ energy = st.floats(-2.0, 2.0)
 
 
 def prediction(e_form, e_hull, **more):
-    return Prediction(candidate="c", e_form=e_form, e_hull=e_hull, **more)
+    return Prediction(id="c", e_form=e_form, e_hull=e_hull, **more)
 
 
 @given(e_form=energy, e_hull=energy)
