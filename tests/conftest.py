@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from launchers.database.settings import DatabaseSettings
 from launchers.mongod import server as mongo
 
 if TYPE_CHECKING:
     from finished_campaign import Finished
+
+# How long an example takes is no assertion: the machine may be busy, and lines may be counted.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Prints the path of a Python 3.11, 3.12 or 3.13 of this machine; exit code 1 where there is none.
-# 3.11 is preferred: it is the one that launchers/install/constraints-py311.txt was resolved for.
+# 3.11 is preferred: it is the one that the whole test suite is run with.
 # The variable PYTHON names another; then that one is taken, or refused by name.
 
 version_of() {

@@ -67,15 +67,6 @@ else
 fi
 rm -f .venv/.setup-*
 
-constraints="-c $install/constraints-py311.txt"
-case $version in
-    3.11.*) ;;
-    *)
-        constraints=""
-        say "note: tested versions are known for Python 3.11 only; on $version pip chooses the newest that fit"
-        ;;
-esac
-
 # One pip call for each step, its output in a file: a terminal line a step, and everything where it can be looked up.
 pip_install() {
     GPAW_CONFIG="$PWD/$install/siteconfig.py" .venv/bin/python -m pip install \
@@ -90,8 +81,7 @@ say "Python packages: installing [$extras], $packages (progress in $log)"
 pip_install "pip>=24.2"
 # Only Ax needs torch. Asked for by its exact version and before the rest, pip takes a CPU build where it knows one.
 [ "$level" = run ] || pip_install torch==2.13.0
-# shellcheck disable=SC2086  # no word where there are no constraints
-pip_install $constraints -e ".[$extras]"
+pip_install -c $install/constraints.txt -e ".[$extras]"
 .venv/bin/python -m pip check >>$log 2>&1 || say "note: pip check complains, see the end of $log"
 .venv/bin/python -c 'import _gpaw' 2>>$log || fail "GPAW was built, and does not load: see the end of $log"
 hash_with .venv/bin/python >.venv/.setup-$level

@@ -107,7 +107,7 @@ def test_constraints_name_every_package_that_we_ask_for_once() -> None:
     def normal(name: str) -> str:
         return re.sub(r"[-_.]+", "-", name).lower()
 
-    lines = (INSTALL / "constraints-py311.txt").read_text().splitlines()
+    lines = (INSTALL / "constraints.txt").read_text().splitlines()
     pinned = [normal(line.split("==")[0]) for line in lines if not line.startswith("#")]
     assert len(pinned) == len(set(pinned))
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
