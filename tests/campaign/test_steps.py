@@ -19,7 +19,8 @@ from campaign.steps.predictions import store_predictions
 from campaign.steps.start import BootstrapSizeError, start_campaign
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore
-from campaign.store.steps import Step, count_sweeps, find_step, read_step, step_parts
+from campaign.store.documents import step_parts
+from campaign.store.steps import Step, count_sweeps, find_step, read_step
 from campaign.views.results import result_rows
 from campaign.views.status.counts import campaign_status
 
