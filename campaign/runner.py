@@ -9,10 +9,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from fireworks import LaunchPad
 
 from campaign.recovery.processes import is_running_here
 from campaign.running_campaign import RunningCampaign
+from campaign.spec.campaign_spec import CampaignSpec
 from campaign.steps.start import Started, start_campaign
 from campaign.store.campaigns import campaign_exists
 from campaign.store.collections import CampaignStore
@@ -20,11 +22,6 @@ from campaign.store.fireworks import fireworks_in_state, has_live_fireworks, lat
 from campaign.views.status.counts import Status, campaign_status
 from esnet.ray.session import ray_session
 from launchers.workers.local import LocalWorkers
-
-if TYPE_CHECKING:
-    from fireworks import LaunchPad
-
-    from campaign.spec.campaign_spec import CampaignSpec
 
 logger = logging.getLogger(__name__)
 

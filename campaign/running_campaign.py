@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from campaign.budget.hold_queue import hold_waiting, release_held
 from campaign.recovery.reconcile import reconcile
@@ -20,9 +19,7 @@ from campaign.store.attempts import Outcome
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.candidates import read_document
 from campaign.store.states import Stage
-
-if TYPE_CHECKING:
-    from launchers.database.settings import DatabaseSettings
+from launchers.database.settings import DatabaseSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,22 +7,18 @@ import hashlib
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jobflow import Flow, Job
+from numpy.typing import NDArray
+from pymatgen.core import Structure
 from pymatgen.electronic_structure.dos import CompleteDos
 
-from esnet.representation.dos import project_dos, source_spacing
+from esnet.representation.dos import EnergyReference, Normalisation, project_dos, source_spacing
 from workflows.identity import job_uuid
 from workflows.settings import DftSettings
 from workflows.vasp import static_maker
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from pymatgen.core import Structure
-
-    from esnet.representation.dos import EnergyReference, Normalisation
 
 FEATURES_VERSION = 2
 """2 since the Fermi level is kept (which the moments need); version 1 is read too."""

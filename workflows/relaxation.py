@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jobflow import Flow
+from pymatgen.core import Structure
 
 from workflows.identity import job_uuid
 from workflows.settings import DftSettings
 from workflows.vasp import relax_maker
-
-if TYPE_CHECKING:
-    from pymatgen.core import Structure
 
 
 def relaxation_flow(

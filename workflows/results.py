@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pymatgen.core import Structure
-
-if TYPE_CHECKING:
-    pass
 
 #: INCAR tags that change the smearing, and with it the shape of a DOS.
 SMEARING_TAGS = frozenset({"ISMEAR", "SIGMA"})

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pymatgen.core import Structure
 from pymatgen.io.vasp import Kpoints
 from pymatgen.io.vasp.sets import MPRelaxSet
 
@@ -15,7 +16,6 @@ from workflows.settings import DftSettings, kpoint_divisions
 
 if TYPE_CHECKING:
     from atomate2.vasp.jobs.core import RelaxMaker, StaticMaker
-    from pymatgen.core import Structure
 
 #: INCAR tags of atomate2's base set that SCIENCE.md does not have: None takes a tag out.
 _REMOVED_TAGS = (

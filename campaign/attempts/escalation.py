@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from campaign.spec.sections import RetrySection
+from launchers.scheduler.job_state import JobState
 from launchers.scheduler.jobs import Job, job_states
 from launchers.scheduler.slurm_output import megabytes, seconds
 from launchers.scheduler.this_job import scheduler as the_scheduler
-
-if TYPE_CHECKING:
-    from campaign.spec.sections import RetrySection
-    from launchers.scheduler.job_state import JobState
 
 logger = logging.getLogger(__name__)
 

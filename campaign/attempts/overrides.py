@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pymatgen.io.vasp import Incar
 
@@ -15,9 +15,7 @@ from esnet.files.errors import UserError
 from launchers.scheduler.slurm_output import megabytes, seconds
 from workflows.gpaw_vasp.errors import InputRefused
 from workflows.gpaw_vasp.incar import check_tags, parse_incar
-
-if TYPE_CHECKING:
-    from workflows.settings import Engine
+from workflows.settings import Engine
 
 
 def _names(words: str) -> frozenset[str]:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from campaign.budget.costs import learn_dos_cost
 from campaign.budget.limits import closed_reason, current_budget, expected_costs, is_limited, relaxation_cpu_seconds
 from campaign.budget.spent import spent_on_screened, still_to_come
+from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from campaign.store.held import note_held
 from campaign.store.states import SCREENED, CandidateState, Stage
 from campaign.store.usage import cost_by_stage, count_running_attempts
-
-if TYPE_CHECKING:
-    from campaign.store.campaigns import Campaign
 
 logger = logging.getLogger(__name__)
 

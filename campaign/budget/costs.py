@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pymongo.client_session import ClientSession
 
 from campaign.policies.cost_model import CostModel, Ended, valence_electrons
+from campaign.store.campaigns import Campaign
 from campaign.store.usage import CostSum, cells, cost_by_outcome, latest_relaxation_costs
-
-if TYPE_CHECKING:
-    from pymongo.client_session import ClientSession
-
-    from campaign.store.campaigns import Campaign
 
 #: Costs are learnt from this many of the relaxations that finished last.
 _LEARN_FROM = 2000

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from campaign.policies.base import Prediction
+from campaign.policies.decide import Decision
+from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
-
-if TYPE_CHECKING:
-    from campaign.policies.decide import Decision
-    from campaign.store.campaigns import Campaign
 
 
 def prediction_of(document: Mapping[str, Any]) -> Prediction:

@@ -6,8 +6,11 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pymongo.client_session import ClientSession
+
+from campaign.budget.costs import Costs
 from campaign.budget.decision_document import decision_document, prediction_of
 from campaign.budget.limits import (
     allowance_now,
@@ -18,7 +21,10 @@ from campaign.budget.limits import (
     is_limited,
 )
 from campaign.budget.spent import usage
+from campaign.policies.allowance import RemainingBudget
+from campaign.policies.base import Prediction
 from campaign.policies.decide import Decision, decide
+from campaign.store.campaigns import Campaign
 from campaign.store.held import (
     Release,
     decided_as_held,
@@ -33,14 +39,6 @@ from campaign.store.held import (
     write_releases,
 )
 from campaign.store.states import CandidateState
-
-if TYPE_CHECKING:
-    from pymongo.client_session import ClientSession
-
-    from campaign.budget.costs import Costs
-    from campaign.policies.allowance import RemainingBudget
-    from campaign.policies.base import Prediction
-    from campaign.store.campaigns import Campaign
 
 logger = logging.getLogger(__name__)
 

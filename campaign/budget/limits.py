@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import takewhile
-from typing import TYPE_CHECKING
+
+from pymongo.client_session import ClientSession
 
 from campaign.budget.costs import Costs, learn_costs
 from campaign.budget.spent import Usage, usage
 from campaign.policies.allowance import RemainingBudget, Reserved, hours_for_relaxations, stop_reason
 from campaign.spec.sections import BudgetSection
+from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from campaign.store.counts import count_stable
 from campaign.store.usage import (
@@ -22,11 +24,6 @@ from campaign.store.usage import (
     latest_results,
     reserved_by_screens,
 )
-
-if TYPE_CHECKING:
-    from pymongo.client_session import ClientSession
-
-    from campaign.store.campaigns import Campaign
 
 _LIMITS = ("cpu_hours", "relaxation_cpu_hours", "relaxations", "until", "stop_after_stable", "stop_after_no_discovery")
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from pymongo.client_session import ClientSession
+
+from campaign.budget.costs import Costs
+from campaign.store.campaigns import Campaign
 from campaign.store.states import STAGES
 from campaign.store.usage import (
     StageCosts,
@@ -18,12 +21,6 @@ from campaign.store.usage import (
     queued_screened,
     running_attempts,
 )
-
-if TYPE_CHECKING:
-    from pymongo.client_session import ClientSession
-
-    from campaign.budget.costs import Costs
-    from campaign.store.campaigns import Campaign
 
 
 @dataclass(frozen=True, kw_only=True)

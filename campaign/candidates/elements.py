@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterable
 from functools import cache
 from statistics import median
-from typing import TYPE_CHECKING
 
 import numpy as np
 from ase.build import bulk
@@ -15,9 +14,6 @@ from pymatgen.core import Element, Lattice, Structure
 
 from campaign.config.yaml_file import nearest
 from esnet.files.errors import UserError
-
-if TYPE_CHECKING:
-    pass
 
 LARGEST_ATOMIC_NUMBER = 111
 """The composition vector of ESNet has 111 places, H to Rg."""

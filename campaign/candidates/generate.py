@@ -10,7 +10,8 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from pymatgen.analysis.structure_matcher import StructureMatcher
@@ -20,10 +21,6 @@ from campaign.candidates.elements import volume_per_atom
 from campaign.candidates.prototypes import shipped_prototypes
 from campaign.candidates.structure_files import read_structure_folder
 from campaign.candidates.structure_hash import candidate_id, primitive_cell, space_group_number
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 __all__ = ["Candidate", "Prototype", "bootstrap_sample", "generate", "prototypes", "read_structure_folder"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import spglib
@@ -16,9 +16,6 @@ from ruamel.yaml import YAML
 
 from campaign.candidates.structure_hash import primitive_cell
 from campaign.config.yaml_file import did_you_mean
-
-if TYPE_CHECKING:
-    pass
 
 FORMAT = 1
 """Version of `shipped.yaml` that this program reads."""

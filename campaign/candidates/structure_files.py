@@ -5,16 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pymatgen.core import Structure
 from pymatgen.io.cif import CifParser
 from pymatgen.io.vasp import Poscar
 
 from esnet.files.errors import UserError
-
-if TYPE_CHECKING:
-    pass
 
 _RIGHT = "right: files named *.cif, *.vasp, *.poscar, POSCAR* or CONTCAR*"
 

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from pymatgen.core import Composition
+from numpy.typing import NDArray
+from pymatgen.core import Composition
 
 
 @dataclass(frozen=True)

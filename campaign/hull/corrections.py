@@ -9,15 +9,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pymatgen.core import Structure
 from pymatgen.entries.compatibility import CompatibilityError, MaterialsProject2020Compatibility
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 from pymatgen.io.vasp.sets import MPRelaxSet
-
-if TYPE_CHECKING:
-    pass
 
 RELAXED_FIELDS = ("composition", "relaxation.energy", "relaxation.structure")
 """Fields of a relaxed document that `corrected_energies` reads."""

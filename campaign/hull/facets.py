@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 
 from campaign.hull.chemical_systems import symbols_of
 from esnet.files.errors import UserError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 CHUNK = 2**17
 """Pairs of a composition and a facet looked at in one go: 1 MB for each array, whatever is asked."""

@@ -10,17 +10,15 @@ import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import chain, combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pymatgen.core import Composition
 
 from campaign.hull.chemical_systems import CompositionGroup, group_compositions, symbols_of
 from campaign.hull.facets import HullFacets
 from esnet.files.errors import UserError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 class MissingElementError(UserError, ValueError):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
-if TYPE_CHECKING:
-    from campaign.policies.base import Policy
+from campaign.policies.base import Policy
 
 Number = TypeVar("Number", int, float)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fireworks import FWAction
+from fireworks import FWAction, LaunchPad
 from fireworks.core.launchpad import WFLock
 
 from campaign.store.fireworks import (
@@ -22,9 +22,6 @@ from campaign.store.fireworks import (
     reserve_launch,
     update_launch,
 )
-
-if TYPE_CHECKING:
-    from fireworks import LaunchPad
 
 _HELD = ("PAUSED", "DEFUSED")
 

@@ -6,13 +6,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from campaign.recovery.processes import announced, is_running_here, is_silent
+from launchers.scheduler.job_state import JobState
 from launchers.scheduler.jobs import Job, job_states
-
-if TYPE_CHECKING:
-    from launchers.scheduler.job_state import JobState
 
 logger = logging.getLogger(__name__)
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from fireworks import LaunchPad
 
 from campaign.attempts.process_identity import is_alive, this_process
 from campaign.store.fireworks import claim_launch, read_firework
 from launchers.scheduler.this_job import this_job
 from launchers.workers.worker import process_of
-
-if TYPE_CHECKING:
-    from fireworks import LaunchPad
 
 _SILENT = timedelta(seconds=60)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from fireworks import LaunchPad
 
 from campaign.attempts.ledger import close_open_attempt
 from campaign.attempts.process_identity import is_alive
@@ -14,13 +16,9 @@ from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.store.attempts import count_lost_attempts
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.fireworks import fireworks_in_state, latest_launches, launch_since
+from launchers.scheduler.job_state import JobState
 from launchers.scheduler.jobs import Job, job_states
 from launchers.workers.worker import process_of
-
-if TYPE_CHECKING:
-    from fireworks import LaunchPad
-
-    from launchers.scheduler.job_state import JobState
 
 #: Taking a firework lasts some 10 ms; one that is half taken for so long was left by a process that was killed.
 _STALE_CHECKOUT = timedelta(seconds=60)

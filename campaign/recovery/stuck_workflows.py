@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+
+from fireworks import LaunchPad
 
 from campaign.recovery.firework_repairs import run_again
 from campaign.store.attempts import count_failed_attempts
@@ -17,9 +18,6 @@ from campaign.store.fireworks import (
     unlock_workflow,
     waiting_fireworks,
 )
-
-if TYPE_CHECKING:
-    from fireworks import LaunchPad
 
 _CHUNK = 5000
 #: A FireWorks lock lives for milliseconds; one that stays this long belongs to nobody.

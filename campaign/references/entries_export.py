@@ -8,16 +8,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from campaign.candidates.elements import check_element
 from campaign.hull.entries_format import EntriesFileError
 from campaign.hull.entry import MP2020_MARK
+from campaign.store.collections import Document
 from esnet.files.atomic import whole_file
 from esnet.sources.materials_project_client import MaterialsProjectClient
-
-if TYPE_CHECKING:
-    from campaign.store.collections import Document
 
 _MOST_SYSTEMS = 20_000
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from pymatgen.core import Structure
 
 from campaign.candidates.elements import reference_structure
 from campaign.candidates.structure_files import read_structure_folder
-
-if TYPE_CHECKING:
-    from pymatgen.core import Structure
-
-    from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.campaign_spec import CampaignSpec
 
 
 def reference_phases(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[tuple[str, Structure]]:

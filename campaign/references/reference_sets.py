@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pymatgen.core import Composition
 from pymatgen.entries.computed_entries import ComputedEntry
 
 from campaign.hull.corrections import corrected_energies
+from campaign.hull.entries_file import EntriesFile
 from campaign.hull.hull import HullSet
-from campaign.store.collections import SCHEMA_VERSION, now
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import SCHEMA_VERSION, CampaignStore, Document, now
 from campaign.store.reference_sets import (
     assign_reference_set,
     failed_element_phases,
@@ -26,11 +28,6 @@ from campaign.store.reference_sets import (
 from campaign.store.states import CandidateState
 from esnet.files.errors import UserError
 from esnet.files.versions import installed_versions
-
-if TYPE_CHECKING:
-    from campaign.hull.entries_file import EntriesFile
-    from campaign.store.campaigns import Campaign
-    from campaign.store.collections import CampaignStore, Document
 
 _BESIDE_THE_CONTENT = ("_id", "campaign", "created", "schema_version", "file_name", "versions")
 """Fields of a stored set that its checksum does not cover: the same phases are the same set whoever brought them."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from campaign.policies.base import Policy
+from campaign.replay.data import ReplayData
 from campaign.replay.result import Replay, Spread, spread
 from campaign.replay.simulate import ORACLE, RANDOM, replay, replay_oracle, replay_random
 from campaign.spec.sections import BudgetSection, StableSection
 from campaign.store.collections import now
-
-if TYPE_CHECKING:
-    from campaign.policies.base import Policy
-    from campaign.replay.data import ReplayData
 
 FORMAT, FORMAT_VERSION = "esnet-campaign-replay", 1
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from campaign.replay.candidate import KnownCandidate
+from campaign.spec.sections import StableSection
 from esnet.files.errors import UserError
-
-if TYPE_CHECKING:
-    from campaign.replay.candidate import KnownCandidate
-    from campaign.spec.sections import StableSection
 
 DOS_CPU_S, RELAX_CPU_S = 108.506, 3107.0
 """Costs in CPU-s where the data do not say them: the paper's means."""

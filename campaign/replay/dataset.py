@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pymatgen.core import Composition
 
 from campaign.policies.cost_model import valence_electrons
@@ -18,9 +19,6 @@ from esnet.bundle.bundle import Bundle
 from esnet.bundle.shipped import bundle_folder
 from esnet.dataset.dataset import Dataset
 from esnet.evaluation.selection import select_samples
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 def read_replay_dataset(

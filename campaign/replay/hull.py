@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pymatgen.core import Composition
 from pymatgen.entries.computed_entries import ComputedEntry
 
@@ -14,9 +15,6 @@ from campaign.hull.entries_file import read_entries_file
 from campaign.hull.entries_format import EntriesFileError
 from campaign.hull.hull import HullSet
 from campaign.replay.data import ReplayDataError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 ELEMENTS_ONLY = (
     "no reference entries were given: E_hull is against the elements alone, so it is E_f, and more looks stable than "

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pymatgen.core import Composition, Element
 
@@ -18,9 +18,6 @@ from campaign.replay.candidate import KnownCandidate
 from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
 from campaign.replay.hull import ELEMENTS_ONLY, hull_energies
 from campaign.replay.rows import Row, read_rows
-
-if TYPE_CHECKING:
-    pass
 
 COLUMNS = {
     "id": "name of the candidate, all different",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -11,12 +11,10 @@ from campaign.budget.limits import current_budget
 from campaign.scheduling.advance import advance
 from campaign.spec.reader import wrong_settings
 from campaign.spec.sections import BudgetSection
+from campaign.store.campaigns import OpenCampaign
 from campaign.store.counts import count_held
 from campaign.store.held import free_held_before_dos, reopen, replace_budget
 from esnet.files.errors import UserError
-
-if TYPE_CHECKING:
-    from campaign.store.campaigns import OpenCampaign
 
 
 class BudgetError(UserError, ValueError):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pymatgen.core import Composition
 
-from campaign.hull.corrections import corrected_energies, relaxed_fields
+from campaign.hull.corrections import Corrected, corrected_energies, relaxed_fields
 from campaign.references.reference_sets import correction_scheme, load_hull
+from campaign.spec.sections import StableSection
+from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from campaign.store.reference_sets import (
     is_any_without_result,
@@ -15,11 +17,6 @@ from campaign.store.reference_sets import (
     write_results,
     write_uncorrectable,
 )
-
-if TYPE_CHECKING:
-    from campaign.hull.corrections import Corrected
-    from campaign.spec.sections import StableSection
-    from campaign.store.campaigns import Campaign
 
 
 def evaluate_relaxed(campaign: Campaign, reference_set: str) -> int:

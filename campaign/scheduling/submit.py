@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from itertools import count
-from typing import TYPE_CHECKING
+
+from pymongo.client_session import ClientSession
 
 from campaign.budget.hold_queue import dos_room
 from campaign.budget.limits import is_limited
@@ -15,9 +16,6 @@ from campaign.store.fireworks import insert_workflows, next_fw_ids
 from campaign.store.held import lock_budget
 from campaign.store.states import STAGES, Stage
 from campaign.store.steps import Step, is_submitted, open_step
-
-if TYPE_CHECKING:
-    from pymongo.client_session import ClientSession
 
 logger = logging.getLogger(__name__)
 

@@ -12,20 +12,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from pymatgen.core import Structure
 
 from campaign.config.strict_model import Section
 from campaign.config.yaml_file import FieldPath
+from esnet.representation.features import Representation
+from esnet.scoring.batch import ReadFeatures
 from esnet.scoring.prediction import Prediction
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pymatgen.core import Structure
-
-    from esnet.representation.features import Representation
-    from esnet.scoring.batch import ReadFeatures
-    from esnet.scoring.scoring import Usage
+from esnet.scoring.scoring import Usage
 
 logger = logging.getLogger(__name__)
 

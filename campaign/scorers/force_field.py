@@ -6,9 +6,10 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
+from pymatgen.core import Structure
 
 from campaign.candidates.elements import MissingReferenceError
 from campaign.scorers.base import Score, ScoredCampaign, Scorer, ScorerProblem, ScoringContext
@@ -23,9 +24,6 @@ from campaign.scorers.potentials import (
 )
 from esnet.files.errors import MissingExtraError
 from esnet.scoring.scoring import Usage
-
-if TYPE_CHECKING:
-    from pymatgen.core import Structure
 
 _LARGEST_FORMATION_ENERGY = 20.0
 

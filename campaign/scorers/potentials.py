@@ -9,7 +9,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.ase import AseAtomsAdaptor
@@ -18,9 +18,6 @@ from campaign.candidates.elements import volume_per_atom
 from campaign.config.yaml_file import did_you_mean
 from esnet.files.errors import require
 from esnet.files.versions import installed_versions
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 

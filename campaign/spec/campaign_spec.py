@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
@@ -31,9 +31,6 @@ from campaign.spec.sections import (
 from esnet.representation.features import Representation
 from esnet.training.train import TrainingSettings
 from workflows.settings import DftSettings
-
-if TYPE_CHECKING:
-    pass
 
 FIREWORK_HEADER: dict[str, Any] = {
     "_tasks": [{"_fw_name": "{{campaign.firetasks.StartCampaign}}"}],

@@ -7,22 +7,20 @@ import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pymatgen.core import Structure
 
 from campaign.candidates.elements import elements_without_reference
 from campaign.candidates.prototypes import shipped_prototypes
 from campaign.candidates.structure_files import StructureFileError, read_structure_file, structure_files
 from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
+from campaign.scorers.base import Scorer
+from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.reference_checks import entries_problems
+from campaign.spec.sections import CandidateSection, DftSection, ReferenceSection
 from esnet.bundle.shipped import shipped_bundles
 from workflows.gpaw_vasp.potcars import available_elements
-
-if TYPE_CHECKING:
-    from pymatgen.core import Structure
-
-    from campaign.scorers.base import Scorer
-    from campaign.spec.campaign_spec import CampaignSpec
-    from campaign.spec.sections import CandidateSection, DftSection, ReferenceSection
 
 Finding = tuple[FieldPath, str, Path | None]
 """Field inside ``spec.campaign`` (an element by its symbol), message, and the file if it is not the campaign's own."""

@@ -23,13 +23,12 @@ from campaign.config.yaml_file import (
     nearest,
     read_yaml,
 )
+from campaign.policies.base import Policy
 from campaign.spec.campaign_spec import FIREWORK_HEADER, CampaignSpec, chosen_kinds
 from campaign.spec.checks import section_problems
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
-
-    from campaign.policies.base import Policy
 
 logger = logging.getLogger(__name__)
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
 from campaign.hull.corrections import mp2020_untreated
 from campaign.hull.entries_file import EntriesFile, read_entries_file
 from campaign.hull.entries_format import EntriesFileError
+from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.sections import CandidateSection, DftSection, ReferenceSection
 from workflows.settings import DftSettings
-
-if TYPE_CHECKING:
-    from campaign.spec.campaign_spec import CampaignSpec
-    from campaign.spec.sections import CandidateSection, DftSection, ReferenceSection
 
 _ENTRIES: FieldPath = ("references", "entries")
 _MOST_SHOWN = 20

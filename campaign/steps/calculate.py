@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from jobflow import Flow, JobStore
 from pymatgen.core import Structure
 
 from campaign.attempts.causes import codes_of, custodian_cause
@@ -14,22 +15,18 @@ from campaign.attempts.ledger import attempt
 from campaign.attempts.overrides import incar_overrides
 from campaign.attempts.restart import last_geometry
 from campaign.budget.at_launch import hold_at_launch
+from campaign.spec.campaign_spec import CampaignSpec
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import find_structure, write_restart
 from campaign.store.documents import stage_fields
 from campaign.store.states import Stage
 from launchers.database.job_store import open_job_store
+from launchers.database.settings import DatabaseSettings
 from workflows.dos import dos_flow
 from workflows.engine import engine_command, engine_environment
 from workflows.identity import job_uuid
 from workflows.relaxation import relaxation_flow
 from workflows.results import cpu_seconds
-
-if TYPE_CHECKING:
-    from jobflow import Flow, JobStore
-
-    from campaign.spec.campaign_spec import CampaignSpec
-    from launchers.database.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
 

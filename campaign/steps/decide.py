@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pymongo.client_session import ClientSession
 
 from campaign.budget.decision_document import decision_document, prediction_of
 from campaign.budget.hold_queue import note_best_held
@@ -16,9 +18,6 @@ from campaign.store.held import lock_budget
 from campaign.store.predictions import predicted_by_step, write_decisions
 from campaign.store.states import CandidateState
 from campaign.store.steps import read_allowance, write_allowance
-
-if TYPE_CHECKING:
-    from pymongo.client_session import ClientSession
 
 
 def make_decisions(campaign: Campaign, step_id: str) -> list[Decision]:

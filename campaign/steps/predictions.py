@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from pymatgen.core import Composition
 
+from campaign.budget.costs import Costs
 from campaign.budget.limits import expected_costs
+from campaign.hull.hull import HullSet
 from campaign.references.reference_sets import load_hull
 from campaign.scorers.base import Score
 from campaign.store.campaigns import Campaign
@@ -18,10 +19,6 @@ from campaign.store.candidates import candidates_by_id
 from campaign.store.collections import in_chunks, now
 from campaign.store.documents import PredictionDocument
 from campaign.store.predictions import add_predictions
-
-if TYPE_CHECKING:
-    from campaign.budget.costs import Costs
-    from campaign.hull.hull import HullSet
 
 #: Candidates written at once; as many as an actor scores in one batch.
 _AT_ONCE = 256

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from jobflow import JobStore
 
 from campaign.attempts.escalation import escalated_for_attempt
 from campaign.steps.calculate import flow_key, job_output
@@ -16,15 +18,11 @@ from campaign.store.documents import stage_fields
 from campaign.store.features import write_features
 from campaign.store.states import Stage
 from launchers.database.job_store import open_job_store
+from launchers.database.settings import DatabaseSettings
 from workflows.dos import DosFeatures
 from workflows.engine import EngineError, check_engine_version
 from workflows.identity import job_uuid
 from workflows.results import calculation_from_task, is_successful
-
-if TYPE_CHECKING:
-    from jobflow import JobStore
-
-    from launchers.database.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
 

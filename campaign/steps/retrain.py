@@ -6,9 +6,10 @@ import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from campaign.attempts.ledger import attempt
 from campaign.scheduling.advance import advance
@@ -26,11 +27,7 @@ from esnet.bundle.info import BundleInfo
 from esnet.ray.session import ray_session
 from esnet.training.in_ray import train_in_ray
 from esnet.training.network import TrainingError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from launchers.database.settings import DatabaseSettings
+from launchers.database.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pymatgen.core import Structure
 
@@ -13,14 +12,12 @@ from campaign.candidates.elements import reference_structure
 from campaign.scorers.base import ActorSettings
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import candidates_by_id, element_phases
+from campaign.store.collections import CampaignStore
 from campaign.store.features import FeatureReader
 from campaign.store.models import fetch_bundle
-
-if TYPE_CHECKING:
-    from campaign.store.collections import CampaignStore
-    from esnet.representation.features import Representation
-    from esnet.scoring.scoring import Usage
-    from launchers.database.settings import DatabaseSettings
+from esnet.representation.features import Representation
+from esnet.scoring.scoring import Usage
+from launchers.database.settings import DatabaseSettings
 
 _AT_ONCE = 64
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
 
 from campaign.attempts.ledger import Attempt, attempt
 from campaign.scorers.base import checked_scores
@@ -16,10 +15,8 @@ from campaign.store.campaigns import OpenCampaign
 from campaign.store.predictions import unscored_ids
 from campaign.store.steps import read_step
 from esnet.ray.metrics import PROMOTED, RayMetrics
-
-if TYPE_CHECKING:
-    from esnet.scoring.scoring import Usage
-    from launchers.database.settings import DatabaseSettings
+from esnet.scoring.scoring import Usage
+from launchers.database.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
 

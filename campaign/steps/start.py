@@ -7,14 +7,18 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from fireworks import LaunchPad
+from pymatgen.core import Structure
 
-from campaign.candidates.generate import bootstrap_sample, generate
+from campaign.candidates.generate import Candidate, bootstrap_sample, generate
+from campaign.hull.entries_file import EntriesFile
 from campaign.references.phases import reference_phases
 from campaign.references.reference_sets import store_entries
 from campaign.scheduling.advance import advance
+from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.reader import read_firework_spec
 from campaign.spec.reference_checks import campaign_entries
 from campaign.store.campaigns import OpenCampaign, find_start_settings, insert_campaign, mark_as_running
@@ -34,14 +38,6 @@ from campaign.store.states import (
 )
 from esnet.bundle.shipped import bundle_folder
 from esnet.files.errors import UserError
-
-if TYPE_CHECKING:
-    from fireworks import LaunchPad
-    from pymatgen.core import Structure
-
-    from campaign.candidates.generate import Candidate
-    from campaign.hull.entries_file import EntriesFile
-    from campaign.spec.campaign_spec import CampaignSpec
 
 logger = logging.getLogger(__name__)
 

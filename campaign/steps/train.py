@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,9 +19,7 @@ from campaign.store.models import model_summary, register_bundle
 from campaign.store.training_samples import bootstrap_results, references_with_rs_dos
 from esnet.ray.session import ray_session
 from esnet.training.in_ray import train_in_ray
-
-if TYPE_CHECKING:
-    from launchers.database.settings import DatabaseSettings
+from launchers.database.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import datetime
+from typing import Any, Literal
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore, Document, now
 from campaign.store.states import Stage
 from launchers.database.job_store import OUTPUTS_COLLECTION
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 Outcome = Literal["running", "completed", "science", "machine", "lost", "stopped"]
 """How an attempt ended; ``running`` while it has not."""

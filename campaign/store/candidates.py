@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from pymatgen.core import Composition
 from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore, history_entry, now
@@ -22,10 +24,6 @@ from campaign.store.states import (
     Stage,
 )
 from esnet.files.errors import UserError
-
-if TYPE_CHECKING:
-    from pymongo.client_session import ClientSession
-    from pymongo.collection import Collection
 
 _SHOWN = 8
 

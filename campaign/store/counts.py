@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore, Document
 from campaign.store.states import OPEN_RS_DOS, SCREENED, STAGES, CandidateState, StepState
-
-if TYPE_CHECKING:
-    from pymongo.client_session import ClientSession
 
 #: FireWorks states in which a firework runs, or can start without anyone's help.
 LIVE_FIREWORK_STATES = ("READY", "RESERVED", "RUNNING", "WAITING")

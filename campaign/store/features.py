@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore, Document
 from esnet.representation.dos import DOS_SHAPE
-from esnet.representation.features import composition_vector
+from esnet.representation.features import CompositionMode, composition_vector
+from launchers.database.settings import DatabaseSettings
 from workflows.dos import DosFeatures
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from esnet.representation.features import CompositionMode
-    from launchers.database.settings import DatabaseSettings
-
 
 #: Documents that MongoDB hands over together: one of features has about 100 kB.
 _BATCH = 64

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from fireworks import LaunchPad
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
 
 from esnet.files.errors import UserError
-
-if TYPE_CHECKING:
-    from fireworks import LaunchPad
-    from pymongo.client_session import ClientSession
-    from pymongo.database import Database
 
 Document = dict[str, Any]
 #: Fields of a launch that are read to find out who runs it.

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
 
-from campaign.store.collections import history_entry, now
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import Document, history_entry, now
 from campaign.store.states import SCREENED, STAGES, CampaignState, CandidateState, StepState
-
-if TYPE_CHECKING:
-    from pymongo.client_session import ClientSession
-
-    from campaign.store.campaigns import Campaign
-    from campaign.store.collections import Document
 
 
 def lock_budget(campaign: Campaign, session: ClientSession) -> None:

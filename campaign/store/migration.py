@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pymongo import UpdateOne
+from pymongo.collection import Collection
 
 from campaign.spec.reader import current_section
+from campaign.store.collections import CampaignStore
 from campaign.store.documents import step_parts
-
-if TYPE_CHECKING:
-    from pymongo.collection import Collection
-
-    from campaign.store.collections import CampaignStore
 
 logger = logging.getLogger(__name__)
 

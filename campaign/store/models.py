@@ -7,8 +7,9 @@ import os
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gridfs import GridFSBucket
 
@@ -17,11 +18,7 @@ from campaign.store.documents import ModelSummary
 from esnet.bundle.files import BundleError, bundle_file_names
 from esnet.bundle.info import BundleInfo
 from esnet.files.errors import UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from esnet.representation.features import Representation
+from esnet.representation.features import Representation
 
 
 class ModelEngineError(UserError, ValueError):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bson import encode
 from pymongo import UpdateOne
 
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import CampaignStore, Document
 from campaign.store.states import CandidateState
-
-if TYPE_CHECKING:
-    from campaign.store.campaigns import Campaign
-    from campaign.store.collections import CampaignStore, Document
 
 
 def phases_of(campaign: Campaign) -> list[Document]:

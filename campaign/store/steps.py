@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self, cast
 
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import SCHEMA_VERSION, now
 from campaign.store.documents import StepDocument, step_parts
 from campaign.store.states import StepState
-
-if TYPE_CHECKING:
-    from pymongo.client_session import ClientSession
-    from pymongo.collection import Collection
 
 
 class StepKind(StrEnum):

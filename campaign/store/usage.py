@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from pymongo.client_session import ClientSession
+
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import Document
 from campaign.store.states import (
     BEFORE_SCREEN,
     BOOTSTRAP,
@@ -16,12 +20,6 @@ from campaign.store.states import (
     CandidateState,
     StepState,
 )
-
-if TYPE_CHECKING:
-    from pymongo.client_session import ClientSession
-
-    from campaign.store.campaigns import Campaign
-    from campaign.store.collections import Document
 
 StageCosts = dict[str, dict[str, float]]
 """``{stage: {attempts, cpu_s, gpu_s}}``."""

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
+from campaign.candidates.generate import Candidate
 from campaign.candidates.structure_files import read_structure_folder
 from campaign.policies.probability import Probability
 from campaign.references.phases import reference_phases
+from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.reference_checks import campaign_entries
 from campaign.steps.start import divide_candidates
 from campaign.store.models import check_model_engine
 from esnet.bundle.bundle import BundleInfo
 from esnet.bundle.shipped import bundle_folder
-
-if TYPE_CHECKING:
-    from campaign.candidates.generate import Candidate
-    from campaign.spec.campaign_spec import CampaignSpec
 
 
 def format_preview(spec: CampaignSpec) -> Iterator[str]:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.table import Table
 
+from campaign.hull.entries_file import EntriesFile
 from campaign.references.reference_sets import ReferenceSetError, stored_set
-from campaign.store.collections import CampaignStore
+from campaign.store.collections import CampaignStore, Document
 from campaign.store.listings import (
     campaigns_using_reference_set,
     reference_set_summaries,
     reference_sets_beginning_with,
 )
-
-if TYPE_CHECKING:
-    from campaign.hull.entries_file import EntriesFile
-    from campaign.store.collections import Document
 
 _MOST_SYSTEMS = 12
 

@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -17,9 +17,6 @@ from campaign.replay.simulate import ORACLE, RANDOM
 from esnet.files.atomic import sha256_of
 from esnet.files.errors import require
 from esnet.files.output_folder import new_output_folder
-
-if TYPE_CHECKING:
-    pass
 
 SUMMARY, TOTALS, CURVES = "summary.json", "totals.csv", "curves.csv"
 _DPI = 150

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from campaign.hull.corrections import relaxed_fields
 from campaign.references.reference_sets import correction_scheme, relaxed_formation_energies
 from campaign.store.campaigns import Campaign
+from campaign.store.collections import Document
 from campaign.store.counts import count_references
 from campaign.store.features import features_of_campaign
 from campaign.store.listings import open_references, relaxed_structures
 from esnet.dataset.dataset import DatasetError, DatasetManifest, DatasetWriter, DosKind, Filters, Sample
 from workflows.dos import DosFeatures
-
-if TYPE_CHECKING:
-    from campaign.store.collections import Document
 
 _KINDS: Mapping[str, DosKind] = {"dos": "is_dos", "rs_dos": "rs_dos"}
 _FACTS = ("engine", "quality", "vasp_version", "fw_id", "smearing_changed")

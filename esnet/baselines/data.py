@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +11,10 @@ from numpy.typing import NDArray
 from esnet.baselines.classical import Table
 from esnet.baselines.moment_features import MomentScaler, moments_of
 from esnet.baselines.settings import BenchmarkError, BenchmarkSettings
+from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import Split, split_dataset
 from esnet.representation.moments import Moments
 from esnet.training.split_selection import MIN_TRAINING, MIN_VALIDATION
-
-if TYPE_CHECKING:
-    from esnet.dataset.dataset import Dataset
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import importlib.util
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +17,10 @@ from esnet.baselines.result import ModelResult
 from esnet.baselines.settings import NETWORKS, TITLES, BenchmarkSettings
 from esnet.baselines.work import BenchmarkWork
 from esnet.files.errors import require
-from esnet.training.loop import Keeping
+from esnet.training.loop import Keeping, Progress
 from esnet.training.metrics import predict_places
 from esnet.training.network import require_tensorflow
 from esnet.training.train import train_on
-
-if TYPE_CHECKING:
-    from esnet.training.loop import Progress
 
 Report = Callable[[str], None]
 """Is told what goes on, one line at a time."""

@@ -10,12 +10,13 @@ They are trained as ESNet is: LogCosh, Adam, learning rate halved on a plateau, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esnet.baselines.classical import Table
+from esnet.dataset.dataset import Dataset
 from esnet.dataset.pipeline import batches
 from esnet.representation.dos import N_GRID, N_ORBITALS
 from esnet.representation.features import N_ELEMENTS, ChannelScaler, TargetScaling
@@ -23,9 +24,6 @@ from esnet.training.loop import Feed, Keeping, Progress, run_epochs
 from esnet.training.metrics import predict_places
 from esnet.training.network import batch_size_for, momentum_for
 from esnet.training.settings import TrainingSettings
-
-if TYPE_CHECKING:
-    from esnet.dataset.dataset import Dataset
 
 HEAD_UNITS = (128, 64)
 _COMPOSITION_UNITS = 64

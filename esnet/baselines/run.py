@@ -11,17 +11,15 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from esnet.baselines.data import BenchmarkData
 from esnet.baselines.models import Report, fit_and_predict, require_packages
 from esnet.baselines.result import BenchmarkResult
 from esnet.baselines.settings import NEED_MOMENTS, TITLES, BenchmarkError, BenchmarkSettings
 from esnet.baselines.work import BenchmarkWork
+from esnet.dataset.dataset import Dataset
 from esnet.files.versions import installed_versions
-
-if TYPE_CHECKING:
-    from esnet.dataset.dataset import Dataset
 
 __all__ = ["BenchmarkError", "BenchmarkResult", "BenchmarkSettings", "run_benchmark"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,12 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from esnet.bundle.assessor import Assessment, Assessor, without_assessor
 from esnet.bundle.files import MODEL, BundleError, BundleExistsError, add_model_card, new_bundle, refuse_existing
 from esnet.bundle.info import BundleInfo, write_info
-from esnet.bundle.networks import Networks
+from esnet.bundle.networks import Networks, Outputs, ScaledFeatures
 from esnet.bundle.record import TrainingRecord
 from esnet.representation.features import ChannelScaler, Representation, TargetScaling
-
-if TYPE_CHECKING:
-    from esnet.bundle.networks import Outputs, ScaledFeatures
 
 __all__ = [
     "Assessment",

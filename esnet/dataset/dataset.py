@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,9 +28,6 @@ from esnet.dataset.writer import DatasetExistsError, DatasetWriter
 from esnet.representation.dos import DOS_SHAPE
 from esnet.representation.features import ELEMENTS, Representation
 from esnet.representation.samples import Samples
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "KINDS",

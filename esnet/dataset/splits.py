@@ -12,17 +12,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from esnet.dataset.dataset import Dataset
 from esnet.files.errors import UserError
-
-if TYPE_CHECKING:
-    from esnet.dataset.dataset import Dataset
 
 SplitBy = Literal["random", "chemsys", "prototype"]
 Part = Literal["train", "validation", "test"]

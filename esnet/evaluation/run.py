@@ -7,20 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pymatgen.core import Composition
 
 from esnet.bundle.assessor import Assessment
+from esnet.bundle.bundle import Bundle
+from esnet.dataset.dataset import Dataset
 from esnet.evaluation.selection import EvaluatedPart, EvaluationError, Selection, select_samples
 from esnet.evaluation.task import N_WORST, TaskEvaluation, evaluate_task
 from esnet.training.metrics import TASKS
-
-if TYPE_CHECKING:
-    from esnet.bundle.bundle import Bundle
-    from esnet.dataset.dataset import Dataset
 
 __all__ = ["EvaluatedPart", "Evaluation", "EvaluationError", "Selection", "TaskEvaluation", "evaluate"]
 

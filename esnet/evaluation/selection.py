@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esnet.bundle.assessor import SeenSamples, fingerprints
+from esnet.bundle.bundle import Bundle
+from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import Split
 from esnet.files.errors import UserError
-
-if TYPE_CHECKING:
-    from esnet.bundle.bundle import Bundle
-    from esnet.dataset.dataset import Dataset
 
 EvaluatedPart = Literal["test", "validation", "train", "all"]
 Basis = Literal["split", "fingerprints", "unknown"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esnet.bundle.assessor import Assessment
+from esnet.bundle.bundle import Bundle
 from esnet.bundle.uncertainty import CalibrationCurve, calibration_curve
+from esnet.dataset.dataset import Dataset
 from esnet.evaluation.metrics import (
     Metrics,
     metrics_by_element,
@@ -18,10 +20,6 @@ from esnet.evaluation.metrics import (
     regression_metrics,
 )
 from esnet.evaluation.selection import EvaluationError
-
-if TYPE_CHECKING:
-    from esnet.bundle.bundle import Bundle
-    from esnet.dataset.dataset import Dataset
 
 N_WORST = 10
 

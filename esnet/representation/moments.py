@@ -8,15 +8,12 @@ moment, a kurtosis of 3 for a Gaussian. The 90 numbers are the "DOS features" of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from esnet.representation.dos import DOS_SHAPE, ENERGY_GRID, N_ORBITALS, ORBITALS, SPINS, DosError
-
-if TYPE_CHECKING:
-    pass
 
 MOMENTS = ("filling", "center", "width", "skewness", "kurtosis")
 CHANNEL_NAMES = tuple(f"{spin}_{orbital}" for spin in SPINS for orbital in ORBITALS)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esnet.bundle.bundle import Assessment, Bundle
+from esnet.bundle.networks import ScaledFeatures
 from esnet.representation.dos import DOS_SHAPE
 from esnet.representation.features import N_ELEMENTS, finite_samples
 from esnet.scoring.prediction import Prediction
-
-if TYPE_CHECKING:
-    from esnet.bundle.networks import ScaledFeatures
 
 ReadFeatures = Callable[[Sequence[str]], tuple[Sequence[str], NDArray[np.floating], NDArray[np.floating]]]
 """Reads features of candidates: ids -> the ids found, their dos (n, 2, 1500, 9), their compositions (n, 111).

@@ -14,22 +14,19 @@ given in their units and, so that they can be put on one axis, as fractions of t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esnet.files.errors import UserError
 from esnet.representation.dos import N_ORBITALS, ORBITALS, SPINS
+from esnet.representation.features import Representation
 from esnet.representation.moments import CHANNEL_NAMES, MOMENTS, moments_of_batch
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from esnet.representation.features import Representation
 
 PROPERTIES = ("states", *MOMENTS)
 """Number of states at each energy, then the moments."""

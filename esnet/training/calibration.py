@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esnet.bundle.assessor import NOVEL
+from esnet.bundle.networks import Networks, Outputs
 from esnet.bundle.novelty import NoveltyReference, reference_places
 from esnet.bundle.uncertainty import MIN_CALIBRATION, Calibration, Signal, fit_calibration
+from esnet.dataset.dataset import Dataset
+from esnet.representation.samples import Samples
 from esnet.training.network import TrainingError
-
-if TYPE_CHECKING:
-    from esnet.bundle.networks import Networks, Outputs
-    from esnet.dataset.dataset import Dataset
-    from esnet.representation.samples import Samples
 
 logger = logging.getLogger(__name__)
 

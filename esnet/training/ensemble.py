@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,13 +13,11 @@ from esnet.bundle.bundle import Bundle
 from esnet.bundle.files import member_names, new_bundle, refuse_existing
 from esnet.bundle.info import BundleInfo, write_info
 from esnet.bundle.networks import Networks
+from esnet.dataset.dataset import Dataset
+from esnet.dataset.splits import Split
 from esnet.training.calibration import EnsembleError, calibrate, fit_reference
 from esnet.training.settings import TrainingSettings
 from esnet.training.split_selection import Kinds, choose_parts
-
-if TYPE_CHECKING:
-    from esnet.dataset.dataset import Dataset
-    from esnet.dataset.splits import Split
 
 __all__ = ["EnsembleError", "assemble_bundle"]
 

@@ -15,21 +15,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from esnet.bundle.bundle import Bundle, refuse_existing
 from esnet.bundle.info import BundleInfo
+from esnet.dataset.dataset import Dataset
+from esnet.dataset.splits import Split
 from esnet.files.atomic import write_whole
 from esnet.files.folder_lock import exclusive
 from esnet.training.checkpoints import differences
 from esnet.training.ensemble import assemble_bundle
 from esnet.training.split_selection import Kinds
 from esnet.training.train import TrainingError, TrainingSettings, fingerprint, train_on
-
-if TYPE_CHECKING:
-    from esnet.dataset.dataset import Dataset
-    from esnet.dataset.splits import Split
-
 
 MARKER = "training.json"
 _FORMAT = {"format": "esnet-training-work", "format_version": 1}

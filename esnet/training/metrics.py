@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from esnet.dataset.dataset import Dataset
 from esnet.dataset.pipeline import batches, reading_errors
 from esnet.representation.features import ChannelScaler, TargetScaling
 from esnet.representation.samples import Samples
-
-if TYPE_CHECKING:
-    from esnet.dataset.dataset import Dataset
 
 TASKS = {"is_dos": "IS2RE", "rs_dos": "RS2RE"}
 """What predicting the relaxed energy from each kind of DOS is called."""

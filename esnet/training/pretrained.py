@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+from esnet.bundle.bundle import Bundle
 from esnet.bundle.info import BundleInfo
 from esnet.bundle.networks import load_network
 from esnet.representation.features import Representation
 from esnet.training.network import TrainingError
 from esnet.training.settings import TrainingSettings
-
-if TYPE_CHECKING:
-    from esnet.bundle.bundle import Bundle
 
 
 @dataclass(frozen=True, kw_only=True)

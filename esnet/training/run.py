@@ -7,12 +7,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esnet.bundle.record import TrainingRecord, software_versions
+from esnet.dataset.dataset import Dataset
 from esnet.dataset.pipeline import batches, reading_errors
 from esnet.representation.features import ChannelScaler, Representation, TargetScaling
 from esnet.representation.samples import Samples
@@ -29,9 +30,6 @@ from esnet.training.network import (
 )
 from esnet.training.pretrained import InitialNetwork
 from esnet.training.settings import TrainingSettings
-
-if TYPE_CHECKING:
-    from esnet.dataset.dataset import Dataset
 
 logger = logging.getLogger(__name__)
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from esnet.dataset.dataset import Dataset
+from esnet.dataset.splits import Split
 from esnet.training.network import TrainingError
 from esnet.training.settings import TrainingSettings
-
-if TYPE_CHECKING:
-    from esnet.dataset.dataset import Dataset
-    from esnet.dataset.splits import Split
 
 Kinds = Literal["is_dos", "rs_dos", "both"]
 """What is trained on: IS-DOS (IS2RE), RS-DOS (RS2RE), or both."""

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from esnet.bundle.bundle import Bundle
 from esnet.bundle.record import TrainingRecord
+from esnet.dataset.dataset import Dataset
+from esnet.dataset.splits import Split
 from esnet.representation.features import ChannelScaler, Representation, TargetScaling
 from esnet.representation.samples import Samples
 from esnet.training.loop import Keeping, Progress
@@ -23,10 +25,6 @@ from esnet.training.pretrained import InitialNetwork
 from esnet.training.run import Clock, Run
 from esnet.training.settings import TrainingSettings
 from esnet.training.split_selection import MIN_TRAINING, MIN_VALIDATION, Kinds, choose_parts
-
-if TYPE_CHECKING:
-    from esnet.dataset.dataset import Dataset
-    from esnet.dataset.splits import Split
 
 __all__ = [
     "Kinds",

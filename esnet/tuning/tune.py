@@ -7,26 +7,23 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from esnet.bundle.info import BundleInfo
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import Split
 from esnet.files.errors import require
 from esnet.training.ensemble import assemble_bundle
-from esnet.training.split_selection import choose_parts
+from esnet.training.settings import TrainingSettings
+from esnet.training.split_selection import Kinds, choose_parts
 from esnet.training.train import train_on
+from esnet.tuning.ray_adapters import TrialProgress
 from esnet.tuning.results import write_plots, write_summary, write_table
 from esnet.tuning.run import run_trials
 from esnet.tuning.settings import Resources, SearchSettings
 from esnet.tuning.space import PAPER_SPACE, Space, TuningError
 from esnet.tuning.study import Study, Trial, best_trial
-
-if TYPE_CHECKING:
-    from esnet.training.settings import TrainingSettings
-    from esnet.training.split_selection import Kinds
-    from esnet.tuning.ray_adapters import TrialProgress
-    from esnet.tuning.trial import TrialTask
+from esnet.tuning.trial import TrialTask
 
 __all__ = ["METRIC", "PAPER_SPACE", "Resources", "SearchSettings", "TuningError", "TuningResult", "tune"]
 

@@ -6,18 +6,16 @@ import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fireworks import FWorker
+from fireworks.queue.queue_adapter import QueueAdapterBase
 from fireworks.utilities.fw_serializers import load_object_from_file
 from ruamel.yaml.error import YAMLError
 
 from launchers.cluster.errors import ClusterError
 from launchers.cluster.site import CATEGORIES, FILE_NAME, SiteSettings
 from launchers.cluster.walltime import seconds
-
-if TYPE_CHECKING:
-    from fireworks.queue.queue_adapter import QueueAdapterBase
 
 TEMPLATE_NAME = "pbs_template.txt"
 _Q_TYPE = {"slurm": "SLURM", "pbs": "PBS"}

@@ -8,12 +8,10 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError
-
-if TYPE_CHECKING:
-    from pymongo.database import Database
 
 COLLECTION = "launcher_locks"
 #: Longer than one submission takes, a slow sbatch included; the lock is renewed before each.

@@ -19,17 +19,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
-from fireworks import FWorker
+from fireworks import FWorker, LaunchPad
 from fireworks.core.rocket_launcher import launch_rocket
 from fireworks.utilities.fw_utilities import create_datestamp_dir
 
 from launchers.cluster.walltime import job_id, time_left
 from launchers.database.settings import DatabaseSettings
-
-if TYPE_CHECKING:
-    from fireworks import LaunchPad
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pymongo.errors import PyMongoError
 
@@ -28,9 +28,6 @@ from launchers.database.check import check_database
 from launchers.database.errors import DatabaseError
 from launchers.database.job_store import open_job_store
 from launchers.database.settings import DatabaseSettings
-
-if TYPE_CHECKING:
-    pass
 
 #: Packages whose versions must be the same wherever a campaign runs.
 PACKAGES = ("esnet-campaign", "fireworks", "pymatgen")

@@ -16,19 +16,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from fireworks import FWorker
+from fireworks import FWorker, LaunchPad
+from fireworks.queue.queue_adapter import QueueAdapterBase
 from fireworks.queue.queue_launcher import launch_rocket_to_queue
 from pymongo.errors import DuplicateKeyError
 
 from launchers.cluster.launch_files import load_adapter, load_fworker
 from launchers.cluster.lock import Lock, locked
 from launchers.cluster.site import CATEGORIES, SiteSettings
-
-if TYPE_CHECKING:
-    from fireworks import LaunchPad
-    from fireworks.queue.queue_adapter import QueueAdapterBase
 
 #: So many rejected submissions in a row end a call: the next ones would be rejected too.
 _MOST_REJECTED = 3

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pymongo import MongoClient
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
 from launchers.database.errors import DatabaseNotReplicaSet, DatabaseUnreachable
-
-if TYPE_CHECKING:
-    from launchers.database.settings import DatabaseSettings
+from launchers.database.settings import DatabaseSettings
 
 # Together under five seconds: the driver looks for a server, then one question to each server named.
 SELECTION_MS = 3000

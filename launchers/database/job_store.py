@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jobflow import JobStore
 from maggma.stores import GridFSStore, MongoStore
+from pymongo.collection import Collection
 
 from launchers.database import mongo_uri
-
-if TYPE_CHECKING:
-    from pymongo.collection import Collection
-
-    from launchers.database.settings import DatabaseSettings
+from launchers.database.settings import DatabaseSettings
 
 OUTPUTS_COLLECTION = "outputs"
 DATA_COLLECTION = "data"  # GridFS: its files are in data.files and data.chunks

@@ -10,11 +10,12 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote_plus
 
 from fireworks import LaunchPad
 from pymongo import MongoClient
+from pymongo.database import Database
 from pymongo.errors import ConfigurationError, InvalidURI
 
 from launchers.database import mongo_uri
@@ -26,9 +27,6 @@ from launchers.database.errors import (
     MongoServerError,
 )
 from launchers.database.launchpad_file import PASSWORD_VARIABLE, find_launchpad_file, read_launchpad_file
-
-if TYPE_CHECKING:
-    from pymongo.database import Database
 
 __all__ = [
     "PASSWORD_VARIABLE",

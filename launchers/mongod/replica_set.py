@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from launchers.database.errors import MongoServerError
-
-if TYPE_CHECKING:
-    pass
 
 POLL_S = 0.05
 

@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
+from launchers.scheduler.job_state import JobState
+from launchers.scheduler.pbs import Pbs
+from launchers.scheduler.slurm import Slurm
 from launchers.scheduler.this_job import scheduler as the_scheduler
-
-if TYPE_CHECKING:
-    from launchers.scheduler.job_state import JobState
-    from launchers.scheduler.pbs import Pbs
-    from launchers.scheduler.slurm import Slurm
 
 
 @dataclass(frozen=True, kw_only=True)

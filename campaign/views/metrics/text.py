@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -13,9 +12,6 @@ from campaign.metrics.metrics import Metrics
 from campaign.metrics.sweep import Optimum
 from campaign.views.metrics.campaign_metrics import CampaignMetrics, CandidateCounts
 from campaign.views.metrics.sweep import SweepOfRelaxed
-
-if TYPE_CHECKING:
-    pass
 
 _CRITERIA = {"f1": "highest F1", "c_eff": "lowest C_eff", "budget": "most stable within the budget"}
 

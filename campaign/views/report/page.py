@@ -7,7 +7,8 @@ import hashlib
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from importlib.resources.abc import Traversable
+from typing import Any
 
 from campaign.views.metrics.text import metrics_notes, metrics_rows
 from campaign.views.report.browser_data import browser_json, script_json
@@ -17,9 +18,6 @@ from campaign.views.report.sections import Section, sections
 from campaign.views.report.summary import summary
 from campaign.views.report.tables import page_tables
 from esnet.files.errors import require
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
 
 _SCRIPTS = ("page.js", "figures.js", "tables.js", "structures.js", "live.js")
 

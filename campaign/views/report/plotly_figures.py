@@ -5,15 +5,12 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from esnet.files.errors import require
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
 # after Okabe and Ito's palette, which colour-blind readers tell apart, lightened for dark backgrounds
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#2f8fd0", "#e0701a", "#1ba784", "#b56fa5", "#8a8a8a"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -15,9 +14,6 @@ from campaign.views.status.funnel import FunnelStep
 from campaign.views.status.prediction_quality import PredictionQuality
 from campaign.views.status.report import StatusReport
 from campaign.views.status.running_jobs import Queue
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 _BAR = 10
 _LABEL = 11

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from campaign.policies.thresholds import Thresholds
 from campaign.store.campaigns import Campaign
 from campaign.store.counts import decisions_by_state
 from campaign.store.states import BEFORE_SCREEN, SCREENED, TRAINING, CandidateState
-
-if TYPE_CHECKING:
-    from campaign.views.figures.documents import CandidateColumns
+from campaign.views.figures.documents import CandidateColumns
 
 _SENT = (
     CandidateState.PROMOTED,

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.status import Status as Spinner
+from rich.console import Console
+from rich.status import Status as Spinner
 
-    from campaign.views.status.counts import Status
+from campaign.views.status.counts import Status
 
 _LOG_EVERY_S = 30.0
 
