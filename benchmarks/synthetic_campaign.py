@@ -17,7 +17,7 @@ def campaign_with(store: Any, launchpad: Any, number: int, *, name: str, cpu_hou
     from benchmarks.screening import multiply
     from campaign.references.reference_sets import freeze_reference_set
     from campaign.spec.reader import read_firework_spec
-    from campaign.steps import start
+    from campaign.steps.start import write_campaign
 
     content = {
         "candidates": {"prototypes": list(PROTOTYPES), "elements": list(ELEMENTS), "max_candidates": number + 2},
@@ -26,11 +26,7 @@ def campaign_with(store: Any, launchpad: Any, number: int, *, name: str, cpu_hou
         "policy": {"max_formation_energy": 0.0, "max_hull_energy": 20.0},
         "budget": {} if cpu_hours is None else {"cpu_hours": cpu_hours},
     }
-    advance, start.advance = start.advance, lambda *_args, **_more: None
-    try:
-        start.start_campaign(store, launchpad, read_firework_spec({"campaign": content}, name=name))
-    finally:
-        start.advance = advance
+    write_campaign(store, read_firework_spec({"campaign": content}, name=name))
     store.candidates.delete_many({"campaign": name, "role": "bootstrap"})
     multiply(store, name, number)
     ended = {"state": "relaxed", "relaxation.vasp_version": "6.9.9-gpaw-benchmark", "rs_dos.state": "done"}

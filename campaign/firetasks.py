@@ -10,8 +10,8 @@ from typing import Any
 from fireworks import FiretaskBase, FWAction, explicit_serialize
 
 from campaign.recovery.processes import LaunchIsTakenError, announce_process
-from campaign.running_campaign import RunningCampaign
-from campaign.steps.start import campaign_from_firework, start_campaign
+from campaign.running_campaign import RunningCampaign, start_campaign
+from campaign.steps.start import campaign_from_firework
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import read_firework
 from campaign.store.states import STAGES

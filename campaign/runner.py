@@ -13,9 +13,9 @@ from pathlib import Path
 from fireworks import LaunchPad
 
 from campaign.recovery.processes import is_running_here
-from campaign.running_campaign import RunningCampaign
+from campaign.running_campaign import RunningCampaign, start_campaign
 from campaign.spec.campaign_spec import CampaignSpec
-from campaign.steps.start import Started, start_campaign
+from campaign.steps.start import Started
 from campaign.store.campaigns import campaign_exists
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import fireworks_in_state, has_live_fireworks, latest_launches

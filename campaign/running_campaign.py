@@ -4,22 +4,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fireworks import LaunchPad
+
 from campaign.budget.hold_queue import hold_waiting, release_held
 from campaign.recovery.reconcile import reconcile
 from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.scheduling.advance import advance
 from campaign.scheduling.submit import submit_ready
+from campaign.spec.campaign_spec import CampaignSpec
 from campaign.steps.calculate import run_calculation
 from campaign.steps.finish import finish_campaign
 from campaign.steps.record import record_calculation
 from campaign.steps.retrain import retrain_step
 from campaign.steps.screen import screen_step
+from campaign.steps.start import Started, write_campaign
 from campaign.steps.train import train_step
 from campaign.store.attempts import Outcome
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.candidates import read_document
+from campaign.store.collections import CampaignStore
 from campaign.store.states import Stage
 from launchers.database.settings import DatabaseSettings
+
+
+def start_campaign(store: CampaignStore, launchpad: LaunchPad, spec: CampaignSpec) -> Started:
+    """Store a campaign and submit what may start. Doing it again adds nothing.
+
+    Raises
+    ------
+    CampaignExistsError
+        If a campaign of that name was started with other settings; names what differs.
+    CampaignFileError
+        If its file of entries cannot be used.
+    """
+    started = write_campaign(store, spec)
+    RunningCampaign.open(store, launchpad, spec.name).advance()
+    return started
 
 
 @dataclass(frozen=True, kw_only=True)

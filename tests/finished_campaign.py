@@ -9,6 +9,7 @@ import numpy as np
 from campaign.attempts.failures import ScienceFailureError
 from campaign.attempts.ledger import attempt
 from campaign.config.yaml_file import read_yaml
+from campaign.running_campaign import start_campaign
 from campaign.scheduling.advance import advance
 from campaign.spec.reader import read_firework_spec
 from campaign.steps import predictions
@@ -16,7 +17,6 @@ from campaign.steps.calculate import flow_key
 from campaign.steps.decide import make_decisions
 from campaign.steps.finish import finish_campaign
 from campaign.steps.record import record_calculation
-from campaign.steps.start import start_campaign
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore, now
 from campaign.store.fireworks import initialise_launchpad

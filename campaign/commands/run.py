@@ -11,10 +11,11 @@ from rich.console import Console
 
 from campaign.commands.connection import connect, ensure_running
 from campaign.runner import RunSettings, default_workers, run_campaign
+from campaign.running_campaign import start_campaign
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_engine
 from campaign.spec.reader import read_campaign_file
-from campaign.steps.start import Started, start_campaign
+from campaign.steps.start import Started
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import initialise_launchpad

@@ -10,18 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fireworks import LaunchPad
 from pymatgen.core import Structure
 
 from campaign.candidates.generate import Candidate, bootstrap_sample, generate
 from campaign.hull.entries_file import EntriesFile
 from campaign.references.phases import reference_phases
 from campaign.references.reference_sets import store_entries
-from campaign.scheduling.advance import advance
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.reader import read_firework_spec
 from campaign.spec.reference_checks import campaign_entries
-from campaign.store.campaigns import OpenCampaign, find_start_settings, insert_campaign, mark_as_running
+from campaign.store.campaigns import find_start_settings, insert_campaign, mark_as_running
 from campaign.store.candidates import insert_candidates, insert_references
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
 from campaign.store.documents import CampaignDocument, CandidateDocument, ModelSummary
@@ -88,13 +86,13 @@ def campaign_from_firework(firework: dict[str, Any]) -> CampaignSpec:
     return read_firework_spec(firework["spec"], name=firework["name"])
 
 
-def start_campaign(store: CampaignStore, launchpad: LaunchPad, spec: CampaignSpec) -> Started:
-    """Store a campaign and submit what may start. Doing it again adds nothing.
+def write_campaign(store: CampaignStore, spec: CampaignSpec) -> Started:
+    """Store a campaign, ready to be advanced. Doing it again adds nothing.
 
     Parameters
     ----------
-    store, launchpad
-        The campaign's database.
+    store
+        The collections of its database.
     spec
         A checked campaign.
 
@@ -126,7 +124,6 @@ def start_campaign(store: CampaignStore, launchpad: LaunchPad, spec: CampaignSpe
     added = insert_candidates(store, _candidate_documents(spec, candidates, relaxed))
     # nothing is submitted or decided before every document is there: a start that was cut short is started again
     mark_as_running(store, spec.name)
-    advance(OpenCampaign.open(store, launchpad, spec.name))
     started = Started(name=spec.name, added=added, known=len(candidates) - added)
     logger.info(started.message)
     return started

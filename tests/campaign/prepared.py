@@ -1,6 +1,6 @@
 """Campaigns brought to where a test begins, with made-up energies where an engine would have computed."""
 
-from campaign.steps.start import start_campaign
+from campaign.running_campaign import start_campaign
 
 #: 18 candidates, 16 of them screened in batches of 5, 5, 5 and 1.
 BATCHES = {

@@ -11,10 +11,10 @@ from prepared import MODEL, relax_references
 from pymatgen.core import Composition
 
 from campaign.references.reference_sets import freeze_reference_set, load_hull
+from campaign.running_campaign import start_campaign
 from campaign.scheduling.evaluate import evaluate_relaxed
 from campaign.steps.decide import make_decisions
 from campaign.steps.predictions import store_predictions
-from campaign.steps.start import start_campaign
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from esnet.representation.dos import DOS_SHAPE, ENERGY_GRID

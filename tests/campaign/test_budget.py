@@ -9,12 +9,12 @@ from prepared import BATCHES, finish_dos, steps, with_model
 from pymongo.collection import Collection
 
 from campaign.budget.at_launch import hold_at_launch
+from campaign.running_campaign import start_campaign
 from campaign.scheduling.advance import advance
 from campaign.scheduling.change_budget import BudgetError, change_budget
 from campaign.steps.decide import make_decisions
 from campaign.steps.finish import finish_campaign
 from campaign.steps.predictions import store_predictions
-from campaign.steps.start import start_campaign
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore, now
 from campaign.store.states import STAGES

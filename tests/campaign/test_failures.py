@@ -16,9 +16,9 @@ from campaign.attempts.overrides import OverrideError, parse_overrides
 from campaign.attempts.restart import last_geometry
 from campaign.recovery.reconcile import reconcile
 from campaign.recovery.retry import choose, failed_calculations, retry
+from campaign.running_campaign import start_campaign
 from campaign.steps.calculate import flow_for
 from campaign.steps.record import record_calculation
-from campaign.steps.start import start_campaign
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.states import STAGES
 from campaign.views.failures import failure_kinds

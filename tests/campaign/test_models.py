@@ -10,7 +10,7 @@ from types import MappingProxyType, SimpleNamespace
 
 import pytest
 
-from campaign.steps.start import start_campaign
+from campaign.running_campaign import start_campaign
 from campaign.store.models import ModelEngineError, fetch_bundle, model_summary, register_bundle
 from esnet.bundle.files import BundleError, new_bundle
 from esnet.bundle.info import BundleInfo, write_info

@@ -14,11 +14,11 @@ import pytest
 
 from campaign.config.yaml_file import CampaignFileError
 from campaign.policies.registry import POLICIES
+from campaign.running_campaign import start_campaign
 from campaign.scheduling.advance import advance
 from campaign.scorers.registry import SCORERS
 from campaign.spec.reader import read_campaign_file
 from campaign.steps.screen import screen_step
-from campaign.steps.start import start_campaign
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.views.explanation import explanation
 

@@ -14,8 +14,8 @@ from fireworks import FWorker, Launch
 
 from campaign.recovery.processes import LaunchIsTakenError, announce_process
 from campaign.recovery.reconcile import reconcile
+from campaign.running_campaign import start_campaign
 from campaign.steps.record import record_calculation
-from campaign.steps.start import start_campaign
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.states import STAGES
 from launchers.workers.local import LocalWorkers

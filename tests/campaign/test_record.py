@@ -5,9 +5,9 @@ from custodian.custodian import NonRecoverableError, ReturnCodeError, Validation
 
 from campaign.attempts.failures import ScienceFailureError, failure_kind
 from campaign.attempts.ledger import attempt
+from campaign.running_campaign import start_campaign
 from campaign.scheduling.submit import submit_ready
 from campaign.steps.record import record_calculation
-from campaign.steps.start import start_campaign
 from campaign.store.attempts import last_attempt
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.states import STAGES

@@ -26,11 +26,12 @@ from campaign.references.reference_sets import (
     store_entries,
     stored_set,
 )
+from campaign.running_campaign import start_campaign
 from campaign.scheduling.advance import advance
 from campaign.scheduling.evaluate import evaluate_relaxed
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.reader import read_firework_spec
-from campaign.steps.start import CampaignExistsError, start_campaign
+from campaign.steps.start import CampaignExistsError
 from campaign.steps.train import rs_dos_targets
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import now

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from campaign.cli.main import app
 from campaign.replay.campaign import read_replay_campaign
 from campaign.replay.data import ReplayDataError
-from campaign.steps.start import start_campaign
+from campaign.running_campaign import start_campaign
 from campaign.store.campaigns import Campaign, UnknownCampaignError
 
 pytestmark = pytest.mark.mongo

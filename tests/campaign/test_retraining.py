@@ -8,12 +8,12 @@ import pytest
 from test_steps import MODEL, finish_dos, relax_references, steps
 from test_training_data import give_features
 
+from campaign.running_campaign import start_campaign
 from campaign.scheduling.advance import advance
 from campaign.steps.decide import make_decisions
 from campaign.steps.predictions import store_predictions
 from campaign.steps.rescore import rescore_waiting, screen_again, with_model_of_step
 from campaign.steps.retrain import retrain_step
-from campaign.steps.start import start_campaign
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore
 from campaign.views.results import format_model

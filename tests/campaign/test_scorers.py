@@ -17,6 +17,7 @@ from scipy.optimize import minimize_scalar
 
 from campaign.candidates.elements import reference_structure
 from campaign.config.yaml_file import CampaignFileError
+from campaign.running_campaign import start_campaign
 from campaign.scheduling.advance import advance
 from campaign.scorers import force_field as scorer_force_field
 from campaign.scorers.base import Score, Scorer, ScorerError, ScorerProblem, checked_scores, identity_text
@@ -27,7 +28,6 @@ from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_engine
 from campaign.spec.reader import read_campaign_file
 from campaign.steps.screen import screen_step
-from campaign.steps.start import start_campaign
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.views.preview import format_preview
 from campaign.views.results import format_model

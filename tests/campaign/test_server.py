@@ -14,7 +14,7 @@ import pytest
 from browser import Page, chromium
 from prepared import relax_references
 
-from campaign.steps.start import start_campaign
+from campaign.running_campaign import start_campaign
 from campaign.store.collections import CampaignStore
 from campaign.views.server.access import TOKEN_COOKIE
 from campaign.views.server.application import application

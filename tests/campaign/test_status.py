@@ -20,7 +20,7 @@ from prepared import BATCHES, with_model
 from typer.testing import CliRunner
 
 from campaign.cli.main import app
-from campaign.steps.start import start_campaign
+from campaign.running_campaign import start_campaign
 from campaign.store.campaigns import Campaign, UnknownCampaignError
 from campaign.store.collections import now
 from campaign.views.metrics.campaign_metrics import campaign_metrics

@@ -11,12 +11,13 @@ from prepared import BATCHES, MODEL, finish_dos, relax_references, steps, with_m
 from campaign.recovery.reconcile import reconcile
 from campaign.recovery.retry import retry_failed
 from campaign.references.reference_sets import freeze_reference_set, load_hull
+from campaign.running_campaign import start_campaign
 from campaign.scheduling.advance import advance
 from campaign.scheduling.evaluate import evaluate_relaxed
 from campaign.scheduling.submit import submit_step
 from campaign.steps.decide import make_decisions
 from campaign.steps.predictions import store_predictions
-from campaign.steps.start import BootstrapSizeError, start_campaign
+from campaign.steps.start import BootstrapSizeError
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore
 from campaign.store.documents import step_parts

@@ -8,9 +8,10 @@ from fireworks import Firework, Workflow
 from fireworks.core.rocket_launcher import launch_rocket
 
 from campaign.firetasks import Finish, RecordCalculation, Retrain, RunCalculation, Screen, Train
+from campaign.running_campaign import start_campaign
 from campaign.scheduling.submit import submit_ready, submit_step
 from campaign.scheduling.workflows import stage_workflow, step_workflow
-from campaign.steps.start import CampaignExistsError, start_campaign
+from campaign.steps.start import CampaignExistsError
 from campaign.store.campaigns import Campaign, OpenCampaign, UnknownCampaignError
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import LaunchPadNotReadyError, initialise_launchpad

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from campaign.cli.main import app
 from campaign.commands.errors import is_user_error
 from campaign.references.reference_sets import freeze_reference_set
-from campaign.steps.start import start_campaign
+from campaign.running_campaign import start_campaign
 from campaign.store.campaigns import Campaign, UnknownCampaignError
 from campaign.views.training_data import write_training_data
 from esnet.dataset.dataset import Dataset, DatasetError, Filters

@@ -4,9 +4,10 @@ import pytest
 from small_campaign import write_campaign
 
 from campaign.config.yaml_file import CampaignFileError
+from campaign.running_campaign import start_campaign
 from campaign.scheduling.advance import advance
 from campaign.spec.reader import read_campaign_file
-from campaign.steps.start import divide_candidates, start_campaign
+from campaign.steps.start import divide_candidates
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.views.preview import format_preview
 from campaign.views.results import format_model, result_rows

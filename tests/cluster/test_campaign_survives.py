@@ -18,8 +18,8 @@ import pytest
 from queue_adapter import LIGHT_WORK, OTHER_HOST, ClusterCampaign, kill
 from slurm_cluster import SlurmCluster
 
+from campaign.running_campaign import start_campaign
 from campaign.spec.reader import read_firework_spec
-from campaign.steps.start import start_campaign
 from campaign.store.fireworks import initialise_launchpad
 from launchers.mongod import server as mongo
 from launchers.workers.local import LocalWorkers
