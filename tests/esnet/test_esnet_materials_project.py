@@ -59,9 +59,9 @@ def whole(server, tmp_path_factory) -> tuple[Dataset, FetchReport, dict]:
 def test_the_data_set_is_not_what_the_service_has(whole):
     dataset, report, _ = whole
     tasks = {
-        document["material_id"]: document["is_dos"]["task_id"]
+        document["material_id"]: document["dos"]["task_id"]
         for document in json.loads((ANSWERS / "electronic_structure.json").read_text())["data"]
-        if document["is_dos"]
+        if document["dos"]
     }
     densities = json.loads((ANSWERS / "densities.json").read_text())
     assert dataset.ids == ("mp-2:rs_dos", "mp-134:rs_dos", "mp-829:rs_dos", "mp-5555:rs_dos")
