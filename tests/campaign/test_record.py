@@ -79,7 +79,7 @@ def test_a_late_firework_of_an_earlier_try_records_nothing(store, launchpad, dat
     )
     now = store.candidates.find_one({"_id": waiting["_id"]})
     assert (now["state"], now["dos"]["attempt"]) == ("dos_running", 1)
-    assert again["is_dos"]["fw_id"] != now["dos"]["fw_id"]
+    assert again["is_dos"]["fw_id"] != now["is_dos"]["fw_id"]
 
 
 def test_every_attempt_stands_in_the_ledger_once(store, waiting):

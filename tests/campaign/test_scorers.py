@@ -17,7 +17,7 @@ from scipy.optimize import minimize_scalar
 
 from campaign.candidates.elements import reference_structure
 from campaign.config.yaml_file import CampaignFileError
-from campaign.running_campaign import start_campaign
+from campaign.running_campaign import RunningCampaign, start_campaign
 from campaign.scheduling.advance import advance
 from campaign.scorers import force_field as scorer_force_field
 from campaign.scorers.base import Score, Scorer, ScorerError, ScorerProblem, checked_scores, identity_text
@@ -269,7 +269,7 @@ def relax_references(store):
 
 def run_screens(store, database, launchpad, name):
     for step in list(store.steps.find({"campaign": name, "kind": "screen", "state": "submitted"}).sort("_id")):
-        screen_step(OpenCampaign.open(store, launchpad, name), database, step["_id"], fw_id=step["fw_id"])
+        RunningCampaign.open(store, launchpad, name).screen(database, step["_id"], fw_id=step["fw_id"])
 
 
 @pytest.fixture

@@ -212,7 +212,7 @@ def test_two_reconciles_at_once_run_a_lost_firework_again_once(store, launchpad,
 
 def test_a_firework_that_loses_its_process_every_time_ends_as_a_machine_failure(store, launchpad, campaign):
     store.candidates.update_many({"batch": {"$ne": 0}}, {"$set": {"state": "rejected"}})
-    wanted = store.candidates.find_one({"batch": 0})["dos"]["fw_id"]
+    wanted = store.candidates.find_one({"batch": 0})["is_dos"]["fw_id"]
     name = f"local-worker {socket.gethostname()} 2147483646 1.00"
     for _ in range(3):  # max_retries is 2
         launchpad.checkout_fw(FWorker(name), "/nowhere", fw_id=wanted, host="h", ip="i")
