@@ -20,7 +20,7 @@ from launchers.database.settings import DatabaseSettings
 logger = logging.getLogger(__name__)
 
 
-class _CampaignTask(FiretaskBase):
+class _CampaignTask(FiretaskBase):  # type: ignore[misc, unused-ignore]
     """A task that is handed its LaunchPad (``_add_launchpad_and_fw_id`` in the firework's spec)."""
 
     fw_id: int

@@ -9,8 +9,28 @@ from pathlib import Path
 
 import pytest
 from command_lines import PROGRAMS, commands
+from import_graph import circles, import_graph, modules_by_folder
 
 ROOT = Path(__file__).resolve().parents[1]
+MOST_MODULES = 20
+#: The rooms of each package from the top down: a room imports only rooms below it.
+ROOMS = (
+    *("campaign.cli", "campaign.commands", "campaign.runner", "campaign.firetasks", "campaign.running_campaign"),
+    *("campaign.views", "campaign.recovery", "campaign.steps", "campaign.scheduling", "campaign.replay"),
+    *("campaign.budget", "campaign.attempts", "campaign.metrics", "campaign.references", "campaign.store"),
+    *("campaign.spec", "campaign.scorers", "campaign.policies", "campaign.hull", "campaign.candidates"),
+    "campaign.config",
+    "workflows",
+    *("esnet.cli", "esnet.commands", "esnet.tuning", "esnet.evaluation", "esnet.baselines", "esnet.training"),
+    *("esnet.scoring", "esnet.bundle", "esnet.similarity", "esnet.sources", "esnet.dataset", "esnet.network"),
+    *("esnet.representation", "esnet.ray", "esnet.files"),
+    *("launchers.cluster", "launchers.workers", "launchers.ray_cluster", "launchers.mongod", "launchers.database"),
+    "launchers.scheduler",
+)
+#: What several rooms above them share: how a command is declared, and the console.
+EVERYWHERE = {"esnet.cli.lazy", "esnet.commands.console"}
+#: Rooms of arithmetic, which know no database.
+PURE = ("config", "hull", "policies", "metrics", "candidates")
 MAY_IMPORT = {
     "campaign": {"campaign", "workflows", "esnet", "launchers"},
     "workflows": {"workflows", "esnet"},
@@ -158,6 +178,81 @@ def test_importing_every_module_loads_no_heavy_package():
     ]
     code = f"import importlib\nfor name in {names!r}:\n    importlib.import_module(name)"
     assert not loaded_packages(code) & HEAVY
+
+
+GRAPH = import_graph(ROOT)
+
+
+def room_of(path: Path) -> str:
+    parts = path.with_suffix("").parts
+    return parts[0] if parts[0] == "workflows" else ".".join(parts[:2])
+
+
+def test_every_room_has_its_place_in_the_order():
+    folders = {room_of(path) for path in GRAPH if path.name != "__init__.py" or len(path.parts) > 2}
+    assert folders - {"launchers.install"} == set(ROOMS)
+
+
+def test_rooms_import_downwards_only():
+    place = {room: number for number, room in enumerate(ROOMS)}
+    wrong = [
+        (str(path), found.line, str(target))
+        for path, imports in GRAPH.items()
+        for found in imports
+        for target in found.targets
+        if ".".join(target.with_suffix("").parts) not in EVERYWHERE
+        and place.get(room_of(path), 0) > place.get(room_of(target), len(ROOMS))
+    ]
+    assert not wrong, f"a room imports only rooms below it; file, line, import: {wrong}"
+
+
+def test_no_files_import_each_other_in_a_circle():
+    assert circles(GRAPH) == []
+
+
+def test_no_folder_has_more_modules_than_a_listing_can_show():
+    assert {str(path): number for path, number in modules_by_folder(GRAPH).items() if number > MOST_MODULES} == {}
+
+
+def test_our_own_modules_are_imported_at_the_top_of_files():
+    inside = {str(path) for path, imports in GRAPH.items() if any(found.in_function for found in imports)}
+    assert inside == {"workflows/gpaw_vasp/program.py"}, "the help of vasp-gpaw loads no engine; all others at the top"
+
+
+@pytest.mark.parametrize("path", [path for room in PURE for path in sorted((ROOT / "campaign" / room).glob("*.py"))])
+def test_rooms_of_arithmetic_know_no_database(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    roots = {name for node in ast.walk(tree) for name in imported_names(node, "campaign")}
+    assert not roots & {"pymongo", "bson", "gridfs", "fireworks", "maggma"}
+
+
+#: What asks or changes a collection, and what makes a change.
+QUERIES = {"aggregate", "bulk_write", "count_documents", "distinct", "estimated_document_count", "find", "find_one"} | {
+    *("find_one_and_update", "find_one_and_delete", "find_one_and_replace", "create_index", "drop_index"),
+    *(f"{verb}_{what}" for verb in ("delete", "insert", "replace", "update") for what in ("one", "many")),
+}
+
+
+COLLECTIONS = {"candidates", "references", "features", "attempts", "steps", "models", "reference_sets", "campaigns"} | {
+    *("fireworks", "workflows", "launches", "fw_id_assigner", "database"),
+}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in GRAPH if path.parts[0] == "campaign" and path.parts[1] != "store"],
+    ids=[str(path) for path in GRAPH if path.parts[0] == "campaign" and path.parts[1] != "store"],
+)
+def test_collections_are_touched_in_the_store_alone(path):
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    wrong = [
+        (node.lineno, ast.unparse(node))
+        for node in attributes
+        if (node.attr in QUERIES and isinstance(node.value, ast.Attribute | ast.Subscript))
+        or (node.attr in COLLECTIONS and ast.unparse(node.value).split(".")[-1] in ("store", "launchpad"))
+    ]
+    assert not wrong, f"a query is a function of campaign/store/; line and expression: {wrong}"
 
 
 WRITES = {"bulk_update", "bulk_write", "close_step", "ensure_indexes", "in_transaction", "insert_missing", "move"} | {

@@ -171,4 +171,5 @@ def _canonical_sites(positions: Array, numbers: IntArray, bases: IntArray) -> li
     codes = numbers * divisions + coordinates[..., 0]
     codes = (codes * divisions + coordinates[..., 1]) * divisions + coordinates[..., 2]
     lists = np.sort(codes.reshape(-1, len(numbers)), axis=1)
-    return lists[np.lexsort(lists.T[::-1])[0]].tolist()
+    first: list[int] = lists[np.lexsort(lists.T[::-1])[0]].tolist()
+    return first

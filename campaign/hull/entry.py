@@ -139,7 +139,7 @@ def _symbol(species: str) -> str:
 
 def _formula(formula: str) -> dict[str, float]:
     try:
-        return Composition(formula).get_el_amt_dict()
+        return dict(Composition(formula).get_el_amt_dict())
     except ValueError as error:
         raise EntryError(f"has the composition {formula!r}, which is no formula") from error
 

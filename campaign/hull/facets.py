@@ -106,7 +106,7 @@ class HullFacets:
         smallest = fractions @ self.inverses[0]
         for inverse in self.inverses[1:]:
             np.minimum(smallest, fractions @ inverse, out=smallest)
-        best = smallest.argmax(axis=1)
+        best: NDArray[np.intp] = smallest.argmax(axis=1)
         inside = smallest.max(axis=1)
         if inside.min() < -TOLERANCE:
             raise self._gap(fractions[inside.argmin()])

@@ -83,7 +83,8 @@ def insert_workflows(launchpad: LaunchPad, workflows: Sequence[WorkflowDocuments
 
 def read_firework(launchpad: LaunchPad, fw_id: int, fields: Sequence[str]) -> Document | None:
     """Read fields of one firework; None if there is none of that id."""
-    return launchpad.fireworks.find_one({"fw_id": fw_id}, fields)
+    found: Document | None = launchpad.fireworks.find_one({"fw_id": fw_id}, fields)
+    return found
 
 
 def fireworks_in_state(launchpad: LaunchPad, campaign: str, state: str, fields: Sequence[str]) -> list[Document]:
@@ -159,7 +160,8 @@ def latest_launches(launchpad: LaunchPad, fireworks: Iterable[Mapping[str, Any]]
 
 def launch_since(launchpad: LaunchPad, fw_id: int, time: str) -> Document | None:
     """Read the worker of a firework's launch that began at a time (ISO 8601) or later; None if there is none."""
-    return launchpad.launches.find_one({"fw_id": fw_id, "time_start": {"$gte": time}}, ["fworker"])
+    found: Document | None = launchpad.launches.find_one({"fw_id": fw_id, "time_start": {"$gte": time}}, ["fworker"])
+    return found
 
 
 def launch_history(launchpad: LaunchPad, launch_id: int) -> list[Document]:
