@@ -131,7 +131,8 @@ def test_no_command_and_no_option_is_left_out(site):
 
 def test_the_page_of_the_science_has_the_defaults_of_the_program():
     from campaign.policies.thresholds import Thresholds
-    from campaign.spec.sections import DftSection, StableSection
+    from campaign.spec.sections.dft import DftSection
+    from campaign.spec.sections.stable import StableSection
 
     page = (DOCS / "science.md").read_text(encoding="utf-8")
     table = page.split("## DFT")[1].split("\n\n")[1].replace(",", "")

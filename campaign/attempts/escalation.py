@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from campaign.spec.sections import RetrySection
+from campaign.spec.sections.retries import RetrySection
 from launchers.scheduler.job_state import JobState
 from launchers.scheduler.jobs import Job, job_states
 from launchers.scheduler.slurm_output import megabytes, seconds

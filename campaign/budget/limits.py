@@ -14,7 +14,7 @@ from pymongo.client_session import ClientSession
 from campaign.budget.costs import Costs, learn_costs
 from campaign.budget.spent import Usage, usage
 from campaign.policies.allowance import RemainingBudget, Reserved, hours_for_relaxations, stop_reason
-from campaign.spec.sections import BudgetSection
+from campaign.spec.sections.budget import BudgetSection
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from campaign.store.counts import count_stable

@@ -18,7 +18,8 @@ from campaign.replay.campaign import read_replay_campaign
 from campaign.replay.comparison import Comparison, compare
 from campaign.replay.data import ReplayData
 from campaign.replay.read import read_replay_data
-from campaign.spec.sections import BudgetSection, StableSection
+from campaign.spec.sections.budget import BudgetSection
+from campaign.spec.sections.stable import StableSection
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore
 from campaign.views.replay import replay_table, write_comparison

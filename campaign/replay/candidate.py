@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from campaign.spec.sections import StableSection
+from campaign.spec.sections.stable import StableSection
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,8 @@ from campaign.policies.base import Policy
 from campaign.replay.data import ReplayData
 from campaign.replay.result import Replay, Spread, spread
 from campaign.replay.simulate import ORACLE, RANDOM, replay, replay_oracle, replay_random
-from campaign.spec.sections import BudgetSection, StableSection
+from campaign.spec.sections.budget import BudgetSection
+from campaign.spec.sections.stable import StableSection
 from campaign.store.collections import now
 
 FORMAT, FORMAT_VERSION = "esnet-campaign-replay", 1

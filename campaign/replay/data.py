@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from campaign.replay.candidate import KnownCandidate
-from campaign.spec.sections import StableSection
+from campaign.spec.sections.stable import StableSection
 from esnet.files.errors import UserError
 
 DOS_CPU_S, RELAX_CPU_S = 108.506, 3107.0

@@ -30,7 +30,8 @@ from campaign.policies.cost_model import CostModel, Ended
 from campaign.policies.decide import Decision, audit_draw, decide
 from campaign.replay.candidate import KnownCandidate
 from campaign.replay.result import Replay
-from campaign.spec.sections import BudgetSection, StableSection
+from campaign.spec.sections.budget import BudgetSection
+from campaign.spec.sections.stable import StableSection
 
 RANDOM, ORACLE = "random", "oracle"
 

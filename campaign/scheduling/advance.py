@@ -6,17 +6,16 @@ places, submits nothing twice.
 
 from __future__ import annotations
 
-import math
-
 from campaign.budget.hold_queue import hold_waiting, release_held
 from campaign.references.reference_sets import freeze_reference_set
+from campaign.scheduling.batch_due import screen_when_due
 from campaign.scheduling.evaluate import evaluate_relaxed
 from campaign.scheduling.retrain_due import retrain_when_due
 from campaign.scheduling.submit import submit_ready, submit_step
 from campaign.store.campaigns import OpenCampaign
-from campaign.store.candidates import count_before_screen_by_batch, is_any_before_screen, is_any_dos_done, is_any_open
+from campaign.store.candidates import is_any_open
 from campaign.store.states import CampaignState
-from campaign.store.steps import Step, batches_without_screen, count_sweeps, is_screen_open
+from campaign.store.steps import Step
 from campaign.store.training_samples import is_bootstrap_open
 
 
@@ -45,7 +44,7 @@ def advance(campaign: OpenCampaign, *, batch: int | None = None) -> None:
         if campaign.spec.scorer.needs_model and campaign.document.get("model") is None:
             _train_when_due(campaign)
             return
-        _screen_when_due(campaign, batch)
+        screen_when_due(campaign, batch)
     finished = not is_any_open(campaign)
     # asked after that: if the last result makes a retraining due, the report must wait for it
     retraining = retrain_when_due(campaign)
@@ -57,21 +56,3 @@ def _train_when_due(campaign: OpenCampaign) -> None:
     """Train once the bootstrap sample and the references are relaxed and have their RS-DOS, or have failed."""
     if not is_bootstrap_open(campaign):
         submit_step(campaign, Step.train(campaign.name))
-
-
-def _screen_when_due(campaign: OpenCampaign, batch: int | None) -> None:
-    name, sizes = campaign.name, campaign.document["batch_sizes"]
-    fraction = campaign.spec.screening.min_completed_fraction
-    open_batches = batches_without_screen(campaign, range(len(sizes)) if batch is None else [batch])
-    waiting = count_before_screen_by_batch(campaign, open_batches)
-    for number in open_batches:
-        if sizes[number] - waiting.get(number, 0) >= math.ceil(fraction * sizes[number]):
-            submit_step(campaign, Step.screen(name, number))
-    _sweep_when_due(campaign)
-
-
-def _sweep_when_due(campaign: OpenCampaign) -> None:
-    """A last Screen for candidates that came after their batch was closed."""
-    if is_any_before_screen(campaign) or not is_any_dos_done(campaign) or is_screen_open(campaign):
-        return
-    submit_step(campaign, Step.sweep(campaign.name, count_sweeps(campaign)))

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from campaign.budget.limits import current_budget
 from campaign.scheduling.advance import advance
 from campaign.spec.reader import wrong_settings
-from campaign.spec.sections import BudgetSection
+from campaign.spec.sections.budget import BudgetSection
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.counts import count_held
 from campaign.store.held import free_held_before_dos, reopen, replace_budget

@@ -8,7 +8,7 @@ from pymatgen.core import Composition
 
 from campaign.hull.corrections import Corrected, corrected_energies, relaxed_fields
 from campaign.references.reference_sets import correction_scheme, load_hull
-from campaign.spec.sections import StableSection
+from campaign.spec.sections.stable import StableSection
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from campaign.store.reference_sets import (

@@ -17,17 +17,15 @@ from campaign.policies.thresholds import Thresholds
 from campaign.scorers.base import Scorer
 from campaign.scorers.esnet import Esnet
 from campaign.scorers.registry import SCORERS, make_scorer
-from campaign.spec.sections import (
-    BudgetSection,
-    CampaignName,
-    CandidateSection,
-    DftSection,
-    ModelSection,
-    ReferenceSection,
-    RetrySection,
-    ScreeningSection,
-    StableSection,
-)
+from campaign.spec.sections.budget import BudgetSection
+from campaign.spec.sections.candidates import CandidateSection
+from campaign.spec.sections.dft import DftSection
+from campaign.spec.sections.model import ModelSection
+from campaign.spec.sections.references import ReferenceSection
+from campaign.spec.sections.retries import RetrySection
+from campaign.spec.sections.screening import ScreeningSection
+from campaign.spec.sections.stable import StableSection
+from campaign.spec.sections.types import CampaignName
 from esnet.representation.features import Representation
 from esnet.training.train import TrainingSettings
 from workflows.settings import DftSettings

@@ -18,7 +18,9 @@ from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dot
 from campaign.scorers.base import Scorer
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.reference_checks import entries_problems
-from campaign.spec.sections import CandidateSection, DftSection, ReferenceSection
+from campaign.spec.sections.candidates import CandidateSection
+from campaign.spec.sections.dft import DftSection
+from campaign.spec.sections.references import ReferenceSection
 from esnet.bundle.shipped import shipped_bundles
 from workflows.gpaw_vasp.potcars import available_elements
 

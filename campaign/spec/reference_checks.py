@@ -10,7 +10,9 @@ from campaign.hull.corrections import mp2020_untreated
 from campaign.hull.entries_file import EntriesFile, read_entries_file
 from campaign.hull.entries_format import EntriesFileError
 from campaign.spec.campaign_spec import CampaignSpec
-from campaign.spec.sections import CandidateSection, DftSection, ReferenceSection
+from campaign.spec.sections.candidates import CandidateSection
+from campaign.spec.sections.dft import DftSection
+from campaign.spec.sections.references import ReferenceSection
 from workflows.settings import DftSettings
 
 _ENTRIES: FieldPath = ("references", "entries")

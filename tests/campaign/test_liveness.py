@@ -7,7 +7,7 @@ import pytest
 
 from campaign.attempts.escalation import escalated_resources
 from campaign.recovery.liveness import liveness_of
-from campaign.spec.sections import RetrySection
+from campaign.spec.sections.retries import RetrySection
 from launchers.scheduler.job_state import JobState
 from launchers.scheduler.jobs import Job
 

@@ -25,7 +25,7 @@ def waiting(store, launchpad, small_spec):
 
 def fail(store, database, candidate, error):
     """Do what FireWorks does with a calculation that raises, and with the firework that records."""
-    dos = store.candidates.find_one({"_id": candidate["_id"]})["dos"]
+    dos = store.candidates.find_one({"_id": candidate["_id"]})["is_dos"]
     with (
         pytest.raises(type(error)),
         attempt(store, campaign="small", stage="dos", fw_id=dos["fw_id"], document=candidate["_id"]),
@@ -65,7 +65,7 @@ def test_recording_twice_changes_nothing(store, database, waiting):
         database,
         document_id=waiting["_id"],
         stage=STAGES["dos"],
-        fw_id=first["dos"]["record_fw_id"],
+        fw_id=first["is_dos"]["record_fw_id"],
     )
     assert store.candidates.find_one({"_id": waiting["_id"]}) == first
 
@@ -78,7 +78,7 @@ def test_a_late_firework_of_an_earlier_try_records_nothing(store, launchpad, dat
         Campaign.read(store, "small"), database, document_id=waiting["_id"], stage=STAGES["dos"], fw_id=late
     )
     now = store.candidates.find_one({"_id": waiting["_id"]})
-    assert (now["state"], now["dos"]["attempt"]) == ("dos_running", 1)
+    assert (now["state"], now["is_dos"]["attempt"]) == ("dos_running", 1)
     assert again["is_dos"]["fw_id"] != now["is_dos"]["fw_id"]
 
 

@@ -17,7 +17,8 @@ from campaign.replay.candidate import KnownCandidate
 from campaign.replay.result import band, spread
 from campaign.replay.simulate import replay as replay_policy
 from campaign.replay.simulate import replay_oracle, replay_random
-from campaign.spec.sections import BudgetSection, StableSection
+from campaign.spec.sections.budget import BudgetSection
+from campaign.spec.sections.stable import StableSection
 
 POLICIES = [
     Thresholds(),

@@ -1,4 +1,4 @@
-"""Interactive figures of the decisions: funnel, metrics, thresholds."""
+"""Interactive figures of the decisions: metrics, thresholds."""
 
 from __future__ import annotations
 
@@ -25,29 +25,6 @@ from campaign.views.report.plotly_figures import (
     graph_objects,
     padded_range,
 )
-
-
-def funnel_figure(data: ReportData) -> PageFigure:
-    """Figure 5a."""
-    go = graph_objects()
-    trace = go.Funnel(
-        y=list(data.funnel),
-        x=list(data.funnel.values()),
-        marker={"color": BLUE},
-        connector={"fillcolor": "rgba(138,138,138,0.25)"},
-        # a bar of nothing has no inside for its number
-        textposition="auto",
-        texttemplate="%{value:,}",
-        hovertemplate="%{y}: %{x:,} (%{percentInitial:.1%} of all)<extra></extra>",
-    )
-    return PageFigure(
-        id="funnel",
-        title="Funnel of the screening",
-        reading="Each bar is what is left of the candidates after a step; the last one is what was found.",
-        json=figure_json([trace], showlegend=False, yaxis={"title": None}),
-        height=60 + 48 * len(data.funnel),
-        is_wide=True,
-    )
 
 
 def precision_recall_figure(data: ReportData) -> PageFigure:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from campaign.views.figures.binary_hulls import MOST_CANDIDATES
 from campaign.views.report import cost_figures, model_figures, screening_figures
 from campaign.views.report.data import ReportData
+from campaign.views.report.funnel_figure import funnel_figure
 from campaign.views.report.plotly_figures import PageFigure
 
 
@@ -21,7 +22,7 @@ class Section:
 
 def sections(data: ReportData) -> list[Section]:
     """The figures of a campaign; a training set has no decisions and no model to show."""
-    found = [Section(id="funnel-section", title="What happened", figures=[screening_figures.funnel_figure(data)])]
+    found = [Section(id="funnel-section", title="What happened", figures=[funnel_figure(data)])]
     screening = data.campaign.spec.purpose == "screening"
     if screening:
         found.append(

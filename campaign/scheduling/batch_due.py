@@ -1,0 +1,37 @@
+"""When a batch of candidates is due for its Screen."""
+
+from __future__ import annotations
+
+import math
+
+from campaign.scheduling.submit import submit_step
+from campaign.store.campaigns import OpenCampaign
+from campaign.store.candidates import count_before_screen_by_batch, is_any_before_screen, is_any_dos_done
+from campaign.store.steps import Step, batches_without_screen, count_sweeps, is_screen_open
+
+
+def screen_when_due(campaign: OpenCampaign, batch: int | None) -> None:
+    """Submit the Screen of each batch of which enough candidates have their IS-DOS or have failed, once.
+
+    Parameters
+    ----------
+    campaign
+        The campaign; ``screening.min_completed_fraction`` says what is enough.
+    batch
+        Look only at this batch; None: at all.
+    """
+    name, sizes = campaign.name, campaign.document["batch_sizes"]
+    fraction = campaign.spec.screening.min_completed_fraction
+    open_batches = batches_without_screen(campaign, range(len(sizes)) if batch is None else [batch])
+    waiting = count_before_screen_by_batch(campaign, open_batches)
+    for number in open_batches:
+        if sizes[number] - waiting.get(number, 0) >= math.ceil(fraction * sizes[number]):
+            submit_step(campaign, Step.screen(name, number))
+    _sweep_when_due(campaign)
+
+
+def _sweep_when_due(campaign: OpenCampaign) -> None:
+    """A last Screen for candidates that came after their batch was closed."""
+    if is_any_before_screen(campaign) or not is_any_dos_done(campaign) or is_screen_open(campaign):
+        return
+    submit_step(campaign, Step.sweep(campaign.name, count_sweeps(campaign)))

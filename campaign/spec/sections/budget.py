@@ -1,0 +1,54 @@
+"""Section ``budget``: what a campaign may cost."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pydantic import (
+    Field,
+    field_validator,
+)
+
+from campaign.config.strict_model import Section
+
+
+class BudgetSection(Section):
+    """What a campaign may cost, and when it has found enough. What is computed already is never taken back."""
+
+    cpu_hours: float | None = Field(
+        default=None, ge=0.0, description="CPU-hours of the whole campaign, DOS and failed attempts too; null: no limit"
+    )
+    relaxation_cpu_hours: float | None = Field(
+        default=None,
+        ge=0.0,
+        description="CPU-hours of the relaxations of screened candidates; null: no limit but the policy's own",
+    )
+    relaxations: int | None = Field(
+        default=None, ge=0, description="most relaxations of screened candidates; null: no limit"
+    )
+    until: datetime | None = Field(
+        default=None,
+        strict=False,
+        description="nothing more is submitted after this time, e.g. 2027-03-01T08:00:00Z; null: never",
+    )
+    stop_after_stable: int | None = Field(
+        default=None, ge=1, description="stop when so many stable materials are found; null: never"
+    )
+    stop_after_no_discovery: int | None = Field(
+        default=None, ge=1, description="stop when the last so many relaxations found nothing stable; null: never"
+    )
+    relax_cpu_s: float = Field(
+        default=3107.0, gt=0.0, description="cost of a relaxation in CPU-s, until the first have ended and tell it"
+    )
+    dos_cpu_s: float = Field(
+        default=108.506, gt=0.0, description="cost of an IS-DOS in CPU-s, until the first have ended and tell it"
+    )
+
+    @field_validator("until")
+    @classmethod
+    def _with_time_zone(cls, value: datetime | None) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("has no time zone; add one, e.g. 2027-03-01T08:00:00Z for UTC")
+        return value.astimezone(UTC)

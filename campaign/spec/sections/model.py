@@ -1,0 +1,84 @@
+"""Section ``model``: the network, its training, its input."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    Field,
+)
+
+from campaign.config.strict_model import Section
+from campaign.spec.sections.types import (
+    BundlePath,
+    Width,
+)
+
+
+class TrainingSection(Section):
+    """How ESNet is trained where no bundle is given; defaults: the paper's."""
+
+    widths: Annotated[tuple[Width, ...], Field(strict=False, min_length=4, max_length=4)] = Field(
+        default=(64, 128, 256, 512), description="channels of ESNet's four blocks, e.g. [64, 128, 256, 512]"
+    )
+    learning_rate: float = Field(
+        default=0.00175, gt=0.0, lt=1.0, description="initial learning rate of Adam (a number, no unit)"
+    )
+    fine_tuning_factor: float = Field(
+        default=0.1,
+        gt=0.0,
+        le=1.0,
+        description="the learning rate is multiplied by this where a trained model is trained on",
+    )
+    batch_size: int = Field(default=32, ge=1, le=65_536, description="structures in one training step")
+    max_epochs: int = Field(default=300, ge=1, le=100_000, description="most passes over the training set")
+    plateau_factor: float = Field(
+        default=0.5, gt=0.0, lt=1.0, description="the learning rate is multiplied by this when the loss stands still"
+    )
+    plateau_patience: int = Field(default=15, ge=1, description="epochs without a better loss before that")
+    stop_patience: int = Field(
+        default=35, ge=1, description="epochs without a better validation loss after which training stops"
+    )
+    validation_fraction: float = Field(
+        default=0.1, ge=0.0, lt=1.0, description="share of the structures kept for validation, 0 to below 1"
+    )
+    loss: Literal["logcosh", "mae", "mse"] = Field(
+        default="logcosh", description="loss of the standardised formation energies"
+    )
+    max_dos: float | None = Field(
+        default=50.0, gt=0.0, description="structures with a larger DOS in states/eV per atom are left out; null: none"
+    )
+    max_abs_formation_energy: float | None = Field(
+        default=5.0, gt=0.0, description="structures with a larger |E_f| in eV/atom are left out; null: none"
+    )
+
+
+class RepresentationSection(Section):
+    """How a DOS becomes the network's input; stored with the model."""
+
+    normalisation: Literal["atom", "element", "none"] = Field(
+        default="atom", description="divide by the number of atoms, of distinct elements, or by nothing"
+    )
+    energy_reference: Literal["absolute", "fermi"] = Field(
+        default="absolute", description="zero of energy: as the engine writes it, or the Fermi level"
+    )
+    composition: Literal["presence", "fraction"] = Field(
+        default="presence", description="composition vector: 1 where present, or the atomic fraction"
+    )
+
+
+class ModelSection(Section):
+    """The network that predicts formation energies: a trained one, or one trained on a bootstrap sample."""
+
+    bundle: BundlePath | None = Field(
+        default=None,
+        description="folder of a trained ESNet, or the name of one that ships with the project; "
+        "null: train one on the bootstrap sample",
+    )
+    bootstrap_size: int = Field(
+        default=12, ge=2, description="candidates that are relaxed first and train ESNet, where no bundle is given"
+    )
+    training: TrainingSection = Field(default=TrainingSection(), description="settings of the training")
+    representation: RepresentationSection = Field(
+        default=RepresentationSection(), description="settings of the network's input"
+    )

@@ -1,0 +1,47 @@
+"""Section ``references``: known phases for the hull."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from campaign.config.strict_model import Section
+from campaign.spec.sections.types import (
+    FilePath,
+)
+
+
+class ReferenceSection(Section):
+    """Known phases that make the convex hull: computed beside the elements' built-in crystals, or from a file."""
+
+    structures: FilePath | None = Field(
+        default=None,
+        description="folder of CIF or POSCAR files of known phases, computed with the same engine and added to "
+        "the hull; also the place for an element without a built-in crystal",
+    )
+    entries: FilePath | None = Field(
+        default=None,
+        description="file of pymatgen entries (.json, .jsonl, .gz) that are the references; no built-in crystal is "
+        "computed then",
+    )
+    engine: Literal["vasp", "gpaw"] | None = Field(
+        default=None, description="engine that computed the entries, vasp or gpaw; null: what they say themselves"
+    )
+    corrections: Literal["none", "mp2020"] | None = Field(
+        default=None, description="correction scheme that the entries carry; null: found from their energy adjustments"
+    )
+
+    @model_validator(mode="after")
+    def _about_entries(self) -> ReferenceSection:
+        given = {name: getattr(self, name) for name in ("engine", "corrections") if getattr(self, name) is not None}
+        if self.entries is None and given:
+            found = " and ".join(f"{name}: {value}" for name, value in given.items())
+            raise ValueError(
+                f"found {found} without entries, and what the campaign computes itself is of dft.engine, without "
+                f"corrections; name a file in references.entries, or set {' and '.join(given)} to null"
+            )
+        return self

@@ -1,0 +1,23 @@
+"""Section ``retries``: what happens after machine failures."""
+
+from __future__ import annotations
+
+from pydantic import (
+    Field,
+)
+
+from campaign.config.strict_model import Section
+
+
+class RetrySection(Section):
+    """What happens after a machine failure (killed, out of time, disk full, database away)."""
+
+    max_retries: int = Field(
+        default=2, ge=0, le=100, description="tries after the first one; science failures get none"
+    )
+    time_factor: float = Field(
+        default=2.0, ge=1.0, le=10.0, description="how much more time the next job asks for, where it ran out of time"
+    )
+    memory_factor: float = Field(
+        default=1.5, ge=1.0, le=10.0, description="the same for memory, where it ran out of memory"
+    )

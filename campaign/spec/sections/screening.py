@@ -1,0 +1,44 @@
+"""Section ``screening``: predictions in batches."""
+
+from __future__ import annotations
+
+from pydantic import (
+    Field,
+)
+
+from campaign.config.strict_model import Section
+
+
+class ScreeningSection(Section):
+    """How predictions are made in batches."""
+
+    batch_size: int = Field(default=256, ge=1, le=100_000, description="candidates in one Screen")
+    min_completed_fraction: float = Field(
+        default=0.95, gt=0.0, le=1.0, description="share of a batch whose IS-DOS must be done before it is screened"
+    )
+    actors: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Ray actors that score at the same time; null: as many as Ray's GPUs have room for, without GPUs "
+        "one for each node",
+    )
+    gpus_per_actor: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=64.0,
+        description="GPUs of one actor, may be a part of one; null: 1 where Ray has any",
+    )
+    actor_batch: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="candidates that an actor reads and predicts at once, 216 kB each; null: each actor's share of the "
+        "Screen, at most 256",
+    )
+    retrain_every: int | None = Field(
+        default=None,
+        ge=1,
+        description="after so many new relaxations of screened candidates (each with an RS-DOS then) the model is "
+        "trained on with what the campaign has found; null: never",
+    )

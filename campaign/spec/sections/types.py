@@ -1,0 +1,64 @@
+"""Types of values that several sections have."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+)
+
+from campaign.candidates.elements import check_element
+from campaign.candidates.prototypes import check_prototype_name
+from esnet.bundle.shipped import shipped_bundles
+
+
+def _resolved(value: Any, info: ValidationInfo) -> Any:
+    """Paths are relative to the campaign file's folder, which the validation context knows as ``base_dir``."""
+    if not isinstance(value, str) or not value.strip():
+        return value
+    path = Path(value).expanduser()
+    if path.is_absolute():
+        return path
+    base_dir = (info.context or {}).get("base_dir")
+    if base_dir is None:
+        raise ValueError(
+            "a relative path, and a campaign that comes through lpad add has no folder to start from; "
+            "write the absolute path in a file that is given to lpad add"
+        )
+    return (Path(base_dir) / path).resolve()
+
+
+def _resolved_bundle(value: Any, info: ValidationInfo) -> Any:
+    """The name of a shipped bundle stays as it is, so that a stored campaign means the same on every machine."""
+    if isinstance(value, str) and value in shipped_bundles():
+        return Path(value)
+    return _resolved(value, info)
+
+
+def _known_prototype(name: str) -> str:
+    return check_prototype_name(name)
+
+
+def _no_repeats(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    repeated = sorted({value for value in values or () if (values or ()).count(value) > 1})
+    if repeated:
+        raise ValueError(f"{', '.join(repeated)} given more than once; give each once")
+    return values
+
+
+FilePath = Annotated[Path, BeforeValidator(_resolved)]
+BundlePath = Annotated[Path, BeforeValidator(_resolved_bundle)]
+ElementSymbol = Annotated[str, AfterValidator(check_element)]
+PrototypeName = Annotated[str, AfterValidator(_known_prototype)]
+# lists of the YAML file become tuples, so that a spec cannot be changed
+ElementList = Annotated[tuple[ElementSymbol, ...], Field(strict=False, min_length=1), AfterValidator(_no_repeats)]
+PrototypeList = Annotated[tuple[PrototypeName, ...], Field(strict=False, min_length=1), AfterValidator(_no_repeats)]
+Width = Annotated[int, Field(ge=1, le=4096)]
+CampaignName = Annotated[str, StringConstraints(pattern=re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"), strict=True)]
