@@ -97,9 +97,9 @@ def candidates(size: int, n_systems: int, n: int) -> tuple[list[Composition], np
     generator = np.random.default_rng(SEED + size)
     systems = list(combinations(ELEMENTS, size))
     chosen = [systems[place] for place in generator.choice(len(systems), n_systems, replace=False)]
-    places = np.concatenate([np.arange(min(n, n_systems)), generator.integers(0, n_systems, max(0, n - n_systems))])
-    generator.shuffle(places)
-    compositions = [compound(generator.permutation(chosen[place]).tolist(), generator) for place in places]
+    indices = np.concatenate([np.arange(min(n, n_systems)), generator.integers(0, n_systems, max(0, n - n_systems))])
+    generator.shuffle(indices)
+    compositions = [compound(generator.permutation(chosen[place]).tolist(), generator) for place in indices]
     return compositions, generator.normal(-0.3, 0.3, n)
 
 

@@ -70,13 +70,13 @@ def measure_speed(path: Path, *, widths: tuple[int, int, int, int], batch_size: 
     from esnet.representation.features import ChannelScaler, TargetScaling, network_inputs
 
     dataset = Dataset.open(path)
-    places = np.arange(len(dataset))
-    scaler, scaling = ChannelScaler.fit_batches(dataset.blocks(places)), TargetScaling.fit(dataset.energies)
+    indices = np.arange(len(dataset))
+    scaler, scaling = ChannelScaler.fit_batches(dataset.blocks(indices)), TargetScaling.fit(dataset.energies)
     model = compiled(widths, batch_size)
-    order = epoch_order(places, seed=1, epoch=0)
+    order = epoch_order(indices, seed=1, epoch=0)
     inputs = network_inputs(dataset.read(order), dataset.compositions[order], scaler=scaler)
     targets = scaling.standardise(dataset.energies[order])[:, None]
-    from_disk = batches(dataset, places, scaler=scaler, target_scaling=scaling, batch_size=batch_size, seed=1)
+    from_disk = batches(dataset, indices, scaler=scaler, target_scaling=scaling, batch_size=batch_size, seed=1)
     for (read, energies), start in zip(from_disk, range(0, len(order), batch_size), strict=True):
         # the claim is about the same batches
         np.testing.assert_array_equal(read["up"], inputs["up"][start : start + batch_size])

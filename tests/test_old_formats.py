@@ -235,7 +235,7 @@ def test_an_old_campaign_gives_the_same_data_set(finished, predictions):
     again, old = (Dataset.open(path) for path in (finished.folder / "again", OLD_FORMATS / "dataset"))
     assert again.ids == old.ids
     assert np.array_equal(again.energies, old.energies)
-    assert np.array_equal(again.read(again.places()), old.read(old.places()))
+    assert np.array_equal(again.read(again.indices()), old.read(old.indices()))
 
 
 @pytest.mark.mongo
@@ -253,7 +253,7 @@ def test_an_old_campaign_that_was_killed_half_way_goes_on_to_the_same_end(launch
 @pytest.mark.keras
 def test_an_old_bundle_predicts_the_same(bundle, predictions):
     dataset = Dataset.open(OLD_FORMATS / "dataset")
-    samples = dataset.samples(dataset.places())
+    samples = dataset.samples(dataset.indices())
     assert bundle.checksum == predictions["bundle"]
     assert bundle.predict(samples.dos, samples.compositions) == pytest.approx(predictions["predicted"], abs=1e-5)
     assessed = bundle.assess(samples.dos, samples.compositions)
@@ -263,7 +263,7 @@ def test_an_old_bundle_predicts_the_same(bundle, predictions):
 
 def test_an_old_data_set_holds_the_same(predictions):
     dataset = Dataset.open(OLD_FORMATS / "dataset")
-    samples = dataset.samples(dataset.places())
+    samples = dataset.samples(dataset.indices())
     assert dataset.checksum == predictions["dataset"]
     assert list(samples.ids) == predictions["ids"]
     assert list(dataset.kinds) == predictions["kinds"]

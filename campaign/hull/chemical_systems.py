@@ -23,7 +23,7 @@ class CompositionGroup:
     ----------
     symbols
         Elements of the system in alphabetical order, k of them.
-    places
+    indices
         Where the m compositions stood among all, shape (m,).
     amounts
         Number of atoms of each element, shape (m, k).
@@ -34,7 +34,7 @@ class CompositionGroup:
     """
 
     symbols: tuple[str, ...]
-    places: NDArray[np.intp]
+    indices: NDArray[np.intp]
     amounts: NDArray[np.float64]
     n_atoms: NDArray[np.float64]
     fractions: NDArray[np.float64]
@@ -81,16 +81,16 @@ def group_compositions(compositions: Iterable[Composition]) -> list[CompositionG
     sizes = np.array([len(order) for order in orders], dtype=np.intp)[order_of_each]
     groups: list[CompositionGroup] = []
     for size, values in amounts_by_size.items():
-        places = np.flatnonzero(sizes == size)
-        table = np.array(values, dtype=float).reshape(len(places), size)
-        groups += _by_system(orders, order_of_each[places], places, table)
+        indices = np.flatnonzero(sizes == size)
+        table = np.array(values, dtype=float).reshape(len(indices), size)
+        groups += _by_system(orders, order_of_each[indices], indices, table)
     return groups
 
 
 def _by_system(
     orders: Sequence[tuple[str, ...]],
     order_of_each: NDArray[np.intp],
-    places: NDArray[np.intp],
+    indices: NDArray[np.intp],
     amounts: NDArray[np.float64],
 ) -> Iterator[CompositionGroup]:
     """Sort compositions with the same number of elements into chemical systems.
@@ -99,7 +99,7 @@ def _by_system(
     longer than all the rest.
     """
     if not (amounts > 0).all():
-        wrong = places[(~(amounts > 0)).any(axis=1).argmax()]
+        wrong = indices[(~(amounts > 0)).any(axis=1).argmax()]
         raise ValueError(f"composition {wrong} has an amount that is not positive")
     systems: dict[tuple[str, ...], int] = {}
     system_of_order = np.zeros(len(orders), dtype=np.intp)
@@ -110,11 +110,11 @@ def _by_system(
             system_of_order[number] = systems.setdefault(tuple(sorted(order)), len(systems))
     system = system_of_order[order_of_each]
     by_system = system.argsort(kind="stable")
-    places = places[by_system]
+    indices = indices[by_system]
     amounts = np.take_along_axis(amounts, alphabetical[order_of_each], axis=1)[by_system]
     n_atoms = amounts.sum(axis=1)
     fractions = amounts / n_atoms[:, None]
     ends = np.bincount(system).cumsum().tolist()
     for symbols, start, end in zip(systems, [0, *ends], ends, strict=False):
         part = slice(start, end)
-        yield CompositionGroup(symbols, places[part], amounts[part], n_atoms[part], fractions[part])
+        yield CompositionGroup(symbols, indices[part], amounts[part], n_atoms[part], fractions[part])

@@ -131,14 +131,14 @@ def read_entries_file(
 def _read_all(contents: Iterator[tuple[str, Any]]) -> tuple[list[ReferenceEntry], list[str]]:
     entries: list[ReferenceEntry] = []
     problems: list[str] = []
-    places: dict[str, str] = {}
+    indices: dict[str, str] = {}
     for place, content in contents:
         name = entry_id(content, place)
         what = place if name == place else f"{name} ({place})"
-        if name in places:
-            problems.append(f"{what} has the id of {places[name]} too; right: one entry for each id")
+        if name in indices:
+            problems.append(f"{what} has the id of {indices[name]} too; right: one entry for each id")
             continue
-        places[name] = place
+        indices[name] = place
         try:
             entries.append(read_entry(content, place))
         except EntryError as error:

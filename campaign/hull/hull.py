@@ -100,8 +100,8 @@ class HullSet:
         """
         groups, energies = self._checked(compositions, total_energies)
         for group in groups:
-            energies[group.places] -= group.amounts @ self._elemental(group.symbols)
-            energies[group.places] /= group.n_atoms
+            energies[group.indices] -= group.amounts @ self._elemental(group.symbols)
+            energies[group.indices] /= group.n_atoms
         return energies
 
     def distances(
@@ -134,7 +134,7 @@ class HullSet:
         """
         groups, energies = self._checked(compositions, formation_energies)
         for group in groups:
-            energies[group.places] -= self._hull(group.symbols).energies(group.fractions)
+            energies[group.indices] -= self._hull(group.symbols).energies(group.fractions)
         return energies
 
     def _checked(

@@ -212,8 +212,8 @@ class Sweep:
         if not usable.any():
             return None
         best = usable & (score == score[usable].max())
-        places = np.argwhere(best)
-        i, j = (int(place) for place in places[np.argmin(self.promoted[best])])
+        indices = np.argwhere(best)
+        i, j = (int(place) for place in indices[np.argmin(self.promoted[best])])
         return Optimum(
             criterion=criterion,
             max_formation_energy=float(self.max_formation_energy[i]),

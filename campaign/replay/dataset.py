@@ -48,15 +48,15 @@ def read_replay_dataset(
         If the references lack an element.
     """
     dataset = Dataset.open(path)
-    unrelaxed = dataset.places(kind="is_dos")
+    unrelaxed = dataset.indices(kind="is_dos")
     if not len(unrelaxed):
         raise ReplayDataError(
             path, [f"none of its {len(dataset)} samples is an IS-DOS (kind is_dos), which a replay needs"]
         )
     bundle = Bundle.load(bundle_folder(model), representation=dataset.representation)
     selection = select_samples(bundle, dataset, part=part)
-    places = np.intersect1d(unrelaxed, selection.places)
-    if not len(places):
+    indices = np.intersect1d(unrelaxed, selection.indices)
+    if not len(indices):
         raise ReplayDataError(
             path,
             [
@@ -65,37 +65,37 @@ def read_replay_dataset(
             ],
         )
     notes = list(selection.notes)
-    if part == "test" and len(places) < len(unrelaxed):
+    if part == "test" and len(indices) < len(unrelaxed):
         notes.append(
-            f"{len(unrelaxed) - len(places)} of {len(unrelaxed)} IS-DOS left out: the model was fitted to them"
+            f"{len(unrelaxed) - len(indices)} of {len(unrelaxed)} IS-DOS left out: the model was fitted to them"
         )
     notes.append(f"costs: {DOS_CPU_S:g} CPU-s an IS-DOS, {RELAX_CPU_S:g} CPU-s a relaxation, the paper's means")
     if references is None:
         notes.append(ELEMENTS_ONLY)
-    candidates = _candidates(dataset, places, _predicted(bundle, dataset, places), references)
+    candidates = _candidates(dataset, indices, _predicted(bundle, dataset, indices), references)
     lost = sum(math.isnan(found.e_form_ml) for found in candidates)
     if lost:
         notes.append(f"the model gives no finite energy for {lost} samples: no prediction, never promoted")
     return ReplayData(candidates=candidates, source=f"{path}, predicted by {model}", notes=tuple(notes))
 
 
-def _predicted(bundle: Bundle, dataset: Dataset, places: NDArray[np.intp]) -> Assessment:
+def _predicted(bundle: Bundle, dataset: Dataset, indices: NDArray[np.intp]) -> Assessment:
     parts: list[Assessment] = []
     done = 0
-    for block in dataset.blocks(places):
-        parts.append(bundle.assess(block, dataset.compositions[places[done : done + len(block)]]))
+    for block in dataset.blocks(indices):
+        parts.append(bundle.assess(block, dataset.compositions[indices[done : done + len(block)]]))
         done += len(block)
     return Assessment.joined(parts)
 
 
 def _candidates(
-    dataset: Dataset, places: NDArray[np.intp], said: Assessment, references: Path | None
+    dataset: Dataset, indices: NDArray[np.intp], said: Assessment, references: Path | None
 ) -> tuple[KnownCandidate, ...]:
-    amounts = [dataset.amounts(int(place)) for place in places]
+    amounts = [dataset.amounts(int(place)) for place in indices]
     hulls = hull_energies([Composition(found) for found in amounts], references)
     novel = said.novel
     candidates = []
-    for row, (place, cell, hull) in enumerate(zip(places, amounts, hulls, strict=True)):
+    for row, (place, cell, hull) in enumerate(zip(indices, amounts, hulls, strict=True)):
         predicted, true = float(said.e_form[row]), float(dataset.energies[place])
         predicted = predicted if math.isfinite(predicted) else math.nan
         deviation = float(said.uncertainty[row])

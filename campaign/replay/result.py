@@ -108,8 +108,8 @@ class Replay:
     def stable_at(self, cpu_hours: ArrayLike) -> NDArray[np.intp]:
         """Stable materials found within so many CPU-hours: 0 before the first relaxation, the last count at the end."""
         # the same costs, added up in another order, are the same hours
-        places = np.searchsorted(self.cpu_hours, np.asarray(cpu_hours) * (1.0 + 1e-12), side="right") - 1
-        return np.where(places < 0, 0, self.stable[places])
+        indices = np.searchsorted(self.cpu_hours, np.asarray(cpu_hours) * (1.0 + 1e-12), side="right") - 1
+        return np.where(indices < 0, 0, self.stable[indices])
 
     def totals(self) -> dict[str, Any]:
         """All but the curve, as JSON takes it."""

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from campaign.scorers.base import Score, ScoredCampaign, Scorer, ScorerProblem, ScoringContext
 from esnet.ray.session import ray_session
-from esnet.scoring.scoring import score_as_they_come
+from esnet.scoring.scoring import stream_predictions
 
 
 class Esnet(Scorer):
@@ -24,7 +24,7 @@ class Esnet(Scorer):
     def score(self, ids: Sequence[str], context: ScoringContext) -> Iterator[Score]:
         """Fetch the campaign's model and predict from the IS-DOS in the database."""
         with self.connected(context):
-            batches = score_as_they_come(
+            batches = stream_predictions(
                 ids,
                 bundle_path=context.bundle(),
                 read_features=context.feature_reader(),

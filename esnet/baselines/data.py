@@ -86,15 +86,15 @@ class BenchmarkData:
             if self.n_without_fermi_level
             else ""
         )
-        for name, places, least in (
+        for name, indices, least in (
             ("training", self.training, MIN_TRAINING),
             ("validation", self.validation, MIN_VALIDATION),
             ("test", self.test, 1),
         ):
-            if len(places) < least:
+            if len(indices) < least:
                 kind = "any kind" if name == "test" else f"kind {settings.train_kinds}"
                 raise BenchmarkError(
-                    f"{self.dataset.path}: the {name} part has {len(places)} samples of {kind}, at least {least} are "
+                    f"{self.dataset.path}: the {name} part has {len(indices)} samples of {kind}, at least {least} are "
                     f"needed{without}; other train_kinds or fractions, or more data"
                 )
 
@@ -106,22 +106,22 @@ class BenchmarkData:
     @cached_property
     def _moments(self) -> tuple[NDArray[np.intp], Moments]:
         """Places in ascending order, and their moments; computed once."""
-        places = np.unique(np.concatenate([self.training, self.validation, self.test]))
-        return places, moments_of(self.dataset, places)
+        indices = np.unique(np.concatenate([self.training, self.validation, self.test]))
+        return indices, moments_of(self.dataset, indices)
 
     @cached_property
     def moment_scaler(self) -> MomentScaler:
         """Fitted to the training part alone."""
         return MomentScaler.fit(self._moments_at(self.training))
 
-    def table(self, places: NDArray[np.intp]) -> Table:
+    def table(self, indices: NDArray[np.intp]) -> Table:
         """Return features on moments, and energies, of samples of the three parts."""
-        features = self.moment_scaler.features(self._moments_at(places), self.dataset.compositions[places])
-        return Table(features, self.dataset.energies[places])
+        features = self.moment_scaler.features(self._moments_at(indices), self.dataset.compositions[indices])
+        return Table(features, self.dataset.energies[indices])
 
-    def _moments_at(self, places: NDArray[np.intp]) -> Moments:
+    def _moments_at(self, indices: NDArray[np.intp]) -> Moments:
         known, moments = self._moments
-        rows = np.searchsorted(known, places)
+        rows = np.searchsorted(known, indices)
         return Moments(moments.values[rows], moments.mask[rows])
 
 

@@ -17,7 +17,7 @@ from esnet.baselines.result import ModelResult
 from esnet.baselines.settings import NETWORKS, TITLES, BenchmarkSettings
 from esnet.baselines.work import BenchmarkWork
 from esnet.files.errors import require
-from esnet.training.loop import Keeping, Progress
+from esnet.training.loop import CheckpointConfig, Progress
 from esnet.training.metrics import predict_places
 from esnet.training.network import require_tensorflow
 from esnet.training.train import train_on
@@ -117,7 +117,7 @@ def _network(
     training = settings.training_settings()
     progress = _epochs(TITLES[name], training.max_epochs, tell)
     folder = None if work.folder is None else work.folder / name
-    keeping = Keeping(checkpoints=folder, fingerprint={"model": name, **work.fingerprint})
+    keeping = CheckpointConfig(checkpoints=folder, fingerprint={"model": name, **work.fingerprint})
     if name == "dnn":
         tables = (data.table(data.training), data.table(data.validation), data.table(data.test).features)
         fitted = fit_dnn(*tables, settings=training, keeping=keeping, progress=progress)

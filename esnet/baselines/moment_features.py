@@ -67,27 +67,27 @@ class MomentScaler:
         return np.concatenate([standardised, there, compositions], axis=1, dtype=np.float64)
 
 
-def moments_of(dataset: Dataset, places: NDArray[np.intp]) -> Moments:
+def moments_of(dataset: Dataset, indices: NDArray[np.intp]) -> Moments:
     """Return the moments of samples of a data set, read in a stream.
 
     Parameters
     ----------
     dataset
         The data set; its Fermi levels are used, and filling and centre are masked where one is not known.
-    places
+    indices
         (n,) places in the data set.
 
     Returns
     -------
     Moments
-        (n, 90) values and their mask, in the order of ``places``.
+        (n, 90) values and their mask, in the order of ``indices``.
     """
     # what lies in one shard is read together, and each sample once
-    order = np.argsort(places, kind="stable")
-    values = np.empty((len(places), len(MOMENT_NAMES)))
+    order = np.argsort(indices, kind="stable")
+    values = np.empty((len(indices), len(MOMENT_NAMES)))
     start = 0
-    for block in dataset.blocks(places[order]):
+    for block in dataset.blocks(indices[order]):
         part = order[start : start + len(block)]
-        values[part] = moments_of_batch(block, efermi=dataset.efermi[places[part]]).values
+        values[part] = moments_of_batch(block, efermi=dataset.efermi[indices[part]]).values
         start += len(block)
     return Moments(values, np.isfinite(values))

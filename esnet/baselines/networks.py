@@ -20,7 +20,7 @@ from esnet.dataset.dataset import Dataset
 from esnet.dataset.pipeline import batches
 from esnet.representation.dos import N_GRID, N_ORBITALS
 from esnet.representation.features import N_ELEMENTS, ChannelScaler, TargetScaling
-from esnet.training.loop import Feed, Keeping, Progress, run_epochs
+from esnet.training.loop import CheckpointConfig, EpochData, Progress, run_epochs
 from esnet.training.metrics import predict_places
 from esnet.training.network import batch_size_for, momentum_for
 from esnet.training.settings import TrainingSettings
@@ -104,7 +104,7 @@ def fit_dnn(
     features: NDArray[np.float64],
     *,
     settings: TrainingSettings,
-    keeping: Keeping,
+    keeping: CheckpointConfig,
     progress: Progress | None = None,
 ) -> NetworkFit:
     """Train the DNN and predict.
@@ -151,10 +151,10 @@ def fit_cnn(
     dataset: Dataset,
     training: NDArray[np.intp],
     validation: NDArray[np.intp],
-    places: NDArray[np.intp],
+    indices: NDArray[np.intp],
     *,
     settings: TrainingSettings,
-    keeping: Keeping,
+    keeping: CheckpointConfig,
     progress: Progress | None = None,
 ) -> NetworkFit:
     """Train the plain CNN on a data set that need not fit into memory, and predict.
@@ -163,7 +163,7 @@ def fit_cnn(
     ----------
     training, validation
         Places to train on and to validate on.
-    places
+    indices
         What to predict.
     settings
         Widths, epochs, batch size, learning rate, patiences and seed.
@@ -195,19 +195,19 @@ def fit_cnn(
         }
 
     def predict() -> NDArray[np.float64]:
-        return predict_places(model, dataset, places, scaler=scaler, scaling=scaling)
+        return predict_places(model, dataset, indices, scaler=scaler, scaling=scaling)
 
     return _fitted(model, feed, predict, scaling, settings=settings, keeping=keeping, progress=progress)
 
 
 def _fitted(
     model: Any,
-    feed: Feed,
+    feed: EpochData,
     predict: Callable[[], NDArray[np.float64]],
     scaling: TargetScaling,
     *,
     settings: TrainingSettings,
-    keeping: Keeping,
+    keeping: CheckpointConfig,
     progress: Progress | None,
 ) -> NetworkFit:
     """Train, then predict with the best weights."""

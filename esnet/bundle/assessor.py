@@ -70,7 +70,7 @@ class Assessment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeenSamples:
+class TrainingFingerprints:
     """Which samples a model was fitted to, as sorted fingerprints of materials and of densities of states.
 
     Attributes
@@ -99,7 +99,7 @@ def fingerprints(names: Iterable[str | bytes]) -> NDArray[np.uint64]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Assessor:
+class UncertaintyEstimator:
     """Turns what the networks say into an `Assessment`.
 
     Attributes
@@ -117,7 +117,7 @@ class Assessor:
     """
 
     element_counts: NDArray[np.int64]
-    seen: SeenSamples
+    seen: TrainingFingerprints
     calibration: Calibration | None
     reference: NoveltyReference | None
     details: Mapping[str, Any]
@@ -167,7 +167,7 @@ class Assessor:
             uncertainty, novelty = summary.pop("uncertainty"), summary.pop("novelty")
             return cls(
                 element_counts=counts,
-                seen=SeenSamples(**{name: arrays[name] for name in _SEEN}),
+                seen=TrainingFingerprints(**{name: arrays[name] for name in _SEEN}),
                 calibration=None if uncertainty is None else Calibration.from_dict(uncertainty),
                 reference=None if novelty is None else NoveltyReference.from_parts(arrays, novelty),
                 details=summary,

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from esnet.bundle.assessor import Assessment, Assessor, without_assessor
+from esnet.bundle.assessor import Assessment, UncertaintyEstimator, without_assessor
 from esnet.bundle.files import MODEL, BundleError, BundleExistsError, add_model_card, new_bundle, refuse_existing
 from esnet.bundle.info import BundleInfo, write_info
 from esnet.bundle.networks import Networks, Outputs, ScaledFeatures
@@ -32,7 +32,7 @@ class Bundle:
     Made by `Bundle.save` or `Bundle.load`, or out of several by `esnet.training.ensemble.assemble_bundle`.
     """
 
-    def __init__(self, info: BundleInfo, networks: Networks, assessor: Assessor | None = None) -> None:
+    def __init__(self, info: BundleInfo, networks: Networks, assessor: UncertaintyEstimator | None = None) -> None:
         self.info = info
         self.networks = networks
         self.assessor = assessor
@@ -109,7 +109,7 @@ class Bundle:
             If ``representation`` is given and the model's is another.
         """
         info = BundleInfo.read(path, representation=representation)
-        assessor = None if info.assessment is None else Assessor.read(info.path)
+        assessor = None if info.assessment is None else UncertaintyEstimator.read(info.path)
         return cls(info, Networks.load(info), assessor)
 
     def predict(self, dos: ArrayLike, compositions: ArrayLike, *, batch_size: int = 256) -> NDArray[np.float64]:

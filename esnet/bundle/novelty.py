@@ -117,13 +117,13 @@ class NoveltyReference:
 
 
 def reference_places(
-    places: NDArray[np.intp], materials: Sequence[str], *, seed: int, limit: int = REFERENCE_LIMIT
+    indices: NDArray[np.intp], materials: Sequence[str], *, seed: int, limit: int = REFERENCE_LIMIT
 ) -> NDArray[np.intp]:
     """Choose the training samples that a reference is made of: whole materials, at most so many samples.
 
     Parameters
     ----------
-    places
+    indices
         Of the training samples in the data set.
     materials
         Of all samples of the data set.
@@ -132,10 +132,10 @@ def reference_places(
     limit
         Samples at most.
     """
-    if len(places) <= limit:
-        return np.sort(places)
+    if len(indices) <= limit:
+        return np.sort(indices)
     by_material: dict[str, list[int]] = {}
-    for place in places:
+    for place in indices:
         by_material.setdefault(materials[place], []).append(int(place))
     names = sorted(by_material)
     chosen: list[int] = []

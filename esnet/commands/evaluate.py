@@ -68,7 +68,7 @@ def _print_evaluation(out: Console, evaluation: Evaluation) -> None:
 def _task_table(evaluation: Evaluation) -> Table:
     selection = evaluation.selection
     table = _table(
-        f"part {selection.part}: {len(evaluation.places)} samples, {selection.n_left_out} left out; errors in eV/atom",
+        f"part {selection.part}: {len(evaluation.indices)} samples, {selection.n_left_out} left out; errors in eV/atom",
         "task",
         ("samples", "MAE", "RMSE", "R2", "bias", "MAE of the training mean", "RMSE of the training mean"),
     )

@@ -166,14 +166,14 @@ class Dataset:
         row = self._columns.amounts[place]
         return {ELEMENTS[column]: float(row[column]) for column in np.flatnonzero(row)}
 
-    def provenance(self, places: ArrayLike) -> list[dict[str, Any]]:
+    def provenance(self, indices: ArrayLike) -> list[dict[str, Any]]:
         """Where samples come from; read from the disk."""
-        wanted = self._checked_places(places)
+        wanted = self._checked_places(indices)
         with open_h5(self.path / COLUMNS) as file:
             texts = file["provenance"].asstr()[()]
         return [json.loads(texts[place]) for place in wanted]
 
-    def places(self, *, kind: DosKind | None = None, materials: Collection[str] | None = None) -> NDArray[np.intp]:
+    def indices(self, *, kind: DosKind | None = None, materials: Collection[str] | None = None) -> NDArray[np.intp]:
         """Places of the samples of one kind, or of some materials, in ascending order; of all by default."""
         chosen = np.ones(len(self), dtype=bool)
         if kind is not None:
@@ -185,12 +185,12 @@ class Dataset:
             chosen &= np.array([found in wanted for found in self.materials], dtype=bool)
         return np.flatnonzero(chosen)
 
-    def read(self, places: ArrayLike) -> NDArray[np.float32]:
+    def read(self, indices: ArrayLike) -> NDArray[np.float32]:
         """Read densities.
 
         Parameters
         ----------
-        places
+        indices
             k places in any order; one may come more than once.
 
         Returns
@@ -203,23 +203,23 @@ class Dataset:
         DatasetError
             If a place does not exist, or a file was damaged after opening.
         """
-        wanted = self._checked_places(places)
+        wanted = self._checked_places(indices)
         dos = np.empty((len(wanted), *DOS_SHAPE), dtype=np.float32)
         for row, place in enumerate(wanted):
             dos[row] = self._densities(int(place))
         return dos
 
-    def blocks(self, places: ArrayLike, *, size: int = 256) -> Iterator[NDArray[np.float32]]:
+    def blocks(self, indices: ArrayLike, *, size: int = 256) -> Iterator[NDArray[np.float32]]:
         """Read densities in blocks of at most ``size`` samples, in the order given: for `ChannelScaler.fit_batches`."""
         if size < 1:
             raise DatasetError(f"size={size!r}: must be a whole number above 0")
-        wanted = self._checked_places(places)
+        wanted = self._checked_places(indices)
         for start in range(0, len(wanted), size):
             yield self.read(wanted[start : start + size])
 
-    def samples(self, places: ArrayLike) -> Samples:
+    def samples(self, indices: ArrayLike) -> Samples:
         """Read samples into memory (108 kB each)."""
-        wanted = self._checked_places(places)
+        wanted = self._checked_places(indices)
         return Samples.checked(
             [self.ids[place] for place in wanted],
             self.read(wanted),
@@ -227,14 +227,14 @@ class Dataset:
             self.energies[wanted],
         )
 
-    def _checked_places(self, places: ArrayLike) -> NDArray[np.intp]:
-        wanted = np.asarray(places)
+    def _checked_places(self, indices: ArrayLike) -> NDArray[np.intp]:
+        wanted = np.asarray(indices)
         if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
-            raise DatasetError(f"places are {wanted.dtype} of shape {wanted.shape}, must be whole numbers on one axis")
+            raise DatasetError(f"indices are {wanted.dtype} of shape {wanted.shape}, must be whole numbers on one axis")
         wanted = wanted.astype(np.intp)
         if wanted.size and not (wanted.min() >= 0 and wanted.max() < len(self)):
             raise DatasetError(
-                f"places run from {wanted.min()} to {wanted.max()}; {self.path} has 0 to {len(self) - 1}"
+                f"indices run from {wanted.min()} to {wanted.max()}; {self.path} has 0 to {len(self) - 1}"
             )
         return wanted
 

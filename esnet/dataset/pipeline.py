@@ -1,6 +1,6 @@
 """Batches of a data set that is larger than memory, in the order of a shuffle that can be made again.
 
-The order of an epoch is computed before anything is read: the places, in ascending order, are cut into blocks of
+The order of an epoch is computed before anything is read: the indices, in ascending order, are cut into blocks of
 neighbours, the blocks are shuffled, and the samples are shuffled inside windows of some sixty blocks. So reading stays
 near a few places of the files at a time (the page cache and read-ahead of the operating system do the rest), a batch
 has samples from everywhere, and nothing but the batches under way is held in memory.
@@ -28,7 +28,7 @@ from esnet.representation.features import N_ELEMENTS, ChannelScaler, TargetScali
 
 
 class Readable(Protocol):
-    """Samples that are read by their places: an `esnet.dataset.dataset.Dataset`, or
+    """Samples that are read by their indices: an `esnet.dataset.dataset.Dataset`, or
     `esnet.representation.samples.Samples` in memory.
     """
 
@@ -40,7 +40,7 @@ class Readable(Protocol):
     def energies(self) -> NDArray[np.float64]:
         """(n,), eV/atom."""
 
-    def read(self, places: ArrayLike, /) -> NDArray[np.floating]:
+    def read(self, indices: ArrayLike, /) -> NDArray[np.floating]:
         """Densities (k, 2, 1500, 9) of the samples at these places."""
 
 
@@ -53,19 +53,19 @@ Batch = tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]
 """
 
 
-def epoch_order(places: ArrayLike, *, seed: int, epoch: int, buffer: int = 2048) -> NDArray[np.intp]:
+def epoch_order(indices: ArrayLike, *, seed: int, epoch: int, buffer: int = 2048) -> NDArray[np.intp]:
     """Return the places in the order of one epoch.
 
     Parameters
     ----------
-    places
+    indices
         The samples of an epoch, in any order.
     seed, epoch
         They alone decide on the order.
     buffer
         Samples in a window, out of blocks from anywhere, that are shuffled among each other.
     """
-    ascending = np.sort(np.asarray(places, dtype=np.intp))
+    ascending = np.sort(np.asarray(indices, dtype=np.intp))
     rng = np.random.default_rng((seed, epoch))
     # where blocks begin differs from epoch to epoch, so that neighbours are not always together
     cuts = np.arange(int(rng.integers(1, BLOCK + 1)), len(ascending), BLOCK)
@@ -78,7 +78,7 @@ def epoch_order(places: ArrayLike, *, seed: int, epoch: int, buffer: int = 2048)
 
 def numpy_batches(
     dataset: Readable,
-    places: ArrayLike,
+    indices: ArrayLike,
     *,
     scaler: ChannelScaler,
     target_scaling: TargetScaling,
@@ -94,7 +94,7 @@ def numpy_batches(
 
     Parameters
     ----------
-    dataset, places
+    dataset, indices
         What is read; see `epoch_order` for the order.
     scaler, target_scaling
         Fitted on the training part.
@@ -103,7 +103,7 @@ def numpy_batches(
     seed, epoch
         Of the order.
     shuffle
-        False: the order of ``places``.
+        False: the order of ``indices``.
     buffer
         See `epoch_order`.
     drop_remainder
@@ -121,7 +121,7 @@ def numpy_batches(
     for name, value in (("batch_size", batch_size), ("buffer", buffer), ("ahead", ahead)):
         if value < 1:
             raise DatasetError(f"{name}={value!r}: must be a whole number above 0")
-    order = np.asarray(places, dtype=np.intp)
+    order = np.asarray(indices, dtype=np.intp)
     if shuffle:
         order = epoch_order(order, seed=seed, epoch=epoch, buffer=buffer)
     n_batches = _n_batches(len(order), batch_size, drop_remainder)
@@ -137,7 +137,7 @@ def numpy_batches(
 
 def batches(
     dataset: Readable,
-    places: ArrayLike,
+    indices: ArrayLike,
     *,
     scaler: ChannelScaler,
     target_scaling: TargetScaling,
@@ -157,7 +157,7 @@ def batches(
         start of each epoch, after the callbacks' ``on_epoch_begin``.
     failed
         Takes the error of a sample that cannot be read, see `reading_errors`: TensorFlow passes on text of its own.
-    dataset, places, scaler, target_scaling, batch_size, seed, shuffle, drop_remainder
+    dataset, indices, scaler, target_scaling, batch_size, seed, shuffle, drop_remainder
         See `numpy_batches`.
 
     Returns
@@ -167,7 +167,7 @@ def batches(
     """
     import tensorflow as tf
 
-    chosen = np.array(places, dtype=np.intp)
+    chosen = np.array(indices, dtype=np.intp)
 
     def generate() -> Iterator[Batch]:
         try:

@@ -17,7 +17,7 @@ _MANY = 12
 def dataset_summary(dataset: Dataset) -> dict[str, Any]:
     """Return counts, energies, filters, source and identity of a data set, as JSON takes them."""
     manifest = dataset.manifest
-    materials = {kind: {dataset.materials[place] for place in dataset.places(kind=kind)} for kind in KINDS}
+    materials = {kind: {dataset.materials[place] for place in dataset.indices(kind=kind)} for kind in KINDS}
     present = np.flatnonzero((dataset.compositions > 0).any(axis=0))
     return {
         "path": str(dataset.path),

@@ -46,7 +46,7 @@ def write_evaluation(evaluation: Evaluation, path: Path | str) -> Path:
     with new_output_folder(folder) as temporary:
         text = json.dumps(evaluation.to_dict(), indent=1, allow_nan=False) + "\n"
         (temporary / METRICS).write_text(text, encoding="utf-8")
-        _write_csv(temporary / PREDICTIONS, (evaluation.row(row) for row in range(len(evaluation.places))))
+        _write_csv(temporary / PREDICTIONS, (evaluation.row(row) for row in range(len(evaluation.indices))))
         _write_csv(temporary / BY_ELEMENT, _element_rows(evaluation))
         _write_csv(temporary / BY_PROTOTYPE, _prototype_rows(evaluation))
         plot_evaluation(evaluation, temporary)

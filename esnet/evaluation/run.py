@@ -43,7 +43,7 @@ class Evaluation:
         What was evaluated on what.
     selection
         How the samples were chosen.
-    places
+    indices
         (n,) of the rows in the data set.
     energies
         (n,) true formation energies, eV/atom.
@@ -58,7 +58,7 @@ class Evaluation:
     bundle: Bundle
     dataset: Dataset
     selection: Selection
-    places: NDArray[np.intp]
+    indices: NDArray[np.intp]
     energies: NDArray[np.float64]
     assessment: Assessment
     tasks: Mapping[str, TaskEvaluation]
@@ -84,7 +84,7 @@ class Evaluation:
             },
             "part": self.selection.part,
             "part_known_by": self.selection.basis,
-            "n_samples": len(self.places),
+            "n_samples": len(self.indices),
             "n_left_out": self.selection.n_left_out,
             "notes": list(self.notes),
             "tasks": {
@@ -95,7 +95,7 @@ class Evaluation:
 
     def row(self, row: int) -> dict[str, Any]:
         """Return one sample: names, energies in eV/atom; None where the bundle cannot say."""
-        place, said, dataset = self.places[row], self.assessment, self.dataset
+        place, said, dataset = self.indices[row], self.assessment, self.dataset
         return {
             "id": dataset.ids[place],
             "material": dataset.materials[place],
@@ -143,18 +143,18 @@ def evaluate(
         If the data set has another representation than the model.
     """
     selection = select_samples(bundle, dataset, part=part)
-    assessment = _assess(bundle, dataset, selection.places, batch_size, progress)
+    assessment = _assess(bundle, dataset, selection.indices, batch_size, progress)
     notes = [*selection.notes, *_notes_on_model(bundle)]
     finite = np.isfinite(assessment.e_form)
     if not finite.all():
-        lost = [dataset.ids[place] for place in selection.places[~finite]]
+        lost = [dataset.ids[place] for place in selection.indices[~finite]]
         notes.append(f"no finite energy for {len(lost)} samples, left out: {', '.join(lost[:N_WORST])}")
         if not finite.any():
             raise EvaluationError(f"{bundle.info.path} gives no finite energy for any of {len(lost)} samples")
-    places, assessment = selection.places[finite], assessment.take(np.flatnonzero(finite))
-    kinds = np.asarray(dataset.kinds)[places]
+    indices, assessment = selection.indices[finite], assessment.take(np.flatnonzero(finite))
+    kinds = np.asarray(dataset.kinds)[indices]
     tasks = {
-        task: evaluate_task(bundle, dataset, places, assessment, task, np.flatnonzero(kinds == kind))
+        task: evaluate_task(bundle, dataset, indices, assessment, task, np.flatnonzero(kinds == kind))
         for kind, task in TASKS.items()
         if (kinds == kind).any()
     }
@@ -174,8 +174,8 @@ def evaluate(
         bundle=bundle,
         dataset=dataset,
         selection=selection,
-        places=places,
-        energies=dataset.energies[places],
+        indices=indices,
+        energies=dataset.energies[indices],
         assessment=assessment,
         tasks=tasks,
         notes=tuple(notes),
@@ -185,18 +185,18 @@ def evaluate(
 def _assess(
     bundle: Bundle,
     dataset: Dataset,
-    places: NDArray[np.intp],
+    indices: NDArray[np.intp],
     batch_size: int,
     progress: Callable[[int, int], None] | None,
 ) -> Assessment:
     parts: list[Assessment] = []
     done = 0
-    for block in dataset.blocks(places, size=max(_BLOCK, batch_size)):
-        vectors = dataset.compositions[places[done : done + len(block)]]
+    for block in dataset.blocks(indices, size=max(_BLOCK, batch_size)):
+        vectors = dataset.compositions[indices[done : done + len(block)]]
         parts.append(bundle.assess(block, vectors, batch_size=batch_size))
         done += len(block)
         if progress is not None:
-            progress(done, len(places))
+            progress(done, len(indices))
     return Assessment.joined(parts)
 
 

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from esnet.bundle.assessor import SeenSamples, fingerprints
+from esnet.bundle.assessor import TrainingFingerprints, fingerprints
 from esnet.bundle.bundle import Bundle
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import Split
@@ -33,7 +33,7 @@ class Selection:
     basis
         How the part is known: by the ``split`` that the bundle has recorded, made again (the same data set), by the
         bundle's ``fingerprints`` of what it was fitted to (another data set), or ``unknown``.
-    places
+    indices
         In the data set, in ascending order.
     n_left_out
         Samples of the data set that are not among them.
@@ -43,7 +43,7 @@ class Selection:
 
     part: EvaluatedPart
     basis: Basis
-    places: NDArray[np.intp]
+    indices: NDArray[np.intp]
     n_left_out: int
     notes: tuple[str, ...]
 
@@ -67,15 +67,17 @@ def select_samples(bundle: Bundle, dataset: Dataset, *, part: EvaluatedPart = "t
     if part not in get_args(EvaluatedPart):
         raise EvaluationError(f"part={part!r}: must be one of {', '.join(get_args(EvaluatedPart))}")
     bundle.representation.require(dataset.representation)
-    basis, places, notes = _choose(bundle, dataset, part)
-    if not len(places):
+    basis, indices, notes = _choose(bundle, dataset, part)
+    if not len(indices):
         raise EvaluationError(
             f"no sample of {dataset.path} is left to evaluate in the part {part!r} (it has {len(dataset)}, "
             f"{_HOW[basis]}); --part all takes them all, seen or not"
         )
     if part in ("train", "all") and basis != "unknown":
         notes.append("the model was fitted to samples among these: their errors say little about new materials")
-    return Selection(part=part, basis=basis, places=places, n_left_out=len(dataset) - len(places), notes=tuple(notes))
+    return Selection(
+        part=part, basis=basis, indices=indices, n_left_out=len(dataset) - len(indices), notes=tuple(notes)
+    )
 
 
 _HOW: dict[Basis, str] = {
@@ -115,7 +117,7 @@ def _choose(bundle: Bundle, dataset: Dataset, part: EvaluatedPart) -> tuple[Basi
     )
 
 
-def _seen(seen: SeenSamples, dataset: Dataset) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _seen(seen: TrainingFingerprints, dataset: Dataset) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which samples belong to what was trained on, and which to what training was stopped by (and only that)."""
     materials, densities = fingerprints(dataset.materials), fingerprints(dataset.digests)
     training = np.isin(materials, seen.train_materials) | np.isin(densities, seen.train_dos)

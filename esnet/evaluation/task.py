@@ -81,7 +81,7 @@ class TaskEvaluation:
 def evaluate_task(
     bundle: Bundle,
     dataset: Dataset,
-    places: NDArray[np.intp],
+    indices: NDArray[np.intp],
     assessment: Assessment,
     task: str,
     rows: NDArray[np.intp],
@@ -92,19 +92,19 @@ def evaluate_task(
     ----------
     bundle, dataset
         What is evaluated on what.
-    places, assessment
+    indices, assessment
         All samples that are evaluated, and what the bundle says of them.
     task
         ``IS2RE`` or ``RS2RE``.
     rows
-        Those of ``places`` that belong to the task, at least one.
+        Those of ``indices`` that belong to the task, at least one.
 
     Raises
     ------
     EvaluationError
         If there are none.
     """
-    of_task, said = places[rows], assessment.take(rows)
+    of_task, said = indices[rows], assessment.take(rows)
     true, predicted = dataset.energies[of_task], said.e_form
     errors = predicted - true
     metrics = regression_metrics(true, predicted)

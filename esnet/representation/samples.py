@@ -51,19 +51,19 @@ class Samples:
         features, vectors = check_features(dos, compositions, ids=names)
         return cls(names, features, vectors, targets)
 
-    def take(self, places: NDArray[np.intp]) -> Self:
+    def take(self, indices: NDArray[np.intp]) -> Self:
         """Return the samples at these places, in this order."""
-        names = tuple(self.ids[place] for place in places)
-        return type(self)(names, self.dos[places], self.compositions[places], self.energies[places])
+        names = tuple(self.ids[place] for place in indices)
+        return type(self)(names, self.dos[indices], self.compositions[indices], self.energies[indices])
 
-    def read(self, places: ArrayLike) -> NDArray[np.floating]:
+    def read(self, indices: ArrayLike) -> NDArray[np.floating]:
         """Return the features at these places, (k, 2, 1500, 9), as `esnet.dataset.dataset.Dataset.read` does."""
-        return self.dos[np.asarray(places, dtype=np.intp)]
+        return self.dos[np.asarray(indices, dtype=np.intp)]
 
-    def blocks(self, places: NDArray[np.intp], *, size: int = 256) -> Iterator[NDArray[np.floating]]:
+    def blocks(self, indices: NDArray[np.intp], *, size: int = 256) -> Iterator[NDArray[np.floating]]:
         """Yield the features at these places in order, ``size`` samples at a time."""
-        for start in range(0, len(places), size):
-            yield self.read(places[start : start + size])
+        for start in range(0, len(indices), size):
+            yield self.read(indices[start : start + size])
 
     def within(
         self, *, max_dos: float | None, max_abs_formation_energy: float | None

@@ -23,7 +23,7 @@ from esnet.scoring.batch import ReadFeatures, ScoringError
 from esnet.scoring.pool import IN_FLIGHT, ActorPool, Batch, ScoringActor, Usage
 from esnet.scoring.prediction import Prediction
 
-__all__ = ["Prediction", "ReadFeatures", "ScoringError", "Usage", "score", "score_as_they_come"]
+__all__ = ["Prediction", "ReadFeatures", "ScoringError", "Usage", "score", "stream_predictions"]
 
 _POLL_S = 5.0
 _START_TIMEOUT_S = 600.0  # while no actor has started
@@ -39,7 +39,7 @@ def score(ids: Iterable[str], **options: Any) -> list[Prediction]:
     ids
         Candidates; each is asked for once.
     **options
-        As for `score_as_they_come`.
+        As for `stream_predictions`.
 
     Returns
     -------
@@ -47,11 +47,11 @@ def score(ids: Iterable[str], **options: Any) -> list[Prediction]:
         One for each id, in the order given. A candidate without usable features has no energy and the reason.
     """
     wanted = list(dict.fromkeys(str(each) for each in ids))
-    predictions = {found.id: found for batch in score_as_they_come(wanted, **options) for found in batch}
+    predictions = {found.id: found for batch in stream_predictions(wanted, **options) for found in batch}
     return [predictions[each] for each in wanted]
 
 
-def score_as_they_come(
+def stream_predictions(
     ids: Iterable[str],
     *,
     bundle_path: Path | str,

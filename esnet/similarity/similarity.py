@@ -74,7 +74,7 @@ class DosSource(Protocol):
     def efermi(self) -> NDArray[np.float64]:
         """Fermi levels on the axis of the DOS, eV; NaN where not known."""
 
-    def read(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
+    def read(self, indices: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return the DOS at some places, (n, 2, 1500, 9)."""
 
     def __len__(self) -> int:
@@ -263,11 +263,11 @@ def _errors(
     for start in range(0, len(initial), _PAIRS_AT_ONCE):
         part = slice(start, start + _PAIRS_AT_ONCE)
         dos, moments = [], []
-        for places in (initial[part], relaxed[part]):
-            densities = dataset.read(places)
-            found = moments_of_batch(densities, efermi=dataset.efermi[places]).values
+        for indices in (initial[part], relaxed[part]):
+            densities = dataset.read(indices)
+            found = moments_of_batch(densities, efermi=dataset.efermi[indices]).values
             dos.append(densities)
-            moments.append(found.reshape(len(places), _N_CHANNELS, len(MOMENTS)))
+            moments.append(found.reshape(len(indices), _N_CHANNELS, len(MOMENTS)))
             extremes.see(densities, moments[-1])
         values[part, 0] = _state_errors(*dos)
         values[part, 1:] = np.abs(moments[0] - moments[1]).transpose(0, 2, 1)

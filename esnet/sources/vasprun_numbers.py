@@ -135,13 +135,13 @@ def _values(cells: NDArray[np.uint8], decimals: int) -> NDArray[np.float64] | No
     digits = cells - _ZERO
     digits *= digits < 10  # blanks and minus count as 0
     used = np.flatnonzero(digits[:, :point].any(axis=(0, 2)))
-    places = [*range(int(used[0]) if len(used) else point, point), *range(point + 1, width)]
-    if len(places) > _MOST_DIGITS:
+    indices = [*range(int(used[0]) if len(used) else point, point), *range(point + 1, width)]
+    if len(indices) > _MOST_DIGITS:
         return None
     values = np.zeros((n_columns, n_rows))
-    if len(places) % 2:
-        values += digits[:, places.pop(0)]
-    for tens, ones in zip(places[::2], places[1::2], strict=True):
+    if len(indices) % 2:
+        values += digits[:, indices.pop(0)]
+    for tens, ones in zip(indices[::2], indices[1::2], strict=True):
         values *= 100.0
         values += digits[:, tens] * np.uint8(10) + digits[:, ones]
     values /= 10.0**decimals

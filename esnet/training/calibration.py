@@ -55,9 +55,9 @@ def fit_reference(
     EnsembleError
         If the networks give no finite energies.
     """
-    places = reference_places(training, materials, seed=seed)
-    hidden = np.concatenate([outputs.hidden for outputs in _outputs(networks, source, places)], axis=1)
-    reference = NoveltyReference.fit(hidden, [materials[place] for place in places])
+    indices = reference_places(training, materials, seed=seed)
+    hidden = np.concatenate([outputs.hidden for outputs in _outputs(networks, source, indices)], axis=1)
+    reference = NoveltyReference.fit(hidden, [materials[place] for place in indices])
     if reference is None:
         logger.warning("no novelty: the training part has one material, or looks the same to the network throughout")
     return reference
@@ -125,11 +125,11 @@ def calibrate(
     return calibration, about
 
 
-def _outputs(networks: Networks, source: Dataset | Samples, places: NDArray[np.intp]) -> Iterator[Outputs]:
+def _outputs(networks: Networks, source: Dataset | Samples, indices: NDArray[np.intp]) -> Iterator[Outputs]:
     """Run the networks on samples that are read block by block; EnsembleError names one that has no finite energy."""
     start = 0
-    for block in source.blocks(places, size=_BLOCK):
-        of_block = places[start : start + len(block)]
+    for block in source.blocks(indices, size=_BLOCK):
+        of_block = indices[start : start + len(block)]
         outputs = networks.run(block, source.compositions[of_block])
         finite = np.isfinite(outputs.energies).all(axis=0) & np.isfinite(outputs.hidden).all(axis=(0, 2))
         lost = np.flatnonzero(~finite)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from esnet.bundle.assessor import Assessor, SeenSamples, fingerprints, has_unseen
+from esnet.bundle.assessor import TrainingFingerprints, UncertaintyEstimator, fingerprints, has_unseen
 from esnet.bundle.bundle import Bundle
 from esnet.bundle.files import member_names, new_bundle, refuse_existing
 from esnet.bundle.info import BundleInfo, write_info
@@ -74,7 +74,7 @@ def assemble_bundle(
         )
         assessor.write(folder)
     # the networks were read from the very files that now lie in the bundle
-    return Bundle(BundleInfo.read(path), networks, Assessor.read(Path(path)))
+    return Bundle(BundleInfo.read(path), networks, UncertaintyEstimator.read(Path(path)))
 
 
 def _check_members(infos: Sequence[BundleInfo], dataset: Dataset, split: Split, kinds: Kinds) -> None:
@@ -100,7 +100,9 @@ def _check_members(infos: Sequence[BundleInfo], dataset: Dataset, split: Split, 
         seeds[seed] = info.path
 
 
-def _make_assessor(networks: Networks, info: BundleInfo, dataset: Dataset, split: Split, kinds: Kinds) -> Assessor:
+def _make_assessor(
+    networks: Networks, info: BundleInfo, dataset: Dataset, split: Split, kinds: Kinds
+) -> UncertaintyEstimator:
     parts = choose_parts(dataset, split, kinds=kinds, settings=TrainingSettings.from_dict(info.record.settings))
     training, validation = parts.training, parts.metrics["validation"]
     reference = fit_reference(networks, dataset, training, materials=dataset.materials, seed=split.seed)
@@ -112,9 +114,9 @@ def _make_assessor(networks: Networks, info: BundleInfo, dataset: Dataset, split
     digests = np.asarray(dataset.digests, dtype=object)
     # both kinds of DOS of a material tell it from a new one, whichever was trained on
     of_training = np.isin(materials, materials[training])
-    return Assessor(
+    return UncertaintyEstimator(
         element_counts=element_counts,
-        seen=SeenSamples(
+        seen=TrainingFingerprints(
             train_materials=np.unique(fingerprints(materials[training])),
             train_dos=np.unique(fingerprints(digests[of_training])),
             validation_materials=np.unique(fingerprints(materials[split.validation])),

@@ -24,7 +24,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from esnet.bundle.assessor import Assessor, SeenSamples, fingerprints, has_unseen
+from esnet.bundle.assessor import TrainingFingerprints, UncertaintyEstimator, fingerprints, has_unseen
 from esnet.bundle.bundle import Bundle, refuse_existing
 from esnet.bundle.files import member_names, new_bundle
 from esnet.bundle.info import BundleInfo, write_info
@@ -33,7 +33,7 @@ from esnet.bundle.uncertainty import MIN_CALIBRATION
 from esnet.representation.features import Representation
 from esnet.representation.samples import Samples
 from esnet.training.calibration import calibrate, fit_reference
-from esnet.training.pretrained import InitialNetwork
+from esnet.training.pretrained import PretrainedNetwork
 from esnet.training.split_selection import MIN_VALIDATION
 from esnet.training.train import Progress, TrainingError, TrainingResult, TrainingSettings, train
 
@@ -116,7 +116,7 @@ def fine_tune(
             settings=replace(settings, seed=record.seed),
             representation=representation,
             source=source,
-            initial=InitialNetwork(
+            initial=PretrainedNetwork(
                 info=info,
                 member=number,
                 n_new=int(parts.new[parts.training].sum()),
@@ -133,7 +133,11 @@ def fine_tune(
 
 
 def _write(
-    path: Path, results: Sequence[TrainingResult], info: BundleInfo, parts: _Parts, assessor: Assessor | None
+    path: Path,
+    results: Sequence[TrainingResult],
+    info: BundleInfo,
+    parts: _Parts,
+    assessor: UncertaintyEstimator | None,
 ) -> None:
     n_materials = len(set(parts.materials[parts.training]))
     with new_bundle(path, n_members=len(results)) as folder:
@@ -174,7 +178,7 @@ class _Parts:
     new: NDArray[np.bool_]
     training: NDArray[np.intp]
     validation: NDArray[np.intp]
-    before: Assessor | None
+    before: UncertaintyEstimator | None
 
     @classmethod
     def choose(
@@ -187,7 +191,7 @@ class _Parts:
         settings: TrainingSettings,
     ) -> Self:
         """Hold out materials that are new to the initial bundle."""
-        before = Assessor.read(info.path) if info.assessment is not None else None
+        before = UncertaintyEstimator.read(info.path) if info.assessment is not None else None
         materials = np.array([about[name][0] for name in samples.ids], dtype=object)
         known = np.isin(materials, list(earlier or ()))
         if before is not None:
@@ -217,7 +221,7 @@ class _Parts:
             before=before,
         )
 
-    def assessor(self, networks: Any, info: BundleInfo, *, seed: int) -> Assessor:
+    def assessor(self, networks: Any, info: BundleInfo, *, seed: int) -> UncertaintyEstimator:
         """Make what the new bundle says of itself."""
         training, compositions = self.training, self.samples.compositions
         digests = _dos_fingerprints(self.samples)
@@ -242,9 +246,9 @@ class _Parts:
         if seen is not None:
             train_materials = np.union1d(train_materials, seen.train_materials)
             train_dos = np.union1d(train_dos, seen.train_dos)
-        return Assessor(
+        return UncertaintyEstimator(
             element_counts=element_counts,
-            seen=SeenSamples(
+            seen=TrainingFingerprints(
                 train_materials=train_materials,
                 train_dos=train_dos,
                 validation_materials=_validated(materials[self.validation], train_materials, seen, "materials"),
@@ -268,7 +272,7 @@ class _Parts:
 
 
 def _validated(
-    found: NDArray[np.uint64], trained: NDArray[np.uint64], seen: SeenSamples | None, what: str
+    found: NDArray[np.uint64], trained: NDArray[np.uint64], seen: TrainingFingerprints | None, what: str
 ) -> NDArray[np.uint64]:
     """Fingerprints that were ever validated on and never trained on."""
     if seen is not None:

@@ -23,7 +23,7 @@ Progress = Callable[[int, Mapping[str, float]], None]
 
 It may raise StopIteration, which ends the training after this epoch."""
 
-Feed = Callable[[int], Mapping[str, Any]]
+EpochData = Callable[[int], Mapping[str, Any]]
 """Gives, for an epoch (from 0), what ``keras.Model.fit`` reads in it: ``x``, ``validation_data`` and the like."""
 
 _PLATEAU_STATE = ("best", "wait", "cooldown_counter")
@@ -62,7 +62,7 @@ class LoopState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Keeping:
+class CheckpointConfig:
     """What a run leaves on disk while it runs.
 
     Attributes
@@ -85,12 +85,12 @@ class Keeping:
 
 def run_epochs(
     model: Any,
-    feed: Feed,
+    feed: EpochData,
     *,
     settings: TrainingSettings,
     deviation: float,
     validated: bool,
-    keeping: Keeping,
+    keeping: CheckpointConfig,
     trained: bool = False,
     progress: Progress | None = None,
 ) -> LoopState:
@@ -174,7 +174,7 @@ def _require_finite(logs: Mapping[str, float], epoch: int, settings: TrainingSet
 class _Loop:
     """The state of one run, and how it gets to disk and back."""
 
-    def __init__(self, model: Any, settings: TrainingSettings, *, validated: bool, keeping: Keeping) -> None:
+    def __init__(self, model: Any, settings: TrainingSettings, *, validated: bool, keeping: CheckpointConfig) -> None:
         import keras
 
         self.state = LoopState()

@@ -32,7 +32,7 @@ def errors(predicted: NDArray[np.floating], energies: NDArray[np.floating]) -> d
 
 
 def predict_places(
-    model: Any, source: Dataset | Samples, places: NDArray[np.intp], *, scaler: ChannelScaler, scaling: TargetScaling
+    model: Any, source: Dataset | Samples, indices: NDArray[np.intp], *, scaler: ChannelScaler, scaling: TargetScaling
 ) -> NDArray[np.float64]:
     """Predict formation energies, eV/atom, of samples that are read as they are needed."""
     options: dict[str, Any] = {
@@ -43,14 +43,14 @@ def predict_places(
         "shuffle": False,
     }
     with reading_errors() as failed:
-        read = batches(source, places, failed=failed, **options)
+        read = batches(source, indices, failed=failed, **options)
         return scaling.restore(model.predict(read, verbose=0)[:, 0])
 
 
 def errors_by_kind(
     model: Any,
     dataset: Dataset,
-    places: NDArray[np.intp],
+    indices: NDArray[np.intp],
     *,
     kinds: str,
     scaler: ChannelScaler,
@@ -60,7 +60,7 @@ def errors_by_kind(
 
     Parameters
     ----------
-    places
+    indices
         Of the part; both kinds are predicted, also where one was not trained on.
     kinds
         ``is_dos``, ``rs_dos`` or ``both``: what the key ``all`` is taken over.
@@ -70,11 +70,11 @@ def errors_by_kind(
     dict
         From task or ``all`` to ``n``, ``mae`` and ``rmse``; what has no samples is left out.
     """
-    if not len(places):
+    if not len(indices):
         return {}
-    predicted = predict_places(model, dataset, places, scaler=scaler, scaling=scaling)
-    energies = dataset.energies[places]
-    found = np.asarray(dataset.kinds)[places]
+    predicted = predict_places(model, dataset, indices, scaler=scaler, scaling=scaling)
+    energies = dataset.energies[indices]
+    found = np.asarray(dataset.kinds)[indices]
     groups = {ALL: np.isin(found, list(TASKS) if kinds == "both" else [kinds])}
     groups |= {task: found == kind for kind, task in TASKS.items()}
     return {name: errors(predicted[chosen], energies[chosen]) for name, chosen in groups.items() if chosen.any()}

@@ -15,7 +15,7 @@ from esnet.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class InitialNetwork:
+class PretrainedNetwork:
     """One network of a bundle, to go on from.
 
     Channel scaler and target scaling are the bundle's: the weights were fitted to what they give, and with others the
@@ -39,7 +39,7 @@ class InitialNetwork:
     held_out: frozenset[str] | None = None
 
     @classmethod
-    def of(cls, given: InitialNetwork | Bundle | Path | str, *, representation: Representation) -> Self:
+    def of(cls, given: PretrainedNetwork | Bundle | Path | str, *, representation: Representation) -> Self:
         """Take what a caller names.
 
         Raises

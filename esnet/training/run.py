@@ -18,7 +18,7 @@ from esnet.dataset.pipeline import batches, reading_errors
 from esnet.representation.features import ChannelScaler, Representation, TargetScaling
 from esnet.representation.samples import Samples
 from esnet.training.environment import training_environment
-from esnet.training.loop import Keeping, LoopState, Progress, run_epochs
+from esnet.training.loop import CheckpointConfig, LoopState, Progress, run_epochs
 from esnet.training.metrics import ALL
 from esnet.training.network import (
     batch_size_for,
@@ -28,7 +28,7 @@ from esnet.training.network import (
     momentum_for,
     require_tensorflow,
 )
-from esnet.training.pretrained import InitialNetwork
+from esnet.training.pretrained import PretrainedNetwork
 from esnet.training.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Run:
     n_train: int
     n_validation: int
     replicas: int
-    initial: InitialNetwork | None = None
+    initial: PretrainedNetwork | None = None
 
     @classmethod
     def prepare(
@@ -80,7 +80,7 @@ class Run:
         n_train: int,
         n_validation: int,
         devices: Sequence[str] | None = None,
-        initial: InitialNetwork | None = None,
+        initial: PretrainedNetwork | None = None,
     ) -> Self:
         """Seed everything, and build and compile the network on its devices; with the weights of `initial`, if any."""
         require_tensorflow()
@@ -116,7 +116,7 @@ class Run:
         *,
         scaler: ChannelScaler,
         scaling: TargetScaling,
-        keeping: Keeping | None = None,
+        keeping: CheckpointConfig | None = None,
         progress: Progress | None = None,
     ) -> LoopState:
         """Run the epochs (see `esnet.training.loop.run_epochs`) on these places of the source."""
@@ -147,7 +147,7 @@ class Run:
                 settings=self.settings,
                 deviation=scaling.deviation,
                 validated=len(validation) > 0,
-                keeping=keeping or Keeping(),
+                keeping=keeping or CheckpointConfig(),
                 trained=self.initial is not None,
                 progress=progress,
             )

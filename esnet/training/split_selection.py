@@ -96,18 +96,18 @@ def choose_parts(dataset: Dataset, split: Split, *, kinds: Kinds, settings: Trai
 
 
 def _over_limits(
-    dataset: Dataset, places: NDArray[np.intp], settings: TrainingSettings
+    dataset: Dataset, indices: NDArray[np.intp], settings: TrainingSettings
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which samples of these places are above the limits of DOS and energy (those over both count for the first)."""
     over_dos = np.zeros(len(dataset), dtype=bool)
     over_energy = np.zeros(len(dataset), dtype=bool)
     if settings.max_dos is not None and not _already_below(dataset, settings.max_dos):
         start = 0
-        for block in dataset.blocks(places):
-            over_dos[places[start : start + len(block)]] = np.abs(block).max(axis=(1, 2, 3)) > settings.max_dos
+        for block in dataset.blocks(indices):
+            over_dos[indices[start : start + len(block)]] = np.abs(block).max(axis=(1, 2, 3)) > settings.max_dos
             start += len(block)
     if settings.max_abs_formation_energy is not None:
-        over_energy[places] = np.abs(dataset.energies[places]) > settings.max_abs_formation_energy
+        over_energy[indices] = np.abs(dataset.energies[indices]) > settings.max_abs_formation_energy
     return over_dos, over_energy & ~over_dos
 
 

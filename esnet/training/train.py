@@ -18,10 +18,10 @@ from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import Split
 from esnet.representation.features import ChannelScaler, Representation, TargetScaling
 from esnet.representation.samples import Samples
-from esnet.training.loop import Keeping, Progress
+from esnet.training.loop import CheckpointConfig, Progress
 from esnet.training.metrics import ALL, errors, errors_by_kind, predict_places
 from esnet.training.network import TrainingError
-from esnet.training.pretrained import InitialNetwork
+from esnet.training.pretrained import PretrainedNetwork
 from esnet.training.run import Clock, Run
 from esnet.training.settings import TrainingSettings
 from esnet.training.split_selection import MIN_TRAINING, MIN_VALIDATION, Kinds, choose_parts
@@ -67,7 +67,7 @@ def train(
     representation: Representation,
     ids: Sequence[str],
     source: Mapping[str, Any] | None = None,
-    initial: InitialNetwork | Bundle | Path | str | None = None,
+    initial: PretrainedNetwork | Bundle | Path | str | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Train an ESNet on samples in memory, from random weights or on from a trained network.
@@ -116,7 +116,7 @@ def train(
     NumPy and Keras for the process.
     """
     clock = Clock()
-    start = None if initial is None else InitialNetwork.of(initial, representation=representation)
+    start = None if initial is None else PretrainedNetwork.of(initial, representation=representation)
     if start is not None:
         settings = start.settings(settings)
     given = Samples.checked(ids, dos, compositions, targets)
@@ -219,7 +219,7 @@ def train_on(
     scaler = ChannelScaler.fit_batches(dataset.blocks(parts.training))
     scaling = TargetScaling.fit(dataset.energies[parts.training])
     run = Run.prepare(settings, n_train=len(parts.training), n_validation=len(parts.validation), devices=devices)
-    keeping = Keeping(
+    keeping = CheckpointConfig(
         checkpoints=checkpoints,
         every=checkpoint_every,
         logs=logs,
@@ -230,8 +230,8 @@ def train_on(
     )
     model = run.kept()
     metrics = {
-        name: errors_by_kind(model, dataset, places, kinds=kinds, scaler=scaler, scaling=scaling)
-        for name, places in parts.metrics.items()
+        name: errors_by_kind(model, dataset, indices, kinds=kinds, scaler=scaler, scaling=scaling)
+        for name, indices in parts.metrics.items()
     }
     record = run.record(
         clock,

@@ -167,16 +167,16 @@ def _fill(axis: Any, points: Sequence[Sequence[float]], values: Sequence[float],
     known = dict(zip(map(tuple, points), values, strict=True))
     if len(known) < 4 or len(set(known.values())) < 2:
         return
-    places = np.array(list(known))
-    spread = np.ptp(places, axis=0)
+    indices = np.array(list(known))
+    spread = np.ptp(indices, axis=0)
     if not spread.all():
         return
     try:
         # in units of the ranges: a learning rate is 10,000 times smaller than a batch size
-        triangles = tri.Triangulation(*(places / spread).T).triangles
+        triangles = tri.Triangulation(*(indices / spread).T).triangles
     except RuntimeError:  # all points on one line
         return
-    surface = tri.Triangulation(*places.T, triangles)
+    surface = tri.Triangulation(*indices.T, triangles)
     axis.tricontourf(surface, list(known.values()), levels=20, alpha=0.5, zorder=1, **shades)
 
 

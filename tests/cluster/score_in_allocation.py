@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from esnet.ray.session import ray_session
-from esnet.scoring.scoring import score_as_they_come
+from esnet.scoring.scoring import stream_predictions
 
 
 def main(folder: Path, bundle: str) -> None:
@@ -25,12 +25,12 @@ def main(folder: Path, bundle: str) -> None:
         # an actor without work is ended: the first node must not be done before the test has seen both
         while not (folder / "both_were_seen").exists():
             time.sleep(0.2)
-        places = [ids.index(name) for name in wanted]
-        return wanted, samples["dos"][places], samples["compositions"][places]
+        indices = [ids.index(name) for name in wanted]
+        return wanted, samples["dos"][indices], samples["compositions"][indices]
 
     with ray_session(name="alloys/screen/0") as session:
         assert not session.started_here
-        batches = score_as_they_come(ids, bundle_path=bundle, read_features=read, name="alloys/screen/0", batch_size=2)
+        batches = stream_predictions(ids, bundle_path=bundle, read_features=read, name="alloys/screen/0", batch_size=2)
         answers = [found for batch in batches for found in batch]
     predictions = {found.id: found for found in answers}
     result = {

@@ -192,8 +192,8 @@ def reader_that_sees(backend: str, names: list[str], world: SimpleNamespace) -> 
 
         assert keras.config.backend() == backend, keras.config.backend()
         assert "tensorflow" not in sys.modules
-        places = [names.index(name) for name in wanted]
-        return wanted, dos[places], compositions[places]
+        indices = [names.index(name) for name in wanted]
+        return wanted, dos[indices], compositions[indices]
 
     return read
 

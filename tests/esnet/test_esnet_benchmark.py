@@ -102,9 +102,11 @@ def test_the_scaler_of_the_moments_sees_the_training_part_only(dataset):
 
 
 def test_moments_come_in_the_order_asked_for(dataset):
-    places = np.random.default_rng(0).permutation(len(dataset))[:30]
-    straight = moments_of(dataset, np.sort(places)).values
-    assert np.array_equal(moments_of(dataset, places).values, straight[np.argsort(np.argsort(places))], equal_nan=True)
+    indices = np.random.default_rng(0).permutation(len(dataset))[:30]
+    straight = moments_of(dataset, np.sort(indices)).values
+    assert np.array_equal(
+        moments_of(dataset, indices).values, straight[np.argsort(np.argsort(indices))], equal_nan=True
+    )
 
 
 def test_samples_without_a_fermi_level_are_left_out_and_counted(tmp_path):

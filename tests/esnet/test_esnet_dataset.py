@@ -69,13 +69,13 @@ def test_compositions_differ_from_those_a_model_is_given(tmp_path: Path, mode: s
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_samples_are_read_in_another_order_than_asked(several_files: Dataset, data: st.DataObject):
-    places = data.draw(st.lists(st.integers(0, len(several_files) - 1), max_size=30))
-    wanted = [tiny_sample(place).dos for place in places]
-    found = several_files.read(np.array(places, dtype=int))
+    indices = data.draw(st.lists(st.integers(0, len(several_files) - 1), max_size=30))
+    wanted = [tiny_sample(place).dos for place in indices]
+    found = several_files.read(np.array(indices, dtype=int))
     np.testing.assert_array_equal(found, np.stack(wanted) if wanted else np.zeros((0, *DOS_SHAPE)))
-    blocks = list(several_files.blocks(places, size=7))
+    blocks = list(several_files.blocks(indices, size=7))
     assert all(len(block) <= 7 for block in blocks)
-    assert sum(map(len, blocks)) == len(places)
+    assert sum(map(len, blocks)) == len(indices)
 
 
 def test_unknown_numbers_come_back_as_zero(tmp_path: Path):
@@ -121,19 +121,19 @@ def test_samples_in_memory_lack_something(dataset: Dataset):
 
 
 def test_places_of_a_kind_or_material_are_others(dataset: Dataset):
-    assert all(dataset.kinds[place] == "is_dos" for place in dataset.places(kind="is_dos"))
-    assert len(dataset.places(kind="is_dos")) == 20
-    both = dataset.places(materials={dataset.materials[0]})
+    assert all(dataset.kinds[place] == "is_dos" for place in dataset.indices(kind="is_dos"))
+    assert len(dataset.indices(kind="is_dos")) == 20
+    both = dataset.indices(materials={dataset.materials[0]})
     assert both.tolist() == [0, 1]
-    assert dataset.places().tolist() == list(range(40))
+    assert dataset.indices().tolist() == list(range(40))
     with pytest.raises(DatasetError, match="must be one of is_dos, rs_dos"):
-        dataset.places(kind="IS2RE")
+        dataset.indices(kind="IS2RE")
 
 
-@pytest.mark.parametrize("places", [[40], [-1], [[1]], [0.5]])
-def test_a_place_that_does_not_exist_gives_some_sample(dataset: Dataset, places: list):
-    with pytest.raises(DatasetError, match="places"):
-        dataset.read(places)
+@pytest.mark.parametrize("indices", [[40], [-1], [[1]], [0.5]])
+def test_a_place_that_does_not_exist_gives_some_sample(dataset: Dataset, indices: list):
+    with pytest.raises(DatasetError, match="indices"):
+        dataset.read(indices)
 
 
 def test_the_checksum_depends_on_when_or_where_it_was_written(dataset: Dataset, tmp_path: Path):
@@ -405,12 +405,12 @@ def go(n, path):
         for sample in synthetic_samples(n):
             writer.add(sample)
     dataset = Dataset.open(path)
-    places = dataset.places()
-    scaler = ChannelScaler.fit_batches(dataset.blocks(places, size=32))
+    indices = dataset.indices()
+    scaler = ChannelScaler.fit_batches(dataset.blocks(indices, size=32))
     scaling = TargetScaling.fit(dataset.energies)
-    for _ in numpy_batches(dataset, places, scaler=scaler, target_scaling=scaling, batch_size=16, seed=0):
+    for _ in numpy_batches(dataset, indices, scaler=scaler, target_scaling=scaling, batch_size=16, seed=0):
         pass
-    return len(places)
+    return len(indices)
 go(100, sys.argv[1] + "/small")
 before = peak()
 n_samples = go(500, sys.argv[1] + "/large")

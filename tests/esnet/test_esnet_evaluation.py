@@ -94,8 +94,8 @@ def world(tmp_path_factory):
     )
 
 
-def features(world, places):
-    return world.dataset.read(places), world.dataset.compositions[places]
+def features(world, indices):
+    return world.dataset.read(indices), world.dataset.compositions[indices]
 
 
 def test_an_ensemble_predicts_the_mean_of_its_members_and_the_same_bits_after_loading(world):
@@ -222,10 +222,10 @@ def test_a_model_card_is_guarded_and_does_not_change_the_models_identity(world, 
 
 def test_only_what_the_model_was_not_fitted_to_is_evaluated(world):
     split = world.split
-    assert np.array_equal(select_samples(world.ensemble, world.dataset).places, split.test)
-    assert np.array_equal(select_samples(world.ensemble, world.dataset, part="train").places, split.train)
+    assert np.array_equal(select_samples(world.ensemble, world.dataset).indices, split.test)
+    assert np.array_equal(select_samples(world.ensemble, world.dataset, part="train").indices, split.train)
     everything = select_samples(world.ensemble, world.dataset, part="all")
-    assert len(everything.places) == len(world.dataset)
+    assert len(everything.indices) == len(world.dataset)
     assert "say little" in everything.notes[0]
 
 
@@ -234,13 +234,13 @@ def test_materials_trained_on_are_left_out_of_another_data_set(world, tmp_path):
     selection = select_samples(world.ensemble, more)
     assert selection.basis == "fingerprints"
     fitted = {world.dataset.materials[place] for part in (world.split.train, world.split.validation) for place in part}
-    chosen = {more.materials[place] for place in selection.places}
+    chosen = {more.materials[place] for place in selection.indices}
     assert not chosen & fitted
     assert chosen == set(more.materials) - fitted
     assert selection.n_left_out == 2 * len(fitted)
     assert "another data set" in selection.notes[0]
     validation = select_samples(world.ensemble, more, part="validation")
-    assert {more.ids[place] for place in validation.places} == {
+    assert {more.ids[place] for place in validation.indices} == {
         world.dataset.ids[place] for place in world.split.validation
     }
 
@@ -252,7 +252,7 @@ def test_materials_trained_on_are_left_out_of_another_data_set(world, tmp_path):
         ),
     )
     found = select_samples(world.ensemble, renamed)
-    assert {renamed.ids[place] for place in found.places} == {
+    assert {renamed.ids[place] for place in found.indices} == {
         f"other-{world.dataset.ids[place]}" for place in world.split.test
     }
 
@@ -281,7 +281,7 @@ def held_out(world) -> set[str]:
 
 def test_the_other_dos_of_a_renamed_material_is_not_taken_for_a_new_material(world, tmp_path):
     more = write_dataset(tmp_path / "more", renamed(recalculated=("is_dos",)))
-    assert {more.materials[place] for place in select_samples(world.ensemble, more).places} == held_out(world)
+    assert {more.materials[place] for place in select_samples(world.ensemble, more).indices} == held_out(world)
 
 
 def test_where_rs_dos_were_trained_on_is_dos_of_these_materials_are_no_new_ones(world, tmp_path, monkeypatch):
@@ -299,7 +299,7 @@ def test_where_rs_dos_were_trained_on_is_dos_of_these_materials_are_no_new_ones(
     monkeypatch.setattr(Networks, "load_all", lambda infos: FakeNetworks(0.0))
     of_rs_dos = assemble_bundle(tmp_path / "bundle", members=[tmp_path / "member"], **world.given | {"kinds": "rs_dos"})
     more = write_dataset(tmp_path / "more", renamed(kinds=("is_dos",)))
-    assert {more.materials[place] for place in select_samples(of_rs_dos, more).places} == held_out(world)
+    assert {more.materials[place] for place in select_samples(of_rs_dos, more).indices} == held_out(world)
 
 
 def test_networks_without_a_finite_energy_are_refused_and_a_sample_named(world, tmp_path, monkeypatch):
@@ -333,21 +333,21 @@ def test_figures_are_those_of_the_predictions_and_of_the_training_record(world):
     evaluation = evaluate(world.single, world.dataset)
     recorded = world.single.record.metrics["test"]
     for task, kind in (("IS2RE", "is_dos"), ("RS2RE", "rs_dos")):
-        places = [place for place in world.split.test if world.dataset.kinds[place] == kind]
-        errors = world.single.predict(*features(world, places)) - world.dataset.energies[places]
+        indices = [place for place in world.split.test if world.dataset.kinds[place] == kind]
+        errors = world.single.predict(*features(world, indices)) - world.dataset.energies[indices]
         found = evaluation.tasks[task]
-        assert found.metrics.n == len(places)
+        assert found.metrics.n == len(indices)
         assert found.metrics.mae == pytest.approx(np.abs(errors).mean(), abs=1e-5)
         assert found.metrics.mae == pytest.approx(recorded[task]["mae"], abs=1e-4)
         mean = world.dataset.energies[world.split.train].mean()
-        assert found.baseline.bias == pytest.approx(mean - world.dataset.energies[places].mean())
-        assert sum(metrics.n for metrics in found.by_element.values()) == 2 * len(places)
-        assert sum(metrics.n for metrics in found.by_prototype.values()) == len(places)
+        assert found.baseline.bias == pytest.approx(mean - world.dataset.energies[indices].mean())
+        assert sum(metrics.n for metrics in found.by_element.values()) == 2 * len(indices)
+        assert sum(metrics.n for metrics in found.by_prototype.values()) == len(indices)
         worst = np.abs(evaluation.errors[found.worst])
         assert worst[0] == pytest.approx(np.abs(errors).max(), abs=1e-5)
         assert (np.diff(worst) <= 0).all()
         flagged = 0 if found.novel is None else found.novel.n
-        assert flagged + (0 if found.known is None else found.known.n) == len(places)
+        assert flagged + (0 if found.known is None else found.known.n) == len(indices)
 
 
 def test_one_kind_or_one_sample_is_evaluated_without_a_crash(world, tmp_path):
@@ -390,8 +390,8 @@ def test_the_command_writes_all_figures_once_and_leaves_no_half(world, tmp_path)
 
 
 def test_a_screening_gets_uncertainty_and_flag_of_each_candidate(world):
-    places = world.split.test[:3]
-    dos, compositions = features(world, places)
+    indices = world.split.test[:3]
+    dos, compositions = features(world, indices)
     dos[1, 0, 0, 0] = np.nan
     compositions = compositions.copy()
     compositions[2] = composition_vector({"Xe": 1})

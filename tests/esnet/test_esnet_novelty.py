@@ -73,14 +73,14 @@ def test_a_reference_read_back_says_the_same_bits_and_one_that_does_not_fit_is_r
 @settings(deadline=None)
 def test_a_large_training_set_is_thinned_by_whole_materials_whatever_its_order(n_materials, limit, seed):
     materials = [f"m{number}" for number in range(n_materials) for _ in range(2)]
-    places = np.arange(len(materials))
-    chosen = reference_places(places, materials, seed=seed, limit=limit)
+    indices = np.arange(len(materials))
+    chosen = reference_places(indices, materials, seed=seed, limit=limit)
     assert len(chosen) <= limit
-    assert len(chosen) >= min(limit - 1, len(places))
-    if len(places) > limit:
+    assert len(chosen) >= min(limit - 1, len(indices))
+    if len(indices) > limit:
         assert all(chosen.tolist().count(place ^ 1) == 1 for place in chosen)
     order = np.random.default_rng(seed).permutation(len(materials))
-    shuffled = reference_places(places, [materials[place] for place in order], seed=seed, limit=limit)
+    shuffled = reference_places(indices, [materials[place] for place in order], seed=seed, limit=limit)
     assert sorted(materials[place] for place in chosen) == sorted(materials[order[place]] for place in shuffled)
 
 

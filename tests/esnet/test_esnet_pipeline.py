@@ -35,15 +35,15 @@ def scalings(dataset: Dataset) -> dict:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    places=st.sets(st.integers(0, 5000), max_size=300),
+    indices=st.sets(st.integers(0, 5000), max_size=300),
     seed=st.integers(0, 5),
     epoch=st.integers(0, 5),
     buffer=st.integers(1, 200),
 )
-def test_an_epoch_lacks_a_sample_or_depends_on_more_than_seed_and_number(places, seed, epoch, buffer):
-    order = epoch_order(list(places), seed=seed, epoch=epoch, buffer=buffer)
-    assert sorted(order.tolist()) == sorted(places)
-    again = epoch_order(sorted(places, reverse=True), seed=seed, epoch=epoch, buffer=buffer)
+def test_an_epoch_lacks_a_sample_or_depends_on_more_than_seed_and_number(indices, seed, epoch, buffer):
+    order = epoch_order(list(indices), seed=seed, epoch=epoch, buffer=buffer)
+    assert sorted(order.tolist()) == sorted(indices)
+    again = epoch_order(sorted(indices, reverse=True), seed=seed, epoch=epoch, buffer=buffer)
     assert again.tolist() == order.tolist()
 
 
@@ -61,9 +61,9 @@ def test_a_batch_has_samples_of_one_place_only():
 
 
 def test_batches_are_scaled_otherwise_than_in_memory(dataset: Dataset, scalings: dict):
-    places = dataset.places(kind="rs_dos")
-    order = epoch_order(places, seed=7, epoch=2)
-    got = list(numpy_batches(dataset, places, batch_size=8, seed=7, epoch=2, **scalings))
+    indices = dataset.indices(kind="rs_dos")
+    order = epoch_order(indices, seed=7, epoch=2)
+    got = list(numpy_batches(dataset, indices, batch_size=8, seed=7, epoch=2, **scalings))
     assert [len(target) for _, target in got] == [8, 8, 4]
     wanted = network_inputs(dataset.read(order), dataset.compositions[order], scaler=scalings["scaler"])
     for name, array in wanted.items():
@@ -89,7 +89,7 @@ def test_an_option_out_of_range_hangs(dataset: Dataset, scalings: dict, option: 
 
 def test_a_pass_that_is_left_early_leaves_its_threads(dataset: Dataset, scalings: dict):
     before = threading.active_count()
-    passing = numpy_batches(dataset, dataset.places(), batch_size=2, seed=0, **scalings)
+    passing = numpy_batches(dataset, dataset.indices(), batch_size=2, seed=0, **scalings)
     next(passing)
     passing.close()
     assert threading.active_count() == before
@@ -99,20 +99,20 @@ def test_a_file_that_breaks_ends_a_pass_without_a_word(tmp_path: Path, scalings:
     broken = synthetic(tmp_path / "d", 3)
     (tmp_path / "d" / "dos-00000.h5").write_bytes(b"")
     with pytest.raises(DatasetError, match=r"dos-00000\.h5 cannot be read as HDF5"):
-        list(numpy_batches(broken, broken.places(), batch_size=2, seed=0, **scalings))
+        list(numpy_batches(broken, broken.indices(), batch_size=2, seed=0, **scalings))
 
 
 @pytest.mark.keras
 def test_tensorflow_gets_other_batches_or_keras_the_same_order_twice(dataset: Dataset, scalings: dict):
     epochs = iter([0, 1, 1])
-    made = batches(dataset, dataset.places(), batch_size=16, seed=3, epoch=lambda: next(epochs), **scalings)
+    made = batches(dataset, dataset.indices(), batch_size=16, seed=3, epoch=lambda: next(epochs), **scalings)
     assert int(made.cardinality()) == 3
     passes = [[(inputs["up"].numpy(), target.numpy()) for inputs, target in made] for _ in range(3)]
     for number, epoch in enumerate((0, 1, 1)):
-        wanted = list(numpy_batches(dataset, dataset.places(), batch_size=16, seed=3, epoch=epoch, **scalings))
+        wanted = list(numpy_batches(dataset, dataset.indices(), batch_size=16, seed=3, epoch=epoch, **scalings))
         assert [len(target) for _, target in passes[number]] == [16, 16, 8]
         for (up, target), (inputs, targets) in zip(passes[number], wanted, strict=True):
             np.testing.assert_array_equal(up, inputs["up"])
             np.testing.assert_array_equal(target, targets)
-    full = batches(dataset, dataset.places(), batch_size=16, seed=3, drop_remainder=True, **scalings)
+    full = batches(dataset, dataset.indices(), batch_size=16, seed=3, drop_remainder=True, **scalings)
     assert full.element_spec[1].shape == (16, 1)

@@ -28,7 +28,7 @@ def test_metrics_without_a_ray_are_dropped():
 def test_every_panel_has_a_query_a_source_and_a_place_of_its_own():
     document = json.loads(DASHBOARD.read_text())
     assert {"title", "uid", "schemaVersion", "panels", "templating", "time"} <= document.keys()
-    places = set()
+    indices = set()
     for panel in document["panels"]:
         assert {"id", "type", "title", "gridPos", "targets", "datasource", "fieldConfig"} <= panel.keys(), panel[
             "title"
@@ -40,8 +40,8 @@ def test_every_panel_has_a_query_a_source_and_a_place_of_its_own():
             (x, y) for x in range(area["x"], area["x"] + area["w"]) for y in range(area["y"], area["y"] + area["h"])
         }
         assert area["x"] + area["w"] <= 24
-        assert not cells & places
-        places |= cells
+        assert not cells & indices
+        indices |= cells
     assert len({panel["id"] for panel in document["panels"]}) == len(document["panels"])
     names = {name for panel in document["panels"] for name in metric_names(panel)}
     ours = {f"ray_{metric.name}" + ("_total" if metric.kind == "counter" else "") for metric in METRICS}

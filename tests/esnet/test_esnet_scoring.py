@@ -59,8 +59,8 @@ def reader_of(labelled, *, kill_marker: Path | None = None):
         if marker and "candidate-004" in wanted and not os.path.exists(marker):
             open(marker, "w").close()
             os.kill(os.getpid(), signal.SIGKILL)
-        places = [ids.index(name) for name in wanted if name in ids]
-        return [ids[place] for place in places], dos[places], compositions[places]
+        indices = [ids.index(name) for name in wanted if name in ids]
+        return [ids[place] for place in indices], dos[indices], compositions[indices]
 
     return read
 

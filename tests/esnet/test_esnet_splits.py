@@ -107,7 +107,7 @@ def test_parts_are_far_from_the_sizes_asked_for(dataset: Dataset, by: str):
 def test_is_dos_and_rs_dos_of_a_material_are_divided(dataset: Dataset):
     split = split_dataset(dataset)
     assert_disjoint(values(dataset, split, "materials"))
-    assert all(len(dataset.places(materials=names)) == 2 * len(names) for names in values(dataset, split, "materials"))
+    assert all(len(dataset.indices(materials=names)) == 2 * len(names) for names in values(dataset, split, "materials"))
 
 
 def test_a_copy_under_another_name_is_in_two_parts(tmp_path: Path):
@@ -134,7 +134,7 @@ def test_the_scaler_sees_more_than_the_training_part(dataset: Dataset):
     alone = ChannelScaler.fit(dataset.read(split.train))
     np.testing.assert_allclose(scaler.mean, alone.mean, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(scaler.scale, alone.scale, rtol=1e-9, atol=1e-12)
-    everything = ChannelScaler.fit_batches(dataset.blocks(dataset.places()))
+    everything = ChannelScaler.fit_batches(dataset.blocks(dataset.indices()))
     assert not np.allclose(scaler.mean, everything.mean, rtol=1e-6)
 
 

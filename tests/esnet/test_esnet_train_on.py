@@ -159,10 +159,10 @@ def test_the_record_says_what_was_done(dataset, split, whole):
     assert (record.data_checksum, record.data_name, record.kinds) == (dataset.checksum, "synthetic", "both")
     assert Split.of(dataset, record.split).test.tolist() == split.test.tolist()
     assert set(record.metrics) == {"train", "validation", "test"}
-    for part, places in (("train", split.train), ("validation", split.validation), ("test", split.test)):
+    for part, indices in (("train", split.train), ("validation", split.validation), ("test", split.test)):
         found = record.metrics[part]
-        assert found["all"]["n"] == found["IS2RE"]["n"] + found["RS2RE"]["n"] == len(places)
-        weighted = sum(found[task]["n"] * found[task]["mae"] for task in ("IS2RE", "RS2RE")) / len(places)
+        assert found["all"]["n"] == found["IS2RE"]["n"] + found["RS2RE"]["n"] == len(indices)
+        weighted = sum(found[task]["n"] * found[task]["mae"] for task in ("IS2RE", "RS2RE")) / len(indices)
         assert found["all"]["mae"] == pytest.approx(weighted)
     assert record.environment["cpu"]
     assert record.environment["precision"] == "float32"
@@ -218,11 +218,11 @@ def test_two_devices_share_the_batches(dataset, tmp_path):
 
 @pytest.mark.parametrize("part", ["validation", "test"])
 def test_a_file_that_breaks_is_named_and_not_in_tensorflows_words(dataset, split, monkeypatch, part):
-    def read(self, places):
+    def read(self, indices):
         # the scaler reads the training part before TensorFlow does, the test part is read after the last epoch
-        if set(np.asarray(places).tolist()) & set(split.part(part).tolist()):
+        if set(np.asarray(indices).tolist()) & set(split.part(part).tolist()):
             raise DatasetError("dos-00000.h5 was altered")
-        return whole(self, places)
+        return whole(self, indices)
 
     whole = Dataset.read
     monkeypatch.setattr(Dataset, "read", read)

@@ -95,12 +95,12 @@ def binary_hulls(campaign: Campaign, columns: CandidateColumns) -> BinaryHulls |
     if not groups:
         return None
     relaxed = np.isfinite(columns.e_hull_dft)
-    for places in groups.values():
-        places.sort(key=lambda place: (not relaxed[place], distance[place], columns.ids[place]))
+    for indices in groups.values():
+        indices.sort(key=lambda place: (not relaxed[place], distance[place], columns.ids[place]))
     ranked = sorted(groups, key=lambda key: (not relaxed[groups[key][0]], distance[groups[key][0]], key))
     chosen = ranked[:MOST_SYSTEMS]
     shown = {key: groups[key][:MOST_CANDIDATES] for key in chosen}
-    amounts = _compositions(campaign.store, [columns.ids[place] for places in shown.values() for place in places])
+    amounts = _compositions(campaign.store, [columns.ids[place] for indices in shown.values() for place in indices])
     # a large set takes seconds to verify and read: once for all systems
     entries = load_hull(campaign.store, checksum, elements={symbol for key in chosen for symbol in key}).entries
     systems = []
@@ -120,7 +120,7 @@ def _hull(
     hull: HullSet,
     system: tuple[str, str],
     columns: CandidateColumns,
-    places: list[int],
+    indices: list[int],
     amounts: dict[str, Document],
     n_candidates: int,
 ) -> BinaryHull | None:
@@ -134,8 +134,8 @@ def _hull(
     on_hull = np.flatnonzero(distances <= _ON_HULL)
     # of several phases of one composition on the hull one is enough for the line
     order = on_hull[np.unique(np.round(fraction[on_hull], 9), return_index=True)[1]]
-    known = [amounts[columns.ids[place]] for place in places]
-    relaxed = np.isfinite(columns.e_form_dft[places])
+    known = [amounts[columns.ids[place]] for place in indices]
+    relaxed = np.isfinite(columns.e_form_dft[indices])
     return BinaryHull(
         system=system,
         hull_x=fraction[order],
@@ -144,9 +144,9 @@ def _hull(
         phase_e=energies,
         phase_labels=[f"{entry.composition.reduced_formula}" for entry in hull.entries],
         x=np.array([amount.get(system[1], 0.0) / sum(amount.values()) for amount in known]),
-        e_form=np.where(relaxed, columns.e_form_dft[places], columns.e_form_ml[places]),
+        e_form=np.where(relaxed, columns.e_form_dft[indices], columns.e_form_ml[indices]),
         relaxed=relaxed.tolist(),
-        stable=columns.stable[places].tolist(),
-        labels=[columns.labels[place] for place in places],
+        stable=columns.stable[indices].tolist(),
+        labels=[columns.labels[place] for place in indices],
         n_candidates=n_candidates,
     )

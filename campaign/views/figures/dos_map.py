@@ -82,12 +82,12 @@ def dos_map(campaign: Campaign, columns: CandidateColumns) -> DosMap | str:
     seed = campaign.spec.seed
     if len(usable) > MOST_POINTS:
         drawn = np.random.default_rng(seed).choice(len(usable), MOST_POINTS, replace=False)
-        places = usable[np.sort(drawn)]
+        indices = usable[np.sort(drawn)]
     else:
-        places = usable
-    ids = [f"{columns.ids[place]}:dos" for place in places]
+        indices = usable
+    ids = [f"{columns.ids[place]}:dos" for place in indices]
     checksums = {found["_id"]: found["sha256"] for found in read_features(campaign.store, ids, ["sha256"])}
-    kept = [place for place, name in zip(places, ids, strict=True) if name in checksums]
+    kept = [place for place, name in zip(indices, ids, strict=True) if name in checksums]
     if len(kept) < FEWEST_POINTS:
         return (
             f"A map needs at least {FEWEST_POINTS} candidates with an IS-DOS and a prediction; there are {len(kept)}."
@@ -109,15 +109,15 @@ def dos_map(campaign: Campaign, columns: CandidateColumns) -> DosMap | str:
     )
 
 
-def _panels(campaign: Campaign, columns: CandidateColumns, places: NDArray[np.intp]) -> list[tuple[str, Flags]]:
-    everything = np.ones(len(places), dtype=bool)
+def _panels(campaign: Campaign, columns: CandidateColumns, indices: NDArray[np.intp]) -> list[tuple[str, Flags]]:
+    everything = np.ones(len(indices), dtype=bool)
     panels = [("all with a prediction", everything)]
     policy = campaign.spec.policy
     if isinstance(policy, Thresholds):
-        e_form = columns.e_form_ml[places] <= policy.max_formation_energy
+        e_form = columns.e_form_ml[indices] <= policy.max_formation_energy
         panels.append((f"E_f(ML) ≤ {policy.max_formation_energy:g} eV/atom", e_form))
-    panels.append(("promoted", columns.promoted[places]))
-    panels.append(("stable (DFT)", columns.promoted[places] & columns.stable[places]))
+    panels.append(("promoted", columns.promoted[indices]))
+    panels.append(("stable (DFT)", columns.promoted[indices] & columns.stable[indices]))
     return panels
 
 

@@ -85,8 +85,8 @@ class _StoredDos:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def read(self, places: Any) -> NDArray[np.float32]:
-        chosen: NDArray[np.float32] = self.densities[places]
+    def read(self, indices: Any) -> NDArray[np.float32]:
+        chosen: NDArray[np.float32] = self.densities[indices]
         return chosen
 
 
@@ -137,9 +137,9 @@ def _both_stored(name: str, stored: set[str]) -> bool:
 
 
 def _features(
-    store: CampaignStore, columns: CandidateColumns, places: Sequence[int], *, fields: list[str] | None = None
+    store: CampaignStore, columns: CandidateColumns, indices: Sequence[int], *, fields: list[str] | None = None
 ) -> list[Document]:
-    ids = [f"{columns.ids[place]}:{kind}" for place in places for kind in ("dos", "rs_dos")]
+    ids = [f"{columns.ids[place]}:{kind}" for place in indices for kind in ("dos", "rs_dos")]
     return list(read_features(store, ids, fields)) if ids else []
 
 

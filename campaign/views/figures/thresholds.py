@@ -133,15 +133,15 @@ def _curves(e_form: Floats, e_hull: Floats, stable: np.ndarray, chosen: tuple[fl
         found = precision_recall(energies, stable, allowed=allowed)
         step = max(1, -(-len(found.threshold) // _MOST_POINTS))
         # the last point is the end of the curve: it stays
-        places = (
+        indices = (
             np.unique([*range(0, len(found.threshold), step), len(found.threshold) - 1]) if step > 1 else slice(None)
         )
         curves.append(
             Curve(
                 label=label,
-                threshold=found.threshold[places],
-                precision=found.precision[places],
-                recall=found.recall[places],
+                threshold=found.threshold[indices],
+                precision=found.precision[indices],
+                recall=found.recall[indices],
             )
         )
     return curves

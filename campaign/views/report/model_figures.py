@@ -82,13 +82,13 @@ def _parity_points(found: Parity) -> list[Any]:
     go = graph_objects()
     traces = []
     for name, chosen, colour in (("not stable", ~found.stable, ORANGE), ("stable", found.stable, GREEN)):
-        places = np.flatnonzero(chosen)
+        indices = np.flatnonzero(chosen)
         traces.append(
             go.Scatter(
-                x=compact(found.calculated[places]),
-                y=compact(found.predicted[places]),
-                text=as_text([found.labels[place] for place in places]),
-                name=f"{name} ({len(places)})",
+                x=compact(found.calculated[indices]),
+                y=compact(found.predicted[indices]),
+                text=as_text([found.labels[place] for place in indices]),
+                name=f"{name} ({len(indices)})",
                 mode="markers",
                 marker={"color": colour, "size": 7, "opacity": 0.75},
                 hovertemplate="%{text}<br>DFT %{x:.3f}, ML %{y:.3f} eV/atom<extra></extra>",
@@ -209,16 +209,16 @@ def _map_json(found: DosMap, rows: int) -> str:
         row, column = divmod(number, 2)
         top = 1.0 - row / rows
         x_domain, y_domain = [0.51 * column, 0.51 * column + 0.49], [top - 1.0 / rows + 0.02, top - 0.075]
-        places = np.flatnonzero(kept)
+        indices = np.flatnonzero(kept)
         traces.append(
             go.Scatter(
-                x=compact(found.x[places]),
-                y=compact(found.y[places]),
-                text=as_text([found.labels[place] for place in places]),
+                x=compact(found.x[indices]),
+                y=compact(found.y[indices]),
+                text=as_text([found.labels[place] for place in indices]),
                 xaxis=f"x{axis}",
                 yaxis=f"y{axis}",
                 mode="markers",
-                marker={"size": 5, "color": compact(found.e_form_ml[places]), "coloraxis": "coloraxis"},
+                marker={"size": 5, "color": compact(found.e_form_ml[indices]), "coloraxis": "coloraxis"},
                 hovertemplate="%{text}<br>E_f(ML) %{marker.color:.3f} eV/atom<extra></extra>",
             )
         )
@@ -227,7 +227,7 @@ def _map_json(found: DosMap, rows: int) -> str:
         layout[f"yaxis{axis}"] = {"domain": y_domain, "anchor": f"x{axis}", "range": y_range, **hidden}
         annotations.append(
             {
-                "text": f"{title}: {len(places)}",
+                "text": f"{title}: {len(indices)}",
                 "x": x_domain[0],
                 "y": y_domain[1],
                 "xref": "paper",

@@ -108,12 +108,12 @@ def _three_metrics(data: ReportData) -> Any:
     bars = three_metrics(data)
     width = 0.8 / len(bars)
     for number, ((label, metrics, interval), colour) in enumerate(zip(bars, (_GREEN, _BLUE, _ORANGE), strict=False)):
-        places = np.arange(3) + (number - (len(bars) - 1) / 2) * width
+        indices = np.arange(3) + (number - (len(bars) - 1) / 2) * width
         values = np.array([metrics.success_ratio, metrics.discoverability, metrics.f1])
-        axis.bar(places, np.nan_to_num(values), width * 0.94, color=colour, label=label)
+        axis.bar(indices, np.nan_to_num(values), width * 0.94, color=colour, label=label)
         if interval is not None:
             error = [[max(values[1] - interval[0], 0.0)], [max(interval[1] - values[1], 0.0)]]
-            axis.errorbar(places[1:2], values[1:2], yerr=error, color="black", lw=0.8, capsize=2)
+            axis.errorbar(indices[1:2], values[1:2], yerr=error, color="black", lw=0.8, capsize=2)
     axis.set(xticks=range(3), xticklabels=["success ratio", "discoverability", "F1"], ylim=(0, 1.03))
     figure.legend(loc="outside lower center", ncols=1)
     return figure
