@@ -155,7 +155,7 @@ def ours(store: Any, launchpad: Any, number: int) -> dict[str, float]:
     store.candidates.update_many({"campaign": name}, {"$set": {"state": "promoted"}})
 
     def flow_for(document: dict[str, Any], _spec: Any, stage: Any, **_more: Any) -> Any:
-        key = calculate.flow_key(document["_id"], stage, document[stage.facts]["attempt"])
+        key = calculate.flow_key(document["_id"], stage, document[stage.fields]["attempt"])
         return no_op_flow(document["structure"], key)
 
     calculate.flow_for = flow_for

@@ -71,7 +71,7 @@ class Finished:
             advance(OpenCampaign.open(self.store, self.launchpad, NAME))
 
     def compute(self, document, stage):
-        facts = document[stage.facts]
+        facts = document[stage.fields]
         try:
             with attempt(
                 self.store, campaign=NAME, stage=stage.name, fw_id=facts["fw_id"], document=document["_id"]

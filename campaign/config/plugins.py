@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
-from campaign.config.strict_model import Section
+from campaign.config.strict_model import StrictModel
 
-Kind = TypeVar("Kind", bound=Section)
+Kind = TypeVar("Kind", bound=StrictModel)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ EnergyPerAtom = Annotated[float, Field(ge=-20.0, le=20.0)]
 """An energy in eV/atom of a size that a crystal can have."""
 
 
-class Section(BaseModel):
+class StrictModel(BaseModel):
     """Strict: a number given as text or as true/false, NaN and unknown keys are refused."""
 
     model_config = ConfigDict(

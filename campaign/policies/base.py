@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pydantic import Field
 
-from campaign.config.strict_model import Section
+from campaign.config.strict_model import StrictModel
 from esnet.scoring import prediction as scoring
 
 
@@ -50,7 +50,7 @@ class Verdict(NamedTuple):
     reason: str
 
 
-class Policy(Section, ABC):
+class Policy(StrictModel, ABC):
     """One way to choose; also the section ``policy`` of a campaign file.
 
     To add one: a subclass with a ``kind`` of its own (``kind: Literal["mine"] = "mine"``), its settings as fields and

@@ -33,8 +33,8 @@ def has_results(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
     document_id, stage = spec.get("document"), STAGES.get(spec.get("stage") or "")
     if document_id is None or stage is None or spec.get("_allow_fizzled_parents"):
         return False
-    document = read_document(store, document_id, [stage.facts])
-    facts = (document or {}).get(stage.facts) or {}
+    document = read_document(store, document_id, [stage.fields])
+    facts = (document or {}).get(stage.fields) or {}
     return facts.get("fw_id") == firework["fw_id"] and _are_there(store, document_id, stage, facts["attempt"])
 
 
@@ -54,7 +54,7 @@ def record_orphaned_results(campaign: OpenCampaign, *, dry_run: bool = False) ->
     """
     recorded = []
     for stage, document in _waiting_for_nobody(campaign):
-        facts = document[stage.facts]
+        facts = document[stage.fields]
         if not _are_there(campaign.store, document["_id"], stage, facts["attempt"]):
             continue
         if not dry_run:
@@ -70,9 +70,9 @@ def _waiting_for_nobody(campaign: OpenCampaign) -> Iterator[tuple[Stage, dict[st
         for running in running_calculations(campaign, stage):
             for start in range(0, len(running), _CHUNK):
                 by_recorder = {
-                    document[stage.facts]["record_fw_id"]: document
+                    document[stage.fields]["record_fw_id"]: document
                     for document in running[start : start + _CHUNK]
-                    if (document.get(stage.facts) or {}).get("record_fw_id") is not None
+                    if (document.get(stage.fields) or {}).get("record_fw_id") is not None
                 }
                 for fw_id in fireworks_to_come(campaign.launchpad, list(by_recorder)):
                     del by_recorder[fw_id]

@@ -142,7 +142,7 @@ def retry_failed(campaign: OpenCampaign) -> int:
 
 
 def _send_back(store: CampaignStore, failed: Failed, overrides: Overrides, command: str) -> bool:
-    stage, facts = failed.stage, failed.document[failed.stage.facts]
+    stage, facts = failed.stage, failed.document[failed.stage.fields]
     entry = {
         "time": now(),
         "command": command,
@@ -151,10 +151,10 @@ def _send_back(store: CampaignStore, failed: Failed, overrides: Overrides, comma
         "incar": dict(overrides.incar),
         "queue": dict(overrides.queue),
     }
-    changes: dict[str, Any] = {f"{stage.facts}.attempt": facts["attempt"] + 1, "final_failure": None}
-    changes |= {f"{stage.facts}.queue.{key}": value for key, value in overrides.queue.items()}
+    changes: dict[str, Any] = {f"{stage.fields}.attempt": facts["attempt"] + 1, "final_failure": None}
+    changes |= {f"{stage.fields}.queue.{key}": value for key, value in overrides.queue.items()}
     # the tries that it is given are those of a new calculation
-    changes[f"{stage.facts}.first_attempt"] = facts["attempt"] + 1
+    changes[f"{stage.fields}.first_attempt"] = facts["attempt"] + 1
     return store.move(
         failed.document["_id"],
         stage,

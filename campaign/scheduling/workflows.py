@@ -44,7 +44,7 @@ def stage_workflow(document: Mapping[str, Any], stage: Stage, *, fw_ids: count[i
     common = {"campaign_name": document["campaign"], "_category": stage.category, **of_what}
     priority = stage.priority + (_REFERENCE_BONUS if document["role"] == REFERENCE else 0)
     calculation: dict[str, Any] = {"_priority": priority, **common}
-    if queue := (document.get(stage.facts) or {}).get("queue"):
+    if queue := (document.get(stage.fields) or {}).get("queue"):
         # more time or memory than the queue adapter's own: reservation mode reads it (docs/failures.md)
         calculation["_queueadapter"] = dict(queue)
     record = {"_priority": _RECORD_PRIORITY, "_allow_fizzled_parents": True, **common}

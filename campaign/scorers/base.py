@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 from pymatgen.core import Structure
 
-from campaign.config.strict_model import Section
+from campaign.config.strict_model import StrictModel
 from campaign.config.yaml_file import FieldPath
 from esnet.representation.features import Representation
 from esnet.scoring.batch import ReadFeatures
@@ -116,7 +116,7 @@ class ScoringContext(Protocol):
         """Read IS-DOS and compositions by ids; can be sent to another process."""
 
 
-class Scorer(Section, ABC):
+class Scorer(StrictModel, ABC):
     """One way to predict formation energies; also the section ``scorer`` of a campaign file.
 
     To add one: a subclass with a ``kind`` of its own (``kind: Literal["mine"] = "mine"``), its settings as fields,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from campaign.config.plugins import Kinds
-from campaign.config.strict_model import Section
+from campaign.config.strict_model import StrictModel
 from campaign.policies.base import Policy
 from campaign.policies.registry import POLICIES, make_policy
 from campaign.policies.thresholds import Thresholds
@@ -56,7 +56,7 @@ def chosen_kinds() -> Iterator[tuple[str, Kinds[Any]]]:
     yield "scorer", SCORERS
 
 
-class CampaignSpec(Section):
+class CampaignSpec(StrictModel):
     """A campaign, as a user writes it.
 
     `model_validate` checks the values alone. `campaign.spec.reader` also looks at what the values name

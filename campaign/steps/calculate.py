@@ -64,7 +64,7 @@ def flow_for(
         Of a relaxation: the geometry that it goes on from; None: the initial one.
     """
     settings = spec.dft_settings()
-    key = flow_key(document["_id"], stage, document[stage.facts]["attempt"])
+    key = flow_key(document["_id"], stage, document[stage.fields]["attempt"])
     if stage.name == "relax":
         structure = Structure.from_dict(document["structure"])
         return relaxation_flow(
@@ -136,7 +136,7 @@ def _start_of(
     """
     if stage.name != "relax":
         return None
-    key = flow_key(document["_id"], stage, document[stage.facts]["attempt"])
+    key = flow_key(document["_id"], stage, document[stage.fields]["attempt"])
     if job_output(job_store, job_uuid(f"{key}:relaxation")) is not None:
         return None  # it is complete
     found = last_geometry(campaign.store, document)

@@ -134,7 +134,7 @@ def _calculation_facts(outputs: Mapping[str, Any], campaign: Campaign, stage: St
     if job == "relaxation":
         facts["structure"] = calculation.structure.as_dict()
         facts["energy_per_atom"] = calculation.energy / len(calculation.structure)  # eV/atom
-    return {f"{stage.facts}.{key}": value for key, value in facts.items()}
+    return {f"{stage.fields}.{key}": value for key, value in facts.items()}
 
 
 def _dos_facts(
@@ -156,15 +156,15 @@ def _dos_facts(
     write_features(campaign.store, stored)
     facts = _calculation_facts(outputs, campaign, stage, "static")
     return facts | {
-        f"{stage.facts}.features": features_id,
-        f"{stage.facts}.spacing": features.spacing,  # eV
-        f"{stage.facts}.efermi": features.efermi,  # eV
+        f"{stage.fields}.features": features_id,
+        f"{stage.fields}.spacing": features.spacing,  # eV
+        f"{stage.fields}.efermi": features.efermi,  # eV
     }
 
 
 def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stage, *, unconverged: bool) -> None:
     """Send a machine failure back for another try while tries are left; a science failure is final."""
-    facts = document[stage.facts]
+    facts = document[stage.fields]
     attempt = last_attempt(campaign.store, facts["fw_id"]) or {"outcome": "machine", "error": "the job never started"}
     kind = "science" if unconverged or attempt["outcome"] == "science" else "machine"
     error = attempt.get("error") or _without_words(attempt)
@@ -188,9 +188,9 @@ def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stag
             document["_id"],
             failure["error"],
         )
-        changes = {f"{stage.facts}.attempt": facts["attempt"] + 1, "retried_failure": failure}
+        changes = {f"{stage.fields}.attempt": facts["attempt"] + 1, "retried_failure": failure}
         queue = escalated_for_attempt(attempt, campaign.spec.retries, asked=facts.get("queue") or {})
-        changes |= {f"{stage.facts}.queue.{name}": value for name, value in queue.items()}
+        changes |= {f"{stage.fields}.queue.{name}": value for name, value in queue.items()}
         campaign.store.move(document["_id"], stage, to=facts["from_state"], changes=changes)
         return
     logger.warning("%s of %s failed (%s): %s", stage.title, document["_id"], kind, failure["error"])

@@ -116,7 +116,7 @@ def running_calculations(campaign: Campaign, stage: Stage) -> Iterator[list[Docu
     and there may be 100,000 of them.
     """
     query = {"campaign": campaign.name, stage.state_field: stage.running}
-    fields = [f"{stage.facts}.{key}" for key in ("fw_id", "record_fw_id", "attempt")]
+    fields = [f"{stage.fields}.{key}" for key in ("fw_id", "record_fw_id", "attempt")]
     for collection in (campaign.store.references, campaign.store.candidates):
         yield list(collection.find(query, fields))
 
@@ -126,7 +126,7 @@ def failed_documents(campaign: Campaign, stages: Iterable[Stage]) -> Iterator[tu
     for collection in (campaign.store.references, campaign.store.candidates):
         for stage in stages:
             query = {"campaign": campaign.name, stage.state_field: stage.failed}
-            fields = ["formula", "prototype", "label", "final_failure", stage.facts]
+            fields = ["formula", "prototype", "label", "final_failure", stage.fields]
             for document in collection.find(query, fields).sort("_id"):
                 yield stage, document
 
@@ -135,8 +135,8 @@ def request_resources(
     store: CampaignStore, document_id: str, stage: Stage, *, fw_id: int, queue: Mapping[str, str]
 ) -> None:
     """Let later workflows of a calculation ask the queue for these resources, if `fw_id` is still its firework."""
-    requested = {f"{stage.facts}.queue.{key}": value for key, value in queue.items()}
-    current = {"_id": document_id, f"{stage.facts}.fw_id": fw_id}
+    requested = {f"{stage.fields}.queue.{key}": value for key, value in queue.items()}
+    current = {"_id": document_id, f"{stage.fields}.fw_id": fw_id}
     store.collection_of(document_id).update_one(current, {"$set": requested})
 
 

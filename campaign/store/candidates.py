@@ -128,7 +128,7 @@ def read_ready(
 ) -> list[CandidateDocument]:
     """Read those of the candidates (or references) that may still start a stage, with what its workflow needs."""
     query = {"_id": {"$in": list(ids)}, "campaign": campaign.name, **stage.ready}
-    fields = ["campaign", "formula", "role", "state", stage.facts]
+    fields = ["campaign", "formula", "role", "state", stage.fields]
     return list(_collection(campaign, references).find(query, fields, session=session))
 
 
@@ -161,18 +161,18 @@ def claim(
 
 
 def _claim(document: Mapping[str, Any], stage: Stage, fw_ids: Sequence[int]) -> UpdateOne:
-    previous = document.get(stage.facts) or {}
+    previous = document.get(stage.fields) or {}
     return UpdateOne(
         {"_id": document["_id"], **stage.ready},
         {
             "$set": {
                 stage.state_field: stage.running,
-                f"{stage.facts}.fw_id": fw_ids[0],
-                f"{stage.facts}.record_fw_id": fw_ids[1],
-                f"{stage.facts}.attempt": int(previous.get("attempt") or 0),
+                f"{stage.fields}.fw_id": fw_ids[0],
+                f"{stage.fields}.record_fw_id": fw_ids[1],
+                f"{stage.fields}.attempt": int(previous.get("attempt") or 0),
                 # where a machine failure sends it back to
-                f"{stage.facts}.from_state": document["state"] if stage.state_field == "state" else RsDosState.NEW,
-                f"{stage.facts}.submitted": now(),
+                f"{stage.fields}.from_state": document["state"] if stage.state_field == "state" else RsDosState.NEW,
+                f"{stage.fields}.submitted": now(),
             },
             "$push": {"history": history_entry(stage, stage.running)},
         },

@@ -73,7 +73,7 @@ class CandidateDocument(TypedDict, total=False):
 
 def stage_fields(document: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
     """What a candidate's or a reference's document says of one of its calculations; empty before it was submitted."""
-    return document.get(stage.facts) or {}
+    return document.get(stage.fields) or {}
 
 
 class AttemptDocument(TypedDict, total=False):

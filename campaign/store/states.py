@@ -91,7 +91,7 @@ class Stage:
     ----------
     name
         Short name, as in the ledger.
-    facts
+    fields
         Sub-document of a candidate that keeps what is known of it.
     title
         What people call it.
@@ -108,7 +108,7 @@ class Stage:
     """
 
     name: StageName
-    facts: str
+    fields: str
     title: str
     category: str
     priority: int
@@ -124,7 +124,7 @@ STAGES: dict[str, Stage] = {
     for stage in (
         Stage(
             name="dos",
-            facts="is_dos",
+            fields="is_dos",
             title="IS-DOS",
             category="dos",
             priority=10,
@@ -136,7 +136,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             name="relax",
-            facts="relaxation",
+            fields="relaxation",
             title="relaxation",
             category="relax",
             priority=20,
@@ -154,7 +154,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             name="rs_dos",
-            facts="rs_dos",
+            fields="rs_dos",
             title="RS-DOS",
             category="dos",
             priority=30,

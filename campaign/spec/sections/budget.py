@@ -1,4 +1,4 @@
-"""Section ``budget``: what a campaign may cost."""
+"""StrictModel ``budget``: what a campaign may cost."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pydantic import (
     field_validator,
 )
 
-from campaign.config.strict_model import Section
+from campaign.config.strict_model import StrictModel
 
 
-class BudgetSection(Section):
+class BudgetSection(StrictModel):
     """What a campaign may cost, and when it has found enough. What is computed already is never taken back."""
 
     cpu_hours: float | None = Field(

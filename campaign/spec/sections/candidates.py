@@ -1,4 +1,4 @@
-"""Section ``candidates``: which crystals are screened."""
+"""StrictModel ``candidates``: which crystals are screened."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pydantic import (
     model_validator,
 )
 
-from campaign.config.strict_model import Section
+from campaign.config.strict_model import StrictModel
 from campaign.spec.sections.types import (
     ElementList,
     FilePath,
@@ -15,7 +15,7 @@ from campaign.spec.sections.types import (
 )
 
 
-class CandidateSection(Section):
+class CandidateSection(StrictModel):
     """Which crystals are screened: every prototype with every ordered choice of distinct elements."""
 
     prototypes: PrototypeList | None = Field(

@@ -1,4 +1,4 @@
-"""Section ``dft``: how structures are calculated."""
+"""StrictModel ``dft``: how structures are calculated."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pydantic import (
     model_validator,
 )
 
-from campaign.config.strict_model import Section
+from campaign.config.strict_model import StrictModel
 
 
-class DftSection(Section):
+class DftSection(StrictModel):
     """How every structure is calculated; defaults: SCIENCE.md, 'DFT settings'."""
 
     engine: Literal["gpaw", "vasp"] = Field(

@@ -1,4 +1,4 @@
-"""Section ``model``: the network, its training, its input."""
+"""StrictModel ``model``: the network, its training, its input."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pydantic import (
     Field,
 )
 
-from campaign.config.strict_model import Section
+from campaign.config.strict_model import StrictModel
 from campaign.spec.sections.types import (
     BundlePath,
     Width,
 )
 
 
-class TrainingSection(Section):
+class TrainingSection(StrictModel):
     """How ESNet is trained where no bundle is given; defaults: the paper's."""
 
     widths: Annotated[tuple[Width, ...], Field(strict=False, min_length=4, max_length=4)] = Field(
@@ -53,7 +53,7 @@ class TrainingSection(Section):
     )
 
 
-class RepresentationSection(Section):
+class RepresentationSection(StrictModel):
     """How a DOS becomes the network's input; stored with the model."""
 
     normalisation: Literal["atom", "element", "none"] = Field(
@@ -67,7 +67,7 @@ class RepresentationSection(Section):
     )
 
 
-class ModelSection(Section):
+class ModelSection(StrictModel):
     """The network that predicts formation energies: a trained one, or one trained on a bootstrap sample."""
 
     bundle: BundlePath | None = Field(

@@ -1,4 +1,4 @@
-"""Section ``references``: known phases for the hull."""
+"""StrictModel ``references``: known phases for the hull."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pydantic import (
     model_validator,
 )
 
-from campaign.config.strict_model import Section
+from campaign.config.strict_model import StrictModel
 from campaign.spec.sections.types import (
     FilePath,
 )
 
 
-class ReferenceSection(Section):
+class ReferenceSection(StrictModel):
     """Known phases that make the convex hull: computed beside the elements' built-in crystals, or from a file."""
 
     structures: FilePath | None = Field(

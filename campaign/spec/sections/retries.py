@@ -1,4 +1,4 @@
-"""Section ``retries``: what happens after machine failures."""
+"""StrictModel ``retries``: what happens after machine failures."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pydantic import (
     Field,
 )
 
-from campaign.config.strict_model import Section
+from campaign.config.strict_model import StrictModel
 
 
-class RetrySection(Section):
+class RetrySection(StrictModel):
     """What happens after a machine failure (killed, out of time, disk full, database away)."""
 
     max_retries: int = Field(

@@ -1,4 +1,4 @@
-"""Section ``screening``: predictions in batches."""
+"""StrictModel ``screening``: predictions in batches."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pydantic import (
     Field,
 )
 
-from campaign.config.strict_model import Section
+from campaign.config.strict_model import StrictModel
 
 
-class ScreeningSection(Section):
+class ScreeningSection(StrictModel):
     """How predictions are made in batches."""
 
     batch_size: int = Field(default=256, ge=1, le=100_000, description="candidates in one Screen")

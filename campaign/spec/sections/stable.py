@@ -1,4 +1,4 @@
-"""Section ``stable``: what counts as stable."""
+"""StrictModel ``stable``: what counts as stable."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pydantic import (
     Field,
 )
 
-from campaign.config.strict_model import EnergyPerAtom, Section
+from campaign.config.strict_model import EnergyPerAtom, StrictModel
 
 
-class StableSection(Section):
+class StableSection(StrictModel):
     """What counts as stable after the relaxation: the truth."""
 
     max_formation_energy: EnergyPerAtom = Field(
