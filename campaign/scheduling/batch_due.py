@@ -6,7 +6,7 @@ import math
 
 from campaign.scheduling.submit import submit_step
 from campaign.store.campaigns import OpenCampaign
-from campaign.store.candidates import count_before_screen, is_any_before_screen, is_any_dos_done
+from campaign.store.candidates import count_before_screen_by_batch, is_any_before_screen, is_any_dos_done
 from campaign.store.steps import Step, batches_without_screen, count_sweeps, is_screen_open
 
 
@@ -23,7 +23,7 @@ def screen_when_due(campaign: OpenCampaign, batch: int | None) -> None:
     name, sizes = campaign.name, campaign.document["batch_sizes"]
     fraction = campaign.spec.screening.min_completed_fraction
     open_batches = batches_without_screen(campaign, range(len(sizes)) if batch is None else [batch])
-    waiting = count_before_screen(campaign, open_batches)
+    waiting = count_before_screen_by_batch(campaign, open_batches)
     for number in open_batches:
         if sizes[number] - waiting.get(number, 0) >= math.ceil(fraction * sizes[number]):
             submit_step(campaign, Step.screen(name, number))

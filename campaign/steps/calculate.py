@@ -17,7 +17,7 @@ from campaign.attempts.restart import last_geometry
 from campaign.budget.at_launch import hold_at_launch
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.store.campaigns import Campaign
-from campaign.store.candidates import find_structure, write_restart
+from campaign.store.candidates import read_document, write_restart
 from campaign.store.documents import stage_fields
 from campaign.store.states import Stage
 from launchers.database.job_store import open_job_store
@@ -98,7 +98,7 @@ def run_calculation(
     StageIsOverError
         If this firework no longer speaks for the candidate.
     """
-    document = find_structure(campaign.store, document_id)
+    document = read_document(campaign.store, document_id)
     if document is None or stage_fields(document, stage).get("fw_id") != fw_id:
         raise StageIsOverError(f"firework {fw_id} ({stage.title}) is not the current one of {document_id}")
     if hold_at_launch(campaign, document, stage) is not None:

@@ -12,7 +12,7 @@ from campaign.attempts.escalation import escalated_for_attempt
 from campaign.steps.calculate import flow_key, job_output
 from campaign.store.attempts import last_attempt
 from campaign.store.campaigns import Campaign
-from campaign.store.candidates import find_structure
+from campaign.store.candidates import read_document
 from campaign.store.collections import now
 from campaign.store.documents import stage_fields
 from campaign.store.features import write_features
@@ -58,7 +58,7 @@ def record_calculation(
     fw_id
         The firework that records.
     """
-    document = find_structure(campaign.store, document_id)
+    document = read_document(campaign.store, document_id)
     if document is None:
         raise LookupError(f"there is no document {document_id}")
     facts = stage_fields(document, stage)

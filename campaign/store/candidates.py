@@ -105,11 +105,6 @@ def insert_references(store: CampaignStore, documents: Iterable[CandidateDocumen
     return store.insert_missing(store.references, documents)
 
 
-def find_structure(store: CampaignStore, document_id: str) -> CandidateDocument | None:
-    """Return the document of a candidate or a reference; None if there is none."""
-    return cast("CandidateDocument | None", store.collection_of(document_id).find_one({"_id": document_id}))
-
-
 def candidates_by_id(store: CampaignStore, ids: Sequence[str], fields: Sequence[str]) -> dict[str, CandidateDocument]:
     """Return these fields of candidates, by id."""
     found = collection_of_candidates(store).find({"_id": {"$in": list(ids)}}, fields)
@@ -215,7 +210,7 @@ def is_any_open(campaign: Campaign) -> bool:
     return any(candidates.find_one({"campaign": campaign.name, **query}, ["_id"]) is not None for query in open_queries)
 
 
-def count_before_screen(campaign: Campaign, batches: Sequence[int]) -> dict[int, int]:
+def count_before_screen_by_batch(campaign: Campaign, batches: Sequence[int]) -> dict[int, int]:
     """Count the candidates of each batch that still have to come to their Screen; batches without any are absent."""
     if not batches:
         return {}

@@ -41,11 +41,6 @@ def predicted_screened_candidates(campaign: Campaign, fields: Sequence[str]) -> 
     return list(campaign.store.candidates.find(query, fields))
 
 
-def candidates_by_id(store: CampaignStore, ids: Sequence[str], fields: Sequence[str]) -> dict[str, Document]:
-    """Read fields of the candidates of these ids, by id."""
-    return {found["_id"]: found for found in store.candidates.find({"_id": {"$in": list(ids)}}, fields)}
-
-
 def newest_stable_candidates(campaign: Campaign, *, number: int) -> list[Document]:
     """Read the stable candidates that were found last, the newest first."""
     fields = ["formula", "prototype", "role", "result", "decision.promoted"]
