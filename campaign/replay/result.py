@@ -84,13 +84,13 @@ class Replay:
 
     @property
     def success_ratio(self) -> float | None:
-        """Stable among the promoted (SCIENCE.md) whose relaxation has not failed; None where there is none of them."""
+        """Stable among the promoted whose relaxation has not failed; None where there is none of them."""
         known = self.promoted - self.failed_promoted
         return self.stable_promoted / known if known else None
 
     @property
     def discoverability(self) -> float | None:
-        """Promoted among the stable (SCIENCE.md); None where nothing is stable."""
+        """Promoted among the stable; None where nothing is stable."""
         return self.stable_promoted / self.n_stable if self.n_stable else None
 
     @property
