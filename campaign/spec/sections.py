@@ -20,6 +20,7 @@ from pydantic import (
 from campaign.candidates.elements import check_element
 from campaign.candidates.prototypes import check_prototype_name
 from campaign.config.strict_model import EnergyPerAtom, Section
+from campaign.policies.cost_model import PUBLISHED_DOS_CPU_S, PUBLISHED_RELAX_CPU_S
 from esnet.bundle.shipped import shipped_bundles
 
 
@@ -126,7 +127,7 @@ class ReferenceSection(Section):
 
 
 class DftSection(Section):
-    """How every structure is calculated; defaults: SCIENCE.md, 'DFT settings'."""
+    """How every structure is calculated; defaults: docs/science.md, "DFT"."""
 
     engine: Literal["gpaw", "vasp"] = Field(
         default="gpaw", description="gpaw (GPAW behind VASP's files, no licence) or vasp (your own VASP)"
@@ -306,10 +307,14 @@ class BudgetSection(Section):
         default=None, ge=1, description="stop when the last so many relaxations found nothing stable; null: never"
     )
     relax_cpu_s: float = Field(
-        default=3107.0, gt=0.0, description="cost of a relaxation in CPU-s, until the first have ended and tell it"
+        default=PUBLISHED_RELAX_CPU_S,
+        gt=0.0,
+        description="cost of a relaxation in CPU-s, until the first have ended and tell it",
     )
     dos_cpu_s: float = Field(
-        default=108.506, gt=0.0, description="cost of an IS-DOS in CPU-s, until the first have ended and tell it"
+        default=PUBLISHED_DOS_CPU_S,
+        gt=0.0,
+        description="cost of an IS-DOS in CPU-s, until the first have ended and tell it",
     )
 
     @field_validator("until")
