@@ -153,9 +153,9 @@ def discard_predictions(campaign: Campaign, *, current_model: str, busy_steps: S
 
 
 def _kept(field: str) -> dict[str, Any]:
-    """Append a field to the list of earlier ones, in an update pipeline."""
-    earlier = f"earlier_{field}s"
-    return {earlier: {"$concatArrays": [{"$ifNull": [f"${earlier}", []]}, [f"${field}"]]}}
+    """Append a field to the list of previous ones, in an update pipeline."""
+    previous = f"previous_{field}s"
+    return {previous: {"$concatArrays": [{"$ifNull": [f"${previous}", []]}, [f"${field}"]]}}
 
 
 def is_any_discarded(campaign: Campaign) -> bool:
