@@ -32,11 +32,6 @@ class UnknownCandidateError(UserError, LookupError):
     """No candidate is meant, or more than one; the message lists what is there."""
 
 
-def read_document(store: CampaignStore, document_id: str, fields: Sequence[str] | None = None) -> dict[str, Any] | None:
-    """Read a candidate or reference by its ``_id``, all of it or some fields; None if there is none."""
-    return store.collection_of(document_id).find_one({"_id": document_id}, fields)
-
-
 def find_candidate(campaign: Campaign, wanted: str) -> CandidateDocument:
     """Return the one candidate that is meant: by its id, the beginning of it, or formula and prototype.
 
@@ -105,9 +100,11 @@ def insert_references(store: CampaignStore, documents: Iterable[CandidateDocumen
     return store.insert_missing(store.references, documents)
 
 
-def find_structure(store: CampaignStore, document_id: str) -> CandidateDocument | None:
-    """Return the document of a candidate or a reference; None if there is none."""
-    return cast("CandidateDocument | None", store.collection_of(document_id).find_one({"_id": document_id}))
+def find_structure(
+    store: CampaignStore, document_id: str, fields: Sequence[str] | None = None
+) -> CandidateDocument | None:
+    """Return a candidate or a reference by its ``_id``, all of it or some fields; None if there is none."""
+    return cast("CandidateDocument | None", store.collection_of(document_id).find_one({"_id": document_id}, fields))
 
 
 def candidates_by_id(store: CampaignStore, ids: Sequence[str], fields: Sequence[str]) -> dict[str, CandidateDocument]:

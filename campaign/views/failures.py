@@ -11,7 +11,7 @@ from rich.table import Table
 from campaign.attempts.causes import stored_cause
 from campaign.recovery.retry import document_name, failed_calculations
 from campaign.store.campaigns import Campaign
-from campaign.store.candidates import read_document
+from campaign.store.candidates import find_structure
 from campaign.store.collections import CampaignStore
 from campaign.store.listings import attempts_with_outcome
 from campaign.views.failure_output import last_lines
@@ -144,7 +144,7 @@ def _advice(cause: str) -> str:
 def _name_of(store: CampaignStore, document_id: str | None) -> str:
     if document_id is None:
         return "the campaign itself"
-    found = read_document(store, document_id, ["formula", "prototype", "label"])
+    found = find_structure(store, document_id, ["formula", "prototype", "label"])
     return document_id if found is None else document_name(found)
 
 

@@ -11,8 +11,8 @@ from campaign.hull.chemical_systems import symbols_of
 from campaign.hull.hull import HullSet, MissingElementError
 from campaign.references.reference_sets import load_hull
 from campaign.store.campaigns import Campaign
+from campaign.store.candidates import candidates_by_id
 from campaign.store.collections import CampaignStore, Document
-from campaign.store.listings import candidates_by_id
 from campaign.views.figures.documents import CandidateColumns, Floats
 
 MOST_SYSTEMS = 60

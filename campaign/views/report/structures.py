@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from campaign.store.candidates import candidates_by_id
 from campaign.store.collections import CampaignStore
-from campaign.store.listings import candidates_by_id
 from campaign.views.results import Row
 
 MOST_STRUCTURES = 1000
@@ -61,7 +61,9 @@ def _read(store: CampaignStore, ids: Sequence[str]) -> Iterator[ShownStructure]:
         part = ids[start : start + _AT_ONCE]
         found = candidates_by_id(store, part, fields)
         for name in part:
-            document = found.get(name, {})
+            document = found.get(name)
+            if document is None:
+                continue
             relaxed = (document.get("relaxation") or {}).get("structure")
             content = relaxed or document.get("structure")
             if content and content.get("sites"):
