@@ -25,9 +25,10 @@ from pathlib import Path
 import numpy as np
 
 from campaign.commands.policy import parse_policy
+from campaign.policies.cost_model import PUBLISHED_DOS_CPU_S, PUBLISHED_RELAX_CPU_S
 from campaign.replay.candidate import KnownCandidate
 from campaign.replay.comparison import Comparison, compare
-from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData
+from campaign.replay.data import ReplayData
 
 SYSTEMS = 214
 MAE = 0.265
@@ -56,7 +57,7 @@ def population(number: int, *, seed: int) -> list[KnownCandidate]:
     size = sites**0.8 * electrons**0.3
     dos = size * rng.lognormal(0.0, 0.3, number)
     relax = size * rng.lognormal(0.0, 0.6, number)
-    dos, relax = DOS_CPU_S * dos / dos.mean(), RELAX_CPU_S * relax / relax.mean()
+    dos, relax = PUBLISHED_DOS_CPU_S * dos / dos.mean(), PUBLISHED_RELAX_CPU_S * relax / relax.mean()
     return [
         KnownCandidate(
             id=f"made-up-{place:06d}",

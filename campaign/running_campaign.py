@@ -85,8 +85,8 @@ class RunningCampaign(OpenCampaign):
         """Write what became of a calculation, see `campaign.steps.record`; then submit what is due."""
         record_calculation(self, database, document_id=document_id, stage=stage, fw_id=fw_id)
         # of the batches, what was recorded can only have completed its own; references have none, and look at all
-        document = read_document(self.store, document_id, ["batch"]) or {}
-        advance(self, batch=document.get("batch"))
+        document = read_document(self.store, document_id, ["batch"])
+        advance(self, batch=document and document.get("batch"))
 
     def train(self, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
         """Train the model, register it, and submit the Screens that waited for it."""

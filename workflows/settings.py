@@ -15,7 +15,7 @@ FAST_KPOINT_SPACING = 0.4
 
 @dataclass(frozen=True, kw_only=True)
 class DftSettings:
-    """DFT settings shared by every calculation of a campaign; the defaults are those of SCIENCE.md.
+    """DFT settings shared by every calculation of a campaign; the defaults are in docs/science.md.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ def kpoint_divisions(
     reciprocal_lengths
         Lengths of the reciprocal lattice vectors in 1/A, with the factor 2 pi.
     settings
-        ``standard``: the smallest k_n with a_n * k_n >= ``kpoint_length`` (SCIENCE.md).
+        ``standard``: the smallest k_n with a_n * k_n >= ``kpoint_length``.
         ``fast``: the smallest k_n whose spacing is at most `FAST_KPOINT_SPACING`, but never more than ``standard``.
 
     Returns

@@ -1,6 +1,6 @@
 """atomate2 makers for the two calculations of a campaign: the DOS single point and the full relaxation.
 
-Settings: SCIENCE.md, "DFT settings" (PBE, spin-polarised, 520 eV, 1e-5 eV, Monkhorst-Pack with a_n * k_n >= 30 A).
+Settings: docs/science.md, "DFT" (PBE, spin-polarised, 520 eV, 1e-5 eV, Monkhorst-Pack with a_n * k_n >= 30 A).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from workflows.settings import DftSettings, kpoint_divisions
 if TYPE_CHECKING:
     from atomate2.vasp.jobs.core import RelaxMaker, StaticMaker
 
-#: INCAR tags of atomate2's base set that SCIENCE.md does not have: None takes a tag out.
+#: INCAR tags of atomate2's base set that the paper (DOI 10.1039/D3TA01767B) does not have: None takes a tag out.
 _REMOVED_TAGS = (
     *("ENAUG", "LMIXTAU", "LELF", "LVTOT", "LAECHG", "KSPACING"),
     *("LDAU", "LDAUJ", "LDAUL", "LDAUU", "LDAUTYPE", "LDAUPRINT"),

@@ -11,9 +11,10 @@ from campaign.budget.limits import closed_reason, current_budget, expected_costs
 from campaign.budget.spent import spent_on_screened, still_to_come
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
+from campaign.store.counts import count_attempts
 from campaign.store.held import note_held
 from campaign.store.states import SCREENED, CandidateState, Stage
-from campaign.store.usage import cost_by_stage, count_running_attempts
+from campaign.store.usage import cost_by_stage
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def _refused_by_hours(campaign: Campaign, document: Mapping[str, Any], stage: St
         return _refused(limits, learn_dos_cost(campaign, dos_cpu_s=budget.dos_cpu_s), {})
     stored = (document.get("decision") or {}).get("relax_cpu_s")
     if stored is not None:
-        running = 1 + count_running_attempts(campaign)
+        running = 1 + count_attempts(campaign, outcome="running")
         if min(allowed - spent for allowed, spent, _ in limits) > _FAR * running * float(stored):
             return None
     costs = expected_costs(campaign)

@@ -17,7 +17,7 @@ from campaign.policies.allowance import RemainingBudget, Reserved, hours_for_rel
 from campaign.spec.sections.budget import BudgetSection
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
-from campaign.store.counts import count_stable
+from campaign.store.counts import count_candidates
 from campaign.store.usage import (
     audited_cost,
     count_before_screen,
@@ -61,7 +61,7 @@ def closed_reason(campaign: Campaign, *, session: ClientSession | None = None) -
         return f"the budget ended on {budget.until:%Y-%m-%d %H:%M} UTC"
     stable = in_vain = 0
     if budget.stop_after_stable is not None:
-        stable = count_stable(campaign, session=session)
+        stable = count_candidates(campaign, stable=True, session=session)
     if budget.stop_after_no_discovery is not None:
         latest = latest_results(campaign, limit=budget.stop_after_no_discovery, session=session)
         in_vain = sum(1 for _ in takewhile(lambda is_stable: not is_stable, latest))

@@ -32,6 +32,7 @@ _COORDINATE_STEP = 1e-3
 _OFFSET = 0.2137
 """Share of a step by which rounding is shifted, so that 0, 1/2, 1/3, 1/8 ... lie inside a step and not on its edge."""
 
+_SYMPREC = 0.01  # largest distance in A between a site and its symmetric place
 _ID_SYMPREC = 1e-3
 """Tolerance in A of the symmetry search behind an id. Tighter than usual: at 0.01 A, MoSi2 (z = 0.335, a hair from the
 bcc lattice's 1/3) is refined to slightly different z from different supercells."""
@@ -40,26 +41,18 @@ ID_DIGITS = 16
 """Hexadecimal digits of a hash in an id: 64 bits, so 1e5 structures collide with probability 3e-10."""
 
 
-def primitive_cell(structure: Structure, *, symprec: float = 0.01) -> Structure:
-    """Symmetry-refined standard primitive cell.
-
-    Parameters
-    ----------
-    structure
-        An ordered crystal in any cell.
-    symprec
-        Largest distance in A between a site and its symmetric place.
-    """
-    lattice, positions, numbers = _standardised(structure, symprec=symprec)
+def primitive_cell(structure: Structure) -> Structure:
+    """Symmetry-refined standard primitive cell of an ordered crystal in any cell."""
+    lattice, positions, numbers = _standardised(structure, symprec=_SYMPREC)
     return Structure(Lattice(lattice), [int(z) for z in numbers], positions).get_sorted_structure()
 
 
-def space_group_number(structure: Structure, *, symprec: float = 0.01) -> int:
-    """Number of a crystal's space group in International Tables A; parameters as `primitive_cell`."""
+def space_group_number(structure: Structure) -> int:
+    """Number of a crystal's space group in International Tables A."""
     cell = (structure.lattice.matrix, structure.frac_coords, [site.specie.Z for site in structure])
-    dataset = spglib.get_symmetry_dataset(cell, symprec=symprec)
+    dataset = spglib.get_symmetry_dataset(cell, symprec=_SYMPREC)
     if dataset is None:
-        raise ValueError(_no_symmetry(structure, symprec))
+        raise ValueError(_no_symmetry(structure, _SYMPREC))
     return int(dataset.number)
 
 

@@ -15,6 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, SequenceNode
 
 FieldPath = tuple[str | int, ...]
+_LONGEST = 60  # characters of a value that is quoted
 
 
 @dataclass(frozen=True)
@@ -125,13 +126,13 @@ def _first_line(message: object) -> str:
     return str(message).strip().splitlines()[0]
 
 
-def describe(value: object, *, max_length: int = 60) -> str:
+def describe(value: object) -> str:
     """How a value found in the file is quoted in a message, shortened."""
     if value is None:
         return "nothing (null)"
     # YAML makes dates of what looks like one
     text = value.isoformat() if isinstance(value, date) else repr(value)
-    return text if len(text) <= max_length else text[: max_length - 3] + "..."
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
 def line_of(text: str, path: FieldPath) -> int | None:

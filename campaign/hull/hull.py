@@ -1,7 +1,7 @@
 """Formation energies and distances to the convex hull of a reference set.
 
 The candidate itself is never part of the hull, so a candidate more stable than every known phase has a negative
-distance (SCIENCE.md, E_hull).
+distance.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from campaign.policies.cost_model import PUBLISHED_DOS_CPU_S, PUBLISHED_RELAX_CPU_S
+
 Floats = NDArray[np.float64]
 
 
@@ -32,8 +34,7 @@ class Costs:
     c_opt: float
 
 
-#: Of the published campaign (SCIENCE.md).
-PUBLISHED_COSTS = Costs(c_pre=108.506, c_opt=3107.0)
+PUBLISHED_COSTS = Costs(c_pre=PUBLISHED_DOS_CPU_S, c_opt=PUBLISHED_RELAX_CPU_S)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +127,7 @@ def f1_score(tp: ArrayLike, fp: ArrayLike, fn: ArrayLike) -> Floats:
 
 
 def effective_cost(ppcr: ArrayLike, found: ArrayLike, costs: Costs) -> Floats:
-    """C_eff = (C_opt PPCR + C_pre) / discoverability, CPU-s (SCIENCE.md); `found` is the discoverability."""
+    """C_eff = (C_opt PPCR + C_pre) / discoverability, CPU-s; `found` is the discoverability."""
     return ratio(np.multiply(costs.c_opt, ppcr) + costs.c_pre, found)
 
 

@@ -9,6 +9,9 @@ from typing import Self
 import numpy as np
 from ase.data import atomic_numbers
 
+#: Mean costs of the published campaign (DOI 10.1039/D3TA01767B), CPU-s.
+PUBLISHED_DOS_CPU_S, PUBLISHED_RELAX_CPU_S = 108.506, 3107.0
+
 _NOBLE_GASES = (2, 10, 18, 36, 54, 86)
 _FILLED_4F, _FILLED_5F = 72, 104
 #: Below this, sizes tell nothing yet: all are expected to cost the mean.

@@ -99,8 +99,7 @@ def decide(
     Returns
     -------
     list of Decision
-        One each, in the order given. A candidate without a prediction is rejected (SCIENCE.md: missing predictions
-        count as not promoted).
+        One each, in the order given. A candidate without a prediction is rejected.
     """
     left = copy(allowance) if allowance is not None else RemainingBudget()
     for_audit = left.for_audit(policy.audit)

@@ -11,6 +11,7 @@ from campaign.store.attempts import count_outputs, running_calculations
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.candidates import read_document
 from campaign.store.collections import CampaignStore
+from campaign.store.documents import stage_fields
 from campaign.store.fireworks import fireworks_to_come
 from campaign.store.states import STAGES, Stage
 from launchers.database.settings import DatabaseSettings
@@ -34,7 +35,7 @@ def has_results(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
     if document_id is None or stage is None or spec.get("_allow_fizzled_parents"):
         return False
     document = read_document(store, document_id, [stage.fields])
-    facts = (document or {}).get(stage.fields) or {}
+    facts = stage_fields(document or {}, stage)
     return facts.get("fw_id") == firework["fw_id"] and _are_there(store, document_id, stage, facts["attempt"])
 
 

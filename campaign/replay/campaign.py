@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from campaign.policies.cost_model import valence_electrons
+from campaign.policies.cost_model import PUBLISHED_DOS_CPU_S, PUBLISHED_RELAX_CPU_S, valence_electrons
 from campaign.replay.candidate import KnownCandidate
-from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
+from campaign.replay.data import ReplayData, ReplayDataError
 from campaign.store.campaigns import Campaign
 from campaign.store.listings import predicted_candidates
 from campaign.store.states import CampaignState, CandidateState
@@ -87,7 +87,7 @@ def _candidate(document: Mapping[str, Any], costs: Mapping[str, Mapping[str, flo
         e_hull=float(result.get("e_above_hull", math.nan)),
         n_sites=int(document["n_sites"]),
         n_electrons=valence_electrons(document["composition"]),
-        dos_cpu_s=costs["dos"].get(document["_id"]) or DOS_CPU_S,
-        relax_cpu_s=costs["relax"].get(document["_id"]) or RELAX_CPU_S,
+        dos_cpu_s=costs["dos"].get(document["_id"]) or PUBLISHED_DOS_CPU_S,
+        relax_cpu_s=costs["relax"].get(document["_id"]) or PUBLISHED_RELAX_CPU_S,
         relaxation_failed=_relaxation_failed(document),
     )

@@ -10,9 +10,6 @@ from campaign.replay.candidate import KnownCandidate
 from campaign.spec.sections.stable import StableSection
 from esnet.files.errors import UserError
 
-DOS_CPU_S, RELAX_CPU_S = 108.506, 3107.0
-"""Costs in CPU-s where the data do not say them: the paper's means."""
-
 _SHOWN = 20
 
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+_CURVE_POINTS = 500
+
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
@@ -84,13 +86,13 @@ class Replay:
 
     @property
     def success_ratio(self) -> float | None:
-        """Stable among the promoted (SCIENCE.md) whose relaxation has not failed; None where there is none of them."""
+        """Stable among the promoted whose relaxation has not failed; None where there is none of them."""
         known = self.promoted - self.failed_promoted
         return self.stable_promoted / known if known else None
 
     @property
     def discoverability(self) -> float | None:
-        """Promoted among the stable (SCIENCE.md); None where nothing is stable."""
+        """Promoted among the stable; None where nothing is stable."""
         return self.stable_promoted / self.n_stable if self.n_stable else None
 
     @property
@@ -163,13 +165,13 @@ class Band(NamedTuple):
     most: NDArray[np.intp]
 
 
-def band(replays: Sequence[Replay], *, n_points: int = 500) -> Band:
+def band(replays: Sequence[Replay]) -> Band:
     """Curves of one policy with several seeds on a common axis, from its first relaxation to its last one.
 
     A seed that ends earlier keeps its count from there on.
     """
     start = min(float(found.cpu_hours[0]) for found in replays)
     end = max(found.total_cpu_hours for found in replays)
-    hours = np.linspace(start, end, n_points) if end > start else np.array([start])
+    hours = np.linspace(start, end, _CURVE_POINTS) if end > start else np.array([start])
     counts = np.array([found.stable_at(hours) for found in replays])
     return Band(hours, counts.mean(axis=0), counts.min(axis=0), counts.max(axis=0))

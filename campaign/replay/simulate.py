@@ -58,7 +58,7 @@ def replay(
         Limits and stop rules as in a campaign file (its date has no meaning here), and the costs that are expected
         until something has ended. None: no limit.
     stable
-        What counts as stable; None: SCIENCE.md's.
+        What counts as stable; None: the defaults of a campaign file.
     batch_size
         Candidates in a Screen.
     seed

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from pymatgen.core import Composition, Element
 
 from campaign.candidates.structure_files import StructureFileError, read_structure_file, structure_files
-from campaign.policies.cost_model import valence_electrons
+from campaign.policies.cost_model import PUBLISHED_DOS_CPU_S, PUBLISHED_RELAX_CPU_S, valence_electrons
 from campaign.replay.candidate import KnownCandidate
-from campaign.replay.data import DOS_CPU_S, RELAX_CPU_S, ReplayData, ReplayDataError
+from campaign.replay.data import ReplayData, ReplayDataError
 from campaign.replay.hull import ELEMENTS_ONLY, hull_energies
 from campaign.replay.rows import Row, read_rows
 
@@ -28,8 +28,8 @@ COLUMNS = {
     "e_form_ml": "predicted formation energy of the relaxed crystal, eV/atom; empty: no prediction",
     "e_hull_ml": "predicted energy above the hull, eV/atom",
     "uncertainty": "standard deviation of the prediction, eV/atom; empty: not known",
-    "dos_cpu_s": f"cost of the IS-DOS, CPU-s; without it {DOS_CPU_S:g}",
-    "relax_cpu_s": f"cost of the relaxation, CPU-s; without it {RELAX_CPU_S:g}",
+    "dos_cpu_s": f"cost of the IS-DOS, CPU-s; without it {PUBLISHED_DOS_CPU_S:g}",
+    "relax_cpu_s": f"cost of the relaxation, CPU-s; without it {PUBLISHED_RELAX_CPU_S:g}",
     "n_sites": "atoms of the cell; without it those of the structure or of the formula",
     "relaxation_failed": "true or false: its relaxation costs and gives nothing; e_form and e_hull may be empty",
 }
@@ -204,8 +204,8 @@ def _candidates(reader: _Reader, parsed: Sequence[_Parsed], references: Path | N
                 e_hull=e_form - known_hull if e_hull is None else e_hull,
                 n_sites=row.n_sites,
                 n_electrons=valence_electrons({symbol: count * scale for symbol, count in amounts.items()}),
-                dos_cpu_s=DOS_CPU_S if given["dos_cpu_s"] is None else given["dos_cpu_s"],
-                relax_cpu_s=RELAX_CPU_S if given["relax_cpu_s"] is None else given["relax_cpu_s"],
+                dos_cpu_s=PUBLISHED_DOS_CPU_S if given["dos_cpu_s"] is None else given["dos_cpu_s"],
+                relax_cpu_s=PUBLISHED_RELAX_CPU_S if given["relax_cpu_s"] is None else given["relax_cpu_s"],
                 relaxation_failed=row.failed,
             )
         )
@@ -243,7 +243,7 @@ def _check_columns(path: Path, columns: Sequence[str], *, has_structures: bool, 
     if problems:
         raise ReplayDataError(path, problems)
     notes = [f"columns not read: {', '.join(surplus)}"] if surplus else []
-    for name, cost in (("dos_cpu_s", DOS_CPU_S), ("relax_cpu_s", RELAX_CPU_S)):
+    for name, cost in (("dos_cpu_s", PUBLISHED_DOS_CPU_S), ("relax_cpu_s", PUBLISHED_RELAX_CPU_S)):
         if name in absent:
             notes.append(f"no column {name}: {cost:g} CPU-s each, the paper's mean")
     return notes

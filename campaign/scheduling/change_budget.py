@@ -12,8 +12,9 @@ from campaign.scheduling.advance import advance
 from campaign.spec.reader import wrong_settings
 from campaign.spec.sections.budget import BudgetSection
 from campaign.store.campaigns import OpenCampaign
-from campaign.store.counts import count_held
+from campaign.store.counts import count_candidates
 from campaign.store.held import free_held_before_dos, reopen, replace_budget
+from campaign.store.states import CandidateState
 from esnet.files.errors import UserError
 
 
@@ -51,11 +52,11 @@ def change_budget(campaign: OpenCampaign, changes: Mapping[str, Any]) -> str:
     except ValidationError as error:
         raise BudgetError("; ".join(wrong_settings(error, section="budget", model=BudgetSection))) from error
     replace_budget(campaign, wanted.model_dump(mode="json"))
-    held_before = count_held(campaign)
+    held_before = count_candidates(campaign, state=CandidateState.HELD)
     if held_before:
         reopen(campaign)
     free_held_before_dos(campaign)
     advance(campaign)
-    held = count_held(campaign)
+    held = count_candidates(campaign, state=CandidateState.HELD)
     went_on = f"; {held_before - held} held candidates go on, {held} stay held" if held_before else ""
     return f"campaign {campaign.name}: the budget is changed{went_on}"

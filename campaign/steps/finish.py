@@ -6,7 +6,7 @@ from typing import Any
 
 from campaign.scheduling.evaluate import evaluate_relaxed
 from campaign.store.campaigns import Campaign, mark_as_finished
-from campaign.store.counts import count_stable
+from campaign.store.counts import count_candidates
 from campaign.store.usage import cost_by_stage
 
 
@@ -22,7 +22,7 @@ def finish_campaign(campaign: Campaign, step_id: str) -> dict[str, Any]:
     evaluate_relaxed(campaign, campaign.reference_set)
     summary = {
         "states": campaign.store.state_counts(campaign.name),
-        "stable": count_stable(campaign),
+        "stable": count_candidates(campaign, stable=True),
         "cpu_s": {stage: cost["cpu_s"] for stage, cost in cost_by_stage(campaign).items()},
     }
     mark_as_finished(campaign, summary)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Literal
 
 from campaign.store.campaigns import Campaign
@@ -100,11 +99,10 @@ def close_attempt(
     cpu_s: float | None = None,
     gpu_s: float | None = None,
     error: str | None = None,
-    ended: datetime | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> bool:
     """Close an open entry; False if it was closed before. Costs that are not given stay as they were last noted."""
-    update: dict[str, Any] = {"outcome": outcome, "error": error, "ended": ended or now(), **(facts or {})}
+    update: dict[str, Any] = {"outcome": outcome, "error": error, "ended": now(), **(facts or {})}
     update |= {name: value for name, value in (("cpu_s", cpu_s), ("gpu_s", gpu_s)) if value is not None}
     return update_running_attempt(store, entry_id, update)
 

@@ -135,9 +135,8 @@ class OpenCampaign(Campaign):
         """
         if not dry_run:
             migrate(store, name)
-        document = _read_document(store, name)
-        spec = CampaignSpec.model_validate(document["spec"])
-        return cls(store=store, launchpad=launchpad, spec=spec, document=document)
+        found = Campaign.read(store, name)
+        return cls(store=store, launchpad=launchpad, spec=found.spec, document=found.document)
 
 
 def campaign_exists(store: CampaignStore, name: str) -> bool:

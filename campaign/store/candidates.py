@@ -32,9 +32,11 @@ class UnknownCandidateError(UserError, LookupError):
     """No candidate is meant, or more than one; the message lists what is there."""
 
 
-def read_document(store: CampaignStore, document_id: str, fields: Sequence[str] | None = None) -> dict[str, Any] | None:
+def read_document(
+    store: CampaignStore, document_id: str, fields: Sequence[str] | None = None
+) -> CandidateDocument | None:
     """Read a candidate or reference by its ``_id``, all of it or some fields; None if there is none."""
-    return store.collection_of(document_id).find_one({"_id": document_id}, fields)
+    return cast("CandidateDocument | None", store.collection_of(document_id).find_one({"_id": document_id}, fields))
 
 
 def find_candidate(campaign: Campaign, wanted: str) -> CandidateDocument:

@@ -185,7 +185,6 @@ class CampaignStore:
         expected: str | None = None,
         changes: Mapping[str, Any] | None = None,
         push: Mapping[str, Any] | None = None,
-        session: ClientSession | None = None,
     ) -> bool:
         """Move a document from one state to the next, atomically.
 
@@ -203,8 +202,6 @@ class CampaignStore:
             Further fields to set in the same write.
         push
             Entries to append to lists in the same write.
-        session
-            Transaction to take part in.
 
         Returns
         -------
@@ -219,7 +216,6 @@ class CampaignStore:
                 "$push": {"history": history_entry(stage, to), **(push or {})},
             },
             projection=["_id"],
-            session=session,
         )
         return updated is not None
 

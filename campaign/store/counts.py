@@ -18,37 +18,22 @@ LIVE_FIREWORK_STATES = ("READY", "RESERVED", "RUNNING", "WAITING")
 _FIREWORK_STATES = (*LIVE_FIREWORK_STATES, "COMPLETED", "FIZZLED", "ARCHIVED", "DEFUSED", "PAUSED")
 
 
-def count_held(campaign: Campaign) -> int:
-    """Count the candidates that the budget holds."""
-    return campaign.store.candidates.count_documents({"campaign": campaign.name, "state": CandidateState.HELD})
-
-
-def count_stable(
+def count_candidates(
     campaign: Campaign,
     *,
+    state: CandidateState | None = None,
     role: str | None = None,
+    stable: bool | None = None,
     since: datetime | None = None,
     session: ClientSession | None = None,
 ) -> int:
-    """Count the stable candidates of any role or of one, found at any time or since a given one (UTC).
+    """Count the candidates of this state, role and stability that have their result since a time (UTC).
 
-    Reads in a transaction if a session is given.
+    What is not given is not asked of them. Reads in a transaction if a session is given.
     """
-    query = _stable(campaign.name)
-    if role is not None:
-        query["role"] = role
-    if since is not None:
-        query["result.time"] = {"$gte": since}
+    wanted = {"state": state, "role": role, "result.stable": stable, "result.time": since and {"$gte": since}}
+    query = {"campaign": campaign.name} | {field: value for field, value in wanted.items() if value is not None}
     return campaign.store.candidates.count_documents(query, session=session)
-
-
-def count_unstable(campaign: Campaign) -> int:
-    """Count the candidates whose relaxed crystal lies above the hull."""
-    return campaign.store.candidates.count_documents({"campaign": campaign.name, "result.stable": False})
-
-
-def _stable(name: str) -> dict[str, Any]:
-    return {"campaign": name, "result.stable": True}
 
 
 def campaign_overviews(store: CampaignStore) -> Iterator[Document]:
@@ -57,7 +42,7 @@ def campaign_overviews(store: CampaignStore) -> Iterator[Document]:
         yield {
             **found,
             "counts": store.state_counts(found["_id"]),
-            "stable": store.candidates.count_documents(_stable(found["_id"])),
+            "stable": store.candidates.count_documents({"campaign": found["_id"], "result.stable": True}),
         }
 
 

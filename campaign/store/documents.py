@@ -55,16 +55,16 @@ class CandidateDocument(TypedDict, total=False):
     parent: dict[str, Any]
     structure: dict[str, Any]  # pymatgen's, unrelaxed, in Angstrom
     calculation: dict[str, str]  # engine and quality
-    dos: dict[str, Any]  # IS-DOS: firework, energy (eV, whole cell), cpu_s (s), spacing and efermi (eV)
+    is_dos: dict[str, Any]  # IS-DOS: firework, energy (eV, whole cell), cpu_s (s), spacing and efermi (eV)
     relaxation: dict[str, Any]  # firework, energy (eV, whole cell), energy_per_atom (eV/atom), cpu_s (s), structure
-    rs_dos: dict[str, Any]  # RS-DOS: its own state, else as ``dos``
+    rs_dos: dict[str, Any]  # RS-DOS: its own state, else as ``is_dos``
     prediction: PredictionDocument | None
     decision: dict[str, Any]  # energies in eV/atom, relax_cpu_s in CPU-seconds
     previous_predictions: list[PredictionDocument]
     previous_decisions: list[dict[str, Any]]
     result: ResultDocument
-    uncorrectable: dict[str, Any]  # why the references' corrections cannot treat it
-    failure: dict[str, Any] | None  # final
+    correction_error: dict[str, Any]  # why the references' corrections cannot treat it
+    final_failure: dict[str, Any] | None
     retried_failure: dict[str, Any]  # of the latest attempt that was tried again
     overrides: list[dict[str, Any]]  # settings that a person changed
     history: list[dict[str, Any]]  # moves between states

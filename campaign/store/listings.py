@@ -29,16 +29,10 @@ def all_candidates(campaign: Campaign, fields: Sequence[str], *, ordered: bool =
     return list(found.sort("_id") if ordered else found)
 
 
-def predicted_candidates(campaign: Campaign, fields: Sequence[str]) -> list[Document]:
-    """Read fields of every candidate that has a prediction, in the order of their ids."""
-    query = {"campaign": campaign.name, "prediction": {"$ne": None}}
+def predicted_candidates(campaign: Campaign, fields: Sequence[str], *, role: str | None = None) -> list[Document]:
+    """Read fields of every candidate (of one role) that has a prediction, in the order of their ids."""
+    query = {"campaign": campaign.name, "prediction": {"$ne": None}} | ({} if role is None else {"role": role})
     return list(campaign.store.candidates.find(query, fields).sort("_id"))
-
-
-def predicted_screened_candidates(campaign: Campaign, fields: Sequence[str]) -> list[Document]:
-    """Read fields of every screened candidate that has a prediction."""
-    query = {"campaign": campaign.name, "role": SCREENED, "prediction": {"$ne": None}}
-    return list(campaign.store.candidates.find(query, fields))
 
 
 def newest_stable_candidates(campaign: Campaign, *, number: int) -> list[Document]:

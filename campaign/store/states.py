@@ -61,15 +61,8 @@ class CampaignState(StrEnum):
     FINISHED = "finished"
 
 
-#: States in which nothing more happens to a candidate by itself.
-FINAL_STATES = (
-    CandidateState.REJECTED,
-    CandidateState.HELD,
-    CandidateState.RELAXED,
-    CandidateState.DOS_FAILED,
-    CandidateState.RELAX_FAILED,
-)
-#: All others. An index answers a question for these at once, and reads everything for "none of the final ones".
+#: States in which a candidate is still worked on. An index answers a question for these at once, and reads everything
+#: for "none of the others".
 OPEN_STATES = (
     CandidateState.NEW,
     CandidateState.DOS_RUNNING,

@@ -115,11 +115,6 @@ def running_attempts(campaign: Campaign, *, apart_from: str) -> list[Document]:
     return list(campaign.store.attempts.find(query, ["document", "stage", "cpu_s"]))
 
 
-def count_running_attempts(campaign: Campaign) -> int:
-    """Number of calculations and steps that are running."""
-    return campaign.store.attempts.count_documents({"campaign": campaign.name, "outcome": "running"})
-
-
 def count_sent_to_relaxation(campaign: Campaign, *, session: ClientSession | None = None) -> int:
     """Number of screened candidates that were sent to a relaxation, whatever became of it."""
     counts = campaign.store.role_counts(campaign.name, session=session)

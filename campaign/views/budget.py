@@ -8,7 +8,8 @@ from typing import Any
 from campaign.budget.limits import allowance_now, closed_reason, current_budget, expected_costs, relaxation_cpu_hours
 from campaign.budget.spent import usage
 from campaign.store.campaigns import Campaign
-from campaign.store.counts import count_held
+from campaign.store.counts import count_candidates
+from campaign.store.states import CandidateState
 from campaign.store.usage import cost_by_stage
 
 _HOUR = 3600.0
@@ -41,7 +42,7 @@ def budget_report(campaign: Campaign) -> dict[str, Any]:
             "relaxations": left.relaxations,
         },
         "closed": closed_reason(campaign),
-        "held": count_held(campaign),
+        "held": count_candidates(campaign, state=CandidateState.HELD),
         "expected": {
             "dos_cpu_s": costs.dos_cpu_s,
             "relax_learnt_from": costs.relax.n_learnt,

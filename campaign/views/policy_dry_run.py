@@ -16,7 +16,8 @@ from campaign.policies.allowance import RemainingBudget, hours_for_relaxations
 from campaign.policies.base import Policy
 from campaign.policies.decide import Decision, decide
 from campaign.store.campaigns import Campaign
-from campaign.store.listings import predicted_screened_candidates
+from campaign.store.listings import predicted_candidates
+from campaign.store.states import SCREENED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ def dry_run(campaign: Campaign, policy: Policy) -> DryRun:
     The budget in force holds, without what relaxations of screened candidates have cost. Nothing is written.
     """
     fields = ["formula", "prototype", "prediction", "decision", "state", "result.stable"]
-    documents = {found["_id"]: found for found in predicted_screened_candidates(campaign, fields)}
+    documents = {found["_id"]: found for found in predicted_candidates(campaign, fields, role=SCREENED)}
     predictions = [prediction_of(document) for document in documents.values()]
     allowance = _whole_allowance(campaign, policy)
     decisions = decide(policy, predictions, allowance=allowance, seed=campaign.spec.seed)

@@ -226,10 +226,10 @@ class DatasetWriter:
 def suspicious_energies(n_far: int, n_given: int) -> list[str]:
     """Say where formation energies look like eV instead of eV/atom.
 
-    Among the 62,842 materials of the Materials Project that the paper trains on (mean -1.407, sd 1.101 eV/atom,
-    SCIENCE.md) 5 eV/atom is 3.3 standard deviations away, so fewer than 1 in 1,000 lie further from 0. Energies of
-    whole cells are several times larger: where 1 in 50 is beyond 5, and at least two are (or the only one is), the
-    unit is doubtful. Small cells of weakly bound alloys stay below that limit: this is a warning, not a proof.
+    Among the 62,842 materials of the Materials Project that the paper trains on (mean -1.407, sd 1.101 eV/atom)
+    5 eV/atom is 3.3 standard deviations away, so fewer than 1 in 1,000 lie further from 0. Energies of whole cells
+    are several times larger: where 1 in 50 is beyond 5, and at least two are (or the only one is), the unit is
+    doubtful. Small cells of weakly bound alloys stay below that limit: this is a warning, not a proof.
 
     Parameters
     ----------

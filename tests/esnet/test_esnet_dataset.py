@@ -193,7 +193,7 @@ def test_a_filter_without_a_limit_above_zero_is_taken():
 
 
 def test_energies_in_ev_for_a_cell_are_taken_without_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    # cells of 2 to 40 atoms with the energies of the Materials Project (SCIENCE.md)
+    # cells of 2 to 40 atoms with the energies of the Materials Project
     rng = np.random.default_rng(0)
     energies = rng.normal(-1.407, 1.101, 60)
     atoms = rng.integers(2, 40, 60)

@@ -10,6 +10,7 @@ from pydantic import (
 )
 
 from campaign.config.strict_model import StrictModel
+from campaign.policies.cost_model import PUBLISHED_DOS_CPU_S, PUBLISHED_RELAX_CPU_S
 
 
 class BudgetSection(StrictModel):
@@ -38,10 +39,14 @@ class BudgetSection(StrictModel):
         default=None, ge=1, description="stop when the last so many relaxations found nothing stable; null: never"
     )
     relax_cpu_s: float = Field(
-        default=3107.0, gt=0.0, description="cost of a relaxation in CPU-s, until the first have ended and tell it"
+        default=PUBLISHED_RELAX_CPU_S,
+        gt=0.0,
+        description="cost of a relaxation in CPU-s, until the first have ended and tell it",
     )
     dos_cpu_s: float = Field(
-        default=108.506, gt=0.0, description="cost of an IS-DOS in CPU-s, until the first have ended and tell it"
+        default=PUBLISHED_DOS_CPU_S,
+        gt=0.0,
+        description="cost of an IS-DOS in CPU-s, until the first have ended and tell it",
     )
 
     @field_validator("until")

@@ -13,7 +13,7 @@ from campaign.config.strict_model import StrictModel
 
 
 class DftSection(StrictModel):
-    """How every structure is calculated; defaults: SCIENCE.md, 'DFT settings'."""
+    """How every structure is calculated; defaults: docs/science.md, "DFT"."""
 
     engine: Literal["gpaw", "vasp"] = Field(
         default="gpaw", description="gpaw (GPAW behind VASP's files, no licence) or vasp (your own VASP)"

@@ -145,7 +145,7 @@ def _features(
 
 def _pair(columns: CandidateColumns, place: int, found: dict[str, Document], *, zero: bool) -> DosPair:
     initial, relaxed = (found[f"{columns.ids[place]}:{kind}"] for kind in ("dos", "rs_dos"))
-    # a calculation with one spin has the other one with the opposite sign (SCIENCE.md)
+    # a calculation with one spin has the other one with the opposite sign (docs/science.md)
     totals = [np.abs(DosFeatures.from_document(one).decode()).sum(axis=(0, 2)) for one in (initial, relaxed)]
     return DosPair(
         label=columns.labels[place],

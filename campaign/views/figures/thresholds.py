@@ -147,7 +147,7 @@ def _curves(e_form: Floats, e_hull: Floats, stable: np.ndarray, chosen: tuple[fl
     return curves
 
 
-def f1_isoline(f1: float, *, number: int = 60) -> tuple[Floats, Floats]:
+def f1_isoline(f1: float) -> tuple[Floats, Floats]:
     """Recall and precision, shape (n,), of all points with one F1: precision = F1 recall / (2 recall - F1)."""
-    recall = np.linspace(f1 / (2.0 - f1), 1.0, number)
+    recall = np.linspace(f1 / (2.0 - f1), 1.0, 60)
     return recall, f1 * recall / (2.0 * recall - f1)

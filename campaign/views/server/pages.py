@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from campaign.store.campaigns import Campaign, campaign_exists
 from campaign.store.collections import CampaignStore
-from campaign.store.counts import count_attempts, count_completed_steps, count_stable, count_unstable
+from campaign.store.counts import count_attempts, count_candidates, count_completed_steps
 from campaign.views.report.data import build_report
 from campaign.views.report.page import LivePage, render_html
 
@@ -95,7 +95,7 @@ def campaign_revision(campaign: Campaign) -> str:
     facts = [
         {**{key: str(campaign.document.get(key)) for key in fields}, "model": campaign.model_checksum},
         campaign.store.state_counts(campaign.name),
-        [count_stable(campaign), count_unstable(campaign)],
+        [count_candidates(campaign, stable=stable) for stable in (True, False)],
         [count_attempts(campaign), count_attempts(campaign, outcome="running")],
         count_completed_steps(campaign),
     ]

@@ -14,8 +14,8 @@ from campaign.store.campaigns import Campaign
 from campaign.store.collections import counts_by_state
 from campaign.store.counts import (
     LIVE_FIREWORK_STATES,
+    count_candidates,
     count_references,
-    count_stable,
     failures_by_kind,
     fireworks_by_state,
 )
@@ -129,7 +129,7 @@ def status_of_counts(campaign: Campaign, counts: Mapping[tuple[str, str], int], 
             "all": sum(promoted.values()),
         },
         fireworks=fireworks_by_state(campaign),
-        stable=count_stable(campaign),
+        stable=count_candidates(campaign, stable=True),
         failures=failures_by_kind(campaign),
         cost=cost_by_stage(campaign),
         model=model

@@ -26,7 +26,7 @@ class PredictionQuality:
     promoted, stable
         Promoted candidates with a result, and the stable ones of them.
     success_ratio
-        stable / promoted (SCIENCE.md); None where nothing promoted has a result.
+        stable / promoted; None where nothing promoted has a result.
 
     Notes
     -----

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document, in_utc
-from campaign.store.counts import count_stable, failures_by_stage_and_kind
+from campaign.store.counts import count_candidates, failures_by_stage_and_kind
 from campaign.store.listings import newest_failed, newest_stable_candidates
 
 _DAY = timedelta(hours=24)
@@ -84,7 +84,7 @@ def _found_by(document: Document) -> str:
 
 def discoveries_of_a_day(campaign: Campaign, *, at: datetime) -> int:
     """How many stable materials were found in the last 24 h."""
-    return count_stable(campaign, since=at - _DAY)
+    return count_candidates(campaign, stable=True, since=at - _DAY)
 
 
 def failure_counts(campaign: Campaign) -> list[FailureCount]:

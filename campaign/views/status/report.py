@@ -13,7 +13,7 @@ from typing import Any
 from campaign.budget.limits import closed_reason, current_budget, relaxation_cpu_hours
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
-from campaign.store.counts import count_stable
+from campaign.store.counts import count_candidates
 from campaign.store.states import SCREENED, TRAINING
 from campaign.views.status.counts import Status, status_of_counts
 from campaign.views.status.funnel import FunnelStep, count_decided, funnel
@@ -137,7 +137,7 @@ def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusRe
     return StatusReport(
         status=status,
         at=time.isoformat(),
-        funnel=funnel(campaign, counts, decided, stable=count_stable(campaign, role=role)),
+        funnel=funnel(campaign, counts, decided, stable=count_candidates(campaign, stable=True, role=role)),
         pace=pace,
         time_left=time_left(
             campaign,
