@@ -160,7 +160,7 @@ def substitute(prototype: Prototype, elements: Sequence[str]) -> Structure:
     The new volume is ``volume_factor`` x the sum over the atoms of the volume that each takes up in its own element
     (Vegard's law for volumes; E.-A. Zen, Am. Mineral. 41, 523 (1956)). `volume_factor` is 1 for close-packed
     arrangements, which most alloys are, and larger for the open ones among the shipped prototypes (see
-    `shipped.yaml`). Only the elements decide, not the prototype compound's own volume, so an ionic or covalent
+    `prototypes.yaml`). Only the elements decide, not the prototype compound's own volume, so an ionic or covalent
     prototype compound does not set the size of an alloy.
 
     Limits: charge transfer contracts real compounds (strongly bound alloys by 5 to 10 %, oxides, nitrides and

@@ -18,7 +18,7 @@ from campaign.candidates.structure_hash import primitive_cell
 from campaign.config.yaml_file import did_you_mean
 
 FORMAT = 1
-"""Version of `shipped.yaml` that this program reads."""
+"""Version of `prototypes.yaml` that this program reads."""
 
 
 class UnknownPrototypeError(ValueError):
@@ -61,7 +61,7 @@ class ShippedPrototype:
     lengths
         Lengths a, b, c of the conventional cell in A.
     volume_factor
-        Volume of the arrangement / volume of its atoms in their own elements; see `shipped.yaml`.
+        Volume of the arrangement / volume of its atoms in their own elements; see `prototypes.yaml`.
     sites
         The occupied orbits.
     also
@@ -102,11 +102,11 @@ class ShippedPrototype:
 @cache
 def shipped_prototypes() -> Mapping[str, ShippedPrototype]:
     """All shipped prototypes by name, in the order of the file."""
-    text = resources.files("campaign.candidates").joinpath("shipped.yaml").read_text(encoding="utf-8")
+    text = resources.files("campaign.candidates").joinpath("prototypes.yaml").read_text(encoding="utf-8")
     content = YAML(typ="safe", pure=True).load(text)
     if content["format"] != FORMAT:
         raise ValueError(
-            f"shipped.yaml has format {content['format']}; this program reads format {FORMAT}: reinstall it"
+            f"prototypes.yaml has format {content['format']}; this program reads format {FORMAT}: reinstall it"
         )
     return MappingProxyType({name: _prototype(name, entry) for name, entry in content["prototypes"].items()})
 

@@ -1,4 +1,4 @@
-"""The command `campaign status`: once, as JSON, or again and again until the campaign has ended."""
+"""The command `campaign status`: its options and help."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ import typer
 from campaign.cli.options import LaunchpadOption, NameArgument
 from esnet.cli.lazy import implemented_in
 from esnet.cli.options import JsonOption
-
-_EVERY_S = 5.0
-#: Looking for killed workers lasts longer than counting.
-_RECONCILE_EVERY_S = 60.0
 
 
 @implemented_in("campaign.commands.status")
