@@ -40,8 +40,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from esnet.network.model import build_esnet
+from esnet.representation.composition import N_ELEMENTS
 from esnet.representation.dos import DOS_SHAPE
-from esnet.representation.features import N_ELEMENTS, ChannelScaler, network_inputs
+from esnet.representation.features import network_inputs
+from esnet.representation.scaling import ChannelScaler
 from esnet.training.network import compiled_network
 from esnet.training.settings import Precision, TrainingSettings
 

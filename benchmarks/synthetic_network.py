@@ -15,7 +15,8 @@ BATCH = 256
 
 def train_one(path: str, widths: tuple[int, int, int, int]) -> None:
     """Train a network of these widths for one epoch, and save it as a bundle; print where, as JSON."""
-    from esnet.representation.features import Representation, composition_vector
+    from esnet.representation.composition import composition_vector
+    from esnet.representation.features import Representation
     from esnet.training.train import TrainingSettings, train
 
     samples = synthetic(64)
@@ -42,7 +43,8 @@ def load(bundle: str) -> tuple[Any, list[dict[str, Any]]]:
     """Return a bundle's network, as it was trained, and batches that lie in memory."""
     from esnet.bundle.bundle import BundleInfo
     from esnet.bundle.networks import load_network
-    from esnet.representation.features import composition_vector, network_inputs
+    from esnet.representation.composition import composition_vector
+    from esnet.representation.features import network_inputs
 
     info = BundleInfo.read(bundle)
     samples = synthetic(DIFFERENT)

@@ -67,7 +67,8 @@ def measure_speed(path: Path, *, widths: tuple[int, int, int, int], batch_size: 
     """Train alternately from disk and from memory; samples a second of each round."""
     from esnet.dataset.dataset import Dataset
     from esnet.dataset.pipeline import batches, epoch_order
-    from esnet.representation.features import ChannelScaler, TargetScaling, network_inputs
+    from esnet.representation.features import network_inputs
+    from esnet.representation.scaling import ChannelScaler, TargetScaling
 
     dataset = Dataset.open(path)
     indices = np.arange(len(dataset))
@@ -112,7 +113,7 @@ def measure_size(path: Path, *, widths: tuple[int, int, int, int], batch_size: i
     from esnet.dataset.dataset import Dataset
     from esnet.dataset.pipeline import batches
     from esnet.dataset.splits import split_dataset
-    from esnet.representation.features import ChannelScaler, TargetScaling
+    from esnet.representation.scaling import ChannelScaler, TargetScaling
 
     clock.lap("import")
     dataset = Dataset.open(path)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore, Document
+from esnet.representation.composition import CompositionMode, composition_vector
 from esnet.representation.dos import DOS_SHAPE
-from esnet.representation.features import CompositionMode, composition_vector
 from launchers.database.settings import DatabaseSettings
 from workflows.dos import DosFeatures
 
@@ -51,7 +51,7 @@ class FeatureReader:
     kind
         ``dos`` (IS-DOS) or ``rs_dos`` (RS-DOS).
     composition
-        ``presence`` or ``fraction``, see `esnet.representation.features.composition_vector`.
+        ``presence`` or ``fraction``, see `esnet.representation.composition.composition_vector`.
     """
 
     database: DatabaseSettings

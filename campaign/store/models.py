@@ -54,7 +54,7 @@ def register_bundle(
     ------
     esnet.bundle.bundle.BundleError
         If the bundle is damaged or incomplete.
-    esnet.representation.features.RepresentationError
+    esnet.representation.errors.RepresentationError
         Naming the representation setting that differs.
     ModelEngineError
         If the model learnt from the DOS of another engine.

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnet.files.errors import require
-from esnet.representation.features import TargetScaling
+from esnet.representation.scaling import TargetScaling
 
 logger = logging.getLogger(__name__)
 

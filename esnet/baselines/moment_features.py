@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnet.dataset.dataset import Dataset
-from esnet.representation.features import N_ELEMENTS, FeatureError
+from esnet.representation.composition import N_ELEMENTS
+from esnet.representation.errors import FeatureError
 from esnet.representation.moments import CHANNEL_NAMES, MOMENT_NAMES, MOMENTS, Moments, moments_of_batch
 
 N_FEATURES = len(MOMENT_NAMES) + len(CHANNEL_NAMES) + N_ELEMENTS

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from esnet.baselines.classical import Table
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.pipeline import batches
+from esnet.representation.composition import N_ELEMENTS
 from esnet.representation.dos import N_GRID, N_ORBITALS
-from esnet.representation.features import N_ELEMENTS, ChannelScaler, TargetScaling
+from esnet.representation.scaling import ChannelScaler, TargetScaling
 from esnet.training.loop import CheckpointConfig, EpochData, Progress, run_epochs
 from esnet.training.metrics import predict_places
 from esnet.training.network import batch_size_for, momentum_for

@@ -16,7 +16,7 @@ from esnet.bundle.files import ASSESSMENT, ASSESSMENT_ARRAYS, BundleError, read_
 from esnet.bundle.networks import Outputs
 from esnet.bundle.novelty import NoveltyReference
 from esnet.bundle.uncertainty import Calibration
-from esnet.representation.features import ELEMENTS, N_ELEMENTS
+from esnet.representation.composition import ELEMENTS, N_ELEMENTS
 
 NOVEL = 1.0
 """Novelty above which a material counts as one that the model has never seen the like of."""

@@ -13,7 +13,8 @@ from esnet.bundle.files import MODEL, BundleError, BundleExistsError, add_model_
 from esnet.bundle.info import BundleInfo, write_info
 from esnet.bundle.networks import Networks, Outputs, ScaledFeatures
 from esnet.bundle.record import TrainingRecord
-from esnet.representation.features import ChannelScaler, Representation, TargetScaling
+from esnet.representation.features import Representation
+from esnet.representation.scaling import ChannelScaler, TargetScaling
 
 __all__ = [
     "Assessment",

@@ -20,7 +20,8 @@ from esnet.bundle.files import (
 )
 from esnet.bundle.record import TrainingRecord
 from esnet.representation.dos import ENERGY_MAX, ENERGY_MIN, N_GRID, ORBITALS, SPINS
-from esnet.representation.features import ChannelScaler, Representation, TargetScaling
+from esnet.representation.features import Representation
+from esnet.representation.scaling import ChannelScaler, TargetScaling
 
 _GRID = {
     "energy_min": ENERGY_MIN,

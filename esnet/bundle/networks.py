@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from esnet.bundle.files import BundleError
 from esnet.bundle.info import BundleInfo
 from esnet.network.folded_network import inference_network
-from esnet.representation.features import ChannelScaler, TargetScaling, check_features, network_inputs
+from esnet.representation.checks import check_features
+from esnet.representation.features import network_inputs
+from esnet.representation.scaling import ChannelScaler, TargetScaling
 
 _BLOCK = 4096
 _LAST_LAYER = "energy"

@@ -16,8 +16,9 @@ from esnet.commands.settings import (
 )
 from esnet.dataset.dataset import Dataset, DatasetManifest, DatasetWriter
 from esnet.dataset.summary import dataset_summary, dropped_line, summary_rows
+from esnet.representation.composition import CompositionMode
 from esnet.representation.dos import EnergyReference, Normalisation
-from esnet.representation.features import CompositionMode, Representation
+from esnet.representation.features import Representation
 from esnet.sources.vasp_folder import FolderReport, engine_of, read_vasp_folder
 
 

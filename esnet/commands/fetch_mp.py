@@ -13,8 +13,9 @@ from esnet.commands.dataset import print_written
 from esnet.commands.settings import (
     filters_of,
 )
+from esnet.representation.composition import CompositionMode
 from esnet.representation.dos import EnergyReference, Normalisation
-from esnet.representation.features import CompositionMode, Representation
+from esnet.representation.features import Representation
 from esnet.sources.materials_project import MaterialsQuery, fetch
 
 

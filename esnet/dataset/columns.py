@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from esnet.dataset.hdf5 import open_h5
 from esnet.dataset.sample import KINDS, DatasetError, Sample
 from esnet.files.errors import require
-from esnet.representation.features import ELEMENTS, N_ELEMENTS
+from esnet.representation.composition import ELEMENTS, N_ELEMENTS
 
 _PLACE = {symbol: place for place, symbol in enumerate(ELEMENTS)}
 _TEXT = ("id", "material", "chemsys", "prototype", "provenance")

@@ -25,8 +25,9 @@ from esnet.dataset.hdf5 import open_h5
 from esnet.dataset.sample import KINDS, DatasetError, DosKind, Filters, Sample
 from esnet.dataset.shards import fetch, inflated, open_shard
 from esnet.dataset.writer import DatasetExistsError, DatasetWriter
+from esnet.representation.composition import ELEMENTS
 from esnet.representation.dos import DOS_SHAPE
-from esnet.representation.features import ELEMENTS, Representation
+from esnet.representation.features import Representation
 from esnet.representation.samples import Samples
 
 __all__ = [
@@ -152,7 +153,7 @@ class Dataset:
 
     @cached_property
     def compositions(self) -> NDArray[np.float32]:
-        """(n, 111) composition vectors, as `esnet.representation.features.composition_vector` makes them."""
+        """(n, 111) composition vectors, as `esnet.representation.composition.composition_vector` makes them."""
         amounts = self._columns.amounts
         if self.representation.composition == "fraction":
             vectors = np.asarray(amounts / amounts.sum(axis=1, keepdims=True), dtype=np.float32)

@@ -23,8 +23,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from esnet.dataset.dataset import DatasetError
 from esnet.files.errors import UserError
+from esnet.representation.composition import N_ELEMENTS
 from esnet.representation.dos import N_GRID, N_ORBITALS
-from esnet.representation.features import N_ELEMENTS, ChannelScaler, TargetScaling, network_inputs
+from esnet.representation.features import network_inputs
+from esnet.representation.scaling import ChannelScaler, TargetScaling
 
 
 class Readable(Protocol):

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnet.files.errors import UserError
+from esnet.representation.composition import ELEMENTS
 from esnet.representation.dos import DOS_SHAPE
-from esnet.representation.features import ELEMENTS
 
 DosKind = Literal["is_dos", "rs_dos"]
 """IS-DOS teach and test IS2RE, RS-DOS RS2RE."""

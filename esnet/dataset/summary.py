@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from esnet.dataset.dataset import KINDS, Dataset
-from esnet.representation.features import ELEMENTS
+from esnet.representation.composition import ELEMENTS
 
 _MANY = 12
 

@@ -12,7 +12,7 @@ from esnet.evaluation.metrics import Metrics
 from esnet.evaluation.plots import plot_evaluation
 from esnet.evaluation.run import Evaluation
 from esnet.files.output_folder import new_output_folder
-from esnet.representation.features import ELEMENTS
+from esnet.representation.composition import ELEMENTS
 
 METRICS = "metrics.json"
 PREDICTIONS = "predictions.csv"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 
-from esnet.representation.features import ELEMENTS
+from esnet.representation.composition import ELEMENTS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from esnet.representation.composition import N_ELEMENTS
 from esnet.representation.dos import N_GRID, N_ORBITALS
-from esnet.representation.features import N_ELEMENTS
 
 PAPER_WIDTHS = (64, 128, 256, 512)
 """Channels of the four blocks in the paper."""

@@ -11,7 +11,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from esnet.representation.features import FeatureError, check_features
+from esnet.representation.checks import check_features
+from esnet.representation.errors import FeatureError
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from esnet.bundle.bundle import Assessment, Bundle
 from esnet.bundle.networks import ScaledFeatures
+from esnet.representation.checks import finite_samples
+from esnet.representation.composition import N_ELEMENTS
 from esnet.representation.dos import DOS_SHAPE
-from esnet.representation.features import N_ELEMENTS, finite_samples
 from esnet.scoring.prediction import Prediction
 
 ReadFeatures = Callable[[Sequence[str]], tuple[Sequence[str], NDArray[np.floating], NDArray[np.floating]]]

@@ -17,7 +17,7 @@ from typing import Any, Self
 from requests.exceptions import RequestException
 
 from esnet.files.errors import UserError, require
-from esnet.representation.features import ELEMENTS
+from esnet.representation.composition import ELEMENTS
 
 KEY_VARIABLE = "MP_API_KEY"
 _FIELDS = ("material_id", "formula_pretty", "composition", "chemsys", "formation_energy_per_atom", "energy_above_hull")

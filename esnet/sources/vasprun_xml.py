@@ -16,7 +16,7 @@ import numpy as np
 from lxml import etree
 from numpy.typing import NDArray
 
-from esnet.representation.features import ELEMENTS
+from esnet.representation.composition import ELEMENTS
 from esnet.sources.vasp_dos import SiteElements, VaspDos, VaspReadError, VaspRun
 from esnet.sources.vasprun_numbers import RowsError, read_rows
 from esnet.sources.vasprun_stream import VasprunParts, read_parts

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.pipeline import batches, reading_errors
-from esnet.representation.features import ChannelScaler, TargetScaling
 from esnet.representation.samples import Samples
+from esnet.representation.scaling import ChannelScaler, TargetScaling
 
 TASKS = {"is_dos": "IS2RE", "rs_dos": "RS2RE"}
 """What predicting the relaxed energy from each kind of DOS is called."""

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from esnet.bundle.record import TrainingRecord, software_versions
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.pipeline import batches, reading_errors
-from esnet.representation.features import ChannelScaler, Representation, TargetScaling
+from esnet.representation.features import Representation
 from esnet.representation.samples import Samples
+from esnet.representation.scaling import ChannelScaler, TargetScaling
 from esnet.training.environment import training_environment
 from esnet.training.loop import CheckpointConfig, LoopState, Progress, run_epochs
 from esnet.training.metrics import ALL

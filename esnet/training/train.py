@@ -16,8 +16,9 @@ from esnet.bundle.bundle import Bundle
 from esnet.bundle.record import TrainingRecord
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import Split
-from esnet.representation.features import ChannelScaler, Representation, TargetScaling
+from esnet.representation.features import Representation
 from esnet.representation.samples import Samples
+from esnet.representation.scaling import ChannelScaler, TargetScaling
 from esnet.training.loop import CheckpointConfig, Progress
 from esnet.training.metrics import ALL, errors, errors_by_kind, predict_places
 from esnet.training.network import TrainingError
@@ -77,7 +78,7 @@ def train(
     dos
         (n, 2, 1500, 9), as `esnet.representation.dos.project_dos` gives them, not scaled.
     compositions
-        (n, 111), as `esnet.representation.features.composition_vector` gives them.
+        (n, 111), as `esnet.representation.composition.composition_vector` gives them.
     targets
         (n,) formation energies of the relaxed crystals, eV/atom.
     settings, representation

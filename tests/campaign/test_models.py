@@ -15,7 +15,8 @@ from campaign.store.models import ModelEngineError, fetch_bundle, model_summary,
 from esnet.bundle.files import BundleError, new_bundle
 from esnet.bundle.info import BundleInfo, write_info
 from esnet.bundle.record import RECORD_VERSION, TrainingRecord
-from esnet.representation.features import ChannelScaler, Representation, TargetScaling
+from esnet.representation.features import Representation
+from esnet.representation.scaling import ChannelScaler, TargetScaling
 
 pytestmark = pytest.mark.mongo
 

@@ -218,7 +218,7 @@ def give_learnt_model(store, tmp_path, campaign):
 
 
 def features_of(store, name):
-    from esnet.representation.features import composition_vector
+    from esnet.representation.composition import composition_vector
     from workflows.dos import DosFeatures
 
     stored = store.features.find_one({"_id": f"{name}:rs_dos"})

@@ -381,7 +381,8 @@ def untrained_bundle(path):
     from esnet.bundle.bundle import Bundle
     from esnet.bundle.record import RECORD_VERSION, TrainingRecord
     from esnet.network.model import build_esnet
-    from esnet.representation.features import ChannelScaler, Representation, TargetScaling
+    from esnet.representation.features import Representation
+    from esnet.representation.scaling import ChannelScaler, TargetScaling
 
     unknown = {field.name: None for field in fields(TrainingRecord)}
     record = TrainingRecord(**unknown | {"version": RECORD_VERSION, "n_materials": 7, "data_source": {}})

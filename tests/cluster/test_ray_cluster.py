@@ -70,7 +70,7 @@ def test_a_lost_node_loses_no_candidate_and_no_process_is_left(slurm: SlurmClust
 
 
 def write_samples(folder: Path, count: int) -> dict[str, np.ndarray]:
-    from esnet.representation.features import composition_vector
+    from esnet.representation.composition import composition_vector
 
     rng = np.random.default_rng(3)
     samples = {

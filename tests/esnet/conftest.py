@@ -13,8 +13,9 @@ import pytest
 
 from esnet.bundle.bundle import Bundle
 from esnet.ray.session import RaySession, ray_session
+from esnet.representation.composition import composition_vector
 from esnet.representation.dos import DOS_SHAPE, ENERGY_GRID, N_ORBITALS
-from esnet.representation.features import Representation, composition_vector
+from esnet.representation.features import Representation
 from esnet.training.train import TrainingResult, TrainingSettings, train
 
 # the machine is shared by many tests; TensorFlow reads these when it is first imported

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from esnet.bundle.bundle import Bundle, BundleError, BundleInfo
-from esnet.representation.features import FeatureError, Representation, RepresentationError
+from esnet.representation.errors import FeatureError, RepresentationError
+from esnet.representation.features import Representation
 
 pytestmark = pytest.mark.keras
 

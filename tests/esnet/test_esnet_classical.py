@@ -9,7 +9,7 @@ import pytest
 
 from esnet.baselines.classical import MODELS, Table, fit_classical
 from esnet.baselines.moment_features import N_FEATURES, MomentScaler
-from esnet.representation.features import FeatureError
+from esnet.representation.errors import FeatureError
 from esnet.representation.moments import CHANNEL_NAMES, MOMENT_NAMES, MOMENTS, Moments
 
 

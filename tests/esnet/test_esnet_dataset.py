@@ -26,8 +26,10 @@ from esnet.dataset.format import MANIFEST, SHARD_SIZE, DatasetManifest
 from esnet.dataset.synthetic import synthetic_samples
 from esnet.dataset.writer import suspicious_energies
 from esnet.files.atomic import file_entry
+from esnet.representation.composition import ELEMENTS, composition_vector
 from esnet.representation.dos import DOS_SHAPE
-from esnet.representation.features import ELEMENTS, FeatureError, Representation, composition_vector
+from esnet.representation.errors import FeatureError
+from esnet.representation.features import Representation
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,9 @@ from esnet.evaluation.files import write_evaluation
 from esnet.evaluation.run import evaluate
 from esnet.evaluation.selection import EvaluationError, select_samples
 from esnet.files.output_folder import OutputExistsError
-from esnet.representation.features import ELEMENTS, Representation, RepresentationError, composition_vector
+from esnet.representation.composition import ELEMENTS, composition_vector
+from esnet.representation.errors import RepresentationError
+from esnet.representation.features import Representation
 from esnet.scoring.batch import score_batch
 from esnet.scoring.scoring import ScoringError
 from esnet.training.ensemble import EnsembleError, assemble_bundle

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from esnet.evaluation.metrics import metrics_by_element, metrics_by_name, rank_correlation, regression_metrics
-from esnet.representation.features import composition_vector
+from esnet.representation.composition import composition_vector
 
 ENERGIES = st.floats(-13, 5)
 

@@ -9,18 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from esnet.representation.checks import finite_samples
+from esnet.representation.composition import ELEMENTS, composition_vector
 from esnet.representation.dos import DOS_SHAPE
-from esnet.representation.features import (
-    ELEMENTS,
-    ChannelScaler,
-    FeatureError,
-    Representation,
-    RepresentationError,
-    TargetScaling,
-    composition_vector,
-    finite_samples,
-    network_inputs,
-)
+from esnet.representation.errors import FeatureError, RepresentationError
+from esnet.representation.features import Representation, network_inputs
+from esnet.representation.scaling import ChannelScaler, TargetScaling
 
 
 def random_dos(n_samples, seed=0):

@@ -14,7 +14,8 @@ from esnet.bundle.description import summary_rows
 from esnet.bundle.info import BundleInfo
 from esnet.bundle.record import TrainingRecord
 from esnet.dataset.splits import split_dataset
-from esnet.representation.features import Representation, RepresentationError
+from esnet.representation.errors import RepresentationError
+from esnet.representation.features import Representation
 from esnet.training.ensemble import assemble_bundle
 from esnet.training.fine_tuning import fine_tune
 from esnet.training.in_ray import train_in_ray

@@ -14,7 +14,8 @@ from small_dataset import synthetic
 from esnet.dataset.dataset import Dataset, DatasetError
 from esnet.dataset.pipeline import BLOCK, batches, epoch_order, numpy_batches
 from esnet.dataset.splits import split_dataset
-from esnet.representation.features import ChannelScaler, TargetScaling, network_inputs
+from esnet.representation.features import network_inputs
+from esnet.representation.scaling import ChannelScaler, TargetScaling
 
 
 @pytest.fixture(scope="module")

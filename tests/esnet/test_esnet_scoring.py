@@ -15,7 +15,8 @@ from conftest import SMALL, make_labelled
 
 from esnet.bundle.bundle import Bundle, BundleError
 from esnet.ray.session import RaySessionError
-from esnet.representation.features import Representation, RepresentationError
+from esnet.representation.errors import RepresentationError
+from esnet.representation.features import Representation
 from esnet.scoring.scoring import Prediction, ScoringError, Usage, score
 from esnet.training.train import TrainingSettings, train
 

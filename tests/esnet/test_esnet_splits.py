@@ -14,7 +14,7 @@ from small_dataset import synthetic, tiny_sample, write
 
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import PARTS, Split, SplitError, split_dataset
-from esnet.representation.features import ChannelScaler
+from esnet.representation.scaling import ChannelScaler
 
 BY = ("random", "chemsys", "prototype")
 

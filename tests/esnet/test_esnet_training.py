@@ -9,7 +9,8 @@ import pytest
 
 from esnet.bundle.bundle import Bundle
 from esnet.bundle.record import TrainingRecord
-from esnet.representation.features import FeatureError, Representation
+from esnet.representation.errors import FeatureError
+from esnet.representation.features import Representation
 from esnet.representation.samples import Samples
 from esnet.training.train import TrainingError, TrainingSettings, train
 
