@@ -72,10 +72,7 @@ def write_training_data(
     """
     structures = _relaxed(campaign)
     source = {
-        "kind": "campaign",
-        "campaign": campaign.name,
-        "engine": campaign.spec.dft.engine,
-        "quality": campaign.spec.dft.quality,
+        **campaign.spec.data_source(),
         "reference_set": campaign.document["reference_set"],
         "settings_hash": campaign.document["settings_hash"],
         "relaxed": len(structures),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 
 from rich.console import Console
 from rich.status import Status as Spinner
@@ -81,11 +80,5 @@ class Progress:
         """Return this display."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Take the line away."""
+    def __exit__(self, *_: object) -> None:
         self.close()
