@@ -62,13 +62,7 @@ class LocalWorkers:
         self._deaths: deque[float] = deque(maxlen=_MOST_DEATHS)
 
     def start(self, number: int) -> None:
-        """Start workers.
-
-        Parameters
-        ----------
-        number
-            How many more.
-        """
+        """Start this many more workers."""
         self.directory.mkdir(parents=True, exist_ok=True)
         command = [
             *(sys.executable, "-m", "launchers.workers.worker"),
