@@ -5,11 +5,4 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     __version__: str
 else:
-
-    def __getattr__(name: str) -> str:
-        """Look up ``__version__`` when it is asked for; `pyproject.toml` is the only place that states it."""
-        if name != "__version__":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib.metadata import version
-
-        return version("esnet-campaign")
+    from esnet import __getattr__ as __getattr__  # looks up ``__version__`` when it is asked for

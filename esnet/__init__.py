@@ -9,7 +9,7 @@ else:
     def __getattr__(name: str) -> str:
         """Look up ``__version__`` when it is asked for; `pyproject.toml` is the only place that states it."""
         if name != "__version__":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            raise AttributeError(f"the package has no attribute {name!r}")
         from importlib.metadata import version
 
         return version("esnet-campaign")

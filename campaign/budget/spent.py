@@ -48,17 +48,7 @@ class Usage:
 
 
 def usage(campaign: Campaign, costs: Costs, *, session: ClientSession | None = None) -> Usage:
-    """Sum up what a campaign has used and promised.
-
-    Parameters
-    ----------
-    campaign
-        The campaign.
-    costs
-        What calculations are expected to cost, as it is known now.
-    session
-        Transaction to read in.
-    """
+    """Sum up what a campaign has used and promised at these expected costs, in a transaction if one is given."""
     by_stage = cost_by_stage(campaign, session=session)
     # asked after each calculation: it reads what is queued and what is not screened, not everything ever relaxed
     relaxations = count_sent_to_relaxation(campaign, session=session)
@@ -100,17 +90,7 @@ def _promised_to_others(campaign: Campaign, costs: Costs, session: ClientSession
 
 
 def still_to_come(campaign: Campaign, costs: Costs, *, apart_from: str) -> dict[str, float]:
-    """CPU-s that running calculations are still expected to use, by stage.
-
-    Parameters
-    ----------
-    campaign
-        The campaign.
-    costs
-        What calculations are expected to cost.
-    apart_from
-        A candidate whose own calculations do not count.
-    """
+    """CPU-s that running calculations, those of one candidate apart, are still expected to use, by stage."""
     running = running_attempts(campaign, apart_from=apart_from)
     relaxing = [entry["document"] for entry in running if entry["stage"] == STAGES["relax"].name]
     expected = {name: costs.relaxation(document) for name, document in cells(campaign, relaxing).items()}

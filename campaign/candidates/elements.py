@@ -101,11 +101,6 @@ def reference_structure(symbol: str) -> Structure:
     Solid State Physics; tin is beta-tin there). Built in are the fcc, bcc, hcp, diamond, simple cubic,
     body-centred tetragonal and rhombohedral elements.
 
-    Parameters
-    ----------
-    symbol
-        Chemical symbol.
-
     Raises
     ------
     MissingReferenceError

@@ -9,12 +9,11 @@ from typing import Any
 
 import typer
 
-from campaign.commands.connection import connect, open_for_writing
+from campaign.commands.connection import open_for_writing, read_campaign
 from campaign.scheduling.change_budget import change_budget
-from campaign.store.campaigns import Campaign, OpenCampaign
-from campaign.store.collections import CampaignStore
+from campaign.store.campaigns import OpenCampaign
 from campaign.views.budget import budget_report, format_budget
-from esnet.commands.console import console
+from esnet.commands.console import console, print_plain
 from esnet.files.errors import UserError
 
 _NONE = "none"
@@ -48,18 +47,14 @@ def budget(
     asked = {key: value for key, (is_given, value) in given.items() if is_given}
     out = console()
     if asked:
-        store, connection = open_for_writing(launchpad)
-        changed = change_budget(OpenCampaign.open(store, connection, name), asked)
+        changed = change_budget(OpenCampaign.open(*open_for_writing(launchpad), name), asked)
         if not as_json:
-            out.print(changed, highlight=False, markup=False, soft_wrap=True)
-    else:
-        store = CampaignStore(connect(launchpad).db)
-    found = budget_report(Campaign.read(store, name))
+            print_plain(out, changed)
+    found = budget_report(read_campaign(launchpad, name))
     if as_json:
         typer.echo(json.dumps(found, indent=1))
-        return
-    for line in format_budget(found):
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+    else:
+        print_plain(out, *format_budget(found))
 
 
 def _number(text: str | None, kind: type[int] | type[float], option: str) -> tuple[bool, Any]:

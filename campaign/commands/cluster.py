@@ -20,7 +20,7 @@ from campaign.recovery.reconcile import reconcile
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.collections import CampaignStore
 from campaign.store.listings import running_campaigns
-from esnet.commands.console import console
+from esnet.commands.console import console, print_plain
 from launchers.cluster.checking import Checked, check_here, check_queues, check_scheduler
 from launchers.cluster.launch_files import write_again, write_new
 from launchers.cluster.queue_filler import fill_queues
@@ -132,11 +132,11 @@ def _fill_once(site: SiteSettings, folder: Path, out: Console) -> bool:
         launchpad = connect(site.launchpad)
         _reconcile_running(launchpad, out)
         for done in fill_queues(launchpad, site, folder):
-            out.print(done.line(), highlight=False, soft_wrap=True, markup=False)
+            print_plain(out, done.line())
             all_well = all_well and done.problem is None
     except (DatabaseError, PyMongoError) as error:
         reason = error if isinstance(error, DatabaseError) else f"the database went away ({type(error).__name__})"
-        out.print(f"nothing (more) submitted: {reason}", highlight=False, soft_wrap=True, markup=False)
+        print_plain(out, f"nothing (more) submitted: {reason}")
         return False
     return all_well
 
@@ -151,5 +151,4 @@ def _reconcile_running(launchpad: LaunchPad, out: Console) -> None:
             if not is_user_error(error) or isinstance(error, DatabaseError):
                 raise
             lines = [f"cannot be reconciled: {error}"]
-        for line in lines:
-            out.print(f"{name}: {line}", highlight=False, soft_wrap=True, markup=False)
+        print_plain(out, *(f"{name}: {line}" for line in lines))

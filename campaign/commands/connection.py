@@ -7,6 +7,7 @@ from pathlib import Path
 from fireworks import LaunchPad
 from rich.console import Console
 
+from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore
 from launchers.database.check import check_database
 from launchers.database.settings import DatabaseSettings, DatabaseUnreachable, find_launchpad_file
@@ -27,11 +28,17 @@ def connect(launchpad_file: Path | None) -> LaunchPad:
     return settings.launchpad(strm_lvl="WARNING")
 
 
-def open_for_writing(launchpad_file: Path | None) -> tuple[CampaignStore, LaunchPad]:
+def read_campaign(launchpad_file: Path | None, name: str) -> Campaign:
+    """Read a campaign for a command that changes nothing."""
+    return Campaign.read(CampaignStore(connect(launchpad_file).db), name)
+
+
+def open_for_writing(launchpad_file: Path | None, *, dry_run: bool = False) -> tuple[CampaignStore, LaunchPad]:
     """Connect for a command that changes campaigns; one that an earlier version started gets the indexes it lacks."""
     launchpad = connect(launchpad_file)
     store = CampaignStore(launchpad.db)
-    store.ensure_indexes()
+    if not dry_run:
+        store.ensure_indexes()
     return store, launchpad
 
 

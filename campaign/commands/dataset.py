@@ -6,9 +6,7 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from campaign.commands.connection import connect
-from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore
+from campaign.commands.connection import read_campaign
 from campaign.views.training_data import write_training_data
 from esnet.commands.console import console
 from esnet.commands.dataset import print_written
@@ -27,8 +25,7 @@ def dataset(
     """Write what a campaign has relaxed so far, with its DOS, as a data set; the campaign is only read."""
     filters = filters_of(max_dos, max_abs_formation_energy, f_block)
     out = console()
-    store = CampaignStore(connect(launchpad).db)
-    manifest = write_training_data(Campaign.read(store, name), path, filters=filters)
+    manifest = write_training_data(read_campaign(launchpad, name), path, filters=filters)
     states = ", ".join(f"{count} {state}" for state, count in manifest.source["states"].items())
     out.print(f"campaign {escape(name)}: {manifest.source['relaxed']} relaxed structures ({states})", highlight=False)
     out.print(

@@ -8,17 +8,14 @@ from pathlib import Path
 
 import typer
 
-from campaign.budget.hold_queue import release_held
-from campaign.commands.connection import connect, open_for_writing
+from campaign.commands.connection import open_for_writing, read_campaign
 from campaign.commands.policy import parse_policy
-from campaign.scheduling.advance import advance
-from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.running_campaign import RunningCampaign
 from campaign.store.candidates import find_candidate
-from campaign.store.collections import CampaignStore
 from campaign.views.explanation import explanation, format_explanation
 from campaign.views.policy_dry_run import differences_table
 from campaign.views.policy_dry_run import dry_run as run_dry
-from esnet.commands.console import console
+from esnet.commands.console import console, print_plain
 from esnet.files.errors import UserError
 
 SHOWN = 40
@@ -30,15 +27,12 @@ class DryRunError(UserError, ValueError):
 
 def explain(*, name: str, candidate: str, launchpad: Path | None, as_json: bool) -> None:
     """Say why a candidate was promoted, rejected or held, and make its decision again from what is stored."""
-    store = CampaignStore(connect(launchpad).db)
-    campaign = Campaign.read(store, name)
+    campaign = read_campaign(launchpad, name)
     told = explanation(campaign, find_candidate(campaign, candidate))
     if as_json:
         typer.echo(json.dumps(told, indent=1))
-        return
-    out = console()
-    for line in format_explanation(told):
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+    else:
+        print_plain(console(), *format_explanation(told))
 
 
 def decide(
@@ -58,11 +52,10 @@ def decide(
                 "right: add --dry-run, or start a campaign of another name"
             )
         renamed = f"`campaign decide` without --dry-run is now `campaign release {name}`"
-        console(stderr=True).print(renamed, highlight=False, markup=False, soft_wrap=True)
+        print_plain(console(stderr=True), renamed)
         release(name=name, launchpad=launchpad)
         return
-    store = CampaignStore(connect(launchpad).db)
-    campaign = Campaign.read(store, name)
+    campaign = read_campaign(launchpad, name)
     out = console()
     found = run_dry(campaign, campaign.spec.policy if policy is None else parse_policy(policy))
     if as_json:
@@ -88,7 +81,5 @@ def decide(
 
 def release(*, name: str, launchpad: Path | None) -> None:
     """Release held candidates as far as the budget allows, then submit what is due."""
-    store, connection = open_for_writing(launchpad)
-    released = release_held(Campaign.read(store, name))
-    advance(OpenCampaign.open(store, connection, name))
+    released = RunningCampaign.open(*open_for_writing(launchpad), name).release()
     console().print(f"{released} held candidate(s) go on", highlight=False)

@@ -7,25 +7,24 @@ import shlex
 from pathlib import Path
 
 import typer
-from fireworks import LaunchPad
 from rich.console import Console
 
-from campaign.commands.connection import connect, open_for_writing
+from campaign.commands.connection import open_for_writing, read_campaign
 from campaign.recovery.reconcile import reconcile as reconcile_campaign
 from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.recovery.retry import choose, failed_calculations, retry_failed
 from campaign.recovery.retry import retry as retry_calculations
-from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.campaigns import OpenCampaign
 from campaign.store.candidates import find_candidate
-from campaign.store.collections import CampaignStore
 from campaign.store.listings import unfinished_campaigns
 from campaign.views.failures import failure_kinds, failures_table, format_failure
 from esnet.commands.console import console as _console
+from esnet.commands.console import print_plain
 
 
 def reconcile(*, name: str | None, launchpad: Path | None, retry: bool, dry_run: bool) -> None:
     """Repair what killed workers and jobs left behind; safe to call at any time, from several places at once."""
-    store, connection = _open(launchpad, dry_run=dry_run)
+    store, connection = open_for_writing(launchpad, dry_run=dry_run)
     console = _console()
     names = [name] if name is not None else unfinished_campaigns(store)
     if not names:
@@ -41,26 +40,16 @@ def reconcile(*, name: str | None, launchpad: Path | None, retry: bool, dry_run:
             console.print(f"{retry_failed(campaign)} failed calculation(s) will be tried again")
 
 
-def _open(launchpad_file: Path | None, *, dry_run: bool) -> tuple[CampaignStore, LaunchPad]:
-    if not dry_run:
-        return open_for_writing(launchpad_file)
-    launchpad = connect(launchpad_file)
-    return CampaignStore(launchpad.db), launchpad
-
-
 def _report_repairs(done: ReconcileReport, console: Console, *, prefix: str, quiet: bool) -> None:
-    for line in done.lines():
-        console.print(f"{prefix}{line}", highlight=False, markup=False, soft_wrap=True)
-    if unknown := done.unknown_line():
-        console.print(f"{prefix}{unknown}", highlight=False, markup=False, soft_wrap=True)
+    unknown = done.unknown_line()
+    print_plain(console, *(f"{prefix}{line}" for line in (*done.lines(), *([unknown] if unknown else []))))
     if not done and not quiet:
         console.print(f"{prefix}nothing to repair", markup=False)
 
 
 def failures(*, name: str, launchpad: Path | None, as_json: bool) -> None:
     """Show what failed in a campaign: a row for each kind, with an example, its last words, and what to do."""
-    store = CampaignStore(connect(launchpad).db)
-    kinds = failure_kinds(Campaign.read(store, name))
+    kinds = failure_kinds(read_campaign(launchpad, name))
     if as_json:
         typer.echo(json.dumps([kind.to_dict() for kind in kinds], indent=1))
         return
@@ -71,8 +60,7 @@ def failures(*, name: str, launchpad: Path | None, as_json: bool) -> None:
     console.print(failures_table(kinds, title=f"campaign {name}: failures"))
     for kind in kinds:
         console.print()
-        for line in format_failure(kind):
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        print_plain(console, *format_failure(kind))
     if any(kind.for_good for kind in kinds):
         console.print(f"\nanother try: campaign retry {name} --kind CAUSE [--set INCAR.ALGO=All]", markup=False)
 
@@ -88,7 +76,7 @@ def retry(
     dry_run: bool,
 ) -> None:
     """Try again what has failed for good, with other settings or resources where some are given."""
-    store, connection = _open(launchpad, dry_run=dry_run)
+    store, connection = open_for_writing(launchpad, dry_run=dry_run)
     campaign = OpenCampaign.open(store, connection, name, dry_run=dry_run)
     only = None if candidate is None else str(find_candidate(campaign, candidate)["_id"])
     chosen = choose(list(failed_calculations(campaign)), kind=kind, stage=stage, candidate=only)

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import typer
 
-from campaign.commands.connection import connect
-from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore
+from campaign.commands.connection import read_campaign
 from campaign.views.metrics.campaign_metrics import campaign_metrics
 from campaign.views.metrics.text import metrics_notes, metrics_table, sweep_note, sweep_table
 from esnet.commands.console import console
@@ -27,8 +25,8 @@ def metrics(
     """Measure a campaign's decisions: success ratio, discoverability from the audit, cost, saving. It is only read."""
     if cpu_hours is not None and not sweep:
         raise typer.BadParameter("--cpu-hours is a budget for --sweep: give both")
-    store = CampaignStore(connect(launchpad).db)
-    found = campaign_metrics(Campaign.read(store, name), confidence=confidence, sweep=sweep, cpu_hours=cpu_hours)
+    campaign = read_campaign(launchpad, name)
+    found = campaign_metrics(campaign, confidence=confidence, sweep=sweep, cpu_hours=cpu_hours)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=1, allow_nan=False))
         return

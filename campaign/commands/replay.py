@@ -11,7 +11,7 @@ from typing import Any, Literal
 import typer
 from rich.markup import escape
 
-from campaign.commands.connection import connect
+from campaign.commands.connection import read_campaign
 from campaign.commands.policy import parse_policy
 from campaign.policies.base import Policy
 from campaign.replay.campaign import read_replay_campaign
@@ -20,10 +20,8 @@ from campaign.replay.data import ReplayData
 from campaign.replay.read import read_replay_data
 from campaign.spec.sections.budget import BudgetSection
 from campaign.spec.sections.stable import StableSection
-from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore
 from campaign.views.replay import replay_table, write_comparison
-from esnet.commands.console import console
+from esnet.commands.console import console, print_plain
 from esnet.files.output_folder import refuse_existing_output
 
 
@@ -73,8 +71,7 @@ def replay(
         _print(comparison)
     if output is not None:
         write_comparison(comparison, output)
-        out = console(stderr=as_json)
-        out.print(f"totals and curves: {output}", markup=False, highlight=False, soft_wrap=True)
+        print_plain(console(stderr=as_json), f"totals and curves: {output}")
 
 
 def _policies(texts: Sequence[str]) -> dict[str, Policy]:
@@ -110,7 +107,7 @@ def _data(dataset: Path | None, campaign: str, launchpad: Path | None, **options
     if wrong := [name for name in ("structures", "references", "model") if options[name] is not None]:
         raise typer.BadParameter(f"--{wrong[0]} does not go with --campaign, which has all that")
 
-    return read_replay_campaign(Campaign.read(CampaignStore(connect(launchpad).db), campaign))
+    return read_replay_campaign(read_campaign(launchpad, campaign))
 
 
 def _print(comparison: Comparison) -> None:
@@ -127,7 +124,6 @@ def _print(comparison: Comparison) -> None:
         f"{label}: {found.stopped}" for label, several in comparison.policies.items() for found in several
         if found.stopped
     }  # fmt: skip
-    for text in sorted(stopped):
-        out.print(f"stopped: {text}", markup=False, highlight=False, soft_wrap=True)
+    print_plain(out, *(f"stopped: {text}" for text in sorted(stopped)))
     for note in comparison.data.notes:
         out.print(f"[yellow]note:[/yellow] {escape(note)}", highlight=False, soft_wrap=True)

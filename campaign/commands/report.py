@@ -5,9 +5,7 @@ from __future__ import annotations
 import webbrowser
 from pathlib import Path
 
-from campaign.commands.connection import connect
-from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore
+from campaign.commands.connection import read_campaign
 from campaign.views.report.data import build_report
 from campaign.views.report.files import write_csv, write_figures, write_page
 from esnet.commands.console import console
@@ -26,7 +24,7 @@ def report(
     """Write a campaign as one HTML file that needs no network: figures, tables, structures. It is only read."""
     out = console()
     target = output or Path(f"{name}-report.html")
-    data = build_report(Campaign.read(CampaignStore(connect(launchpad).db), name), map_of_dos=map_of_dos)
+    data = build_report(read_campaign(launchpad, name), map_of_dos=map_of_dos)
     write_page(data, target)
     out.print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)
     if figures is not None:

@@ -7,17 +7,14 @@ from typing import Literal
 
 import typer
 
-from campaign.commands.connection import connect
-from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore
+from campaign.commands.connection import read_campaign
 from campaign.views.results import format_model, result_rows, rows_as_csv, rows_as_json, rows_as_table
 from esnet.commands.console import console as _console
 
 
 def results(*, name: str, launchpad: Path | None, format: Literal["table", "json", "csv"]) -> None:
     """Print the candidates of a campaign, the most stable first. Energies in eV/atom, cost in CPU-s."""
-    store = CampaignStore(connect(launchpad).db)
-    campaign = Campaign.read(store, name)
+    campaign = read_campaign(launchpad, name)
     rows = result_rows(campaign)
     if format == "json":
         typer.echo(rows_as_json(rows))

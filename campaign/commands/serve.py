@@ -11,7 +11,7 @@ from campaign.store.collections import CampaignStore
 from campaign.views.server.access import is_loopback
 from campaign.views.server.application import application
 from campaign.views.server.serving import listen, run
-from esnet.commands.console import console
+from esnet.commands.console import console, print_plain
 
 TOKEN_VARIABLE = "ESNET_CAMPAIGN_SERVE_TOKEN"
 
@@ -27,11 +27,6 @@ def serve(*, port: int, host: str, refresh: float, with_token: bool, launchpad: 
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listener.getsockname()[1]}/"
         out = console()
-        out.print(
-            f"campaigns at {address}" + (f"?token={token}" if token else ""),
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
-        )
+        print_plain(out, f"campaigns at {address}" + (f"?token={token}" if token else ""))
         out.print("Ctrl-C ends it")
         run(app, listener)

@@ -123,12 +123,8 @@ class HullSet:
 
         Raises
         ------
-        MissingElementError
-            Naming the elements without a reference.
-        TypeError
-            One of them is not a Composition.
-        ValueError
-            A composition is empty or has a negative amount, or there are not as many energies as compositions.
+        MissingElementError, TypeError, ValueError
+            As `formation_energies`.
         HullGapError
             pymatgen's hull of a chemical system leaves a composition out.
         """

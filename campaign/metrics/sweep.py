@@ -31,7 +31,7 @@ Criterion = Literal["f1", "c_eff", "budget"]
 Counts = NDArray[np.int64]
 
 
-def threshold_grid(first: float, last: float, number: int) -> Floats:
+def _threshold_grid(first: float, last: float, number: int) -> Floats:
     """Evenly spaced thresholds, eV/atom, both ends included, rounded so that -0.02 is the number that people write."""
     return np.round(np.linspace(first, last, number), 10)
 
@@ -297,7 +297,7 @@ def sweep_thresholds(
 
 def _thresholds(given: ArrayLike | None, default: tuple[float, float, int], name: str) -> Floats:
     if given is None:
-        return threshold_grid(*default)
+        return _threshold_grid(*default)
     thresholds = np.asarray(given, dtype=np.float64)
     if thresholds.ndim != 1 or not len(thresholds) or not np.isfinite(thresholds).all():
         raise ValueError(f"{name}: expected a row of finite thresholds, found {given!r}")

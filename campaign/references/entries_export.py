@@ -57,7 +57,7 @@ def fetch_entries(
     if not entries:
         raise EntriesFileError(path, [f"not written: the Materials Project has no entries of {', '.join(symbols)}"])
     header = {"source": "materials-project", "database_version": version, "engine": "vasp", "corrections": "mp2020"}
-    write_entries(path, header | {"elements": symbols, "max_elements": limit}, entries)
+    _write_entries(path, header | {"elements": symbols, "max_elements": limit}, entries)
     return len(entries)
 
 
@@ -92,7 +92,7 @@ def export_set(document: Document, path: Path) -> None:
     # a set of an earlier version says its engine among its settings
     known = {"engine": (document.get("dft") or {}).get("engine")} | document
     header = {key: known[key] for key in keys if known.get(key) is not None}
-    write_entries(path, header, _exported(document))
+    _write_entries(path, header, _exported(document))
 
 
 def _exported(document: Document) -> Iterator[dict[str, Any]]:
@@ -112,7 +112,7 @@ def _exported(document: Document) -> Iterator[dict[str, Any]]:
         }
 
 
-def write_entries(path: Path, header: Mapping[str, Any], entries: Iterator[dict[str, Any]] | list[Any]) -> None:
+def _write_entries(path: Path, header: Mapping[str, Any], entries: Iterator[dict[str, Any]] | list[Any]) -> None:
     """Write the object form; the file is there as a whole or not at all."""
     content = json.dumps({**header, "entries": list(entries)}).encode()
     if path.suffix == ".gz":

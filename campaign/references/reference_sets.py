@@ -170,7 +170,7 @@ def reference_problem(campaign: Campaign) -> str | None:
     failed = found[0]
     return (
         f"the relaxation of the elemental reference of {failed['elements'][0]} failed "
-        f"({(failed.get('failure') or {}).get('error')}), so nothing that contains it gets a formation energy. "
+        f"({(failed.get('final_failure') or {}).get('error')}), so nothing that contains it gets a formation energy. "
         f"Mend the cause, then `campaign reconcile {campaign.name} --retry-failed`"
     )
 

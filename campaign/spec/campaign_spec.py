@@ -139,6 +139,10 @@ class CampaignSpec(StrictModel):
         """The settings that `esnet.training.train` takes."""
         return TrainingSettings(seed=self.seed, **self.model.training.model_dump())
 
+    def data_source(self) -> dict[str, str]:
+        """Where training data of this campaign come from, as a bundle or a data set records it."""
+        return {"kind": "campaign", "campaign": self.name, "engine": self.dft.engine, "quality": self.dft.quality}
+
     def representation(self) -> Representation:
         """The representation that `esnet` takes."""
         return Representation(**self.model.representation.model_dump())

@@ -56,13 +56,6 @@ def entries_problems(
 def campaign_entries(spec: CampaignSpec, elements: Collection[str]) -> EntriesFile | None:
     """The entries that a campaign takes as references, read as a whole; None where it computes all itself.
 
-    Parameters
-    ----------
-    spec
-        A checked campaign.
-    elements
-        Elements of its candidates.
-
     Raises
     ------
     CampaignFileError

@@ -149,14 +149,6 @@ def _start_of(
 
 
 def job_output(job_store: JobStore, uuid: str) -> Any:
-    """Output of a job without its large objects (a CompleteDos), or None where it has none yet.
-
-    Parameters
-    ----------
-    job_store
-        Connected JobStore.
-    uuid
-        The job's uuid.
-    """
+    """Output of a job without its large objects (a CompleteDos), or None where it has none yet."""
     found = job_store.query_one({"uuid": uuid}, properties=["output"], sort={"index": -1}, load=False)
     return None if found is None else found["output"]

@@ -46,17 +46,6 @@ def record_calculation(
 
     Success is decided by the outputs in the JobStore, not by what FireWorks thinks of the firework: a firework that
     fizzled after its calculation was complete has done its work. Running this twice records once.
-
-    Parameters
-    ----------
-    campaign, database
-        The campaign's collections, and the database for the JobStore.
-    document_id
-        Candidate or reference.
-    stage
-        Which calculation.
-    fw_id
-        The firework that records.
     """
     document = read_document(campaign.store, document_id)
     if document is None:

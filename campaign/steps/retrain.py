@@ -164,12 +164,7 @@ def _train_on(campaign: Campaign, database: DatabaseSettings, step_id: str) -> t
             earlier=found.bootstrap if spec.model.bundle is None else None,
             settings=spec.training_settings(),
             representation=spec.representation(),
-            source={
-                "kind": "campaign",
-                "campaign": spec.name,
-                "engine": spec.dft.engine,
-                "quality": spec.dft.quality,
-            },
+            source=spec.data_source(),
         )
         info = BundleInfo.read(bundle)
         checksum = register_bundle(campaign.store, bundle)

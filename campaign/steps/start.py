@@ -89,13 +89,6 @@ def campaign_from_firework(firework: dict[str, Any]) -> CampaignSpec:
 def write_campaign(store: CampaignStore, spec: CampaignSpec) -> Started:
     """Store a campaign, ready to be advanced. Doing it again adds nothing.
 
-    Parameters
-    ----------
-    store
-        The collections of its database.
-    spec
-        A checked campaign.
-
     Raises
     ------
     CampaignExistsError

@@ -62,11 +62,6 @@ def _train(campaign: Campaign, database: DatabaseSettings, step_id: str) -> tupl
             ids=ids,
             settings=spec.training_settings(),
             representation=spec.representation(),
-            source={
-                "kind": "campaign",
-                "campaign": spec.name,
-                "engine": spec.dft.engine,
-                "quality": spec.dft.quality,
-            },
+            source=spec.data_source(),
         )
         return register_bundle(campaign.store, bundle), record.cpu_s

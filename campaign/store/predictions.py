@@ -18,15 +18,7 @@ _WAITING = (*BEFORE_SCREEN, CandidateState.DOS_DONE, CandidateState.HELD)
 
 
 def unscored_ids(campaign: Campaign, *, batch: int | None = None) -> list[str]:
-    """Ids of the candidates that wait for a prediction, sorted.
-
-    Parameters
-    ----------
-    campaign
-        The campaign.
-    batch
-        Only those of this batch; None: all.
-    """
+    """Ids of the candidates (of one batch, if one is given) that wait for a prediction, sorted."""
     waiting: dict[str, Any] = {"campaign": campaign.name, "state": CandidateState.DOS_DONE, "prediction": None}
     if batch is not None:
         waiting["batch"] = batch
@@ -34,20 +26,7 @@ def unscored_ids(campaign: Campaign, *, batch: int | None = None) -> list[str]:
 
 
 def add_predictions(campaign: Campaign, predictions: Iterable[tuple[str, PredictionDocument]]) -> int:
-    """Add predictions to candidates that wait for one.
-
-    Parameters
-    ----------
-    campaign
-        The campaign.
-    predictions
-        The candidates' ids, and what was predicted.
-
-    Returns
-    -------
-    int
-        How many were written.
-    """
+    """Add predictions to the candidates that wait for one, by their ids; return how many were written."""
     return campaign.store.bulk_update(
         UpdateOne(
             {"_id": candidate, "state": CandidateState.DOS_DONE, "prediction": None},
@@ -74,7 +53,7 @@ def model_of_predictions(campaign: Campaign, step_id: str) -> str | None:
 def write_decisions(
     campaign: Campaign, step_id: str, decisions: Iterable[tuple[str, CandidateState, Mapping[str, Any]]]
 ) -> int:
-    """Write decisions on candidates that this step has predicted and that none was made on yet.
+    """Write decisions on candidates that this step has predicted and that none was made on yet; return how many.
 
     Parameters
     ----------
@@ -84,11 +63,6 @@ def write_decisions(
         The Screen that decides.
     decisions
         The candidates' ids, the states that they move to, and the decisions.
-
-    Returns
-    -------
-    int
-        How many were written.
     """
     return campaign.store.bulk_update(
         UpdateOne(

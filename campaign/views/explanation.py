@@ -17,15 +17,7 @@ from campaign.store.usage import cpu_seconds_by_document
 
 
 def explanation(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all that is stored about a candidate's way, as JSON types (times as text).
-
-    Parameters
-    ----------
-    campaign
-        The campaign.
-    document
-        The candidate.
-    """
+    """Return all that is stored about a candidate's way, as JSON types (times as text)."""
     keys = ("_id", "campaign", "formula", "prototype", "parent", "role", "state", "prediction", "decision")
     told: dict[str, Any] = {key: document.get(key) for key in keys}
     told["previous_decisions"] = document.get("previous_decisions", [])
@@ -76,7 +68,8 @@ def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
             f"{'stable' if result['stable'] else 'not stable'}"
         )
     if told["final_failure"]:
-        yield f"failed for good: {told['failure']['stage']}, {told['failure']['kind']}: {told['failure']['error']}"
+        failure = told["final_failure"]
+        yield f"failed for good: {failure['stage']}, {failure['kind']}: {failure['error']}"
     yield f"cost so far: {told['cpu_s']:.0f} CPU-s, all attempts"
     moves = ", ".join(f"{move['state']} {move['time']}" for move in told["history"])
     yield f"history: {moves or 'none'}"

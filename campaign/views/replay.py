@@ -16,10 +16,10 @@ from campaign.replay.result import Replay, Spread, band, spread
 from campaign.replay.simulate import ORACLE, RANDOM
 from esnet.files.atomic import sha256_of
 from esnet.files.errors import require
+from esnet.files.figures import save_figure
 from esnet.files.output_folder import new_output_folder
 
 SUMMARY, TOTALS, CURVES = "summary.json", "totals.csv", "curves.csv"
-_DPI = 150
 # of Okabe and Ito's palette, which colour-blind readers tell apart; the limits are grey and black
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _LIMITS = {RANDOM: ("#888888", "--"), ORACLE: ("#000000", ":")}
@@ -88,7 +88,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
         _write_csv(temporary / TOTALS, list(rows[0]), rows)
         columns = ["policy", "seed", "relaxations", "cpu_hours", "stable"]
         _write_csv(temporary / CURVES, columns, _curve_rows(comparison))
-        plot_curves(comparison, temporary / "curves")
+        _plot_curves(comparison, temporary / "curves")
         files = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
         text = json.dumps({**comparison.to_dict(), "sha256": files}, indent=1, allow_nan=False)
         (temporary / SUMMARY).write_text(f"{text}\n", encoding="utf-8")
@@ -117,27 +117,8 @@ def _write_csv(
         writer.writerows(rows)
 
 
-def plot_curves(comparison: Comparison, stem: Path) -> list[Path]:
-    """Draw stable materials against CPU-hours, IS-DOS included; several seeds as mean with the range.
-
-    Parameters
-    ----------
-    comparison
-        What was replayed.
-    stem
-        Path of the files without ``.png`` and ``.svg``.
-
-    Returns
-    -------
-    list of Path
-        The files written.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    """
-    matplotlib = require("matplotlib", extra="esnet")
+def _plot_curves(comparison: Comparison, stem: Path) -> None:
+    """Draw stable materials against CPU-hours, IS-DOS included; several seeds as mean with the range."""
     # a figure of its own: no window system and no state of pyplot's is touched
     figure = require("matplotlib.figure", extra="esnet").Figure(figsize=(7.2, 4.6), layout="constrained")
     axis = figure.subplots()
@@ -155,12 +136,7 @@ def plot_curves(comparison: Comparison, stem: Path) -> list[Path]:
     )
     axis.yaxis.get_major_locator().set_params(integer=True)
     axis.legend(loc="lower right")
-    png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
-    figure.savefig(png, dpi=_DPI)
-    # the same replay gives the same file
-    with matplotlib.rc_context({"svg.hashsalt": "esnet"}):
-        figure.savefig(svg, dpi=_DPI, metadata={"Date": None})
-    return [png, svg]
+    save_figure(figure, stem)
 
 
 def _draw(axis: Any, label: str, replays: Sequence[Replay], colour: str, style: str) -> None:

@@ -46,15 +46,6 @@ def write_training_data(
     running: what is recorded by then is written. The manifest's source says how many DOS have no target, because their
     structure is not relaxed, and how many relaxed structures have no DOS.
 
-    Parameters
-    ----------
-    campaign
-        The campaign, which is only read.
-    path
-        Directory to make.
-    filters
-        What to leave out.
-
     Returns
     -------
     DatasetManifest
@@ -72,10 +63,7 @@ def write_training_data(
     """
     structures = _relaxed(campaign)
     source = {
-        "kind": "campaign",
-        "campaign": campaign.name,
-        "engine": campaign.spec.dft.engine,
-        "quality": campaign.spec.dft.quality,
+        **campaign.spec.data_source(),
         "reference_set": campaign.document["reference_set"],
         "settings_hash": campaign.document["settings_hash"],
         "relaxed": len(structures),

@@ -79,13 +79,6 @@ def new_bundle(path: Path | str, *, n_members: int = 1) -> Iterator[Path]:
 def add_model_card(path: Path | str, text: str) -> None:
     """Put a model card into a bundle, or another one in its place; the model's checksum stays what it is.
 
-    Parameters
-    ----------
-    path
-        Directory of the bundle.
-    text
-        Markdown.
-
     Raises
     ------
     BundleError

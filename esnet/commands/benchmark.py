@@ -10,7 +10,7 @@ from rich.table import Table
 
 from esnet.baselines.result import BenchmarkResult
 from esnet.baselines.run import BenchmarkSettings, remove_work, run_benchmark
-from esnet.commands.console import console
+from esnet.commands.console import console, print_plain
 from esnet.commands.settings import widths_of
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import SplitBy
@@ -60,7 +60,7 @@ def benchmark(
                 if messages.is_terminal:
                     status.update(escape(text))
                 else:
-                    messages.print(text, markup=False, highlight=False, soft_wrap=True)
+                    print_plain(messages, text)
 
             found = run_benchmark(data, settings=settings, work=work, report=report)
     except KeyboardInterrupt:

@@ -18,6 +18,12 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr) if stream.isatty() else Console(stderr=stderr, width=160)
 
 
+def print_plain(out: Console, *lines: str) -> None:
+    """Print lines as they are: no markup, no colours, no wrapping."""
+    for line in lines:
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_error(message: str) -> None:
     """Say what a user can mend, on standard error."""
     Console(stderr=True).print(f"[red]error:[/red] {escape(message)}", highlight=False, soft_wrap=True)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from esnet.bundle.bundle import Bundle
 from esnet.bundle.shipped import bundle_folder
-from esnet.commands.console import console
+from esnet.commands.console import console, print_plain
 from esnet.dataset.dataset import Dataset
 from esnet.evaluation.files import write_evaluation
 from esnet.evaluation.metrics import Metrics
@@ -35,7 +35,7 @@ def evaluate(*, bundle: str, dataset: Path, part: EvaluatedPart, output: Path | 
     _print_evaluation(out, evaluation)
     if output is not None:
         written = write_evaluation(evaluation, output)
-        out.print(f"figures, predictions and plots: {written}", markup=False, highlight=False, soft_wrap=True)
+        print_plain(out, f"figures, predictions and plots: {written}")
 
 
 def _evaluate(bundle: str, dataset: Path, part: EvaluatedPart, batch_size: int) -> Evaluation:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from esnet.bundle.files import refuse_existing
 from esnet.bundle.info import BundleInfo
-from esnet.commands.console import console
+from esnet.commands.console import console, print_plain
 from esnet.commands.describe import error_table
 from esnet.commands.settings import training_settings
 from esnet.dataset.dataset import Dataset
@@ -74,8 +74,8 @@ def train(
         test_chemsys=tuple(test_chemsys.split(",")) if test_chemsys else (),
     )
     out, folder = console(), default_work(bundle) if work is None else work
-    out.print(f"{data.path}: {split.describe()}", markup=False, highlight=False, soft_wrap=True)
-    out.print(f"logs: tensorboard --logdir {folder}", markup=False, highlight=False, soft_wrap=True)
+    print_plain(out, f"{data.path}: {split.describe()}")
+    print_plain(out, f"logs: tensorboard --logdir {folder}")
     try:
         with _display(out, members=members, epochs=epochs) as progress:
             made = train_bundle(
@@ -92,17 +92,12 @@ def train(
                 progress=progress,
             )
     except KeyboardInterrupt:
-        out.print(
-            f"\ninterrupted: the same command goes on from the last checkpoint in {folder}"
-            + (" (without --fresh)" if fresh else ""),
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        without = " (without --fresh)" if fresh else ""
+        print_plain(out, f"\ninterrupted: the same command goes on from the last checkpoint in {folder}{without}")
         raise typer.Exit(130) from None
     _print_result(out, made.info)
-    out.print(f"bundle: {bundle}   (esnet describe {bundle})", markup=False, highlight=False, soft_wrap=True)
-    out.print(f"table of epochs: {folder / 'member-*' / 'logs'}", markup=False, highlight=False, soft_wrap=True)
+    print_plain(out, f"bundle: {bundle}   (esnet describe {bundle})")
+    print_plain(out, f"table of epochs: {folder / 'member-*' / 'logs'}")
 
 
 @contextmanager
@@ -141,11 +136,6 @@ def _figures(values: Mapping[str, float]) -> str:
 def _print_result(out: Console, info: BundleInfo) -> None:
     out.print(error_table(info))
     for number, record in enumerate(info.records, start=1):
-        out.print(
-            f"network {number}: {record.epochs} epochs, best {record.best_epoch}; {record.stopped}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        print_plain(out, f"network {number}: {record.epochs} epochs, best {record.best_epoch}; {record.stopped}")
         if record.validation_note:
-            out.print(f"note: {record.validation_note}", markup=False, highlight=False, soft_wrap=True)
+            print_plain(out, f"note: {record.validation_note}")

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from esnet.commands.console import console
+from esnet.commands.console import console, print_plain
 from esnet.commands.settings import training_settings
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import SplitBy, split_dataset
@@ -167,7 +167,7 @@ def _display(screen: Console, out: Path, total: int) -> Iterator[TrialProgress]:
                 value = trial.last(METRIC)
                 text += "" if value is None else f"  MAE {value:.4f} eV/atom"
                 text += f"  ({trial.message})" if trial.message else ""
-                screen.print(text, markup=False, highlight=False, soft_wrap=True)
+                print_plain(screen, text)
             bar.update(task, description=", ".join(f"{name}: epoch {now.epoch}" for name, now in running.items()))
 
         yield show
@@ -191,4 +191,4 @@ def _print_result(screen: Console, result: TuningResult) -> None:
         )
     screen.print(table)
     for what, path in (("table", result.table), *(("plot", plot) for plot in result.plots), ("bundle", result.bundle)):
-        screen.print(f"{what}: {path}", markup=False, highlight=False, soft_wrap=True)
+        print_plain(screen, f"{what}: {path}")

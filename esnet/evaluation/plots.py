@@ -11,11 +11,11 @@ from esnet.bundle.assessor import NOVEL
 from esnet.evaluation.run import Evaluation
 from esnet.evaluation.task import TaskEvaluation
 from esnet.files.errors import require
+from esnet.files.figures import save_figure
 
 # of Okabe and Ito's palette, which colour-blind readers tell apart
 _COLOURS = {"IS2RE": "#0072B2", "RS2RE": "#D55E00"}
 _FLAGGED = "#000000"
-_DPI = 150
 _RUNNING_PARTS = 10
 
 
@@ -45,18 +45,7 @@ def plot_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
         figures["calibration"] = _calibration(evaluation)
     if np.isfinite(evaluation.assessment.novelty).any():
         figures["error_against_novelty"] = _error_against_novelty(evaluation)
-    return [file for name, figure in figures.items() for file in _save(figure, folder / name)]
-
-
-def _save(figure: Any, stem: Path) -> list[Path]:
-    matplotlib = require("matplotlib", extra="esnet")
-
-    png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
-    figure.savefig(png, dpi=_DPI)
-    # the same figures give the same file
-    with matplotlib.rc_context({"svg.hashsalt": "esnet"}):
-        figure.savefig(svg, dpi=_DPI, metadata={"Date": None})
-    return [png, svg]
+    return [file for name, figure in figures.items() for file in save_figure(figure, folder / name)]
 
 
 def _panels(evaluation: Evaluation) -> tuple[Any, list[tuple[TaskEvaluation, Any]]]:

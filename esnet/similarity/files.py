@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from esnet.files.errors import require
+from esnet.files.figures import save_figure
 from esnet.representation.moments import CHANNEL_NAMES
 from esnet.similarity.similarity import PROPERTIES, UNITS, Similarity
 
@@ -85,9 +86,7 @@ def _plot_similarity(found: Similarity, folder: Path) -> None:
         _panel(panel, found, place, name)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
-    for suffix in ("png", "svg"):
-        # without a date, the same figures give the same file
-        figure.savefig(folder / f"similarity.{suffix}", dpi=150, metadata={"Date": None} if suffix == "svg" else None)
+    save_figure(figure, folder / "similarity")
 
 
 def _panel(panel: Any, found: Similarity, place: int, name: str) -> None:

@@ -55,11 +55,6 @@ def read_dos(path: str | os.PathLike[str]) -> VaspDos:
 def read_run(path: str | os.PathLike[str]) -> VaspRun:
     """Read what a VASP run was (elements, total energy, settings), whether or not it has a DOS.
 
-    Parameters
-    ----------
-    path
-        As for `read_dos`.
-
     Raises
     ------
     VaspReadError

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from esnet.files.atomic import whole_file, write_whole
+from esnet.files.atomic import write_whole
 from esnet.files.errors import require
+from esnet.files.figures import save_figure
 from esnet.tuning.space import Choice, FloatRange, IntRange, Space
 from esnet.tuning.study import Trial, best_trial
 
@@ -89,14 +90,7 @@ def write_plots(folder: Path, trials: Sequence[Trial], *, space: Space, metric: 
     axes = [name for name, domain in space.items() if not isinstance(domain, Choice)][:2]
     if len(axes) < 2:
         return []
-    matplotlib = require("matplotlib", extra="esnet")
-    figure = _surface(trials, axes, space, metric, label)
-    files = []
-    # the same plot is the same file
-    with matplotlib.rc_context({"svg.hashsalt": "esnet"}):
-        for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
-            files.append(_write_figure(figure, folder / f"{SURFACE}{suffix}", metadata))
-    return files
+    return save_figure(_surface(trials, axes, space, metric, label), folder / SURFACE)
 
 
 def _surface(trials: Sequence[Trial], axes: Sequence[str], space: Space, metric: str, label: str) -> Any:
@@ -178,9 +172,3 @@ def _fill(axis: Any, points: Sequence[Sequence[float]], values: Sequence[float],
         return
     surface = tri.Triangulation(*indices.T, triangles)
     axis.tricontourf(surface, list(known.values()), levels=20, alpha=0.5, zorder=1, **shades)
-
-
-def _write_figure(figure: Any, file: Path, metadata: dict[str, Any]) -> Path:
-    with whole_file(file) as temporary:
-        figure.savefig(temporary, format=file.suffix[1:], dpi=150, metadata=metadata)
-    return file

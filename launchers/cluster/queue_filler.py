@@ -87,15 +87,6 @@ def fill_queues(launchpad: LaunchPad, site: SiteSettings, folder: Path) -> Itera
 
     Safe from two places at once: a lock in the database, which ends by itself.
 
-    Parameters
-    ----------
-    launchpad
-        The database.
-    site
-        The cluster.
-    folder
-        Where the launch files are.
-
     Raises
     ------
     ClusterError

@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -63,13 +62,7 @@ class LocalWorkers:
         self._deaths: deque[float] = deque(maxlen=_MOST_DEATHS)
 
     def start(self, number: int) -> None:
-        """Start workers.
-
-        Parameters
-        ----------
-        number
-            How many more.
-        """
+        """Start this many more workers."""
         self.directory.mkdir(parents=True, exist_ok=True)
         command = [
             *(sys.executable, "-m", "launchers.workers.worker"),
@@ -137,11 +130,5 @@ class LocalWorkers:
         """Return the (still empty) group of workers."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End the workers."""
+    def __exit__(self, *_: object) -> None:
         self.stop()

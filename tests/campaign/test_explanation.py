@@ -49,6 +49,13 @@ def test_an_explanation_names_policy_values_budget_and_model(store, decided):
     assert "made again from what is stored: the same" in text
 
 
+def test_an_explanation_says_why_a_candidate_failed_for_good(store, decided):
+    failure = {"stage": "relax", "kind": "science", "error": "it did not converge"}
+    store.candidates.update_one({"_id": decided[0]}, {"$set": {"final_failure": failure}})
+    text = "\n".join(format_explanation(explanation(Campaign.read(store, "small"), document(store, decided[0]))))
+    assert "failed for good: relax, science: it did not converge" in text
+
+
 def test_an_altered_decision_is_noticed_when_it_is_made_again(store, decided):
     store.candidates.update_one({"_id": decided[3]}, {"$set": {"decision.inputs.e_form_per_atom": -3.0}})
     store.candidates.update_one({"_id": decided[3]}, {"$set": {"decision.inputs.e_above_hull": -3.0}})

@@ -119,6 +119,10 @@ def test_own_phases_are_lost_or_not_waited_for(store, launchpad, with_entries, t
     failed = {"state": "relax_failed", "final_failure": {"kind": "science", "error": "no"}}
     store.references.update_one({"label": "simple"}, {"$set": failed})
     assert reference_problem(Campaign.read(store, "small")) is None  # the file has aluminium
+    lacking = {"elements": ["Pd"], "final_failure.error": "no"}
+    store.references.update_one({"label": "simple"}, {"$set": lacking})
+    assert "reference of Pd failed (no)" in reference_problem(Campaign.read(store, "small"))
+    store.references.update_one({"label": "simple"}, {"$set": {"elements": ["Al"]}})
     advance(OpenCampaign.open(store, launchpad, "small"))
     campaign = Campaign.read(store, "small").document
     document = stored_set(store, campaign["reference_set"])

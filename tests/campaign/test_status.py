@@ -216,8 +216,8 @@ def test_running_jobs_are_counted_by_queue_with_the_schedulers_ids(store, launch
     report = status_report(Campaign.read(store, campaign))
     found = {queue.category: queue for queue in report.queues}
     assert set(found) == {"dos", "relax"}
-    assert (found["is_dos"].running, found["is_dos"].reserved, found["is_dos"].ready) == (1, 1, 0)
-    assert (found["is_dos"].workers, found["is_dos"].job_ids) == ({"cpu-node": 2}, ["77", "78"])
+    assert (found["dos"].running, found["dos"].reserved, found["dos"].ready) == (1, 1, 0)
+    assert (found["dos"].workers, found["dos"].job_ids) == ({"cpu-node": 2}, ["77", "78"])
     assert (found["relax"].running, found["relax"].ready, found["relax"].workers) == (1, 1, {"laptop": 1})
     assert [job.fw_id for job in report.jobs] == [101, 102, 103]
     assert report.jobs[0].since == "2026-11-24T10:00:00+00:00"
@@ -242,7 +242,7 @@ def test_the_json_has_the_numbers_that_are_drawn(store, campaign, run):
     first, second = found["discoveries"]
     assert first["time"] > second["time"]
     line = next(line for line in printed.splitlines() if line.startswith(f"{first['formula']} {first['prototype']} "))
-    assert f"{first['e_above_hull']:+.3f}" in line
+    assert f"{first['e_hull']:+.3f}" in line
     assert first["time"][5:16].replace("T", " ") in line
     # failures: counted, the newest in one line each, and where to go on
     assert [(each["stage"], each["kind"], each["number"]) for each in found["failures_by_stage"]] == [

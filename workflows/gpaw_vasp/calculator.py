@@ -29,15 +29,7 @@ OnScf = Callable[[int, ScfStep], None]
 
 
 class GpawCalculator:
-    """Self-consistent solutions for one composition, k-mesh and basis.
-
-    Parameters
-    ----------
-    settings
-        What to compute.
-    directory
-        Where GPAW's log goes.
-    """
+    """Self-consistent solutions for one composition, k-mesh and basis."""
 
     def __init__(self, settings: Settings, directory: Path) -> None:
         self.settings = settings

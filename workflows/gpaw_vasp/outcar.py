@@ -16,15 +16,7 @@ RULE = "-" * 104
 
 
 class OutcarWriter:
-    """Writes as the calculation goes.
-
-    Parameters
-    ----------
-    path
-        The OUTCAR.
-    settings
-        What is computed.
-    """
+    """Writes as the calculation goes."""
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self._file = path.open("w", encoding="utf-8")

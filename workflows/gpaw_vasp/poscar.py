@@ -61,11 +61,6 @@ def read_input(directory: Path, name: str) -> str:
 def parse_poscar(text: str) -> Poscar:
     """Read the text of a POSCAR file (VASP 5 format, with a line of elements).
 
-    Parameters
-    ----------
-    text
-        The file.
-
     Returns
     -------
     Poscar

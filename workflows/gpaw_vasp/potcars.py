@@ -65,11 +65,6 @@ def _setup_folders() -> list[Path]:
 def _find_setup(element: str) -> Path | None:
     """Return GPAW's PBE data set of an element.
 
-    Parameters
-    ----------
-    element
-        Chemical symbol.
-
     Returns
     -------
     Path or None
@@ -98,11 +93,6 @@ def available_elements() -> frozenset[str]:
 @functools.cache
 def valence(element: str) -> float:
     """Return the number of valence electrons of GPAW's data set.
-
-    Parameters
-    ----------
-    element
-        Chemical symbol.
 
     Returns
     -------

@@ -110,11 +110,6 @@ class Settings:
 def read_settings(directory: Path) -> Settings:
     """Read INCAR, POSCAR, KPOINTS and POTCAR or POTCAR.spec, and refuse what cannot be done.
 
-    Parameters
-    ----------
-    directory
-        The working directory.
-
     Returns
     -------
     Settings

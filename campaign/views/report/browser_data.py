@@ -30,10 +30,10 @@ def script_json(content: Any) -> str:
     ValueError
         If a number is not finite: JSON has none.
     """
-    return escape_json(json.dumps(content, allow_nan=False, separators=(",", ":")))
+    return _escape_json(json.dumps(content, allow_nan=False, separators=(",", ":")))
 
 
-def escape_json(text: str) -> str:
+def _escape_json(text: str) -> str:
     """JSON text as it may stand in a script element, whatever its strings say."""
     replaced = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
     for character, code in replaced.items():
@@ -54,7 +54,7 @@ def browser_json(data: ReportData, figures: Sequence[PageFigure], tables: Sequen
     # Plotly has written its figures already: they are put in as they are
     drawn = ",".join(f"{json.dumps(figure.id)}:{figure.json}" for figure in figures if figure.json is not None)
     whole = json.dumps(rest, allow_nan=False, separators=(",", ":"))
-    return escape_json(f'{whole[:-1]},"figures":{{{drawn}}}}}')
+    return _escape_json(f'{whole[:-1]},"figures":{{{drawn}}}}}')
 
 
 def _structures(structures: Sequence[ShownStructure]) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from campaign.views.report.data import ReportData
 from campaign.views.report.page import render_html
 from campaign.views.report.print_figures import PRINT_DPI, print_figures
 from campaign.views.report.tables import csv_texts
-from esnet.files.atomic import whole_file, write_whole
+from esnet.files.atomic import write_whole
 from esnet.files.errors import UserError, require
+from esnet.files.figures import save_figure
 
 
 class ReportFileError(UserError, OSError):
@@ -24,7 +27,8 @@ def write_page(data: ReportData, file: Path) -> None:
     ReportFileError
         If it cannot be written there.
     """
-    _require_folder(file.parent)
+    if not file.parent.is_dir():
+        raise ReportFileError(f"the folder {file.parent.resolve()} does not exist; make it, or give another --output")
     if file.is_dir():
         raise ReportFileError(f"{file} is a folder; right: the name of a file, e.g. {file / 'report.html'}")
     html = render_html(data)
@@ -42,20 +46,11 @@ def write_figures(data: ReportData, folder: Path) -> list[Path]:
     ReportFileError
         If the folder cannot be made or written to.
     """
-    matplotlib = require("matplotlib", extra="report")
+    require("matplotlib", extra="report")
     written = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # text stays text, and the same numbers give the same file
-        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "esnet"}):
-            for name, figure in print_figures(data):
-                for kind, metadata in (("png", None), ("svg", {"Date": None})):
-                    file = folder / f"{name}.{kind}"
-                    with whole_file(file) as temporary:
-                        figure.savefig(temporary, format=kind, dpi=PRINT_DPI, metadata=metadata)
-                    written.append(file)
-    except OSError as error:
-        raise ReportFileError(f"{folder}: figures cannot be written: {error.strerror}") from error
+    with _writing("figures", folder):
+        for name, figure in print_figures(data):
+            written += save_figure(figure, folder / name, dpi=PRINT_DPI, fonttype="none")
     return written
 
 
@@ -67,17 +62,18 @@ def write_csv(data: ReportData, folder: Path) -> list[Path]:
     ReportFileError
         If the folder cannot be made or written to.
     """
-    written = []
+    texts = {folder / name: text for name, text in csv_texts(data).items()}
+    with _writing("tables", folder):
+        for file, text in texts.items():
+            write_whole(file, text)
+    return list(texts)
+
+
+@contextmanager
+def _writing(what: str, folder: Path) -> Iterator[None]:
+    """Make a folder to write into."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in csv_texts(data).items():
-            write_whole(folder / name, text)
-            written.append(folder / name)
+        yield
     except OSError as error:
-        raise ReportFileError(f"{folder}: tables cannot be written: {error.strerror}") from error
-    return written
-
-
-def _require_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        raise ReportFileError(f"the folder {folder.resolve()} does not exist; make it, or give another --output")
+        raise ReportFileError(f"{folder}: {what} cannot be written: {error.strerror}") from error

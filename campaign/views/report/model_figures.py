@@ -55,12 +55,12 @@ def parity_figure(data: ReportData) -> PageFigure:
             yaxis={"title": "E_f(ML) (eV/atom)", "range": limits},
             legend=BELOW,
         ),
-        notes=[format_parity(found), *_density_note(found)],
+        notes=[_format_parity(found), *_density_note(found)],
         height=520,
     )
 
 
-def format_parity(found: Parity) -> str:
+def _format_parity(found: Parity) -> str:
     """The errors in one line."""
     errors = found.metrics
     r2 = "undefined" if errors.r2 is None else f"{errors.r2:.3f}"

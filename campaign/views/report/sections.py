@@ -47,8 +47,8 @@ def sections(data: ReportData) -> list[Section]:
     if screening:
         costs += [cost_figures.effective_cost_figure(data), cost_figures.saving_figure(data)]
     found.append(Section(id="cost", title="What it cost", figures=costs))
-    found.append(Section(id="hull-section", title="Convex hulls", figures=[hull_figure(data)]))
-    dos = [pair_figure(data), model_figures.similarity_figure(data)]
+    found.append(Section(id="hull-section", title="Convex hulls", figures=[_hull_figure(data)]))
+    dos = [_pair_figure(data), model_figures.similarity_figure(data)]
     found.append(
         Section(
             id="dos",
@@ -59,7 +59,7 @@ def sections(data: ReportData) -> list[Section]:
     return found
 
 
-def hull_figure(data: ReportData) -> PageFigure:
+def _hull_figure(data: ReportData) -> PageFigure:
     """Hulls of binary systems; the browser draws the one that is chosen."""
     notes = []
     if data.hulls is not None:
@@ -82,7 +82,7 @@ def hull_figure(data: ReportData) -> PageFigure:
     )
 
 
-def pair_figure(data: ReportData) -> PageFigure:
+def _pair_figure(data: ReportData) -> PageFigure:
     """IS-DOS against RS-DOS; the browser draws the pair that is chosen."""
     notes = []
     if data.dos_pairs is not None and len(data.dos_pairs.shown) < data.dos_pairs.n_pairs:

@@ -64,10 +64,10 @@ def _energy(title: str) -> Column:
 
 def page_tables(data: ReportData) -> list[Table]:
     """All tables of the page."""
-    return [candidates_table(data), decisions_table(data), failures_table(data)]
+    return [_candidates_table(data), _decisions_table(data), failures_table(data)]
 
 
-def candidates_table(data: ReportData) -> Table:
+def _candidates_table(data: ReportData) -> Table:
     """The ranked table of ``campaign results``."""
     with_structure = {structure.id for structure in data.structures}
     columns = [
@@ -95,7 +95,7 @@ def candidates_table(data: ReportData) -> Table:
     return Table(id="candidates", columns=columns, rows=rows, n_rows=len(data.rows))
 
 
-def decisions_table(data: ReportData) -> Table:
+def _decisions_table(data: ReportData) -> Table:
     """Every decision with its reason."""
     columns = [
         Column(title="formula"),

@@ -73,7 +73,7 @@ class CampaignPages:
             kept = self._kept.get(name)
             if kept is not None and time.monotonic() < kept.not_before:
                 return kept.page
-            revision = campaign_revision(Campaign.read(self.store, name))
+            revision = _campaign_revision(Campaign.read(self.store, name))
             if kept is not None and kept.page.revision == revision:
                 return kept.page
             began = time.monotonic()
@@ -89,7 +89,7 @@ class CampaignPages:
         return Page(html=render_html(data, live=live), revision=revision)
 
 
-def campaign_revision(campaign: Campaign) -> str:
+def _campaign_revision(campaign: Campaign) -> str:
     """Return a text that changes when what a page says has changed; counted on indexes, no document is read."""
     fields = ("state", "problem", "reference_set")
     facts = [

@@ -41,7 +41,7 @@ def _parts(report: StatusReport) -> Iterator[RenderableType]:
     if report.budget.closed:
         yield _line("budget", f"nothing more is submitted: {report.budget.closed}", style="yellow")
     yield _line("24 h", _last_day(report))
-    yield _line("time left", format_time_left(report))
+    yield _line("time left", _format_time_left(report))
     yield _line("CPU-hours", _spent(report))
     yield _funnel(report.funnel)
     yield from _preparations(report)
@@ -91,19 +91,19 @@ def _last_day(report: StatusReport) -> str:
     return ", ".join(parts) if stages else "nothing was started yet"
 
 
-def format_time_left(report: StatusReport) -> str:
+def _format_time_left(report: StatusReport) -> str:
     """Format how long it will take, or why that is unknown."""
     left = report.time_left
     if report.status.is_finished:
         return "none: finished"
     if left.hours is None:
-        least = f" (at least {format_duration(left.at_least_hours)})" if left.at_least_hours is not None else ""
+        least = f" (at least {_format_duration(left.at_least_hours)})" if left.at_least_hours is not None else ""
         return f"unknown{least}: {left.how}"
     end = datetime.fromisoformat(report.at).replace(tzinfo=UTC) + timedelta(hours=left.hours)
-    return f"about {format_duration(left.hours)}, until {end:%Y-%m-%d %H:%M} UTC: {left.how}"
+    return f"about {_format_duration(left.hours)}, until {end:%Y-%m-%d %H:%M} UTC: {left.how}"
 
 
-def format_duration(hours: float) -> str:
+def _format_duration(hours: float) -> str:
     """Format a number of hours in the unit that suits it."""
     if hours < 1.0:
         return f"{hours * 60:.0f} min"
@@ -210,12 +210,12 @@ def _predictions(report: StatusReport) -> Iterator[RenderableType]:
         which = f", number {number} of {number}" if number > 1 else ""
         trained = f"on {status.model['n_structures']} structures"
         yield _line("model", f"{trained}, {status.model['checksum'][:12]}{which}")
-    yield _line("so far", format_prediction_quality(report.predictions))
+    yield _line("so far", _format_prediction_quality(report.predictions))
     if status.needs_model and report.predictions_of_model.n != report.predictions.n:
-        yield _line("this model", format_prediction_quality(report.predictions_of_model))
+        yield _line("this model", _format_prediction_quality(report.predictions_of_model))
 
 
-def format_prediction_quality(found: PredictionQuality) -> str:
+def _format_prediction_quality(found: PredictionQuality) -> str:
     """Format how well the predictions held."""
     if found.mae is None:
         said = "no predicted candidate is relaxed yet"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 
 from rich.console import Console
 from rich.status import Status as Spinner
@@ -13,7 +12,7 @@ from campaign.views.status.counts import Status
 _LOG_EVERY_S = 30.0
 
 
-def format_progress(status: Status) -> str:
+def _format_progress(status: Status) -> str:
     """Where a campaign stands, in one line."""
     parts = [f"references {_share(status.references)}"]
     if status.bootstrap["all"]:
@@ -61,7 +60,7 @@ class Progress:
     def show(self, status: Status) -> None:
         """Show where the campaign stands now."""
         elapsed = int(time.monotonic() - self._started)
-        line = f"{elapsed // 60:d}:{elapsed % 60:02d}  {format_progress(status)}"
+        line = f"{elapsed // 60:d}:{elapsed % 60:02d}  {_format_progress(status)}"
         if self.console.is_terminal:
             if self._spinner is None:
                 self._spinner = self.console.status(line)
@@ -81,11 +80,5 @@ class Progress:
         """Return this display."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Take the line away."""
+    def __exit__(self, *_: object) -> None:
         self.close()

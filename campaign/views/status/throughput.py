@@ -73,15 +73,7 @@ class _Group:
 
 
 def throughput(campaign: Campaign, *, at: datetime) -> Throughput:
-    """Count what ended lately.
-
-    Parameters
-    ----------
-    campaign
-        The campaign.
-    at
-        Now, UTC.
-    """
+    """Count what ended lately."""
     lately = {hours: _ended_since(campaign, at - timedelta(hours=hours)) for hours in _WINDOWS_H}
     total = _ended_since(campaign, None)
     window = next((hours for hours in _WINDOWS_H if _ended(lately[hours]) >= _ENOUGH), _WINDOWS_H[-1])

@@ -1,0 +1,34 @@
+"""Figures of matplotlib as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from esnet.files.atomic import whole_file
+from esnet.files.errors import require
+
+
+def save_figure(figure: Any, stem: Path, *, dpi: int = 150, fonttype: str = "path") -> list[Path]:
+    """Write a figure as ``.png`` and ``.svg``; the same figure gives the same files.
+
+    Parameters
+    ----------
+    figure
+        A ``matplotlib.figure.Figure``.
+    stem
+        Path of the files without their suffixes.
+    dpi
+        Of the PNG.
+    fonttype
+        Whether text in the SVG is drawn (``path``) or stays text (``none``).
+    """
+    matplotlib = require("matplotlib", extra="esnet")
+    files = []
+    with matplotlib.rc_context({"svg.fonttype": fonttype, "svg.hashsalt": "esnet"}):
+        for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
+            file = stem.with_suffix(suffix)
+            with whole_file(file) as temporary:
+                figure.savefig(temporary, format=suffix[1:], dpi=dpi, metadata=metadata)
+            files.append(file)
+    return files
