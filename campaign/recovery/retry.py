@@ -10,10 +10,9 @@ from campaign.attempts.causes import stored_cause
 from campaign.attempts.overrides import Overrides, parse_overrides
 from campaign.scheduling.advance import advance
 from campaign.store.attempts import failed_documents
-from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.campaigns import Campaign, OpenCampaign, reopen_campaign
 from campaign.store.collections import CampaignStore, now
 from campaign.store.states import STAGES, Stage
-from campaign.store.steps import reopen_campaign
 from esnet.files.errors import UserError
 
 

@@ -13,9 +13,8 @@ from campaign.spec.reader import wrong_settings
 from campaign.spec.sections.budget import BudgetSection
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.counts import count_candidates
-from campaign.store.held import free_held_before_dos, replace_budget
+from campaign.store.held import free_held_before_dos, reopen, replace_budget
 from campaign.store.states import CandidateState
-from campaign.store.steps import reopen_campaign
 from esnet.files.errors import UserError
 
 
@@ -55,7 +54,7 @@ def change_budget(campaign: OpenCampaign, changes: Mapping[str, Any]) -> str:
     replace_budget(campaign, wanted.model_dump(mode="json"))
     held_before = count_candidates(campaign, state=CandidateState.HELD)
     if held_before:
-        reopen_campaign(campaign)
+        reopen(campaign)
     free_held_before_dos(campaign)
     advance(campaign)
     held = count_candidates(campaign, state=CandidateState.HELD)

@@ -144,6 +144,14 @@ def campaign_exists(store: CampaignStore, name: str) -> bool:
     return store.campaigns.find_one({"_id": name}, ["_id"]) is not None
 
 
+def reopen_campaign(campaign: OpenCampaign) -> None:
+    """Set a campaign to running again, without its problem and its report: it will come to its report again."""
+    campaign.store.steps.delete_one({"_id": f"{campaign.name}/report"})
+    campaign.store.campaigns.update_one(
+        {"_id": campaign.name}, {"$set": {"state": CampaignState.RUNNING}, "$unset": {"problem": ""}}
+    )
+
+
 def _refuse_unstarted(store: CampaignStore, name: str) -> None:
     """Say what became of a campaign file that `lpad add` brought and that has not started."""
     query = {"name": name, "spec.campaign": {"$exists": True}}

@@ -11,7 +11,8 @@ from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document, history_entry, now
-from campaign.store.states import SCREENED, STAGES, CandidateState
+from campaign.store.states import SCREENED, STAGES, CampaignState, CandidateState, StepState
+from campaign.store.steps import Step
 
 
 def lock_budget(campaign: Campaign, session: ClientSession) -> None:
@@ -29,6 +30,14 @@ def replace_budget(campaign: Campaign, budget: Mapping[str, Any]) -> None:
             # it is not known any more whether the next candidate fits
             "$unset": {"next_held": ""},
         },
+    )
+
+
+def reopen(campaign: Campaign) -> None:
+    """Let a finished campaign run again, and write its report again at the end."""
+    campaign.store.steps.delete_one({"_id": Step.report(campaign.name).id, "state": StepState.DONE})
+    campaign.store.campaigns.update_one(
+        {"_id": campaign.name, "state": CampaignState.FINISHED}, {"$set": {"state": CampaignState.RUNNING}}
     )
 
 

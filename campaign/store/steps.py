@@ -14,7 +14,7 @@ from pymongo.errors import DuplicateKeyError
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import SCHEMA_VERSION, now
 from campaign.store.documents import StepDocument, step_parts
-from campaign.store.states import CampaignState, StepState
+from campaign.store.states import StepState
 
 
 class StepKind(StrEnum):
@@ -154,14 +154,6 @@ def open_step(campaign: Campaign, step: Step, *, fw_id: int, session: ClientSess
     except DuplicateKeyError:
         return False
     return True
-
-
-def reopen_campaign(campaign: Campaign) -> None:
-    """Set a campaign to running again, without its problem and its report: it will come to its report again."""
-    _steps(campaign).delete_one({"_id": Step.report(campaign.name).id})
-    campaign.store.campaigns.update_one(
-        {"_id": campaign.name}, {"$set": {"state": CampaignState.RUNNING}, "$unset": {"problem": ""}}
-    )
 
 
 def batches_without_screen(campaign: Campaign, batches: Sequence[int]) -> list[int]:
