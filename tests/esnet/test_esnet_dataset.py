@@ -398,7 +398,8 @@ _MEMORY = """
 import resource, sys
 from esnet.dataset.dataset import Dataset, DatasetWriter
 from esnet.dataset.synthetic import synthetic_samples
-from esnet.representation.features import ChannelScaler, Representation, TargetScaling
+from esnet.representation.features import Representation
+from esnet.representation.scaling import ChannelScaler, TargetScaling
 from esnet.dataset.pipeline import numpy_batches
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
