@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from launchers.database.errors import MongoServerError
 from launchers.database.settings import DatabaseSettings
 from launchers.mongod import server as mongo
 
@@ -66,7 +67,7 @@ def mongo_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databas
         try:
             mongo.start(settings, data_dir=data_dir)
             break
-        except mongo.MongoServerError:
+        except MongoServerError:
             if attempt == 3:  # somebody took the free port in between; three times is no accident
                 raise
     try:

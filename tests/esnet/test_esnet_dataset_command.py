@@ -15,7 +15,7 @@ from esnet.cli import options
 from esnet.cli.main import app
 from esnet.dataset import splits
 from esnet.dataset.dataset import Dataset, DatasetError
-from esnet.representation import dos, features
+from esnet.representation import composition, dos
 
 
 def run(*arguments: object) -> str:
@@ -101,5 +101,5 @@ def test_the_choices_of_the_commands_are_not_those_of_the_library():
 
     assert choices(options.NormalisationOption) == get_args(dos.Normalisation)
     assert choices(options.ReferenceOption) == get_args(dos.EnergyReference)
-    assert choices(options.CompositionOption) == get_args(features.CompositionMode)
+    assert choices(options.CompositionOption) == get_args(composition.CompositionMode)
     assert get_args(options.SplitBy) == get_args(splits.SplitBy)
