@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from campaign.commands.cluster_questions import SiteAnswers, site_settings
-from campaign.commands.connection import connect
+from campaign.commands.connection import open_for_writing
 from campaign.commands.errors import is_user_error
 from campaign.recovery.reconcile import reconcile
 from campaign.store.campaigns import OpenCampaign
@@ -86,20 +86,20 @@ def check(*, folder: Path, submit: bool, wait: float) -> None:
     out = console()
     site = SiteSettings.from_file(folder)
     here, versions = check_here(site, folder)
-    wrong = _say(here, out)
+    wrong = _report_check(here, out)
     asked, good = check_scheduler(site, folder)
-    wrong += sum(_say(found, out) for found in asked)
+    wrong += sum(_report_check(found, out) for found in asked)
     if submit and good:
         out.print("waiting for a job in each queue ...")
         of_jobs = check_queues(site, folder.absolute(), versions, wait_s=wait, categories=good)
         with contextlib.closing(of_jobs):
-            wrong += sum(_say(found, out) for found in of_jobs)
+            wrong += sum(_report_check(found, out) for found in of_jobs)
     if wrong:
         out.print(f"[red]{wrong} problem(s)[/red]")
         raise typer.Exit(1)
 
 
-def _say(checked: Checked, out: Console) -> int:
+def _report_check(checked: Checked, out: Console) -> int:
     """Print the findings of one place; return how many are wrong."""
     out.print(f"[bold]{escape(checked.place)}[/bold]", highlight=False)
     for finding in checked.findings:
@@ -129,8 +129,8 @@ def _fill_once(site: SiteSettings, folder: Path, out: Console) -> bool:
     # appended to a file by cron, lines without their time tell nothing
     out.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", highlight=False)
     try:
-        launchpad = connect(site.launchpad)
-        _reconcile_running(launchpad, out)
+        store, launchpad = open_for_writing(site.launchpad)
+        _reconcile_running(store, launchpad, out)
         for done in fill_queues(launchpad, site, folder):
             print_plain(out, done.line())
             all_well = all_well and done.problem is None
@@ -141,8 +141,7 @@ def _fill_once(site: SiteSettings, folder: Path, out: Console) -> bool:
     return all_well
 
 
-def _reconcile_running(launchpad: LaunchPad, out: Console) -> None:
-    store = CampaignStore(launchpad.db)
+def _reconcile_running(store: CampaignStore, launchpad: LaunchPad, out: Console) -> None:
     for name in running_campaigns(store):
         try:
             lines = list(reconcile(OpenCampaign.open(store, launchpad, name)).lines())
