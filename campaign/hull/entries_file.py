@@ -167,7 +167,7 @@ def _header_problems(header: Mapping[str, Any]) -> Iterator[str]:
         yield f"dft: found {header['dft']!r}; right: the DFT settings as an object"
 
 
-def _said(
+def _statements(
     by_entries: Iterable[tuple[str | None, str, ReferenceEntry]], key: str, header: Mapping[str, Any], given: str | None
 ) -> dict[str, str]:
     """What is said of the energies -> who says it first: an entry, the file's head, the campaign file."""
@@ -190,7 +190,7 @@ def _contradiction(what: str, said: Mapping[str, str]) -> str:
 def _engine(
     entries: Sequence[ReferenceEntry], header: Mapping[str, Any], given: str | None
 ) -> tuple[str | None, list[str]]:
-    said = _said(((entry.engine, "parameters", entry) for entry in entries), "engine", header, given)
+    said = _statements(((entry.engine, "parameters", entry) for entry in entries), "engine", header, given)
     if len(said) > 1:
         return None, [_contradiction("engines", said)]
     if not said:
@@ -205,7 +205,7 @@ def _engine(
 def _scheme(
     entries: Sequence[ReferenceEntry], header: Mapping[str, Any], given: str | None
 ) -> tuple[str | None, list[str]]:
-    said = _said(((entry.scheme, "energy adjustments", entry) for entry in entries), "corrections", header, given)
+    said = _statements(((entry.scheme, "energy adjustments", entry) for entry in entries), "corrections", header, given)
     if said and (bare := _uncorrected(entries)) is not None and said.keys() != {"none"}:
         said.setdefault("none", f"{bare.id} ({bare.place}), a compound of O or S without energy adjustments")
     if len(said) > 1:

@@ -58,7 +58,7 @@ def _repair(
     if where.job is not None:
         facts |= {"job_id": where.job.job_id, "scheduler": where.job.scheduler}
         done.why[fw_id] = (
-            f"job {where.job.job_id}: {where.job_state.words if where.job_state is not None else 'goes on'}"
+            f"job {where.job.job_id}: {where.job_state.description if where.job_state is not None else 'goes on'}"
         )
     if has_results(campaign.store, firework):
         kind, outcome = done.completed, "completed"

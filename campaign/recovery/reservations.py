@@ -71,7 +71,7 @@ def _free(
 ) -> None:
     fw_id, seen = firework["fw_id"], {"state": "RESERVED", "launches": firework["launches"]}
     cause = CAUSES.get(said.ending or "", "not_started")
-    why = f"job {job.job_id}: {said.words}"
+    why = f"job {job.job_id}: {said.description}"
     if not dry_run:
         counts = cause not in ("cancelled", "preempted")
         error = f"job {job.job_id} ended before the firework began ({said.text}); its output is in {job.directory}"

@@ -30,13 +30,13 @@ def read_vaspout(path: Path) -> VaspDos:
         If the file is no HDF5, is truncated, or has no projected DOS.
     """
     with _opened(path) as file:
-        return VaspDos(**_said(file, path), **_dos(file, path))
+        return VaspDos(**_run_fields(file, path), **_dos(file, path))
 
 
 def read_vaspout_settings(path: Path) -> VaspRun:
     """Read what the run of a vaspout.h5 was, with or without a DOS; see `esnet.sources.vasprun.read_run`."""
     with _opened(path) as file:
-        return VaspRun(**_said(file, path))
+        return VaspRun(**_run_fields(file, path))
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def _opened(path: Path) -> Iterator[Any]:
         raise VaspReadError(f"{path}: is no HDF5 file, or is truncated ({error})") from error
 
 
-def _said(file: Any, path: Path) -> dict[str, Any]:
+def _run_fields(file: Any, path: Path) -> dict[str, Any]:
     """Return the fields of a VaspRun."""
     positions = file["results/positions"]
     symbols = tuple(

@@ -37,7 +37,7 @@ def read_vasprun(path: Path) -> VaspDos:
         If the file is no vasprun.xml, is cut off or malformed in a part that is read, or has no projected DOS.
     """
     parts = read_parts(path)
-    said = _said(path, parts)
+    said = _run_fields(path, parts)
     if parts.dos is None:
         raise VaspReadError(f"{path}: has no densities of states (VASP: LORBIT=11)")
     try:
@@ -50,10 +50,10 @@ def read_vasprun(path: Path) -> VaspDos:
 
 def read_vasprun_settings(path: Path) -> VaspRun:
     """Read what the run of a vasprun.xml was, with or without a DOS; see `esnet.sources.vasprun.read_run`."""
-    return VaspRun(**_said(path, read_parts(path)))
+    return VaspRun(**_run_fields(path, read_parts(path)))
 
 
-def _said(path: Path, parts: VasprunParts) -> dict[str, Any]:
+def _run_fields(path: Path, parts: VasprunParts) -> dict[str, Any]:
     """Return the fields of a VaspRun."""
     header = _header(path, parts.header)
     atoms = header.find("atominfo")

@@ -165,10 +165,10 @@ def _follow(trainer: Any, training: Any, progress: Progress | None, metrics: Ray
             if progress is not None:
                 progress(epoch, losses)
         if epochs:
-            _tell(metrics, *epochs[-1])
+            _report_epoch(metrics, *epochs[-1])
 
 
-def _tell(metrics: RayMetrics, epoch: int, losses: Mapping[str, float]) -> None:
+def _report_epoch(metrics: RayMetrics, epoch: int, losses: Mapping[str, float]) -> None:
     metrics.set(EPOCH, epoch)
     for metric, key in ((LOSS, "loss"), (VALIDATION_MAE, "val_mae")):
         if key in losses:  # there may be no validation part

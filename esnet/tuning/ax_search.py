@@ -131,7 +131,7 @@ class AxSearch:
         if self._live.pop(number, None) is None:
             logger.debug("Ax trial %d is not running", number)
             return
-        _tell(self._connected(), number, outcome)
+        _report_outcome(self._connected(), number, outcome)
 
     def _connected(self) -> Any:
         if self._client is None:
@@ -155,7 +155,7 @@ class AxSearch:
             allow_exceeding_initialization_budget=True,
         )
         for parameters, outcome in self._past:
-            _tell(client, client.attach_trial(parameters), outcome)
+            _report_outcome(client, client.attach_trial(parameters), outcome)
         return client
 
 
@@ -192,7 +192,7 @@ class GridSearch:
             self._points.remove(dict(point))
 
 
-def _tell(client: Any, number: int, outcome: Outcome) -> None:
+def _report_outcome(client: Any, number: int, outcome: Outcome) -> None:
     finite = outcome.value is not None and math.isfinite(outcome.value)
     if outcome.ending == "failed" or not finite:
         # not mark_trial_failed: Ax proposes a failed point again, and with a seed it is the same one for ever

@@ -158,7 +158,7 @@ def new_callback(study: Study, *, metric: str, progress: TrialProgress | None) -
             return {"_progress": None}
 
         def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            self._tell(trial.config[NAME])
+            self._report_trial(trial.config[NAME])
 
         def on_trial_result(
             self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -166,25 +166,25 @@ def new_callback(study: Study, *, metric: str, progress: TrialProgress | None) -
             kept = study.trial(trial.config[NAME])
             if EPOCH in result:
                 study.write(kept.with_row(_row(result)))
-            self._tell(kept.name)
+            self._report_trial(kept.name)
 
         def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             kept = study.trial(trial.config[NAME])
             study.write(replace(kept, recoveries=kept.recoveries + 1, message=_reason(trial)))
-            self._tell(kept.name)
+            self._report_trial(kept.name)
 
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             kept = study.trial(trial.config[NAME])
             outcome = _outcome(trial.last_result, metric, error=False)
             study.end(kept, outcome.ending, message=(trial.last_result or {}).get(MESSAGE, ""))
-            self._tell(kept.name)
+            self._report_trial(kept.name)
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             kept = study.trial(trial.config[NAME])
             study.end(kept, "failed", message=_reason(trial))
-            self._tell(kept.name)
+            self._report_trial(kept.name)
 
-        def _tell(self, name: str) -> None:
+        def _report_trial(self, name: str) -> None:
             if self._progress is not None:
                 self._progress(study.trial(name))
 

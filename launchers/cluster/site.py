@@ -167,7 +167,7 @@ class SiteSettings(_Section):
             for problem in error.errors():
                 *where, last = map(str, problem["loc"] or ["the whole"])
                 # what is wrong alike in every queue is said once
-                found.setdefault((_said(problem, last), last), []).append(".".join([*where, last]))
+                found.setdefault((_format_problem(problem, last), last), []).append(".".join([*where, last]))
             texts = [f"{_together(names)}: {text}" for (text, _), names in found.items()]
             raise ClusterError(f"{origin}: " + "; ".join(texts)) from None
 
@@ -204,7 +204,7 @@ def _commented(section: _Section, *, skip: str, indent: str) -> list[str]:
     return lines
 
 
-def _said(problem: ErrorDetails, name: str) -> str:
+def _format_problem(problem: ErrorDetails, name: str) -> str:
     """What pydantic found, as a sentence for who wrote the file."""
     found = f"found {problem['input']!r}"
     if problem["type"] == "extra_forbidden":

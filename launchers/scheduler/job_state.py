@@ -61,6 +61,6 @@ class JobState:
     text: str = ""
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """The state in words: ``ended (timeout)``."""
         return self.phase if self.ending is None else f"{self.phase} ({self.ending})"
