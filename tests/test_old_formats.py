@@ -243,6 +243,8 @@ def test_an_old_campaign_gives_the_same_data_set(finished, predictions):
 @pytest.mark.ray
 def test_an_old_campaign_that_was_killed_half_way_goes_on_to_the_same_end(launchpad_file, tmp_path):
     campaign = OldCampaign(tmp_path, launchpad_file, "half_way")
+    store, launchpad = CampaignStore(campaign.settings.database()), campaign.settings.launchpad()
+    OpenCampaign.open(store, launchpad, "half-way")  # migrates, and repairs nothing
     assert "run again" in campaign.say("reconcile", "half-way", "--dry-run")
     campaign.say("run", "half_way.yaml", "--workers", "2")
     assert_same_rows(campaign.results("half-way"), campaign.stored("half_way_results"), tolerance=1e-4)
