@@ -1,9 +1,9 @@
 """Does reading from disk cost speed, and does memory grow with the data set?
 
-(a) Samples a second of training fed by our pipeline (`esnet.dataset.pipeline.batches`: read, inflated and scaled as
-needed)
-    against ``keras.Model.fit`` on scaled arrays in memory: the same network, the same batches in the same order, in the
-    same process, in alternating rounds after one of each that is not counted. The median ratio should be 0.95 or more.
+(a) Samples a second of training fed by our pipeline (`esnet.dataset.pipeline.batches`: read, inflated and scaled
+    as needed) against ``keras.Model.fit`` on scaled arrays in memory: the same network, the same batches in the same
+    order, in the same process, in alternating rounds after one of each that is not counted. The median ratio should be
+    0.95 or more.
 (b) Peak memory and cost for each sample against the size of the data set. Each size has a process of its own, which
     opens the data set, divides it, fits the scaler on the training part, trains a bounded number of steps and reads a
     whole epoch. Memory should be flat and below 3 GB.
