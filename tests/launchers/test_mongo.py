@@ -111,7 +111,8 @@ def test_two_starts_at_once_make_one_server(settings: DatabaseSettings, data_dir
 
 def test_server_outlives_the_process_that_started_it(settings: DatabaseSettings, data_dir: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from launchers.mongod import server as mongo; from launchers.database.settings import *\n"
+        "import sys; from pathlib import Path; from launchers.mongod import server as mongo\n"
+        "from launchers.database.settings import DatabaseSettings\n"
         "settings = DatabaseSettings(host=sys.argv[1], name='alloys', uri_mode=True)\n"
         "print(mongo.start(settings, data_dir=Path(sys.argv[2])).pid)"
     )
