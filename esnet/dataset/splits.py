@@ -16,8 +16,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from esnet.dataset.dataset import Dataset
 from esnet.files.errors import UserError
@@ -246,6 +244,9 @@ def _units_of(dataset: Dataset, units: NDArray[np.intp], chemsys: Collection[str
 
 def _joined(columns: Sequence[Sequence[Any]]) -> NDArray[np.intp]:
     """Join samples that are equal in a column, and those joined to the same one; return a number for each."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     n_samples = len(columns[0])
     # a graph of samples and values: two samples with one value are two steps apart
     nodes: list[int] = []

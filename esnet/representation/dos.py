@@ -11,7 +11,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import interp1d
 
 from esnet.files.errors import UserError
 
@@ -71,6 +70,9 @@ def project_dos(
     ValueError
         If an option is not one of those listed.
     """
+    # actors load this file: SciPy would cost each of them half a second at its start
+    from scipy.interpolate import interp1d
+
     check_options(normalisation=normalisation, energy_reference=energy_reference)
     # 0.3 s, which the command line's help should not pay
 
