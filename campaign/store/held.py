@@ -11,7 +11,7 @@ from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document, history_entry, now
-from campaign.store.states import SCREENED, STAGES, CampaignState, CandidateState, StepState
+from campaign.store.states import MOVING_STATES, SCREENED, STAGES, CampaignState, CandidateState, StepState
 from campaign.store.steps import Step
 
 
@@ -128,17 +128,7 @@ def does_any_wait_for_dos(campaign: Campaign) -> bool:
 def is_any_moving(campaign: Campaign) -> bool:
     """Whether a candidate is promoted or a calculation of its main stages is queued or running."""
     # what has its DOS already waits for a last Screen, which waits until no other candidate is to come
-    moving = {
-        "$nin": [
-            CandidateState.NEW,
-            CandidateState.DOS_DONE,
-            CandidateState.REJECTED,
-            CandidateState.HELD,
-            CandidateState.RELAXED,
-            CandidateState.DOS_FAILED,
-            CandidateState.RELAX_FAILED,
-        ]
-    }
+    moving = {"$in": list(MOVING_STATES)}
     return campaign.store.candidates.find_one({"campaign": campaign.name, "state": moving}, ["_id"]) is not None
 
 

@@ -70,6 +70,8 @@ OPEN_STATES = (
     CandidateState.PROMOTED,
     CandidateState.RELAX_RUNNING,
 )
+#: States in which a candidate is promoted, or a calculation of its main stages is queued or running.
+MOVING_STATES = (CandidateState.DOS_RUNNING, CandidateState.PROMOTED, CandidateState.RELAX_RUNNING)
 #: States of ``rs_dos.state`` in which an RS-DOS is still to come.
 OPEN_RS_DOS = (RsDosState.NEW, RsDosState.RUNNING)
 #: States from which a candidate still has to come to its Screen.
