@@ -42,15 +42,20 @@ class Story:
         self.run = run
         self.data_dir = data_dir
         self.seen: dict[str, Any] = {}
+        self.said: list[str] = []
 
     def reconcile(self, **options: Any) -> str:
-        return self.run.campaign("reconcile", self.run.name, host=OTHER_HOST, **options)
+        self.said.append(self.run.campaign("reconcile", self.run.name, host=OTHER_HOST, **options))
+        return self.said[-1]
 
     def reconcile_until(self, says: str, *, seconds: float = 60.0) -> str:
-        """Reconcile until SLURM has noticed what was done to a job."""
-        said: str = self.run.wait(
-            lambda: said if says in (said := self.reconcile()) else None, seconds=seconds, hint=f"'{says}'"
-        )
+        """Reconcile until SLURM has noticed what was done to a job, or an earlier reconciliation has said so."""
+
+        def found() -> str | None:
+            self.reconcile()
+            return next((said for said in self.said if says in said), None)
+
+        said: str = self.run.wait(found, seconds=seconds, hint=f"'{says}'")
         return said
 
     def fw_id(self, name: str) -> int:

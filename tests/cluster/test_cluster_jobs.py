@@ -39,9 +39,9 @@ def test_a_job_at_its_time_limit_closes_its_firework(place):
     said = place.command("campaign", "cluster", "run", "pbs-site")
     assert re.search(r"screen: 1 ready; jobs in gpu: \d+ of at most 100; submitted 1 ", said), said
     for ids in (alone, packed, by_pbs):
-        place.wait(lambda ids=ids: place.states(ids)[0] == "FIZZLED", seconds=100)
+        place.wait(lambda ids=ids: place.states(ids)[0] == "FIZZLED", seconds=240)
         assert place.states(ids)[1] == "READY"  # and whoever records it can be launched
-    place.wait(lambda: place.jobs() == 0, seconds=60)
+    place.wait(lambda: place.jobs() == 0)
     # the packed job began nothing more once its time was over
     assert place.states(packed) == ["FIZZLED", "READY"]
 
@@ -72,13 +72,17 @@ def test_short_fireworks_share_an_allocation_while_its_time_lasts(place):
 def test_gpu_jobs_see_their_own_gpu_only(place):
     folder = place.init("cluster", "--gpus", "screen=1", "--gpus", "train=2", "--jobs-per-allocation", "train=2")
     place.edit(folder, "side_by_side: 1", "side_by_side: 2", category="train")
-    show = f"echo $CUDA_VISIBLE_DEVICES >> {place.folder}/gpus-"
-    alone = place.add("screen", f"{show}alone; sleep 5", number=2)
+
+    def show(file: str) -> str:  # and wait for the other one, so that both hold their GPU at the same time
+        path = place.folder / file
+        return f"echo $CUDA_VISIBLE_DEVICES >> {path}; until [ $(wc -l < {path}) -ge 2 ]; do sleep 0.2; done"
+
+    alone = place.add("screen", show("gpus-alone"), number=2)
     place.command("campaign", "cluster", "run", "cluster")
     place.wait(lambda: set(place.states(alone)) == {"COMPLETED"})
     assert sorted((place.folder / "gpus-alone").read_text().split()) == ["0", "1"]
     # two that share one allocation of two GPUs at the same time
-    packed = place.add("train", f"{show}packed; sleep 5", number=2)
+    packed = place.add("train", show("gpus-packed"), number=2)
     said = place.command("campaign", "cluster", "run", "cluster")
     assert "train: 2 ready" in said
     assert "submitted 1" in said

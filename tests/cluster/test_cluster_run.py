@@ -27,8 +27,8 @@ def run(place, *options, rc=0, environment=None):
 
 
 def test_three_ready_fireworks_and_room_for_twenty_make_three_jobs(place, cluster):
-    ids = place.add("dos", "sleep 20", number=3)
-    other = place.add("relax")  # of another category
+    ids = place.add("dos", place.until_released, number=3)
+    other = place.add("relax", place.until_released)  # of another category
     assert "dos: 3 ready; jobs in cpu: 1 of at most 20; submitted 3" in run(place)
     assert place.jobs() == 4
     # a second call finds them queued: nothing more to do, and no memory needed to know
@@ -39,12 +39,13 @@ def test_three_ready_fireworks_and_room_for_twenty_make_three_jobs(place, cluste
     assert run(place).count("nothing ready") == 4
     launches = list(place.launchpad.launches.find({"fw_id": {"$in": ids}}))
     assert len({launch["state_history"][0]["reservation_id"] for launch in launches}) == 3
+    place.release()
     place.wait(lambda: place.states(other) == ["COMPLETED"])
 
 
 def test_two_at_the_same_time_keep_to_the_limit_of_a_queue(place, cluster):
     place.edit(cluster, "max_jobs: 20", "max_jobs: 2", category="dos")
-    ids = place.add("dos", "sleep 20", number=6)
+    ids = place.add("dos", place.until_released, number=6)
     with ThreadPoolExecutor(3) as pool:
         said = list(pool.map(lambda _: run(place, rc=None), range(3)))
     assert place.jobs() == 2, said

@@ -26,9 +26,9 @@ def test_slurm_tells_how_jobs_ended_and_nothing_of_those_it_does_not_know(slurm:
     null = Path("/dev/null")
     done = submit(slurm, script="true", output=null)
     failed = submit(slurm, script="exit 3", output=null)
-    cancelled = submit(slurm, "--hold", script="sleep 60", output=null)
+    cancelled = submit(slurm, "--hold", script="sleep 600", output=null)
     held = submit(slurm, "--hold", "--mem=700", "-t", "7", script="true", output=null)
-    running = submit(slurm, script="sleep 60", output=null)
+    running = submit(slurm, script="sleep 600", output=null)
     slurm.run("scancel", cancelled)
     asked = [done, failed, cancelled, held, running, "987654"]
     wanted = {done: "completed", failed: "failed", cancelled: "cancelled", held: None, running: None}

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slurm
 
 
 def test_controller_that_was_away_still_knows_its_jobs(slurm: SlurmCluster) -> None:
-    job = slurm.run("sbatch", "--parsable", "-p", "cpu", "--output=/dev/null", "--wrap", "sleep 60").stdout.strip()
+    job = slurm.run("sbatch", "--parsable", "-p", "cpu", "--output=/dev/null", "--wrap", "sleep 600").stdout.strip()
     slurm.call("stop-controller")
     try:
         assert slurm.run("squeue", "-h", "-j", job, check=False, timeout=60).returncode != 0
