@@ -15,8 +15,6 @@ same samples: what the exact interval is there to mend.
 5 %, 0.19 with 20 %; Wald covered 0.60 to 0.965. The table stands in docs/decisions.md.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import sys

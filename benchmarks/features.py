@@ -17,8 +17,6 @@ Exits with 1 if a result differs, or if the full parse is less than 4 times as s
 was written here.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

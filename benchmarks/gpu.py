@@ -16,8 +16,6 @@ weights). Rates are medians of the repeats and limits the best of them, after on
 compilation). On a machine that others use too, a limit measured in a bad moment can be exceeded.
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import math

@@ -6,8 +6,6 @@ Prints the least, the median and the largest of the rounds for each command, and
 than a second on an idle machine; nothing here fails if it is missed.
 """
 
-from __future__ import annotations
-
 import argparse
 import statistics
 import subprocess

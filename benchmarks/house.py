@@ -12,8 +12,6 @@ during an import are not counted. ``make metrics`` prints everything, for the qu
 inside functions; for the quickstart 60 files, 346 functions and 147 changes of file until the workers start.
 """
 
-from __future__ import annotations
-
 import argparse
 import inspect
 import socket

@@ -23,8 +23,6 @@ facets: 5 s and 53 MB.
 Exits with 1 if a ratio is below 20 or a difference above 1e-9 eV/atom.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

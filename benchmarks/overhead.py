@@ -38,8 +38,6 @@ With --cpu-hours 1e6:
          16000    10.0    0.09    0.18       0.23    0.63    12.3           11.6               20.0
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import logging

@@ -15,8 +15,6 @@ starts use the same mesh of k-points. A cell that is in the --output file alread
 2026-11-23, one core of a shared machine: 22 cells, 1501 CPU-s in relaxations, 54 minutes; result in docs/engine.md.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json

@@ -14,8 +14,6 @@ for the same, the oracle all), probability 1,401 for 4,189, a budget of 2,400 ho
 Exits with 1 if a policy finds more than the oracle for the same CPU-hours, or random more than chance allows.
 """
 
-from __future__ import annotations
-
 import argparse
 import resource
 import sys

@@ -13,8 +13,6 @@ A mongod of its own on a free loopback port in a temporary folder; chromium and 
 of each page are Plotly and DataTables. Again with one other process: 1,000 open in 2.0 s, 100,000 in 1.7 and 2.5 s.
 """
 
-from __future__ import annotations
-
 import argparse
 import shutil
 import socket

@@ -24,8 +24,6 @@ batch with the normalisations folded away is 1.10 and 1.09 times as fast. Submit
 in time; in memory about 4 kB a candidate, the decisions of a Screen being made together.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -1,7 +1,5 @@
 """A campaign in its middle, made up in bulk for benchmarks: no calculation has run."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A network trained on synthetic densities of states, and how fast it is alone: for the benchmarks of Screens."""
 
-from __future__ import annotations
-
 import json
 import time
 from typing import Any

@@ -19,8 +19,6 @@ samples, 19 samples/s), 1.04 with widths 16,32,64,128; peak 1,850 MB with 1,000 
 the paper's network (1.34 GB from 1,000 to 4,000 samples with the small one), 0.5 to 0.7 ms to read a sample; 5 minutes.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

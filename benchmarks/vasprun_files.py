@@ -1,7 +1,5 @@
 """Made-up vasprun.xml files for benchmarks/features.py: VASP's own layout, and that of the project's vasp-gpaw."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 

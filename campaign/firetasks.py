@@ -1,7 +1,5 @@
 """The only place where FireWorks calls the campaign. Each task finds its database through its LaunchPad."""
 
-from __future__ import annotations
-
 import logging
 import os
 from abc import abstractmethod

@@ -1,7 +1,5 @@
 """A whole campaign on this machine: database, workers in parallel processes, Ray. Can be stopped and gone on with."""
 
-from __future__ import annotations
-
 import logging
 import os
 import time

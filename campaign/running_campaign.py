@@ -1,7 +1,5 @@
 """The running campaign, with what can be done to it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from fireworks import LaunchPad

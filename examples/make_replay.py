@@ -3,8 +3,6 @@
 python examples/make_replay.py > examples/replay.csv
 """
 
-from __future__ import annotations
-
 import csv
 import sys
 from itertools import combinations

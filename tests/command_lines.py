@@ -1,7 +1,5 @@
 """The commands `campaign` and `esnet` as tests see them: every subcommand, and whether a line of a text calls one."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Iterator

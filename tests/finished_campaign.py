@@ -1,7 +1,5 @@
 """A campaign taken to its end by the project's own functions, with made-up outputs where an engine would compute."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -3,8 +3,6 @@
 `benchmarks/house.py` prints what is found here. Nothing but the standard library is needed.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The 90 moments by pymatgen's own methods, for comparison with ours."""
 
-from __future__ import annotations
-
 import numpy as np
 from pymatgen.electronic_structure.core import Orbital, OrbitalType, Spin
 from pymatgen.electronic_structure.dos import CompleteDos, Dos

@@ -234,7 +234,7 @@ QUERIES = {"aggregate", "bulk_write", "count_documents", "distinct", "estimated_
 
 
 COLLECTIONS = {"candidates", "references", "features", "attempts", "steps", "models", "reference_sets", "campaigns"} | {
-    *("fireworks", "workflows", "launches", "fw_id_assigner", "database"),
+    *("fireworks", "workflows", "launches", "fw_id_assigner", "database")
 }
 
 

@@ -162,11 +162,7 @@ def _features_job(complete_dos: Any, *, normalisation: Normalisation, energy_ref
     normalisation, energy_reference
         See `esnet.representation.dos.project_dos`.
     """
-    return Job(
-        extract_features,
-        function_args=(complete_dos, normalisation, energy_reference),
-        name="DOS features",
-    )
+    return Job(extract_features, function_args=(complete_dos, normalisation, energy_reference), name="DOS features")
 
 
 def dos_flow(

@@ -1,7 +1,5 @@
 """Which program computes, on the machine where a job runs."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 import warnings

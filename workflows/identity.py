@@ -1,7 +1,5 @@
 """Identities of jobs that are the same whenever they are made."""
 
-from __future__ import annotations
-
 import uuid
 
 _NAMESPACE = uuid.UUID("b1f5c0de-6d0c-4f1e-9a52-1d1f0f0c2e77")

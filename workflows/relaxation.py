@@ -1,7 +1,5 @@
 """The full relaxation of a structure as a jobflow flow."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

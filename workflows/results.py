@@ -1,7 +1,5 @@
 """What a campaign keeps of a finished calculation."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

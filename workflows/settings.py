@@ -1,7 +1,5 @@
 """The DFT settings of a campaign, as the calculations need them."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -67,9 +65,7 @@ class DftSettings:
 
 
 def kpoint_divisions(
-    lengths: tuple[float, float, float],
-    reciprocal_lengths: tuple[float, float, float],
-    settings: DftSettings,
+    lengths: tuple[float, float, float], reciprocal_lengths: tuple[float, float, float], settings: DftSettings
 ) -> tuple[int, int, int]:
     """Number of k-points along each reciprocal axis.
 

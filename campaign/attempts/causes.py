@@ -1,7 +1,5 @@
 """What an attempt failed of, in one word or two, told where and when it fails: the evidence is at hand then."""
 
-from __future__ import annotations
-
 import errno
 import json
 import re

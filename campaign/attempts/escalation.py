@@ -1,7 +1,5 @@
 """More time or memory for a calculation that has run out of it (`retries.time_factor`, `retries.memory_factor`)."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Mapping
@@ -17,12 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def escalated_resources(
-    cause: str | None,
-    job: Job | None,
-    said: JobState | None,
-    retries: RetrySection,
-    *,
-    asked: Mapping[str, str],
+    cause: str | None, job: Job | None, said: JobState | None, retries: RetrySection, *, asked: Mapping[str, str]
 ) -> dict[str, str]:
     """What the next job asks the queue for, in the words of FireWorks' queue-adapter templates.
 

@@ -1,7 +1,5 @@
 """Failures of the calculation told from failures of the machine that ran it."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from custodian.custodian import CustodianError, ReturnCodeError, ValidationError

@@ -5,8 +5,6 @@ far is written down every quarter of a minute, so that of one that was killed (`
 is known; it may have used some seconds more.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import threading
@@ -66,13 +64,7 @@ class Attempt:
 
 @contextmanager
 def attempt(
-    store: CampaignStore,
-    *,
-    campaign: str,
-    stage: str,
-    fw_id: int,
-    document: str | None = None,
-    beat_s: float = _BEAT_S,
+    store: CampaignStore, *, campaign: str, stage: str, fw_id: int, document: str | None = None, beat_s: float = _BEAT_S
 ) -> Iterator[Attempt]:
     """Keep the ledger entry of one attempt.
 

@@ -1,7 +1,5 @@
 """Other settings with which a person has a failed calculation tried again (`campaign retry --set`)."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Mapping, Sequence

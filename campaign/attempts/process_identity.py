@@ -1,7 +1,5 @@
 """Which process this is, whether another one still lives, and what a process and its children have used."""
 
-from __future__ import annotations
-
 import os
 import resource
 import socket

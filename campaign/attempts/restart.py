@@ -1,7 +1,5 @@
 """Where a relaxation goes on that an earlier attempt had begun: its last CONTCAR."""
 
-from __future__ import annotations
-
 import logging
 import socket
 from collections.abc import Mapping

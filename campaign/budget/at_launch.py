@@ -1,7 +1,5 @@
 """The budget, looked at once more when a calculation is about to begin: it may have waited in a queue for weeks."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """What calculations are expected to cost, learnt from those that have finished."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Predictions and decisions as a candidate's document stores them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Candidates that the budget holds: released when it allows them, and held when it does not."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Mapping, Sequence

@@ -4,8 +4,6 @@ Relaxations are promised in a transaction that first writes to the campaign's do
 (`campaign.store.held.lock_budget`): of two at the same time the second waits, and counts what the first has promised.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import takewhile
 
@@ -18,12 +16,7 @@ from campaign.spec.sections.budget import BudgetSection
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from campaign.store.counts import count_candidates
-from campaign.store.usage import (
-    audited_cost,
-    count_before_screen,
-    latest_results,
-    reserved_by_screens,
-)
+from campaign.store.usage import audited_cost, count_before_screen, latest_results, reserved_by_screens
 
 _LIMITS = ("cpu_hours", "relaxation_cpu_hours", "relaxations", "until", "stop_after_stable", "stop_after_no_discovery")
 

@@ -1,7 +1,5 @@
 """What a campaign has used, and what it has promised to calculations that are queued or running."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from pymongo.client_session import ClientSession

@@ -1,7 +1,5 @@
 """Which elements a campaign may use, their reference crystals and the volume that one atom takes up in them."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterable
 from functools import cache

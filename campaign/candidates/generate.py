@@ -4,8 +4,6 @@ Measured on 2026-11-23, one core of a 2-core machine that others used too: 13,47
 B3, L1_2, D0_3, A15 and C15 in 41 s (328 candidates/s); the 30 of the quickstart in 0.2 s.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -146,11 +144,7 @@ def _user_prototype(name: str, structure: Structure) -> Prototype:
     primitive = primitive_cell(structure)
     elements = tuple(dict.fromkeys(site.specie.symbol for site in primitive))
     return Prototype(
-        name=name,
-        source="user",
-        structure=primitive,
-        elements=elements,
-        space_group=space_group_number(primitive),
+        name=name, source="user", structure=primitive, elements=elements, space_group=space_group_number(primitive)
     )
 
 

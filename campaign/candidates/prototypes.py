@@ -1,7 +1,5 @@
 """The prototype crystals that ship with the project."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """A user's crystal structures: folders of CIF and POSCAR files."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from pathlib import Path

@@ -73,11 +73,7 @@ def structure_hash(structure: Structure, *, refined: bool = False) -> str:
     else:
         lattice, positions, numbers = _standardised(structure, symprec=_ID_SYMPREC)
     metric, bases = _canonical_bases(lattice)
-    form = {
-        "version": FORM_VERSION,
-        "metric": metric,
-        "sites": _canonical_sites(positions, numbers, bases),
-    }
+    form = {"version": FORM_VERSION, "metric": metric, "sites": _canonical_sites(positions, numbers, bases)}
     return hashlib.sha256(json.dumps(form, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -1,7 +1,5 @@
 """The commands `campaign cluster ...`: a cluster's launch files, their check, and filled queues."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,8 +26,7 @@ def init(
     folder: FolderArgument = Path("cluster"),
     scheduler: Annotated[str | None, typer.Option(help="slurm or pbs; default: you are asked")] = None,
     queue: Annotated[
-        Words,
-        _each("Partition (SLURM) or queue (PBS); default: you are asked", "--queue", "--partition"),
+        Words, _each("Partition (SLURM) or queue (PBS); default: you are asked", "--queue", "--partition")
     ] = None,
     account: Annotated[
         str | None, typer.Option(help="Account that is charged; default: the scheduler's own for you")
@@ -47,8 +44,7 @@ def init(
     ] = None,
     modules: Annotated[Words, typer.Option(help="Module that jobs load; default: none; may be repeated")] = None,
     environment: Annotated[
-        Words,
-        typer.Option(help="Shell line of every job; default: this virtual environment; may be repeated"),
+        Words, typer.Option(help="Shell line of every job; default: this virtual environment; may be repeated")
     ] = None,
     vasp_command: Annotated[
         str | None, typer.Option(help="Command line of VASP, e.g. 'srun vasp_std'; default: no VASP")

@@ -1,7 +1,5 @@
 """The commands `campaign db ...`: the embedded database."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +12,7 @@ app = typer.Typer(
     help="The embedded database: a real MongoDB on this machine.\n\nExample: campaign db start", no_args_is_help=True
 )
 DataDirOption = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help="Folder of its data; default: mongodb/ beside my_launchpad.yaml"),
+    Path | None, typer.Option("--data-dir", help="Folder of its data; default: mongodb/ beside my_launchpad.yaml")
 ]
 
 

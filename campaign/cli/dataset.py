@@ -1,7 +1,5 @@
 """The command `campaign dataset`: what a campaign computed as a data set for `esnet train`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The commands `campaign explain`, `campaign decide` and `campaign release`."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """The commands `campaign reconcile`, `failures` and `retry`: what was lost, what failed, and another try."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer
@@ -29,11 +27,7 @@ def reconcile(
 
 
 @implemented_in("campaign.commands.failures")
-def failures(
-    name: NameArgument,
-    launchpad: LaunchpadOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def failures(name: NameArgument, launchpad: LaunchpadOption = None, as_json: JsonOption = False) -> None:
     """Show what failed in a campaign: a row for each kind, with an example, its last words, and what to do.
 
     Example: campaign failures my-alloys

@@ -1,7 +1,5 @@
 """The command `campaign`: what it is made of, and how errors end it. Each command has a file of its own."""
 
-from __future__ import annotations
-
 import sys
 
 import typer

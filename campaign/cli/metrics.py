@@ -1,7 +1,5 @@
 """The command `campaign metrics`: how good a campaign's decisions were, and what they saved."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

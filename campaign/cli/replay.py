@@ -1,7 +1,5 @@
 """The command `campaign replay`: what policies would have found, and for how many CPU-hours, on known data."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """The command `campaign results`: the ranked table."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 import typer

@@ -1,7 +1,5 @@
 """The commands `campaign check`, `campaign submit`, `campaign run`: from a campaign file to its table."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +12,7 @@ FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="Campaign file (YAML), e.g. examples/quickstart.yaml")
 ]
 EngineElsewhere = Annotated[
-    bool,
-    typer.Option("--engine-elsewhere", help="The engine is on the compute nodes only: do not look for it here"),
+    bool, typer.Option("--engine-elsewhere", help="The engine is on the compute nodes only: do not look for it here")
 ]
 
 

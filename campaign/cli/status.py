@@ -1,7 +1,5 @@
 """The command `campaign status`: its options and help."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

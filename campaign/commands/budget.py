@@ -1,7 +1,5 @@
 """The command `campaign budget`: what is spent, promised and left, and changing the limits of a running campaign."""
 
-from __future__ import annotations
-
 import json
 from datetime import datetime
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The commands `campaign cluster ...`: a cluster's launch files, their check, and filled queues."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """What a user says of a cluster, by options or on a terminal, as the settings of that cluster."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """How every command finds its database."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from fireworks import LaunchPad

@@ -1,7 +1,5 @@
 """The commands `campaign db ...`: the embedded database."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import typer

@@ -1,7 +1,5 @@
 """The command `campaign dataset`: what a campaign computed as a data set for `esnet train`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from rich.markup import escape
@@ -14,13 +12,7 @@ from esnet.commands.settings import filters_of
 
 
 def dataset(
-    *,
-    name: str,
-    path: Path,
-    launchpad: Path | None,
-    max_dos: float,
-    max_abs_formation_energy: float,
-    f_block: bool,
+    *, name: str, path: Path, launchpad: Path | None, max_dos: float, max_abs_formation_energy: float, f_block: bool
 ) -> None:
     """Write what a campaign has relaxed so far, with its DOS, as a data set; the campaign is only read."""
     filters = filters_of(max_dos, max_abs_formation_energy, f_block)

@@ -1,7 +1,5 @@
 """The commands `campaign explain`, `campaign decide` and `campaign release`."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -36,13 +34,7 @@ def explain(*, name: str, candidate: str, launchpad: Path | None, as_json: bool)
 
 
 def decide(
-    *,
-    name: str,
-    dry_run: bool,
-    policy: str | None,
-    launchpad: Path | None,
-    as_json: bool,
-    all_rows: bool,
+    *, name: str, dry_run: bool, policy: str | None, launchpad: Path | None, as_json: bool, all_rows: bool
 ) -> None:
     """Show what another policy would decide now; without --dry-run, the former name of `campaign release`."""
     if not dry_run:

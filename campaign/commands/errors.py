@@ -1,7 +1,5 @@
 """Errors that a user can mend: shown as one message, without a traceback."""
 
-from __future__ import annotations
-
 from pymongo.errors import ConnectionFailure
 
 from campaign.config.yaml_file import CampaignFileError

@@ -1,7 +1,5 @@
 """The commands `campaign reconcile`, `failures` and `retry`: what was lost, what failed, and another try."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The command `campaign metrics`: how good a campaign's decisions were, and what they saved."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -14,13 +12,7 @@ from esnet.commands.console import console
 
 
 def metrics(
-    *,
-    name: str,
-    launchpad: Path | None,
-    as_json: bool,
-    sweep: bool,
-    cpu_hours: float | None,
-    confidence: float,
+    *, name: str, launchpad: Path | None, as_json: bool, sweep: bool, cpu_hours: float | None, confidence: float
 ) -> None:
     """Measure a campaign's decisions: success ratio, discoverability from the audit, cost, saving. It is only read."""
     if cpu_hours is not None and not sweep:

@@ -1,7 +1,5 @@
 """A policy on the command line: ``thresholds``, or ``probability:p=0.3,uncertainty=0.27``."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

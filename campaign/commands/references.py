@@ -1,7 +1,5 @@
 """The commands `campaign references ...`: files of entries, and the reference sets of a database."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import typer

@@ -1,7 +1,5 @@
 """The command `campaign report`: a campaign as one HTML file, print figures, CSV files."""
 
-from __future__ import annotations
-
 import webbrowser
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The command `campaign results`: the ranked table."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """The commands `campaign check`, `campaign submit`, `campaign run`: from a campaign file to its table."""
 
-from __future__ import annotations
-
 import signal
 from pathlib import Path
 from types import FrameType

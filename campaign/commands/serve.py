@@ -1,7 +1,5 @@
 """The command `campaign serve`: the live page."""
 
-from __future__ import annotations
-
 import os
 import secrets
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The command `campaign status`: once, as JSON, or again and again until the campaign has ended."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Classes that a campaign file chooses by ``kind``: those that ship, and those that other packages bring."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points

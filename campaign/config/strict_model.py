@@ -1,7 +1,5 @@
 """What every section of a campaign file has in common."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field

@@ -1,7 +1,5 @@
 """Reading a campaign file, and saying everything that is wrong with it at once, each with its place in the file."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ hull for it. Its ``items()`` are those of the dictionary inside: a third of the 
 of ``get_el_amt_dict``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@
 (pymatgen's MaterialsProject2020Compatibility), which correct oxides, sulphides and other compounds of anions.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass

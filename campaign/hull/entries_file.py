@@ -1,7 +1,5 @@
 """A file of pymatgen entries as references: its phases, engine, functional and corrections, or all that is wrong."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,11 +65,7 @@ class EntriesFile:
 
 
 def read_entries_file(
-    path: Path,
-    *,
-    elements: Collection[str] | None = None,
-    engine: str | None = None,
-    corrections: str | None = None,
+    path: Path, *, elements: Collection[str] | None = None, engine: str | None = None, corrections: str | None = None
 ) -> EntriesFile:
     """Read a file of entries as a whole.
 

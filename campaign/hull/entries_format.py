@@ -1,7 +1,5 @@
 """The formats of an entries file: JSON or JSON lines, gzip too, taken apart into one dictionary for each entry."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

@@ -3,8 +3,6 @@
 No pymatgen object is built: a file of 50,000 entries holds 50,000 structures that nobody needs.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Mapping

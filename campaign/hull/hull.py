@@ -4,8 +4,6 @@ The candidate itself is never part of the hull, so a candidate more stable than 
 distance.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property

@@ -5,8 +5,6 @@ relaxed too, and k of its n are stable: what the policy missed (FN) is estimated
 exact for a finite population.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

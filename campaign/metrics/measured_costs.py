@@ -1,7 +1,5 @@
 """C_pre and C_opt of a campaign, measured: what the IS-DOS and the relaxation of a candidate cost on average."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass

@@ -4,8 +4,6 @@ Definitions: docs/decisions.md, "Metrics". The functions of counts take numbers 
 one campaign, a sweep over thresholds and a replay are measured by the same lines.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, dataclass
 from typing import Any

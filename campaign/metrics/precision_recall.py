@@ -1,7 +1,5 @@
 """Precision-recall curves of predicted energies."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,8 +64,5 @@ def precision_recall(predicted: ArrayLike, stable: ArrayLike, *, allowed: ArrayL
     promoted = np.bincount(group, minlength=len(threshold)).cumsum()
     tp = np.bincount(group[truth[usable]], minlength=len(threshold)).cumsum()
     return PrecisionRecall(
-        threshold=threshold,
-        promoted=promoted,
-        precision=ratio(tp, promoted),
-        recall=ratio(tp, int(truth.sum())),
+        threshold=threshold, promoted=promoted, precision=ratio(tp, promoted), recall=ratio(tp, int(truth.sum()))
     )

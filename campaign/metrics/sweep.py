@@ -4,8 +4,6 @@ Counts come from one two-dimensional histogram and its cumulative sums, so a swe
 and memory for the grid, however many thresholds it has.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal
 

@@ -5,8 +5,6 @@ verdicts in order, spends what may be spent and sets the audit sample aside. The
 ``campaign decide --dry-run`` and in a replay.
 """
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Best first, until the CPU-hours are spent."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """What a calculation will cost, learnt from those that have ended."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self

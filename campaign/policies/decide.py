@@ -3,8 +3,6 @@
 Pure: the same policy, predictions, allowance and seed give the same decisions, in any order of the predictions.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Sequence

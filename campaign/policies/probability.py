@@ -1,7 +1,5 @@
 """Promoted where the candidate is stable with a probability of at least p."""
 
-from __future__ import annotations
-
 from statistics import NormalDist
 from typing import Literal
 

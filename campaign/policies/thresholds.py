@@ -1,7 +1,5 @@
 """The paper's policy: both predictions at most their thresholds."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -4,8 +4,6 @@ FireWorks' own functions (`LaunchPad.rerun_fw`, `mark_fizzled`, `cancel_reservat
 of two callers the second would reset a firework that a worker has taken meanwhile.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -34,12 +32,7 @@ def _as_seen(launchpad: LaunchPad, fw_id: int, *, state: str, launches: Sequence
 
 
 def run_again(
-    launchpad: LaunchPad,
-    fw_id: int,
-    *,
-    state: str,
-    launches: Sequence[int],
-    queue: Mapping[str, str] | None = None,
+    launchpad: LaunchPad, fw_id: int, *, state: str, launches: Sequence[int], queue: Mapping[str, str] | None = None
 ) -> bool:
     """Make a firework ready again; its launches are archived. In a paused or defused workflow it is paused instead.
 

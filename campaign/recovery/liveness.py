@@ -1,7 +1,5 @@
 """Where fireworks run, and whether they still do: their processes on this machine, else their jobs' scheduler."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

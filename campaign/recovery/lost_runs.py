@@ -1,7 +1,5 @@
 """Running fireworks whose process or job is gone: run again, given back to their job, or ended with their results."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Results that are in the JobStore and that nobody has recorded."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Which process runs a firework, so that one that was killed can be told from one at work."""
 
-from __future__ import annotations
-
 import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

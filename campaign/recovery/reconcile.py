@@ -5,8 +5,6 @@ repair has its own module: `lost_runs`, `reservations`, `stuck_workflows`, `orph
 unknown, never finished (`liveness`).
 """
 
-from __future__ import annotations
-
 import logging
 
 from campaign.recovery.lost_runs import end_lost

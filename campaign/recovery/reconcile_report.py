@@ -1,7 +1,5 @@
 """What a reconciliation has repaired, or would repair."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 

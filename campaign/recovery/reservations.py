@@ -1,7 +1,5 @@
 """Reserved fireworks that nobody will run: their job is gone, or their process died while it took them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any

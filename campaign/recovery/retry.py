@@ -1,7 +1,5 @@
 """Calculations that have failed for good, tried again because a person says so."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

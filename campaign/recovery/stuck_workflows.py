@@ -1,7 +1,5 @@
 """Workflows that stand still although nothing of them runs: left locked, not told of an end, or fizzled."""
 
-from __future__ import annotations
-
 import time
 
 from fireworks import LaunchPad

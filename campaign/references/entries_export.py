@@ -1,7 +1,5 @@
 """Files of entries that campaigns take as references: fetched from the Materials Project, or out of a stored set."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import math

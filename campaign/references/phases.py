@@ -1,7 +1,5 @@
 """Crystals of the reference set before they are relaxed: one for each element, and what the user adds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The reference set: the phases against which formation energies and hulls are taken. Frozen once it is complete."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Collection, Mapping

@@ -1,7 +1,5 @@
 """Known data for a replay from a campaign in the database: what it predicted, and what it relaxed."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """A candidate of a replay: what was predicted for it, and what its relaxation comes to."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from campaign.spec.sections.stable import StableSection

@@ -1,7 +1,5 @@
 """Several policies on the same known data, with random and oracle as the limits."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Known data for a replay, whatever they come from: a table, an ESNet data set, or a campaign."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Known data for a replay from an ESNet data set, whose IS-DOS a trained model predicts from in this process."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Literal

@@ -1,7 +1,5 @@
 """The hull of a replay whose data have none: from a file of reference entries, or of the elements alone."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

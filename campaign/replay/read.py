@@ -1,7 +1,5 @@
 """Reading known data for a replay, whatever they come from."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

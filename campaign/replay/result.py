@@ -1,7 +1,5 @@
 """What a replay comes to: its curve and its totals, and those of several seeds together."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple

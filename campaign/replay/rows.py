@@ -1,7 +1,5 @@
 """Rows of a CSV or JSONL file, with the lines that they stand in."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Iterator, Mapping

@@ -16,8 +16,6 @@ Where it is simpler than a live campaign:
 * No attempt fails but those that are known to: such a relaxation costs what it cost, and finds nothing.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Known data for a replay from a CSV or JSONL file (columns: docs/decisions.md, Replay)."""
 
-from __future__ import annotations
-
 import difflib
 import json
 import math

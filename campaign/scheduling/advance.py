@@ -4,8 +4,6 @@ Each step has a unique key and each submission is one transaction: calling this 
 places, submits nothing twice.
 """
 
-from __future__ import annotations
-
 from campaign.budget.hold_queue import hold_waiting, release_held
 from campaign.references.reference_sets import freeze_reference_set
 from campaign.scheduling.batch_due import screen_when_due

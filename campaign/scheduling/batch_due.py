@@ -1,7 +1,5 @@
 """When a batch of candidates is due for its Screen."""
 
-from __future__ import annotations
-
 import math
 
 from campaign.scheduling.submit import submit_step

@@ -1,7 +1,5 @@
 """Other limits for a campaign that runs, or that has ended with candidates held."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The results of relaxations: formation energy, distance to the hull, stable or not."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pymatgen.core import Composition
@@ -32,8 +30,7 @@ def evaluate_relaxed(campaign: Campaign, reference_set: str) -> int:
     waiting = relaxed_without_result(campaign, relaxed_fields(scheme))
     corrected = list(zip(waiting, corrected_energies(waiting, scheme), strict=True))
     write_uncorrectable(
-        campaign,
-        [(document["_id"], _refusal(found, scheme)) for document, found in corrected if found.energy is None],
+        campaign, [(document["_id"], _refusal(found, scheme)) for document, found in corrected if found.energy is None]
     )
     treated = [(document, found.energy) for document, found in corrected if found.energy is not None]
     if not treated:

@@ -1,7 +1,5 @@
 """When a campaign's model is trained on: after `screening.retrain_every` new relaxations, while a candidate waits."""
 
-from __future__ import annotations
-
 from campaign.budget.limits import closed_reason
 from campaign.scheduling.submit import submit_step
 from campaign.store.campaigns import OpenCampaign

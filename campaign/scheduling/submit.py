@@ -1,7 +1,5 @@
 """Candidates to workflows, in bulk, each exactly once."""
 
-from __future__ import annotations
-
 import logging
 from itertools import count
 

@@ -4,8 +4,6 @@ ESNet is one (`campaign.scorers.esnet`), interatomic potentials are another
 (`campaign.scorers.force_field`); other packages may bring more (docs/scorers.md).
 """
 
-from __future__ import annotations
-
 import logging
 import math
 from abc import ABC, abstractmethod

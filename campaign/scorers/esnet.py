@@ -1,7 +1,5 @@
 """ESNet as a scorer: a pool of Ray actors predicts from the IS-DOS."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

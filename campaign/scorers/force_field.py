@@ -1,7 +1,5 @@
 """An interatomic potential as a scorer: candidates and their elements are relaxed with it. No DOS, no training."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence

@@ -3,8 +3,6 @@
 A relaxation ends with an energy or with the reason why there is none: a wrong number is worse than no number.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The scorers that a campaign file may name."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from campaign.config.plugins import Kinds

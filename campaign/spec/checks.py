@@ -1,7 +1,5 @@
 """Looking at what a campaign file names, before anything runs: folders, structures, PAW data sets, programs."""
 
-from __future__ import annotations
-
 import importlib.util
 import shlex
 import shutil

@@ -1,7 +1,5 @@
 """Looking at a file of entries that a campaign takes as its references, before anything is submitted."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """One stage of one candidate, computed: the jobflow flow of `workflows`, run in this process."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from typing import Any

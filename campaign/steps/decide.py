@@ -1,7 +1,5 @@
 """The decisions of one Screen: made from what it has predicted, within what the budget allows, written once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The end of a campaign."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from campaign.scheduling.evaluate import evaluate_relaxed

@@ -1,7 +1,5 @@
 """Predictions into the candidates, each with its distance from the hull."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

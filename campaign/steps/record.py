@@ -1,7 +1,5 @@
 """A finished calculation written into its candidate, whether it succeeded or not."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -172,10 +170,7 @@ def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stag
     spent = attempt["outcome"] in ("lost", "running") or tried >= campaign.spec.retries.max_retries
     if kind == "machine" and not spent:
         logger.warning(
-            "%s of %s failed on its machine and is tried again: %s",
-            stage.title,
-            document["_id"],
-            failure["error"],
+            "%s of %s failed on its machine and is tried again: %s", stage.title, document["_id"], failure["error"]
         )
         changes = {f"{stage.fields}.attempt": facts["attempt"] + 1, "retried_failure": failure}
         queue = escalated_for_attempt(attempt, campaign.spec.retries, asked=facts.get("queue") or {})

@@ -4,8 +4,6 @@ One Screen uses one model. A Screen that began with the model before ends with i
 again afterwards.
 """
 
-from __future__ import annotations
-
 import logging
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The retraining step: the campaign's model trained on with what the campaign has found since."""
 
-from __future__ import annotations
-
 import logging
 import tempfile
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a Screen hands to its scorer, out of the database."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

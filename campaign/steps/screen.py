@@ -1,7 +1,5 @@
 """One Screen: predictions, decisions, promotions."""
 
-from __future__ import annotations
-
 import logging
 from contextlib import nullcontext
 

@@ -1,7 +1,5 @@
 """A campaign file becomes documents: the campaign, its references and its candidates."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging
@@ -25,15 +23,7 @@ from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
 from campaign.store.documents import CampaignDocument, CandidateDocument, ModelSummary
 from campaign.store.migration import migrate
 from campaign.store.models import model_summary, register_bundle
-from campaign.store.states import (
-    BOOTSTRAP,
-    REFERENCE,
-    SCREENED,
-    TRAINING,
-    CampaignState,
-    CandidateState,
-    RsDosState,
-)
+from campaign.store.states import BOOTSTRAP, REFERENCE, SCREENED, TRAINING, CampaignState, CandidateState, RsDosState
 from esnet.bundle.shipped import bundle_folder
 from esnet.files.errors import UserError
 

@@ -1,7 +1,5 @@
 """The training step: ESNet on what the campaign itself has relaxed."""
 
-from __future__ import annotations
-
 import logging
 import tempfile
 from pathlib import Path

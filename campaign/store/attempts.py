@@ -1,7 +1,5 @@
 """The ledger of attempts, and the calculations on candidates and references that they belong to."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -55,10 +53,7 @@ def interrupted_attempts(
     interrupted = {
         "document": document_id,
         "stage": stage.name,
-        "$or": [
-            {"outcome": {"$in": ["lost", "machine"]}, "cause": {"$in": list(causes)}},
-            {"outcome": "stopped"},
-        ],
+        "$or": [{"outcome": {"$in": ["lost", "machine"]}, "cause": {"$in": list(causes)}}, {"outcome": "stopped"}],
     }
     return list(store.attempts.find(interrupted, ["directory", "cause", "host", "fw_id", "started"]))
 

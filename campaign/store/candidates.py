@@ -1,7 +1,5 @@
 """Candidates and references: found, inserted, counted before their Screen, and claimed for a calculation."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -14,15 +12,7 @@ from pymongo.collection import Collection
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore, history_entry, now
 from campaign.store.documents import CandidateDocument
-from campaign.store.states import (
-    BEFORE_SCREEN,
-    OPEN_RS_DOS,
-    OPEN_STATES,
-    SCREENED,
-    CandidateState,
-    RsDosState,
-    Stage,
-)
+from campaign.store.states import BEFORE_SCREEN, OPEN_RS_DOS, OPEN_STATES, SCREENED, CandidateState, RsDosState, Stage
 from esnet.files.errors import UserError
 
 _SHOWN = 8

@@ -1,7 +1,5 @@
 """Collections of a campaign in MongoDB, their indexes, and the atomic moves between states."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Counts and sums over a campaign's collections: numbers of its status, funnel and costs. Nothing here writes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -56,11 +54,7 @@ def count_references(campaign: Campaign, *states: CandidateState) -> int:
 
 def count_open_rs_dos(campaign: Campaign) -> int:
     """Count the relaxed candidates and references whose RS-DOS is still to come."""
-    query = {
-        "campaign": campaign.name,
-        "state": CandidateState.RELAXED,
-        "rs_dos.state": {"$in": list(OPEN_RS_DOS)},
-    }
+    query = {"campaign": campaign.name, "state": CandidateState.RELAXED, "rs_dos.state": {"$in": list(OPEN_RS_DOS)}}
     return sum(each.count_documents(query) for each in (campaign.store.candidates, campaign.store.references))
 
 

@@ -1,7 +1,5 @@
 """Types of the documents that a campaign keeps in MongoDB; fields that come later are absent until then."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Features in MongoDB: read by id, of a whole campaign, and in a scoring actor."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 

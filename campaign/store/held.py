@@ -1,7 +1,5 @@
 """Candidates that the budget holds: finding, releasing and noting them; and the budget in a campaign's document."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Documents of a campaign, as its results, reports, figures and data sets read them. Nothing here writes."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -124,10 +122,7 @@ def reference_set_summary(store: CampaignStore, checksum: str) -> Document | Non
     """Read one reference set without its entries, with the number of its ``phases``; None if there is none."""
     fields = {"source": 1, "functional": 1, "corrections": 1, "file_name": 1, "sha256": 1, "database_version": 1}
     found = store.reference_sets.aggregate(
-        [
-            {"$match": {"_id": checksum}},
-            {"$project": {**fields, "phases": {"$size": {"$ifNull": ["$entries", []]}}}},
-        ]
+        [{"$match": {"_id": checksum}}, {"$project": {**fields, "phases": {"$size": {"$ifNull": ["$entries", []]}}}}]
     )
     return next(found, None)
 

@@ -5,8 +5,6 @@ writing: each document at most once and in one write, the campaign's own documen
 short is completed by the next one, and a second one changes nothing.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any

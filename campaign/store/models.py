@@ -1,7 +1,5 @@
 """Trained models in MongoDB: a bundle is stored once, by its checksum, and fetched by whoever scores with it."""
 
-from __future__ import annotations
-
 import io
 import os
 import shutil

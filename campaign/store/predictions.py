@@ -1,7 +1,5 @@
 """Predictions and decisions of candidates, and the candidates that wait for either."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -67,10 +65,7 @@ def write_decisions(
     return campaign.store.bulk_update(
         UpdateOne(
             {"_id": candidate, "state": CandidateState.DOS_DONE, "prediction.step": step_id},
-            {
-                "$set": {"state": state, "decision": decision},
-                "$push": {"history": history_entry(STAGES["dos"], state)},
-            },
+            {"$set": {"state": state, "decision": decision}, "$push": {"history": history_entry(STAGES["dos"], state)}},
         )
         for candidate, state, decision in decisions
     )

@@ -1,7 +1,5 @@
 """Reference phases and frozen reference sets, and the results that candidates get against a set."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

@@ -10,8 +10,6 @@ A bootstrap structure and a reference go from ``new`` to the relaxation at once;
 there from ``dos_done``. Their relaxed structures then get an RS-DOS, whose states stand in ``rs_dos.state``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """Steps of a campaign: trainings, Screens and the report, each submitted once for its id."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """Relaxed structures that a campaign's model is trained on."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,11 +16,7 @@ def is_bootstrap_open(campaign: Campaign) -> bool:
         "role": {"$ne": SCREENED},
         "state": {"$nin": [CandidateState.RELAXED, CandidateState.RELAX_FAILED]},
     }
-    open_dos = {
-        "campaign": campaign.name,
-        "state": CandidateState.RELAXED,
-        "rs_dos.state": {"$in": list(OPEN_RS_DOS)},
-    }
+    open_dos = {"campaign": campaign.name, "state": CandidateState.RELAXED, "rs_dos.state": {"$in": list(OPEN_RS_DOS)}}
     return any(
         collection.find_one(query, ["_id"]) is not None
         for collection in (collection_of_references(campaign.store), collection_of_candidates(campaign.store))

@@ -1,7 +1,5 @@
 """Sums over the ledger, and over what is queued: the queries behind budgets and expected costs."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -74,11 +72,7 @@ def cost_by_stage(campaign: Campaign, *, session: ClientSession | None = None) -
         session=session,
     )
     return {
-        group["_id"]: {
-            "attempts": group["attempts"],
-            "cpu_s": float(group["cpu_s"]),
-            "gpu_s": float(group["gpu_s"]),
-        }
+        group["_id"]: {"attempts": group["attempts"], "cpu_s": float(group["cpu_s"]), "gpu_s": float(group["gpu_s"])}
         for group in groups
     }
 

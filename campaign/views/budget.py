@@ -1,7 +1,5 @@
 """What a campaign has spent, promised and left."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

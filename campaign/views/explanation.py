@@ -1,7 +1,5 @@
 """Why a candidate was promoted, rejected or held: everything that its decision rests on."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime

@@ -1,7 +1,5 @@
 """The last lines that matter of what VASP, custodian and the batch system wrote into a launch directory."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import re

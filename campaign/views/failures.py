@@ -1,7 +1,5 @@
 """The failures of a campaign, a row for each kind, with an example, its last words, and what to do."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -108,11 +106,7 @@ def failure_kinds(campaign: Campaign) -> list[FailureKind]:
 
 
 def _kind(
-    store: CampaignStore,
-    stage: str,
-    cause: str,
-    entries: list[Mapping[str, Any]],
-    final: list[Mapping[str, Any]],
+    store: CampaignStore, stage: str, cause: str, entries: list[Mapping[str, Any]], final: list[Mapping[str, Any]]
 ) -> FailureKind:
     failure = (final[0].get("final_failure") or {}) if final else {}
     entry = next((entry for entry in entries if entry["_id"] == failure.get("attempt")), None)

@@ -1,7 +1,5 @@
 """What another policy would decide now, beside what was decided."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any

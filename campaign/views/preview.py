@@ -1,7 +1,5 @@
 """What a campaign file would do, before anything is submitted."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime

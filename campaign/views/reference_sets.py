@@ -1,7 +1,5 @@
 """Reference sets and files of entries, as text and tables."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any

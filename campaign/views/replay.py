@@ -1,7 +1,5 @@
 """What replays come to: a table, files, and the curves."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence

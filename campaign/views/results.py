@@ -1,7 +1,5 @@
 """The ranked table of a campaign's candidates."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

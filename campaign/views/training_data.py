@@ -1,7 +1,5 @@
 """A data set out of a campaign: the DOS that it computed, with the formation energies of the relaxed crystals."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -6,8 +6,6 @@ or its inventor recommends (see `MODELS`), and the validation part chooses, as i
 sees the test part.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Callable, Mapping

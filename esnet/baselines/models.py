@@ -1,7 +1,5 @@
 """How each model of a comparison is trained and asked for the test part's formation energies."""
 
-from __future__ import annotations
-
 import importlib.util
 import time
 from collections.abc import Callable, Mapping

@@ -6,8 +6,6 @@ channel and not one a moment: five equal columns would weigh a missing band five
 and deviation come from the training part alone.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Self
 

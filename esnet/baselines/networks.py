@@ -7,8 +7,6 @@ units, no attention, and both spins as the 18 channels of one signal. So the tab
 They are trained as ESNet is: LogCosh, Adam, learning rate halved on a plateau, early stopping on the validation part.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -213,13 +211,7 @@ def _fitted(
 ) -> NetworkFit:
     """Train, then predict with the best weights."""
     state = run_epochs(
-        model,
-        feed,
-        settings=settings,
-        deviation=scaling.deviation,
-        validated=True,
-        keeping=keeping,
-        progress=progress,
+        model, feed, settings=settings, deviation=scaling.deviation, validated=True, keeping=keeping, progress=progress
     )
     # the weights kept are those of the lowest loss, whose epoch need not have the lowest MAE
     best = int(np.argmin(state.history["val_loss"]))

@@ -1,7 +1,5 @@
 """What comes out of a comparison: the table, laid out as the paper's Table 1, and the files."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Mapping

@@ -6,8 +6,6 @@ and tested on RS-DOS (RS2RE) and on IS-DOS (IS2RE). Every model sees the same tr
 chooses parameters or stops the training; the test part is read once, at the end.
 """
 
-from __future__ import annotations
-
 import logging
 from datetime import UTC, datetime
 from pathlib import Path

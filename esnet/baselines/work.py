@@ -1,7 +1,5 @@
 """A comparison that was interrupted goes on: the results of the models that are done, in a working folder."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

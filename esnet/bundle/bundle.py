@@ -1,7 +1,5 @@
 """A trained model on disk, one network or an ensemble of them, ready to predict (files: `esnet.bundle.files`)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Self
 
@@ -90,11 +88,7 @@ class Bundle:
         with new_bundle(path) as folder:
             model.save(folder / MODEL)
             write_info(
-                folder,
-                representation=representation,
-                scaler=scaler,
-                target_scaling=target_scaling,
-                records=[record],
+                folder, representation=representation, scaler=scaler, target_scaling=target_scaling, records=[record]
             )
         return cls.load(path)
 

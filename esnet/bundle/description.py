@@ -1,7 +1,5 @@
 """What `esnet describe` says of a bundle, read without Keras."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -11,8 +11,6 @@ manifest.json          format version, SHA-256 and size of each file, and two ch
 A model card quotes an evaluation, which names the model by its checksum: so the card cannot be part of that one.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """What a bundle says about its model, read without Keras."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The networks of a bundle, run on features; Keras alone, so that any of its backends will do."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -6,8 +6,6 @@ divided by what is usual inside the training set: 95 % of the training samples h
 with all samples of the same material left out. Numbers above 1 are flagged.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self

@@ -1,7 +1,5 @@
 """What is written down about one training run, so that a model's origin can be told from its bundle."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self

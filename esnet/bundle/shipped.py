@@ -1,7 +1,5 @@
 """The trained models that ship with the project, each with its model card (README.md) in its folder."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType

@@ -18,8 +18,6 @@ Both parameters maximise the Gaussian likelihood of the validation part's residu
 epoch whose weights were kept, so the residuals are slightly too small; the test part was not used at all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
@@ -135,11 +133,7 @@ def fit_calibration(residuals: ArrayLike, signal: ArrayLike | None, *, kind: Sig
     if kind == "spread" and factor < 1.0:
         base, factor = _most_likely_base(squares, values), 1.0
     return Calibration(
-        signal=kind,
-        base=max(base, _SMALLEST_STD),
-        factor=factor,
-        n_samples=len(errors),
-        note=_note(len(errors)),
+        signal=kind, base=max(base, _SMALLEST_STD), factor=factor, n_samples=len(errors), note=_note(len(errors))
     )
 
 

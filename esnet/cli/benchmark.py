@@ -8,8 +8,6 @@ Example
     esnet benchmark oxides --models krr,xgboost,esnet --split-by chemsys --output comparison
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -23,8 +21,7 @@ from esnet.cli.options import DatasetArgument, Kinds, SplitBy
 def benchmark(
     dataset: DatasetArgument,
     output: Annotated[
-        Path | None,
-        typer.Option(help="Folder to make; default: DATASET.benchmark", show_default=False),
+        Path | None, typer.Option(help="Folder to make; default: DATASET.benchmark", show_default=False)
     ] = None,
     models: Annotated[
         str, typer.Option(help="Names with commas between them; the mean of the training part is always there")

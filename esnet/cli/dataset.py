@@ -8,8 +8,6 @@ Example
     esnet dataset info oxides
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

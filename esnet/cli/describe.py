@@ -8,8 +8,6 @@ Example
     esnet describe models/oxides --json
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

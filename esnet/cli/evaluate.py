@@ -8,8 +8,6 @@ Example
     esnet evaluate models/oxides oxides --output evaluation
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

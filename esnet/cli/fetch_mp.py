@@ -8,8 +8,6 @@ Example
     esnet fetch-mp --elements Pd --num-elements 2 --max-materials 200 --output palladium
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

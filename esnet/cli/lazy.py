@@ -1,7 +1,5 @@
 """Commands declared here and implemented elsewhere, so that ``--help`` imports no implementation."""
 
-from __future__ import annotations
-
 import functools
 import importlib
 from collections.abc import Callable

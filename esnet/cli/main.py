@@ -1,7 +1,5 @@
 """The command `esnet`: what it is made of, and how errors end it. Each command has a file of its own."""
 
-from __future__ import annotations
-
 import os
 import sys
 

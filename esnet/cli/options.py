@@ -4,8 +4,6 @@ The choices are those of `esnet.dataset.splits`, `esnet.representation.dos` and 
 written again because these import NumPy, and help answers without it; a test compares them.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

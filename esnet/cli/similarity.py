@@ -8,8 +8,6 @@ Example
     esnet similarity oxides --output similarity
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -22,8 +20,7 @@ from esnet.cli.lazy import implemented_in
 def similarity(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Directory of a data set with IS-DOS and RS-DOS")],
     output: Annotated[
-        Path | None,
-        typer.Option(help="Folder to make; default: DATASET.similarity", show_default=False),
+        Path | None, typer.Option(help="Folder to make; default: DATASET.similarity", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random pairs")] = 1,
 ) -> None:

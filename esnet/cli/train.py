@@ -9,8 +9,6 @@ Example
     tensorboard --logdir models/oxides.work
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

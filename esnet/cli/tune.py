@@ -9,8 +9,6 @@ Example
     tensorboard --logdir oxides-tuning/ray
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The command `esnet benchmark`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import typer

@@ -1,7 +1,5 @@
 """What all commands share: the console, error messages, and the option `--version`."""
 
-from __future__ import annotations
-
 import sys
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The commands `esnet dataset ...`: data sets on disk."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -11,9 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from esnet.commands.console import console
-from esnet.commands.settings import (
-    filters_of,
-)
+from esnet.commands.settings import filters_of
 from esnet.dataset.dataset import Dataset, DatasetManifest, DatasetWriter
 from esnet.dataset.summary import dataset_summary, dropped_line, summary_rows
 from esnet.representation.composition import CompositionMode
@@ -73,11 +69,7 @@ def from_vasp(
         normalisation=normalisation, energy_reference=energy_reference, composition=composition
     )
     filters = filters_of(max_dos, max_abs_formation_energy, f_block)
-    source = {
-        "kind": "VASP runs",
-        "folder": folder.resolve().name,
-        "energies": energies.name if energies else None,
-    }
+    source = {"kind": "VASP runs", "folder": folder.resolve().name, "energies": energies.name if energies else None}
     report = FolderReport()
     engines: set[str] = set()
     out = console()

@@ -1,7 +1,5 @@
 """The command `esnet describe`."""
 
-from __future__ import annotations
-
 import json
 
 import typer

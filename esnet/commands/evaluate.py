@@ -1,7 +1,5 @@
 """The command `esnet evaluate`."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The command `esnet fetch-mp`: a data set out of the Materials Project."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import typer
@@ -10,9 +8,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainin
 
 from esnet.commands.console import console
 from esnet.commands.dataset import print_written
-from esnet.commands.settings import (
-    filters_of,
-)
+from esnet.commands.settings import filters_of
 from esnet.representation.composition import CompositionMode
 from esnet.representation.dos import EnergyReference, Normalisation
 from esnet.representation.features import Representation

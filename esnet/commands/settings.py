@@ -1,7 +1,5 @@
 """Settings of the library from the options of a command line."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import typer
@@ -13,9 +11,7 @@ from esnet.training.settings import TrainingSettings
 def filters_of(max_dos: float, max_abs_formation_energy: float, keep_f_block: bool) -> Filters:
     """Filters from the options of a command line, where 0 means none."""
     return Filters(
-        max_dos=max_dos or None,
-        max_abs_formation_energy=max_abs_formation_energy or None,
-        f_block=not keep_f_block,
+        max_dos=max_dos or None, max_abs_formation_energy=max_abs_formation_energy or None, f_block=not keep_f_block
     )
 
 

@@ -1,7 +1,5 @@
 """The command `esnet similarity`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from rich.markup import escape

@@ -1,7 +1,5 @@
 """The command `esnet train`."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

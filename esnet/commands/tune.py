@@ -1,7 +1,5 @@
 """The command `esnet tune`."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,11 +83,7 @@ def tune(
     }
     data = Dataset.open(dataset)
     split = split_dataset(
-        data,
-        by=split_by,
-        seed=seed,
-        validation_fraction=validation_fraction,
-        test_fraction=test_fraction,
+        data, by=split_by, seed=seed, validation_fraction=validation_fraction, test_fraction=test_fraction
     )
     screen = console()
     screen.print(f"{data.path}: {split.describe()}", markup=False, highlight=False)

@@ -4,8 +4,6 @@ A composition is kept as the source gave it: its elements and amounts follow eac
 and ``n_elements`` says how many belong to a sample.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ that a `Dataset` reads, checked on opening. What is small (ids, energies, compos
 densities are read as they are needed.
 """
 
-from __future__ import annotations
-
 import json
 import threading
 import zlib
@@ -222,10 +220,7 @@ class Dataset:
         """Read samples into memory (108 kB each)."""
         wanted = self._checked_places(indices)
         return Samples.checked(
-            [self.ids[place] for place in wanted],
-            self.read(wanted),
-            self.compositions[wanted],
-            self.energies[wanted],
+            [self.ids[place] for place in wanted], self.read(wanted), self.compositions[wanted], self.energies[wanted]
         )
 
     def _checked_places(self, indices: ArrayLike) -> NDArray[np.intp]:

@@ -10,8 +10,6 @@ Adler-32 tells a chunk that was damaged after opening. Measured on 2026-11-23 on
 (108 kB each): deflate level 1 keeps 17 % and inflates in 0.14 ms; with the shuffle filter 15 %, in 0.28 ms.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """HDF5 files of a data set: opened to read, or made in memory and written at once."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any

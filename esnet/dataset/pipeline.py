@@ -9,8 +9,6 @@ A few threads inflate and scale batches ahead of the one that trains. What they 
 `esnet.dataset.dataset.Dataset.read`) nor Python's: zlib and NumPy let go of it.
 """
 
-from __future__ import annotations
-
 import os
 from collections import deque
 from collections.abc import Callable, Iterator

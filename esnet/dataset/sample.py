@@ -1,7 +1,5 @@
 """One sample of a data set: a density of states with the formation energy that it is to predict; and the filters."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

@@ -4,8 +4,6 @@ A chunk is one sample, deflated. It is fetched under HDF5's lock as it lies in t
 that several threads read at the same time.
 """
 
-from __future__ import annotations
-
 import zlib
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What `esnet dataset info` says of a data set."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any

@@ -85,9 +85,7 @@ class _Bands:
     def changed(self, rng: np.random.Generator) -> _Bands:
         """Return the bands of the unrelaxed crystal."""
         return replace(
-            self,
-            centers=self.centers + rng.normal(0.0, 0.15, 3),
-            widths=self.widths * rng.normal(1.0, 0.05, 3),
+            self, centers=self.centers + rng.normal(0.0, 0.15, 3), widths=self.widths * rng.normal(1.0, 0.05, 3)
         )
 
     def dos(self) -> NDArray[np.float32]:

@@ -1,7 +1,5 @@
 """Writes a data set in a stream: as a whole or not at all."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

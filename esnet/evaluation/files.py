@@ -1,7 +1,5 @@
 """An evaluation as files: figures, predictions, errors by element and by prototype, plots."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Errors of predicted formation energies, in eV/atom."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Three plots of an evaluation: parity, calibration, error against novelty (PNG and SVG)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

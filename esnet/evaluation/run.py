@@ -1,7 +1,5 @@
 """How good a model is on samples it has not been fitted to, and whether it knows where it is not."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Which samples of a data set a model may be judged by: those that it has not been fitted to."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, get_args
 

@@ -1,7 +1,5 @@
 """The figures of one task, IS2RE or RS2RE: errors, baseline, errors by element and prototype, calibration."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +10,7 @@ from esnet.bundle.assessor import Assessment
 from esnet.bundle.bundle import Bundle
 from esnet.bundle.uncertainty import CalibrationCurve, calibration_curve
 from esnet.dataset.dataset import Dataset
-from esnet.evaluation.metrics import (
-    Metrics,
-    metrics_by_element,
-    metrics_by_name,
-    rank_correlation,
-    regression_metrics,
-)
+from esnet.evaluation.metrics import Metrics, metrics_by_element, metrics_by_name, rank_correlation, regression_metrics
 from esnet.evaluation.selection import EvaluationError
 
 N_WORST = 10

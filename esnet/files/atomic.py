@@ -1,7 +1,5 @@
 """Files and folders that are there as a whole or not at all, whatever interrupts their writing."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

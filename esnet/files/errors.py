@@ -1,7 +1,5 @@
 """Errors that a user can mend, and packages that an extra brings."""
 
-from __future__ import annotations
-
 import importlib
 from types import ModuleType
 

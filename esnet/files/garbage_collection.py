@@ -1,7 +1,5 @@
 """Work that makes very many objects and no garbage: looking for some takes a third to a half of its time."""
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager

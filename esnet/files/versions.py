@@ -1,7 +1,5 @@
 """The versions that a result was computed with."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import platform
 

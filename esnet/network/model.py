@@ -6,8 +6,6 @@ ECCV 2018. The graph is made of Keras layers and ``keras.ops`` alone (no Lambda,
 saved model loads in Keras' safe mode and runs on any Keras backend.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -26,10 +24,7 @@ _HEAD_UNITS = (128, 64)
 
 
 def build_esnet(
-    *,
-    widths: tuple[int, int, int, int] = PAPER_WIDTHS,
-    batch_norm_momentum: float = 0.99,
-    seed: int | None = None,
+    *, widths: tuple[int, int, int, int] = PAPER_WIDTHS, batch_norm_momentum: float = 0.99, seed: int | None = None
 ) -> Any:
     """Build an untrained ESNet.
 
@@ -96,14 +91,7 @@ class _Layers:
         return {"glorot": keras.initializers.GlorotUniform, "he": keras.initializers.HeNormal}[kind](seed=seed)
 
     def conv(
-        self,
-        filters: int,
-        kernel: int,
-        name: str,
-        *,
-        strides: int = 1,
-        bias: bool = True,
-        initializer: str = "glorot",
+        self, filters: int, kernel: int, name: str, *, strides: int = 1, bias: bool = True, initializer: str = "glorot"
     ) -> Any:
         import keras
 
@@ -129,11 +117,7 @@ class _Layers:
         import keras
 
         return keras.layers.Dense(
-            units,
-            activation=activation,
-            kernel_initializer=self._initializer(initializer),
-            dtype=dtype,
-            name=name,
+            units, activation=activation, kernel_initializer=self._initializer(initializer), dtype=dtype, name=name
         )
 
     def norm(self, name: str) -> Any:
@@ -189,10 +173,7 @@ def _channel_attention(layers: _Layers, signal: Any, name: str) -> Any:
     mean = keras.layers.GlobalAveragePooling1D(keepdims=True, name=f"{name}_channel_mean")(signal)
     highest = keras.layers.GlobalMaxPooling1D(keepdims=True, name=f"{name}_channel_max")(signal)
     squeeze = layers.dense(
-        max(1, channels // _ATTENTION_REDUCTION),
-        f"{name}_channel_squeeze",
-        activation="relu",
-        initializer="he",
+        max(1, channels // _ATTENTION_REDUCTION), f"{name}_channel_squeeze", activation="relu", initializer="he"
     )
     excite = layers.dense(channels, f"{name}_channel_excite", initializer="he")
     weights = keras.layers.Add(name=f"{name}_channel_add")([excite(squeeze(mean)), excite(squeeze(highest))])

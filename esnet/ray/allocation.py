@@ -1,7 +1,5 @@
 """The Ray cluster of this SLURM job: where launchers/ray_cluster/ray_cluster.sh wrote its address and its token."""
 
-from __future__ import annotations
-
 import os
 import stat
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 At Ray's endpoint ``ray_`` stands before a name, and ``_total`` behind that of a counter.
 """
 
-from __future__ import annotations
-
 import sys
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Ray for as long as a block of code needs it: started here or joined, and only what was started is ended."""
 
-from __future__ import annotations
-
 import logging
 import os
 import secrets
@@ -144,12 +142,7 @@ def _joined(address: str, name: str | None) -> Iterator[RaySession]:
     _refresh_authentication()
     try:
         with _own_signal_handlers():
-            ray.init(
-                address=address,
-                job_config=_job_config(name),
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+            ray.init(address=address, job_config=_job_config(name), log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         # Ray's own errors on authentication are RuntimeErrors too
         raise RaySessionError(

@@ -1,7 +1,5 @@
 """What Ray workers that compute with TensorFlow are given: cores, GPUs, environment."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Features are what the network can take, or the error names the array and the candidates."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The composition vector: which elements a material has."""
 
-from __future__ import annotations
-
 from typing import Any, Literal, get_args
 
 import numpy as np

@@ -4,8 +4,6 @@ Energies are in eV, densities in states/eV. The grid, the orbital order and the 
 spin are those of Mok et al., J. Mater. Chem. A 11 (2023), DOI 10.1039/D3TA01767B.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -38,10 +36,7 @@ class DosError(UserError, ValueError):
 
 
 def project_dos(
-    complete_dos: Any,
-    *,
-    normalisation: Normalisation = "atom",
-    energy_reference: EnergyReference = "absolute",
+    complete_dos: Any, *, normalisation: Normalisation = "atom", energy_reference: EnergyReference = "absolute"
 ) -> NDArray[np.float32]:
     """Turn pymatgen's CompleteDos into the 18 channels that the network reads.
 

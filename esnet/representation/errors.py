@@ -1,7 +1,5 @@
 """What is wrong with features."""
 
-from __future__ import annotations
-
 from esnet.files.errors import UserError
 
 

@@ -6,8 +6,6 @@ moment, a kurtosis of 3 for a Gaussian. The 90 numbers are the "DOS features" of
 (2023), DOI 10.1039/D3TA01767B.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

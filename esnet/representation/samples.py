@@ -1,7 +1,5 @@
 """Labelled samples in memory: checked, filtered, split."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence

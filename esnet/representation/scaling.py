@@ -1,7 +1,5 @@
 """Scaling of the channels and of the energies, fitted on the training set."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self

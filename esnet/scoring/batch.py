@@ -1,7 +1,5 @@
 """What an actor does with one batch: features in, predictions out; the only part of scoring that runs a network."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

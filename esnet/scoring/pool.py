@@ -1,7 +1,5 @@
 """The actors that score, what each of them is doing, and what happens when one is lost."""
 
-from __future__ import annotations
-
 import gc
 import logging
 import resource

@@ -4,8 +4,6 @@ Each actor loads the bundle once and reads the features of its batches by itself
 back. The calling process never imports TensorFlow.
 """
 
-from __future__ import annotations
-
 import math
 import time
 import uuid

@@ -1,7 +1,5 @@
 """Table, figure and JSON of a comparison of IS-DOS and RS-DOS."""
 
-from __future__ import annotations
-
 import csv
 import json
 from pathlib import Path

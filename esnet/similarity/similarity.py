@@ -12,8 +12,6 @@ that one of the two lacks, does not count. The paper normalises the number of st
 given in their units and, so that they can be put on one axis, as fractions of their range as well.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -4,8 +4,6 @@ The energies are the Materials Project's own, with its corrections. A DOS is of 
 data set trains RS2RE.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

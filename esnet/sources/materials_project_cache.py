@@ -5,8 +5,6 @@ done) and one ``.npy`` file of features for each material with a DOS. A line is 
 the disk; a last line that was cut off does not count.
 """
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import io

@@ -5,8 +5,6 @@ of states from its delta tables on S3. Rate limits (429) and gateway errors are 
 MPRESTER_MAX_RETRIES times, 3 unless said otherwise, minding Retry-After.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence

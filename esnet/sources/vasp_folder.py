@@ -3,8 +3,6 @@
 Every folder below it with a vasprun.xml or a vaspout.h5 (see `esnet.sources.vasprun.OUTPUT_NAMES`) is one run.
 """
 
-from __future__ import annotations
-
 import fnmatch
 import logging
 import math

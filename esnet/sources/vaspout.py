@@ -5,8 +5,6 @@ The layout is the one that pymatgen's ``Vaspout`` reads: ``results/electron_dos`
 ``results/positions``, INCAR tags in ``input/incar``, energies in ``intermediate/ion_dynamics``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -5,8 +5,6 @@
 (2, 1500, 9)
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -5,8 +5,6 @@ number is an integer, exact in float64, divided by a power of ten, which is corr
 those that ``float`` gives, to the last bit. A block that is not laid out like that is read number by number.
 """
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

@@ -4,8 +4,6 @@ By far the most of a vasprun.xml is eigenvalues and their projections, of which 
 is read in pieces: its header, the last ionic step and the densities of states are kept, the rest is dropped unparsed.
 """
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import io

@@ -5,8 +5,6 @@ convergence and for the total energy. The header is parsed as XML, without entit
 the last ionic step and the densities of states are looked at.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

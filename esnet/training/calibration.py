@@ -3,8 +3,6 @@
 The reference comes from samples that the networks were trained on, the calibration from samples that they were not.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -5,8 +5,6 @@ the optimiser and a JSON document. A folder holds the last two, so that a damage
 since the one before.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import re

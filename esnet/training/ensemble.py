@@ -1,7 +1,5 @@
 """One bundle out of trained networks: their mean predicts, and it can tell how far to trust each prediction."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Sequence
 from pathlib import Path

@@ -7,8 +7,6 @@ WORK/member-01/logs/          epochs.csv and tensorboard/
 WORK/member-01/bundle/        the trained member
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -93,8 +91,7 @@ def train_bundle(
         # what cannot be gone on with is found before anything is trained
         for number, member_settings in enumerate(wanted, start=1):
             _check_member(
-                member_folder(folder, number),
-                fingerprint(dataset, split, settings=member_settings, kinds=kinds),
+                member_folder(folder, number), fingerprint(dataset, split, settings=member_settings, kinds=kinds)
             )
         for number, member_settings in enumerate(wanted, start=1):
             _train_member(

@@ -1,7 +1,5 @@
 """What a training run computed on: for the record, without names of hosts, users or folders."""
 
-from __future__ import annotations
-
 import os
 import platform
 from pathlib import Path

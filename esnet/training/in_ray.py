@@ -1,7 +1,5 @@
 """Training in a Ray worker, so that the calling process never imports TensorFlow."""
 
-from __future__ import annotations
-
 import logging
 import uuid
 from collections.abc import Collection, Mapping, Sequence

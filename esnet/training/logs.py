@@ -1,7 +1,5 @@
 """Logs of a training run: a table of its epochs as CSV, and TensorBoard's event files."""
 
-from __future__ import annotations
-
 import csv
 import logging
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Epochs until the validation loss no longer falls; interrupted at any moment, it goes on from the last checkpoint."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Errors of a trained network on the parts of its data, in eV/atom."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The network that a training run starts from, on its devices and in its precision, and what is kept of it."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """What training in memory and training on a data set share: the network, its epochs and the record."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Mapping, Sequence

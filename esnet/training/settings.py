@@ -1,7 +1,5 @@
 """How to train an ESNet: the settings, with the paper's values by default."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, get_args

@@ -1,7 +1,5 @@
 """Which samples of a data set are trained on, validated on and tested on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, get_args
 

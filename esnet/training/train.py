@@ -3,8 +3,6 @@
 With the paper's settings by default: LogCosh, Adam, learning rate halved on a plateau, early stopping.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -256,12 +254,7 @@ def train_on(
 
 def fingerprint(dataset: Dataset, split: Split, *, settings: TrainingSettings, kinds: Kinds) -> dict[str, Any]:
     """Return what a run is made of: two runs of the same fingerprint give the same model."""
-    return {
-        "data": dataset.checksum,
-        "split": split.to_dict(),
-        "kinds": kinds,
-        "settings": settings.to_dict(),
-    }
+    return {"data": dataset.checksum, "split": split.to_dict(), "kinds": kinds, "settings": settings.to_dict()}
 
 
 def _split(

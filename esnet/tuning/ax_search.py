@@ -4,8 +4,6 @@ Ax keeps no state that could not be made again: what is told is enough, so a sea
 a new one what is known (see `AxSearch.tell_past`).
 """
 
-from __future__ import annotations
-
 import logging
 import math
 import warnings

@@ -3,8 +3,6 @@
 The classes stand inside functions, since their bases come from Ray and importing a module of ours loads no Ray.
 """
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What a tuning run leaves for people: a table, a plot of the surface, a summary."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

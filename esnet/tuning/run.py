@@ -1,7 +1,5 @@
 """Runs the trials of a study with Ray Tune, from the start or on from where an earlier process ended."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal

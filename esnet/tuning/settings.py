@@ -1,7 +1,5 @@
 """How to look for the best parameters, and what trials are given to run on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 

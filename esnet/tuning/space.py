@@ -1,7 +1,5 @@
 """What is tuned and in which range: the search space, plain grids over it, and random points in it."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -162,8 +160,5 @@ def _between(low: float, high: float, place: float, *, log: bool) -> float:
     return min(max(value, low), high)
 
 
-PAPER_SPACE: Space = {
-    "learning_rate": FloatRange(low=0.0005, high=0.002),
-    "batch_size": IntRange(low=16, high=65),
-}
+PAPER_SPACE: Space = {"learning_rate": FloatRange(low=0.0005, high=0.002), "batch_size": IntRange(low=16, high=65)}
 """The ranges of the paper (Mok et al. 2023): learning rate, and batch size with both ends."""

@@ -9,8 +9,6 @@ This is all that a restart reads. Ray's own experiment state (``Tuner.restore``,
 scheduler's results, starts from the beginning, without saying so, where a kill cut its file off, and is a pickle.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """One trial inside a Ray worker: what it is told, and how it tells its results."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Callable, Mapping

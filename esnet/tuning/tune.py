@@ -1,7 +1,5 @@
 """Tuning of ESNet's learning rate and batch size on a data set: trials, table, plot, and a bundle of the best."""
 
-from __future__ import annotations
-
 import math
 import shutil
 from collections.abc import Mapping
@@ -228,13 +226,7 @@ def tune(
     bundle = _best_bundle(study, best, dataset=dataset, split=split, kinds=kinds)
     summary = write_summary(study.path, trials, best=best, metric=METRIC)
     return TuningResult(
-        trials=trials,
-        best=best,
-        bundle=bundle,
-        table=table,
-        plots=plots,
-        summary=summary,
-        logs=study.path / "ray",
+        trials=trials, best=best, bundle=bundle, table=table, plots=plots, summary=summary, logs=study.path / "ray"
     )
 
 

@@ -1,7 +1,5 @@
 """Checks a cluster's files by what they do: the node check run here, and as a small real job in each queue."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import shlex

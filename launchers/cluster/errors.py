@@ -1,7 +1,5 @@
 """Errors about a cluster's settings that a user can mend."""
 
-from __future__ import annotations
-
 
 class ClusterError(RuntimeError):
     """Something about the cluster's files is wrong; the message names the file, what was found and the remedy."""

@@ -1,7 +1,5 @@
 """The files that FireWorks' own commands read: a FireWorker and a queue adapter for each category."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from collections.abc import Iterator

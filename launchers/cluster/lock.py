@@ -1,7 +1,5 @@
 """A lock in the database that ends by itself: one process at a time fills a queue, wherever it runs."""
 
-from __future__ import annotations
-
 import os
 import socket
 import uuid

@@ -6,8 +6,6 @@ them is reserved under the id of the job before it is launched: whoever looks fi
 those of any firework that came through the queue.
 """
 
-from __future__ import annotations
-
 import argparse
 import logging
 import os

@@ -4,8 +4,6 @@ The same program for the login node and, as a queue job, for a compute node of e
 JSON into a file, in one step, so that whoever waits for the file reads all of it.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -4,8 +4,6 @@ It listens where compute nodes can reach it and hands every connection on to the
 nothing of MongoDB; password and TLS remain between the nodes and the database.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import contextlib

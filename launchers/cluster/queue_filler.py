@@ -5,8 +5,6 @@ for it: there are never more jobs than fireworks. With several calculations in o
 reserves the first of them, and takes the others when it runs. Nothing is remembered between calls.
 """
 
-from __future__ import annotations
-
 import ast
 import logging
 import re

@@ -1,7 +1,5 @@
 """Asks the scheduler, without submitting anything, whether it would take and ever start the jobs of each category."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import tempfile

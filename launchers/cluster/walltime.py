@@ -1,7 +1,5 @@
 """Times of queue jobs: how they are written, and how much is left of the one that this process runs in."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Asks the database whether it can be used, and says in one sentence why not."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pymongo import MongoClient
@@ -128,12 +126,7 @@ def _ask(settings: DatabaseSettings, host: str, port: int | None) -> dict[str, A
     tls = {key: value for key, value in settings.options.items() if key.startswith("tls")}
     try:
         with MongoClient[dict[str, Any]](
-            host,
-            port,
-            directConnection=True,
-            serverSelectionTimeoutMS=PROBE_MS,
-            connectTimeoutMS=PROBE_MS,
-            **tls,
+            host, port, directConnection=True, serverSelectionTimeoutMS=PROBE_MS, connectTimeoutMS=PROBE_MS, **tls
         ) as client:
             return client.admin.command("hello")
     except PyMongoError:

@@ -1,7 +1,5 @@
 """The errors that anything about the database raises: each one sentence that a user can act on."""
 
-from __future__ import annotations
-
 
 class DatabaseError(RuntimeError):
     """Something about the database is wrong; the message names what and the remedy, and never a password."""

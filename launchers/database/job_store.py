@@ -1,7 +1,5 @@
 """jobflow's JobStore on the campaign's database, with the indexes that its queries need."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from jobflow import JobStore

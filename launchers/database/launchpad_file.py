@@ -1,7 +1,5 @@
 """Finds and reads my_launchpad.yaml, the one description of the database, as FireWorks has it."""
 
-from __future__ import annotations
-
 import contextlib
 import difflib
 import io

@@ -1,7 +1,5 @@
 """A MongoDB URI taken apart, with user and password kept away from everything else."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus

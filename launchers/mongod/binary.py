@@ -1,7 +1,5 @@
 """Finds a mongod that runs on this machine: the one on PATH, else the one inside a PyPI wheel."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import os
 import re
@@ -58,12 +56,7 @@ def _candidates() -> list[Path]:
 def _version(mongod: Path) -> str:
     """Return the version that a mongod tells, which also proves that its libraries are there."""
     result = subprocess.run(
-        [str(mongod), "--version"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
+        [str(mongod), "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False
     )
     version = re.search(r"db version v(\S+)", result.stdout)
     if result.returncode != 0 or version is None:

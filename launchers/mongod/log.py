@@ -1,7 +1,5 @@
 """Reads in mongod's log why it ended."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

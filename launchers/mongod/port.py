@@ -1,7 +1,5 @@
 """Whether the port that the embedded MongoDB is to listen on is free, and who has it if not."""
 
-from __future__ import annotations
-
 import socket
 import time
 from typing import Any

@@ -1,7 +1,5 @@
 """Which process is a folder's embedded MongoDB: mongod's lock file has its id, its command line names the folder."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path

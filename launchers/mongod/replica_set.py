@@ -1,7 +1,5 @@
 """Makes one mongod the primary of a replica set of one."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Any
@@ -36,11 +34,7 @@ def make_primary(host: str, port: int, replica_set: str, *, deadline: float, is_
     MongoServerError
         The process ended, the time is up, or the folder belongs to a replica set of another name.
     """
-    limits: dict[str, Any] = {
-        "serverSelectionTimeoutMS": 500,
-        "connectTimeoutMS": 2000,
-        "socketTimeoutMS": 5000,
-    }
+    limits: dict[str, Any] = {"serverSelectionTimeoutMS": 500, "connectTimeoutMS": 2000, "socketTimeoutMS": 5000}
     with MongoClient[dict[str, Any]](host, port, directConnection=True, **limits) as client:
         while True:
             try:

@@ -4,8 +4,6 @@ A replica set, even of one node, because transactions need it, and because it lo
 it is killed (measured November 2026: a standalone mongod lost 357 of 8,935). It is up in one to two seconds.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import logging

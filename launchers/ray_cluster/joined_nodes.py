@@ -3,8 +3,6 @@
 Asks the head's GCS alone: connecting as a driver would show as a job in the dashboard.
 """
 
-from __future__ import annotations
-
 import argparse
 import socket
 import sys

@@ -1,7 +1,5 @@
 """One question to a scheduler's command: without a shell, with a time limit, and with silence told from an answer."""
 
-from __future__ import annotations
-
 import logging
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """The state of one job, in the same words for every scheduler."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal

@@ -1,7 +1,5 @@
 """Batch jobs as fireworks know them, and what the schedulers of this machine say of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """PBS asked about many jobs at once: ``qstat -x -f`` (PBS Pro, with its history), else ``qstat -f``."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """What ``qstat -f`` prints, read: PBS Pro's and OpenPBS', TORQUE's, and that of SLURM's wrapper for it."""
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime
 from typing import Literal

@@ -1,7 +1,5 @@
 """SLURM asked about many jobs at once: squeue, then sacct, then what jobcomp keeps, then scontrol."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from launchers.scheduler.command import TIMEOUT_S, answer

@@ -1,7 +1,5 @@
 """What squeue, sacct and scontrol print, read. Times are asked for as seconds (SLURM_TIME_FORMAT=%s)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime

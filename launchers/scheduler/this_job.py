@@ -1,7 +1,5 @@
 """The batch job that this process runs in, and the scheduler that this machine has."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Mapping

@@ -5,8 +5,6 @@ calculation that it has started with it. A firework it was running stays RUNNING
 says which process that was, so that whoever looks can tell that it is gone.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import logging
@@ -122,10 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.parent is not None:
         threading.Thread(target=_watch_parent, args=(options.parent,), daemon=True).start()
     _work(
-        options.launchpad.resolve(),
-        options.directory.resolve(),
-        query=options.query,
-        until_empty=options.until_empty,
+        options.launchpad.resolve(), options.directory.resolve(), query=options.query, until_empty=options.until_empty
     )
 
 

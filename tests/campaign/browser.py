@@ -1,7 +1,5 @@
 """A real chromium for tests of pages; without one they are skipped, saying so."""
 
-from __future__ import annotations
-
 import shutil
 import time
 from collections.abc import Iterator

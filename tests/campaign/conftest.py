@@ -1,7 +1,5 @@
 """A campaign small enough for tests, and the collections it lives in."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Entries for tests, as pymatgen writes them: small, with made-up energies in eV."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from pathlib import Path

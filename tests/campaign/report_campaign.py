@@ -1,7 +1,5 @@
 """A campaign as a report finds it: real structures, references and decisions; made-up energies, DOS and costs."""
 
-from __future__ import annotations
-
 import math
 from datetime import timedelta
 from typing import Any
@@ -22,10 +20,7 @@ from workflows.dos import DosFeatures
 
 #: 60 candidates, 54 of them screened.
 SECTIONS: dict[str, Any] = {
-    "candidates": {
-        "prototypes": ["B1", "B2", "B3", "L1_0", "L1_2"],
-        "elements": ["Li", "Al", "Cu", "Pd", "Ag"],
-    },
+    "candidates": {"prototypes": ["B1", "B2", "B3", "L1_0", "L1_2"], "elements": ["Li", "Al", "Cu", "Pd", "Ag"]},
     "policy": {"max_formation_energy": -0.02, "max_hull_energy": 0.13, "audit": 0.3},
     "model": {"bootstrap_size": 6},
 }

@@ -1,7 +1,5 @@
 """The campaign that the tests run: small enough for two cores and a few minutes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -91,13 +91,7 @@ def test_the_command_prints_the_numbers_of_the_decision_core(insert, metrics):
     insert(finished_candidates(), ledger())
     found = metrics("--json")
     audit = AuditCounts(
-        stable=6,
-        promoted_ended=10,
-        promoted_failed=1,
-        not_promoted=40,
-        audited=10,
-        audit_stable=1,
-        audit_failed=1,
+        stable=6, promoted_ended=10, promoted_failed=1, not_promoted=40, audited=10, audit_stable=1, audit_failed=1
     )
     estimate = estimate_discoverability(audit)
     assert found["audit"] == json.loads(json.dumps(estimate.to_dict()))

@@ -1,7 +1,5 @@
 """A campaign must score with the very model that it was started with, wherever that is fetched from."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Mapping
 from dataclasses import fields

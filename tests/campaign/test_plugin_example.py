@@ -1,7 +1,5 @@
 """The package examples/plugin, installed as a user would do it: found by its entry points, and deciding."""
 
-from __future__ import annotations
-
 import math
 import os
 import re

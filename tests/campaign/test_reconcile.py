@@ -164,10 +164,7 @@ def test_a_job_that_never_begins_its_firework_is_not_submitted_for_ever(
     start_campaign(store, launchpad, small_spec())
     document = store.candidates.find_one({"state": "relax_running"})
     fw_id = document["relaxation"]["fw_id"]
-    answers = {
-        "squeue": "5|FAILED|0|1795545809|1795545869|5:00|256|cpu|/nowhere|",
-        "scontrol": "ClusterName = mini",
-    }
+    answers = {"squeue": "5|FAILED|0|1795545809|1795545869|5:00|256|cpu|/nowhere|", "scontrol": "ClusterName = mini"}
     for name, text in answers.items():
         (tmp_path / name).write_text(f"#!/bin/sh\necho '{text}'\n")
         (tmp_path / name).chmod(0o755)

@@ -1,7 +1,5 @@
 """References from a file are frozen at the start, and the results of a campaign carry the same corrections."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import sys

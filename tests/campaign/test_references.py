@@ -1,7 +1,5 @@
 """Files of entries are read right or refused by name; corrections are pymatgen's own; a set never changes."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import json

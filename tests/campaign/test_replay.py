@@ -1,7 +1,5 @@
 """Replays: limits that no policy passes, budgets that hold, and the same code and numbers every time."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

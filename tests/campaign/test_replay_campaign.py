@@ -1,7 +1,5 @@
 """A finished campaign is replayed with what it knows, and says what it does not know."""
 
-from __future__ import annotations
-
 import json
 import math
 

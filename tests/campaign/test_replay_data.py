@@ -1,7 +1,5 @@
 """Known data become the right candidates, and what cannot be used is named with its place."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import json

@@ -1,7 +1,5 @@
 """An ESNet data set is replayed with a model's predictions, and not on what the model was fitted to."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """`campaign report`: its numbers are those of the other commands, whatever state the campaign is in or is called."""
 
-from __future__ import annotations
-
 import csv
 import json
 import math

@@ -1,7 +1,5 @@
 """The report in a real browser: figures, tables, crystals, on a phone and a laptop, light and dark, hostile names."""
 
-from __future__ import annotations
-
 import csv
 import json
 

@@ -5,8 +5,6 @@ The pictures in docs/images are made of the quickstart's report, after `make qui
     REPORT_OF=quickstart REPORT_LAUNCHPAD=my_launchpad.yaml python -m pytest tests/campaign/test_report_screenshots.py
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A campaign's model is trained on once for each n relaxations; what was decided stays, what waits is asked again."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest

@@ -1,7 +1,5 @@
 """What each scorer says, what it refuses, and that a campaign without ESNet computes no DOS and trains nothing."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import fields
 from pathlib import Path

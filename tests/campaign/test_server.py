@@ -1,7 +1,5 @@
 """The live page: who is answered, that it is only read, and that it follows the campaign."""
 
-from __future__ import annotations
-
 import http.client
 import json
 import threading

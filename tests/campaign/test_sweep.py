@@ -25,12 +25,7 @@ def test_every_pair_of_thresholds_gives_what_deciding_with_it_gives(candidates, 
     e_form, e_hull, stable = (np.array([row[n] for row in candidates]) for n in range(3))
     stable = stable.astype(bool)
     swept = sweep_thresholds(
-        e_form,
-        e_hull,
-        stable,
-        costs=PUBLISHED_COSTS,
-        max_formation_energy=form_grid,
-        max_hull_energy=hull_grid,
+        e_form, e_hull, stable, costs=PUBLISHED_COSTS, max_formation_energy=form_grid, max_hull_energy=hull_grid
     )
     for i, form in enumerate(form_grid):
         for j, hull in enumerate(hull_grid):

@@ -1,7 +1,5 @@
 """A campaign becomes a data set: the right DOS with the right energy, what has no energy stays out."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -31,11 +29,7 @@ def give_features(store, document_id: str, kind: str, *, energy_reference: str =
     """As `campaign.steps.record` stores them."""
     document = store.collection_of(document_id).find_one({"_id": document_id})
     features = DosFeatures.encode(
-        dos_of(document_id, kind),
-        spacing=0.02,
-        efermi=EFERMI,
-        normalisation="atom",
-        energy_reference=energy_reference,
+        dos_of(document_id, kind), spacing=0.02, efermi=EFERMI, normalisation="atom", energy_reference=energy_reference
     )
     facts = {"engine": "gpaw", "quality": "fast"}
     store.features.replace_one(

@@ -1,7 +1,5 @@
 """A folder to run campaigns from on the test cluster: my_launchpad.yaml, launch files, a database of its own."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time

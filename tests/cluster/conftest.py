@@ -1,7 +1,5 @@
 """A real SLURM of four nodes on loopback (minislurm.sh), started for the tests and ended with them."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile

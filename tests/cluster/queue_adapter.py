@@ -1,7 +1,5 @@
 """A campaign on the test SLURM, run the way its users do: qlaunch in reservation mode, and reconcile."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time

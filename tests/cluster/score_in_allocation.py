@@ -1,7 +1,5 @@
 """What the job of test_ray_cluster.py runs: score candidates with the actors of the job's Ray, then wait for SIGINT."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

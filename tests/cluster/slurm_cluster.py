@@ -1,7 +1,5 @@
 """The throw-away SLURM of the tests as an object."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

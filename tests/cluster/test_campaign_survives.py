@@ -4,8 +4,6 @@ The disasters are told by the names of the tests below; the story itself runs on
 compute nodes: all reconciliations are made under another host's name, so it is SLURM that says what became of a job.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import time

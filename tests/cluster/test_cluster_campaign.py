@@ -1,7 +1,5 @@
 """Whole campaigns through the queues of a real SLURM, and through PBS's commands over it."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """What runs inside queue jobs: closed before the time limit, many in one allocation, each with its own GPU."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

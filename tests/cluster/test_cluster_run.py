@@ -1,7 +1,5 @@
 """Queues are filled with as many jobs as there is work for, whatever goes wrong on the way; on a real SLURM."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor

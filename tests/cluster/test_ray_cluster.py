@@ -1,7 +1,5 @@
 """A Ray cluster inside a SLURM job: losing a node must lose no candidate, and the end must leave no process."""
 
-from __future__ import annotations
-
 import json
 import re
 import stat

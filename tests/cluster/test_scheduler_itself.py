@@ -1,7 +1,5 @@
 """What a real SLURM says of jobs, and what a process in a job can tell of its own end."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time

@@ -1,7 +1,5 @@
 """The test cluster does what the other tests here rely on."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

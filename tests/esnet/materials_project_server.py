@@ -4,8 +4,6 @@ The answers have the shape of those that mp-api 0.46.5 expects (its endpoints, d
 content is made here, with few elements of the periodic table and small cells.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Data sets small enough for tests."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """One bundle must predict the same on every Keras backend, and on JAX and PyTorch without TensorFlow."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os

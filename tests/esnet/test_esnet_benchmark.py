@@ -1,7 +1,5 @@
 """The comparison must give every model the same samples, count what it leaves out, and survive an interruption."""
 
-from __future__ import annotations
-
 import csv
 import json
 from dataclasses import replace

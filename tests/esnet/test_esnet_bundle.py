@@ -1,7 +1,5 @@
 """A bundle must predict what was saved, and nothing else may pass for it."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """A checkpoint must survive what interrupts its writing, and never be gone on with by another training."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The models on moments must take missing bands for what they are, learn, and say what they were fitted to."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A data set gives back what was written, tells what it left out, and is not used when anything in it was changed."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os
@@ -183,10 +181,7 @@ def test_a_filter_drops_without_counting(tmp_path: Path):
 def test_the_f_block_begins_or_ends_at_another_element():
     from esnet.dataset.sample import F_BLOCK
 
-    assert [ELEMENTS.index(symbol) + 1 for symbol in ELEMENTS if symbol in F_BLOCK] == [
-        *range(57, 72),
-        *range(89, 104),
-    ]
+    assert [ELEMENTS.index(symbol) + 1 for symbol in ELEMENTS if symbol in F_BLOCK] == [*range(57, 72), *range(89, 104)]
 
 
 def test_a_filter_without_a_limit_above_zero_is_taken():

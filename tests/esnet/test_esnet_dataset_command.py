@@ -1,7 +1,5 @@
 """`esnet dataset` says what a data set contains, and writes what it says."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import get_args

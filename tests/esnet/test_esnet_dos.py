@@ -1,7 +1,5 @@
 """The 18 channels must be the right ones, in the right order, on the right grid."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from conftest import make_complete_dos

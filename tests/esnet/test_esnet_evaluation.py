@@ -1,7 +1,5 @@
 """An ensemble must say what it does not know, and be judged by nothing that it was fitted to."""
 
-from __future__ import annotations
-
 import csv
 import json
 import shutil

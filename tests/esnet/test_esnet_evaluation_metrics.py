@@ -1,7 +1,5 @@
 """The figures of an evaluation must be what their names say, for any number of samples."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import assume, given

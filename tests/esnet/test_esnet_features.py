@@ -1,7 +1,5 @@
 """The network must get scaled, finite features of the right shape, and the elements in the right places."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

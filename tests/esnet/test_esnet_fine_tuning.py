@@ -1,7 +1,5 @@
 """A training that goes on from a bundle begins where the bundle is, gets better, and claims nothing that is not so."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Folding the normalisations away must not change an energy, and must leave alone what cannot be folded."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

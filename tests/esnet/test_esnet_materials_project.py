@@ -1,7 +1,5 @@
 """Fetching from the Materials Project, with its real client against answers of the recorded shape on this machine."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The network must be the paper's, and load without executing code."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from conftest import SMALL

@@ -1,7 +1,5 @@
 """Moments must be pymatgen's on real DOS, for every spin and orbital, and never a silent 0 for an empty band."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from conftest import make_complete_dos
@@ -40,12 +38,7 @@ def test_moments_are_those_of_pymatgen():
 
 @pytest.mark.parametrize(
     "file",
-    [
-        "Na12Pd4/vasprun.xml.gz",
-        "NiO/vasprun.xml.gz",
-        "Fe/GGA_static/outputs/vasprun.xml.gz",
-        "Al16Cr10/vasprun.xml.gz",
-    ],
+    ["Na12Pd4/vasprun.xml.gz", "NiO/vasprun.xml.gz", "Fe/GGA_static/outputs/vasprun.xml.gz", "Al16Cr10/vasprun.xml.gz"],
 )
 def test_moments_of_real_vasp_runs_are_those_of_pymatgen(vasp_runs, file):
     """The same integrals over the same grid and window, so only the float32 of the features is between them."""

@@ -1,7 +1,5 @@
 """What is far from the training set must be told from what is not, whatever order, number and twins it comes in."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

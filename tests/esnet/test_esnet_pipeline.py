@@ -1,7 +1,5 @@
 """The pipeline gives every sample once an epoch, scaled as in memory, in an order that can be made again."""
 
-from __future__ import annotations
-
 import threading
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The Ray of a SLURM job must be found by itself, and not be trusted where others can read its token."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The Grafana dashboard must name only metrics that Ray's endpoint really has, and nothing may fail without Ray."""
 
-from __future__ import annotations
-
 import json
 import re
 import time

@@ -1,7 +1,5 @@
 """A Ray of ours must listen on loopback alone, ask for its token, and leave what others started."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Scoring on Ray must lose no candidate, whatever dies, and keep TensorFlow out of the caller."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -99,13 +97,7 @@ def test_a_batch_that_always_fails_ends_with_its_ids_named(ray_here, bundle: Bun
         raise ConnectionError("database is away")
 
     with pytest.raises(ScoringError, match=r"(?s)tried 2 times and not scored: a, b\. .*database is away"):
-        score(
-            ["a", "b"],
-            bundle_path=bundle.info.path,
-            read_features=read,
-            batch_size=2,
-            max_batch_failures=1,
-        )
+        score(["a", "b"], bundle_path=bundle.info.path, read_features=read, batch_size=2, max_batch_failures=1)
 
 
 def test_a_batch_that_kills_its_actor_every_time_ends_with_its_ids_named(ray_here, bundle: Bundle):
@@ -113,12 +105,7 @@ def test_a_batch_that_kills_its_actor_every_time_ends_with_its_ids_named(ray_her
         os.kill(os.getpid(), signal.SIGKILL)
 
     with pytest.raises(ScoringError, match=r"(?s)2 candidates were tried 1 times and not scored: a, b\. Last cause: "):
-        score(
-            ["a", "b"],
-            bundle_path=bundle.info.path,
-            read_features=read,
-            max_batch_failures=0,
-        )
+        score(["a", "b"], bundle_path=bundle.info.path, read_features=read, max_batch_failures=0)
 
 
 def test_a_wrong_bundle_or_too_many_cores_are_refused_before_an_actor_starts(ray_here, bundle, tmp_path):

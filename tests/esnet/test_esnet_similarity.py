@@ -1,7 +1,5 @@
 """Figure 1b must compare the right pairs, leave out what is empty, and refuse data without both kinds."""
 
-from __future__ import annotations
-
 import csv
 import json
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Training, validation and test have nothing in common, and the same data give the same parts."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """Training on a data set must learn, go on after a kill as if nothing had happened, and say what it did."""
 
-from __future__ import annotations
-
 import csv
 import json
 import os

@@ -1,7 +1,5 @@
 """Training must learn, count what it leaves out, and say when there is no validation part."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Tuning must outlive trials that fail, workers that are killed and a driver that is killed, and tell them apart."""
 
-from __future__ import annotations
-
 import csv
 import os
 import shutil

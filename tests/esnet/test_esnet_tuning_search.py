@@ -1,7 +1,5 @@
 """A search must not ask twice for what failed, lose what it knew, or leave its range; a study must refuse strangers."""
 
-from __future__ import annotations
-
 import csv
 import json
 import math

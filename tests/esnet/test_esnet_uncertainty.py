@@ -1,7 +1,5 @@
 """A standard deviation that is stated must be one: learnt from unseen errors, never zero, honest about few samples."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -115,10 +113,7 @@ def test_standard_deviations_are_finite_positive_and_have_the_units_of_the_error
         assert scaled.std(signal) == pytest.approx(scale * std, rel=1e-6, abs=2e-3)
 
 
-@given(
-    residuals=hnp.arrays(np.float64, st.integers(1, 60), elements=st.floats(-3, 3)),
-    width=st.floats(0.01, 3),
-)
+@given(residuals=hnp.arrays(np.float64, st.integers(1, 60), elements=st.floats(-3, 3)), width=st.floats(0.01, 3))
 def test_coverage_rises_from_none_to_all(residuals, width):
     curve = calibration_curve(residuals, np.full(len(residuals), width))
     assert (np.diff(curve.observed) >= 0).all()

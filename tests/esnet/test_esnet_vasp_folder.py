@@ -1,7 +1,5 @@
 """Samples from a folder of VASP runs: right targets, right kinds, and nothing left out in silence."""
 
-from __future__ import annotations
-
 import json
 import logging
 import lzma
@@ -216,12 +214,7 @@ def test_initial_and_relaxed_structure_of_a_table_are_divided_by_a_split(runs, t
         "AlPd_is,-0.93,is_dos,\nAlPd,-0.93,rs_dos,\nPd,0,rs_dos,\nAl,0,rs_dos,fcc Al\n"
     )
     samples = {sample.id: sample.material for sample in read(runs, energies=table)}
-    assert samples == {
-        "Al:rs_dos": "fcc Al",
-        "AlPd_is:is_dos": "AlPd",
-        "alloys/AlPd:rs_dos": "AlPd",
-        "Pd:rs_dos": "Pd",
-    }
+    assert samples == {"Al:rs_dos": "fcc Al", "AlPd_is:is_dos": "AlPd", "alloys/AlPd:rs_dos": "AlPd", "Pd:rs_dos": "Pd"}
     # of one kind, a run is what the table calls it
     table.write_text("id,formation_energy_per_atom\nPd,0\nPd_high,0.7\n")
     assert [sample.material for sample in read(runs, energies=table)] == ["Pd", "Pd_high"]

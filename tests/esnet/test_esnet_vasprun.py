@@ -1,7 +1,5 @@
 """Reading VASP's output directly gives what pymatgen gives, or an error that names the file."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import lzma

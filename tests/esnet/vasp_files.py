@@ -1,7 +1,5 @@
 """Small vasprun.xml and vaspout.h5 files, laid out as VASP lays them out, for the tests of the readers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

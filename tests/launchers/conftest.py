@@ -1,7 +1,5 @@
 """A mongod as an administrator would run it: with users, TLS, or without a replica set."""
 
-from __future__ import annotations
-
 import subprocess
 import time
 from collections.abc import Callable, Iterator

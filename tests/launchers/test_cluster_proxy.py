@@ -1,7 +1,5 @@
 """Workers that reach the database through another machine only: the recipe of docs/cluster.md."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import uuid

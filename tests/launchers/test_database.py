@@ -1,7 +1,5 @@
 """Everything that is built from one my_launchpad.yaml speaks to the same database, in every form of the file."""
 
-from __future__ import annotations
-
 import datetime as dt
 import secrets
 import shutil

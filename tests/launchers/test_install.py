@@ -1,7 +1,5 @@
 """The set-up on machines that are not the usual one: it goes on where it can, and says what is missing where not."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
@@ -112,10 +110,7 @@ def test_constraints_name_every_package_that_we_ask_for_once() -> None:
     assert len(pinned) == len(set(pinned))
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    asked = [
-        *project["dependencies"],
-        *(line for name, lines in extras.items() if name != "gpu" for line in lines),
-    ]
+    asked = [*project["dependencies"], *(line for name, lines in extras.items() if name != "gpu" for line in lines)]
     wanted = set()
     for requirement in asked:
         match = re.match(r"[A-Za-z0-9._-]+", requirement)

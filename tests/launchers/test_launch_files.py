@@ -1,7 +1,5 @@
 """The files of a cluster say what its owner said, and FireWorks reads them."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

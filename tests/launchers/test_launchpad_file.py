@@ -1,7 +1,5 @@
 """my_launchpad.yaml: what is wrong in it is said before anything connects, and never with the password."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -45,8 +43,7 @@ def test_defaults_are_those_of_fireworks(tmp_path: Path) -> None:
 
 def test_uri_form_gives_address_user_and_replica_set(tmp_path: Path) -> None:
     settings = _read(
-        tmp_path,
-        "uri_mode: true\nhost: mongodb://me:p%40ss@a.example:1,b.example/x?replicaSet=rs7\nname: alloys\n",
+        tmp_path, "uri_mode: true\nhost: mongodb://me:p%40ss@a.example:1,b.example/x?replicaSet=rs7\nname: alloys\n"
     )
     assert settings.address == "a.example:1,b.example:27017"
     assert settings.user == "me"
@@ -184,11 +181,7 @@ def test_missing_file_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.Mon
         find_launchpad_file()
 
 
-@given(
-    user=st.text(min_size=1, max_size=12),
-    password=st.text(max_size=12),
-    port=st.integers(1, 65535),
-)
+@given(user=st.text(min_size=1, max_size=12), password=st.text(max_size=12), port=st.integers(1, 65535))
 def test_any_user_and_password_survive_the_uri_and_stay_out_of_the_rest(user: str, password: str, port: int) -> None:
     from urllib.parse import quote_plus
 

@@ -1,7 +1,5 @@
 """The embedded MongoDB: starts, stops, survives what happens to it, and touches nothing that is not its own."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

@@ -1,7 +1,5 @@
 """Runs of ``vasp-gpaw`` for the tests of its outputs, each computed once in a session."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import os

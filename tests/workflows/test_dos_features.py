@@ -42,10 +42,7 @@ def test_features_of_a_newer_version_are_refused():
         DosFeatures.from_document({**features.to_document(), "version": 99}).decode()
 
 
-LARGE_SIGMA = {
-    "errors": ["LargeSigma"],
-    "actions": [{"dict": "INCAR", "action": {"_set": {"SIGMA": 0.05}}}],
-}
+LARGE_SIGMA = {"errors": ["LargeSigma"], "actions": [{"dict": "INCAR", "action": {"_set": {"SIGMA": 0.05}}}]}
 
 
 def test_a_smearing_that_custodian_changed_is_seen():

@@ -1,7 +1,5 @@
 """Energies, stresses and relaxations of real crystals have the sizes that nature and theory give them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -88,9 +86,7 @@ def test_both_starts_of_a_benchmark_cell_end_in_one_place(
     assert verdict == "agree"
 
 
-def test_a_metal_whose_magnetisation_sloshes_converges_once_custodian_asks_for_care(
-    run_vasp_gpaw: RunProgram,
-) -> None:
+def test_a_metal_whose_magnetisation_sloshes_converges_once_custodian_asks_for_care(run_vasp_gpaw: RunProgram) -> None:
     """Fcc Rh, near the Stoner criterion: its reference failed after 5 x 200 electronic steps of the plain mixing."""
     from pymatgen.io.vasp import Vasprun
 

@@ -1,7 +1,5 @@
 """INCAR, KPOINTS, POSCAR and POTCAR: what is read, and what is refused by name before anything is computed."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

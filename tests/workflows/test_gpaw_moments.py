@@ -1,7 +1,5 @@
 """Moments of a real run of the project's own engine must be pymatgen's, spin by spin and orbital by orbital."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

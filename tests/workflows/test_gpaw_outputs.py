@@ -1,7 +1,5 @@
 """Real calculations through the files: projections, convergence as VASP's parsers see it, a killed run."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time

@@ -1,7 +1,5 @@
 """Header-only POTCARs: complete, readable by pymatgen, made once, and never half-made."""
 
-from __future__ import annotations
-
 import threading
 import warnings
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The output files, written from made-up numbers, are what pymatgen, custodian and emmet read in them."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -156,11 +154,7 @@ def test_eigenvalues_and_kpoints_come_back(tmp_path: Path, spin: int) -> None:
 
 @pytest.mark.parametrize(
     ("scf", "scf_converged", "ions", "relaxed", "electronic", "ionic"),
-    [
-        (5, True, 3, True, True, True),
-        (30, False, 3, False, False, True),
-        (5, True, 8, False, True, False),
-    ],
+    [(5, True, 3, True, True, True), (30, False, 3, False, False, True), (5, True, 8, False, True, False)],
     ids=["converged", "electrons-not", "ions-not"],
 )
 def test_convergence_is_seen_as_it_was(

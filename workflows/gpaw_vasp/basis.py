@@ -16,8 +16,6 @@ the energy lies between those of sharp cutoffs at ENCUT and at ENCUT + w. Measur
 GPAW's classes are imported inside the functions: this module costs nothing to import.
 """
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The GPAW calculation behind one run: set up once, then one geometry after another."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from pathlib import Path

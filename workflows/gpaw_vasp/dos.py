@@ -1,7 +1,5 @@
 """Densities of states on VASP's energy grid."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """DOSCAR."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What the program says no to."""
 
-from __future__ import annotations
-
 
 class InputRefused(ValueError):
     """An input file asks for something that this program cannot do, or that makes no sense.

@@ -1,7 +1,5 @@
 """INCAR: reading it, and deciding tag by tag what is honoured, ignored or refused."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Callable, Mapping

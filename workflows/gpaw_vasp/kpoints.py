@@ -1,7 +1,5 @@
 """The mesh of k-points: a KPOINTS file, or KSPACING and KGAMMA."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """OSZICAR, and the same lines on standard output, one for each electronic step."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from pathlib import Path

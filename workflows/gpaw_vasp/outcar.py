@@ -1,7 +1,5 @@
 """OUTCAR: the lines that pymatgen's Outcar and custodian's monitors look for, and what was done instead of VASP."""
 
-from __future__ import annotations
-
 import resource
 import time
 from pathlib import Path

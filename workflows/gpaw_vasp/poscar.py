@@ -1,7 +1,5 @@
 """POSCAR, and the titles of the POTCAR that belongs to it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

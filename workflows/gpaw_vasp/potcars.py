@@ -7,8 +7,6 @@ numbers, and "GPAW" in their titles. They hold no VASP data, and real VASP canno
 Neither GPAW nor atomate2 is imported here: this module answers before anything runs.
 """
 
-from __future__ import annotations
-
 import functools
 import gzip
 import importlib.resources

@@ -1,7 +1,5 @@
 """Symmetrised lm weights of the bands inside the PAW spheres, as VASP's LORBIT = 11 has them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Relaxation of ions and cell."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

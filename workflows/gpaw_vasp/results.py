@@ -1,7 +1,5 @@
 """What a calculation yields, in plain arrays: the writers know nothing of GPAW."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

@@ -1,23 +1,12 @@
 """The four input files as one description of what will be computed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from workflows.gpaw_vasp import potcars
 from workflows.gpaw_vasp.errors import InputRefused
-from workflows.gpaw_vasp.incar import (
-    Scalar,
-    Tags,
-    Value,
-    check_tags,
-    integer,
-    logical,
-    number,
-    parse_incar,
-)
+from workflows.gpaw_vasp.incar import Scalar, Tags, Value, check_tags, integer, logical, number, parse_incar
 from workflows.gpaw_vasp.kpoints import KMesh, read_mesh
 from workflows.gpaw_vasp.poscar import Poscar, parse_poscar, read_input, read_titles
 

@@ -5,8 +5,6 @@ Whether a run converged is derived by them from counts: fewer electronic steps t
 than NSW.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path

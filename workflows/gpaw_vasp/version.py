@@ -1,7 +1,5 @@
 """The version strings that mark every output as GPAW's."""
 
-from __future__ import annotations
-
 from importlib.metadata import PackageNotFoundError, version
 
 VASP_LOOKALIKE = "6.9.9"

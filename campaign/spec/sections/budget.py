@@ -1,13 +1,8 @@
 """StrictModel ``budget``: what a campaign may cost."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
-from pydantic import (
-    Field,
-    field_validator,
-)
+from pydantic import Field, field_validator
 
 from campaign.config.strict_model import StrictModel
 from campaign.policies.cost_model import PUBLISHED_DOS_CPU_S, PUBLISHED_RELAX_CPU_S

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from campaign.config.strict_model import StrictModel
-from campaign.spec.sections.types import (
-    ElementList,
-    FilePath,
-    PrototypeList,
-)
+from campaign.spec.sections.types import ElementList, FilePath, PrototypeList
 
 
 class CandidateSection(StrictModel):

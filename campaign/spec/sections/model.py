@@ -1,18 +1,11 @@
 """StrictModel ``model``: the network, its training, its input."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
-from pydantic import (
-    Field,
-)
+from pydantic import Field
 
 from campaign.config.strict_model import StrictModel
-from campaign.spec.sections.types import (
-    BundlePath,
-    Width,
-)
+from campaign.spec.sections.types import BundlePath, Width
 
 
 class TrainingSection(StrictModel):

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from campaign.config.strict_model import StrictModel
-from campaign.spec.sections.types import (
-    FilePath,
-)
+from campaign.spec.sections.types import FilePath
 
 
 class ReferenceSection(StrictModel):

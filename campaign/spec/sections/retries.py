@@ -1,10 +1,6 @@
 """StrictModel ``retries``: what happens after machine failures."""
 
-from __future__ import annotations
-
-from pydantic import (
-    Field,
-)
+from pydantic import Field
 
 from campaign.config.strict_model import StrictModel
 

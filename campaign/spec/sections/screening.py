@@ -1,10 +1,6 @@
 """StrictModel ``screening``: predictions in batches."""
 
-from __future__ import annotations
-
-from pydantic import (
-    Field,
-)
+from pydantic import Field
 
 from campaign.config.strict_model import StrictModel
 
@@ -24,10 +20,7 @@ class ScreeningSection(StrictModel):
         "one for each node",
     )
     gpus_per_actor: float | None = Field(
-        default=None,
-        ge=0.0,
-        le=64.0,
-        description="GPUs of one actor, may be a part of one; null: 1 where Ray has any",
+        default=None, ge=0.0, le=64.0, description="GPUs of one actor, may be a part of one; null: 1 where Ray has any"
     )
     actor_batch: int | None = Field(
         default=None,

@@ -1,10 +1,6 @@
 """StrictModel ``stable``: what counts as stable."""
 
-from __future__ import annotations
-
-from pydantic import (
-    Field,
-)
+from pydantic import Field
 
 from campaign.config.strict_model import EnergyPerAtom, StrictModel
 

@@ -1,18 +1,10 @@
 """Types of values that several sections have."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    StringConstraints,
-    ValidationInfo,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationInfo
 
 from campaign.candidates.elements import check_element
 from campaign.candidates.prototypes import check_prototype_name

@@ -1,7 +1,5 @@
 """Convex hulls of binary systems with the candidates on them."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What a campaign has cost by stage, and what relaxing everything would have cost."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The candidates of a campaign as columns, read in one pass: what the figures are made of."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

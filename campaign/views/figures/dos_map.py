@@ -1,7 +1,5 @@
 """A map of the DOS that the network reads (Figure 5b-e): UMAP puts alike ones beside each other."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

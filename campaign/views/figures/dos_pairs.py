@@ -1,7 +1,5 @@
 """IS-DOS against RS-DOS of relaxed candidates (Figure 1a), and how alike they are (Figure 1b)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Predicted against calculated formation energies (Figure 3), and how honest the uncertainties are."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Everything that is needed to do a campaign again: its file, versions, checksums, settings, seed."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Precision, recall, F1 and C_eff are over the candidates that are relaxed, as in 
 needs no truth and is over all that were decided on.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

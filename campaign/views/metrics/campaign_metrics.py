@@ -1,7 +1,5 @@
 """How good a campaign's decisions were, as far as its relaxations show: the numbers of `campaign metrics`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """Other thresholds on a campaign's own candidates, as far as these are relaxed."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """`campaign metrics` in words: what can be said of a campaign's decisions, and what cannot."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """What the page's script draws from: tables, crystals, hulls and DOS as compact JSON that cannot end a script tag."""
 
-from __future__ import annotations
-
 import base64
 import json
 import math

@@ -1,7 +1,5 @@
 """Interactive figures of the cost: by stage, C_eff and saving over the thresholds."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -85,12 +83,7 @@ def saving_figure(data: ReportData) -> PageFigure:
 
 
 def _over_thresholds(
-    blank: PageFigure,
-    found: ThresholdFigures | None,
-    values: tuple[Floats, Floats] | None,
-    *,
-    title: str,
-    digits: str,
+    blank: PageFigure, found: ThresholdFigures | None, values: tuple[Floats, Floats] | None, *, title: str, digits: str
 ) -> PageFigure:
     if found is None or values is None or not np.isfinite(values[0]).any():
         return replace(blank, missing=NOTHING_STABLE if found is None else "No costs are known yet.", notes=())

@@ -1,7 +1,5 @@
 """All that a report says of a campaign, as numbers: what `render_html`, the print figures and the CSV files take."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

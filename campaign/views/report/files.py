@@ -1,7 +1,5 @@
 """A report as files, each there as a whole or not at all."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,14 +1,7 @@
 """The interactive funnel: how many candidates are left after each step of the screening."""
 
-from __future__ import annotations
-
 from campaign.views.report.data import ReportData
-from campaign.views.report.plotly_figures import (
-    BLUE,
-    PageFigure,
-    figure_json,
-    graph_objects,
-)
+from campaign.views.report.plotly_figures import BLUE, PageFigure, figure_json, graph_objects
 
 
 def funnel_figure(data: ReportData) -> PageFigure:

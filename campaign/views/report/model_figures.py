@@ -1,7 +1,5 @@
 """Interactive figures of the model and of the DOS: parity, calibration, map, similarity."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from statistics import NormalDist
@@ -282,7 +280,5 @@ def similarity_figure(data: ReportData) -> PageFigure:
     )
     axis = {"title": "MAE (fraction of the range)", "rangemode": "tozero"}
     return replace(
-        blank,
-        json=figure_json(traces, barmode="group", yaxis=axis, legend=BELOW),
-        notes=[note, *about_pairs["notes"]],
+        blank, json=figure_json(traces, barmode="group", yaxis=axis, legend=BELOW), notes=[note, *about_pairs["notes"]]
     )

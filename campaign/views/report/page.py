@@ -1,7 +1,5 @@
 """The page: one HTML file with all that it needs in it, so that it opens without a network."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """What all interactive figures share: colours that show on light and dark, compact arrays, names that are only text."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Exporting the page's own figures (Plotly, kaleido) would need a Chromium, which login nodes lack.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from statistics import NormalDist

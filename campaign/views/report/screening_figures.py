@@ -1,7 +1,5 @@
 """Interactive figures of the decisions: metrics, thresholds."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from typing import Any

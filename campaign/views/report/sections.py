@@ -1,7 +1,5 @@
 """Which figures the page shows, in which order, under which headings."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from campaign.views.figures.binary_hulls import MOST_CANDIDATES

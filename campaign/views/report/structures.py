@@ -1,7 +1,5 @@
 """The crystals that a reader of the report can turn: compact, drawn in the browser."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The top of the page: what was found, what it cost, how well the model does; in ten seconds."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

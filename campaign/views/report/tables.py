@@ -1,7 +1,5 @@
 """The tables of a report: columns with their units, rows as plain values; for the page and for CSV files."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Sequence

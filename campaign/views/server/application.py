@@ -97,9 +97,7 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
 def _index_html(store: CampaignStore, refresh_s: float) -> str:
     environment = require("jinja2", extra="report").Environment(autoescape=True, trim_blocks=True)
     text: str = environment.from_string(_index_template()).render(
-        campaigns=[_overview(found) for found in campaign_overviews(store)],
-        made=now(),
-        refresh_s=f"{refresh_s:g}",
+        campaigns=[_overview(found) for found in campaign_overviews(store)], made=now(), refresh_s=f"{refresh_s:g}"
     )
     return text
 

@@ -1,7 +1,5 @@
 """Pages of campaigns, made when something has changed and kept until something changes again."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import threading

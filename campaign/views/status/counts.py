@@ -3,8 +3,6 @@
 What `campaign status` says beyond that is in `campaign.views.status.report`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any

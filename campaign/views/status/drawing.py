@@ -1,7 +1,5 @@
 """`campaign status` on a terminal, from 60 columns on: what happened first, details below."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 

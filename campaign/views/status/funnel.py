@@ -1,7 +1,5 @@
 """The funnel of a campaign (the paper's Figure 5a): how many candidates came through, and where the others are."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,12 +9,7 @@ from campaign.store.counts import decisions_by_state
 from campaign.store.states import BEFORE_SCREEN, SCREENED, TRAINING, CandidateState
 from campaign.views.figures.documents import CandidateColumns
 
-_SENT = (
-    CandidateState.PROMOTED,
-    CandidateState.RELAX_RUNNING,
-    CandidateState.RELAXED,
-    CandidateState.RELAX_FAILED,
-)
+_SENT = (CandidateState.PROMOTED, CandidateState.RELAX_RUNNING, CandidateState.RELAXED, CandidateState.RELAX_FAILED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,10 +117,7 @@ def _decisions(states: Mapping[str, int], decided: Decided) -> list[FunnelStep]:
         "relaxed for the audit": decided.audited,
     }
     waiting = {"waiting for the Screen": states.get(CandidateState.DOS_DONE, 0)}
-    return [
-        _step("decided", "decided on", decided.number, waiting),
-        _step("promoted", "promoted", promoted, rest),
-    ]
+    return [_step("decided", "decided on", decided.number, waiting), _step("promoted", "promoted", promoted, rest)]
 
 
 def _step(key: str, title: str, number: int, rest: Mapping[str, int]) -> FunnelStep:

@@ -1,7 +1,5 @@
 """How well predictions held against the relaxations done so far, from one aggregation over what is relaxed."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a campaign has found and lost lately: the newest stable materials, failures by kind, and the newest of them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 

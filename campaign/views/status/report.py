@@ -4,8 +4,6 @@ More than `campaign.views.status.counts` counts, and still under a few seconds w
 is answered by an index, and documents are read only of what runs, has failed or is relaxed.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """What of a campaign runs, is queued and is ready, by category: FireWorks' name for a queue."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How long a campaign will take, from what is still to be computed and the rate of the last hours."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

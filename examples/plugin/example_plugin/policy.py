@@ -1,7 +1,5 @@
 """A policy: what is predicted close to the hull, unless its relaxation would cost too much."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field
