@@ -9,7 +9,7 @@ from fireworks import FiretaskBase, FWAction, explicit_serialize
 
 from campaign.recovery.processes import LaunchIsTakenError, announce_process
 from campaign.running_campaign import RunningCampaign, start_campaign
-from campaign.steps.start import campaign_from_firework
+from campaign.spec.reader import read_firework_spec
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import read_firework
 from campaign.store.states import STAGES
@@ -60,7 +60,7 @@ class StartCampaign(_CampaignTask):
     def work(self, fw_spec: dict[str, Any]) -> FWAction:
         """Start the campaign whose file is this firework's spec."""
         firework = read_firework(self.launchpad, self.fw_id, ["name", "spec"]) or {}
-        spec = campaign_from_firework(firework)
+        spec = read_firework_spec(firework["spec"], name=firework["name"])
         started = start_campaign(self.store, self.launchpad, spec)
         return FWAction(stored_data={"message": started.message, "added": started.added})
 

@@ -70,8 +70,6 @@ def run_campaign(
     ----------
     store, launchpad
         The campaign's database, which answers.
-    spec
-        A checked campaign.
     settings
         Where and with how many processes.
     on_start

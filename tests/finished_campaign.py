@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from predicted import store_predictions
 
 from campaign.attempts.failures import ScienceFailureError
 from campaign.attempts.ledger import attempt
@@ -10,7 +11,6 @@ from campaign.config.yaml_file import read_yaml
 from campaign.running_campaign import start_campaign
 from campaign.scheduling.advance import advance
 from campaign.spec.reader import read_firework_spec
-from campaign.steps import predictions
 from campaign.steps.calculate import flow_key
 from campaign.steps.decide import make_decisions
 from campaign.steps.finish import finish_campaign
@@ -136,7 +136,7 @@ class Finished:
         with attempt(self.store, campaign=NAME, stage="screen", fw_id=step["fw_id"]):
             ready = list(self.store.candidates.find({"campaign": NAME, "state": "dos_done"}))
             predicted = {document["_id"]: formation_energy(document) + 0.02 for document in ready}
-            predictions.store_predictions(campaign, step["_id"], sorted(predicted), predicted)
+            store_predictions(campaign, step["_id"], sorted(predicted), predicted)
             make_decisions(campaign, step["_id"])
             self.store.close_step(step["_id"])
         advance(OpenCampaign.open(self.store, self.launchpad, NAME))

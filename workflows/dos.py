@@ -124,15 +124,12 @@ class DosFeatures:
         return cls.from_document({**document, "data": base64.b64decode(document["data"])})
 
 
-def _features_of(complete_dos: Any, *, normalisation: Normalisation, energy_reference: EnergyReference) -> DosFeatures:
-    """Project a calculation's DOS onto the fixed grid and encode it.
+def extract_features(
+    complete_dos: Any, normalisation: Normalisation, energy_reference: EnergyReference
+) -> dict[str, Any]:
+    """Project a DOS (a pymatgen CompleteDos, or its dictionary) onto the fixed grid: the function of the features job.
 
-    Parameters
-    ----------
-    complete_dos
-        pymatgen CompleteDos, or its dictionary.
-    normalisation, energy_reference
-        See `esnet.representation.dos.project_dos`.
+    Returns what `DosFeatures.to_json` gives.
     """
     dos = CompleteDos.from_dict(complete_dos) if isinstance(complete_dos, Mapping) else complete_dos
     array = project_dos(dos, normalisation=normalisation, energy_reference=energy_reference)
@@ -142,27 +139,7 @@ def _features_of(complete_dos: Any, *, normalisation: Normalisation, energy_refe
         efermi=float(dos.efermi),
         normalisation=normalisation,
         energy_reference=energy_reference,
-    )
-
-
-def extract_features(
-    complete_dos: Any, normalisation: Normalisation, energy_reference: EnergyReference
-) -> dict[str, Any]:
-    """Function of the features job; see `_features_of`."""
-    return _features_of(complete_dos, normalisation=normalisation, energy_reference=energy_reference).to_json()
-
-
-def _features_job(complete_dos: Any, *, normalisation: Normalisation, energy_reference: EnergyReference) -> Job:
-    """Job of jobflow that turns a calculation's DOS into features.
-
-    Parameters
-    ----------
-    complete_dos
-        Reference to the DOS of a single point, ``static.output.vasp_objects["dos"]``.
-    normalisation, energy_reference
-        See `esnet.representation.dos.project_dos`.
-    """
-    return Job(extract_features, function_args=(complete_dos, normalisation, energy_reference), name="DOS features")
+    ).to_json()
 
 
 def dos_flow(
@@ -180,10 +157,6 @@ def dos_flow(
 
     Parameters
     ----------
-    structure
-        What is computed.
-    settings
-        The campaign's DFT settings.
     normalisation, energy_reference
         See `esnet.representation.dos.project_dos`.
     vasp_command
@@ -204,9 +177,8 @@ def dos_flow(
     if key is not None:
         # before anything refers to its output: a reference carries the uuid
         static.set_uuid(job_uuid(f"{key}:static"))
-    features = _features_job(
-        static.output.vasp_objects["dos"], normalisation=normalisation, energy_reference=energy_reference
-    )
+    arguments = (static.output.vasp_objects["dos"], normalisation, energy_reference)
+    features = Job(extract_features, function_args=arguments, name="DOS features")
     if key is not None:
         features.set_uuid(job_uuid(f"{key}:features"))
     return Flow([static, features], output=features.output, name=name)

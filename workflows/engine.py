@@ -19,14 +19,9 @@ class EngineError(RuntimeError):
 
 
 def engine_command(settings: DftSettings) -> str | None:
-    """Command line of the engine on this machine.
+    """Command line of the engine on this machine; None leaves the choice to atomate2 (ATOMATE2_VASP_CMD).
 
     ``gpaw`` runs with this very Python, so that a worker whose PATH was lost (``bash -l``) still finds it.
-
-    Returns
-    -------
-    str or None
-        None leaves the choice to atomate2 (ATOMATE2_VASP_CMD).
     """
     if settings.engine == "gpaw":
         return shlex.join([sys.executable, "-m", "workflows.gpaw_vasp"])

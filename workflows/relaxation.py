@@ -20,14 +20,12 @@ def relaxation_flow(
     start: Structure | None = None,
     incar: Mapping[str, Any] | None = None,
 ) -> Flow:
-    """Relaxation of ions and cell.
+    """Relaxation of ions and cell: one atomate2 job, whose output is an emmet TaskDoc.
 
     Parameters
     ----------
     structure
         The unrelaxed crystal; its lattice sets the k-points.
-    settings
-        The campaign's DFT settings.
     vasp_command
         Command line that computes on this machine; None is atomate2's own.
     key
@@ -37,11 +35,6 @@ def relaxation_flow(
         must not depend on where a job was killed. None: `structure`.
     incar
         INCAR tags on top of the settings' own.
-
-    Returns
-    -------
-    jobflow.Flow
-        One atomate2 relaxation job, whose output is an emmet TaskDoc.
     """
     maker = relax_maker(structure, settings, vasp_command=vasp_command, incar=incar)
     relax = maker.make(structure if start is None else start)

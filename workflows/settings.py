@@ -78,11 +78,6 @@ def kpoint_divisions(
     settings
         ``standard``: the smallest k_n with a_n * k_n >= ``kpoint_length``.
         ``fast``: the smallest k_n whose spacing is at most `FAST_KPOINT_SPACING`, but never more than ``standard``.
-
-    Returns
-    -------
-    tuple of int
-        Divisions, each at least 1.
     """
     # 1e-9: a lattice vector of exactly 3 A asks for 10 divisions, not for 11 after rounding
     standard = [max(1, math.ceil(settings.kpoint_length / a - 1e-9)) for a in lengths]

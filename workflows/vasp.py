@@ -127,8 +127,6 @@ def static_maker(
     ----------
     structure
         What will be computed; its lattice sets the k-points.
-    settings
-        The campaign's DFT settings.
     vasp_command
         Command line that computes on this machine; None is atomate2's own.
     name

@@ -25,8 +25,6 @@ def escalated_resources(
         Why the last one ended: ``timeout`` or ``out_of_memory``; anything else needs no more.
     job, said
         The job, and what its scheduler said of it.
-    retries
-        The campaign's settings.
     asked
         What the firework itself has asked for so far (``_queueadapter``).
 
@@ -58,9 +56,8 @@ def escalated_resources(
     if memory is None:
         logger.warning("job %s ran out of memory; what it had is not known, so the next one has the same", job.job_id)
         return {}
-    is_pbs = scheduler is not None and scheduler.name == "pbs"
     wanted_mb = math.ceil(memory * retries.memory_factor)
-    if is_pbs:
+    if scheduler is not None and scheduler.name == "pbs":
         return {"pmem" if per == "cpu" else "mem": f"{wanted_mb}mb"}
     return {"mem_per_cpu" if per == "cpu" else "mem": f"{wanted_mb}M"}
 

@@ -8,7 +8,6 @@ is known; it may have used some seconds more.
 import logging
 import os
 import threading
-import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ from campaign.store.attempts import (
     insert_attempt_if_missing,
     last_attempt,
     next_attempt_id,
-    running_attempts,
+    open_attempts,
     update_running_attempt,
 )
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
@@ -70,8 +69,6 @@ def attempt(
 
     Parameters
     ----------
-    store
-        The campaign's collections.
     campaign
         Its name.
     stage
@@ -79,7 +76,7 @@ def attempt(
     fw_id
         Firework that runs; its n-th attempt has the id ``<fw_id>.<n>``.
     document
-        Candidate or reference that is calculated.
+        Candidate or reference that is calculated; None for a step.
     beat_s
         Seconds between two notes of what it has used so far.
 
@@ -89,7 +86,7 @@ def attempt(
         Whatever the body raised, once the failure stands in the ledger.
     """
     # a firework whose worker was killed runs again in another process: the old entry must not stay open
-    for earlier in running_attempts(store, fw_id):
+    for earlier in open_attempts(store, fw_id):
         close_attempt(store, earlier["_id"], outcome="lost", facts={"cause": "killed"})
     entry_id = next_attempt_id(store, fw_id)
     insert_attempt(
@@ -150,16 +147,6 @@ def _beating(store: CampaignStore, entry_id: str, entry: Attempt, beat_s: float)
         thread.join(timeout=1.0)
 
 
-@contextmanager
-def gpus_held(entry: Attempt, number: float) -> Iterator[None]:
-    """Count GPUs that are held during the block, whatever ends it."""
-    started = time.monotonic()
-    try:
-        yield
-    finally:
-        entry.gpu_s += number * (time.monotonic() - started)
-
-
 def close_open_attempt(
     store: CampaignStore,
     firework: Mapping[str, Any],
@@ -172,12 +159,8 @@ def close_open_attempt(
 
     Parameters
     ----------
-    store
-        The campaign's collections.
     firework
         FireWorks' document with ``fw_id``, ``launches`` and ``spec``.
-    campaign
-        Its campaign.
     outcome
         ``lost`` or ``stopped``; ``completed`` where its results are there all the same.
     facts
@@ -185,8 +168,7 @@ def close_open_attempt(
     """
     fw_id = firework["fw_id"]
     entry = last_attempt(store, fw_id)
-    more = dict(facts or {})
-    if entry is not None and close_attempt(store, entry["_id"], outcome=outcome, facts=more):
+    if entry is not None and close_attempt(store, entry["_id"], outcome=outcome, facts=facts):
         return
     if outcome == "completed":
         return  # it had ended, and said so
@@ -202,7 +184,7 @@ def close_open_attempt(
         "outcome": outcome,
         "cpu_s": None,
         "error": None,
-        **more,
+        **(facts or {}),
         "schema_version": SCHEMA_VERSION,
     }
     insert_attempt_if_missing(store, lost)

@@ -1,7 +1,6 @@
 """Other settings with which a person has a failed calculation tried again (`campaign retry --set`)."""
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,45 +20,10 @@ def _names(words: str) -> frozenset[str]:
 
 
 #: Tags that change the way to the result, not the result.
-ALLOWED_TAGS = frozenset(
-    [
-        "ALGO",
-        "AMIN",
-        "AMIX",
-        "AMIX_MAG",
-        "BMIX",
-        "BMIX_MAG",
-        "IALGO",
-        "IBRION",
-        "ICHARG",
-        "IMIX",
-        "INIMIX",
-        "INIWAV",
-        "ISTART",
-        "ISYM",
-        "KPAR",
-        "LDIAG",
-        "LMAXMIX",
-        "LPLANE",
-        "LSCALAPACK",
-        "LSCALU",
-        "LSUBROT",
-        "MAGMOM",
-        "MAXMIX",
-        "MIXPRE",
-        "NBANDS",
-        "NCORE",
-        "NELM",
-        "NELMDL",
-        "NELMIN",
-        "NFREE",
-        "NPAR",
-        "NSIM",
-        "POTIM",
-        "SYMPREC",
-        "TIME",
-        "WC",
-    ]
+ALLOWED_TAGS = _names(
+    "ALGO AMIN AMIX AMIX_MAG BMIX BMIX_MAG IALGO IBRION ICHARG IMIX INIMIX INIWAV ISTART ISYM KPAR LDIAG LMAXMIX "
+    "LPLANE LSCALAPACK LSCALU LSUBROT MAGMOM MAXMIX MIXPRE NBANDS NCORE NELM NELMDL NELMIN NFREE NPAR NSIM POTIM "
+    "SYMPREC TIME WC"
 )
 #: These too, where there is no DOS whose shape or window they are.
 _RELAXATION_TAGS = frozenset({"ISMEAR", "SIGMA", "NSW"})
@@ -106,8 +70,6 @@ def parse_overrides(words: Sequence[str], *, stages: Sequence[Stage], engine: En
         As given on the command line.
     stages
         What is calculated again; a tag must be allowed for each.
-    engine
-        Which program computes.
 
     Raises
     ------
@@ -156,8 +118,7 @@ def _checked_tag(tag: str, text: str, stages: Sequence[Stage], engine: Engine) -
         )
     value = Incar.proc_val(tag, text)
     kind = Incar.INCAR_PARAMS.get(tag, {}).get("type", "str")
-    numbers = re.fullmatch(r"int|float", kind) is not None
-    if numbers and not isinstance(value, int | float):
+    if kind in ("int", "float") and not isinstance(value, int | float):
         raise OverrideError(f"--set INCAR.{tag}: found {text!r}; right: a number")
     if engine == "gpaw":
         try:

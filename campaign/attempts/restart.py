@@ -27,8 +27,6 @@ def last_geometry(store: CampaignStore, document: Mapping[str, Any]) -> tuple[St
 
     Parameters
     ----------
-    store
-        The campaign's collections.
     document
         Candidate or reference with ``_id`` and ``structure``.
 

@@ -1,14 +1,15 @@
 """What calculations are expected to cost, learnt from those that have finished."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from pymongo.client_session import ClientSession
 
 from campaign.policies.cost_model import CostModel, Ended, valence_electrons
 from campaign.store.campaigns import Campaign
-from campaign.store.usage import CostSum, cells, cost_by_outcome, latest_relaxation_costs
+from campaign.store.counts import CostSum, ended_attempts
+from campaign.store.usage import cells, latest_relaxation_costs
 
 #: Costs are learnt from this many of the relaxations that finished last.
 _LEARN_FROM = 2000
@@ -48,17 +49,15 @@ def learn_costs(
 
     Parameters
     ----------
-    campaign
-        The campaign.
     relax_cpu_s, dos_cpu_s
         Expected costs while none has finished, CPU-s.
-    session
-        Transaction to read in.
     """
     used, completed = _used_and_completed(campaign, "relax", session)
     # each bears its share of the attempts that failed
     share = used / completed.cpu_s if completed.cpu_s > 0.0 else 1.0
-    ended = [replace(item, cpu_s=item.cpu_s * share) for item in _completed_relaxations(campaign, session)]
+    cost = latest_relaxation_costs(campaign, limit=_LEARN_FROM, session=session)
+    sizes = cells(campaign, cost.keys(), session=session) if cost else {}
+    ended = [Ended(cpu_s=cost[name] * share, **_size(document)) for name, document in sizes.items()]
     return Costs(
         relax=CostModel.fit(ended, default_cpu_s=relax_cpu_s),
         dos_cpu_s=learn_dos_cost(campaign, dos_cpu_s=dos_cpu_s, session=session),
@@ -71,20 +70,10 @@ def learn_dos_cost(campaign: Campaign, *, dos_cpu_s: float, session: ClientSessi
     return used / completed.number if completed.cpu_s > 0.0 else dos_cpu_s
 
 
-def _completed_relaxations(campaign: Campaign, session: ClientSession | None) -> list[Ended]:
-    cost = latest_relaxation_costs(campaign, limit=_LEARN_FROM, session=session)
-    if not cost:
-        return []
-    return [
-        Ended(cpu_s=cost[name], **_size(document))
-        for name, document in cells(campaign, cost.keys(), session=session).items()
-    ]
-
-
 def _used_and_completed(campaign: Campaign, stage: str, session: ClientSession | None) -> tuple[float, CostSum]:
     """CPU-s of all attempts that have finished, and the completed ones among them."""
-    groups = cost_by_outcome(campaign, stage, session=session)
-    return sum(group.cpu_s for group in groups.values()), groups.get("completed", CostSum())
+    groups = ended_attempts(campaign, [stage], session=session)
+    return sum(group.cpu_s for group in groups.values()), groups.get((stage, "completed"), CostSum())
 
 
 def _size(document: Mapping[str, Any]) -> dict[str, int]:

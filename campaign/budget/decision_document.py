@@ -34,10 +34,6 @@ def decision_document(
 
     Parameters
     ----------
-    decision, prediction
-        What was decided, and on what.
-    campaign
-        Whose policy and seed decided.
     document
         The candidate's; what predicted, and against which reference set, is taken from its prediction.
     step_id

@@ -10,25 +10,15 @@ from pymongo.client_session import ClientSession
 
 from campaign.budget.costs import Costs
 from campaign.budget.decision_document import decision_document, prediction_of
-from campaign.budget.limits import (
-    allowance_now,
-    closed_reason,
-    cpu_seconds_left,
-    current_budget,
-    expected_costs,
-    is_limited,
-)
+from campaign.budget.limits import allowance_now, closed_reason, current_budget, expected_costs, is_limited
 from campaign.budget.spent import usage
-from campaign.policies.allowance import RemainingBudget
 from campaign.policies.base import Prediction
 from campaign.policies.decide import Decision, decide
 from campaign.store.campaigns import Campaign
+from campaign.store.candidates import is_any_in_state
 from campaign.store.held import (
-    Release,
     decided_as_held,
-    does_any_wait_for_dos,
     hold_waiting_for_dos,
-    is_any_moving,
     is_any_prediction_held,
     lock_budget,
     next_held_cells,
@@ -36,7 +26,7 @@ from campaign.store.held import (
     replace_noted,
     write_releases,
 )
-from campaign.store.states import CandidateState
+from campaign.store.states import MOVING_STATES, SCREENED, CandidateState
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +43,9 @@ def release_held(campaign: Campaign) -> int:
     if not is_any_prediction_held(campaign):
         return 0
     costs = expected_costs(campaign)
-    if _nothing_fits(campaign, allowance_now(campaign, costs), costs):
+    # not even the next one may fit, as far as that is known without looking at all of them
+    expected = [costs.screened(cell) for cell in next_held_cells(campaign)]
+    if allowance_now(campaign, costs).refusal(min(expected, default=0.0)) is not None:
         return 0
 
     def release(session: ClientSession) -> int:
@@ -64,12 +56,17 @@ def release_held(campaign: Campaign) -> int:
         decisions = decide(
             campaign.spec.policy, list(predictions.values()), allowance=allowance, seed=campaign.spec.seed
         )
-        changed = [decision for decision in decisions if decision.promoted or _newly_audited(decision, by_id)]
-        changed.sort(key=lambda decision: decision.rank or 0)
-        releases = [
-            _release(campaign, decision, predictions[decision.candidate], by_id[decision.candidate])
-            for decision in changed[:_AT_ONCE]
+        changed = [
+            decision
+            for decision in decisions
+            if decision.promoted or (decision.audit and _is_held(by_id[decision.candidate]))
         ]
+        changed.sort(key=lambda decision: decision.rank or 0)
+        releases = []
+        for decision in changed[:_AT_ONCE]:
+            document, prediction = by_id[decision.candidate], predictions[decision.candidate]
+            made = decision_document(decision, prediction, campaign, document, step_id=f"{campaign.name}/release")
+            releases.append((document, made))
         write_releases(campaign, releases, session=session)
         # the others of them come next
         _note_next(campaign, decisions if len(changed) <= _AT_ONCE else [], by_id, session)
@@ -89,21 +86,6 @@ def _still_to_pay(document: Mapping[str, Any], costs: Costs) -> Prediction:
 
 def _is_held(document: Mapping[str, Any]) -> bool:
     return bool(document["state"] == CandidateState.HELD)
-
-
-def _newly_audited(decision: Decision, by_id: Mapping[str, Mapping[str, Any]]) -> bool:
-    return decision.audit and _is_held(by_id[decision.candidate])
-
-
-def _nothing_fits(campaign: Campaign, allowance: RemainingBudget, costs: Costs) -> bool:
-    """Whether not even the next held candidate fits, as far as that is known without looking at all of them."""
-    expected = [costs.screened(cell) for cell in next_held_cells(campaign)]
-    return allowance.refusal(min(expected, default=0.0)) is not None
-
-
-def _release(campaign: Campaign, decision: Decision, prediction: Prediction, document: Mapping[str, Any]) -> Release:
-    made = decision_document(decision, prediction, campaign, document, step_id=f"{campaign.name}/release")
-    return Release(document=document, decision=made)
 
 
 def note_best_held(campaign: Campaign, decisions: Sequence[Decision]) -> None:
@@ -137,18 +119,20 @@ def dos_room(campaign: Campaign, *, session: ClientSession | None = None) -> int
         return None
     if closed_reason(campaign, session=session) is not None:
         return 0
-    if current_budget(campaign).cpu_hours is None:
+    hours = current_budget(campaign).cpu_hours
+    if hours is None:
         return None
     costs = expected_costs(campaign, session=session)
-    left = cpu_seconds_left(campaign, usage(campaign, costs, session=session)) or 0.0
-    return max(math.floor(left / costs.dos_cpu_s), 0)
+    found = usage(campaign, costs, session=session)
+    return max(math.floor((hours * 3600.0 - found.cpu_s - found.promised_cpu_s) / costs.dos_cpu_s), 0)
 
 
 def hold_waiting(campaign: Campaign) -> int:
     """Hold candidates that wait for an IS-DOS that the budget does not allow, once nothing else moves."""
     # the sums over the ledger come last: this is asked after every calculation
-    if not is_limited(campaign) or not does_any_wait_for_dos(campaign):
+    if not is_limited(campaign) or not is_any_in_state(campaign, CandidateState.NEW, role=SCREENED):
         return 0
-    if is_any_moving(campaign) or dos_room(campaign) != 0:
+    # what has its DOS already waits for a last Screen, which waits until no other candidate is to come
+    if is_any_in_state(campaign, *MOVING_STATES) or dos_room(campaign) != 0:
         return 0
     return hold_waiting_for_dos(campaign)

@@ -10,7 +10,7 @@ from itertools import takewhile
 from pymongo.client_session import ClientSession
 
 from campaign.budget.costs import Costs, learn_costs
-from campaign.budget.spent import Usage, usage
+from campaign.budget.spent import usage
 from campaign.policies.allowance import RemainingBudget, Reserved, hours_for_relaxations, stop_reason
 from campaign.spec.sections.budget import BudgetSection
 from campaign.store.campaigns import Campaign
@@ -68,10 +68,6 @@ def allowance_now(
 
     Parameters
     ----------
-    campaign
-        The campaign.
-    costs
-        What calculations are expected to cost.
     session
         Transaction to read in, which holds the lock.
     step_id
@@ -95,25 +91,16 @@ def allowance_now(
     if seconds is not None:
         of_relaxations.cpu_s = seconds - taken.cpu_s
     allowance, audit = of_campaign.tighter(of_relaxations), campaign.spec.policy.audit
-    return allowance.with_audit(audit, taken=taken, audited=_audited(campaign, session)) if audit else allowance
+    if not audit:
+        return allowance
+    audited = audited_cost(campaign, session=session)
+    return allowance.with_audit(audit, taken=taken, audited=Reserved(audited.cpu_s, audited.number))
 
 
 def relaxation_cpu_seconds(campaign: Campaign, *, session: ClientSession | None = None) -> float | None:
     """CPU-seconds that relaxations of screened candidates may have taken by now; None: no limit."""
     hours = relaxation_cpu_hours(campaign)
     return None if hours is None else hours * 3600.0 * _share_looked_at(campaign, session)
-
-
-def cpu_seconds_left(campaign: Campaign, found: Usage) -> float | None:
-    """CPU-seconds of the whole campaign's budget that are neither used nor promised; None: no limit."""
-    hours = current_budget(campaign).cpu_hours
-    return None if hours is None else hours * 3600.0 - found.cpu_s - found.promised_cpu_s
-
-
-def _audited(campaign: Campaign, session: ClientSession | None) -> Reserved:
-    """What the audit sample has been promised so far, at the cost that was expected then."""
-    cost = audited_cost(campaign, session=session)
-    return Reserved(cost.cpu_s, cost.number)
 
 
 def _reserved(campaign: Campaign, step_id: str | None, session: ClientSession | None) -> Reserved:

@@ -82,10 +82,6 @@ def candidate_id(campaign: str, structure: Structure, settings_hash: str, *, ref
 
     Parameters
     ----------
-    campaign
-        The campaign's name.
-    structure
-        The unrelaxed crystal.
     settings_hash
         Hash of the settings that decide calculated numbers, `CampaignSpec.settings_hash`.
     refined

@@ -1,6 +1,7 @@
 """The command `campaign budget`: what is spent, promised and left, and changing the limits of a running campaign."""
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,12 @@ def budget(
 ) -> None:
     """Show what a campaign has spent and has left; with options: change its limits, and let held candidates go on."""
     given = {
-        "cpu_hours": _number(cpu_hours, float, "--cpu-hours"),
-        "relaxation_cpu_hours": _number(relaxation_cpu_hours, float, "--relaxation-cpu-hours"),
-        "relaxations": _number(relaxations, int, "--relaxations"),
-        "until": _time(until),
-        "stop_after_stable": _number(stop_after_stable, int, "--stop-after-stable"),
-        "stop_after_no_discovery": _number(stop_after_no_discovery, int, "--stop-after-no-discovery"),
+        "cpu_hours": _limit(cpu_hours, float, "--cpu-hours"),
+        "relaxation_cpu_hours": _limit(relaxation_cpu_hours, float, "--relaxation-cpu-hours"),
+        "relaxations": _limit(relaxations, int, "--relaxations"),
+        "until": _limit(until, datetime.fromisoformat, "--until"),
+        "stop_after_stable": _limit(stop_after_stable, int, "--stop-after-stable"),
+        "stop_after_no_discovery": _limit(stop_after_no_discovery, int, "--stop-after-no-discovery"),
     }
     asked = {key: value for key, (is_given, value) in given.items() if is_given}
     out = console()
@@ -55,24 +56,16 @@ def budget(
         print_plain(out, *format_budget(found))
 
 
-def _number(text: str | None, kind: type[int] | type[float], option: str) -> tuple[bool, Any]:
+def _limit(text: str | None, read: Callable[[str], Any], option: str) -> tuple[bool, Any]:
+    """Whether a limit was given, and its value; None takes the limit away."""
     if text is None or text.lower() == _NONE:
         return text is not None, None
+    rights: dict[Any, str] = {int: "a whole number", float: "a number"}
+    right = rights.get(read, "a time with its zone, e.g. 2027-03-01T08:00:00Z")
     try:
-        return True, kind(text)
+        value = read(text)
     except ValueError as error:
-        right = "a whole number" if kind is int else "a number"
         raise BudgetOptionError(f"{option}: found {text!r}; right: {right}, or none") from error
-
-
-def _time(text: str | None) -> tuple[bool, datetime | None]:
-    if text is None or text.lower() == _NONE:
-        return text is not None, None
-    right = "right: a time with its zone, e.g. 2027-03-01T08:00:00Z, or none"
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BudgetOptionError(f"--until: found {text!r}; {right}") from error
-    if time.tzinfo is None:
-        raise BudgetOptionError(f"--until: found {text!r}, which has no time zone; {right}")
-    return True, time
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise BudgetOptionError(f"{option}: found {text!r}, which has no time zone; right: {right}, or none")
+    return True, value

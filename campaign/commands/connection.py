@@ -7,6 +7,7 @@ from rich.console import Console
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore
+from esnet.commands.console import print_plain
 from launchers.database.check import check_database
 from launchers.database.settings import DatabaseSettings, DatabaseUnreachable, find_launchpad_file
 from launchers.mongod import server as mongo
@@ -62,13 +63,9 @@ def ensure_running(launchpad_file: Path | None, console: Console) -> Path:
         if not settings.is_local:
             raise
         server = mongo.start(settings, data_dir=folder)
-        console.print(
-            f"started the embedded database at {server.address}, data in {server.data_dir}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        print_plain(console, f"started the embedded database at {server.address}, data in {server.data_dir}")
         return found
     ours = mongo.status(folder).running
     origin = "" if ours else ", which was not started from this folder"
-    console.print(f"database at {settings.address}{origin}", highlight=False, soft_wrap=True)
+    print_plain(console, f"database at {settings.address}{origin}")
     return found

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from campaign.commands.connection import data_dir_of
 from campaign.store.fireworks import initialise_launchpad
+from esnet.commands.console import print_plain
 from launchers.database.check import check_database
 from launchers.database.errors import LaunchpadFileError
 from launchers.database.launchpad_file import write_embedded_launchpad_file
@@ -40,10 +41,7 @@ def stop(*, launchpad: Path | None, data_dir: Path | None) -> None:
     folder = data_dir_of(find_launchpad_file(launchpad).resolve(), data_dir)
     before = mongo.status(folder)
     mongo.stop(folder)
-    console = Console()
-    console.print(
-        _line("stopped", before) if before.running else f"no database runs in {folder}", highlight=False, soft_wrap=True
-    )
+    print_plain(Console(), _line("stopped", before) if before.running else f"no database runs in {folder}")
 
 
 def status(*, launchpad: Path | None, data_dir: Path | None) -> None:

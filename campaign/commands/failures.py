@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
@@ -49,7 +50,7 @@ def failures(*, name: str, launchpad: Path | None, as_json: bool) -> None:
     """Show what failed in a campaign: a row for each kind, with an example, its last words, and what to do."""
     kinds = failure_kinds(read_campaign(launchpad, name))
     if as_json:
-        typer.echo(json.dumps([kind.to_dict() for kind in kinds], indent=1))
+        typer.echo(json.dumps([asdict(kind) for kind in kinds], indent=1))
         return
     console = _console()
     if not kinds:

@@ -1,5 +1,6 @@
 """The commands `campaign check`, `campaign submit`, `campaign run`: from a campaign file to its table."""
 
+import contextlib
 import signal
 from pathlib import Path
 from types import FrameType
@@ -23,6 +24,7 @@ from campaign.views.results import format_model, result_rows, rows_as_table
 from campaign.views.status.counts import Status
 from campaign.views.status.progress import Progress
 from esnet.commands.console import console as _console
+from esnet.commands.console import print_plain
 
 
 def _checked(file: Path, *, engine_here: bool = True) -> CampaignSpec:
@@ -80,14 +82,12 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
 
     def on_ray(dashboard: str | None, token: Path) -> None:
         if dashboard:
-            console.print(
-                f"Ray dashboard: {dashboard} (it asks for the token in {token})", highlight=False, soft_wrap=True
-            )
+            print_plain(console, f"Ray dashboard: {dashboard} (it asks for the token in {token})")
 
     # a closed terminal and a polite kill end a run as Ctrl-C does
     for number_of_signal in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number_of_signal, _interrupt)
-    with Progress(console) as progress:
+    with contextlib.closing(Progress(console)) as progress:
         try:
             status = run_campaign(
                 store, connection, spec, settings, on_start=on_start, on_ray=on_ray, on_progress=progress.show
@@ -114,15 +114,11 @@ def _report_outcome(status: Status, console: Console) -> None:
         "ends it",
         highlight=False,
     )
-    _report_held(status, console)
+    if held := status.candidates.get(CandidateState.HELD):
+        console.print(f"the budget holds {held} candidates: see `campaign budget {status.name}`", soft_wrap=True)
     if not status.is_finished:
         console.print(
             f"[red]campaign {status.name} is not complete, and nothing of it is left to run.[/red] "
             f"{status.problem or 'See `campaign status`, and `lpad get_fws -s FIZZLED -d more` for the reason.'}"
         )
         raise typer.Exit(1)
-
-
-def _report_held(status: Status, console: Console) -> None:
-    if held := status.candidates.get(CandidateState.HELD):
-        console.print(f"the budget holds {held} candidates: see `campaign budget {status.name}`", soft_wrap=True)

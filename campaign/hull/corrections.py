@@ -63,13 +63,9 @@ def corrected_energies(documents: Iterable[Mapping[str, Any]], scheme: str) -> l
         return [Corrected(energy=float(document["relaxation"]["energy"])) for document in documents]
     if scheme != "mp2020":
         raise ValueError(f"correction scheme {scheme!r}: this program knows none and mp2020; update esnet-campaign")
-    compatibility = _mp2020()
-    return [_corrected(document, compatibility) for document in documents]
-
-
-def _mp2020() -> MaterialsProject2020Compatibility:
     # the campaign's own POTCARs are recorded in its settings; pymatgen would look for a list of them in each entry
-    return MaterialsProject2020Compatibility(check_potcar=False)
+    compatibility = MaterialsProject2020Compatibility(check_potcar=False)
+    return [_corrected(document, compatibility) for document in documents]
 
 
 def _corrected(document: Mapping[str, Any], compatibility: MaterialsProject2020Compatibility) -> Corrected:
@@ -100,6 +96,5 @@ def mp2020_untreated(elements: Collection[str]) -> set[str]:
     anions = {"O", "F"}.intersection(elements)
     if not anions:
         return set()
-
     with_u = MPRelaxSet.CONFIG["INCAR"]["LDAUU"]
     return {symbol for anion in anions for symbol, u in with_u[anion].items() if u}.intersection(elements)

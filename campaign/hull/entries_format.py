@@ -25,15 +25,7 @@ _MOST_SHOWN = 20
 
 
 class EntriesFileError(UserError, ValueError):
-    """An entries file cannot be used; `problems` has every reason found.
-
-    Parameters
-    ----------
-    path
-        The file.
-    problems
-        Sentences, each with the entry and its place where it is about one.
-    """
+    """An entries file cannot be used; `problems` has every reason found, each with its entry and place if about one."""
 
     def __init__(self, path: Path, problems: Iterable[str]) -> None:
         self.path = path
@@ -50,8 +42,6 @@ class RawEntries:
 
     Attributes
     ----------
-    path
-        The file.
     sha256
         Of the file as it lies there, packed or not.
     header

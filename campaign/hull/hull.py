@@ -142,8 +142,12 @@ class HullSet:
             )
         try:
             groups = group_compositions(compositions)
-        except AttributeError:  # looked at only then: most calls have thousands of them
-            _require_compositions(compositions)
+        except AttributeError:
+            # looked at only now: most calls have thousands of them
+            for place, found in enumerate(compositions):
+                if not isinstance(found, Composition):
+                    right = "must be a pymatgen Composition, e.g. Composition('AlPd')"
+                    raise TypeError(f"compositions[{place}] is {found!r}: {right}") from None
             raise
         asked = set(chain.from_iterable(group.symbols for group in groups))
         missing = sorted(asked - set(self.elemental_energies))
@@ -164,11 +168,3 @@ class HullSet:
             inside = chain.from_iterable(self._entries_by_system.get(subset, ()) for subset in subsets)
             self._facets[symbols] = HullFacets.build(list(inside), symbols, self._elemental(symbols))
         return self._facets[symbols]
-
-
-def _require_compositions(given: Sequence[Any]) -> None:
-    for place, found in enumerate(given):
-        if not isinstance(found, Composition):
-            raise TypeError(
-                f"compositions[{place}] is {found!r}: must be a pymatgen Composition, e.g. Composition('AlPd')"
-            )

@@ -6,14 +6,14 @@ exact for a finite population.
 """
 
 import math
-from collections.abc import Callable
+from bisect import bisect_left
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
 from scipy.stats import hypergeom
 
-from campaign.metrics.metrics import discoverability, ratio
+from campaign.metrics.metrics import discoverability, finite_or_none, ratio
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,14 +112,10 @@ class DiscoverabilityEstimate:
         """Return it as JSON takes it: None where a number is undefined or unknown."""
         plain = asdict(self)
         for key in ("expected_stable", "missed", "discoverability"):
-            plain[key] = _defined(plain[key])
+            plain[key] = finite_or_none(plain[key])
         for key in ("interval", "interval_as_ended"):
-            plain[key] = [_defined(value) for value in plain[key]]
+            plain[key] = [finite_or_none(value) for value in plain[key]]
         return {**plain, "missed_interval": list(self.missed_interval), "is_exact": self.is_exact}
-
-
-def _defined(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def positives_interval(*, population: int, sample: int, positive: int, confidence: float = 0.95) -> tuple[int, int]:
@@ -132,7 +128,7 @@ def positives_interval(*, population: int, sample: int, positive: int, confidenc
     positive
         k of the sample.
     confidence
-        Nominal, between 0 and 1.
+        Nominal.
 
     Returns
     -------
@@ -169,29 +165,12 @@ def positives_interval(*, population: int, sample: int, positive: int, confidenc
         return bool(hypergeom.cdf(positive, population, total, sample) <= tail)
 
     # k out of n is likely enough if the population is like the sample: neither search can come out empty
-    return _first(enough, least, most), _first(too_many, least, most + 1) - 1
-
-
-def _first(condition: Callable[[int], bool], low: int, high: int) -> int:
-    """Smallest number from `low` on for which a condition that stays true is true; `high` if none below it is."""
-    while low < high:
-        middle = (low + high) // 2
-        if condition(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    lowest = least + bisect_left(range(least, most), True, key=enough)
+    return lowest, least + bisect_left(range(least, most + 1), True, key=too_many) - 1
 
 
 def estimate_discoverability(counts: AuditCounts, *, confidence: float = 0.95) -> DiscoverabilityEstimate:
-    """Estimate discoverability from an audit.
-
-    Parameters
-    ----------
-    counts
-        Of the promoted and of the audit sample. The audited must be a random sample of all that were not promoted.
-    confidence
-        Nominal confidence of the intervals.
+    """Estimate discoverability from an audit, whose sample must be a random one of all that were not promoted.
 
     Notes
     -----

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from campaign.metrics.metrics import Costs
+from campaign.metrics.metrics import Costs, finite_or_none
 from campaign.store.campaigns import Campaign
 from campaign.store.counts import stage_costs
 from campaign.store.listings import screened_ids_after_dos, screened_ids_after_relaxation
@@ -39,7 +39,7 @@ class MeasuredCosts:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON takes it: None for a mean over nothing."""
-        return {key: None if math.isnan(value) else value for key, value in asdict(self).items()}
+        return {key: finite_or_none(value) for key, value in asdict(self).items()}
 
 
 def measured_costs(campaign: Campaign) -> MeasuredCosts:

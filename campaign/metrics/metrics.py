@@ -18,15 +18,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Mean cost of one candidate.
-
-    Attributes
-    ----------
-    c_pre
-        IS-DOS single point, CPU-s.
-    c_opt
-        Relaxation, CPU-s.
-    """
+    """Mean cost of one candidate, CPU-s: of its IS-DOS (`c_pre`) and of its relaxation (`c_opt`)."""
 
     c_pre: float
     c_opt: float
@@ -43,10 +35,8 @@ class Metrics:
 
     Attributes
     ----------
-    n_candidates
-        All candidates decided on; those without a prediction are among them and count as not promoted.
-    n_promoted
-        Promoted ones.
+    n_candidates, n_promoted
+        All candidates decided on, and the promoted ones; those without a prediction count as not promoted.
     tp, fp
         Promoted and stable, promoted and not stable.
     fn, tn
@@ -99,7 +89,7 @@ class Metrics:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the metrics as JSON takes them: None where a number is undefined, unknown or infinite."""
-        return {key: value if math.isfinite(value) else None for key, value in asdict(self).items()}
+        return {key: finite_or_none(value) for key, value in asdict(self).items()}
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
@@ -277,15 +267,13 @@ def as_booleans(values: ArrayLike, *, name: str, missing: bool | None = None) ->
     return filled.astype(bool)
 
 
-def as_json(values: Floats) -> list[Any]:
+def finite_or_none(value: float) -> float | None:
+    """A number as JSON takes it: None where it is undefined, unknown or infinite."""
+    return value if math.isfinite(value) else None
+
+
+def as_json(values: NDArray[Any]) -> list[Any]:
     """Nested lists of numbers, None where one is undefined or infinite."""
     plain = values.astype(object)
     plain[~np.isfinite(values)] = None
     return list(plain.tolist())
-
-
-def promoted_by_thresholds(
-    e_form: ArrayLike, e_hull: ArrayLike, *, max_formation_energy: float, max_hull_energy: float
-) -> NDArray[np.bool_]:
-    """Whether both predictions (eV/atom, shape (n,)) are at most their thresholds; a missing (NaN) one never is."""
-    return np.less_equal(e_form, max_formation_energy) & np.less_equal(e_hull, max_hull_energy)

@@ -1,6 +1,6 @@
 """Precision-recall curves of predicted energies."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -30,12 +30,7 @@ class PrecisionRecall:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON takes it."""
-        return {
-            "threshold": self.threshold.tolist(),
-            "promoted": self.promoted.tolist(),
-            "precision": as_json(self.precision),
-            "recall": as_json(self.recall),
-        }
+        return {key: as_json(values) for key, values in asdict(self).items()}
 
 
 def precision_recall(predicted: ArrayLike, stable: ArrayLike, *, allowed: ArrayLike | None = None) -> PrecisionRecall:

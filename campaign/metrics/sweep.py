@@ -4,7 +4,7 @@ Counts come from one two-dimensional histogram and its cumulative sums, so a swe
 and memory for the grid, however many thresholds it has.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from campaign.metrics.metrics import (
     discoverability,
     effective_cost,
     f1_score,
+    finite_or_none,
     metrics_of_counts,
     ratio,
     saving,
@@ -29,12 +30,7 @@ Criterion = Literal["f1", "c_eff", "budget"]
 Counts = NDArray[np.int64]
 
 
-def _threshold_grid(first: float, last: float, number: int) -> Floats:
-    """Evenly spaced thresholds, eV/atom, both ends included, rounded so that -0.02 is the number that people write."""
-    return np.round(np.linspace(first, last, number), 10)
-
-
-#: The paper's ranges, eV/atom.
+#: The paper's ranges, eV/atom: both ends, and how many thresholds.
 FORMATION_ENERGY_GRID = (-0.25, 0.25, 51)
 HULL_ENERGY_GRID = (0.0, 1.0, 101)
 
@@ -63,13 +59,7 @@ class Optimum:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON takes it."""
-        return {
-            "criterion": self.criterion,
-            "max_formation_energy": self.max_formation_energy,
-            "max_hull_energy": self.max_hull_energy,
-            "cpu_s": self.cpu_s if np.isfinite(self.cpu_s) else None,
-            "metrics": self.metrics.to_dict(),
-        }
+        return asdict(self) | {"cpu_s": finite_or_none(self.cpu_s), "metrics": self.metrics.to_dict()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,11 +104,6 @@ class Sweep:
         return self.n_stable - self.tp
 
     @property
-    def tn(self) -> Counts:
-        """Neither."""
-        return self.n_candidates - self.n_stable - self.fp
-
-    @property
     def success_ratio(self) -> Floats:
         """Precision; NaN where nothing is promoted."""
         return success_ratio(self.tp, self.fp)
@@ -132,16 +117,6 @@ class Sweep:
     def f1(self) -> Floats:
         """F1."""
         return f1_score(self.tp, self.fp, self.fn)
-
-    @property
-    def prevalence(self) -> float:
-        """Share of stable ones, whatever the thresholds."""
-        return float(ratio(self.n_stable, self.n_candidates))
-
-    @property
-    def daf(self) -> Floats:
-        """Discovery acceleration factor."""
-        return ratio(self.success_ratio, self.prevalence)
 
     @property
     def ppcr(self) -> Floats:
@@ -295,7 +270,7 @@ def sweep_thresholds(
 
 def _thresholds(given: ArrayLike | None, default: tuple[float, float, int], name: str) -> Floats:
     if given is None:
-        return _threshold_grid(*default)
+        return np.round(np.linspace(*default), 10)  # so that -0.02 is the number that people write
     thresholds = np.asarray(given, dtype=np.float64)
     if thresholds.ndim != 1 or not len(thresholds) or not np.isfinite(thresholds).all():
         raise ValueError(f"{name}: expected a row of finite thresholds, found {given!r}")

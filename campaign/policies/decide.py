@@ -104,7 +104,6 @@ def decide(
     known = sorted((p for p in predictions if p.is_known), key=lambda p: (policy.priority(p), p.id))
     ranks = {prediction.id: rank for rank, prediction in enumerate(known, start=1)}
     decisions: dict[str, Decision] = {}
-    promising: list[Prediction] = []
     for prediction in predictions:
         promising_here, reason = policy.verdict(prediction) if prediction.is_known else (False, NO_PREDICTION)
         outcome: Outcome = "held" if promising_here else "rejected"

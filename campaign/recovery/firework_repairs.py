@@ -4,9 +4,9 @@ FireWorks' own functions (`LaunchPad.rerun_fw`, `mark_fizzled`, `cancel_reservat
 of two callers the second would reset a firework that a worker has taken meanwhile.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from fireworks import FWAction, LaunchPad
@@ -24,13 +24,6 @@ from campaign.store.fireworks import (
 _HELD = ("PAUSED", "DEFUSED")
 
 
-@contextmanager
-def _as_seen(launchpad: LaunchPad, fw_id: int, *, state: str, launches: Sequence[int]) -> Iterator[bool]:
-    """Hold the workflow's lock; False if somebody else was faster."""
-    with WFLock(launchpad, fw_id):
-        yield is_as_seen(launchpad, fw_id, state=state, launches=launches)
-
-
 def run_again(
     launchpad: LaunchPad, fw_id: int, *, state: str, launches: Sequence[int], queue: Mapping[str, str] | None = None
 ) -> bool:
@@ -38,8 +31,6 @@ def run_again(
 
     Parameters
     ----------
-    launchpad
-        The database.
     fw_id, state, launches
         The firework as it was seen.
     queue
@@ -50,8 +41,8 @@ def run_again(
     bool
         False if somebody else was faster.
     """
-    with _as_seen(launchpad, fw_id, state=state, launches=launches) as unchanged:
-        if not unchanged:
+    with WFLock(launchpad, fw_id):
+        if not is_as_seen(launchpad, fw_id, state=state, launches=launches):
             return False
         if queue:
             request_queue(launchpad, fw_id, queue)
@@ -73,10 +64,7 @@ def reserve_again(launchpad: LaunchPad, fw_id: int, *, launches: Sequence[int]) 
     Ready, it would get a second job. The job that was put back takes its firework by its id, reserved or ready.
     """
     reserved = [entry for entry in launch_history(launchpad, launches[-1]) if entry.get("reservation_id")]
-
-    def change() -> bool:
-        return reserve_launch(launchpad, fw_id, launches[-1], history=reserved)
-
+    change = partial(reserve_launch, launchpad, fw_id, launches[-1], history=reserved)
     return bool(reserved) and _change_launch(launchpad, fw_id, state="RUNNING", launches=launches, change=change)
 
 
@@ -86,27 +74,19 @@ def end(
     """End a firework's latest launch as FIZZLED or COMPLETED; what follows it becomes ready."""
     changes: dict[str, Any] = {"state": as_state, "time_end": datetime.now(UTC).isoformat()}
     if as_state == "COMPLETED":
-        changes["action"] = _empty_action()
+        changes["action"] = FWAction().to_dict()
     elif reason is not None:
         # where FireWorks' own commands, and `fizzled_reason`, look for it
-        changes["action"] = _empty_action() | {"stored_data": {"_exception": {"_stacktrace": reason}}}
-
-    def change() -> bool:
-        return update_launch(launchpad, launches[-1], state=state, changes=changes)
-
+        changes["action"] = FWAction().to_dict() | {"stored_data": {"_exception": {"_stacktrace": reason}}}
+    change = partial(update_launch, launchpad, launches[-1], state=state, changes=changes)
     return _change_launch(launchpad, fw_id, state=state, launches=launches, change=change)
-
-
-def _empty_action() -> dict[str, Any]:
-    action: dict[str, Any] = FWAction().to_dict()
-    return action
 
 
 def _change_launch(
     launchpad: LaunchPad, fw_id: int, *, state: str, launches: Sequence[int], change: Callable[[], bool]
 ) -> bool:
-    with _as_seen(launchpad, fw_id, state=state, launches=launches) as unchanged:
-        changed = unchanged and change()
+    with WFLock(launchpad, fw_id):
+        changed = is_as_seen(launchpad, fw_id, state=state, launches=launches) and change()
     if changed:
         refresh_workflow(launchpad, fw_id)  # it takes the lock itself
     return changed

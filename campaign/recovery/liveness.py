@@ -1,7 +1,7 @@
 """Where fireworks run, and whether they still do: their processes on this machine, else their jobs' scheduler."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,14 +14,8 @@ logger = logging.getLogger(__name__)
 
 #: Clocks of compute nodes and of the controller may differ by so much.
 _CLOCK_SKEW = timedelta(seconds=60)
-#: What the ledger says of a process by the way its job ended; a job that went on without it: killed.
-CAUSES = {
-    "cancelled": "cancelled",
-    "timeout": "timeout",
-    "out_of_memory": "out_of_memory",
-    "node_fail": "node_fail",
-    "preempted": "preempted",
-}
+#: Ways a job can end that the ledger names as the cause; a process whose job went on without it was killed.
+_CAUSES = ("cancelled", "timeout", "out_of_memory", "node_fail", "preempted")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +27,7 @@ class Liveness:
     alive
         Whether it runs; None if unknown.
     cause
-        Why a process that is gone ended, as far as its scheduler says (`CAUSES`, ``requeued``), else ``killed``.
+        Why a process that is gone ended, as far as its scheduler says (`cause_of`, ``requeued``), else ``killed``.
     job
         The batch job of the process.
     job_state
@@ -65,6 +59,17 @@ def job_of(firework: Mapping[str, Any], launch: Mapping[str, Any] | None) -> Job
     return Job(scheduler=None, cluster=None, job_id=reservation, directory=launch.get("launch_dir"))
 
 
+def jobs_of(fireworks: Iterable[Mapping[str, Any]], launches: Mapping[int, Mapping[str, Any]]) -> dict[int, Job]:
+    """Jobs of those fireworks that have one, by ``fw_id``."""
+    found = {firework["fw_id"]: job_of(firework, launches.get(firework["fw_id"])) for firework in fireworks}
+    return {fw_id: job for fw_id, job in found.items() if job is not None}
+
+
+def cause_of(said: JobState, *, otherwise: str) -> str:
+    """How a job ended, in the ledger's words."""
+    return said.ending if said.ending in _CAUSES else otherwise
+
+
 def reservation_id(launch: Mapping[str, Any] | None) -> str | None:
     """Job id that `qlaunch -r` wrote into a launch."""
     for entry in reversed((launch or {}).get("state_history") or []):
@@ -91,11 +96,7 @@ def liveness_of(
         By ``fw_id``.
     """
     here = {found["fw_id"]: is_running_here(found, launches.get(found["fw_id"])) for found in fireworks}
-    jobs = {
-        found["fw_id"]: job
-        for found in fireworks
-        if here[found["fw_id"]] is not True and (job := job_of(found, launches.get(found["fw_id"]))) is not None
-    }
+    jobs = jobs_of((found for found in fireworks if here[found["fw_id"]] is not True), launches)
     said = job_states(list(jobs.values()))
     result = {}
     for firework in fireworks:
@@ -111,10 +112,9 @@ def _conclude(
     here: bool | None, job: Job | None, said: JobState | None, launch: Mapping[str, Any] | None
 ) -> tuple[bool | None, str | None]:
     """Whether a process is there, and if it is not, why."""
-    if here is True or job is None:
-        return here, "killed" if here is False else None
-    if said is None:
-        return here, "killed" if here is False else None
+    unheard = here, "killed" if here is False else None
+    if here is True or job is None or said is None:
+        return unheard
     if said.is_ending:
         # how the job ends is known in a moment, and whether it needs more time depends on it
         return None, None
@@ -123,8 +123,8 @@ def _conclude(
     if said.phase == "ended" and _ended_after(job, said):
         if job.began is None and (launch is None or not is_silent(launch)):
             return None, None  # it has just begun and may still say who it is
-        return False, CAUSES.get(said.ending or "", "killed")
-    return here, "killed" if here is False else None
+        return False, cause_of(said, otherwise="killed")
+    return unheard
 
 
 def _was_put_back(job: Job, said: JobState) -> bool:

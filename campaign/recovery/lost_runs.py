@@ -55,9 +55,8 @@ def _repair(
     facts: dict[str, Any] = {"cause": where.cause}
     if where.job is not None:
         facts |= {"job_id": where.job.job_id, "scheduler": where.job.scheduler}
-        done.why[fw_id] = (
-            f"job {where.job.job_id}: {where.job_state.description if where.job_state is not None else 'goes on'}"
-        )
+        said = "goes on" if where.job_state is None else where.job_state.description
+        done.why[fw_id] = f"job {where.job.job_id}: {said}"
     if has_results(campaign.store, firework):
         kind, outcome = done.completed, "completed"
         changed = dry_run or end(campaign.launchpad, fw_id, **seen, as_state="COMPLETED")
@@ -79,7 +78,7 @@ def _repair(
             done.why[fw_id] = f"{done.why[fw_id]}; next: {', '.join(f'{key} {queue[key]}' for key in queue)}"
     else:
         kind = done.lost
-        changed = end(campaign.launchpad, fw_id, **seen, as_state="FIZZLED") if not dry_run else True
+        changed = dry_run or end(campaign.launchpad, fw_id, **seen, as_state="FIZZLED")
     if not changed:
         return  # somebody else was faster
     if not dry_run:

@@ -8,7 +8,7 @@ from campaign.steps.record import JOBS, record_calculation
 from campaign.store.attempts import count_outputs, running_calculations
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.candidates import read_document
-from campaign.store.collections import CampaignStore
+from campaign.store.collections import CampaignStore, in_chunks
 from campaign.store.documents import stage_fields
 from campaign.store.fireworks import fireworks_to_come
 from campaign.store.states import STAGES, Stage
@@ -19,15 +19,7 @@ _CHUNK = 5000
 
 
 def has_results(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
-    """Whether a calculation's firework has left all of its results, and is the current one of its document.
-
-    Parameters
-    ----------
-    store
-        The campaign's collections.
-    firework
-        FireWorks' document with ``fw_id`` and ``spec``.
-    """
+    """Whether a calculation's firework (``fw_id``, ``spec``) has left all results, and is its document's current."""
     spec = firework.get("spec") or {}
     document_id, stage = spec.get("document"), STAGES.get(spec.get("stage") or "")
     if document_id is None or stage is None or spec.get("_allow_fizzled_parents"):
@@ -44,13 +36,7 @@ def _are_there(store: CampaignStore, document_id: str, stage: Stage, attempt: in
 
 
 def record_orphaned_results(campaign: OpenCampaign, *, dry_run: bool = False) -> list[int]:
-    """Record calculations whose recording firework is over, or not there any more, without having recorded.
-
-    Returns
-    -------
-    list of int
-        The calculations' fireworks.
-    """
+    """Record calculations whose recording firework is gone or over without having recorded; return their fireworks."""
     recorded = []
     for stage, document in _waiting_for_nobody(campaign):
         facts = document[stage.fields]
@@ -67,11 +53,11 @@ def record_orphaned_results(campaign: OpenCampaign, *, dry_run: bool = False) ->
 def _waiting_for_nobody(campaign: OpenCampaign) -> Iterator[tuple[Stage, dict[str, Any]]]:
     for stage in STAGES.values():
         for running in running_calculations(campaign, stage):
-            for start in range(0, len(running), _CHUNK):
+            for part in in_chunks(running, _CHUNK):
                 by_recorder = {
-                    document[stage.fields]["record_fw_id"]: document
-                    for document in running[start : start + _CHUNK]
-                    if (document.get(stage.fields) or {}).get("record_fw_id") is not None
+                    recorder: document
+                    for document in part
+                    if (recorder := stage_fields(document, stage).get("record_fw_id")) is not None
                 }
                 for fw_id in fireworks_to_come(campaign.launchpad, list(by_recorder)):
                     del by_recorder[fw_id]

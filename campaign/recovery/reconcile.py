@@ -24,8 +24,6 @@ def reconcile(campaign: OpenCampaign, *, outcome: Outcome = "lost", dry_run: boo
 
     Parameters
     ----------
-    campaign
-        The campaign.
     outcome
         What the ledger says of attempts that ended unheard: ``lost``, or ``stopped`` where the user stopped them.
     dry_run

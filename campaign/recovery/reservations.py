@@ -9,10 +9,11 @@ from fireworks import LaunchPad
 from campaign.attempts.ledger import close_open_attempt
 from campaign.attempts.process_identity import is_alive
 from campaign.recovery.firework_repairs import end, run_again
-from campaign.recovery.liveness import CAUSES, job_of
+from campaign.recovery.liveness import cause_of, jobs_of
 from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.store.attempts import count_lost_attempts
 from campaign.store.campaigns import OpenCampaign
+from campaign.store.collections import in_utc
 from campaign.store.fireworks import fireworks_in_state, latest_launches, launch_since
 from launchers.scheduler.job_state import JobState
 from launchers.scheduler.jobs import Job, job_states
@@ -33,11 +34,7 @@ def free_reservations(campaign: OpenCampaign, max_retries: int, done: ReconcileR
     fields = ["fw_id", "launches", "updated_on", "spec.worker", "spec.stage", "spec.document"]
     reserved = fireworks_in_state(campaign.launchpad, campaign.name, "RESERVED", fields)
     launches = latest_launches(campaign.launchpad, reserved)
-    jobs = {
-        found["fw_id"]: job
-        for found in reserved
-        if found["launches"] and (job := job_of(found, launches.get(found["fw_id"]))) is not None
-    }
+    jobs = jobs_of(reserved, launches)
     said = job_states(list(jobs.values()))
     for firework in reserved:
         fw_id, seen = firework["fw_id"], {"state": "RESERVED", "launches": firework["launches"]}
@@ -68,8 +65,7 @@ def _free(
     dry_run: bool,
 ) -> None:
     fw_id, seen = firework["fw_id"], {"state": "RESERVED", "launches": firework["launches"]}
-    cause = CAUSES.get(said.ending or "", "not_started")
-    why = f"job {job.job_id}: {said.description}"
+    cause = cause_of(said, otherwise="not_started")
     if not dry_run:
         counts = cause not in ("cancelled", "preempted")
         error = f"job {job.job_id} ended before the firework began ({said.text}); its output is in {job.directory}"
@@ -82,7 +78,7 @@ def _free(
             facts = {"cause": cause, "error": error, "directory": job.directory, "job_id": job.job_id}
             close_open_attempt(campaign.store, firework, campaign=campaign.name, outcome="lost", facts=facts)
     done.unreserved.append(fw_id)
-    done.why[fw_id] = why
+    done.why[fw_id] = f"job {job.job_id}: {said.description}"
 
 
 def _age(firework: Mapping[str, Any]) -> timedelta:
@@ -91,8 +87,7 @@ def _age(firework: Mapping[str, Any]) -> timedelta:
 
 def _taken(firework: Mapping[str, Any]) -> datetime:
     updated = firework["updated_on"]
-    time: datetime = datetime.fromisoformat(updated) if isinstance(updated, str) else updated
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    return in_utc(datetime.fromisoformat(updated) if isinstance(updated, str) else updated)
 
 
 def _is_half_taken(launchpad: LaunchPad, firework: Mapping[str, Any]) -> bool:

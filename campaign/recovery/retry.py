@@ -62,8 +62,6 @@ def choose(
 
     Parameters
     ----------
-    failed
-        All of a campaign.
     kind
         A cause as `campaign failures` shows it, ``science`` or ``machine``; None: all.
     stage
@@ -104,10 +102,6 @@ def retry(
 
     Parameters
     ----------
-    campaign
-        The campaign.
-    chosen
-        What is tried again (`choose`).
     settings
         ``INCAR.TAG=value``, ``walltime=...``, ``memory=...``.
     command

@@ -7,6 +7,7 @@ from fireworks import LaunchPad
 from campaign.recovery.firework_repairs import run_again
 from campaign.store.attempts import count_failed_attempts
 from campaign.store.campaigns import OpenCampaign
+from campaign.store.collections import in_chunks
 from campaign.store.fireworks import (
     ended_fireworks,
     fizzled_fireworks,
@@ -57,12 +58,10 @@ def rerun_fizzled(campaign: OpenCampaign, max_retries: int, *, dry_run: bool = F
 
 def refresh_waiting(launchpad: LaunchPad, name: str, *, dry_run: bool = False) -> list[int]:
     """Let FireWorks look again at recording fireworks that wait although their calculation has ended."""
-    waiting = waiting_fireworks(launchpad, name)
     refreshed: list[int] = []
-    for start in range(0, len(waiting), _CHUNK):
+    for waiting in in_chunks(waiting_fireworks(launchpad, name), _CHUNK):
         # a workflow's calculation has the id before that of the firework that records it (stage_workflow)
-        parents = [fw_id - 1 for fw_id in waiting[start : start + _CHUNK]]
-        for parent in ended_fireworks(launchpad, parents):
+        for parent in ended_fireworks(launchpad, [fw_id - 1 for fw_id in waiting]):
             if not dry_run:
                 refresh_workflow(launchpad, parent)
             refreshed.append(parent + 1)

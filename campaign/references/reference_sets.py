@@ -210,8 +210,6 @@ def load_hull(store: CampaignStore, checksum: str, *, elements: Collection[str] 
 
     Parameters
     ----------
-    store, checksum
-        The database, and which set.
     elements
         Only phases made of these are needed; None: all. Large sets are loaded faster for few elements.
 
@@ -238,8 +236,6 @@ def relaxed_formation_energies(
 
     Parameters
     ----------
-    store, checksum
-        The database, and which set.
     documents
         Candidates or references with the fields of `campaign.hull.corrections.relaxed_fields`.
 

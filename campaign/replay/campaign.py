@@ -16,19 +16,12 @@ _FIELDS = ["state", "composition", "n_sites", "prediction", "result", "final_fai
 
 
 def read_replay_campaign(campaign: Campaign) -> ReplayData:
-    """Read the candidates of a campaign that have a prediction and whose relaxation has ended.
+    """Read the candidates of a (finished) campaign that have a prediction and whose relaxation has ended.
 
     Costs are those of the ledger, all attempts; the paper's means where it knows none.
 
-    Parameters
-    ----------
-    campaign
-        The campaign, which is only read; it should be finished.
-
     Raises
     ------
-    UnknownCampaignError
-        If there is no such campaign.
     ReplayDataError
         If nothing that was predicted is relaxed.
     """

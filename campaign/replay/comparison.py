@@ -7,7 +7,7 @@ from typing import Any
 from campaign.policies.base import Policy
 from campaign.replay.data import ReplayData
 from campaign.replay.result import Replay, Spread, spread
-from campaign.replay.simulate import ORACLE, RANDOM, replay, replay_oracle, replay_random
+from campaign.replay.simulate import ORACLE, RANDOM, replay, replay_limit
 from campaign.spec.sections.budget import BudgetSection
 from campaign.spec.sections.stable import StableSection
 from campaign.store.collections import now
@@ -89,8 +89,6 @@ def compare(
 
     Parameters
     ----------
-    data
-        Known candidates.
     policies
         At least one, by the name to show.
     budget, stable, batch_size
@@ -117,8 +115,8 @@ def compare(
         },
         policies=replays,
         limits={
-            RANDOM: [replay_random(known, budget=budget, stable=stable, seed=seed) for seed in seeds],
-            ORACLE: [replay_oracle(known, budget=budget, stable=stable, seed=seed) for seed in seeds],
+            limit: [replay_limit(limit, known, budget=budget, stable=stable, seed=seed) for seed in seeds]
+            for limit in (RANDOM, ORACLE)
         },
         described={
             label: {"promotes": policy.describe(), "settings": policy.to_dict()} for label, policy in policies.items()

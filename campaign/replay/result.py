@@ -8,6 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _CURVE_POINTS = 500
+_AS_THEY_ARE = (
+    *("success_ratio", "discoverability", "cpu_hours_per_stable", "saving", "promoted", "audited", "rejected", "held"),
+    *("without_dos", "failed", "failed_promoted", "stable_promoted", "stable_audited", "stopped"),
+    *("n_candidates", "n_stable"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +106,8 @@ class Replay:
     @property
     def saving(self) -> float | None:
         """Share of the CPU-hours of relaxing everything, without any IS-DOS, that was not spent."""
-        return (
-            round(1.0 - self.total_cpu_hours / self.relax_all_cpu_hours, 9) + 0.0 if self.relax_all_cpu_hours else None
-        )
+        everything = self.relax_all_cpu_hours
+        return round(1.0 - self.total_cpu_hours / everything, 9) + 0.0 if everything else None
 
     def stable_at(self, cpu_hours: ArrayLike) -> NDArray[np.intp]:
         """Stable materials found within so many CPU-hours: 0 before the first relaxation, the last count at the end."""
@@ -120,22 +124,7 @@ class Replay:
             "dos_cpu_hours": self.dos_cpu_hours,
             "relaxations": self.relaxations,
             "stable": self.total_stable,
-            "success_ratio": self.success_ratio,
-            "discoverability": self.discoverability,
-            "cpu_hours_per_stable": self.cpu_hours_per_stable,
-            "saving": self.saving,
-            "promoted": self.promoted,
-            "audited": self.audited,
-            "rejected": self.rejected,
-            "held": self.held,
-            "without_dos": self.without_dos,
-            "failed": self.failed,
-            "failed_promoted": self.failed_promoted,
-            "stable_promoted": self.stable_promoted,
-            "stable_audited": self.stable_audited,
-            "stopped": self.stopped,
-            "n_candidates": self.n_candidates,
-            "n_stable": self.n_stable,
+            **{name: getattr(self, name) for name in _AS_THEY_ARE},
         }
 
 

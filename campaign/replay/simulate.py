@@ -19,6 +19,7 @@ Where it is simpler than a live campaign:
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -31,7 +32,9 @@ from campaign.replay.result import Replay
 from campaign.spec.sections.budget import BudgetSection
 from campaign.spec.sections.stable import StableSection
 
-RANDOM, ORACLE = "random", "oracle"
+Limit = Literal["random", "oracle"]
+RANDOM: Limit = "random"
+ORACLE: Limit = "oracle"
 
 
 def replay(
@@ -57,10 +60,8 @@ def replay(
         until something has ended. None: no limit.
     stable
         What counts as stable; None: the defaults of a campaign file.
-    batch_size
-        Candidates in a Screen.
-    seed
-        Of the order of the candidates and of the audit sample.
+    batch_size, seed
+        Candidates in a Screen; seed of the order of the candidates and of the audit sample.
     label
         Name of the result; None: the policy's kind.
     """
@@ -80,36 +81,26 @@ def replay(
     return run.result(label or policy.kind, held=len(held), stopped=run.stop_rule() if held else None)
 
 
-def replay_random(
+def replay_limit(
+    limit: Limit,
     known: Sequence[KnownCandidate],
     *,
     budget: BudgetSection | None = None,
     stable: StableSection | None = None,
     seed: int = 1,
 ) -> Replay:
-    """Relax in random order, without any IS-DOS or prediction: what a policy must beat.
+    """Relax without any IS-DOS or prediction.
 
-    The same CPU-hours and number of relaxations limit it; the stop rules, which judge a policy, do not.
+    ``random``: in random order, what a policy must beat. ``oracle``: the truly stable first, the cheapest of them
+    first, what no policy can beat; ``seed`` only marks the result. The same CPU-hours and number of relaxations limit
+    both; the stop rules, which judge a policy, do not.
     """
     run = _Run(known, budget or BudgetSection(), stable or StableSection(), seed)
-    run.relax_in_order(run.order)
-    return run.result(RANDOM, held=len(known) - run.relaxations)
-
-
-def replay_oracle(
-    known: Sequence[KnownCandidate],
-    *,
-    budget: BudgetSection | None = None,
-    stable: StableSection | None = None,
-    seed: int = 1,
-) -> Replay:
-    """Relax the truly stable first, the cheapest of them first, without any IS-DOS: what no policy can beat.
-
-    Limited as `replay_random` is; ``seed`` only marks the result.
-    """
-    run = _Run(known, budget or BudgetSection(), stable or StableSection(), seed)
-    run.relax_in_order(sorted(known, key=lambda found: (not run.stable[found.id], found.relax_cpu_s, found.id)))
-    return run.result(ORACLE, held=len(known) - run.relaxations)
+    order = run.order
+    if limit == ORACLE:
+        order = sorted(known, key=lambda found: (not run.stable[found.id], found.relax_cpu_s, found.id))
+    run.relax_in_order(order)
+    return run.result(limit, held=len(known) - run.relaxations)
 
 
 @dataclass

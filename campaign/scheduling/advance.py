@@ -22,8 +22,6 @@ def advance(campaign: OpenCampaign, *, batch: int | None = None) -> None:
 
     Parameters
     ----------
-    campaign
-        The campaign.
     batch
         Look only at this batch of candidates for a Screen: the caller knows that no other one changed.
     """
@@ -40,7 +38,9 @@ def advance(campaign: OpenCampaign, *, batch: int | None = None) -> None:
     hold_waiting(campaign)
     if campaign.document["n_screened"]:
         if campaign.spec.scorer.needs_model and campaign.document.get("model") is None:
-            _train_when_due(campaign)
+            # once the bootstrap sample and the references are relaxed and have their RS-DOS, or have failed
+            if not is_bootstrap_open(campaign):
+                submit_step(campaign, Step.train(campaign.name))
             return
         screen_when_due(campaign, batch)
     finished = not is_any_open(campaign)
@@ -48,9 +48,3 @@ def advance(campaign: OpenCampaign, *, batch: int | None = None) -> None:
     retraining = retrain_when_due(campaign)
     if finished and not retraining:
         submit_step(campaign, Step.report(campaign.name))
-
-
-def _train_when_due(campaign: OpenCampaign) -> None:
-    """Train once the bootstrap sample and the references are relaxed and have their RS-DOS, or have failed."""
-    if not is_bootstrap_open(campaign):
-        submit_step(campaign, Step.train(campaign.name))

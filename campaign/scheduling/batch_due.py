@@ -4,7 +4,8 @@ import math
 
 from campaign.scheduling.submit import submit_step
 from campaign.store.campaigns import OpenCampaign
-from campaign.store.candidates import count_before_screen_by_batch, is_any_before_screen, is_any_dos_done
+from campaign.store.candidates import count_before_screen_by_batch, is_any_in_state
+from campaign.store.states import BEFORE_SCREEN, SCREENED, CandidateState
 from campaign.store.steps import Step, batches_without_screen, count_sweeps, is_screen_open
 
 
@@ -30,6 +31,7 @@ def screen_when_due(campaign: OpenCampaign, batch: int | None) -> None:
 
 def _sweep_when_due(campaign: OpenCampaign) -> None:
     """A last Screen for candidates that came after their batch was closed."""
-    if is_any_before_screen(campaign) or not is_any_dos_done(campaign) or is_screen_open(campaign):
+    if is_any_in_state(campaign, *BEFORE_SCREEN, role=SCREENED):
         return
-    submit_step(campaign, Step.sweep(campaign.name, count_sweeps(campaign)))
+    if is_any_in_state(campaign, CandidateState.DOS_DONE) and not is_screen_open(campaign):
+        submit_step(campaign, Step.sweep(campaign.name, count_sweeps(campaign)))

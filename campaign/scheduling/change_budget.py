@@ -28,8 +28,6 @@ def change_budget(campaign: OpenCampaign, changes: Mapping[str, Any]) -> str:
 
     Parameters
     ----------
-    campaign
-        The campaign.
     changes
         Fields of `BudgetSection`; the others stay as they are.
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pymatgen.core import Composition
 
-from campaign.hull.corrections import Corrected, corrected_energies, relaxed_fields
+from campaign.hull.corrections import corrected_energies, relaxed_fields
 from campaign.references.reference_sets import correction_scheme, load_hull
 from campaign.spec.sections.stable import StableSection
 from campaign.store.campaigns import Campaign
@@ -29,9 +29,12 @@ def evaluate_relaxed(campaign: Campaign, reference_set: str) -> int:
     scheme = correction_scheme(campaign.store, reference_set)
     waiting = relaxed_without_result(campaign, relaxed_fields(scheme))
     corrected = list(zip(waiting, corrected_energies(waiting, scheme), strict=True))
-    write_uncorrectable(
-        campaign, [(document["_id"], _refusal(found, scheme)) for document, found in corrected if found.energy is None]
-    )
+    refused = [
+        (document["_id"], {"scheme": scheme, "reason": found.reason, "time": now()})
+        for document, found in corrected
+        if found.energy is None
+    ]
+    write_uncorrectable(campaign, refused)
     treated = [(document, found.energy) for document, found in corrected if found.energy is not None]
     if not treated:
         return 0
@@ -45,10 +48,6 @@ def evaluate_relaxed(campaign: Campaign, reference_set: str) -> int:
         for (document, _), formation, distance in zip(treated, e_form, e_hull, strict=True)
     ]
     return write_results(campaign, results)
-
-
-def _refusal(found: Corrected, scheme: str) -> dict[str, Any]:
-    return {"scheme": scheme, "reason": found.reason, "time": now()}
 
 
 def _result(e_form: float, e_hull: float, limits: StableSection, reference_set: str) -> dict[str, Any]:

@@ -3,10 +3,13 @@
 from campaign.budget.limits import closed_reason
 from campaign.scheduling.submit import submit_step
 from campaign.store.campaigns import OpenCampaign
-from campaign.store.predictions import is_any_undecided
-from campaign.store.states import StepState
+from campaign.store.candidates import is_any_in_state
+from campaign.store.states import BEFORE_SCREEN, SCREENED, CandidateState, StepState
 from campaign.store.steps import Step, count_retrainings, find_step
 from campaign.store.training_samples import count_to_learn_from
+
+#: States of candidates that another model would still be asked about.
+_UNDECIDED = (*BEFORE_SCREEN, CandidateState.DOS_DONE, CandidateState.HELD)
 
 
 def retrain_when_due(campaign: OpenCampaign) -> bool:
@@ -29,7 +32,7 @@ def retrain_when_due(campaign: OpenCampaign) -> bool:
         learnt_from = last["n_relaxed"]
     if count_to_learn_from(campaign) - learnt_from < every or closed_reason(campaign) is not None:
         return False
-    if not is_any_undecided(campaign):
+    if not is_any_in_state(campaign, *_UNDECIDED, role=SCREENED):
         return False
     submit_step(campaign, Step.retrain(name, number))
     return True

@@ -33,8 +33,6 @@ def stage_workflow(document: Mapping[str, Any], stage: Stage, *, fw_ids: count[i
     ----------
     document
         Candidate or reference with ``_id``, ``campaign``, ``formula``, ``role``, and the stage's fields.
-    stage
-        What is calculated.
     fw_ids
         Reserved ids; two are taken.
     """

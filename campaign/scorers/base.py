@@ -73,10 +73,6 @@ class ScoringContext(Protocol):
 
     Attributes
     ----------
-    campaign
-        The campaign.
-    actors
-        Settings of the Ray actors.
     step_id
         The Screen that asks, e.g. ``alloys/screen/0``; None outside one.
     on_usage

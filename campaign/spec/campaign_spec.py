@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
@@ -38,16 +38,12 @@ FIREWORK_HEADER: dict[str, Any] = {
 """The part of a campaign file's ``spec`` that makes it a firework which starts the campaign."""
 
 
-def _made_policy(value: Any) -> Any:
-    return make_policy(value) if isinstance(value, dict) else value
+def _made_by(make: Callable[[dict[str, Any]], Any]) -> BeforeValidator:
+    return BeforeValidator(lambda value: make(value) if isinstance(value, dict) else value)
 
 
-def _made_scorer(value: Any) -> Any:
-    return make_scorer(value) if isinstance(value, dict) else value
-
-
-ChosenPolicy = Annotated[SerializeAsAny[Policy], BeforeValidator(_made_policy)]
-ChosenScorer = Annotated[SerializeAsAny[Scorer], BeforeValidator(_made_scorer)]
+ChosenPolicy = Annotated[SerializeAsAny[Policy], _made_by(make_policy)]
+ChosenScorer = Annotated[SerializeAsAny[Scorer], _made_by(make_scorer)]
 
 
 def chosen_kinds() -> Iterator[tuple[str, Kinds[Any]]]:

@@ -15,15 +15,12 @@ from campaign.candidates.structure_files import StructureFileError, read_structu
 from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
 from campaign.scorers.base import Scorer
 from campaign.spec.campaign_spec import CampaignSpec
-from campaign.spec.reference_checks import entries_problems
+from campaign.spec.reference_checks import Finding, entries_problems
 from campaign.spec.sections.candidates import CandidateSection
 from campaign.spec.sections.dft import DftSection
 from campaign.spec.sections.references import ReferenceSection
 from esnet.bundle.shipped import shipped_bundles
 from workflows.gpaw_vasp.potcars import available_elements
-
-Finding = tuple[FieldPath, str, Path | None]
-"""Field inside ``spec.campaign`` (an element by its symbol), message, and the file if it is not the campaign's own."""
 
 _LAUNCHERS = frozenset({"mpirun", "mpiexec", "mpiexec.hydra", "srun", "aprun", "jsrun", "ibrun", "orterun"})
 """Programs that start VASP; the last word of such a command line is then VASP itself."""

@@ -303,7 +303,8 @@ def _translated(
         shown = "" if isinstance(details["input"], dict) else f"found {found}: "
         return place.problem(path, f"{shown}{error}")
     if kind == "literal_error":
-        guess = nearest(details["input"], _literals(context["expected"]))
+        literals = context["expected"].replace(" or ", ",").split(",")
+        guess = nearest(details["input"], [part.strip(" '") for part in literals if part.strip()])
         remedy = f"did you mean {guess!r}? right: " if guess else "right: "
         return place.problem(path, f"found {found}; {remedy}{context['expected']} ({description})")
     if kind == "string_pattern_mismatch":
@@ -311,16 +312,9 @@ def _translated(
     if kind in ("too_short", "too_long"):
         limit = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
         return place.problem(path, f"found {found}; right: {limit} of them ({description})")
-    right = _RIGHT_TYPES.get(kind) or _first_lower(details["msg"].removeprefix("Input should be "))
+    message = details["msg"].removeprefix("Input should be ")
+    right = _RIGHT_TYPES.get(kind) or message[:1].lower() + message[1:]
     return place.problem(path, f"found {found}; right: {right} ({description})")
-
-
-def _first_lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
-
-
-def _literals(expected: str) -> list[str]:
-    return [part.strip(" '") for part in expected.replace(" or ", ",").split(",") if part.strip()]
 
 
 def _field(location: FieldPath, model: type[BaseModel]) -> tuple[type[BaseModel], str]:

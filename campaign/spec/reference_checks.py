@@ -13,6 +13,9 @@ from campaign.spec.sections.dft import DftSection
 from campaign.spec.sections.references import ReferenceSection
 from workflows.settings import DftSettings
 
+Finding = tuple[FieldPath, str, Path | None]
+"""Field inside ``spec.campaign`` (an element by its symbol), message, and the file if it is not the campaign's own."""
+
 _ENTRIES: FieldPath = ("references", "entries")
 _MOST_SHOWN = 20
 
@@ -23,8 +26,8 @@ def entries_problems(
     dft: DftSection | None,
     *,
     given: Collection[str] | None,
-) -> Iterator[tuple[FieldPath, str, Path | None]]:
-    """Everything that is wrong with ``references.entries``, as `campaign.spec.checks.Finding`.
+) -> Iterator[Finding]:
+    """Everything that is wrong with ``references.entries``.
 
     Parameters
     ----------
@@ -82,7 +85,7 @@ def _read(references: ReferenceSection, elements: Collection[str] | None) -> Ent
     )
 
 
-def _other_settings(file: EntriesFile, dft: DftSection) -> Iterator[tuple[FieldPath, str, Path | None]]:
+def _other_settings(file: EntriesFile, dft: DftSection) -> Iterator[Finding]:
     """Entries of another engine, or, where the file says how they were computed, of other DFT settings."""
     if file.engine != dft.engine:
         message = (
@@ -93,7 +96,6 @@ def _other_settings(file: EntriesFile, dft: DftSection) -> Iterator[tuple[FieldP
         return
     if file.dft is None:
         return
-
     wanted = DftSettings(**dft.model_dump()).physics()
     differing = [
         f"{key} (there {file.dft.get(key)!r}, here {value!r})"
@@ -105,9 +107,7 @@ def _other_settings(file: EntriesFile, dft: DftSection) -> Iterator[tuple[FieldP
         yield _ENTRIES, message, file.path
 
 
-def _missing(
-    file: EntriesFile, elements: Collection[str], given: Collection[str]
-) -> Iterator[tuple[FieldPath, str, Path | None]]:
+def _missing(file: EntriesFile, elements: Collection[str], given: Collection[str]) -> Iterator[Finding]:
     have = file.reference_elements | set(given)
     for symbol in elements:
         if symbol not in have:
@@ -119,7 +119,7 @@ def _missing(
             yield ("candidates", "elements", symbol), message, None
 
 
-def _untreated(elements: Collection[str]) -> Iterator[tuple[FieldPath, str, Path | None]]:
+def _untreated(elements: Collection[str]) -> Iterator[Finding]:
     """Elements whose compounds the correction scheme cannot treat: every prototype is filled with every pair."""
     untreated = mp2020_untreated(elements)
     anions = " and ".join(symbol for symbol in elements if symbol in ("O", "F"))

@@ -46,16 +46,10 @@ def flow_for(
     vasp_command: str | None = None,
     start: Structure | None = None,
 ) -> Flow:
-    """Return the jobflow flow of a stage.
+    """Return the jobflow flow of a stage of a candidate or a reference.
 
     Parameters
     ----------
-    document
-        A candidate or a reference.
-    spec
-        Its campaign.
-    stage
-        What is calculated.
     vasp_command
         Command line that computes on this machine; None is atomate2's own.
     start

@@ -34,7 +34,9 @@ def make_decisions(campaign: Campaign, step_id: str) -> list[Decision]:
     def made(decision: Decision) -> tuple[str, CandidateState, dict[str, Any]]:
         name = decision.candidate
         document = decision_document(decision, by_id[name], campaign, documents[name], step_id=step_id)
-        return name, _state_after(decision), document
+        # the audit sample is relaxed whatever the outcome
+        state = CandidateState.PROMOTED if decision.relaxed else CandidateState(decision.outcome)
+        return name, state, document
 
     write_decisions(campaign, step_id, map(made, decisions))
     note_best_held(campaign, decisions)
@@ -60,8 +62,3 @@ def _allowance_of_step(campaign: Campaign, step_id: str, predictions: Sequence[P
         return allowance
 
     return campaign.store.in_transaction(fix)
-
-
-def _state_after(decision: Decision) -> CandidateState:
-    """State of a candidate on which this was decided; the audit sample is relaxed whatever the outcome."""
-    return CandidateState.PROMOTED if decision.relaxed else CandidateState(decision.outcome)

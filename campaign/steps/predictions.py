@@ -1,9 +1,8 @@
 """Predictions into the candidates, each with its distance from the hull."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import MappingProxyType
 
 from pymatgen.core import Composition
 
@@ -29,8 +28,6 @@ def write_predictions(campaign: Campaign, step_id: str, scores: Iterable[Score])
     ----------
     campaign
         The campaign, with a reference set, and a model where its scorer needs one.
-    step_id
-        The Screen that predicts.
     scores
         What the scorer says, one for each candidate.
     """
@@ -40,46 +37,6 @@ def write_predictions(campaign: Campaign, step_id: str, scores: Iterable[Score])
         hull = loader.submit(load_hull, campaign.store, campaign.reference_set)
         for part in in_chunks(scores, _AT_ONCE):
             _write(campaign, step_id, part, hull=hull.result(), costs=costs)
-
-
-def store_predictions(
-    campaign: Campaign,
-    step_id: str,
-    ids: Sequence[str],
-    e_form: Mapping[str, float],
-    *,
-    uncertainty: Mapping[str, float | None] = MappingProxyType({}),
-    novel: Mapping[str, bool | None] = MappingProxyType({}),
-    reasons: Mapping[str, str | None] = MappingProxyType({}),
-) -> None:
-    """Write predictions that are all there already.
-
-    Parameters
-    ----------
-    campaign, step_id
-        As for `write_predictions`.
-    ids
-        Candidates that were scored.
-    e_form
-        Predicted formation energies, eV/atom; NaN or absent where there is no prediction.
-    uncertainty
-        Their standard deviations, eV/atom; None or absent where the model cannot say.
-    novel
-        Whether the model has never seen the like; None or absent where it cannot say.
-    reasons
-        Why there is no prediction; None or absent where there is one.
-    """
-    scores = (
-        Score(
-            id=name,
-            e_form=e_form.get(name),
-            uncertainty=uncertainty.get(name),
-            novel=novel.get(name),
-            reason=reasons.get(name),
-        )
-        for name in ids
-    )
-    write_predictions(campaign, step_id, scores)
 
 
 def _write(campaign: Campaign, step_id: str, scores: Sequence[Score], *, hull: HullSet, costs: Costs) -> None:

@@ -49,7 +49,8 @@ def record_calculation(
     if document is None:
         raise LookupError(f"there is no document {document_id}")
     facts = stage_fields(document, stage)
-    if facts.get("record_fw_id") != fw_id or _state(document, stage) != stage.running:
+    state = document["state"] if stage.state_field == "state" else facts.get("state")
+    if facts.get("record_fw_id") != fw_id or state != stage.running:
         logger.info("%s of %s is recorded already", stage.title, document_id)
         return
     with open_job_store(database) as job_store:
@@ -59,7 +60,7 @@ def record_calculation(
         return
     try:
         if stage.name == "relax":
-            changes = _calculation_facts(outputs, campaign, stage, "relaxation")
+            changes = _calculation_facts(outputs, campaign, stage)
         else:
             changes = _dos_facts(campaign, outputs, document, stage)
     except (EngineError, ValueError) as error:
@@ -76,13 +77,6 @@ def record_calculation(
         logger.warning("%s of %s cannot be used: %s", stage.title, document_id, error)
         return
     campaign.store.move(document_id, stage, to=stage.done, changes=changes)
-
-
-def _state(document: Mapping[str, Any], stage: Stage) -> Any:
-    value: Any = document
-    for key in stage.state_field.split("."):
-        value = (value or {}).get(key)
-    return value
 
 
 def _outputs(
@@ -102,10 +96,10 @@ def _outputs(
     return outputs, False
 
 
-def _calculation_facts(outputs: Mapping[str, Any], campaign: Campaign, stage: Stage, job: str) -> dict[str, Any]:
+def _calculation_facts(outputs: Mapping[str, Any], campaign: Campaign, stage: Stage) -> dict[str, Any]:
     """Facts common to both kinds of calculation, as fields of the candidate."""
     settings = campaign.spec.dft_settings()
-    calculation = calculation_from_task(outputs[job])
+    calculation = calculation_from_task(outputs[JOBS[stage.name][0]])
     check_engine_version(calculation.vasp_version, settings)
     facts = {
         "energy": calculation.energy,  # eV, whole cell
@@ -118,7 +112,7 @@ def _calculation_facts(outputs: Mapping[str, Any], campaign: Campaign, stage: St
         "directory": calculation.directory,
         "recorded": now(),
     }
-    if job == "relaxation":
+    if stage.name == "relax":
         facts["structure"] = calculation.structure.as_dict()
         facts["energy_per_atom"] = calculation.energy / len(calculation.structure)  # eV/atom
     return {f"{stage.fields}.{key}": value for key, value in facts.items()}
@@ -141,8 +135,7 @@ def _dos_facts(
         **features.to_document(),
     }
     write_features(campaign.store, stored)
-    facts = _calculation_facts(outputs, campaign, stage, "static")
-    return facts | {
+    return _calculation_facts(outputs, campaign, stage) | {
         f"{stage.fields}.features": features_id,
         f"{stage.fields}.spacing": features.spacing,  # eV
         f"{stage.fields}.efermi": features.efermi,  # eV

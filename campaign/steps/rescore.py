@@ -21,11 +21,6 @@ def rescore_waiting(campaign: Campaign) -> int:
     These are candidates that are held, and those with a prediction and no decision yet, unless a Screen is at them just
     now. Their prediction goes into ``previous_predictions``, the decision to hold them into ``previous_decisions``, and
     they are ``dos_done`` without a prediction. Promoted and rejected ones are left alone. Doing it again does nothing.
-
-    Parameters
-    ----------
-    campaign
-        The campaign, which has a model.
     """
     campaign = campaign.refresh()
     model = campaign.model_checksum
@@ -44,8 +39,6 @@ def screen_again(campaign: OpenCampaign, *, after: str) -> None:
 
     Parameters
     ----------
-    campaign
-        The campaign.
     after
         Id of the step that it follows; one Screen for each.
     """

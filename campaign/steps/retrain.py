@@ -1,9 +1,7 @@
 """The retraining step: the campaign's model trained on with what the campaign has found since."""
 
 import logging
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,18 +10,15 @@ from numpy.typing import NDArray
 from campaign.attempts.ledger import attempt
 from campaign.scheduling.advance import advance
 from campaign.steps.rescore import screen_again
-from campaign.steps.train import rs_dos_targets
+from campaign.steps.train import rs_dos_targets, train_bundle
 from campaign.store.campaigns import Campaign, OpenCampaign, replace_model
 from campaign.store.collections import now
 from campaign.store.documents import ModelSummary
 from campaign.store.features import FeatureReader
-from campaign.store.models import fetch_bundle, model_summary, register_bundle
+from campaign.store.models import fetch_bundle, model_summary
 from campaign.store.states import RsDosState, StepState
 from campaign.store.steps import read_step
 from campaign.store.training_samples import count_to_learn_from, screened_results
-from esnet.bundle.info import BundleInfo
-from esnet.ray.session import ray_session
-from esnet.training.in_ray import train_in_ray
 from esnet.training.network import TrainingError
 from launchers.database.settings import DatabaseSettings
 
@@ -51,7 +46,10 @@ def retrain_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: st
                 logger.warning("campaign %s: no new model, the one before stays: %s", campaign.name, error)
                 facts |= {"outcome": "no model", "reason": str(error)}
             else:
-                _make_current(campaign, trained | {"step": step_id, "time": now(), "n_relaxed": n_relaxed})
+                trained |= {"step": step_id, "time": now(), "n_relaxed": n_relaxed}
+                replace_model(campaign, trained, previous=campaign.model)
+                old, new = campaign.model["checksum"][:12], trained["checksum"][:12]
+                logger.info("campaign %s: new model %s after %s", campaign.name, new, old)
                 made = _model_of_step(campaign.refresh(), step_id)
         if made is not None:
             facts = {"n_relaxed": made["n_relaxed"], "outcome": "new model", "model": made["checksum"]}
@@ -64,13 +62,6 @@ def _model_of_step(campaign: Campaign, step_id: str) -> ModelSummary | None:
     """The model that an earlier run of this step made."""
     models = campaign.document.get("models") or []
     return next((model for model in models if model.get("step") == step_id), None)
-
-
-def _make_current(campaign: Campaign, model: ModelSummary) -> None:
-    """Make a model the campaign's, and append it to the list of those it has had."""
-    name, before = campaign.name, campaign.model
-    replace_model(campaign, model, previous=before)
-    logger.info("campaign %s: new model %s after %s", name, model["checksum"][:12], before["checksum"][:12])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,28 +136,19 @@ def _train_on(campaign: Campaign, database: DatabaseSettings, step_id: str) -> t
     spec, before = campaign.spec, campaign.model
     found = _found(campaign, database)
     logger.info("campaign %s: training on with %d samples", spec.name, len(found.ids))
-    # beneath the launch directory, which all nodes of a cluster see: Ray may train on another one
-    with tempfile.TemporaryDirectory(prefix="bundle-", dir=Path.cwd()) as folder, ray_session(name=step_id):
-        bundle = Path(folder) / "bundle"
-        record = train_in_ray(
-            bundle,
-            name=step_id,
-            dos=found.dos,
-            compositions=found.compositions,
-            targets=found.energies,
-            ids=found.ids,
-            materials=found.materials,
-            kinds=found.kinds,
-            initial=fetch_bundle(campaign.store, before["checksum"]),
-            # a given bundle says itself what it was trained on, if it can
-            earlier=found.bootstrap if spec.model.bundle is None else None,
-            settings=spec.training_settings(),
-            representation=spec.representation(),
-            source=spec.data_source(),
-        )
-        info = BundleInfo.read(bundle)
-        checksum = register_bundle(campaign.store, bundle)
-    model = model_summary(campaign.store, checksum, source="retrained") | {
+    samples = {
+        "dos": found.dos,
+        "compositions": found.compositions,
+        "targets": found.energies,
+        "ids": found.ids,
+        "materials": found.materials,
+        "kinds": found.kinds,
+        "initial": fetch_bundle(campaign.store, before["checksum"]),
+        # a given bundle says itself what it was trained on, if it can
+        "earlier": found.bootstrap if spec.model.bundle is None else None,
+    }
+    record, info = train_bundle(campaign, step_id, samples)
+    model = model_summary(campaign.store, info.checksum, source="retrained") | {
         "initial": before["checksum"],
         "trained_on": found.count() | {"n_train": record.n_train, "n_validation": record.n_validation},
         "n_new": record.initial["n_new"] if record.initial else None,

@@ -10,7 +10,7 @@ from campaign.candidates.elements import reference_structure
 from campaign.scorers.base import ActorSettings
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import candidates_by_id, element_phases
-from campaign.store.collections import CampaignStore
+from campaign.store.collections import in_chunks
 from campaign.store.features import FeatureReader
 from campaign.store.models import fetch_bundle
 from esnet.representation.features import Representation
@@ -26,19 +26,18 @@ class StoredScoringContext:
 
     Attributes
     ----------
-    store, database
-        The campaign's collections, and how other processes reach them.
     campaign
         The campaign: its file's settings, its model, its reference set.
+    database
+        How other processes reach it.
     step_id
         The Screen that asks, e.g. ``alloys/screen/0``; None outside one.
     on_usage
         To be told what other processes than this one have used (Ray's actors), and GPUs; goes into the ledger.
     """
 
-    store: CampaignStore
-    database: DatabaseSettings
     campaign: Campaign
+    database: DatabaseSettings
     on_usage: Callable[[Usage], None]
     step_id: str | None = None
 
@@ -50,9 +49,8 @@ class StoredScoringContext:
     def structures(self, ids: Sequence[str]) -> Iterator[tuple[str, Structure]]:
         """Read ids and unrelaxed crystals of candidates, one after the other, in no particular order."""
         # in parts: MongoDB forgets a cursor that nobody asks for ten minutes
-        for start in range(0, len(ids), _AT_ONCE):
-            found = candidates_by_id(self.store, ids[start : start + _AT_ONCE], ["structure"])
-            for name, document in found.items():
+        for part in in_chunks(ids, _AT_ONCE):
+            for name, document in candidates_by_id(self.campaign.store, part, ["structure"]).items():
                 yield name, Structure.from_dict(document["structure"])
 
     def element_structures(self, symbol: str) -> list[Structure]:
@@ -68,7 +66,7 @@ class StoredScoringContext:
 
     def bundle(self) -> Path:
         """Folder of the campaign's model on this machine, fetched if it is not there yet."""
-        return fetch_bundle(self.store, self.campaign.model["checksum"])
+        return fetch_bundle(self.campaign.store, self.campaign.model["checksum"])
 
     def representation(self) -> Representation:
         """Representation of the campaign's features."""

@@ -3,7 +3,7 @@
 import logging
 from contextlib import nullcontext
 
-from campaign.attempts.ledger import Attempt, attempt
+from campaign.attempts.ledger import attempt
 from campaign.scorers.base import checked_scores
 from campaign.steps.decide import make_decisions
 from campaign.steps.predictions import write_predictions
@@ -30,13 +30,12 @@ def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str
         # without a DOS all are ready from the start, and all Screens run at once: each does its own batch
         batch = None if campaign.spec.scorer.needs_dos else read_step(campaign, step_id).batch
         ids = unscored_ids(campaign, batch=batch)
-        context = StoredScoringContext(
-            store=campaign.store,
-            database=database,
-            campaign=campaign,
-            step_id=step_id,
-            on_usage=lambda usage: _add_usage(entry, usage),
-        )
+
+        def add_usage(usage: Usage) -> None:
+            entry.elsewhere_cpu_s += usage.cpu_s
+            entry.gpu_s += usage.gpu_s
+
+        context = StoredScoringContext(database=database, campaign=campaign, step_id=step_id, on_usage=add_usage)
         # one connection for all: the decisions show in Ray's metrics too. Without candidates Ray is not needed
         with campaign.spec.scorer.connected(context) if ids else nullcontext():
             if ids:
@@ -55,9 +54,3 @@ def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str
         campaign.store.close_step(step_id)
     if campaign.spec.screening.retrain_every is not None:
         screen_again(campaign, after=step_id)  # what it held with a model that has got a successor
-
-
-def _add_usage(entry: Attempt, usage: Usage) -> None:
-    """Put what the scorer used elsewhere into the ledger's entry."""
-    entry.elsewhere_cpu_s += usage.cpu_s
-    entry.gpu_s += usage.gpu_s

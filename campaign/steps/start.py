@@ -15,7 +15,6 @@ from campaign.hull.entries_file import EntriesFile
 from campaign.references.phases import reference_phases
 from campaign.references.reference_sets import store_entries
 from campaign.spec.campaign_spec import CampaignSpec
-from campaign.spec.reader import read_firework_spec
 from campaign.spec.reference_checks import campaign_entries
 from campaign.store.campaigns import find_start_settings, insert_campaign, mark_as_running
 from campaign.store.candidates import insert_candidates, insert_references
@@ -63,17 +62,6 @@ class Started:
             return f"campaign {self.name}: all {self.known} candidates are there already; nothing was added"
         there = f", {self.known} were there already" if self.known else ""
         return f"campaign {self.name}: {self.added} candidates added{there}"
-
-
-def campaign_from_firework(firework: dict[str, Any]) -> CampaignSpec:
-    """Read the campaign file that `lpad add` stored as a firework.
-
-    Raises
-    ------
-    CampaignFileError
-        Listing everything that is wrong with it.
-    """
-    return read_firework_spec(firework["spec"], name=firework["name"])
 
 
 def write_campaign(store: CampaignStore, spec: CampaignSpec) -> Started:
@@ -196,12 +184,8 @@ def _differences(stored: Any, found: Any, path: str = "") -> Iterator[str]:
         yield f"{path} (stored {stored!r}, in the file {found!r})"
 
 
-def _batch_sizes(n_screened: int, batch_size: int) -> list[int]:
-    full, rest = divmod(n_screened, batch_size)
-    return [batch_size] * full + ([rest] if rest else [])
-
-
 def _campaign_document(spec: CampaignSpec, n_screened: int, model: ModelSummary | None) -> CampaignDocument:
+    size = spec.screening.batch_size
     return {
         "_id": spec.name,
         "schema_version": SCHEMA_VERSION,
@@ -211,7 +195,7 @@ def _campaign_document(spec: CampaignSpec, n_screened: int, model: ModelSummary 
         "quality": spec.dft.quality,
         "state": CampaignState.STARTING,
         "n_screened": n_screened,
-        "batch_sizes": _batch_sizes(n_screened, spec.screening.batch_size),
+        "batch_sizes": [min(size, n_screened - place) for place in range(0, n_screened, size)],
         "model": model,
         "models": [model] if model is not None else [],
         "reference_set": None,

@@ -2,7 +2,9 @@
 
 import logging
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from campaign.store.collections import now
 from campaign.store.features import FeatureReader
 from campaign.store.models import model_summary, register_bundle
 from campaign.store.training_samples import bootstrap_results, references_with_rs_dos
+from esnet.bundle.info import BundleInfo
+from esnet.bundle.record import TrainingRecord
 from esnet.ray.session import ray_session
 from esnet.training.in_ray import train_in_ray
 from launchers.database.settings import DatabaseSettings
@@ -43,23 +47,29 @@ def rs_dos_targets(campaign: Campaign) -> dict[str, float]:
 
 def _train(campaign: Campaign, database: DatabaseSettings, step_id: str) -> tuple[str, float]:
     """Train; return the bundle's checksum and the CPU-seconds that Ray's worker took."""
-    spec = campaign.spec
     targets = rs_dos_targets(campaign)
-    reader = FeatureReader(database=database, kind="rs_dos", composition=spec.model.representation.composition)
-    ids, dos, compositions = reader(sorted(targets))
-    logger.info("campaign %s: training on %d structures", spec.name, len(ids))
+    composition = campaign.spec.model.representation.composition
+    ids, dos, compositions = FeatureReader(database=database, kind="rs_dos", composition=composition)(sorted(targets))
+    logger.info("campaign %s: training on %d structures", campaign.name, len(ids))
+    energies = np.array([targets[name] for name in ids], dtype=np.float64)
+    samples = {"ids": ids, "dos": dos, "compositions": compositions, "targets": energies}
+    record, info = train_bundle(campaign, step_id, samples)
+    return info.checksum, record.cpu_s
+
+
+def train_bundle(campaign: Campaign, step_id: str, samples: Mapping[str, Any]) -> tuple[TrainingRecord, BundleInfo]:
+    """Train in Ray on samples, which are arguments of `train_in_ray`, and register the bundle."""
+    spec = campaign.spec
     # beneath the launch directory, which all nodes of a cluster see: Ray may train on another one
     with tempfile.TemporaryDirectory(prefix="bundle-", dir=Path.cwd()) as folder, ray_session(name=step_id):
         bundle = Path(folder) / "bundle"
         record = train_in_ray(
             bundle,
             name=step_id,
-            dos=dos,
-            compositions=compositions,
-            targets=np.array([targets[name] for name in ids], dtype=np.float64),
-            ids=ids,
             settings=spec.training_settings(),
             representation=spec.representation(),
             source=spec.data_source(),
+            **samples,
         )
-        return register_bundle(campaign.store, bundle), record.cpu_s
+        register_bundle(campaign.store, bundle)
+        return record, BundleInfo.read(bundle)

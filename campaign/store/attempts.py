@@ -22,7 +22,7 @@ def next_attempt_id(store: CampaignStore, fw_id: int) -> str:
     return f"{fw_id}.{store.attempts.count_documents({'fw_id': fw_id}) + 1}"
 
 
-def running_attempts(store: CampaignStore, fw_id: int) -> list[Document]:
+def open_attempts(store: CampaignStore, fw_id: int) -> list[Document]:
     """Read the open ledger entries of a firework."""
     return list(store.attempts.find({"fw_id": fw_id, "outcome": "running"}))
 
@@ -36,16 +36,10 @@ def last_attempt(store: CampaignStore, fw_id: int) -> Document | None:
 def interrupted_attempts(
     store: CampaignStore, document_id: str, stage: Stage, *, causes: Iterable[str]
 ) -> list[Document]:
-    """Read where and why attempts at a calculation were interrupted.
+    """Read where and why attempts at a calculation of a candidate or a reference were interrupted.
 
     Parameters
     ----------
-    store
-        The campaign's collections.
-    document_id
-        ``_id`` of the candidate or reference that was calculated.
-    stage
-        Which calculation.
     causes
         Causes of lost attempts and machine failures that are of interest; those that the user stopped are always
         included.

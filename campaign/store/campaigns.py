@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 from fireworks import LaunchPad
 
 from campaign.spec.campaign_spec import CampaignSpec
-from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
+from campaign.store.collections import SCHEMA_VERSION, CampaignStore, exists, now
 from campaign.store.documents import CampaignDocument, ModelSummary
 from campaign.store.fireworks import fizzled_reason
 from campaign.store.migration import migrate
@@ -119,10 +119,6 @@ class OpenCampaign(Campaign):
 
         Parameters
         ----------
-        store, launchpad
-            The campaign's database.
-        name
-            The campaign.
         dry_run
             Write nothing, for operations that only say what they would do.
 
@@ -141,7 +137,7 @@ class OpenCampaign(Campaign):
 
 def campaign_exists(store: CampaignStore, name: str) -> bool:
     """Whether there is a campaign of that name."""
-    return store.campaigns.find_one({"_id": name}, ["_id"]) is not None
+    return exists(store.campaigns, {"_id": name})
 
 
 def reopen_campaign(campaign: OpenCampaign) -> None:

@@ -10,9 +10,9 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore, history_entry, now
+from campaign.store.collections import CampaignStore, counts_by, exists, history_entry, now
 from campaign.store.documents import CandidateDocument
-from campaign.store.states import BEFORE_SCREEN, OPEN_RS_DOS, OPEN_STATES, SCREENED, CandidateState, RsDosState, Stage
+from campaign.store.states import AWAITS_RS_DOS, BEFORE_SCREEN, OPEN_STATES, SCREENED, CandidateState, RsDosState, Stage
 from esnet.files.errors import UserError
 
 _SHOWN = 8
@@ -34,8 +34,6 @@ def find_candidate(campaign: Campaign, wanted: str) -> CandidateDocument:
 
     Parameters
     ----------
-    campaign
-        The campaign.
     wanted
         ``_id`` or its beginning, a formula (``AlPd``, the elements in any order), or formula and prototype
         (``AlPd:B2``).
@@ -48,10 +46,9 @@ def find_candidate(campaign: Campaign, wanted: str) -> CandidateDocument:
     formula, _, prototype = wanted.partition(":")
     by_formula = {"formula": _reduced(formula)} | ({"prototype": prototype} if prototype else {})
     queries: list[dict[str, Any]] = [{"_id": wanted}, by_formula, {"_id": {"$regex": f"^{re.escape(wanted)}"}}]
+    candidates = collection_of_candidates(campaign.store)
     for query in queries:
-        found = list(
-            collection_of_candidates(campaign.store).find({"campaign": campaign.name, **query}).limit(_SHOWN + 1)
-        )
+        found = list(candidates.find({"campaign": campaign.name, **query}).limit(_SHOWN + 1))
         if len(found) == 1:
             return found[0]
         if found:
@@ -61,7 +58,7 @@ def find_candidate(campaign: Campaign, wanted: str) -> CandidateDocument:
                 f"campaign {campaign.name!r} has several candidates {wanted!r}: {listed}{more}; "
                 "right: formula:prototype, or the id"
             )
-    example = collection_of_candidates(campaign.store).find_one({"campaign": campaign.name}, ["formula", "prototype"])
+    example = candidates.find_one({"campaign": campaign.name}, ["formula", "prototype"])
     shown = f", e.g. {example['formula']}:{example['prototype']}" if example else ""
     raise UnknownCandidateError(
         f"campaign {campaign.name!r} has no candidate {wanted!r}; right: an id, its beginning, a formula, or "
@@ -136,15 +133,9 @@ def claim(
 
     Parameters
     ----------
-    campaign
-        The campaign.
-    stage
-        What is calculated.
     claimed
         Documents as `read_ready` returns them, each with the ids of the firework that calculates and of the one that
         records.
-    references
-        Whether they are references.
     session
         Transaction in which they were read.
     """
@@ -176,10 +167,6 @@ def write_restart(campaign: Campaign, document_id: str, source: Mapping[str, Any
 
     Parameters
     ----------
-    campaign
-        The campaign.
-    document_id
-        ``_id`` of the candidate or reference.
     source
         The attempt, its directory and why it was interrupted.
     fw_id
@@ -194,12 +181,8 @@ def write_restart(campaign: Campaign, document_id: str, source: Mapping[str, Any
 def is_any_open(campaign: Campaign) -> bool:
     """Whether any candidate still has a calculation, a Screen or an RS-DOS before it."""
     # candidates that a model learns from end with their RS-DOS; two queries, so that each is answered from its index
-    open_queries: tuple[dict[str, Any], ...] = (
-        {"state": {"$in": list(OPEN_STATES)}},
-        {"state": CandidateState.RELAXED, "rs_dos.state": {"$in": list(OPEN_RS_DOS)}},
-    )
-    candidates = collection_of_candidates(campaign.store)
-    return any(candidates.find_one({"campaign": campaign.name, **query}, ["_id"]) is not None for query in open_queries)
+    awaits_rs_dos = {"campaign": campaign.name, **AWAITS_RS_DOS}
+    return is_any_in_state(campaign, *OPEN_STATES) or exists(campaign.store.candidates, awaits_rs_dos)
 
 
 def count_before_screen_by_batch(campaign: Campaign, batches: Sequence[int]) -> dict[int, int]:
@@ -209,20 +192,13 @@ def count_before_screen_by_batch(campaign: Campaign, batches: Sequence[int]) -> 
     before: dict[str, Any] = {"campaign": campaign.name, "state": {"$in": list(BEFORE_SCREEN)}, "role": SCREENED}
     # every one of hundreds by name would make thousands of ranges of the index
     before["batch"] = batches[0] if len(batches) == 1 else {"$gte": min(batches), "$lte": max(batches)}
-    groups = campaign.store.candidates.aggregate([{"$match": before}, {"$group": {"_id": "$batch", "n": {"$sum": 1}}}])
-    return {group["_id"]: group["n"] for group in groups}
+    return counts_by(campaign.store.candidates, before, "batch")
 
 
-def is_any_before_screen(campaign: Campaign) -> bool:
-    """Whether any candidate still has to come to its Screen."""
-    query = {"campaign": campaign.name, "role": SCREENED, "state": {"$in": list(BEFORE_SCREEN)}}
-    return collection_of_candidates(campaign.store).find_one(query, ["_id"]) is not None
-
-
-def is_any_dos_done(campaign: Campaign) -> bool:
-    """Whether any candidate has its IS-DOS and no decision."""
-    query = {"campaign": campaign.name, "state": CandidateState.DOS_DONE}
-    return collection_of_candidates(campaign.store).find_one(query, ["_id"]) is not None
+def is_any_in_state(campaign: Campaign, *states: CandidateState, role: str | None = None) -> bool:
+    """Whether any candidate (of one role, if one is given) is in one of these states."""
+    query: dict[str, Any] = {"campaign": campaign.name, "state": {"$in": list(states)}}
+    return exists(campaign.store.candidates, query if role is None else query | {"role": role})
 
 
 def _collection(campaign: Campaign, references: bool) -> Collection[CandidateDocument]:

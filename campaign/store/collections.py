@@ -1,6 +1,6 @@
 """Collections of a campaign in MongoDB, their indexes, and the atomic moves between states."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import islice
@@ -59,6 +59,8 @@ class CampaignStore:
         One document for each campaign: its spec, state, model and reference set.
     candidates, references
         One document for each candidate, and for each phase of the computed reference set.
+    structures
+        Both of them.
     features
         Projected DOS as compressed binary, see `workflows.dos.DosFeatures`.
     attempts
@@ -74,6 +76,7 @@ class CampaignStore:
         self.campaigns: Collection[Document] = database["campaigns"]
         self.candidates: Collection[Document] = database["candidates"]
         self.references: Collection[Document] = database["references"]
+        self.structures = (self.candidates, self.references)
         self.features: Collection[Document] = database["features"]
         self.attempts: Collection[Document] = database["attempts"]
         self.steps: Collection[Document] = database["steps"]
@@ -84,7 +87,7 @@ class CampaignStore:
         """Create the indexes that the campaign's own queries and those of the README use; safe to call again."""
         self._drop_replaced_indexes()
         relaxed = {"state": CandidateState.RELAXED}
-        for collection in (self.candidates, self.references):
+        for collection in self.structures:
             # what is ready, what is waited for, and every count of states and roles, without reading a document
             collection.create_index(
                 [("campaign", ASCENDING), ("state", ASCENDING), ("role", ASCENDING), ("batch", ASCENDING)]
@@ -134,7 +137,7 @@ class CampaignStore:
 
     def _drop_replaced_indexes(self) -> None:
         """Drop indexes of earlier versions: each that holds a state is written with every move."""
-        for collection in (self.candidates, self.references, self.database["fireworks"]):
+        for collection in (*self.structures, self.database["fireworks"]):
             for name, found in collection.index_information().items():
                 is_replaced = name in _REPLACED_INDEXES and "partialFilterExpression" not in found
                 if is_replaced or name in _RENAMED_INDEXES:
@@ -148,19 +151,20 @@ class CampaignStore:
         """Collection that holds a document; the ids of references say what they are."""
         return self.references if f"/{REFERENCE}/" in document_id else self.candidates
 
+    def find_structures(
+        self, query: Mapping[str, Any], fields: Sequence[str], *, session: ClientSession | None = None
+    ) -> Iterator[Document]:
+        """Yield these fields of the candidates that match, then of the references."""
+        for collection in self.structures:
+            yield from collection.find(query, fields, session=session)
+
     def in_transaction(self, body: Callable[[ClientSession], T]) -> T:
         """Run `body` in one transaction; it is run again when it meets another writer."""
         with self.database.client.start_session() as session:
             return session.with_transaction(body)
 
     def insert_missing(self, collection: Collection[Document], documents: Iterable[Mapping[str, Any]]) -> int:
-        """Insert the documents whose ``_id`` is not there yet.
-
-        Returns
-        -------
-        int
-            How many were added.
-        """
+        """Insert the documents whose ``_id`` is not there yet; return how many were added."""
         added = 0
         for chunk in in_chunks(documents, _CHUNK):
             upserts = [
@@ -184,22 +188,14 @@ class CampaignStore:
         changes: Mapping[str, Any] | None = None,
         push: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Move a document from one state to the next, atomically.
+        """Move a candidate or a reference from one state of a stage to the next, atomically.
 
         Parameters
         ----------
-        document_id
-            ``_id`` of a candidate or a reference.
-        stage
-            Stage whose state field moves.
-        to
-            New state.
         expected
             State it must be in; the stage's running state by default.
-        changes
-            Further fields to set in the same write.
-        push
-            Entries to append to lists in the same write.
+        changes, push
+            Further fields to set, and entries to append to lists, in the same write.
 
         Returns
         -------
@@ -237,14 +233,47 @@ class CampaignStore:
 
     def role_counts(self, campaign: str, *, session: ClientSession | None = None) -> dict[tuple[str, str], int]:
         """Number of candidates of a campaign by ``(role, state)``, from an index alone."""
-        groups = self.candidates.aggregate(
-            [
-                {"$match": {"campaign": campaign}},
-                {"$group": {"_id": {"role": "$role", "state": "$state"}, "n": {"$sum": 1}}},
-            ],
-            session=session,
-        )
-        return {(group["_id"].get("role"), group["_id"]["state"]): group["n"] for group in groups}
+        return counts_by(self.candidates, {"campaign": campaign}, "role", "state", session=session)
+
+
+def exists(collection: Collection[Any], query: Mapping[str, Any]) -> bool:
+    """Whether any document matches."""
+    return collection.find_one(query, ["_id"]) is not None
+
+
+def sums_by(
+    collection: Collection[Document],
+    query: Mapping[str, Any],
+    *fields: str,
+    session: ClientSession | None = None,
+    **sums: Any,
+) -> dict[Any, Document]:
+    """Group the documents that match by the value of a field, or the values of several, and sum over each group.
+
+    Parameters
+    ----------
+    sums
+        Name of a sum, and what is summed: a number, a field (``"$cpu_s"``) or an expression.
+
+    Returns
+    -------
+    dict
+        The sums of each group by its value, or by the tuple of its values; None where documents lack the field.
+    """
+    key: Any = {field.rpartition(".")[2]: f"${field}" for field in fields}
+    totals = {name: {"$sum": summed} for name, summed in sums.items()}
+    group = {"_id": f"${fields[0]}" if len(fields) == 1 else key, **totals}
+    found = collection.aggregate([{"$match": query}, {"$group": group}], session=session)
+    if len(fields) == 1:
+        return {each["_id"]: each for each in found}
+    return {tuple(map(each["_id"].get, key)): each for each in found}
+
+
+def counts_by(
+    collection: Collection[Document], query: Mapping[str, Any], *fields: str, session: ClientSession | None = None
+) -> dict[Any, int]:
+    """Count the documents that match by the value of a field, or by the tuple of the values of several."""
+    return {key: group["n"] for key, group in sums_by(collection, query, *fields, session=session, n=1).items()}
 
 
 def history_entry(stage: Stage, state: str) -> Document:

@@ -1,14 +1,15 @@
 """Counts and sums over a campaign's collections: numbers of its status, funnel and costs. Nothing here writes."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore, Document
-from campaign.store.states import OPEN_RS_DOS, SCREENED, STAGES, CandidateState, StepState
+from campaign.store.collections import CampaignStore, Document, counts_by, sums_by
+from campaign.store.states import AWAITS_RS_DOS, SCREENED, STAGES, CandidateState, StepState
 
 #: FireWorks states in which a firework runs, or can start without anyone's help.
 LIVE_FIREWORK_STATES = ("READY", "RESERVED", "RUNNING", "WAITING")
@@ -54,8 +55,8 @@ def count_references(campaign: Campaign, *states: CandidateState) -> int:
 
 def count_open_rs_dos(campaign: Campaign) -> int:
     """Count the relaxed candidates and references whose RS-DOS is still to come."""
-    query = {"campaign": campaign.name, "state": CandidateState.RELAXED, "rs_dos.state": {"$in": list(OPEN_RS_DOS)}}
-    return sum(each.count_documents(query) for each in (campaign.store.candidates, campaign.store.references))
+    query = {"campaign": campaign.name, **AWAITS_RS_DOS}
+    return sum(collection.count_documents(query) for collection in campaign.store.structures)
 
 
 def count_attempts(campaign: Campaign, *, outcome: str | None = None) -> int:
@@ -73,39 +74,31 @@ def count_completed_steps(campaign: Campaign) -> int:
 
 def decisions_by_state(campaign: Campaign) -> dict[bool, dict[str, int]]:
     """Count candidates by whether they were promoted and by their state, from an index alone."""
-    groups = campaign.store.candidates.aggregate(
-        [
-            {"$match": {"campaign": campaign.name, "decision.promoted": {"$in": [True, False]}}},
-            {"$group": {"_id": {"promoted": "$decision.promoted", "state": "$state"}, "n": {"$sum": 1}}},
-        ]
-    )
+    query = {"campaign": campaign.name, "decision.promoted": {"$in": [True, False]}}
     found: dict[bool, dict[str, int]] = {True: {}, False: {}}
-    for group in groups:
-        found[group["_id"]["promoted"]][group["_id"]["state"]] = group["n"]
+    for (promoted, state), number in counts_by(campaign.store.candidates, query, "decision.promoted", "state").items():
+        found[promoted][state] = number
     return found
 
 
 def failures_by_kind(campaign: Campaign) -> dict[str, int]:
     """Count the candidates and references whose IS-DOS or relaxation failed for good, by kind of failure."""
-    kinds: dict[str, int] = {}
+    kinds: Counter[str] = Counter()
     failed_states = [CandidateState.DOS_FAILED, CandidateState.RELAX_FAILED]
-    failed = {"$match": {"campaign": campaign.name, "state": {"$in": failed_states}}}
-    for collection in (campaign.store.candidates, campaign.store.references):
-        for group in collection.aggregate([failed, {"$group": {"_id": "$final_failure.kind", "n": {"$sum": 1}}}]):
-            kinds[group["_id"]] = kinds.get(group["_id"], 0) + group["n"]
-    return kinds
+    for collection in campaign.store.structures:
+        query = {"campaign": campaign.name, "state": {"$in": failed_states}}
+        kinds.update(counts_by(collection, query, "final_failure.kind"))
+    return dict(kinds)
 
 
 def failures_by_stage_and_kind(campaign: Campaign) -> dict[tuple[str, str], int]:
     """Count what failed for good, the RS-DOS included, by ``(stage, kind)``."""
-    counts: dict[tuple[str, str], int] = {}
-    for collection in (campaign.store.candidates, campaign.store.references):
+    counts: Counter[tuple[str, str]] = Counter()
+    for collection in campaign.store.structures:
         for query in failed_for_good(campaign.name):
-            kinds = {"_id": {"stage": "$final_failure.stage", "kind": "$final_failure.kind"}, "n": {"$sum": 1}}
-            for group in collection.aggregate([{"$match": query}, {"$group": kinds}]):
-                key = str(group["_id"].get("stage")), str(group["_id"].get("kind"))
-                counts[key] = counts.get(key, 0) + group["n"]
-    return counts
+            found = counts_by(collection, query, "final_failure.stage", "final_failure.kind")
+            counts.update({(str(stage), str(kind)): number for (stage, kind), number in found.items()})
+    return dict(counts)
 
 
 def failed_for_good(name: str) -> Iterator[dict[str, Any]]:
@@ -130,42 +123,26 @@ def fireworks_by_state(campaign: Campaign) -> dict[str, int]:
 
 def ready_fireworks_by_category(campaign: Campaign) -> dict[str | None, int]:
     """Count the fireworks that wait for a worker by category, from an index alone; None: any category."""
-    groups = campaign.store.database["fireworks"].aggregate(
-        [
-            {"$match": {"spec.campaign_name": campaign.name, "state": "READY"}},
-            {"$group": {"_id": "$spec._category", "n": {"$sum": 1}}},
-        ]
-    )
-    return {group["_id"]: group["n"] for group in groups}
+    query = {"spec.campaign_name": campaign.name, "state": "READY"}
+    return counts_by(campaign.store.database["fireworks"], query, "spec._category")
+
+
+class CostSum(NamedTuple):
+    """Number of some calculations, and their CPU-seconds."""
+
+    number: int = 0
+    cpu_s: float = 0.0
 
 
 def ended_attempts(
-    campaign: Campaign, stages: Sequence[str], *, since: datetime | None
-) -> dict[tuple[str, str], tuple[int, float]]:
-    """Count the attempts that have ended and sum their cost, from an index alone.
-
-    Parameters
-    ----------
-    campaign
-        The campaign.
-    stages
-        Stages to count.
-    since
-        The earliest end, UTC; None: all.
-
-    Returns
-    -------
-    dict
-        By ``(stage, outcome)``: number of attempts, and their CPU-seconds.
-    """
-    match = {"campaign": campaign.name, "stage": {"$in": list(stages)}, "outcome": {"$ne": "running"}}
+    campaign: Campaign, stages: Sequence[str], *, since: datetime | None = None, session: ClientSession | None = None
+) -> dict[tuple[str, str], CostSum]:
+    """Count the attempts that ended since a time (UTC) and sum their cost, by ``(stage, outcome)``; from an index."""
+    query = {"campaign": campaign.name, "stage": {"$in": list(stages)}, "outcome": {"$ne": "running"}}
     if since is not None:
-        match["ended"] = {"$gte": since}
-    total = {"_id": {"stage": "$stage", "outcome": "$outcome"}, "n": {"$sum": 1}, "cpu_s": {"$sum": "$cpu_s"}}
-    return {
-        (group["_id"]["stage"], group["_id"]["outcome"]): (group["n"], float(group["cpu_s"]))
-        for group in campaign.store.attempts.aggregate([{"$match": match}, {"$group": total}])
-    }
+        query["ended"] = {"$gte": since}
+    groups = sums_by(campaign.store.attempts, query, "stage", "outcome", session=session, n=1, cpu_s="$cpu_s")
+    return {key: CostSum(group["n"], float(group["cpu_s"])) for key, group in groups.items()}
 
 
 def stage_costs(campaign: Campaign, stage: str) -> list[Document]:
@@ -176,21 +153,10 @@ def stage_costs(campaign: Campaign, stage: str) -> list[Document]:
     list
         For each document (``_id``) its ``cpu_s``, number of ``attempts``, and how many of them have a ``known`` cost.
     """
+    query = {"campaign": campaign.name, "stage": stage, "document": {"$ne": None}}
     known = {"$cond": [{"$gt": ["$cpu_s", None]}, 1, 0]}
-    groups = campaign.store.attempts.aggregate(
-        [
-            {"$match": {"campaign": campaign.name, "stage": stage, "document": {"$ne": None}}},
-            {
-                "$group": {
-                    "_id": "$document",
-                    "cpu_s": {"$sum": "$cpu_s"},
-                    "known": {"$sum": known},
-                    "attempts": {"$sum": 1},
-                }
-            },
-        ]
-    )
-    return list(groups)
+    groups = sums_by(campaign.store.attempts, query, "document", cpu_s="$cpu_s", known=known, attempts=1)
+    return list(groups.values())
 
 
 def prediction_errors(campaign: Campaign) -> list[Document]:
@@ -209,9 +175,9 @@ def prediction_errors(campaign: Campaign) -> list[Document]:
     is_promoted = {"$eq": ["$decision.promoted", True]}
 
     def total(of: Any, where: Any) -> dict[str, Any]:
-        return {"$sum": {"$cond": [where, of, 0]}}
+        return {"$cond": [where, of, 0]}
 
-    sums = {
+    sums: dict[str, Any] = {
         "n": total(1, is_known),
         "absolute": total({"$abs": error}, is_known),
         "signed": total(error, is_known),
@@ -220,6 +186,5 @@ def prediction_errors(campaign: Campaign) -> list[Document]:
         "stable": total(1, {"$and": [is_promoted, "$result.stable"]}),
     }
     relaxed = {"campaign": campaign.name, "state": CandidateState.RELAXED, "role": SCREENED}
-    match = {**relaxed, "result.stable": {"$in": [True, False]}}
-    by_model = {"_id": {"$ifNull": ["$prediction.model", None]}, **sums}
-    return list(campaign.store.candidates.aggregate([{"$match": match}, {"$group": by_model}]))
+    query = {**relaxed, "result.stable": {"$in": [True, False]}}
+    return list(sums_by(campaign.store.candidates, query, "prediction.model", **sums).values())

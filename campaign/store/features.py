@@ -20,14 +20,7 @@ _BATCH = 64
 def read_features(store: CampaignStore, ids: Sequence[str], fields: Sequence[str] | None = None) -> Iterable[Document]:
     """Iterate over the features of these ids (``candidate:dos`` or ``candidate:rs_dos``), in no particular order.
 
-    Parameters
-    ----------
-    store
-        The campaign's collections.
-    ids
-        Those that have no features are left out.
-    fields
-        Fields to read; None: all.
+    Ids without features are left out. Some fields are read, or all if none are given.
     """
     return store.features.find({"_id": {"$in": list(ids)}}, fields)
 

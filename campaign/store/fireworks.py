@@ -11,9 +11,9 @@ from fireworks import LaunchPad
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from campaign.store.collections import Document, exists, in_chunks
 from esnet.files.errors import UserError
 
-Document = dict[str, Any]
 #: Fields of a launch that are read to find out who runs it.
 LAUNCH_FIELDS = ["launch_id", "fw_id", "state", "fworker", "host", "launch_dir", "time_start", "state_history"]
 #: States of a recording firework in which it will not record any more.
@@ -39,13 +39,7 @@ class WorkflowDocuments:
 
 
 def initialise_launchpad(launchpad: LaunchPad) -> bool:
-    """Set up an empty database for FireWorks; a database in use is left as it is.
-
-    Returns
-    -------
-    bool
-        Whether anything was done.
-    """
+    """Set up an empty database for FireWorks; False if it is in use, and left as it is."""
     if launchpad.fw_id_assigner.find_one({}) is not None:
         return False
     launchpad.fw_id_assigner.update_one(
@@ -102,7 +96,7 @@ def fireworks_marked_running(launchpad: LaunchPad, campaign: str, fields: Sequen
 def has_live_fireworks(launchpad: LaunchPad, campaign: str) -> bool:
     """Whether a firework of a campaign runs or is reserved."""
     live = {"spec.campaign_name": campaign, "state": {"$in": ["RUNNING", "RESERVED"]}}
-    return launchpad.fireworks.find_one(live, ["_id"]) is not None
+    return exists(launchpad.fireworks, live)
 
 
 def waiting_fireworks(launchpad: LaunchPad, campaign: str) -> list[int]:
@@ -150,10 +144,9 @@ def fizzled_reason(database: Database[dict[str, Any]], firework: Mapping[str, An
 def latest_launches(launchpad: LaunchPad, fireworks: Iterable[Mapping[str, Any]]) -> dict[int, Document]:
     """Read the latest launches (`LAUNCH_FIELDS`) by the ids of their fireworks, in few queries."""
     by_launch = {firework["launches"][-1]: firework["fw_id"] for firework in fireworks if firework["launches"]}
-    ids = list(by_launch)
     found: dict[int, Document] = {}
-    for start in range(0, len(ids), _CHUNK):
-        query = {"launch_id": {"$in": ids[start : start + _CHUNK]}}
+    for ids in in_chunks(by_launch, _CHUNK):
+        query = {"launch_id": {"$in": ids}}
         found |= {by_launch[launch["launch_id"]]: launch for launch in launchpad.launches.find(query, LAUNCH_FIELDS)}
     return found
 
@@ -172,13 +165,10 @@ def launch_history(launchpad: LaunchPad, launch_id: int) -> list[Document]:
 
 def is_as_seen(launchpad: LaunchPad, fw_id: int, *, state: str, launches: Sequence[int]) -> bool:
     """Whether a firework and its latest launch still are in this state, with these launches."""
-    seen = {"fw_id": fw_id, "state": state, "launches": list(launches)}
-    unchanged = launchpad.fireworks.find_one(seen, ["_id"]) is not None
-    if launches:
-        # a process that was killed at its very end may have ended its launch, and not have told the firework
-        launch = {"launch_id": launches[-1], "state": state}
-        unchanged = unchanged and launchpad.launches.find_one(launch, ["_id"]) is not None
-    return unchanged
+    if not exists(launchpad.fireworks, {"fw_id": fw_id, "state": state, "launches": list(launches)}):
+        return False
+    # a process that was killed at its very end may have ended its launch, and not have told the firework
+    return not launches or exists(launchpad.launches, {"launch_id": launches[-1], "state": state})
 
 
 def claim_launch(
@@ -188,8 +178,6 @@ def claim_launch(
 
     Parameters
     ----------
-    launchpad
-        The database.
     fw_id, launch
         The firework and its latest launch.
     process
@@ -234,7 +222,7 @@ def locked_workflows(launchpad: LaunchPad, campaign: str) -> list[Document]:
 
 def is_still_locked(launchpad: LaunchPad, workflow: Mapping[str, Any]) -> bool:
     """Whether a workflow (`locked_workflows`) is locked and was not written to since it was read."""
-    return launchpad.workflows.find_one(_still_locked(workflow), ["_id"]) is not None
+    return exists(launchpad.workflows, _still_locked(workflow))
 
 
 def unlock_workflow(launchpad: LaunchPad, workflow: Mapping[str, Any]) -> bool:

@@ -1,15 +1,14 @@
 """Candidates that the budget holds: finding, releasing and noting them; and the budget in a campaign's document."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import Document, history_entry, now
-from campaign.store.states import MOVING_STATES, SCREENED, STAGES, CampaignState, CandidateState, StepState
+from campaign.store.collections import Document, exists, history_entry, now
+from campaign.store.states import SCREENED, STAGES, CampaignState, CandidateState, StepState
 from campaign.store.steps import Step
 
 
@@ -42,7 +41,7 @@ def reopen(campaign: Campaign) -> None:
 def is_any_prediction_held(campaign: Campaign) -> bool:
     """Whether a candidate with a prediction is held."""
     query = {"campaign": campaign.name, "state": CandidateState.HELD, "prediction": {"$ne": None}}
-    return campaign.store.candidates.find_one(query, ["_id"]) is not None
+    return exists(campaign.store.candidates, query)
 
 
 def decided_as_held(campaign: Campaign, *, session: ClientSession | None = None) -> dict[str, Document]:
@@ -53,35 +52,25 @@ def decided_as_held(campaign: Campaign, *, session: ClientSession | None = None)
     return {document["_id"]: document for document in found}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Release:
-    """A held candidate's new decision.
+def write_releases(
+    campaign: Campaign, releases: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]], *, session: ClientSession
+) -> None:
+    """Promote held candidates, each unless it has changed its state; earlier decisions are kept.
 
-    Attributes
+    Parameters
     ----------
-    document
-        The candidate's, as `decided_as_held` read it.
-    decision
-        The decision in place of the earlier one.
+    releases
+        Documents as `decided_as_held` returns them, each with the decision in place of the earlier one.
+    session
+        Transaction in which they were read.
     """
-
-    document: Mapping[str, Any]
-    decision: Mapping[str, Any]
-
-
-def write_releases(campaign: Campaign, releases: Iterable[Release], *, session: ClientSession) -> None:
-    """Promote held candidates, each unless it has changed its state; earlier decisions are kept."""
-    updates = [_release(release) for release in releases]
+    updates = [_release(document, decision) for document, decision in releases]
     if updates:
         campaign.store.candidates.bulk_write(updates, ordered=False, session=session)
 
 
-def _release(release: Release) -> UpdateOne:
-    document = release.document
-    update: dict[str, Any] = {
-        "$set": {"decision": release.decision},
-        "$push": {"previous_decisions": document["decision"]},
-    }
+def _release(document: Mapping[str, Any], decision: Mapping[str, Any]) -> UpdateOne:
+    update: dict[str, Any] = {"$set": {"decision": decision}, "$push": {"previous_decisions": document["decision"]}}
     if document["state"] == CandidateState.HELD:
         update["$set"]["state"] = CandidateState.PROMOTED
         update["$push"]["history"] = history_entry(STAGES["dos"], CandidateState.PROMOTED)
@@ -118,36 +107,19 @@ def _cell(document: Mapping[str, Any]) -> Document:
     return {"n_sites": document["n_sites"], "composition": document["composition"]}
 
 
-def does_any_wait_for_dos(campaign: Campaign) -> bool:
-    """Whether a screened candidate waits for its IS-DOS to be submitted."""
-    return campaign.store.candidates.find_one(_waits_for_dos(campaign), ["_id"]) is not None
-
-
-def is_any_moving(campaign: Campaign) -> bool:
-    """Whether a candidate is promoted or a calculation of its main stages is queued or running."""
-    # what has its DOS already waits for a last Screen, which waits until no other candidate is to come
-    moving = {"$in": list(MOVING_STATES)}
-    return campaign.store.candidates.find_one({"campaign": campaign.name, "state": moving}, ["_id"]) is not None
-
-
 def hold_waiting_for_dos(campaign: Campaign) -> int:
     """Hold every candidate that waits for its IS-DOS; return how many."""
-    history = history_entry(STAGES["dos"], CandidateState.HELD)
-    held = campaign.store.candidates.update_many(
-        _waits_for_dos(campaign), {"$set": {"state": CandidateState.HELD}, "$push": {"history": history}}
-    )
-    return int(held.modified_count)
+    return _move_screened(campaign, {"state": CandidateState.NEW}, to=CandidateState.HELD)
 
 
 def free_held_before_dos(campaign: Campaign) -> int:
     """Let candidates that were held before their IS-DOS wait for it again; return how many."""
-    history = history_entry(STAGES["dos"], CandidateState.NEW)
-    freed = campaign.store.candidates.update_many(
-        {"campaign": campaign.name, "role": SCREENED, "state": CandidateState.HELD, "prediction": None},
-        {"$set": {"state": CandidateState.NEW}, "$push": {"history": history}},
+    return _move_screened(campaign, {"state": CandidateState.HELD, "prediction": None}, to=CandidateState.NEW)
+
+
+def _move_screened(campaign: Campaign, query: Mapping[str, Any], *, to: CandidateState) -> int:
+    moved = campaign.store.candidates.update_many(
+        {"campaign": campaign.name, "role": SCREENED, **query},
+        {"$set": {"state": to}, "$push": {"history": history_entry(STAGES["dos"], to)}},
     )
-    return int(freed.modified_count)
-
-
-def _waits_for_dos(campaign: Campaign) -> dict[str, Any]:
-    return {"campaign": campaign.name, "role": SCREENED, "state": CandidateState.NEW}
+    return int(moved.modified_count)

@@ -58,11 +58,7 @@ def _screened_ids(campaign: Campaign, states: dict[str, Any]) -> set[str]:
 def relaxed_structures(campaign: Campaign, fields: Sequence[str]) -> list[Document]:
     """Read fields of every relaxed candidate, then of every relaxed reference."""
     query = {"campaign": campaign.name, "state": CandidateState.RELAXED}
-    return [
-        document
-        for collection in (campaign.store.candidates, campaign.store.references)
-        for document in collection.find(query, fields)
-    ]
+    return list(campaign.store.find_structures(query, fields))
 
 
 def open_references(campaign: Campaign) -> list[Document]:
@@ -84,7 +80,7 @@ def newest_failed(campaign: Campaign, *, number: int) -> list[Document]:
     Up to `number` from each collection and each kind of state (that of a candidate, that of its RS-DOS).
     """
     found: list[Document] = []
-    for collection in (campaign.store.candidates, campaign.store.references):
+    for collection in campaign.store.structures:
         for query in failed_for_good(campaign.name):
             latest = collection.find(query, ["formula", "final_failure"]).sort("final_failure.time", -1)
             found.extend(latest.limit(number))
@@ -98,17 +94,13 @@ def attempts_with_outcome(campaign: Campaign, outcomes: Collection[str]) -> Iter
 
 def engine_versions(campaign: Campaign) -> set[str]:
     """Versions of the engine that the campaign's results were computed with."""
-    found: set[str] = set()
-    for collection in (campaign.store.candidates, campaign.store.references):
-        for part in ("is_dos", "relaxation", "rs_dos"):
-            groups = collection.aggregate(
-                [
-                    {"$match": {"campaign": campaign.name, f"{part}.vasp_version": {"$ne": None}}},
-                    {"$group": {"_id": f"${part}.vasp_version"}},
-                ]
-            )
-            found |= {str(group["_id"]) for group in groups}
-    return found
+    return {
+        str(version)
+        for collection in campaign.store.structures
+        for part in ("is_dos", "relaxation", "rs_dos")
+        for version in collection.distinct(f"{part}.vasp_version", {"campaign": campaign.name})
+        if version is not None
+    }
 
 
 def reference_set_summaries(store: CampaignStore) -> Iterable[Document]:

@@ -39,7 +39,7 @@ def migrate(store: CampaignStore, name: str) -> bool:
     if document is None or document["schema_version"] >= _TO:
         return False
     store.ensure_indexes()  # on the fields by their present names
-    changed = sum(_rename_fields(collection, name) for collection in (store.candidates, store.references))
+    changed = sum(_rename_fields(collection, name) for collection in store.structures)
     for step in store.steps.find({"campaign": name, "schema_version": {"$lt": _TO}}, ["_id"]):
         parts = {**step_parts(step["_id"]), "schema_version": _TO}
         store.steps.update_one({"_id": step["_id"]}, {"$set": parts})

@@ -34,8 +34,6 @@ def register_bundle(
 
     Parameters
     ----------
-    store
-        The campaign's collections.
     path
         Bundle directory, see `esnet.bundle.bundle`.
     expected

@@ -7,12 +7,9 @@ from pymongo import UpdateOne
 
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import collection_of_candidates
-from campaign.store.collections import history_entry
+from campaign.store.collections import exists, history_entry
 from campaign.store.documents import CandidateDocument, PredictionDocument
-from campaign.store.states import BEFORE_SCREEN, SCREENED, STAGES, CandidateState
-
-#: States of candidates that another model would still be asked about.
-_WAITING = (*BEFORE_SCREEN, CandidateState.DOS_DONE, CandidateState.HELD)
+from campaign.store.states import STAGES, CandidateState
 
 
 def unscored_ids(campaign: Campaign, *, batch: int | None = None) -> list[str]:
@@ -55,10 +52,6 @@ def write_decisions(
 
     Parameters
     ----------
-    campaign
-        The campaign.
-    step_id
-        The Screen that decides.
     decisions
         The candidates' ids, the states that they move to, and the decisions.
     """
@@ -71,12 +64,6 @@ def write_decisions(
     )
 
 
-def is_any_undecided(campaign: Campaign) -> bool:
-    """Whether any candidate waits for its Screen or for a decision, or is held."""
-    query = {"campaign": campaign.name, "role": SCREENED, "state": {"$in": list(_WAITING)}}
-    return collection_of_candidates(campaign.store).find_one(query, ["_id"]) is not None
-
-
 def discard_predictions(campaign: Campaign, *, current_model: str, busy_steps: Sequence[str]) -> int:
     """Put candidates that wait with a prediction of another model before the next Screen; return how many.
 
@@ -85,8 +72,6 @@ def discard_predictions(campaign: Campaign, *, current_model: str, busy_steps: S
 
     Parameters
     ----------
-    campaign
-        The campaign.
     current_model
         Checksum of the model whose predictions stay.
     busy_steps
@@ -135,4 +120,4 @@ def is_any_discarded(campaign: Campaign) -> bool:
         "prediction": None,
         "previous_predictions.0": {"$exists": True},
     }
-    return collection_of_candidates(campaign.store).find_one(query, ["_id"]) is not None
+    return exists(campaign.store.candidates, query)

@@ -7,7 +7,7 @@ from bson import encode
 from pymongo import UpdateOne
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore, Document
+from campaign.store.collections import CampaignStore, Document, exists
 from campaign.store.states import CandidateState
 
 
@@ -56,7 +56,7 @@ def stored_size(document: Document) -> int:
 
 def is_any_without_result(campaign: Campaign) -> bool:
     """Whether a relaxed candidate has neither a result nor a reason why it can have none."""
-    return campaign.store.candidates.find_one(_without_result(campaign), ["_id"]) is not None
+    return exists(campaign.store.candidates, _without_result(campaign))
 
 
 def relaxed_without_result(campaign: Campaign, fields: Sequence[str]) -> list[Document]:

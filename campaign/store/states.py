@@ -70,8 +70,10 @@ OPEN_STATES = (
 )
 #: States in which a candidate is promoted, or a calculation of its main stages is queued or running.
 MOVING_STATES = (CandidateState.DOS_RUNNING, CandidateState.PROMOTED, CandidateState.RELAX_RUNNING)
-#: States of ``rs_dos.state`` in which an RS-DOS is still to come.
-OPEN_RS_DOS = (RsDosState.NEW, RsDosState.RUNNING)
+#: MongoDB filter of structures whose RS-DOS is still to come, before their relaxation or after it.
+OPEN_RS_DOS = {"rs_dos.state": {"$in": [RsDosState.NEW, RsDosState.RUNNING]}}
+#: MongoDB filter of relaxed structures that wait for their RS-DOS.
+AWAITS_RS_DOS = {"state": CandidateState.RELAXED, **OPEN_RS_DOS}
 #: States from which a candidate still has to come to its Screen.
 BEFORE_SCREEN = (CandidateState.NEW, CandidateState.DOS_RUNNING)
 

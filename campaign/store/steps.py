@@ -1,7 +1,7 @@
 """Steps of a campaign: trainings, Screens and the report, each submitted once for its id."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Self, cast
 
@@ -10,7 +10,7 @@ from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import SCHEMA_VERSION, now
+from campaign.store.collections import SCHEMA_VERSION, exists, now
 from campaign.store.documents import StepDocument, step_parts
 from campaign.store.states import StepState
 
@@ -126,29 +126,17 @@ def find_step(campaign: Campaign, step_id: str) -> StepDocument | None:
 
 def is_submitted(campaign: Campaign, step: Step) -> bool:
     """Whether a step was submitted, done or not."""
-    return _steps(campaign).find_one({"_id": step.id}, ["_id"]) is not None
+    return exists(campaign.store.steps, {"_id": step.id})
 
 
 def open_step(campaign: Campaign, step: Step, *, fw_id: int, session: ClientSession) -> bool:
     """Claim a step by its unique id; False if it was claimed before."""
     if _steps(campaign).find_one({"_id": step.id}, session=session) is not None:
         return False
+    fields = asdict(step)
+    document = {"_id": fields.pop("id"), **fields, "fw_id": fw_id, "created": now(), "schema_version": SCHEMA_VERSION}
     try:
-        _steps(campaign).insert_one(
-            {
-                "_id": step.id,
-                "campaign": step.campaign,
-                "kind": step.kind,
-                "batch": step.batch,
-                "number": step.number,
-                "after": step.after,
-                "state": step.state,
-                "fw_id": fw_id,
-                "created": now(),
-                "schema_version": SCHEMA_VERSION,
-            },
-            session=session,
-        )
+        campaign.store.steps.insert_one(document, session=session)
     except DuplicateKeyError:
         return False
     return True
@@ -177,7 +165,7 @@ def count_sweeps(campaign: Campaign) -> int:
 def is_screen_open(campaign: Campaign) -> bool:
     """Whether a Screen was submitted and is not done yet."""
     query = {"campaign": campaign.name, "kind": StepKind.SCREEN, "state": StepState.SUBMITTED}
-    return _steps(campaign).find_one(query, ["_id"]) is not None
+    return exists(campaign.store.steps, query)
 
 
 def open_screens(campaign: Campaign) -> list[str]:

@@ -5,8 +5,9 @@ from typing import Any
 
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import collection_of_candidates, collection_of_references
+from campaign.store.collections import exists
 from campaign.store.documents import CandidateDocument
-from campaign.store.states import BOOTSTRAP, OPEN_RS_DOS, SCREENED, CandidateState, RsDosState
+from campaign.store.states import AWAITS_RS_DOS, BOOTSTRAP, SCREENED, CandidateState, RsDosState
 
 
 def is_bootstrap_open(campaign: Campaign) -> bool:
@@ -16,11 +17,10 @@ def is_bootstrap_open(campaign: Campaign) -> bool:
         "role": {"$ne": SCREENED},
         "state": {"$nin": [CandidateState.RELAXED, CandidateState.RELAX_FAILED]},
     }
-    open_dos = {"campaign": campaign.name, "state": CandidateState.RELAXED, "rs_dos.state": {"$in": list(OPEN_RS_DOS)}}
     return any(
-        collection.find_one(query, ["_id"]) is not None
-        for collection in (collection_of_references(campaign.store), collection_of_candidates(campaign.store))
-        for query in (open_relaxation, open_dos)
+        exists(collection, query)
+        for collection in (campaign.store.references, campaign.store.candidates)
+        for query in (open_relaxation, {"campaign": campaign.name, **AWAITS_RS_DOS})
     )
 
 

@@ -1,13 +1,15 @@
 """Sums over the ledger, and over what is queued: the queries behind budgets and expected costs."""
 
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import Any
 
 from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import Document
+from campaign.store.collections import Document, sums_by
+from campaign.store.counts import CostSum
 from campaign.store.states import (
+    AWAITS_RS_DOS,
     BEFORE_SCREEN,
     BOOTSTRAP,
     OPEN_RS_DOS,
@@ -29,13 +31,6 @@ SENT_TO_RELAXATION = (*_TO_BE_RELAXED, CandidateState.RELAXED, CandidateState.RE
 _CELL = ["n_sites", "composition"]
 
 
-class CostSum(NamedTuple):
-    """CPU-seconds of a number of calculations."""
-
-    cpu_s: float = 0.0
-    number: int = 0
-
-
 def cpu_seconds_by_document(
     campaign: Campaign,
     *,
@@ -47,42 +42,21 @@ def cpu_seconds_by_document(
 
     In one stage or in all, of the documents named or of all.
     """
-    match: dict[str, Any] = {"campaign": campaign.name} | ({} if stage is None else {"stage": stage})
-    match["document"] = {"$ne": None} if documents is None else {"$in": list(documents)}
-    total = {"_id": "$document", "cpu_s": {"$sum": "$cpu_s"}}
-    groups = campaign.store.attempts.aggregate([{"$match": match}, {"$group": total}], session=session)
-    return {group["_id"]: float(group["cpu_s"]) for group in groups}
+    query: dict[str, Any] = {"campaign": campaign.name} | ({} if stage is None else {"stage": stage})
+    query["document"] = {"$ne": None} if documents is None else {"$in": list(documents)}
+    groups = sums_by(campaign.store.attempts, query, "document", session=session, cpu_s="$cpu_s")
+    return {document: float(group["cpu_s"]) for document, group in groups.items()}
 
 
 def cost_by_stage(campaign: Campaign, *, session: ClientSession | None = None) -> StageCosts:
     """For each stage the number of attempts and what they used, ``{stage: {attempts, cpu_s, gpu_s}}``."""
-    groups = campaign.store.attempts.aggregate(
-        [
-            {"$match": {"campaign": campaign.name}},
-            {
-                "$group": {
-                    "_id": "$stage",
-                    "attempts": {"$sum": 1},
-                    "cpu_s": {"$sum": "$cpu_s"},
-                    "gpu_s": {"$sum": "$gpu_s"},
-                }
-            },
-            {"$sort": {"_id": 1}},
-        ],
-        session=session,
-    )
+    sums = {"attempts": 1, "cpu_s": "$cpu_s", "gpu_s": "$gpu_s"}
+    groups = sums_by(campaign.store.attempts, {"campaign": campaign.name}, "stage", session=session, **sums)
     return {
-        group["_id"]: {"attempts": group["attempts"], "cpu_s": float(group["cpu_s"]), "gpu_s": float(group["gpu_s"])}
-        for group in groups
+        stage: {"attempts": group["attempts"], "cpu_s": float(group["cpu_s"]), "gpu_s": float(group["gpu_s"])}
+        # the start of a campaign belongs to no stage
+        for stage, group in sorted(groups.items(), key=lambda item: item[0] or "")
     }
-
-
-def cost_by_outcome(campaign: Campaign, stage: str, *, session: ClientSession | None = None) -> dict[str, CostSum]:
-    """CPU-seconds and number of the finished attempts of a stage, by outcome."""
-    match = {"campaign": campaign.name, "stage": stage, "outcome": {"$ne": "running"}}
-    total = {"_id": "$outcome", "cpu_s": {"$sum": "$cpu_s"}, "n": {"$sum": 1}}
-    groups = campaign.store.attempts.aggregate([{"$match": match}, {"$group": total}], session=session)
-    return {group["_id"]: CostSum(float(group["cpu_s"]), int(group["n"])) for group in groups}
 
 
 def latest_relaxation_costs(
@@ -96,11 +70,8 @@ def latest_relaxation_costs(
 
 def cells(campaign: Campaign, ids: Collection[str], *, session: ClientSession | None = None) -> dict[str, Document]:
     """Number of atoms and composition of candidates and references, by id."""
-    return {
-        document["_id"]: document
-        for collection in (campaign.store.candidates, campaign.store.references)
-        for document in collection.find({"_id": {"$in": list(ids)}}, _CELL, session=session)
-    }
+    found = campaign.store.find_structures({"_id": {"$in": list(ids)}}, _CELL, session=session)
+    return {document["_id"]: document for document in found}
 
 
 def running_attempts(campaign: Campaign, *, apart_from: str) -> list[Document]:
@@ -136,17 +107,16 @@ _OTHER_ROLES = {"$in": [BOOTSTRAP, TRAINING, REFERENCE]}
 
 def count_open_dos(campaign: Campaign, *, session: ClientSession | None = None) -> int:
     """Number of IS-DOS and RS-DOS that are queued, running or certain to follow."""
-    open_rs_dos = {"rs_dos.state": {"$in": list(OPEN_RS_DOS)}}
     queries: tuple[dict[str, Any], ...] = (
         {"state": STAGES["dos"].running},
         # a screened candidate gets an RS-DOS only if it is relaxed; until then its relaxation's cost includes it
-        {"state": CandidateState.RELAXED, **open_rs_dos},
+        AWAITS_RS_DOS,
         # what is relaxed in any case counts before it is submitted, and so does the RS-DOS that it gets
-        {"role": _OTHER_ROLES, "state": {"$ne": CandidateState.RELAXED}, **open_rs_dos},
+        {"role": _OTHER_ROLES, "state": {"$ne": CandidateState.RELAXED}, **OPEN_RS_DOS},
     )
     return sum(
         collection.count_documents({"campaign": campaign.name, **query}, session=session)
-        for collection in (campaign.store.candidates, campaign.store.references)
+        for collection in campaign.store.structures
         for query in queries
     )
 
@@ -155,11 +125,7 @@ def queued_not_screened(campaign: Campaign, *, session: ClientSession | None = N
     """References and training sample whose relaxation is to come or running: id, number of atoms, composition."""
     states = [CandidateState.NEW, CandidateState.RELAX_RUNNING]
     query = {"campaign": campaign.name, "state": {"$in": states}, "role": _OTHER_ROLES}
-    return [
-        document
-        for collection in (campaign.store.candidates, campaign.store.references)
-        for document in collection.find(query, _CELL, session=session)
-    ]
+    return list(campaign.store.find_structures(query, _CELL, session=session))
 
 
 def audited_cost(campaign: Campaign, *, session: ClientSession | None = None) -> CostSum:
@@ -167,10 +133,8 @@ def audited_cost(campaign: Campaign, *, session: ClientSession | None = None) ->
     # by an index: there are many more that are not relaxed
     sent = {"$in": list(SENT_TO_RELAXATION)}
     query = {"campaign": campaign.name, "role": SCREENED, "state": sent, "decision.audit": True}
-    total = {"_id": None, "cpu_s": {"$sum": "$decision.relax_cpu_s"}, "n": {"$sum": 1}}
-    for group in campaign.store.candidates.aggregate([{"$match": query}, {"$group": total}], session=session):
-        return CostSum(float(group["cpu_s"]), int(group["n"]))
-    return CostSum()
+    groups = sums_by(campaign.store.candidates, query, session=session, cpu_s="$decision.relax_cpu_s", n=1)
+    return next((CostSum(group["n"], float(group["cpu_s"])) for group in groups.values()), CostSum())
 
 
 def reserved_by_screens(

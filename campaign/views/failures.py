@@ -1,7 +1,8 @@
 """The failures of a campaign, a row for each kind, with an example, its last words, and what to do."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from rich.table import Table
@@ -57,14 +58,8 @@ class FailureKind:
         How many candidates and references failed of it for good.
     example
         One of them as a person types it, ``AlPd:B2``, those that failed for good first.
-    directory, host
-        Where that one ran.
-    error
-        What it said.
-    lines
-        Last lines that matter of its output.
-    advice
-        What to do.
+    directory, host, error, lines
+        Where that one ran, what it said, and the last lines that matter of its output.
     """
 
     stage: str
@@ -79,29 +74,16 @@ class FailureKind:
     lines: list[str]
     advice: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON types."""
-        return asdict(self)
-
 
 def failure_kinds(campaign: Campaign) -> list[FailureKind]:
-    """Kinds of failures of a campaign, those that stopped most candidates first.
-
-    Raises
-    ------
-    UnknownCampaignError
-        If there is none of that name.
-    """
-    entries: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    """Kinds of failures of a campaign, those that stopped most candidates first."""
+    entries: defaultdict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for entry in attempts_with_outcome(campaign, _FAILED):
-        entries.setdefault((str(entry.get("stage")), stored_cause(entry)), []).append(entry)
-    final: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+        entries[str(entry.get("stage")), stored_cause(entry)].append(entry)
+    final: defaultdict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for failed in failed_calculations(campaign):
-        final.setdefault((failed.stage.name, failed.cause), []).append(failed.document)
-    kinds = [
-        _kind(campaign.store, stage, cause, entries.get((stage, cause), []), final.get((stage, cause), []))
-        for stage, cause in entries.keys() | final.keys()
-    ]
+        final[failed.stage.name, failed.cause].append(failed.document)
+    kinds = [_kind(campaign.store, *kind, entries[kind], final[kind]) for kind in entries.keys() | final.keys()]
     return sorted(kinds, key=lambda kind: (-kind.for_good, -kind.attempts, kind.stage, kind.cause))
 
 
@@ -126,13 +108,8 @@ def _kind(
         host=host,
         error=failure.get("error") or entry.get("error"),
         lines=last_lines(directory, host=host),
-        advice=_advice(cause),
+        advice=_ADVICE.get(cause) or _ADVICE.get(cause.split(":")[0]) or _OTHERWISE,
     )
-
-
-def _advice(cause: str) -> str:
-    """What a person can do about a cause of `campaign.attempts.causes`."""
-    return _ADVICE.get(cause) or _ADVICE.get(cause.split(":")[0]) or _OTHERWISE
 
 
 def _name_of(store: CampaignStore, document_id: str | None) -> str:

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from esnet.files.output_folder import new_output_folder
 SUMMARY, TOTALS, CURVES = "summary.json", "totals.csv", "curves.csv"
 # of Okabe and Ito's palette, which colour-blind readers tell apart; the limits are grey and black
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_LIMITS = {RANDOM: ("#888888", "--"), ORACLE: ("#000000", ":")}
+_LIMITS: Mapping[str, tuple[str, str]] = {RANDOM: ("#888888", "--"), ORACLE: ("#000000", ":")}
 
 
 def replay_table(comparison: Comparison) -> Table:
@@ -38,19 +39,15 @@ def replay_table(comparison: Comparison) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for label, replays in comparison.every().items():
-        hours = spread(replays, lambda found: found.total_cpu_hours)
+        hours = spread(replays, attrgetter("total_cpu_hours"))
+        counts = [spread(replays, attrgetter(name)) for name in ("relaxations", "audited", "total_stable")]
+        counts += [comparison.limit_at_same_cost(label, limit) for limit in (RANDOM, ORACLE)]
+        forms = {"success_ratio": ".3f", "discoverability": ".3f", "cpu_hours_per_stable": ".2f", "saving": ".1%"}
         table.add_row(
             escape(label),
             _cell(hours, ".1f" if hours is None or hours.most < 1000.0 else ".0f"),
-            _cell(spread(replays, lambda found: found.relaxations), ".0f"),
-            _cell(spread(replays, lambda found: found.audited), ".0f"),
-            _cell(spread(replays, lambda found: found.total_stable), ".0f"),
-            _cell(comparison.limit_at_same_cost(label, RANDOM), ".0f"),
-            _cell(comparison.limit_at_same_cost(label, ORACLE), ".0f"),
-            _cell(spread(replays, lambda found: found.success_ratio), ".3f"),
-            _cell(spread(replays, lambda found: found.discoverability), ".3f"),
-            _cell(spread(replays, lambda found: found.cpu_hours_per_stable), ".2f"),
-            _cell(spread(replays, lambda found: found.saving), ".1%"),
+            *(_cell(count, ".0f") for count in counts),
+            *(_cell(spread(replays, attrgetter(name)), form) for name, form in forms.items()),
         )
     return table
 
@@ -67,8 +64,6 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
 
     Parameters
     ----------
-    comparison
-        What was replayed.
     folder
         The directory to make, with ``summary.json`` (totals of every seed, settings, notes, checksums of the others),
         ``totals.csv`` (a line for each policy and seed), ``curves.csv`` (CPU-hours and stable materials after every

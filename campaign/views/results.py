@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from rich.table import Table
 
@@ -44,11 +44,6 @@ def result_rows(campaign: Campaign) -> list[Row]:
     """Candidates of a campaign, the most stable first.
 
     Relaxed ones come first, by E_hull(DFT); then the others by E_hull(ML); then those without either.
-
-    Raises
-    ------
-    UnknownCampaignError
-        If there is none of that name.
     """
     fields_needed = ["formula", "prototype", "role", "state", "prediction", "decision", "result", "correction_error"]
     cost = cpu_seconds_by_document(campaign)
@@ -130,12 +125,16 @@ def rows_as_json(rows: Sequence[Row]) -> str:
     return json.dumps([asdict(row) for row in rows], indent=1)
 
 
-def rows_as_csv(rows: Sequence[Row]) -> str:
-    """Rows as CSV with a header line; empty where there is no value."""
+def rows_as_csv(rows: Sequence[Any], kind: Any = Row) -> str:
+    """Rows of a dataclass as CSV with a header line; empty where there is no value."""
+    names = [field.name for field in fields(kind)]
+    return csv_text([names, *([getattr(row, name) for name in names] for row in rows)])
+
+
+def csv_text(rows: Sequence[Sequence[Any]]) -> str:
+    """Rows of values as CSV."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 
@@ -148,30 +147,18 @@ def rows_as_table(rows: Sequence[Row], *, title: str) -> Table:
     longest = max((len(row.decision) for row in rows), default=0)
     widths = {"#": len(str(len(rows))), "formula": max([7, *(len(row.formula) for row in rows)]), "prototype": 9}
     widths |= {"decision": max(8, longest), "stable": 6, "CPU-s": 5}
-    widths |= dict.fromkeys(("E_f\nML", "E_hull\nML", "E_f\nDFT", "E_hull\nDFT"), 6)
-    for heading in (
-        *("#", "formula", "prototype", "E_f\nML", "E_hull\nML", "decision"),
-        *("E_f\nDFT", "E_hull\nDFT", "stable", "CPU-s"),
-    ):
-        table.add_column(
-            heading, justify="left" if heading in texts else "right", no_wrap=True, min_width=widths[heading]
-        )
+    ml, dft = ("E_f\nML", "E_hull\nML"), ("E_f\nDFT", "E_hull\nDFT")
+    for heading in ("#", "formula", "prototype", *ml, "decision", *dft, "stable", "CPU-s"):
+        justify: Literal["left", "right"] = "left" if heading in texts else "right"
+        table.add_column(heading, justify=justify, no_wrap=True, min_width=widths.get(heading, 6))
     for row in rows:
-        energies = [
-            "" if value is None else f"{value:+.3f}"
-            for value in (row.e_form_ml, row.e_hull_ml, row.e_form_dft, row.e_hull_dft)
-        ]
+        predicted = [_energy(value) for value in (row.e_form_ml, row.e_hull_ml)]
+        found = [_energy(value) for value in (row.e_form_dft, row.e_hull_dft)]
         stable = {True: "[green]yes[/green]", False: "no", None: ""}[row.stable]
-        table.add_row(
-            str(row.rank),
-            row.formula,
-            row.prototype,
-            energies[0],
-            energies[1],
-            row.decision,
-            energies[2],
-            energies[3],
-            stable,
-            f"{row.cpu_s:.0f}",
-        )
+        cost = f"{row.cpu_s:.0f}"
+        table.add_row(str(row.rank), row.formula, row.prototype, *predicted, row.decision, *found, stable, cost)
     return table
+
+
+def _energy(value: float | None) -> str:
+    return "" if value is None else f"{value:+.3f}"

@@ -51,8 +51,6 @@ def write_training_data(
 
     Raises
     ------
-    UnknownCampaignError
-        If there is no such campaign.
     DatasetError
         If the reference set is not frozen yet (the message says what it waits for), nothing is relaxed yet, features
         are damaged or of another representation.

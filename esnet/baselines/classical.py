@@ -125,12 +125,10 @@ def fit_classical(
     max_kernel_samples: int = 10_000,
     threads: int | None = None,
 ) -> Fitted:
-    """Fit one of `MODELS`.
+    """Fit the model of `MODELS` that has this key.
 
     Parameters
     ----------
-    name
-        Its key.
     training, validation
         What it is fitted to, and what chooses its parameters (and ends XGBoost's growth).
     seed
@@ -155,7 +153,10 @@ def fit_classical(
     n_threads = threads or len(os.sched_getaffinity(0))
     best: Fitted | None = None
     for parameters in model.candidates[:1] if quick else model.candidates:
-        predict, used = _FITTERS[name](dict(parameters), table, validation, scaling, seed, n_threads, quick)
+        if name == "xgboost":
+            predict, used = _fit_xgboost(dict(parameters), table, validation, scaling, seed, n_threads, quick)
+        else:
+            predict, used = _fit_sklearn(name, dict(parameters), table, scaling, seed, n_threads, quick)
         mae = float(np.abs(predict(validation.features) - validation.energies).mean())
         logger.info("%s with %s: validation MAE %.4f eV/atom", model.title, used, mae)
         if best is None or mae < best.mae_validation:
@@ -200,32 +201,19 @@ def _gamma(factor: float, table: Table) -> float:
     return factor / (spread if spread > 0 else 1.0)
 
 
-def _fit_krr(
-    parameters: dict[str, Any], table: Table, _v: Table, scaling: TargetScaling, _s: int, _t: int, _q: bool
+def _fit_sklearn(
+    name: str, parameters: dict[str, Any], table: Table, scaling: TargetScaling, seed: int, threads: int, quick: bool
 ) -> tuple[Predict, dict[str, Any]]:
-    kernel_ridge = require("sklearn.kernel_ridge", extra="analysis")
-    gamma = _gamma(parameters["gamma"], table)
-    estimator = kernel_ridge.KernelRidge(kernel="rbf", alpha=parameters["alpha"], gamma=gamma)
-    estimator.fit(table.features, scaling.standardise(table.energies).astype(np.float64))
-    return _in_blocks(estimator, scaling), {"alpha": parameters["alpha"], "gamma": gamma}
-
-
-def _fit_svr(
-    parameters: dict[str, Any], table: Table, _v: Table, scaling: TargetScaling, _s: int, _t: int, _q: bool
-) -> tuple[Predict, dict[str, Any]]:
-    svm = require("sklearn.svm", extra="analysis")
-    used = parameters | {"gamma": _gamma(parameters["gamma"], table)}
-    estimator = svm.SVR(kernel="rbf", cache_size=1000, **used)
-    estimator.fit(table.features, scaling.standardise(table.energies).astype(np.float64))
-    return _in_blocks(estimator, scaling), used
-
-
-def _fit_rf(
-    parameters: dict[str, Any], table: Table, _v: Table, scaling: TargetScaling, seed: int, threads: int, quick: bool
-) -> tuple[Predict, dict[str, Any]]:
-    ensemble = require("sklearn.ensemble", extra="analysis")
-    used = parameters | ({"n_estimators": _QUICK_TREES} if quick else {})
-    estimator = ensemble.RandomForestRegressor(**used, random_state=seed, n_jobs=threads)
+    if name == "rf":
+        ensemble = require("sklearn.ensemble", extra="analysis")
+        used = parameters | ({"n_estimators": _QUICK_TREES} if quick else {})
+        estimator = ensemble.RandomForestRegressor(**used, random_state=seed, n_jobs=threads)
+    else:
+        used = parameters | {"gamma": _gamma(parameters["gamma"], table)}
+        if name == "krr":
+            estimator = require("sklearn.kernel_ridge", extra="analysis").KernelRidge(kernel="rbf", **used)
+        else:
+            estimator = require("sklearn.svm", extra="analysis").SVR(kernel="rbf", cache_size=1000, **used)
     estimator.fit(table.features, scaling.standardise(table.energies).astype(np.float64))
     return _in_blocks(estimator, scaling), used
 
@@ -261,11 +249,3 @@ def _fit_xgboost(
         verbose=False,
     )
     return _in_blocks(estimator, scaling), used | {"n_estimators": int(estimator.best_iteration) + 1}
-
-
-_FITTERS: Mapping[str, Callable[..., tuple[Predict, dict[str, Any]]]] = {
-    "krr": _fit_krr,
-    "svr": _fit_svr,
-    "rf": _fit_rf,
-    "xgboost": _fit_xgboost,
-}

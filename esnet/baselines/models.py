@@ -43,19 +43,7 @@ def require_packages(name: str) -> None:
 def fit_and_predict(
     name: str, data: BenchmarkData, settings: BenchmarkSettings, *, work: BenchmarkWork, tell: Report
 ) -> ModelResult:
-    """Train one model and predict the test part with it.
-
-    Parameters
-    ----------
-    name
-        Key of `esnet.baselines.settings.TITLES`.
-    data, settings
-        What it is trained on, and how.
-    work
-        Where a network's checkpoints lie.
-    tell
-        Told what goes on.
-    """
+    """Train one model (a key of `TITLES`) and predict the test part; a network's checkpoints lie in ``work``."""
     wall, cpu = time.monotonic(), time.process_time()
     if name == "mean":
         found = _mean(data)

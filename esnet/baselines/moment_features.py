@@ -48,15 +48,7 @@ class MomentScaler:
         return cls(mean, np.where(varies, deviation, 1.0))
 
     def features(self, moments: Moments, compositions: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the (n, 219) features of n samples.
-
-        Parameters
-        ----------
-        moments
-            (n, 90) values and mask.
-        compositions
-            (n, 111).
-        """
+        """Return the (n, 219) features of n samples from their moments (n, 90) and compositions (n, 111)."""
         if compositions.shape != (len(moments.values), N_ELEMENTS):
             raise FeatureError(
                 f"compositions have shape {compositions.shape}, must be ({len(moments.values)}, {N_ELEMENTS})"
@@ -67,19 +59,9 @@ class MomentScaler:
 
 
 def moments_of(dataset: Dataset, indices: NDArray[np.intp]) -> Moments:
-    """Return the moments of samples of a data set, read in a stream.
+    """Return the (n, 90) moments of the samples at n places of a data set, and their mask, read in a stream.
 
-    Parameters
-    ----------
-    dataset
-        The data set; its Fermi levels are used, and filling and centre are masked where one is not known.
-    indices
-        (n,) places in the data set.
-
-    Returns
-    -------
-    Moments
-        (n, 90) values and their mask, in the order of ``indices``.
+    Filling and centre are masked where the Fermi level is not known.
     """
     # what lies in one shard is read together, and each sample once
     order = np.argsort(indices, kind="stable")

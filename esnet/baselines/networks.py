@@ -62,20 +62,10 @@ def _build_dnn(n_features: int) -> Any:
 
 
 def _build_cnn(*, widths: tuple[int, ...], batch_norm_momentum: float) -> Any:
-    """Build the plain convolutional network.
+    """Build the plain convolutional network: inputs as ESNet's, output (n, 1).
 
-    Parameters
-    ----------
-    widths
-        Channels of the blocks, each one convolution of 3 energies; the stem (20 energies, every second) has the
-        first.
-    batch_norm_momentum
-        Of the batch normalisations' running statistics.
-
-    Returns
-    -------
-    keras.Model
-        Inputs ``up``, ``down`` (n, 1500, 9) and ``composition`` (n, 111), as ESNet's; output (n, 1).
+    Each block is one convolution of 3 energies with as many channels as ``widths`` says; the stem (20 energies, every
+    second) has as many as the first.
     """
     import keras
 
@@ -106,21 +96,7 @@ def fit_dnn(
     keeping: CheckpointConfig,
     progress: Progress | None = None,
 ) -> NetworkFit:
-    """Train the DNN and predict.
-
-    Parameters
-    ----------
-    training, validation
-        Features (n, 219) and formation energies, eV/atom.
-    features
-        (n, 219), what to predict.
-    settings
-        Epochs, batch size, learning rate, patiences and seed.
-    keeping
-        Where its checkpoints lie.
-    progress
-        Called after each epoch.
-    """
+    """Train the DNN on features (n, 219) and formation energies (eV/atom), and predict for ``features``."""
     import keras
 
     keras.utils.set_random_seed(settings.seed)
@@ -156,21 +132,7 @@ def fit_cnn(
     keeping: CheckpointConfig,
     progress: Progress | None = None,
 ) -> NetworkFit:
-    """Train the plain CNN on a data set that need not fit into memory, and predict.
-
-    Parameters
-    ----------
-    training, validation
-        Places to train on and to validate on.
-    indices
-        What to predict.
-    settings
-        Widths, epochs, batch size, learning rate, patiences and seed.
-    keeping
-        Where its checkpoints lie.
-    progress
-        Called after each epoch.
-    """
+    """Train the plain CNN on places of a data set that need not fit into memory, and predict those of ``indices``."""
     import keras
 
     keras.utils.set_random_seed(settings.seed)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,15 +50,6 @@ class ModelResult:
     notes: list[str]
     wall_s: float
     cpu_s: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result as JSON takes it."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
-        return cls(**data)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +111,7 @@ class BenchmarkResult:
         self._write_table(folder / "table.csv")
         self._write_predictions(folder / "predictions.csv")
         rows = [
-            {name: value for name, value in row.to_dict().items() if name != "predictions"}
-            | {"test": self.metrics(row)}
+            {name: value for name, value in asdict(row).items() if name != "predictions"} | {"test": self.metrics(row)}
             for row in self.rows
         ]
         (folder / "benchmark.json").write_text(

@@ -32,24 +32,15 @@ _PACKAGES = ("esnet-campaign", "numpy", "scipy", "scikit-learn", "xgboost-cpu", 
 def run_benchmark(
     dataset: Dataset, *, settings: BenchmarkSettings, work: Path | None = None, report: Report | None = None
 ) -> BenchmarkResult:
-    """Train and test the models of a comparison.
+    """Train and test the models of a comparison; the result has a row for each, in the table's order.
 
     Parameters
     ----------
     dataset
         With RS-DOS, IS-DOS or both; a task without samples in the test part has no figures.
-    settings
-        Which models, and how.
     work
         Folder for the models that are done and for checkpoints: where a comparison was interrupted, the same call
         goes on. It is left there; `remove_work` removes it. None: nothing is kept.
-    report
-        Told what goes on.
-
-    Returns
-    -------
-    BenchmarkResult
-        One row for each model, in the table's order.
 
     Raises
     ------

@@ -1,15 +1,15 @@
 """A comparison that was interrupted goes on: the results of the models that are done, in a working folder."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from esnet.baselines.result import ModelResult
 from esnet.baselines.settings import BenchmarkError
-from esnet.files.atomic import part_of, write_whole
+from esnet.files.atomic import part_of, sha256_of_json, write_whole
 
 _ABOUT = "comparison.json"
 
@@ -56,24 +56,20 @@ class BenchmarkWork:
         if self.folder is None:
             return None
         found = _read(self.folder / f"{name}.json")
-        if found is None or found.get("sha256") != _checksum(found.get("result")):
+        if found is None or found.get("sha256") != sha256_of_json(found.get("result")):
             return None
-        return ModelResult.from_dict(found["result"])
+        return ModelResult(**found["result"])
 
     def keep(self, result: ModelResult) -> None:
         """Write down the result of a model."""
         if self.folder is not None:
-            content = json.loads(json.dumps(result.to_dict()))
-            _write(self.folder / f"{result.name}.json", {"result": content, "sha256": _checksum(content)})
+            content = json.loads(json.dumps(asdict(result)))
+            _write(self.folder / f"{result.name}.json", {"result": content, "sha256": sha256_of_json(content)})
 
     def remove(self) -> None:
         """Remove the folder: the comparison is written."""
         if self.folder is not None:
             shutil.rmtree(self.folder)
-
-
-def _checksum(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _read(file: Path) -> Any:

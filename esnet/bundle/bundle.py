@@ -62,17 +62,13 @@ class Bundle:
         representation: Representation,
         record: TrainingRecord,
     ) -> Self:
-        """Write a bundle of one network as a whole or not at all.
+        """Write a bundle of one network, as `esnet.training.train.train` returned it, as a whole or not at all.
 
         Parameters
         ----------
         path
             The directory to make. The files are written beside it under a temporary name, which is then
             changed: an interrupted call leaves no half bundle.
-        model, scaler, target_scaling, record
-            What `esnet.training.train.train` returned.
-        representation
-            How the features were made.
 
         Returns
         -------
@@ -137,10 +133,7 @@ class Bundle:
     def assess(self, dos: ArrayLike, compositions: ArrayLike, *, batch_size: int = 256) -> Assessment:
         """Predict formation energies, how far they may be off, and whether the model has seen the like.
 
-        Parameters
-        ----------
-        dos, compositions, batch_size
-            As for `predict`, which gives the same energies, bit for bit.
+        The energies are those of `predict`, bit for bit.
 
         Returns
         -------

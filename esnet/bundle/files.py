@@ -11,7 +11,6 @@ manifest.json          format version, SHA-256 and size of each file, and two ch
 A model card quotes an evaluation, which names the model by its checksum: so the card cannot be part of that one.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from esnet.files.atomic import file_entry, sha256_of, whole_folder, write_whole
+from esnet.files.atomic import file_entry, sha256_of, sha256_of_json, whole_folder, write_whole
 from esnet.files.errors import UserError
 
 FORMAT = "esnet-bundle"
@@ -172,15 +171,11 @@ def _with_checksums(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def _model_checksum(manifest: Mapping[str, Any]) -> str:
     said = {key: value for key, value in manifest.items() if key not in ("checksum", "manifest_checksum")}
     files = {name: entry for name, entry in manifest["files"].items() if name != CARD}
-    return _digest(said | {"files": files})
+    return sha256_of_json(said | {"files": files})
 
 
 def _manifest_checksum(manifest: Mapping[str, Any]) -> str:
-    return _digest({key: value for key, value in manifest.items() if key != "manifest_checksum"})
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return sha256_of_json({key: value for key, value in manifest.items() if key != "manifest_checksum"})
 
 
 def _check_lists(file: Path, manifest: Mapping[str, Any]) -> None:

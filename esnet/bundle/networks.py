@@ -88,16 +88,7 @@ class Networks:
         )
 
     def run(self, dos: ArrayLike, compositions: ArrayLike, *, batch_size: int = 256) -> Outputs:
-        """Run all members on features that are not scaled.
-
-        Parameters
-        ----------
-        dos
-            (n, 2, 1500, 9).
-        compositions
-            (n, 111).
-        batch_size
-            Materials that a network takes at once.
+        """Run all members on features that are not scaled: dos (n, 2, 1500, 9) and compositions (n, 111).
 
         Raises
         ------
@@ -115,12 +106,7 @@ class Networks:
         return Outputs(energies, hidden)
 
     def scale(self, dos: ArrayLike, compositions: ArrayLike) -> ScaledFeatures:
-        """Scale features for `run_scaled`: what needs no network, and can be done beside one.
-
-        Parameters
-        ----------
-        dos, compositions
-            As for `run`.
+        """Scale features, as `run` takes them, for `run_scaled`: what needs no network, and can be done beside one.
 
         Raises
         ------

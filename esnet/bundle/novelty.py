@@ -50,19 +50,10 @@ class NoveltyReference:
 
     @classmethod
     def fit(cls, hidden: NDArray[np.float32], materials: Sequence[str]) -> Self | None:
-        """Make the reference of training samples.
+        """Make the reference of training samples, out of their hidden layers (members, n, 64).
 
-        Parameters
-        ----------
-        hidden
-            (members, n, 64).
-        materials
-            n names: IS and RS of one material do not count as neighbours of each other.
-
-        Returns
-        -------
-        NoveltyReference or None
-            None where no distance can be said: fewer than two materials, or a hidden layer that is the same for all.
+        IS and RS of one material do not count as neighbours of each other. None where no distance can be said: fewer
+        than two materials, or a hidden layer that is the same for all.
         """
         _, owners = np.unique(np.asarray(materials, dtype=str), return_inverse=True)
         sizes = np.bincount(owners) if len(owners) else np.zeros(0, dtype=np.intp)
@@ -117,18 +108,10 @@ class NoveltyReference:
 def reference_places(
     indices: NDArray[np.intp], materials: Sequence[str], *, seed: int, limit: int = REFERENCE_LIMIT
 ) -> NDArray[np.intp]:
-    """Choose the training samples that a reference is made of: whole materials, at most so many samples.
+    """Choose the training samples that a reference is made of: whole materials, at most ``limit`` samples.
 
-    Parameters
-    ----------
-    indices
-        Of the training samples in the data set.
-    materials
-        Of all samples of the data set.
-    seed
-        Chooses the materials; their order in the data set does not matter.
-    limit
-        Samples at most.
+    The seed chooses the materials; their order in the data set does not matter. ``indices`` are the places of the
+    training samples; ``materials`` are those of all samples of the data set.
     """
     if len(indices) <= limit:
         return np.sort(indices)

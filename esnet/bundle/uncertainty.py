@@ -202,17 +202,8 @@ class CalibrationCurve:
 def calibration_curve(residuals: ArrayLike, std: ArrayLike) -> CalibrationCurve | None:
     """Compare the errors with the normal distribution of the standard deviations.
 
-    Parameters
-    ----------
-    residuals
-        (n,) predicted minus true, eV/atom.
-    std
-        (n,) standard deviations, eV/atom; samples with NaN are left out.
-
-    Returns
-    -------
-    CalibrationCurve or None
-        None where no sample has a standard deviation.
+    The residuals (n,), predicted minus true, and ``std`` (n,) are in eV/atom. Samples whose standard deviation is NaN
+    are left out; None where no sample has one.
     """
     errors, widths = np.abs(np.asarray(residuals, dtype=np.float64)), np.asarray(std, dtype=np.float64)
     known = np.isfinite(widths)

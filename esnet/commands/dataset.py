@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from esnet.commands.console import console
+from esnet.commands.console import console, print_plain
 from esnet.commands.settings import filters_of
 from esnet.dataset.dataset import Dataset, DatasetManifest, DatasetWriter
 from esnet.dataset.summary import dataset_summary, dropped_line, summary_rows
@@ -29,8 +29,7 @@ def print_written(out: Console, path: Path, manifest: DatasetManifest) -> None:
         f"  {name}: {', '.join(ids[:10])}{' ...' if manifest.n_dropped[name] > 10 else ''}"
         for name, ids in manifest.dropped_ids.items()
     ]
-    for line in lines:
-        out.print(escape(line), highlight=False, soft_wrap=True)
+    print_plain(out, *lines)
 
 
 def info(*, dataset: Path, as_json: bool, verify: bool) -> None:

@@ -69,8 +69,6 @@ class Dataset:
 
         Parameters
         ----------
-        path
-            Its directory.
         verify
             Whether the SHA-256 of every file is compared with the manifest (about 1.5 GB/s); without it names, sizes
             and the manifest itself are checked.
@@ -185,17 +183,7 @@ class Dataset:
         return np.flatnonzero(chosen)
 
     def read(self, indices: ArrayLike) -> NDArray[np.float32]:
-        """Read densities.
-
-        Parameters
-        ----------
-        indices
-            k places in any order; one may come more than once.
-
-        Returns
-        -------
-        ndarray
-            (k, 2, 1500, 9), not scaled.
+        """Read densities (k, 2, 1500, 9), not scaled, of k places in any order; one may come more than once.
 
         Raises
         ------

@@ -54,14 +54,10 @@ Batch = tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]
 
 
 def epoch_order(indices: ArrayLike, *, seed: int, epoch: int, buffer: int = 2048) -> NDArray[np.intp]:
-    """Return the places in the order of one epoch.
+    """Return the places in the order of one epoch, which seed and epoch alone decide on.
 
     Parameters
     ----------
-    indices
-        The samples of an epoch, in any order.
-    seed, epoch
-        They alone decide on the order.
     buffer
         Samples in a window, out of blocks from anywhere, that are shuffled among each other.
     """
@@ -90,22 +86,12 @@ def numpy_batches(
     drop_remainder: bool = False,
     ahead: int = 4,
 ) -> Iterator[Batch]:
-    """Yield the batches of one epoch, without TensorFlow.
+    """Yield the batches of one epoch, without TensorFlow; ``shuffle=False``: in the order of ``indices``.
 
     Parameters
     ----------
-    dataset, indices
-        What is read; see `epoch_order` for the order.
-    scaler, target_scaling
-        Fitted on the training part.
     batch_size
         Samples in a batch; the last one has what is left.
-    seed, epoch
-        Of the order.
-    shuffle
-        False: the order of ``indices``.
-    buffer
-        See `epoch_order`.
     drop_remainder
         Whether a last batch that is not full is left out.
     ahead

@@ -32,12 +32,8 @@ def synthetic_samples(
 
     Parameters
     ----------
-    n_materials
-        How many; each gives one sample for each of ``kinds``.
     seed
         Material number k is the same for one seed, however many are made.
-    kinds
-        Which DOS of each.
     """
     for number in range(n_materials):
         rng = np.random.default_rng((seed, number))

@@ -120,12 +120,7 @@ class DatasetWriter:
         return dict(self._n_dropped)
 
     def add(self, sample: Sample) -> bool:
-        """Add one sample.
-
-        Returns
-        -------
-        bool
-            False where a filter left it out.
+        """Add one sample; return False where a filter left it out.
 
         Raises
         ------
@@ -222,19 +217,12 @@ class DatasetWriter:
 
 
 def suspicious_energies(n_far: int, n_given: int) -> list[str]:
-    """Say where formation energies look like eV instead of eV/atom.
+    """Say where formation energies look like eV instead of eV/atom: ``n_far`` lie more than 5 eV/atom from 0.
 
-    Among the 62,842 materials of the Materials Project that the paper trains on (mean -1.407, sd 1.101 eV/atom)
-    5 eV/atom is 3.3 standard deviations away, so fewer than 1 in 1,000 lie further from 0. Energies of whole cells
-    are several times larger: where 1 in 50 is beyond 5, and at least two are (or the only one is), the unit is
-    doubtful. Small cells of weakly bound alloys stay below that limit: this is a warning, not a proof.
-
-    Parameters
-    ----------
-    n_far
-        Samples with abs(energy) above 5 eV/atom.
-    n_given
-        All samples.
+    Among the 62,842 materials of the Materials Project that the paper trains on (mean -1.407, sd 1.101 eV/atom) 5
+    eV/atom is 3.3 standard deviations away, so fewer than 1 in 1,000 lie further from 0. Energies of whole cells are
+    several times larger: where 1 in 50 is beyond 5, and at least two are (or the only one is), the unit is doubtful.
+    Small cells of weakly bound alloys stay below that limit: this is a warning, not a proof.
     """
     if not n_far or n_far < max(min(2, n_given), math.ceil(_FAR_SHARE * n_given)):
         return []

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from esnet.evaluation.metrics import Metrics
 from esnet.evaluation.plots import plot_evaluation
 from esnet.evaluation.run import Evaluation
 from esnet.files.output_folder import new_output_folder
@@ -19,21 +18,14 @@ BY_PROTOTYPE = "errors_by_prototype.csv"
 
 
 def write_evaluation(evaluation: Evaluation, path: Path | str) -> Path:
-    """Write an evaluation as a whole or not at all.
+    """Write an evaluation as a whole or not at all; return the directory.
 
     Parameters
     ----------
-    evaluation
-        What `esnet.evaluation.run.evaluate` returned.
     path
         The directory to make, with ``metrics.json`` (all figures), ``predictions.csv`` (one line for each sample;
         empty where the bundle cannot say), ``errors_by_element.csv``, ``errors_by_prototype.csv`` and the plots of
         `esnet.evaluation.plots.plot_evaluation`.
-
-    Returns
-    -------
-    Path
-        The directory.
 
     Raises
     ------
@@ -54,7 +46,7 @@ def write_evaluation(evaluation: Evaluation, path: Path | str) -> Path:
 def _prototype_rows(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
     for task, found in evaluation.tasks.items():
         for name, metrics in found.by_prototype.items():
-            yield _group_row(task, "prototype", name, metrics)
+            yield {"task": task, "prototype": name, **metrics.to_dict()}
 
 
 def _element_rows(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
@@ -62,11 +54,7 @@ def _element_rows(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
     for task, found in evaluation.tasks.items():
         for name, metrics in found.by_element.items():
             trained = None if assessor is None else int(assessor.element_counts[ELEMENTS.index(name)])
-            yield _group_row(task, "element", name, metrics) | {"n_training_samples": trained}
-
-
-def _group_row(task: str, kind: str, name: str, metrics: Metrics) -> dict[str, Any]:
-    return {"task": task, kind: name, **metrics.to_dict()}
+            yield {"task": task, "element": name, **metrics.to_dict(), "n_training_samples": trained}
 
 
 def _write_csv(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:

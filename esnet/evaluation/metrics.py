@@ -43,17 +43,7 @@ class Metrics:
 
 
 def regression_metrics(true: ArrayLike, predicted: ArrayLike) -> Metrics | None:
-    """Compare predictions with the truth.
-
-    Parameters
-    ----------
-    true, predicted
-        (n,) formation energies, eV/atom, all finite.
-
-    Returns
-    -------
-    Metrics or None
-        None without samples.
+    """Compare predictions with the truth, (n,) formation energies in eV/atom; None without samples.
 
     Raises
     ------

@@ -18,20 +18,13 @@ _RUNNING_PARTS = 10
 
 
 def plot_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Draw what the evaluation has figures for.
+    """Draw what the evaluation has figures for; return the files written.
 
     Parameters
     ----------
-    evaluation
-        What `esnet.evaluation.run.evaluate` returned.
     folder
         Where ``parity``, ``calibration`` (with uncertainties) and ``error_against_novelty`` (with novelties) are
         written, each as ``.png`` and ``.svg``.
-
-    Returns
-    -------
-    list of Path
-        The files written.
 
     Raises
     ------

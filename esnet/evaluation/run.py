@@ -128,8 +128,6 @@ def evaluate(
         What is evaluated on what; the representations must be the same.
     part
         See `esnet.evaluation.selection.select_samples`; by default what the model has not been fitted to.
-    batch_size
-        Samples that a network takes at once.
     progress
         Called with the number of samples done and of all.
 

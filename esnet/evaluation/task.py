@@ -80,16 +80,8 @@ def evaluate_task(
 ) -> TaskEvaluation:
     """Compute the figures of one task.
 
-    Parameters
-    ----------
-    bundle, dataset
-        What is evaluated on what.
-    indices, assessment
-        All samples that are evaluated, and what the bundle says of them.
-    task
-        ``IS2RE`` or ``RS2RE``.
-    rows
-        Those of ``indices`` that belong to the task, at least one.
+    The ``assessment`` is what the bundle says of the samples at ``indices``, all that are evaluated; ``rows`` are those
+    of them that belong to the task.
 
     Raises
     ------

@@ -1,6 +1,7 @@
 """Files and folders that are there as a whole or not at all, whatever interrupts their writing."""
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -36,14 +37,9 @@ def write_whole(file: Path, content: bytes | str) -> None:
 
 @contextmanager
 def whole_folder(folder: Path, *, refuse_existing: Callable[[Path], None]) -> Iterator[Path]:
-    """Give a folder to fill, which gets its name when the block ends without error.
+    """Give a folder to fill under a temporary name beside its own, which it gets when the block ends without error.
 
-    Parameters
-    ----------
-    folder
-        The folder to make. It is filled beside it under a temporary name.
-    refuse_existing
-        Called with ``folder`` before the block and after it; raises if something is there.
+    ``refuse_existing`` is called with ``folder`` before the block and after it; it raises if something is there.
     """
     refuse_existing(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -81,6 +77,11 @@ def _sync_folder(folder: Path) -> None:
 def file_entry(file: Path) -> dict[str, Any]:
     """Return what a manifest says of a file: its SHA-256 and its size in bytes."""
     return {"sha256": sha256_of(file), "bytes": file.stat().st_size}
+
+
+def sha256_of_json(content: Any) -> str:
+    """SHA-256 of JSON types as hexadecimal digits, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def sha256_of(file: Path) -> str:

@@ -8,16 +8,12 @@ from esnet.files.errors import require
 
 
 def save_figure(figure: Any, stem: Path, *, dpi: int = 150, fonttype: str = "path") -> list[Path]:
-    """Write a figure as ``.png`` and ``.svg``; the same figure gives the same files.
+    """Write a ``matplotlib.figure.Figure`` as ``.png`` and ``.svg``; the same figure gives the same files.
 
     Parameters
     ----------
-    figure
-        A ``matplotlib.figure.Figure``.
     stem
         Path of the files without their suffixes.
-    dpi
-        Of the PNG.
     fonttype
         Whether text in the SVG is drawn (``path``) or stays text (``none``).
     """

@@ -1,8 +1,7 @@
 """A folder of results: there as a whole or not at all."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from esnet.files.atomic import whole_folder
@@ -28,19 +27,12 @@ def refuse_existing_output(folder: Path | str) -> None:
         raise OutputPlaceError(f"{path} cannot be made: {above} {what}; name another folder with --output")
 
 
-@contextmanager
-def new_output_folder(folder: Path | str) -> Iterator[Path]:
-    """Give a folder to fill, which gets its name when the block ends without an exception.
-
-    Parameters
-    ----------
-    folder
-        The folder to make. It is filled beside it under a temporary name.
+def new_output_folder(folder: Path | str) -> AbstractContextManager[Path]:
+    """Give a folder to fill under a temporary name, which gets its own when the block ends without an exception.
 
     Raises
     ------
     OutputExistsError
         If ``folder`` is there, before the block or after it.
     """
-    with whole_folder(Path(folder), refuse_existing=refuse_existing_output) as temporary:
-        yield temporary
+    return whole_folder(Path(folder), refuse_existing=refuse_existing_output)

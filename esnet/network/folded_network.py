@@ -12,12 +12,7 @@ from numpy.typing import NDArray
 
 
 def inference_network(model: Any) -> Any:
-    """Return a network that predicts the same, for predictions alone.
-
-    Parameters
-    ----------
-    model
-        A functional Keras model; it predicts on as before.
+    """Return a network that predicts the same as a functional Keras model, for predictions alone.
 
     Returns
     -------

@@ -32,10 +32,7 @@ class RayAllocation:
 def find_allocation(environment: Mapping[str, str] = os.environ) -> RayAllocation | None:
     """Return the Ray cluster of the SLURM job that this process belongs to, or None.
 
-    Parameters
-    ----------
-    environment
-        With SLURM_JOB_ID and SLURM_SUBMIT_DIR, where the batch script made its folder.
+    The batch script made its folder in SLURM_SUBMIT_DIR.
 
     Raises
     ------

@@ -38,12 +38,9 @@ METRICS = (SCORED, PROMOTED, QUEUE, SPEED, EPOCH, LOSS, VALIDATION_MAE, TRIALS)
 
 
 class RayMetrics:
-    """Metrics of one campaign; nothing is told where this process is connected to no Ray.
+    """Metrics with the tag ``campaign``: the name of a campaign, or what else trains or tunes.
 
-    Parameters
-    ----------
-    campaign
-        Their tag ``campaign``: a campaign's name, or what else trains or tunes.
+    Nothing is told where this process is connected to no Ray.
     """
 
     def __init__(self, campaign: str) -> None:

@@ -30,6 +30,8 @@ _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 # Ray runs its workers at niceness 15. Beside DFT on all cores a Screen or a training then waits for the DFT that waits
 # for it: 63 s became 357 s in a test on 2 cores.
 _NICENESS = {"RAY_worker_niceness": "0"}
+# the second is Ray's coming default; without it each start warns of the change
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
 class RaySessionError(UserError, RuntimeError):
@@ -98,7 +100,7 @@ def ray_session(
     home directory. A Ray that is joined needs the token of whoever started it in the environment (RAY_AUTH_TOKEN or
     RAY_AUTH_TOKEN_PATH); that of this SLURM job's cluster is found beside its address.
     """
-    with _environment(_quiet()):
+    with environment_variables(_QUIET):
         try:
             import ray
         except ModuleNotFoundError as error:
@@ -115,7 +117,7 @@ def ray_session(
             with _started(name, num_cpus, num_gpus, dashboard) as session:
                 yield session
         else:
-            with _environment(_credentials(wanted, allocation)), _joined(wanted, name) as session:
+            with environment_variables(_credentials(wanted, allocation)), _joined(wanted, name) as session:
                 yield session
 
 
@@ -141,7 +143,7 @@ def _joined(address: str, name: str | None) -> Iterator[RaySession]:
 
     _refresh_authentication()
     try:
-        with _own_signal_handlers():
+        with own_signal_handlers(signal.SIGTERM, signal.SIGINT):
             ray.init(address=address, job_config=_job_config(name), log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         # Ray's own errors on authentication are RuntimeErrors too
@@ -161,10 +163,10 @@ def _started(name: str | None, num_cpus: int | None, num_gpus: int | None, dashb
 
     folder = _short_temp_dir()
     try:
-        with _environment(_authentication() | _LOOPBACK_ONLY | _NICENESS), _loopback_constant():
+        with environment_variables(_authentication() | _LOOPBACK_ONLY | _NICENESS), _loopback_constant():
             _refresh_authentication()
             try:
-                with _own_signal_handlers():
+                with own_signal_handlers(signal.SIGTERM, signal.SIGINT):
                     ray.init(
                         address="local",
                         job_config=_job_config(name),
@@ -187,12 +189,12 @@ def _started(name: str | None, num_cpus: int | None, num_gpus: int | None, dashb
 
 
 @contextmanager
-def _own_signal_handlers() -> Iterator[None]:
-    """Keep this process's signal handlers: Ray puts its own in their place, which only raise SystemExit."""
+def own_signal_handlers(*numbers: int) -> Iterator[None]:
+    """Keep this process's handlers of signals: Ray puts its own in their place, which only raise SystemExit."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Ray leaves them alone there, and so must we
         return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in numbers}
     try:
         yield
     finally:
@@ -215,14 +217,6 @@ def _describe(*, started_here: bool) -> RaySession:
     context = ray.get_runtime_context()
     url = ray._private.worker.get_dashboard_url()
     return RaySession(context.gcs_address, f"http://{url}" if url else None, started_here)
-
-
-def _quiet() -> dict[str, str]:
-    return {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        # Ray's coming default; without it each start warns of the change
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    }
 
 
 def _authentication() -> dict[str, str]:
@@ -267,7 +261,7 @@ def _short_temp_dir() -> Path:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+def environment_variables(variables: Mapping[str, str]) -> Iterator[None]:
     """Set variables for this process and its children while the block runs."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)

@@ -47,30 +47,27 @@ def gpus_of_a_worker() -> float:
 
 
 def room_for(*, num_gpus: float) -> int:
-    """Return how many workers Ray's GPUs have room for, and without GPUs one for each node.
-
-    Parameters
-    ----------
-    num_gpus
-        Of one worker, or the part of one.
-    """
+    """Return how many workers of ``num_gpus`` each Ray's GPUs have room for, and without GPUs one for each node."""
     nodes = _nodes()
     if not num_gpus:
         return max(1, len(nodes))
     return max(1, sum(int(node.get("GPU", 0) / num_gpus + 1e-9) for node in nodes))
 
 
-def _nodes() -> list[dict[str, float]]:
-    """Resources of the nodes that compute: a head node may have none."""
+def alive_nodes() -> list[dict[str, float]]:
+    """Return the resources of Ray's nodes that are alive."""
     import ray
 
-    return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _nodes() -> list[dict[str, float]]:
+    """Resources of the nodes that compute: a head node may have none."""
+    return [node for node in alive_nodes() if node.get("CPU", 0) >= 1]
 
 
 def _require_node(cpu_threads: int, num_gpus: float) -> None:
-    import ray
-
-    resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    resources = alive_nodes()
     if any(node.get("CPU", 0) >= cpu_threads and node.get("GPU", 0) >= num_gpus for node in resources):
         return
     found = "; ".join(f"{node.get('CPU', 0):g} CPUs, {node.get('GPU', 0):g} GPUs" for node in resources)

@@ -65,7 +65,7 @@ class Representation:
 def network_inputs(
     dos: ArrayLike, compositions: ArrayLike, *, scaler: ChannelScaler, ids: Sequence[str] | None = None
 ) -> dict[str, NDArray[np.float32]]:
-    """Stack candidates to the network's three inputs.
+    """Stack candidates to the network's three inputs; ``ids`` name them in the error messages.
 
     Parameters
     ----------
@@ -73,10 +73,6 @@ def network_inputs(
         Shape (n, 2, 1500, 9), not scaled.
     compositions
         Shape (n, 111).
-    scaler
-        The scaler that was fitted on the training set.
-    ids
-        Names of the candidates, for the error messages.
 
     Returns
     -------

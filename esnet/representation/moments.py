@@ -73,7 +73,7 @@ def moments(dos: ArrayLike, *, efermi: float) -> Moments:
 
 
 def moments_of_batch(dos: ArrayLike, *, efermi: ArrayLike) -> Moments:
-    """Return the moments of n samples.
+    """Return the moments (n, 90) of n samples, and their mask.
 
     Parameters
     ----------
@@ -82,11 +82,6 @@ def moments_of_batch(dos: ArrayLike, *, efermi: ArrayLike) -> Moments:
     efermi
         (n,) Fermi levels in eV on the axis of ``dos``. Where one is NaN (not known) the filling and the centre
         have no value; width, skewness and kurtosis do not depend on it.
-
-    Returns
-    -------
-    Moments
-        (n, 90) values and their mask.
 
     Raises
     ------

@@ -48,16 +48,7 @@ class Batch:
 
 
 def read_batch(ids: Sequence[str], *, bundle: Bundle, read_features: ReadFeatures) -> Batch:
-    """Read the features of candidates and scale them: what needs no network, and can be done beside one.
-
-    Parameters
-    ----------
-    ids
-        Different candidates.
-    bundle
-        The trained model, whose scaling it is.
-    read_features
-        Called once, with all ids.
+    """Read the features of different candidates and scale them: what needs no network, and can be done beside one.
 
     Raises
     ------
@@ -79,35 +70,15 @@ def read_batch(ids: Sequence[str], *, bundle: Bundle, read_features: ReadFeature
 
 
 def predict_batch(batch: Batch, *, bundle: Bundle, batch_size: int = 256) -> list[Prediction]:
-    """Predict for features that were read.
+    """Predict for features that `read_batch` read for the same bundle; one prediction for each id, in the order asked.
 
-    Parameters
-    ----------
-    batch
-        What `read_batch` returned for the same bundle.
-    bundle
-        The trained model.
-    batch_size
-        Candidates that the network takes at once.
-
-    Returns
-    -------
-    list of Prediction
-        One for each id, in the order asked. A candidate without usable features has no energy and the reason.
+    A candidate without usable features has no energy and the reason.
     """
     answers = {name: Prediction(name, None, reason) for name, reason in batch.reasons.items()}
     if batch.features is not None:
         assessment = bundle.assess_scaled(batch.features, batch_size=batch_size)
         answers |= {name: _prediction(name, assessment, row) for row, name in enumerate(batch.usable)}
     return [answers[name] for name in batch.ids]
-
-
-def score_batch(
-    ids: Sequence[str], *, bundle: Bundle, read_features: ReadFeatures, batch_size: int = 256
-) -> list[Prediction]:
-    """Read and predict; an actor does the two for different batches at the same time."""
-    batch = read_batch(ids, bundle=bundle, read_features=read_features)
-    return predict_batch(batch, bundle=bundle, batch_size=batch_size)
 
 
 def _prediction(name: str, assessment: Assessment, row: int) -> Prediction:

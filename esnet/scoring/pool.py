@@ -49,19 +49,7 @@ class _Answer:
 
 
 class ScoringActor:
-    """Runs inside a Ray actor, a thread for each batch that it has.
-
-    Parameters
-    ----------
-    name
-        Shown in Ray's dashboard.
-    bundle_path, checksum
-        The trained model, and what it must be.
-    read_features
-        Called with the ids of a batch.
-    batch_size
-        Candidates that the network takes at once.
-    """
+    """Runs inside a Ray actor, a thread for each batch that it has; the bundle must have the ``checksum``."""
 
     def __init__(
         self, name: str, bundle_path: str, checksum: str, read_features: ReadFeatures, batch_size: int
@@ -128,10 +116,6 @@ class ActorPool:
         Starts a `ScoringActor` in Ray.
     max_failures
         So many times a batch is given out again.
-    waiting
-        Batches that no actor has.
-    n_actors
-        How many actors there should be.
     task_name
         Of the calls that score, in Ray's dashboard.
     """

@@ -30,19 +30,9 @@ _LARGEST_BATCH = 256
 
 
 def score(ids: Iterable[str], **options: Any) -> list[Prediction]:
-    """Predict the formation energies of candidates with a pool of Ray actors.
+    """Predict the formation energies of candidates with a pool of Ray actors; options as for `stream_predictions`.
 
-    Parameters
-    ----------
-    ids
-        Candidates; each is asked for once.
-    **options
-        As for `stream_predictions`.
-
-    Returns
-    -------
-    list of Prediction
-        One for each id, in the order given. A candidate without usable features has no energy and the reason.
+    One prediction for each id, in the order given. A candidate without usable features has no energy and the reason.
     """
     wanted = list(dict.fromkeys(str(each) for each in ids))
     predictions = {found.id: found for batch in stream_predictions(wanted, **options) for found in batch}

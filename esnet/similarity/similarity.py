@@ -185,12 +185,7 @@ class Similarity:
 def compare_dos(dataset: DosSource, *, seed: int = 1) -> Similarity:
     """Compare the IS-DOS and RS-DOS of a data set.
 
-    Parameters
-    ----------
-    dataset
-        With at least two materials that have both.
-    seed
-        Of the random pairs: as many as materials, each an IS-DOS of one and an RS-DOS of another material.
+    The seed draws the random pairs: as many as materials, each an IS-DOS of one and an RS-DOS of another material.
 
     Raises
     ------

@@ -6,7 +6,7 @@ data set trains RS2RE.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -70,14 +70,12 @@ def fetch(
 ) -> tuple[Dataset, FetchReport]:
     """Fetch what a query asks for and write a data set; a call that was killed or failed is gone on with.
 
+    Returns the data set, and what became of the materials.
+
     Parameters
     ----------
     output
         Directory of the data set, not there yet.
-    query
-        Which materials.
-    representation
-        How to make the features.
     filters
         What is left out, and counted. The DOS of what the composition or the energy rule out is not fetched.
     cache
@@ -86,11 +84,6 @@ def fetch(
         Address of the REST interface.
     progress
         Is called with the materials done and the materials of the query.
-
-    Returns
-    -------
-    tuple
-        The data set, and what became of the materials.
 
     Raises
     ------
@@ -146,7 +139,7 @@ def _fetch_missing(
         if entry.status == DOS and store.features(identifier) is None:
             logger.warning("%s: the file of its features is damaged or absent; it is fetched again", identifier)
             store.forget(identifier)
-    wanted = [material for material in materials if _dropped_unseen(material, filters) is None]
+    wanted = [material for material in materials if filters.dropped_by(_unseen(material)) is None]
     todo = [material for material in wanted if material.id not in store.fetched]
     if todo:
         with MaterialsProjectClient(endpoint=endpoint) as client:
@@ -202,11 +195,6 @@ def _store_dos(store: DownloadCache, material: Material, task: str, dos: Any, re
     store.store(entry, features)
 
 
-def _dropped_unseen(material: Material, filters: Filters) -> str | None:
-    """Name of the filter that leaves a material out whatever its DOS is."""
-    return filters.dropped_by(_unseen(material))
-
-
 def _unseen(material: Material) -> Sample:
     """A sample without a DOS, for filters that go by composition or energy."""
     return Sample(
@@ -228,25 +216,22 @@ def _sample(
     material: Material, store: DownloadCache, representation: Representation, filters: Filters
 ) -> Sample | None:
     """Return a material's sample; None if it has no DOS."""
-    if _dropped_unseen(material, filters) is not None:
-        return _unseen(material)  # the writer counts it and writes none of it
+    unseen = _unseen(material)
+    if filters.dropped_by(unseen) is not None:
+        return unseen  # the writer counts it and writes none of it
     entry = store.fetched[material.id]
     if entry.status != DOS or entry.composition is None:
         return None
     features = store.features(material.id)
     if features is None:
         raise MaterialsProjectError(f"{store.folder}: the features of {material.id} were changed; run this again")
-    return Sample(
-        id=f"{material.id}:rs_dos",
-        material=material.id,
-        kind="rs_dos",
+    return replace(
+        unseen,
         dos=features,
         composition=entry.composition,
-        energy=material.energy,
         efermi=entry.efermi,
         spacing=entry.spacing,
         chemsys="-".join(sorted(entry.composition)),
-        prototype="",
         provenance={
             "source": "Materials Project",
             "database_version": store.database_version,

@@ -110,10 +110,7 @@ class Material:
 class MaterialsProjectClient:
     """The Materials Project; a context manager.
 
-    Parameters
-    ----------
-    endpoint
-        Address of the REST interface; None: the public one, or MP_API_ENDPOINT.
+    The ``endpoint`` is the address of its REST interface; None: MP_API_ENDPOINT, or the public one.
 
     Raises
     ------
@@ -189,17 +186,10 @@ class MaterialsProjectClient:
         return dos if getattr(dos, "pdos", None) else None
 
     def entries(self, systems: Sequence[str]) -> list[dict[str, Any]]:
-        """Return the computed entries of chemical systems, corrected by the scheme of 2020 (GGA and GGA+U).
+        """Return the computed entries of exactly these chemical systems (``Al``, ``Al-Pd``), by their ids.
 
-        Parameters
-        ----------
-        systems
-            E.g. ``Al``, ``Al-Pd``; only entries of exactly these systems are returned.
-
-        Returns
-        -------
-        list of dict
-            As pymatgen's ComputedStructureEntry.as_dict() has them, by their ids.
+        They are corrected by the scheme of 2020 (GGA and GGA+U), as pymatgen's ComputedStructureEntry.as_dict() has
+        them.
         """
         found: dict[str, dict[str, Any]] = {}
         for start in range(0, len(systems), _SYSTEMS):
@@ -219,23 +209,18 @@ class MaterialsProjectClient:
         self, doing: str, *, remedy: str = "what was fetched is kept, and the same command goes on from there"
     ) -> Iterator[None]:
         """Turn what the client and what is below it raise into an error that says what to do."""
-        errors = self._errors()
+        from deltalake.exceptions import DeltaError
+        from mp_api.client.core.exceptions import MPRestError
+
         try:
             yield
-        except errors as error:
+        except (MPRestError, RequestException, DeltaError, OSError) as error:
             said = str(error).replace(self._key, "***")[:400]
             refused = any(code in said for code in ("401", "403", "32 characters"))
             hint = f"; is {KEY_VARIABLE} a valid key?" if refused else ""
             raise MaterialsProjectError(
                 f"the Materials Project did not answer while {doing}: {said}{hint}; {remedy}"
             ) from error
-
-    @staticmethod
-    def _errors() -> tuple[type[Exception], ...]:
-        from deltalake.exceptions import DeltaError
-        from mp_api.client.core.exceptions import MPRestError
-
-        return (MPRestError, RequestException, DeltaError, OSError)
 
 
 def batches(items: Sequence[Material], size: int) -> Iterable[Sequence[Material]]:

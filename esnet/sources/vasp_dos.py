@@ -20,13 +20,7 @@ class VaspReadError(DosError):
 
 @dataclass(frozen=True)
 class SiteElements:
-    """The elements of a calculation's sites: as much of a structure as a projected DOS needs.
-
-    Attributes
-    ----------
-    symbols
-        Element symbol of each site.
-    """
+    """The element symbols of a calculation's sites: as much of a structure as a projected DOS needs."""
 
     symbols: tuple[str, ...]
 

@@ -91,13 +91,10 @@ class EnergyTable:
         return cls(path, entries)
 
     def find(self, file: Path) -> EnergyEntry | None:
-        """Return the entry of a run, the most specific one.
+        """Return the entry of a run, the most specific one, for the path of its output file inside the folder of runs.
 
-        Parameters
-        ----------
-        file
-            Path of the run's output file inside the folder of runs. An entry is about a run if it is the path of the
-            file, of its folder or of a folder above that, or else the name of one of these folders.
+        An entry is about a run if it is the path of the file, of its folder or of a folder above that, or else the name
+        of one of these folders.
         """
         folders = [folder for folder in file.parents if folder != Path()]
         names = [file.as_posix(), *(folder.as_posix() for folder in folders), *(folder.name for folder in folders)]

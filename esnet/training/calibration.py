@@ -32,21 +32,8 @@ def fit_reference(
 ) -> NoveltyReference | None:
     """Make the novelty's reference of samples that the networks were trained on.
 
-    Parameters
-    ----------
-    networks, source
-        The networks, and samples.
-    training
-        Places of the training part; where it is large, the seed chooses materials of it.
-    materials
-        Of all samples of the source.
-    seed
-        See `esnet.bundle.novelty.reference_places`.
-
-    Returns
-    -------
-    NoveltyReference or None
-        None where the training part has one material, or looks the same to the networks throughout.
+    Where the training part is large, the seed chooses materials of it (`esnet.bundle.novelty.reference_places`). None
+    where it has one material, or looks the same to the networks throughout.
 
     Raises
     ------
@@ -69,23 +56,9 @@ def calibrate(
     *,
     kinds: Sequence[str],
 ) -> tuple[Calibration | None, dict[str, Any]]:
-    """Calibrate the uncertainties on samples that the networks were not trained on.
+    """Calibrate the uncertainties on the validation part; also say what that part was.
 
-    Parameters
-    ----------
-    networks, reference, source
-        The networks, the novelty's reference, and samples.
-    validation
-        Places of the validation part.
-    kinds
-        Of all samples of the source, ``is_dos`` or ``rs_dos``.
-
-    Returns
-    -------
-    calibration
-        None with too few samples.
-    about
-        What the validation part was.
+    ``kinds`` are those of all samples of the source. No calibration (None) with too few samples.
 
     Raises
     ------

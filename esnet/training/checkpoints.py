@@ -110,14 +110,9 @@ class Checkpoint:
 
 
 def latest_checkpoint(folder: Path, *, fingerprint: Mapping[str, Any]) -> Checkpoint | None:
-    """Return the last checkpoint of a folder that can be read, or None where there is none.
+    """Return the last checkpoint of a folder (which may be absent) that can be read, or None where there is none.
 
-    Parameters
-    ----------
-    folder
-        May be absent.
-    fingerprint
-        What the run that wants to go on is made of.
+    The fingerprint is what the run that wants to go on is made of.
 
     Raises
     ------

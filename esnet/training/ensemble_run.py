@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from esnet.bundle.bundle import Bundle, refuse_existing
@@ -94,16 +95,21 @@ def train_bundle(
                 member_folder(folder, number), fingerprint(dataset, split, settings=member_settings, kinds=kinds)
             )
         for number, member_settings in enumerate(wanted, start=1):
-            _train_member(
-                member_folder(folder, number),
-                dataset,
-                split,
-                member_settings,
-                kinds,
-                checkpoint_every=checkpoint_every,
-                devices=devices,
-                progress=_bound(progress, number),
-            )
+            member = member_folder(folder, number)
+            if not (member / _BUNDLE).exists():
+                train_on(
+                    dataset,
+                    split,
+                    settings=member_settings,
+                    kinds=kinds,
+                    checkpoints=member / _CHECKPOINTS,
+                    checkpoint_every=checkpoint_every,
+                    logs=member / _LOGS,
+                    devices=devices,
+                    progress=progress and partial(progress, number),
+                ).save(member / _BUNDLE)
+            # four times the size of the network, and not needed again
+            shutil.rmtree(member / _CHECKPOINTS, ignore_errors=True)
 
         trained = [member_folder(folder, number) / _BUNDLE for number in range(1, members + 1)]
         return assemble_bundle(path, members=trained, dataset=dataset, split=split, kinds=kinds)
@@ -112,13 +118,6 @@ def train_bundle(
 def member_folder(work: Path, number: int) -> Path:
     """Return the folder of a member, counted from 1."""
     return work / f"member-{number:02d}"
-
-
-def _bound(progress: MemberProgress | None, number: int) -> Callable[[int, Mapping[str, float]], None] | None:
-    if progress is None:
-        return None
-    report = progress
-    return lambda epoch, values: report(number, epoch, values)
 
 
 def _check_member(folder: Path, made_of: Mapping[str, object]) -> None:
@@ -139,35 +138,6 @@ def _check_member(folder: Path, made_of: Mapping[str, object]) -> None:
             f"{folder / _BUNDLE} is of another training: {'; '.join(differing)}. Name another working folder, or "
             "start afresh"
         )
-
-
-def _train_member(
-    folder: Path,
-    dataset: Dataset,
-    split: Split,
-    settings: TrainingSettings,
-    kinds: Kinds,
-    *,
-    checkpoint_every: int,
-    devices: Sequence[str] | None,
-    progress: Callable[[int, Mapping[str, float]], None] | None,
-) -> None:
-    bundle = folder / _BUNDLE
-    if not bundle.exists():
-        result = train_on(
-            dataset,
-            split,
-            settings=settings,
-            kinds=kinds,
-            checkpoints=folder / _CHECKPOINTS,
-            checkpoint_every=checkpoint_every,
-            logs=folder / _LOGS,
-            devices=devices,
-            progress=progress,
-        )
-        result.save(bundle)
-    # four times the size of the network, and not needed again
-    shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
 
 
 @contextmanager

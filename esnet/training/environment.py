@@ -9,19 +9,10 @@ from esnet.training.settings import TrainingSettings
 
 
 def training_environment(settings: TrainingSettings, *, replicas: int = 1) -> dict[str, Any]:
-    """Describe the machine and how TensorFlow uses it.
+    """Describe the machine and how TensorFlow uses it, in JSON types.
 
-    Parameters
-    ----------
-    settings
-        Precision, XLA and determinism are repeated here, where one looks for them.
-    replicas
-        Devices that share each batch (MirroredStrategy); 1 without.
-
-    Returns
-    -------
-    dict
-        JSON types. ``cores`` are those that this process may use; ``threads`` 0 means TensorFlow's own choice.
+    The ``replicas`` are the devices that share each batch (MirroredStrategy). ``cores`` are those that this process may
+    use; ``threads`` 0 means TensorFlow's own choice.
     """
     import keras
     import tensorflow

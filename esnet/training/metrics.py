@@ -33,15 +33,17 @@ def predict_places(
     model: Any, source: Dataset | Samples, indices: NDArray[np.intp], *, scaler: ChannelScaler, scaling: TargetScaling
 ) -> NDArray[np.float64]:
     """Predict formation energies, eV/atom, of samples that are read as they are needed."""
-    options: dict[str, Any] = {
-        "scaler": scaler,
-        "target_scaling": scaling,
-        "batch_size": _BATCH,
-        "seed": 0,
-        "shuffle": False,
-    }
     with reading_errors() as failed:
-        read = batches(source, indices, failed=failed, **options)
+        read = batches(
+            source,
+            indices,
+            scaler=scaler,
+            target_scaling=scaling,
+            batch_size=_BATCH,
+            seed=0,
+            shuffle=False,
+            failed=failed,
+        )
         return scaling.restore(model.predict(read, verbose=0)[:, 0])
 
 

@@ -28,12 +28,7 @@ def require_tensorflow() -> None:
 
 
 def device_strategy(devices: Sequence[str] | None) -> Any:
-    """Return the MirroredStrategy over these devices; None for None, which means TensorFlow's default device.
-
-    Parameters
-    ----------
-    devices
-        TensorFlow's names, for example ``["GPU:0", "GPU:1"]``.
+    """Return the MirroredStrategy over devices such as ``GPU:0``; None for None: TensorFlow's default device.
 
     Raises
     ------
@@ -55,16 +50,7 @@ def device_strategy(devices: Sequence[str] | None) -> Any:
 
 
 def compiled_network(settings: TrainingSettings, *, momentum: float, strategy: Any = None) -> Any:
-    """Build and compile the network to train.
-
-    Parameters
-    ----------
-    settings
-        Widths, seed, loss, learning rate, precision and XLA.
-    momentum
-        Of the batch normalisations.
-    strategy
-        A ``tf.distribute`` strategy, or None.
+    """Build and compile the network to train, under a ``tf.distribute`` strategy if one is given.
 
     Returns
     -------

@@ -37,8 +37,6 @@ def new_searcher(
         Where a trial is written down as soon as it has parameters.
     search
         Asked, and told how each trial ended.
-    metric
-        What is minimised.
     unfinished
         Trials of an earlier process, gone on with first.
     first_number
@@ -91,10 +89,6 @@ def new_scheduler(*, metric: str, max_epochs: int, grace: int, reduction: float,
 
     Parameters
     ----------
-    metric
-        What is minimised.
-    max_epochs
-        Of a trial.
     grace
         Epochs before a trial may be stopped.
     reduction

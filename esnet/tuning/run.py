@@ -1,22 +1,21 @@
 """Runs the trials of a study with Ray Tune, from the start or on from where an earlier process ended."""
 
 import logging
-import os
 import signal
-import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, get_args
 
 from esnet.files.errors import require
 from esnet.ray.metrics import TRIALS, RayMetrics
-from esnet.ray.workers import gpus_of_a_worker, worker_options
+from esnet.ray.session import environment_variables, own_signal_handlers
+from esnet.ray.workers import alive_nodes, gpus_of_a_worker, worker_options
 from esnet.tuning.ax_search import AxSearch, GridSearch
 from esnet.tuning.ray_adapters import TrialProgress, new_callback, new_scheduler, new_searcher, outcome_of
 from esnet.tuning.settings import Resources, SearchSettings
-from esnet.tuning.space import Parameters, Space, TuningError, check_point, grid_points
+from esnet.tuning.space import Space, TuningError, check_point, grid_points
 from esnet.tuning.study import Status, Study, Trial
 from esnet.tuning.trial import NAME, Objective, trainable
 
@@ -41,14 +40,10 @@ def run_trials(
         Runs one trial, in a Ray worker.
     study
         Where the trials are written down; those that ended earlier are not run again, those that did not go on.
-    space
-        What is tuned.
     metric
         The value that the objective reports and returns, to be made small.
     max_epochs
         Of a trial.
-    search, resources
-        How to look, and with what.
     retry_failed
         Let trials that failed earlier go on.
     progress
@@ -84,7 +79,11 @@ def run_trials(
         require("ray.tune", extra="tune")
         if not search.grid:
             require("ax", extra="tune")
-        proposer = _proposer(space, search, points)
+        proposer: AxSearch | GridSearch = (
+            GridSearch(points)
+            if search.grid
+            else AxSearch(space, seed=search.seed, initial_trials=search.initial_trials)
+        )
         proposer.tell_past((trial.parameters, outcome_of(trial, metric)) for trial in ended)
         tried = [trial.parameters for trial in trials]
         searcher = new_searcher(
@@ -115,12 +114,6 @@ def run_trials(
     if left > 0:
         raise TuningError(f"interrupted with {left} of {wanted} trials to go; the same command goes on")
     return trials
-
-
-def _proposer(space: Space, search: SearchSettings, points: Sequence[Parameters]) -> AxSearch | GridSearch:
-    if search.grid:
-        return GridSearch(points)
-    return AxSearch(space, seed=search.seed, initial_trials=search.initial_trials)
 
 
 def _fit(
@@ -183,16 +176,10 @@ def _telling(study: Study, progress: TrialProgress | None) -> TrialProgress:
 
 def _room(*, cpus: int, gpus: float) -> int:
     """Return how many trials Ray's nodes have room for at a time."""
-    import ray
-
     found = 0
-    for node in ray.nodes():
-        if not node["Alive"]:
-            continue
-        room = int(node["Resources"].get("CPU", 0) // cpus)
-        if gpus:
-            room = min(room, int(node["Resources"].get("GPU", 0) / gpus + 1e-9))
-        found += room
+    for node in alive_nodes():
+        room = int(node.get("CPU", 0) // cpus)
+        found += min(room, int(node.get("GPU", 0) / gpus + 1e-9)) if gpus else room
     return max(found, 1)
 
 
@@ -200,23 +187,11 @@ def _room(*, cpus: int, gpus: float) -> int:
 def _ray_settings() -> Iterator[None]:
     """Keep Ray Tune from printing, since trials and their errors are the study's, and put signal handlers back."""
     variables = {"RAY_AIR_NEW_OUTPUT": "0", "TUNE_PRINT_ALL_TRIAL_ERRORS": "0"}
-    before = {name: os.environ.get(name) for name in variables}
     ray_logger = logging.getLogger("ray.tune")
     level = ray_logger.level
-    handlers: Mapping[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGUSR1)}
-    os.environ.update(variables)
-    ray_logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        ray_logger.setLevel(level)
-        for number, handler in handlers.items():
-            if handler is not None:
-                signal.signal(number, handler)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    with environment_variables(variables), own_signal_handlers(signal.SIGINT, signal.SIGUSR1):
+        ray_logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            ray_logger.setLevel(level)

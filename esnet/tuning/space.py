@@ -118,14 +118,7 @@ def check_point(space: Space, point: Parameters) -> None:
 
 
 def grid_points(space: Space, shape: Sequence[int]) -> list[dict[str, Any]]:
-    """Return all points of a plain grid.
-
-    Parameters
-    ----------
-    space
-        What is tuned.
-    shape
-        Number of values of each parameter, in the order of the space.
+    """Return all points of a plain grid with so many values (``shape``) of each parameter, in the order of the space.
 
     Raises
     ------
@@ -155,8 +148,9 @@ def _places(points: int) -> list[float]:
 
 
 def _between(low: float, high: float, place: float, *, log: bool) -> float:
+    if place == 1:
+        return high  # where rounding would miss it, above or below
     value = low * (high / low) ** place if log else low + place * (high - low)
-    # rounding must not carry the ends out of the range
     return min(max(value, low), high)
 
 

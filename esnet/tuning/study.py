@@ -10,8 +10,8 @@ scheduler's results, starts from the beginning, without saying so, where a kill 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,8 +88,6 @@ class Study:
 
         Parameters
         ----------
-        path
-            The folder.
         identity
             What makes results comparable: data, split, settings, search. JSON types.
         about
@@ -151,8 +149,7 @@ class Study:
         """Write one trial that has ended."""
         self.write(replace(trial, status=status, message=message or trial.message, ended=_now()))
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Keep other processes from working on the study; the system frees the lock of a process that is gone.
 
         Raises
@@ -161,8 +158,7 @@ class Study:
             If another process works on it.
         """
         busy = TuningError(f"{self.path}: another process tunes in this folder; wait for it, or end it")
-        with exclusive(self.path / ".lock", busy=busy):
-            yield
+        return exclusive(self.path / ".lock", busy=busy)
 
     def _require_same(self, wanted: Mapping[str, Any]) -> None:
         content = _read_json(self.path / STUDY)

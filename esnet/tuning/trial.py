@@ -56,16 +56,12 @@ class TrialTask:
 def trainable(
     objective: Objective, *, study: Study, metric: str, environment: Mapping[str, str]
 ) -> Callable[[dict[str, Any]], None]:
-    """Return the function that Ray Tune runs for each trial.
+    """Return the function that Ray Tune runs for each trial, to make ``metric`` small.
 
     Parameters
     ----------
-    objective
-        Runs the trial.
     study
         At a path that all of Ray's nodes see.
-    metric
-        What is minimised.
     environment
         Variables that must stand before TensorFlow is imported.
     """

@@ -159,16 +159,10 @@ def tune(
         All other settings of a trial, the seed among them: trials differ in what is tuned alone.
     space
         Names are those of `TrainingSettings`.
-    search, resources
-        How to look, and with what.
     retry_failed
         Let trials that failed earlier go on.
     progress
         Called in this process with each trial that starts, reports or ends.
-
-    Returns
-    -------
-    TuningResult
 
     Raises
     ------

@@ -33,12 +33,7 @@ class Checked:
 
 
 def check_here(site: SiteSettings, folder: Path) -> tuple[Checked, dict[str, str]]:
-    """Look at the launch files, and run the node check on this machine.
-
-    Returns
-    -------
-    What was found, and the versions here.
-    """
+    """Look at the launch files, and run the node check on this machine; the versions here come with what was found."""
     found = [_look_at_files(site, folder)]
     with tempfile.TemporaryDirectory(prefix="cluster-check-") as temporary:
         output = Path(temporary) / "here.json"
@@ -83,14 +78,10 @@ def check_queues(
 
     Parameters
     ----------
-    site, folder
-        The cluster and its launch files.
     here
         Versions on this machine, which those of the nodes must equal.
     wait_s
         How long to wait for the jobs, seconds.
-    categories
-        Which ones.
     """
     outputs: dict[str, Path] = {}
     jobs: dict[str, str] = {}

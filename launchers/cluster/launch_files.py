@@ -36,12 +36,7 @@ def qadapter_path(folder: Path, category: str) -> Path:
 def launch_files(site: SiteSettings, folder: Path) -> dict[Path, str]:
     """Return the text of every file that FireWorks reads.
 
-    Parameters
-    ----------
-    site
-        The cluster.
-    folder
-        Where the files will be, as an absolute path: they name each other.
+    The folder is where the files will be, as an absolute path: they name each other.
     """
     files: dict[Path, str] = {}
     for category in CATEGORIES:

@@ -53,13 +53,7 @@ class PackedRun:
     interrupted: bool = field(default=False, init=False)
 
     def run(self, first: int | None) -> int:
-        """Launch fireworks until there is no more work or time; return how many.
-
-        Parameters
-        ----------
-        first
-            The firework that is reserved for this job.
-        """
+        """Launch fireworks, first the one reserved for this job, until there is no work or time; return how many."""
         launched = calculations = 0
         fw_id = first if first is not None else self._reserve_next()
         while fw_id is not None:

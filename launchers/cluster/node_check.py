@@ -49,17 +49,7 @@ class Finding:
 
 
 def _findings(launchpad_file: Path, directory: Path, command: str | None) -> Iterator[Finding]:
-    """Look at everything that a job needs here.
-
-    Parameters
-    ----------
-    launchpad_file
-        my_launchpad.yaml.
-    directory
-        Where calculations run.
-    command
-        Command line of VASP; None where there is none.
-    """
+    """Look at everything that a job needs here; no VASP is asked for where there is no command line of it."""
     yield from _look_at_database(launchpad_file)
     yield _look_at_directory(directory)
     rlaunch = Path(sys.executable).parent / "rlaunch"

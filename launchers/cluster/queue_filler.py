@@ -105,16 +105,9 @@ def fill_queues(launchpad: LaunchPad, site: SiteSettings, folder: Path) -> Itera
 
 
 def jobs_needed(ready: int, waiting: int, per_job: int) -> int:
-    """How many more jobs there is work for.
+    """How many more jobs, of ``per_job`` fireworks each, there is work for.
 
-    Parameters
-    ----------
-    ready
-        Fireworks that are ready.
-    waiting
-        Jobs that wait in the queue. Each has reserved a firework, and will take ``per_job - 1`` of the ready ones.
-    per_job
-        Fireworks that one job runs.
+    Each job that waits in the queue has reserved a firework, and will take ``per_job - 1`` of the ready ones.
     """
     return max(0, -(-(ready - waiting * (per_job - 1)) // per_job))
 

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -24,6 +24,16 @@ CATEGORIES = ("train", "screen", "relax", "dos")
 
 Scheduler = Literal["slurm", "pbs"]
 Lines = Annotated[list[str], Field(max_length=100)]
+
+
+def _no_dollars(lines: list[str]) -> list[str]:
+    for line in lines:
+        if "$$" in line or re.search(r"[\n\r]", line):
+            raise ValueError(f"found {line!r}; it must be one line, and $$ is for FireWorks' templates")
+    return lines
+
+
+ShellLines = Annotated[Lines, AfterValidator(_no_dollars)]
 
 
 class _Section(BaseModel):
@@ -49,7 +59,7 @@ class QueueSettings(_Section):
     )
     side_by_side: int = Field(default=1, ge=1, description="of these so many at a time, the job's GPUs shared out")
     estimate: str = Field(default="00:10:00", description="expected time of one of them, HH:MM:SS")
-    environment: Lines = Field(default=[], description="shell lines for this category, after those for all")
+    environment: ShellLines = Field(default=[], description="shell lines for this category, after those for all")
     adapter: dict[str, str | int] = Field(default={}, description="further keys of FireWorks' queue adapter, e.g. qos")
 
     @field_validator("walltime", "estimate")
@@ -57,11 +67,6 @@ class QueueSettings(_Section):
     def _time(cls, value: str) -> str:
         times.seconds(value)
         return value
-
-    @field_validator("environment")
-    @classmethod
-    def _lines(cls, value: list[str]) -> list[str]:
-        return _no_dollars(value)
 
     @model_validator(mode="after")
     def _together(self) -> QueueSettings:
@@ -91,7 +96,7 @@ class SiteSettings(_Section):
     launch_directory: Path = Field(description="where calculations run; seen by all nodes under the same path")
     python: Path = Field(description="Python of the environment that the jobs run in, by its absolute path")
     modules: Lines = Field(default=[], description="modules that a job loads")
-    environment: Lines = Field(default=[], description="shell lines of every job after that")
+    environment: ShellLines = Field(default=[], description="shell lines of every job after that")
     vasp_command: str | None = Field(default=None, description="VASP's command line, e.g. srun vasp_std; null: no VASP")
     close_s: int = Field(
         default=60, ge=10, le=3600, description="seconds before its time limit that a job ends its firework"
@@ -107,11 +112,6 @@ class SiteSettings(_Section):
         if not isinstance(value, str | Path) or not Path(value).is_absolute():
             raise ValueError(f"found {str(value)!r}, should be an absolute path: jobs start in other folders")
         return Path(value)
-
-    @field_validator("environment")
-    @classmethod
-    def _lines(cls, value: list[str]) -> list[str]:
-        return _no_dollars(value)
 
     @field_validator("queues")
     @classmethod
@@ -222,10 +222,3 @@ def _together(names: list[str]) -> str:
     field = names[0].rpartition(".")[2]
     everywhere = [f"queues.{category}.{field}" for category in CATEGORIES]
     return f"{field} of all queues" if sorted(names) == sorted(everywhere) else ", ".join(names)
-
-
-def _no_dollars(lines: list[str]) -> list[str]:
-    for line in lines:
-        if "$$" in line or re.search(r"[\n\r]", line):
-            raise ValueError(f"found {line!r}; it must be one line, and $$ is for FireWorks' templates")
-    return lines

@@ -59,19 +59,10 @@ name: esnet_campaign
 
 
 def find_launchpad_file(explicit: Path | None = None) -> Path:
-    """Find the file that describes the database.
+    """Find the file that describes the database; return its absolute path.
 
-    The order is that of FireWorks' own commands: the file asked for, ``my_launchpad.yaml`` in the
-    current folder, then FireWorks' configuration (``FW_CONFIG_FILE``, ``LAUNCHPAD_LOC``, ``~/.fireworks``).
-
-    Parameters
-    ----------
-    explicit
-        The file that the user named, if any.
-
-    Returns
-    -------
-    The file's absolute path.
+    The order is that of FireWorks' own commands: the file asked for, ``my_launchpad.yaml`` in the current folder, then
+    FireWorks' configuration (``FW_CONFIG_FILE``, ``LAUNCHPAD_LOC``, ``~/.fireworks``).
 
     Raises
     ------

@@ -195,13 +195,7 @@ class DatabaseSettings:
     # ---- what is built from them
 
     def launchpad(self, *, strm_lvl: str | None = None) -> LaunchPad:
-        """Return FireWorks' LaunchPad on this database.
-
-        Parameters
-        ----------
-        strm_lvl
-            Log level of the LaunchPad's own messages on the terminal; default: the file's.
-        """
+        """Return FireWorks' LaunchPad on this database; ``strm_lvl`` replaces the file's log level of its messages."""
         options = dict(self.mongoclient_kwargs)
         if self.uri_mode and self.password is not None and self.user is not None:
             options |= {"username": self.user, "password": self.password}
@@ -223,11 +217,7 @@ class DatabaseSettings:
     def client(self, **options: Any) -> MongoClient[dict[str, Any]]:
         """Return a new client of this database's server; it connects when first used.
 
-        Parameters
-        ----------
-        options
-            Options of ``pymongo.MongoClient`` that go before the settings' own. Times come back
-            aware, in UTC.
+        The options go before the settings' own. Times come back aware, in UTC.
         """
         target = mongo_uri.without_credentials(self.host) if self.uri_mode else self.host
         arguments = {

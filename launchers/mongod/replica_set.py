@@ -20,14 +20,8 @@ def make_primary(host: str, port: int, replica_set: str, *, deadline: float, is_
 
     Parameters
     ----------
-    host, port
-        Where the server listens.
-    replica_set
-        The replica set's name.
     deadline
         When to give up, on the clock of ``time.monotonic``.
-    is_alive
-        Tells whether the server's process still runs.
 
     Raises
     ------

@@ -85,10 +85,6 @@ def start(settings: DatabaseSettings, *, data_dir: Path) -> ServerStatus:
     data_dir
         The folder for its data, made if need be. One server per folder.
 
-    Returns
-    -------
-    The running server.
-
     Raises
     ------
     MongoServerError
@@ -206,13 +202,13 @@ def _launch(*, host: str, port: int, replica_set: str, data_dir: Path) -> None:
     """Start mongod and wait until it accepts writes; where it does not, end it and say why."""
     mongod, version = find_mongod()
     log = data_dir / LOG_NAME
-    _put_long_log_aside(log)
+    if size_of(log) > LOG_LIMIT:
+        log.replace(log.with_suffix(".log.old"))
     log_size = size_of(log)
     deadline = time.monotonic() + START_TIMEOUT_S
     try:
         _fork(mongod, host=host, port=port, replica_set=replica_set, data_dir=data_dir)
-        is_alive = partial(_runs, data_dir)
-        make_primary(host, port, replica_set, deadline=deadline, is_alive=is_alive)
+        make_primary(host, port, replica_set, deadline=deadline, is_alive=partial(_runs, data_dir))
     except BaseException as error:
         ended = not _runs(data_dir)
         _end(data_dir)
@@ -270,15 +266,8 @@ def _cache_gib() -> float:
     return float(min(max(psutil.virtual_memory().total / 2**30 / 10, 0.25), 1.0))
 
 
-def _put_long_log_aside(log: Path) -> None:
-    if size_of(log) > LOG_LIMIT:
-        log.replace(log.with_suffix(".log.old"))
-
-
 def _end(data_dir: Path) -> None:
     """End a server that we started and that did not come up."""
-    import psutil
-
     server = find_process(data_dir)
     if server is None:
         return

@@ -14,16 +14,9 @@ _POLL_S = 0.5
 
 
 def _wait_for_nodes(address_file: Path, *, nodes: int, timeout_s: float) -> int:
-    """Return how many nodes there are once there are enough, or when the time is over.
+    """Return how many nodes there are once there are enough, or after ``timeout_s`` seconds.
 
-    Parameters
-    ----------
-    address_file
-        File with ``host:port`` of the head, which may not be there yet. The token is that of the environment.
-    nodes
-        How many are awaited.
-    timeout_s
-        For how long, in s.
+    The file with ``host:port`` of the head may not be there yet. The token is that of the environment.
     """
     deadline = time.monotonic() + timeout_s
     found = 0

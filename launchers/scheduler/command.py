@@ -14,16 +14,9 @@ TIMEOUT_S = 30.0
 def answer(
     command: Sequence[str], *, timeout_s: float = TIMEOUT_S, environment: Mapping[str, str] | None = None
 ) -> str | None:
-    """Return what a command wrote, or None where it failed, is absent, or took too long.
+    """Return what a command wrote, or None where it failed, is absent, or took longer than ``timeout_s`` seconds.
 
-    Parameters
-    ----------
-    command
-        Program and arguments.
-    timeout_s
-        Seconds after which it is ended.
-    environment
-        Variables on top of this process's own.
+    The ``environment`` goes on top of this process's own.
     """
     try:
         done = subprocess.run(

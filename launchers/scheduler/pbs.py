@@ -12,13 +12,7 @@ _AT_ONCE = 200
 
 
 class Pbs:
-    """The PBS that this machine's commands talk to.
-
-    Parameters
-    ----------
-    timeout_s
-        Seconds for each command.
-    """
+    """The PBS that this machine's commands talk to, each for at most ``timeout_s`` seconds."""
 
     name = "pbs"
 

@@ -23,13 +23,7 @@ _SECONDS = {"SLURM_TIME_FORMAT": "%s"}
 
 
 class Slurm:
-    """The SLURM that this machine's commands talk to.
-
-    Parameters
-    ----------
-    timeout_s
-        Seconds for each command.
-    """
+    """The SLURM that this machine's commands talk to, each for at most ``timeout_s`` seconds."""
 
     name = "slurm"
 

@@ -43,13 +43,14 @@ JOBCOMP_FIELDS = ("jobid", "state", "exitcode", "start", "end", "timelimit", "pa
 
 def parse_squeue(text: str) -> dict[str, JobState]:
     """States by job id out of ``squeue -h -O`` with `SQUEUE_FORMAT`."""
-    states = {}
+    states: dict[str, JobState] = {}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split("|")]
         if len(cells) < len(SQUEUE_COLUMNS):
             continue
         row = dict(zip(SQUEUE_COLUMNS, cells, strict=False))
-        state = _state(
+        _add(
+            states,
             row["JobID"],
             row["State"],
             source="squeue",
@@ -62,20 +63,19 @@ def parse_squeue(text: str) -> dict[str, JobState]:
             partition=row["Partition"],
             directory=row["WorkDir"],
         )
-        if state is not None:
-            states[state.job_id] = state
     return states
 
 
 def parse_sacct(text: str, fields: tuple[str, ...], *, source: str) -> dict[str, JobState]:
     """States by job id out of ``sacct -n -P -X``; of a job that ran more than once the last run."""
-    states = {}
+    states: dict[str, JobState] = {}
     for line in text.splitlines():
         cells = line.split("|")
         if len(cells) != len(fields):
             continue
         row = dict(zip(fields, cells, strict=True))
-        state = _state(
+        _add(
+            states,
             row["jobid"],
             row["state"].split(" ")[0],  # CANCELLED by 1000
             source=source,
@@ -90,20 +90,19 @@ def parse_sacct(text: str, fields: tuple[str, ...], *, source: str) -> dict[str,
             memory=_memory_of_each_node(row.get("reqmem", ""), row.get("nnodes", "")),
             memory_per="node",
         )
-        if state is not None:
-            states[state.job_id] = state
     return states
 
 
 def parse_scontrol(text: str) -> dict[str, JobState]:
     """State by job id out of ``scontrol -o show job ID``."""
-    states = {}
+    states: dict[str, JobState] = {}
     for line in text.splitlines():
         row = dict(re.findall(r"(?:^| )([A-Za-z/:_]+)=(\S*)", line))
         if "JobId" not in row or "JobState" not in row:
             continue
         per: Literal["node", "cpu"] = "cpu" if "MinMemoryCPU" in row else "node"
-        state = _state(
+        _add(
+            states,
             row["JobId"],
             row["JobState"].split(",")[0],
             source="scontrol",
@@ -118,8 +117,6 @@ def parse_scontrol(text: str) -> dict[str, JobState]:
             memory=megabytes(row.get("MinMemoryCPU") or row.get("MinMemoryNode") or ""),
             memory_per=per,
         )
-        if state is not None:
-            states[state.job_id] = state
     return states
 
 
@@ -139,7 +136,8 @@ def parse_time_limits(text: str) -> dict[str, float | None]:
     return limits
 
 
-def _state(
+def _add(
+    states: dict[str, JobState],
     job_id: str,
     word: str,
     *,
@@ -154,7 +152,8 @@ def _state(
     restarts: int | None = None,
     memory: float | None = None,
     memory_per: Literal["node", "cpu"] | None = None,
-) -> JobState | None:
+) -> None:
+    """Add the state of a job, unless its word says nothing."""
     phase: Phase
     if word in _ENDED:
         phase = "ended"
@@ -163,8 +162,8 @@ def _state(
     elif word in _PENDING:
         phase = "pending"
     else:
-        return None
-    return JobState(
+        return
+    states[job_id] = JobState(
         job_id=job_id,
         phase=phase,
         ending=_ENDED.get(word),

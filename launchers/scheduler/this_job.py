@@ -12,12 +12,9 @@ from launchers.scheduler.slurm import Slurm
 
 
 def this_job(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Scheduler, cluster and job id of this process, and how often the job was put back; empty outside a job.
+    """Scheduler, cluster and job id of this process (by its environment), and how often the job was put back.
 
-    Parameters
-    ----------
-    environment
-        The variables that say so; default: this process's own.
+    Empty outside a job.
     """
     said = os.environ if environment is None else environment
     if job_id := said.get("SLURM_JOB_ID"):

@@ -70,18 +70,9 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
 
 
 def _work(launchpad_file: Path, directory: Path, *, query: dict[str, object] | None, until_empty: bool) -> None:
-    """Launch fireworks one after the other.
+    """Launch the fireworks that match a MongoDB filter one after the other, in launch directories of ``directory``.
 
-    Parameters
-    ----------
-    launchpad_file
-        my_launchpad.yaml.
-    directory
-        Launch directories are made in it.
-    query
-        MongoDB filter on fireworks; None takes every one.
-    until_empty
-        Return when nothing is ready, instead of waiting for more.
+    With ``until_empty`` return when nothing is ready, instead of waiting for more.
     """
     launchpad = DatabaseSettings.from_file(launchpad_file).launchpad()
     fworker = FWorker(name=worker_name(), query=query)

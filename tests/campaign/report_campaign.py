@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+from predicted import store_predictions
 from prepared import MODEL, relax_references
 from pymatgen.core import Composition
 
@@ -12,7 +13,6 @@ from campaign.references.reference_sets import freeze_reference_set, load_hull
 from campaign.running_campaign import start_campaign
 from campaign.scheduling.evaluate import evaluate_relaxed
 from campaign.steps.decide import make_decisions
-from campaign.steps.predictions import store_predictions
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from esnet.representation.dos import DOS_SHAPE, ENERGY_GRID

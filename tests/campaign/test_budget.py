@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from predicted import store_predictions
 from prepared import BATCHES, finish_dos, steps, with_model
 from pymongo.collection import Collection
 
@@ -14,7 +15,6 @@ from campaign.scheduling.advance import advance
 from campaign.scheduling.change_budget import BudgetError, change_budget
 from campaign.steps.decide import make_decisions
 from campaign.steps.finish import finish_campaign
-from campaign.steps.predictions import store_predictions
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore, now
 from campaign.store.states import STAGES

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from predicted import store_predictions
 from prepared import BATCHES, finish_dos, with_model
 from typer.testing import CliRunner
 
@@ -10,7 +11,6 @@ from campaign.cli.main import app
 from campaign.policies.registry import make_policy
 from campaign.scheduling.advance import advance
 from campaign.steps.decide import make_decisions
-from campaign.steps.predictions import store_predictions
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.candidates import UnknownCandidateError, find_candidate
 from campaign.views.explanation import explanation, format_explanation

@@ -14,7 +14,7 @@ from campaign.policies.thresholds import Thresholds
 from campaign.replay.candidate import KnownCandidate
 from campaign.replay.result import band, spread
 from campaign.replay.simulate import replay as replay_policy
-from campaign.replay.simulate import replay_oracle, replay_random
+from campaign.replay.simulate import replay_limit
 from campaign.spec.sections.budget import BudgetSection
 from campaign.spec.sections.stable import StableSection
 
@@ -119,7 +119,7 @@ def test_whatever_the_settings_limits_hold_and_no_policy_passes_the_oracle(known
         # those that failed are not counted
         assert np.diff(discoveries).max() <= budget.stop_after_no_discovery + found.failed
     # the limits of what any policy can do
-    oracle = replay_oracle(known, budget=budget)
+    oracle = replay_limit("oracle", known, budget=budget)
     assert (oracle.stable_at(found.cpu_hours) >= found.stable).all()
     assert oracle.total_stable >= found.total_stable
 
@@ -155,7 +155,7 @@ def test_random_finds_what_chance_says():
     n_stable = sum(found.is_stable(StableSection()) for found in known)
     relaxed = 500
     budget = BudgetSection(relaxations=relaxed)
-    found = [replay_random(known, budget=budget, seed=seed).total_stable for seed in range(1, 21)]
+    found = [replay_limit("random", known, budget=budget, seed=seed).total_stable for seed in range(1, 21)]
     expected = relaxed * n_stable / len(known)
     # standard deviation of the hypergeometric distribution, and of the mean of 20 draws from it
     share = n_stable / len(known)
@@ -166,11 +166,11 @@ def test_random_finds_what_chance_says():
 
 def test_the_limits_pay_for_no_dos_and_find_everything_in_the_end():
     known = population(100)
-    for reference in (replay_random(known), replay_oracle(known)):
+    for reference in (replay_limit("random", known), replay_limit("oracle", known)):
         assert reference.cpu_hours[0] == 0.0
         assert reference.total_stable == reference.n_stable
         assert reference.relaxations == 100
-    oracle = replay_oracle(known)
+    oracle = replay_limit("oracle", known)
     assert list(oracle.stable[: oracle.n_stable + 1]) == list(range(oracle.n_stable + 1))
 
 

@@ -3,13 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from predicted import store_predictions
 from test_steps import MODEL, finish_dos, relax_references, steps
 from test_training_data import give_features
 
 from campaign.running_campaign import start_campaign
 from campaign.scheduling.advance import advance
 from campaign.steps.decide import make_decisions
-from campaign.steps.predictions import store_predictions
 from campaign.steps.rescore import rescore_waiting, screen_again, with_model_of_step
 from campaign.steps.retrain import retrain_step
 from campaign.store.campaigns import Campaign, OpenCampaign

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fireworks import FWorker
+from predicted import store_predictions
 from prepared import BATCHES, MODEL, finish_dos, relax_references, steps, with_model
 
 from campaign.recovery.reconcile import reconcile
@@ -16,7 +17,6 @@ from campaign.scheduling.advance import advance
 from campaign.scheduling.evaluate import evaluate_relaxed
 from campaign.scheduling.submit import submit_step
 from campaign.steps.decide import make_decisions
-from campaign.steps.predictions import store_predictions
 from campaign.steps.start import BootstrapSizeError
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore

@@ -55,17 +55,14 @@ import math
 import numpy as np
 from esnet.bundle.bundle import Bundle
 from esnet.network.model import build_esnet
-from esnet.scoring.batch import score_batch
+from esnet.scoring.batch import predict_batch, read_batch
 samples = np.load(sys.argv[2])
 dos, compositions = samples["dos"], samples["compositions"]
 bundle = Bundle.load(sys.argv[1])
 said = bundle.assess(dos, compositions, batch_size=len(dos))
-scored = score_batch(
-    [str(number) for number in range(len(dos))],
-    bundle=bundle,
-    read_features=lambda ids: (ids, dos, compositions),
-    batch_size=len(dos),
-)
+ids = [str(number) for number in range(len(dos))]
+batch = read_batch(ids, bundle=bundle, read_features=lambda ids: (ids, dos, compositions))
+scored = predict_batch(batch, bundle=bundle, batch_size=len(dos))
 model = build_esnet()
 answer(
     predicted=bundle.predict(dos, compositions, batch_size=len(dos)).tolist(),

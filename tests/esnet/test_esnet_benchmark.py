@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_the_table_has_every_model_and_both_tasks(compared):
     for row in compared.rows:
         assert np.isfinite(row.predictions).all()
         assert len(row.predictions) == len(compared.ids)
-        assert json.dumps(row.to_dict(), allow_nan=False)
+        assert json.dumps(asdict(row), allow_nan=False)
 
 
 def test_models_on_moments_beat_the_mean(tmp_path):

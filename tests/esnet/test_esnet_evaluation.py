@@ -26,7 +26,7 @@ from esnet.files.output_folder import OutputExistsError
 from esnet.representation.composition import ELEMENTS, composition_vector
 from esnet.representation.errors import RepresentationError
 from esnet.representation.features import Representation
-from esnet.scoring.batch import score_batch
+from esnet.scoring.batch import predict_batch, read_batch
 from esnet.scoring.scoring import ScoringError
 from esnet.training.ensemble import EnsembleError, assemble_bundle
 from esnet.training.settings import TrainingSettings
@@ -399,15 +399,17 @@ def test_a_screening_gets_uncertainty_and_flag_of_each_candidate(world):
     def read(ids):
         return ["a", "b", "c"], dos, compositions
 
-    a, b, c, d = score_batch(["a", "b", "c", "d"], bundle=world.ensemble, read_features=read)
+    batch = read_batch(["a", "b", "c", "d"], bundle=world.ensemble, read_features=read)
+    a, b, c, d = predict_batch(batch, bundle=world.ensemble)
     said = world.ensemble.assess(dos[[0, 2]], compositions[[0, 2]])
     assert (a.e_form, a.uncertainty, a.novel) == (said.e_form[0], said.uncertainty[0], bool(said.novel[0]))
     assert (c.e_form, c.uncertainty, c.novel) == (said.e_form[1], None, True)
     assert (b.e_form, b.uncertainty, b.novel) == (None, None, None)
     assert d.reason == "no features are stored for it"
-    (plain, *_) = score_batch(["a", "b", "c"], bundle=world.plain, read_features=read)
+    batch = read_batch(["a", "b", "c"], bundle=world.plain, read_features=read)
+    (plain, *_) = predict_batch(batch, bundle=world.plain)
     assert plain.e_form is not None
     assert plain.uncertainty is None
     assert plain.novel is None
     with pytest.raises(ScoringError, match="not asked for"):
-        score_batch(["a", "b"], bundle=world.ensemble, read_features=read)
+        read_batch(["a", "b"], bundle=world.ensemble, read_features=read)

@@ -9,7 +9,7 @@ from random import Random
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from esnet.tuning.ax_search import AxSearch, GridSearch, Outcome
@@ -34,6 +34,7 @@ def finished(value, step=3):
 
 
 class TestSpace:
+    @example(low=0.6531839336143506, factor=127.25, numbers=(1, 2), shape=(2, 2), log=False)
     @given(
         low=st.floats(1e-6, 1.0),
         factor=st.floats(1.01, 1000.0),

@@ -32,19 +32,10 @@ STEEPNESS = 300.0
 
 
 def _kinetic_excess(energies: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return by how much the kinetic energy of plane waves is raised.
+    """Return by how much the kinetic energies (G,) of plane waves are raised, and the derivative of that.
 
-    Parameters
-    ----------
-    energies : ndarray, shape (G,)
-        |k + G|^2 / 2, hartree.
-    cutoff
-        The end of the band, ENCUT + w, hartree.
-
-    Returns
-    -------
-    tuple of ndarray, shape (G,)
-        T(e) - e in hartree, and its derivative with respect to e.
+    All in hartree: ``energies`` e = |k + G|^2 / 2, ``cutoff`` is the end of the band, ENCUT + w, the excess is T(e) - e
+    and its derivative that with respect to e.
     """
     width = SMOOTH_BAND / HARTREE
     x = np.maximum(0.0, (energies - (cutoff - width)) / width)
@@ -52,18 +43,7 @@ def _kinetic_excess(energies: np.ndarray, cutoff: float) -> tuple[np.ndarray, np
 
 
 def smooth_plane_waves(cutoff: float) -> Any:
-    """Return the ``mode`` for GPAW.
-
-    Parameters
-    ----------
-    cutoff
-        ENCUT, eV.
-
-    Returns
-    -------
-    gpaw.dft.PW
-        Plane waves with the smooth cutoff.
-    """
+    """Return the ``mode`` for GPAW: plane waves with the smooth cutoff (ENCUT, eV)."""
     return _mode_class()(cutoff + SMOOTH_BAND)
 
 
@@ -114,17 +94,9 @@ def _hamiltonian_class() -> Any:
 
 
 def excess_stress(dft: Any) -> np.ndarray:
-    """Return the stress of the raised kinetic energy, which GPAW's own stress lacks.
+    """Return the stress (3, 3) of the raised kinetic energy, which GPAW's own stress lacks.
 
-    Parameters
-    ----------
-    dft
-        A ``gpaw.new.calculation.DFT`` that has wave functions.
-
-    Returns
-    -------
-    ndarray, shape (3, 3)
-        eV/A^3, with ASE's sign, symmetrised.
+    In eV/A^3, with ASE's sign, symmetrised, of a ``gpaw.new.calculation.DFT`` that has wave functions.
     """
     ibzwfs = dft.ibzwfs
     total = np.zeros((3, 3))

@@ -247,14 +247,9 @@ def _band_count(settings: Settings) -> int:
 
 
 def _midgap(eigenvalues: np.ndarray, occupations: np.ndarray, fermi: float) -> float:
-    """Return the middle of the gap (EFERMI = MIDGAP), or the Fermi level where there is none.
+    """Return the middle of the gap (EFERMI = MIDGAP), or the Fermi level where there is none, eV.
 
-    Parameters
-    ----------
-    eigenvalues, occupations : ndarray, shape (S, K, B)
-        eV, and 1 where full.
-    fermi
-        Fermi level, eV.
+    Eigenvalues (S, K, B) in eV; occupations (S, K, B) are 1 where full.
     """
     full, empty = occupations > 1 - 1e-3, occupations < 1e-3
     if not (full | empty).all() or not full.any() or not empty.any():

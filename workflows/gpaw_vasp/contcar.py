@@ -11,17 +11,7 @@ from workflows.gpaw_vasp.results import IonicStep
 
 
 def poscar_text(poscar: Poscar, cell: np.ndarray, positions: np.ndarray) -> str:
-    """Return a structure in VASP 5 format.
-
-    Parameters
-    ----------
-    poscar
-        Comment and elements.
-    cell : ndarray, shape (3, 3)
-        A.
-    positions : ndarray, shape (N, 3)
-        Fractional.
-    """
+    """Return a structure in VASP 5 format; the cell (3, 3) in A, the positions (N, 3) fractional."""
     lines = [poscar.comment or "unknown system", "1.0", *_lattice(cell), *_species(poscar), "Direct"]
     lines += ["".join(f"{item:21.16f}" for item in row) for row in positions]
     return "\n".join(lines) + "\n"

@@ -47,11 +47,6 @@ def density_of_states(bands: ElectronicStructure, settings: Settings) -> Dos:
         Eigenvalues, weights and projections.
     settings
         Smearing and grid: NEDOS points from EMIN to EMAX (default: 1 eV around all bands).
-
-    Returns
-    -------
-    Dos
-        Total and projected densities.
     """
     emin = bands.eigenvalues.min() - 1.0 if settings.emin is None else settings.emin
     emax = bands.eigenvalues.max() + 1.0 if settings.emax is None else settings.emax
@@ -75,20 +70,10 @@ def density_of_states(bands: ElectronicStructure, settings: Settings) -> Dos:
 
 
 def occupation(x: np.ndarray, settings: Settings) -> np.ndarray:
-    """Return how full a level is whose distance below the Fermi level is ``x`` smearing widths.
+    """Return how full a level is that lies ``x`` = (E_F - e) / width below the Fermi level.
 
-    Parameters
-    ----------
-    x : ndarray
-        (E_F - e) / width.
-    settings
-        Which function: Fermi-Dirac, Gaussian or Methfessel-Paxton.
-
-    Returns
-    -------
-    ndarray
-        0 to 1 (a little outside for Methfessel-Paxton). Source: Methfessel and Paxton, Phys. Rev. B 40,
-        3616 (1989), equations 13 to 16.
+    0 to 1 (a little outside for Methfessel-Paxton). Source: Methfessel and Paxton, Phys. Rev. B 40, 3616 (1989),
+    equations 13 to 16.
     """
     if settings.smearing == "fermi-dirac":
         return np.asarray(expit(x))

@@ -12,18 +12,9 @@ from workflows.gpaw_vasp.version import version_string
 
 
 def write_doscar(path: Path, settings: Settings, bands: ElectronicStructure, dos: Dos) -> None:
-    """Write total and, with LORBIT, projected densities of states.
+    """Write total and, with LORBIT, projected densities of states, states/eV.
 
-    Parameters
-    ----------
-    path
-        The DOSCAR.
-    settings
-        NEDOS and LORBIT.
-    bands
-        Fermi level and number of spins.
-    dos
-        The densities, states/eV. With two spins the columns of each orbital are up, down.
+    With two spins the columns of each orbital are up, down.
     """
     atoms = len(settings.poscar.symbols)
     volume = abs(float(np.linalg.det(settings.poscar.cell))) / atoms

@@ -178,17 +178,7 @@ def _scalar(word: str) -> Scalar:
 
 
 def check_tags(tags: Mapping[str, Value]) -> list[str]:
-    """Refuse what cannot be honoured.
-
-    Parameters
-    ----------
-    tags
-        As from :func:`parse_incar`.
-
-    Returns
-    -------
-    list of str
-        The tags that are ignored, sorted.
+    """Refuse what cannot be honoured; return the tags that are ignored, sorted.
 
     Raises
     ------

@@ -33,13 +33,7 @@ class KMesh:
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def points(self) -> np.ndarray:
-        """Return all points of the mesh.
-
-        Returns
-        -------
-        ndarray, shape (N1 * N2 * N3, 3)
-            In units of the reciprocal vectors, in (-1/2, 1/2].
-        """
+        """Return all points (N1 * N2 * N3, 3) of the mesh in units of the reciprocal vectors, in (-1/2, 1/2]."""
         axes = []
         for count, shift in zip(self.size, self.shift, strict=True):
             start = (1 - count) / 2 if self.style == "Monkhorst-Pack" else 0.0
@@ -56,15 +50,8 @@ def read_mesh(kpoints: str | None, tags: Mapping[str, Value], cell: np.ndarray) 
     ----------
     kpoints
         Text of the KPOINTS file; None where there is none, and KSPACING (default 0.5 1/A) and KGAMMA count.
-    tags
-        The INCAR.
     cell : ndarray, shape (3, 3)
         Lattice vectors in A, as rows.
-
-    Returns
-    -------
-    KMesh
-        The mesh.
 
     Raises
     ------

@@ -12,14 +12,9 @@ Echo = Callable[[str], None]
 
 
 class Oszicar:
-    """Writes as the calculation goes; custodian's monitors read the file meanwhile.
+    """Writes the OSZICAR as the calculation goes, and gives each line to ``echo`` too, for standard output.
 
-    Parameters
-    ----------
-    path
-        The OSZICAR.
-    echo
-        Called with each line, for standard output.
+    custodian's monitors read the file meanwhile.
     """
 
     def __init__(self, path: Path, *, echo: Echo) -> None:
@@ -30,15 +25,7 @@ class Oszicar:
         self._count = 0
 
     def scf_step(self, number: int, scf: ScfStep) -> None:
-        """Write one electronic step.
-
-        Parameters
-        ----------
-        number
-            From 1 within the ionic step.
-        scf
-            Its energies.
-        """
+        """Write one electronic step; its number is from 1 within the ionic step."""
         if number == 1:
             self._write(HEADER)
             self._last_energy = 0.0

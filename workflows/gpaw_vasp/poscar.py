@@ -59,11 +59,6 @@ def read_input(directory: Path, name: str) -> str:
 def parse_poscar(text: str) -> Poscar:
     """Read the text of a POSCAR file (VASP 5 format, with a line of elements).
 
-    Returns
-    -------
-    Poscar
-        Cell in A, positions fractional.
-
     Raises
     ------
     InputRefused
@@ -116,19 +111,9 @@ def _selective(line: str) -> InputRefused:
 
 
 def read_titles(directory: Path, species: Sequence[str]) -> tuple[str, ...]:
-    """Return the POTCAR title of each species.
+    """Return the POTCAR title of each species, in POSCAR's order.
 
-    Parameters
-    ----------
-    directory
-        Where POTCAR or POTCAR.spec may be.
-    species
-        Element of each species, in POSCAR's order.
-
-    Returns
-    -------
-    tuple of str
-        First lines of the POTCAR's data sets; made up from POTCAR.spec or the elements without a POTCAR.
+    First lines of the POTCAR's data sets; made up from POTCAR.spec or the elements without a POTCAR.
 
     Raises
     ------

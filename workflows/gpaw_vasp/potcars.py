@@ -45,13 +45,7 @@ HARD_ELEMENTS = frozenset({"O", "F", "N"})
 
 
 def _setup_folders() -> list[Path]:
-    """Return the folders that GPAW takes PAW data sets from, in its order.
-
-    Returns
-    -------
-    list of Path
-        Those of the environment variable GPAW_SETUP_PATH, then that of the package ``gpaw_data``.
-    """
+    """Return the folders that GPAW takes PAW data sets from: those of GPAW_SETUP_PATH, then that of ``gpaw_data``."""
     named = os.environ.get("GPAW_SETUP_PATH", "")
     folders = [Path(part) for part in named.split(os.pathsep) if part]
     spec = importlib.util.find_spec("gpaw_data")
@@ -61,13 +55,7 @@ def _setup_folders() -> list[Path]:
 
 
 def _find_setup(element: str) -> Path | None:
-    """Return GPAW's PBE data set of an element.
-
-    Returns
-    -------
-    Path or None
-        ``<element>.PBE`` or ``<element>.PBE.gz``; None where there is none.
-    """
+    """Return GPAW's PBE data set of an element, ``<element>.PBE`` or ``<element>.PBE.gz``; None where there is none."""
     for folder in _setup_folders():
         for name in (f"{element}.PBE", f"{element}.PBE.gz"):
             if (folder / name).is_file():
@@ -76,13 +64,7 @@ def _find_setup(element: str) -> Path | None:
 
 
 def available_elements() -> frozenset[str]:
-    """Return the elements that can be computed here.
-
-    Returns
-    -------
-    frozenset of str
-        Chemical symbols with a PBE PAW data set; empty where ``gpaw_data`` is not installed.
-    """
+    """Return the elements with a PBE PAW data set here; empty where ``gpaw_data`` is not installed."""
     names = (path.name for folder in _setup_folders() for path in folder.iterdir())
     found = (re.fullmatch(r"([A-Z][a-z]?)\.PBE(\.gz)?", name) for name in names)
     return frozenset(match[1] for match in found if match)
@@ -90,12 +72,7 @@ def available_elements() -> frozenset[str]:
 
 @functools.cache
 def valence(element: str) -> float:
-    """Return the number of valence electrons of GPAW's data set.
-
-    Returns
-    -------
-    float
-        Electrons for each atom.
+    """Return the number of valence electrons, for each atom, of GPAW's data set.
 
     Raises
     ------
@@ -104,16 +81,13 @@ def valence(element: str) -> float:
     """
     path = _find_setup(element)
     if path is None:
-        raise ValueError(f"element {element}: GPAW has no PBE PAW data set; available: {_listed()}")
+        available = " ".join(sorted(available_elements())) or "none (is gpaw-data installed?)"
+        raise ValueError(f"element {element}: GPAW has no PBE PAW data set; available: {available}")
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
         match = re.search(r'valence="([\d.]+)"', file.read(20_000))
     if match is None:
         raise ValueError(f'{path}: no valence="..." in its head; is it a GPAW data set?')
     return float(match[1])
-
-
-def _listed() -> str:
-    return " ".join(sorted(available_elements())) or "none (is gpaw-data installed?)"
 
 
 def recommended_cutoff(element: str) -> float:
@@ -127,17 +101,10 @@ def title(symbol: str) -> str:
 
 
 def header_potcar(symbol: str) -> str:
-    """Return the text of a header-only POTCAR.
+    """Return the text of a header-only POTCAR that pymatgen's PotcarSingle reads.
 
-    Parameters
-    ----------
-    symbol
-        VASP's name of the data set, such as ``Mo_sv``; the element's GPAW data set is used for all of them.
-
-    Returns
-    -------
-    str
-        A file that pymatgen's PotcarSingle reads: GPAW's ZVAL, so that NELECT and NBANDS agree.
+    The symbol is VASP's name of the data set, such as ``Mo_sv``; the element's GPAW data set is used for all of them.
+    It has GPAW's ZVAL, so that NELECT and NBANDS agree.
 
     Raises
     ------
@@ -174,17 +141,11 @@ def header_potcar(symbol: str) -> str:
 def _potcar_symbols() -> frozenset[str]:
     """Return every POTCAR symbol that the input sets of pymatgen and atomate2 ask for, and all bare elements.
 
-    Returns
-    -------
-    frozenset of str
-        Only symbols of elements with a GPAW data set.
+    Only symbols of elements with a GPAW data set.
     """
     elements = available_elements()
-    symbols = set(elements) | {symbol for element, symbol in ATOMATE2_SYMBOLS.items() if element in elements}
-    for element, symbol in _input_set_symbols():
-        if element in elements:
-            symbols.add(symbol)
-    return frozenset(symbols)
+    named = (*ATOMATE2_SYMBOLS.items(), *_input_set_symbols())
+    return elements | {symbol for element, symbol in named if element in elements}
 
 
 def _input_set_symbols() -> Iterator[tuple[str, str]]:
@@ -205,17 +166,10 @@ def default_tree() -> Path:
 
 
 def header_potcar_tree(directory: Path | None = None) -> Path:
-    """Make the folder that PMG_VASP_PSP_DIR should name, unless it is there already.
+    """Make the folder that PMG_VASP_PSP_DIR should name, unless it is there already; return it.
 
-    Parameters
-    ----------
-    directory
-        Where; a versioned folder in the user's cache if None.
-
-    Returns
-    -------
-    Path
-        The folder. It appears complete or not at all: two processes may ask at once.
+    It appears complete or not at all: two processes may ask at once. ``directory`` None: a versioned folder in the
+    user's cache.
 
     Raises
     ------

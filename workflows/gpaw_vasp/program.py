@@ -20,18 +20,7 @@ REPORTS = ("OUTCAR", "OSZICAR", "vasprun.xml", "DOSCAR", "XDATCAR", "CONTCAR")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run in the working directory.
-
-    Parameters
-    ----------
-    arguments
-        Command-line arguments; those of the process if None.
-
-    Returns
-    -------
-    int
-        0 where the files are written, converged or not; 2 where an input was refused.
-    """
+    """Run in the working directory; return 0 where files are written, converged or not, and 2 for a refused input."""
     parser = argparse.ArgumentParser(
         prog="vasp-gpaw",
         description="Reads INCAR, POSCAR, KPOINTS and POTCAR or POTCAR.spec in the working directory, computes with"
@@ -53,17 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(directory: Path) -> RunResult:
-    """Compute what the input files in a directory ask for.
-
-    Parameters
-    ----------
-    directory
-        With INCAR, POSCAR and the others; the output files are written there.
-
-    Returns
-    -------
-    RunResult
-        What was written.
+    """Compute what the input files in a directory ask for; the output files are written there.
 
     Raises
     ------

@@ -52,21 +52,10 @@ class Relaxation:
 
 
 def relax(settings: Settings, solve: Solve, *, stop: Stop = lambda: False) -> Relaxation:
-    """Relax with BFGS, whatever of 1, 2 and 3 IBRION says.
+    """Relax with BFGS, whatever of 1, 2 and 3 IBRION says, in at most NSW steps.
 
-    Parameters
-    ----------
-    settings
-        NSW, ISIF, EDIFFG and the starting geometry.
-    solve
-        Computes a geometry from (cell, fractional positions).
-    stop
-        Asked after each step whether to stop early.
-
-    Returns
-    -------
-    Relaxation
-        At most NSW steps. An unconverged electronic solution ends it, not reached.
+    An unconverged electronic solution ends it, not reached. ``solve`` computes a geometry from (cell, fractional
+    positions); ``stop`` is asked after each step whether to stop early.
     """
     poscar = settings.poscar
     atoms = Atoms(poscar.symbols, cell=poscar.cell, scaled_positions=poscar.positions, pbc=True)

@@ -128,13 +128,7 @@ class ElectronicStructure:
         return 3 - self.spins
 
     def site_charges(self) -> np.ndarray:
-        """Return the electrons inside each PAW sphere.
-
-        Returns
-        -------
-        ndarray, shape (S, N, 3)
-            s, p and d electrons.
-        """
+        """Return the s, p and d electrons inside each PAW sphere (S, N, 3)."""
         charges = self.degeneracy * np.einsum("skb,k,skbao->sao", self.occupations, self.weights, self.projections)
         parts = [charges[..., :1], charges[..., 1:4], charges[..., 4:]]
         return np.stack([part.sum(axis=-1) for part in parts], axis=-1)

@@ -99,11 +99,6 @@ class Settings:
 def read_settings(directory: Path) -> Settings:
     """Read INCAR, POSCAR, KPOINTS and POTCAR or POTCAR.spec, and refuse what cannot be done.
 
-    Returns
-    -------
-    Settings
-        Everything that the calculation needs.
-
     Raises
     ------
     InputRefused

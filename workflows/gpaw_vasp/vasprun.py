@@ -23,19 +23,7 @@ from workflows.gpaw_vasp.version import version_string
 
 
 def write_vasprun(path: Path, settings: Settings, result: RunResult, dos: Dos) -> None:
-    """Write the file under another name and rename it, so that it is never seen half-written.
-
-    Parameters
-    ----------
-    path
-        The vasprun.xml.
-    settings
-        What was asked for.
-    result
-        At least one ionic step, and the bands of the last one.
-    dos
-        Its densities of states.
-    """
+    """Write the file under another name and rename it, so that it is never seen half-written."""
     if result.electrons is None or not result.steps:
         raise ValueError(f"{path}: nothing was computed, there is nothing to write")
     bands = result.electrons

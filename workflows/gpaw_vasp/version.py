@@ -7,13 +7,7 @@ VASP_LOOKALIKE = "6.9.9"
 
 
 def gpaw_version() -> str:
-    """Return the version of the GPAW that is installed, without importing it.
-
-    Returns
-    -------
-    str
-        For example ``26.7.0``, or ``absent``.
-    """
+    """Return the version of the GPAW that is installed (``26.7.0``, or ``absent``), without importing it."""
     try:
         return version("gpaw")
     except PackageNotFoundError:
@@ -23,9 +17,6 @@ def gpaw_version() -> str:
 def version_string() -> str:
     """Return the version written into vasprun.xml, for example ``6.9.9-gpaw-26.7.0``.
 
-    Returns
-    -------
-    str
-        It contains ``gpaw``, so that no result can be mistaken for VASP's.
+    It contains ``gpaw``, so that no result can be mistaken for VASP's.
     """
     return f"{VASP_LOOKALIKE}-gpaw-{gpaw_version()}"

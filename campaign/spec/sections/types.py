@@ -34,10 +34,6 @@ def _resolved_bundle(value: Any, info: ValidationInfo) -> Any:
     return _resolved(value, info)
 
 
-def _known_prototype(name: str) -> str:
-    return check_prototype_name(name)
-
-
 def _no_repeats(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
     repeated = sorted({value for value in values or () if (values or ()).count(value) > 1})
     if repeated:
@@ -48,7 +44,7 @@ def _no_repeats(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
 FilePath = Annotated[Path, BeforeValidator(_resolved)]
 BundlePath = Annotated[Path, BeforeValidator(_resolved_bundle)]
 ElementSymbol = Annotated[str, AfterValidator(check_element)]
-PrototypeName = Annotated[str, AfterValidator(_known_prototype)]
+PrototypeName = Annotated[str, AfterValidator(check_prototype_name)]
 # lists of the YAML file become tuples, so that a spec cannot be changed
 ElementList = Annotated[tuple[ElementSymbol, ...], Field(strict=False, min_length=1), AfterValidator(_no_repeats)]
 PrototypeList = Annotated[tuple[PrototypeName, ...], Field(strict=False, min_length=1), AfterValidator(_no_repeats)]

@@ -10,7 +10,7 @@ from campaign.hull.hull import HullSet, MissingElementError
 from campaign.references.reference_sets import load_hull
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import candidates_by_id
-from campaign.store.collections import CampaignStore, Document
+from campaign.store.collections import Document
 from campaign.views.figures.documents import CandidateColumns, Floats
 
 MOST_SYSTEMS = 60
@@ -58,15 +58,7 @@ class BinaryHull:
 
 @dataclass(frozen=True, kw_only=True)
 class BinaryHulls:
-    """Binary systems of a campaign.
-
-    Attributes
-    ----------
-    systems
-        The best first.
-    n_systems
-        How many there are, shown or not.
-    """
+    """Binary systems of a campaign, the best first, and how many there are, shown or not."""
 
     systems: list[BinaryHull]
     n_systems: int
@@ -98,7 +90,8 @@ def binary_hulls(campaign: Campaign, columns: CandidateColumns) -> BinaryHulls |
     ranked = sorted(groups, key=lambda key: (not relaxed[groups[key][0]], distance[groups[key][0]], key))
     chosen = ranked[:MOST_SYSTEMS]
     shown = {key: groups[key][:MOST_CANDIDATES] for key in chosen}
-    amounts = _compositions(campaign.store, [columns.ids[place] for indices in shown.values() for place in indices])
+    ids = [columns.ids[place] for indices in shown.values() for place in indices]
+    amounts = {name: one["composition"] for name, one in candidates_by_id(campaign.store, ids, ["composition"]).items()}
     # a large set takes seconds to verify and read: once for all systems
     entries = load_hull(campaign.store, checksum, elements={symbol for key in chosen for symbol in key}).entries
     systems = []
@@ -108,10 +101,6 @@ def binary_hulls(campaign: Campaign, columns: CandidateColumns) -> BinaryHulls |
         if found is not None:
             systems.append(found)
     return BinaryHulls(systems=systems, n_systems=len(groups)) if systems else None
-
-
-def _compositions(store: CampaignStore, ids: list[str]) -> dict[str, Document]:
-    return {name: found["composition"] for name, found in candidates_by_id(store, ids, ["composition"]).items()}
 
 
 def _hull(

@@ -1,11 +1,10 @@
-"""What a campaign has cost by stage, and what relaxing everything would have cost."""
+"""What a campaign has cost by stage."""
 
 import math
 from dataclasses import dataclass
 
 from campaign.store.campaigns import Campaign
 from campaign.store.usage import cost_by_stage
-from campaign.views.metrics.campaign_metrics import CampaignMetrics
 
 TITLES = {
     "dos": "IS-DOS",
@@ -43,17 +42,13 @@ class CampaignCosts:
         In the order in which a candidate meets them; references and training structures are among them.
     cpu_s
         Sum, CPU-s.
-    relax_everything_cpu_s
-        What relaxing every candidate decided on would cost with the mean of those relaxed, CPU-s; NaN where no
-        relaxation has ended.
     """
 
     stages: list[StageCost]
     cpu_s: float
-    relax_everything_cpu_s: float
 
 
-def campaign_costs(campaign: Campaign, metrics: CampaignMetrics) -> CampaignCosts:
+def campaign_costs(campaign: Campaign) -> CampaignCosts:
     """Sum up the ledger."""
     found = cost_by_stage(campaign)
     order = [*(stage for stage in TITLES if stage in found), *(stage for stage in found if stage not in TITLES)]
@@ -67,8 +62,4 @@ def campaign_costs(campaign: Campaign, metrics: CampaignMetrics) -> CampaignCost
         )
         for stage in order
     ]
-    decided = metrics.candidates.decided
-    everything = metrics.costs.c_opt * decided if decided else math.nan
-    return CampaignCosts(
-        stages=stages, cpu_s=math.fsum(stage.cpu_s for stage in stages), relax_everything_cpu_s=everything
-    )
+    return CampaignCosts(stages=stages, cpu_s=math.fsum(stage.cpu_s for stage in stages))

@@ -21,27 +21,14 @@ Flags = NDArray[np.bool_]
 _FIELDS = [
     *("formula", "prototype", "chemsys", "role", "state", "prediction.e_form_per_atom", "prediction.e_above_hull"),
     *("prediction.uncertainty", "prediction.reason", "prediction.step", "decision.outcome", "decision.promoted"),
-    *(
-        "decision.audit",
-        "decision.reason",
-        "decision.time",
-        "decision.step",
-        "result.e_form_per_atom",
-        "result.e_above_hull",
-    ),
-    *("result.stable", "rs_dos.state", "is_dos.features", "final_failure", "correction_error"),
+    *("decision.audit", "decision.reason", "decision.time", "decision.step", "result.e_form_per_atom"),
+    *("result.e_above_hull", "result.stable", "rs_dos.state", "is_dos.features", "final_failure", "correction_error"),
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateColumns:
-    """All candidates of a campaign; every column has one value for each.
-
-    Attributes
-    ----------
-    documents
-        The fields that figures and tables need, as stored, in the order of their ids.
-    """
+    """All candidates of a campaign, as stored, in the order of their ids; every column has one value for each."""
 
     documents: Sequence[Document]
 

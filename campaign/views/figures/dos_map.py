@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from campaign.policies.thresholds import Thresholds
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore
+from campaign.store.collections import CampaignStore, in_chunks
 from campaign.store.features import read_features
 from campaign.views.figures.documents import CandidateColumns, Flags, Floats
 from esnet.files.atomic import whole_file
@@ -78,11 +78,9 @@ def dos_map(campaign: Campaign, columns: CandidateColumns) -> DosMap | str:
         & [bool((one.get("is_dos") or {}).get("features")) for one in columns.documents]
     )
     seed = campaign.spec.seed
+    indices = usable
     if len(usable) > MOST_POINTS:
-        drawn = np.random.default_rng(seed).choice(len(usable), MOST_POINTS, replace=False)
-        indices = usable[np.sort(drawn)]
-    else:
-        indices = usable
+        indices = usable[np.sort(np.random.default_rng(seed).choice(len(usable), MOST_POINTS, replace=False))]
     ids = [f"{columns.ids[place]}:dos" for place in indices]
     checksums = {found["_id"]: found["sha256"] for found in read_features(campaign.store, ids, ["sha256"])}
     kept = [place for place, name in zip(indices, ids, strict=True) if name in checksums]
@@ -108,8 +106,7 @@ def dos_map(campaign: Campaign, columns: CandidateColumns) -> DosMap | str:
 
 
 def _panels(campaign: Campaign, columns: CandidateColumns, indices: NDArray[np.intp]) -> list[tuple[str, Flags]]:
-    everything = np.ones(len(indices), dtype=bool)
-    panels = [("all with a prediction", everything)]
+    panels = [("all with a prediction", np.ones(len(indices), dtype=bool))]
     policy = campaign.spec.policy
     if isinstance(policy, Thresholds):
         e_form = columns.e_form_ml[indices] <= policy.max_formation_energy
@@ -141,8 +138,8 @@ def _cached(checksum: str, store: CampaignStore, ids: list[str], seed: int) -> F
 def _inputs(store: CampaignStore, ids: list[str]) -> NDArray[np.float32]:
     """(n, 2700) what the network reads, energies pooled."""
     rows = {}
-    for start in range(0, len(ids), 200):
-        for found in read_features(store, ids[start : start + 200]):
+    for part in in_chunks(ids, 200):
+        for found in read_features(store, part):
             dos = DosFeatures.from_document(found).decode()
             spins, energies, orbitals = dos.shape
             pooled = dos.reshape(spins, energies // _POOLED, _POOLED, orbitals).mean(axis=2)
@@ -152,18 +149,13 @@ def _inputs(store: CampaignStore, ids: list[str]) -> NDArray[np.float32]:
 
 def _embed(inputs: NDArray[np.float32], seed: int) -> Floats:
     """(n, 2) places on the map."""
-    umap = _import_umap()
-
-    reducer = umap.UMAP(n_neighbors=min(_NEIGHBOURS, len(inputs) - 1), random_state=seed, init=_first_guess(inputs))
+    # the spectral start needs more points than it has dimensions to give
+    start = "spectral" if len(inputs) > 50 else "random"
+    reducer = _import_umap().UMAP(n_neighbors=min(_NEIGHBOURS, len(inputs) - 1), random_state=seed, init=start)
     with warnings.catch_warnings():
         # a seed means one thread, which umap says each time
         warnings.filterwarnings("ignore", message="n_jobs value", category=UserWarning)
         return np.asarray(reducer.fit_transform(inputs), dtype=np.float64)
-
-
-def _first_guess(inputs: NDArray[np.float32]) -> str:
-    # the spectral start needs more points than it has dimensions to give
-    return "spectral" if len(inputs) > 50 else "random"
 
 
 def _import_umap() -> Any:
@@ -172,8 +164,6 @@ def _import_umap() -> Any:
     if hidden:
         sys.modules["tensorflow"] = None  # type: ignore[assignment]
     try:
-        import warnings
-
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ImportWarning)
             return require("umap", extra="report", distribution="umap-learn")

@@ -103,10 +103,11 @@ def dos_pairs(campaign: Campaign, columns: CandidateColumns) -> DosPairs | None:
         and (document.get("is_dos") or {}).get("features")
     ]
     stored = {found["_id"] for found in _features(campaign.store, columns, both, fields=["_id"])}
-    both = [place for place in both if _both_stored(columns.ids[place], stored)]
+    both = [place for place in both if {f"{columns.ids[place]}:dos", f"{columns.ids[place]}:rs_dos"} <= stored]
     if not both:
         return None
-    both.sort(key=lambda place: (*_last_if_nan(float(columns.e_hull_dft[place])), columns.ids[place]))
+    last_where_unknown = np.nan_to_num(columns.e_hull_dft, nan=math.inf)
+    both.sort(key=lambda place: (last_where_unknown[place], columns.ids[place]))
     shown = both[:MOST_SHOWN]
     drawn = both
     if len(both) > MOST_COMPARED:
@@ -124,14 +125,6 @@ def dos_pairs(campaign: Campaign, columns: CandidateColumns) -> DosPairs | None:
         ),
         fermi_is_zero=representation.energy_reference == "fermi",
     )
-
-
-def _last_if_nan(value: float) -> tuple[bool, float]:
-    return math.isnan(value), 0.0 if math.isnan(value) else value
-
-
-def _both_stored(name: str, stored: set[str]) -> bool:
-    return f"{name}:dos" in stored and f"{name}:rs_dos" in stored
 
 
 def _features(

@@ -74,20 +74,10 @@ class ThresholdFigures:
 def threshold_figures(
     columns: CandidateColumns, campaign: Campaign, swept: SweepOfRelaxed, costs: Costs
 ) -> ThresholdFigures | None:
-    """Make the figures of a sweep; None where nothing is relaxed or nothing stable is known.
-
-    Parameters
-    ----------
-    columns, campaign
-        The campaign.
-    swept
-        What ``campaign metrics --sweep`` finds.
-    costs
-        Measured means.
-    """
+    """Make the figures of what ``campaign metrics --sweep`` finds; None where nothing stable is relaxed and known."""
     if not swept.n_relaxed or not swept.sweep.n_stable:
         return None
-    best = next((optimum for optimum in swept.optima if optimum.criterion == "f1"), None)
+    best = swept.best_by_f1
     policy = campaign.spec.policy
     if isinstance(policy, Thresholds):
         chosen = (policy.max_formation_energy, policy.max_hull_energy)
@@ -99,14 +89,13 @@ def threshold_figures(
     e_form, e_hull, stable = columns.e_form_ml[known], columns.e_hull_ml[known], columns.stable[known]
     forms, hulls = swept.sweep.max_formation_energy, swept.sweep.max_hull_energy
     measured = None if np.isnan(costs.c_pre) or np.isnan(costs.c_opt) else costs
-    axes = ((forms, [chosen[1]]), ([chosen[0]], hulls))
-    c_eff, saved = [], []
     everything = columns.decided
-    for over_form, over_hull in axes:
+    nothing = np.zeros(int(everything.sum()), dtype=bool)
+    whole = (columns.e_form_ml[everything], columns.e_hull_ml[everything], nothing)
+    c_eff, saved = [], []
+    for over_form, over_hull in ((forms, [chosen[1]]), ([chosen[0]], hulls)):
         grid = {"max_formation_energy": over_form, "max_hull_energy": over_hull}
         c_eff.append(sweep_thresholds(e_form, e_hull, stable, costs=measured, **grid).c_eff.ravel())
-        nothing = np.zeros(int(everything.sum()), dtype=bool)
-        whole = (columns.e_form_ml[everything], columns.e_hull_ml[everything], nothing)
         saved.append(sweep_thresholds(*whole, costs=measured, **grid).saving.ravel())
     return ThresholdFigures(
         chosen=chosen,
@@ -131,17 +120,10 @@ def _curves(e_form: Floats, e_hull: Floats, stable: np.ndarray, chosen: tuple[fl
         found = precision_recall(energies, stable, allowed=allowed)
         step = max(1, -(-len(found.threshold) // _MOST_POINTS))
         # the last point is the end of the curve: it stays
-        indices = (
-            np.unique([*range(0, len(found.threshold), step), len(found.threshold) - 1]) if step > 1 else slice(None)
-        )
-        curves.append(
-            Curve(
-                label=label,
-                threshold=found.threshold[indices],
-                precision=found.precision[indices],
-                recall=found.recall[indices],
-            )
-        )
+        last = len(found.threshold) - 1
+        indices = np.unique([*range(0, last, step), last]) if step > 1 else slice(None)
+        values = {key: getattr(found, key)[indices] for key in ("threshold", "precision", "recall")}
+        curves.append(Curve(label=label, **values))
     return curves
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from campaign.metrics.audit import AuditCounts, DiscoverabilityEstimate, estimate_discoverability
 from campaign.metrics.measured_costs import MeasuredCosts, measured_costs
-from campaign.metrics.metrics import Costs, Metrics, effective_cost, metrics_of_counts, ratio
+from campaign.metrics.metrics import Costs, Metrics, effective_cost, finite_or_none, metrics_of_counts, ratio
 from campaign.policies.decide import audit_draw
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document
@@ -108,7 +108,7 @@ class CampaignMetrics:
             "costs": self.costs.to_dict(),
             "metrics": self.metrics and self.metrics.to_dict(),
             "audit": self.estimate and self.estimate.to_dict(),
-            "c_eff_interval": interval and [value if math.isfinite(value) else None for value in interval],
+            "c_eff_interval": interval and [finite_or_none(value) for value in interval],
             "sweep": self.sweep and self.sweep.to_dict(),
         }
 
@@ -120,19 +120,12 @@ def campaign_metrics(
 
     Parameters
     ----------
-    campaign
-        The campaign.
     confidence
         Nominal confidence of the interval for the discoverability.
     sweep
         Also say what other thresholds would have done to the candidates that are relaxed.
     cpu_hours
         Budget for the sweep's third optimum, CPU-hours.
-
-    Raises
-    ------
-    UnknownCampaignError
-        If there is none of that name.
     """
     documents = all_candidates(campaign, _FIELDS)
     counts = _candidate_counts(documents, seed=campaign.spec.seed)
@@ -145,13 +138,13 @@ def campaign_metrics(
         low, high = estimate.interval
         cheapest, dearest = effective_cost(metrics.ppcr, [high, low], measured.costs)
         interval = float(cheapest), float(dearest)
-    results = [_stable(document) for document in documents if _stable(document) is not None]
+    results = _results(documents)
     return CampaignMetrics(
         name=campaign.name,
         purpose=campaign.spec.purpose,
         candidates=counts,
         n_results=len(results),
-        n_stable=sum(bool(stable) for stable in results),
+        n_stable=sum(results),
         costs=measured,
         metrics=metrics,
         estimate=estimate,
@@ -177,15 +170,6 @@ def _was_refused(document: Document, seed: int) -> bool:
     share = (document["decision"].get("policy") or {}).get("audit", 0.0)
     drawn = share > 0.0 and audit_draw(document["_id"], seed) < share
     return drawn and not _is_promoted(document) and not _is_audited(document)
-
-
-def _stable(document: Document) -> bool | None:
-    found: bool | None = (document.get("result") or {}).get("stable")
-    return found
-
-
-def _has_failed(document: Document) -> bool:
-    return bool(document["state"] == CandidateState.RELAX_FAILED)
 
 
 def _candidate_counts(documents: Sequence[Document], *, seed: int) -> CandidateCounts:
@@ -232,9 +216,15 @@ def _audit_counts(decided: Sequence[Document], counts: CandidateCounts) -> Audit
 
 def _ended(documents: Sequence[Document]) -> tuple[int, int, int]:
     """How many relaxations have ended, found something stable, failed."""
-    failed = sum(_has_failed(document) for document in documents)
-    results = [_stable(document) for document in documents if _stable(document) is not None]
-    return len(results) + failed, sum(bool(stable) for stable in results), failed
+    failed = sum(document["state"] == CandidateState.RELAX_FAILED for document in documents)
+    results = _results(documents)
+    return len(results) + failed, sum(results), failed
+
+
+def _results(documents: Sequence[Document]) -> list[bool]:
+    """Whether each of those that have a result is stable."""
+    found = [(document.get("result") or {}).get("stable") for document in documents]
+    return [bool(stable) for stable in found if stable is not None]
 
 
 def _metrics(estimate: DiscoverabilityEstimate, counts: CandidateCounts, costs: Costs) -> Metrics:

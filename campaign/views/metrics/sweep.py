@@ -39,6 +39,11 @@ class SweepOfRelaxed:
         """Whether candidates are missing: those with good predictions are then over-represented."""
         return self.n_relaxed < self.n_decided
 
+    @property
+    def best_by_f1(self) -> Optimum | None:
+        """The thresholds of the highest F1; None where nothing stable is known."""
+        return next((optimum for optimum in self.optima if optimum.criterion == "f1"), None)
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON takes it."""
         return {

@@ -44,7 +44,11 @@ def browser_json(data: ReportData, figures: Sequence[PageFigure], tables: Sequen
     rest = {
         "name": data.name,
         "tables": {table.id: table.to_json() for table in tables},
-        "structures": _structures(data.structures),
+        # r: relaxed, s: species, p: positions (A), l: lattice (A)
+        "structures": {
+            found.id: {"r": found.relaxed, "s": found.species, "p": found.positions, "l": found.lattice}
+            for found in data.structures
+        },
         "elements": _elements(data.structures),
         "hulls": _hulls(data),
         "pairs": _pairs(data),
@@ -53,14 +57,6 @@ def browser_json(data: ReportData, figures: Sequence[PageFigure], tables: Sequen
     drawn = ",".join(f"{json.dumps(figure.id)}:{figure.json}" for figure in figures if figure.json is not None)
     whole = json.dumps(rest, allow_nan=False, separators=(",", ":"))
     return _escape_json(f'{whole[:-1]},"figures":{{{drawn}}}}}')
-
-
-def _structures(structures: Sequence[ShownStructure]) -> dict[str, Any]:
-    """By id: ``r`` relaxed, ``s`` species, ``p`` positions (A), ``l`` lattice (A)."""
-    return {
-        found.id: {"r": found.relaxed, "s": found.species, "p": found.positions, "l": found.lattice}
-        for found in structures
-    }
 
 
 def _elements(structures: Sequence[ShownStructure]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Interactive figures of the cost: by stage, C_eff and saving over the thresholds."""
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -10,13 +11,13 @@ from campaign.views.report.data import ReportData
 from campaign.views.report.plotly_figures import (
     BELOW,
     BLUE,
-    GREY,
     NOTHING_STABLE,
     ORANGE,
     PageFigure,
     compact,
     figure_json,
     graph_objects,
+    guide_line,
     padded_range,
 )
 
@@ -31,29 +32,22 @@ def cost_figure(data: ReportData) -> PageFigure:
     stages = data.costs.stages
     if not stages:
         return replace(blank, missing="Nothing has been computed yet.")
-    go = graph_objects()
-    trace = go.Bar(
-        y=[stage.title for stage in stages][::-1],
-        x=[stage.cpu_hours for stage in stages][::-1],
-        customdata=[stage.attempts for stage in stages][::-1],
+    stages = stages[::-1]
+    trace = graph_objects().Bar(
+        y=[stage.title for stage in stages],
+        x=[stage.cpu_hours for stage in stages],
+        customdata=[stage.attempts for stage in stages],
         orientation="h",
         marker={"color": BLUE},
         textangle=0,
         textposition="outside",
         cliponaxis=False,
-        text=[f"{stage.cpu_hours:.3g}" for stage in stages][::-1],
+        text=[f"{stage.cpu_hours:.3g}" for stage in stages],
         hovertemplate="%{y}: %{x:.4g} CPU-hours in %{customdata} attempts<extra></extra>",
     )
-    return replace(
-        blank,
-        json=figure_json(
-            [trace],
-            xaxis={"title": "CPU-hours", "range": [0, 1.12 * max([stage.cpu_hours for stage in stages]) or 1.0]},
-            showlegend=False,
-        ),
-        height=110 + 42 * len(stages),
-        is_wide=True,
-    )
+    axis = {"title": "CPU-hours", "range": [0, 1.12 * max(stage.cpu_hours for stage in stages) or 1.0]}
+    json = figure_json([trace], xaxis=axis, showlegend=False)
+    return replace(blank, json=json, height=110 + 42 * len(stages), is_wide=True)
 
 
 def effective_cost_figure(data: ReportData) -> PageFigure:
@@ -65,8 +59,7 @@ def effective_cost_figure(data: ReportData) -> PageFigure:
         "threshold moves, the other stands as chosen.",
         notes=["Over the relaxed only, with measured costs."],
     )
-    found = data.thresholds
-    return _over_thresholds(blank, found, found.c_eff if found else None, title="C_eff (CPU-s)", digits=".0f")
+    return _over_thresholds(blank, data.thresholds, "c_eff", title="C_eff (CPU-s)", digits=".0f")
 
 
 def saving_figure(data: ReportData) -> PageFigure:
@@ -78,26 +71,23 @@ def saving_figure(data: ReportData) -> PageFigure:
         "screening costs more than it saves.",
         notes=["Over all candidates decided on, with measured mean costs; an audit is not counted here."],
     )
-    found = data.thresholds
-    return _over_thresholds(blank, found, found.saving if found else None, title="saving", digits=".1%")
+    return _over_thresholds(blank, data.thresholds, "saving", title="saving", digits=".1%")
 
 
 def _over_thresholds(
-    blank: PageFigure, found: ThresholdFigures | None, values: tuple[Floats, Floats] | None, *, title: str, digits: str
+    blank: PageFigure, found: ThresholdFigures | None, what: Literal["c_eff", "saving"], *, title: str, digits: str
 ) -> PageFigure:
-    if found is None or values is None or not np.isfinite(values[0]).any():
-        return replace(blank, missing=NOTHING_STABLE if found is None else "No costs are known yet.", notes=())
-    return replace(blank, json=_two_panels(found, values, title, digits))
-
-
-def _two_panels(found: ThresholdFigures, values: tuple[Floats, Floats], title: str, digits: str) -> str:
+    if found is None:
+        return replace(blank, missing=NOTHING_STABLE, notes=())
+    values: tuple[Floats, Floats] = getattr(found, what)
+    if not np.isfinite(values[0]).any():
+        return replace(blank, missing="No costs are known yet.", notes=())
     go = graph_objects()
     forms, hulls = found.sweep.sweep.max_formation_energy, found.sweep.sweep.max_hull_energy
     traces = []
     labels = (f"E_f(ML) moves, E_hull(ML) ≤ {found.chosen[1]:g}", f"E_hull(ML) moves, E_f(ML) ≤ {found.chosen[0]:g}")
     for number, (x, y, label, colour) in enumerate(zip((forms, hulls), values, labels, (BLUE, ORANGE), strict=True)):
-        axis = "" if not number else "2"
-        hover = f"%{{x:.2f}} eV/atom: %{{y:{digits}}}<extra></extra>"
+        axis = "2" if number else ""
         traces.append(
             go.Scatter(
                 x=compact(x),
@@ -107,24 +97,14 @@ def _two_panels(found: ThresholdFigures, values: tuple[Floats, Floats], title: s
                 line={"color": colour},
                 xaxis=f"x{axis}",
                 yaxis=f"y{axis}",
-                hovertemplate=hover,
+                hovertemplate=f"%{{x:.2f}} eV/atom: %{{y:{digits}}}<extra></extra>",
             )
         )
-        traces.append(
-            go.Scatter(
-                x=[found.chosen[number]] * 2,
-                y=[0, 1],
-                yaxis="y3" if not number else "y4",
-                xaxis=f"x{axis}",
-                mode="lines",
-                line={"color": GREY, "dash": "dash", "width": 1},
-                hoverinfo="skip",
-                showlegend=False,
-            )
-        )
+        options = {"xaxis": f"x{axis}", "yaxis": "y4" if number else "y3", "showlegend": False}
+        traces.append(guide_line([found.chosen[number]] * 2, [0, 1], dash="dash", **options))
     hidden = {"visible": False, "range": [0, 1]}
     tick = {"tickformat": ".0%" if "%" in digits else digits}
-    return figure_json(
+    json = figure_json(
         traces,
         xaxis={"title": "E_f(ML) (eV/atom)", "domain": [0, 0.47], "range": padded_range(forms)},
         xaxis2={"title": "E_hull(ML) (eV/atom)", "domain": [0.53, 1], "anchor": "y2", "range": padded_range(hulls)},
@@ -134,3 +114,4 @@ def _two_panels(found: ThresholdFigures, values: tuple[Floats, Floats], title: s
         yaxis4={**hidden, "overlaying": "y2", "anchor": "x2"},
         legend=BELOW,
     )
+    return replace(blank, json=json)

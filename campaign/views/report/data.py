@@ -72,8 +72,6 @@ class ReportData:
         Structures of the best candidates, in the order of `rows`.
     funnel, thresholds, parity, calibration, dos_map, dos_pairs, costs, hulls
         The numbers of the figures; None (the map: a sentence) where there is nothing to show.
-    reproduction
-        What is needed to do it again.
     """
 
     name: str
@@ -102,15 +100,8 @@ def build_report(campaign: Campaign, *, map_of_dos: bool = True) -> ReportData:
 
     Parameters
     ----------
-    campaign
-        The campaign.
     map_of_dos
         Make the map of the DOS, which takes half a minute where it is not in the cache.
-
-    Raises
-    ------
-    UnknownCampaignError
-        If there is none of that name.
     """
     columns = read_candidates(campaign)
     metrics = campaign_metrics(campaign, sweep=True)
@@ -133,7 +124,7 @@ def build_report(campaign: Campaign, *, map_of_dos: bool = True) -> ReportData:
         calibration=calibration(columns),
         dos_map=dos_map(campaign, columns) if map_of_dos else "The map of the DOS was left out.",
         dos_pairs=dos_pairs(campaign, columns),
-        costs=campaign_costs(campaign, metrics),
+        costs=campaign_costs(campaign),
         hulls=binary_hulls(campaign, columns),
         reproduction=reproduction(campaign),
     )

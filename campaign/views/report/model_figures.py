@@ -24,6 +24,8 @@ from campaign.views.report.plotly_figures import (
     compact,
     figure_json,
     graph_objects,
+    guide_line,
+    heatmap,
 )
 
 
@@ -37,25 +39,16 @@ def parity_figure(data: ReportData) -> PageFigure:
     found = data.parity
     if found is None:
         return replace(blank, missing="No candidate with a prediction is relaxed yet.")
-    go = graph_objects()
-    limits = found.limits
-    traces = [
-        go.Scatter(
-            x=limits, y=limits, mode="lines", line={"color": GREY, "width": 1}, hoverinfo="skip", showlegend=False
-        ),
-        *(_parity_density(found) if len(found.labels) > MOST_POINTS else _parity_points(found)),
-    ]
-    return replace(
-        blank,
-        json=figure_json(
-            traces,
-            xaxis={"title": "E_f(DFT) (eV/atom)", "range": limits},
-            yaxis={"title": "E_f(ML) (eV/atom)", "range": limits},
-            legend=BELOW,
-        ),
-        notes=[_format_parity(found), *_density_note(found)],
-        height=520,
-    )
+    limits, notes = found.limits, [_format_parity(found)]
+    traces = [guide_line(limits, limits, showlegend=False)]
+    if len(found.labels) > MOST_POINTS:
+        traces.append(_parity_density(found))
+        notes.append(f"{len(found.labels)} candidates: shown as a density, on a logarithmic scale.")
+    else:
+        traces += _parity_points(found)
+    axes = {"xaxis": {"title": "E_f(DFT) (eV/atom)", "range": limits}}
+    axes["yaxis"] = {"title": "E_f(ML) (eV/atom)", "range": limits}
+    return replace(blank, json=figure_json(traces, **axes, legend=BELOW), notes=notes, height=520)
 
 
 def _format_parity(found: Parity) -> str:
@@ -65,14 +58,6 @@ def _format_parity(found: Parity) -> str:
     return (
         f"MAE {errors.mae:.3f} eV/atom, RMSE {errors.rmse:.3f} eV/atom, bias {errors.bias:+.3f} eV/atom, R² {r2}, "
         f"over {errors.n} relaxed candidates; mostly those that were promoted, so not a fair sample of all."
-    )
-
-
-def _density_note(found: Parity) -> list[str]:
-    return (
-        [f"{len(found.labels)} candidates: shown as a density, on a logarithmic scale."]
-        if len(found.labels) > MOST_POINTS
-        else []
     )
 
 
@@ -95,21 +80,12 @@ def _parity_points(found: Parity) -> list[Any]:
     return traces
 
 
-def _parity_density(found: Parity) -> list[Any]:
-    go = graph_objects()
+def _parity_density(found: Parity) -> Any:
     counts, x, y = np.histogram2d(found.calculated, found.predicted, bins=80)
     with np.errstate(divide="ignore"):
         shown = np.where(counts.T > 0, np.log10(counts.T), np.nan)
-    return [
-        go.Heatmap(
-            x=compact((x[1:] + x[:-1]) / 2),
-            y=compact((y[1:] + y[:-1]) / 2),
-            z=compact(shown),
-            colorscale=SCALE,
-            colorbar={"title": "log10(n)", "thickness": 12},
-            hovertemplate="DFT %{x:.2f}, ML %{y:.2f} eV/atom<extra></extra>",
-        )
-    ]
+    hover = "DFT %{x:.2f}, ML %{y:.2f} eV/atom"
+    return heatmap((x[1:] + x[:-1]) / 2, (y[1:] + y[:-1]) / 2, shown, title="log10(n)", hover=hover)
 
 
 def calibration_figure(data: ReportData) -> PageFigure:
@@ -128,7 +104,7 @@ def calibration_figure(data: ReportData) -> PageFigure:
     grid = np.linspace(-4.0, 4.0, 81)
     normal = [NormalDist().pdf(value) for value in grid]
     traces = [
-        go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "width": 1}, name="honest", hoverinfo="skip"),
+        guide_line([0, 1], [0, 1], name="honest"),
         go.Scatter(
             x=compact(found.curve.expected),
             y=compact(found.curve.observed),
@@ -146,16 +122,7 @@ def calibration_figure(data: ReportData) -> PageFigure:
             name="error / sigma",
             hovertemplate="error %{x:.2f} sigma<extra></extra>",
         ),
-        go.Scatter(
-            x=compact(grid),
-            y=compact(normal),
-            xaxis="x2",
-            yaxis="y2",
-            mode="lines",
-            line={"color": GREY, "width": 1},
-            name="normal distribution",
-            hoverinfo="skip",
-        ),
+        guide_line(compact(grid), compact(normal), xaxis="x2", yaxis="y2", name="normal distribution"),
     ]
     curve = found.curve
     note = (
@@ -223,18 +190,9 @@ def _map_json(found: DosMap, rows: int) -> str:
         hidden = {"showticklabels": False, "zeroline": False, "showline": True, "mirror": True, "showgrid": False}
         layout[f"xaxis{axis}"] = {"domain": x_domain, "anchor": f"y{axis}", "range": x_range, **hidden}
         layout[f"yaxis{axis}"] = {"domain": y_domain, "anchor": f"x{axis}", "range": y_range, **hidden}
-        annotations.append(
-            {
-                "text": f"{title}: {len(indices)}",
-                "x": x_domain[0],
-                "y": y_domain[1],
-                "xref": "paper",
-                "yref": "paper",
-                "xanchor": "left",
-                "yanchor": "bottom",
-                "showarrow": False,
-            }
-        )
+        place = {"x": x_domain[0], "y": y_domain[1], "xref": "paper", "yref": "paper"}
+        anchor = {"xanchor": "left", "yanchor": "bottom", "showarrow": False}
+        annotations.append({"text": f"{title}: {len(indices)}", **place, **anchor})
     bar = {"title": {"text": "E_f(ML) (eV/atom)", "side": "top"}, "orientation": "h", "thickness": 12, "y": -0.02}
     colours = {"colorscale": SCALE, "colorbar": {**bar, "yanchor": "top", "len": 0.9}}
     return figure_json(traces, showlegend=False, annotations=annotations, coloraxis=colours, **layout)
@@ -259,15 +217,12 @@ def similarity_figure(data: ReportData) -> PageFigure:
     rows = [row for row in pairs.similarity.table() if row["channel"] == "all"]
     traces = []
     for key, name, colour in (("same", "IS and RS of one material", ORANGE), ("random", "two at random", GREEN)):
+        deviations = [row[key]["deviation_normalised"] or 0.0 for row in rows]
         traces.append(
             go.Bar(
                 x=[row["property"] for row in rows],
                 y=[row[key]["mae_normalised"] for row in rows],
-                error_y={
-                    "type": "data",
-                    "array": [row[key]["deviation_normalised"] or 0.0 for row in rows],
-                    "color": GREY,
-                },
+                error_y={"type": "data", "array": deviations, "color": GREY},
                 name=name,
                 marker={"color": colour},
                 hovertemplate="%{x}: %{y:.4f} of the range<extra></extra>",

@@ -41,8 +41,6 @@ def render_html(data: ReportData, *, live: LivePage | None = None) -> str:
 
     Parameters
     ----------
-    data
-        What `build_report` read.
     live
         For a page that a server answers with; None: a file.
 

@@ -21,16 +21,14 @@ class PageFigure:
 
     Attributes
     ----------
-    id, title
-        Name in the page and in file names; heading.
+    id
+        Name in the page and in file names.
     reading
         One sentence on how to read it.
     json
         Plotly's figure as JSON text; None where there is nothing to draw, or where the browser draws it from data.
     missing
         Why there is nothing to draw.
-    notes
-        What a reader must know besides.
     height
         Pixels.
     is_wide
@@ -49,7 +47,7 @@ class PageFigure:
 
 def figure_json(traces: Sequence[Any], **layout: Any) -> str:
     """Plotly's figure as JSON; arrays become compact binary ones. Colours of text and grid are the page's."""
-    go = require("plotly.graph_objects", extra="report")
+    go = graph_objects()
     margin = {"l": 10, "r": 10, "t": 30, "b": 10}
     figure = go.Figure(data=list(traces), layout={"margin": margin, "template": go.layout.Template(), **layout})
     figure.update_xaxes(automargin=True)
@@ -66,6 +64,25 @@ def graph_objects() -> Any:
         If plotly is not installed.
     """
     return require("plotly.graph_objects", extra="report")
+
+
+def guide_line(x: ArrayLike, y: ArrayLike, *, dash: str | None = None, **options: Any) -> Any:
+    """A thin grey line to read a figure by; it says nothing when it is pointed at."""
+    line = {"color": GREY, "width": 1, "dash": dash}
+    return graph_objects().Scatter(x=x, y=y, line=line, hoverinfo="skip", **{"mode": "lines", **options})
+
+
+def heatmap(x: ArrayLike, y: ArrayLike, z: ArrayLike, *, title: str, hover: str) -> Any:
+    """Colours over two axes; `z` has the shape (len(y), len(x))."""
+    bar = {"title": title, "thickness": 12}
+    return graph_objects().Heatmap(
+        x=compact(x),
+        y=compact(y),
+        z=compact(z),
+        colorscale=SCALE,
+        colorbar=bar,
+        hovertemplate=f"{hover}<extra></extra>",
+    )
 
 
 def compact(values: ArrayLike) -> NDArray[np.float32]:

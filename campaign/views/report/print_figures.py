@@ -79,8 +79,7 @@ def _funnel(data: ReportData) -> Any:
         axis.text(0, place, f"{count:,}", ha="center", va="center", bbox={"facecolor": "white", "lw": 0, "pad": 1})
     axis.set(yticks=range(len(steps)), yticklabels=steps, xticks=[])
     axis.invert_yaxis()
-    for side in ("top", "right", "bottom", "left"):
-        axis.spines[side].set_visible(False)
+    axis.spines[:].set_visible(False)
     axis.tick_params(length=0)
     return figure
 
@@ -178,16 +177,8 @@ def _map(found: DosMap) -> Any:
     limits = [float(found.e_form_ml.min()), float(found.e_form_ml.max())]
     points = None
     for axis, (title, kept) in zip(axes, found.panels, strict=False):
-        points = axis.scatter(
-            found.x[kept],
-            found.y[kept],
-            c=found.e_form_ml[kept],
-            s=5,
-            lw=0,
-            vmin=limits[0],
-            vmax=limits[1],
-            rasterized=True,
-        )
+        x, y, colours = found.x[kept], found.y[kept], found.e_form_ml[kept]
+        points = axis.scatter(x, y, c=colours, s=5, lw=0, vmin=limits[0], vmax=limits[1], rasterized=True)
         axis.set(title=f"{title}: {int(kept.sum())}", xticks=[], yticks=[])
         axis.set(xlim=with_margin(found.x), ylim=with_margin(found.y))
     for axis in axes[len(found.panels) :]:

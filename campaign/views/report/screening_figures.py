@@ -1,6 +1,7 @@
-"""Interactive figures of the decisions: metrics, thresholds."""
+"""Interactive figures of the decisions: the funnel, metrics, thresholds."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +17,12 @@ from campaign.views.report.plotly_figures import (
     NOTHING_STABLE,
     ORANGE,
     PURPLE,
-    SCALE,
     PageFigure,
     compact,
     figure_json,
     graph_objects,
+    guide_line,
+    heatmap,
     padded_range,
 )
 
@@ -38,9 +40,7 @@ def precision_recall_figure(data: ReportData) -> PageFigure:
         return replace(blank, missing=NOTHING_STABLE)
     go = graph_objects()
     traces = [*_isolines()]
-    for curve, colour, dash in zip(
-        found.curves, (BLUE, ORANGE, BLUE, ORANGE), ("solid", "solid", "dot", "dot"), strict=True
-    ):
+    for curve, colour, dash in zip(found.curves, (BLUE, ORANGE) * 2, ("solid",) * 2 + ("dot",) * 2, strict=True):
         traces.append(
             go.Scatter(
                 x=compact(curve.recall),
@@ -55,39 +55,21 @@ def precision_recall_figure(data: ReportData) -> PageFigure:
         )
     traces += _chosen_points(data, found)
     axis = {"range": [0, 1.04], "dtick": 0.2}
-    return replace(
-        blank,
-        json=figure_json(
-            traces,
-            xaxis={"title": "discoverability (recall)", **axis},
-            yaxis={"title": "success ratio (precision)", **axis},
-            legend=BELOW,
-        ),
-        notes=[sweep_note(found.sweep)],
-        height=560,
-        is_wide=True,
+    json = figure_json(
+        traces,
+        xaxis={"title": "discoverability (recall)", **axis},
+        yaxis={"title": "success ratio (precision)", **axis},
+        legend=BELOW,
     )
+    return replace(blank, json=json, notes=[sweep_note(found.sweep)], height=560, is_wide=True)
 
 
-def _isolines() -> list[Any]:
-    go = graph_objects()
-    lines = []
+def _isolines() -> Iterator[Any]:
+    font = {"color": GREY, "size": 10}
     for f1 in (0.2, 0.4, 0.6, 0.8):
-        recall, precision = f1_isoline(f1)
-        lines.append(
-            go.Scatter(
-                x=compact(recall),
-                y=compact(precision),
-                mode="lines+text",
-                text=[*[""] * (len(recall) - 1), f"F1 {f1:g}"],
-                textposition="top left",
-                textfont={"color": GREY, "size": 10},
-                line={"color": GREY, "dash": "dash", "width": 1},
-                hoverinfo="skip",
-                showlegend=False,
-            )
-        )
-    return lines
+        recall, precision = map(compact, f1_isoline(f1))
+        label = {"text": [*[""] * (len(recall) - 1), f"F1 {f1:g}"], "textposition": "top left", "textfont": font}
+        yield guide_line(recall, precision, dash="dash", mode="lines+text", showlegend=False, **label)
 
 
 def _chosen_points(data: ReportData, found: ThresholdFigures) -> list[Any]:
@@ -140,13 +122,9 @@ def three_metrics_figure(data: ReportData) -> PageFigure:
         shown = [value if math.isfinite(value) else None for value in values]
         error = None
         if interval is not None and shown[1] is not None:
-            error = {
-                "type": "data",
-                "symmetric": False,
-                "array": [None, max(interval[1] - values[1], 0.0), None],
-                "color": GREY,
-                "arrayminus": [None, max(values[1] - interval[0], 0.0), None],
-            }
+            above, below = max(interval[1] - values[1], 0.0), max(values[1] - interval[0], 0.0)
+            error = {"type": "data", "symmetric": False, "array": [None, above, None], "color": GREY}
+            error["arrayminus"] = [None, below, None]
         traces.append(
             go.Bar(
                 x=["success ratio", "discoverability", "F1"],
@@ -166,9 +144,8 @@ def three_metrics_figure(data: ReportData) -> PageFigure:
         notes = [
             "Without an audit nobody knows what was missed, so discoverability and F1 of the campaign are unknown."
         ]
-    return replace(
-        blank, json=figure_json(traces, barmode="group", yaxis={"range": [0, 1.04]}, legend=BELOW), notes=notes
-    )
+    json = figure_json(traces, barmode="group", yaxis={"range": [0, 1.04]}, legend=BELOW)
+    return replace(blank, json=json, notes=notes)
 
 
 def three_metrics(data: ReportData) -> list[tuple[str, Metrics, tuple[float, float] | None]]:
@@ -181,10 +158,9 @@ def three_metrics(data: ReportData) -> list[tuple[str, Metrics, tuple[float, flo
         bars.append(("this campaign (all decided on)", whole, interval))
     if data.thresholds is not None:
         bars.append(("this campaign, among the relaxed", data.thresholds.at_chosen, None))
-        for optimum in data.thresholds.sweep.optima:
-            if optimum.criterion == "f1":
-                at = f"{optimum.max_formation_energy:g}, {optimum.max_hull_energy:g} eV/atom"
-                bars.append((f"best thresholds among the relaxed ({at})", optimum.metrics, None))
+        if (best := data.thresholds.sweep.best_by_f1) is not None:
+            at = f"{best.max_formation_energy:g}, {best.max_hull_energy:g} eV/atom"
+            bars.append((f"best thresholds among the relaxed ({at})", best.metrics, None))
     return bars
 
 
@@ -200,33 +176,41 @@ def f1_figure(data: ReportData) -> PageFigure:
         return replace(blank, missing=NOTHING_STABLE)
     go = graph_objects()
     sweep = found.sweep.sweep
-    traces: list[Any] = [
-        go.Heatmap(
-            x=compact(sweep.max_hull_energy),
-            y=compact(sweep.max_formation_energy),
-            z=compact(sweep.f1),
-            colorscale=SCALE,
-            colorbar={"title": "F1", "thickness": 12},
-            hovertemplate="E_f(ML) ≤ %{y:.2f}, E_hull(ML) ≤ %{x:.2f} eV/atom: F1 %{z:.3f}<extra></extra>",
-        )
-    ]
-    form, hull = found.chosen
-    marks = [("best by F1" if found.chosen_is_best else "chosen", form, hull, "x")]
-    marks += [
-        ("best by F1", best.max_formation_energy, best.max_hull_energy, "circle")
-        for best in found.sweep.optima
-        if best.criterion == "f1" and not found.chosen_is_best
-    ]
+    hover = "E_f(ML) ≤ %{y:.2f}, E_hull(ML) ≤ %{x:.2f} eV/atom: F1 %{z:.3f}"
+    traces = [heatmap(sweep.max_hull_energy, sweep.max_formation_energy, sweep.f1, title="F1", hover=hover)]
+    best = found.sweep.best_by_f1
+    marks = [("best by F1" if found.chosen_is_best else "chosen", *found.chosen, "x")]
+    if best is not None and not found.chosen_is_best:
+        marks.append(("best by F1", best.max_formation_energy, best.max_hull_energy, "circle"))
     for name, y, x, symbol in marks:
         marker = {"symbol": symbol, "size": 12, "color": "#ffffff", "line": {"color": "#000000", "width": 1.5}}
         traces.append(go.Scatter(x=[x], y=[y], mode="markers", name=name, marker=marker))
-    return replace(
-        blank,
-        json=figure_json(
-            traces,
-            xaxis={"title": "threshold of E_hull(ML) (eV/atom)", "range": padded_range(sweep.max_hull_energy)},
-            yaxis={"title": "threshold of E_f(ML) (eV/atom)", "range": padded_range(sweep.max_formation_energy)},
-            legend=BELOW,
-        ),
-        height=460,
+    json = figure_json(
+        traces,
+        xaxis={"title": "threshold of E_hull(ML) (eV/atom)", "range": padded_range(sweep.max_hull_energy)},
+        yaxis={"title": "threshold of E_f(ML) (eV/atom)", "range": padded_range(sweep.max_formation_energy)},
+        legend=BELOW,
+    )
+    return replace(blank, json=json, height=460)
+
+
+def funnel_figure(data: ReportData) -> PageFigure:
+    """Figure 5a: how many candidates are left after each step of the screening."""
+    trace = graph_objects().Funnel(
+        y=list(data.funnel),
+        x=list(data.funnel.values()),
+        marker={"color": BLUE},
+        connector={"fillcolor": "rgba(138,138,138,0.25)"},
+        # a bar of nothing has no inside for its number
+        textposition="auto",
+        texttemplate="%{value:,}",
+        hovertemplate="%{y}: %{x:,} (%{percentInitial:.1%} of all)<extra></extra>",
+    )
+    return PageFigure(
+        id="funnel",
+        title="Funnel of the screening",
+        reading="Each bar is what is left of the candidates after a step; the last one is what was found.",
+        json=figure_json([trace], showlegend=False, yaxis={"title": None}),
+        height=60 + 48 * len(data.funnel),
+        is_wide=True,
     )

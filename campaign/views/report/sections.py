@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from campaign.views.figures.binary_hulls import MOST_CANDIDATES
 from campaign.views.report import cost_figures, model_figures, screening_figures
 from campaign.views.report.data import ReportData
-from campaign.views.report.funnel_figure import funnel_figure
 from campaign.views.report.plotly_figures import PageFigure
 
 
@@ -20,40 +19,23 @@ class Section:
 
 def sections(data: ReportData) -> list[Section]:
     """The figures of a campaign; a training set has no decisions and no model to show."""
-    found = [Section(id="funnel-section", title="What happened", figures=[funnel_figure(data)])]
+    found = [Section(id="funnel-section", title="What happened", figures=[screening_figures.funnel_figure(data)])]
     screening = data.campaign.spec.purpose == "screening"
     if screening:
-        found.append(
-            Section(
-                id="model",
-                title="How well the model does",
-                figures=[model_figures.parity_figure(data), model_figures.calibration_figure(data)],
-            )
-        )
-        found.append(
-            Section(
-                id="decision-quality",
-                title="How good the decisions were",
-                figures=[
-                    screening_figures.three_metrics_figure(data),
-                    screening_figures.f1_figure(data),
-                    screening_figures.precision_recall_figure(data),
-                ],
-            )
-        )
+        model = [model_figures.parity_figure(data), model_figures.calibration_figure(data)]
+        found.append(Section(id="model", title="How well the model does", figures=model))
+        decisions = [screening_figures.three_metrics_figure(data), screening_figures.f1_figure(data)]
+        decisions.append(screening_figures.precision_recall_figure(data))
+        found.append(Section(id="decision-quality", title="How good the decisions were", figures=decisions))
     costs = [cost_figures.cost_figure(data)]
     if screening:
         costs += [cost_figures.effective_cost_figure(data), cost_figures.saving_figure(data)]
     found.append(Section(id="cost", title="What it cost", figures=costs))
     found.append(Section(id="hull-section", title="Convex hulls", figures=[_hull_figure(data)]))
     dos = [_pair_figure(data), model_figures.similarity_figure(data)]
-    found.append(
-        Section(
-            id="dos",
-            title="The densities of states",
-            figures=[model_figures.map_figure(data), *dos] if screening else dos,
-        )
-    )
+    if screening:
+        dos.insert(0, model_figures.map_figure(data))
+    found.append(Section(id="dos", title="The densities of states", figures=dos))
     return found
 
 

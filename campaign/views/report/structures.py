@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from campaign.store.candidates import candidates_by_id
-from campaign.store.collections import CampaignStore
+from campaign.store.collections import CampaignStore, in_chunks
 from campaign.views.results import Row
 
 MOST_STRUCTURES = 1000
@@ -21,12 +21,8 @@ class ShownStructure:
 
     Attributes
     ----------
-    id
-        The candidate's.
     relaxed
         Whether it is the relaxed crystal, or the unrelaxed one.
-    species
-        Element of each atom.
     positions
         Cartesian, A, (n, 3).
     lattice
@@ -55,8 +51,7 @@ def read_structures(store: CampaignStore, rows: Sequence[Row]) -> list[ShownStru
 
 def _read(store: CampaignStore, ids: Sequence[str]) -> Iterator[ShownStructure]:
     fields = ["structure.lattice", "structure.sites", "relaxation.structure.lattice", "relaxation.structure.sites"]
-    for start in range(0, len(ids), _AT_ONCE):
-        part = ids[start : start + _AT_ONCE]
+    for part in in_chunks(ids, _AT_ONCE):
         found = candidates_by_id(store, part, fields)
         for name in part:
             document: Mapping[str, Any] = found.get(name) or {}
@@ -69,12 +64,10 @@ def _read(store: CampaignStore, ids: Sequence[str]) -> Iterator[ShownStructure]:
 def _shown(name: str, content: Mapping[str, Any], *, relaxed: bool) -> ShownStructure:
     """Read pymatgen's dictionary of a structure: ``sites`` with ``species`` and ``abc``, ``lattice.matrix``."""
     matrix = content["lattice"]["matrix"]
-    species, positions = [], []
+    species = [str(site["species"][0]["element"]) for site in content["sites"]]
+    positions = []
     for site in content["sites"]:
-        species.append(str(site["species"][0]["element"]))
         a, b, c = (fraction % 1.0 for fraction in site["abc"])
-        positions.append(
-            [round(a * matrix[0][axis] + b * matrix[1][axis] + c * matrix[2][axis], _DIGITS) for axis in range(3)]
-        )
+        positions.append([round(a * x + b * y + c * z, _DIGITS) for x, y, z in zip(*matrix, strict=True)])
     lattice = [[round(float(value), _DIGITS) for value in row] for row in matrix]
     return ShownStructure(id=name, relaxed=relaxed, species=species, positions=positions, lattice=lattice)

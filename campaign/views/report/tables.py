@@ -1,14 +1,12 @@
 """The tables of a report: columns with their units, rows as plain values; for the page and for CSV files."""
 
-import csv
-import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from campaign.views.metrics.text import metrics_rows
 from campaign.views.report.data import DecisionRow, FailureRow, ReportData
-from campaign.views.results import rows_as_csv
+from campaign.views.results import csv_text, rows_as_csv
 
 MOST_ROWS = 2000
 """Rows of a table in the page; the CSV files have all."""
@@ -84,9 +82,8 @@ def _candidates_table(data: ReportData) -> Table:
     ]
     rows = [
         [
-            *(row.rank, row.formula, row.prototype, row.id if row.id in with_structure else None),
-            *(row.e_form_ml, row.e_hull_ml, row.decision, row.e_form_dft, row.e_hull_dft, row.stable, row.cpu_s),
-            row.id,
+            *(row.rank, row.formula, row.prototype, row.id if row.id in with_structure else None, row.e_form_ml),
+            *(row.e_hull_ml, row.decision, row.e_form_dft, row.e_hull_dft, row.stable, row.cpu_s, row.id),
         ]
         for row in data.rows[:MOST_ROWS]
     ]
@@ -131,20 +128,9 @@ def csv_texts(data: ReportData) -> dict[str, str]:
     steps = [["step", "candidates"], *([step, str(n)] for step, n in data.funnel.items())]
     return {
         "results.csv": rows_as_csv(data.rows),
-        "decisions.csv": _dataclass_csv(DecisionRow, data.decisions),
-        "failures.csv": _dataclass_csv(FailureRow, data.failures),
-        "costs.csv": _csv_text(stages),
-        "metrics.csv": _csv_text(measured),
-        "funnel.csv": _csv_text(steps),
+        "decisions.csv": rows_as_csv(data.decisions, DecisionRow),
+        "failures.csv": rows_as_csv(data.failures, FailureRow),
+        "costs.csv": csv_text(stages),
+        "metrics.csv": csv_text(measured),
+        "funnel.csv": csv_text(steps),
     }
-
-
-def _dataclass_csv(kind: Any, rows: Sequence[Any]) -> str:
-    names = [field.name for field in fields(kind)]
-    return _csv_text([names, *([getattr(row, name) for name in names] for row in rows)])
-
-
-def _csv_text(rows: Sequence[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

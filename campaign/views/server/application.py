@@ -32,12 +32,10 @@ _INDEX_POLICY = {"content-security-policy": "default-src 'none'; style-src 'unsa
 
 
 def application(store: CampaignStore, *, host: str, token: str | None, refresh_s: float) -> Starlette:
-    """Make the application.
+    """Make the application; the database is only read.
 
     Parameters
     ----------
-    store
-        The database; it is only read.
     host
         Address that the server listens on.
     token

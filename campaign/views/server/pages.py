@@ -44,8 +44,6 @@ class CampaignPages:
 
     Parameters
     ----------
-    store
-        The database.
     refresh_s
         Seconds after which a browser asks whether there is another page.
     """

@@ -4,7 +4,7 @@ What `campaign status` says beyond that is in `campaign.views.status.report`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from campaign.references.reference_sets import reference_problem
@@ -29,10 +29,8 @@ class Status:
 
     Attributes
     ----------
-    name, state
-        The campaign, ``running`` or ``finished``.
-    purpose
-        ``screening``, or ``training_set``.
+    state
+        ``running`` or ``finished``.
     problem
         What keeps it from going on, in words; None if nothing does.
     engine, quality
@@ -90,19 +88,9 @@ class Status:
         """Whether FireWorks has anything of this campaign to run or running."""
         return any(self.fireworks.get(state) for state in LIVE_FIREWORK_STATES)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON types."""
-        return asdict(self)
-
 
 def campaign_status(campaign: Campaign) -> Status:
-    """Count where a campaign stands.
-
-    Raises
-    ------
-    UnknownCampaignError
-        If there is none of that name.
-    """
+    """Count where a campaign stands."""
     return status_of_counts(campaign, campaign.store.role_counts(campaign.name), count_decided(campaign))
 
 

@@ -19,15 +19,7 @@ _JOB_IDS = 6
 
 
 def draw(report: StatusReport, *, notes: tuple[str, ...] = ()) -> Group:
-    """Return the picture of a report.
-
-    Parameters
-    ----------
-    report
-        The numbers.
-    notes
-        Lines to put at its end, such as what was repaired.
-    """
+    """Return the picture of a report, with notes at its end, such as what was repaired."""
     return Group(*_parts(report), *(_line("note", note) for note in notes))
 
 
@@ -56,25 +48,21 @@ def _parts(report: StatusReport) -> Iterator[RenderableType]:
     yield _line("engine", _engine(report), style="dim")
 
 
-def _text(content: str, style: str = "") -> Text:
-    return Text(content, style=style)
-
-
 def _line(label: str, content: str, *, style: str = "") -> Table:
     table = Table.grid(padding=(0, 1))
     table.add_column(style="cyan", no_wrap=True, min_width=_LABEL)
     table.add_column(overflow="fold")
-    table.add_row(label, _text(content, style))
+    table.add_row(label, Text(content, style))
     return table
 
 
 def _heading(title: str) -> Text:
-    return _text(title, "bold")
+    return Text(title, "bold")
 
 
 def _title(report: StatusReport) -> Text:
     state = report.status.state
-    title = _text(f"campaign {report.status.name}: ", "bold")
+    title = Text(f"campaign {report.status.name}: ", "bold")
     title.append(state, "bold green" if report.status.is_finished else "bold")
     return title.append(f"   {report.at[:16].replace('T', ' ')} UTC", "dim")
 
@@ -131,7 +119,7 @@ def _funnel(steps: list[FunnelStep]) -> Table:
         share = step.number / whole if whole else 0.0
         full = round(share * _BAR) or (1 if step.number else 0)
         rest = ", ".join(f"{number} {what}" for what, number in step.rest.items())
-        table.add_row(step.title, str(step.number), _text("█" * full + "·" * (_BAR - full), "green"), rest)
+        table.add_row(step.title, str(step.number), Text("█" * full + "·" * (_BAR - full), "green"), rest)
     return table
 
 
@@ -165,11 +153,11 @@ def _rates(report: StatusReport) -> Table:
 
 def _queues(report: StatusReport) -> RenderableType:
     if not report.queues:
-        return _text("nothing is queued" if not report.status.is_finished else "nothing is left to run", "dim")
+        return Text("nothing is queued" if not report.status.is_finished else "nothing is left to run", "dim")
     table = _table("", "running", "queued", "ready", "workers, scheduler's jobs", numbers=3)
     for queue in report.queues:
         numbers = [str(number) for number in (queue.running, queue.reserved, queue.ready)]
-        table.add_row(queue.category, *numbers, _text(_workers(queue), "dim"))
+        table.add_row(queue.category, *numbers, Text(_workers(queue), "dim"))
     return table
 
 
@@ -187,7 +175,7 @@ def _discoveries(report: StatusReport) -> Iterator[RenderableType]:
         return
     table = _table("", "E_f", "E_hull", "found (UTC)", "", numbers=2)
     for found in report.discoveries:
-        name = _text(f"{found.formula} {found.prototype}")
+        name = Text(f"{found.formula} {found.prototype}")
         e_f, e_hull = f"{found.e_form:+.3f}", f"{found.e_hull:+.3f}"
         table.add_row(name, e_f, e_hull, _time(found.time), "" if found.found_by == "promoted" else found.found_by)
     yield table
@@ -229,9 +217,9 @@ def _failures(report: StatusReport) -> Iterator[RenderableType]:
         return
     counts = ", ".join(f"{found.number} {_stage(found.stage)} ({found.kind})" for found in report.failures)
     yield _heading("failed for good")
-    yield _text(f"{counts}; `campaign failures {report.status.name}` says what to do")
+    yield Text(f"{counts}; `campaign failures {report.status.name}` says what to do")
     for found in report.newest_failures:
-        line = Text(f"{_time(found.time)} ", style="dim", no_wrap=True, overflow="ellipsis")
+        line = Text(f"{_time(found.time)} ", "dim", no_wrap=True, overflow="ellipsis")
         yield line.append(f"{found.formula} {_stage(found.stage)}: {found.error}", "not dim")
 
 

@@ -71,12 +71,9 @@ def funnel(
 
     Parameters
     ----------
-    campaign
-        The campaign. Of one that makes a training set all candidates are relaxed, and none is decided on.
     counts
-        Candidates by ``(role, state)``; the training sample of a screening campaign is not part of its funnel.
-    decided
-        Decisions by state.
+        Candidates by ``(role, state)``; the training sample of a screening campaign is not part of its funnel. Of a
+        training set all candidates are relaxed, and none is decided on.
     stable
         Stable ones of the funnel's candidates.
     """

@@ -42,19 +42,12 @@ class PredictionQuality:
 
 
 def prediction_quality(campaign: Campaign, *, model: str | None) -> tuple[PredictionQuality, PredictionQuality]:
-    """Compare predictions with relaxations.
+    """Compare predictions with relaxations: all of the campaign, and those that the model in use made.
 
     Parameters
     ----------
-    campaign
-        The campaign.
     model
         Checksum of the model in use; None where the scorer has none.
-
-    Returns
-    -------
-    tuple of PredictionQuality
-        Over all predictions of the campaign, and over those that the model in use made.
     """
     groups = prediction_errors(campaign)
     return _summed(groups), _summed(group for group in groups if group["_id"] == model)

@@ -1,7 +1,5 @@
 """The live display of `campaign run`: a line that is redrawn on a terminal, a line now and then in a log file."""
 
-from __future__ import annotations
-
 import time
 
 from rich.console import Console
@@ -75,10 +73,3 @@ class Progress:
         if self._spinner is not None:
             self._spinner.stop()
             self._spinner = None
-
-    def __enter__(self) -> Progress:
-        """Return this display."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

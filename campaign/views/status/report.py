@@ -114,15 +114,8 @@ def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusRe
 
     Parameters
     ----------
-    campaign
-        The campaign.
     at
         The time to count back from, UTC; default: now.
-
-    Raises
-    ------
-    UnknownCampaignError
-        If there is none of that name.
     """
     time = at or now()
     counts, decided = campaign.store.role_counts(campaign.name), count_decided(campaign)

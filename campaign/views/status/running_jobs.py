@@ -1,6 +1,6 @@
 """What of a campaign runs, is queued and is ready, by category: FireWorks' name for a queue."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +18,6 @@ class RunningJob:
 
     Attributes
     ----------
-    fw_id, name
-        The firework.
     state
         ``RUNNING``, or ``RESERVED``: waiting in a scheduler's queue.
     category
@@ -47,8 +45,6 @@ class Queue:
 
     Attributes
     ----------
-    category
-        FireWorks category.
     running, reserved, ready
         How many run, wait in a scheduler's queue, and wait for a worker.
     workers
@@ -98,17 +94,17 @@ def _iso(time: Any) -> str | None:
 def queues(campaign: Campaign, jobs: Iterable[RunningJob]) -> list[Queue]:
     """Count a campaign's fireworks by category; what is ready is counted by an index alone."""
     ready = {category or "any": number for category, number in ready_fireworks_by_category(campaign).items()}
-    here: dict[str, list[RunningJob]] = {}
+    here: defaultdict[str, list[RunningJob]] = defaultdict(list)
     for job in jobs:
-        here.setdefault(job.category, []).append(job)
+        here[job.category].append(job)
     return [
         Queue(
             category=category,
-            running=sum(job.state == "RUNNING" for job in here.get(category, [])),
-            reserved=sum(job.state == "RESERVED" for job in here.get(category, [])),
+            running=sum(job.state == "RUNNING" for job in here[category]),
+            reserved=sum(job.state == "RESERVED" for job in here[category]),
             ready=ready.get(category, 0),
-            workers=dict(sorted(Counter(job.worker or "unknown" for job in here.get(category, [])).items())),
-            job_ids=[job.job_id for job in here.get(category, []) if job.job_id is not None],
+            workers=dict(sorted(Counter(job.worker or "unknown" for job in here[category]).items())),
+            job_ids=[job.job_id for job in here[category] if job.job_id is not None],
         )
         for category in sorted(ready.keys() | here.keys())
     ]

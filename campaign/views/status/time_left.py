@@ -59,8 +59,6 @@ def time_left(
 
     Parameters
     ----------
-    campaign
-        The campaign.
     counts
         Candidates by ``(role, state)``.
     pace
