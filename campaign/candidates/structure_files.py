@@ -1,102 +1,209 @@
-"""A user's crystal structures: folders of CIF and POSCAR files."""
+"""A user's crystal structures: folders of CIF and POSCAR files, each read with one rule.
 
-import warnings
+What a file says and what was read must agree. What does not is refused, by file and by line or tag; what is unusual
+and clear is read, with a note that `campaign check` shows.
+"""
+
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from ase.data import covalent_radii
 from pymatgen.core import Structure
-from pymatgen.io.cif import CifParser
-from pymatgen.io.vasp import Poscar
 
-from esnet.files.errors import UserError
+from campaign.candidates.cif import read_cif
+from campaign.candidates.poscar import read_poscar
+from campaign.candidates.structure_text import MAX_SITES, StructureFileError, read_text, unpacked_name
 
-_RIGHT = "right: files named *.cif, *.vasp, *.poscar, POSCAR* or CONTCAR*"
+_RIGHT = "right: files named *.cif, *.mcif, *.vasp, *.poscar, *POSCAR* or *CONTCAR*, also packed (.gz, .bz2, .xz)"
+_LONGEST_CELL = 500.0  # A
+_LEAST_THICKNESS = 0.5  # A, between opposite faces of the cell
+_LEAST_DISTANCE = 0.5
+"""A, and this times the sum of two covalent radii (B. Cordero et al., Dalton Trans. 2008, 2832)."""
 
-# What pymatgen's parsers raise on files that are not what their name says.
-_PARSER_ERRORS = (ValueError, TypeError, KeyError, IndexError, AttributeError, ZeroDivisionError, AssertionError)
+
+@dataclass(frozen=True)
+class Crystal:
+    """A crystal from a file.
+
+    Attributes
+    ----------
+    name
+        The file's stem; ``stem#block`` where the file has several crystals.
+    structure
+        Ordered, without oxidation states or site properties; lengths in A.
+    notes
+        What a user should know of how it was read.
+    """
+
+    name: str
+    structure: Structure
+    notes: tuple[str, ...] = ()
 
 
-class StructureFileError(UserError, ValueError):
-    """A folder or file of crystal structures cannot be used."""
+@dataclass(frozen=True)
+class StructureFolder:
+    """What a folder of structures holds.
+
+    Attributes
+    ----------
+    files
+        Its CIF and POSCAR files in the order of their names.
+    unused
+        What else is there, each with the reason why it is not read.
+    """
+
+    files: list[Path]
+    unused: list[str]
+
+    def by_stem(self) -> dict[str, Path]:
+        """The files by their names without endings."""
+        return {_stem(path): path for path in self.files}
 
 
 def _kind(path: Path) -> str | None:
-    name, suffix = path.name.lower(), path.suffix.lower()
-    if suffix == ".cif":
+    name = unpacked_name(path).lower()
+    if name.endswith((".cif", ".mcif")):
         return "CIF"
-    if suffix in (".vasp", ".poscar") or name.startswith(("poscar", "contcar")):
+    if name.endswith((".vasp", ".poscar")) or "poscar" in name or "contcar" in name:
         return "POSCAR"
     return None
 
 
-def structure_files(folder: Path) -> list[Path]:
-    """The CIF and POSCAR files of a folder in the order of their names; other files are passed over.
+def _stem(path: Path) -> str:
+    return Path(unpacked_name(path)).stem
+
+
+def list_structure_folder(folder: Path) -> StructureFolder:
+    """List the structure files of a folder, and what else is there.
 
     Raises
     ------
     StructureFileError
-        The folder is absent or has no such file, or two files have the same stem.
+        The folder is absent or has no structure file, or two files have the same stem.
     """
     if not folder.is_dir():
         found = "is not a folder" if folder.exists() else "does not exist"
         raise StructureFileError(f"{folder} {found}; right: a folder with CIF or POSCAR files")
-    files = sorted(path for path in folder.iterdir() if path.is_file() and _kind(path))
+    try:
+        content = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise StructureFileError(f"{folder} cannot be read: {error.strerror}") from error
+    files = [path for path in content if path.is_file() and _kind(path)]
+    unused = [f"{path.name} ({_why_unused(path)})" for path in content if path not in set(files)]
     if not files:
-        raise StructureFileError(f"{folder} has no structure file; {_RIGHT}")
+        there = f" (there are {', '.join(unused[:5])})" if unused else ""
+        raise StructureFileError(f"{folder} has no structure file{there}; {_RIGHT}")
     by_stem: dict[str, Path] = {}
     for path in files:
-        if path.stem in by_stem:
+        if other := by_stem.get(_stem(path)):
             raise StructureFileError(
-                f"{folder} has {by_stem[path.stem].name} and {path.name}, which would both be called "
-                f"{path.stem!r}; rename one"
+                f"{folder} has {other.name} and {path.name}, which would both be called {_stem(path)!r}; rename one"
             )
-        by_stem[path.stem] = path
-    return files
+        by_stem[_stem(path)] = path
+    return StructureFolder(files, unused)
 
 
-def read_structure_file(path: Path) -> Structure:
-    """One ordered crystal without oxidation states or site properties.
+def _why_unused(path: Path) -> str:
+    if path.is_dir():
+        inside = sum(1 for found in path.rglob("*") if found.is_file() and _kind(found))
+        return f"a subfolder with {inside} structure file(s)"
+    if not path.exists():
+        return "a link to nothing"
+    return "another ending" if path.is_file() else "no file"
+
+
+def read_structure_file(path: Path) -> list[Crystal]:
+    """Read every crystal of a file; a CIF may hold several.
 
     Raises
     ------
     StructureFileError
-        The file does not parse, or has partially occupied sites or sites closer than 0.5 A.
+        What the file says and what was read do not agree, or it is no ordered crystal.
     """
     kind = _kind(path)
     if kind is None:
         raise StructureFileError(f"{path.name} is neither CIF nor POSCAR; {_RIGHT}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # rounding of CIF coordinates and the like
-            if kind == "CIF":
-                structure = CifParser(path).parse_structures(primitive=False)[0]
-            else:
-                structure = Poscar.from_str(path.read_text(encoding="utf-8")).structure
-    except OSError as error:
-        raise StructureFileError(f"cannot be read: {error.strerror}; {_RIGHT}") from error
-    except _PARSER_ERRORS as error:
-        reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+    text = read_text(path)
+    if kind == "POSCAR":
+        structure, notes = read_poscar(text)
+        return [Crystal(_stem(path), _checked(structure), tuple(notes))]
+    found = read_cif(text)
+    several = len(found) > 1
+    crystals = []
+    for each in found:
+        try:
+            structure = _checked(each.structure)
+        except StructureFileError as error:
+            raise StructureFileError(f"data_{each.block}: {error}" if several else str(error)) from error
+        suffix = "#" + re.sub(r"[^\w.+-]", "_", each.block) if several else ""
+        crystals.append(Crystal(_stem(path) + suffix, structure, tuple(each.notes)))
+    return crystals
+
+
+def _checked(structure: Structure) -> Structure:
+    """The plain crystal, once nothing is left in it on which spglib or DFT would fail.
+
+    Raises
+    ------
+    StructureFileError
+        Naming what is wrong with the cell or the sites.
+    """
+    matrix = structure.lattice.matrix
+    if not (np.isfinite(matrix).all() and np.isfinite(structure.frac_coords).all()):
+        raise StructureFileError("has lengths or coordinates that are not finite")
+    lengths = np.linalg.norm(matrix, axis=1)
+    if lengths.max() > _LONGEST_CELL:
+        raise StructureFileError(f"has a cell vector of {lengths.max():.4g} A; right: at most {_LONGEST_CELL:g} A")
+    areas = np.linalg.norm(np.cross(np.roll(matrix, -1, axis=0), np.roll(matrix, -2, axis=0)), axis=1)
+    thickness = abs(np.linalg.det(matrix)) / max(areas.max(), 1e-300)
+    if thickness < _LEAST_THICKNESS:
         raise StructureFileError(
-            f"does not parse as {kind} ({reason[0][:160]}); right: a {kind} file that pymatgen reads"
-        ) from error
+            f"has a cell that is {thickness:.2g} A thick (vectors that lie in a plane, or lengths in another unit); "
+            "right: three independent vectors in Angstrom"
+        )
+    if len(structure) > MAX_SITES:
+        raise StructureFileError(f"has {len(structure)} atoms in the cell; right: at most {MAX_SITES}")
     if not structure.is_ordered:
-        raise StructureFileError("has partially occupied sites; right: an ordered crystal")
-    if len(structure) > 1 and not structure.is_valid(tol=0.5):
-        raise StructureFileError("has atoms closer than 0.5 A; right: one atom on each site")
+        site = next(site for site in structure if not site.is_ordered)
+        raise StructureFileError(f"has partially occupied sites ({site.species_string}); right: an ordered crystal")
     plain = Structure(structure.lattice, [site.specie.symbol for site in structure], structure.frac_coords)
+    _check_distances(plain)
     return plain.get_sorted_structure()
 
 
-def read_structure_folder(folder: Path) -> Iterator[tuple[str, Structure]]:
-    """Name (the file's stem) and crystal of every CIF and POSCAR file of a folder, in the order of the names.
+def _check_distances(structure: Structure) -> None:
+    radii = np.array([covalent_radii[site.specie.Z] for site in structure])
+    centers, neighbours, _, distances = structure.get_neighbor_list(2 * _LEAST_DISTANCE * max(radii.max(), 0.5))
+    least = np.maximum(_LEAST_DISTANCE, _LEAST_DISTANCE * (radii[centers] + radii[neighbours]))
+    if (close := np.flatnonzero(distances < least)).size:
+        worst = close[np.argmin(distances[close])]
+        pair = f"{structure[centers[worst]].specie} and {structure[neighbours[worst]].specie}"
+        raise StructureFileError(
+            f"has atoms closer than is possible: {pair} {distances[worst]:.3f} A apart; right: one atom on each site, "
+            f"no closer than {least[worst]:.2f} A"
+        )
+
+
+def read_crystals(folder: Path) -> Iterator[tuple[Path, Crystal]]:
+    """Read every crystal of every structure file of a folder, in the order of the names.
 
     Raises
     ------
     StructureFileError
         Naming the folder or the file that cannot be used.
     """
-    for path in structure_files(folder):
+    for path in list_structure_folder(folder).files:
         try:
-            yield path.stem, read_structure_file(path)
+            for crystal in read_structure_file(path):
+                yield path, crystal
         except StructureFileError as error:
             raise StructureFileError(f"{path}: {error}") from error
+
+
+def read_structure_folder(folder: Path) -> Iterator[tuple[str, Structure]]:
+    """Name and crystal of every structure in a folder, see `read_crystals`."""
+    for _, crystal in read_crystals(folder):
+        yield crystal.name, crystal.structure

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from pymatgen.core import Composition, Element
 
-from campaign.candidates.structure_files import StructureFileError, read_structure_file, structure_files
+from campaign.candidates.structure_files import list_structure_folder, read_structure_file
+from campaign.candidates.structure_text import StructureFileError
 from campaign.policies.cost_model import PUBLISHED_DOS_CPU_S, PUBLISHED_RELAX_CPU_S, valence_electrons
 from campaign.replay.candidate import KnownCandidate
 from campaign.replay.data import ReplayData, ReplayDataError
@@ -93,11 +94,14 @@ class _Reader:
             return None
 
         try:
-            structure = read_structure_file(file)
+            crystals = read_structure_file(file)
         except StructureFileError as error:
             self.problems.append(f"line {row.line}: {file}: {error}")
             return None
-        return structure.composition, len(structure)
+        if len(crystals) > 1:
+            self.problems.append(f"line {row.line}: {file}: has {len(crystals)} crystals; right: one, that of the row")
+            return None
+        return crystals[0].structure.composition, len(crystals[0].structure)
 
 
 def read_replay_table(path: Path, *, structures: Path | None = None, references: Path | None = None) -> ReplayData:
@@ -123,7 +127,7 @@ def read_replay_table(path: Path, *, structures: Path | None = None, references:
     """
     rows, columns = read_rows(path)
     notes = _check_columns(path, columns, has_structures=structures is not None, has_references=references is not None)
-    files = {} if structures is None else {file.stem: file for file in structure_files(structures)}
+    files = {} if structures is None else list_structure_folder(structures).by_stem()
     reader = _Reader(path)
     parsed = [found for row in rows if (found := _parsed(reader, row, files)) is not None]
     reader.problems += _repeated(rows)

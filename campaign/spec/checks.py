@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pymatgen.core import Structure
-
 from campaign.candidates.elements import elements_without_reference
 from campaign.candidates.prototypes import shipped_prototypes
-from campaign.candidates.structure_files import StructureFileError, read_structure_file, structure_files
+from campaign.candidates.structure_files import Crystal, list_structure_folder, read_structure_file
+from campaign.candidates.structure_text import StructureFileError
 from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
 from campaign.scorers.base import Scorer
 from campaign.spec.campaign_spec import CampaignSpec
@@ -73,18 +72,18 @@ def _prototype_problems(candidates: CandidateSection) -> Iterator[Finding]:
     needed = {name: len(shipped_prototypes()[name].elements) for name in candidates.prototypes or ()}
     if candidates.structures is not None:
         path = ("candidates", "structures")
-        findings, structures = _folder_problems(path, candidates.structures)
+        findings, crystals = _folder_problems(path, candidates.structures)
         yield from findings
-        for file, structure in structures.items():
-            if file.stem in needed:
-                yield path, f"{file.stem} is the name of a shipped prototype that is asked for too; rename it", file
-            if len(structure.elements) < 2:
+        for file, crystal in crystals:
+            if crystal.name in needed:
+                yield path, f"{crystal.name} is the name of a shipped prototype that is asked for too; rename it", file
+            if len(crystal.structure.elements) < 2:
                 message = (
                     "has one element only and so makes no compound; right: two elements or more here; crystals of "
                     "one element go into references.structures"
                 )
                 yield path, message, file
-            needed[file.stem] = len(structure.elements)
+            needed[crystal.name] = len(crystal.structure.elements)
     given = len(candidates.elements)
     if lacking := [name for name, count in needed.items() if count > given]:
         message = (
@@ -94,28 +93,29 @@ def _prototype_problems(candidates: CandidateSection) -> Iterator[Finding]:
         yield ("candidates", "elements"), message, None
 
 
-def _folder_problems(path: FieldPath, folder: Path) -> tuple[list[Finding], dict[Path, Structure]]:
-    """What is wrong with a folder of structures, and the structures of the files that are right."""
+def _folder_problems(path: FieldPath, folder: Path) -> tuple[list[Finding], list[tuple[Path, Crystal]]]:
+    """What is wrong with a folder of structures, and the crystals of the files that are right."""
     try:
-        files = structure_files(folder)
+        files = list_structure_folder(folder).files
     except StructureFileError as error:
-        return [(path, str(error), None)], {}
+        return [(path, str(error), None)], []
     findings: list[Finding] = []
-    structures = {}
+    crystals = []
     for file in files:
         try:
-            structures[file] = read_structure_file(file)
+            crystals += [(file, crystal) for crystal in read_structure_file(file)]
         except StructureFileError as error:
             findings.append((path, str(error), file))
-    return findings, structures
+    return findings, crystals
 
 
 def _reference_folder(references: ReferenceSection) -> tuple[list[Finding], set[str]]:
     """What is wrong with the folder of references, and the elements that it has a crystal of."""
     if references.structures is None:
         return [], set()
-    findings, structures = _folder_problems(("references", "structures"), references.structures)
-    given = {structure.elements[0].symbol for structure in structures.values() if len(structure.elements) == 1}
+    findings, crystals = _folder_problems(("references", "structures"), references.structures)
+    elements = [crystal.structure.elements for _, crystal in crystals]
+    given = {found[0].symbol for found in elements if len(found) == 1}
     return findings, given
 
 

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from campaign.candidates.generate import Candidate
-from campaign.candidates.structure_files import read_structure_folder
+from campaign.candidates.structure_files import list_structure_folder, read_crystals
 from campaign.policies.probability import Probability
 from campaign.references.phases import reference_phases
 from campaign.spec.campaign_spec import CampaignSpec
@@ -29,9 +30,11 @@ def format_preview(spec: CampaignSpec) -> Iterator[str]:
     if labels or spec.references.entries is None:
         yield f"{len(labels)} reference phases are relaxed first: {', '.join(labels)}"
     if spec.references.structures is not None:
-        unused = sorted({label for label, _ in read_structure_folder(spec.references.structures)} - set(labels))
+        unused = sorted({crystal.name for _, crystal in read_crystals(spec.references.structures)} - set(labels))
         if unused:
             yield f"not used, since they hold other elements than the candidates: {', '.join(unused)}"
+    for folder in (spec.candidates.structures, spec.references.structures):
+        yield from _format_structure_notes(folder)
     gives_uncertainty = getattr(spec.scorer, "uncertainty", None) is not None
     if spec.purpose == "training_set":
         yield "a training set: every candidate gets an IS-DOS, a relaxation and an RS-DOS; nothing is predicted"
@@ -58,6 +61,25 @@ def format_preview(spec: CampaignSpec) -> Iterator[str]:
         yield from _format_costs(spec, len(candidates) - len(bootstrap), len(bootstrap) + len(labels))
     fast = " with coarse k-points (quality: fast, for examples only)" if spec.dft.quality == "fast" else ""
     yield f"computed by {spec.dft.engine}{fast}, cutoff {spec.dft.encut:g} eV"
+
+
+def _format_structure_notes(folder: Path | None) -> Iterator[str]:
+    """Say what of a folder is not read, and what was read with a note."""
+    if folder is None:
+        return
+    if unused := list_structure_folder(folder).unused:
+        yield f"note: {folder}: not read: {_listed(unused)}"
+    by_note: dict[str, list[str]] = {}
+    for path, crystal in read_crystals(folder):
+        for note in crystal.notes:
+            by_note.setdefault(note, []).append(crystal.name if "#" in crystal.name else path.name)
+    for note, names in by_note.items():
+        yield f"note: {folder}: {_listed(names)}: {note}"
+
+
+def _listed(names: Sequence[str], *, most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _format_costs(spec: CampaignSpec, screened: int, relaxed: int) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.entries.computed_entries import ComputedEntry
 from typer.testing import CliRunner
 
-from campaign.candidates.structure_files import StructureFileError
+from campaign.candidates.structure_text import StructureFileError
 from campaign.cli.main import app
 from campaign.commands.errors import is_user_error
 from campaign.hull.hull import MissingElementError

@@ -1,0 +1,113 @@
+"""Symmetry operations of a space group that a file names, as spglib tabulates them for every setting (530)."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import spglib
+
+#: Names from before 1992 of the groups with an e glide (International Tables A, table 1.6.4.1 of 2016).
+_OLD_NAMES = {"abm2": "aem2", "aba2": "aea2", "cmca": "cmce", "cmma": "cmme", "ccca": "ccce"}
+#: Suffixes that say which setting a name means, by the choices of spglib; S and Z are the ICSD's.
+_CHOICES = {"1": "1", "2": "2", "h": "H", "r": "R", "s": "1", "z": "2"}
+
+
+@dataclass(frozen=True)
+class SpaceGroupSetting:
+    """A space group in one of its settings.
+
+    Attributes
+    ----------
+    hall_number
+        From 1 to 530 (S. R. Hall, Acta Cryst. A 37, 517 (1981), in the order of spglib).
+    number
+        In International Tables A, 1 to 230.
+    choice
+        Origin (``1``, ``2``), axes (``H``, ``R``) or unique axis and cell (``b1`` ...); empty where there is one only.
+    """
+
+    hall_number: int
+    number: int
+    choice: str
+
+    @property
+    def operations(self) -> list[str]:
+        """All operations, centring included, in the form ``x,y+1/2,-z``."""
+        found = spglib.get_symmetry_from_database(self.hall_number)
+        pairs = zip(found["rotations"], found["translations"], strict=True)
+        return [",".join(map(_row_text, rotation, translation)) for rotation, translation in pairs]
+
+
+def _row_text(rotation: list[int], translation: float) -> str:
+    axes = "".join(
+        f"{'-' if factor < 0 else '+'}{axis}" for factor, axis in zip(rotation, "xyz", strict=True) if factor
+    )
+    twelfths = round(translation * 12) % 12
+    return axes.removeprefix("+") + (f"+{twelfths}/12" if twelfths else "")
+
+
+def named_settings(name: str) -> list[SpaceGroupSetting]:
+    """Every setting that a Hermann-Mauguin symbol, short or full, old or new, may mean; none for an unknown symbol.
+
+    A suffix such as ``:2``, ``:H``, ``Z`` or ``S`` narrows the settings down where the group has more than one.
+    """
+    head, suffix = name, ""
+    if found := re.fullmatch(r"(.*\S)(?:\s*:\s*|\s+)([12HRSZ])", name.strip(), flags=re.IGNORECASE):
+        head, suffix = found[1], found[2].lower()
+        if ":" not in name and suffix in "12":  # the last position of a symbol such as P 1 2 1
+            head, suffix = name, ""
+    key = _key(head)
+    settings = _by_name().get(_OLD_NAMES.get(key, key), [])
+    choices = {setting.choice for setting in settings}
+    if suffix and len(choices) > 1:
+        return [setting for setting in settings if setting.choice == _CHOICES[suffix]]
+    return list(settings)
+
+
+def hall_settings(symbol: str) -> list[SpaceGroupSetting]:
+    """The setting of a Hall symbol; none for an unknown symbol."""
+    return [setting for hall, setting in _settings() if _hall_key(hall) == _hall_key(symbol)]
+
+
+def numbered_settings(number: int) -> list[SpaceGroupSetting]:
+    """Every setting of a space group by its number in International Tables A."""
+    return [setting for _, setting in _settings() if setting.number == number]
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\s_()]", "", name).lower()
+
+
+def _hall_key(symbol: str) -> str:
+    return " ".join(symbol.replace("_", " ").split()).lower()
+
+
+@cache
+def _settings() -> list[tuple[str, SpaceGroupSetting]]:
+    types = [(hall_number, spglib.get_spacegroup_type(hall_number)) for hall_number in range(1, 531)]
+    return [(kind.hall_symbol, SpaceGroupSetting(hall, int(kind.number), kind.choice)) for hall, kind in types]
+
+
+@cache
+def _by_name() -> Mapping[str, list[SpaceGroupSetting]]:
+    found: dict[str, list[SpaceGroupSetting]] = {}
+    for _, setting in _settings():
+        for key in dict.fromkeys(_names(setting)):
+            found.setdefault(key, []).append(setting)
+    return found
+
+
+def _names(setting: SpaceGroupSetting) -> Iterator[str]:
+    kind = spglib.get_spacegroup_type(setting.hall_number)
+    names = [kind.international_full, *kind.international.split("=")]
+    monoclinic = 3 <= setting.number <= 15
+    if monoclinic and setting.choice not in ("b", "b1"):
+        # P 21/c = P 1 21/n 1: the first name means the standard setting
+        names = names[:1] + names[2:]
+    for name in names:
+        yield _key(name)
+        if monoclinic:  # P 1 21/c 1 is also called P 21/c
+            yield _key(" ".join(word for word in name.split() if word != "1"))
+        if setting.number >= 195:  # cubic: F m -3 m was F m 3 m
+            yield _key(name).replace("-3", "3")

@@ -1,0 +1,84 @@
+"""Text of a structure file: unpacked, decoded and of a size that a crystal can have."""
+
+import bz2
+import codecs
+import gzip
+import lzma
+import zlib
+from pathlib import Path
+from typing import IO, cast
+
+from esnet.files.errors import UserError
+
+LARGEST_FILE = 16 << 20
+"""Bytes, unpacked, beyond which a file is refused before it is read: about 100 times what `MAX_SITES` atoms take."""
+MAX_SITES = 2000
+"""Atoms in the cell of a crystal that is read; DFT relaxes a few hundred."""
+
+_PACKED = (".gz", ".bz2", ".xz")
+
+
+class StructureFileError(UserError, ValueError):
+    """A folder or file of crystal structures cannot be used."""
+
+
+def unpacked_name(path: Path) -> str:
+    """A file's name without the ending of a packed file."""
+    return path.stem if path.suffix.lower() in _PACKED else path.name
+
+
+def read_text(path: Path) -> str:
+    """Read a text file, packed or not, with line feeds at the ends of its lines.
+
+    Raises
+    ------
+    StructureFileError
+        It cannot be read or unpacked, is larger than `LARGEST_FILE`, or is no text.
+    """
+    try:
+        with _open(path) as file:
+            content = file.read(LARGEST_FILE + 1)
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise StructureFileError(f"cannot be unpacked: {error}; right: a whole {path.suffix} file") from error
+    except OSError as error:
+        raise StructureFileError(f"cannot be read: {error.strerror or error}") from error
+    if len(content) > LARGEST_FILE:
+        raise StructureFileError(f"has more than {LARGEST_FILE >> 20} MiB; right: {MAX_SITES} atoms at most")
+    if not content.strip():
+        raise StructureFileError("is empty")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = content.decode("utf-16", errors="replace")
+    else:
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = content.decode("latin-1")  # names of authors in files of before Unicode
+    if "\0" in text:
+        raise StructureFileError("is no text; right: a CIF or POSCAR file")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _open(path: Path) -> IO[bytes]:
+    if path.suffix.lower() == ".gz":
+        return cast("IO[bytes]", gzip.open(path, "rb"))
+    if path.suffix.lower() == ".bz2":
+        return bz2.open(path, "rb")
+    return lzma.open(path, "rb") if path.suffix.lower() == ".xz" else path.open("rb")
+
+
+def read_number(text: str, what: str) -> float:
+    """A finite number as VASP and CIF files write it: ``1.5``, ``3.0d0``, ``5.43(2)``.
+
+    Raises
+    ------
+    StructureFileError
+        Naming what it should have been.
+    """
+    plain = text.partition("(")[0].lower().replace("d", "e")
+    try:
+        value = float(plain)
+    except ValueError:
+        raise StructureFileError(f"{what} is {text!r}; right: a number") from None
+    if not abs(value) < 1e12:  # NaN as well
+        raise StructureFileError(f"{what} is {text!r}; right: a finite number")
+    return value
