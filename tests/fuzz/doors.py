@@ -7,6 +7,7 @@ import random
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,15 @@ def _twice(content: bytes, source: random.Random) -> bytes:
     return damage_bytes(content, source) if source.random() < 0.4 else content
 
 
-def _damaged_structure(folder: Path, source: random.Random) -> Path:
+@cache
+def _whole_structures() -> Mapping[str, str]:
     rock_salt = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.6), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
-    files = {
-        "a.cif": str(CifWriter(rock_salt, symprec=0.01)),
-        "b.cif": str(CifWriter(rock_salt)),
-        "POSCAR": Poscar(rock_salt).get_str(),
-    }
+    written = {"a.cif": str(CifWriter(rock_salt, symprec=0.01)), "b.cif": str(CifWriter(rock_salt))}
+    return written | {"POSCAR": Poscar(rock_salt).get_str()}
+
+
+def _damaged_structure(folder: Path, source: random.Random) -> Path:
+    files = _whole_structures()
     name = source.choice(sorted(files))
     body = _twice(files[name].encode(), source)
     if source.random() < 0.1:

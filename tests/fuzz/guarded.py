@@ -32,6 +32,11 @@ class Outcome:
     ending: Ending
     said: str
 
+    @property
+    def is_wrong(self) -> bool:
+        """Whether no file may end a call in this way."""
+        return self.ending in ("traceback", "killed")
+
 
 def call_guarded(
     function: Callable[[Any], Any], argument: Any, is_user_error: Callable[[BaseException], bool]
