@@ -128,7 +128,10 @@ def read_structure_file(path: Path) -> list[Crystal]:
         raise StructureFileError(f"{path.name} is neither CIF nor POSCAR; {_RIGHT}")
     text = read_text(path)
     if kind == "POSCAR":
-        structure, notes = read_poscar(text)
+        try:
+            structure, notes = read_poscar(text)
+        except StructureFileError as error:
+            raise StructureFileError(f"does not parse as POSCAR: {error}") from error
         return [Crystal(_stem(path), _checked(structure), tuple(notes))]
     found = read_cif(text)
     several = len(found) > 1

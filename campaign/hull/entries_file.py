@@ -13,6 +13,9 @@ from esnet.files.garbage_collection import no_garbage_collection
 ENGINES = ("vasp", "gpaw")
 SCHEMES = ("none", "mp2020")
 FUNCTIONAL = "PBE"
+MAX_FORMATION_ENERGY = 6.0
+"""eV/atom. The most stable compounds have -4.5; far beyond, energies of two functionals were subtracted."""
+_MOST_PROBLEMS = 1000
 SOURCES = ("file", "materials-project", "computed")
 
 
@@ -65,7 +68,12 @@ class EntriesFile:
 
 
 def read_entries_file(
-    path: Path, *, elements: Collection[str] | None = None, engine: str | None = None, corrections: str | None = None
+    path: Path,
+    *,
+    elements: Collection[str] | None = None,
+    engine: str | None = None,
+    corrections: str | None = None,
+    max_formation_energy: float = MAX_FORMATION_ENERGY,
 ) -> EntriesFile:
     """Read a file of entries as a whole.
 
@@ -77,6 +85,8 @@ def read_entries_file(
         Only entries made of these are kept; None: all without f-block elements.
     engine, corrections
         What the user says of the entries; None: what the file or its entries say.
+    max_formation_energy
+        eV/atom; a formation energy further from 0 is none, see `MAX_FORMATION_ENERGY`.
 
     Returns
     -------
@@ -100,6 +110,7 @@ def read_entries_file(
     found_scheme, wrong = _scheme(entries, header, corrections)
     problems += wrong
     problems += _functional_problems(kept, header)
+    problems += _formation_energy_problems(entries, kept, max_formation_energy)
     if not problems and not entries:
         problems.append("holds no entries")
     if problems or found_engine is None or found_scheme is None:
@@ -127,6 +138,9 @@ def _read_all(contents: Iterator[tuple[str, Any]]) -> tuple[list[ReferenceEntry]
     problems: list[str] = []
     indices: dict[str, str] = {}
     for place, content in contents:
+        if len(problems) > _MOST_PROBLEMS:
+            problems.append("more is wrong; the rest was not looked at")
+            break
         name = entry_id(content, place)
         what = place if name == place else f"{name} ({place})"
         if name in indices:
@@ -222,6 +236,31 @@ def _uncorrected(entries: Sequence[ReferenceEntry]) -> ReferenceEntry | None:
         if entry.scheme is None and len(entry.composition) > 1 and not entry.composition.keys().isdisjoint(("O", "S")):
             return entry
     return None
+
+
+def _formation_energy_problems(
+    entries: Sequence[ReferenceEntry], kept: Sequence[ReferenceEntry], limit: float
+) -> Iterator[str]:
+    """Compounds whose formation energy against the file's own elements cannot be, with those elements' energies."""
+    elemental: dict[str, ReferenceEntry] = {}
+    for entry in entries:
+        if len(entry.composition) == 1:
+            (symbol,) = entry.composition
+            if symbol not in elemental or entry.energy_per_atom < elemental[symbol].energy_per_atom:
+                elemental[symbol] = entry
+    for entry in kept:
+        if not entry.composition.keys() <= elemental.keys():
+            continue
+        n_atoms = sum(entry.composition.values())
+        of_elements = sum(n * elemental[symbol].energy_per_atom for symbol, n in entry.composition.items())
+        formation = (entry.energy - of_elements) / n_atoms
+        if abs(formation) > limit:
+            against = ", ".join(f"{symbol} {elemental[symbol].energy_per_atom:.4g}" for symbol in entry.composition)
+            yield (
+                f"{entry.id} ({entry.place}) has the formation energy {formation:.4g} eV/atom (its own energy "
+                f"{entry.energy_per_atom:.4g} eV/atom, elements: {against}); right: at most {limit:g} either way, with "
+                "all energies of one functional"
+            )
 
 
 def _functional_problems(entries: Sequence[ReferenceEntry], header: Mapping[str, Any]) -> Iterator[str]:

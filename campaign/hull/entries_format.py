@@ -22,6 +22,7 @@ _HEADER_KEYS = (
     *("elements", "max_elements", "dft"),
 )
 _MOST_SHOWN = 20
+_LARGEST_RATIO = 100
 
 
 class EntriesFileError(UserError, ValueError):
@@ -76,13 +77,23 @@ def open_entries(path: Path) -> RawEntries:
         raise EntriesFileError(path, [f"cannot be read ({error.strerror}); {_RIGHT}"]) from error
     sha256 = hashlib.sha256(raw).hexdigest()
     try:
-        content = gzip.decompress(raw) if packed else raw
+        content = _unpacked(raw) if packed else raw
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise EntriesFileError(path, [f"is damaged or not packed with gzip ({error})"]) from error
+    if content is None:
+        raise EntriesFileError(path, [f"unpacks to more than {_LARGEST_RATIO} times its size, as no entries do"])
     if kind == ".jsonl":
         return RawEntries(path=path, sha256=sha256, entries=_lines(path, content))
     header, entries = _whole(path, content)
     return RawEntries(path=path, sha256=sha256, header=header, entries=_numbered(entries))
+
+
+def _unpacked(raw: bytes) -> bytes | None:
+    """What was packed; None where it is far larger than entries can be."""
+    largest = max(1 << 24, _LARGEST_RATIO * len(raw))
+    with gzip.open(io.BytesIO(raw)) as file:
+        content = file.read(largest + 1)
+    return None if len(content) > largest else content
 
 
 def _lines(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:

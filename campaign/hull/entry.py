@@ -19,6 +19,11 @@ _SPECIES = re.compile(r"([A-Z][a-z]?)(?:\d*\.?\d*[+-])?")
 _AGREE = 1e-4
 """eV by which ``correction`` may differ from the sum of the energy adjustments: files are rounded."""
 
+_TITLE_KINDS = {"PAW": "LDA", "US": "LDA", "LDA": "LDA", "PAW_GGA": "PW91", "PW91": "PW91", "PAW_PBE": "PBE"}
+_LARGEST = 1e9
+"""eV, or atoms: no entry has as much; of whole numbers that no float holds, too."""
+_LONGEST_FORMULA = 300
+
 MP2020_MARK: dict[str, Any] = {
     "@module": "pymatgen.core.entries",
     "@class": "ConstantEnergyAdjustment",
@@ -50,6 +55,8 @@ class ReferenceEntry:
         The part of it that is a correction, eV.
     engine, functional
         What its parameters say; None where they say nothing.
+    paw_titles
+        Titles of its PAW data sets, as far as it says them.
     scheme
         Correction scheme of its energy adjustments (``mp2020``, or the name that another one has); None without any.
     """
@@ -61,7 +68,13 @@ class ReferenceEntry:
     correction: float
     engine: str | None
     functional: str | None
+    paw_titles: tuple[str, ...]
     scheme: str | None
+
+    @property
+    def energy_per_atom(self) -> float:
+        """In eV."""
+        return self.energy / sum(self.composition.values())
 
 
 def read_entry(content: Any, place: str) -> ReferenceEntry:
@@ -75,8 +88,8 @@ def read_entry(content: Any, place: str) -> ReferenceEntry:
     if not isinstance(content, dict):
         raise EntryError(f"holds {str(content)[:40]!r}; right: a dictionary as ComputedEntry.as_dict() writes it")
     kind = content.get("@class", "ComputedEntry")
-    if kind not in _CLASSES:
-        raise EntryError(f"is a {kind}; right: {' or '.join(sorted(_CLASSES))}")
+    if not isinstance(kind, str) or kind not in _CLASSES:
+        raise EntryError(f"is a {str(kind)[:40]}; right: {' or '.join(sorted(_CLASSES))}")
     parameters = content.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise EntryError("has parameters that are no dictionary")
@@ -90,6 +103,7 @@ def read_entry(content: Any, place: str) -> ReferenceEntry:
         correction=correction,
         engine=_engine(parameters),
         functional=_functional(parameters),
+        paw_titles=tuple(_titles(parameters)),
         scheme=scheme,
     )
 
@@ -104,7 +118,7 @@ def _number(content: Mapping[str, Any], key: str) -> float:
     value = content.get(key)
     if value is None:
         raise EntryError(f"has no {key}; right: the total energy in eV for its composition")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _LARGEST:
         raise EntryError(f"has the {key} {str(value)[:40]!r}; right: a finite number in eV")
     return float(value)
 
@@ -122,8 +136,8 @@ def _composition(content: Mapping[str, Any]) -> dict[str, float]:
         if key.startswith("@"):
             continue
         symbol = _symbol(key)
-        if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 < amount < math.inf:
-            raise EntryError(f"has {amount!r} of {symbol} in its composition; right: a positive number")
+        if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 < amount < _LARGEST:
+            raise EntryError(f"has {str(amount)[:40]} of {symbol} in its composition; right: a positive number")
         amounts[symbol] = amounts.get(symbol, 0.0) + float(amount)
     return amounts
 
@@ -137,9 +151,9 @@ def _symbol(species: str) -> str:
 
 def _formula(formula: str) -> dict[str, float]:
     try:
-        return dict(Composition(formula).get_el_amt_dict())
-    except ValueError as error:
-        raise EntryError(f"has the composition {formula!r}, which is no formula") from error
+        return dict(Composition(formula[:_LONGEST_FORMULA]).get_el_amt_dict())
+    except (ValueError, LookupError, ArithmeticError) as error:
+        raise EntryError(f"has the composition {formula[:40]!r}, which is no formula") from error
 
 
 def _structure_composition(structure: Any) -> dict[str, float]:
@@ -204,19 +218,52 @@ def _engines(parameters: Mapping[str, Any]) -> Iterator[str]:
     for key in ("engine", "software"):
         if parameters.get(key):
             yield str(parameters[key]).strip().lower()
-    titles = [str(title) for title in parameters.get("potcar_symbols") or () if title]
-    titles += [str(found.get("titel")) for found in parameters.get("potcar_spec") or () if isinstance(found, dict)]
     # the program vasp-gpaw names itself in both places
-    for text in (str(parameters.get("vasp_version") or ""), " ".join(titles)):
+    for text in (str(parameters.get("vasp_version") or ""), " ".join(_titles(parameters))):
         if text:
             yield "gpaw" if "gpaw" in text.lower() else "vasp"
 
 
+def _titles(parameters: Mapping[str, Any]) -> list[str]:
+    """Titles of the PAW data sets, e.g. ``PAW_PBE W_pv 06Sep2000``, from both places that pymatgen has for them."""
+    symbols, specs = (_listed(parameters, key) for key in ("potcar_symbols", "potcar_spec"))
+    return [
+        *(str(title) for title in symbols if title),
+        *(str(spec["titel"]) for spec in specs if isinstance(spec, dict) and spec.get("titel")),
+    ]
+
+
+def _listed(parameters: Mapping[str, Any], key: str) -> list[Any]:
+    found = parameters.get(key)
+    if found is not None and not isinstance(found, list):
+        raise EntryError(f"has the {key} {str(found)[:40]!r}; right: a list")
+    return found or []
+
+
 def _functional(parameters: Mapping[str, Any]) -> str | None:
+    """The functional that the run type says; what else the parameters say must not contradict it."""
     run_type = parameters.get("run_type")
+    has_u = parameters.get("is_hubbard") or any(_values(parameters.get("hubbards")))
     if run_type is None:
-        return "GGA+U" if parameters.get("is_hubbard") or parameters.get("hubbards") else None
-    return functional_of(str(run_type))
+        functional = "GGA+U" if has_u else None
+    else:
+        functional = functional_of(str(run_type))
+        if functional == "PBE" and has_u:
+            raise EntryError(f"has the run_type {run_type} and a Hubbard U (hubbards, is_hubbard); right: one of them")
+    for title in _titles(parameters):
+        kind = _title_kind(title)
+        if kind and functional in (None, "PBE", "GGA+U") and kind != "PBE":
+            raise EntryError(f"has the PAW data set {title!r} of {kind}; right: those of PBE")
+    return functional
+
+
+def _values(hubbards: Any) -> list[Any]:
+    return list(hubbards.values()) if isinstance(hubbards, dict) else []
+
+
+def _title_kind(title: str) -> str | None:
+    """The functional that a POTCAR's title names (``PAW Al 04Jan2001`` is LDA); None where it names none."""
+    return "GW" if "_GW" in title else _TITLE_KINDS.get(title.split()[0])
 
 
 def functional_of(run_type: str) -> str:

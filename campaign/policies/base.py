@@ -8,9 +8,9 @@ verdicts in order, spends what may be spent and sets the audit sample aside. The
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from campaign.config.strict_model import StrictModel
 from esnet.scoring import prediction as scoring
@@ -64,6 +64,26 @@ class Policy(StrictModel, ABC):
         description="share of the candidates that are not promoted and yet relaxed, chosen at random, so that "
         "discoverability can be estimated (0: none)",
     )
+
+    novel: Literal["ignore", "reject", "promote", "audit"] = Field(
+        default="ignore",
+        description="candidates unlike what the model was trained on: ignore (judged as all others), reject, promote, "
+        "or audit (rejected; needs an audit share, which relaxes some of them)",
+    )
+
+    @model_validator(mode="after")
+    def _novel_are_audited(self) -> Self:
+        if self.novel == "audit" and not self.audit:
+            raise ValueError("found novel: audit with audit: 0, so none would be relaxed; right: audit: 0.05, say")
+        return self
+
+    def judge(self, prediction: Prediction) -> Verdict:
+        """Judge a candidate that has a prediction, and by `novel` one unlike what the model was trained on."""
+        found = self.verdict(prediction)
+        if self.novel == "ignore" or not prediction.novel:
+            return found
+        reason = f"unlike what the model was trained on (policy.novel: {self.novel}); {found.reason}"
+        return Verdict(self.novel == "promote", reason)
 
     @abstractmethod
     def verdict(self, prediction: Prediction) -> Verdict:

@@ -105,7 +105,7 @@ def decide(
     ranks = {prediction.id: rank for rank, prediction in enumerate(known, start=1)}
     decisions: dict[str, Decision] = {}
     for prediction in predictions:
-        promising_here, reason = policy.verdict(prediction) if prediction.is_known else (False, NO_PREDICTION)
+        promising_here, reason = policy.judge(prediction) if prediction.is_known else (False, NO_PREDICTION)
         outcome: Outcome = "held" if promising_here else "rejected"
         decisions[prediction.id] = Decision(
             candidate=prediction.id,

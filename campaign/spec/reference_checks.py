@@ -1,5 +1,6 @@
 """Looking at a file of entries that a campaign takes as its references, before anything is submitted."""
 
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.sections.candidates import CandidateSection
 from campaign.spec.sections.dft import DftSection
 from campaign.spec.sections.references import ReferenceSection
+from workflows.potcar_titles import potcar_symbol, potcar_titles
 from workflows.settings import DftSettings
 
 Finding = tuple[FieldPath, str, Path | None]
@@ -81,7 +83,11 @@ def campaign_entries(spec: CampaignSpec, elements: Collection[str]) -> EntriesFi
 def _read(references: ReferenceSection, elements: Collection[str] | None) -> EntriesFile:
     assert references.entries is not None, "the caller has looked"
     return read_entries_file(
-        references.entries, elements=elements, engine=references.engine, corrections=references.corrections
+        references.entries,
+        elements=elements,
+        engine=references.engine,
+        corrections=references.corrections,
+        max_formation_energy=references.max_formation_energy,
     )
 
 
@@ -94,6 +100,8 @@ def _other_settings(file: EntriesFile, dft: DftSection) -> Iterator[Finding]:
         )
         yield _ENTRIES, message, file.path
         return
+    if dft.engine == "vasp":
+        yield from _other_paw_sets(file, dft.potcar_functional)
     if file.dft is None:
         return
     wanted = DftSettings(**dft.model_dump()).physics()
@@ -105,6 +113,44 @@ def _other_settings(file: EntriesFile, dft: DftSection) -> Iterator[Finding]:
     if differing:
         message = f"found entries of other DFT settings: {', '.join(differing)}; right: entries of the same settings"
         yield _ENTRIES, message, file.path
+
+
+def _other_paw_sets(file: EntriesFile, functional: str) -> Iterator[Finding]:
+    """PAW data sets that the entries name, and that are not those of which the campaign computes."""
+    first: dict[str, str] = {}
+    for entry in file.entries:
+        for title in entry.paw_titles:
+            first.setdefault(title, f"{entry.id} ({entry.place})")
+    for title, where in sorted(first.items()):
+        words = title.split()
+        element = re.match(r"[A-Z][a-z]?", words[1])[0] if len(words) > 1 else ""  # type: ignore[index]
+        symbol, known = potcar_symbol(element, functional), potcar_titles(element, functional)
+        other = words[1] != symbol if len(words) == 2 else known and "".join(words) not in known
+        if element and other:
+            here = ", ".join(sorted(known)) or symbol
+            message = (
+                f"found the PAW data set {title!r} of {where}; the campaign computes with {here} "
+                f"(dft.potcar_functional: {functional}), and energies of different PAW data sets never meet in one "
+                "hull; right: entries of the same data sets, or the potcar_functional that they were computed with"
+            )
+            yield _ENTRIES, message, file.path
+
+
+def entries_notes(file: EntriesFile, dft: DftSection) -> Iterator[str]:
+    """What a user should know of entries and campaign that are compared although the file does not say all settings."""
+    if file.dft is not None:
+        return
+    standard = DftSection()
+    if dft.quality != standard.quality:
+        yield (
+            f"the entries do not say their k-points, and the campaign computes with quality: {dft.quality}; E_hull of "
+            "both together may be wrong by 10 meV/atom and more"
+        )
+    if dft.encut != standard.encut:
+        yield (
+            f"the entries do not say their cutoff, and the campaign computes with {dft.encut:g} eV (the Materials "
+            f"Project's entries: {standard.encut:g} eV); E_hull of both together may be wrong"
+        )
 
 
 def _missing(file: EntriesFile, elements: Collection[str], given: Collection[str]) -> Iterator[Finding]:

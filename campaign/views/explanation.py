@@ -38,7 +38,7 @@ def _made_again(document: Mapping[str, Any]) -> dict[str, Any] | None:
     if not prediction.is_known:
         return {"promising": False, "reason": "no prediction", "same": decision["outcome"] == "rejected"}
     policy: Policy = make_policy(decision["policy"])
-    promising, reason = policy.verdict(prediction)
+    promising, reason = policy.judge(prediction)
     same = promising == (decision["outcome"] != "rejected") and decision["reason"].startswith(reason)
     return {"promising": promising, "reason": reason, "same": same}
 

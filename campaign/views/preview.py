@@ -10,7 +10,7 @@ from campaign.candidates.structure_files import list_structure_folder, read_crys
 from campaign.policies.probability import Probability
 from campaign.references.phases import reference_phases
 from campaign.spec.campaign_spec import CampaignSpec
-from campaign.spec.reference_checks import campaign_entries
+from campaign.spec.reference_checks import campaign_entries, entries_notes
 from campaign.steps.start import divide_candidates
 from campaign.store.models import check_model_engine
 from esnet.bundle.bundle import BundleInfo
@@ -48,6 +48,7 @@ def format_preview(spec: CampaignSpec) -> Iterator[str]:
         model = BundleInfo.read(bundle_folder(spec.model.bundle), representation=spec.representation())
         check_model_engine(model, spec.dft.engine)
         gives_uncertainty = model.assessment is not None
+        yield from _format_unknown(spec, model, candidates)
         yield f"all candidates get an IS-DOS and a prediction by model {model.checksum[:12]} ({spec.model.bundle})"
     if spec.purpose == "screening":
         yield f"promoted to a relaxation: {spec.policy.describe()}"
@@ -61,6 +62,31 @@ def format_preview(spec: CampaignSpec) -> Iterator[str]:
         yield from _format_costs(spec, len(candidates) - len(bootstrap), len(bootstrap) + len(labels))
     fast = " with coarse k-points (quality: fast, for examples only)" if spec.dft.quality == "fast" else ""
     yield f"computed by {spec.dft.engine}{fast}, cutoff {spec.dft.encut:g} eV"
+
+
+def _format_unknown(spec: CampaignSpec, model: BundleInfo, candidates: Sequence[Candidate]) -> Iterator[str]:
+    """Say how many candidates are unlike what the bundle was trained on, as far as their compositions tell."""
+    if model.assessment is None:
+        yield "note: the model does not say what it was trained on, so no candidate can be called unlike it"
+        return
+    unknown: Counter[str] = Counter()
+    other_number: Counter[int] = Counter()
+    outside = 0
+    for candidate in candidates:
+        elements = candidate.chemsys.split("-")
+        unseen = model.unknown_elements(elements)
+        unknown.update(unseen)
+        if not model.knows_number_of_elements(len(elements)):
+            other_number[len(elements)] += 1
+        outside += bool(unseen) or not model.knows_number_of_elements(len(elements))
+    if outside:
+        why = [f"with {symbol}" for symbol in sorted(unknown)]
+        why += [f"of {number} elements" for number in sorted(other_number)]
+        yield (
+            f"note: {outside} of {len(candidates)} candidates are unlike what the model was trained on "
+            f"({', '.join(why)}), and their predictions cannot be trusted; policy.novel: {spec.policy.novel} decides "
+            "what becomes of them"
+        )
 
 
 def _format_structure_notes(folder: Path | None) -> Iterator[str]:
@@ -113,6 +139,7 @@ def _format_entries(spec: CampaignSpec, candidates: Sequence[Candidate], element
         f"{len(file.entries)} reference phases come from {file.path.name}: {file.engine}, {file.functional}{stated}, "
         f"corrections {file.corrections}; {file.left_out} entries of other elements are left out"
     )
+    yield from (f"note: {note}" for note in entries_notes(file, spec.dft))
     if file.corrections == "mp2020" and file.engine != "vasp":
         yield f"the corrections mp2020 were fitted to energies of VASP, not of {file.engine}"
     if (limit := file.max_elements) is not None:

@@ -182,6 +182,12 @@ def has_unseen(compositions: NDArray[np.floating], element_counts: NDArray[np.in
     return unseen
 
 
+def count_numbers_of_elements(compositions: NDArray[np.floating]) -> dict[str, int]:
+    """How many materials (n, 111) have one element, two, three ...: ``{"2": 90, "3": 12}``."""
+    numbers, counts = np.unique((np.asarray(compositions) > 0).sum(axis=1), return_counts=True)
+    return {str(number): int(count) for number, count in zip(numbers, counts, strict=True)}
+
+
 def without_assessor(outputs: Outputs) -> Assessment:
     """Return what the networks alone say: energies, and the spread of an ensemble."""
     members, number = outputs.energies.shape

@@ -1,6 +1,6 @@
 """What a bundle says about its model, read without Keras."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -72,6 +72,16 @@ class BundleInfo:
     def record(self) -> TrainingRecord:
         """The record of the training run; of an ensemble, that of its first member."""
         return self.records[0]
+
+    def unknown_elements(self, symbols: Iterable[str]) -> list[str]:
+        """Return those of the elements that no training sample has; none where the bundle does not say."""
+        known = (self.assessment or {}).get("elements")
+        return [] if known is None else sorted(set(symbols) - set(known))
+
+    def knows_number_of_elements(self, number: int) -> bool:
+        """Whether a training sample has this many different elements; True where the bundle does not say."""
+        known = (self.assessment or {}).get("numbers_of_elements")
+        return known is None or str(number) in known
 
     @classmethod
     def read(cls, path: Path | str, *, representation: Representation | None = None) -> Self:

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from esnet.bundle.assessor import TrainingFingerprints, UncertaintyEstimator, fingerprints, has_unseen
+from esnet.bundle.assessor import (
+    TrainingFingerprints,
+    UncertaintyEstimator,
+    count_numbers_of_elements,
+    fingerprints,
+    has_unseen,
+)
 from esnet.bundle.bundle import Bundle
 from esnet.bundle.files import member_names, new_bundle, refuse_existing
 from esnet.bundle.info import BundleInfo, write_info
@@ -129,6 +135,7 @@ def _make_assessor(
                 "n_materials": len(set(materials[training])),
                 "reference_seed": split.seed,
             },
+            "numbers_of_elements": count_numbers_of_elements(dataset.compositions[training]),
             "validation": about | {"n_unseen_element": int(unseen.sum())},
         },
     )

@@ -16,6 +16,7 @@ What the new bundle claims is its own:
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from esnet.bundle.assessor import TrainingFingerprints, UncertaintyEstimator, fingerprints, has_unseen
+from esnet.bundle.assessor import (
+    TrainingFingerprints,
+    UncertaintyEstimator,
+    count_numbers_of_elements,
+    fingerprints,
+    has_unseen,
+)
 from esnet.bundle.bundle import Bundle, refuse_existing
 from esnet.bundle.files import member_names, new_bundle
 from esnet.bundle.info import BundleInfo, write_info
@@ -266,9 +273,17 @@ class _Parts:
                     "n_materials_ever": len(train_materials),
                     "reference_seed": seed,
                 },
+                "numbers_of_elements": self._numbers_of_elements(compositions[fresh]),
                 "validation": about | {"n_unseen_element": int(unseen.sum())},
             },
         )
+
+    def _numbers_of_elements(self, fresh: NDArray[np.floating]) -> dict[str, int] | None:
+        """Those of all that was ever trained on; None where the bundle before does not say its own."""
+        earlier = {} if self.before is None else self.before.details.get("numbers_of_elements")
+        if earlier is None:
+            return None
+        return dict(sorted((Counter(count_numbers_of_elements(fresh)) + Counter(earlier)).items()))
 
 
 def _validated(

@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 from campaign.policies.base import Policy, Prediction, Verdict
 from campaign.policies.best_first import BestFirst
+from campaign.policies.decide import decide
 from campaign.policies.probability import Probability
 from campaign.policies.registry import UnknownPolicyError, make_policy
 from campaign.policies.thresholds import Thresholds
@@ -58,6 +59,26 @@ def test_a_budget_policy_needs_its_hours():
         make_policy({"kind": "best_first"})
 
 
+@pytest.mark.parametrize(
+    ("novel", "promising"), [("ignore", True), ("reject", False), ("promote", True), ("audit", False)]
+)
+def test_what_is_unlike_the_training_set_is_judged_as_the_user_says(novel, promising):
+    policy = Thresholds(novel=novel, audit=0.1)
+    for known in (False, None):
+        assert policy.judge(prediction(-0.5, 0.0, novel=known)) == policy.verdict(prediction(-0.5, 0.0))
+    found = policy.judge(prediction(-0.5, 0.0, novel=True))
+    assert found.promising == promising
+    assert found.reason.startswith("unlike what the model was trained on") == (novel != "ignore")
+    (decision,) = decide(policy, [prediction(-0.5, 0.0, novel=True)])
+    assert decision.promoted == promising
+    assert Thresholds(novel=novel, audit=0.1).judge(prediction(0.5, 0.6, novel=True)).promising == (novel == "promote")
+
+
+def test_novel_ones_are_audited_only_where_there_is_an_audit():
+    with pytest.raises(ValueError, match="novel: audit with audit: 0"):
+        Thresholds(novel="audit")
+
+
 def test_an_unknown_policy_is_refused_with_those_that_there_are():
     with pytest.raises(UnknownPolicyError, match="right: one of thresholds, best_first, probability"):
         make_policy({"kind": "guess"})
@@ -89,7 +110,7 @@ def installed(tmp_path, monkeypatch):
 def test_a_policy_of_another_package_is_found_by_its_entry_point():
     policy = make_policy({"kind": "lowest", "limit": -0.1})
     assert policy.verdict(prediction(-0.2, math.inf)).promising
-    assert policy.to_dict() == {"kind": "lowest", "audit": 0.0, "limit": -0.1}
+    assert policy.to_dict() == {"kind": "lowest", "audit": 0.0, "novel": "ignore", "limit": -0.1}
 
 
 @pytest.mark.usefixtures("installed")

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import math
+import re
 import warnings
 
 import pytest
@@ -367,3 +368,95 @@ def test_check_does_not_say_what_is_in_a_file(tmp_path):
     path.write_bytes(gzip.compress(json.dumps([{}]).encode()))
     with pytest.raises(EntriesFileError, match="entry 1 has no composition"):
         CliRunner().invoke(app, ["references", "check", str(path)], catch_exceptions=False)
+
+
+# ---- energies that never meet
+
+
+def test_formation_energies_that_cannot_be_are_named_with_their_elements(tmp_path):
+    # an element of another functional beside compounds of PBE, as r2SCAN has them
+    mixed = [*alloys(**VASP), entry("Pd", -51.4, **PBE), entry("AlPd", -10.6, **PBE)]
+    said = problems(write(tmp_path / "e.json", mixed))
+    assert "id-AlPd (entry 6) has the formation energy" in said
+    assert "Pd -51.4" in said
+    assert "right: at most 6 either way" in said
+    assert len(read_entries_file(tmp_path / "e.json", max_formation_energy=30.0).entries) == 6
+    outlier = [*alloys(**VASP), entry("AlCu3", -300.0, **PBE)]
+    assert "id-AlCu3 (entry 5)" in problems(write(tmp_path / "f.json", outlier))
+    # only what the campaign's elements ask for
+    assert len(read_entries_file(tmp_path / "e.json", elements=["Al", "Cu"]).entries) == 4
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"run_type": "GGA", "hubbards": {"Fe": 5.3}}, "has the run_type GGA and a Hubbard U"),
+        ({"run_type": "GGA", "is_hubbard": True}, "has the run_type GGA and a Hubbard U"),
+        ({"run_type": "GGA", "potcar_symbols": ["PAW Al 04Jan2001"]}, "has the PAW data set 'PAW Al 04Jan2001' of LDA"),
+        ({"potcar_symbols": ["PAW_GGA Al 05Jan2001"]}, "of PW91; right: those of PBE"),
+        ({"potcar_spec": [{"titel": "PAW_PBE Al_GW 19Mar2012"}]}, "of GW; right: those of PBE"),
+        ({"potcar_symbols": 5}, "has the potcar_symbols '5'; right: a list"),
+        ({"potcar_spec": {"titel": "x"}}, "right: a list"),
+    ],
+)
+def test_parameters_that_contradict_each_other_are_named(tmp_path, parameters, message):
+    contents = [*alloys(**VASP), entry("AlCu3", -15.0, **parameters)]
+    assert message in problems(write(tmp_path / "e.json", contents))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"@class": {"a": 1}},
+        {"@class": ["ComputedEntry"]},
+        {"energy": 10**400},
+        {"composition": {"Al": 10**400}},
+        {"composition": "(" * 3000 + "Al" + ")2" * 3000},
+        {"composition": "Al1e5e5"},
+        {"energy_adjustments": [{"value": 10**400}]},
+    ],
+)
+def test_values_that_no_entry_has_are_refused_by_place(tmp_path, change):
+    contents = alloys(**VASP)
+    contents[2] |= change
+    assert "(entry 3)" in problems(write(tmp_path / "e.json", contents))
+
+
+def test_a_file_of_something_else_is_refused_before_memory_is_used(tmp_path):
+    said = problems(write(tmp_path / "e.json", [1] * 100_000))
+    assert said.count("right: a dictionary") < 50
+    (tmp_path / "bomb.json.gz").write_bytes(gzip.compress(b"[" + b" " * (1 << 26)))
+    assert "unpacks to more than 100 times its size" in problems(tmp_path / "bomb.json.gz")
+
+
+@pytest.mark.parametrize(
+    ("title", "functional", "refused"),
+    [
+        ("PAW_PBE Al 04Jan2001", "PBE", False),
+        ("PAW_PBE Fe_pv 06Sep2000", "PBE", False),
+        ("PAW_PBE Fe_pv 06Sep2000", "PBE_54", True),
+        ("PAW_PBE Fe_pv 02Aug2007", "PBE_54", False),
+        ("PAW_PBE W_pv 06Sep2000", "PBE_54", True),
+        ("PAW_PBE W_sv 04Sep2015", "PBE_54", False),
+        ("PAW_PBE Fe 06Sep2000", "PBE", True),
+        ("PBE Fe_pv", "PBE_54", False),
+        ("PBE Fe", "PBE_54", True),
+    ],
+)
+def test_another_paw_data_set_is_refused_for_vasp(tmp_path, title, functional, refused):
+    element = re.match(r"\S+ ([A-Z][a-z]?)", title)[1]
+    other = "Cu" if element == "Al" else "Al"
+    contents = [entry(other, -3.5, **PBE), entry(element, -8.0, **PBE, potcar_symbols=[title])]
+    path = write(tmp_path / "e.json", contents, engine="vasp")
+    sections = {
+        "candidates": {"prototypes": ["B2"], "elements": sorted((element, other))},
+        "references": {"entries": str(path)},
+        "dft": {"engine": "vasp", "vasp_command": "vasp_std", "potcar_functional": functional},
+        "scorer": {"kind": "emt"},
+    }
+    try:
+        read_firework_spec({"campaign": sections}, name="x")
+        said = ""
+    except CampaignFileError as error:
+        said = str(error)
+    assert (f"found the PAW data set {title!r}" in said) == refused, said

@@ -74,8 +74,8 @@ def _damaged_entries(folder: Path, source: random.Random) -> Path:
             "composition": {element: number},
             "entry_id": f"{element}{number}",
             "correction": 0.0,
-            "energy_adjustments": [{"@class": "ConstantEnergyAdjustment", "value": 0.1, "name": "x"}],
-            "parameters": {"run_type": "GGA", "potcar_symbols": ["PBE Al"], "hubbards": {}},
+            "energy_adjustments": [{"@class": "ConstantEnergyAdjustment", "value": 0.0, "name": "MP2020 x"}],
+            "parameters": {"run_type": "GGA", "potcar_symbols": [f"PBE {element}"], "hubbards": {}},
             "data": {"oxidation_states": {}},
         }
         for element in ("Al", "Pd", "Cu")

@@ -1,5 +1,6 @@
 """Call a function in a process of its own, with limits on its time and memory, and say how it ended."""
 
+import faulthandler
 import json
 import os
 import resource
@@ -60,6 +61,7 @@ def call_guarded(
 
 
 def _limit() -> None:
+    faulthandler.disable()  # pytest's would print a page for each crash
     with open("/proc/self/statm") as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + LARGEST_MEMORY,) * 2)

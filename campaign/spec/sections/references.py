@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from campaign.config.strict_model import StrictModel
+from campaign.hull.entries_file import MAX_FORMATION_ENERGY
 from campaign.spec.sections.types import FilePath
 
 
@@ -28,6 +29,13 @@ class ReferenceSection(StrictModel):
     )
     corrections: Literal["none", "mp2020"] | None = Field(
         default=None, description="correction scheme that the entries carry; null: found from their energy adjustments"
+    )
+
+    max_formation_energy: float = Field(
+        default=MAX_FORMATION_ENERGY,
+        gt=0,
+        le=100,
+        description="entries with a formation energy further from 0 are refused, eV/atom",
     )
 
     @model_validator(mode="after")
