@@ -21,8 +21,10 @@ from campaign.candidates.structure_files import read_structure_file
 from campaign.hull.entries_file import read_entries_file
 from campaign.spec.reader import read_campaign_file
 from campaign.views.preview import format_preview
+from esnet.bundle.files import _with_checksums
 from esnet.bundle.info import BundleInfo
 from esnet.bundle.shipped import bundle_folder
+from esnet.files.atomic import file_entry
 from esnet.sources.vasprun_xml import read_vasprun, read_vasprun_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,9 +120,21 @@ def _damaged_bundle(folder: Path, source: random.Random) -> Path:
         path.mkdir()
     elif kind < 0.6 and path.suffix == ".json":
         path.write_text(json.dumps(damage_tree(json.loads(path.read_text()), source)))
+        _seal(bundle, path)
     else:
         path.write_bytes(_twice(path.read_bytes(), source))
     return bundle
+
+
+def _seal(bundle: Path, changed: Path) -> None:
+    """Make the checksums right again, as somebody who edits a bundle would."""
+    manifest = bundle / "manifest.json"
+    content = json.loads(manifest.read_text())
+    if not isinstance(content, dict) or not isinstance(content.get("files"), dict):
+        return
+    if changed != manifest:
+        content["files"][changed.name] = file_entry(changed)
+    manifest.write_text(json.dumps(_with_checksums(content)))
 
 
 def _read_campaign(path: Path) -> list[str]:
