@@ -1,6 +1,6 @@
 """What to screen, and every decision about it: the campaign file, candidates, states, decisions and views."""
 
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # typing's own, without the time that importing it takes
 
 if TYPE_CHECKING:
     __version__: str

@@ -1,6 +1,6 @@
 """ESNet: densities of states of unrelaxed crystals in, formation energies of the relaxed ones out."""
 
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # typing's own, without the time that importing it takes
 
 if TYPE_CHECKING:
     __version__: str

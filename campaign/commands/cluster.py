@@ -9,7 +9,7 @@ import typer
 from fireworks import LaunchPad
 from pymongo.errors import PyMongoError
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from campaign.commands.cluster_questions import SiteAnswers, site_settings
 from campaign.commands.connection import open_for_writing
@@ -93,18 +93,18 @@ def check(*, folder: Path, submit: bool, wait: float) -> None:
         with contextlib.closing(of_jobs):
             wrong += sum(_report_check(found, out) for found in of_jobs)
     if wrong:
-        out.print(f"[red]{wrong} problem(s)[/red]")
+        out.print(f"{wrong} problem(s)", style="red")
         raise typer.Exit(1)
 
 
 def _report_check(checked: Checked, out: Console) -> int:
     """Print the findings of one place; return how many are wrong."""
-    out.print(f"[bold]{escape(checked.place)}[/bold]", highlight=False)
+    out.print(checked.place, style="bold", highlight=False)
     for finding in checked.findings:
-        mark = "[green]ok[/green]   " if finding.remedy is None else "[red]wrong[/red]"
-        out.print(f"  {mark} {escape(finding.what)}", highlight=False, soft_wrap=True)
+        mark = ("ok   ", "green") if finding.remedy is None else ("wrong", "red")
+        out.print(Text.assemble("  ", mark, f" {finding.what}"), highlight=False, soft_wrap=True)
         if finding.remedy is not None:
-            out.print(f"        remedy: {escape(finding.remedy)}", highlight=False, soft_wrap=True)
+            print_plain(out, f"        remedy: {finding.remedy}")
     return sum(finding.remedy is not None for finding in checked.findings)
 
 

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
 from campaign.commands.connection import data_dir_of
 from campaign.store.fireworks import initialise_launchpad
-from esnet.commands.console import print_plain
+from esnet.commands.console import console, print_plain
 from launchers.database.check import check_database
 from launchers.database.errors import LaunchpadFileError
 from launchers.database.launchpad_file import write_embedded_launchpad_file
@@ -18,22 +17,22 @@ from launchers.mongod.server import ServerStatus
 
 def start(*, launchpad: Path | None, data_dir: Path | None) -> None:
     """Start the database that my_launchpad.yaml describes; harmless where it runs already."""
-    console = Console()
+    out = console()
     try:
         found = find_launchpad_file(launchpad).resolve()
     except LaunchpadFileError:
         if launchpad is not None:
             raise
         found = write_embedded_launchpad_file(Path.cwd())
-        console.print(f"wrote {found}", highlight=False, soft_wrap=True)
+        out.print(f"wrote {found}", highlight=False, soft_wrap=True)
     settings = DatabaseSettings.from_file(found)
     folder = data_dir_of(found, data_dir)
     was_running = mongo.status(folder).running
     server = mongo.start(settings, data_dir=folder)
     new = initialise_launchpad(settings.launchpad(strm_lvl="WARNING"))
-    console.print(_line("already running" if was_running else "started", server), highlight=False, soft_wrap=True)
+    out.print(_line("already running" if was_running else "started", server), highlight=False, soft_wrap=True)
     if new:
-        console.print("an empty LaunchPad was made in it: `lpad` and `rlaunch` can be used")
+        out.print("an empty LaunchPad was made in it: `lpad` and `rlaunch` can be used")
 
 
 def stop(*, launchpad: Path | None, data_dir: Path | None) -> None:
@@ -41,7 +40,7 @@ def stop(*, launchpad: Path | None, data_dir: Path | None) -> None:
     folder = data_dir_of(find_launchpad_file(launchpad).resolve(), data_dir)
     before = mongo.status(folder)
     mongo.stop(folder)
-    print_plain(Console(), _line("stopped", before) if before.running else f"no database runs in {folder}")
+    print_plain(console(), _line("stopped", before) if before.running else f"no database runs in {folder}")
 
 
 def status(*, launchpad: Path | None, data_dir: Path | None) -> None:
@@ -50,18 +49,18 @@ def status(*, launchpad: Path | None, data_dir: Path | None) -> None:
     settings = DatabaseSettings.from_file(found)
     folder = data_dir_of(found, data_dir)
     server = mongo.status(folder)
-    console = Console()
+    out = console()
     if not server.running:
         try:
             check_database(settings)
         except DatabaseUnreachable:
             pass
         else:
-            console.print(f"a database answers at {settings.address}; it was not started from {folder}", soft_wrap=True)
+            out.print(f"a database answers at {settings.address}; it was not started from {folder}", soft_wrap=True)
             return
-        console.print(f"no database runs in {folder}", highlight=False, soft_wrap=True)
+        out.print(f"no database runs in {folder}", highlight=False, soft_wrap=True)
         raise typer.Exit(1)
-    console.print(_line("running", server), highlight=False, soft_wrap=True)
+    out.print(_line("running", server), highlight=False, soft_wrap=True)
 
 
 def _line(what: str, server: ServerStatus) -> str:

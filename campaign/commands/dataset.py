@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from rich.markup import escape
-
 from campaign.commands.connection import read_campaign
 from campaign.views.training_data import write_training_data
 from esnet.commands.console import console
@@ -19,7 +17,7 @@ def dataset(
     out = console()
     manifest = write_training_data(read_campaign(launchpad, name), path, filters=filters)
     states = ", ".join(f"{count} {state}" for state, count in manifest.source["states"].items())
-    out.print(f"campaign {escape(name)}: {manifest.source['relaxed']} relaxed structures ({states})", highlight=False)
+    out.print(f"campaign {name}: {manifest.source['relaxed']} relaxed structures ({states})", highlight=False)
     out.print(
         f"not used: {manifest.source['dos_without_target']} DOS of structures that are not relaxed, "
         f"{manifest.source['relaxed_without_dos']} relaxed structures without a DOS",

@@ -53,7 +53,7 @@ def decide(
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=1))
         return
-    out.print(f"campaign {name}, nothing is written. Promoted would be: {found.policy}", highlight=False, markup=False)
+    out.print(f"campaign {name}, nothing is written. Promoted would be: {found.policy}", highlight=False)
     for label, counts in (("as it stands", found.now), ("would be", found.would_be)):
         listed = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
         out.print(f"  {label}: {listed or 'nothing has a prediction yet'}", highlight=False)

@@ -43,7 +43,7 @@ def _report_repairs(done: ReconcileReport, console: Console, *, prefix: str, qui
     unknown = done.unknown_line()
     print_plain(console, *(f"{prefix}{line}" for line in (*done.lines(), *([unknown] if unknown else []))))
     if not done and not quiet:
-        console.print(f"{prefix}nothing to repair", markup=False)
+        console.print(f"{prefix}nothing to repair")
 
 
 def failures(*, name: str, launchpad: Path | None, as_json: bool) -> None:
@@ -61,7 +61,7 @@ def failures(*, name: str, launchpad: Path | None, as_json: bool) -> None:
         console.print()
         print_plain(console, *format_failure(kind))
     if any(kind.for_good for kind in kinds):
-        console.print(f"\nanother try: campaign retry {name} --kind CAUSE [--set INCAR.ALGO=All]", markup=False)
+        console.print(f"\nanother try: campaign retry {name} --kind CAUSE [--set INCAR.ALGO=All]")
 
 
 def retry(
@@ -88,8 +88,8 @@ def retry(
     changed = {**{f"INCAR.{tag}": value for tag, value in overrides.incar.items()}, **overrides.queue}
     with_what = f" with {', '.join(f'{key}={value}' for key, value in changed.items())}" if changed else ""
     will = "would be" if dry_run else "will be"
-    console.print(f"{number} failed calculation(s) {will} tried again{with_what}", highlight=False, markup=False)
+    console.print(f"{number} failed calculation(s) {will} tried again{with_what}", highlight=False)
     for each in chosen[:20]:
-        console.print(f"  {each.name}: {each.stage.title}, {each.cause}", highlight=False, markup=False)
+        console.print(f"  {each.name}: {each.stage.title}, {each.cause}", highlight=False)
     if len(chosen) > 20:
         console.print(f"  ... and {len(chosen) - 20} more", highlight=False)

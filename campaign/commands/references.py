@@ -29,7 +29,7 @@ def check(*, file: Path, engine: str | None, elements: str | None) -> None:
         chosen = [check_element(word.strip()) for word in elements.split(",") if word.strip()]
     found = read_entries_file(file, engine=engine, elements=chosen)
     out = console()
-    out.print(f"[green]{file}: no problems[/green]", soft_wrap=True)
+    out.print(f"{file}: no problems", style="green", soft_wrap=True)
     for line in format_entries_file(found):
         out.print(f"  {line}", highlight=False, soft_wrap=True)
 

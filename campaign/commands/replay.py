@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import typer
-from rich.markup import escape
 
 from campaign.commands.connection import read_campaign
 from campaign.commands.policy import parse_policy
@@ -19,7 +18,7 @@ from campaign.replay.read import read_replay_data
 from campaign.spec.sections.budget import BudgetSection
 from campaign.spec.sections.stable import StableSection
 from campaign.views.replay import replay_table, write_comparison
-from esnet.commands.console import console, print_plain
+from esnet.commands.console import console, print_labelled, print_plain
 from esnet.files.output_folder import refuse_existing_output
 
 
@@ -124,4 +123,4 @@ def _print(comparison: Comparison) -> None:
     }  # fmt: skip
     print_plain(out, *(f"stopped: {text}" for text in sorted(stopped)))
     for note in comparison.data.notes:
-        out.print(f"[yellow]note:[/yellow] {escape(note)}", highlight=False, soft_wrap=True)
+        print_labelled(out, "note:", note)

@@ -8,6 +8,7 @@ import typer
 from campaign.commands.connection import read_campaign
 from campaign.views.results import format_model, result_rows, rows_as_csv, rows_as_json, rows_as_table
 from esnet.commands.console import console as _console
+from esnet.commands.console import printable
 
 
 def results(*, name: str, launchpad: Path | None, format: Literal["table", "json", "csv"]) -> None:
@@ -17,7 +18,7 @@ def results(*, name: str, launchpad: Path | None, format: Literal["table", "json
     if format == "json":
         typer.echo(rows_as_json(rows))
     elif format == "csv":
-        typer.echo(rows_as_csv(rows), nl=False)
+        typer.echo(printable(rows_as_csv(rows)), nl=False)
     else:
         console = _console()
         console.print(rows_as_table(rows, title=f"campaign {name}"))

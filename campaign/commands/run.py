@@ -24,7 +24,7 @@ from campaign.views.results import format_model, result_rows, rows_as_table
 from campaign.views.status.counts import Status
 from campaign.views.status.progress import Progress
 from esnet.commands.console import console as _console
-from esnet.commands.console import print_plain
+from esnet.commands.console import print_labelled, print_plain
 
 
 def _checked(file: Path, *, engine_here: bool = True) -> CampaignSpec:
@@ -39,7 +39,7 @@ def check(*, file: Path, engine_elsewhere: bool) -> None:
     spec = _checked(file, engine_here=not engine_elsewhere)
     lines = list(format_preview(spec))
     console = _console()
-    console.print(f"[green]{file}: no problems[/green]", soft_wrap=True)
+    console.print(f"{file}: no problems", style="green", soft_wrap=True)
     for line in lines:
         console.print(f"  {line}", highlight=False, soft_wrap=True)
 
@@ -73,11 +73,8 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
     def on_start(started: Started, folder: Path, elsewhere: int) -> None:
         console.print(started.message, soft_wrap=True)
         if elsewhere:
-            console.print(
-                f"[yellow]other workers of this machine run {elsewhere} firework(s) of this campaign already[/yellow]; "
-                "those started now come on top",
-                soft_wrap=True,
-            )
+            others = f"other workers of this machine run {elsewhere} firework(s) of this campaign already;"
+            print_labelled(console, others, "those started now come on top")
         console.print(f"{number} worker(s); launch directories and logs in {folder}", highlight=False)
 
     def on_ray(dashboard: str | None, token: Path) -> None:
@@ -94,7 +91,7 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
             )
         except KeyboardInterrupt:
             progress.close()
-            console.print(f"[yellow]stopped[/yellow]; `campaign run {file}` goes on where it was")
+            print_labelled(console, "stopped;", f"`campaign run {file}` goes on where it was")
             raise typer.Exit(130) from None
     campaign = Campaign.read(store, spec.name)
     console.print(rows_as_table(result_rows(campaign), title=f"campaign {spec.name}"))
@@ -117,8 +114,10 @@ def _report_outcome(status: Status, console: Console) -> None:
     if held := status.candidates.get(CandidateState.HELD):
         console.print(f"the budget holds {held} candidates: see `campaign budget {status.name}`", soft_wrap=True)
     if not status.is_finished:
-        console.print(
-            f"[red]campaign {status.name} is not complete, and nothing of it is left to run.[/red] "
-            f"{status.problem or 'See `campaign status`, and `lpad get_fws -s FIZZLED -d more` for the reason.'}"
+        print_labelled(
+            console,
+            f"campaign {status.name} is not complete, and nothing of it is left to run.",
+            status.problem or "See `campaign status`, and `lpad get_fws -s FIZZLED -d more` for the reason.",
+            style="red",
         )
         raise typer.Exit(1)

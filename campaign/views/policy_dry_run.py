@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from campaign.budget.decision_document import prediction_of
@@ -136,5 +135,5 @@ def differences_table(found: DryRun, *, limit: int | None) -> Table:
     for row in found.differences[:limit]:
         energies = ["" if value is None else f"{value:+.3f}" for value in (row.e_form_ml, row.e_hull_ml)]
         truth = {True: "stable", False: "not stable", None: ""}[row.stable]
-        table.add_row(row.formula, escape(row.prototype), *energies, row.now, row.would_be, truth, escape(row.reason))
+        table.add_row(row.formula, row.prototype, *energies, row.now, row.would_be, truth, row.reason)
     return table

@@ -7,7 +7,6 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from campaign.replay.comparison import Comparison
@@ -44,7 +43,7 @@ def replay_table(comparison: Comparison) -> Table:
         counts += [comparison.limit_at_same_cost(label, limit) for limit in (RANDOM, ORACLE)]
         forms = {"success_ratio": ".3f", "discoverability": ".3f", "cpu_hours_per_stable": ".2f", "saving": ".1%"}
         table.add_row(
-            escape(label),
+            label,
             _cell(hours, ".1f" if hours is None or hours.most < 1000.0 else ".0f"),
             *(_cell(count, ".0f") for count in counts),
             *(_cell(spread(replays, attrgetter(name)), form) for name, form in forms.items()),

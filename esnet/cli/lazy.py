@@ -5,6 +5,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+from esnet.cli.start import check_working_folder, running_command
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -19,7 +21,10 @@ def implemented_in(module: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     def declare(declaration: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(declaration)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            return implementation(call)(*args, **kwargs)
+            check_working_folder()
+            function = implementation(call)
+            with running_command():
+                return function(*args, **kwargs)
 
         call.implemented_in = module  # type: ignore[attr-defined]
         return call

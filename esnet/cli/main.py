@@ -1,40 +1,25 @@
-"""The command `esnet`: what it is made of, and how errors end it. Each command has a file of its own."""
+"""The entry point of the command `esnet`; what the command is made of stands in `esnet.cli.app`."""
 
-import os
-import sys
+import importlib
 
-import typer
+from esnet.cli.start import start
 
-from esnet.cli.benchmark import benchmark
-from esnet.cli.dataset import app as dataset_app
-from esnet.cli.describe import describe
-from esnet.cli.evaluate import evaluate
-from esnet.cli.fetch_mp import fetch_mp
-from esnet.cli.similarity import similarity
-from esnet.cli.train import train
-from esnet.cli.tune import tune
-from esnet.commands.console import global_options, print_error
-from esnet.files.errors import UserError
+TYPE_CHECKING = False  # without typing, and all that takes time: until `main` is called, Ctrl-C is a traceback
+_APP = "esnet.cli.app"
 
-app = typer.Typer(
-    name="esnet",
-    help="Formation energies from densities of states: data sets, training, tuning, evaluation."
-    "\n\nExample: esnet train oxides models/oxides --members 5",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-app.callback()(global_options)
-app.add_typer(dataset_app, name="dataset")
-for _command in (train, describe, tune, evaluate, benchmark, similarity, fetch_mp):
-    app.command()(_command)
+if TYPE_CHECKING:
+    import typer
+
+    app: typer.Typer
+else:
+
+    def __getattr__(name: str) -> object:
+        """Look up ``app`` when it is asked for."""
+        if name != "app":
+            raise AttributeError(f"the module has no attribute {name!r}")
+        return importlib.import_module(_APP).app
 
 
 def main() -> None:
-    """Entry point: errors that a user can mend are one message, not a traceback."""
-    # TensorFlow's own log lines, at every start; its errors reach us as exceptions
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        app()
-    except UserError as error:
-        print_error(str(error))
-        sys.exit(2)
+    """Run the command: errors that a user can mend are one message, not a traceback."""
+    start(_APP)

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from esnet.baselines.result import BenchmarkResult
 from esnet.baselines.run import BenchmarkSettings, remove_work, run_benchmark
-from esnet.commands.console import console, print_plain
+from esnet.commands.console import console, print_labelled, print_plain
 from esnet.commands.settings import widths_of
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import SplitBy
@@ -62,15 +62,15 @@ def benchmark(
 
             found = run_benchmark(data, settings=settings, work=work, report=report)
     except KeyboardInterrupt:
-        messages.print(f"stopped; the same command goes on with what is in {escape(str(work))}", soft_wrap=True)
+        messages.print(f"stopped; the same command goes on with what is in {work}", soft_wrap=True)
         raise typer.Exit(130) from None
     with new_output_folder(folder) as temporary:
         found.write(temporary)
     remove_work(data, settings=settings, work=work)
     out.print(_table(found))
     for note in found.notes:
-        out.print(f"[yellow]note:[/yellow] {escape(note)}", highlight=False, soft_wrap=True)
-    out.print(f"wrote {escape(str(folder))}", highlight=False, soft_wrap=True)
+        print_labelled(out, "note:", note)
+    out.print(f"wrote {folder}", highlight=False, soft_wrap=True)
 
 
 def _table(found: BenchmarkResult) -> object:

@@ -1,30 +1,93 @@
 """What all commands share: the console, error messages, and the option `--version`."""
 
+import logging
 import sys
+import unicodedata
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
 
 import esnet
 
+#: Categories of Unicode that move the cursor, turn lines around or end them: controls, formats, separators.
+_UNSAFE = {"Cc", "Cf", "Zl", "Zp"}
+
+
+def printable(text: str) -> str:
+    """Return text as a terminal may have it: without escape sequences and whatever else would be obeyed, not shown.
+
+    Line ends and tabs stay. Everything that a command prints goes through it: names, errors and files' words come out
+    of the database as anybody has put them in.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char for char in text if char in "\n\t" or unicodedata.category(char) not in _UNSAFE)
+
+
+class _SafeConsole(Console):
+    """A console on which square brackets and colons are those characters, and control characters are not sent."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render anything: text, tables, and what is inside them."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console; a file or a pipe has no width, so nothing is cut off there."""
+    """Return a console that shows text as it is; a file or a pipe has no width, so nothing is cut off there.
+
+    Text has colours by ``style=`` or as `rich.text.Text`, never by markup.
+    """
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr) if stream.isatty() else Console(stderr=stderr, width=160)
+    return _SafeConsole(stderr=stderr, width=None if stream.isatty() else 160, markup=False, emoji=False)
 
 
 def print_plain(out: Console, *lines: str) -> None:
-    """Print lines as they are: no markup, no colours, no wrapping."""
+    """Print lines as they are: no colours, no wrapping."""
     for line in lines:
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
+        out.print(line, highlight=False, soft_wrap=True)
+
+
+def print_labelled(out: Console, label: str, text: str, *, style: str = "yellow", indent: str = "") -> None:
+    """Print a line that begins with a coloured word, e.g. ``note: ...``."""
+    out.print(Text.assemble(indent, (label, style), f" {text}"), highlight=False, soft_wrap=True)
 
 
 def print_error(message: str) -> None:
     """Say what a user can mend, on standard error."""
-    Console(stderr=True).print(f"[red]error:[/red] {escape(message)}", highlight=False, soft_wrap=True)
+    print_labelled(console(stderr=True), "error:", message, style="red")
+
+
+class _SafeFormatter(logging.Formatter):
+    """Log lines that no handler takes, as Python shows them: warnings, on standard error."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a record as `print_plain` would print it."""
+        return printable(super().format(record))
+
+
+def run_app(app: typer.Typer, message_for_user: Callable[[BaseException], str | None]) -> None:
+    """Run a program: errors that a user can mend are one message, not a traceback.
+
+    Parameters
+    ----------
+    message_for_user
+        Says what to print of an error; None for one that a user cannot mend.
+    """
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_SafeFormatter())
+    try:
+        app()
+    except Exception as error:
+        message = message_for_user(error)
+        if message is None:
+            raise
+        print_error(message)
+        sys.exit(2)
 
 
 def _print_version(requested: bool) -> None:

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from esnet.commands.console import console, print_plain
+from esnet.commands.console import console, print_labelled, print_plain
 from esnet.commands.settings import filters_of
 from esnet.dataset.dataset import Dataset, DatasetManifest, DatasetWriter
 from esnet.dataset.summary import dataset_summary, dropped_line, summary_rows
@@ -38,13 +37,13 @@ def info(*, dataset: Path, as_json: bool, verify: bool) -> None:
     if as_json:
         typer.echo(json.dumps(summary, indent=1))
         return
-    table = Table(title=f"data set {escape(str(dataset))}", show_header=False)
+    table = Table(title=f"data set {dataset}", show_header=False)
     for name, value in summary_rows(summary):
-        table.add_row(name, escape(value))
+        table.add_row(name, value)
     out = console()
     out.print(table)
     for warning in summary["warnings"]:
-        out.print(f"[yellow]warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
+        print_labelled(out, "warning:", warning)
 
 
 def from_vasp(
@@ -100,6 +99,6 @@ def _print_folder(out: Console, report: FolderReport) -> None:
         return
     out.print(f"{report.n_runs} runs, {report.n_samples} of them gave a sample", highlight=False)
     for element, (energy, file) in report.references.items():
-        out.print(f"  reference {element}: {energy:.4f} eV/atom ({escape(file)})", highlight=False, soft_wrap=True)
+        out.print(f"  reference {element}: {energy:.4f} eV/atom ({file})", highlight=False, soft_wrap=True)
     for which, why in report.problems:
-        out.print(f"  [yellow]left out[/yellow] {escape(which)}: {escape(why)}", highlight=False, soft_wrap=True)
+        print_labelled(out, "left out", f"{which}: {why}", indent="  ")

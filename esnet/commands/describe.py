@@ -4,7 +4,6 @@ import json
 
 import typer
 from rich.markdown import Markdown
-from rich.markup import escape
 from rich.table import Table
 
 from esnet.bundle.description import bundle_summary, error_rows, summary_rows
@@ -21,11 +20,11 @@ def describe(*, bundle: str, as_json: bool) -> None:
         return
 
     out = console()
-    table = Table(title=escape(str(info.path)), title_justify="left", show_header=False)
+    table = Table(title=str(info.path), title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in summary_rows(info):
-        table.add_row(name, escape(text))
+        table.add_row(name, text)
     out.print(table)
     out.print(error_table(info))
     if info.card is not None:

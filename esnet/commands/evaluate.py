@@ -4,13 +4,12 @@ import logging
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
 from esnet.bundle.bundle import Bundle
 from esnet.bundle.shipped import bundle_folder
-from esnet.commands.console import console, print_plain
+from esnet.commands.console import console, print_labelled, print_plain
 from esnet.dataset.dataset import Dataset
 from esnet.evaluation.files import write_evaluation
 from esnet.evaluation.metrics import Metrics
@@ -60,7 +59,7 @@ def _print_evaluation(out: Console, evaluation: Evaluation) -> None:
         out.print(_group_table(evaluation, title, name))
     out.print(_worst_table(evaluation))
     for note in evaluation.notes:
-        out.print(f"[yellow]note:[/yellow] {escape(note)}", highlight=False, soft_wrap=True)
+        print_labelled(out, "note:", note)
 
 
 def _task_table(evaluation: Evaluation) -> Table:
@@ -136,7 +135,7 @@ def _group_table(evaluation: Evaluation, title: str, name: str) -> Table:
         for found in groups.values():
             metrics = found.get(label)
             cells += ["-"] * 3 if metrics is None else [str(metrics.n), f"{metrics.mae:.3f}", f"{metrics.bias:+.3f}"]
-        table.add_row(escape(label), *cells)
+        table.add_row(label, *cells)
     return table
 
 
@@ -146,7 +145,7 @@ def _worst_table(evaluation: Evaluation) -> Table:
         for row in task.worst[:_WORST]:
             found = evaluation.row(row)
             table.add_row(
-                escape(f"{found['formula']} {found['prototype']}".strip()),
+                f"{found['formula']} {found['prototype']}".strip(),
                 name,
                 f"{found['true']:.3f}",
                 f"{found['predicted']:.3f}",

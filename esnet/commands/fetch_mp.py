@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import typer
-from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from esnet.commands.console import console
@@ -58,7 +57,7 @@ def fetch_mp(
     counts = ", ".join(f"{count} {status}" for status, count in report.counts.items())
     out.print(f"{report.n_materials} materials: {counts}; {report.n_fetched} fetched now", highlight=False)
     for identifier, reason in list(report.unusable.items())[:10]:
-        out.print(f"  {identifier}: {escape(reason)}", highlight=False, soft_wrap=True)
+        out.print(f"  {identifier}: {reason}", highlight=False, soft_wrap=True)
     print_written(out, output, dataset.manifest)
 
 

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from rich.markup import escape
 from rich.table import Table
 
-from esnet.commands.console import console
+from esnet.commands.console import console, print_labelled
 from esnet.dataset.dataset import Dataset
 from esnet.files.output_folder import new_output_folder, refuse_existing_output
 from esnet.similarity.files import overall_cells, write_similarity
@@ -26,5 +25,5 @@ def similarity(*, dataset: Path, output: Path | None, seed: int) -> None:
         table.add_row(*cells)
     out.print(table)
     for note in found.about["notes"]:
-        out.print(f"[yellow]note:[/yellow] {escape(note)}", highlight=False, soft_wrap=True)
-    out.print(f"{found.about['pairs']} pairs each; wrote {escape(str(folder))}", highlight=False, soft_wrap=True)
+        print_labelled(out, "note:", note)
+    out.print(f"{found.about['pairs']} pairs each; wrote {folder}", highlight=False, soft_wrap=True)

@@ -86,7 +86,7 @@ def tune(
         data, by=split_by, seed=seed, validation_fraction=validation_fraction, test_fraction=test_fraction
     )
     screen = console()
-    screen.print(f"{data.path}: {split.describe()}", markup=False, highlight=False)
+    screen.print(f"{data.path}: {split.describe()}", highlight=False)
     total = shape[0] * shape[1] if shape else max(trials, len(points))
     with ray_session(address, name=f"tune {out.name}", dashboard=True) as ray, _token_file(out) as token:
         if ray.dashboard_url:

@@ -1,0 +1,53 @@
+"""The command `campaign`: what it is made of. Each command has a file of its own."""
+
+import typer
+
+from campaign.cli.budget import budget
+from campaign.cli.cluster import app as cluster_app
+from campaign.cli.database import app as database_app
+from campaign.cli.dataset import dataset
+from campaign.cli.decisions import decide, explain, release
+from campaign.cli.failures import failures, reconcile, retry
+from campaign.cli.metrics import metrics
+from campaign.cli.references import app as references_app
+from campaign.cli.replay import replay
+from campaign.cli.report import report
+from campaign.cli.results import results
+from campaign.cli.run import check, run, submit
+from campaign.cli.serve import serve
+from campaign.cli.status import status
+from esnet.cli.lazy import implemented_in
+from esnet.commands.console import global_options, run_app
+
+app = typer.Typer(
+    name="campaign",
+    help="Find the few stable crystals among tens of thousands: DOS, ESNet, and relaxations where they pay."
+    "\n\nExample: campaign run examples/quickstart.yaml",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.callback()(global_options)
+# in the order in which one meets them
+_PANELS = {
+    "Run a campaign": (check, run, submit),
+    "Look at it": (status, results, report, serve),
+    "Decisions and what they cost": (explain, metrics, budget, decide, release),
+    "When something failed": (failures, retry, reconcile),
+    "Other data": (dataset, replay),
+}
+for _panel, _commands in _PANELS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(_command)
+app.add_typer(references_app, name="references", rich_help_panel="Other data")
+app.add_typer(database_app, name="db", rich_help_panel="Machines")
+app.add_typer(cluster_app, name="cluster", rich_help_panel="Machines")
+
+
+@implemented_in("campaign.commands.errors")
+def message_for_user(error: BaseException) -> str | None:
+    """What to say of an error instead of a traceback; None for one that a user cannot mend."""
+
+
+def run_program() -> None:
+    """Run the command: errors that a user can mend are one message, not a traceback."""
+    run_app(app, message_for_user)
