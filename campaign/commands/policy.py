@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from campaign.config.yaml_file import load_yaml
 from campaign.policies.base import Policy
 from campaign.spec.reader import read_policy
 from esnet.files.errors import UserError
@@ -52,6 +52,6 @@ def parse_policy(text: str) -> Policy:
 
 def _value(text: str) -> Any:
     try:
-        return YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
+        return load_yaml(text)
+    except (YAMLError, ValueError):
         return text  # the setting's own check says what would be right

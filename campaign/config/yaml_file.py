@@ -1,7 +1,7 @@
 """Reading a campaign file, and saying everything that is wrong with it at once, each with its place in the file."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import takewhile
@@ -10,10 +10,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent
 from ruamel.yaml.nodes import MappingNode, SequenceNode
 
 FieldPath = tuple[str | int, ...]
 _LONGEST = 60  # characters of a value that is quoted
+_DEEPEST = 50  # levels of lists and mappings
+_MOST_REPEATED = 10_000  # values that aliases stand for, those inside them counted each time
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], str]:
         message = f"cannot be read ({reason}); give the path of a campaign file, e.g. examples/quickstart.yaml"
         raise CampaignFileError([Problem("", message, path)]) from error
     try:
-        content = YAML(typ="safe", pure=True).load(text)
+        content = load_yaml(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = f"not valid YAML: {_first_line(error.problem or error.context)}"
@@ -120,17 +123,79 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], str]:
     return content, text
 
 
+def load_yaml(text: str) -> Any:
+    """Load YAML 1.2 safely, without aliases of aliases that fill the memory and nesting that no parser ends.
+
+    Raises
+    ------
+    YAMLError
+        It is not valid YAML, or goes beyond these limits; a `MarkedYAMLError` where the place is known.
+    ValueError
+        Something looks like a date or a number and is none.
+    """
+    sizes: dict[str, int] = {}  # of what an anchor stands for
+    open_nodes: list[tuple[str | None, int]] = []
+    count = repeated = 0
+    for event in YAML(typ="safe", pure=True).parse(text):
+        if isinstance(event, CollectionEndEvent):
+            anchor, before = open_nodes.pop()
+            if anchor is not None:
+                sizes[anchor] = count - before
+            continue
+        if not isinstance(event, NodeEvent):
+            continue
+        size = sizes.get(event.anchor, 1) if isinstance(event, AliasEvent) else 1
+        count += size
+        repeated += size if isinstance(event, AliasEvent) else 0
+        if isinstance(event, CollectionStartEvent):
+            open_nodes.append((event.anchor, count - 1))
+        if len(open_nodes) > _DEEPEST:
+            raise MarkedYAMLError(problem=f"nested more than {_DEEPEST} levels deep", problem_mark=event.start_mark)
+        if repeated > _MOST_REPEATED:
+            message = f"its aliases (*{event.anchor}) stand for more than {_MOST_REPEATED} values; write them out"
+            raise MarkedYAMLError(problem=message, problem_mark=event.start_mark)
+    return YAML(typ="safe", pure=True).load(text)
+
+
 def _first_line(message: object) -> str:
     return str(message).strip().splitlines()[0]
 
 
 def describe(value: object) -> str:
-    """How a value found in the file is quoted in a message, shortened."""
+    """How a value found in the file is quoted in a message, shortened; of a large one only its beginning is read."""
     if value is None:
         return "nothing (null)"
-    # YAML makes dates of what looks like one
-    text = value.isoformat() if isinstance(value, date) else repr(value)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+    text = ""
+    for piece in _pieces(value):
+        text += piece
+        if len(text) > _LONGEST:
+            return text[: _LONGEST - 3] + "..."
+    return text
+
+
+def _pieces(value: object) -> Iterator[str]:
+    """The parts of what `repr` would give, one after the other."""
+    if isinstance(value, dict):
+        yield "{"
+        for place, (key, item) in enumerate(value.items()):
+            yield ", " if place else ""
+            yield from _pieces(key)
+            yield ": "
+            yield from _pieces(item)
+        yield "}"
+    elif isinstance(value, list):
+        yield "["
+        for place, item in enumerate(value):
+            yield ", " if place else ""
+            yield from _pieces(item)
+        yield "]"
+    elif isinstance(value, str | bytes):
+        yield repr(value[: _LONGEST + 1])
+    elif isinstance(value, int) and abs(value) >= 10**_LONGEST:
+        yield hex(value)  # Python refuses to write very long numbers in decimal
+    else:
+        # YAML makes dates of what looks like one
+        yield value.isoformat() if isinstance(value, date) else repr(value)
 
 
 def line_of(text: str, path: FieldPath) -> int | None:

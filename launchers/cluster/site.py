@@ -153,8 +153,10 @@ class SiteSettings(_Section):
             content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ClusterError(f"{path}: there is no such file; `campaign cluster init {folder}` makes it") from None
-        except (OSError, UnicodeDecodeError, YAMLError) as error:
+        except (OSError, ValueError, YAMLError) as error:
             raise ClusterError(f"{path}: cannot be read as YAML: {error}") from None
+        except RecursionError:
+            raise ClusterError(f"{path}: cannot be read as YAML: it is nested too deeply") from None
         return cls.from_dict(content, origin=str(path))
 
     @classmethod

@@ -5,6 +5,8 @@ import difflib
 import io
 import logging
 import os
+import shlex
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from launchers.database import mongo_uri
 from launchers.database.errors import LaunchpadFileError
 
 logger = logging.getLogger(__name__)
@@ -46,6 +49,7 @@ TLS_FIELDS: dict[str, tuple[type, str]] = {
 }
 PATH_OPTIONS = frozenset({"tlscafile", "tlscertificatekeyfile", "tlscrlfile"})
 SECRET_FIELDS = frozenset({"password", "ssl_pem_passphrase", "mongoclient_kwargs", "host"})
+_WARNED: set[Path] = set()  # files whose warning was printed in this process
 TYPE_NAMES = {str: "text", int: "a whole number", bool: "true or false", list: "a list", dict: "a mapping"}
 
 
@@ -139,9 +143,26 @@ def read_launchpad_file(path: Path) -> dict[str, Any]:
     fields["mongoclient_kwargs"] = _connection_options(path, fields)
     for key in TLS_FIELDS:
         fields.pop(key, None)
+    _warn_of_readers(path, fields)
     if os.environ.get(PASSWORD_VARIABLE):
         fields["password"] = os.environ[PASSWORD_VARIABLE]
     return fields
+
+
+def _warn_of_readers(path: Path, fields: Mapping[str, Any]) -> None:
+    """Say once in a process that others may read a file with a password."""
+    secrets = [
+        fields.get("password"),
+        *(value for key, value in fields["mongoclient_kwargs"].items() if "password" in key.lower()),
+    ]
+    if fields.get("uri_mode"):
+        secrets.append(mongo_uri.credentials(str(fields.get("host", "")))[1])
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if any(secrets) and mode & (stat.S_IRGRP | stat.S_IROTH) and path not in _WARNED:
+        _WARNED.add(path)
+        logger.warning(
+            "%s: holds a password, and others can read it (mode %04o): chmod 600 %s", path, mode, shlex.quote(str(path))
+        )
 
 
 def _load_yaml(path: Path) -> dict[str, Any]:
@@ -159,7 +180,7 @@ def _load_yaml(path: Path) -> dict[str, Any]:
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
         what = "a key is given twice" if isinstance(error, DuplicateKeyError) else "not valid YAML"
         raise LaunchpadFileError(f"{path}: {what}{where}") from None
-    except YAMLError:
+    except (YAMLError, ValueError, RecursionError):
         raise LaunchpadFileError(f"{path}: not valid YAML") from None
     if not isinstance(content, dict):
         raise LaunchpadFileError(f"{path}: should be a mapping with host, name and so on; it is not one")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import parse_qsl, unquote_plus
 
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
@@ -48,6 +48,12 @@ def parse(uri: str) -> ParsedUri:
             "special characters in user and password percent-encoded"
         ) from None
     return ParsedUri([(str(host), port) for host, port in parsed["nodelist"]], dict(parsed["options"]))
+
+
+def given_options(uri: str) -> list[tuple[str, str]]:
+    """Return the options as they stand after the question mark, also of a ``mongodb+srv`` URI; unknown ones too."""
+    _, _, query = uri.partition("?")
+    return parse_qsl(query.replace(";", "&"), keep_blank_values=True)
 
 
 def without_credentials(uri: str) -> str:

@@ -93,6 +93,10 @@ class DatabaseSettings:
                 raise LaunchpadFileError(f"{self._origin}: host: {error}") from None
         elif self.host.startswith(mongo_uri.SCHEMES):
             raise self._wrong("uri_mode", self.uri_mode, "true, since host is a MongoDB URI")
+        given = [("host", *pair) for pair in mongo_uri.given_options(self.host)] if self.uri_mode else []
+        for place, key, value in [*given, *(("mongoclient_kwargs", *pair) for pair in self.mongoclient_kwargs.items())]:
+            if right := _right_option(key, value):
+                raise self._wrong(f"{place}: {key}", value, right)
 
     def __repr__(self) -> str:
         """Name the address, the database and the user; never the password."""
@@ -266,6 +270,18 @@ class DatabaseSettings:
 
     def _wrong(self, name: str, found: object, right: str) -> LaunchpadFileError:
         return LaunchpadFileError(f"{self._origin}: {name}: found {found!r}, should be {right}")
+
+
+def _right_option(key: str, value: object) -> str | None:
+    """What would be right for an option of the driver with which no transaction is possible; None: it is."""
+    text = str(value).strip().lower()
+    wrong, right = {
+        "readpreference": (text != "primary", "primary"),
+        "read_preference": (text != "primary", "primary"),
+        "w": (value is False or not text.strip("0+-"), "majority, or a number of members above 0"),
+        "readconcernlevel": (text not in ("local", "majority"), "local or majority"),
+    }.get(key.lower(), (False, ""))
+    return f"{right} (or left out): the campaign's moves are transactions, which need it" if wrong else None
 
 
 def is_loopback(host: str) -> bool:
