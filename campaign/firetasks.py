@@ -9,7 +9,9 @@ from fireworks import FiretaskBase, FWAction, explicit_serialize
 
 from campaign.recovery.processes import LaunchIsTakenError, announce_process
 from campaign.running_campaign import RunningCampaign, start_campaign
+from campaign.spec.checks import check_new
 from campaign.spec.reader import read_firework_spec
+from campaign.store.campaigns import campaign_exists
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import read_firework
 from campaign.store.states import STAGES
@@ -61,6 +63,8 @@ class StartCampaign(_CampaignTask):
         """Start the campaign whose file is this firework's spec."""
         firework = read_firework(self.launchpad, self.fw_id, ["name", "spec"]) or {}
         spec = read_firework_spec(firework["spec"], name=firework["name"])
+        if not campaign_exists(self.store, spec.name):
+            check_new(spec)
         started = start_campaign(self.store, self.launchpad, spec)
         return FWAction(stored_data={"message": started.message, "added": started.added})
 

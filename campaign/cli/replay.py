@@ -43,6 +43,14 @@ def replay(
     part: Annotated[
         Literal["test", "all"], typer.Option(help="Of a data set; test: what the model has not been fitted to")
     ] = "test",
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="Of a file: leave this row out; unphysical: every row with an energy beyond 20 eV/atom; may be given "
+            "several times; default: none",
+        ),
+    ] = None,
     campaign: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Instead of DATASET: a finished campaign of the database; default: none"),

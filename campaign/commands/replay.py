@@ -32,6 +32,7 @@ def replay(
     references: Path | None,
     model: str | None,
     part: Literal["test", "all"],
+    leave_out: list[str] | None,
     campaign: str | None,
     launchpad: Path | None,
     batch_size: int,
@@ -58,7 +59,14 @@ def replay(
     }
     budget = _budget(limits)
     data = _data(
-        dataset, campaign or "", launchpad, structures=structures, references=references, model=model, part=part
+        dataset,
+        campaign or "",
+        launchpad,
+        structures=structures,
+        references=references,
+        model=model,
+        part=part,
+        leave_out=leave_out or (),
     )
     stable = _stable(data, stable_e_form, stable_e_hull)
     comparison = compare(data, policies, budget=budget, stable=stable, batch_size=batch_size, seeds=range(1, seeds + 1))
@@ -101,8 +109,8 @@ def _stable(data: ReplayData, e_form: float | None, e_hull: float | None) -> Sta
 def _data(dataset: Path | None, campaign: str, launchpad: Path | None, **options: Any) -> ReplayData:
     if dataset is not None:
         return read_replay_data(dataset, **options)
-    if wrong := [name for name in ("structures", "references", "model") if options[name] is not None]:
-        raise typer.BadParameter(f"--{wrong[0]} does not go with --campaign, which has all that")
+    if wrong := [name for name in ("structures", "references", "model", "leave_out") if options[name]]:
+        raise typer.BadParameter(f"--{wrong[0].replace('_', '-')} does not go with --campaign, which has all that")
 
     return read_replay_campaign(read_campaign(launchpad, campaign))
 
@@ -117,6 +125,9 @@ def _print(comparison: Comparison) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    error = comparison.data.prediction_error()
+    found = "nothing to compare" if error.mae is None else f"MAE {error.mae:.3f} eV/atom on {error.n} candidates"
+    print_plain(out, f"predictions: e_form_ml against e_form: {found}")
     stopped = {
         f"{label}: {found.stopped}" for label, several in comparison.policies.items() for found in several
         if found.stopped

@@ -12,10 +12,10 @@ from campaign.commands.connection import connect, ensure_running
 from campaign.runner import RunSettings, default_workers, run_campaign
 from campaign.running_campaign import start_campaign
 from campaign.spec.campaign_spec import CampaignSpec
-from campaign.spec.checks import check_engine
+from campaign.spec.checks import check_engine, check_new
 from campaign.spec.reader import read_campaign_file
 from campaign.steps.start import Started
-from campaign.store.campaigns import Campaign
+from campaign.store.campaigns import Campaign, campaign_exists
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import initialise_launchpad
 from campaign.store.states import CandidateState
@@ -34,9 +34,15 @@ def _checked(file: Path, *, engine_here: bool = True) -> CampaignSpec:
     return spec
 
 
+def _check_new(store: CampaignStore, spec: CampaignSpec, file: Path) -> None:
+    if not campaign_exists(store, spec.name):
+        check_new(spec, file=file)
+
+
 def check(*, file: Path, engine_elsewhere: bool) -> None:
     """Check a campaign file and say what it would do; nothing is submitted."""
     spec = _checked(file, engine_here=not engine_elsewhere)
+    check_new(spec, file=file)
     lines = list(format_preview(spec))
     console = _console()
     console.print(f"{file}: no problems", style="green", soft_wrap=True)
@@ -48,8 +54,10 @@ def submit(*, file: Path, launchpad: Path | None, engine_elsewhere: bool) -> Non
     """Submit a campaign; `rlaunch rapidfire` or `campaign cluster run` then run it. Submitting again adds nothing."""
     spec = _checked(file, engine_here=not engine_elsewhere)
     connection = connect(launchpad)
+    store = CampaignStore(connection.db)
+    _check_new(store, spec, file)
     initialise_launchpad(connection)
-    started = start_campaign(CampaignStore(connection.db), connection, spec)
+    started = start_campaign(store, connection, spec)
     console = _console()
     console.print(started.message, soft_wrap=True)
     console.print(
@@ -65,8 +73,9 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
     console = _console()
     launchpad_file = ensure_running(launchpad, console)
     connection = connect(launchpad_file)
-    initialise_launchpad(connection)
     store = CampaignStore(connection.db)
+    _check_new(store, spec, file)
+    initialise_launchpad(connection)
     number = workers or default_workers()
     settings = RunSettings(launchpad_file=launchpad_file, directory=directory, workers=number)
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from campaign.config.strict_model import StrictModel
+from esnet.files.errors import UserError
 from esnet.scoring import prediction as scoring
 
 
@@ -46,6 +47,15 @@ class Verdict(NamedTuple):
 
     promising: bool
     reason: str
+
+
+class NoUncertaintyError(UserError, ValueError):
+    """A policy that goes by uncertainties meets predictions that have none: it would promote nothing."""
+
+
+def without_uncertainty(kind: str) -> str:
+    """Say why a policy cannot work, wherever that is seen; what would be right is for the caller to add."""
+    return f"nothing gives an uncertainty here, so the policy {kind} would reject everything"
 
 
 class Policy(StrictModel, ABC):
@@ -96,6 +106,10 @@ class Policy(StrictModel, ABC):
     def relaxation_cpu_hours(self) -> float | None:
         """CPU-hours that the relaxations chosen by this policy may cost altogether; None: it sets no limit itself."""
         return None
+
+    def needs_uncertainty(self) -> bool:
+        """Whether it promotes nothing where predictions have no standard deviation."""
+        return False
 
     def describe(self) -> str:
         """Say in one line what is promoted."""

@@ -58,6 +58,10 @@ class Probability(Policy):
         found = self.probability(prediction)
         return (1.0 - found if found is not None else 2.0, prediction.e_hull, prediction.e_form)
 
+    def needs_uncertainty(self) -> bool:
+        """Unless it assumes one itself."""
+        return self.uncertainty is None
+
     def describe(self) -> str:
         """Say in one line what is promoted."""
         return f"P(E_f <= {self.max_formation_energy:g} and E_hull <= {self.max_hull_energy:g} eV/atom) >= {self.p:g}"

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from campaign.policies.base import Policy
-from campaign.replay.data import ReplayData
+from campaign.policies.base import Policy, without_uncertainty
+from campaign.replay.data import ReplayData, ReplayDataError
 from campaign.replay.result import Replay, Spread, spread
 from campaign.replay.simulate import ORACLE, RANDOM, replay, replay_limit
 from campaign.spec.sections.budget import BudgetSection
@@ -59,6 +59,7 @@ class Comparison:
             "created": now().isoformat(timespec="seconds"),
             "source": self.data.source,
             "notes": list(self.data.notes),
+            "prediction_error": self.data.prediction_error()._asdict(),
             "settings": dict(self.settings),
             "policies": {
                 label: {
@@ -95,8 +96,18 @@ def compare(
         As in `campaign.replay.simulate.replay`.
     seeds
         At least one.
+
+    Raises
+    ------
+    ReplayDataError
+        If a policy needs uncertainties, and no candidate has one.
     """
     known = data.candidates
+    if all(found.uncertainty is None for found in known):
+        wrong = {policy.kind for policy in policies.values() if policy.needs_uncertainty()}
+        remedies = f"right: {data.uncertainty_from}; or e.g. {{}}:uncertainty=0.3, which assumes one"
+        if problems := [f"{without_uncertainty(kind)}; {remedies.format(kind)}" for kind in sorted(wrong)]:
+            raise ReplayDataError(data.source, problems)
     budget, stable = budget or BudgetSection(), stable or StableSection()
     replays = {
         label: [

@@ -1,8 +1,10 @@
 """Known data for a replay, whatever they come from: a table, an ESNet data set, or a campaign."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from campaign.replay.candidate import KnownCandidate
 from campaign.spec.sections.stable import StableSection
@@ -24,6 +26,13 @@ class ReplayDataError(UserError, ValueError):
         super().__init__("\n".join(lines))
 
 
+class PredictionError(NamedTuple):
+    """Mean absolute error of predicted formation energies in eV/atom (None: nothing to compare), and of how many."""
+
+    mae: float | None
+    n: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReplayData:
     """Candidates whose relaxations are known.
@@ -38,9 +47,21 @@ class ReplayData:
         What a reader of the replay must know.
     stable
         What the source itself counts as stable; None: it does not say.
+    uncertainty_from
+        Where uncertainties would come from, for the message that there are none.
     """
 
     candidates: tuple[KnownCandidate, ...]
     source: str
     notes: tuple[str, ...] = ()
     stable: StableSection | None = None
+    uncertainty_from: str = "predictions with an uncertainty"
+
+    def prediction_error(self) -> PredictionError:
+        """How far e_form_ml is from e_form, where both are known."""
+        errors = [
+            abs(found.e_form_ml - found.e_form)
+            for found in self.candidates
+            if not found.relaxation_failed and math.isfinite(found.e_form_ml) and math.isfinite(found.e_form)
+        ]
+        return PredictionError(mae=math.fsum(errors) / len(errors) if errors else None, n=len(errors))

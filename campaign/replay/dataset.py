@@ -75,7 +75,12 @@ def read_replay_dataset(
     lost = sum(math.isnan(found.e_form_ml) for found in candidates)
     if lost:
         notes.append(f"the model gives no finite energy for {lost} samples: no prediction, never promoted")
-    return ReplayData(candidates=candidates, source=f"{path}, predicted by {model}", notes=tuple(notes))
+    return ReplayData(
+        candidates=candidates,
+        source=f"{path}, predicted by {model}",
+        notes=tuple(notes),
+        uncertainty_from="a model that was calibrated",
+    )
 
 
 def _predicted(bundle: Bundle, dataset: Dataset, indices: NDArray[np.intp]) -> Assessment:

@@ -1,5 +1,6 @@
 """Reading known data for a replay, whatever they come from."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ def read_replay_data(
     references: Path | None = None,
     model: str | None = None,
     part: Literal["test", "all"] = "test",
+    leave_out: Sequence[str] = (),
 ) -> ReplayData:
     """Read a CSV or JSONL file, or an ESNet data set.
 
@@ -30,6 +32,8 @@ def read_replay_data(
         Of a data set: directory or name of the bundle that predicts.
     part
         Of a data set: ``test``, what the model has not been fitted to, or ``all``.
+    leave_out
+        Of a file: rows to leave out (`campaign.replay.table.read_replay_table`).
 
     Raises
     ------
@@ -41,9 +45,11 @@ def read_replay_data(
     if path.is_dir():
         if structures is not None:
             raise ReplayDataError(path, ["--structures is for a CSV or JSONL file; this is a directory"])
+        if leave_out:
+            raise ReplayDataError(path, ["--leave-out is for the rows of a CSV or JSONL file; this is a directory"])
         if model is None:
             raise ReplayDataError(path, ["a data set has no predictions; right: --model BUNDLE, which makes them"])
         return read_replay_dataset(path, model=model, part=part, references=references)
     if model is not None:
         raise ReplayDataError(path, ["--model is for the directory of a data set; a file has its predictions"])
-    return read_replay_table(path, structures=structures, references=references)
+    return read_replay_table(path, structures=structures, references=references, leave_out=leave_out)

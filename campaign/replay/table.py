@@ -32,6 +32,8 @@ COLUMNS = {
     "n_sites": "atoms of the cell; without it those of the structure or of the formula",
     "relaxation_failed": "true or false: its relaxation costs and gives nothing; e_form and e_hull may be empty",
 }
+UNPHYSICAL = "unphysical"
+_ENERGIES = ("e_form", "e_hull", "e_form_ml", "e_hull_ml")
 _REQUIRED = ("id", "e_form", "e_form_ml")
 _ENERGY = (-20.0, 20.0, "a number between -20 and 20 (eV/atom)")
 _POSITIVE = (math.ulp(0.0), 20.0, "a number above 0, at most 20 (eV/atom)")
@@ -104,7 +106,9 @@ class _Reader:
         return crystals[0].structure.composition, len(crystals[0].structure)
 
 
-def read_replay_table(path: Path, *, structures: Path | None = None, references: Path | None = None) -> ReplayData:
+def read_replay_table(
+    path: Path, *, structures: Path | None = None, references: Path | None = None, leave_out: Sequence[str] = ()
+) -> ReplayData:
     """Read known data from a CSV file (with a header line; lines that begin with # are passed over) or a JSONL file.
 
     Parameters
@@ -115,6 +119,8 @@ def read_replay_table(path: Path, *, structures: Path | None = None, references:
         Folder of CIF or POSCAR files, stem = id, for rows without a formula.
     references
         Reference entries for E_hull where the file has none; formation energies must be against the same elements.
+    leave_out
+        Ids of rows to leave out; ``unphysical``: also every row with an energy that no crystal can have.
 
     Raises
     ------
@@ -129,13 +135,47 @@ def read_replay_table(path: Path, *, structures: Path | None = None, references:
     notes = _check_columns(path, columns, has_structures=structures is not None, has_references=references is not None)
     files = {} if structures is None else list_structure_folder(structures).by_stem()
     reader = _Reader(path)
+    rows, left_out = _left_out(reader, rows, leave_out)
+    notes += left_out
     parsed = [found for row in rows if (found := _parsed(reader, row, files)) is not None]
     reader.problems += _repeated(rows)
     if reader.problems:
         raise ReplayDataError(path, reader.problems)
     if any("e_hull" not in row.row.values and not row.failed for row in parsed):
         notes += [ELEMENTS_ONLY] if references is None else []
-    return ReplayData(candidates=_candidates(reader, parsed, references), source=str(path), notes=tuple(notes))
+    return ReplayData(
+        candidates=_candidates(reader, parsed, references),
+        source=str(path),
+        notes=tuple(notes),
+        uncertainty_from=f"a column uncertainty ({COLUMNS['uncertainty']})",
+    )
+
+
+def _left_out(reader: _Reader, rows: Sequence[Row], leave_out: Sequence[str]) -> tuple[list[Row], list[str]]:
+    """The rows that stay, and a note that names the others."""
+    names = set(leave_out) - {UNPHYSICAL}
+    if unknown := sorted(names - {str(row.values.get("id")) for row in rows}):
+        reader.problems.append(f"--leave-out {', '.join(unknown)}: there is no row of that id")
+    stay, notes = [], []
+    for row in rows:
+        energies = {key: row.values[key] for key in _ENERGIES if UNPHYSICAL in leave_out and _is_unphysical(row, key)}
+        if energies or str(row.values.get("id")) in names:
+            why = ", ".join([f"line {row.line}", *(f"{key} {value}" for key, value in energies.items())])
+            notes.append(f"{row.values.get('id', 'without an id')} ({why})")
+        else:
+            stay.append(row)
+    if rows and not stay:
+        reader.problems.append("--leave-out leaves no row")
+    return stay, [f"{len(notes)} row{'' if len(notes) == 1 else 's'} left out: {', '.join(notes)}"] if notes else []
+
+
+def _is_unphysical(row: Row, column: str) -> bool:
+    """Whether there is a finite number in a column that no crystal can have."""
+    try:
+        number = float(row.values[column])
+    except (KeyError, TypeError, ValueError):
+        return False
+    return math.isfinite(number) and not _ENERGY[0] <= number <= _ENERGY[1]
 
 
 class _Parsed(NamedTuple):

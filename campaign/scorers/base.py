@@ -152,6 +152,10 @@ class Scorer(StrictModel, ABC):
         """Say why it cannot work on this machine (a package is missing); not looked at with ``--engine-elsewhere``."""
         yield from ()
 
+    def gives_uncertainty(self) -> bool | None:
+        """Whether its predictions have a standard deviation; None: only scoring tells. ESNet's bundle says it."""
+        return None
+
     def describe(self) -> str:
         """Say in a few words what predicts."""
         return self.kind

@@ -66,6 +66,10 @@ class ForceField(Scorer):
             return Score(id=name, e_form=None, reason=str(error))
         return Score(id=name, e_form=energy, uncertainty=self.uncertainty)
 
+    def gives_uncertainty(self) -> bool:
+        """Whether the settings give one."""
+        return self.uncertainty is not None
+
     def identity(self, campaign: ScoredCampaign) -> dict[str, Any]:
         """Name the potential, its settings and the versions that decide its energies."""
         return {**self.to_dict(), "versions": calculator_versions(self.calculator)}

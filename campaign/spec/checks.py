@@ -4,6 +4,7 @@ import importlib.util
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,19 @@ from campaign.candidates.prototypes import shipped_prototypes
 from campaign.candidates.structure_files import Crystal, list_structure_folder, read_structure_file
 from campaign.candidates.structure_text import StructureFileError
 from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
+from campaign.policies.base import without_uncertainty
 from campaign.scorers.base import Scorer
+from campaign.scorers.esnet import Esnet
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.reference_checks import Finding, entries_problems
 from campaign.spec.sections.candidates import CandidateSection
 from campaign.spec.sections.dft import DftSection
 from campaign.spec.sections.references import ReferenceSection
-from esnet.bundle.shipped import shipped_bundles
+from esnet.bundle.info import BundleInfo
+from esnet.bundle.shipped import bundle_folder, shipped_bundles
 from workflows.gpaw_vasp.potcars import available_elements
 
+UNCERTAINTY_REMEDY = "set policy.uncertainty, scorer.uncertainty or a model.bundle that was calibrated"
 _LAUNCHERS = frozenset({"mpirun", "mpiexec", "mpiexec.hydra", "srun", "aprun", "jsrun", "ibrun", "orterun"})
 """Programs that start VASP; the last word of such a command line is then VASP itself."""
 
@@ -140,6 +145,42 @@ def _missing_references(candidates: CandidateSection, given: set[str]) -> Iterat
                 f"POSCAR of {symbol} into a folder and name the folder in references.structures, or leave it out"
             )
             yield ("candidates", "elements", symbol), message, None
+
+
+def gives_uncertainty(spec: CampaignSpec) -> bool | None:
+    """Whether predictions will have a standard deviation; None: only scoring tells."""
+    if not isinstance(spec.scorer, Esnet):
+        return spec.scorer.gives_uncertainty()
+    # what is trained on a bootstrap sample is one network without a calibration
+    bundle = spec.model.bundle
+    return bundle is not None and BundleInfo.read(bundle_folder(bundle)).assessment is not None
+
+
+def check_new(spec: CampaignSpec, *, file: Path | None = None) -> None:
+    """Refuse to start a campaign that could never promote anything; one that has started goes on all the same.
+
+    Parameters
+    ----------
+    spec
+        A checked campaign that is not in the database.
+    file
+        The file it came from, for the message.
+
+    Raises
+    ------
+    CampaignFileError
+        Naming the field and what would be right.
+    """
+    problems = []
+    until = spec.budget.until
+    if until is not None and until <= datetime.now(UTC):
+        message = f"found {until.isoformat()}, which has passed: nothing would be submitted; right: later, or null"
+        problems.append(Problem("spec.campaign.budget.until", message, file))
+    if spec.purpose == "screening" and spec.policy.needs_uncertainty() and gives_uncertainty(spec) is False:
+        message = f"{without_uncertainty(spec.policy.kind)}; {UNCERTAINTY_REMEDY}"
+        problems.append(Problem("spec.campaign.policy", message, file))
+    if problems:
+        raise CampaignFileError(problems)
 
 
 def check_engine(spec: CampaignSpec, *, file: Path | None = None) -> None:

@@ -198,8 +198,13 @@ def read_policy(settings: Mapping[str, Any]) -> tuple[Policy, list[str]]:
     return sections["policy"], [f"{problem.field.removeprefix(prefix)}: {problem.message}" for problem in problems]
 
 
-def wrong_settings(error: ValidationError, *, section: str, model: type[BaseModel]) -> list[str]:
-    """What is wrong with a section that stands in no file, each beginning with the setting, e.g. ``budget.until: ``."""
+def wrong_settings(
+    error: ValidationError, *, section: str | None = None, model: type[BaseModel] = CampaignSpec
+) -> list[str]:
+    """What is wrong with settings that stand in no file, each beginning with the setting, e.g. ``budget.until: ``.
+
+    They are those of a section whose model is given, or of a spec as a whole.
+    """
     problems = [_translated(details, _Place(), section=section, model=model) for details in error.errors()]
     prefix = f"{dotted(_PREFIX)}."
     return [f"{problem.field.removeprefix(prefix)}: {problem.message}" for problem in problems]

@@ -16,6 +16,7 @@ from campaign.references.phases import reference_phases
 from campaign.references.reference_sets import store_entries
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.reference_checks import campaign_entries
+from campaign.spec.stored_spec import read_stored_spec
 from campaign.store.campaigns import find_start_settings, insert_campaign, mark_as_running
 from campaign.store.candidates import insert_candidates, insert_references
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
@@ -166,7 +167,7 @@ def _register_given_model(store: CampaignStore, spec: CampaignSpec) -> ModelSumm
 
 def _refuse_other_settings(stored: dict[str, Any], spec: CampaignSpec) -> None:
     # a campaign that an earlier version started lacks the fields that came since: they stand at their defaults
-    known = type(spec).model_validate(stored).model_dump(mode="json")
+    known = read_stored_spec(spec.name, stored).model_dump(mode="json")
     differing = sorted(_differences(known, spec.model_dump(mode="json")))
     if differing:
         raise CampaignExistsError(

@@ -9,6 +9,7 @@ from typing import Any, Self, cast
 from fireworks import LaunchPad
 
 from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.stored_spec import read_stored_spec
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, exists, now
 from campaign.store.documents import CampaignDocument, ModelSummary
 from campaign.store.fireworks import fizzled_reason
@@ -53,9 +54,11 @@ class Campaign:
             Naming the campaigns that there are.
         SchemaVersionError
             If it was written by another version of this program.
+        StoredSpecError
+            If its settings are not valid.
         """
         document = _read_document(store, name)
-        return Campaign(store=store, spec=CampaignSpec.model_validate(document["spec"]), document=document)
+        return Campaign(store=store, spec=read_stored_spec(name, document.get("spec")), document=document)
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ from campaign.budget.decision_document import prediction_of
 from campaign.budget.limits import closed_reason, current_budget, expected_costs
 from campaign.budget.spent import usage
 from campaign.policies.allowance import RemainingBudget, hours_for_relaxations
-from campaign.policies.base import Policy
+from campaign.policies.base import NoUncertaintyError, Policy, without_uncertainty
 from campaign.policies.decide import Decision, decide
 from campaign.store.campaigns import Campaign
 from campaign.store.listings import predicted_candidates
@@ -66,6 +66,8 @@ def dry_run(campaign: Campaign, policy: Policy) -> DryRun:
     fields = ["formula", "prototype", "prediction", "decision", "state", "result.stable"]
     documents = {found["_id"]: found for found in predicted_candidates(campaign, fields, role=SCREENED)}
     predictions = [prediction_of(document) for document in documents.values()]
+    if policy.needs_uncertainty() and predictions and all(found.uncertainty is None for found in predictions):
+        raise NoUncertaintyError(f"{without_uncertainty(policy.kind)}; {policy.kind}:uncertainty=0.3 assumes one")
     allowance = _whole_allowance(campaign, policy)
     decisions = decide(policy, predictions, allowance=allowance, seed=campaign.spec.seed)
     relaxed = {decision.candidate: decision for decision in decisions if decision.relaxed}

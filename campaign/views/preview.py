@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from campaign.candidates.generate import Candidate
 from campaign.candidates.structure_files import list_structure_folder, read_crystals
-from campaign.policies.probability import Probability
 from campaign.references.phases import reference_phases
 from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.checks import gives_uncertainty
 from campaign.spec.reference_checks import campaign_entries, entries_notes
 from campaign.steps.start import divide_candidates
 from campaign.store.models import check_model_engine
@@ -35,7 +34,6 @@ def format_preview(spec: CampaignSpec) -> Iterator[str]:
             yield f"not used, since they hold other elements than the candidates: {', '.join(unused)}"
     for folder in (spec.candidates.structures, spec.references.structures):
         yield from _format_structure_notes(folder)
-    gives_uncertainty = getattr(spec.scorer, "uncertainty", None) is not None
     if spec.purpose == "training_set":
         yield "a training set: every candidate gets an IS-DOS, a relaxation and an RS-DOS; nothing is predicted"
     elif not spec.scorer.needs_model:
@@ -47,15 +45,14 @@ def format_preview(spec: CampaignSpec) -> Iterator[str]:
     else:
         model = BundleInfo.read(bundle_folder(spec.model.bundle), representation=spec.representation())
         check_model_engine(model, spec.dft.engine)
-        gives_uncertainty = model.assessment is not None
         yield from _format_unknown(spec, model, candidates)
         yield f"all candidates get an IS-DOS and a prediction by model {model.checksum[:12]} ({spec.model.bundle})"
     if spec.purpose == "screening":
         yield f"promoted to a relaxation: {spec.policy.describe()}"
-        if isinstance(spec.policy, Probability) and spec.policy.uncertainty is None and not gives_uncertainty:
+        if spec.policy.needs_uncertainty() and gives_uncertainty(spec) is None:
             yield (
-                "note: nothing gives an uncertainty here, so the policy probability would reject everything; "
-                "set policy.uncertainty, scorer.uncertainty or a model.bundle that was calibrated"
+                f"note: if the scorer {spec.scorer.kind} gives no uncertainty, the policy {spec.policy.kind} rejects "
+                "everything; policy.uncertainty assumes one"
             )
         if spec.policy.audit:
             yield f"audit: {spec.policy.audit:.0%} of those that are not promoted are relaxed all the same, at random"
@@ -124,8 +121,6 @@ def _format_costs(spec: CampaignSpec, screened: int, relaxed: int) -> Iterator[s
     limits = {name: value for name, value in budget.model_dump(mode="json").items() if not name.endswith("_cpu_s")}
     if given := [f"{name} {value}" for name, value in limits.items() if value is not None]:
         yield f"limits: {', '.join(given)}; what they stop is held"
-    if budget.until is not None and budget.until <= datetime.now(UTC):
-        yield f"note: budget.until has passed ({budget.until:%Y-%m-%d %H:%M} UTC): no candidate is submitted"
     if budget.cpu_hours is not None and budget.cpu_hours < first:
         yield f"note: budget.cpu_hours ({budget.cpu_hours:g}) may be spent before anything is promoted"
 

@@ -155,7 +155,7 @@ def load_network(file: Path, info: BundleInfo) -> Any:
     Raises
     ------
     BundleError
-        If this Keras cannot read it.
+        If this Keras cannot read it, or a weight is not a finite number.
     """
     import keras
 
@@ -167,4 +167,12 @@ def load_network(file: Path, info: BundleInfo) -> Any:
             f"{file} cannot be read by Keras {keras.__version__} "
             f"(saved with {info.record.versions.get('keras', 'an unknown version')}): {error}"
         ) from error
+    broken = [weight.path for weight in model.weights if not np.isfinite(keras.ops.convert_to_numpy(weight)).all()]
+    if broken:
+        layers = list(dict.fromkeys(path.rpartition("/")[0] for path in broken))
+        raise BundleError(
+            f"{file}: weights of the layer{'s' if len(layers) > 1 else ''} {', '.join(layers[:5])} "
+            f"{'and others ' if len(layers) > 5 else ''}are not finite numbers: its training went wrong, or the file "
+            "was changed; train it again, or take another bundle"
+        )
     return model

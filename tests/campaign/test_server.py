@@ -83,7 +83,7 @@ def test_nothing_is_answered_without_the_token(begun):
         assert (status, headers["location"]) == (303, "/campaigns/small/revision?a=1")
         assert "HttpOnly" in headers["set-cookie"]
         cookie = headers["set-cookie"].split(";")[0]
-        assert cookie == f"{TOKEN_COOKIE}={TOKEN}"
+        assert cookie == f"{TOKEN_COOKIE}_{port}={TOKEN}"
         assert ask(port, "/campaigns/small/revision", headers={"Cookie": cookie})[0] == 200
         # not an address on another server
         assert ask(port, f"//elsewhere.example/?token={TOKEN}")[1]["location"] == "/elsewhere.example/"

@@ -22,16 +22,19 @@ class DftSection(StrictModel):
         default="standard", description="standard (published settings) or fast (coarse k-points, for examples)"
     )
     encut: float = Field(default=520.0, ge=100.0, le=5000.0, description="plane-wave cutoff in eV")
-    ediff: float = Field(default=1e-5, gt=0.0, le=1e-2, description="electronic convergence in eV")
+    ediff: float = Field(default=1e-5, ge=1e-12, le=1e-2, description="electronic convergence in eV")
     force_tolerance: float = Field(
-        default=0.03, gt=0.0, le=1.0, description="largest force at the end of a relaxation in eV/A"
+        default=0.03, ge=1e-6, le=1.0, description="largest force at the end of a relaxation in eV/A"
     )
     max_ionic_steps: int = Field(default=99, ge=1, le=10_000, description="most steps of a relaxation")
     nedos: int = Field(default=1500, ge=100, le=100_000, description="number of DOS points")
     emin: float = Field(default=-20.0, ge=-200.0, le=200.0, description="lower end of the DOS window in eV")
     emax: float = Field(default=10.0, ge=-200.0, le=200.0, description="upper end of the DOS window in eV")
     kpoint_length: float = Field(
-        default=30.0, gt=0.0, le=200.0, description="k_n is the smallest with a_n * k_n >= this length in A"
+        default=30.0,
+        ge=1.0,
+        le=200.0,
+        description="k_n is the smallest with a_n * k_n >= this length in A; at 1 Gamma alone",
     )
     potcar_functional: Literal["PBE", "PBE_52", "PBE_54", "PBE_64"] = Field(
         default="PBE", description="pymatgen's name of the POTCAR set; PBE is v2010-05-06 of the MP"

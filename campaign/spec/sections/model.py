@@ -15,7 +15,7 @@ class TrainingSection(StrictModel):
         default=(64, 128, 256, 512), description="channels of ESNet's four blocks, e.g. [64, 128, 256, 512]"
     )
     learning_rate: float = Field(
-        default=0.00175, gt=0.0, lt=1.0, description="initial learning rate of Adam (a number, no unit)"
+        default=0.00175, ge=1e-9, lt=1.0, description="initial learning rate of Adam (a number, no unit)"
     )
     fine_tuning_factor: float = Field(
         default=0.1,

@@ -1,6 +1,6 @@
 """StrictModel ``screening``: predictions in batches."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from campaign.config.strict_model import StrictModel
 
@@ -35,3 +35,10 @@ class ScreeningSection(StrictModel):
         description="after so many new relaxations of screened candidates (each with an RS-DOS then) the model is "
         "trained on with what the campaign has found; null: never",
     )
+
+    @field_validator("gpus_per_actor")
+    @classmethod
+    def _part_or_whole(cls, value: float | None) -> float | None:
+        if value is not None and value > 1.0 and not value.is_integer():
+            raise ValueError("Ray gives an actor a part of one GPU or a whole number of them; right: e.g. 0.5 or 2")
+        return value

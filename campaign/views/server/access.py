@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode
@@ -85,9 +86,16 @@ def _credentials(scope: Scope) -> list[str]:
                 cookies: SimpleCookie = SimpleCookie(text)
             except CookieError:
                 continue
-            if TOKEN_COOKIE in cookies:
-                found.append(cookies[TOKEN_COOKIE].value)
+            if (cookie := _cookie_name(scope)) in cookies:
+                found.append(cookies[cookie].value)
     return found
+
+
+def _cookie_name(scope: Scope) -> str:
+    """Name of the cookie, with the port that the browser sees: browsers keep one set of cookies for all ports."""
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+    port = re.search(r":(\d{1,5})$", host, re.ASCII)
+    return f"{TOKEN_COOKIE}_{port[1] if port else (scope.get('server') or ('', 80))[1]}"
 
 
 def _without_token(scope: Scope, query: list[tuple[str, str]], token: str) -> list[tuple[bytes, bytes]]:
@@ -95,7 +103,7 @@ def _without_token(scope: Scope, query: list[tuple[str, str]], token: str) -> li
     rest = urlencode([(key, value) for key, value in query if key != "token"])
     # one slash: "//host" would lead to another server
     path = "/" + quote(scope["path"].lstrip("/\\"))
-    cookie = f"{TOKEN_COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax"
+    cookie = f"{_cookie_name(scope)}={token}; Path=/; HttpOnly; SameSite=Lax"
     return [
         (b"location", (path + (f"?{rest}" if rest else "")).encode("ascii")),
         (b"set-cookie", cookie.encode("latin-1")),

@@ -80,7 +80,8 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
 
     middleware = [Middleware(ReadOnlyAccess, token=token)]
     if token is None:
-        middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=_LOOPBACK_NAMES, www_redirect=False))
+        names = [*_LOOPBACK_NAMES, host, f"[{host}]"]
+        middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False))
     return Starlette(
         routes=[
             Route("/", index, methods=["GET"]),
