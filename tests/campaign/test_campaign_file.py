@@ -1,11 +1,13 @@
 """A mistake in a campaign file is named with its place before anything is submitted."""
 
+import time
 from pathlib import Path
 
 import pytest
 
-from campaign.config.yaml_file import CampaignFileError, dotted, line_of, nearest, read_yaml
+from campaign.config.yaml_file import CampaignFileError, describe, dotted, line_of, nearest, read_yaml
 from campaign.policies.best_first import BestFirst
+from campaign.spec.checks import check_new
 from campaign.spec.reader import read_campaign_file
 
 CAMPAIGN = Path(__file__).parent / "bootstrap.yaml"
@@ -191,3 +193,104 @@ def test_the_old_and_the_new_name_together_are_refused(written):
     file = written(("batch_size: 256", "close_at: 0.5\n      batch_size: 256"))
     with pytest.raises(CampaignFileError, match=r"min_completed_fraction since version 0\.2, which is given too"):
         read_campaign_file(file)
+
+
+DEEP_FLOW = "name: x\nspec: " + "[" * 100_000
+DEEP_BLOCK = "name: x\n" + "".join(" " * depth + "a:\n" for depth in range(3000))
+LAUGHS = "name: x\nspec:\n" + "".join(
+    f"  a{level}: &a{level} [{', '.join([f'*a{level - 1}' if level else 'lol'] * 9)}]\n" for level in range(9)
+)
+MERGED = "name: x\nspec:\n" + "".join(
+    f"  a{level}: &a{level} {{b: [{', '.join([f'*a{level - 1}' if level else 'lol'] * 50)}]}}\n" for level in range(4)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (DEEP_FLOW, "line 2: not valid YAML: nested more than 50 levels deep"),
+        (DEEP_BLOCK, "nested more than 50 levels deep"),
+        (LAUGHS, "stand for more than 10000 values"),
+        (MERGED, "stand for more than 10000 values"),
+    ],
+    ids=["flow", "block", "laughs", "merged"],
+)
+def test_nesting_and_aliases_without_end_are_refused_at_once(tmp_path, text, expected):
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    began = time.process_time()
+    [problem] = problems_of(file)
+    assert expected in problem
+    assert time.process_time() - began < 1.0
+
+
+def test_aliases_within_reason_are_read(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("name: x\nspec: {a: &a [1, 2], b: *a, c: *a}\n")
+    assert read_yaml(file)[0]["spec"] == {"a": [1, 2], "b": [1, 2], "c": [1, 2]}
+
+
+def test_a_large_value_is_quoted_by_its_beginning_alone():
+    class Unread(list):
+        def __repr__(self):
+            raise AssertionError("the whole is looked at")
+
+    laughs = ["lol"]
+    for _ in range(12):
+        laughs = Unread([laughs] * 9)
+    assert describe(laughs) == 12 * "[" + describe(laughs)[12:57] + "..."
+    assert describe({"a": [1, "b"], 2: None}) == repr({"a": [1, "b"], 2: None})
+    assert describe("x" * 10**7) == repr("x" * 100)[:57] + "..."
+    assert describe(16**9000).startswith("0x1000")
+    assert describe([]) == "[]"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("kpoint_length: 30 ", "kpoint_length: 1e-9 ", ["dft.kpoint_length", "1e-09", "greater than or equal to 1"]),
+        ("gpus_per_actor: 0 ", "gpus_per_actor: 1.5 ", ["screening.gpus_per_actor", "found 1.5", "0.5 or 2"]),
+    ],
+)
+def test_a_value_that_means_nothing_is_refused(written, old, new, expected):
+    [problem] = problems_of(written((old, new)))
+    for part in expected:
+        assert part in problem
+
+
+def test_whole_gpus_and_parts_of_one_are_read(written):
+    for value in (0.25, 1.0, 2.0):
+        spec = read_campaign_file(written(("gpus_per_actor: 0 ", f"gpus_per_actor: {value} ")))
+        assert spec.screening.gpus_per_actor == value
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "expected"),
+    [
+        ({"budget": {"until": "2020-03-01T08:00:00Z"}}, "budget.until", "found 2020-03-01T08:00:00+00:00"),
+        ({"policy": {"kind": "probability"}}, "policy", "nothing gives an uncertainty here, so the policy probability"),
+    ],
+)
+def test_a_new_campaign_that_could_promote_nothing_is_refused(small_spec, changes, field, expected):
+    with pytest.raises(CampaignFileError) as caught:
+        check_new(small_spec(**changes), file=Path("c.yaml"))
+    [problem] = caught.value.problems
+    assert str(problem).startswith(f"c.yaml: spec.campaign.{field}: {expected}")
+
+
+def test_an_uncertainty_from_anywhere_lets_the_policy_probability_work(small_spec):
+    probability = {"kind": "probability"}
+    silent = {"kind": "force_field", "calculator": "EMT"}
+    for changes in (
+        {"policy": probability | {"uncertainty": 0.3}},
+        {"policy": probability, "model": {"bundle": "gpaw-fast-binary"}},
+        {
+            "policy": probability,
+            "model": {},
+            "scorer": {"kind": "force_field", "calculator": "EMT", "uncertainty": 0.1},
+        },
+        {"policy": {"kind": "thresholds"}},
+    ):
+        check_new(small_spec(**changes))
+    with pytest.raises(CampaignFileError, match=r"scorer\.uncertainty"):
+        check_new(small_spec(policy=probability, model={}, scorer=silent))

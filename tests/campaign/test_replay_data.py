@@ -16,6 +16,9 @@ from campaign.candidates.structure_text import StructureFileError
 from campaign.cli.main import app
 from campaign.commands.errors import is_user_error
 from campaign.hull.hull import MissingElementError
+from campaign.policies.probability import Probability
+from campaign.policies.thresholds import Thresholds
+from campaign.replay.comparison import compare
 from campaign.replay.data import ReplayDataError
 from campaign.replay.read import read_replay_data
 from esnet.files.output_folder import OutputExistsError, OutputPlaceError
@@ -313,3 +316,59 @@ def test_the_example_is_made_by_its_script(capsys):
     made, kept = capsys.readouterr().out.splitlines(), (ROOT / "examples" / "replay.csv").read_text().splitlines()
     assert made[:3] == kept[:3]
     assert [line.split(",")[:2] for line in made] == [line.split(",")[:2] for line in kept]
+
+
+def test_a_policy_that_needs_uncertainties_is_refused_where_there_are_none(tmp_path):
+    without_any, some = without(FULL, "uncertainty"), [FULL, without(FULL, "uncertainty", id="b")]
+    data = read_replay_data(as_csv(tmp_path / "a.csv", without_any))
+    with pytest.raises(ReplayDataError) as caught:
+        compare(data, {"sure": Probability(), "plain": Thresholds()})
+    [problem] = caught.value.problems
+    assert problem.startswith("nothing gives an uncertainty here, so the policy probability would reject everything")
+    assert "a column uncertainty" in problem
+    assert "probability:uncertainty=0.3" in problem
+    compare(data, {"assumed": Probability(uncertainty=0.3)})
+    compare(read_replay_data(as_csv(tmp_path / "b.csv", *some)), {"sure": Probability()})
+
+
+def test_the_error_of_the_predictions_is_told(tmp_path):
+    rows = [
+        LEAST,
+        LEAST | {"id": "b", "e_form_ml": -0.5},
+        without(LEAST, "e_form_ml", id="c"),
+        without(LEAST, "e_form", id="d", relaxation_failed="true"),
+    ]
+    file = as_jsonl(tmp_path / "known.jsonl", *rows)
+    printed = CliRunner().invoke(app, ["replay", str(file)]).output
+    assert "e_form_ml against e_form: MAE 0.125 eV/atom on 2 candidates" in printed
+    told = json.loads(CliRunner().invoke(app, ["replay", str(file), "--json"]).output)
+    assert told["prediction_error"] == {"mae": pytest.approx(0.125), "n": 2}
+
+
+def test_rows_that_are_named_are_left_out_and_counted(tmp_path):
+    rows = [LEAST, LEAST | {"id": "b", "e_form": -52.0}, LEAST | {"id": "c", "e_form_ml": 1e6}, LEAST | {"id": "d"}]
+    file = as_csv(tmp_path / "known.csv", *rows)
+    with pytest.raises(ReplayDataError, match="2 problems"):
+        read_replay_data(file)
+    data = read_replay_data(file, leave_out=["unphysical"])
+    assert [found.id for found in data.candidates] == ["a", "d"]
+    assert "2 rows left out: b (line 3, e_form -52.0), c (line 4, e_form_ml 1000000.0)" in data.notes
+    data = read_replay_data(file, leave_out=["d", "b", "c"])
+    assert [found.id for found in data.candidates] == ["a"]
+    done = CliRunner().invoke(app, ["replay", str(file), "--leave-out", "unphysical"])
+    assert "note: 2 rows left out: b (line 3" in done.output
+
+
+@pytest.mark.parametrize(
+    ("leave_out", "expected"),
+    [(["e"], "--leave-out e: there is no row of that id"), (["a"], "--leave-out leaves no row")],
+)
+def test_rows_that_are_not_there_cannot_be_left_out(tmp_path, leave_out, expected):
+    with pytest.raises(ReplayDataError, match=expected):
+        read_replay_data(as_csv(tmp_path / "known.csv", LEAST), leave_out=leave_out)
+
+
+def test_what_is_no_number_is_not_left_out_as_unphysical(tmp_path):
+    file = as_csv(tmp_path / "known.csv", LEAST, LEAST | {"id": "b", "e_form": "low"})
+    with pytest.raises(ReplayDataError, match="found 'low'"):
+        read_replay_data(file, leave_out=["unphysical"])

@@ -23,12 +23,14 @@ TOKEN = "t0ken-of-this-test"
 
 
 @contextmanager
-def served(store: CampaignStore, *, token: str | None = None, refresh_s: float = 1.0) -> Iterator[int]:
+def served(
+    store: CampaignStore, *, token: str | None = None, refresh_s: float = 1.0, host: str = "127.0.0.1"
+) -> Iterator[int]:
     """Serve on a free loopback port; give the port."""
     import uvicorn
 
-    app = application(store, host="127.0.0.1", token=token, refresh_s=refresh_s)
-    with listen("127.0.0.1", 0) as listener:
+    app = application(store, host=host, token=token, refresh_s=refresh_s)
+    with listen(host, 0) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -41,9 +43,9 @@ def served(store: CampaignStore, *, token: str | None = None, refresh_s: float =
             thread.join(20)
 
 
-def ask(port: int, path: str, *, method: str = "GET", headers: dict[str, str] | None = None):
+def ask(port: int, path: str, *, method: str = "GET", headers: dict[str, str] | None = None, host: str = "127.0.0.1"):
     """One request, no redirect followed; return status, headers, text."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection(host, port, timeout=60)
     try:
         connection.request(method, path, headers=headers or {})
         answer = connection.getresponse()
@@ -164,3 +166,21 @@ def test_an_open_page_refreshes_by_itself_and_keeps_its_place(begun):
         page.wait_for(f"JSON.parse(document.getElementById('live-data').textContent).revision !== '{old}'", seconds=90)
         page.wait_for("window.scrollY === 300")
         assert page.errors == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1"])
+def test_an_address_that_is_served_is_answered_at(begun, host):
+    with served(begun, host=host) as port:
+        assert ask(port, "/", host=host)[0] == 200
+        assert ask(port, "/", host=host, headers={"Host": f"elsewhere.example:{port}"})[0] == 400
+
+
+def test_two_servers_of_a_machine_keep_their_tokens_apart(begun):
+    """Through ssh the port of the browser is another one than the server's."""
+    with served(begun, token=TOKEN) as port:
+        _, headers, _ = ask(port, f"/?token={TOKEN}", headers={"Host": "localhost:9000"})
+        cookie = headers["set-cookie"].split(";")[0]
+        assert cookie == f"{TOKEN_COOKIE}_9000={TOKEN}"
+        both = {"Host": "localhost:9000", "Cookie": f"{TOKEN_COOKIE}_9001=another; {cookie}"}
+        assert ask(port, "/", headers=both)[0] == 200
+        assert ask(port, "/", headers=both | {"Host": "localhost:9001"})[0] == 401

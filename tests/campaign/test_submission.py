@@ -6,11 +6,17 @@ from itertools import count
 import pytest
 from fireworks import Firework, Workflow
 from fireworks.core.rocket_launcher import launch_rocket
+from small_campaign import write_campaign
+from typer.testing import CliRunner
 
+from campaign.cli.main import app
+from campaign.config.yaml_file import CampaignFileError
 from campaign.firetasks import Finish, RecordCalculation, Retrain, RunCalculation, Screen, Train
 from campaign.running_campaign import start_campaign
 from campaign.scheduling.submit import submit_ready, submit_step
 from campaign.scheduling.workflows import stage_workflow, step_workflow
+from campaign.spec.reader import read_campaign_file
+from campaign.spec.stored_spec import StoredSpecError
 from campaign.steps.start import CampaignExistsError
 from campaign.store.campaigns import Campaign, OpenCampaign, UnknownCampaignError
 from campaign.store.collections import CampaignStore
@@ -177,3 +183,37 @@ def assert_as_fireworks_writes(ours, workflow):
 
 def without_times(document):
     return {key: value for key, value in document.items() if key not in TIMES}
+
+
+def test_a_date_that_has_passed_is_refused_at_submission_and_stops_no_campaign_that_runs(
+    store, launchpad, launchpad_file, tmp_path
+):
+    file = write_campaign(tmp_path / "late.yaml", budget={"until": "2020-03-01T08:00:00Z"})
+    for words in (["check", str(file)], ["submit", str(file), "-l", str(launchpad_file), "--engine-elsewhere"]):
+        done = CliRunner().invoke(app, words)
+        assert isinstance(done.exception, CampaignFileError), done.output
+        assert "budget.until: found 2020-03-01" in str(done.exception)
+    assert store.campaigns.count_documents({}) == 0
+    start_campaign(store, launchpad, read_campaign_file(file))  # when its time had not come
+    done = CliRunner().invoke(app, ["submit", str(file), "-l", str(launchpad_file), "--engine-elsewhere"])
+    assert (done.exit_code, "nothing was added" in done.output) == (0, True)
+    assert Campaign.read(store, "small").spec.budget.until is not None
+
+
+def test_a_stored_campaign_with_wrong_settings_is_one_line(store, launchpad, small_spec):
+    start_campaign(store, launchpad, small_spec())
+    store.campaigns.update_one({"_id": "small"}, {"$set": {"spec.dft.encut": "high", "spec.screening.actorz": 1}})
+    for read in (
+        lambda: Campaign.read(store, "small"),
+        lambda: OpenCampaign.open(store, launchpad, "small"),
+        lambda: start_campaign(store, launchpad, small_spec()),
+    ):
+        with pytest.raises(StoredSpecError) as caught:
+            read()
+        message = str(caught.value)
+        assert message.startswith("campaign 'small': its stored settings: dft.encut: found 'high'; right: a number")
+        assert "screening.actorz: unknown key" in message
+        assert "\n" not in message
+    store.campaigns.update_one({"_id": "small"}, {"$unset": {"spec": 1}})
+    with pytest.raises(StoredSpecError, match="campaign 'small': its stored settings"):
+        Campaign.read(store, "small")

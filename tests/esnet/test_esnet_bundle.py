@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from esnet.bundle.bundle import Bundle, BundleError, BundleInfo
+from esnet.bundle.networks import load_network
 from esnet.representation.errors import FeatureError, RepresentationError
 from esnet.representation.features import Representation
 
@@ -129,3 +130,16 @@ def test_what_a_bundle_says_is_read_without_tensorflow_or_keras(bundle):
         [sys.executable, "-c", program, str(bundle.info.path)], capture_output=True, text=True, check=True
     )
     assert done.stdout.split(maxsplit=1) == [bundle.checksum, "[]\n"]
+
+
+def test_a_network_with_weights_that_are_no_numbers_is_refused_by_layer(bundle, tmp_path):
+    import keras
+
+    model = keras.saving.load_model(bundle.info.path / bundle.info.members[0], compile=False)
+    layer = next(layer for layer in model.layers if layer.weights)
+    kernel = np.array(layer.weights[0])
+    kernel.flat[0] = np.nan
+    layer.weights[0].assign(kernel)
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(BundleError, match=rf"model\.keras: weights of the layer .*{layer.name} are not finite numbers"):
+        load_network(tmp_path / "model.keras", bundle.info)

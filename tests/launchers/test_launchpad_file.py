@@ -203,3 +203,71 @@ def test_the_file_written_for_an_embedded_database_is_read_and_never_overwritten
     assert settings.replica_set == "rs0"
     with pytest.raises(LaunchpadFileError, match="is there already"):
         write_embedded_launchpad_file(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "right"),
+    [
+        ("readPreference", "secondaryPreferred", "primary"),
+        ("readpreference", "nearest", "primary"),
+        ("readPreference", "primaryPreferred", "primary"),
+        ("w", "0", "majority"),
+        ("w", "00", "majority"),
+        ("readConcernLevel", "linearizable", "local or majority"),
+        ("readConcernLevel", "available", "local or majority"),
+        ("READCONCERNLEVEL", "snapshot", "local or majority"),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["mongodb", "mongodb+srv", None])
+def test_options_without_transactions_are_refused_when_the_file_is_read(
+    tmp_path: Path, scheme: str | None, option: str, value: str, right: str
+) -> None:
+    text, field = f"host: h\nname: x\nmongoclient_kwargs: {{{option}: {value}}}\n", f"mongoclient_kwargs: {option}"
+    if scheme is not None:
+        uri = f"{scheme}://me:S3CRET@h/x?retryWrites=true&{option}={value}"
+        text, field = f"uri_mode: true\nhost: {uri}\nname: x\n", f"host: {option}"
+    with pytest.raises(LaunchpadFileError) as caught:
+        _read(tmp_path, text)
+    assert str(caught.value).startswith(f"{tmp_path / 'my_launchpad.yaml'}: {field}: found ")
+    assert f"should be {right}" in str(caught.value)
+    assert "S3CRET" not in str(caught.value)
+
+
+def test_options_with_transactions_are_kept(tmp_path: Path) -> None:
+    uri = "mongodb://h/x?readPreference=primary&w=majority&readConcernLevel=majority&journal=true"
+    assert _read(tmp_path, f"uri_mode: true\nhost: {uri}\nname: x\n").options["w"] == "majority"
+    assert _read(tmp_path, "host: h\nname: x\nmongoclient_kwargs: {w: 2, readPreference: primary}\n").options["w"] == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "host: h\nname: x\nusername: me\npassword: S3CRET\n",
+        "uri_mode: true\nhost: mongodb://me:S3CRET@h:1/x\nname: x\n",
+        "host: h\nname: x\nmongoclient_kwargs: {tlsCertificateKeyFilePassword: S3CRET}\n",
+    ],
+)
+def test_a_password_that_others_can_read_is_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    path = tmp_path / "my_launchpad.yaml"
+    path.write_text(text)
+    path.chmod(0o600)
+    DatabaseSettings.from_file(path)
+    assert not caplog.records
+    path.chmod(0o640)
+    for _ in range(2):
+        DatabaseSettings.from_file(path)
+    [record] = caplog.records
+    assert f"chmod 600 {path}" in record.getMessage()
+    assert "S3CRET" not in record.getMessage()
+
+
+def test_a_file_without_a_password_may_be_read_by_all(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    _read(tmp_path, "uri_mode: true\nhost: mongodb://me@h:1/x\nname: x\n")
+    assert not caplog.records
+
+
+def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LaunchpadFileError, match="not valid YAML"):
+        _read(tmp_path, "host: " + "[" * 3000)
