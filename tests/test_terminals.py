@@ -15,13 +15,11 @@ COMMANDS = {
     "help": "campaign --help",
     "version": "esnet --version",
     "replay": f"campaign replay {ROOT}/examples/replay.csv",
-    "replay as JSON": f"campaign replay {ROOT}/examples/replay.csv --json",
     "describe": "esnet describe gpaw-fast-binary",
 }
 OF_A_DATABASE = {
     "status": "campaign status quickstart",
-    "results": "campaign results quickstart",
-    "results as CSV": "campaign results quickstart --format csv",
+    "results": "campaign results quickstart --format csv",
 }
 
 
@@ -70,12 +68,11 @@ def test_a_pipe_whose_reader_has_gone_ends_a_command_quietly(command):
 
 def test_a_terminal_without_utf_8_gets_characters_that_it_has(command):
     line, folder = command
-    for encoding in ("latin-1", "ascii"):
-        done = shell(line, folder, PYTHONIOENCODING=encoding)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert "\\u" not in done.stdout
-        if "status" in line:
-            assert "###" in done.stdout
+    done = shell(line, folder, PYTHONIOENCODING="latin-1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\u" not in done.stdout
+    if "status" in line:
+        assert "###" in done.stdout
 
 
 def test_a_closed_standard_error_ends_nothing():
@@ -91,7 +88,7 @@ def test_a_working_folder_that_was_removed_is_one_line(tmp_path, line):
     assert "working folder" in done.stderr
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.05, 0.1, 0.2, 0.4, 0.8])
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.4])
 @pytest.mark.parametrize("words", [["campaign", "check", "examples/quickstart.yaml"], ["esnet", "describe", "nothing"]])
 def test_ctrl_c_is_one_line_from_the_first_import_on(words, seconds):
     """Where `main` begins; what Python does before that is not ours."""

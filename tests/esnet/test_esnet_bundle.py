@@ -137,7 +137,7 @@ def test_a_network_with_weights_that_are_no_numbers_is_refused_by_layer(bundle, 
 
     model = keras.saving.load_model(bundle.info.path / bundle.info.members[0], compile=False)
     layer = next(layer for layer in model.layers if layer.weights)
-    kernel = np.array(layer.weights[0])
+    kernel = np.array(keras.ops.convert_to_numpy(layer.weights[0]))
     kernel.flat[0] = np.nan
     layer.weights[0].assign(kernel)
     model.save(tmp_path / "model.keras")
