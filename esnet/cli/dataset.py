@@ -47,16 +47,21 @@ def from_vasp(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of VASP runs, searched with all below it")],
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Directory to make")],
     energies: Annotated[
-        Path | None,
-        typer.Option(help="CSV or JSON with formation energies, eV/atom; default: from the elements' runs in FOLDER"),
+        Path | None, typer.Option(help="CSV or JSON with formation energies, eV/atom; default: from the runs in FOLDER")
     ] = None,
     pattern: Annotated[str, typer.Option(help="Only runs whose path inside FOLDER matches this")] = "*",
     is_pattern: Annotated[
         str | None,
-        typer.Option(help="Runs whose path matches are of unrelaxed structures, e.g. '*/static/*'; default: none are"),
+        typer.Option(
+            help="Static runs whose path matches are of unrelaxed structures, e.g. '*/static/*', all others of relaxed "
+            "ones; default: the crystals that relaxations begin and end with say it"
+        ),
     ] = None,
     unconverged: Annotated[bool, typer.Option("--unconverged", help="Use runs that did not converge, too")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first run that cannot be used")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first run that cannot be used or has other settings")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Name every run that is left out")] = False,
     normalisation: NormalisationOption = "atom",
     energy_reference: ReferenceOption = "absolute",
     composition: CompositionOption = "presence",

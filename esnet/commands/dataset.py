@@ -10,11 +10,13 @@ from rich.table import Table
 from esnet.commands.console import console, print_labelled, print_plain
 from esnet.commands.settings import filters_of
 from esnet.dataset.dataset import Dataset, DatasetManifest, DatasetWriter
-from esnet.dataset.summary import dataset_summary, dropped_line, summary_rows
+from esnet.dataset.summary import dataset_summary, dropped_line, mixture_warnings, summary_rows
 from esnet.representation.composition import CompositionMode
 from esnet.representation.dos import EnergyReference, Normalisation
 from esnet.representation.features import Representation
-from esnet.sources.vasp_folder import FolderReport, engine_of, read_vasp_folder
+from esnet.sources.vasp_folder import read_vasp_folder
+from esnet.sources.vasp_report import FolderReport
+from esnet.sources.vasp_runs import engine_of
 
 
 def print_written(out: Console, path: Path, manifest: DatasetManifest) -> None:
@@ -55,6 +57,7 @@ def from_vasp(
     is_pattern: str | None,
     unconverged: bool,
     strict: bool,
+    verbose: bool,
     normalisation: Normalisation,
     energy_reference: EnergyReference,
     composition: CompositionMode,
@@ -90,15 +93,12 @@ def from_vasp(
             writer.source |= {"engine": engine, "runs": report.n_runs, "not_used": len(report.problems)}
     finally:
         # where nothing could be used at all, this says why
-        _print_folder(out, report)
+        _print_folder(out, report, verbose)
     print_written(out, path, DatasetManifest.read(path))
+    for warning in mixture_warnings(Dataset.open(path, verify=False)):
+        print_labelled(out, "warning:", warning)
 
 
-def _print_folder(out: Console, report: FolderReport) -> None:
-    if not report.n_runs:
-        return
-    out.print(f"{report.n_runs} runs, {report.n_samples} of them gave a sample", highlight=False)
-    for element, (energy, file) in report.references.items():
-        out.print(f"  reference {element}: {energy:.4f} eV/atom ({file})", highlight=False, soft_wrap=True)
-    for which, why in report.problems:
-        print_labelled(out, "left out", f"{which}: {why}", indent="  ")
+def _print_folder(out: Console, report: FolderReport, verbose: bool) -> None:
+    if report.n_runs or report.passed_over:
+        print_plain(out, *report.lines(verbose=verbose))

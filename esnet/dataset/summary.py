@@ -10,6 +10,8 @@ from esnet.dataset.dataset import KINDS, Dataset
 from esnet.representation.composition import ELEMENTS
 
 _MANY = 12
+_SPACINGS_APART = 5.0
+"""Times. Densities from grids that differ more are sharp in one sample and smooth in another."""
 
 
 def dataset_summary(dataset: Dataset) -> dict[str, Any]:
@@ -31,17 +33,45 @@ def dataset_summary(dataset: Dataset) -> dict[str, Any]:
         "energies": _energies(dataset.energies),
         "without_fermi_level": int(np.isnan(dataset.efermi).sum()),
         "spacing": _spacing(dataset.spacing),
+        "runs": run_counts(dataset),
         "representation": dict(manifest.representation),
         "filters": dict(manifest.filters),
         "given": manifest.n_given,
         "dropped": dict(manifest.n_dropped),
         "dropped_ids": {name: list(ids) for name, ids in manifest.dropped_ids.items()},
         "source": dict(manifest.source),
-        "warnings": list(manifest.warnings),
+        "warnings": [*manifest.warnings, *mixture_warnings(dataset)],
         "created": manifest.created,
         "versions": dict(manifest.versions),
         "bytes": sum(int(entry["bytes"]) for entry in manifest.files.values()),
     }
+
+
+def run_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
+    """Count samples by spin polarisation and by spin-orbit coupling, where the data set says what its runs had."""
+    runs = dataset.provenance(dataset.indices())
+    words = {"ISPIN": ("n_spins", str), "spin-orbit coupling": ("spin_orbit", lambda on: "with" if on else "without")}
+    counts = {
+        name: dict(Counter(word(run[key]) for run in runs if key in run).most_common())
+        for name, (key, word) in words.items()
+    }
+    return {name: found for name, found in counts.items() if found}
+
+
+def mixture_warnings(dataset: Dataset) -> list[str]:
+    """Say where densities were calculated in ways that a model cannot tell apart."""
+    warnings = [
+        f"{name} differs between samples: {', '.join(f'{value} in {count}' for value, count in counts.items())}"
+        for name, counts in run_counts(dataset).items()
+        if len(counts) > 1
+    ]
+    spacing = _spacing(dataset.spacing)
+    if spacing is not None and spacing["max"] > _SPACINGS_APART * spacing["min"]:
+        warnings.append(
+            f"energies are {spacing['min']:.4f} eV apart in one sample and {spacing['max']:.4f} in another: a coarse "
+            "DOS looks smoother than it is"
+        )
+    return warnings
 
 
 def summary_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -61,6 +91,8 @@ def summary_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     )
     if spacing is not None:
         yield "energy spacing", f"{spacing['min']:.4f} to {spacing['max']:.4f} eV in the sources"
+    for name, counts in summary["runs"].items():
+        yield name, ", ".join(f"{value} {count}" for value, count in counts.items())
     if summary["without_fermi_level"]:
         yield (
             "Fermi level",

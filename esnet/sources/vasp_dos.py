@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,9 +39,33 @@ class SiteElements:
         return tuple(dict.fromkeys(self.symbols))
 
 
+@dataclass(frozen=True)
+class Crystal:
+    """A unit cell.
+
+    Attributes
+    ----------
+    symbols
+        Element of each site.
+    lattice
+        (3, 3) lattice vectors in rows, A.
+    positions
+        (n, 3) fractional coordinates.
+    """
+
+    symbols: tuple[str, ...]
+    lattice: NDArray[np.float64]
+    positions: NDArray[np.float64]
+
+    @property
+    def volume(self) -> float:
+        """Volume per atom, A^3."""
+        return abs(float(np.linalg.det(self.lattice))) / len(self.symbols)
+
+
 @dataclass(frozen=True, kw_only=True)
 class VaspRun:
-    """What a VASP run was: its structure's elements, its energy, its settings.
+    """What a VASP run was: its crystal, its energy, its settings.
 
     Attributes
     ----------
@@ -57,8 +82,25 @@ class VaspRun:
         The tags as given, and all in use with their defaults (vaspout.h5: as given only).
     potcars
         TITEL of each POTCAR, in the order of the elements in POSCAR.
+    types
+        Element of each POTCAR; one that stands twice in POSCAR stands twice here.
+    valences
+        Valence electrons of each POTCAR; empty: unknown.
     version
         Version of VASP.
+    initial, final
+        Crystal of the first and of the last ionic step; None: the file does not say.
+    n_steps
+        Number of ionic steps.
+    largest_force
+        On an atom in the last ionic step, along directions that may relax, eV/A; None: unknown.
+    largest_stress
+        Largest component in the last ionic step, kB; None: unknown.
+    energy_change
+        Smallest difference (absolute) of the last ionic step's energy to those of the two steps before it, eV for the
+        cell; None with one step. (A line minimisation has two: VASP compares its end with its beginning.)
+    on_path
+        Whether the k-points lie on lines, as for a band structure.
     """
 
     path: Path
@@ -68,7 +110,29 @@ class VaspRun:
     incar: Mapping[str, Any]
     parameters: Mapping[str, Any]
     potcars: tuple[str, ...]
+    types: tuple[str, ...]
+    valences: tuple[float, ...]
     version: str
+    initial: Crystal | None
+    final: Crystal | None
+    n_steps: int
+    largest_force: float | None
+    largest_stress: float | None
+    energy_change: float | None
+    on_path: bool
+
+    @property
+    def tags(self) -> dict[str, Any]:
+        """All tags in use; what INCAR gives counts first."""
+        return {**self.parameters, **self.incar}
+
+    @property
+    def formula(self) -> str:
+        """Reduced formula, elements in alphabetical order, e.g. ``O3V2``."""
+        counts = Counter(self.structure.symbols)
+        divisor = math.gcd(*counts.values())
+        parts = ((symbol, count // divisor) for symbol, count in sorted(counts.items()))
+        return "".join(f"{symbol}{count if count > 1 else ''}" for symbol, count in parts)
 
     @property
     def n_sites(self) -> int:

@@ -1,25 +1,21 @@
-"""Formation energies of VASP runs: from a table of the user's, or against the elements among the runs themselves."""
-
-from __future__ import annotations
+"""Formation energies of VASP runs from a table."""
 
 import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from esnet.dataset.sample import DosKind
 from esnet.files.errors import UserError
-from esnet.sources.vasp_dos import VaspRun
 
 ENERGY = "formation_energy_per_atom"
 _NAMES = ("id", "path")
 _OPTIONAL = ("kind", "material", "prototype")
-# what a vasprun.xml writes for "no meta-GGA"
-_NO_METAGGA = ("", "--", "NONE")
 
 
 class VaspEnergyError(UserError, ValueError):
@@ -59,7 +55,7 @@ class EnergyTable:
     entries: Mapping[str, EnergyEntry]
 
     @classmethod
-    def read(cls, path: Path) -> EnergyTable:
+    def read(cls, path: Path) -> "EnergyTable":
         """Read a CSV file with a header, or a JSON file.
 
         Parameters
@@ -90,19 +86,24 @@ class EnergyTable:
             raise VaspEnergyError(f"{path}: has no entry")
         return cls(path, entries)
 
-    def find(self, file: Path) -> EnergyEntry | None:
-        """Return the entry of a run, the most specific one, for the path of its output file inside the folder of runs.
+    def find(self, file: Path) -> tuple[EnergyEntry, Path] | None:
+        """Return the entry of a run, the most specific one, and the path of what it names: the run's file or a folder.
+
+        The run is known by the path of its output file inside the folder of runs.
 
         An entry is about a run if it is the path of the file, of its folder or of a folder above that, or else the name
         of one of these folders.
         """
         folders = [folder for folder in file.parents if folder != Path()]
-        names = [file.as_posix(), *(folder.as_posix() for folder in folders), *(folder.name for folder in folders)]
-        return next((self.entries[name] for name in names if name in self.entries), None)
+        names = [(place.as_posix(), place) for place in (file, *folders)]
+        names += [(folder.name, folder) for folder in folders]
+        return next(((self.entries[name], place) for name, place in names if name in self.entries), None)
 
 
 def _csv_rows(path: Path, text: str) -> list[Mapping[str, Any]]:
-    rows: list[Mapping[str, Any]] = list(csv.DictReader(io.StringIO(text)))
+    reader = csv.DictReader(io.StringIO(text))
+    _refuse_twice(path, reader.fieldnames or ())
+    rows: list[Mapping[str, Any]] = list(reader)
     for number, row in enumerate(rows, start=1):
         if None in row:
             raise VaspEnergyError(
@@ -112,9 +113,21 @@ def _csv_rows(path: Path, text: str) -> list[Mapping[str, Any]]:
     return rows
 
 
+def _without_twice(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _refuse_twice(path, [name for name, _ in pairs])
+    return dict(pairs)
+
+
+def _refuse_twice(path: Path, names: Sequence[str]) -> None:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise VaspEnergyError(f"{path}: {twice[0]!r} occurs twice; each id, and each column, may occur once")
+
+
 def _json_rows(path: Path, text: str) -> list[Mapping[str, Any]]:
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=lambda pairs: _without_twice(path, pairs))
+    except VaspEnergyError:
+        raise
     except ValueError as error:
         raise VaspEnergyError(f"{path}: is no JSON: {error}") from error
     if isinstance(content, dict):
@@ -138,7 +151,8 @@ def _entry(where: str, row: Mapping[str, Any]) -> EnergyEntry:
     if unknown := set(given) - {*_NAMES, ENERGY, *_OPTIONAL}:
         raise VaspEnergyError(f"{where}: {', '.join(sorted(unknown))} is not one of {', '.join(_OPTIONAL)}")
     try:
-        energy = float(given[ENERGY])
+        # JSON's true is no 1 eV/atom
+        energy = math.nan if isinstance(given[ENERGY], bool) else float(given[ENERGY])
     except (TypeError, ValueError):
         energy = math.nan
     if not math.isfinite(energy):
@@ -149,109 +163,3 @@ def _entry(where: str, row: Mapping[str, Any]) -> EnergyEntry:
     name = Path(names[0]).as_posix()
     material, prototype = (str(given.get(column, "")) for column in ("material", "prototype"))
     return EnergyEntry(name=name, energy=energy, kind=kind, material=material, prototype=prototype)
-
-
-@dataclass
-class ElementalReferences:
-    """Total energies of the elements, and the settings under which all of them were computed.
-
-    Attributes
-    ----------
-    energies
-        Element -> lowest energy of its runs, eV/atom.
-    sources
-        Element -> file of that run.
-    settings
-        What all runs have in common, and for each element its POTCAR and its Hubbard U (see `_settings_of`).
-    """
-
-    energies: dict[str, float] = field(default_factory=dict)
-    sources: dict[str, Path] = field(default_factory=dict)
-    settings: dict[str, tuple[Any, Path]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, runs: Iterable[VaspRun]) -> ElementalReferences:
-        """Take the references from those of the runs that have a single element.
-
-        Raises
-        ------
-        VaspEnergyError
-            If two runs differ in the functional, the cutoff, or an element's POTCAR or U: their energies are not
-            differences of anything. It names the setting and both files.
-        """
-        references = cls()
-        for run in runs:
-            references._check(run)
-            if len(run.composition) == 1 and run.energy is not None:
-                (element,) = run.composition
-                per_atom = run.energy / run.n_sites
-                if per_atom < references.energies.get(element, math.inf):
-                    references.energies[element], references.sources[element] = per_atom, run.path
-        return references
-
-    def missing(self, run: VaspRun) -> list[str]:
-        """Elements of a run that no run of the pure element gives an energy for."""
-        return sorted(set(run.composition) - set(self.energies))
-
-    def formation_energy(self, run: VaspRun) -> float:
-        """Formation energy of a run's structure, eV/atom.
-
-        Raises
-        ------
-        VaspEnergyError
-            If the run has no energy, or an element has no reference; it names them.
-        """
-        if run.energy is None:
-            raise VaspEnergyError(f"{run.path}: has no finite total energy")
-        if missing := self.missing(run):
-            raise VaspEnergyError(
-                f"{run.path}: no run of pure {', '.join(missing)} in the folder to refer its formation energy to; "
-                "add one, or give the energies in a table"
-            )
-        elements = sum(count * self.energies[element] for element, count in run.composition.items())
-        return (run.energy - elements) / run.n_sites
-
-    def _check(self, run: VaspRun) -> None:
-        for name, value in _settings_of(run).items():
-            known, path = self.settings.setdefault(name, (value, run.path))
-            if known != value:
-                raise VaspEnergyError(
-                    f"energies of different settings cannot be subtracted: {name} is {known} in {path} and "
-                    f"{value} in {run.path}; read the runs of one kind only (a pattern), or give a table of energies"
-                )
-
-
-def _settings_of(run: VaspRun) -> dict[str, Any]:
-    """Return the settings that total energies must share: functional, cutoff, and each element's POTCAR and U.
-
-    As in pymatgen, ``GGA = --`` means the functional of the POTCARs, which is PBE for those of the PBE set.
-    """
-    tags = {**run.parameters, **run.incar}
-    gga, metagga = (str(tags.get(name, "--")).strip().upper() for name in ("GGA", "METAGGA"))
-    if gga in ("", "--") and run.potcars and all(titel.startswith("PAW_PBE") for titel in run.potcars):
-        gga = "PE"
-    hybrid = bool(tags.get("LHFCALC", False))
-    settings = {
-        "GGA": gga,
-        "METAGGA": "none" if metagga in _NO_METAGGA else metagga,
-        "LHFCALC": (hybrid, tags.get("AEXX"), tags.get("HFSCREEN")) if hybrid else hybrid,
-        "LUSE_VDW": bool(tags.get("LUSE_VDW", False)),
-        "IVDW": int(tags.get("IVDW", 0)),
-        "ENCUT": run.parameters.get("ENMAX", tags.get("ENCUT")),
-    }
-    settings |= {f"POTCAR of {_element_of(titel)}": titel for titel in run.potcars}
-    elements = run.structure.elements
-    values = _list(tags.get("LDAUU")) if tags.get("LDAU") else [0.0] * len(elements)
-    if len(values) != len(elements):
-        return settings | {"LDAUU": values}
-    return settings | {f"Hubbard U of {element}": value for element, value in zip(elements, values, strict=True)}
-
-
-def _element_of(titel: str) -> str:
-    """Return ``Fe`` of ``PAW_PBE Fe_pv 02Aug2007``; the whole title where it is not made like that."""
-    words = titel.split()
-    return words[1].partition("_")[0] if len(words) > 1 else titel
-
-
-def _list(value: Any) -> list[float]:
-    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]

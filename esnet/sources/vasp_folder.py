@@ -1,54 +1,35 @@
 """A folder of VASP runs as a source of samples.
 
-Every folder below it with a vasprun.xml or a vaspout.h5 (see `esnet.sources.vasprun.OUTPUT_NAMES`) is one run.
+Every folder below it with a vasprun.xml or a vaspout.h5 (see `esnet.sources.vasp_find.find_runs`) is one run. What a
+run calculated is taken from its own tags, which runs are of one material from their crystals.
 """
 
-import fnmatch
-import logging
-import math
-import os
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import reduce
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from esnet.dataset.sample import DatasetError, DosKind, Sample
+from esnet.dataset.sample import DosKind, Sample
 from esnet.representation.features import Representation
-from esnet.sources.vasp_dos import VaspDos, VaspReadError, VaspRun
-from esnet.sources.vasp_energies import ElementalReferences, EnergyTable, VaspEnergyError
-from esnet.sources.vasprun import OUTPUT_NAMES, read_dos, read_run
+from esnet.sources.vasp_dos import VaspRun
+from esnet.sources.vasp_energies import EnergyEntry, EnergyTable, VaspEnergyError
+from esnet.sources.vasp_find import find_runs
+from esnet.sources.vasp_report import FolderReport, Problems, VaspFolderError
+from esnet.sources.vasp_runs import FolderRuns
+from esnet.sources.vasp_settings import SettingsGroup
+from esnet.sources.vasp_targets import Energies, NoEnergyError, Pairing, per_atom
 
-logger = logging.getLogger(__name__)
+__all__ = ["FolderReport", "VaspFolderError", "find_runs", "read_vasp_folder"]
 
-_NOT_CONVERGED = "is not converged (electronic steps reached NELM, or ionic steps NSW)"
+_ADD_A_CRYSTAL = "add a run of the element's crystal, or give the formation energies in a table (--energies)"
+_MOST_FORCE, _MOST_STRESS = 0.3, 30.0
+"""eV/A and kB in a crystal at rest. What such forces could still gain is a few meV/atom."""
+_OTHER_SETTINGS = "other settings"
+_NAMED = 3
+_MOST_OF_ONE_ENTRY = 30
+"""Runs of one entry of a table that are compared with each other."""
 
-
-class VaspFolderError(DatasetError):
-    """A folder of VASP runs that gives no samples, or, when reading strictly, a run that gives none."""
-
-
-@dataclass
-class FolderReport:
-    """What became of a folder's runs; filled while the samples are read.
-
-    Attributes
-    ----------
-    n_runs
-        Runs found.
-    n_samples
-        Runs that gave a sample.
-    problems
-        For each run that gave none, and each entry of the table that is about no run: which, and why.
-    references
-        Element -> energy (eV/atom) and file that formation energies were computed against; empty with a table.
-    """
-
-    n_runs: int = 0
-    n_samples: int = 0
-    problems: list[tuple[str, str]] = field(default_factory=list)
-    references: dict[str, tuple[float, str]] = field(default_factory=dict)
+_Entry = tuple[EnergyEntry, Path]
 
 
 def read_vasp_folder(
@@ -64,24 +45,28 @@ def read_vasp_folder(
 ) -> Iterator[Sample]:
     """Read the runs in a folder, in the order of their paths.
 
+    A DOS is taken from static runs and from non-self-consistent ones on a mesh; from a relaxation only where its grid
+    is fine and there is no other DOS of its crystal. The crystal that a relaxation begins with has an IS-DOS, the one
+    it ends with an RS-DOS. A static run that no relaxation begins or ends with is of a relaxed crystal where the folder
+    has no relaxation; otherwise it is left out, unless it is the reference of its element.
+
     Parameters
     ----------
     folder
-        Is searched with all folders below it; links to folders are not followed.
+        Is searched with all folders below it, and what links lead to.
     representation
         How to make the features.
     energies
         CSV or JSON file with the formation energies of the relaxed crystals, eV/atom (see
-        `esnet.sources.vasp_energies.EnergyTable`). None: computed from the total energies of the runs, against the
-        lowest run of each pure element in the folder; all runs must then have the same functional, cutoff, and POTCAR
-        and U for each element. No corrections are made: the energies of the Materials Project are corrected ones and
-        differ.
+        `esnet.sources.vasp_energies.EnergyTable`). None: computed from the total energies of the relaxed crystals,
+        against the lowest run of each pure element's crystal in the folder, within the largest set of runs of the same
+        settings (`esnet.sources.vasp_settings`). No corrections are made: the energies of the Materials Project are
+        corrected ones and differ.
     pattern
         Only runs whose path inside the folder matches, with ``*``, ``?`` and ``[...]`` (``*`` matches ``/`` too).
     is_pattern
-        Runs whose path matches are of unrelaxed structures (``is_dos``), all others of relaxed ones (``rs_dos``),
-        unless the table says. Without a table, an IS run takes its energy from the lowest RS run of the same formula
-        in the same parent folder.
+        Static runs whose path matches are of unrelaxed structures (``is_dos``), all others of relaxed ones
+        (``rs_dos``), unless the table says. None: their crystals say.
     unconverged
         Whether runs that did not converge are used.
     strict
@@ -101,195 +86,171 @@ def read_vasp_folder(
     VaspFolderError
         If there is no run in the folder; with ``strict``, for the first run that cannot be used. It names the file.
     VaspEnergyError
-        If the table cannot be read, or the runs' energies cannot be compared with each other.
+        If the table cannot be read; with ``strict``, if a run's energy cannot be compared with the others'.
     """
-    reader = _FolderReader(Path(folder), representation, is_pattern, unconverged, strict, report)
     table = EnergyTable.read(Path(energies)) if energies is not None else None
-    files = find_runs(Path(folder), pattern=pattern)
-    reader.found.n_runs = len(files)
-    yield from reader.samples_by_table(files, table) if table else reader.samples_by_elements(files)
-
-
-def find_runs(folder: Path, *, pattern: str = "*") -> list[Path]:
-    """Return the output file of each run, as paths inside the folder, sorted.
-
-    Raises
-    ------
-    VaspFolderError
-        If the folder is absent or has no run.
-    """
-    if not folder.is_dir():
-        raise VaspFolderError(f"{folder}: there is no such folder")
-    files = []
-    for place, _, names in os.walk(folder, onerror=_refuse_unreadable):
-        output = next((name for name in OUTPUT_NAMES if name in names), None)
-        if output is not None:
-            files.append((Path(place) / output).relative_to(folder))
-    chosen = sorted(file for file in files if fnmatch.fnmatchcase(file.as_posix(), pattern))
-    if not chosen:
-        raise VaspFolderError(
-            f"{folder}: no run found: no {OUTPUT_NAMES[0]} or vaspout.h5 (plain, .gz, .bz2, .xz, .lzma or .zst) "
-            + (f"whose path matches {pattern!r} ({len(files)} others)" if files else "in any folder below it")
-        )
-    return chosen
-
-
-def _refuse_unreadable(error: OSError) -> None:
-    raise VaspFolderError(f"{error.filename}: the folder cannot be read ({error.strerror})") from error
-
-
-@dataclass
-class _FolderReader:
-    folder: Path
-    representation: Representation
-    is_pattern: str | None
-    unconverged: bool
-    strict: bool
-    report: FolderReport | None
-    found: FolderReport = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.found = self.report if self.report is not None else FolderReport()
-
-    def samples_by_table(self, files: list[Path], table: EnergyTable) -> Iterator[Sample]:
-        entries = {file: entry for file in files if (entry := table.find(file)) is not None}
-        kinds_of: dict[str, set[DosKind]] = {}
-        for file, entry in entries.items():
-            kinds_of.setdefault(entry.name, set()).add(entry.kind or self._kind(file))
-        kinds = set().union(*kinds_of.values())
-        for file in files:
-            if file not in entries:
-                self._problem(file, f"{table.path.name} has no entry for it")
-                continue
-            entry = entries[file]
-            named = entry.material or (entry.name if kinds_of[entry.name] == kinds else "")
-            yield from self._sample(
-                file,
-                entry.kind or self._kind(file),
-                entry.energy,
-                material=named,
-                prototype=entry.prototype,
-                source=table.path.name,
-            )
-        for name in sorted(set(table.entries) - set(kinds_of)):
-            self._problem(Path(name), f"is in {table.path.name}, but there is no such run")
-
-    def samples_by_elements(self, files: list[Path]) -> Iterator[Sample]:
-        runs = self._comparable_runs(files)
-        references = ElementalReferences.of(run for file, run in runs.items() if self._kind(file) == "rs_dos")
-        self.found.references = {
-            element: (energy, self._inside(references.sources[element]))
-            for element, energy in sorted(references.energies.items())
-        }
-        relaxed = self._lowest_relaxed(runs)
-        for file, run in runs.items():
-            kind = self._kind(file)
-            target = run if kind == "rs_dos" else relaxed.get((file.parent.parent, _formula(run)))
-            if target is None:
-                self._problem(file, f"no relaxed run of {_formula(run)} in {file.parent.parent.as_posix()}")
-                continue
-            try:
-                energy = references.formation_energy(target)
-            except VaspEnergyError as error:
-                self._problem(file, str(error))
-                continue
-            yield from self._sample(file, kind, energy, source=self._inside(target.path))
-
-    def _comparable_runs(self, files: list[Path]) -> dict[Path, VaspRun]:
-        runs: dict[Path, VaspRun] = {}
-        for file in files:
-            try:
-                run = read_run(self.folder / file)
-            except VaspReadError as error:
-                self._problem(file, str(error))
-                continue
-            if self._is_usable(file, run):
-                runs[file] = run
-        return runs
-
-    def _lowest_relaxed(self, runs: dict[Path, VaspRun]) -> dict[tuple[Path, str], VaspRun]:
-        lowest: dict[tuple[Path, str], VaspRun] = {}
-        for file, run in runs.items():
-            key = (file.parent.parent, _formula(run))
-            if self._kind(file) == "rs_dos" and run.energy is not None:
-                known = lowest.get(key)
-                if known is None or known.energy is None or run.energy / run.n_sites < known.energy / known.n_sites:
-                    lowest[key] = run
-        return lowest
-
-    def _sample(
-        self, file: Path, kind: DosKind, energy: float, *, source: str, material: str = "", prototype: str = ""
-    ) -> Iterator[Sample]:
-        """Yield the sample of a run, or nothing."""
-        settings = self.representation
-        try:
-            dos = read_dos(self.folder / file)
-            if not self._is_usable(file, dos):
-                return
-            features = dos.features(normalisation=settings.normalisation, energy_reference=settings.energy_reference)
-        except VaspReadError as error:
-            self._problem(file, str(error))
-            return
-        run = file.parent.as_posix() if file.parent != Path() else self.folder.resolve().name
-        self.found.n_samples += 1
-        efermi = dos.efermi if math.isfinite(dos.efermi) else None
-        yield Sample(
-            id=f"{run}:{kind}",
-            material=material or _formula(dos),
-            kind=kind,
-            dos=features,
-            composition=dos.composition,
-            energy=energy,
-            efermi=efermi if settings.energy_reference == "absolute" else 0.0,
-            spacing=dos.spacing,
-            chemsys="-".join(sorted(dos.composition)),
-            prototype=prototype,
-            provenance=_provenance(dos, file, source),
+    problems = Problems(Path(folder), strict, report)
+    files = find_runs(Path(folder), pattern=pattern, report=problems.found)
+    problems.found.n_runs = len(files)
+    runs = FolderRuns(Path(folder), representation, is_pattern, unconverged, problems)
+    runs.read(files)
+    yield from _samples_by_table(runs, table) if table else _samples_by_elements(runs)
+    for element, without in runs.without_moment.items():
+        problems.note(
+            f"{element} has no magnetic moment in {_first(without)}: is that right? ISPIN and MAGMOM decide it"
         )
 
-    def _kind(self, file: Path) -> DosKind:
-        unrelaxed = self.is_pattern is not None and fnmatch.fnmatchcase(file.as_posix(), self.is_pattern)
-        return "is_dos" if unrelaxed else "rs_dos"
 
-    def _is_usable(self, file: Path, run: VaspRun) -> bool:
-        if run.converged is False and not self.unconverged:
-            self._problem(file, _NOT_CONVERGED)
-            return False
-        return True
-
-    def _inside(self, path: Path) -> str:
-        return path.relative_to(self.folder).as_posix()
-
-    def _problem(self, file: Path, why: str) -> None:
-        why = why.removeprefix(f"{self.folder / file}: ")
-        if self.strict:
-            raise VaspFolderError(f"{self.folder / file}: {why}")
-        if self.report is None:
-            logger.warning("left out: %s: %s", file.as_posix(), why)
-        self.found.problems.append((file.as_posix(), why))
-
-
-def _formula(run: VaspRun) -> str:
-    """Reduced formula, elements in alphabetical order, e.g. ``O3V2``."""
-    counts = Counter(run.structure.symbols)
-    divisor = reduce(math.gcd, counts.values())
-    return "".join(f"{symbol}{count // divisor if count > divisor else ''}" for symbol, count in sorted(counts.items()))
-
-
-def engine_of(sample: Sample) -> str:
-    """``gpaw`` for a run of the project's own vasp-gpaw, which says so in its version, else ``vasp``."""
-    return "gpaw" if "-gpaw-" in str(sample.provenance["vasp_version"]) else "vasp"
-
-
-def _provenance(dos: VaspDos, file: Path, source: str) -> dict[str, Any]:
-    return {
-        "source": "VASP run",
-        "file": file.as_posix(),
-        "formation_energy_from": source,
-        "total_energy": dos.energy,  # eV for the cell
-        "n_sites": dos.n_sites,
-        "n_spins": dos.n_spins,
-        "vasp_version": dos.version,
-        "potcars": list(dos.potcars),
-        "converged": dos.converged,
+def _samples_by_elements(runs: FolderRuns) -> Iterator[Sample]:
+    """Yield samples with formation energies from the runs' own total energies."""
+    group = SettingsGroup.largest(
+        run for file, run in runs.runs.items() if file not in runs.stopped and runs.has_energy(file)
+    )
+    comparable = {file for file, run in runs.runs.items() if group.difference(run, numerical=False) is None}
+    pairing = runs.pairing(frozenset(runs.runs[file].path for file in comparable))
+    energies = Energies(
+        pairing,
+        {
+            run.path: run
+            for file, run in runs.runs.items()
+            if file in comparable - set(runs.stopped)
+            and runs.has_energy(file)
+            and group.difference(run) is None
+            and (runs.kinds[file] == "relaxation" or runs.kind(file, pairing) != "is_dos")
+        },
+    )
+    runs.problems.found.references = {
+        element: (run.energy / run.n_sites, runs.inside(run.path))
+        for element, run in sorted(energies.references.items())
+        if run.energy is not None
     }
+    for crystal in energies.contradictions():
+        which = _first([f"{runs.inside(run.path)} ({per_atom(run):.4f} eV/atom)" for run in crystal])
+        runs.problems.note(f"one crystal, several energies: {which}")
+    for file, run in runs.runs.items():
+        if file in runs.stopped:
+            continue
+        if file not in comparable:
+            other = str(group.difference(run, numerical=False))
+            runs.leave_out(file, _OTHER_SETTINGS, other, error=VaspEnergyError)
+            continue
+        if vacuum := energies.refused.get(run.path):
+            runs.leave_out(file, "no crystal", f"{vacuum}; {_ADD_A_CRYSTAL}")
+            continue
+        if runs.kinds[file] == "relaxation" and run.path not in energies.runs:
+            runs.became(file, "structure only")
+            continue
+        reason = "not known to be relaxed"
+        try:
+            kind = _kind_or_refuse(runs, file, pairing, energies)
+            reason = "no energy of the relaxed crystal"
+            target = energies.relaxed(run, kind)
+            reason = "no reference of an element"
+            energy = energies.formation_energy(target)
+        except VaspEnergyError as error:
+            # its own energy would be the one, but for its settings
+            if isinstance(error, NoEnergyError) and runs.has_energy(file) and (differs := group.difference(run)):
+                runs.leave_out(file, _OTHER_SETTINGS, differs, error=VaspEnergyError)
+            else:
+                runs.leave_out(file, reason, str(error), error=VaspEnergyError)
+            continue
+        yield from runs.sample(file, kind, energy, pairing, source=runs.inside(target.path))
+
+
+def _samples_by_table(runs: FolderRuns, table: EnergyTable) -> Iterator[Sample]:
+    """Yield samples with the formation energies of a table."""
+    pairing = runs.pairing(None)
+    found = {file: known for file in runs.runs if (known := table.find(file)) is not None}
+    kinds = {
+        file: entry.kind or runs.kind(file, pairing) or "rs_dos"
+        for file, (entry, _) in found.items()
+        if file not in runs.stopped
+    }
+    others = _several_crystals(runs, found, kinds, pairing)
+    kinds_of: dict[str, set[DosKind]] = {}
+    for file, kind in kinds.items():
+        if runs.kinds[file] != "relaxation" or found[file][0].kind:
+            kinds_of.setdefault(found[file][0].name, set()).add(kind)
+    all_kinds = set[DosKind]().union(*kinds_of.values())
+    for file in runs.runs:
+        if file in runs.stopped:
+            continue
+        if file not in found:
+            runs.leave_out(file, "no entry in the table", f"{table.path.name} has no entry for it")
+            continue
+        entry, place = found[file]
+        if other := others.get(file):
+            why = f"{entry.name!r} of {table.path.name} is also about {other.as_posix()}, which is another crystal"
+            runs.leave_out(file, "one entry for several crystals", f"{why}; give each the path of its folder")
+            continue
+        if runs.kinds[file] == "relaxation" and entry.kind == "is_dos":
+            runs.problems.note(f"{file.as_posix()}: {table.path.name} calls the DOS of a relaxation is_dos")
+        named = entry.material or (entry.name if kinds_of.get(entry.name) == all_kinds else "")
+        yield from runs.sample(
+            file,
+            kinds[file],
+            entry.energy,
+            pairing,
+            material=named,
+            prototype=entry.prototype,
+            source=table.path.name,
+            asked_for=entry.kind is not None and place in (file, file.parent),
+        )
+    named_runs = {about[0].name for file in runs.files if (about := table.find(file))}
+    for name in sorted(set(table.entries) - named_runs):
+        why = f"is in {table.path.name}, but there is no such run"
+        runs.problems.add(Path(name), "no run for an entry of the table", why)
+
+
+def _kind_or_refuse(runs: FolderRuns, file: Path, pairing: Pairing, energies: Energies) -> DosKind:
+    run, kind = runs.runs[file], runs.kind(file, pairing)
+    if kind == "rs_dos" and pairing.leaves(run) and runs.kinds[file] != "relaxation":
+        raise VaspEnergyError(
+            f"{run.path}: does not match {runs.is_pattern!r} (--is-pattern), but a relaxation begins with its crystal; "
+            "without a pattern, the crystals say what is relaxed"
+        )
+    if kind is not None:
+        return kind
+    if (pairing.relaxations or runs.stopped) and not energies.is_reference(run):
+        raise VaspEnergyError(
+            f"{run.path}: no relaxation begins or ends with its crystal, so whether it is relaxed is not known; name "
+            "the unrelaxed ones by a pattern (--is-pattern), or give formation energies in a table (--energies)"
+        )
+    if (moving := _moving(run)) and not energies.is_reference(run):
+        raise VaspEnergyError(f"{run.path}: {moving}, so its energy is not that of a relaxed crystal")
+    return "rs_dos"
+
+
+def _several_crystals(
+    runs: FolderRuns, found: Mapping[Path, _Entry], kinds: Mapping[Path, DosKind], pairing: Pairing
+) -> dict[Path, Path]:
+    """Runs that share an entry of a table with one of another material -> that one."""
+    sharing: defaultdict[str, list[Path]] = defaultdict(list)
+    for file in kinds:
+        if runs.kinds[file] != "relaxation":
+            sharing[found[file][0].name].append(file)
+    others: dict[Path, Path] = {}
+    for files in sharing.values():
+        for file, other in itertools.permutations(files[:_MOST_OF_ONE_ENTRY], 2):
+            first, second = runs.runs[file], runs.runs[other]
+            crystals = pairing.crystals[first.path], pairing.crystals[second.path]
+            differ = first.formula != second.formula or found[file][1] != found[other][1]
+            if kinds[file] == kinds[other] and crystals[0] != crystals[1]:
+                differ |= kinds[file] == "rs_dos" or pairing.ends(crystals[0]) != pairing.ends(crystals[1])
+            if differ:
+                others |= dict.fromkeys(files, file) | {file: other}
+    return others
+
+
+def _moving(run: VaspRun) -> str | None:
+    """Say what would move the atoms of a static run if they might; None: nothing, or the file does not say."""
+    if run.largest_force is not None and run.largest_force > _MOST_FORCE:
+        return f"the largest force is {run.largest_force:.2f} eV/A (at most {_MOST_FORCE:g} in a crystal at rest)"
+    if run.largest_stress is not None and run.largest_stress > _MOST_STRESS:
+        return f"the largest stress is {run.largest_stress:.0f} kB (at most {_MOST_STRESS:g} in a crystal at rest)"
+    return None
+
+
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from esnet.files.errors import require
-from esnet.sources.vasp_dos import SiteElements, VaspDos, VaspReadError, VaspRun
+from esnet.sources.vasp_dos import Crystal, SiteElements, VaspDos, VaspReadError, VaspRun
+from esnet.sources.vasprun_steps import crystal_of, largest_force
 from esnet.sources.vasprun_stream import is_plain, read_all
+from esnet.sources.vasprun_xml import elements_of
 
 _SIGMA_TO_0 = "energy(sigma->0)"
 
@@ -53,11 +55,9 @@ def _opened(path: Path) -> Iterator[Any]:
 def _run_fields(file: Any, path: Path) -> dict[str, Any]:
     """Return the fields of a VaspRun."""
     positions = file["results/positions"]
-    symbols = tuple(
-        symbol
-        for name, count in zip(positions["ion_types"][()], positions["number_ion_types"][()], strict=True)
-        for symbol in [_text(name)] * int(count)
-    )
+    types = elements_of(path, map(_text, positions["ion_types"][()]))
+    counts = [int(count) for count in positions["number_ion_types"][()]]
+    symbols = tuple(element for element, count in zip(types, counts, strict=True) for element in [element] * count)
     incar = {name: _tag(value[()]) for name, value in file["input/incar"].items()} if "input/incar" in file else {}
     return {
         "path": path,
@@ -67,7 +67,33 @@ def _run_fields(file: Any, path: Path) -> dict[str, Any]:
         "incar": incar,
         "parameters": incar,
         "potcars": _potcars(file),
+        "types": types,
+        "valences": (),
         "version": _version(file),
+        **_steps(file, symbols),
+    }
+
+
+def _steps(file: Any, symbols: tuple[str, ...]) -> dict[str, Any]:
+    """Return the fields of a VaspRun that come from its ionic steps and k-points."""
+    dynamics = file.get("intermediate/ion_dynamics", {})
+    lattices, positions, forces, stress, energies = (
+        np.asarray(dynamics[name][()], dtype=np.float64) if name in dynamics else None
+        for name in ("lattice_vectors", "position_ions", "forces", "stress", "energies")
+    )
+    ends: list[Crystal | None] = [None, None]
+    if lattices is not None and positions is not None and len(lattices) and len(positions):
+        ends = [crystal_of(lattices[step], positions[step], symbols) for step in (0, -1)]
+    changes = [] if energies is None else [abs(energies[-1, 0] - row[0]) for row in energies[-3:-1]]
+    mode = _text(file["input/kpoints/mode"][()]) if "input/kpoints/mode" in file else ""
+    return {
+        "initial": ends[0],
+        "final": ends[1],
+        "n_steps": 1 if energies is None else len(energies),
+        "largest_force": None if forces is None or not len(forces) else largest_force(forces[-1]),
+        "largest_stress": None if stress is None or not len(stress) else float(np.abs(stress[-1]).max()),
+        "energy_change": float(min(changes)) if changes else None,
+        "on_path": mode[:1].lower() == "l",
     }
 
 

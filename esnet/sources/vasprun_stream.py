@@ -39,6 +39,8 @@ class VasprunParts:
         The last ionic step, from ``<calculation>`` to its eigenvalues: electronic steps, structure, forces, energy.
     n_steps
         Number of ionic steps.
+    previous
+        The two ionic steps before the last one, latest first.
     dos
         The last ``<dos>`` that is not one of KPOINTS_OPT, with both tags; None if there is none.
     """
@@ -46,6 +48,7 @@ class VasprunParts:
     header: bytes
     step: bytes
     n_steps: int
+    previous: tuple[bytes, ...]
     dos: bytes | None
 
 
@@ -112,9 +115,11 @@ class _Cutter:
         if header is None:
             raise self._not_vasprun("it has no ionic step")
         step, n_steps, dos = b"", 0, None
+        previous: tuple[bytes, ...] = ()
         while self._skip_to((_STEP, _DOS)):
             if self.text.startswith(_STEP):
                 n_steps += 1
+                previous = (step, *previous[:1]) if step else ()
                 step = self._required(_STEP_ENDS, "an ionic step", past=len(_STEP))
             else:
                 text = self._required((_DOS_END,), "the densities of states", past=0) + _DOS_END
@@ -125,7 +130,7 @@ class _Cutter:
                 f"{self.path}: ends before </modeling>: the run was cut off, or the file truncated; "
                 f"its last characters are {self.tail.rstrip()[-30:]!r}"
             )
-        return VasprunParts(header=header, step=step, n_steps=n_steps, dos=dos)
+        return VasprunParts(header=header, step=step, n_steps=n_steps, previous=previous, dos=dos)
 
     def _read(self) -> bytes:
         piece = self.file.read(PIECE)

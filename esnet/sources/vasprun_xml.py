@@ -6,7 +6,7 @@ the last ionic step and the densities of states are looked at.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from esnet.representation.composition import ELEMENTS
 from esnet.sources.vasp_dos import SiteElements, VaspDos, VaspReadError, VaspRun
 from esnet.sources.vasprun_numbers import RowsError, read_rows
+from esnet.sources.vasprun_steps import fields_of_steps, total_energy
 from esnet.sources.vasprun_stream import VasprunParts, read_parts
 
 _SET, _SET_END = b'<set comment="', b"</set>"
 _FIELD = re.compile(rb"<field[^>]*>([^<]*)</field>")
 _EFERMI = re.compile(rb'<i name="efermi"[^>]*>\s*([^<]*?)\s*</i>')
-_ENERGY = re.compile(rb'<i name="(e_fr_energy|e_0_energy)"[^>]*>\s*([^<]*?)\s*</i>')
+_TEXT = re.compile(rb'(<i [^>]*type="string"[^>]*>)(.*?)(</i>)')
+_AMPERSAND = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos|#\d+|#x[0-9a-fA-F]+);)")
 _SYMBOLS = {"X": "Xe", "r": "Zr"}  # VASP cuts these two in the list of atoms
 
 
@@ -38,6 +40,8 @@ def read_vasprun(path: Path) -> VaspDos:
     said = _run_fields(path, parts)
     if parts.dos is None:
         raise VaspReadError(f"{path}: has no densities of states (VASP: LORBIT=11)")
+    if b"<partial>" not in parts.dos:
+        raise VaspReadError(f"{path}: its densities of states have no projections; the calculation needs LORBIT=11")
     try:
         efermi, energies, pdos = _dos(parts.dos)
     except RowsError as error:
@@ -55,27 +59,45 @@ def _run_fields(path: Path, parts: VasprunParts) -> dict[str, Any]:
     """Return the fields of a VaspRun."""
     header = _header(path, parts.header)
     atoms = header.find("atominfo")
-    symbols = [_SYMBOLS.get(symbol, symbol) for symbol in _column(atoms, "atoms", 0)]
-    if not symbols:
-        raise VaspReadError(f"{path}: its header names no atoms")
-    if unknown := sorted(set(symbols) - set(ELEMENTS)):
-        raise VaspReadError(f"{path}: its header has an atom {unknown[0]!r}, which is not an element from H to Rg")
+    symbols = elements_of(path, _column(atoms, "atoms", 0))
     incar, parameters = _tags(header.find("incar")), _tags(header.find("parameters"))
     return {
         "path": path,
-        "structure": SiteElements(tuple(symbols)),
-        "energy": _total_energy(parts.step),
+        "structure": SiteElements(symbols),
+        "energy": total_energy(parts.step),
         "converged": _is_converged(parts, incar, parameters),
         "incar": incar,
         "parameters": parameters,
         "potcars": tuple(_column(atoms, "atomtypes", 4)),
+        "types": elements_of(path, types) if (types := _column(atoms, "atomtypes", 1)) else (),
+        "valences": tuple(_float(word.encode()) for word in _column(atoms, "atomtypes", 3)),
         "version": str(_tags(header.find("generator")).get("version", "")),
+        **fields_of_steps(header, parts, symbols),
     }
+
+
+def elements_of(path: Path, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the elements of species as VASP names them: ``Fe`` also for ``Fe_pv``.
+
+    Raises
+    ------
+    VaspReadError
+        If there is none, or one is no element.
+    """
+    symbols = tuple(_SYMBOLS.get(name, name).partition("_")[0].partition("/")[0].strip() for name in names)
+    if not symbols:
+        raise VaspReadError(f"{path}: its header names no atoms")
+    if unknown := sorted(set(symbols) - set(ELEMENTS)):
+        raise VaspReadError(f"{path}: its header has an atom {unknown[0]!r}, which is not an element from H to Rg")
+    return symbols
 
 
 def _header(path: Path, text: bytes) -> Any:
     if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
         raise VaspReadError(f"{path}: has a document type or entities, which VASP never writes; it is not read")
+    # VASP writes text (SYSTEM, say) as it stands in INCAR
+    text = _TEXT.sub(lambda found: found[1] + found[2].replace(b"<", b"&lt;") + found[3], text)
+    text = _AMPERSAND.sub(b"&amp;", text)
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
         return etree.fromstring(text + b"</modeling>", parser)
@@ -122,8 +144,6 @@ def _dos(text: bytes) -> tuple[float, NDArray[np.float64], dict[int, dict[str, d
     efermi, total, partial = _EFERMI.search(text), text.find(b"<total>"), text.find(b"<partial>")
     if efermi is None or total < 0:
         raise RowsError("no Fermi level or no total DOS among them")
-    if partial < 0:
-        raise RowsError("no projections among them: the calculation needs LORBIT=11")
     totals = [table for _, table in _tables(text, total, partial)]
     # four sets are a non-collinear run: its density and three components of the magnetisation
     n_spins = len(totals) if len(totals) <= 2 else 1
@@ -183,23 +203,6 @@ def _float(word: bytes) -> float:
         return float(word)
     except ValueError:
         return float("nan")
-
-
-def _total_energy(step: bytes) -> float | None:
-    """Return e_0_energy of a step, eV for the cell, with pymatgen's correction of it.
-
-    Some versions of VASP write another e_0_energy behind the last electronic step than the step's own; the difference
-    of the step's two energies is right (see pymatgen's ``Vasprun.final_energy``).
-    """
-    electronic, _, last = step.rpartition(b"</scstep>")
-    energies = {name: _float(value) for name, value in _ENERGY.findall(last)}
-    if len(energies) != 2 or not np.isfinite(list(energies.values())).all():
-        return None
-    inside = {name: _float(value) for name, value in _ENERGY.findall(electronic.rpartition(b"<scstep")[2])}
-    if len(inside) != 2 or not np.isfinite(list(inside.values())).all():
-        return energies[b"e_0_energy"]
-    corrected = round(inside[b"e_0_energy"] - inside[b"e_fr_energy"] + energies[b"e_fr_energy"], 8)
-    return corrected if abs(energies[b"e_0_energy"] - corrected) > 1e-7 else energies[b"e_0_energy"]
 
 
 def _is_converged(parts: VasprunParts, incar: dict[str, Any], parameters: dict[str, Any]) -> bool | None:

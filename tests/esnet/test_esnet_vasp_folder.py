@@ -106,8 +106,14 @@ def test_energies_of_different_settings_are_subtracted(runs, case):
     changes, message = DIFFERENT[case]
     write_vasprun(runs / "alloys" / "AlPd" / "vasprun.xml", replace(AL_PD, **changes))
     with pytest.raises(VaspEnergyError, match=message) as caught:
-        read(runs)
+        read(runs, strict=True)
     assert isinstance(caught.value, UserError)
+    report = FolderReport()
+    assert {sample.chemsys for sample in read(runs, report=report)} == {"Al", "Pd"}
+    ((file, why),) = report.problems
+    assert file == "alloys/AlPd/vasprun.xml"
+    assert re.search(message, why)
+    assert report.reasons == {"other settings": [file]}
 
 
 def test_pbe_from_the_potcars_and_pbe_from_the_incar_are_two_functionals(runs):
@@ -116,7 +122,7 @@ def test_pbe_from_the_potcars_and_pbe_from_the_incar_are_two_functionals(runs):
 
 
 def test_unusable_runs_disappear(runs, caplog):
-    write_vasprun(runs / "unfinished" / "vasprun.xml", replace(AL_PD, n_ionic=3, nsw=3))
+    write_vasprun(runs / "unfinished" / "vasprun.xml", replace(AL_PD, n_electronic=60, edge=6.1))
     (runs / "broken").mkdir()
     (runs / "broken" / "vasprun.xml").write_text("<?xml version='1.0'?><modeling>")
     write_vasprun(runs / "no_d" / "vasprun.xml", replace(AL, orbitals=("s", "p", "d")))
@@ -160,14 +166,17 @@ def test_a_folder_that_cannot_be_read_is_left_out_in_silence(runs):
 
 def test_an_unrelaxed_structure_has_its_own_energy_for_a_target(runs):
     write_vasprun(runs / "alloys" / "AlPd_is" / "vasprun.xml", replace(AL_PD, energy=-9.9, seed=9))
-    write_vasprun(runs / "other" / "lonely_is" / "vasprun.xml", replace(AL_PD, energy=-9.9, seed=10))
+    write_vasprun(runs / "other" / "lonely_is" / "vasprun.xml", replace(AL_PD, energy=-9.9, seed=10, edge=6.3))
     report = FolderReport()
     samples = {sample.id: sample for sample in read(runs, is_pattern="*_is/*", report=report)}
     unrelaxed, relaxed = samples["alloys/AlPd_is:is_dos"], samples["alloys/AlPd:rs_dos"]
     assert unrelaxed.energy == relaxed.energy == pytest.approx(-0.95)
     assert unrelaxed.material == relaxed.material
     assert not np.array_equal(unrelaxed.dos, relaxed.dos)
-    assert report.problems == [("other/lonely_is/vasprun.xml", "no relaxed run of AlPd in other")]
+    ((file, why),) = report.problems
+    assert file == "other/lonely_is/vasprun.xml"
+    assert "no energy of its relaxed crystal" in why
+    assert "--energies" in why
 
 
 TABLE = "path,formation_energy_per_atom,kind,material,prototype\nalloys/AlPd,-0.93,,mp-829,B2\nAl,0.0,is_dos,,\n"
@@ -289,4 +298,5 @@ def test_real_r2scan_runs_give_another_formation_energy_than_their_total_energie
 def test_gga_and_gga_plus_u_are_mixed(vasp_runs, tmp_path):
     extract(vasp_runs / "V-O_mp_workflow", tmp_path, "MP_GGA_static_*.lzma")
     with pytest.raises(VaspEnergyError, match=r"Hubbard U of V is 0\.0 .* 3\.25"):
-        read(tmp_path)
+        read(tmp_path, strict=True)
+    assert {sample.chemsys for sample in read(tmp_path)} == {"O", "V"}

@@ -26,6 +26,20 @@ class FakeRun:
         Names of the columns.
     energy
         Total energy, eV for the cell.
+    energies_before
+        Of the ionic steps before the last one; those that are missing are as ``energy``.
+    edge, initial_edge
+        Of the cubic cell at the end and (None: the same) at the beginning, A.
+    sites, initial_sites
+        Fractional coordinates; None: along the diagonal, and the same.
+    force, stress
+        Of the first atom along x, eV/A, and along all axes, kB, in the last ionic step.
+    incar
+        Tags in INCAR beside LORBIT.
+    kpoints
+        What stands inside <kpoints>; None: a mesh of one point.
+    types
+        Elements in POSCAR; None: each once.
     """
 
     elements: tuple[str, ...] = ("Al", "Pd", "Pd")
@@ -41,6 +55,16 @@ class FakeRun:
     seed: int = 1
     tags: Mapping[str, Any] | None = None
     titles: Mapping[str, str] | None = None
+    energies_before: tuple[float, ...] = ()
+    edge: float = 6.0
+    initial_edge: float | None = None
+    sites: Sequence[Sequence[float]] | None = None
+    initial_sites: Sequence[Sequence[float]] | None = None
+    force: float = 0.0
+    stress: float | None = None
+    incar: Mapping[str, Any] | None = None
+    kpoints: str | None = None
+    types: tuple[tuple[str, int], ...] | None = None
 
     @property
     def energies(self) -> np.ndarray:
@@ -54,15 +78,30 @@ class FakeRun:
 
     @property
     def species(self) -> list[tuple[str, int]]:
-        return [(element, self.elements.count(element)) for element in dict.fromkeys(self.elements)]
+        return (
+            list(self.types)
+            if self.types
+            else [(element, self.elements.count(element)) for element in dict.fromkeys(self.elements)]
+        )
 
     def title(self, element: str) -> str:
-        return (self.titles or TITLES)[element]
+        return (self.titles or TITLES).get(element, f"PAW_PBE {element} 01Jan2000")
+
+    def positions(self, *, first: bool) -> np.ndarray:
+        sites = self.initial_sites if first and self.initial_sites is not None else self.sites
+        if sites is not None:
+            return np.array(sites, dtype=float)
+        return np.column_stack([np.arange(len(self.elements)) / len(self.elements)] * 3)
+
+    def lattice(self, *, first: bool) -> np.ndarray:
+        return np.eye(3) * (self.initial_edge if first and self.initial_edge is not None else self.edge)
 
 
 def vasprun_text(run: FakeRun) -> str:
     """The whole file."""
-    steps = "".join(_step(run, last=number == run.n_ionic - 1) for number in range(run.n_ionic))
+    before = [*run.energies_before, *[run.energy] * run.n_ionic][: run.n_ionic - 1]
+    energies = [*before, run.energy]
+    steps = "".join(_step(run, energy, number, run.n_ionic - 1) for number, energy in enumerate(energies))
     return f"{_header(run)}{steps}{_structure(run, 'finalpos')}</modeling>\n"
 
 
@@ -94,10 +133,10 @@ def write_vaspout(path: Path, run: FakeRun) -> Path:
     partial = np.moveaxis(run.densities, 2, 3)  # sites, spins, orbitals, energies
     positions = {
         "scale": 1.0,
-        "lattice_vectors": 6.0 * np.eye(3),
-        "ion_types": np.array([name for name, _ in run.species], dtype="S2"),
+        "lattice_vectors": run.lattice(first=False),
+        "ion_types": np.array([name for name, _ in run.species], dtype="S8"),
         "number_ion_types": np.array([count for _, count in run.species]),
-        "position_ions": _positions(run),
+        "position_ions": run.positions(first=False),
         "direct_coordinates": 1,
         "selective_dynamics": 0,
         "system": np.bytes_("test"),
@@ -115,8 +154,8 @@ def write_vaspout(path: Path, run: FakeRun) -> Path:
         tags = ["free energy    TOTEN", "energy without entropy", "energy(sigma->0)"]
         file[f"{dynamics}/energies_tags"] = np.array(tags, dtype="S24")
         file[f"{dynamics}/energies"] = np.array([[run.energy, run.energy, run.energy]] * run.n_ionic)
-        file[f"{dynamics}/lattice_vectors"] = np.array([6.0 * np.eye(3)] * run.n_ionic)
-        file[f"{dynamics}/position_ions"] = np.array([_positions(run)] * run.n_ionic)
+        file[f"{dynamics}/lattice_vectors"] = np.array([run.lattice(first=step == 0) for step in range(run.n_ionic)])
+        file[f"{dynamics}/position_ions"] = np.array([run.positions(first=step == 0) for step in range(run.n_ionic)])
         dos = "results/electron_dos"
         file[f"{dos}/energies"], file[f"{dos}/efermi"] = run.energies, run.efermi
         file[f"{dos}/dos"] = file[f"{dos}/dosi"] = partial.sum(axis=(0, 2))
@@ -128,6 +167,7 @@ def write_vaspout(path: Path, run: FakeRun) -> Path:
 def _header(run: FakeRun) -> str:
     tags = {"NELM": 60, "NSW": run.nsw, "IBRION": 2 if run.nsw else -1, "ENMAX": 520.0, "AEXX": 0.0, "GGA": "PE"}
     tags |= {"LHFCALC": False, "LDAU": False, "METAGGA": "--", "EDIFFG": -0.03, "EDIFF": 1e-5} | dict(run.tags or {})
+    incar = {"LORBIT": 11} | dict(run.incar or {})
     atoms = "".join(f"    <rc><c>{element}</c><c>   1</c></rc>\n" for element in run.elements)
     types = "".join(
         f"    <rc><c>{count}</c><c>{element}</c><c>30.</c><c>3.</c><c>  {run.title(element)}  </c></rc>\n"
@@ -136,15 +176,14 @@ def _header(run: FakeRun) -> str:
     return (
         '<?xml version="1.0" encoding="ISO-8859-1"?>\n<modeling>\n <generator>\n'
         '  <i name="program" type="string">vasp </i>\n  <i name="version" type="string">6.4.2  </i>\n </generator>\n'
-        f' <incar>\n{_tag("LORBIT", 11)} </incar>\n <kpoints>\n  <generation param="Gamma">\n'
-        '   <v type="int" name="divisions">   1  1  1</v>\n  </generation>\n'
-        f"{_varray('kpointlist', np.zeros((1, 3)))}{_varray('weights', np.ones((1, 1)))} </kpoints>\n"
+        f" <incar>\n{''.join(_tag(*item) for item in incar.items())} </incar>\n <kpoints>\n"
+        f"{kpoints_text(np.zeros((1, 3)), mesh=True) if run.kpoints is None else run.kpoints} </kpoints>\n"
         f' <parameters>\n  <separator name="electronic" >\n{"".join(_tag(*item) for item in tags.items())}'
         '  </separator>\n  <separator name="response functions" >\n'
         f"{_tag('NELM', 1)}  </separator>\n </parameters>\n"
         f' <atominfo>\n  <array name="atoms" >\n   <set>\n{atoms}   </set>\n  </array>\n'
         f'  <array name="atomtypes" >\n   <set>\n{types}   </set>\n  </array>\n </atominfo>\n'
-        f"{_structure(run, 'initialpos')}"
+        f"{_structure(run, 'initialpos', first=True)}"
     )
 
 
@@ -156,12 +195,23 @@ def _tag(name: str, value: Any) -> str:
     return f'   <i{kinds.get(type(value), "")} name="{name}"> {text}</i>\n'
 
 
-def _step(run: FakeRun, *, last: bool) -> str:
-    scf = f"  <scstep>\n{_energy(run.energy)}  </scstep>\n" * run.n_electronic
+def kpoints_text(points: np.ndarray, *, mesh: bool = False) -> str:
+    """What stands inside <kpoints>: the points, all of one weight, and whether VASP made a mesh of them."""
+    generation = '  <generation param="Gamma">\n   <v type="int" name="divisions">   1  1  1</v>\n  </generation>\n'
+    weights = np.full((len(points), 1), 1 / len(points))
+    return f"{generation if mesh else ''}{_varray('kpointlist', points)}{_varray('weights', weights)}"
+
+
+def _step(run: FakeRun, energy: float, number: int, last_number: int) -> str:
+    last = number == last_number
+    forces = np.zeros((len(run.elements), 3))
+    forces[0, 0] = run.force
+    stress = "" if run.stress is None else _varray("stress", run.stress * np.eye(3))
+    scf = f"  <scstep>\n{_energy(energy)}  </scstep>\n" * run.n_electronic
     eigenvalues = _sets(["spin 1"], [_sets(["kpoint 1"], [_rows(np.array([[-1.5, 1.0], [3.5, 0.0]]))])])
     return (
-        f" <calculation>\n{scf}{_structure(run, '')}{_varray('forces', np.zeros((len(run.elements), 3)))}"
-        f"{_energy(run.energy)}"
+        f" <calculation>\n{scf}{_structure(run, '', first=number == 0)}{_varray('forces', forces)}{stress}"
+        f"{_energy(energy)}"
         + (f"  <eigenvalues>\n{_array(('eigene', 'occ'), eigenvalues)}  </eigenvalues>\n" if last else "")
         + (dos_text(run) if last else "")
         + " </calculation>\n"
@@ -173,15 +223,13 @@ def _energy(energy: float) -> str:
     return "  <energy>\n" + "".join(f'   <i name="{name}">{energy:16.8f} </i>\n' for name in names) + "  </energy>\n"
 
 
-def _positions(run: FakeRun) -> np.ndarray:
-    return np.column_stack([np.arange(len(run.elements)) / len(run.elements)] * 3)
-
-
-def _structure(run: FakeRun, name: str) -> str:
+def _structure(run: FakeRun, name: str, *, first: bool = False) -> str:
+    # a static run has one step, the first and the last
+    first = first and run.n_ionic > 1
     head = f' <structure name="{name}" >\n' if name else " <structure>\n"
     return (
-        f"{head}  <crystal>\n{_varray('basis', 6.0 * np.eye(3))}  </crystal>\n"
-        f"{_varray('positions', _positions(run))} </structure>\n"
+        f"{head}  <crystal>\n{_varray('basis', run.lattice(first=first))}  </crystal>\n"
+        f"{_varray('positions', run.positions(first=first))} </structure>\n"
     )
 
 

@@ -1,0 +1,103 @@
+"""Which VASP runs are of the same crystal, and what is no crystal at all."""
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from esnet.sources.vasp_dos import Crystal, VaspRun
+
+TOLERANCE = 0.01
+"""A. Lattice vectors and sites of one crystal agree within this; files have 8 digits, relaxations move further."""
+_VOLUME = 0.02
+"""Relative. Further apart two volumes per atom are not of one crystal, whatever the cells."""
+FARTHEST_NEIGHBOUR = 6.1
+"""A. In the crystal of every element nearest neighbours are closer: caesium's, the furthest, are 5.3 A apart."""
+
+
+def deviation(first: Crystal, second: Crystal) -> float:
+    """Largest distance between lattice vectors or sites of two cells with the same sites in the same order, A."""
+    if first.symbols != second.symbols:
+        return float("inf")
+    apart = first.positions - second.positions
+    apart = (apart - np.round(apart)) @ first.lattice
+    vectors = first.lattice - second.lattice
+    return float(max(np.linalg.norm(rows, axis=1).max() for rows in (apart, vectors)))
+
+
+class CrystalIndex:
+    """Gives crystals numbers: the same one to those that agree within `TOLERANCE`, in whatever cell."""
+
+    def __init__(self) -> None:
+        self._known: defaultdict[str, list[tuple[int, Crystal]]] = defaultdict(list)
+        self._n = 0
+
+    def number(self, run: VaspRun, crystal: Crystal | None) -> int:
+        """Number of a crystal of a run; one that the file does not give is like no other."""
+        if crystal is not None:
+            known = self._known[run.formula]
+            deviations = [(deviation(crystal, other), number) for number, other in known]
+            if deviations and min(deviations)[0] < TOLERANCE:
+                return min(deviations)[1]
+            for number, other in known:
+                if abs(crystal.volume / other.volume - 1) < _VOLUME and _match(crystal, other):
+                    return number
+            known.append((self._n, crystal))
+        self._n += 1
+        return self._n - 1
+
+
+def _match(first: Crystal, second: Crystal) -> bool:
+    """Whether two cells, with their sites in any order and axes in any direction, are of one crystal."""
+    from pymatgen.analysis.structure_matcher import ElementComparator, StructureMatcher
+
+    cells = [_structure(crystal).get_primitive_structure(tolerance=TOLERANCE) for crystal in (first, second)]
+    shortest = min(min(cell.lattice.abc) for cell in cells)
+    matcher = StructureMatcher(
+        ltol=TOLERANCE / shortest,
+        stol=TOLERANCE / np.cbrt(first.volume),
+        angle_tol=float(np.degrees(TOLERANCE / shortest)),
+        primitive_cell=False,
+        scale=False,
+        comparator=ElementComparator(),
+    )
+    return bool(matcher.fit(*cells))
+
+
+def vacuum_around(crystal: Crystal) -> str | None:
+    """Say that a cell holds an atom, a molecule, a wire or a slab in vacuum; None: a crystal.
+
+    In a crystal all atoms are connected in three directions through neighbours no further apart than
+    `FARTHEST_NEIGHBOUR`.
+    """
+    structure = _structure(crystal)
+    centers, neighbours, images, _ = structure.get_neighbor_list(FARTHEST_NEIGHBOUR)
+    shifts: dict[int, np.ndarray] = {0: np.zeros(3)}
+    loops: list[np.ndarray] = []
+    links: defaultdict[int, list[tuple[int, np.ndarray]]] = defaultdict(list)
+    for center, neighbour, image in zip(centers.tolist(), neighbours.tolist(), images, strict=True):
+        links[center].append((neighbour, image))
+    waiting = [0]
+    while waiting:
+        center = waiting.pop()
+        for neighbour, image in links[center]:
+            shift = shifts[center] + image
+            if neighbour not in shifts:
+                shifts[neighbour] = shift
+                waiting.append(neighbour)
+            elif (shift != shifts[neighbour]).any():
+                loops.append(shift - shifts[neighbour])
+    directions = int(np.linalg.matrix_rank(np.unique(loops, axis=0))) if loops else 0
+    if directions == 3:
+        return None
+    n_atoms = len(shifts)
+    what = ("an isolated atom" if n_atoms == 1 else f"an isolated molecule of {n_atoms} atoms", "a wire", "a slab")
+    return (
+        f"is {what[directions]} surrounded by vacuum ({crystal.volume:.0f} A^3 per atom), not a crystal of the element"
+    )
+
+
+def _structure(crystal: Crystal) -> Any:
+    from pymatgen.core import Structure
+
+    return Structure(crystal.lattice, list(crystal.symbols), crystal.positions)

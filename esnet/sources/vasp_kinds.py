@@ -1,0 +1,89 @@
+"""What a VASP run calculated, from its own tags."""
+
+from typing import Literal
+
+from esnet.sources.vasp_dos import VaspRun
+
+RunKind = Literal[
+    "static",
+    "relaxation",
+    "non-self-consistent",
+    "band structure",
+    "molecular dynamics",
+    "phonons or response",
+    "transition state",
+    "many-body",
+]
+
+GIVES_DOS = frozenset[RunKind]({"static", "non-self-consistent", "relaxation"})
+"""Kinds whose DOS may be that of a crystal; which DOS is taken is decided by `esnet.sources.vasp_folder`."""
+
+_RELAX = (1, 2, 3)
+_MANY_BODY = ("CHI", "GW", "EVGW", "QPGW", "SCGW", "BSE", "TDHF", "TIMEEV", "ACFDT", "RPA", "CRPA")
+_FORCE_MARGIN = 1.02
+"""Forces are written with fewer digits than VASP compares."""
+_STILL = 0.1
+"""eV/A: with one ionic step there is no change of energy; a crystal with smaller forces may have needed one only."""
+
+
+def kind_of(run: VaspRun) -> RunKind:
+    """Say what a run calculated. Where a tag is absent, its default in VASP counts."""
+    tags = run.tags
+    nsw, algorithm = _whole(tags.get("NSW"), 0), str(tags.get("ALGO", "")).strip().upper()
+    ibrion = _whole(tags.get("IBRION"), 0 if nsw > 1 else -1)
+    if ibrion in (5, 6, 7, 8) or is_true(tags.get("LEPSILON")) or is_true(tags.get("LCALCEPS")):
+        return "phonons or response"
+    if ibrion in (40, 44) or _whole(tags.get("IMAGES"), 0) > 0:
+        return "transition state"
+    if algorithm.startswith(_MANY_BODY):
+        return "many-body"
+    if run.on_path:
+        return "band structure"
+    if _whole(tags.get("ICHARG"), 0) >= 10 or algorithm in ("NONE", "NOTHING", "EIGENVAL"):
+        return "non-self-consistent"
+    if ibrion == 0 and nsw > 0:
+        return "molecular dynamics"
+    return "relaxation" if ibrion in _RELAX and nsw > 1 else "static"
+
+
+def not_converged(run: VaspRun) -> str | None:
+    """Say why a run's energy, or a relaxation's last crystal, is not that of a minimum; None where it is.
+
+    Relaxations are judged by their criterion EDIFFG: below 0 by the last forces, above 0 by the last change of the
+    energy. Selective dynamics: forces on what may not move do not count.
+    """
+    if run.converged is False:
+        return "is not converged (electronic steps reached NELM, or ionic steps NSW)"
+    if kind_of(run) != "relaxation":
+        return None
+    tags = run.tags
+    criterion = _number(tags.get("EDIFFG"), 10 * _number(tags.get("EDIFF"), 1e-4))
+    force, change = run.largest_force, run.energy_change
+    steps = f"relaxation stopped before it converged, after {run.n_steps} of at most {tags.get('NSW')} steps"
+    if criterion < 0 and force is not None and force > -criterion * _FORCE_MARGIN:
+        return (
+            f"{steps}: the largest force is {force:.3f} eV/A, EDIFFG = {criterion:g} asks for less than {-criterion:g}"
+        )
+    if criterion > 0 and change is not None and change > criterion:
+        return f"{steps}: the energy changed by {change:.4f} eV at last, EDIFFG = {criterion:g} asks for less"
+    if criterion > 0 and change is None and force is not None and force > _STILL:
+        return f"{steps}: the largest force is {force:.3f} eV/A, and one step shows no change of the energy"
+    return None
+
+
+def is_true(value: object) -> bool:
+    """Return a logical tag; vaspout.h5 may hold it as text."""
+    if isinstance(value, str):
+        return value.strip(" .").upper().startswith("T")
+    return bool(value)
+
+
+def _number(value: object, default: float) -> float:
+    try:
+        return float(value) if value is not None else default  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return default
+
+
+def _whole(value: object, default: int) -> int:
+    return int(_number(value, default))

@@ -1,0 +1,118 @@
+"""What became of the runs in a folder."""
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from esnet.dataset.sample import DatasetError
+from esnet.files.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+_NAMED = 5
+
+
+class VaspFolderError(DatasetError):
+    """A folder of VASP runs that gives no samples, or, when reading strictly, a run that gives none."""
+
+
+@dataclass
+class FolderReport:
+    """What became of a folder's runs; filled while the samples are read.
+
+    Attributes
+    ----------
+    n_runs
+        Runs found.
+    n_samples
+        Runs that gave a sample.
+    problems
+        For each run that gave none, and each entry of the table that is about no run: which, and why.
+    references
+        Element -> energy (eV/atom) and file that formation energies were computed against; empty with a table.
+    outcomes
+        Kind of run -> what became of how many of them.
+    reasons
+        Why runs were left out, in a few words -> which.
+    notes
+        What is doubtful about runs that were used.
+    passed_over
+        Folders that look like those of VASP runs but have no output that is read, or one that was read elsewhere.
+    """
+
+    n_runs: int = 0
+    n_samples: int = 0
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    references: dict[str, tuple[float, str]] = field(default_factory=dict)
+    outcomes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    reasons: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    passed_over: list[tuple[str, str]] = field(default_factory=list)
+
+    def lines(self, *, verbose: bool = False) -> Iterator[str]:
+        """Yield the report as lines of text.
+
+        Parameters
+        ----------
+        verbose
+            Whether every run that was left out is named; otherwise the first few of each reason are.
+        """
+        yield f"{self.n_runs} runs, {self.n_samples} of them gave a sample"
+        for kind, outcomes in sorted(self.outcomes.items()):
+            became = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+            yield f"  {kind} {outcomes.total()}: {became}"
+        for element, (energy, file) in self.references.items():
+            yield f"  reference {element}: {energy:.4f} eV/atom ({file})"
+        whys = dict(self.problems)
+        for reason, files in self.reasons.items():
+            yield f"left out, {reason}: {len(files)}"
+            yield from _named([(file, whys[file]) for file in files], verbose)
+        if self.passed_over:
+            yield f"passed over, no run that is read: {len(self.passed_over)}"
+            yield from _named(self.passed_over, verbose)
+        yield from (f"note: {note}" for note in self.notes)
+
+
+def _named(which: list[tuple[str, str]], verbose: bool) -> Iterator[str]:
+    shown = which if verbose else which[:_NAMED]
+    yield from (f"  {name}: {why}" for name, why in shown)
+    if len(shown) < len(which):
+        yield f"  ... and {len(which) - len(shown)} more (--verbose names all)"
+
+
+@dataclass
+class Problems:
+    """Takes what is left out to the report, or ends the reading."""
+
+    folder: Path
+    strict: bool
+    report: FolderReport | None
+    found: FolderReport = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.found = self.report if self.report is not None else FolderReport()
+
+    def add(self, file: Path, reason: str, why: str, *, error: type[UserError] = VaspFolderError) -> None:
+        """Leave out a run.
+
+        Raises
+        ------
+        UserError
+            With ``strict``, an ``error`` that names the file.
+        """
+        why = why.removeprefix(f"{self.folder / file}: ")
+        if self.strict:
+            raise error(f"{self.folder / file}: {why}")
+        why = why.replace(f"{self.folder}/", "")
+        if self.report is None:
+            logger.warning("left out: %s: %s", file.as_posix(), why)
+        self.found.problems.append((file.as_posix(), why))
+        self.found.reasons.setdefault(reason, []).append(file.as_posix())
+
+    def note(self, text: str) -> None:
+        """Say what is doubtful about something that is used."""
+        if self.report is None:
+            logger.warning("%s", text)
+        self.found.notes.append(text)

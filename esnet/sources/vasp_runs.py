@@ -1,0 +1,219 @@
+"""The runs in a folder: what each was, and the sample that its DOS gives."""
+
+import fnmatch
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from esnet.dataset.sample import DosKind, Sample
+from esnet.files.errors import UserError
+from esnet.representation.features import Representation
+from esnet.sources.vasp_dos import VaspDos, VaspReadError, VaspRun
+from esnet.sources.vasp_kinds import GIVES_DOS, RunKind, is_true, kind_of, not_converged
+from esnet.sources.vasp_report import Problems, VaspFolderError
+from esnet.sources.vasp_settings import MAGNETIC, charge_of
+from esnet.sources.vasp_targets import Pairing
+from esnet.sources.vasprun import read_dos, read_run
+
+FINEST_RELAXATION = 0.05
+"""eV. A relaxation's DOS is taken where its energies are no further apart and there is no other of its crystal."""
+_SELDOM_MAGNETIC = {"V", "Ce", "Yb"}
+_SMALLEST_MOMENT = 0.1
+"""Bohr magnetons. A site with less has no moment."""
+
+
+@dataclass
+class FolderRuns:
+    """The runs of one folder, known by the paths of their files inside it.
+
+    Attributes
+    ----------
+    files
+        Of all runs.
+    runs
+        What can be used; of relaxations that did not converge, the crystals only.
+    kinds
+        What each readable run calculated.
+    stopped
+        Relaxations that did not converge, and why.
+    without_moment
+        Magnetic element -> samples in which it has no moment.
+    """
+
+    folder: Path
+    representation: Representation
+    is_pattern: str | None
+    unconverged: bool
+    problems: Problems
+    files: list[Path] = field(default_factory=list)
+    runs: dict[Path, VaspRun] = field(default_factory=dict)
+    kinds: dict[Path, RunKind] = field(default_factory=dict)
+    stopped: dict[Path, str] = field(default_factory=dict)
+    without_moment: dict[str, list[str]] = field(default_factory=dict)
+    ids: set[str] = field(default_factory=set)
+
+    def read(self, files: list[Path]) -> None:
+        """Read what the runs were, and leave out those from which nothing can be taken."""
+        self.files = files
+        for file in files:
+            try:
+                run = read_run(self.folder / file)
+            except VaspReadError as error:
+                self.leave_out(file, "unreadable", str(error))
+                continue
+            kind = self.kinds[file] = kind_of(run)
+            stopped = None if self.unconverged else not_converged(run)
+            if kind not in GIVES_DOS:
+                why = "neither its DOS nor its energy is that of a crystal at rest"
+                self.leave_out(file, kind, f"is a run of another kind ({kind}): {why}")
+            elif stopped and kind == "relaxation":
+                # its crystals still say what others are
+                self.runs[file] = run
+                self.stopped[file] = stopped
+                self.leave_out(file, "not converged", stopped)
+            elif stopped:
+                self.leave_out(file, "not converged", stopped)
+            elif charged := charge_of(run):
+                self.leave_out(file, "charged", charged)
+            else:
+                self.runs[file] = run
+
+    def pairing(self, same_settings: frozenset[Path] | None) -> Pairing:
+        relaxations = {file for file in self.runs if self.kinds[file] == "relaxation"}
+        return Pairing(
+            (run for file, run in self.runs.items() if file not in relaxations),
+            ((run, file not in self.stopped) for file, run in self.runs.items() if file in relaxations),
+            same_settings,
+        )
+
+    def kind(self, file: Path, pairing: Pairing) -> DosKind | None:
+        """Kind of a run's DOS; None where nothing says it. A relaxation's DOS is of its last crystal."""
+        if self.kinds[file] == "relaxation":
+            return "rs_dos"
+        if self.is_pattern is not None:
+            return "is_dos" if fnmatch.fnmatchcase(file.as_posix(), self.is_pattern) else "rs_dos"
+        return pairing.kind(self.runs[file])
+
+    def sample(
+        self,
+        file: Path,
+        kind: DosKind,
+        energy: float,
+        pairing: Pairing,
+        *,
+        source: str,
+        material: str = "",
+        prototype: str = "",
+        asked_for: bool = False,
+    ) -> Iterator[Sample]:
+        """Yield the sample of a run, or nothing."""
+        settings = self.representation
+        relaxation = self.kinds[file] == "relaxation" and not asked_for
+        if relaxation and self._has_other_dos(file, pairing):
+            self.became(file, "energy only")
+            return
+        try:
+            dos = read_dos(self.folder / file)
+            features = dos.features(normalisation=settings.normalisation, energy_reference=settings.energy_reference)
+        except VaspReadError as error:
+            if relaxation:
+                self.became(file, "energy only")
+            else:
+                self.leave_out(file, "no usable DOS", str(error))
+            return
+        if relaxation and dos.spacing > FINEST_RELAXATION:
+            self.became(file, "energy only (coarse DOS)")
+            return
+        run = file.parent.as_posix() if file.parent != Path() else self.folder.resolve().name
+        name = f"{run}:{kind}" if f"{run}:{kind}" not in self.ids else f"{run}/{file.name}:{kind}"
+        self.ids.add(name)
+        self.problems.found.n_samples += 1
+        self.became(file, {"is_dos": "IS-DOS", "rs_dos": "RS-DOS"}[kind])
+        for element in _without_moment(dos):
+            self.without_moment.setdefault(element, []).append(file.as_posix())
+        efermi = dos.efermi if math.isfinite(dos.efermi) else None
+        yield Sample(
+            id=name,
+            material=material or dos.formula,
+            kind=kind,
+            dos=features,
+            composition=dos.composition,
+            energy=energy,
+            efermi=efermi if settings.energy_reference == "absolute" else 0.0,
+            spacing=dos.spacing,
+            chemsys="-".join(sorted(dos.composition)),
+            prototype=prototype,
+            provenance=_provenance(dos, self.kinds[file], file, source),
+        )
+
+    def _has_other_dos(self, file: Path, pairing: Pairing) -> bool:
+        """Whether another run has the DOS of a relaxation's last crystal, or another relaxation goes on from there."""
+        crystal = pairing.crystals[self.runs[file].path]
+        if any(link.initial == crystal != link.final for link in pairing.own):
+            return True
+        return any(
+            pairing.crystals[run.path] == crystal
+            for other, run in self.runs.items()
+            if other != file and (self.kinds[other] != "relaxation" or other > file)
+        )
+
+    def has_energy(self, file: Path) -> bool:
+        return self.kinds[file] != "non-self-consistent" and self.runs[file].energy is not None
+
+    def inside(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def became(self, file: Path, outcome: str) -> None:
+        self.problems.found.outcomes[self.kinds.get(file, "unreadable")][outcome] += 1
+
+    def leave_out(self, file: Path, reason: str, why: str, *, error: type[UserError] = VaspFolderError) -> None:
+        self.became(file, "left out")
+        self.problems.add(file, reason, why, error=error)
+
+
+def _without_moment(dos: VaspDos) -> list[str]:
+    """Magnetic elements of a collinear run none of whose sites has a moment."""
+    if is_true(dos.tags.get("LNONCOLLINEAR")) or is_true(dos.tags.get("LSORBIT")):
+        return []
+    occupied = dos.energies <= dos.efermi
+    moments = {
+        site: sum(
+            abs(float(np.trapezoid((spins[1] - spins[-1])[occupied], dos.energies[occupied])))
+            for spins in orbitals.values()
+            if -1 in spins
+        )
+        for site, orbitals in dos.pdos.items()
+    }
+    return [
+        element
+        for element in dos.structure.elements
+        if element in MAGNETIC - _SELDOM_MAGNETIC
+        and all(
+            moments[site] < _SMALLEST_MOMENT for site, symbol in enumerate(dos.structure.symbols) if symbol == element
+        )
+    ]
+
+
+def engine_of(sample: Sample) -> str:
+    """``gpaw`` for a run of the project's own vasp-gpaw, which says so in its version, else ``vasp``."""
+    return "gpaw" if "-gpaw-" in str(sample.provenance["vasp_version"]) else "vasp"
+
+
+def _provenance(dos: VaspDos, kind: RunKind, file: Path, source: str) -> dict[str, Any]:
+    return {
+        "source": "VASP run",
+        "file": file.as_posix(),
+        "run": kind,
+        "formation_energy_from": source,
+        "total_energy": dos.energy,  # eV for the cell
+        "n_sites": dos.n_sites,
+        "n_spins": dos.n_spins,
+        "spin_orbit": is_true(dos.tags.get("LSORBIT")),
+        "vasp_version": dos.version,
+        "potcars": list(dos.potcars),
+        "converged": dos.converged,
+    }

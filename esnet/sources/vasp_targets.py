@@ -1,0 +1,210 @@
+"""Which VASP runs are of one material, and the formation energy that each DOS is to predict.
+
+A relaxation leads from one crystal to another: a DOS of the first is an IS-DOS, of the last an RS-DOS, and the energy
+of the last is the target of both. Runs are paired by their crystals, never by their formulas.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from esnet.dataset.sample import DosKind
+from esnet.sources.vasp_crystals import CrystalIndex, deviation, vacuum_around
+from esnet.sources.vasp_dos import VaspRun
+from esnet.sources.vasp_energies import VaspEnergyError
+
+AMBIGUOUS = 0.01
+"""eV/atom. Energies of one relaxed crystal that lie further apart are not of one state."""
+_COPY = 1e-4
+"""A. A crystal that was copied from a file deviates from it by less."""
+
+
+class NoEnergyError(VaspEnergyError):
+    """No run has the energy of a relaxed crystal."""
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """A relaxation as the link between two crystals, by their numbers."""
+
+    run: VaspRun
+    initial: int
+    final: int
+    converged: bool
+
+
+class Pairing:
+    """The runs of a folder by their crystals.
+
+    Parameters
+    ----------
+    statics
+        Runs of one crystal, self-consistent or not.
+    relaxations
+        All relaxations, and whether each has reached its minimum.
+    same_settings
+        Whether a relaxation has the settings of the energies; links by others count only where there is none by these.
+    """
+
+    def __init__(
+        self,
+        statics: Iterable[VaspRun],
+        relaxations: Iterable[tuple[VaspRun, bool]],
+        same_settings: frozenset[Path] | None = None,
+    ) -> None:
+        index = CrystalIndex()
+        self.relaxations = [
+            Relaxation(run, index.number(run, run.initial), index.number(run, run.final), converged)
+            for run, converged in relaxations
+        ]
+        self.own = [link for link in self.relaxations if same_settings is None or link.run.path in same_settings]
+        self.crystals = {run.path: index.number(run, run.final) for run in statics}
+        self.crystals |= {link.run.path: link.final for link in self.relaxations}
+
+    def kind(self, run: VaspRun) -> DosKind | None:
+        """Say which DOS a run of one crystal has; None: no relaxation begins or ends there."""
+        crystal = self.crystals[run.path]
+        for links in (self.own, self.relaxations):
+            if any(link.initial == crystal != link.final for link in links):
+                return "is_dos"
+            ends = [link for link in links if link.final == crystal and link.converged]
+            if ends:
+                return "is_dos" if all(_is_copy_of_initial(run, link) for link in ends) else "rs_dos"
+        return None
+
+    def leaves(self, run: VaspRun) -> bool:
+        """Whether a relaxation leads from a run's crystal to another."""
+        return any(link.initial == self.crystals[run.path] != link.final for link in self.own)
+
+    def ends(self, crystal: int) -> set[int]:
+        """Crystals that relaxations lead to from this one, step by step, and that none leaves."""
+        reached, waiting = set[int](), [crystal]
+        while waiting:
+            place = waiting.pop()
+            if place not in reached:
+                reached.add(place)
+                waiting += [link.final for link in self.relaxations if link.initial == place]
+        left = {link.initial for link in self.own if link.initial != link.final}
+        return {link.final for link in self.own if link.converged and link.final in reached} - left
+
+    def stopped_from(self, crystal: int) -> VaspRun | None:
+        """A relaxation of this crystal that did not converge."""
+        return next((link.run for link in self.relaxations if link.initial == crystal and not link.converged), None)
+
+
+def _is_copy_of_initial(run: VaspRun, link: Relaxation) -> bool:
+    """Whether a run of a crystal that hardly moved in a relaxation is of its beginning rather than of its end."""
+    if run.final is None or link.run.initial is None or link.run.final is None or link.initial != link.final:
+        return False
+    return deviation(run.final, link.run.initial) + _COPY < deviation(run.final, link.run.final)
+
+
+@dataclass
+class Energies:
+    """Total energies under one set of settings, and the elements among them.
+
+    Attributes
+    ----------
+    pairing
+        All runs.
+    runs
+        Those whose energies count: static runs of relaxed crystals and converged relaxations, of one set of settings.
+    references
+        Element -> its run of lowest energy.
+    refused
+        Runs of one element that are no crystal, and why.
+    """
+
+    pairing: Pairing
+    runs: Mapping[Path, VaspRun]
+    references: dict[str, VaspRun] = field(default_factory=dict)
+    refused: dict[Path, str] = field(default_factory=dict)
+    _at: dict[int, list[VaspRun]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        relaxed = {link.run.path for link in self.pairing.own if link.converged}
+        # of one crystal, relaxations come before static runs: energies of one kind are compared with each other
+        for run in sorted(self.runs.values(), key=lambda run: run.path not in relaxed):
+            at = self._at.setdefault(self.pairing.crystals[run.path], [])
+            if not at or (at[0].path in relaxed) == (run.path in relaxed):
+                at.append(run)
+        for runs in self._at.values():
+            if len(runs[0].composition) == 1 and not self.pairing.leaves(runs[0]):
+                self._add_references(runs)
+
+    def _add_references(self, runs: list[VaspRun]) -> None:
+        vacuum = vacuum_around(runs[0].final) if runs[0].final is not None else None
+        if vacuum:
+            self.refused |= dict.fromkeys((run.path for run in runs), vacuum)
+            return
+        (element,) = runs[0].composition
+        for run in runs:
+            known = self.references.get(element)
+            if known is None or per_atom(run) < per_atom(known):
+                self.references[element] = run
+
+    def is_reference(self, run: VaspRun) -> bool:
+        """Whether a run is the reference of its element."""
+        return any(reference is run for reference in self.references.values())
+
+    def relaxed(self, run: VaspRun, kind: DosKind) -> VaspRun:
+        """Return the run that has the energy of the relaxed crystal for a DOS.
+
+        Raises
+        ------
+        VaspEnergyError
+            If there is none, or several that contradict each other; it says why.
+        """
+        crystal = self.pairing.crystals[run.path]
+        ends = self.pairing.ends(crystal) if kind == "is_dos" else {crystal}
+        if not ends and (stopped := self.pairing.stopped_from(crystal)):
+            raise VaspEnergyError(f"{run.path}: the relaxation of its crystal, {stopped.path}, did not converge")
+        found = [target for end in sorted(ends or {crystal}) for target in self._at.get(end, [])]
+        links = {link.run.path for link in self.pairing.own}
+        if kind == "rs_dos" and run.path in self.runs and not any(target.path in links for target in found):
+            return run
+        if not found:
+            raise NoEnergyError(
+                f"{run.path}: no energy of its relaxed crystal among the runs: no usable relaxation begins or ends "
+                "with its crystal, and no static run of it has the settings of the others; give the formation energy "
+                "in a table (--energies)"
+            )
+        lowest, highest = min(found, key=per_atom), max(found, key=per_atom)
+        if per_atom(highest) - per_atom(lowest) > AMBIGUOUS:
+            raise VaspEnergyError(
+                f"{run.path}: ambiguous: {lowest.path} ({per_atom(lowest):.4f} eV/atom) and {highest.path} "
+                f"({per_atom(highest):.4f}) are both of its relaxed crystal; give the formation energy in a table "
+                "(--energies)"
+            )
+        return lowest
+
+    def contradictions(self) -> Iterator[list[VaspRun]]:
+        """Yield the runs of each crystal that has several energies."""
+        for runs in self._at.values():
+            energies = [per_atom(run) for run in runs]
+            if max(energies) - min(energies) > AMBIGUOUS:
+                yield runs
+
+    def formation_energy(self, run: VaspRun) -> float:
+        """Formation energy of a run's structure, eV/atom.
+
+        Raises
+        ------
+        VaspEnergyError
+            If an element has no reference; it names them.
+        """
+        if missing := sorted(set(run.composition) - set(self.references)):
+            refused = [path for path in self.refused if self.runs[path].structure.symbols[0] in missing]
+            why = f" ({refused[0]} {self.refused[refused[0]]})" if refused else ""
+            raise VaspEnergyError(
+                f"{run.path}: no run of pure {', '.join(missing)} in the folder to refer its formation energy to{why}; "
+                "add one of the element's crystal, or give the energies in a table (--energies)"
+            )
+        elements = sum(count * per_atom(self.references[element]) for element, count in run.composition.items())
+        return (per_atom(run) * run.n_sites - elements) / run.n_sites
+
+
+def per_atom(run: VaspRun) -> float:
+    """Total energy of a run, eV/atom; NaN without one."""
+    return math.nan if run.energy is None else run.energy / run.n_sites

@@ -1,0 +1,143 @@
+"""What the ionic steps and the k-points of a vasprun.xml say: crystals, forces, stress, energies."""
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.sources.vasp_dos import Crystal
+from esnet.sources.vasprun_stream import VasprunParts
+
+_ENERGY = re.compile(rb'<i name="(e_fr_energy|e_0_energy)"[^>]*>\s*([^<]*?)\s*</i>')
+_VECTOR = re.compile(rb"<v[^>]*>([^<]*)</v>")
+_SAME = 1e-5
+"""Largest difference of two coordinates or weights that are equal but for their last digit."""
+_HALF_MESH = 2
+"""A mesh whose points have one weight is whole, or halved by inversion; lines have far fewer points than a mesh."""
+_SHORTEST_LINE = 4
+
+
+def fields_of_steps(header: Any, parts: VasprunParts, symbols: tuple[str, ...]) -> dict[str, Any]:
+    """Return the fields of a VaspRun that come from its ionic steps and k-points.
+
+    Parameters
+    ----------
+    header
+        The parsed header.
+    parts
+        The file.
+    symbols
+        Element of each site.
+    """
+    initial = header.find("structure[@name='initialpos']")
+    free = None
+    if initial is not None and (rows := initial.findall("varray[@name='selective']/v")):
+        free = np.array([[word == "T" for word in (row.text or "").split()] for row in rows])
+    start = crystal_of(_varray(initial, "basis"), _varray(initial, "positions"), symbols)
+    end = crystal_of(_numbers(parts.step, b"basis"), _numbers(parts.step, b"positions"), symbols)
+    forces, stress = _numbers(parts.step, b"forces"), _numbers(parts.step, b"stress")
+    return {
+        "initial": start,
+        "final": end or start,
+        "n_steps": parts.n_steps,
+        "largest_force": largest_force(forces, free),
+        "largest_stress": None if stress is None else float(np.abs(stress).max()),
+        "energy_change": _energy_change(parts),
+        "on_path": _is_path(header.find("kpoints")),
+    }
+
+
+def crystal_of(
+    lattice: NDArray[np.float64] | None, positions: NDArray[np.float64] | None, symbols: tuple[str, ...]
+) -> Crystal | None:
+    """Return the crystal, or None where the arrays are absent or not those of so many sites."""
+    if lattice is None or positions is None or lattice.shape != (3, 3) or positions.shape != (len(symbols), 3):
+        return None
+    if not (np.isfinite(lattice).all() and np.isfinite(positions).all() and abs(np.linalg.det(lattice)) > 0):
+        return None
+    return Crystal(symbols, lattice, positions)
+
+
+def largest_force(forces: NDArray[np.float64] | None, free: NDArray[np.bool_] | None = None) -> float | None:
+    """Return the largest force on an atom along the directions that are ``free`` (None: all), eV/A."""
+    if forces is None or forces.ndim != 2 or not len(forces):
+        return None
+    if free is not None and free.shape == forces.shape:
+        forces = forces * free
+    return float(np.linalg.norm(forces, axis=1).max())
+
+
+def total_energy(step: bytes) -> float | None:
+    """Return e_0_energy of a step, eV for the cell, with pymatgen's correction of it.
+
+    Some versions of VASP write another e_0_energy behind the last electronic step than the step's own; the difference
+    of the step's two energies is right (see pymatgen's ``Vasprun.final_energy``).
+    """
+    electronic, _, last = step.rpartition(b"</scstep>")
+    energies = _energies(last)
+    if energies is None:
+        return None
+    inside = _energies(electronic.rpartition(b"<scstep")[2])
+    if inside is None:
+        return energies[b"e_0_energy"]
+    corrected = round(inside[b"e_0_energy"] - inside[b"e_fr_energy"] + energies[b"e_fr_energy"], 8)
+    return corrected if abs(energies[b"e_0_energy"] - corrected) > 1e-7 else energies[b"e_0_energy"]
+
+
+def _energies(text: bytes) -> dict[bytes, float] | None:
+    energies = {name: _float(value) for name, value in _ENERGY.findall(text)}
+    return energies if len(energies) == 2 and np.isfinite(list(energies.values())).all() else None
+
+
+def _energy_change(parts: VasprunParts) -> float | None:
+    last, *earlier = [_energies(step.rpartition(b"</scstep>")[2]) for step in (parts.step, *parts.previous)]
+    if last is None:
+        return None
+    changes = [abs(last[b"e_fr_energy"] - step[b"e_fr_energy"]) for step in earlier if step is not None]
+    return min(changes, default=None)
+
+
+def _is_path(kpoints: Any) -> bool:
+    """Whether k-points lie on lines: VASP's line mode says so, a list of points is looked at."""
+    if kpoints is None:
+        return False
+    generation = kpoints.find("generation")
+    if generation is not None:
+        return bool(generation.get("param") == "listgenerated")
+    points, weights = _varray(kpoints, "kpointlist"), _varray(kpoints, "weights")
+    if points is None or weights is None or len(points) != len(weights):
+        return False
+    # what has no weight is not in the DOS
+    counted = weights[:, 0] > 0
+    points, weights = points[counted], weights[counted, 0]
+    if len(points) < _SHORTEST_LINE or np.ptp(weights) > _SAME * weights.max():
+        return False
+    lengths = [len(np.unique(np.round(column / _SAME) % round(1 / _SAME))) for column in points.T]
+    whole_mesh = math.prod(lengths)
+    return whole_mesh == max(lengths) or whole_mesh > _HALF_MESH * len(points)
+
+
+def _varray(element: Any, name: str) -> NDArray[np.float64] | None:
+    rows = [] if element is None else element.findall(f".//varray[@name='{name}']/v")
+    return _table([row.text or "" for row in rows])
+
+
+def _numbers(text: bytes, name: bytes) -> NDArray[np.float64] | None:
+    """Return the last ``<varray>`` of this name."""
+    start = text.rfind(b'<varray name="%s"' % name)
+    end = text.find(b"</varray>", start)
+    return None if start < 0 or end < 0 else _table([row.decode() for row in _VECTOR.findall(text, start, end)])
+
+
+def _table(rows: list[str]) -> NDArray[np.float64] | None:
+    numbers = [[_float(word) for word in row.split()] for row in rows]
+    return np.array(numbers) if numbers and len({len(row) for row in numbers}) == 1 and numbers[0] else None
+
+
+def _float(word: bytes | str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        return float("nan")
