@@ -50,11 +50,9 @@ def dataset_summary(dataset: Dataset) -> dict[str, Any]:
 def run_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     """Count samples by spin polarisation and by spin-orbit coupling, where the data set says what its runs had."""
     runs = dataset.provenance(dataset.indices())
-    words = {"ISPIN": ("n_spins", str), "spin-orbit coupling": ("spin_orbit", lambda on: "with" if on else "without")}
-    counts = {
-        name: dict(Counter(word(run[key]) for run in runs if key in run).most_common())
-        for name, (key, word) in words.items()
-    }
+    spins = Counter(str(run["n_spins"]) for run in runs if "n_spins" in run)
+    coupling = Counter("with" if run["spin_orbit"] else "without" for run in runs if "spin_orbit" in run)
+    counts = {"ISPIN": dict(spins.most_common()), "spin-orbit coupling": dict(coupling.most_common())}
     return {name: found for name, found in counts.items() if found}
 
 

@@ -29,7 +29,7 @@ class FakeRun:
     energies_before
         Of the ionic steps before the last one; those that are missing are as ``energy``.
     edge, initial_edge
-        Of the cubic cell at the end and (None: the same) at the beginning, A.
+        Of the cell, cubic or (three edges) orthorhombic, at the end and (None: the same) at the beginning, A.
     sites, initial_sites
         Fractional coordinates; None: along the diagonal, and the same.
     force, stress
@@ -56,7 +56,7 @@ class FakeRun:
     tags: Mapping[str, Any] | None = None
     titles: Mapping[str, str] | None = None
     energies_before: tuple[float, ...] = ()
-    edge: float = 6.0
+    edge: float | tuple[float, float, float] = 6.0
     initial_edge: float | None = None
     sites: Sequence[Sequence[float]] | None = None
     initial_sites: Sequence[Sequence[float]] | None = None
