@@ -9,8 +9,10 @@ from esnet.sources.vasp_dos import Crystal, VaspRun
 
 TOLERANCE = 0.01
 """A. Lattice vectors and sites of one crystal agree within this; files have 8 digits, relaxations move further."""
-_VOLUME = 0.02
-"""Relative. Further apart two volumes per atom are not of one crystal, whatever the cells."""
+_ALIKE = 0.03
+"""Relative. With volumes or neighbours further apart two cells are not of one crystal."""
+_RANGE = 5.0
+"""A. Within it neighbours are counted."""
 FARTHEST_NEIGHBOUR = 6.1
 """A. In the crystal of every element nearest neighbours are closer: caesium's, the furthest, are 5.3 A apart."""
 
@@ -29,22 +31,30 @@ class CrystalIndex:
     """Gives crystals numbers: the same one to those that agree within `TOLERANCE`, in whatever cell."""
 
     def __init__(self) -> None:
-        self._known: defaultdict[str, list[tuple[int, Crystal]]] = defaultdict(list)
+        self._known: defaultdict[str, list[tuple[int, Crystal, float]]] = defaultdict(list)
         self._n = 0
 
     def number(self, run: VaspRun, crystal: Crystal | None) -> int:
         """Number of a crystal of a run; one that the file does not give is like no other."""
         if crystal is not None:
             known = self._known[run.formula]
-            deviations = [(deviation(crystal, other), number) for number, other in known]
+            deviations = [(deviation(crystal, other), number) for number, other, _ in known]
             if deviations and min(deviations)[0] < TOLERANCE:
                 return min(deviations)[1]
-            for number, other in known:
-                if abs(crystal.volume / other.volume - 1) < _VOLUME and _match(crystal, other):
+            neighbours = _neighbours(crystal)
+            for number, other, others in known:
+                alike = abs(crystal.volume / other.volume - 1) < _ALIKE and abs(neighbours / others - 1) < _ALIKE
+                if alike and _match(crystal, other):
                     return number
-            known.append((self._n, crystal))
+            known.append((self._n, crystal, neighbours))
         self._n += 1
         return self._n - 1
+
+
+def _neighbours(crystal: Crystal) -> float:
+    """Weighted number of neighbours of an atom: equal in all cells of one crystal, and soon computed."""
+    distances = _structure(crystal).get_neighbor_list(_RANGE)[3]
+    return 1.0 + float((np.exp(-distances) * (1 - distances / _RANGE) ** 2).sum()) / len(crystal.symbols)
 
 
 def _match(first: Crystal, second: Crystal) -> bool:

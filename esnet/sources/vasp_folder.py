@@ -92,7 +92,7 @@ def read_vasp_folder(
     problems = Problems(Path(folder), strict, report)
     files = find_runs(Path(folder), pattern=pattern, report=problems.found)
     problems.found.n_runs = len(files)
-    runs = FolderRuns(Path(folder), representation, is_pattern, unconverged, problems)
+    runs = FolderRuns(Path(folder), representation, is_pattern, unconverged, problems, by_table=table is not None)
     runs.read(files)
     yield from _samples_by_table(runs, table) if table else _samples_by_elements(runs)
     for element, without in runs.without_moment.items():
@@ -244,9 +244,9 @@ def _several_crystals(
 
 def _moving(run: VaspRun) -> str | None:
     """Say what would move the atoms of a static run if they might; None: nothing, or the file does not say."""
-    if run.largest_force is not None and run.largest_force > _MOST_FORCE:
+    if run.largest_force is not None and not run.largest_force <= _MOST_FORCE:
         return f"the largest force is {run.largest_force:.2f} eV/A (at most {_MOST_FORCE:g} in a crystal at rest)"
-    if run.largest_stress is not None and run.largest_stress > _MOST_STRESS:
+    if run.largest_stress is not None and not run.largest_stress <= _MOST_STRESS:
         return f"the largest stress is {run.largest_stress:.0f} kB (at most {_MOST_STRESS:g} in a crystal at rest)"
     return None
 

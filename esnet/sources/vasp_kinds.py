@@ -19,7 +19,7 @@ GIVES_DOS = frozenset[RunKind]({"static", "non-self-consistent", "relaxation"})
 """Kinds whose DOS may be that of a crystal; which DOS is taken is decided by `esnet.sources.vasp_folder`."""
 
 _RELAX = (1, 2, 3)
-_MANY_BODY = ("CHI", "GW", "EVGW", "QPGW", "SCGW", "BSE", "TDHF", "TIMEEV", "ACFDT", "RPA", "CRPA")
+_MANY_BODY = ("CHI", "GW", "G0W0", "EVGW", "QPGW", "SCGW", "BSE", "TDHF", "TIMEEV", "ACFDT", "RPA", "CRPA")
 _FORCE_MARGIN = 1.02
 """Forces are written with fewer digits than VASP compares."""
 _STILL = 0.1
@@ -29,17 +29,18 @@ _STILL = 0.1
 def kind_of(run: VaspRun) -> RunKind:
     """Say what a run calculated. Where a tag is absent, its default in VASP counts."""
     tags = run.tags
-    nsw, algorithm = _whole(tags.get("NSW"), 0), str(tags.get("ALGO", "")).strip().upper()
-    ibrion = _whole(tags.get("IBRION"), 0 if nsw > 1 else -1)
+    nsw, algorithm = whole(tags.get("NSW"), 0), str(tags.get("ALGO", "")).strip().upper()
+    ibrion = whole(tags.get("IBRION"), 0 if nsw > 1 else -1)
     if ibrion in (5, 6, 7, 8) or is_true(tags.get("LEPSILON")) or is_true(tags.get("LCALCEPS")):
         return "phonons or response"
-    if ibrion in (40, 44) or _whole(tags.get("IMAGES"), 0) > 0:
+    if ibrion in (40, 44) or whole(tags.get("IMAGES"), 0) > 0:
         return "transition state"
     if algorithm.startswith(_MANY_BODY):
         return "many-body"
     if run.on_path:
         return "band structure"
-    if _whole(tags.get("ICHARG"), 0) >= 10 or algorithm in ("NONE", "NOTHING", "EIGENVAL"):
+    once = algorithm == "EXACT" and whole(tags.get("NELM"), 60) == 1
+    if whole(tags.get("ICHARG"), 0) >= 10 or once or algorithm in ("NONE", "NOTHING", "EIGENVAL"):
         return "non-self-consistent"
     if ibrion == 0 and nsw > 0:
         return "molecular dynamics"
@@ -57,16 +58,16 @@ def not_converged(run: VaspRun) -> str | None:
     if kind_of(run) != "relaxation":
         return None
     tags = run.tags
-    criterion = _number(tags.get("EDIFFG"), 10 * _number(tags.get("EDIFF"), 1e-4))
+    criterion = number(tags.get("EDIFFG"), 10 * number(tags.get("EDIFF"), 1e-4))
     force, change = run.largest_force, run.energy_change
     steps = f"relaxation stopped before it converged, after {run.n_steps} of at most {tags.get('NSW')} steps"
-    if criterion < 0 and force is not None and force > -criterion * _FORCE_MARGIN:
+    if criterion < 0 and force is not None and not force <= -criterion * _FORCE_MARGIN:
         return (
             f"{steps}: the largest force is {force:.3f} eV/A, EDIFFG = {criterion:g} asks for less than {-criterion:g}"
         )
     if criterion > 0 and change is not None and change > criterion:
         return f"{steps}: the energy changed by {change:.4f} eV at last, EDIFFG = {criterion:g} asks for less"
-    if criterion > 0 and change is None and force is not None and force > _STILL:
+    if criterion > 0 and change is None and force is not None and not force <= _STILL:
         return f"{steps}: the largest force is {force:.3f} eV/A, and one step shows no change of the energy"
     return None
 
@@ -78,12 +79,14 @@ def is_true(value: object) -> bool:
     return bool(value)
 
 
-def _number(value: object, default: float) -> float:
+def number(value: object, default: float) -> float:
+    """Return a tag as a number; the default where it is absent or overflowed its column (``****``)."""
     try:
         return float(value) if value is not None else default  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return default
 
 
-def _whole(value: object, default: int) -> int:
-    return int(_number(value, default))
+def whole(value: object, default: int) -> int:
+    """Return a tag as a whole number, as `number` does."""
+    return int(number(value, default))

@@ -49,6 +49,7 @@ class FolderRuns:
     is_pattern: str | None
     unconverged: bool
     problems: Problems
+    by_table: bool
     files: list[Path] = field(default_factory=list)
     runs: dict[Path, VaspRun] = field(default_factory=dict)
     kinds: dict[Path, RunKind] = field(default_factory=dict)
@@ -114,19 +115,24 @@ class FolderRuns:
         settings = self.representation
         relaxation = self.kinds[file] == "relaxation" and not asked_for
         if relaxation and self._has_other_dos(file, pairing):
-            self.became(file, "energy only")
+            self.became(file, "structure only" if self.by_table else "energy only")
             return
         try:
             dos = read_dos(self.folder / file)
             features = dos.features(normalisation=settings.normalisation, energy_reference=settings.energy_reference)
         except VaspReadError as error:
             if relaxation:
-                self.became(file, "energy only")
+                self.became(file, "structure only" if self.by_table else "energy only")
             else:
                 self.leave_out(file, "no usable DOS", str(error))
             return
         if relaxation and dos.spacing > FINEST_RELAXATION:
-            self.became(file, "energy only (coarse DOS)")
+            if self.by_table:
+                why = f"the energies of this relaxation's DOS are {dos.spacing:.3f} eV apart"
+                limit = f"more than {FINEST_RELAXATION:g} are taken only where the table says a kind for its folder"
+                self.leave_out(file, "coarse DOS of a relaxation", f"{why}; {limit}")
+            else:
+                self.became(file, "energy only (coarse DOS)")
             return
         run = file.parent.as_posix() if file.parent != Path() else self.folder.resolve().name
         name = f"{run}:{kind}" if f"{run}:{kind}" not in self.ids else f"{run}/{file.name}:{kind}"

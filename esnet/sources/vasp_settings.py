@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from esnet.sources.vasp_dos import VaspRun
-from esnet.sources.vasp_kinds import is_true
+from esnet.sources.vasp_kinds import is_true, number, whole
 
 # what a vasprun.xml writes for "no meta-GGA"
 _NO_METAGGA = ("", "--", "NONE", "F", "FALSE")
@@ -38,12 +38,12 @@ def settings_of(run: VaspRun) -> dict[str, Any]:
     return {
         "METAGGA": metagga,
         "GGA": gga,
-        "LHFCALC": (hybrid, tags.get("AEXX"), tags.get("HFSCREEN")) if hybrid else hybrid,
+        "LHFCALC": (hybrid, *(number(tags.get(name), 0.0) for name in ("AEXX", "HFSCREEN"))) if hybrid else hybrid,
         "LUSE_VDW": is_true(tags.get("LUSE_VDW")),
-        "IVDW": int(tags.get("IVDW") or 0),
+        "IVDW": whole(tags.get("IVDW"), 0),
         "LSORBIT": is_true(tags.get("LSORBIT")),
         "LNONCOLLINEAR": is_true(tags.get("LSORBIT")) or is_true(tags.get("LNONCOLLINEAR")),
-        "ENCUT": round(cutoff, 3) if isinstance(cutoff, float) else cutoff,
+        "ENCUT": None if cutoff is None else round(number(cutoff, 0.0), 3),
         "PREC": str(tags.get("PREC", "Normal")).strip()[:1].upper(),
         "LREAL": str(tags.get("LREAL", False)).strip(" .")[:1].upper(),
         "LASPH": is_true(tags.get("LASPH")),
@@ -58,7 +58,7 @@ def settings_of_elements(run: VaspRun) -> dict[str, Any]:
         titles = {title for kind, title in zip(types, run.potcars, strict=True) if kind == element}
         settings[f"POTCAR of {element}"] = " and ".join(sorted(titles))
     settings |= {f"POTCAR of {_element_in(title)}": title for title in run.potcars if not types}
-    spins = 2 if is_true(run.tags.get("LSORBIT")) else int(run.tags.get("ISPIN") or 1)
+    spins = 2 if is_true(run.tags.get("LSORBIT")) else whole(run.tags.get("ISPIN"), 1)
     settings |= {f"ISPIN of {element}": spins for element in run.structure.elements if element in MAGNETIC}
     return settings | _hubbard(run)
 
@@ -71,7 +71,7 @@ def _hubbard(run: VaspRun) -> dict[str, Any]:
     types: Sequence[str] = run.types or elements
     if len(us) != len(types):
         return {"LDAUU": tuple(us)}
-    kind = int(tags.get("LDAUTYPE") or 2)
+    kind = whole(tags.get("LDAUTYPE"), 2)
     values: defaultdict[str, set[Any]] = defaultdict(set)
     for place, element in enumerate(types):
         shell = shells[place] if len(shells) == len(types) else 2
@@ -161,4 +161,5 @@ def _element_in(titel: str) -> str:
 
 
 def _list(value: Any) -> list[float]:
-    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
+    values = value if isinstance(value, list | tuple) else [] if value is None else [value]
+    return [number(item, float("nan")) for item in values]

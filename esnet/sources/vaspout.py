@@ -46,7 +46,9 @@ def _opened(path: Path) -> Iterator[Any]:
         # what is not compressed is not read as a whole: beside the DOS it may have gigabytes of projections
         with h5py.File(path if is_plain(path) else read_all(path), "r") as file:
             yield file
-    except KeyError as error:
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        if isinstance(error, VaspReadError):
+            raise
         raise VaspReadError(f"{path}: is no complete vaspout.h5: {error.args[0]}") from error
     except (OSError, RuntimeError) as error:
         raise VaspReadError(f"{path}: is no HDF5 file, or is truncated ({error})") from error
@@ -84,6 +86,10 @@ def _steps(file: Any, symbols: tuple[str, ...]) -> dict[str, Any]:
     ends: list[Crystal | None] = [None, None]
     if lattices is not None and positions is not None and len(lattices) and len(positions):
         ends = [crystal_of(lattices[step], positions[step], symbols) for step in (0, -1)]
+    if ends[1] is None:
+        at_end = file["results/positions"]
+        lattice = np.asarray(at_end["lattice_vectors"][()], dtype=np.float64) * float(at_end["scale"][()])
+        ends = [crystal_of(lattice, np.asarray(at_end["position_ions"][()], dtype=np.float64), symbols)] * 2
     changes = [] if energies is None else [abs(energies[-1, 0] - row[0]) for row in energies[-3:-1]]
     mode = _text(file["input/kpoints/mode"][()]) if "input/kpoints/mode" in file else ""
     return {

@@ -17,6 +17,8 @@ _SAME = 1e-5
 _HALF_MESH = 2
 """A mesh whose points have one weight is whole, or halved by inversion; lines have far fewer points than a mesh."""
 _SHORTEST_LINE = 4
+_SMALLEST_VOLUME = 1.0
+"""A^3 per atom. Less is a damaged file."""
 
 
 def fields_of_steps(header: Any, parts: VasprunParts, symbols: tuple[str, ...]) -> dict[str, Any]:
@@ -52,12 +54,12 @@ def fields_of_steps(header: Any, parts: VasprunParts, symbols: tuple[str, ...]) 
 def crystal_of(
     lattice: NDArray[np.float64] | None, positions: NDArray[np.float64] | None, symbols: tuple[str, ...]
 ) -> Crystal | None:
-    """Return the crystal, or None where the arrays are absent or not those of so many sites."""
+    """Return the crystal, or None where the arrays are absent or are no cell with so many sites."""
     if lattice is None or positions is None or lattice.shape != (3, 3) or positions.shape != (len(symbols), 3):
         return None
-    if not (np.isfinite(lattice).all() and np.isfinite(positions).all() and abs(np.linalg.det(lattice)) > 0):
-        return None
-    return Crystal(symbols, lattice, positions)
+    crystal = Crystal(symbols, lattice, positions)
+    is_cell = np.isfinite(lattice).all() and np.isfinite(positions).all() and crystal.volume > _SMALLEST_VOLUME
+    return crystal if is_cell else None
 
 
 def largest_force(forces: NDArray[np.float64] | None, free: NDArray[np.bool_] | None = None) -> float | None:
@@ -128,7 +130,11 @@ def _numbers(text: bytes, name: bytes) -> NDArray[np.float64] | None:
     """Return the last ``<varray>`` of this name."""
     start = text.rfind(b'<varray name="%s"' % name)
     end = text.find(b"</varray>", start)
-    return None if start < 0 or end < 0 else _table([row.decode() for row in _VECTOR.findall(text, start, end)])
+    return (
+        None
+        if start < 0 or end < 0
+        else _table([row.decode("ascii", "replace") for row in _VECTOR.findall(text, start, end)])
+    )
 
 
 def _table(rows: list[str]) -> NDArray[np.float64] | None:
