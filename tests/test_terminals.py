@@ -17,10 +17,7 @@ COMMANDS = {
     "replay": f"campaign replay {ROOT}/examples/replay.csv",
     "describe": "esnet describe gpaw-fast-binary",
 }
-OF_A_DATABASE = {
-    "status": "campaign status quickstart",
-    "results": "campaign results quickstart --format csv",
-}
+OF_A_DATABASE = {"status": "campaign status quickstart", "results": "campaign results quickstart --format csv"}
 
 
 def shell(line: str, folder: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
