@@ -43,12 +43,35 @@ class CrystalIndex:
                 return min(deviations)[1]
             neighbours = _neighbours(crystal)
             for number, other, others in known:
+                if sorted(crystal.symbols) == sorted(other.symbols) and _same_lattice(crystal, other):
+                    if _same_sites(crystal, other):
+                        return number
+                    continue
                 alike = abs(crystal.volume / other.volume - 1) < _ALIKE and abs(neighbours / others - 1) < _ALIKE
                 if alike and _match(crystal, other):
                     return number
             known.append((self._n, crystal, neighbours))
         self._n += 1
         return self._n - 1
+
+
+def _same_lattice(first: Crystal, second: Crystal) -> bool:
+    return float(np.linalg.norm(first.lattice - second.lattice, axis=1).max()) < TOLERANCE
+
+
+def _same_sites(first: Crystal, second: Crystal) -> bool:
+    """Whether the sites of two cells of one lattice agree, in any order and from any origin."""
+    symbols, others = np.array(first.symbols), np.array(second.symbols)
+    rarest = min(set(first.symbols), key=first.symbols.count)
+    start = first.positions[symbols == rarest][0]
+    for origin in second.positions[others == rarest]:
+        apart = (first.positions - start)[:, None] - (second.positions - origin)[None]
+        distances = np.linalg.norm((apart - np.round(apart)) @ first.lattice, axis=2)
+        # from one site to another there are two errors
+        close = (distances < 2 * TOLERANCE) & (symbols[:, None] == others[None])
+        if close.any(axis=1).all() and close.any(axis=0).all():
+            return True
+    return False
 
 
 def _neighbours(crystal: Crystal) -> float:

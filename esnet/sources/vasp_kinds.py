@@ -1,5 +1,6 @@
 """What a VASP run calculated, from its own tags."""
 
+import math
 from typing import Literal
 
 from esnet.sources.vasp_dos import VaspRun
@@ -82,9 +83,10 @@ def is_true(value: object) -> bool:
 def number(value: object, default: float) -> float:
     """Return a tag as a number; the default where it is absent or overflowed its column (``****``)."""
     try:
-        return float(value) if value is not None else default  # type: ignore[arg-type]
+        found = float(value) if value is not None else default  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return default
+    return found if math.isfinite(found) else default
 
 
 def whole(value: object, default: int) -> int:

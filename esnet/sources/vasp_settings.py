@@ -162,4 +162,4 @@ def _element_in(titel: str) -> str:
 
 def _list(value: Any) -> list[float]:
     values = value if isinstance(value, list | tuple) else [] if value is None else [value]
-    return [number(item, float("nan")) for item in values]
+    return [number(item, 0.0) for item in values]

@@ -46,10 +46,10 @@ def _opened(path: Path) -> Iterator[Any]:
         # what is not compressed is not read as a whole: beside the DOS it may have gigabytes of projections
         with h5py.File(path if is_plain(path) else read_all(path), "r") as file:
             yield file
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, MemoryError) as error:
         if isinstance(error, VaspReadError):
             raise
-        raise VaspReadError(f"{path}: is no complete vaspout.h5: {error.args[0]}") from error
+        raise VaspReadError(f"{path}: is no complete vaspout.h5: {error}") from error
     except (OSError, RuntimeError) as error:
         raise VaspReadError(f"{path}: is no HDF5 file, or is truncated ({error})") from error
 
