@@ -28,7 +28,12 @@ def shell(line: str, folder: Path = ROOT, **variables: str) -> subprocess.Comple
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
     return subprocess.run(
-        ["bash", "-c", functions + line], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+        ["bash", "-c", functions + line],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        encoding=variables.get("PYTHONIOENCODING", "utf-8"),
+        timeout=120,
     )
 
 
