@@ -95,6 +95,7 @@ def test_a_working_folder_that_was_removed_is_one_line(tmp_path, line):
 def test_ctrl_c_is_one_line_from_the_first_import_on(words, seconds):
     """Where `main` begins; what Python does before that is not ours."""
     code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"  # a job in the background ignores it
         f"import sys; from {words[0]}.cli.main import main; sys.argv = {words!r};"
         "sys.stdout.write('begun'); sys.stdout.flush(); main()"
     )
