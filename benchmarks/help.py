@@ -19,8 +19,8 @@ def commands() -> Iterator[list[str]]:
     """Words of every command and group of commands."""
     import typer
 
-    from campaign.cli.main import app as campaign_app
-    from esnet.cli.main import app as esnet_app
+    from campaign.cli.app import app as campaign_app
+    from esnet.cli.app import app as esnet_app
 
     for name, app in (("campaign", campaign_app), ("esnet", esnet_app)):
         yield from _inside(typer.main.get_command(app), [name])

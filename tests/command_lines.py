@@ -12,8 +12,8 @@ def commands() -> dict[str, Any]:
     """Every command and group of commands by its words, e.g. ``campaign db start``."""
     import typer
 
-    from campaign.cli.main import app as campaign_app
-    from esnet.cli.main import app as esnet_app
+    from campaign.cli.app import app as campaign_app
+    from esnet.cli.app import app as esnet_app
 
     apps = {"campaign": campaign_app, "esnet": esnet_app}
     return {words: found for name, app in apps.items() for words, found in _inside(typer.main.get_command(app), name)}

@@ -16,12 +16,17 @@ from pymatgen.core import Composition, Structure
 from pymatgen.io.cif import CifBlock, CifParser
 
 from campaign.candidates.space_groups import SpaceGroupSetting, hall_settings, named_settings, numbered_settings
-from campaign.candidates.structure_text import MAX_SITES, StructureFileError, read_number
+from campaign.candidates.structure_text import (
+    HYDROGEN_ISOTOPES,
+    MAX_SITES,
+    StructureFileError,
+    isotope_note,
+    read_number,
+)
 
 #: What pymatgen's parser raises on files that are not what their name says.
 PARSER_ERRORS = (
-    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError),
-    *(NotImplementedError, re.error),
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError, re.error),
 )
 
 _OPERATIONS = (
@@ -149,9 +154,9 @@ def _prepare_sites(data: dict[str, Any]) -> Iterator[str]:
             raise StructureFileError(
                 f"{tag} of atom {row + 1} is {symbol!r}, no element; right: atoms only, no vacancies"
             )
-        if element in ("D", "T"):
+        if element in HYDROGEN_ISOTOPES:
             symbols[row] = "H" + symbol[1:]
-            yield f"{symbol} ({'deuterium' if element == 'D' else 'tritium'}) is read as hydrogen"
+            yield isotope_note(symbol)
     if any(_number_or_0(value) for value in _listed(data.get("_atom_site_attached_hydrogens"))):
         raise StructureFileError(
             "has hydrogen atoms without coordinates (_atom_site_attached_hydrogens); right: every atom"
@@ -175,8 +180,7 @@ def _operations(data: dict[str, Any], notes: list[str]) -> int:
         operations = _listed(listed)
         if wrong := next((text for text in operations if not _is_operation(text)), None):
             raise StructureFileError(f"the operation {wrong!r} is none; right: e.g. -x,y+1/2,z")
-        largest = max((len(setting.operations) for setting in settings), default=0)
-        if len(operations) == 1 and largest > 1 and not _holds_all_atoms(data):
+        if len(operations) == 1 and any(setting.number > 1 for setting in settings) and not _holds_all_atoms(data):
             raise StructureFileError(
                 f"names the space group {value} ({tag}) and lists the identity as its only operation; right: all "
                 "operations, or all atoms of the cell and _chemical_formula_sum with _cell_formula_units_Z"

@@ -12,9 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pymatgen.core import Element, Lattice, Structure
 
-from campaign.candidates.structure_text import MAX_SITES, StructureFileError, read_number
-
-_HYDROGEN = {"D": "deuterium", "T": "tritium"}
+from campaign.candidates.structure_text import (
+    HYDROGEN_ISOTOPES,
+    MAX_SITES,
+    StructureFileError,
+    isotope_note,
+    read_number,
+)
 
 
 def read_poscar(text: str) -> tuple[Structure, list[str]]:
@@ -91,9 +95,8 @@ def _symbols(words: Sequence[str], notes: list[str]) -> list[str]:
             "with their numbers of atoms"
         )
     symbols = [re.split(r"[_/]", word)[0] for word in words]  # Fe_pv/1a2b, as VASP 6 writes into its CONTCAR
-    for isotope in sorted(set(symbols) & set(_HYDROGEN)):
-        notes.append(f"{_HYDROGEN[isotope]} ({isotope}) is read as hydrogen")
-    symbols = ["H" if symbol in _HYDROGEN else symbol for symbol in symbols]
+    notes += map(isotope_note, sorted(set(symbols).intersection(HYDROGEN_ISOTOPES)))
+    symbols = ["H" if symbol in HYDROGEN_ISOTOPES else symbol for symbol in symbols]
     if wrong := [word for word, symbol in zip(words, symbols, strict=True) if not Element.is_valid_symbol(symbol)]:
         raise StructureFileError(f"line 6 has {wrong[0]!r}; right: symbols of elements")
     return symbols

@@ -15,6 +15,7 @@ LARGEST_FILE = 16 << 20
 MAX_SITES = 2000
 """Atoms in the cell of a crystal that is read; DFT relaxes a few hundred."""
 
+HYDROGEN_ISOTOPES = {"D": "deuterium", "T": "tritium"}
 _PACKED = (".gz", ".bz2", ".xz")
 
 
@@ -64,6 +65,11 @@ def _open(path: Path) -> IO[bytes]:
     if path.suffix.lower() == ".bz2":
         return bz2.open(path, "rb")
     return lzma.open(path, "rb") if path.suffix.lower() == ".xz" else path.open("rb")
+
+
+def isotope_note(symbol: str) -> str:
+    """What a user is told of a symbol that begins with an isotope's."""
+    return f"{symbol} ({HYDROGEN_ISOTOPES[symbol[0]]}) is read as hydrogen"
 
 
 def read_number(text: str, what: str) -> float:

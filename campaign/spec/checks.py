@@ -157,7 +157,7 @@ def gives_uncertainty(spec: CampaignSpec) -> bool | None:
 
 
 def check_new(spec: CampaignSpec, *, file: Path | None = None) -> None:
-    """Refuse to start a campaign that could never promote anything; one that has started goes on all the same.
+    """Refuse to start a campaign that could never promote anything; one that has started continues.
 
     Parameters
     ----------

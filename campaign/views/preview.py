@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from campaign.candidates.generate import Candidate
-from campaign.candidates.structure_files import list_structure_folder, read_crystals
+from campaign.candidates.structure_files import Crystal, list_structure_folder, read_crystals
 from campaign.references.phases import reference_phases
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import gives_uncertainty
@@ -28,12 +28,14 @@ def format_preview(spec: CampaignSpec) -> Iterator[str]:
         yield from _format_entries(spec, candidates, elements)
     if labels or spec.references.entries is None:
         yield f"{len(labels)} reference phases are relaxed first: {', '.join(labels)}"
+    folders = [folder for folder in (spec.candidates.structures, spec.references.structures) if folder is not None]
+    crystals = {folder: list(read_crystals(folder)) for folder in folders}
     if spec.references.structures is not None:
-        unused = sorted({crystal.name for _, crystal in read_crystals(spec.references.structures)} - set(labels))
+        unused = sorted({crystal.name for _, crystal in crystals[spec.references.structures]} - set(labels))
         if unused:
             yield f"not used, since they hold other elements than the candidates: {', '.join(unused)}"
-    for folder in (spec.candidates.structures, spec.references.structures):
-        yield from _format_structure_notes(folder)
+    for folder, found in crystals.items():
+        yield from _format_structure_notes(folder, found)
     if spec.purpose == "training_set":
         yield "a training set: every candidate gets an IS-DOS, a relaxation and an RS-DOS; nothing is predicted"
     elif not spec.scorer.needs_model:
@@ -66,19 +68,19 @@ def _format_unknown(spec: CampaignSpec, model: BundleInfo, candidates: Sequence[
     if model.assessment is None:
         yield "note: the model does not say what it was trained on, so no candidate can be called unlike it"
         return
-    unknown: Counter[str] = Counter()
-    other_number: Counter[int] = Counter()
+    unknown: set[str] = set()
+    other_numbers: set[int] = set()
     outside = 0
     for candidate in candidates:
         elements = candidate.chemsys.split("-")
         unseen = model.unknown_elements(elements)
         unknown.update(unseen)
-        if not model.knows_number_of_elements(len(elements)):
-            other_number[len(elements)] += 1
-        outside += bool(unseen) or not model.knows_number_of_elements(len(elements))
+        if not (known_number := model.knows_number_of_elements(len(elements))):
+            other_numbers.add(len(elements))
+        outside += bool(unseen) or not known_number
     if outside:
         why = [f"with {symbol}" for symbol in sorted(unknown)]
-        why += [f"of {number} elements" for number in sorted(other_number)]
+        why += [f"of {number} elements" for number in sorted(other_numbers)]
         yield (
             f"note: {outside} of {len(candidates)} candidates are unlike what the model was trained on "
             f"({', '.join(why)}), and their predictions cannot be trusted; policy.novel: {spec.policy.novel} decides "
@@ -86,14 +88,12 @@ def _format_unknown(spec: CampaignSpec, model: BundleInfo, candidates: Sequence[
         )
 
 
-def _format_structure_notes(folder: Path | None) -> Iterator[str]:
+def _format_structure_notes(folder: Path, crystals: Sequence[tuple[Path, Crystal]]) -> Iterator[str]:
     """Say what of a folder is not read, and what was read with a note."""
-    if folder is None:
-        return
     if unused := list_structure_folder(folder).unused:
         yield f"note: {folder}: not read: {_listed(unused)}"
     by_note: dict[str, list[str]] = {}
-    for path, crystal in read_crystals(folder):
+    for path, crystal in crystals:
         for note in crystal.notes:
             by_note.setdefault(note, []).append(crystal.name if "#" in crystal.name else path.name)
     for note, names in by_note.items():

@@ -11,8 +11,8 @@ def command_help() -> str:
     """Markdown of both programs: a heading and a table of arguments and options for every command."""
     import typer
 
-    from campaign.cli.main import app as campaign_app
-    from esnet.cli.main import app as esnet_app
+    from campaign.cli.app import app as campaign_app
+    from esnet.cli.app import app as esnet_app
 
     apps = {"campaign": campaign_app, "esnet": esnet_app}
     return "\n\n".join(part for name, app in apps.items() for part in _command(typer.main.get_command(app), name))

@@ -84,6 +84,7 @@ class FolderRuns:
                 self.runs[file] = run
 
     def pairing(self, same_settings: frozenset[Path] | None) -> Pairing:
+        """Pair the runs by their crystals; ``same_settings`` are the files whose settings are those of the energies."""
         relaxations = {file for file in self.runs if self.kinds[file] == "relaxation"}
         return Pairing(
             (run for file, run in self.runs.items() if file not in relaxations),
@@ -157,7 +158,7 @@ class FolderRuns:
         )
 
     def _has_other_dos(self, file: Path, pairing: Pairing) -> bool:
-        """Whether another run has the DOS of a relaxation's last crystal, or another relaxation goes on from there."""
+        """Whether another run has the DOS of a relaxation's last crystal, or another relaxation begins with it."""
         crystal = pairing.crystals[self.runs[file].path]
         if any(link.initial == crystal != link.final for link in pairing.own):
             return True
@@ -168,15 +169,19 @@ class FolderRuns:
         )
 
     def has_energy(self, file: Path) -> bool:
+        """Whether a run's energy is that of its crystal."""
         return self.kinds[file] != "non-self-consistent" and self.runs[file].energy is not None
 
     def inside(self, path: Path) -> str:
+        """Return a path as it is called inside the folder."""
         return path.relative_to(self.folder).as_posix()
 
     def became(self, file: Path, outcome: str) -> None:
+        """Count what became of a run."""
         self.problems.found.outcomes[self.kinds.get(file, "unreadable")][outcome] += 1
 
     def leave_out(self, file: Path, reason: str, why: str, *, error: type[UserError] = VaspFolderError) -> None:
+        """Count a run as left out, and say why; an error with ``strict``."""
         self.became(file, "left out")
         self.problems.add(file, reason, why, error=error)
 

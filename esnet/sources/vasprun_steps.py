@@ -54,7 +54,7 @@ def fields_of_steps(header: Any, parts: VasprunParts, symbols: tuple[str, ...]) 
 def crystal_of(
     lattice: NDArray[np.float64] | None, positions: NDArray[np.float64] | None, symbols: tuple[str, ...]
 ) -> Crystal | None:
-    """Return the crystal, or None where the arrays are absent or are no cell with so many sites."""
+    """Return the crystal, or None where the arrays are absent or are no cell with a site for each symbol."""
     if lattice is None or positions is None or lattice.shape != (3, 3) or positions.shape != (len(symbols), 3):
         return None
     crystal = Crystal(symbols, lattice, positions)

@@ -7,7 +7,7 @@ from predicted import store_predictions
 from prepared import BATCHES, finish_dos, with_model
 from typer.testing import CliRunner
 
-from campaign.cli.main import app
+from campaign.cli.app import app
 from campaign.policies.registry import make_policy
 from campaign.scheduling.advance import advance
 from campaign.steps.decide import make_decisions

@@ -6,7 +6,7 @@ import math
 import pytest
 from typer.testing import CliRunner
 
-from campaign.cli.main import app
+from campaign.cli.app import app
 from campaign.metrics.audit import AuditCounts, estimate_discoverability
 from campaign.metrics.metrics import metrics_of_counts
 from campaign.policies.base import Prediction

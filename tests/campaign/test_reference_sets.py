@@ -12,7 +12,7 @@ from small_campaign import SMALL
 from typer.testing import CliRunner
 
 from campaign.candidates.elements import ElementError
-from campaign.cli.main import app
+from campaign.cli.app import app
 from campaign.config.yaml_file import CampaignFileError
 from campaign.hull.entries_file import read_entries_file
 from campaign.hull.entries_format import EntriesFileError

@@ -16,7 +16,7 @@ from reference_entries import ALLOYS, GPAW, PBE, VASP, alloys, alumina, entry, r
 from small_campaign import write_campaign
 from typer.testing import CliRunner
 
-from campaign.cli.main import app
+from campaign.cli.app import app
 from campaign.commands.errors import is_user_error
 from campaign.config.yaml_file import CampaignFileError
 from campaign.hull.corrections import corrected_energies

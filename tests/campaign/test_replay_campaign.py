@@ -6,7 +6,7 @@ import math
 import pytest
 from typer.testing import CliRunner
 
-from campaign.cli.main import app
+from campaign.cli.app import app
 from campaign.replay.campaign import read_replay_campaign
 from campaign.replay.data import ReplayDataError
 from campaign.running_campaign import start_campaign

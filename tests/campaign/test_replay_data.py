@@ -13,7 +13,7 @@ from pymatgen.entries.computed_entries import ComputedEntry
 from typer.testing import CliRunner
 
 from campaign.candidates.structure_text import StructureFileError
-from campaign.cli.main import app
+from campaign.cli.app import app
 from campaign.commands.errors import is_user_error
 from campaign.hull.hull import MissingElementError
 from campaign.policies.probability import Probability

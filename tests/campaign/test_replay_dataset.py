@@ -8,7 +8,7 @@ import pytest
 from pymatgen.core import Composition
 from typer.testing import CliRunner
 
-from campaign.cli.main import app
+from campaign.cli.app import app
 from campaign.replay.data import ReplayDataError
 from campaign.replay.read import read_replay_data
 from esnet.bundle.bundle import Bundle

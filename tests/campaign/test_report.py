@@ -12,7 +12,7 @@ import pytest
 from report_campaign import HOSTILE, SECTIONS, add_many, begin, finished, predict, relax
 from typer.testing import CliRunner
 
-from campaign.cli.main import app
+from campaign.cli.app import app
 from campaign.metrics.metrics import effective_cost, screening_metrics
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now

@@ -19,7 +19,7 @@ from fireworks import FWorker
 from prepared import BATCHES, with_model
 from typer.testing import CliRunner
 
-from campaign.cli.main import app
+from campaign.cli.app import app
 from campaign.running_campaign import start_campaign
 from campaign.store.campaigns import Campaign, UnknownCampaignError
 from campaign.store.collections import now

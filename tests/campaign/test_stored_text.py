@@ -4,7 +4,7 @@ import pytest
 from prepared import BATCHES, finish_dos, with_model
 from typer.testing import CliRunner
 
-from campaign.cli.main import app
+from campaign.cli.app import app
 from campaign.store.collections import now
 from esnet.commands.console import printable
 

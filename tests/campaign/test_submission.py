@@ -9,7 +9,7 @@ from fireworks.core.rocket_launcher import launch_rocket
 from small_campaign import write_campaign
 from typer.testing import CliRunner
 
-from campaign.cli.main import app
+from campaign.cli.app import app
 from campaign.config.yaml_file import CampaignFileError
 from campaign.firetasks import Finish, RecordCalculation, Retrain, RunCalculation, Screen, Train
 from campaign.running_campaign import start_campaign

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from campaign.cli.main import app
+from campaign.cli.app import app
 from campaign.commands.errors import is_user_error
 from campaign.references.reference_sets import freeze_reference_set
 from campaign.running_campaign import start_campaign

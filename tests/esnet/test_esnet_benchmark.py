@@ -15,7 +15,7 @@ from esnet.baselines.moment_features import MomentScaler, moments_of
 from esnet.baselines.run import BenchmarkError, BenchmarkSettings, run_benchmark
 from esnet.baselines.settings import TITLES
 from esnet.baselines.work import BenchmarkWork
-from esnet.cli.main import app
+from esnet.cli.app import app
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import Split, SplitError
 from esnet.dataset.synthetic import synthetic_samples

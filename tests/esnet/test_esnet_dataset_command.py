@@ -10,7 +10,7 @@ from small_dataset import synthetic, tiny_sample, write
 from typer.testing import CliRunner
 
 from esnet.cli import options
-from esnet.cli.main import app
+from esnet.cli.app import app
 from esnet.dataset import splits
 from esnet.dataset.dataset import Dataset, DatasetError
 from esnet.representation import composition, dos

@@ -15,7 +15,7 @@ from esnet.bundle.bundle import Bundle, BundleError, BundleExistsError, BundleIn
 from esnet.bundle.files import new_bundle
 from esnet.bundle.info import write_info
 from esnet.bundle.networks import Networks, Outputs
-from esnet.cli.main import app
+from esnet.cli.app import app
 from esnet.dataset.dataset import Dataset, DatasetWriter
 from esnet.dataset.splits import split_dataset
 from esnet.dataset.synthetic import synthetic_samples

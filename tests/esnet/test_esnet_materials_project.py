@@ -246,7 +246,7 @@ def test_a_senseless_query_is_sent(options, message):
 def test_the_command_does_not_fetch(service, tmp_path):
     from typer.testing import CliRunner
 
-    from esnet.cli.main import app
+    from esnet.cli.app import app
 
     options = ["--chemsys", "Al-Pd", "--num-elements", "1-2", "--endpoint", service.url]
     result = CliRunner().invoke(app, ["fetch-mp", "--output", str(tmp_path / "data"), *options])

@@ -9,7 +9,7 @@ import pytest
 from small_dataset import synthetic, write
 from typer.testing import CliRunner
 
-from esnet.cli.main import app
+from esnet.cli.app import app
 from esnet.dataset.dataset import Dataset, Sample
 from esnet.dataset.synthetic import synthetic_samples
 from esnet.representation.dos import DOS_SHAPE, ENERGY_GRID

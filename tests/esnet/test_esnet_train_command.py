@@ -8,7 +8,7 @@ from small_dataset import synthetic
 from typer.testing import CliRunner, Result
 
 from esnet.bundle.bundle import Bundle, BundleExistsError
-from esnet.cli.main import app
+from esnet.cli.app import app
 from esnet.dataset.dataset import Dataset
 from esnet.training.ensemble_run import member_folder
 from esnet.training.train import TrainingError

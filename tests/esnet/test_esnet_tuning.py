@@ -250,7 +250,7 @@ def data(tmp_path_factory):
 def invoke(*words):
     from typer.testing import CliRunner
 
-    from esnet.cli.main import app
+    from esnet.cli.app import app
 
     return CliRunner().invoke(app, ["tune", *map(str, words)])
 

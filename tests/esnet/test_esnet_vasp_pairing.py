@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 from vasp_files import FakeRun, kpoints_text, vasprun_text, write_vaspout, write_vasprun
 
-from esnet.cli.main import app
+from esnet.cli.app import app
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.sample import Sample
 from esnet.representation.features import Representation

@@ -127,7 +127,7 @@ def _damaged_bundle(folder: Path, source: random.Random) -> Path:
 
 
 def _seal(bundle: Path, changed: Path) -> None:
-    """Make the checksums right again, as somebody who edits a bundle would."""
+    """Make the checksums right again, as a person who edits a bundle would."""
     manifest = bundle / "manifest.json"
     content = json.loads(manifest.read_text())
     if not isinstance(content, dict) or not isinstance(content.get("files"), dict):

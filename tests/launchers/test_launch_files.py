@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from campaign.cli.main import app
+from campaign.cli.app import app
 from launchers.cluster import walltime
 from launchers.cluster.errors import ClusterError
 from launchers.cluster.launch_files import launch_files, write_again, write_new
