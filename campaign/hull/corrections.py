@@ -1,4 +1,4 @@
-"""Energy corrections of candidates and own phases, so that they meet references of the same correction scheme.
+"""Energy corrections of candidates, own phases and predictions, so that they meet references of the same scheme.
 
 ``none``: energies as computed. ``mp2020``: those of the Materials Project, A. Wang et al., Sci. Rep. 11 (2021) 15496
 (pymatgen's MaterialsProject2020Compatibility), which correct oxides, sulphides and other compounds of anions.
@@ -7,6 +7,7 @@
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pymatgen.core import Structure
@@ -20,12 +21,13 @@ RELAXED_FIELDS = ("composition", "relaxation.energy", "relaxation.structure")
 
 @dataclass(frozen=True, kw_only=True)
 class Corrected:
-    """Energy of a relaxed structure under a correction scheme.
+    """Energy under a correction scheme.
 
     Attributes
     ----------
     energy
-        Total energy of the cell with its corrections, eV; None where the scheme cannot treat it.
+        Total energy of the cell (eV) or formation energy (eV/atom) with its corrections; None where the scheme cannot
+        treat it.
     reason
         Why it cannot; None where it can.
     """
@@ -63,17 +65,63 @@ def corrected_energies(documents: Iterable[Mapping[str, Any]], scheme: str) -> l
         return [Corrected(energy=float(document["relaxation"]["energy"])) for document in documents]
     if scheme != "mp2020":
         raise ValueError(f"correction scheme {scheme!r}: this program knows none and mp2020; update esnet-campaign")
+    return [_corrected(document["composition"], document["relaxation"]) for document in documents]
+
+
+def convert_formation_energy(
+    e_form: float, structure: Structure | Mapping[str, Any], *, given: str, wanted: str
+) -> Corrected:
+    """Take a formation energy from one correction scheme to another, with the corrections of the crystal at hand.
+
+    Corrections of elements are zero in both schemes, so only those of the compound differ.
+
+    Parameters
+    ----------
+    e_form
+        Formation energy with the corrections ``given``, eV/atom.
+    structure
+        The crystal, or pymatgen's dictionary of it. A prediction has the unrelaxed one.
+    given, wanted
+        ``none`` or ``mp2020``.
+
+    Returns
+    -------
+    Corrected
+        In eV/atom; without an energy where mp2020 cannot treat the crystal.
+    """
+    if given == wanted:
+        return Corrected(energy=e_form)
+    if not isinstance(structure, Structure):
+        structure = Structure.from_dict(dict(structure))
+    found = _corrected(structure.composition.as_dict(), {"energy": 0.0, "structure": structure.as_dict()})
+    if found.energy is None:
+        return found
+    correction = found.energy / len(structure)
+    return Corrected(energy=e_form + correction if wanted == "mp2020" else e_form - correction)
+
+
+def is_corrected(elements: Collection[str]) -> bool:
+    """Whether mp2020 may correct a compound of these elements; an alloy without anions has the same energy in both."""
+    return len(elements) > 1 and not _corrected_elements().isdisjoint(elements)
+
+
+@cache
+def _compatibility() -> MaterialsProject2020Compatibility:
     # the campaign's own POTCARs are recorded in its settings; pymatgen would look for a list of them in each entry
-    compatibility = MaterialsProject2020Compatibility(check_potcar=False)
-    return [_corrected(document, compatibility) for document in documents]
+    return MaterialsProject2020Compatibility(check_potcar=False)
 
 
-def _corrected(document: Mapping[str, Any], compatibility: MaterialsProject2020Compatibility) -> Corrected:
-    relaxation = document["relaxation"]
+@cache
+def _corrected_elements() -> frozenset[str]:
+    # oxygen stands as oxide, peroxide, superoxide and ozonide; an element with a Hubbard U only beside O or F
+    return frozenset({"O", *(name for name in _compatibility().comp_correction if name[0].isupper())})
+
+
+def _corrected(composition: Mapping[str, float], relaxation: Mapping[str, Any]) -> Corrected:
     energy = float(relaxation["energy"])
-    if len(document["composition"]) == 1:
-        return Corrected(energy=energy)  # the scheme leaves elements alone
-    if untreated := sorted(mp2020_untreated(document["composition"])):
+    if not is_corrected(composition):
+        return Corrected(energy=energy)  # the scheme leaves elements and alloys as they are
+    if untreated := sorted(mp2020_untreated(composition)):
         return Corrected(
             energy=None,
             reason=f"mp2020 takes oxides and fluorides of {', '.join(untreated)} with a Hubbard U only, and this "
@@ -85,7 +133,7 @@ def _corrected(document: Mapping[str, Any], compatibility: MaterialsProject2020C
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # oxidation states that cannot be guessed: pymatgen has a rule for it
-            adjustments = compatibility.get_adjustments(entry)
+            adjustments = _compatibility().get_adjustments(entry)
     except CompatibilityError as error:
         return Corrected(energy=None, reason=f"mp2020 cannot treat it: {str(error)[:200]}")
     return Corrected(energy=energy + sum(float(adjustment.value) for adjustment in adjustments))

@@ -8,10 +8,10 @@ from typing import Any
 from campaign.candidates.elements import is_f_block, symbols
 from campaign.hull.entries_format import EntriesFileError, open_entries
 from campaign.hull.entry import EntryError, ReferenceEntry, entry_id, functional_of, read_entry
+from esnet.dataset.corrections import SCHEMES
 from esnet.files.garbage_collection import no_garbage_collection
 
 ENGINES = ("vasp", "gpaw")
-SCHEMES = ("none", "mp2020")
 FUNCTIONAL = "PBE"
 MAX_FORMATION_ENERGY = 6.0
 """eV/atom. The most stable compounds have -4.5; far beyond, energies of two functionals were subtracted."""

@@ -15,6 +15,7 @@ from campaign.replay.hull import ELEMENTS_ONLY, hull_energies
 from esnet.bundle.assessor import Assessment
 from esnet.bundle.bundle import Bundle
 from esnet.bundle.shipped import bundle_folder
+from esnet.dataset.corrections import require_same_corrections
 from esnet.dataset.dataset import Dataset
 from esnet.evaluation.selection import select_samples
 
@@ -52,6 +53,7 @@ def read_replay_dataset(
             path, [f"none of its {len(dataset)} samples is an IS-DOS (kind is_dos), which a replay needs"]
         )
     bundle = Bundle.load(bundle_folder(model), representation=dataset.representation)
+    require_same_corrections(bundle.record.data_source, dataset.manifest.source)
     selection = select_samples(bundle, dataset, part=part)
     indices = np.intersect1d(unrelaxed, selection.indices)
     if not len(indices):

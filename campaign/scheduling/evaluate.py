@@ -44,17 +44,19 @@ def evaluate_relaxed(campaign: Campaign, reference_set: str) -> int:
     e_form = hull.formation_energies(compositions, [energy for _, energy in treated])
     e_hull = hull.distances(compositions, e_form)
     results = [
-        (document["_id"], _result(float(formation), float(distance), campaign.spec.stable, reference_set))
+        (
+            document["_id"],
+            _result(float(formation), float(distance), campaign.spec.stable)
+            | {"reference_set": reference_set, "corrections": scheme, "time": now()},
+        )
         for (document, _), formation, distance in zip(treated, e_form, e_hull, strict=True)
     ]
     return write_results(campaign, results)
 
 
-def _result(e_form: float, e_hull: float, limits: StableSection, reference_set: str) -> dict[str, Any]:
+def _result(e_form: float, e_hull: float, limits: StableSection) -> dict[str, Any]:
     return {
         "e_form_per_atom": e_form,  # eV/atom
         "e_above_hull": e_hull,  # eV/atom
         "stable": e_form <= limits.max_formation_energy and e_hull <= limits.max_hull_energy,
-        "reference_set": reference_set,
-        "time": now(),
     }

@@ -67,6 +67,10 @@ class ScoredCampaign(Protocol):
     def model_checksum(self) -> str | None:
         """Checksum of the campaign's ESNet; None where it has none."""
 
+    @property
+    def model_corrections(self) -> str | None:
+        """Corrections in the energies of that ESNet, ``none`` or ``mp2020``; None where they are not known."""
+
 
 class ScoringContext(Protocol):
     """What a Screen hands to a scorer beside the ids; a scorer knows no database.
@@ -143,6 +147,14 @@ class Scorer(StrictModel, ABC):
 
         Begins with ``kind``; then a checksum of the model, or the calculator's name, its settings and versions.
         """
+
+    def energy_corrections(self, campaign: ScoredCampaign | None) -> str | None:
+        """Say which corrections its formation energies contain (``none`` or ``mp2020``; None: not known).
+
+        A prediction gets those of the campaign's references from it (`campaign.hull.corrections`). Without a campaign:
+        as far as the settings alone tell.
+        """
+        return None
 
     def problems(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
         """Say why it can nowhere work for candidates of these elements; looked at wherever a campaign file is read."""

@@ -46,6 +46,10 @@ class Esnet(Scorer):
         """Name the model by its checksum."""
         return {"kind": self.kind, "model": campaign.model_checksum}
 
+    def energy_corrections(self, campaign: ScoredCampaign | None) -> str | None:
+        """Name the corrections that the energies it was trained on contain."""
+        return None if campaign is None else campaign.model_corrections
+
     def problems_here(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
         """Look whether Ray and Keras are installed."""
         if missing := [name for name in ("ray", "keras") if importlib.util.find_spec(name) is None]:

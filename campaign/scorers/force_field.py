@@ -11,6 +11,7 @@ from pymatgen.core import Structure
 
 from campaign.candidates.elements import MissingReferenceError
 from campaign.scorers.base import Score, ScoredCampaign, Scorer, ScorerProblem, ScoringContext
+from campaign.scorers.potential_energies import POTENTIAL_ENERGIES
 from campaign.scorers.potentials import (
     EMT,
     NoEnergyError,
@@ -44,6 +45,9 @@ class ForceField(Scorer):
     uncertainty: float | None = Field(
         default=None, gt=0.0, le=20.0, description="standard deviation of every prediction in eV/atom; null: not known"
     )
+    corrections: Literal["none", "mp2020"] | None = Field(
+        default=None, description="corrections in the potential's energies; null: as docs/scorers.md lists them"
+    )
     needs_dos: ClassVar[bool] = False
     needs_model: ClassVar[bool] = False
     needs_element_crystals: ClassVar[bool] = True
@@ -74,8 +78,28 @@ class ForceField(Scorer):
         """Name the potential, its settings and the versions that decide its energies."""
         return {**self.to_dict(), "versions": calculator_versions(self.calculator)}
 
+    def energy_corrections(self, campaign: ScoredCampaign | None) -> str | None:
+        """Name the corrections that the potential's energies contain."""
+        return POTENTIAL_ENERGIES[self.calculator].corrections or self.corrections
+
     def problems(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
-        """Refuse elements that EMT does not describe; an ML potential is asked in `problems_here`."""
+        """Refuse energies of another kind, and elements that EMT does not describe.
+
+        An ML potential is asked for the elements in `problems_here`.
+        """
+        known = POTENTIAL_ENERGIES[self.calculator]
+        if known.functional == "r2SCAN":
+            yield ScorerProblem(
+                ("scorer", "calculator"),
+                f"found {self.calculator!r}, which gives energies of r2SCAN; references and relaxations are PBE, and "
+                "energies of two functionals never meet in one hull; right: a potential trained on PBE, e.g. CHGNet",
+            )
+        if None not in (self.corrections, known.corrections) and self.corrections != known.corrections:
+            yield ScorerProblem(
+                ("scorer", "corrections"),
+                f"found {self.corrections!r}, but energies of {self.calculator} contain {known.corrections} "
+                f"({known.evidence}); right: {known.corrections}, or null",
+            )
         if self.calculator == EMT:
             yield from _unknown(self.calculator, elements)
 

@@ -17,7 +17,8 @@ from campaign.policies.base import without_uncertainty
 from campaign.scorers.base import Scorer
 from campaign.scorers.esnet import Esnet
 from campaign.spec.campaign_spec import CampaignSpec
-from campaign.spec.reference_checks import Finding, entries_problems
+from campaign.spec.corrections_checks import corrections_problems
+from campaign.spec.reference_checks import Finding, entries_problems, read_entries
 from campaign.spec.sections.candidates import CandidateSection
 from campaign.spec.sections.dft import DftSection
 from campaign.spec.sections.references import ReferenceSection
@@ -48,17 +49,25 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
             yield from _paw_problems(candidates)
         if scorer is not None:
             yield from ((path, message, None) for path, message in scorer.problems(candidates.elements))
+    corrections = None if references is None else "none"
     if references is not None:
         findings, given = _reference_folder(references)
         yield from findings
         if references.entries is not None:
-            yield from entries_problems(references, candidates, dft, given=None if findings else given)
+            elements = None if candidates is None else candidates.elements
+            file, problems = read_entries(references, elements)
+            yield from problems
+            corrections = None if file is None else file.corrections
+            if file is not None:
+                yield from entries_problems(file, elements, dft, given=None if findings else given)
         needed = references.entries is None or (scorer is not None and scorer.needs_element_crystals)
         if candidates is not None and not findings and needed:
             yield from _missing_references(candidates, given)
     model = sections.get("model")
     if model is not None and model.bundle is not None:
         yield from _bundle_problems(model.bundle)
+    if candidates and scorer and model and corrections:
+        yield from corrections_problems(candidates, scorer, model, references=corrections)
 
 
 def _bundle_problems(bundle: Path) -> Iterator[Finding]:

@@ -9,7 +9,6 @@ from campaign.hull.corrections import mp2020_untreated
 from campaign.hull.entries_file import EntriesFile, read_entries_file
 from campaign.hull.entries_format import EntriesFileError
 from campaign.spec.campaign_spec import CampaignSpec
-from campaign.spec.sections.candidates import CandidateSection
 from campaign.spec.sections.dft import DftSection
 from campaign.spec.sections.references import ReferenceSection
 from workflows.potcar_titles import potcar_symbol, potcar_titles
@@ -22,32 +21,35 @@ _ENTRIES: FieldPath = ("references", "entries")
 _MOST_SHOWN = 20
 
 
+def read_entries(
+    references: ReferenceSection, elements: Collection[str] | None
+) -> tuple[EntriesFile | None, list[Finding]]:
+    """Read ``references.entries``; None, and all that is wrong with it, where it cannot be used."""
+    try:
+        return _read(references, elements), []
+    except EntriesFileError as error:
+        found: list[Finding] = [(_ENTRIES, problem, references.entries) for problem in error.problems[:_MOST_SHOWN]]
+        if (more := len(error.problems) - _MOST_SHOWN) > 0:
+            found.append((_ENTRIES, f"and {more} more; `campaign references check` lists them", references.entries))
+        return None, found
+
+
 def entries_problems(
-    references: ReferenceSection,
-    candidates: CandidateSection | None,
-    dft: DftSection | None,
-    *,
-    given: Collection[str] | None,
+    file: EntriesFile, elements: Collection[str] | None, dft: DftSection | None, *, given: Collection[str] | None
 ) -> Iterator[Finding]:
-    """Everything that is wrong with ``references.entries``.
+    """Say what is wrong with readable entries for this campaign.
 
     Parameters
     ----------
-    references, candidates, dft
-        Sections of a campaign; None where they are wrong in themselves.
+    file
+        The entries.
+    elements
+        Of the candidates; None where they are wrong in themselves.
+    dft
+        The section; None where it is wrong in itself.
     given
         Elements that have a crystal of the user's own; None where that is not known.
     """
-    assert references.entries is not None, "the caller has looked"
-    elements = None if candidates is None else candidates.elements
-    try:
-        file = _read(references, elements)
-    except EntriesFileError as error:
-        for problem in error.problems[:_MOST_SHOWN]:
-            yield _ENTRIES, problem, references.entries
-        if (more := len(error.problems) - _MOST_SHOWN) > 0:
-            yield _ENTRIES, f"and {more} more; `campaign references check` lists them", references.entries
-        return
     if dft is not None:
         yield from _other_settings(file, dft)
     if elements is not None and given is not None:

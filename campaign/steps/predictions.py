@@ -1,15 +1,18 @@
 """Predictions into the candidates, each with its distance from the hull."""
 
+import logging
 import math
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from pymatgen.core import Composition
 
 from campaign.budget.costs import Costs
 from campaign.budget.limits import expected_costs
+from campaign.hull.corrections import convert_formation_energy, is_corrected
 from campaign.hull.hull import HullSet
-from campaign.references.reference_sets import load_hull
+from campaign.references.reference_sets import correction_scheme, load_hull
 from campaign.scorers.base import Score
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import candidates_by_id
@@ -17,12 +20,14 @@ from campaign.store.collections import in_chunks, now
 from campaign.store.documents import PredictionDocument
 from campaign.store.predictions import add_predictions
 
+logger = logging.getLogger(__name__)
+
 #: Candidates written at once; as many as an actor scores in one batch.
 _AT_ONCE = 256
 
 
 def write_predictions(campaign: Campaign, step_id: str, scores: Iterable[Score]) -> None:
-    """Write predictions as they come.
+    """Write predictions as they come, with the corrections that the reference set carries.
 
     Parameters
     ----------
@@ -32,14 +37,36 @@ def write_predictions(campaign: Campaign, step_id: str, scores: Iterable[Score])
         What the scorer says, one for each candidate.
     """
     costs = expected_costs(campaign)
+    wanted = correction_scheme(campaign.store, campaign.reference_set)
+    given = campaign.spec.scorer.energy_corrections(campaign)
+    if given is None:
+        logger.warning("it is not known which corrections the predictions contain; taken for %s", wanted)
     with ThreadPoolExecutor(1) as loader:
         # the hull takes seconds to load, and an actor takes longer to start
         hull = loader.submit(load_hull, campaign.store, campaign.reference_set)
         for part in in_chunks(scores, _AT_ONCE):
-            _write(campaign, step_id, part, hull=hull.result(), costs=costs)
+            converted = part if given in (None, wanted) else _converted(campaign, part, str(given), wanted)
+            _write(campaign, step_id, converted, hull=hull.result(), costs=costs, corrections=wanted)
 
 
-def _write(campaign: Campaign, step_id: str, scores: Sequence[Score], *, hull: HullSet, costs: Costs) -> None:
+def _converted(campaign: Campaign, scores: Sequence[Score], given: str, wanted: str) -> list[Score]:
+    """Scores in the scheme of the references; without an energy, and with the reason, where there is no way there."""
+    known = candidates_by_id(campaign.store, [score.id for score in scores if score.e_form is not None], ["elements"])
+    corrected = [name for name, document in known.items() if is_corrected(document["elements"])]
+    crystals = candidates_by_id(campaign.store, corrected, ["structure"])
+    converted = []
+    for score in scores:
+        if score.e_form is not None and score.id in crystals:
+            crystal = crystals[score.id]["structure"]
+            found = convert_formation_energy(score.e_form, crystal, given=given, wanted=wanted)
+            score = replace(score, e_form=found.energy, reason=found.reason)
+        converted.append(score)
+    return converted
+
+
+def _write(
+    campaign: Campaign, step_id: str, scores: Sequence[Score], *, hull: HullSet, costs: Costs, corrections: str
+) -> None:
     found = candidates_by_id(campaign.store, [score.id for score in scores], ["composition", "n_sites"])
     energies = [math.nan if score.e_form is None else float(score.e_form) for score in scores]
     distances = hull.distances([Composition(found[score.id]["composition"]) for score in scores], energies)
@@ -47,6 +74,7 @@ def _write(campaign: Campaign, step_id: str, scores: Sequence[Score], *, hull: H
         "scorer": campaign.spec.scorer.identity(campaign),
         "model": campaign.model_checksum,
         "reference_set": campaign.reference_set,
+        "corrections": corrections,
         "step": step_id,
         "time": now(),
     }

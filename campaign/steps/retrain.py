@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from campaign.attempts.ledger import attempt
+from campaign.hull.corrections import convert_formation_energy
+from campaign.references.reference_sets import correction_scheme
 from campaign.scheduling.advance import advance
 from campaign.steps.rescore import screen_again
 from campaign.steps.train import rs_dos_targets, train_bundle
@@ -15,6 +17,7 @@ from campaign.store.campaigns import Campaign, OpenCampaign, replace_model
 from campaign.store.collections import now
 from campaign.store.documents import ModelSummary
 from campaign.store.features import FeatureReader
+from campaign.store.listings import relaxed_structures
 from campaign.store.models import fetch_bundle, model_summary
 from campaign.store.states import RsDosState, StepState
 from campaign.store.steps import read_step
@@ -107,16 +110,17 @@ def _found(campaign: Campaign, database: DatabaseSettings) -> _Found:
         for document in screened
         if (document.get("rs_dos") or {}).get("state") == RsDosState.DONE
     }
+    learnable = _with_corrections_of_model(campaign, is_dos | rs_dos)
     composition = campaign.model["representation"]["composition"]
     ids, materials, kinds, blocks, energies = [], [], [], [], []
     for stage, kind, targets in (("dos", "is_dos", is_dos), ("rs_dos", "rs_dos", rs_dos)):
         reader = FeatureReader(database=database, kind=stage, composition=composition)
-        names, dos, compositions = reader(sorted(targets))
+        names, dos, compositions = reader(sorted(targets.keys() & learnable.keys()))
         ids += [f"{name}:{kind}" for name in names]
         materials += names
         kinds += [kind] * len(names)
         blocks.append((dos, compositions))
-        energies += [targets[name] for name in names]
+        energies += [learnable[name] for name in names]
     if not ids:
         raise TrainingError(f"campaign {campaign.name!r} has no DOS of a relaxed structure to learn from")
     dos, compositions = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
@@ -129,6 +133,21 @@ def _found(campaign: Campaign, database: DatabaseSettings) -> _Found:
         compositions=compositions,
         energies=np.array(energies),
     )
+
+
+def _with_corrections_of_model(campaign: Campaign, targets: dict[str, float]) -> dict[str, float]:
+    """Targets with the corrections that the model's energies contain; those that mp2020 cannot treat are left out."""
+    given, wanted = correction_scheme(campaign.store, campaign.reference_set), campaign.model_corrections
+    if wanted in (None, given):
+        return targets
+    converted = {}
+    for document in relaxed_structures(campaign, ["relaxation.structure"]):
+        if document["_id"] in targets:
+            crystal = document["relaxation"]["structure"]
+            found = convert_formation_energy(targets[document["_id"]], crystal, given=given, wanted=str(wanted))
+            if found.energy is not None:
+                converted[document["_id"]] = found.energy
+    return converted
 
 
 def _train_on(campaign: Campaign, database: DatabaseSettings, step_id: str) -> tuple[ModelSummary, float]:
@@ -147,7 +166,7 @@ def _train_on(campaign: Campaign, database: DatabaseSettings, step_id: str) -> t
         # a given bundle says itself what it was trained on, if it can
         "earlier": found.bootstrap if spec.model.bundle is None else None,
     }
-    record, info = train_bundle(campaign, step_id, samples)
+    record, info = train_bundle(campaign, step_id, samples, corrections=campaign.model_corrections)
     model = model_summary(campaign.store, info.checksum, source="retrained") | {
         "initial": before["checksum"],
         "trained_on": found.count() | {"n_train": record.n_train, "n_validation": record.n_validation},

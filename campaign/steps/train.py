@@ -53,12 +53,21 @@ def _train(campaign: Campaign, database: DatabaseSettings, step_id: str) -> tupl
     logger.info("campaign %s: training on %d structures", campaign.name, len(ids))
     energies = np.array([targets[name] for name in ids], dtype=np.float64)
     samples = {"ids": ids, "dos": dos, "compositions": compositions, "targets": energies}
-    record, info = train_bundle(campaign, step_id, samples)
+    corrections = correction_scheme(campaign.store, campaign.reference_set)
+    record, info = train_bundle(campaign, step_id, samples, corrections=corrections)
     return info.checksum, record.cpu_s
 
 
-def train_bundle(campaign: Campaign, step_id: str, samples: Mapping[str, Any]) -> tuple[TrainingRecord, BundleInfo]:
-    """Train in Ray on samples, which are arguments of `train_in_ray`, and register the bundle."""
+def train_bundle(
+    campaign: Campaign, step_id: str, samples: Mapping[str, Any], *, corrections: str | None
+) -> tuple[TrainingRecord, BundleInfo]:
+    """Train in Ray on samples, which are arguments of `train_in_ray`, and register the bundle.
+
+    Parameters
+    ----------
+    corrections
+        Those in the samples' formation energies, ``none`` or ``mp2020``; None where they are not known.
+    """
     spec = campaign.spec
     # beneath the launch directory, which all nodes of a cluster see: Ray may train on another one
     with tempfile.TemporaryDirectory(prefix="bundle-", dir=Path.cwd()) as folder, ray_session(name=step_id):
@@ -68,7 +77,7 @@ def train_bundle(campaign: Campaign, step_id: str, samples: Mapping[str, Any]) -
             name=step_id,
             settings=spec.training_settings(),
             representation=spec.representation(),
-            source=spec.data_source(),
+            source=spec.data_source() | ({} if corrections is None else {"corrections": corrections}),
             **samples,
         )
         register_bundle(campaign.store, bundle)

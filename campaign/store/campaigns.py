@@ -86,6 +86,12 @@ class Campaign:
         return model
 
     @property
+    def model_corrections(self) -> str | None:
+        """Corrections in the energies of the campaign's ESNet, ``none`` or ``mp2020``; None: not known."""
+        model = self.document.get("model")
+        return (model and model.get("corrections")) or self.spec.model.corrections
+
+    @property
     def reference_set(self) -> str:
         """Checksum of the campaign's frozen reference set.
 

@@ -20,6 +20,7 @@ class PredictionDocument(TypedDict, total=False):
     scorer: dict[str, Any]
     model: str | None  # checksum
     reference_set: str  # checksum
+    corrections: str  # none or mp2020, in the energies: those of the reference set
     step: str  # id of the Screen
     time: datetime
 
@@ -31,6 +32,7 @@ class ResultDocument(TypedDict):
     e_above_hull: float  # eV/atom
     stable: bool
     reference_set: str  # checksum
+    corrections: str  # none or mp2020, in the energies: those of the reference set
     time: datetime
 
 
@@ -129,6 +131,7 @@ class ModelSummary(TypedDict, total=False):
     checksum: Required[str]
     representation: dict[str, Any]
     n_structures: int | None
+    corrections: str | None  # none or mp2020, in the energies that it predicts; absent or None: not known
     source: str  # bundle, bootstrap or retrained
     step: str | None  # that made it
     time: datetime

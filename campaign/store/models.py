@@ -15,6 +15,7 @@ from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
 from campaign.store.documents import ModelSummary
 from esnet.bundle.files import BundleError, bundle_file_names
 from esnet.bundle.info import BundleInfo
+from esnet.dataset.corrections import stated_corrections
 from esnet.files.errors import UserError
 from esnet.representation.features import Representation
 
@@ -88,6 +89,7 @@ def model_summary(store: CampaignStore, checksum: str, *, source: str) -> ModelS
         "checksum": checksum,
         "representation": found["representation"],
         "n_structures": found["record"]["n_materials"],
+        "corrections": stated_corrections(found["record"]["data_source"]),
         "source": source,
     }
 

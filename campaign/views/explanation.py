@@ -63,7 +63,7 @@ def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
         result = told["result"]
         yield (
             f"result: E_f(DFT) {result['e_form_per_atom']:+.3f}, E_hull(DFT) {result['e_above_hull']:+.3f} eV/atom: "
-            f"{'stable' if result['stable'] else 'not stable'}"
+            f"{'stable' if result['stable'] else 'not stable'}{_format_corrections(result)}"
         )
     if told["final_failure"]:
         failure = told["final_failure"]
@@ -81,9 +81,14 @@ def _format_prediction(prediction: Mapping[str, Any]) -> Iterator[str]:
     doubt = "no uncertainty" if deviation is None else f"standard deviation {deviation:.3f}"
     seen = {True: "; unlike what the model was trained on", False: "", None: ""}[prediction.get("novel")]
     energies = f"E_f(ML) {prediction['e_form_per_atom']:+.3f}, E_hull(ML) {prediction['e_above_hull']:+.3f}"
-    yield f"prediction: {energies}, {doubt} eV/atom{seen}"
+    yield f"prediction: {energies}, {doubt} eV/atom{seen}{_format_corrections(prediction)}"
     by = f"model {prediction['model'][:12]}" if prediction.get("model") else identity_text(prediction.get("scorer"))
     yield f"  by {by} in {prediction['step']}, against reference set {prediction['reference_set'][:12]}"
+
+
+def _format_corrections(energies: Mapping[str, Any]) -> str:
+    stated = energies.get("corrections")
+    return f"; corrections: {stated}" if stated else ""
 
 
 def _format_decision(decision: Mapping[str, Any], again: Mapping[str, Any] | None) -> Iterator[str]:

@@ -24,7 +24,7 @@ class Row:
     `decision` is promoted, rejected, held (by the budget) or audit (not promoted, and relaxed as part of the random
     sample), ``training`` for those that train a model (relaxed, not predicted), or ``waiting`` for a candidate that has
     not come to its Screen; with ``uncorrectable`` behind it where the correction scheme of the references cannot treat
-    the relaxed crystal, which then has no E_f.
+    the relaxed crystal, which then has no E_f. `corrections` are those in all four energies: ``none`` or ``mp2020``.
     """
 
     rank: int
@@ -38,6 +38,7 @@ class Row:
     e_hull_dft: float | None
     stable: bool | None
     cpu_s: float
+    corrections: str | None
 
 
 def result_rows(campaign: Campaign) -> list[Row]:
@@ -61,6 +62,7 @@ def result_rows(campaign: Campaign) -> list[Row]:
             e_hull_dft=_number(document, "result", "e_above_hull"),
             stable=(document.get("result") or {}).get("stable"),
             cpu_s=round(cost.get(document["_id"], 0.0), 1),
+            corrections=(document.get("result") or document.get("prediction") or {}).get("corrections"),
         )
         for rank, document in enumerate(found, start=1)
     ]
@@ -141,7 +143,10 @@ def csv_text(rows: Sequence[Sequence[Any]]) -> str:
 def rows_as_table(rows: Sequence[Row], *, title: str) -> Table:
     """Rows as a table for the terminal."""
     # narrow enough for a terminal of 80 columns
-    table = Table(title=f"{title} (energies in eV/atom)", title_justify="left", box=None, padding=(0, 1, 0, 0))
+    energies = "energies in eV/atom"
+    if "mp2020" in {row.corrections for row in rows}:
+        energies += ", with the corrections mp2020"
+    table = Table(title=f"{title} ({energies})", title_justify="left", box=None, padding=(0, 1, 0, 0))
     texts = ("formula", "prototype", "decision", "stable")
     # the name of a user's structure file may be long: it is the only thing that is ever shortened
     longest = max((len(row.decision) for row in rows), default=0)

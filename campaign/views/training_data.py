@@ -60,6 +60,7 @@ def write_training_data(
     structures = _relaxed(campaign)
     source = {
         **campaign.spec.data_source(),
+        "corrections": correction_scheme(campaign.store, campaign.reference_set),
         "reference_set": campaign.document["reference_set"],
         "settings_hash": campaign.document["settings_hash"],
         "relaxed": len(structures),

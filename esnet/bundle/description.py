@@ -5,6 +5,7 @@ from typing import Any
 
 from esnet.bundle.info import BundleInfo
 from esnet.bundle.record import TrainingRecord
+from esnet.dataset.corrections import format_corrections, stated_corrections
 
 _MINUTE, _HOUR = 60.0, 3600.0
 
@@ -58,6 +59,7 @@ def _data_rows(record: TrainingRecord) -> Iterator[tuple[str, str]]:
     yield "data", f"{record.data_name or 'samples in memory'}, checksum {record.data_checksum}"
     if record.data_source:
         yield "source", _pairs(record.data_source)
+    yield "corrections", format_corrections(stated_corrections(record.data_source))
     kinds = f" of kind {record.kinds}" if record.kinds else ""
     yield (
         "samples",

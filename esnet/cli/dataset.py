@@ -9,7 +9,7 @@ Example
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -48,6 +48,10 @@ def from_vasp(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Directory to make")],
     energies: Annotated[
         Path | None, typer.Option(help="CSV or JSON with formation energies, eV/atom; default: from the runs in FOLDER")
+    ] = None,
+    corrections: Annotated[
+        Literal["none", "mp2020"] | None,
+        typer.Option(help="Corrections contained in the energies of that file; default: not stated"),
     ] = None,
     pattern: Annotated[str, typer.Option(help="Only runs whose path inside FOLDER matches this")] = "*",
     is_pattern: Annotated[

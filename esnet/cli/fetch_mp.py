@@ -9,7 +9,7 @@ Example
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -44,6 +44,12 @@ def fetch_mp(
     max_dos: MaxDosOption = 50.0,
     max_abs_formation_energy: MaxEnergyOption = 5.0,
     f_block: FBlockOption = False,
+    corrections: Annotated[
+        Literal["mp2020", "none"],
+        typer.Option(
+            help="Formation energies with the corrections of the Materials Project, or without (leaves out GGA+U)"
+        ),
+    ] = "mp2020",
     cache: Annotated[Path | None, typer.Option(help="Folder of what was fetched  [default: OUTPUT.download]")] = None,
     endpoint: Annotated[
         str | None, typer.Option(help="Address of the REST interface, for a mirror; default: mp-api's")

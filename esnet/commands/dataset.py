@@ -53,6 +53,7 @@ def from_vasp(
     folder: Path,
     path: Path,
     energies: Path | None,
+    corrections: str | None,
     pattern: str,
     is_pattern: str | None,
     unconverged: bool,
@@ -66,11 +67,17 @@ def from_vasp(
     f_block: bool,
 ) -> None:
     """Write the DOS of VASP runs, with the formation energies of the relaxed crystals, as a data set."""
+    if corrections is not None and energies is None:
+        raise typer.BadParameter(
+            f"--corrections {corrections} says what the energies of a file contain; without --energies they are "
+            "computed from the runs, without corrections"
+        )
     representation = Representation(
         normalisation=normalisation, energy_reference=energy_reference, composition=composition
     )
     filters = filters_of(max_dos, max_abs_formation_energy, f_block)
     source = {"kind": "VASP runs", "folder": folder.resolve().name, "energies": energies.name if energies else None}
+    source["corrections"] = corrections if energies else "none"
     report = FolderReport()
     engines: set[str] = set()
     out = console()
@@ -95,6 +102,9 @@ def from_vasp(
         # where nothing could be used at all, this says why
         _print_folder(out, report, verbose)
     print_written(out, path, DatasetManifest.read(path))
+    if energies is not None and corrections is None:
+        text = f"{energies} does not say which corrections its energies contain; --corrections does"
+        print_labelled(out, "warning:", text)
     for warning in mixture_warnings(Dataset.open(path, verify=False)):
         print_labelled(out, "warning:", warning)
 

@@ -28,6 +28,7 @@ def fetch_mp(
     max_dos: float,
     max_abs_formation_energy: float,
     f_block: bool,
+    corrections: str,
     cache: Path | None,
     endpoint: str | None,
 ) -> None:
@@ -49,6 +50,7 @@ def fetch_mp(
                 normalisation=normalisation, energy_reference=energy_reference, composition=composition
             ),
             filters=filters_of(max_dos, max_abs_formation_energy, f_block),
+            corrections=corrections,
             cache=cache,
             endpoint=endpoint,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
@@ -56,6 +58,9 @@ def fetch_mp(
     out = console()
     counts = ", ".join(f"{count} {status}" for status, count in report.counts.items())
     out.print(f"{report.n_materials} materials: {counts}; {report.n_fetched} fetched now", highlight=False)
+    if report.n_with_u:
+        text = f"{report.n_with_u} materials left out: computed with a Hubbard U, no energy without corrections"
+        out.print(text, highlight=False)
     for identifier, reason in list(report.unusable.items())[:10]:
         out.print(f"  {identifier}: {reason}", highlight=False, soft_wrap=True)
     print_written(out, output, dataset.manifest)

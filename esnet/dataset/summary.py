@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from esnet.dataset.corrections import format_corrections, stated_corrections
 from esnet.dataset.dataset import KINDS, Dataset
 from esnet.representation.composition import ELEMENTS
 
@@ -40,6 +41,7 @@ def dataset_summary(dataset: Dataset) -> dict[str, Any]:
         "dropped": dict(manifest.n_dropped),
         "dropped_ids": {name: list(ids) for name, ids in manifest.dropped_ids.items()},
         "source": dict(manifest.source),
+        "corrections": stated_corrections(manifest.source),
         "warnings": [*manifest.warnings, *mixture_warnings(dataset)],
         "created": manifest.created,
         "versions": dict(manifest.versions),
@@ -87,6 +89,7 @@ def summary_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
         "formation energies",
         f"{energies['min']:.3f} to {energies['max']:.3f}, mean {energies['mean']:.3f}, sd {energies['sd']:.3f} eV/atom",
     )
+    yield "corrections", format_corrections(summary["corrections"])
     if spacing is not None:
         yield "energy spacing", f"{spacing['min']:.4f} to {spacing['max']:.4f} eV in the sources"
     for name, counts in summary["runs"].items():

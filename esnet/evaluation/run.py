@@ -13,6 +13,7 @@ from pymatgen.core import Composition
 
 from esnet.bundle.assessor import Assessment
 from esnet.bundle.bundle import Bundle
+from esnet.dataset.corrections import require_same_corrections
 from esnet.dataset.dataset import Dataset
 from esnet.evaluation.selection import EvaluatedPart, EvaluationError, Selection, select_samples
 from esnet.evaluation.task import N_WORST, TaskEvaluation, evaluate_task
@@ -137,7 +138,10 @@ def evaluate(
         If there is nothing to evaluate.
     RepresentationError
         If the data set has another representation than the model.
+    CorrectionsError
+        If its formation energies contain other corrections than the model's.
     """
+    require_same_corrections(bundle.record.data_source, dataset.manifest.source)
     selection = select_samples(bundle, dataset, part=part)
     assessment = _assess(bundle, dataset, selection.indices, batch_size, progress)
     notes = [*selection.notes, *_notes_on_model(bundle)]

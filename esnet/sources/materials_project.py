@@ -1,7 +1,7 @@
 """A data set out of the Materials Project: relaxed crystals, their DOS, and their formation energies.
 
-The energies are the Materials Project's own, with its corrections. A DOS is of the relaxed crystal (RS-DOS), so such a
-data set trains RS2RE.
+The energies are the Materials Project's own (GGA and GGA+U, never r2SCAN), with its corrections of 2020 or without
+them; each sample's provenance has both. A DOS is of the relaxed crystal (RS-DOS), so such a data set trains RS2RE.
 """
 
 import logging
@@ -50,12 +50,15 @@ class FetchReport:
         Materials by what became of them: ``dos``, ``no DOS``, ``unusable DOS``.
     unusable
         Material id -> why its DOS cannot be used.
+    n_with_u
+        Materials left out because they were computed with a Hubbard U and energies without corrections were asked for.
     """
 
     n_materials: int = 0
     n_fetched: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     unusable: dict[str, str] = field(default_factory=dict)
+    n_with_u: int = 0
 
 
 def fetch(
@@ -64,6 +67,7 @@ def fetch(
     query: MaterialsQuery,
     representation: Representation = Representation(),  # noqa: B008 (frozen)
     filters: Filters = Filters(),  # noqa: B008 (frozen)
+    corrections: str = "mp2020",
     cache: Path | str | None = None,
     endpoint: str | None = None,
     progress: Progress | None = None,
@@ -78,6 +82,9 @@ def fetch(
         Directory of the data set, not there yet.
     filters
         What is left out, and counted. The DOS of what the composition or the energy rule out is not fetched.
+    corrections
+        ``mp2020``: formation energies with the corrections of the Materials Project. ``none``: without; materials
+        computed with a Hubbard U are left out then, since only the corrections make them comparable.
     cache
         Folder of what was fetched, ``OUTPUT.download`` by default. It is kept: remove it when you need it no more.
     endpoint
@@ -101,45 +108,57 @@ def fetch(
     refuse_existing(output)
     report = FetchReport()
     with DownloadCache(folder, query=query, representation=representation) as store:
-        _fetch_missing(store, query, representation, filters, endpoint, report, progress)
+        materials = _materials(store, query, corrections, endpoint, report)
+        _fetch_missing(store, materials, representation, filters, endpoint, report, progress)
         source = {
             "kind": "Materials Project",
             "engine": "vasp",
+            "corrections": corrections,
             "database_version": store.database_version,
             "client": f"mp-api {version('mp-api')}",
             "query": query.to_dict(),
             "n_materials": report.n_materials,
             "counts": report.counts,
+            "left_out_with_u": report.n_with_u,
         }
         with DatasetWriter(output, representation=representation, filters=filters, source=source) as writer:
-            for material in store.materials or []:
-                sample = _sample(material, store, representation, filters)
+            for material, energy in materials:
+                sample = _sample(material, energy, store, filters)
                 if sample is not None:
                     writer.add(sample)
     return Dataset.open(output, verify=False), report
 
 
+def _materials(
+    store: DownloadCache, query: MaterialsQuery, corrections: str, endpoint: str | None, report: FetchReport
+) -> list[tuple[Material, float]]:
+    """Materials of the query, each with the formation energy that is asked for (eV/atom)."""
+    if store.materials is None:
+        with MaterialsProjectClient(endpoint=endpoint) as client:
+            store.store_materials(client.materials(query), database_version=client.database_version)
+    found = store.materials or []
+    if not found:
+        raise MaterialsProjectError(f"no material with a formation energy matches {_in_words(query)}")
+    report.n_materials = len(found)
+    energies = [material.energy if corrections == "mp2020" else material.uncorrected for material in found]
+    report.n_with_u = energies.count(None)
+    return [(material, energy) for material, energy in zip(found, energies, strict=True) if energy is not None]
+
+
 def _fetch_missing(
     store: DownloadCache,
-    query: MaterialsQuery,
+    materials: Sequence[tuple[Material, float]],
     representation: Representation,
     filters: Filters,
     endpoint: str | None,
     report: FetchReport,
     progress: Progress | None,
 ) -> None:
-    if store.materials is None:
-        with MaterialsProjectClient(endpoint=endpoint) as client:
-            store.store_materials(client.materials(query), database_version=client.database_version)
-    materials = store.materials or []
-    if not materials:
-        raise MaterialsProjectError(f"no material with a formation energy matches {_in_words(query)}")
-    report.n_materials = len(materials)
     for identifier, entry in list(store.fetched.items()):
         if entry.status == DOS and store.features(identifier) is None:
             logger.warning("%s: the file of its features is damaged or absent; it is fetched again", identifier)
             store.forget(identifier)
-    wanted = [material for material in materials if filters.dropped_by(_unseen(material)) is None]
+    wanted = [material for material, energy in materials if filters.dropped_by(_unseen(material, energy)) is None]
     todo = [material for material in wanted if material.id not in store.fetched]
     if todo:
         with MaterialsProjectClient(endpoint=endpoint) as client:
@@ -195,7 +214,7 @@ def _store_dos(store: DownloadCache, material: Material, task: str, dos: Any, re
     store.store(entry, features)
 
 
-def _unseen(material: Material) -> Sample:
+def _unseen(material: Material, energy: float) -> Sample:
     """A sample without a DOS, for filters that go by composition or energy."""
     return Sample(
         id=f"{material.id}:rs_dos",
@@ -203,7 +222,7 @@ def _unseen(material: Material) -> Sample:
         kind="rs_dos",
         dos=np.zeros(DOS_SHAPE, dtype=np.float32),
         composition=material.composition,
-        energy=material.energy,
+        energy=energy,
         efermi=None,
         spacing=None,
         chemsys="-".join(sorted(material.composition)),
@@ -212,11 +231,9 @@ def _unseen(material: Material) -> Sample:
     )
 
 
-def _sample(
-    material: Material, store: DownloadCache, representation: Representation, filters: Filters
-) -> Sample | None:
+def _sample(material: Material, energy: float, store: DownloadCache, filters: Filters) -> Sample | None:
     """Return a material's sample; None if it has no DOS."""
-    unseen = _unseen(material)
+    unseen = _unseen(material, energy)
     if filters.dropped_by(unseen) is not None:
         return unseen  # the writer counts it and writes none of it
     entry = store.fetched[material.id]
@@ -237,6 +254,9 @@ def _sample(
             "database_version": store.database_version,
             "task_id": entry.task_id,
             "energy_above_hull": material.energy_above_hull,
+            "formation_energy_mp2020": material.energy,  # eV/atom
+            "formation_energy_uncorrected": material.uncorrected,
+            "run_type": material.run_type,
         },
     )
 

@@ -24,7 +24,8 @@ from esnet.representation.dos import DOS_SHAPE
 from esnet.representation.features import Representation
 from esnet.sources.materials_project_client import Material, MaterialsProjectError, MaterialsQuery
 
-VERSION = 1
+VERSION = 2
+"""1: one formation energy for each material, in which the mixed r2SCAN scheme stood too."""
 DOS, NO_DOS, UNUSABLE = "dos", "no DOS", "unusable DOS"
 
 

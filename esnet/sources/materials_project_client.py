@@ -18,7 +18,11 @@ from esnet.files.errors import UserError, require
 from esnet.representation.composition import ELEMENTS
 
 KEY_VARIABLE = "MP_API_KEY"
-_FIELDS = ("material_id", "formula_pretty", "composition", "chemsys", "formation_energy_per_atom", "energy_above_hull")
+_FIELDS = ("material_id", "composition")
+_ENERGY_FIELDS = (
+    *("material_id", "energy_type", "formation_energy_per_atom", "energy_above_hull"),
+    *("energy_per_atom", "uncorrected_energy_per_atom"),
+)
 _SYSTEMS = 100
 """Chemical systems in one question: an address must not become too long, and mp-api splits lists of ids only."""
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -78,19 +82,25 @@ class Material:
     composition
         Element symbol -> amount.
     energy
-        Formation energy with its corrections (GGA, GGA+U and r2SCAN mixed), eV/atom.
+        Formation energy with the corrections mp2020 (GGA and GGA+U, never r2SCAN), eV/atom.
+    uncorrected
+        The same without them, eV/atom; None of GGA+U, whose energies without corrections compare with no element's.
+    run_type
+        ``GGA`` or ``GGA+U``.
     energy_above_hull
-        eV/atom.
+        With the corrections, eV/atom.
     """
 
     id: str
     composition: Mapping[str, float]
     energy: float
+    uncorrected: float | None
+    run_type: str
     energy_above_hull: float | None
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self | None:
-        """Read a summary document; None if it has no formation energy or no composition.
+    def of(cls, document: Mapping[str, Any], thermo: Mapping[str, Any] | None) -> Self | None:
+        """Read a summary document and that of its energies; None without a composition or a formation energy.
 
         Raises
         ------
@@ -100,11 +110,17 @@ class Material:
         identifier = str(document["material_id"])
         if not _ID.fullmatch(identifier):
             raise MaterialsProjectError(f"the service names a material {identifier!r}; ids are such as mp-149")
-        energy, composition = document.get("formation_energy_per_atom"), document.get("composition")
-        if energy is None or not composition:
+        composition = document.get("composition")
+        energy = None if thermo is None else thermo.get("formation_energy_per_atom")
+        if thermo is None or energy is None or not composition:
             return None
         amounts = {str(symbol): float(amount) for symbol, amount in dict(composition).items()}
-        return cls(identifier, amounts, float(energy), document.get("energy_above_hull"))
+        run_type, uncorrected = str(thermo["energy_type"]), None
+        if run_type == "GGA":
+            # elements have no corrections, so that those of the compound are all that differs
+            correction = float(thermo["energy_per_atom"]) - float(thermo["uncorrected_energy_per_atom"])
+            uncorrected = float(energy) - correction
+        return cls(identifier, amounts, float(energy), uncorrected, run_type, thermo.get("energy_above_hull"))
 
 
 class MaterialsProjectClient:
@@ -158,8 +174,26 @@ class MaterialsProjectClient:
                 deprecated=False,
                 fields=list(_FIELDS),
             )
-        found = {material.id: material for document in documents if (material := Material.of(document))}
+        energies = self._energies([str(document["material_id"]) for document in documents])
+        found = {
+            material.id: material
+            for document in documents
+            if (material := Material.of(document, energies.get(str(document["material_id"]))))
+        }
         return [found[identifier] for identifier in sorted(found, key=_id_order)][: query.max_materials]
+
+    def _energies(self, material_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Documents of the energies of these materials, in the scheme of 2020 alone, by material."""
+        if not material_ids:
+            return {}
+        with self._explained("asking for the energies"):
+            documents = self._rester.materials.thermo.search(
+                material_ids=list(material_ids),
+                thermo_types=["GGA_GGA+U"],
+                all_fields=False,
+                fields=list(_ENERGY_FIELDS),
+            )
+        return {str(document["material_id"]): document for document in documents}
 
     def dos_tasks(self, material_ids: Sequence[str]) -> dict[str, str]:
         """Return the calculation that each material's DOS is of; materials without a DOS are left out."""

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from esnet.bundle.bundle import Bundle
 from esnet.bundle.record import TrainingRecord
+from esnet.dataset.corrections import require_same_corrections
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import Split
 from esnet.representation.features import Representation
@@ -106,8 +107,8 @@ def train(
     TrainingError
         If too few samples are left by the filters, the loss stops being finite, the Keras backend is not TensorFlow, or
         ``initial`` is an ensemble.
-    BundleError, RepresentationError
-        If ``initial`` cannot be read, or has another representation.
+    BundleError, RepresentationError, CorrectionsError
+        If ``initial`` cannot be read, has another representation, or other corrections in its energies.
 
     Notes
     -----
@@ -118,6 +119,7 @@ def train(
     start = None if initial is None else PretrainedNetwork.of(initial, representation=representation)
     if start is not None:
         settings = start.settings(settings)
+        require_same_corrections(start.info.record.data_source, source or {})
     given = Samples.checked(ids, dos, compositions, targets)
     samples, n_dropped, dropped_ids = given.within(
         max_dos=settings.max_dos, max_abs_formation_energy=settings.max_abs_formation_energy

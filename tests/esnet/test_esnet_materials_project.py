@@ -62,8 +62,10 @@ def test_the_data_set_is_not_what_the_service_has(whole):
         if document["dos"]
     }
     densities = json.loads((ANSWERS / "densities.json").read_text())
-    assert dataset.ids == ("mp-2:rs_dos", "mp-134:rs_dos", "mp-829:rs_dos", "mp-5555:rs_dos")
-    assert dataset.energies.tolist() == [0.0, 0.0, -0.93, -0.6]
+    names = ("mp-2", "mp-134", "mp-829", "mp-1143", "mp-5555", "mp-18905")
+    assert dataset.ids == tuple(f"{name}:rs_dos" for name in names)
+    # of the scheme of 2020 alone: the summaries' -0.91, -9.0 and -8.0 eV/atom are mixed with r2SCAN
+    assert dataset.energies.tolist() == [0.0, 0.0, -0.93, -3.4, -0.6, -1.5]
     assert set(dataset.kinds) == {"rs_dos"}
     for place, identifier in enumerate(dataset.ids):
         document = densities[tasks[identifier.split(":")[0]]]
@@ -72,8 +74,24 @@ def test_the_data_set_is_not_what_the_service_has(whole):
         spacing = (document["window"][1] - document["window"][0]) / (document["n_energies"] - 1)
         assert dataset.spacing[place] == pytest.approx(spacing)
     # no document, no DOS in the document, no densities, no projections
-    assert report.counts == {"dos": 4, "no DOS": 4, "unusable DOS": 0}
-    assert report.n_materials == 10
+    assert report.counts == {"dos": 6, "no DOS": 4, "unusable DOS": 0}
+    assert report.n_materials == 12
+
+
+def test_energies_have_other_corrections_than_the_data_set_says(whole, tmp_path):
+    dataset, _, _ = whole
+    cache = dataset.path.with_name("data.download")
+    raw, report = fetch(tmp_path / "raw", query=ALL, corrections="none", cache=cache)
+    assert (dataset.manifest.source["corrections"], raw.manifest.source["corrections"]) == ("mp2020", "none")
+    without = dict(zip(raw.ids, raw.energies.tolist(), strict=True))
+    assert without["mp-829:rs_dos"] == pytest.approx(-0.93)
+    assert without["mp-1143:rs_dos"] == pytest.approx(-3.4 + 3 * 0.687 / 5)
+    # energies with a Hubbard U compare with nothing without their corrections
+    assert "mp-18905:rs_dos" not in without
+    assert (report.n_with_u, raw.manifest.source["left_out_with_u"]) == (1, 1)
+    [said] = raw.provenance([raw.ids.index("mp-1143:rs_dos")])
+    assert said["formation_energy_mp2020"] == -3.4
+    assert said["formation_energy_uncorrected"] == pytest.approx(-3.4 + 3 * 0.687 / 5)
 
 
 def test_what_the_filters_drop_is_downloaded_or_not_counted(whole):
@@ -120,7 +138,7 @@ def test_an_interrupted_download_begins_again(whole, service, tmp_path):
     service.fail()
     again, report = fetch(tmp_path / "data", query=ALL, endpoint=service.url)
     assert again.checksum == dataset.checksum
-    assert 0 < report.n_fetched < 8
+    assert 0 < report.n_fetched < 10
     assert not any("summary" in path for path in service.asked()["requests"])
 
 
@@ -224,9 +242,9 @@ def test_entries_are_those_of_another_system_or_of_another_scheme(service):
 def test_an_id_leads_out_of_the_folder():
     from esnet.sources.materials_project_client import Material
 
-    document = {"material_id": "../../mp-149", "composition": {"Si": 2}, "formation_energy_per_atom": 0.0}
+    document = {"material_id": "../../mp-149", "composition": {"Si": 2}}
     with pytest.raises(MaterialsProjectError, match=r"\.\./\.\./mp-149"):
-        Material.of(document)
+        Material.of(document, {"formation_energy_per_atom": 0.0})
 
 
 @pytest.mark.parametrize(

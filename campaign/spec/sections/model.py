@@ -68,6 +68,9 @@ class ModelSection(StrictModel):
         description="folder of a trained ESNet, or the name of one that ships with the project; "
         "null: train one on the bootstrap sample",
     )
+    corrections: Literal["none", "mp2020"] | None = Field(
+        default=None, description="corrections in the energies of a bundle that does not say it; null: as it says"
+    )
     bootstrap_size: int = Field(
         default=12, ge=2, description="candidates that are relaxed first and train ESNet, where no bundle is given"
     )

@@ -1,0 +1,53 @@
+"""What the energies of each interatomic potential are: their functional, and the corrections they contain.
+
+A potential reproduces the energies that it was trained on. Where these were corrected, so are its own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class PotentialEnergies:
+    """Energies of a potential, with the weights that atomate2 takes by default.
+
+    Attributes
+    ----------
+    functional
+        Of the DFT that it was trained on; None where it was fitted to experiments.
+    corrections
+        Corrections that its energies contain, ``none`` or ``mp2020``; None: no evidence, the campaign file states them.
+    evidence
+        How that is known.
+    """
+
+    functional: str | None = "PBE"
+    corrections: str | None = None
+    evidence: str
+
+
+_RAW_MACE = "its authors: the energies are those of VASP without corrections (ACEsuit/mace, pull request 342)"
+_MATPES = "trained on MatPES: static PBE or r2SCAN energies, without U and without corrections (arXiv:2503.04070)"
+_NOT_MEASURED = "not measured"
+
+POTENTIAL_ENERGIES: Mapping[str, PotentialEnergies] = {
+    "EMT": PotentialEnergies(functional=None, corrections="none", evidence="fitted to metals, which have none"),
+    "CHGNet": PotentialEnergies(
+        corrections="mp2020",
+        evidence="trained on corrected energies (CederGroupHub/chgnet, pull request 46); E_f of MgO is lower than that "
+        "of SevenNet-0 by half of 0.687 eV, and on 101 compounds with anions the bias is -0.334 eV/atom, -0.032 "
+        "without them",
+    ),
+    "MACE-MP-0": PotentialEnergies(corrections="none", evidence=_RAW_MACE),
+    "MACE-MP-0b3": PotentialEnergies(corrections="none", evidence=_RAW_MACE),
+    "MACE-MPA-0": PotentialEnergies(corrections="none", evidence=_RAW_MACE),
+    "M3GNet": PotentialEnergies(corrections="none", evidence=f"{_MATPES}; atomate2's default weights"),
+    "MatPES-PBE": PotentialEnergies(corrections="none", evidence=_MATPES),
+    "MatPES-r2SCAN": PotentialEnergies(functional="r2SCAN", corrections="none", evidence=_MATPES),
+    "SevenNet": PotentialEnergies(
+        corrections="none", evidence="E_f of MgO is higher than that of CHGNet by half of 0.687 eV"
+    ),
+    "MatterSim": PotentialEnergies(evidence=_NOT_MEASURED),
+    "FAIRChem": PotentialEnergies(functional=None, evidence=_NOT_MEASURED),
+    "UPET": PotentialEnergies(functional=None, evidence=_NOT_MEASURED),
+}

@@ -1,0 +1,72 @@
+"""Whether predictions of a campaign and its references contain the same energy corrections, or have a way between."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from campaign.hull.corrections import is_corrected, mp2020_untreated
+from campaign.scorers.base import Scorer
+from campaign.spec.reference_checks import Finding
+from campaign.spec.sections.candidates import CandidateSection
+from campaign.spec.sections.model import ModelSection
+from esnet.bundle.files import BundleError
+from esnet.bundle.info import BundleInfo
+from esnet.bundle.shipped import bundle_folder, shipped_bundles
+from esnet.dataset.corrections import SCHEMES, stated_corrections
+
+_RIGHT = " or ".join(SCHEMES)
+
+
+def corrections_problems(
+    candidates: CandidateSection, scorer: Scorer, model: ModelSection, *, references: str
+) -> Iterator[Finding]:
+    """Say what is wrong with the corrections that predictions will contain.
+
+    Parameters
+    ----------
+    candidates, scorer, model
+        Sections of a campaign.
+    references
+        Corrections that its references carry, ``none`` or ``mp2020``.
+    """
+    if scorer.needs_model:
+        if model.bundle is None:
+            return  # trained on what the campaign relaxes, against its references
+        stated = _stated(model.bundle)
+        if None not in (stated, model.corrections) and stated != model.corrections:
+            message = f"found {model.corrections}, but {model.bundle} says {stated}; right: {stated}, or null"
+            yield ("model", "corrections"), message, None
+            return
+        given, field, what = stated or model.corrections, "model", f"the energies of {model.bundle}"
+    else:
+        given, field, what = scorer.energy_corrections(None), "scorer", f"the energies of {scorer.describe()}"
+    elements = candidates.elements
+    if given == references or not is_corrected(elements):
+        return
+    if given is None:
+        # a scorer of another package says it in its method energy_corrections
+        has_field = "corrections" in type(model if field == "model" else scorer).model_fields
+        corrected = ", ".join(symbol for symbol in elements if is_corrected([symbol, "X"]))
+        message = (
+            f"nobody says whether {what} contain corrections of the Materials Project, and those of {corrected} would "
+            f"differ by up to 0.7 eV for each such atom; right: {_RIGHT}"
+            + ("" if has_field else ", returned by its method energy_corrections (docs/scorers.md)")
+        )
+        yield ((field, "corrections") if has_field else (field, "kind")), message, None
+        return
+    if untreated := sorted(mp2020_untreated(elements)):
+        message = (
+            f"{what} have the corrections {given} and the references {references}; for compounds of "
+            f"{', '.join(untreated)} with O or F there is no way between them (a Hubbard U); leave these elements out, "
+            f"or take references and predictions with the same corrections"
+        )
+        yield ("candidates", "elements"), message, None
+
+
+def _stated(bundle: Path) -> str | None:
+    """Corrections that a bundle states; None where it states none, or is not there: that is said elsewhere."""
+    if not (str(bundle) in shipped_bundles() or bundle.is_dir()):
+        return None
+    try:
+        return stated_corrections(BundleInfo.read(bundle_folder(str(bundle))).record.data_source)
+    except BundleError:
+        return None

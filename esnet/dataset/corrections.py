@@ -1,0 +1,58 @@
+"""Which energy corrections the formation energies of a data set, and of a model trained on it, contain.
+
+``none``: as DFT gives them. ``mp2020``: with the corrections of the Materials Project (A. Wang et al., Sci. Rep. 11
+(2021) 15496). Energies of different corrections are never compared (docs/inputs.md).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from esnet.files.errors import UserError
+
+SCHEMES = ("none", "mp2020")
+
+
+class CorrectionsError(UserError, ValueError):
+    """Energies with different corrections would be compared."""
+
+
+def stated_corrections(source: Mapping[str, Any]) -> str | None:
+    """Corrections that the source of a data set states; None where it states none.
+
+    Sources of version 0.1 have no such field. Those fetched from the Materials Project contain mp2020; a campaign with
+    GPAW computes its references itself, without corrections, which were fitted to energies of VASP.
+    """
+    if (stated := source.get("corrections")) in SCHEMES:
+        return str(stated)
+    if source.get("kind") == "Materials Project":
+        return "mp2020"
+    return "none" if (source.get("kind"), source.get("engine")) == ("campaign", "gpaw") else None
+
+
+def format_corrections(corrections: str | None) -> str:
+    """Say which corrections formation energies contain."""
+    if corrections == "none":
+        return "none: energies as DFT gives them"
+    return "not stated" if corrections is None else f"{corrections}: contained in the formation energies"
+
+
+def require_same_corrections(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    """Refuse to compare a model with data of other corrections; what is not stated passes.
+
+    Parameters
+    ----------
+    model, data
+        Source of what the model was trained on (`esnet.bundle.record.TrainingRecord.data_source`), and of the data set.
+
+    Raises
+    ------
+    CorrectionsError
+        Naming both.
+    """
+    predicted, given = stated_corrections(model), stated_corrections(data)
+    if None not in (predicted, given) and predicted != given:
+        raise CorrectionsError(
+            f"the model predicts formation energies with the corrections {predicted}, and those of the data set have "
+            f"the corrections {given}; their differences would be the corrections, not errors. Right: data of the "
+            "same corrections (esnet fetch-mp --corrections)"
+        )
