@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from esnet.cli import options
 from esnet.cli.app import app
 from esnet.dataset import splits
+from esnet.dataset.corrections import CorrectionsError, require_same_corrections, stated_corrections
 from esnet.dataset.dataset import Dataset, DatasetError
 from esnet.representation import composition, dos
 
@@ -84,6 +85,11 @@ def test_a_folder_of_vasp_runs_gives_other_samples_than_it_has(tmp_path: Path, v
     assert "gave a sample" in shown
     assert "energies.csv has no entry for it" in shown
     assert "1 of 3 (max_abs_formation_energy 1)" in shown
+    assert "does not say which corrections its energies contain; --corrections does" in shown
+    shown = run("from-vasp", vasp_runs, tmp_path / "e", "--energies", table, "--unconverged", "--corrections", "mp2020")
+    assert Dataset.open(tmp_path / "e").manifest.source["corrections"] == "mp2020"
+    assert "which corrections" not in shown
+    assert "mp2020: contained in the formation energies" in run("info", tmp_path / "e")
 
 
 def test_a_folder_that_gives_nothing_leaves_something(tmp_path: Path):
@@ -101,3 +107,28 @@ def test_the_choices_of_the_commands_are_not_those_of_the_library():
     assert choices(options.ReferenceOption) == get_args(dos.EnergyReference)
     assert choices(options.CompositionOption) == get_args(composition.CompositionMode)
     assert get_args(options.SplitBy) == get_args(splits.SplitBy)
+
+
+@pytest.mark.parametrize(
+    ("source", "corrections"),
+    [
+        ({"corrections": "none"}, "none"),
+        ({"kind": "Materials Project"}, "mp2020"),  # of version 0.1
+        ({"kind": "Materials Project", "corrections": "none"}, "none"),
+        ({"kind": "campaign", "engine": "gpaw"}, "none"),
+        ({"kind": "campaign", "engine": "vasp"}, None),
+        ({"kind": "VASP runs", "corrections": None}, None),
+        ({"corrections": "2020"}, None),
+    ],
+)
+def test_corrections_are_those_of_another_source(source, corrections):
+    assert stated_corrections(source) == corrections
+
+
+def test_a_model_is_compared_with_data_of_other_corrections():
+    require_same_corrections({"corrections": "mp2020"}, {"kind": "Materials Project"})
+    require_same_corrections({}, {"corrections": "none"})
+    with pytest.raises(
+        CorrectionsError, match=r"the corrections mp2020, and those of the data set .* corrections none"
+    ):
+        require_same_corrections({"kind": "Materials Project"}, {"corrections": "none"})
