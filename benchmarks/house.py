@@ -93,6 +93,7 @@ def _called_until_workers_start(campaign_file: Path) -> list[CodeType]:
         If the command ends without starting any.
     """
     from campaign.cli.main import main as campaign
+    from launchers.database.settings import DatabaseSettings
     from launchers.mongod import server as mongo
 
     called: dict[CodeType, None] = {}
@@ -111,6 +112,9 @@ def _called_until_workers_start(campaign_file: Path) -> list[CodeType]:
     with tempfile.TemporaryDirectory(prefix="house-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         launchpad = _write_launchpad(folder)
+        # once before, so that `campaign run` knows the database at this port for its own
+        mongo.start(DatabaseSettings.from_file(launchpad), data_dir=folder / mongo.DATA_FOLDER)
+        mongo.stop(folder / mongo.DATA_FOLDER)
         sys.argv = ["campaign", "run", str(campaign_file), "--workers", "1"]
         sys.argv += ["--launchpad", str(launchpad), "--directory", str(folder / "runs")]
         try:

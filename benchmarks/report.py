@@ -50,8 +50,9 @@ def main() -> None:
     parser.add_argument("--sizes", default="1000,10000,100000")
     sizes = [int(size) for size in parser.parse_args().sizes.split(",")]
     folder = Path(tempfile.mkdtemp(prefix="report-"))
-    settings = DatabaseSettings.from_file(_launchpad_file(folder))
-    mongo.start(settings, data_dir=folder / "mongodb")
+    file = _launchpad_file(folder)
+    mongo.start(DatabaseSettings.from_file(file), data_dir=folder / "mongodb")
+    settings = DatabaseSettings.from_file(file)  # with the login now
     try:
         for size in sizes:
             _measure(settings, folder, size)

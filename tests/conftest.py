@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -37,11 +38,19 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+#: The login of each embedded MongoDB of this session, by its port.
+_LOGINS: dict[int, Mapping[str, Any]] = {}
+
+
 def _write_launchpad(folder: Path, *, port: int, name: str) -> Path:
     path = folder / "my_launchpad.yaml"
     path.write_text(
         f"uri_mode: true\nhost: mongodb://127.0.0.1:{port}/{name}?replicaSet=rs0\nname: {name}\nstrm_lvl: WARNING\n"
     )
+    path.chmod(0o600)
+    if port in _LOGINS:
+        with path.open("a") as file:
+            file.write(f"mongoclient_kwargs: {json.dumps(_LOGINS[port])}\n")
     return path
 
 
@@ -53,7 +62,7 @@ def free_port() -> Callable[[], int]:
 
 @pytest.fixture(scope="session")
 def write_launchpad() -> Callable[..., Path]:
-    """Function (folder, *, port, name) that writes a my_launchpad.yaml for an embedded MongoDB."""
+    """Function (folder, *, port, name) that writes a my_launchpad.yaml for an embedded MongoDB, with its login."""
     return _write_launchpad
 
 
@@ -63,13 +72,16 @@ def mongo_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databas
     folder = tmp_path_factory.mktemp("database")
     data_dir = folder / "mongodb"
     for attempt in (1, 2, 3):
-        settings = DatabaseSettings.from_file(_write_launchpad(folder, port=_free_port(), name="tests"))
+        port = _free_port()
+        file = _write_launchpad(folder, port=port, name="tests")
         try:
-            mongo.start(settings, data_dir=data_dir)
+            mongo.start(DatabaseSettings.from_file(file), data_dir=data_dir)
             break
         except MongoServerError:
             if attempt == 3:  # somebody took the free port in between; three times is no accident
                 raise
+    settings = DatabaseSettings.from_file(file)
+    _LOGINS[port] = settings.mongoclient_kwargs
     try:
         yield settings
     finally:

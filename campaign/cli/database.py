@@ -21,7 +21,8 @@ DataDirOption = Annotated[
 def start(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> None:
     """Start the database that my_launchpad.yaml describes; harmless where it runs already.
 
-    Where there is no my_launchpad.yaml, one is written into this folder. The database listens on loopback only.
+    Where there is no my_launchpad.yaml, one is written into this folder. The database listens on loopback only and lets
+    in its owner alone: the password that it makes is written into my_launchpad.yaml.
 
     Example: campaign db start
     """

@@ -9,9 +9,17 @@ from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore
 from esnet.commands.console import print_plain
 from launchers.database.check import check_database
+from launchers.database.errors import LaunchpadFileError
+from launchers.database.launchpad_file import write_embedded_launchpad_file
 from launchers.database.settings import DatabaseSettings, DatabaseUnreachable, find_launchpad_file
 from launchers.mongod import server as mongo
+from launchers.mongod.ownership import is_own
 from launchers.mongod.server import default_data_dir
+
+UNPROTECTED = (
+    "an earlier version started this database, and every user of this machine can read and change it: when no "
+    "campaign runs, `campaign db stop` and `campaign db start` give it a password"
+)
 
 
 def connect(launchpad_file: Path | None) -> LaunchPad:
@@ -46,26 +54,42 @@ def data_dir_of(launchpad_file: Path, data_dir: Path | None) -> Path:
     return (data_dir or default_data_dir(launchpad_file)).resolve()
 
 
+def launchpad_file_of(launchpad_file: Path | None, console: Console) -> Path:
+    """Find my_launchpad.yaml; where none is named and there is none, write one for an embedded database here."""
+    try:
+        return find_launchpad_file(launchpad_file)
+    except LaunchpadFileError:
+        if launchpad_file is not None:
+            raise
+    written = write_embedded_launchpad_file(Path.cwd())
+    print_plain(console, f"wrote {written}")
+    return written
+
+
 def ensure_running(launchpad_file: Path | None, console: Console) -> Path:
-    """Start the embedded database where my_launchpad.yaml means one of this machine that does not run yet.
+    """Start the embedded database where my_launchpad.yaml means that of its folder and it does not run yet.
+
+    Another address on this machine may be a tunnel that is down: nothing is started in its place.
 
     Returns
     -------
     Path
         my_launchpad.yaml.
     """
-    found = find_launchpad_file(launchpad_file).resolve()
+    found = launchpad_file_of(launchpad_file, console).resolve()
     settings = DatabaseSettings.from_file(found)
     folder = data_dir_of(found, None)
     try:
         check_database(settings)
     except DatabaseUnreachable:
-        if not settings.is_local:
+        if not is_own(settings, folder):
             raise
         server = mongo.start(settings, data_dir=folder)
         print_plain(console, f"started the embedded database at {server.address}, data in {server.data_dir}")
         return found
-    ours = mongo.status(folder).running
-    origin = "" if ours else ", which was not started from this folder"
+    server = mongo.status(folder)
+    origin = "" if server.running else ", which was not started from this folder"
     print_plain(console, f"database at {settings.address}{origin}")
+    if not server.is_protected:
+        print_plain(console, UNPROTECTED)
     return found

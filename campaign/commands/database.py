@@ -4,12 +4,10 @@ from pathlib import Path
 
 import typer
 
-from campaign.commands.connection import data_dir_of
+from campaign.commands.connection import UNPROTECTED, data_dir_of, launchpad_file_of
 from campaign.store.fireworks import initialise_launchpad
 from esnet.commands.console import console, print_plain
 from launchers.database.check import check_database
-from launchers.database.errors import LaunchpadFileError
-from launchers.database.launchpad_file import write_embedded_launchpad_file
 from launchers.database.settings import DatabaseSettings, DatabaseUnreachable, find_launchpad_file
 from launchers.mongod import server as mongo
 from launchers.mongod.server import ServerStatus
@@ -18,19 +16,18 @@ from launchers.mongod.server import ServerStatus
 def start(*, launchpad: Path | None, data_dir: Path | None) -> None:
     """Start the database that my_launchpad.yaml describes; harmless where it runs already."""
     out = console()
-    try:
-        found = find_launchpad_file(launchpad).resolve()
-    except LaunchpadFileError:
-        if launchpad is not None:
-            raise
-        found = write_embedded_launchpad_file(Path.cwd())
-        out.print(f"wrote {found}", highlight=False, soft_wrap=True)
-    settings = DatabaseSettings.from_file(found)
+    found = launchpad_file_of(launchpad, out).resolve()
+    before = DatabaseSettings.from_file(found)
     folder = data_dir_of(found, data_dir)
     was_running = mongo.status(folder).running
-    server = mongo.start(settings, data_dir=folder)
+    server = mongo.start(before, data_dir=folder)
+    settings = DatabaseSettings.from_file(found)  # with the login now
     new = initialise_launchpad(settings.launchpad(strm_lvl="WARNING"))
-    out.print(_line("already running" if was_running else "started", server), highlight=False, soft_wrap=True)
+    print_plain(out, _line("already running" if was_running else "started", server))
+    if not server.is_protected:
+        print_plain(out, UNPROTECTED)
+    elif before.user is None:
+        print_plain(out, f"only you can use it: its password is in {found}, which must stay out of version control")
     if new:
         out.print("an empty LaunchPad was made in it: `lpad` and `rlaunch` can be used")
 
@@ -61,6 +58,8 @@ def status(*, launchpad: Path | None, data_dir: Path | None) -> None:
         out.print(f"no database runs in {folder}", highlight=False, soft_wrap=True)
         raise typer.Exit(1)
     out.print(_line("running", server), highlight=False, soft_wrap=True)
+    if not server.is_protected:
+        print_plain(out, UNPROTECTED)
 
 
 def _line(what: str, server: ServerStatus) -> str:

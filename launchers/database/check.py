@@ -6,6 +6,7 @@ from pymongo import MongoClient
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
 from launchers.database.errors import DatabaseNotReplicaSet, DatabaseUnreachable
+from launchers.database.launchpad_file import EMBEDDED_USER
 from launchers.database.settings import DatabaseSettings
 
 # Together under five seconds: the driver looks for a server, then one question to each server named.
@@ -51,9 +52,15 @@ def check_database(settings: DatabaseSettings) -> None:
 
 def _refusal(settings: DatabaseSettings, code: int | None) -> str:
     if settings.user is None:
+        own = ", or let `campaign db start` do so where it is the project's own" if settings.is_local else ""
         return (
             f"MongoDB at {settings.address} asks for a user and a password, and none are given: "
-            "add them to my_launchpad.yaml"
+            f"add them to my_launchpad.yaml{own}"
+        )
+    if settings.user == EMBEDDED_USER:
+        return (
+            f"MongoDB at {settings.address} refused the login of an embedded database in my_launchpad.yaml: "
+            "`campaign db start` writes the right one where it is the project's own"
         )
     if code == AUTHENTICATION_FAILED:
         source = settings.authsource or ("the URI's authSource" if settings.uri_mode else settings.name)
@@ -76,7 +83,7 @@ def _silence(settings: DatabaseSettings, detail: str) -> str:
         reason = "TLS failed: " + _tls_reason(low)
     elif "refused" in low:
         reason = "the connection was refused"
-        reason += "; start the project's own with `campaign db start`" if settings.is_local else ""
+        reason += "; start that server or its tunnel, or the project's own with `campaign db start`" * settings.is_local
     elif "name or service" in low or "name resolution" in low or "nodename" in low or "no address" in low:
         reason = "there is no host of that name"
     elif "connection closed" in low or "reset by peer" in low:

@@ -22,6 +22,10 @@ logger = logging.getLogger(__name__)
 
 FILE_NAME = "my_launchpad.yaml"
 PASSWORD_VARIABLE = "ESNET_CAMPAIGN_DB_PASSWORD"
+#: The embedded database's only user, the database that keeps it, and its port where nobody says otherwise.
+EMBEDDED_USER = "esnet-embedded"
+EMBEDDED_LOGIN_DATABASE = "admin"
+EMBEDDED_PORT = 27117
 
 # What fireworks.core.launchpad.LaunchPad takes, with the type that each value must have.
 FIELDS: dict[str, type] = {
@@ -53,11 +57,13 @@ _WARNED: set[Path] = set()  # files whose warning was printed in this process
 TYPE_NAMES = {str: "text", int: "a whole number", bool: "true or false", list: "a list", dict: "a mapping"}
 
 
-_EMBEDDED = """\
+_EMBEDDED = f"""\
 # Where the database is: the one description that `campaign`, `lpad`, `rlaunch` and `qlaunch` read.
-# This one is MongoDB on this machine alone, which `campaign db start` starts; its data: mongodb/ beside this file.
+# This one is MongoDB on this machine alone, which `campaign run` and `campaign db start` start. Its data lie in the
+# folder mongodb/ beside this file, and the login below, which they write, is its owner's: keep this file to yourself.
+# A server of your own instead: docs/inputs.md of esnet-campaign, "The database".
 uri_mode: true
-host: mongodb://127.0.0.1:27117/esnet_campaign?replicaSet=rs0
+host: mongodb://127.0.0.1:{EMBEDDED_PORT}/esnet_campaign?replicaSet=rs0
 name: esnet_campaign
 """
 
@@ -144,7 +150,9 @@ def read_launchpad_file(path: Path) -> dict[str, Any]:
     for key in TLS_FIELDS:
         fields.pop(key, None)
     _warn_of_readers(path, fields)
-    if os.environ.get(PASSWORD_VARIABLE):
+    # the embedded database's password is made, never given: a variable that is set is meant for another database
+    user = fields.get("username") or fields["mongoclient_kwargs"].get("username")
+    if os.environ.get(PASSWORD_VARIABLE) and user != EMBEDDED_USER:
         fields["password"] = os.environ[PASSWORD_VARIABLE]
     return fields
 

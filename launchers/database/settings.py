@@ -174,10 +174,11 @@ class DatabaseSettings:
 
     @property
     def user(self) -> str | None:
-        """The user that logs in, from the field or from the URI."""
+        """The user that logs in, from the field, from the URI or from what stands beside the URI."""
         if self.username or not self.uri_mode:
             return self.username
-        return mongo_uri.credentials(self.host)[0]
+        beside = self.mongoclient_kwargs.get("username")
+        return mongo_uri.credentials(self.host)[0] if beside is None else str(beside)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -227,8 +228,8 @@ class DatabaseSettings:
         arguments = {
             "tz_aware": True,
             "appname": "esnet-campaign",
-            **self.login(),
             **self.mongoclient_kwargs,
+            **self.login(),
             **options,
         }
         if not self.uri_mode:
@@ -251,7 +252,8 @@ class DatabaseSettings:
         if not self.user:
             return {}
         if self.uri_mode:
-            password = self.password if self.password is not None else mongo_uri.credentials(self.host)[1]
+            beside = self.mongoclient_kwargs.get("password", mongo_uri.credentials(self.host)[1])
+            password = self.password if self.password is not None else beside
             login: dict[str, Any] = {"username": self.user}
         else:
             password = self.password

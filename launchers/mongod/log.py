@@ -1,9 +1,10 @@
-"""Reads in mongod's log why it ended."""
+"""Reads in mongod's log why it ended, and where it listened."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
+LOG_NAME = "mongod.log"
 READ_LIMIT = 2**18  # bytes at the end of the log that are looked at
 REASONS = 3
 DETAIL_LIMIT = 200  # characters
@@ -48,3 +49,16 @@ def _lines(path: Path, since: int) -> list[str]:
     with path.open("rb") as file:
         file.seek(max(since, size - READ_LIMIT))
         return file.read().decode("utf-8", "replace").splitlines()
+
+
+def last_port(log: Path) -> int | None:
+    """Return the port of the mongod that was started last, None where the log does not tell."""
+    port = None
+    try:
+        with log.open("rb") as file:
+            for line in file:
+                if b'"Options set by command line"' in line:
+                    port = json.loads(line)["attr"]["options"]["net"]["port"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return port if isinstance(port, int) else None

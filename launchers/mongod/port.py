@@ -4,6 +4,7 @@ import socket
 import time
 from typing import Any
 
+import psutil
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
@@ -48,8 +49,20 @@ def _who_has_port(host: str, port: int, reason: str) -> str:
     limits: dict[str, Any] = {"serverSelectionTimeoutMS": 1000, "socketTimeoutMS": 1000}
     try:
         with MongoClient[dict[str, Any]](host, port, directConnection=True, **limits) as client:
-            options = client.admin.command("getCmdLineOpts")["parsed"]
-            where = options.get("storage", {}).get("dbPath", "an unknown folder")
-            return f"port {port} of {host} is taken by another MongoDB, with its data in {where}: {remedy}"
+            client.admin.command("hello")
     except PyMongoError:
         return f"port {port} of {host} is taken by another program ({reason}): {remedy}"
+    where = _data_folder(port) or "an unknown folder"
+    return f"port {port} of {host} is taken by another MongoDB, with its data in {where}: {remedy}"
+
+
+def _data_folder(port: int) -> str | None:
+    """Return the data folder of the mongod at a port, if its process is one that we may look at."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                command = psutil.Process(connection.pid).cmdline()
+                return command[command.index("--dbpath") + 1]
+    except (psutil.Error, ValueError, IndexError):
+        pass  # another user's, or started with a configuration file
+    return None

@@ -19,11 +19,14 @@ class ServerProcess:
         The process; psutil tells it from a later one with the same id.
     host, port
         Where it listens.
+    is_protected
+        Whether it asks for a password; those that earlier versions started do not.
     """
 
     process: psutil.Process
     host: str
     port: int
+    is_protected: bool
 
     @property
     def pid(self) -> int:
@@ -55,6 +58,6 @@ def find_process(data_dir: Path) -> ServerProcess | None:
         if "mongod" not in os.path.basename(command[0]) or str(data_dir) not in command:
             return None
         host = command[command.index("--bind_ip") + 1]
-        return ServerProcess(process, host, int(command[command.index("--port") + 1]))
+        return ServerProcess(process, host, int(command[command.index("--port") + 1]), "--keyFile" in command)
     except (OSError, ValueError, IndexError, psutil.Error):
         return None

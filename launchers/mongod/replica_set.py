@@ -1,7 +1,7 @@
 """Makes one mongod the primary of a replica set of one."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pymongo import MongoClient
@@ -12,7 +12,9 @@ from launchers.database.errors import MongoServerError
 POLL_S = 0.05
 
 
-def make_primary(host: str, port: int, replica_set: str, *, deadline: float, is_alive: Callable[[], bool]) -> None:
+def make_primary(
+    host: str, port: int, replica_set: str, *, login: Mapping[str, str], deadline: float, is_alive: Callable[[], bool]
+) -> None:
     """Wait until the server accepts writes, and found or repair its replica set on the way.
 
     A folder whose server listened on another port before has that port in its replica set's configuration,
@@ -20,6 +22,8 @@ def make_primary(host: str, port: int, replica_set: str, *, deadline: float, is_
 
     Parameters
     ----------
+    login
+        The driver's options to log in as somebody who may change the configuration.
     deadline
         When to give up, on the clock of ``time.monotonic``.
 
@@ -29,7 +33,7 @@ def make_primary(host: str, port: int, replica_set: str, *, deadline: float, is_
         The process ended, the time is up, or the folder belongs to a replica set of another name.
     """
     limits: dict[str, Any] = {"serverSelectionTimeoutMS": 500, "connectTimeoutMS": 2000, "socketTimeoutMS": 5000}
-    with MongoClient[dict[str, Any]](host, port, directConnection=True, **limits) as client:
+    with MongoClient[dict[str, Any]](host, port, directConnection=True, **limits, **login) as client:
         while True:
             try:
                 if client.admin.command("hello").get("isWritablePrimary"):

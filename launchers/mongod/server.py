@@ -1,5 +1,7 @@
 """The embedded MongoDB: a real mongod on loopback, as a one-node replica set, with its data in one folder.
 
+It lets in its owner alone, see `launchers.mongod.access`.
+
 A replica set, even of one node, because transactions need it, and because it loses no acknowledged write when
 it is killed (measured November 2026: a standalone mongod lost 357 of 8,935). It is up in one to two seconds.
 """
@@ -15,11 +17,15 @@ from functools import partial
 from pathlib import Path
 
 import psutil
+from pymongo.errors import PyMongoError
 
 from launchers.database.errors import MongoServerError
-from launchers.database.settings import DatabaseSettings, is_loopback
+from launchers.database.launchpad_login import write_login
+from launchers.database.settings import DatabaseSettings
+from launchers.mongod.access import ensure_owner, internal_login, make_key, owner_password
 from launchers.mongod.binary import find_mongod
-from launchers.mongod.log import size_of, why_it_ended
+from launchers.mongod.log import LOG_NAME, size_of, why_it_ended
+from launchers.mongod.ownership import has_data, own_address
 from launchers.mongod.port import require_free_port
 from launchers.mongod.process import find_process
 from launchers.mongod.replica_set import make_primary
@@ -27,7 +33,6 @@ from launchers.mongod.replica_set import make_primary
 logger = logging.getLogger(__name__)
 
 DATA_FOLDER = "mongodb"
-LOG_NAME = "mongod.log"
 LOCK_NAME = "start.lock"
 LOG_LIMIT = 20 * 2**20  # bytes; a longer log is put aside when the server starts
 START_TIMEOUT_S = 30.0  # for it to accept writes
@@ -39,6 +44,8 @@ SERVER_OPTIONS = (
     "64",
     "--setParameter",
     "diagnosticDataCollectionEnabled=false",
+    "--setParameter",
+    "enableLocalhostAuthBypass=false",  # else whoever comes first may make the first user
 )
 
 
@@ -56,6 +63,8 @@ class ServerStatus:
         Process id and ``host:port``; None where it does not run.
     uptime_s
         Seconds since its process began.
+    is_protected
+        Whether it asks for its owner's password. One that an earlier version started does not until its next start.
     """
 
     running: bool
@@ -63,6 +72,7 @@ class ServerStatus:
     pid: int | None = None
     address: str | None = None
     uptime_s: float | None = None
+    is_protected: bool = True
 
     @property
     def log_file(self) -> Path:
@@ -71,12 +81,20 @@ class ServerStatus:
 
 
 def default_data_dir(launchpad_file: Path) -> Path:
-    """Return the folder ``mongodb`` beside a launchpad file: where the data is when nobody says otherwise."""
-    return launchpad_file.absolute().parent / DATA_FOLDER
+    """Return where the data is when nobody says otherwise: the folder ``mongodb`` beside a launchpad file.
+
+    A launchpad file that is under version control is a link to one in the data folder itself, see
+    `launchers.database.launchpad_login`.
+    """
+    folder = launchpad_file.resolve().parent
+    return folder if has_data(folder) else folder / DATA_FOLDER
 
 
 def start(settings: DatabaseSettings, *, data_dir: Path) -> ServerStatus:
-    """Start the embedded server and wait until it accepts writes; does nothing where it runs already.
+    """Start the embedded server and wait until it accepts writes; one that runs already goes on running.
+
+    The file that the settings come from then has the owner's login, and must be read again; settings that come from
+    none get it from `launchers.mongod.access.with_login`. Data from before there was a login get one.
 
     Parameters
     ----------
@@ -91,7 +109,7 @@ def start(settings: DatabaseSettings, *, data_dir: Path) -> ServerStatus:
         The host is not this machine's, there is no mongod, the port is taken, the folder cannot be written,
         or the server did not come up (with the reason from its log).
     """
-    host, port = _own_address(settings)
+    host, port = own_address(settings)
     replica_set = settings.replica_set or "rs0"
     data_dir = data_dir.absolute()
     with _only_one_start(data_dir):
@@ -106,8 +124,12 @@ def start(settings: DatabaseSettings, *, data_dir: Path) -> ServerStatus:
             _launch(host=host, port=port, replica_set=replica_set, data_dir=data_dir)
         else:
             deadline = time.monotonic() + START_TIMEOUT_S
-            make_primary(host, port, replica_set, deadline=deadline, is_alive=server.is_alive)
-        return status(data_dir)
+            login = internal_login(data_dir) if server.is_protected else {}
+            make_primary(host, port, replica_set, login=login, deadline=deadline, is_alive=server.is_alive)
+        found = status(data_dir)
+        if found.is_protected:
+            _let_owner_in(settings, host, port, data_dir)
+        return found
 
 
 def stop(data_dir: Path) -> ServerStatus:
@@ -152,29 +174,27 @@ def status(data_dir: Path) -> ServerStatus:
         pid=server.pid,
         address=server.address,
         uptime_s=max(0.0, time.time() - server.process.create_time()),
+        is_protected=server.is_protected,
     )
 
 
-def _own_address(settings: DatabaseSettings) -> tuple[str, int]:
-    """Return the address to listen on, if the settings describe a server that is ours to start."""
-    seeds = settings.seeds
-    host, port = seeds[0]
-    if len(seeds) > 1 or port is None or not is_loopback(host):
+def _let_owner_in(settings: DatabaseSettings, host: str, port: int, data_dir: Path) -> None:
+    """Make the owner's login, and write it into the launchpad file."""
+    password = owner_password(data_dir)
+    if password is None:
         raise MongoServerError(
-            f"the database at {settings.address} is not ours to start: the embedded MongoDB listens on this "
-            "machine only (host 127.0.0.1 in my_launchpad.yaml); another one needs no `campaign db start`"
+            f"{data_dir}: the MongoDB there asks for a password, and its key is gone: stop it (`campaign db stop`) and "
+            "start it again"
         )
-    if settings.user is not None:
+    try:
+        ensure_owner(host, port, data_dir)
+    except PyMongoError as error:
         raise MongoServerError(
-            f"my_launchpad.yaml gives a user ({settings.user!r}) for {settings.address}, and the embedded "
-            "MongoDB has none: take user and password out, or start that database yourself"
-        )
-    if settings.options.get("tls") or settings.options.get("ssl"):
-        raise MongoServerError(
-            f"my_launchpad.yaml asks for TLS at {settings.address}, and the embedded MongoDB has none: "
-            "take it out, or start that database yourself"
-        )
-    return ("127.0.0.1" if host == "localhost" else host), port
+            f"MongoDB at {host}:{port} does not accept the key in {data_dir} ({type(error).__name__}): stop it "
+            "(`campaign db stop`) and start it again"
+        ) from None
+    if settings.source is not None:
+        write_login(settings.source, password, private_folder=data_dir)
 
 
 @contextlib.contextmanager
@@ -182,6 +202,8 @@ def _only_one_start(data_dir: Path) -> Iterator[None]:
     """Hold the folder's lock, so that two starts at once make one server."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if data_dir.stat().st_mode & 0o077:
+            data_dir.chmod(0o700)
         lock = (data_dir / LOCK_NAME).open("w")
     except OSError as error:
         raise MongoServerError(f"{data_dir}: cannot be used for the database: {error.strerror}") from None
@@ -208,7 +230,8 @@ def _launch(*, host: str, port: int, replica_set: str, data_dir: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     try:
         _fork(mongod, host=host, port=port, replica_set=replica_set, data_dir=data_dir)
-        make_primary(host, port, replica_set, deadline=deadline, is_alive=partial(_runs, data_dir))
+        login = internal_login(data_dir)
+        make_primary(host, port, replica_set, login=login, deadline=deadline, is_alive=partial(_runs, data_dir))
     except BaseException as error:
         ended = not _runs(data_dir)
         _end(data_dir)
@@ -235,6 +258,7 @@ def _fork(mongod: Path, *, host: str, port: int, replica_set: str, data_dir: Pat
     """
     command = [str(mongod), "--dbpath", str(data_dir), "--bind_ip", host, "--port", str(port)]
     command += ["--replSet", replica_set, "--fork", "--logpath", str(data_dir / LOG_NAME), "--logappend"]
+    command += ["--keyFile", str(make_key(data_dir))]
     command += [*SERVER_OPTIONS, "--wiredTigerCacheSizeGB", f"{_cache_gib():.2f}"]
     if ":" in host:
         command.append("--ipv6")

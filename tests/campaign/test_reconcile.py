@@ -90,7 +90,8 @@ def test_a_stale_lock_is_taken_away_and_a_living_one_is_not(store, launchpad, sm
     )
     node = min(locked["nodes"])
     host, port = launchpad.connection.address
-    address = f"mongodb://{host}:{port}/?directConnection=true"
+    login = launchpad.mongoclient_kwargs
+    address = f"mongodb://{login['username']}:{login['password']}@{host}:{port}/?directConnection=true&authSource=admin"
     writer = subprocess.Popen(
         [sys.executable, "-c", script, address, launchpad.db.name, str(node)], stdout=subprocess.PIPE
     )

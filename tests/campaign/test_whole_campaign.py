@@ -92,12 +92,13 @@ def new_workplace(launchpad_file, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def by_fireworks(mongo_settings, write_launchpad, tmp_path_factory):
+def by_fireworks(mongo_settings, tmp_path_factory):
     """The campaign run by `lpad add` and two `rlaunch rapidfire` at once, with no command of ours, and a password."""
     folder = tmp_path_factory.mktemp("fireworks")
-    file = write_launchpad(folder, port=mongo_settings.seeds[0][1], name=f"test_{uuid.uuid4().hex[:12]}")
-    uri = file.read_text().replace("mongodb://", f"mongodb://tester:{PASSWORD}@")
-    file.write_text(uri.replace("replicaSet=rs0", "replicaSet=rs0&authSource=admin"))
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    file = folder / "my_launchpad.yaml"
+    uri = f"mongodb://tester:{PASSWORD}@{mongo_settings.address}/{name}?replicaSet=rs0&authSource=admin"
+    file.write_text(f"uri_mode: true\nhost: {uri}\nname: {name}\nstrm_lvl: WARNING\n")
     with mongo_settings.client() as client:
         client.admin.command("createUser", "tester", pwd=PASSWORD, roles=["root"])
     workplace = Workplace(folder, file)

@@ -1,5 +1,6 @@
 """A folder to run campaigns from on the test cluster: my_launchpad.yaml, launch files, a database of its own."""
 
+import json
 import os
 import sys
 import time
@@ -133,7 +134,8 @@ def write_launchpad(folder: Path, settings: DatabaseSettings) -> Path:
     name = f"test_{uuid.uuid4().hex[:12]}"
     path = folder / "my_launchpad.yaml"
     uri = f"mongodb://{settings.address}/{name}?replicaSet={settings.replica_set}"
-    path.write_text(f"uri_mode: true\nhost: {uri}\nname: {name}\nstrm_lvl: WARNING\n")
+    login = json.dumps(settings.mongoclient_kwargs)
+    path.write_text(f"uri_mode: true\nhost: {uri}\nname: {name}\nstrm_lvl: WARNING\nmongoclient_kwargs: {login}\n")
     return path
 
 

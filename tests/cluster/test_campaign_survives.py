@@ -19,6 +19,7 @@ from slurm_cluster import SlurmCluster
 from campaign.running_campaign import start_campaign
 from campaign.spec.reader import read_firework_spec
 from campaign.store.fireworks import initialise_launchpad
+from launchers.database.settings import DatabaseSettings
 from launchers.mongod import server as mongo
 from launchers.workers.local import LocalWorkers
 
@@ -78,8 +79,8 @@ def story(
     for name in ("SLURM_CONF", "PATH"):
         environment.setenv(name, slurm_session.environment[name])
     data_dir = folder / "mongodb"
+    mongo.start(DatabaseSettings.from_file(launchpad_file), data_dir=data_dir)
     run = ClusterCampaign(slurm_session, launchpad_file, "survives")
-    mongo.start(run.settings, data_dir=data_dir)
     told = Story(run, data_dir)
     try:
         initialise_launchpad(run.launchpad)

@@ -6,6 +6,7 @@ import sys
 
 import psutil
 import pytest
+from second_user import as_second_user, folder_for_all, needs_root, readable_texts
 
 from esnet.ray.session import ray_session
 
@@ -58,3 +59,67 @@ def test_the_signal_handlers_of_a_process_outlive_a_session():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+JOINING = """
+import sys
+import urllib.error, urllib.request
+address, dashboard, token = sys.argv[1:]
+metadata = [("authorization", f"Bearer {token}")] if token else []
+channel = grpc.insecure_channel(address)
+keys, jobs = services.InternalKVGcsServiceStub(channel), services.JobInfoGcsServiceStub(channel)
+asked = {
+    "write": (keys.InternalKVPut, messages.InternalKVPutRequest(key=b"x", value=b"y")),
+    "nodes": (services.NodeInfoGcsServiceStub(channel).GetAllNodeInfo, messages.GetAllNodeInfoRequest()),
+    "join": (jobs.AddJob, messages.AddJobRequest()),
+}
+for name, (call, request) in asked.items():
+    try:
+        call(request, metadata=metadata, timeout=30)
+        print(name)
+    except grpc.RpcError as error:
+        if error.code() != grpc.StatusCode.UNAUTHENTICATED:
+            print(name, error)
+headers = {"Authorization": f"Bearer {token}"} if token else {}
+try:
+    urllib.request.urlopen(urllib.request.Request(f"{dashboard}/nodes?view=summary", headers=headers), timeout=30)
+    print("dashboard")
+except urllib.error.HTTPError as error:
+    if error.code not in (401, 403):
+        print("dashboard", error)
+"""
+
+
+@needs_root
+def test_a_second_user_cannot_join_the_ray_of_a_run_nor_find_its_token():
+    """As in `campaign run`: with a dashboard, and the token in a file of the run."""
+    imports = (
+        "import grpc, encodings.idna, urllib.request\n"
+        "from ray.core.generated import gcs_service_pb2 as messages, gcs_service_pb2_grpc as services"
+    )
+    hold = (
+        "import sys\n"
+        "from esnet.ray.session import ray_session\n"
+        "from campaign.runner import _write_token\n"
+        "from pathlib import Path\n"
+        "with ray_session('local', dashboard=True) as session:\n"
+        "    _write_token(Path(sys.argv[1]))\n"
+        "    print(session.address, session.dashboard_url, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    with folder_for_all() as folder:
+        command = [sys.executable, "-c", hold, str(folder)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, env=environment, **pipes) as run:
+            address, dashboard = run.stdout.readline().split()
+            token = (folder / "ray-token").read_text()
+            for guess in ("", "0" * len(token)):
+                assert as_second_user(imports, JOINING, address, dashboard, guess) == ""
+            texts = readable_texts(folder)
+            assert address.rpartition(":")[2] in texts  # command lines of Ray's processes were among them
+            assert token not in texts
+            # with the token the same calls do work
+            answers = as_second_user(imports, JOINING, address, dashboard, token).split()
+            assert answers == ["write", "nodes", "join", "dashboard"]
+            run.stdin.close()

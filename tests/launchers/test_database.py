@@ -19,6 +19,7 @@ from launchers.database.job_store import open_job_store
 from launchers.database.launchpad_file import PASSWORD_VARIABLE
 from launchers.database.settings import DatabaseNotReplicaSet, DatabaseSettings, DatabaseUnreachable
 from launchers.mongod import server as mongo
+from launchers.mongod.access import with_login
 
 StartMongod = Callable[..., int]
 pytestmark = pytest.mark.mongo
@@ -60,7 +61,9 @@ def test_launchpad_client_and_job_store_share_the_host_and_ports_database(
     database: DatabaseSettings, tmp_path: Path
 ) -> None:
     host, port = database.seeds[0]
-    _round_trip(_read(tmp_path, f"host: {host}\nport: {port}\nname: {database.name}\n"))
+    login = database.login()
+    user = f"username: {login['username']}\npassword: {login['password']}\nauthsource: admin\n"
+    _round_trip(_read(tmp_path, f"host: {host}\nport: {port}\nname: {database.name}\n{user}"))
 
 
 def test_settings_of_a_launchpad_are_those_it_was_made_of(database: DatabaseSettings) -> None:
@@ -202,7 +205,7 @@ def guarded_port(tmp_path: Path, free_port: Callable[[], int], start_mongod: Sta
     port, data_dir, key = free_port(), tmp_path / "guarded", tmp_path / "key"
     settings = DatabaseSettings(host=f"mongodb://127.0.0.1:{port}/?replicaSet=rs0", name="x", uri_mode=True)
     mongo.start(settings, data_dir=data_dir)
-    with settings.client() as client:
+    with with_login(settings, data_dir).client() as client:
         roles = [{"role": "readWrite", "db": "alloys"}]
         client.users.command("createUser", USER, pwd=PASSWORD, roles=roles)
     mongo.stop(data_dir)

@@ -11,7 +11,6 @@ from launchers.database.launchpad_file import FIELDS, PASSWORD_VARIABLE, write_e
 from launchers.database.settings import DatabaseSettings, LaunchpadFileError, find_launchpad_file
 
 SECRET = "s3cret/pass@word"
-REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -146,12 +145,6 @@ def test_tls_fields_of_fireworks_1_become_the_drivers(tmp_path: Path, caplog: py
     assert "mongoclient_kwargs" in caplog.text
 
 
-def test_file_of_the_repository_describes_the_embedded_database() -> None:
-    settings = DatabaseSettings.from_file(REPOSITORY / "my_launchpad.yaml")
-    assert settings.address == "127.0.0.1:27117"
-    assert (settings.name, settings.replica_set, settings.is_local) == ("esnet_campaign", "rs0", True)
-
-
 def test_every_field_of_fireworks_launchpad_is_known() -> None:
     import inspect
 
@@ -199,8 +192,8 @@ def test_any_user_and_password_survive_the_uri_and_stay_out_of_the_rest(user: st
 def test_the_file_written_for_an_embedded_database_is_read_and_never_overwritten(tmp_path: Path) -> None:
     written = write_embedded_launchpad_file(tmp_path)
     settings = DatabaseSettings.from_file(written)
-    assert settings.is_local
-    assert settings.replica_set == "rs0"
+    assert settings.address == "127.0.0.1:27117"
+    assert (settings.name, settings.replica_set, settings.is_local) == ("esnet_campaign", "rs0", True)
     with pytest.raises(LaunchpadFileError, match="is there already"):
         write_embedded_launchpad_file(tmp_path)
 

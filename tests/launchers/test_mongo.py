@@ -18,6 +18,7 @@ from launchers.database.errors import MongoServerError
 from launchers.database.settings import DatabaseSettings, DatabaseUnreachable
 from launchers.mongod import binary as mongo_binary
 from launchers.mongod import server as mongo
+from launchers.mongod.access import with_login
 from launchers.mongod.process import LOCK_FILE
 
 pytestmark = pytest.mark.mongo
@@ -61,13 +62,13 @@ def test_start_status_stop_tell_the_same_story(settings: DatabaseSettings, data_
     assert started.pid is not None
     assert str(data_dir) in psutil.Process(started.pid).cmdline()
     assert started.uptime_s is not None
-    check_database(settings)
+    check_database(with_login(settings, data_dir))
     assert mongo.status(data_dir).pid == started.pid
     assert not mongo.stop(data_dir).running
     assert not _lives(started.pid)
     assert not mongo.status(data_dir).running
     with pytest.raises(DatabaseUnreachable, match=settings.address):
-        check_database(settings)
+        check_database(with_login(settings, data_dir))
 
 
 def test_server_is_reached_on_loopback_only(settings: DatabaseSettings, data_dir: Path) -> None:
@@ -119,13 +120,13 @@ def test_server_outlives_the_process_that_started_it(settings: DatabaseSettings,
     found = mongo.status(data_dir)
     assert found.pid == int(answer.stdout)
     assert os.getsid(int(answer.stdout)) != os.getsid(0)  # a session of its own: no Ctrl-C reaches it
-    check_database(settings)
+    check_database(with_login(settings, data_dir))
 
 
 def test_kill_9_loses_no_acknowledged_write_and_start_recovers(settings: DatabaseSettings, data_dir: Path) -> None:
     first = mongo.start(settings, data_dir=data_dir)
     acknowledged = 0
-    with settings.client() as client:
+    with with_login(settings, data_dir).client() as client:
         for number in range(500):
             client.alloys.numbers.insert_one({"_id": number})
             acknowledged += 1
@@ -135,7 +136,7 @@ def test_kill_9_loses_no_acknowledged_write_and_start_recovers(settings: Databas
     assert not mongo.status(data_dir).running
     second = mongo.start(settings, data_dir=data_dir)
     assert second.pid != first.pid
-    assert settings.database().numbers.count_documents({}) == acknowledged
+    assert with_login(settings, data_dir).database().numbers.count_documents({}) == acknowledged
 
 
 def test_process_id_that_another_program_has_now_is_not_ours(settings: DatabaseSettings, data_dir: Path) -> None:
@@ -179,7 +180,7 @@ def test_port_that_another_folders_server_has_is_refused_and_that_server_left_al
     with pytest.raises(MongoServerError, match=f"taken by another MongoDB, with its data in {data_dir}"):
         mongo.start(settings, data_dir=tmp_path / "other")
     assert mongo.status(data_dir).pid == first.pid
-    check_database(settings)
+    check_database(with_login(settings, data_dir))
 
 
 def test_running_server_on_another_port_is_not_taken_for_the_one_asked_for(
@@ -194,12 +195,12 @@ def test_data_comes_up_again_on_another_port(
     settings: DatabaseSettings, data_dir: Path, free_port: Callable[[], int]
 ) -> None:
     mongo.start(settings, data_dir=data_dir)
-    settings.database().numbers.insert_one({"_id": 1})
+    with_login(settings, data_dir).database().numbers.insert_one({"_id": 1})
     mongo.stop(data_dir)
     moved = _settings(free_port())
     mongo.start(moved, data_dir=data_dir)
-    check_database(moved)
-    assert moved.database().numbers.count_documents({}) == 1
+    check_database(with_login(moved, data_dir))
+    assert with_login(moved, data_dir).database().numbers.count_documents({}) == 1
 
 
 def test_data_of_another_replica_set_is_refused_with_its_name(settings: DatabaseSettings, data_dir: Path) -> None:

@@ -48,10 +48,10 @@ class Workplace:
         for path in OLD_FORMATS.glob("*.yaml"):
             shutil.copy(path, folder)
         shutil.unpack_archive(OLD_FORMATS / "bundle.tar.xz", folder, filter="data")
-        self.store = CampaignStore(DatabaseSettings.from_file(folder / "my_launchpad.yaml").database())
 
     def __enter__(self) -> Workplace:
         self.say("db", "start")
+        self.store = CampaignStore(DatabaseSettings.from_file(self.folder / "my_launchpad.yaml").database())
         return self
 
     def __exit__(self, *_: object) -> None:

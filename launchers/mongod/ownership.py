@@ -1,0 +1,59 @@
+"""Whether a launchpad file means the embedded database of its project, or somebody else's on this machine."""
+
+from pathlib import Path
+
+from launchers.database.errors import MongoServerError
+from launchers.database.launchpad_file import EMBEDDED_PORT, EMBEDDED_USER
+from launchers.database.settings import DatabaseSettings, is_loopback
+from launchers.mongod.access import owner_password
+from launchers.mongod.log import LOG_NAME, last_port
+
+
+def has_data(folder: Path) -> bool:
+    """Tell whether a folder holds the data of a mongod."""
+    return (folder / "WiredTiger").is_file()
+
+
+def own_address(settings: DatabaseSettings) -> tuple[str, int]:
+    """Return the address that an embedded server of these settings listens on.
+
+    Raises
+    ------
+    MongoServerError
+        They describe a server that is not ours to start.
+    """
+    seeds = settings.seeds
+    host, port = seeds[0]
+    if len(seeds) > 1 or port is None or not is_loopback(host):
+        raise MongoServerError(
+            f"the database at {settings.address} is not ours to start: the embedded MongoDB listens on this "
+            "machine only (host 127.0.0.1 in my_launchpad.yaml); another one needs no `campaign db start`"
+        )
+    if settings.user not in (None, EMBEDDED_USER):
+        raise MongoServerError(
+            f"my_launchpad.yaml gives a user ({settings.user!r}) for {settings.address}, and the embedded "
+            "MongoDB makes its own: take user and password out, or start that database yourself"
+        )
+    if settings.options.get("tls") or settings.options.get("ssl"):
+        raise MongoServerError(
+            f"my_launchpad.yaml asks for TLS at {settings.address}, and the embedded MongoDB has none: "
+            "take it out, or start that database yourself"
+        )
+    return ("127.0.0.1" if host == "localhost" else host), port
+
+
+def is_own(settings: DatabaseSettings, data_dir: Path) -> bool:
+    """Tell whether the settings mean the embedded server of a folder, so that it may be started without being asked.
+
+    An address on loopback may as well be the end of a tunnel to a server elsewhere. It is taken for the folder's own
+    where the login or the port is that of the data in the folder or, where there are none yet, where it is the
+    address that the project has from the start.
+    """
+    try:
+        _, port = own_address(settings)
+    except MongoServerError:
+        return False
+    if not has_data(data_dir):
+        return settings.user is None and port == EMBEDDED_PORT
+    known = settings.user is not None and settings.login().get("password") == owner_password(data_dir)
+    return known or last_port(data_dir / LOG_NAME) in (None, port)
