@@ -93,7 +93,6 @@ def _called_until_workers_start(campaign_file: Path) -> list[CodeType]:
         If the command ends without starting any.
     """
     from campaign.cli.main import main as campaign
-    from launchers.database.settings import DatabaseSettings
     from launchers.mongod import server as mongo
 
     called: dict[CodeType, None] = {}
@@ -112,9 +111,6 @@ def _called_until_workers_start(campaign_file: Path) -> list[CodeType]:
     with tempfile.TemporaryDirectory(prefix="house-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         launchpad = _write_launchpad(folder)
-        # once before, so that `campaign run` knows the database at this port for its own
-        mongo.start(DatabaseSettings.from_file(launchpad), data_dir=folder / mongo.DATA_FOLDER)
-        mongo.stop(folder / mongo.DATA_FOLDER)
         sys.argv = ["campaign", "run", str(campaign_file), "--workers", "1"]
         sys.argv += ["--launchpad", str(launchpad), "--directory", str(folder / "runs")]
         try:
@@ -154,8 +150,8 @@ def _write_launchpad(folder: Path) -> Path:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     path = folder / "my_launchpad.yaml"
-    uri = f"mongodb://127.0.0.1:{port}/house?replicaSet=rs0"
-    path.write_text(f"uri_mode: true\nhost: {uri}\nname: house\nstrm_lvl: WARNING\n", encoding="utf-8")
+    uri = f"mongodb://127.0.0.1:{port}/esnet_campaign?replicaSet=rs0"
+    path.write_text(f"uri_mode: true\nhost: {uri}\nname: esnet_campaign\nstrm_lvl: WARNING\n", encoding="utf-8")
     return path
 
 

@@ -22,10 +22,11 @@ logger = logging.getLogger(__name__)
 
 FILE_NAME = "my_launchpad.yaml"
 PASSWORD_VARIABLE = "ESNET_CAMPAIGN_DB_PASSWORD"
-#: The embedded database's only user, the database that keeps it, and its port where nobody says otherwise.
+#: The embedded database's only user, the database that keeps it, and its port and name where nobody says otherwise.
 EMBEDDED_USER = "esnet-embedded"
 EMBEDDED_LOGIN_DATABASE = "admin"
 EMBEDDED_PORT = 27117
+EMBEDDED_NAME = "esnet_campaign"
 
 # What fireworks.core.launchpad.LaunchPad takes, with the type that each value must have.
 FIELDS: dict[str, type] = {
@@ -63,8 +64,8 @@ _EMBEDDED = f"""\
 # folder mongodb/ beside this file, and the login below, which they write, is its owner's: keep this file to yourself.
 # A server of your own instead: docs/inputs.md of esnet-campaign, "The database".
 uri_mode: true
-host: mongodb://127.0.0.1:{EMBEDDED_PORT}/esnet_campaign?replicaSet=rs0
-name: esnet_campaign
+host: mongodb://127.0.0.1:{EMBEDDED_PORT}/{EMBEDDED_NAME}?replicaSet=rs0
+name: {EMBEDDED_NAME}
 """
 
 

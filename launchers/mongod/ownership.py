@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from launchers.database.errors import MongoServerError
-from launchers.database.launchpad_file import EMBEDDED_PORT, EMBEDDED_USER
+from launchers.database.launchpad_file import EMBEDDED_NAME, EMBEDDED_USER
 from launchers.database.settings import DatabaseSettings, is_loopback
 from launchers.mongod.access import owner_password
 from launchers.mongod.log import LOG_NAME, last_port
+
+_MONGODB_PORT = 27017
 
 
 def has_data(folder: Path) -> bool:
@@ -46,14 +48,16 @@ def is_own(settings: DatabaseSettings, data_dir: Path) -> bool:
     """Tell whether the settings mean the embedded server of a folder, so that it may be started without being asked.
 
     An address on loopback may as well be the end of a tunnel to a server elsewhere. It is taken for the folder's own
-    where the login or the port is that of the data in the folder or, where there are none yet, where it is the
-    address that the project has from the start.
+    where the login or the port is that of the data in the folder. Where there are none yet, it must have the database
+    name that the project has from the start, and name a replica set, without a login: through a tunnel the driver would
+    not find the members of a set. MongoDB's own port is left to a server of the user's.
     """
     try:
         _, port = own_address(settings)
     except MongoServerError:
         return False
     if not has_data(data_dir):
-        return settings.user is None and port == EMBEDDED_PORT
+        is_set = settings.replica_set is not None and not settings.options.get("directConnection")
+        return is_set and settings.user is None and settings.name == EMBEDDED_NAME and port != _MONGODB_PORT
     known = settings.user is not None and settings.login().get("password") == owner_password(data_dir)
     return known or last_port(data_dir / LOG_NAME) in (None, port)

@@ -228,6 +228,17 @@ def test_nothing_is_started_where_a_tunnel_is_down(
     assert file.read_text() == before
 
 
+def test_a_copy_of_the_projects_file_with_another_port_is_its_own(tmp_path, free_port: Callable[[], int]) -> None:
+    text = (Path(__file__).parents[2] / "my_launchpad.yaml").read_text()
+    file = tmp_path / "my_launchpad.yaml"
+    file.write_text(text.replace(f":{EMBEDDED_PORT}/", f":{free_port()}/"))
+    ensure_running(file, console())
+    try:
+        check_database(DatabaseSettings.from_file(file))
+    finally:
+        mongo.stop(tmp_path / "mongodb")
+
+
 def test_data_of_the_project_do_not_stand_in_for_a_tunnel(project: Project, free_port: Callable[[], int]) -> None:
     mongo.start(project.settings(), data_dir=project.data_dir)
     mongo.stop(project.data_dir)
