@@ -62,7 +62,7 @@ def with_login(settings: DatabaseSettings, data_dir: Path) -> DatabaseSettings:
     return replace(settings, mongoclient_kwargs={**settings.mongoclient_kwargs, **login})
 
 
-def internal_login(data_dir: Path) -> dict[str, str]:
+def internal_login(data_dir: Path) -> dict[str, Any]:
     """Return the driver's options to log in as the server's internal user, who may do everything."""
     key = _key(data_dir)
     if key is None:

@@ -60,7 +60,8 @@ def _data_folder(port: int) -> str | None:
     """Return the data folder of the mongod at a port, if its process is one that we may look at."""
     try:
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            is_it = connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN
+            if is_it and connection.pid:
                 command = psutil.Process(connection.pid).cmdline()
                 return command[command.index("--dbpath") + 1]
     except (psutil.Error, ValueError, IndexError):

@@ -13,7 +13,7 @@ POLL_S = 0.05
 
 
 def make_primary(
-    host: str, port: int, replica_set: str, *, login: Mapping[str, str], deadline: float, is_alive: Callable[[], bool]
+    host: str, port: int, replica_set: str, *, login: Mapping[str, Any], deadline: float, is_alive: Callable[[], bool]
 ) -> None:
     """Wait until the server accepts writes, and found or repair its replica set on the way.
 
