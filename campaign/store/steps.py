@@ -142,6 +142,11 @@ def open_step(campaign: Campaign, step: Step, *, fw_id: int, session: ClientSess
     return True
 
 
+def withdraw_step(campaign: Campaign, step_id: str) -> None:
+    """Take back that a step was submitted: it will be submitted again when it is due."""
+    campaign.store.steps.delete_one({"_id": step_id, "state": StepState.SUBMITTED})
+
+
 def batches_without_screen(campaign: Campaign, batches: Sequence[int]) -> list[int]:
     """Those of the batches whose Screen was not submitted yet: a large campaign has hundreds, most of them closed."""
     ids = {Step.screen(campaign.name, batch).id: batch for batch in batches}
