@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -9,13 +10,14 @@ import typer
 from rich.console import Console
 
 from campaign.commands.connection import connect, ensure_running
+from campaign.recovery.removed_workflows import format_removed, removed_workflows
 from campaign.runner import RunSettings, default_workers, run_campaign
 from campaign.running_campaign import start_campaign
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_engine, check_new
 from campaign.spec.reader import read_campaign_file
 from campaign.steps.start import Started
-from campaign.store.campaigns import Campaign, campaign_exists
+from campaign.store.campaigns import Campaign, OpenCampaign, campaign_exists
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import initialise_launchpad
 from campaign.store.states import CandidateState
@@ -105,14 +107,16 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
     campaign = Campaign.read(store, spec.name)
     console.print(rows_as_table(result_rows(campaign), title=f"campaign {spec.name}"))
     console.print(f"\n{format_model(campaign)}", highlight=False)
-    _report_outcome(status, console)
+    opened = OpenCampaign.open(store, connection, spec.name)
+    removed = [] if status.is_finished else list(format_removed(opened, removed_workflows(opened)))
+    _report_outcome(status, console, removed=removed)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _report_outcome(status: Status, console: Console) -> None:
+def _report_outcome(status: Status, console: Console, *, removed: Sequence[str]) -> None:
     seconds = sum(cost["cpu_s"] for cost in status.cost.values())
     console.print(
         f"{status.stable} stable; {seconds:.0f} CPU-s in all. Look again with `campaign results {status.name}`, "
@@ -126,7 +130,9 @@ def _report_outcome(status: Status, console: Console) -> None:
         print_labelled(
             console,
             f"campaign {status.name} is not complete, and nothing of it is left to run.",
-            status.problem or "See `campaign status`, and `lpad get_fws -s FIZZLED -d more` for the reason.",
+            status.problem
+            or "; ".join(removed)
+            or "See `campaign status`, and `lpad get_fws -s FIZZLED -d more` for the reason.",
             style="red",
         )
         raise typer.Exit(1)

@@ -26,6 +26,8 @@ class ReconcileReport:
         What was changed, see `_KINDS`.
     unknown
         Running or reserved elsewhere, and their scheduler says nothing of their job: left alone.
+    removed
+        What waits for a workflow that was deleted, archived or defused, in words: left alone.
     why
         What is known of the cause, by firework id.
     dry_run
@@ -42,6 +44,7 @@ class ReconcileReport:
     refreshed: list[int] = field(default_factory=list)
     unlocked: list[int] = field(default_factory=list)
     unknown: list[int] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
     why: dict[int, str] = field(default_factory=dict)
     dry_run: bool = False
 

@@ -117,6 +117,12 @@ def fireworks_to_come(launchpad: LaunchPad, fw_ids: Sequence[int]) -> list[int]:
     return [firework["fw_id"] for firework in launchpad.fireworks.find(to_come, ["fw_id"])]
 
 
+def firework_states(launchpad: LaunchPad, fw_ids: Sequence[int]) -> dict[int, str]:
+    """States of those of the fireworks that exist, by id."""
+    found = launchpad.fireworks.find({"fw_id": {"$in": list(fw_ids)}}, {"_id": 0, "fw_id": 1, "state": 1})
+    return {firework["fw_id"]: firework["state"] for firework in found}
+
+
 def fizzled_query(campaign: str) -> dict[str, Any]:
     """MongoDB filter of the fizzled fireworks that stop a campaign: steps, and those that record."""
     return {
