@@ -42,11 +42,14 @@ class RunSettings:
         Launch directories and logs go to ``directory/<campaign>``.
     workers
         Worker processes; each computes one thing at a time on one core.
+    worker
+        Name of the FireWorker for which the campaign's fireworks are, beside those of this run; None: any.
     """
 
     launchpad_file: Path
     directory: Path
     workers: int
+    worker: str | None = None
 
 
 def default_workers() -> int:
@@ -95,7 +98,7 @@ def run_campaign(
     if campaign_exists(store, name):
         # what died with an earlier runner was stopped, and is no failure of the calculation
         RunningCampaign.open(store, launchpad, name).reconcile(outcome="stopped")
-    started = start_campaign(store, launchpad, spec)
+    started = start_campaign(store, launchpad, spec, worker=settings.worker)
     directory = settings.directory.resolve() / name
     on_start(started, directory, _running_elsewhere(launchpad, name))
     campaign = RunningCampaign.open(store, launchpad, name)

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from campaign.commands.connection import connect, ensure_running
+from campaign.commands.shared_database import worker_for
 from campaign.recovery.removed_workflows import format_removed, removed_workflows
 from campaign.runner import RunSettings, default_workers, run_campaign
 from campaign.running_campaign import start_campaign
@@ -27,6 +28,7 @@ from campaign.views.status.counts import Status
 from campaign.views.status.progress import Progress
 from esnet.commands.console import console as _console
 from esnet.commands.console import print_labelled, print_plain
+from launchers.database.settings import find_launchpad_file
 
 
 def _checked(file: Path, *, engine_here: bool = True) -> CampaignSpec:
@@ -59,8 +61,9 @@ def submit(*, file: Path, launchpad: Path | None, engine_elsewhere: bool) -> Non
     store = CampaignStore(connection.db)
     _check_new(store, spec, file)
     initialise_launchpad(connection)
-    started = start_campaign(store, connection, spec)
     console = _console()
+    worker = worker_for(file, spec.name, connection, find_launchpad_file(launchpad), console)
+    started = start_campaign(store, connection, spec, worker=worker)
     console.print(started.message, soft_wrap=True)
     console.print(
         f"run it with `rlaunch rapidfire` or `campaign run {file}`, on a cluster with `campaign cluster run`; "
@@ -79,7 +82,8 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
     _check_new(store, spec, file)
     initialise_launchpad(connection)
     number = workers or default_workers()
-    settings = RunSettings(launchpad_file=launchpad_file, directory=directory, workers=number)
+    worker = worker_for(file, spec.name, connection, launchpad_file, console)
+    settings = RunSettings(launchpad_file=launchpad_file, directory=directory, workers=number, worker=worker)
 
     def on_start(started: Started, folder: Path, elsewhere: int) -> None:
         console.print(started.message, soft_wrap=True)

@@ -56,7 +56,8 @@ def _submit_stage(campaign: OpenCampaign, stage: Stage, *, references: bool) -> 
             documents = read_ready(campaign, stage, ids, references=references, session=session)[:room]
             if not documents:
                 return 0
-            workflows = [stage_workflow(document, stage, fw_ids=numbers) for document in documents]
+            worker = campaign.document.get("worker")
+            workflows = [stage_workflow(document, stage, fw_ids=numbers, worker=worker) for document in documents]
             claimed = [(document, workflow.fw_ids) for document, workflow in zip(documents, workflows, strict=True)]
             claim(campaign, stage, claimed, references=references, session=session)
             insert_workflows(campaign.launchpad, workflows, session=session)
@@ -101,5 +102,6 @@ def submit_step_again(campaign: OpenCampaign, step: Step, *, fw_id: int) -> bool
 
 
 def _insert_step(campaign: OpenCampaign, step: Step, fw_id: int, session: ClientSession) -> None:
-    workflow = step_workflow(campaign.name, step.id, kind=step.kind, category=step.category, fw_ids=count(fw_id))
+    worker, of_what = campaign.document.get("worker"), {"kind": step.kind, "category": step.category}
+    workflow = step_workflow(campaign.name, step.id, **of_what, fw_ids=count(fw_id), worker=worker)
     insert_workflows(campaign.launchpad, [workflow], session=session)

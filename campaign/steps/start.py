@@ -65,8 +65,13 @@ class Started:
         return f"campaign {self.name}: {self.added} candidates added{there}"
 
 
-def write_campaign(store: CampaignStore, spec: CampaignSpec) -> Started:
+def write_campaign(store: CampaignStore, spec: CampaignSpec, *, worker: str | None = None) -> Started:
     """Store a campaign, ready to be advanced. Doing it again adds nothing.
+
+    Parameters
+    ----------
+    worker
+        Name of the FireWorker that alone takes its fireworks; None: any. One that was started keeps its own.
 
     Raises
     ------
@@ -88,7 +93,7 @@ def write_campaign(store: CampaignStore, spec: CampaignSpec) -> Started:
         document = _campaign_document(spec, len(candidates) - len(relaxed), model)
         if entries is not None:
             document["imported_references"] = store_entries(store, entries, campaign=spec.name)
-        insert_campaign(store, document | {"structures_checksum": checksum})
+        insert_campaign(store, document | {"structures_checksum": checksum, "worker": worker})
     else:
         _refuse_other_settings(known["spec"], spec)
         _refuse_other_structures(known["structures_checksum"], checksum, spec)

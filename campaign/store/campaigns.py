@@ -157,11 +157,10 @@ def campaign_exists(store: CampaignStore, name: str) -> bool:
 
 
 def _refuse_foreign(store: CampaignStore, document: Mapping[str, Any]) -> None:
-    version, spec = document.get("schema_version"), document.get("spec")
-    if not isinstance(version, int | float) or not isinstance(spec, Mapping):
+    if not all(isinstance(document.get(field), int | float) for field in OUR_CAMPAIGNS):
         raise ForeignDocumentError(
             f"the document {document['_id']!r} in the collection campaigns of the database {store.database.name} is no "
-            "campaign: it has no schema_version and spec. It belongs to another program, or is damaged; give the "
+            "campaign: it has no schema_version and n_screened. It belongs to another program, or is damaged; give the "
             "campaign another name, or better take a database of its own (`name` in my_launchpad.yaml)"
         )
 

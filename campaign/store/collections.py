@@ -31,7 +31,7 @@ _RENAMED_INDEXES = (
 )
 _INDEX_NOT_FOUND = 27
 #: MongoDB filter of the campaigns among what others may keep in a collection of that name.
-OUR_CAMPAIGNS = {"schema_version": {"$type": "number"}, "spec": {"$type": "object"}}
+OUR_CAMPAIGNS = {"schema_version": {"$type": "number"}, "n_screened": {"$type": "number"}}
 
 
 def in_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -75,6 +75,38 @@ def insert_workflows(launchpad: LaunchPad, workflows: Sequence[WorkflowDocuments
     launchpad.fireworks.insert_many(fireworks, session=session)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ForeignWork:
+    """What others do in the same FireWorks database.
+
+    Attributes
+    ----------
+    fireworks
+        How many fireworks are of no campaign.
+    workers
+        Names of the workers that have launched some of them.
+    """
+
+    fireworks: int
+    workers: list[str]
+
+    def __str__(self) -> str:
+        by = f", launched by {', '.join(self.workers[:5])}" if self.workers else ""
+        return f"{self.fireworks} firework(s) that belong to no campaign{by}"
+
+
+def foreign_work(launchpad: LaunchPad) -> ForeignWork | None:
+    """What others do in the same FireWorks database; None where there is nothing of theirs."""
+    # an index answers for None: what has no such field
+    query = {"spec.campaign_name": None, "spec.campaign": {"$exists": False}}
+    number = launchpad.fireworks.count_documents(query)
+    if not number:
+        return None
+    latest = [found["fw_id"] for found in launchpad.fireworks.find(query, ["fw_id"]).sort("fw_id", -1).limit(1000)]
+    names = launchpad.launches.distinct("fworker.name", {"fw_id": {"$in": latest}})
+    return ForeignWork(fireworks=number, workers=sorted(str(name) for name in names))
+
+
 def read_firework(launchpad: LaunchPad, fw_id: int, fields: Sequence[str]) -> Document | None:
     """Read fields of one firework; None if there is none of that id."""
     found: Document | None = launchpad.fireworks.find_one({"fw_id": fw_id}, fields)
