@@ -96,13 +96,23 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
         if dashboard:
             print_plain(console, f"Ray dashboard: {dashboard} (it asks for the token in {token})")
 
+    def on_ray_change(said: str) -> None:
+        print_labelled(console, "Ray:", said)
+
     # a closed terminal and a polite kill end a run as Ctrl-C does
     for number_of_signal in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number_of_signal, _interrupt)
     with contextlib.closing(Progress(console)) as progress:
         try:
             status = run_campaign(
-                store, connection, spec, settings, on_start=on_start, on_ray=on_ray, on_progress=progress.show
+                store,
+                connection,
+                spec,
+                settings,
+                on_start=on_start,
+                on_ray=on_ray,
+                on_ray_change=on_ray_change,
+                on_progress=progress.show,
             )
         except KeyboardInterrupt:
             progress.close()

@@ -36,7 +36,7 @@ def reconcile(campaign: OpenCampaign, *, outcome: Outcome = "lost", dry_run: boo
     done.unlocked = unlock_stale(campaign.launchpad, campaign.name, dry_run=dry_run)
     end_lost(campaign, outcome, done, dry_run=dry_run)
     free_reservations(campaign, tries, done, dry_run=dry_run)
-    done.retried = rerun_fizzled(campaign, tries, dry_run=dry_run)
+    rerun_fizzled(campaign, done, dry_run=dry_run)
     done.refreshed = refresh_waiting(campaign.launchpad, campaign.name, dry_run=dry_run)
     done.recorded = record_orphaned_results(campaign, dry_run=dry_run)
     removed = [each for each in removed_workflows(campaign) if each.fw_ids[0] not in done.recorded]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -11,7 +12,7 @@ from fireworks import LaunchPad
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from campaign.store.collections import Document, exists, in_chunks
+from campaign.store.collections import Document, exists, in_chunks, in_utc
 from esnet.files.errors import UserError
 
 #: Fields of a launch that are read to find out who runs it.
@@ -166,7 +167,14 @@ def fizzled_query(campaign: str) -> dict[str, Any]:
 
 def fizzled_fireworks(launchpad: LaunchPad, campaign: str) -> list[Document]:
     """Read the launches of the fizzled fireworks that stop a campaign: steps, and those that record."""
-    return list(launchpad.fireworks.find(fizzled_query(campaign), ["fw_id", "launches", "archived_launches"]))
+    fields = ["fw_id", "launches", "archived_launches", "updated_on"]
+    return list(launchpad.fireworks.find(fizzled_query(campaign), fields))
+
+
+def updated(firework: Mapping[str, Any]) -> datetime:
+    """When FireWorks last wrote into a firework (``updated_on``), in UTC."""
+    time = firework["updated_on"]
+    return in_utc(datetime.fromisoformat(time) if isinstance(time, str) else time)
 
 
 def fizzled_reason(database: Database[dict[str, Any]], firework: Mapping[str, Any]) -> str:

@@ -158,8 +158,14 @@ def fizzled_firework(campaign: Campaign) -> Document | None:
     Returns
     -------
     dict or None
-        Its ``fw_id``, ``name``, ``launches``, and the ``reason`` it gave; None if there is none.
+        Its ``fw_id``, ``name``, ``launches``, ``archived_launches`` and ``updated_on``, the ``reason`` it gave and the
+        ``host`` of its latest launch; None if there is none.
     """
     fireworks = campaign.store.database["fireworks"]
-    found = fireworks.find_one(fizzled_query(campaign.name), ["fw_id", "name", "launches"])
-    return found and {**found, "reason": fizzled_reason(campaign.store.database, found)}
+    fields = ["fw_id", "name", "launches", "archived_launches", "updated_on"]
+    found = fireworks.find_one(fizzled_query(campaign.name), fields)
+    if found is None:
+        return None
+    launch = campaign.store.database["launches"].find_one({"launch_id": {"$in": found["launches"][-1:]}}, ["host"])
+    host = None if launch is None else launch.get("host")
+    return {**found, "reason": fizzled_reason(campaign.store.database, found), "host": host}
