@@ -17,6 +17,7 @@ from campaign.recovery.removed_workflows import format_removed, removed_workflow
 from campaign.recovery.removed_workflows import resubmit as resubmit_workflows
 from campaign.recovery.retry import choose, failed_calculations, retry_failed
 from campaign.recovery.retry import retry as retry_calculations
+from campaign.references.reference_sets import restore_reference_set
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.candidates import find_candidate
 from campaign.store.listings import foreign_campaigns, unfinished_campaigns
@@ -75,6 +76,8 @@ def reconcile(
 def _reconcile_one(
     campaign: OpenCampaign, resubmitted: Collection[str], retry: bool, dry_run: bool, console: Console, prefix: str = ""
 ) -> None:
+    if not dry_run and (restored := restore_reference_set(campaign)):
+        print_plain(console, f"{prefix}{restored}")
     done = reconcile_campaign(campaign, dry_run=dry_run)
     if resubmitted:
         lines = _resubmit(campaign, resubmitted, done, dry_run=dry_run)

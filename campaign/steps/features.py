@@ -4,6 +4,7 @@ A candidate is never judged, and a model never trained, without a DOS that was o
 """
 
 import logging
+import zlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -22,7 +23,11 @@ from workflows.identity import job_uuid
 
 logger = logging.getLogger(__name__)
 
-CAUSE = "features_lost"
+_CAUSE = "features_lost"
+
+
+class DamagedOutputError(ValueError):
+    """The output of a features job cannot be read; the message names it."""
 
 
 def store_features(
@@ -37,11 +42,17 @@ def store_features(
 
     Raises
     ------
-    ValueError
+    DamagedOutputError
         If the output is damaged; nothing is written then.
     """
-    features = DosFeatures.from_json(output)
-    features.decode()
+    try:
+        features = DosFeatures.from_json(output)
+        features.decode()
+    # whatever a damaged output makes of reading it
+    except (ValueError, TypeError, LookupError, AttributeError, zlib.error) as error:
+        raise DamagedOutputError(
+            f"the output of the features job of {document['_id']} ({stage.title}) is lost or damaged: {error!r}"
+        ) from error
     stored = {
         "_id": f"{document['_id']}:{stage.name}",
         "campaign": campaign.name,
@@ -77,20 +88,21 @@ def restore_features(
     left: dict[str, str] = {}
     with open_job_store(database) as job_store:
         for document_id, why in unusable.items():
-            document = read_document(campaign.store, document_id, ["composition", stage.fields]) or {}
+            document = read_document(campaign.store, document_id, ["composition", stage.fields]) or {"_id": document_id}
             attempt = stage_fields(document, stage).get("attempt")
             uuid = job_uuid(f"{flow_key(document_id, stage, attempt or 0)}:features")
             try:
                 store_features(campaign, document, stage, job_output(job_store, uuid))
-            # nothing there, or what a damaged output makes of reading it
-            except (ValueError, TypeError, LookupError, AttributeError) as error:
-                left[document_id] = f"{why}; and the output {uuid} of its features job is lost or damaged ({error!r})"
+            except DamagedOutputError as error:
+                left[document_id] = f"{why}; {error}"
             else:
                 logger.warning("%s: taken from the JobStore again", why)
     return left
 
 
-def compute_features_again(campaign: Campaign, lost: Mapping[str, str], stage: Stage) -> int:
+def compute_features_again(
+    campaign: Campaign, lost: Mapping[str, str], stage: Stage, *, expected: str | None = None
+) -> int:
     """Send candidates and references back for another try of the DOS whose features are lost.
 
     It counts as a failed try: the attempt that had computed the features is a machine failure now. Where the tries are
@@ -100,6 +112,8 @@ def compute_features_again(campaign: Campaign, lost: Mapping[str, str], stage: S
     ----------
     lost
         What was found, by id (`restore_features`).
+    expected
+        State they must be in; the stage's done state by default.
 
     Returns
     -------
@@ -111,15 +125,15 @@ def compute_features_again(campaign: Campaign, lost: Mapping[str, str], stage: S
         document = read_document(campaign.store, document_id, [stage.fields]) or {}
         facts = stage_fields(document, stage)
         attempt, first = int(facts.get("attempt") or 0), int(facts.get("first_attempt") or 0)
-        failure = {"stage": stage.name, "kind": "machine", "cause": CAUSE, "error": why, "time": now()}
-        failure |= {"attempt": void_attempt(campaign.store, facts.get("fw_id"), cause=CAUSE, error=why)}
+        failure = {"stage": stage.name, "kind": "machine", "cause": _CAUSE, "error": why, "time": now()}
+        failure |= {"attempt": void_attempt(campaign.store, facts.get("fw_id"), cause=_CAUSE, error=why)}
         if attempt - first >= campaign.spec.retries.max_retries:
             logger.warning("%s of %s failed: %s", stage.title, document_id, why)
             changes: dict[str, Any] = {"final_failure": failure}
-            campaign.store.move(document_id, stage, expected=stage.done, to=stage.failed, changes=changes)
+            campaign.store.move(document_id, stage, expected=expected or stage.done, to=stage.failed, changes=changes)
             continue
         logger.warning("%s of %s is computed again: %s", stage.title, document_id, why)
         changes = {f"{stage.fields}.attempt": attempt + 1, "retried_failure": failure}
         before = facts.get("from_state") or CandidateState.NEW
-        again += campaign.store.move(document_id, stage, expected=stage.done, to=before, changes=changes)
+        again += campaign.store.move(document_id, stage, expected=expected or stage.done, to=before, changes=changes)
     return again

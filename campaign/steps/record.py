@@ -8,7 +8,7 @@ from jobflow import JobStore
 
 from campaign.attempts.escalation import escalated_for_attempt
 from campaign.steps.calculate import flow_key, job_output
-from campaign.steps.features import store_features
+from campaign.steps.features import DamagedOutputError, compute_features_again, store_features
 from campaign.store.attempts import last_attempt
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import read_document
@@ -62,6 +62,9 @@ def record_calculation(
             changes = _calculation_facts(outputs, campaign, stage)
         else:
             changes = _dos_facts(campaign, outputs, document, stage)
+    except DamagedOutputError as error:
+        compute_features_again(campaign, {document_id: str(error)}, stage, expected=stage.running)
+        return
     except (EngineError, ValueError) as error:
         # outputs that cannot be used: the same every time, so the candidate ends here and says why
         failure = {

@@ -22,7 +22,7 @@ from campaign.store.candidates import insert_candidates, insert_references
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
 from campaign.store.documents import CampaignDocument, CandidateDocument, ModelSummary
 from campaign.store.migration import migrate
-from campaign.store.models import model_summary, register_bundle
+from campaign.store.models import model_summary, register_bundle, store_lost_bundle
 from campaign.store.states import BOOTSTRAP, REFERENCE, SCREENED, TRAINING, CampaignState, CandidateState, RsDosState
 from esnet.bundle.shipped import bundle_folder
 from esnet.files.errors import UserError
@@ -97,6 +97,11 @@ def write_campaign(store: CampaignStore, spec: CampaignSpec, *, worker: str | No
     else:
         _refuse_other_settings(known["spec"], spec)
         _refuse_other_structures(known["structures_checksum"], checksum, spec)
+        # what was lost of them in the database since
+        if entries is not None:
+            store_entries(store, entries, campaign=spec.name)
+        if spec.model.bundle is not None and (models := known.get("models")):
+            store_lost_bundle(store, bundle_folder(str(spec.model.bundle)), models[0]["checksum"])
     insert_references(store, references)
     added = insert_candidates(store, _candidate_documents(spec, candidates, relaxed))
     # nothing is submitted or decided before every document is there: a start that was cut short is started again

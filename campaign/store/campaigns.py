@@ -213,7 +213,7 @@ def _read_document(store: CampaignStore, name: str) -> CampaignDocument:
 
 
 def find_start_settings(store: CampaignStore, name: str) -> CampaignDocument | None:
-    """Spec and structures that a campaign was started with; None if there is none of that name.
+    """Spec, structures and models that a campaign was started with; None if there is none of that name.
 
     Raises
     ------
@@ -222,7 +222,9 @@ def find_start_settings(store: CampaignStore, name: str) -> CampaignDocument | N
     """
     if not campaign_exists(store, name):
         return None
-    return cast("CampaignDocument | None", store.campaigns.find_one({"_id": name}, ["spec", "structures_checksum"]))
+    return cast(
+        "CampaignDocument | None", store.campaigns.find_one({"_id": name}, ["spec", "structures_checksum", "models"])
+    )
 
 
 def insert_campaign(store: CampaignStore, document: CampaignDocument) -> None:

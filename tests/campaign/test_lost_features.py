@@ -7,6 +7,7 @@ from prepared import BATCHES, with_model
 from campaign.references.reference_sets import freeze_reference_set
 from campaign.scorers.esnet import Esnet, Score
 from campaign.steps.calculate import flow_key
+from campaign.steps.record import record_calculation
 from campaign.steps.screen import screen_step
 from campaign.steps.train import train_step
 from campaign.store.campaigns import OpenCampaign
@@ -122,3 +123,20 @@ def test_a_training_waits_for_an_rs_dos_whose_features_are_lost(store, database,
     found = store.references.find_one({"_id": reference["_id"]})["rs_dos"]
     assert (found["state"], found["attempt"]) == ("running", 1)  # submitted again
     assert store.steps.find_one({"_id": "small/train"}) is None  # and due again when it is there
+
+
+def test_a_damaged_output_of_a_calculation_is_computed_again(store, database, launchpad, computed):
+    """A record took it for an output that is the same every time, and ended the candidate."""
+    document = store.candidates.find_one({"batch": 1, "state": "dos_running"})
+    compute(store, database, document, STAGES["dos"])
+    key = flow_key(document["_id"], STAGES["dos"], 0)
+    task = {"state": "successful", "output": {}}
+    store.database["outputs"].insert_one({"uuid": job_uuid(f"{key}:static"), "index": 1, "output": task})
+    damaged = {"$set": {"output.sha256": "0" * 64}}
+    store.database["outputs"].update_one({"uuid": job_uuid(f"{key}:features")}, damaged)
+    campaign = OpenCampaign.open(store, launchpad, "small")
+    fw_id = document["is_dos"]["record_fw_id"]
+    record_calculation(campaign, database, document_id=document["_id"], stage=STAGES["dos"], fw_id=fw_id)
+    found = store.candidates.find_one({"_id": document["_id"]})
+    assert (found["state"], found["is_dos"]["attempt"]) == ("new", 1)
+    assert document["_id"] in found["retried_failure"]["error"]

@@ -13,7 +13,7 @@ from prepared import BATCHES, MODEL, finish_dos, relax_references, steps, with_m
 from campaign.recovery.reconcile import reconcile
 from campaign.recovery.retry import retry_failed
 from campaign.recovery.stuck_workflows import next_try
-from campaign.references.reference_sets import freeze_reference_set, load_hull
+from campaign.references.reference_sets import freeze_reference_set, load_hull, restore_reference_set
 from campaign.running_campaign import start_campaign
 from campaign.scheduling.advance import advance
 from campaign.scheduling.evaluate import evaluate_relaxed
@@ -26,6 +26,7 @@ from campaign.store.documents import step_parts
 from campaign.store.steps import Step, count_sweeps, find_step, read_step
 from campaign.views.results import result_rows
 from campaign.views.status.counts import campaign_status
+from esnet.files.errors import UserError
 
 pytestmark = pytest.mark.mongo
 
@@ -144,6 +145,20 @@ def test_an_altered_reference_set_is_refused(store, campaign):
     store.reference_sets.update_one({"_id": checksum}, {"$set": {"entries.0.energy": -99.0}})
     with pytest.raises(ValueError, match="was altered"):
         load_hull(store, checksum)
+
+
+@pytest.mark.parametrize("damage", ["lost", "altered"])
+def test_a_reference_set_that_is_lost_or_altered_is_named_and_made_again(store, launchpad, campaign, damage):
+    checksum = freeze_reference_set(Campaign.read(store, campaign))
+    if damage == "lost":
+        store.reference_sets.delete_one({"_id": checksum})
+    else:
+        store.reference_sets.update_one({"_id": checksum}, {"$set": {"entries.0.energy": -99.0}})
+    with pytest.raises(UserError, match=rf"reference set {checksum}.*campaign reconcile NAME"):
+        load_hull(store, checksum)
+    assert checksum in restore_reference_set(Campaign.read(store, campaign))
+    assert load_hull(store, checksum)
+    assert restore_reference_set(Campaign.read(store, campaign)) is None
 
 
 def test_a_failed_elemental_reference_stops_the_campaign_and_the_remedy_works(store, launchpad, small_spec):
