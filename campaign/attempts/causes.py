@@ -36,8 +36,8 @@ def failure_cause(error: BaseException, directory: Path | None = None) -> str:
         ``custodian:CODE`` with custodian's own error codes, ``not_converged``, ``engine_crash``, ``incomplete_output``,
         ``input_refused``, ``out_of_memory``, ``timeout``, ``interrupted``, ``disk_full``, ``database``,
         ``output_lost``, ``not_found``, or the name of the exception. Of attempts that could not say anything themselves
-        `reconcile` says ``timeout``,
-        ``out_of_memory``, ``cancelled``, ``node_fail``, ``preempted``, ``requeued``, ``not_started`` or ``killed``.
+        `reconcile` says ``timeout``, ``out_of_memory``, ``cancelled``, ``node_fail``, ``preempted``, ``requeued``,
+        ``not_started`` or ``killed``.
     """
     folder = directory or Path.cwd()
     if isinstance(error, SystemExit | KeyboardInterrupt):

@@ -122,11 +122,11 @@ def compute_features_again(
     """
     again = 0
     for document_id, why in lost.items():
-        document = read_document(campaign.store, document_id, [stage.fields]) or {}
-        facts = stage_fields(document, stage)
+        facts = stage_fields(read_document(campaign.store, document_id, [stage.fields]) or {}, stage)
         attempt, first = int(facts.get("attempt") or 0), int(facts.get("first_attempt") or 0)
-        failure = {"stage": stage.name, "kind": "machine", "cause": _CAUSE, "error": why, "time": now()}
-        failure |= {"attempt": void_attempt(campaign.store, facts.get("fw_id"), cause=_CAUSE, error=why)}
+        entry = void_attempt(campaign.store, facts.get("fw_id"), cause=_CAUSE, error=why)
+        failure: dict[str, Any] = {"stage": stage.name, "kind": "machine", "cause": _CAUSE, "error": why}
+        failure |= {"attempt": entry, "time": now()}
         if attempt - first >= campaign.spec.retries.max_retries:
             logger.warning("%s of %s failed: %s", stage.title, document_id, why)
             changes: dict[str, Any] = {"final_failure": failure}

@@ -32,7 +32,7 @@ class CampaignWorker(FWorker):  # type: ignore[misc, unused-ignore]
         """MongoDB filter of what it takes."""
         # FireWorks appends its condition on the name to a query of the worker's own
         own: dict[str, Any] = {**self._query, "$and": list(self._query.get("$and", []))}
-        named = FWorker(self.name, self.category).query
+        named: dict[str, Any] = FWorker(self.name, self.category).query
         by_name = [*named.pop("$or"), {"spec.campaign_name": {"$exists": True}}]
         if "$or" in own:
             own["$and"].append({"$or": own.pop("$or")})
