@@ -13,7 +13,7 @@ from campaign.spec.checks import check_new
 from campaign.spec.reader import read_firework_spec
 from campaign.store.campaigns import campaign_exists
 from campaign.store.collections import CampaignStore
-from campaign.store.fireworks import read_firework
+from campaign.store.fireworks import foreign_work, read_firework
 from campaign.store.states import STAGES
 from launchers.database.settings import DatabaseSettings
 
@@ -65,7 +65,15 @@ class StartCampaign(_CampaignTask):
         spec = read_firework_spec(firework["spec"], name=firework["name"])
         if not campaign_exists(self.store, spec.name):
             check_new(spec)
-        started = start_campaign(self.store, self.launchpad, spec)
+        worker = firework["spec"].get("_fworker")
+        if worker is None and (foreign := foreign_work(self.launchpad)) is not None:
+            logger.warning(
+                "this database also holds %s: workers without this package would end the campaign's fireworks as "
+                "FIZZLED. Right: a database of its own, or `_fworker: NAME` in the campaign file's spec, with NAME "
+                "that of your own workers",
+                foreign,
+            )
+        started = start_campaign(self.store, self.launchpad, spec, worker=worker)
         return FWAction(stored_data={"message": started.message, "added": started.added})
 
 

@@ -18,7 +18,7 @@ from campaign.store.campaigns import campaign_exists
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import fireworks_in_state, has_live_fireworks, latest_launches
 from campaign.views.status.counts import Status, campaign_status
-from esnet.ray.session import ray_session
+from esnet.ray.kept import keep_ray
 from launchers.workers.local import LocalWorkers
 
 logger = logging.getLogger(__name__)
@@ -42,11 +42,14 @@ class RunSettings:
         Launch directories and logs go to ``directory/<campaign>``.
     workers
         Worker processes; each computes one thing at a time on one core.
+    worker
+        Name of the FireWorker for which the campaign's fireworks are, beside those of this run; None: any.
     """
 
     launchpad_file: Path
     directory: Path
     workers: int
+    worker: str | None = None
 
 
 def default_workers() -> int:
@@ -62,6 +65,7 @@ def run_campaign(
     *,
     on_start: Callable[[Started, Path, int], None],
     on_ray: Callable[[str | None, Path], None],
+    on_ray_change: Callable[[str], None],
     on_progress: Callable[[Status], None],
 ) -> Status:
     """Run a campaign to its end.
@@ -78,6 +82,8 @@ def run_campaign(
     on_ray
         Called once, when Ray is up, with the address of its dashboard and the file that holds its token; not called
         where the scorer needs no ESNet, and so no Ray.
+    on_ray_change
+        Called, from another thread, with a sentence that says that Ray has died, and what becomes of it.
     on_progress
         Called about every second.
 
@@ -95,7 +101,7 @@ def run_campaign(
     if campaign_exists(store, name):
         # what died with an earlier runner was stopped, and is no failure of the calculation
         RunningCampaign.open(store, launchpad, name).reconcile(outcome="stopped")
-    started = start_campaign(store, launchpad, spec)
+    started = start_campaign(store, launchpad, spec, worker=settings.worker)
     directory = settings.directory.resolve() / name
     on_start(started, directory, _running_elsewhere(launchpad, name))
     campaign = RunningCampaign.open(store, launchpad, name)
@@ -107,7 +113,7 @@ def run_campaign(
             environment = {}
             if spec.scorer.needs_model:
                 # one Ray for the whole run, so that its dashboard can be watched; the workers' steps join it
-                ray = ending.enter_context(ray_session("local", dashboard=True))
+                ray = ending.enter_context(keep_ray(dashboard=True, on_change=on_ray_change))
                 on_ray(ray.dashboard_url, _write_token(directory))
                 environment = {"RAY_ADDRESS": ray.address}
             query = {"spec.campaign_name": name}

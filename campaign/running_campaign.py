@@ -25,8 +25,15 @@ from campaign.store.states import Stage
 from launchers.database.settings import DatabaseSettings
 
 
-def start_campaign(store: CampaignStore, launchpad: LaunchPad, spec: CampaignSpec) -> Started:
+def start_campaign(
+    store: CampaignStore, launchpad: LaunchPad, spec: CampaignSpec, *, worker: str | None = None
+) -> Started:
     """Store a campaign and submit what may start. Doing it again adds nothing.
+
+    Parameters
+    ----------
+    worker
+        Name of the FireWorker that alone takes its fireworks; None: any.
 
     Raises
     ------
@@ -35,7 +42,7 @@ def start_campaign(store: CampaignStore, launchpad: LaunchPad, spec: CampaignSpe
     CampaignFileError
         If its file of entries cannot be used.
     """
-    started = write_campaign(store, spec)
+    started = write_campaign(store, spec, worker=worker)
     RunningCampaign.open(store, launchpad, spec.name).advance()
     return started
 

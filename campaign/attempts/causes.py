@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from custodian.custodian import CustodianError, ReturnCodeError, ValidationError
+from gridfs.errors import GridFSError
 from pymongo.errors import PyMongoError
 
 from launchers.scheduler.this_job import scheduler, this_job
@@ -33,9 +34,10 @@ def failure_cause(error: BaseException, directory: Path | None = None) -> str:
     -------
     str
         ``custodian:CODE`` with custodian's own error codes, ``not_converged``, ``engine_crash``, ``incomplete_output``,
-        ``input_refused``, ``out_of_memory``, ``timeout``, ``interrupted``, ``disk_full``, ``database``, ``not_found``,
-        or the name of the exception. Of attempts that could not say anything themselves `reconcile` says ``timeout``,
-        ``out_of_memory``, ``cancelled``, ``node_fail``, ``preempted``, ``requeued``, ``not_started`` or ``killed``.
+        ``input_refused``, ``out_of_memory``, ``timeout``, ``interrupted``, ``disk_full``, ``database``,
+        ``output_lost``, ``not_found``, or the name of the exception. Of attempts that could not say anything themselves
+        `reconcile` says ``timeout``, ``out_of_memory``, ``cancelled``, ``node_fail``, ``preempted``, ``requeued``,
+        ``not_started`` or ``killed``.
     """
     folder = directory or Path.cwd()
     if isinstance(error, SystemExit | KeyboardInterrupt):
@@ -45,6 +47,8 @@ def failure_cause(error: BaseException, directory: Path | None = None) -> str:
         return _from_output(folder, error) or ended
     if isinstance(error, CustodianError):
         return custodian_cause(_last_codes(folder)) or f"custodian:{type(error).__name__}"
+    if isinstance(error, GridFSError):
+        return "output_lost"
     if isinstance(error, PyMongoError):
         return "database"
     if isinstance(error, MemoryError):

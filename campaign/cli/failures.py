@@ -18,9 +18,20 @@ def reconcile(
     retry: Annotated[
         bool, typer.Option("--retry-failed", help="Also try again what has failed for good, once its cause is mended")
     ] = False,
+    resubmit: Annotated[
+        bool, typer.Option("--resubmit", help="Also submit again whose workflow was deleted (lpad delete_wfs)")
+    ] = False,
+    archived: Annotated[
+        bool, typer.Option("--archived", help="With --resubmit: also whose workflow was archived")
+    ] = False,
+    defused: Annotated[
+        bool, typer.Option("--defused", help="With --resubmit: also reignite defused workflows")
+    ] = False,
     dry_run: DryRunOption = False,
 ) -> None:
     """Repair what killed workers and jobs left behind; safe to call at any time, from several places at once.
+
+    Workflows that were deleted, archived or defused with lpad are named; --resubmit submits them again.
 
     Example: campaign reconcile my-alloys --dry-run
     """

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,40 +10,102 @@ import typer
 from rich.console import Console
 
 from campaign.commands.connection import open_for_writing, read_campaign
+from campaign.commands.errors import is_user_error
 from campaign.recovery.reconcile import reconcile as reconcile_campaign
 from campaign.recovery.reconcile_report import ReconcileReport
+from campaign.recovery.removed_workflows import format_removed, removed_workflows
+from campaign.recovery.removed_workflows import resubmit as resubmit_workflows
 from campaign.recovery.retry import choose, failed_calculations, retry_failed
 from campaign.recovery.retry import retry as retry_calculations
+from campaign.references.reference_sets import restore_reference_set
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.candidates import find_candidate
-from campaign.store.listings import unfinished_campaigns
+from campaign.store.listings import foreign_campaigns, unfinished_campaigns
 from campaign.views.failures import failure_kinds, failures_table, format_failure
 from esnet.commands.console import console as _console
-from esnet.commands.console import print_plain
+from esnet.commands.console import print_labelled, print_plain
+from esnet.files.errors import UserError
+from launchers.database.errors import DatabaseError
 
 
-def reconcile(*, name: str | None, launchpad: Path | None, retry: bool, dry_run: bool) -> None:
+class ResubmitOptionError(UserError, ValueError):
+    """Options of `campaign reconcile` that do not go together; the message says what would be right."""
+
+
+def reconcile(
+    *,
+    name: str | None,
+    launchpad: Path | None,
+    retry: bool,
+    resubmit: bool,
+    archived: bool,
+    defused: bool,
+    dry_run: bool,
+) -> None:
     """Repair what killed workers and jobs left behind; safe to call at any time, from several places at once."""
+    if (archived or defused) and not resubmit:
+        raise ResubmitOptionError("--archived and --defused say what --resubmit includes; right: with --resubmit")
+    asked = (("deleted", resubmit), ("archived", archived), ("defused", defused))
+    kinds = {kind for kind, wanted in asked if wanted}
     store, connection = open_for_writing(launchpad, dry_run=dry_run)
     console = _console()
-    names = [name] if name is not None else unfinished_campaigns(store)
+    if name is not None:
+        _reconcile_one(OpenCampaign.open(store, connection, name, dry_run=dry_run), kinds, retry, dry_run, console)
+        return
+    if foreign := foreign_campaigns(store):
+        passed = f"passed over, since they are no campaigns: {', '.join(foreign)} (collection campaigns);"
+        print_labelled(console, passed, "better take a database of its own (`name` in my_launchpad.yaml)")
+    names = unfinished_campaigns(store)
     if not names:
         console.print("no campaign is under way")
+    failed = False
     for each in names:
-        campaign = OpenCampaign.open(store, connection, each, dry_run=dry_run)
-        done = reconcile_campaign(campaign, dry_run=dry_run)
-        _report_repairs(done, console, prefix="" if name is not None else f"{each}: ", quiet=retry)
-        if retry and dry_run:
-            number = len(list(failed_calculations(campaign)))
-            console.print(f"{number} failed calculation(s) would be tried again", highlight=False)
-        elif retry:
-            console.print(f"{retry_failed(campaign)} failed calculation(s) will be tried again")
+        try:
+            campaign = OpenCampaign.open(store, connection, each, dry_run=dry_run)
+            _reconcile_one(campaign, kinds, retry, dry_run, console, prefix=f"{each}: ")
+        except Exception as error:
+            # what is wrong with one campaign keeps no other from its repair; the database's errors are everybody's
+            if not is_user_error(error) or isinstance(error, DatabaseError):
+                raise
+            print_plain(console, f"{each}: cannot be reconciled: {error}")
+            failed = True
+    if failed:
+        raise typer.Exit(1)
+
+
+def _reconcile_one(
+    campaign: OpenCampaign, resubmitted: Collection[str], retry: bool, dry_run: bool, console: Console, prefix: str = ""
+) -> None:
+    if not dry_run and (restored := restore_reference_set(campaign)):
+        print_plain(console, f"{prefix}{restored}")
+    done = reconcile_campaign(campaign, dry_run=dry_run)
+    if resubmitted:
+        lines = _resubmit(campaign, resubmitted, done, dry_run=dry_run)
+        print_plain(console, *(f"{prefix}{line}" for line in lines))
+    _report_repairs(done, console, prefix=prefix, quiet=retry or bool(resubmitted))
+    if retry and dry_run:
+        number = len(list(failed_calculations(campaign)))
+        console.print(f"{number} failed calculation(s) would be tried again", highlight=False)
+    elif retry:
+        console.print(f"{retry_failed(campaign)} failed calculation(s) will be tried again")
+
+
+def _resubmit(campaign: OpenCampaign, kinds: Collection[str], done: ReconcileReport, *, dry_run: bool) -> list[str]:
+    """Submit again what was removed in one of these ways; ``done`` keeps what was removed in another."""
+    removed = removed_workflows(campaign)
+    meant = [each for each in removed if each.how in kinds]
+    done.removed = list(format_removed(campaign, [each for each in removed if each.how not in kinds]))
+    if dry_run:
+        return [f"{len(meant)} removed workflow(s) would be submitted again"]
+    number, busy = resubmit_workflows(campaign, meant)
+    return [f"{number} removed workflow(s) are submitted again", *busy]
 
 
 def _report_repairs(done: ReconcileReport, console: Console, *, prefix: str, quiet: bool) -> None:
     unknown = done.unknown_line()
-    print_plain(console, *(f"{prefix}{line}" for line in (*done.lines(), *([unknown] if unknown else []))))
-    if not done and not quiet:
+    lines = [*done.lines(), *done.removed, *([unknown] if unknown else [])]
+    print_plain(console, *(f"{prefix}{line}" for line in lines))
+    if not done and not done.removed and not quiet:
         console.print(f"{prefix}nothing to repair")
 
 

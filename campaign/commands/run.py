@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -9,13 +10,15 @@ import typer
 from rich.console import Console
 
 from campaign.commands.connection import connect, ensure_running
+from campaign.commands.shared_database import worker_for
+from campaign.recovery.removed_workflows import format_removed, removed_workflows
 from campaign.runner import RunSettings, default_workers, run_campaign
 from campaign.running_campaign import start_campaign
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_engine, check_new
 from campaign.spec.reader import read_campaign_file
 from campaign.steps.start import Started
-from campaign.store.campaigns import Campaign, campaign_exists
+from campaign.store.campaigns import Campaign, OpenCampaign, campaign_exists
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import initialise_launchpad
 from campaign.store.states import CandidateState
@@ -25,6 +28,7 @@ from campaign.views.status.counts import Status
 from campaign.views.status.progress import Progress
 from esnet.commands.console import console as _console
 from esnet.commands.console import print_labelled, print_plain
+from launchers.database.settings import find_launchpad_file
 
 
 def _checked(file: Path, *, engine_here: bool = True) -> CampaignSpec:
@@ -57,8 +61,9 @@ def submit(*, file: Path, launchpad: Path | None, engine_elsewhere: bool) -> Non
     store = CampaignStore(connection.db)
     _check_new(store, spec, file)
     initialise_launchpad(connection)
-    started = start_campaign(store, connection, spec)
     console = _console()
+    worker = worker_for(file, spec.name, connection, find_launchpad_file(launchpad), console)
+    started = start_campaign(store, connection, spec, worker=worker)
     console.print(started.message, soft_wrap=True)
     console.print(
         f"run it with `rlaunch rapidfire` or `campaign run {file}`, on a cluster with `campaign cluster run`; "
@@ -77,7 +82,8 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
     _check_new(store, spec, file)
     initialise_launchpad(connection)
     number = workers or default_workers()
-    settings = RunSettings(launchpad_file=launchpad_file, directory=directory, workers=number)
+    worker = worker_for(file, spec.name, connection, launchpad_file, console)
+    settings = RunSettings(launchpad_file=launchpad_file, directory=directory, workers=number, worker=worker)
 
     def on_start(started: Started, folder: Path, elsewhere: int) -> None:
         console.print(started.message, soft_wrap=True)
@@ -90,13 +96,23 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
         if dashboard:
             print_plain(console, f"Ray dashboard: {dashboard} (it asks for the token in {token})")
 
+    def on_ray_change(said: str) -> None:
+        print_labelled(console, "Ray:", said)
+
     # a closed terminal and a polite kill end a run as Ctrl-C does
     for number_of_signal in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number_of_signal, _interrupt)
     with contextlib.closing(Progress(console)) as progress:
         try:
             status = run_campaign(
-                store, connection, spec, settings, on_start=on_start, on_ray=on_ray, on_progress=progress.show
+                store,
+                connection,
+                spec,
+                settings,
+                on_start=on_start,
+                on_ray=on_ray,
+                on_ray_change=on_ray_change,
+                on_progress=progress.show,
             )
         except KeyboardInterrupt:
             progress.close()
@@ -105,14 +121,16 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
     campaign = Campaign.read(store, spec.name)
     console.print(rows_as_table(result_rows(campaign), title=f"campaign {spec.name}"))
     console.print(f"\n{format_model(campaign)}", highlight=False)
-    _report_outcome(status, console)
+    opened = OpenCampaign.open(store, connection, spec.name)
+    removed = [] if status.is_finished else list(format_removed(opened, removed_workflows(opened)))
+    _report_outcome(status, console, removed=removed)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _report_outcome(status: Status, console: Console) -> None:
+def _report_outcome(status: Status, console: Console, *, removed: Sequence[str]) -> None:
     seconds = sum(cost["cpu_s"] for cost in status.cost.values())
     console.print(
         f"{status.stable} stable; {seconds:.0f} CPU-s in all. Look again with `campaign results {status.name}`, "
@@ -126,7 +144,9 @@ def _report_outcome(status: Status, console: Console) -> None:
         print_labelled(
             console,
             f"campaign {status.name} is not complete, and nothing of it is left to run.",
-            status.problem or "See `campaign status`, and `lpad get_fws -s FIZZLED -d more` for the reason.",
+            status.problem
+            or "; ".join(removed)
+            or "See `campaign status`, and `lpad get_fws -s FIZZLED -d more` for the reason.",
             style="red",
         )
         raise typer.Exit(1)

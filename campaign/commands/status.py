@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from campaign.commands.connection import connect
 from campaign.recovery.reconcile import reconcile
+from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore
 from campaign.store.states import CandidateState
@@ -45,19 +45,22 @@ def status(*, name: str, seconds: float | None, watch: bool, launchpad: Path | N
     to_repair = _to_repair(store, connection, name)
     report = status_report(Campaign.read(store, name))
     if as_json:
-        typer.echo(json.dumps({**report.to_dict(), "needs_recovery": to_repair}, indent=1))
+        typer.echo(
+            json.dumps({**report.to_dict(), "needs_recovery": [*to_repair.findings(), *to_repair.removed]}, indent=1)
+        )
         return
     console().print(_picture(report, to_repair))
 
 
-def _to_repair(store: CampaignStore, connection: LaunchPad, name: str) -> list[str]:
-    """What killed workers and jobs left behind, a line for each kind; it is left as it is."""
-    return list(reconcile(OpenCampaign.open(store, connection, name, dry_run=True), dry_run=True).findings())
+def _to_repair(store: CampaignStore, connection: LaunchPad, name: str) -> ReconcileReport:
+    """What killed workers and jobs left behind, and whose workflow was removed; it is left as it is."""
+    return reconcile(OpenCampaign.open(store, connection, name, dry_run=True), dry_run=True)
 
 
-def _picture(report: StatusReport, to_repair: Sequence[str]) -> Group:
+def _picture(report: StatusReport, to_repair: ReconcileReport) -> Group:
     status = report.status
-    more = [f"needs recovery: {found} (`campaign reconcile {status.name}` does it)" for found in to_repair]
+    more = [f"needs recovery: {found} (`campaign reconcile {status.name}` does it)" for found in to_repair.findings()]
+    more += to_repair.removed
     if not status.problem and status.can_go_on and not status.fireworks.get("RUNNING"):
         more.append(_why_nothing_runs(status.fireworks))
     if paused := status.fireworks.get("PAUSED"):
@@ -113,7 +116,7 @@ class _Look:
     def __init__(self, store: CampaignStore, connection: LaunchPad, name: str) -> None:
         self.last: Group | None = None
         self._store, self._connection, self._name = store, connection, name
-        self._to_repair: list[str] = []
+        self._to_repair = ReconcileReport()
         self._looked: float | None = None
 
     def again(self) -> tuple[Group, bool]:

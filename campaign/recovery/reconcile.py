@@ -2,7 +2,7 @@
 
 A process or a job that was killed reports nothing: FireWorks shows its firework as RUNNING for ever. Each kind of
 repair has its own module: `lost_runs`, `reservations`, `stuck_workflows`, `orphaned_results`. A missing answer means
-unknown, never finished (`liveness`).
+unknown, never finished (`liveness`). What a person did on purpose is named and left alone (`removed_workflows`).
 """
 
 import logging
@@ -10,6 +10,7 @@ import logging
 from campaign.recovery.lost_runs import end_lost
 from campaign.recovery.orphaned_results import record_orphaned_results
 from campaign.recovery.reconcile_report import ReconcileReport
+from campaign.recovery.removed_workflows import format_removed, removed_workflows
 from campaign.recovery.reservations import free_reservations
 from campaign.recovery.stuck_workflows import refresh_waiting, rerun_fizzled, unlock_stale
 from campaign.scheduling.advance import advance
@@ -35,9 +36,11 @@ def reconcile(campaign: OpenCampaign, *, outcome: Outcome = "lost", dry_run: boo
     done.unlocked = unlock_stale(campaign.launchpad, campaign.name, dry_run=dry_run)
     end_lost(campaign, outcome, done, dry_run=dry_run)
     free_reservations(campaign, tries, done, dry_run=dry_run)
-    done.retried = rerun_fizzled(campaign, tries, dry_run=dry_run)
+    rerun_fizzled(campaign, done, dry_run=dry_run)
     done.refreshed = refresh_waiting(campaign.launchpad, campaign.name, dry_run=dry_run)
     done.recorded = record_orphaned_results(campaign, dry_run=dry_run)
+    removed = [each for each in removed_workflows(campaign) if each.fw_ids[0] not in done.recorded]
+    done.removed = list(format_removed(campaign, removed))
     if not dry_run:
         advance(campaign)
         for line in done.lines():

@@ -24,8 +24,12 @@ class ReconcileReport:
     ----------
     lost, requeued, half_checked_out, unreserved, completed, recorded, retried, refreshed, unlocked
         What was changed, see `_KINDS`.
+    delayed
+        Steps that fizzled, and run again after a pause.
     unknown
         Running or reserved elsewhere, and their scheduler says nothing of their job: left alone.
+    removed
+        What waits for a workflow that was deleted, archived or defused, in words: left alone.
     why
         What is known of the cause, by firework id.
     dry_run
@@ -41,18 +45,23 @@ class ReconcileReport:
     retried: list[int] = field(default_factory=list)
     refreshed: list[int] = field(default_factory=list)
     unlocked: list[int] = field(default_factory=list)
+    delayed: list[int] = field(default_factory=list)
     unknown: list[int] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
     why: dict[int, str] = field(default_factory=dict)
     dry_run: bool = False
 
     def __bool__(self) -> bool:
-        """Whether anything was repaired, or would be."""
-        return any(getattr(self, kind) for kind in _KINDS)
+        """Whether anything was repaired, would be, or will be after a pause."""
+        return bool(self.delayed) or any(getattr(self, kind) for kind in _KINDS)
 
     def lines(self) -> Iterator[str]:
         """Say what was done, or would be, a line for each kind."""
         would = "would be repaired: " if self.dry_run else ""
         yield from (f"{would}{finding}" for finding in self.findings())
+        if self.delayed:
+            named = ", ".join(f"{fw_id} ({self.why[fw_id]})" for fw_id in self.delayed)
+            yield f"{len(self.delayed)} firework(s) had fizzled and run again after a pause: {named}"
 
     def findings(self) -> Iterator[str]:
         """Say what was found, a line for each kind."""

@@ -13,8 +13,7 @@ from campaign.recovery.liveness import cause_of, jobs_of
 from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.store.attempts import count_lost_attempts
 from campaign.store.campaigns import OpenCampaign
-from campaign.store.collections import in_utc
-from campaign.store.fireworks import fireworks_in_state, latest_launches, launch_since
+from campaign.store.fireworks import fireworks_in_state, latest_launches, launch_since, updated
 from launchers.scheduler.job_state import JobState
 from launchers.scheduler.jobs import Job, job_states
 from launchers.workers.worker import process_of
@@ -82,18 +81,13 @@ def _free(
 
 
 def _age(firework: Mapping[str, Any]) -> timedelta:
-    return datetime.now(UTC) - _taken(firework)
-
-
-def _taken(firework: Mapping[str, Any]) -> datetime:
-    updated = firework["updated_on"]
-    return in_utc(datetime.fromisoformat(updated) if isinstance(updated, str) else updated)
+    return datetime.now(UTC) - updated(firework)
 
 
 def _is_half_taken(launchpad: LaunchPad, firework: Mapping[str, Any]) -> bool:
     """Whether a firework was left RESERVED with no launch; a queue's reservation has one."""
     # the launch is written before the firework knows of it: the process may be known already
-    launch = launch_since(launchpad, firework["fw_id"], _taken(firework).isoformat())
+    launch = launch_since(launchpad, firework["fw_id"], updated(firework).isoformat())
     process = process_of(launch["fworker"]["name"]) if launch is not None else None
     gone = process is not None and is_alive(process) is False
     return gone or _age(firework) > _STALE_CHECKOUT

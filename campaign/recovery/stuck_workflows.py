@@ -1,12 +1,16 @@
 """Workflows that stand still although nothing of them runs: left locked, not told of an end, or fizzled."""
 
 import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from fireworks import LaunchPad
 
 from campaign.recovery.firework_repairs import run_again
+from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.store.attempts import count_failed_attempts
-from campaign.store.campaigns import OpenCampaign
+from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import in_chunks
 from campaign.store.fireworks import (
     ended_fireworks,
@@ -15,12 +19,15 @@ from campaign.store.fireworks import (
     locked_workflows,
     refresh_workflow,
     unlock_workflow,
+    updated,
     waiting_fireworks,
 )
 
 _CHUNK = 5000
 #: A FireWorks lock lives for milliseconds; one that stays this long belongs to nobody.
 _STALE_LOCK_S = 3.0
+#: Before each new try of a step; there are no more than these, whatever ``retries.max_retries`` says.
+_PAUSES = tuple(timedelta(seconds=pause) for pause in (0, 30, 120, 600))
 
 
 def unlock_stale(launchpad: LaunchPad, name: str, *, dry_run: bool = False) -> list[int]:
@@ -42,18 +49,36 @@ def unlock_stale(launchpad: LaunchPad, name: str, *, dry_run: bool = False) -> l
     return unlocked
 
 
-def rerun_fizzled(campaign: OpenCampaign, max_retries: int, *, dry_run: bool = False) -> list[int]:
-    """Run recording fireworks and steps again; a calculation that fizzled is its recorder's business."""
-    retried: list[int] = []
+def rerun_fizzled(campaign: OpenCampaign, done: ReconcileReport, *, dry_run: bool = False) -> None:
+    """Run recording fireworks and steps again; a calculation that fizzled is its recorder's business.
+
+    A few times, each after a longer pause: what fails every time would be tried for ever and tell nobody.
+    """
     for firework in fizzled_fireworks(campaign.launchpad, campaign.name):
         fw_id, launches = firework["fw_id"], firework["launches"]
-        # a step keeps a ledger; what merely records has its launches alone
-        tries = count_failed_attempts(campaign.store, fw_id) or len(firework.get("archived_launches") or []) + 1
-        if tries <= max_retries and (
-            dry_run or run_again(campaign.launchpad, fw_id, state="FIZZLED", launches=launches)
-        ):
-            retried.append(fw_id)
-    return retried
+        if (due := next_try(campaign, firework)) is None:
+            continue
+        if due > datetime.now(UTC):
+            done.delayed.append(fw_id)
+            done.why[fw_id] = f"at {due:%H:%M:%S} UTC"
+        elif dry_run or run_again(campaign.launchpad, fw_id, state="FIZZLED", launches=launches):
+            done.retried.append(fw_id)
+
+
+def next_try(campaign: Campaign, firework: Mapping[str, Any]) -> datetime | None:
+    """When a recording firework or a step that fizzled runs again (UTC); None: its tries are used up.
+
+    Parameters
+    ----------
+    firework
+        Document with ``fw_id``, ``archived_launches`` and ``updated_on``.
+    """
+    # a step keeps a ledger; what merely records has its launches alone
+    tries = count_failed_attempts(campaign.store, firework["fw_id"])
+    tries = tries or len(firework.get("archived_launches") or []) + 1
+    if tries > min(campaign.spec.retries.max_retries, len(_PAUSES)):
+        return None
+    return updated(firework) + _PAUSES[tries - 1]
 
 
 def refresh_waiting(launchpad: LaunchPad, name: str, *, dry_run: bool = False) -> list[int]:

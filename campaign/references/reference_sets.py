@@ -15,6 +15,7 @@ from campaign.store.campaigns import Campaign
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, Document, now
 from campaign.store.reference_sets import (
     assign_reference_set,
+    delete_reference_set,
     failed_element_phases,
     find_reference_set,
     insert_reference_set,
@@ -36,6 +37,16 @@ _LARGEST_DOCUMENT = 15 * 1024**2
 
 class ReferenceSetError(UserError, ValueError):
     """A reference set cannot be stored, or is not in the database."""
+
+
+class ReferenceSetLostError(UserError, LookupError):
+    """A reference set is not in the database; the message says what would bring it back."""
+
+
+_REMEDY = (
+    "`campaign reconcile NAME` makes it again from the campaign's own phases, where it came from a file of entries "
+    "`campaign submit FILE` reads that again; else restore the collection reference_sets from a backup"
+)
 
 
 def store_entries(store: CampaignStore, file: EntriesFile, *, campaign: str) -> str:
@@ -86,13 +97,50 @@ def freeze_reference_set(campaign: Campaign) -> str | None:
         if imported is not None:
             assign_reference_set(campaign, imported)
         return imported
-    beside = {} if imported is None else stored_set(campaign.store, imported)
-    entries, uncorrectable = _computed_entries(campaign.store, phases, beside.get("corrections", "none"))
-    every = [*beside.get("entries", []), *entries]
-    missing = sorted({symbol for phase in phases for symbol in phase["elements"]} - _elements_of(every))
+    body, file_name = _computed_set(campaign, phases)
+    missing = sorted({symbol for phase in phases for symbol in phase["elements"]} - _elements_of(body["entries"]))
     if missing:
         write_problem(campaign, reference_problem(campaign))
         return None
+    checksum = _insert(campaign.store, body, campaign=name, file_name=file_name)
+    assign_reference_set(campaign, checksum)
+    return checksum
+
+
+def restore_reference_set(campaign: Campaign) -> str | None:
+    """Make a campaign's frozen reference set again where it is lost or altered, from the phases it was made of.
+
+    Returns
+    -------
+    str or None
+        What was done, in one sentence; None where the set is as it should be.
+
+    Raises
+    ------
+    ReferenceSetError, ReferenceSetLostError
+        If it cannot be made again.
+    """
+    checksum = campaign.document.get("reference_set")
+    if checksum is None:
+        return None
+    try:
+        stored_set(campaign.store, checksum)
+    except (ReferenceSetError, ReferenceSetLostError):
+        phases = phases_of(campaign)
+        body, file_name = _computed_set(campaign, phases) if phases else ({}, None)
+        if _checksum(body) != checksum:
+            raise
+        _insert(campaign.store, body, campaign=campaign.name, file_name=file_name)
+        return f"the reference set {checksum} was lost or altered, and is made again from its {len(phases)} phases"
+    return None
+
+
+def _computed_set(campaign: Campaign, phases: Collection[Mapping[str, Any]]) -> tuple[dict[str, Any], str | None]:
+    """The reference set of a campaign's phases, beside those of a file if there is one, and the file's name."""
+    imported = campaign.document.get("imported_references")
+    beside = {} if imported is None else stored_set(campaign.store, imported)
+    entries, uncorrectable = _computed_entries(campaign.store, phases, beside.get("corrections", "none"))
+    every = [*beside.get("entries", []), *entries]
     # phases that the hull lacks: candidates may look more stable than they are
     failed = [phase["_id"] for phase in phases if phase["state"] == CandidateState.RELAX_FAILED]
     settings = campaign.spec.dft_settings()
@@ -103,9 +151,7 @@ def freeze_reference_set(campaign: Campaign) -> str | None:
     }
     if imported is not None:
         body["own_phases"] = [entry["id"] for entry in entries]
-    checksum = _insert(campaign.store, body, campaign=name, file_name=beside.get("file_name"))
-    assign_reference_set(campaign, checksum)
-    return checksum
+    return body, beside.get("file_name")
 
 
 def _insert(store: CampaignStore, body: Mapping[str, Any], *, campaign: str, file_name: str | None) -> str:
@@ -118,6 +164,9 @@ def _insert(store: CampaignStore, body: Mapping[str, Any], *, campaign: str, fil
             f"{_LARGEST_DOCUMENT / 1024**2:.0f} MiB at most; leave phases far above the hull out of the entries file, "
             "or divide the campaign by its elements"
         )
+    known = find_reference_set(store, checksum)
+    if known is not None and _checksum(known) != checksum:
+        delete_reference_set(store, checksum)
     insert_reference_set(store, document)
     return checksum
 
@@ -185,9 +234,9 @@ def stored_set(store: CampaignStore, checksum: str) -> Document:
     """
     document = find_reference_set(store, checksum)
     if document is None:
-        raise LookupError(f"the database has no reference set {checksum}")
+        raise ReferenceSetLostError(f"the database has no reference set {checksum}; {_REMEDY}")
     if (found := _checksum(document)) != checksum:
-        raise ValueError(f"reference set {checksum} was altered: its checksum is now {found}")
+        raise ReferenceSetError(f"reference set {checksum} was altered: its checksum is now {found}; {_REMEDY}")
     return document
 
 
@@ -201,7 +250,7 @@ def correction_scheme(store: CampaignStore, checksum: str) -> str:
     """
     document = find_reference_set(store, checksum, ["corrections"])
     if document is None:
-        raise LookupError(f"the database has no reference set {checksum}")
+        raise ReferenceSetLostError(f"the database has no reference set {checksum}; {_REMEDY}")
     return str(document["corrections"])
 
 

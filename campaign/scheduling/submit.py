@@ -13,7 +13,7 @@ from campaign.store.candidates import claim, read_ready, ready_ids
 from campaign.store.fireworks import insert_workflows, next_fw_ids
 from campaign.store.held import lock_budget
 from campaign.store.states import STAGES, Stage
-from campaign.store.steps import Step, is_submitted, open_step
+from campaign.store.steps import Step, is_submitted, open_step, replace_firework
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,8 @@ def _submit_stage(campaign: OpenCampaign, stage: Stage, *, references: bool) -> 
             documents = read_ready(campaign, stage, ids, references=references, session=session)[:room]
             if not documents:
                 return 0
-            workflows = [stage_workflow(document, stage, fw_ids=numbers) for document in documents]
+            worker = campaign.document.get("worker")
+            workflows = [stage_workflow(document, stage, fw_ids=numbers, worker=worker) for document in documents]
             claimed = [(document, workflow.fw_ids) for document, workflow in zip(documents, workflows, strict=True)]
             claim(campaign, stage, claimed, references=references, session=session)
             insert_workflows(campaign.launchpad, workflows, session=session)
@@ -78,11 +79,29 @@ def submit_step(campaign: OpenCampaign, step: Step) -> bool:
     def submit(session: ClientSession) -> bool:
         if not open_step(campaign, step, fw_id=first, session=session):
             return False
-        workflow = step_workflow(campaign.name, step.id, kind=step.kind, category=step.category, fw_ids=count(first))
-        insert_workflows(campaign.launchpad, [workflow], session=session)
+        _insert_step(campaign, step, first, session)
         return True
 
     added = campaign.store.in_transaction(submit)
     if added:
         logger.info("campaign %s: submitted %s", campaign.name, step.id)
     return added
+
+
+def submit_step_again(campaign: OpenCampaign, step: Step, *, fw_id: int) -> bool:
+    """Give a step whose firework will not run another one; False if `fw_id` is no longer its firework."""
+    first = next(next_fw_ids(campaign.launchpad, 1))
+
+    def submit(session: ClientSession) -> bool:
+        if not replace_firework(campaign, step, old=fw_id, new=first, session=session):
+            return False
+        _insert_step(campaign, step, first, session)
+        return True
+
+    return campaign.store.in_transaction(submit)
+
+
+def _insert_step(campaign: OpenCampaign, step: Step, fw_id: int, session: ClientSession) -> None:
+    worker, of_what = campaign.document.get("worker"), {"kind": step.kind, "category": step.category}
+    workflow = step_workflow(campaign.name, step.id, **of_what, fw_ids=count(fw_id), worker=worker)
+    insert_workflows(campaign.launchpad, [workflow], session=session)

@@ -24,7 +24,9 @@ STEP_TASKS = {"train": "Train", "retrain": "Retrain", "screen": "Screen", "repor
 """Class in `campaign.firetasks` that runs each kind of step."""
 
 
-def stage_workflow(document: Mapping[str, Any], stage: Stage, *, fw_ids: count[int]) -> WorkflowDocuments:
+def stage_workflow(
+    document: Mapping[str, Any], stage: Stage, *, fw_ids: count[int], worker: str | None = None
+) -> WorkflowDocuments:
     """Workflow of one stage of one candidate: the calculation, and the firework that records it.
 
     The second runs even when the first has fizzled, so that a failure is recorded without any daemon.
@@ -35,11 +37,13 @@ def stage_workflow(document: Mapping[str, Any], stage: Stage, *, fw_ids: count[i
         Candidate or reference with ``_id``, ``campaign``, ``formula``, ``role``, and the stage's fields.
     fw_ids
         Reserved ids; two are taken.
+    worker
+        Name of the FireWorker that alone takes it; None: any.
     """
     first, second = next(fw_ids), next(fw_ids)
     name = f"{document['formula']} {stage.title}"
     of_what = {"document": document["_id"], "stage": stage.name}
-    common = {"campaign_name": document["campaign"], "_category": stage.category, **of_what}
+    common = {"campaign_name": document["campaign"], "_category": stage.category, **of_what, **_for_worker(worker)}
     priority = stage.priority + (_REFERENCE_BONUS if document["role"] == REFERENCE else 0)
     calculation: dict[str, Any] = {"_priority": priority, **common}
     if queue := (document.get(stage.fields) or {}).get("queue"):
@@ -55,14 +59,21 @@ def stage_workflow(document: Mapping[str, Any], stage: Stage, *, fw_ids: count[i
     )
 
 
-def step_workflow(campaign: str, step_id: str, *, kind: str, category: str, fw_ids: count[int]) -> WorkflowDocuments:
+def step_workflow(
+    campaign: str, step_id: str, *, kind: str, category: str, fw_ids: count[int], worker: str | None = None
+) -> WorkflowDocuments:
     """Workflow of one step of a campaign: ``train``, ``retrain``, ``screen`` or ``report``; one firework."""
     fw_id, name, step = next(fw_ids), f"{campaign} {kind}", {"step": step_id}
     spec = {"campaign_name": campaign, "_category": category, "_priority": _STEP_PRIORITY, **step}
+    spec |= _for_worker(worker)
     return WorkflowDocuments(
         _workflow_document(name, {fw_id: []}, {"campaign": campaign, **step}),
         [_firework_document(fw_id, name, "READY", STEP_TASKS[kind], step, spec)],
     )
+
+
+def _for_worker(name: str | None) -> dict[str, str]:
+    return {} if name is None else {"_fworker": name}
 
 
 def _workflow_document(name: str, links: Mapping[int, list[int]], metadata: dict[str, Any]) -> dict[str, Any]:

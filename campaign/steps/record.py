@@ -8,16 +8,15 @@ from jobflow import JobStore
 
 from campaign.attempts.escalation import escalated_for_attempt
 from campaign.steps.calculate import flow_key, job_output
+from campaign.steps.features import DamagedOutputError, compute_features_again, store_features
 from campaign.store.attempts import last_attempt
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import read_document
 from campaign.store.collections import now
 from campaign.store.documents import stage_fields
-from campaign.store.features import write_features
 from campaign.store.states import Stage
 from launchers.database.job_store import open_job_store
 from launchers.database.settings import DatabaseSettings
-from workflows.dos import DosFeatures
 from workflows.engine import EngineError, check_engine_version
 from workflows.identity import job_uuid
 from workflows.results import calculation_from_task, is_successful
@@ -63,6 +62,9 @@ def record_calculation(
             changes = _calculation_facts(outputs, campaign, stage)
         else:
             changes = _dos_facts(campaign, outputs, document, stage)
+    except DamagedOutputError as error:
+        compute_features_again(campaign, {document_id: str(error)}, stage, expected=stage.running)
+        return
     except (EngineError, ValueError) as error:
         # outputs that cannot be used: the same every time, so the candidate ends here and says why
         failure = {
@@ -122,21 +124,9 @@ def _dos_facts(
     campaign: Campaign, outputs: Mapping[str, Any], document: Mapping[str, Any], stage: Stage
 ) -> dict[str, Any]:
     """Store the features, and return the facts of the DOS."""
-    features = DosFeatures.from_json(outputs["features"])
-    features_id = f"{document['_id']}:{stage.name}"
-    stored = {
-        "_id": features_id,
-        "campaign": campaign.name,
-        "document": document["_id"],
-        "kind": stage.name,
-        "composition": document["composition"],
-        "engine": campaign.spec.dft.engine,
-        "quality": campaign.spec.dft.quality,
-        **features.to_document(),
-    }
-    write_features(campaign.store, stored)
+    features = store_features(campaign, document, stage, outputs["features"])
     return _calculation_facts(outputs, campaign, stage) | {
-        f"{stage.fields}.features": features_id,
+        f"{stage.fields}.features": f"{document['_id']}:{stage.name}",
         f"{stage.fields}.spacing": features.spacing,  # eV
         f"{stage.fields}.efermi": features.efermi,  # eV
     }

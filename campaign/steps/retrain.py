@@ -11,15 +11,16 @@ from campaign.attempts.ledger import attempt
 from campaign.hull.corrections import convert_formation_energy
 from campaign.references.reference_sets import correction_scheme
 from campaign.scheduling.advance import advance
+from campaign.steps.features import restore_features
 from campaign.steps.rescore import screen_again
-from campaign.steps.train import rs_dos_targets, train_bundle
+from campaign.steps.train import rs_dos_targets, train_bundle, wait_for_features
 from campaign.store.campaigns import Campaign, OpenCampaign, replace_model
 from campaign.store.collections import now
 from campaign.store.documents import ModelSummary
 from campaign.store.features import FeatureReader
 from campaign.store.listings import relaxed_structures
 from campaign.store.models import fetch_bundle, model_summary
-from campaign.store.states import RsDosState, StepState
+from campaign.store.states import STAGES, RsDosState, StepState
 from campaign.store.steps import read_step
 from campaign.store.training_samples import count_to_learn_from, screened_results
 from esnet.training.network import TrainingError
@@ -43,6 +44,9 @@ def retrain_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: st
         n_relaxed = count_to_learn_from(campaign)
         facts: dict[str, Any] = {"n_relaxed": n_relaxed}
         if made is None:
+            restore_features(campaign, database, [found["_id"] for found in screened_results(campaign)], STAGES["dos"])
+            if wait_for_features(campaign, database, _rs_dos_energies(campaign), step_id):
+                return
             try:
                 trained, entry.cpu_s = _train_on(campaign, database, step_id)
             except TrainingError as error:
@@ -102,14 +106,9 @@ def _found(campaign: Campaign, database: DatabaseSettings) -> _Found:
     TrainingError
         If there is none.
     """
-    screened = screened_results(campaign)
-    is_dos = {document["_id"]: document["result"]["e_form_per_atom"] for document in screened}
+    is_dos = {document["_id"]: document["result"]["e_form_per_atom"] for document in screened_results(campaign)}
     bootstrap = rs_dos_targets(campaign)
-    rs_dos = bootstrap | {
-        document["_id"]: document["result"]["e_form_per_atom"]
-        for document in screened
-        if (document.get("rs_dos") or {}).get("state") == RsDosState.DONE
-    }
+    rs_dos = _rs_dos_energies(campaign)
     learnable = _with_corrections_of_model(campaign, is_dos | rs_dos)
     composition = campaign.model["representation"]["composition"]
     ids, materials, kinds, blocks, energies = [], [], [], [], []
@@ -148,6 +147,15 @@ def _with_corrections_of_model(campaign: Campaign, targets: dict[str, float]) ->
             if found.energy is not None:
                 converted[document["_id"]] = found.energy
     return converted
+
+
+def _rs_dos_energies(campaign: Campaign) -> dict[str, float]:
+    """Formation energies, eV/atom, of all that has an RS-DOS, by id."""
+    return rs_dos_targets(campaign) | {
+        document["_id"]: document["result"]["e_form_per_atom"]
+        for document in screened_results(campaign)
+        if (document.get("rs_dos") or {}).get("state") == RsDosState.DONE
+    }
 
 
 def _train_on(campaign: Campaign, database: DatabaseSettings, step_id: str) -> tuple[ModelSummary, float]:

@@ -1,16 +1,20 @@
 """One Screen: predictions, decisions, promotions."""
 
 import logging
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 
 from campaign.attempts.ledger import attempt
-from campaign.scorers.base import checked_scores
+from campaign.scorers.base import Score, checked_scores
 from campaign.steps.decide import make_decisions
+from campaign.steps.features import compute_features_again, restore_features
 from campaign.steps.predictions import write_predictions
 from campaign.steps.rescore import screen_again, with_model_of_step
 from campaign.steps.scoring_context import StoredScoringContext
 from campaign.store.campaigns import OpenCampaign
+from campaign.store.features import unusable_features
 from campaign.store.predictions import unscored_ids
+from campaign.store.states import STAGES
 from campaign.store.steps import read_step
 from esnet.ray.metrics import PROMOTED, RayMetrics
 from esnet.scoring.scoring import Usage
@@ -39,8 +43,7 @@ def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str
         # one connection for all: the decisions show in Ray's metrics too. Without candidates Ray is not needed
         with campaign.spec.scorer.connected(context) if ids else nullcontext():
             if ids:
-                scores = checked_scores(campaign.spec.scorer.score(ids, context), ids)
-                write_predictions(campaign, step_id, scores)
+                _predict(campaign, context, step_id, ids)
             decided = make_decisions(campaign, step_id)
             RayMetrics(campaign.name).add(PROMOTED, sum(decision.promoted for decision in decided))
         logger.info(
@@ -54,3 +57,31 @@ def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str
         campaign.store.close_step(step_id)
     if campaign.spec.screening.retrain_every is not None:
         screen_again(campaign, after=step_id)  # what it held with a model that has got a successor
+
+
+def _predict(campaign: OpenCampaign, context: StoredScoringContext, step_id: str, ids: Sequence[str]) -> None:
+    """Write a prediction for every candidate whose features can be read; have the others' DOS computed again."""
+    is_dos = STAGES["dos"]
+
+    def write(ids: Sequence[str]) -> list[str]:
+        without: list[Score] = []
+
+        def with_energy() -> Iterator[Score]:
+            for score in checked_scores(campaign.spec.scorer.score(ids, context), ids):
+                if score.e_form is None and campaign.spec.scorer.needs_dos:
+                    without.append(score)
+                else:
+                    yield score
+
+        write_predictions(campaign, step_id, with_energy())
+        unread = unusable_features(campaign.store, [score.id for score in without], is_dos.name)
+        if final := [score for score in without if score.id not in unread]:
+            write_predictions(campaign, step_id, final)
+        return list(unread)
+
+    if not (unread := write(ids)):
+        return
+    lost = restore_features(campaign, context.database, unread, is_dos)
+    if restored := [name for name in unread if name not in lost]:
+        lost |= dict.fromkeys(write(restored), "features were damaged again while they were read")
+    compute_features_again(campaign, lost, is_dos)

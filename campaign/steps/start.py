@@ -22,7 +22,7 @@ from campaign.store.candidates import insert_candidates, insert_references
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
 from campaign.store.documents import CampaignDocument, CandidateDocument, ModelSummary
 from campaign.store.migration import migrate
-from campaign.store.models import model_summary, register_bundle
+from campaign.store.models import model_summary, register_bundle, store_lost_bundle
 from campaign.store.states import BOOTSTRAP, REFERENCE, SCREENED, TRAINING, CampaignState, CandidateState, RsDosState
 from esnet.bundle.shipped import bundle_folder
 from esnet.files.errors import UserError
@@ -65,8 +65,13 @@ class Started:
         return f"campaign {self.name}: {self.added} candidates added{there}"
 
 
-def write_campaign(store: CampaignStore, spec: CampaignSpec) -> Started:
+def write_campaign(store: CampaignStore, spec: CampaignSpec, *, worker: str | None = None) -> Started:
     """Store a campaign, ready to be advanced. Doing it again adds nothing.
+
+    Parameters
+    ----------
+    worker
+        Name of the FireWorker that alone takes its fireworks; None: any. One that was started keeps its own.
 
     Raises
     ------
@@ -88,10 +93,15 @@ def write_campaign(store: CampaignStore, spec: CampaignSpec) -> Started:
         document = _campaign_document(spec, len(candidates) - len(relaxed), model)
         if entries is not None:
             document["imported_references"] = store_entries(store, entries, campaign=spec.name)
-        insert_campaign(store, document | {"structures_checksum": checksum})
+        insert_campaign(store, document | {"structures_checksum": checksum, "worker": worker})
     else:
         _refuse_other_settings(known["spec"], spec)
         _refuse_other_structures(known["structures_checksum"], checksum, spec)
+        # what was lost of them in the database since
+        if entries is not None:
+            store_entries(store, entries, campaign=spec.name)
+        if spec.model.bundle is not None and (models := known.get("models")):
+            store_lost_bundle(store, bundle_folder(str(spec.model.bundle)), models[0]["checksum"])
     insert_references(store, references)
     added = insert_candidates(store, _candidate_documents(spec, candidates, relaxed))
     # nothing is submitted or decided before every document is there: a start that was cut short is started again

@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,13 @@ from campaign.attempts.ledger import attempt
 from campaign.hull.corrections import relaxed_fields
 from campaign.references.reference_sets import correction_scheme, relaxed_formation_energies
 from campaign.scheduling.advance import advance
+from campaign.steps.features import compute_features_again, restore_features
 from campaign.store.campaigns import Campaign, OpenCampaign, write_first_model
 from campaign.store.collections import now
 from campaign.store.features import FeatureReader
 from campaign.store.models import model_summary, register_bundle
+from campaign.store.states import STAGES
+from campaign.store.steps import withdraw_step
 from campaign.store.training_samples import bootstrap_results, references_with_rs_dos
 from esnet.bundle.info import BundleInfo
 from esnet.bundle.record import TrainingRecord
@@ -30,7 +33,10 @@ def train_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str,
     """Train on the RS-DOS of the bootstrap sample and of the references, and register the bundle."""
     with attempt(campaign.store, campaign=campaign.name, stage="train", fw_id=fw_id) as entry:
         if campaign.document.get("model") is None:
-            checksum, entry.cpu_s = _train(campaign, database, step_id)
+            targets = rs_dos_targets(campaign)
+            if wait_for_features(campaign, database, targets, step_id):
+                return
+            checksum, entry.cpu_s = _train(campaign, database, step_id, targets)
             model = model_summary(campaign.store, checksum, source="bootstrap") | {"step": step_id, "time": now()}
             write_first_model(campaign, model)
         campaign.store.close_step(step_id)
@@ -45,9 +51,27 @@ def rs_dos_targets(campaign: Campaign) -> dict[str, float]:
     return targets | relaxed_formation_energies(campaign.store, reference_set, phases)
 
 
-def _train(campaign: Campaign, database: DatabaseSettings, step_id: str) -> tuple[str, float]:
+def wait_for_features(campaign: OpenCampaign, database: DatabaseSettings, ids: Collection[str], step_id: str) -> bool:
+    """Whether a training has to wait for RS-DOS that are computed again, because their features are lost.
+
+    The training's step is withdrawn then: it is due again when they are there.
+    """
+    rs_dos = STAGES["rs_dos"]
+    lost = restore_features(campaign, database, ids, rs_dos)
+    if not lost:
+        return False
+    again = compute_features_again(campaign, lost, rs_dos)
+    if again:
+        logger.warning("campaign %s: the training waits for %d RS-DOS that are computed again", campaign.name, again)
+        withdraw_step(campaign, step_id)
+        advance(campaign)
+    return bool(again)
+
+
+def _train(
+    campaign: Campaign, database: DatabaseSettings, step_id: str, targets: Mapping[str, float]
+) -> tuple[str, float]:
     """Train; return the bundle's checksum and the CPU-seconds that Ray's worker took."""
-    targets = rs_dos_targets(campaign)
     composition = campaign.spec.model.representation.composition
     ids, dos, compositions = FeatureReader(database=database, kind="rs_dos", composition=composition)(sorted(targets))
     logger.info("campaign %s: training on %d structures", campaign.name, len(ids))

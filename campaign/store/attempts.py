@@ -130,3 +130,10 @@ def request_resources(
 def count_outputs(store: CampaignStore, uuids: Sequence[str]) -> int:
     """Count which of these jobs have an output in the JobStore."""
     return len(store.database[OUTPUTS_COLLECTION].distinct("uuid", {"uuid": {"$in": list(uuids)}}))
+
+
+def void_attempt(store: CampaignStore, fw_id: int | None, *, cause: str, error: str) -> str | None:
+    """Turn a firework's successful ledger entry into a machine failure, because its result is gone; return its id."""
+    lost = {"outcome": "machine", "cause": cause, "error": error}
+    entry = store.attempts.find_one_and_update({"fw_id": fw_id, "outcome": "completed"}, {"$set": lost})
+    return None if entry is None else str(entry["_id"])

@@ -10,7 +10,7 @@ from fireworks import LaunchPad
 
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.stored_spec import read_stored_spec
-from campaign.store.collections import SCHEMA_VERSION, CampaignStore, exists, now
+from campaign.store.collections import OUR_CAMPAIGNS, SCHEMA_VERSION, CampaignStore, now
 from campaign.store.documents import CampaignDocument, ModelSummary
 from campaign.store.fireworks import fizzled_reason
 from campaign.store.migration import migrate
@@ -24,6 +24,10 @@ class UnknownCampaignError(UserError, LookupError):
 
 class SchemaVersionError(UserError, ValueError):
     """A campaign that another version of this program has written."""
+
+
+class ForeignDocumentError(UserError, ValueError):
+    """A document of others where a campaign is meant; the message names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,8 +149,26 @@ class OpenCampaign(Campaign):
 
 
 def campaign_exists(store: CampaignStore, name: str) -> bool:
-    """Whether there is a campaign of that name."""
-    return exists(store.campaigns, {"_id": name})
+    """Whether there is a campaign of that name.
+
+    Raises
+    ------
+    ForeignDocumentError
+        If something else has that name.
+    """
+    document = store.campaigns.find_one({"_id": name}, list(OUR_CAMPAIGNS))
+    if document is not None:
+        _refuse_foreign(store, document)
+    return document is not None
+
+
+def _refuse_foreign(store: CampaignStore, document: Mapping[str, Any]) -> None:
+    if not all(isinstance(document.get(field), int | float) for field in OUR_CAMPAIGNS):
+        raise ForeignDocumentError(
+            f"the document {document['_id']!r} in the collection campaigns of the database {store.database.name} is no "
+            "campaign: it has no schema_version and n_screened. It belongs to another program, or is damaged; give the "
+            "campaign another name, or better take a database of its own (`name` in my_launchpad.yaml)"
+        )
 
 
 def reopen_campaign(campaign: OpenCampaign) -> None:
@@ -178,9 +200,10 @@ def _read_document(store: CampaignStore, name: str) -> CampaignDocument:
     document = store.campaigns.find_one({"_id": name})
     if document is None:
         _refuse_unstarted(store, name)
-        known = sorted(found["_id"] for found in store.campaigns.find({}, ["_id"]))
+        known = sorted(found["_id"] for found in store.campaigns.find(OUR_CAMPAIGNS, ["_id"]))
         there = f"this database has {', '.join(known)}" if known else "this database has none"
         raise UnknownCampaignError(f"there is no campaign {name!r}: {there}")
+    _refuse_foreign(store, document)
     if document["schema_version"] > SCHEMA_VERSION:
         raise SchemaVersionError(
             f"campaign {name!r} was written with schema version {document['schema_version']}; "
@@ -196,8 +219,18 @@ def _read_document(store: CampaignStore, name: str) -> CampaignDocument:
 
 
 def find_start_settings(store: CampaignStore, name: str) -> CampaignDocument | None:
-    """Spec and structures that a campaign was started with; None if there is none of that name."""
-    return cast("CampaignDocument | None", store.campaigns.find_one({"_id": name}, ["spec", "structures_checksum"]))
+    """Spec, structures and models that a campaign was started with; None if there is none of that name.
+
+    Raises
+    ------
+    ForeignDocumentError
+        If something else has that name.
+    """
+    if not campaign_exists(store, name):
+        return None
+    return cast(
+        "CampaignDocument | None", store.campaigns.find_one({"_id": name}, ["spec", "structures_checksum", "models"])
+    )
 
 
 def insert_campaign(store: CampaignStore, document: CampaignDocument) -> None:

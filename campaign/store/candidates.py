@@ -11,7 +11,7 @@ from pymongo.collection import Collection
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore, counts_by, exists, history_entry, now
-from campaign.store.documents import CandidateDocument
+from campaign.store.documents import CandidateDocument, stage_fields
 from campaign.store.states import AWAITS_RS_DOS, BEFORE_SCREEN, OPEN_STATES, SCREENED, CandidateState, RsDosState, Stage
 from esnet.files.errors import UserError
 
@@ -160,6 +160,24 @@ def _claim(document: Mapping[str, Any], stage: Stage, fw_ids: Sequence[int]) -> 
             "$push": {"history": history_entry(stage, stage.running)},
         },
     )
+
+
+def take_back(store: CampaignStore, document_id: str, stage: Stage, *, fw_id: int) -> bool:
+    """Let a running calculation of a candidate or a reference be submitted again as the same try.
+
+    Returns
+    -------
+    bool
+        False if `fw_id` is no longer its firework, or it does not run any more: somebody else was faster.
+    """
+    current = {"_id": document_id, stage.state_field: stage.running, f"{stage.fields}.fw_id": fw_id}
+    structures = store.collection_of(document_id)
+    facts = stage_fields(structures.find_one(current, [stage.fields]) or {}, stage)
+    before = facts.get("from_state") or CandidateState.NEW
+    moved = structures.update_one(
+        current, {"$set": {stage.state_field: before}, "$push": {"history": history_entry(stage, before)}}
+    )
+    return bool(moved.modified_count)
 
 
 def write_restart(campaign: Campaign, document_id: str, source: Mapping[str, Any], *, fw_id: int) -> None:

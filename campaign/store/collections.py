@@ -30,6 +30,8 @@ _RENAMED_INDEXES = (
     *("campaign_1_result.e_hull_1", "campaign_1_result.stable_1_result.e_hull_1", "campaign_1_prediction.e_hull_1"),
 )
 _INDEX_NOT_FOUND = 27
+#: MongoDB filter of the campaigns among what others may keep in a collection of that name.
+OUR_CAMPAIGNS = {"schema_version": {"$type": "number"}, "n_screened": {"$type": "number"}}
 
 
 def in_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore, Document, counts_by, sums_by
+from campaign.store.collections import OUR_CAMPAIGNS, CampaignStore, Document, counts_by, sums_by
 from campaign.store.states import AWAITS_RS_DOS, SCREENED, STAGES, CandidateState, StepState
 
-#: FireWorks states in which a firework runs, or can start without anyone's help.
-LIVE_FIREWORK_STATES = ("READY", "RESERVED", "RUNNING", "WAITING")
+#: FireWorks states in which a firework runs, or can start without anyone's help. One that waits starts after another
+#: one: where none can, what it waits for was defused or paused.
+LIVE_FIREWORK_STATES = ("READY", "RESERVED", "RUNNING")
 #: All states of a firework (`fireworks.core.firework.Firework.STATE_RANKS`).
-_FIREWORK_STATES = (*LIVE_FIREWORK_STATES, "COMPLETED", "FIZZLED", "ARCHIVED", "DEFUSED", "PAUSED")
+_FIREWORK_STATES = (*LIVE_FIREWORK_STATES, "WAITING", "COMPLETED", "FIZZLED", "ARCHIVED", "DEFUSED", "PAUSED")
 
 
 def count_candidates(
@@ -37,7 +38,7 @@ def count_candidates(
 
 def campaign_overviews(store: CampaignStore) -> Iterator[Document]:
     """Yield every campaign's ``_id``, ``state``, ``counts`` (candidates by state) and ``stable``, ordered by name."""
-    for found in store.campaigns.find({}, ["state"]).sort("_id"):
+    for found in store.campaigns.find(OUR_CAMPAIGNS, ["state"]).sort("_id"):
         yield {
             **found,
             "counts": store.state_counts(found["_id"]),

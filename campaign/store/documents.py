@@ -153,6 +153,7 @@ class CampaignDocument(TypedDict, total=False):
     engine: str
     quality: str
     state: CampaignState
+    worker: str | None  # name of the FireWorker that alone takes its fireworks
     n_screened: int  # candidates
     batch_sizes: list[int]  # candidates
     model: ModelSummary | None

@@ -1,20 +1,29 @@
 """Features in MongoDB: read by id, of a whole campaign, and in a scoring actor."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore, Document
-from esnet.representation.composition import CompositionMode, composition_vector
+from campaign.store.collections import CampaignStore, Document, in_chunks
+from esnet.representation.composition import N_ELEMENTS, CompositionMode, composition_vector
 from esnet.representation.dos import DOS_SHAPE
 from launchers.database.settings import DatabaseSettings
 from workflows.dos import DosFeatures
 
+logger = logging.getLogger(__name__)
+
 #: Documents that MongoDB hands over together: one of features has about 100 kB.
 _BATCH = 64
+
+
+class DamagedFeaturesError(ValueError):
+    """Stored features that cannot be read; the message names their document and the fault."""
 
 
 def read_features(store: CampaignStore, ids: Sequence[str], fields: Sequence[str] | None = None) -> Iterable[Document]:
@@ -23,6 +32,48 @@ def read_features(store: CampaignStore, ids: Sequence[str], fields: Sequence[str
     Ids without features are left out. Some fields are read, or all if none are given.
     """
     return store.features.find({"_id": {"$in": list(ids)}}, fields)
+
+
+def decode_features(
+    document: Mapping[str, Any], *, composition: CompositionMode = "presence"
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the DOS, shape (2, 1500, 9), and the composition vector, shape (111,), of stored features.
+
+    Raises
+    ------
+    DamagedFeaturesError
+        If a field is missing, the data does not match its checksum, or the composition is none.
+    """
+    try:
+        dos = DosFeatures.from_document(document).decode()
+        if dos.shape != DOS_SHAPE:
+            raise ValueError(f"found shape {dos.shape}, must be {DOS_SHAPE}")
+        return dos, composition_vector(document["composition"], mode=composition)
+    # whatever a damaged document makes of reading it
+    except (ValueError, TypeError, LookupError, AttributeError, zlib.error) as error:
+        why = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
+        raise DamagedFeaturesError(f"features {document.get('_id')}: {why}") from error
+
+
+def unusable_features(store: CampaignStore, ids: Sequence[str], kind: str) -> dict[str, str]:
+    """Say which of these candidates and references have no features that can be read, and why, by id.
+
+    Parameters
+    ----------
+    kind
+        ``dos`` or ``rs_dos``.
+    """
+    wanted = {f"{name}:{kind}": name for name in ids}
+    unusable = {name: f"features {features_id} are not in the database" for features_id, name in wanted.items()}
+    for part in in_chunks(wanted, _BATCH):
+        for found in read_features(store, part):
+            name = wanted[found["_id"]]
+            del unusable[name]
+            try:
+                decode_features(found)
+            except DamagedFeaturesError as error:
+                unusable[name] = str(error)
+    return unusable
 
 
 def features_of_campaign(campaign: Campaign) -> Iterator[Document]:
@@ -50,12 +101,12 @@ class FeatureReader:
     composition: CompositionMode = "presence"
 
     def __call__(self, ids: Sequence[str]) -> tuple[list[str], NDArray[np.float32], NDArray[np.float32]]:
-        """Read features.
+        """Read features. Those that are damaged are left out like those that are not there, and named in the log.
 
         Returns
         -------
         found
-            The ids that have features, n of them, in the order asked.
+            The ids that have usable features, n of them, in the order asked.
         dos
             Shape (n, 2, 1500, 9).
         compositions
@@ -63,19 +114,24 @@ class FeatureReader:
         """
         with self.database.client() as client:
             store = CampaignStore(client[self.database.name])
-            documents = {
-                found["document"]: found for found in read_features(store, [f"{name}:{self.kind}" for name in ids])
-            }
-        present = [name for name in ids if name in documents]
-        if not present:
-            return [], np.zeros((0, *DOS_SHAPE), np.float32), np.zeros((0, 111), np.float32)
-        dos = np.empty((len(present), *DOS_SHAPE), np.float32)
-        for row, name in enumerate(present):
-            dos[row] = DosFeatures.from_document(documents[name]).decode()
-        compositions = np.stack(
-            [composition_vector(documents[name]["composition"], mode=self.composition) for name in present]
-        )
-        return present, dos, compositions
+            documents = {found["_id"]: found for found in read_features(store, [self._id_of(name) for name in ids])}
+        present: list[str] = []
+        dos = np.empty((len(documents), *DOS_SHAPE), np.float32)
+        compositions = np.empty((len(documents), N_ELEMENTS), np.float32)
+        for name in ids:
+            if (document := documents.get(self._id_of(name))) is None:
+                continue
+            row = len(present)
+            try:
+                dos[row], compositions[row] = decode_features(document, composition=self.composition)
+            except DamagedFeaturesError as error:
+                logger.warning("left out: %s", error)
+                continue
+            present.append(name)
+        return present, dos[: len(present)], compositions[: len(present)]
+
+    def _id_of(self, name: str) -> str:
+        return f"{name}:{self.kind}"
 
 
 def write_features(store: CampaignStore, document: Document) -> None:

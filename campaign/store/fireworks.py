@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -11,7 +12,7 @@ from fireworks import LaunchPad
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from campaign.store.collections import Document, exists, in_chunks
+from campaign.store.collections import Document, exists, in_chunks, in_utc
 from esnet.files.errors import UserError
 
 #: Fields of a launch that are read to find out who runs it.
@@ -75,6 +76,38 @@ def insert_workflows(launchpad: LaunchPad, workflows: Sequence[WorkflowDocuments
     launchpad.fireworks.insert_many(fireworks, session=session)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ForeignWork:
+    """What others do in the same FireWorks database.
+
+    Attributes
+    ----------
+    fireworks
+        How many fireworks are of no campaign.
+    workers
+        Names of the workers that have launched some of them.
+    """
+
+    fireworks: int
+    workers: list[str]
+
+    def __str__(self) -> str:
+        by = f", launched by {', '.join(self.workers[:5])}" if self.workers else ""
+        return f"{self.fireworks} firework(s) that belong to no campaign{by}"
+
+
+def foreign_work(launchpad: LaunchPad) -> ForeignWork | None:
+    """What others do in the same FireWorks database; None where there is nothing of theirs."""
+    # an index answers for None: what has no such field
+    query = {"spec.campaign_name": None, "spec.campaign": {"$exists": False}}
+    number = launchpad.fireworks.count_documents(query)
+    if not number:
+        return None
+    latest = [found["fw_id"] for found in launchpad.fireworks.find(query, ["fw_id"]).sort("fw_id", -1).limit(1000)]
+    names = launchpad.launches.distinct("fworker.name", {"fw_id": {"$in": latest}})
+    return ForeignWork(fireworks=number, workers=sorted(str(name) for name in names))
+
+
 def read_firework(launchpad: LaunchPad, fw_id: int, fields: Sequence[str]) -> Document | None:
     """Read fields of one firework; None if there is none of that id."""
     found: Document | None = launchpad.fireworks.find_one({"fw_id": fw_id}, fields)
@@ -117,6 +150,12 @@ def fireworks_to_come(launchpad: LaunchPad, fw_ids: Sequence[int]) -> list[int]:
     return [firework["fw_id"] for firework in launchpad.fireworks.find(to_come, ["fw_id"])]
 
 
+def firework_states(launchpad: LaunchPad, fw_ids: Sequence[int]) -> dict[int, str]:
+    """States of those of the fireworks that exist, by id."""
+    found = launchpad.fireworks.find({"fw_id": {"$in": list(fw_ids)}}, {"_id": 0, "fw_id": 1, "state": 1})
+    return {firework["fw_id"]: firework["state"] for firework in found}
+
+
 def fizzled_query(campaign: str) -> dict[str, Any]:
     """MongoDB filter of the fizzled fireworks that stop a campaign: steps, and those that record."""
     return {
@@ -128,7 +167,14 @@ def fizzled_query(campaign: str) -> dict[str, Any]:
 
 def fizzled_fireworks(launchpad: LaunchPad, campaign: str) -> list[Document]:
     """Read the launches of the fizzled fireworks that stop a campaign: steps, and those that record."""
-    return list(launchpad.fireworks.find(fizzled_query(campaign), ["fw_id", "launches", "archived_launches"]))
+    fields = ["fw_id", "launches", "archived_launches", "updated_on"]
+    return list(launchpad.fireworks.find(fizzled_query(campaign), fields))
+
+
+def updated(firework: Mapping[str, Any]) -> datetime:
+    """When FireWorks last wrote into a firework (``updated_on``), in UTC."""
+    time = firework["updated_on"]
+    return in_utc(datetime.fromisoformat(time) if isinstance(time, str) else time)
 
 
 def fizzled_reason(database: Database[dict[str, Any]], firework: Mapping[str, Any]) -> str:

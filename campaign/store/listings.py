@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore, Document
+from campaign.store.collections import OUR_CAMPAIGNS, CampaignStore, Document
 from campaign.store.counts import failed_for_good
 from campaign.store.fireworks import fizzled_query, fizzled_reason
 from campaign.store.states import BEFORE_SCREEN, SCREENED, CampaignState, CandidateState
@@ -12,13 +12,18 @@ from campaign.store.states import BEFORE_SCREEN, SCREENED, CampaignState, Candid
 
 def running_campaigns(store: CampaignStore) -> list[str]:
     """Names of the campaigns that are running."""
-    return store.campaigns.distinct("_id", {"state": CampaignState.RUNNING})
+    return store.campaigns.distinct("_id", {**OUR_CAMPAIGNS, "state": CampaignState.RUNNING})
 
 
 def unfinished_campaigns(store: CampaignStore) -> list[str]:
     """Names of the campaigns that have not finished, in alphabetical order."""
-    found = store.campaigns.find({"state": {"$ne": CampaignState.FINISHED}}, ["_id"]).sort("_id")
-    return [document["_id"] for document in found]
+    unfinished = {**OUR_CAMPAIGNS, "state": {"$ne": CampaignState.FINISHED}}
+    return [document["_id"] for document in store.campaigns.find(unfinished, ["_id"]).sort("_id")]
+
+
+def foreign_campaigns(store: CampaignStore) -> list[str]:
+    """Ids of the documents in the collection of the campaigns that are none of ours."""
+    return [str(document["_id"]) for document in store.campaigns.find({"$nor": [OUR_CAMPAIGNS]}, ["_id"]).limit(10)]
 
 
 def all_candidates(campaign: Campaign, fields: Sequence[str], *, ordered: bool = False) -> list[Document]:
@@ -107,7 +112,10 @@ def reference_set_summaries(store: CampaignStore) -> Iterable[Document]:
     """Iterate over every reference set without its entries, with the number of its ``phases``, the newest first."""
     fields = {"source": 1, "engine": 1, "dft.engine": 1, "corrections": 1, "created": 1}
     counted = {"$project": {**fields, "phases": {"$size": "$entries"}}}
-    return store.reference_sets.aggregate([counted, {"$sort": {"created": -1, "_id": 1}}])
+    # others may keep something else in a collection of that name
+    ours = {"entries": {"$type": "array"}, "source": {"$type": "string"}, "corrections": {"$type": "string"}}
+    ours |= {"created": {"$type": "date"}}
+    return store.reference_sets.aggregate([{"$match": ours}, counted, {"$sort": {"created": -1, "_id": 1}}])
 
 
 def reference_set_summary(store: CampaignStore, checksum: str) -> Document | None:
@@ -150,8 +158,14 @@ def fizzled_firework(campaign: Campaign) -> Document | None:
     Returns
     -------
     dict or None
-        Its ``fw_id``, ``name``, ``launches``, and the ``reason`` it gave; None if there is none.
+        Its ``fw_id``, ``name``, ``launches``, ``archived_launches`` and ``updated_on``, the ``reason`` it gave and the
+        ``host`` of its latest launch; None if there is none.
     """
     fireworks = campaign.store.database["fireworks"]
-    found = fireworks.find_one(fizzled_query(campaign.name), ["fw_id", "name", "launches"])
-    return found and {**found, "reason": fizzled_reason(campaign.store.database, found)}
+    fields = ["fw_id", "name", "launches", "archived_launches", "updated_on"]
+    found = fireworks.find_one(fizzled_query(campaign.name), fields)
+    if found is None:
+        return None
+    launch = campaign.store.database["launches"].find_one({"launch_id": {"$in": found["launches"][-1:]}}, ["host"])
+    host = None if launch is None else launch.get("host")
+    return {**found, "reason": fizzled_reason(campaign.store.database, found), "host": host}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gridfs import GridFSBucket
+from gridfs.errors import GridFSError
 
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
 from campaign.store.documents import ModelSummary
@@ -20,8 +21,16 @@ from esnet.files.errors import UserError
 from esnet.representation.features import Representation
 
 
+class ModelLostError(UserError, LookupError):
+    """A model that a campaign needs is not in the database; the message says what would bring it back."""
+
+
 class ModelEngineError(UserError, ValueError):
     """A model and a campaign of different engines."""
+
+
+#: What a file of GridFS that lacks a chunk, or a damaged archive, makes of reading it.
+_DAMAGED = (GridFSError, tarfile.TarError, EOFError, ValueError)
 
 
 def _bucket(store: CampaignStore) -> GridFSBucket:
@@ -59,7 +68,8 @@ def register_bundle(
     info = BundleInfo.read(path, representation=expected)
     if engine is not None:
         check_model_engine(info, engine)
-    if store.models.find_one({"_id": info.checksum}, ["_id"]) is None:
+    known = store.models.find_one({"_id": info.checksum}, ["file"])
+    if known is None or not _is_whole(store, known["file"]):
         packed = io.BytesIO()
         # only what the manifest lists; links (as in caches of downloaded models) as the files that they lead to.
         # Not compressed: weights hardly shrink, and a Screen would wait while they are unpacked
@@ -77,7 +87,40 @@ def register_bundle(
             "created": now(),
         }
         store.insert_missing(store.models, [document])
+        store.models.update_one({"_id": info.checksum}, {"$set": {"file": file_id}})
     return info.checksum
+
+
+def _is_whole(store: CampaignStore, file_id: Any) -> bool:
+    """Whether every byte of a packed bundle is in the database."""
+    try:
+        with (
+            tarfile.open(fileobj=_packed(store, file_id), mode="r:*") as archive,
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            archive.extractall(folder, filter="data")
+            BundleInfo.read(Path(folder))
+    except (*_DAMAGED, BundleError):
+        return False
+    return True
+
+
+def _packed(store: CampaignStore, file_id: Any) -> io.BytesIO:
+    packed = io.BytesIO()
+    _bucket(store).download_to_stream(file_id, packed)
+    packed.seek(0)
+    return packed
+
+
+def store_lost_bundle(store: CampaignStore, path: Path, checksum: str) -> bool:
+    """Store a bundle again whose copy in the database is lost or damaged; False if it is there, or is another model."""
+    known = store.models.find_one({"_id": checksum}, ["file"])
+    if known is not None and _is_whole(store, known["file"]):
+        return False
+    try:
+        return BundleInfo.read(path).checksum == checksum and register_bundle(store, path) == checksum
+    except BundleError:
+        return False  # moved or changed since: the Screen that needs it says so
 
 
 def model_summary(store: CampaignStore, checksum: str, *, source: str) -> ModelSummary:
@@ -122,7 +165,7 @@ def fetch_bundle(store: CampaignStore, checksum: str) -> Path:
 
     Raises
     ------
-    LookupError
+    ModelLostError
         If the database has no such model.
     esnet.bundle.bundle.BundleError
         If what is there is damaged, or another model.
@@ -132,18 +175,26 @@ def fetch_bundle(store: CampaignStore, checksum: str) -> Path:
     if target.is_dir():
         _require_model(target, checksum, f"remove {target}, and the model is fetched again")
         return target
+    remedy = (
+        "where the campaign file names the bundle, `campaign submit FILE` stores it again; else copy "
+        f"{target} from a machine that has scored with it"
+    )
     found = store.models.find_one({"_id": checksum}, ["file"])
     if found is None:
-        raise LookupError(f"the database has no model {checksum}")
-    packed = io.BytesIO()
-    _bucket(store).download_to_stream(found["file"], packed)
-    packed.seek(0)
+        raise ModelLostError(f"the database has no model {checksum}; {remedy}")
     cache.mkdir(parents=True, exist_ok=True)
     unpacked = Path(tempfile.mkdtemp(dir=cache, prefix=f".{checksum[:8]}-"))
     try:
-        with tarfile.open(fileobj=packed, mode="r:*") as archive:  # compressed in databases of earlier versions
-            archive.extractall(unpacked, filter="data")
-        _require_model(unpacked, checksum, "the copy in the database is damaged")
+        try:
+            packed = _packed(store, found["file"])
+        except GridFSError as error:
+            raise BundleError(f"model {checksum} is not whole in the database ({error}); {remedy}") from error
+        try:
+            with tarfile.open(fileobj=packed, mode="r:*") as archive:  # compressed in databases of earlier versions
+                archive.extractall(unpacked, filter="data")
+        except (tarfile.TarError, EOFError) as error:
+            raise BundleError(f"model {checksum} is damaged in the database; {remedy}") from error
+        _require_model(unpacked, checksum, f"the copy in the database is damaged; {remedy}")
         try:
             unpacked.rename(target)
         except OSError:

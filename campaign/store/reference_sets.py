@@ -44,6 +44,11 @@ def insert_reference_set(store: CampaignStore, document: Document) -> None:
     store.insert_missing(store.reference_sets, [document])
 
 
+def delete_reference_set(store: CampaignStore, checksum: str) -> None:
+    """Delete what is stored under the checksum of a reference set: it was altered, and is stored anew."""
+    store.reference_sets.delete_one({"_id": checksum})
+
+
 def find_reference_set(store: CampaignStore, checksum: str, fields: Sequence[str] | None = None) -> Document | None:
     """Read a stored reference set, whole or some of its fields; None if there is none of that checksum."""
     return store.reference_sets.find_one({"_id": checksum}, fields)

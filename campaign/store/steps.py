@@ -142,6 +142,23 @@ def open_step(campaign: Campaign, step: Step, *, fw_id: int, session: ClientSess
     return True
 
 
+def open_steps(campaign: Campaign) -> dict[Step, int]:
+    """Steps that were submitted and are not done yet, with their fireworks."""
+    query = {"campaign": campaign.name, "state": {"$ne": StepState.DONE}}
+    return {Step.from_document(found): found["fw_id"] for found in _steps(campaign).find(query)}
+
+
+def replace_firework(campaign: Campaign, step: Step, *, old: int, new: int, session: ClientSession) -> bool:
+    """Give a step that is not done another firework; False if `old` is no longer its firework."""
+    current = {"_id": step.id, "fw_id": old, "state": {"$ne": StepState.DONE}}
+    return bool(_steps(campaign).update_one(current, {"$set": {"fw_id": new}}, session=session).modified_count)
+
+
+def withdraw_step(campaign: Campaign, step_id: str) -> None:
+    """Take back that a step was submitted: it will be submitted again when it is due."""
+    campaign.store.steps.delete_one({"_id": step_id, "state": StepState.SUBMITTED})
+
+
 def batches_without_screen(campaign: Campaign, batches: Sequence[int]) -> list[int]:
     """Those of the batches whose Screen was not submitted yet: a large campaign has hundreds, most of them closed."""
     ids = {Step.screen(campaign.name, batch).id: batch for batch in batches}

@@ -34,6 +34,8 @@ _ADVICE = {
     "incomplete_output": "the engine ended without complete files: killed, out of memory or disk full; see its output",
     "input_refused": "vasp-gpaw cannot compute this input; its first line says which tag or element",
     "unusable_output": "the error says what is wrong: another engine's output, or no energy in it",
+    "output_lost": "a large output is not whole in the database (GridFS); computed again by itself",
+    "features_lost": "the DOS is computed again by itself: its features were lost or damaged in the database",
     "not_converged": "science: --set INCAR.ALGO=All, INCAR.NELM=200; relaxations: INCAR.NSW=200, INCAR.POTIM=0.2",
     "custodian": "science: custodian's remedies were used up; docs/failures.md has its codes, then --set INCAR....",
 }

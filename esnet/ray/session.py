@@ -9,10 +9,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from esnet.files.errors import UserError
 from esnet.ray.allocation import RayAllocation, find_allocation
@@ -23,6 +25,8 @@ LOOPBACK = "127.0.0.1"
 # Ray appends about 65 characters, and the path of a Unix socket may have 107
 _MAX_TEMP_DIR = 40
 _LAST_WRITES_S = 5.0
+#: Seconds before each new try to start Ray: a loaded machine needs longer than Ray waits for its processes.
+_PAUSES_S = (5.0, 15.0, 45.0)
 _OBJECT_STORE_BYTES = 512 * 2**20  # shared memory of a Ray that is started here; more than that goes to disk
 # On Linux Ray takes the machine's outward address even where it is asked for 127.0.0.1, and then listens on all
 # interfaces. This switch (made for firewalls' questions on other systems) keeps it on loopback; seen on 2.60.
@@ -163,22 +167,17 @@ def _started(name: str | None, num_cpus: int | None, num_gpus: int | None, dashb
 
     folder = _short_temp_dir()
     try:
-        with environment_variables(_authentication() | _LOOPBACK_ONLY | _NICENESS), _loopback_constant():
+        with environment_variables(authentication() | _LOOPBACK_ONLY | _NICENESS), _loopback_constant():
             _refresh_authentication()
             try:
-                with own_signal_handlers(signal.SIGTERM, signal.SIGINT):
-                    ray.init(
-                        address="local",
-                        job_config=_job_config(name),
-                        num_cpus=num_cpus,
-                        num_gpus=num_gpus,
-                        include_dashboard=dashboard,
-                        dashboard_host=LOOPBACK,
-                        object_store_memory=_OBJECT_STORE_BYTES,
-                        log_to_driver=False,
-                        logging_level=logging.ERROR,
-                        _temp_dir=str(folder),
-                    )
+                _start(
+                    dashboard=dashboard,
+                    job_config=_job_config(name),
+                    num_cpus=num_cpus,
+                    num_gpus=num_gpus,
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                    _temp_dir=str(folder),
+                )
                 session = _describe(started_here=True)
                 logger.info("started Ray at %s", session.address)
                 yield session
@@ -186,6 +185,53 @@ def _started(name: str | None, num_cpus: int | None, num_gpus: int | None, dashb
                 ray.shutdown()
     finally:
         _remove(folder)
+
+
+def _start(*, dashboard: bool, **options: Any) -> None:
+    """Start Ray, again after a pause where it is not up in its own time; only the first try has the dashboard.
+
+    Raises
+    ------
+    RaySessionError
+        If no try succeeds.
+    """
+    import ray
+
+    for pause_s in (*_PAUSES_S, None):
+        try:
+            with own_signal_handlers(signal.SIGTERM, signal.SIGINT):
+                ray.init(
+                    address="local",
+                    include_dashboard=dashboard,
+                    dashboard_host=LOOPBACK,
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    **options,
+                )
+            return
+        except (TypeError, ValueError):
+            raise  # an option that Ray does not take
+        except Exception as error:  # Ray raises plain exceptions where a process of its own is late
+            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            ray.shutdown()
+            _end_processes_of(options["_temp_dir"])
+            if pause_s is None:
+                load = os.getloadavg()[0]
+                raise RaySessionError(
+                    f"Ray did not start in {len(_PAUSES_S) + 1} tries: {reason[:300]} The load of this machine is "
+                    f"{load:.0f} on {os.cpu_count()} cores; try again when it is less busy, or with more memory"
+                ) from error
+            logger.warning("Ray is not up yet and is started again in %g s, without its dashboard: %s", pause_s, reason)
+        dashboard = False
+        time.sleep(pause_s)
+
+
+def _end_processes_of(folder: str) -> None:
+    """End what a start that failed has left: Ray itself does so only when this process ends."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if any(folder in word for word in child.cmdline()):
+                child.kill()
 
 
 @contextmanager
@@ -219,7 +265,7 @@ def _describe(*, started_here: bool) -> RaySession:
     return RaySession(context.gcs_address, f"http://{url}" if url else None, started_here)
 
 
-def _authentication() -> dict[str, str]:
+def authentication() -> dict[str, str]:
     """One token for all that join: the environment's, or a new one."""
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
         return {"RAY_AUTH_MODE": "token"}

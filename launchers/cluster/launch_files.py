@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 from launchers.cluster.errors import ClusterError
 from launchers.cluster.site import CATEGORIES, FILE_NAME, SiteSettings
 from launchers.cluster.walltime import seconds
+from launchers.workers.project_worker import CampaignWorker
 
 TEMPLATE_NAME = "pbs_template.txt"
 _Q_TYPE = {"slurm": "SLURM", "pbs": "PBS"}
@@ -105,7 +106,7 @@ def load_fworker(folder: Path, category: str) -> FWorker:
     path = _fworker_path(folder, category)
     if not path.is_file():
         raise ClusterError(f"{path}: there is no such file; `campaign cluster init {folder} --again` makes it anew")
-    return FWorker.from_file(str(path))
+    return CampaignWorker.of(FWorker.from_file(str(path)))
 
 
 def _write(files: dict[Path, str]) -> None:

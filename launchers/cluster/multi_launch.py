@@ -24,6 +24,7 @@ from fireworks.utilities.fw_utilities import create_datestamp_dir
 
 from launchers.cluster.walltime import job_id, time_left
 from launchers.database.settings import DatabaseSettings
+from launchers.workers.project_worker import CampaignWorker
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class PackedRun:
         if not children:
             return None
 
-        only = FWorker(name=self.fworker.name, category=self.fworker.category, query={"fw_id": {"$in": children}})
+        only = CampaignWorker(self.fworker.name, self.fworker.category, {"fw_id": {"$in": children}})
         firework, launch_id = self.launchpad.reserve_fw(only, str(Path.cwd()))
         return None if firework is None else self._mark(firework.fw_id, launch_id)
 
@@ -180,7 +181,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run_side_by_side(options)
 
     launchpad = DatabaseSettings.from_file(Path(options.launchpad)).launchpad()
-    run = PackedRun(launchpad, FWorker.from_file(options.fworker), options.most, options.estimate, options.margin)
+    fworker = CampaignWorker.of(FWorker.from_file(options.fworker))
+    run = PackedRun(launchpad, fworker, options.most, options.estimate, options.margin)
     signal.signal(signal.SIGINT, run.interrupt)
     logger.info("%d firework(s) launched", run.run(options.fw_id))
     return 1 if run.interrupted else 0

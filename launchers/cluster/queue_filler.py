@@ -23,6 +23,7 @@ from pymongo.errors import DuplicateKeyError
 from launchers.cluster.launch_files import load_adapter, load_fworker
 from launchers.cluster.lock import Lock, locked
 from launchers.cluster.site import CATEGORIES, SiteSettings
+from launchers.workers.project_worker import CampaignWorker
 
 #: So many rejected submissions in a row end a call: the next ones would be rejected too.
 _MOST_REJECTED = 3
@@ -166,7 +167,7 @@ def _without(fworker: FWorker, fw_ids: list[int]) -> FWorker:
     """The same FireWorker, but not for these: one firework that is always rejected must not keep the others waiting."""
     if not fw_ids:
         return fworker
-    return FWorker(fworker.name, fworker.category, {**fworker._query, "fw_id": {"$nin": fw_ids}}, fworker.env)
+    return CampaignWorker(fworker.name, fworker.category, {**fworker._query, "fw_id": {"$nin": fw_ids}}, fworker.env)
 
 
 def _free_unsubmitted(launchpad: LaunchPad, fworker: FWorker) -> list[int]:

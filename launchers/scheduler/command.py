@@ -18,8 +18,26 @@ def answer(
 
     The ``environment`` goes on top of this process's own.
     """
+    done = _ended(command, timeout_s, environment)
+    if done is None:
+        return None
+    if done.returncode:
+        logger.debug("%s failed with %d: %s", command[0], done.returncode, done.stderr.strip()[:500])
+        return None
+    return done.stdout
+
+
+def refusal(command: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> str | None:
+    """Return why a command failed, in its own words; None where it succeeded, is absent, or took too long."""
+    done = _ended(command, timeout_s, None)
+    return None if done is None or not done.returncode else done.stderr.strip()
+
+
+def _ended(
+    command: Sequence[str], timeout_s: float, environment: Mapping[str, str] | None
+) -> subprocess.CompletedProcess[str] | None:
     try:
-        done = subprocess.run(
+        return subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -32,7 +50,3 @@ def answer(
     except (OSError, subprocess.TimeoutExpired) as error:
         logger.debug("%s does not answer: %s", command[0], error)
         return None
-    if done.returncode:
-        logger.debug("%s failed with %d: %s", command[0], done.returncode, done.stderr.strip()[:500])
-        return None
-    return done.stdout

@@ -10,6 +10,9 @@ from launchers.scheduler.pbs import Pbs
 from launchers.scheduler.slurm import Slurm
 from launchers.scheduler.this_job import scheduler as the_scheduler
 
+#: Each is one call of scontrol.
+_MOST_FORGOTTEN = 50
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -49,7 +52,19 @@ def job_states(jobs: Sequence[Job]) -> dict[Job, JobState]:
         known = _of_this_cluster(scheduler, [job for job in jobs if job.scheduler == name])
         states = scheduler.states(job.job_id for job in known)
         found |= {job: states[job.job_id] for job in known if job.job_id in states and _is_same(job, states)}
+        if isinstance(scheduler, Slurm):
+            found |= _forgotten(scheduler, [job for job in known if job.job_id not in states])
     return found
+
+
+def _forgotten(slurm: Slurm, jobs: Sequence[Job]) -> dict[Job, JobState]:
+    """Jobs that have run on this cluster, and of which its controller says that there is no such job any more."""
+    ran_here = [job for job in jobs if job.began is not None and job.cluster is not None][:_MOST_FORGOTTEN]
+    return {
+        job: JobState(job_id=job.job_id, phase="ended", source="scontrol", text="the controller has forgotten it")
+        for job in ran_here
+        if job.began is not None and slurm.forgotten(job.job_id, began=job.began)
+    }
 
 
 def _of_this_cluster(scheduler: Slurm | Pbs, jobs: Sequence[Job]) -> list[Job]:
@@ -57,7 +72,10 @@ def _of_this_cluster(scheduler: Slurm | Pbs, jobs: Sequence[Job]) -> list[Job]:
     if all(job.cluster is None for job in jobs):
         return list(jobs)
     here = scheduler.cluster()
-    return [job for job in jobs if job.cluster in (None, here)]
+    known = {None, here}
+    if isinstance(scheduler, Slurm) and any(job.cluster not in known for job in jobs):
+        known |= scheduler.clusters()
+    return [job for job in jobs if job.cluster in known]
 
 
 def _is_same(job: Job, states: Mapping[str, JobState]) -> bool:

@@ -1,15 +1,18 @@
 """SLURM asked about many jobs at once: squeue, then sacct, then what jobcomp keeps, then scontrol."""
 
+import re
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 
-from launchers.scheduler.command import TIMEOUT_S, answer
+from launchers.scheduler.command import TIMEOUT_S, answer, refusal
 from launchers.scheduler.job_state import JobState
 from launchers.scheduler.slurm_output import (
     JOBCOMP_FIELDS,
     SACCT_FIELDS,
     SQUEUE_FORMAT,
     chunks,
-    parse_cluster_name,
+    parse_config,
+    parse_federation,
     parse_sacct,
     parse_scontrol,
     parse_squeue,
@@ -29,14 +32,39 @@ class Slurm:
 
     def __init__(self, *, timeout_s: float = TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
-        self._cluster: str | None = None
+        self._config: dict[str, str] = {}
+        self._federation: set[str] | None = None
 
     def cluster(self) -> str | None:
         """Name of the cluster; None where the controller does not answer."""
-        if self._cluster is None:
-            said = self._ask("scontrol", "show", "config")
-            self._cluster = None if said is None else parse_cluster_name(said)
-        return self._cluster
+        return self._settings().get("ClusterName")
+
+    def clusters(self) -> set[str]:
+        """Names of the clusters whose jobs these commands know: this one, and those federated with it."""
+        if self._federation is None:
+            self._federation = parse_federation(self._ask("scontrol", "show", "federation") or "")
+        here = self.cluster()
+        return self._federation | ({here} if here else set())
+
+    def _settings(self) -> dict[str, str]:
+        if not self._config:
+            self._config = parse_config(self._ask("scontrol", "show", "config") or "")
+        return self._config
+
+    def forgotten(self, job_id: str, *, began: datetime) -> bool:
+        """Whether the controller says that it has no job that ran here: it has ended, and nobody kept how.
+
+        A controller knows every job that waits or runs, and one that has ended for MinJobAge seconds more. Where jobs
+        are private (PrivateData) it says the same of others' jobs, and of a federation's other clusters it knows none.
+        """
+        settings = self._settings()
+        age = re.match(r"\d+", settings.get("MinJobAge", ""))
+        if age is None or "jobs" in settings.get("PrivateData", "jobs") or len(self.clusters()) > 1:
+            return False
+        if datetime.now(UTC) - began < timedelta(seconds=int(age.group())):
+            return False
+        said = refusal(("scontrol", "-o", "show", "job", job_id), timeout_s=self._timeout_s)
+        return said is not None and "Invalid job id specified" in said
 
     def states(self, job_ids: Iterable[str]) -> dict[str, JobState]:
         """State of every job that SLURM says something of; a job that is missing is unknown, not ended."""
@@ -46,17 +74,18 @@ class Slurm:
             return found
         # a controller that is away lets every command wait for as long as it may: it is asked once
         answers = self.cluster() is not None
+        federated = ("--federation",) if answers and len(self.clusters()) > 1 else ()
         for ids in chunks(wanted, _AT_ONCE) if answers else ():
             # of a single id that it does not know squeue says no more than that it failed: that is no answer
-            said = self._ask("squeue", "-h", "-t", "all", "-O", SQUEUE_FORMAT, "-j", ",".join(ids))
+            said = self._ask("squeue", *federated, "-h", "-t", "all", "-O", SQUEUE_FORMAT, "-j", ",".join(ids))
             found |= _asked_for(parse_squeue(said or ""), ids)
-        for fields, extra, source in ((SACCT_FIELDS, (), "sacct"), (JOBCOMP_FIELDS, ("-c",), "sacct -c")):
+        for fields, extra, source in ((SACCT_FIELDS, federated, "sacct"), (JOBCOMP_FIELDS, ("-c",), "sacct -c")):
             missing = [job_id for job_id in wanted if job_id not in found]
             for ids in chunks(missing, _AT_ONCE):
                 said = self._ask("sacct", *extra, "-n", "-P", "-X", "-o", ",".join(fields), "-j", ",".join(ids))
                 states = _asked_for(parse_sacct(said or "", fields, source=source), ids)
                 # a file of ended jobs that says that one waits: it was put back, and what became of it is not there
-                found |= {key: state for key, state in states.items() if state.phase == "ended" or not extra}
+                found |= {key: state for key, state in states.items() if state.phase == "ended" or source == "sacct"}
         missing = [job_id for job_id in wanted if job_id not in found]
         for job_id in missing[:_MOST_SCONTROL] if answers else ():
             found |= _asked_for(self.details(job_id), [job_id])

@@ -7,14 +7,14 @@ from typing import Literal
 
 from launchers.scheduler.job_state import Ending, JobState, Phase
 
-#: Words of SLURM's manual (squeue, "JOB STATE CODES"). A word that is in none of these says nothing.
+#: Words of SLURM's manual (squeue, "JOB STATE CODES"). A word that is in none of these says nothing: REVOKED, of a
+#: federated job's copy on a cluster, that another cluster runs it.
 _PENDING = ("PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT")
 _RUNNING = ("RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING")
 _ENDED: dict[str, Ending] = {
     "COMPLETED": "completed",
     "FAILED": "failed",
     "CANCELLED": "cancelled",
-    "REVOKED": "cancelled",
     "TIMEOUT": "timeout",
     "DEADLINE": "timeout",
     "OUT_OF_MEMORY": "out_of_memory",
@@ -36,7 +36,20 @@ SQUEUE_COLUMNS = {
     "WorkDir": 4096,
 }
 SQUEUE_FORMAT = ",".join(f"{name}:{width}|" for name, width in SQUEUE_COLUMNS.items())
-SACCT_FIELDS = ("jobid", "state", "exitcode", "start", "end", "timelimit", "partition", "workdir", "reqmem", "nnodes")
+#: By the raw id, which is a job's own SLURM_JOB_ID: sacct writes 123_4 and 200+1 of tasks of arrays and of parts of
+#: heterogeneous jobs.
+SACCT_FIELDS = (
+    "jobidraw",
+    "state",
+    "exitcode",
+    "start",
+    "end",
+    "timelimit",
+    "partition",
+    "workdir",
+    "reqmem",
+    "nnodes",
+)
 #: What is kept of a job in the file or table of jobcomp, which `sacct -c` reads.
 JOBCOMP_FIELDS = ("jobid", "state", "exitcode", "start", "end", "timelimit", "partition", "workdir")
 
@@ -76,7 +89,7 @@ def parse_sacct(text: str, fields: tuple[str, ...], *, source: str) -> dict[str,
         row = dict(zip(fields, cells, strict=True))
         _add(
             states,
-            row["jobid"],
+            row.get("jobidraw") or row["jobid"],
             row["state"].split(" ")[0],  # CANCELLED by 1000
             source=source,
             text=" ".join(cells).strip(),
@@ -120,10 +133,14 @@ def parse_scontrol(text: str) -> dict[str, JobState]:
     return states
 
 
-def parse_cluster_name(text: str) -> str | None:
-    """Name of the cluster out of ``scontrol show config``."""
-    found = re.search(r"^ClusterName\s*=\s*(\S+)", text, flags=re.MULTILINE)
-    return found.group(1) if found else None
+def parse_config(text: str) -> dict[str, str]:
+    """Settings by name out of ``scontrol show config``."""
+    return dict(re.findall(r"^(\w+)\s*=[ \t]*(.*?)[ \t]*$", text, flags=re.MULTILINE))
+
+
+def parse_federation(text: str) -> set[str]:
+    """Names of the clusters out of ``scontrol show federation``; empty outside a federation."""
+    return set(re.findall(r"^(?:Self|Sibling):\s*([^\s:]+)", text, flags=re.MULTILINE))
 
 
 def parse_time_limits(text: str) -> dict[str, float | None]:
@@ -163,6 +180,8 @@ def _add(
         phase = "pending"
     else:
         return
+    if phase == "ended" and job_id in states and states[job_id].phase != "ended":
+        return  # of a federated job each cluster says something
     states[job_id] = JobState(
         job_id=job_id,
         phase=phase,

@@ -19,12 +19,12 @@ from types import FrameType
 from typing import Any
 
 import psutil
-from fireworks import FWorker
 from fireworks.core.rocket_launcher import launch_rocket
 from fireworks.utilities.fw_utilities import create_datestamp_dir
 from pymongo.errors import PyMongoError
 
 from launchers.database.settings import DatabaseSettings
+from launchers.workers.project_worker import CampaignWorker
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def _work(launchpad_file: Path, directory: Path, *, query: dict[str, object] | N
     With ``until_empty`` return when nothing is ready, instead of waiting for more.
     """
     launchpad = DatabaseSettings.from_file(launchpad_file).launchpad()
-    fworker = FWorker(name=worker_name(), query=query)
+    fworker = CampaignWorker(name=worker_name(), query=query)
     fireworks_log = logging.getLogger("launchers.workers.worker.fireworks")
     while True:
         try:

@@ -9,7 +9,7 @@ from types import MappingProxyType, SimpleNamespace
 import pytest
 
 from campaign.running_campaign import start_campaign
-from campaign.store.models import ModelEngineError, fetch_bundle, model_summary, register_bundle
+from campaign.store.models import ModelEngineError, fetch_bundle, model_summary, register_bundle, store_lost_bundle
 from esnet.bundle.files import BundleError, new_bundle
 from esnet.bundle.info import BundleInfo, write_info
 from esnet.bundle.record import RECORD_VERSION, TrainingRecord
@@ -89,3 +89,17 @@ def test_a_model_that_learnt_from_another_engine_is_refused_before_anything_is_s
     with pytest.raises(ModelEngineError, match=r"computed by vasp, and dft\.engine is gpaw"):
         start_campaign(store, launchpad, small_spec(model={"bundle": str(folder)}))
     assert store.campaigns.count_documents({}) == store.candidates.count_documents({}) == 0
+
+
+@pytest.mark.parametrize("damage", ["lost", "altered"])
+def test_a_model_with_a_damaged_chunk_is_named_and_stored_again(store, stored, damage):
+    chunks = store.database["bundles.chunks"]
+    if damage == "lost":
+        chunks.delete_one({})
+    else:
+        chunks.update_one({}, {"$set": {"data": b"x" * len(chunks.find_one()["data"])}})
+    with pytest.raises(BundleError, match=rf"{stored.checksum} is .* in the database.*campaign submit FILE"):
+        fetch_bundle(store, stored.checksum)
+    assert store_lost_bundle(store, stored.folder, stored.checksum)
+    assert not store_lost_bundle(store, stored.folder, stored.checksum)
+    assert BundleInfo.read(fetch_bundle(store, stored.checksum)).checksum == stored.checksum

@@ -3,6 +3,7 @@
 import math
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 from fireworks import FWorker
@@ -11,7 +12,8 @@ from prepared import BATCHES, MODEL, finish_dos, relax_references, steps, with_m
 
 from campaign.recovery.reconcile import reconcile
 from campaign.recovery.retry import retry_failed
-from campaign.references.reference_sets import freeze_reference_set, load_hull
+from campaign.recovery.stuck_workflows import next_try
+from campaign.references.reference_sets import freeze_reference_set, load_hull, restore_reference_set
 from campaign.running_campaign import start_campaign
 from campaign.scheduling.advance import advance
 from campaign.scheduling.evaluate import evaluate_relaxed
@@ -24,6 +26,7 @@ from campaign.store.documents import step_parts
 from campaign.store.steps import Step, count_sweeps, find_step, read_step
 from campaign.views.results import result_rows
 from campaign.views.status.counts import campaign_status
+from esnet.files.errors import UserError
 
 pytestmark = pytest.mark.mongo
 
@@ -144,6 +147,20 @@ def test_an_altered_reference_set_is_refused(store, campaign):
         load_hull(store, checksum)
 
 
+@pytest.mark.parametrize("damage", ["lost", "altered"])
+def test_a_reference_set_that_is_lost_or_altered_is_named_and_made_again(store, launchpad, campaign, damage):
+    checksum = freeze_reference_set(Campaign.read(store, campaign))
+    if damage == "lost":
+        store.reference_sets.delete_one({"_id": checksum})
+    else:
+        store.reference_sets.update_one({"_id": checksum}, {"$set": {"entries.0.energy": -99.0}})
+    with pytest.raises(UserError, match=rf"reference set {checksum}.*campaign reconcile NAME"):
+        load_hull(store, checksum)
+    assert checksum in restore_reference_set(Campaign.read(store, campaign))
+    assert load_hull(store, checksum)
+    assert restore_reference_set(Campaign.read(store, campaign)) is None
+
+
 def test_a_failed_elemental_reference_stops_the_campaign_and_the_remedy_works(store, launchpad, small_spec):
     start_campaign(store, launchpad, small_spec())
     relax_references(store)
@@ -186,6 +203,30 @@ def test_a_step_that_fizzled_is_named_with_its_remedy(store, launchpad, campaign
     launchpad.fireworks.update_one({"_id": firework["_id"]}, {"$set": {"state": "FIZZLED"}})
     problem = campaign_status(Campaign.read(store, campaign)).problem
     assert f"lpad rerun_fws -i {firework['fw_id']}" in problem
+
+
+def test_a_step_that_fizzles_every_time_is_tried_a_few_times_with_growing_pauses(store, launchpad, small_spec):
+    with_model(store, launchpad, small_spec(**BATCHES, retries={"max_retries": 30}))
+    campaign = OpenCampaign.open(store, launchpad, "small")
+    submit_step(campaign, Step.screen("small", 0))
+    fw_id = store.steps.find_one({"_id": "small/screen/0"})["fw_id"]
+    mine, ended = {"fw_id": fw_id}, datetime.now(UTC)
+    pauses = []
+    for number in range(10):
+        entry = {"_id": f"{fw_id}.{number}", "campaign": "small", "stage": "screen", "outcome": "machine"}
+        store.attempts.insert_one(entry | mine)
+        launchpad.fireworks.update_one(mine, {"$set": {"state": "FIZZLED", "updated_on": ended.isoformat()}})
+        due = next_try(campaign, launchpad.fireworks.find_one(mine))
+        if due is None:
+            break
+        pauses.append((due - ended).total_seconds())
+        done = reconcile(campaign)
+        assert (done.retried or done.delayed) == [fw_id]
+        assert bool(done.retried) == (pauses[-1] == 0)
+    assert pauses == sorted(set(pauses))
+    assert len(pauses) == 4
+    assert not reconcile(campaign)
+    assert "its tries are used up" in campaign_status(campaign).problem
 
 
 def take_with_a_dead_process(launchpad, number):

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,22 @@ def test_slurm_tells_how_jobs_ended_and_nothing_of_those_it_does_not_know(slurm:
     assert (found[held].phase, found[held].time_limit_s) == ("pending", 420.0)
     assert Slurm().details(held)[held].memory_mb == 700.0
     assert Slurm().states(["987654"]) == {}  # a single unknown id is an error of squeue's, and no answer
+    long_ago, just_now = datetime(2026, 1, 1, tzinfo=UTC), datetime.now(UTC)
+    assert [Slurm().forgotten("987654", began=began) for began in (long_ago, just_now)] == [True, False]
+    assert not Slurm().forgotten(running, began=long_ago)
     assert Slurm().cluster() == "mini"
     assert Slurm().longest_time_s("cpu") == 3600.0
+
+
+def test_tasks_of_an_array_are_told_by_their_own_ids(slurm: SlurmCluster, tmp_path: Path) -> None:
+    submit(slurm, "--array=1-2", script="echo $SLURM_JOB_ID; exit $SLURM_ARRAY_TASK_ID", output=tmp_path / "%a")
+    for _ in range(60):
+        ids = [path.read_text().strip() for path in sorted(tmp_path.iterdir())]
+        found = Slurm().states(filter(None, ids))
+        if len(found) == 2 and all(state.phase == "ended" for state in found.values()):
+            break
+        time.sleep(0.5)
+    assert [(found[job_id].ending, found[job_id].exit_code) for job_id in ids] == [("failed", "256"), ("failed", "512")]
 
 
 def test_jobcomp_tells_of_jobs_when_squeue_fails(

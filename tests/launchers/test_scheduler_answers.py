@@ -1,20 +1,22 @@
 """What SLURM 22.05, its torque wrapper, and PBS said (recorded), read; and what is no answer taken for none."""
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from launchers.scheduler.jobs import Job, job_states
 from launchers.scheduler.pbs_output import parse_qstat
 from launchers.scheduler.slurm import Slurm
 from launchers.scheduler.slurm_output import (
     JOBCOMP_FIELDS,
     SACCT_FIELDS,
     megabytes,
-    parse_cluster_name,
+    parse_config,
+    parse_federation,
     parse_sacct,
     parse_scontrol,
     parse_squeue,
@@ -122,7 +124,10 @@ def test_qstat_of_the_torque_wrapper_and_of_pbs_pro():
 
 
 def test_other_answers():
-    assert parse_cluster_name("AuthType = auth/munge\nClusterName             = mini\n") == "mini"
+    config = parse_config("AuthType = auth/munge\nClusterName             = mini\nMinJobAge   = 300 sec\nEpilog  = \n")
+    assert (config["ClusterName"], config["MinJobAge"], config["Epilog"]) == ("mini", "300 sec", "")
+    assert parse_federation(FEDERATION) == {"east", "west"}
+    assert parse_federation("No federation\n") == set()
     assert parse_time_limits("cpu|1:00:00\nlong|1-00:00:00\nfree|infinite\n") == {
         "cpu": 3600.0,
         "long": 86400.0,
@@ -159,6 +164,82 @@ def test_commands_that_fail_are_silent_or_hang_say_nothing_of_a_job(script, tmp_
         command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert Slurm(timeout_s=0.5).states(["1", "2"]) == {}
+
+
+FEDERATION = """\
+Federation: lab
+Self:       east:192.0.2.1:6817 ID:1 FedState:ACTIVE Features:
+Sibling:    west:192.0.2.2:6817 ID:2 FedState:ACTIVE Features: PersistConnSend/Recv:Yes/Yes Synced:Yes
+"""
+GONE = "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1"
+
+
+@pytest.fixture
+def commands(tmp_path, monkeypatch):
+    """Function that puts shell scripts in the place of SLURM's commands; a script absent fails."""
+
+    def write(**scripts):
+        for name in ("squeue", "sacct", "scontrol"):
+            path = tmp_path / name
+            path.write_text(f"#!/bin/sh\n{scripts.get(name, 'exit 1')}\n")
+            path.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    return write
+
+
+def scontrol(*, federation="No federation", private="none"):
+    config = f"printf 'ClusterName = east\\nMinJobAge = 300 sec\\nPrivateData = {private}\\n'"
+    return f"case \"$*\" in *config*) {config};; *federation*) printf '%s' '{federation}';; *) {GONE};; esac"
+
+
+def test_tasks_of_arrays_and_parts_of_heterogeneous_jobs_are_asked_for_by_their_own_ids(commands):
+    rows = "|TIMEOUT|0:0|1796060000|1796063600|01:00:00|cpu|/home/u/runs|4G|1"
+    raw, shown = (f"printf '%s{rows}\\n' {ids}" for ids in ("127 200 201", "123_4 200+0 200+1"))
+    commands(
+        squeue=GONE,
+        scontrol=scontrol(),
+        sacct=f"case \"$*\" in *' -c '*) exit 0;; *jobidraw*) {raw};; *) {shown};; esac",
+    )
+    states = Slurm().states(["127", "200", "201"])
+    assert {job_id: state.ending for job_id, state in states.items()} == dict.fromkeys(("127", "200", "201"), "timeout")
+
+
+def test_a_federated_job_that_another_cluster_runs_has_not_ended(commands):
+    row = "67108870 |{}|0|1795545809|N/A|5:00|0|cpu|/tmp/slr|"
+    revoked, running = (f"echo '{row.format(word)}'" for word in ("REVOKED", "RUNNING"))
+    commands(
+        squeue=f'{revoked}; case "$*" in *--federation*) {running}; {revoked};; esac',
+        scontrol=scontrol(federation=FEDERATION),
+    )
+    assert Slurm().states(["67108870"])["67108870"].phase == "running"
+    there = Job(scheduler="slurm", cluster="west", job_id="67108870", began=datetime(2026, 11, 1, tzinfo=UTC))
+    assert job_states([there])[there].phase == "running"
+    commands(squeue=revoked, scontrol=scontrol())
+    assert Slurm().states(["67108870"]) == {}
+
+
+def test_a_job_that_its_own_controller_has_forgotten_has_ended(commands):
+    def is_ended(**changes):
+        began = datetime.now(UTC) - timedelta(seconds=changes.pop("age_s", 3600))
+        job = Job(**{"scheduler": "slurm", "cluster": "east", "job_id": "7", "began": began} | changes)
+        return {state.phase for state in job_states([job]).values()} == {"ended"}
+
+    commands(squeue=GONE, scontrol=scontrol())
+    assert is_ended()
+    # the controller would say the same of these
+    assert not is_ended(age_s=60)
+    assert not is_ended(began=None)
+    assert not is_ended(cluster=None)
+    assert not is_ended(cluster="elsewhere")
+    commands(squeue=GONE, scontrol=scontrol(private="jobs,usage"))
+    assert not is_ended()
+    commands(squeue=GONE, scontrol=scontrol(federation=FEDERATION))
+    assert not is_ended()
+    commands(
+        squeue="exit 1", scontrol=scontrol().replace(GONE, "echo 'Unable to contact slurm controller' >&2; exit 1")
+    )
+    assert not is_ended()
 
 
 def test_a_process_outside_a_job_announces_none():

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from campaign.recovery.stuck_workflows import next_try
 from campaign.references.reference_sets import reference_problem
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import counts_by_state
@@ -135,8 +136,11 @@ def _fizzled_problem(campaign: Campaign) -> str | None:
     firework = fizzled_firework(campaign)
     if firework is None:
         return None
+    where = f" on {firework['host']}" if firework["host"] else ""
+    due = next_try(campaign, firework)
+    then = "its tries are used up" if due is None else f"it is tried again at {due:%H:%M:%S} UTC"
     return (
-        f"firework {firework['fw_id']} ({firework['name']}) fizzled: {firework['reason']}. "
+        f"firework {firework['fw_id']} ({firework['name']}) fizzled{where}: {firework['reason']}; {then}. "
         f"Mend the cause, then `lpad rerun_fws -i {firework['fw_id']}`"
     )
 

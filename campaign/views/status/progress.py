@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.status import Status as Spinner
 
 from campaign.views.status.counts import Status
+from esnet.commands.console import print_labelled
 
 _LOG_EVERY_S = 30.0
 
@@ -54,9 +55,13 @@ class Progress:
         self._spinner: Spinner | None = None
         self._started = time.monotonic()
         self._logged: float | None = None
+        self._problem: str | None = None
 
     def show(self, status: Status) -> None:
-        """Show where the campaign stands now."""
+        """Show where the campaign stands now, and once what keeps it from going on."""
+        if status.problem and status.problem != self._problem:
+            print_labelled(self.console, "problem:", status.problem)
+        self._problem = status.problem
         elapsed = int(time.monotonic() - self._started)
         line = f"{elapsed // 60:d}:{elapsed % 60:02d}  {_format_progress(status)}"
         if self.console.is_terminal:

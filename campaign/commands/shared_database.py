@@ -1,0 +1,49 @@
+"""A campaign in a FireWorks database that others work in too: warned of, and kept from their workers."""
+
+from pathlib import Path
+
+from fireworks import LaunchPad
+from rich.console import Console
+
+from campaign.config.yaml_file import read_yaml
+from campaign.store.campaigns import campaign_exists
+from campaign.store.collections import CampaignStore
+from campaign.store.fireworks import foreign_work
+from esnet.commands.console import print_labelled
+from launchers.workers.project_worker import project_worker_name
+
+
+def worker_for(file: Path, name: str, launchpad: LaunchPad, launchpad_file: Path, console: Console) -> str | None:
+    """Name of the FireWorker that alone may take a campaign's fireworks; None: any.
+
+    It is ``_fworker`` of the campaign file. Where there is none, and others have fireworks in the database, it is the
+    name in `my_fworker.yaml` beside the launchpad file: their workers, which may lack this package, would end each
+    firework that they take as FIZZLED.
+    """
+    content, _ = read_yaml(file)
+    if (asked := content["spec"].get("_fworker")) is not None:
+        return str(asked)
+    foreign = foreign_work(launchpad)
+    if foreign is None or campaign_exists(CampaignStore(launchpad.db), name):
+        return None
+    warning = f"it also holds {foreign}. Better take one of its own (`name` in {launchpad_file.name})"
+    # what stands in FireWorks' own folder is for all that the user does with FireWorks
+    is_global = launchpad_file.parent == Path.home() / ".fireworks"
+    folder = Path.cwd() if is_global else launchpad_file.parent
+    try:
+        worker, path, written = project_worker_name(folder)
+    except OSError as error:
+        warning += (
+            f". {error.filename} cannot be written ({error.strerror}), so workers of theirs may take the campaign's "
+            "fireworks: name your own in the campaign file, `_fworker: NAME` in its spec"
+        )
+        print_labelled(console, "a shared database:", warning)
+        return None
+    wrote = f"{path}, written just now" if written else f"{path}"
+    warning += (
+        f". So that no worker of theirs takes them, its fireworks are for workers named {worker!r} ({wrote}): "
+        "`rlaunch` and `qlaunch` take them in that folder, or with `-w` and a file of that name; `campaign run` and "
+        "`campaign cluster run` take them anyway"
+    )
+    print_labelled(console, "a shared database:", warning)
+    return worker

@@ -1,0 +1,146 @@
+"""Calculations and steps whose workflow somebody deleted, archived or defused with lpad: named, and submitted again.
+
+Nobody else notices: their documents stay in a running state, and nothing of them is left to run.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from campaign.attempts.process_identity import is_alive
+from campaign.recovery.retry import document_name
+from campaign.scheduling.advance import advance
+from campaign.scheduling.submit import submit_step_again
+from campaign.store.attempts import close_attempt, open_attempts, running_calculations
+from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.candidates import read_document, take_back
+from campaign.store.collections import CampaignStore, in_chunks, in_utc
+from campaign.store.documents import stage_fields
+from campaign.store.fireworks import firework_states
+from campaign.store.states import STAGES, Stage
+from campaign.store.steps import Step, open_steps
+
+Removal = Literal["deleted", "archived", "defused"]
+_STATES: dict[str | None, Removal] = {None: "deleted", "ARCHIVED": "archived", "DEFUSED": "defused"}
+_CHUNK = 5000
+_NAMED = 10
+#: The ledger is written every quarter of a minute while a process computes.
+_SILENT = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removed:
+    """A calculation or a step that waits for a workflow which will not run.
+
+    Attributes
+    ----------
+    how
+        What was done with the workflow.
+    fw_ids
+        Its fireworks: the one that computes, and the one that records.
+    document, stage
+        The calculation; None for a step.
+    step
+        The step; None for a calculation.
+    """
+
+    how: Removal
+    fw_ids: tuple[int, ...]
+    document: str | None = None
+    stage: Stage | None = None
+    step: Step | None = None
+
+    def name(self, store: CampaignStore) -> str:
+        """``IS-DOS of AlPd:B2``, or the step's id."""
+        if self.stage is None or self.document is None:
+            return "" if self.step is None else self.step.id
+        found = read_document(store, self.document, ["formula", "prototype", "label"])
+        return f"{self.stage.title} of {self.document if found is None else document_name(found)}"
+
+
+def removed_workflows(campaign: OpenCampaign) -> list[Removed]:
+    """Find what waits for a workflow that was deleted, archived or defused."""
+    return [*_removed_calculations(campaign), *_removed_steps(campaign)]
+
+
+def _removed_calculations(campaign: OpenCampaign) -> Iterator[Removed]:
+    for stage in STAGES.values():
+        for running in running_calculations(campaign, stage):
+            for part in in_chunks(running, _CHUNK):
+                facts = {document["_id"]: stage_fields(document, stage) for document in part}
+                by_document = {
+                    document_id: (found["fw_id"], found["record_fw_id"])
+                    for document_id, found in facts.items()
+                    if found.get("fw_id") is not None and found.get("record_fw_id") is not None
+                }
+                states = firework_states(campaign.launchpad, [fw_id for both in by_document.values() for fw_id in both])
+                for document_id, (calculation, recorder) in by_document.items():
+                    # one that has computed and waits to be recorded is not touched by what became of the first
+                    for fw_id in (recorder, calculation):
+                        if (state := states.get(fw_id)) in _STATES:
+                            both = (calculation, recorder)
+                            yield Removed(how=_STATES[state], fw_ids=both, document=document_id, stage=stage)
+                            break
+
+
+def _removed_steps(campaign: OpenCampaign) -> Iterator[Removed]:
+    waiting = open_steps(campaign)
+    states = firework_states(campaign.launchpad, list(waiting.values()))
+    for step, fw_id in waiting.items():
+        if (state := states.get(fw_id)) in _STATES:
+            yield Removed(how=_STATES[state], fw_ids=(fw_id,), step=step)
+
+
+def format_removed(campaign: Campaign, removed: Sequence[Removed]) -> Iterator[str]:
+    """Say what waits for a workflow that will not run, and what to do, a line for each way it was removed."""
+    again = f"`campaign reconcile {campaign.name} --resubmit"
+    for how in _STATES.values():
+        found = [each for each in removed if each.how == how]
+        if not found:
+            continue
+        named = ", ".join(f"{each.name(campaign.store)} (firework {each.fw_ids[0]})" for each in found[:_NAMED])
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        remedy = {
+            "deleted": f"{again}` submits them again",
+            "archived": f"{again} --archived` submits them again",
+            "defused": f"`lpad reignite_wfs -i {found[0].fw_ids[0]}`, or for all {again} --defused`, sets them going",
+        }[how]
+        yield f"{len(found)} workflow(s) were {how}, so that the campaign waits for them: {named}{more}; {remedy}"
+
+
+def resubmit(campaign: OpenCampaign, removed: Collection[Removed]) -> tuple[int, list[str]]:
+    """Submit calculations and steps again whose workflow was removed; defused workflows are reignited instead.
+
+    Returns
+    -------
+    int, list of str
+        How many, and what was left alone because a process still works on it.
+    """
+    submitted, busy = 0, []
+    for each in removed:
+        if (process := _process_at_work(campaign.store, each.fw_ids[0])) is not None:
+            busy.append(f"{each.name(campaign.store)} is still being computed by {process}: left alone until that ends")
+        elif each.how == "defused":
+            for fw_id in each.fw_ids:
+                campaign.launchpad.reignite_fw(fw_id)
+            submitted += 1
+        elif each.step is not None:
+            submitted += submit_step_again(campaign, each.step, fw_id=each.fw_ids[0])
+        elif each.stage is not None and each.document is not None:
+            for entry in open_attempts(campaign.store, each.fw_ids[0]):
+                close_attempt(campaign.store, entry["_id"], outcome="stopped", error=f"its workflow was {each.how}")
+            submitted += take_back(campaign.store, each.document, each.stage, fw_id=each.fw_ids[0])
+    advance(campaign)
+    return submitted, busy
+
+
+def _process_at_work(store: CampaignStore, fw_id: int) -> str | None:
+    """The process that is at work on a firework, as far as the ledger shows; `lpad` ends none."""
+    for entry in open_attempts(store, fw_id):
+        alive = is_alive(entry)
+        if alive is None:
+            alive = datetime.now(UTC) - in_utc(entry.get("seen") or entry["started"]) < _SILENT
+        if alive:
+            return f"process {entry['pid']} of {entry['host']}"
+    return None

@@ -1,0 +1,122 @@
+"""A Ray for the length of a run: started, watched, and started again at the same address when it dies."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from esnet.ray.session import RaySession, RaySessionError, authentication, environment_variables, ray_session
+
+logger = logging.getLogger(__name__)
+
+_LOOK_S = 1.0
+#: Seconds to wait before each new start; one that lived for `_SOUND_S` forgets them.
+_PAUSES_S = (0.0, 10.0, 30.0, 120.0)
+_SOUND_S = 1800.0
+#: Processes that Ray cannot do without; a dashboard that dies ends nothing.
+_VITAL = ("raylet", "gcs_server")
+
+
+@contextmanager
+def keep_ray(*, dashboard: bool, on_change: Callable[[str], None]) -> Iterator[RaySession]:
+    """Start a Ray on this machine and keep it up while the block runs.
+
+    Parameters
+    ----------
+    dashboard
+        Whether it has its dashboard, on loopback.
+    on_change
+        Told in a sentence, from another thread, that Ray has died, and what became of it.
+
+    Yields
+    ------
+    RaySession
+        Its address and its token (RAY_AUTH_TOKEN) stay the same when it is started again. After `_PAUSES_S` is used
+        up it is not; steps that need it fail then, and say so.
+    """
+    kept = _KeptRay(dashboard, on_change)
+    with environment_variables(authentication()), _quiet_driver():
+        session = kept.start()
+        port = session.address.rpartition(":")[2]
+        watcher = threading.Thread(target=kept.watch, args=(port,), name="keep-ray", daemon=True)
+        watcher.start()
+        try:
+            yield session
+        finally:
+            kept.over.set()
+            watcher.join()
+            kept.end()
+
+
+@contextmanager
+def _quiet_driver() -> Iterator[None]:
+    """Keep Ray's driver from printing the last lines of a raylet that died, which tell a user nothing."""
+    from ray._private import worker
+
+    def log(data: Any, *_: Any, **__: Any) -> None:
+        logger.debug("Ray says: %s", data)
+
+    before = worker.print_to_stdstream
+    worker.print_to_stdstream = log
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = before
+
+
+class _KeptRay:
+    def __init__(self, dashboard: bool, on_change: Callable[[str], None]) -> None:
+        self.over = threading.Event()
+        self._dashboard = dashboard
+        self._on_change = on_change
+        self._block: AbstractContextManager[RaySession] | None = None
+
+    def start(self) -> RaySession:
+        block = ray_session("local", dashboard=self._dashboard)
+        session = block.__enter__()
+        self._block = block
+        return session
+
+    def end(self) -> None:
+        block, self._block = self._block, None
+        if block is not None:
+            block.__exit__(None, None, None)
+
+    def watch(self, port: str) -> None:
+        """Start Ray again at this port whenever it has died, after pauses that grow."""
+        pauses, started = list(_PAUSES_S), time.monotonic()
+        while not self.over.wait(_LOOK_S):
+            if (died := _dead_process()) is None:
+                continue
+            if time.monotonic() - started > _SOUND_S:
+                pauses = list(_PAUSES_S)
+            self.end()
+            if not pauses:
+                self._on_change(
+                    f"it has died {len(_PAUSES_S) + 1} times ({died}) and is not started again: is there memory enough "
+                    "and space in its temporary directory? Stop the run (Ctrl-C) and start it again when there is"
+                )
+                return
+            pause = pauses.pop(0)
+            self._on_change(f"it has died ({died}) and is started again" + (f" in {pause:.0f} s" if pause else ""))
+            if self.over.wait(pause):
+                return
+            try:
+                with environment_variables({"RAY_GCS_SERVER_PORT": port}):
+                    self.start()
+            except RaySessionError as error:
+                self._on_change(str(error))
+            started = time.monotonic()
+
+
+def _dead_process() -> str | None:
+    """What Ray cannot do without and has ended, among the processes that were started here."""
+    from ray._private import worker
+
+    node = worker._global_node
+    if node is None:
+        return "it did not start"
+    dead = [(kind, process) for kind, process in node.dead_processes() if kind in _VITAL]
+    return f"its {dead[0][0]} ended with code {dead[0][1].returncode}" if dead else None
