@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from monty.io import zopen
 from pymatgen.core import Structure
 
+from campaign.candidates.poscar import read_poscar
 from campaign.store.attempts import attempt_number, interrupted_attempts
 from campaign.store.collections import CampaignStore
 from campaign.store.states import STAGES
@@ -55,10 +57,26 @@ def _read_contcar(directory: Path) -> Structure | None:
         path = directory / name
         try:
             with zopen(path, mode="rt", encoding="utf-8") as file:
-                return Structure.from_str(file.read(), fmt="poscar")
-        except (OSError, ValueError, IndexError, KeyError, EOFError):
+                return _whole_structure(str(file.read()))
+        except (OSError, EOFError, zlib.error, ValueError):
             continue  # absent, empty (no ionic step had ended) or cut off by whatever killed the run
     return None
+
+
+def _whole_structure(text: str) -> Structure:
+    """Read a CONTCAR whose last coordinate is written to its end.
+
+    Raises
+    ------
+    ValueError
+        If it was cut off: the number before the cut may lack its last digits, or its exponent.
+    """
+    structure, _ = read_poscar(text)
+    # the comment, the scale factor, the cell, elements and their numbers, Direct; Selective dynamics may come on top
+    head = 9 if text.split("\n")[7].strip()[:1].lower() == "s" else 8
+    if text.count("\n") < head + len(structure):
+        raise ValueError("its last line is cut off")
+    return structure
 
 
 def _is_same_crystal(found: Structure, initial: Structure) -> bool:
@@ -66,4 +84,4 @@ def _is_same_crystal(found: Structure, initial: Structure) -> bool:
     counts = {str(element): number for element, number in found.composition.items()}
     if counts != {str(element): number for element, number in initial.composition.items()}:
         return False
-    return bool(found.is_valid() and 0.3 < found.volume / initial.volume < 3.0)
+    return bool(0.3 < found.volume / initial.volume < 3.0 and found.is_valid())
