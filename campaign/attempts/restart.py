@@ -14,6 +14,7 @@ from campaign.candidates.poscar import read_poscar
 from campaign.store.attempts import attempt_number, interrupted_attempts
 from campaign.store.collections import CampaignStore
 from campaign.store.states import STAGES
+from workflows.whole_files import is_whole_contcar
 
 logger = logging.getLogger(__name__)
 
@@ -57,26 +58,13 @@ def _read_contcar(directory: Path) -> Structure | None:
         path = directory / name
         try:
             with zopen(path, mode="rt", encoding="utf-8") as file:
-                return _whole_structure(str(file.read()))
+                text = str(file.read())
+            # the last number of one that was cut off may lack digits
+            if is_whole_contcar(text):
+                return read_poscar(text)[0]
         except (OSError, EOFError, zlib.error, ValueError):
             continue  # absent, empty (no ionic step had ended) or cut off by whatever killed the run
     return None
-
-
-def _whole_structure(text: str) -> Structure:
-    """Read a CONTCAR whose last coordinate is written to its end.
-
-    Raises
-    ------
-    ValueError
-        If it was cut off: the number before the cut may lack its last digits, or its exponent.
-    """
-    structure, _ = read_poscar(text)
-    # the comment, the scale factor, the cell, elements and their numbers, Direct; Selective dynamics may come on top
-    head = 9 if text.split("\n")[7].strip()[:1].lower() == "s" else 8
-    if text.count("\n") < head + len(structure):
-        raise ValueError("its last line is cut off")
-    return structure
 
 
 def _is_same_crystal(found: Structure, initial: Structure) -> bool:

@@ -1,16 +1,15 @@
 """An outage of the database costs at most one try, and none where the result is there."""
 
 import os
-from pathlib import Path
 
 import pytest
+from aluminium import aluminium, calculate
 from database_proxy import DatabaseProxy, command
 from pymongo.errors import ConnectionFailure
 
 from campaign.attempts.ledger import attempt
 from campaign.running_campaign import start_campaign
 from campaign.scheduling.submit import submit_ready
-from campaign.steps.calculate import run_calculation
 from campaign.steps.record import record_calculation
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore
@@ -20,7 +19,6 @@ from launchers.database.settings import DatabaseSettings
 pytestmark = pytest.mark.mongo
 
 RELAX = STAGES["relax"]
-PLAYBACK = Path(__file__).parent / "playback"
 #: Short waits, so that an outage is noticed within a second.
 OPTIONS = "directConnection=true&serverSelectionTimeoutMS=1000&heartbeatFrequencyMS=500"
 NEVER = {"max_retries": 2, "database_wait_hours": 0.0}
@@ -50,40 +48,15 @@ def far_store(far):
     launchpad.connection.close()
 
 
-@pytest.fixture
-def engine(tmp_path, monkeypatch):
-    """Let the engine play back what was recorded; return the file that has a line for each of its starts."""
-    monkeypatch.setenv("PYTHONPATH", f"{PLAYBACK}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    monkeypatch.setenv("ENGINE_LOG", str(tmp_path / "engine.starts"))
-    return tmp_path / "engine.starts"
-
-
-@pytest.fixture
-def launch_folder(tmp_path, monkeypatch):
-    folder = tmp_path / "launch"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
 def entries(store, fw_id):
     found = store.attempts.find({"fw_id": fw_id}).sort("_id")
     return [(entry["outcome"], entry.get("cause")) for entry in found]
-
-
-def aluminium(store):
-    return store.references.find_one({"label": "Al"})
 
 
 def record(store, database, document):
     fw_id = document["relaxation"]["record_fw_id"]
     record_calculation(Campaign.read(store, "small"), database, document_id=document["_id"], stage=RELAX, fw_id=fw_id)
     return store.references.find_one({"_id": document["_id"]})
-
-
-def calculate(far_store, far, document):
-    fw_id = document["relaxation"]["fw_id"]
-    run_calculation(Campaign.read(far_store, "small"), far, document_id=document["_id"], stage=RELAX, fw_id=fw_id)
 
 
 def test_an_entry_whose_insertion_was_not_answered_is_the_attempt_s_own(store, far_store, proxy):
