@@ -15,7 +15,7 @@ from campaign.running_campaign import start_campaign
 
 pytestmark = pytest.mark.mongo
 
-RECORDED = Path(__file__).parent / "playback" / "relaxation"
+RECORDED = Path(__file__).parent / "playback" / "Al"
 CELL = Structure(Lattice(np.diag([3.1, 3.2, 3.3])), ["Al", "Cu"], [[0, 0, 0.01], [0.5000000000000004, 0.49, 0.51]])
 
 
