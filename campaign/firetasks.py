@@ -3,6 +3,7 @@
 import logging
 import os
 from abc import abstractmethod
+from functools import partial
 from typing import Any
 
 from fireworks import FiretaskBase, FWAction, explicit_serialize
@@ -15,7 +16,9 @@ from campaign.store.campaigns import campaign_exists
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import foreign_work, read_firework
 from campaign.store.states import STAGES
+from launchers.database.patience import patiently
 from launchers.database.settings import DatabaseSettings
+from launchers.workers.process_identity import end_with_main_thread
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +41,13 @@ class _CampaignTask(FiretaskBase):  # type: ignore[misc, unused-ignore]
 
     def campaign(self, fw_spec: dict[str, Any]) -> RunningCampaign:
         """The campaign that this firework belongs to."""
-        return RunningCampaign.open(self.store, self.launchpad, fw_spec["campaign_name"])
+        return patiently(partial(RunningCampaign.open, self.store, self.launchpad, fw_spec["campaign_name"]))
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction | None:
         """Write into the firework which process runs it, for `reconcile` should it be killed; then do the work."""
+        end_with_main_thread()
         try:
-            announce_process(self.launchpad, self.fw_id)
+            patiently(partial(announce_process, self.launchpad, self.fw_id))
         except LaunchIsTakenError as error:
             # whatever FireWorks is told now, it would write into the launch of the other process
             logger.warning("%s: this process ends", error)
@@ -73,7 +77,7 @@ class StartCampaign(_CampaignTask):
                 "that of your own workers",
                 foreign,
             )
-        started = start_campaign(self.store, self.launchpad, spec, worker=worker)
+        started = patiently(partial(start_campaign, self.store, self.launchpad, spec, worker=worker))
         return FWAction(stored_data={"message": started.message, "added": started.added})
 
 
@@ -98,49 +102,61 @@ class RecordCalculation(_CampaignTask):
 
     def work(self, fw_spec: dict[str, Any]) -> None:
         """Record, then advance the campaign."""
-        self.campaign(fw_spec).record(
-            self.database, document_id=self["document"], stage=STAGES[self["stage"]], fw_id=self.fw_id
-        )
+        campaign, stage = self.campaign(fw_spec), STAGES[self["stage"]]
+        record = partial(campaign.record, self.database, document_id=self["document"], stage=stage, fw_id=self.fw_id)
+        # recording twice records once
+        patiently(record, wait_s=campaign.spec.retries.database_wait_s)
 
 
 class _Step(_CampaignTask):
+    """A step does what is left of it when it is run again, in a new process or, after an outage, in this one."""
+
     required_params = ("step",)
+
+    def work(self, fw_spec: dict[str, Any]) -> FWAction | None:
+        """Run the step; where the database is lost on the way, again when it is back."""
+        campaign = self.campaign(fw_spec)
+        return patiently(partial(self.step, campaign), wait_s=campaign.spec.retries.database_wait_s)
+
+    @abstractmethod
+    def step(self, campaign: RunningCampaign) -> FWAction | None:
+        """Do what this step is for."""
 
 
 @explicit_serialize
 class Train(_Step):
     """Train ESNet on the bootstrap sample and the references."""
 
-    def work(self, fw_spec: dict[str, Any]) -> None:
+    def step(self, campaign: RunningCampaign) -> None:
         """Train, register the bundle, then submit the Screens that waited for it."""
-        self.campaign(fw_spec).train(self.database, self["step"], fw_id=self.fw_id)
+        campaign.train(self.database, self["step"], fw_id=self.fw_id)
 
 
 @explicit_serialize
 class Retrain(_Step):
     """Fine-tune the campaign's model with what it has found."""
 
-    def work(self, fw_spec: dict[str, Any]) -> None:
+    def step(self, campaign: RunningCampaign) -> None:
         """Train, register the new bundle, and have the waiting candidates scored again."""
-        self.campaign(fw_spec).retrain(self.database, self["step"], fw_id=self.fw_id)
+        campaign.retrain(self.database, self["step"], fw_id=self.fw_id)
 
 
 @explicit_serialize
 class Screen(_Step):
     """Score every candidate that is ready, decide, and submit the relaxations."""
 
-    def work(self, fw_spec: dict[str, Any]) -> None:
+    def step(self, campaign: RunningCampaign) -> None:
         """Run one Screen."""
-        self.campaign(fw_spec).screen(self.database, self["step"], fw_id=self.fw_id)
+        campaign.screen(self.database, self["step"], fw_id=self.fw_id)
 
 
 @explicit_serialize
 class Finish(_Step):
     """Close the campaign."""
 
-    def work(self, fw_spec: dict[str, Any]) -> FWAction:
+    def step(self, campaign: RunningCampaign) -> FWAction:
         """Store the summary in the campaign's document."""
-        return FWAction(stored_data=self.campaign(fw_spec).finish(self["step"]))
+        return FWAction(stored_data=campaign.finish(self["step"]))
 
 
 Report = Finish

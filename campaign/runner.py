@@ -1,14 +1,18 @@
 """A whole campaign on this machine: database, workers in parallel processes, Ray. Can be stopped and gone on with."""
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from fireworks import LaunchPad
+from pymongo.errors import PyMongoError
 
 from campaign.recovery.processes import is_running_here
 from campaign.running_campaign import RunningCampaign, start_campaign
@@ -19,9 +23,12 @@ from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import fireworks_in_state, has_live_fireworks, latest_launches
 from campaign.views.status.counts import Status, campaign_status
 from esnet.ray.kept import keep_ray
+from launchers.database.patience import is_outage, patiently
 from launchers.workers.local import LocalWorkers
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _POLL_S = 1.0
 _RECONCILE_S = 60.0
@@ -67,6 +74,7 @@ def run_campaign(
     on_ray: Callable[[str | None, Path], None],
     on_ray_change: Callable[[str], None],
     on_progress: Callable[[Status], None],
+    on_outage: Callable[[bool], None],
 ) -> Status:
     """Run a campaign to its end.
 
@@ -86,6 +94,8 @@ def run_campaign(
         Called, from another thread, with a sentence that says that Ray has died, and what becomes of it.
     on_progress
         Called about every second.
+    on_outage
+        Called with True when the database does not answer, which is waited for, and with False when it does again.
 
     Returns
     -------
@@ -108,6 +118,8 @@ def run_campaign(
     status = campaign_status(campaign)
     if status.is_finished:
         return status
+    if status.is_paused:
+        on_progress(status)  # Ray takes its time to start
     try:
         with ExitStack() as ending:
             environment = {}
@@ -119,35 +131,73 @@ def run_campaign(
             query = {"spec.campaign_name": name}
             with LocalWorkers(settings.launchpad_file, directory, query=query, environment=environment) as workers:
                 workers.start(settings.workers)
-                return _watch(campaign, workers, on_progress)
+                return _Watch(campaign, workers, on_progress, on_outage).until_end()
     finally:
         # what the workers were computing when they were ended is ready for the next call
-        campaign.reconcile(outcome="stopped")
+        try:
+            campaign.reconcile(outcome="stopped")
+        except PyMongoError as error:
+            if not is_outage(error):
+                raise
+            logger.warning("the database does not answer: the next `campaign run` repairs what this one leaves behind")
 
 
-def _watch(campaign: RunningCampaign, workers: LocalWorkers, on_progress: Callable[[Status], None]) -> Status:
-    status = campaign_status(campaign.refresh())
-    idle_since: float | None = None
-    reconciled = time.monotonic()
-    while not status.is_finished:
-        time.sleep(_POLL_S)
-        if workers.replace_dead() or time.monotonic() - reconciled > _RECONCILE_S:
-            campaign.reconcile()
-            reconciled = time.monotonic()
-        status = campaign_status(campaign.refresh())
-        on_progress(status)
-        if status.can_go_on:
-            idle_since = None
-        elif idle_since is None:
-            idle_since = time.monotonic()
-        elif time.monotonic() - idle_since > _STUCK_S:
-            if not campaign.reconcile():
-                status = campaign_status(campaign.refresh())
-                if not status.can_go_on:
-                    return status
-            idle_since = None
-    _let_last_firework_end(campaign.launchpad, campaign.name)
-    return status
+class _Watch:
+    """Watches a campaign while workers run it. It waits for a database that is away, as they do."""
+
+    def __init__(
+        self,
+        campaign: RunningCampaign,
+        workers: LocalWorkers,
+        on_progress: Callable[[Status], None],
+        on_outage: Callable[[bool], None],
+    ) -> None:
+        self.campaign = campaign
+        self.workers = workers
+        self.on_progress = on_progress
+        self.on_outage = on_outage
+        self._reconcile_at = time.monotonic() + _RECONCILE_S
+        self._idle_since: float | None = None
+
+    def until_end(self) -> Status:
+        """Return the last status: the campaign is finished, or nothing of it is left to run."""
+        while True:
+            status = self._patiently(self._look)
+            self.on_progress(status)
+            if status.is_finished:
+                self._patiently(partial(_let_last_firework_end, self.campaign.launchpad, self.campaign.name))
+                return status
+            if self._is_stuck(status):
+                return self._patiently(self._look)
+            time.sleep(_POLL_S)
+
+    def _patiently(self, body: Callable[[], T]) -> T:
+        return patiently(body, wait_s=math.inf, on_outage=self._note_outage)
+
+    def _note_outage(self, away: bool) -> None:
+        self._reconcile_at = time.monotonic()  # workers may have ended with it
+        self.on_outage(away)
+
+    def _look(self) -> Status:
+        if self.workers.replace_dead():
+            self._reconcile_at = time.monotonic()
+        if time.monotonic() >= self._reconcile_at:
+            self.campaign.reconcile()
+            self._reconcile_at = time.monotonic() + _RECONCILE_S
+        return campaign_status(self.campaign.refresh())
+
+    def _is_stuck(self, status: Status) -> bool:
+        """Whether nothing has been left to run for some time, and recovery finds nothing to repair."""
+        if status.can_go_on or status.is_paused:
+            self._idle_since = None
+            return False
+        if self._idle_since is None:
+            self._idle_since = time.monotonic()
+        if time.monotonic() - self._idle_since <= _STUCK_S:
+            return False
+        self._idle_since = None
+        repaired = self._patiently(self.campaign.reconcile)
+        return not repaired and not self._patiently(self._look).can_go_on
 
 
 def _running_elsewhere(launchpad: LaunchPad, name: str) -> int:

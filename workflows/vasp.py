@@ -13,6 +13,7 @@ from pymatgen.io.vasp import Kpoints
 from pymatgen.io.vasp.sets import MPRelaxSet
 
 from workflows.settings import DftSettings, kpoint_divisions
+from workflows.whole_files import WholeFilesValidator
 
 if TYPE_CHECKING:
     from atomate2.vasp.jobs.core import RelaxMaker, StaticMaker
@@ -91,6 +92,7 @@ def _maker_arguments(
     structure: Structure, incar: dict[str, Any], settings: DftSettings, vasp_command: str | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Arguments of the input set and of the maker."""
+    from atomate2.vasp.run import _DEFAULT_VALIDATORS
     from atomate2.vasp.sets.base import _BASE_VASP_SET
 
     input_set = {
@@ -106,7 +108,10 @@ def _maker_arguments(
         # our smearing is not to be replaced by what atomate2 would pick
         "auto_ismear": False,
     }
-    run: dict[str, Any] = {"custodian_kwargs": {"polling_time_step": _POLLING_SECONDS[settings.engine]}}
+    run: dict[str, Any] = {
+        "custodian_kwargs": {"polling_time_step": _POLLING_SECONDS[settings.engine]},
+        "validators": (*_DEFAULT_VALIDATORS, WholeFilesValidator()),
+    }
     if vasp_command is not None:
         run |= {"vasp_cmd": vasp_command, "vasp_gamma_cmd": vasp_command}
     # an unsuccessful run ends its flow instead of raising: its document, with what custodian tried, is kept

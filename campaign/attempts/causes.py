@@ -35,9 +35,9 @@ def failure_cause(error: BaseException, directory: Path | None = None) -> str:
     str
         ``custodian:CODE`` with custodian's own error codes, ``not_converged``, ``engine_crash``, ``incomplete_output``,
         ``input_refused``, ``out_of_memory``, ``timeout``, ``interrupted``, ``disk_full``, ``database``,
-        ``output_lost``, ``not_found``, or the name of the exception. Of attempts that could not say anything themselves
-        `reconcile` says ``timeout``, ``out_of_memory``, ``cancelled``, ``node_fail``, ``preempted``, ``requeued``,
-        ``not_started`` or ``killed``.
+        ``output_lost``, ``not_found``, ``launch_folder_gone`` (`campaign.attempts.ledger`), or the name of the
+        exception. Of attempts that could not say anything themselves `reconcile` says ``timeout``, ``out_of_memory``,
+        ``cancelled``, ``node_fail``, ``preempted``, ``requeued``, ``not_started`` or ``killed``.
     """
     folder = directory or Path.cwd()
     if isinstance(error, SystemExit | KeyboardInterrupt):
@@ -57,7 +57,8 @@ def failure_cause(error: BaseException, directory: Path | None = None) -> str:
         return "disk_full"
     if isinstance(error, FileNotFoundError):
         return "not_found"
-    return getattr(error, "cause", None) or type(error).__name__
+    cause = getattr(error, "cause", None)  # Ray's errors have an exception there
+    return cause if cause and isinstance(cause, str) else type(error).__name__
 
 
 def stored_cause(entry: Mapping[str, Any]) -> str:
@@ -68,6 +69,17 @@ def stored_cause(entry: Mapping[str, Any]) -> str:
         return "killed"
     found = re.match(r"(?:[\w.]+\.)?(\w+?)(?:Error|Exit)?:", entry.get("error") or "")
     return found.group(1) if found else str(entry.get("kind") or entry.get("outcome") or "unknown")
+
+
+def cause_in_trace(error: str) -> str:
+    """Cause in the last words of a stack trace (``pymongo.errors.AutoReconnect: connection closed``)."""
+    name = error.partition(":")[0].strip()
+    if name.startswith("pymongo."):
+        return "database"
+    if re.search(rf"\[Errno ({errno.ENOSPC}|{errno.EDQUOT})\]", error):
+        return "disk_full"
+    named = {"MemoryError": "out_of_memory", "FileNotFoundError": "not_found"}
+    return named.get(name, name.rpartition(".")[2])
 
 
 def custodian_cause(codes: list[str]) -> str | None:

@@ -21,6 +21,14 @@ class ScienceFailureError(RuntimeError):
         self.cause = cause or "not_converged"
 
 
+def kind_in_trace(error: str) -> Literal["science", "machine"]:
+    """`failure_kind` of the last words of a stack trace (``custodian.custodian.MaxCorrectionsError: ...``)."""
+    module, _, name = error.partition(":")[0].strip().rpartition(".")
+    of_machine = (ReturnCodeError.__name__, ValidationError.__name__)
+    is_verdict = name.endswith("Error") and module == CustodianError.__module__ and name not in of_machine
+    return "science" if is_verdict or name == ScienceFailureError.__name__ else "machine"
+
+
 def failure_kind(error: BaseException) -> Literal["science", "machine"]:
     """Tell a failure of the calculation from a failure of the machine that ran it.
 

@@ -6,30 +6,33 @@ is known; it may have used some seconds more.
 """
 
 import logging
-import os
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pymongo.errors import PyMongoError
 
 from campaign.attempts.causes import failure_cause
+from campaign.attempts.cpu_time import ended_cpu_seconds, running_cpu_seconds
 from campaign.attempts.failures import failure_kind
-from campaign.attempts.process_identity import ended_cpu_seconds, running_cpu_seconds, this_process
+from campaign.attempts.last_words import close_unclosed, forget_last_words, leave_last_words
 from campaign.store.attempts import (
     Outcome,
-    close_attempt,
-    insert_attempt,
     insert_attempt_if_missing,
     last_attempt,
     next_attempt_id,
     open_attempts,
     update_running_attempt,
 )
-from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
+from campaign.store.collections import SCHEMA_VERSION, CampaignStore, in_utc, now
+from launchers.database.patience import DEFAULT_WAIT_S, patiently
 from launchers.scheduler.this_job import this_job
+from launchers.workers.process_identity import IDENTITY, this_process
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +66,14 @@ class Attempt:
 
 @contextmanager
 def attempt(
-    store: CampaignStore, *, campaign: str, stage: str, fw_id: int, document: str | None = None, beat_s: float = _BEAT_S
+    store: CampaignStore,
+    *,
+    campaign: str,
+    stage: str,
+    fw_id: int,
+    document: str | None = None,
+    beat_s: float = _BEAT_S,
+    database_wait_s: float = DEFAULT_WAIT_S,
 ) -> Iterator[Attempt]:
     """Keep the ledger entry of one attempt.
 
@@ -79,49 +89,87 @@ def attempt(
         Candidate or reference that is calculated; None for a step.
     beat_s
         Seconds between two notes of what it has used so far.
+    database_wait_s
+        How long the entry waits for a database that is away.
 
     Raises
     ------
     BaseException
-        Whatever the body raised, once the failure stands in the ledger.
+        Whatever the body raised, once the failure is in the ledger, or else in the launch directory.
     """
+    directory = Path.cwd()
+    what = {"campaign": campaign, "document": document, "stage": stage, "fw_id": fw_id, "started": now()}
+    entry_id = patiently(partial(_open, store, what, directory), wait_s=database_wait_s)
+    usage = Attempt()
+    try:
+        with _beating(store, entry_id, usage, beat_s):
+            yield usage
+    except BaseException as error:
+        # whoever interrupts a process will not wait for the database
+        wait_s = database_wait_s if isinstance(error, Exception) else 0.0
+        _close(store, entry_id, directory, _ending(error, directory), usage, wait_s=wait_s)
+        raise
+    _close(store, entry_id, directory, {"outcome": "completed", "error": None}, usage, wait_s=database_wait_s)
+
+
+def _open(store: CampaignStore, what: Mapping[str, Any], directory: Path) -> str:
+    """Open an entry and return its id; called again when the answer to an earlier call was lost, it finds that one."""
+    process = this_process()
     # a firework whose worker was killed runs again in another process: the old entry must not stay open
-    for earlier in open_attempts(store, fw_id):
-        close_attempt(store, earlier["_id"], outcome="lost", facts={"cause": "killed"})
-    entry_id = next_attempt_id(store, fw_id)
-    insert_attempt(
+    for earlier in open_attempts(store, what["fw_id"]):
+        if in_utc(earlier["started"]) == what["started"] and all(earlier.get(key) == process[key] for key in IDENTITY):
+            return str(earlier["_id"])
+        close_unclosed(store, earlier, outcome="lost", facts={"cause": "killed"})
+    entry_id = next_attempt_id(store, what["fw_id"])
+    insert_attempt_if_missing(
         store,
         {
             "_id": entry_id,
-            "campaign": campaign,
-            "document": document,
-            "stage": stage,
-            "fw_id": fw_id,
-            **this_process(),
+            **what,
+            **process,
             **this_job(),
-            "directory": os.getcwd(),
-            "started": now(),
+            "directory": str(directory),
             "outcome": "running",
             "schema_version": SCHEMA_VERSION,
         },
     )
-    entry = Attempt()
-    with _beating(store, entry_id, entry, beat_s):
-        try:
-            yield entry
-        except BaseException as error:
-            message = "".join(traceback.format_exception_only(error)).strip()
-            close_attempt(
-                store,
-                entry_id,
-                outcome=failure_kind(error),
-                error=message[-2000:],
-                facts={"cause": failure_cause(error)},
-                cpu_s=entry.used_cpu_s(ended=True),
-                gpu_s=entry.gpu_s,
-            )
-            raise
-    close_attempt(store, entry_id, outcome="completed", cpu_s=entry.used_cpu_s(ended=True), gpu_s=entry.gpu_s)
+    return entry_id
+
+
+def _ending(error: BaseException, directory: Path) -> dict[str, Any]:
+    """What the ledger says of an attempt that failed; nothing in here may hide the failure itself."""
+    try:
+        if isinstance(error, Exception) and not directory.is_dir():
+            # whatever the calculation or custodian made of it
+            outcome, cause = "machine", "launch_folder_gone"
+        else:
+            outcome, cause = failure_kind(error), failure_cause(error, directory)
+    except Exception as trouble:  # noqa: BLE001 memory or a disk: looking for the cause may fail of the same
+        outcome = failure_kind(error)
+        cause = "out_of_memory" if isinstance(trouble, MemoryError) else type(error).__name__
+    message = "".join(traceback.format_exception_only(error)).strip()
+    # a name of a file may hold bytes that are no UTF-8, which MongoDB refuses
+    return {"outcome": outcome, "cause": cause, "error": message[-2000:].encode("utf-8", "replace").decode()}
+
+
+def _close(
+    store: CampaignStore, entry_id: str, directory: Path, ending: dict[str, Any], usage: Attempt, *, wait_s: float
+) -> None:
+    """Close an entry; where that cannot be done, leave in the launch directory what it would have said."""
+    cost = {"cpu_s": usage.used_cpu_s(ended=True), "gpu_s": usage.gpu_s}
+    facts = {**ending, **cost, "ended": now()}
+
+    def leave_words(away: bool = True) -> None:
+        if away:
+            leave_last_words(directory, entry_id, {**facts, "ended": facts["ended"].isoformat()})
+        else:
+            forget_last_words(directory, entry_id)
+
+    try:
+        patiently(partial(update_running_attempt, store, entry_id, facts), wait_s=wait_s, on_outage=leave_words)
+    except Exception as error:  # noqa: BLE001 whatever it is, it must not hide how the attempt ended
+        logger.warning("attempt %s could not be closed in the ledger: %s", entry_id, error)
+        leave_words()
 
 
 @contextmanager
@@ -153,6 +201,7 @@ def close_open_attempt(
     *,
     campaign: str,
     outcome: Outcome,
+    launch: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Close the entry of a firework whose process is gone; make one if it was killed before it had any.
@@ -163,14 +212,17 @@ def close_open_attempt(
         FireWorks' document with ``fw_id``, ``launches`` and ``spec``.
     outcome
         ``lost`` or ``stopped``; ``completed`` where its results are there all the same.
+    launch
+        The launch that ended: if it has closed an entry of its own, it has said how.
     facts
         What is known of its end: ``cause`` (`campaign.attempts.causes`), ``job_id``, ``error`` ...
     """
     fw_id = firework["fw_id"]
     entry = last_attempt(store, fw_id)
-    if entry is not None and close_attempt(store, entry["_id"], outcome=outcome, facts=facts):
+    if entry is not None and entry["outcome"] == "running":
+        close_unclosed(store, entry, outcome=outcome, facts=facts)
         return
-    if outcome == "completed":
+    if outcome == "completed" or _is_of_launch(entry, launch):
         return  # it had ended, and said so
     spec = firework.get("spec") or {}
     lost = {
@@ -188,3 +240,11 @@ def close_open_attempt(
         "schema_version": SCHEMA_VERSION,
     }
     insert_attempt_if_missing(store, lost)
+
+
+def _is_of_launch(entry: Mapping[str, Any] | None, launch: Mapping[str, Any] | None) -> bool:
+    """Whether a launch has made this entry: it failed, and its process ended before FireWorks was told."""
+    if entry is None or launch is None or entry["started"] is None or not launch.get("time_start"):
+        return False
+    began = in_utc(datetime.fromisoformat(launch["time_start"]))
+    return in_utc(entry["started"]) >= began - timedelta(milliseconds=1)

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 from monty.io import zopen
 from pymatgen.core import Structure
 
+from campaign.candidates.poscar import read_poscar
 from campaign.store.attempts import attempt_number, interrupted_attempts
 from campaign.store.collections import CampaignStore
 from campaign.store.states import STAGES
+from workflows.whole_files import is_whole_contcar
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +58,11 @@ def _read_contcar(directory: Path) -> Structure | None:
         path = directory / name
         try:
             with zopen(path, mode="rt", encoding="utf-8") as file:
-                return Structure.from_str(file.read(), fmt="poscar")
-        except (OSError, ValueError, IndexError, KeyError, EOFError):
+                text = str(file.read())
+            # the last number of one that was cut off may lack digits
+            if is_whole_contcar(text):
+                return read_poscar(text)[0]
+        except (OSError, EOFError, zlib.error, ValueError):
             continue  # absent, empty (no ionic step had ended) or cut off by whatever killed the run
     return None
 
@@ -66,4 +72,4 @@ def _is_same_crystal(found: Structure, initial: Structure) -> bool:
     counts = {str(element): number for element, number in found.composition.items()}
     if counts != {str(element): number for element, number in initial.composition.items()}:
         return False
-    return bool(found.is_valid() and 0.3 < found.volume / initial.volume < 3.0)
+    return bool(0.3 < found.volume / initial.volume < 3.0 and found.is_valid())

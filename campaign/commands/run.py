@@ -99,9 +99,16 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
     def on_ray_change(said: str) -> None:
         print_labelled(console, "Ray:", said)
 
-    # a closed terminal and a polite kill end a run as Ctrl-C does
+    def on_outage(away: bool) -> None:
+        if away:
+            print_labelled(console, "the database does not answer;", "waiting for it; `campaign db status` says more")
+        else:
+            console.print("the database answers again", highlight=False)
+
+    # a closed terminal and a polite kill end a run as Ctrl-C does, unless they are to be ignored (nohup)
     for number_of_signal in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number_of_signal, _interrupt)
+        if signal.getsignal(number_of_signal) is not signal.SIG_IGN:
+            signal.signal(number_of_signal, _interrupt)
     with contextlib.closing(Progress(console)) as progress:
         try:
             status = run_campaign(
@@ -113,6 +120,7 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
                 on_ray=on_ray,
                 on_ray_change=on_ray_change,
                 on_progress=progress.show,
+                on_outage=on_outage,
             )
         except KeyboardInterrupt:
             progress.close()

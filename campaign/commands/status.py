@@ -63,9 +63,8 @@ def _picture(report: StatusReport, to_repair: ReconcileReport) -> Group:
     more += to_repair.removed
     if not status.problem and status.can_go_on and not status.fireworks.get("RUNNING"):
         more.append(_why_nothing_runs(status.fireworks))
-    if paused := status.fireworks.get("PAUSED"):
-        again = f"""`lpad resume_fws -q '{{"spec.campaign_name": "{status.name}", "state": "PAUSED"}}'`"""
-        more.append(f"{paused} fireworks are paused: {again} lets them go on")
+    if status.paused_note:
+        more.append(status.paused_note)
     if held := status.candidates.get(CandidateState.HELD):
         more.append(f"the budget holds {held} candidates: see `campaign budget {status.name}`")
     return draw(report, notes=tuple(more))

@@ -37,14 +37,14 @@ def end_lost(campaign: OpenCampaign, outcome: Outcome, done: ReconcileReport, *,
             if not dry_run:
                 refresh_workflow(campaign.launchpad, fw_id)
             continue
-        _repair(campaign, firework, where, reservation_id(launch), outcome, done, dry_run=dry_run)
+        _repair(campaign, firework, where, launch, outcome, done, dry_run=dry_run)
 
 
 def _repair(
     campaign: OpenCampaign,
     firework: Mapping[str, Any],
     where: Liveness,
-    reservation: str | None,
+    launch: Mapping[str, Any] | None,
     outcome: Outcome,
     done: ReconcileReport,
     *,
@@ -60,7 +60,7 @@ def _repair(
     if has_results(campaign.store, firework):
         kind, outcome = done.completed, "completed"
         changed = dry_run or end(campaign.launchpad, fw_id, **seen, as_state="COMPLETED")
-    elif where.cause == "requeued" and where.job is not None and reservation == where.job.job_id:
+    elif where.cause == "requeued" and where.job is not None and reservation_id(launch) == where.job.job_id:
         kind = done.requeued
         changed = dry_run or reserve_again(campaign.launchpad, fw_id, launches=launches)
     elif (
@@ -83,7 +83,9 @@ def _repair(
         return  # somebody else was faster
     if not dry_run:
         # only whoever changed it writes the ledger: others who look at the same time must not count it twice
-        close_open_attempt(campaign.store, firework, campaign=campaign.name, outcome=outcome, facts=facts)
+        close_open_attempt(
+            campaign.store, firework, campaign=campaign.name, outcome=outcome, launch=launch, facts=facts
+        )
     kind.append(fw_id)
 
 

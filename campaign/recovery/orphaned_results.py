@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from campaign.steps.calculate import flow_key
-from campaign.steps.record import JOBS, record_calculation
+from campaign.steps.calculate import JOBS, flow_key
+from campaign.steps.record import record_calculation
 from campaign.store.attempts import count_outputs, running_calculations
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.candidates import read_document

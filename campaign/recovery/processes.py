@@ -7,9 +7,9 @@ from typing import Any
 
 from fireworks import LaunchPad
 
-from campaign.attempts.process_identity import is_alive, this_process
 from campaign.store.fireworks import claim_launch, read_firework
 from launchers.scheduler.this_job import this_job
+from launchers.workers.process_identity import is_alive, this_process
 from launchers.workers.worker import process_of
 
 _SILENT = timedelta(seconds=60)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from campaign.attempts.process_identity import is_alive
 from campaign.recovery.retry import document_name
 from campaign.scheduling.advance import advance
 from campaign.scheduling.submit import submit_step_again
@@ -20,6 +19,7 @@ from campaign.store.documents import stage_fields
 from campaign.store.fireworks import firework_states
 from campaign.store.states import STAGES, Stage
 from campaign.store.steps import Step, open_steps
+from launchers.workers.process_identity import is_alive
 
 Removal = Literal["deleted", "archived", "defused"]
 _STATES: dict[str | None, Removal] = {None: "deleted", "ARCHIVED": "archived", "DEFUSED": "defused"}

@@ -7,7 +7,6 @@ from typing import Any
 from fireworks import LaunchPad
 
 from campaign.attempts.ledger import close_open_attempt
-from campaign.attempts.process_identity import is_alive
 from campaign.recovery.firework_repairs import end, run_again
 from campaign.recovery.liveness import cause_of, jobs_of
 from campaign.recovery.reconcile_report import ReconcileReport
@@ -16,6 +15,7 @@ from campaign.store.campaigns import OpenCampaign
 from campaign.store.fireworks import fireworks_in_state, latest_launches, launch_since, updated
 from launchers.scheduler.job_state import JobState
 from launchers.scheduler.jobs import Job, job_states
+from launchers.workers.process_identity import is_alive
 from launchers.workers.worker import process_of
 
 #: Taking a firework lasts some 10 ms; one that is half taken for so long was left by a process that was killed.

@@ -1,7 +1,10 @@
 """One stage of one candidate, computed: the jobflow flow of `workflows`, run in this process."""
 
+import itertools
 import logging
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from jobflow import Flow, JobStore
@@ -14,19 +17,26 @@ from campaign.attempts.overrides import incar_overrides
 from campaign.attempts.restart import last_geometry
 from campaign.budget.at_launch import hold_at_launch
 from campaign.spec.campaign_spec import CampaignSpec
+from campaign.store.attempts import attempt_directories
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import read_document, write_restart
+from campaign.store.collections import CampaignStore
 from campaign.store.documents import stage_fields
 from campaign.store.states import Stage
-from launchers.database.job_store import open_job_store
+from launchers.database.job_store import open_patient_job_store
+from launchers.database.patience import patiently
+from launchers.database.patient_job_store import PatientJobStore
 from launchers.database.settings import DatabaseSettings
 from workflows.dos import dos_flow
 from workflows.engine import engine_command, engine_environment
 from workflows.identity import job_uuid
 from workflows.relaxation import relaxation_flow
-from workflows.results import cpu_seconds
+from workflows.results import cpu_seconds, is_successful
 
 logger = logging.getLogger(__name__)
+
+#: Jobs of each stage's flow, by the last part of their key (`workflows.dos`, `workflows.relaxation`).
+JOBS = {"dos": ("static", "features"), "rs_dos": ("static", "features"), "relax": ("relaxation",)}
 
 
 class StageIsOverError(RuntimeError):
@@ -90,33 +100,65 @@ def run_calculation(
     StageIsOverError
         If this firework no longer speaks for the candidate.
     """
-    document = read_document(campaign.store, document_id)
+    wait_s = campaign.spec.retries.database_wait_s
+    document = patiently(partial(read_document, campaign.store, document_id), wait_s=wait_s)
     if document is None or stage_fields(document, stage).get("fw_id") != fw_id:
         raise StageIsOverError(f"firework {fw_id} ({stage.title}) is not the current one of {document_id}")
-    if hold_at_launch(campaign, document, stage) is not None:
+    if patiently(partial(hold_at_launch, campaign, document, stage), wait_s=wait_s) is not None:
         return
     spec = campaign.spec
     settings = spec.dft_settings()
     with (
-        attempt(campaign.store, campaign=spec.name, stage=stage.name, fw_id=fw_id, document=document_id) as entry,
+        attempt(
+            campaign.store,
+            campaign=spec.name,
+            stage=stage.name,
+            fw_id=fw_id,
+            document=document_id,
+            database_wait_s=wait_s,
+        ) as entry,
         engine_environment(settings),
-        open_job_store(database) as job_store,
+        open_patient_job_store(database, directory=Path.cwd(), wait_s=wait_s) as job_store,
     ):
-        start = _start_of(campaign, job_store, document, stage, fw_id)
+        patiently(partial(store_waiting_outputs, campaign.store, job_store, document, stage), wait_s=wait_s)
+        start = patiently(partial(_start_of, campaign, job_store, document, stage, fw_id), wait_s=wait_s)
         flow = flow_for(document, spec, stage, vasp_command=engine_command(settings), start=start)
         for job in flow.jobs:
-            if job_output(job_store, job.uuid) is not None:
+            read_output = partial(job_output, job_store, job.uuid)
+            if patiently(read_output, wait_s=wait_s) is not None:
                 logger.info("%s of %s: the output is there already", job.name, document["formula"])
-                continue
-            response = job.run(job_store)
-            if job is flow.jobs[0]:
-                entry.cpu_s = cpu_seconds(job_output(job_store, job.uuid))
-            if response.stop_children:
-                codes = codes_of((job_output(job_store, job.uuid) or {}).get("custodian"))
+            else:
+                job.run(job_store)
+                if job is flow.jobs[0]:
+                    entry.cpu_s = cpu_seconds(patiently(read_output, wait_s=wait_s))
+            if job is flow.jobs[0] and not is_successful(task := patiently(read_output, wait_s=wait_s)):
+                codes = codes_of(task.get("custodian"))
                 raise ScienceFailureError(
                     f"{stage.title} of {document['formula']} ({document_id}) did not converge, or custodian gave up",
                     cause=custodian_cause(codes),
                 )
+
+
+def store_waiting_outputs(
+    store: CampaignStore, job_store: PatientJobStore, document: Mapping[str, Any], stage: Stage
+) -> None:
+    """Store what earlier tries have computed and could not store: it waits in their launch directories."""
+    facts = document[stage.fields]
+    changed = any(entry["stage"] == stage.name for entry in document.get("overrides") or [])
+    # what was computed before a person changed its settings is not what is asked for now
+    first = int(facts.get("first_attempt") or 0) if changed else 0
+    directories = attempt_directories(store, document["_id"], stage)
+    for job in JOBS[stage.name]:
+        now, *earlier = [
+            job_uuid(f"{flow_key(document['_id'], stage, number)}:{job}")
+            for number in range(facts["attempt"], first - 1, -1)
+        ]
+        if job_output(job_store, now) is not None:
+            continue
+        for directory, uuid in itertools.product(directories, [now, *earlier]):
+            if job_store.store_kept(Path(directory), uuid, as_uuid=now):
+                logger.info("%s of %s: the output waited in %s", stage.title, document["formula"], directory)
+                break
 
 
 def _start_of(

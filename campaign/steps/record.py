@@ -7,9 +7,10 @@ from typing import Any
 from jobflow import JobStore
 
 from campaign.attempts.escalation import escalated_for_attempt
-from campaign.steps.calculate import flow_key, job_output
+from campaign.attempts.last_words import close_unclosed
+from campaign.steps.calculate import JOBS, flow_key, job_output
 from campaign.steps.features import DamagedOutputError, compute_features_again, store_features
-from campaign.store.attempts import last_attempt
+from campaign.store.attempts import count_lost_attempts, last_attempt, open_attempts
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import read_document
 from campaign.store.collections import now
@@ -32,9 +33,6 @@ _ENDED_BY = {
     "not_started": "its job ended before it began",
 }
 
-#: Jobs of each stage's flow, by the last part of their key (`workflows.dos`, `workflows.relaxation`).
-JOBS = {"dos": ("static", "features"), "rs_dos": ("static", "features"), "relax": ("relaxation",)}
-
 
 def record_calculation(
     campaign: Campaign, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int
@@ -54,6 +52,10 @@ def record_calculation(
         return
     with open_job_store(database) as job_store:
         outputs, unconverged = _outputs(job_store, document_id, stage, facts["attempt"])
+    if outputs is not None or unconverged:
+        # where the ledger could not be written at the end of the calculation, its outputs tell
+        for entry in open_attempts(campaign.store, facts["fw_id"]):
+            close_unclosed(campaign.store, entry, outcome="science" if unconverged else "completed")
     if outputs is None:
         _record_failure(campaign, document, stage, unconverged=unconverged)
         return
@@ -136,6 +138,10 @@ def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stag
     """Send a machine failure back for another try while tries are left; a science failure is final."""
     facts = document[stage.fields]
     attempt = last_attempt(campaign.store, facts["fw_id"]) or {"outcome": "machine", "error": "the job never started"}
+    unclosed = attempt["outcome"] == "running"
+    if unclosed:
+        # its process could not write the ledger, or was ended by somebody who did not
+        attempt = close_unclosed(campaign.store, attempt, outcome="machine", facts={"cause": "killed"})
     kind = "science" if unconverged or attempt["outcome"] == "science" else "machine"
     error = attempt.get("error") or _without_words(attempt)
     failure = {
@@ -150,7 +156,9 @@ def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stag
     }
     # a firework that was lost has been run again in place until its tries were used up
     tried = facts["attempt"] - int(facts.get("first_attempt") or 0)
-    spent = attempt["outcome"] in ("lost", "running") or tried >= campaign.spec.retries.max_retries
+    if unclosed:
+        tried += count_lost_attempts(campaign.store, facts["fw_id"]) - 1
+    spent = attempt["outcome"] == "lost" or tried >= campaign.spec.retries.max_retries
     if kind == "machine" and not spent:
         logger.warning(
             "%s of %s failed on its machine and is tried again: %s", stage.title, document["_id"], failure["error"]
@@ -166,7 +174,7 @@ def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stag
 
 def _without_words(attempt: Mapping[str, Any]) -> str | None:
     """What is said of an attempt that left no error."""
-    if attempt["outcome"] in ("lost", "running"):
+    if attempt["outcome"] in ("lost", "machine"):
         ended = _ENDED_BY.get(attempt.get("cause") or "", "its process was killed")
-        return f"{ended}, and its tries are used up"
+        return f"{ended}, and its tries are used up" if attempt["outcome"] == "lost" else ended
     return "it did not converge" if attempt["outcome"] == "completed" else None

@@ -19,7 +19,8 @@ def attempt_number(entry_id: str) -> int:
 
 def next_attempt_id(store: CampaignStore, fw_id: int) -> str:
     """Id of a firework's next ledger entry, ``<fw_id>.<n>``."""
-    return f"{fw_id}.{store.attempts.count_documents({'fw_id': fw_id}) + 1}"
+    latest = last_attempt(store, fw_id)
+    return f"{fw_id}.{1 if latest is None else attempt_number(latest['_id']) + 1}"
 
 
 def open_attempts(store: CampaignStore, fw_id: int) -> list[Document]:
@@ -52,6 +53,13 @@ def interrupted_attempts(
     return list(store.attempts.find(interrupted, ["directory", "cause", "host", "fw_id", "started"]))
 
 
+def attempt_directories(store: CampaignStore, document_id: str, stage: Stage) -> list[str]:
+    """Launch directories of the attempts at a calculation that were not completed, the latest first."""
+    tried = {"document": document_id, "stage": stage.name, "outcome": {"$nin": ["completed", "science"]}}
+    entries = store.attempts.find({**tried, "directory": {"$type": "string"}}, ["directory"]).sort("started", -1)
+    return [entry["directory"] for entry in entries]
+
+
 def count_failed_attempts(store: CampaignStore, fw_id: int) -> int:
     """Count the attempts of a firework that failed or lost their process."""
     failed = {"fw_id": fw_id, "outcome": {"$in": ["science", "machine", "lost"]}}
@@ -59,14 +67,9 @@ def count_failed_attempts(store: CampaignStore, fw_id: int) -> int:
 
 
 def count_lost_attempts(store: CampaignStore, fw_id: int) -> int:
-    """Count how often a firework lost its process by a fault; requeued and preempted jobs do not count."""
-    lost = {"fw_id": fw_id, "outcome": "lost", "cause": {"$nin": ["requeued", "preempted"]}}
+    """Count a firework's machine failures and lost processes; requeued and preempted jobs do not count."""
+    lost = {"fw_id": fw_id, "outcome": {"$in": ["machine", "lost"]}, "cause": {"$nin": ["requeued", "preempted"]}}
     return store.attempts.count_documents(lost)
-
-
-def insert_attempt(store: CampaignStore, entry: Document) -> None:
-    """Add an entry to the ledger."""
-    store.attempts.insert_one(entry)
 
 
 def insert_attempt_if_missing(store: CampaignStore, entry: Document) -> None:

@@ -87,6 +87,8 @@ class AttemptDocument(TypedDict, total=False):
     fw_id: int
     host: str
     pid: int
+    boot_id: str
+    pid_ticks: int  # clock ticks from boot to the start of the process
     pid_created: float  # s since 1970
     scheduler: str
     cluster: str | None

@@ -14,6 +14,7 @@ from pymongo.database import Database
 
 from campaign.store.collections import Document, exists, in_chunks, in_utc
 from esnet.files.errors import UserError
+from launchers.workers.process_identity import IDENTITY
 
 #: Fields of a launch that are read to find out who runs it.
 LAUNCH_FIELDS = ["launch_id", "fw_id", "state", "fworker", "host", "launch_dir", "time_start", "state_history"]
@@ -179,9 +180,22 @@ def updated(firework: Mapping[str, Any]) -> datetime:
 
 def fizzled_reason(database: Database[dict[str, Any]], firework: Mapping[str, Any]) -> str:
     """Message of the exception that ended a firework's latest launch."""
-    launch = database["launches"].find_one({"launch_id": {"$in": firework["launches"][-1:]}}, ["action"]) or {}
-    exception = ((launch.get("action") or {}).get("stored_data") or {}).get("_exception") or {}
-    trace = (exception.get("_stacktrace") or "no reason given").strip()
+    launch = database["launches"].find_one({"launch_id": {"$in": firework["launches"][-1:]}}, ["action"])
+    return _error_of(launch) or "no reason given"
+
+
+def launch_error(database: Database[dict[str, Any]], fw_id: int, *, directory: str | None) -> str | None:
+    """Message of the exception that ended the launch of a firework in a directory; None if there is none."""
+    launch = {"fw_id": fw_id, "launch_dir": directory}
+    return _error_of(database["launches"].find_one(launch, ["action"], sort=[("launch_id", -1)]))
+
+
+def _error_of(launch: Mapping[str, Any] | None) -> str | None:
+    """Message of the exception that ended a launch; None if there is none."""
+    exception = (((launch or {}).get("action") or {}).get("stored_data") or {}).get("_exception") or {}
+    trace = (exception.get("_stacktrace") or "").strip()
+    if not trace:
+        return None
     # what follows the last frame of the stack trace: the error, which may have several lines
     frames = [place for place, line in enumerate(trace.splitlines()) if line.startswith("    ")]
     return "\n".join(trace.splitlines()[(frames[-1] + 1) if frames else 0 :]).strip()
@@ -227,11 +241,11 @@ def claim_launch(
     fw_id, launch
         The firework and its latest launch.
     process
-        Fields that identify the process.
+        The process (`launchers.workers.process_identity.this_process`).
     job
         Fields of the batch job that it runs in.
     """
-    same_process = {f"spec.worker.{key}": value for key, value in process.items()}
+    same_process = {f"spec.worker.{key}": process[key] for key in IDENTITY}
     mine = {"fw_id": fw_id, "$or": [{"spec.worker.launch": {"$ne": launch}}, same_process]}
     worker = {**process, **job, "launch": launch}
     return bool(launchpad.fireworks.update_one(mine, {"$set": {"spec.worker": worker}}).matched_count)

@@ -1,5 +1,7 @@
 """jobflow's JobStore on the campaign's database, with the indexes that its queries need."""
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from jobflow import JobStore
@@ -7,6 +9,8 @@ from maggma.stores import GridFSStore, MongoStore
 from pymongo.collection import Collection
 
 from launchers.database import mongo_uri
+from launchers.database.patience import patiently
+from launchers.database.patient_job_store import PatientJobStore
 from launchers.database.settings import DatabaseSettings
 
 OUTPUTS_COLLECTION = "outputs"
@@ -16,21 +20,40 @@ DATA_COLLECTION = "data"  # GridFS: its files are in data.files and data.chunks
 def open_job_store(settings: DatabaseSettings) -> JobStore:
     """Return jobflow's JobStore: collection ``outputs``, and the additional store ``data`` in GridFS.
 
+    It waits for nothing; see `open_patient_job_store`.
+    """
+    return open_patient_job_store(settings, directory=Path(), wait_s=0.0)
+
+
+def open_patient_job_store(settings: DatabaseSettings, *, directory: Path, wait_s: float) -> PatientJobStore:
+    """Return the JobStore of a calculation, whose outputs are not lost while the database is away.
+
+    Parameters
+    ----------
+    directory, wait_s
+        Where an output waits for the database, and how long.
+
     The store's serialised form holds the password: never put it into a firework or a file.
     jobflow asks for ``uuid`` with the highest ``index``, and for the large objects (atomate2's DOS) by their
     ``blob_uuid``; it makes no index itself, and without these every answer reads the whole collection.
     """
     where = _connection(settings)
-    store = JobStore(
+    store = PatientJobStore(
         MongoStore(collection_name=OUTPUTS_COLLECTION, **where),
-        additional_stores={"data": GridFSStore(collection_name=DATA_COLLECTION, **where)},
+        {"data": GridFSStore(collection_name=DATA_COLLECTION, **where)},
+        directory=directory,
+        wait_s=wait_s,
     )
+    patiently(partial(_ensure_indexes, settings), wait_s=wait_s)
+    return store
+
+
+def _ensure_indexes(settings: DatabaseSettings) -> None:
     with settings.client() as client:
         database = client[settings.name]
         _ensure_index(database[OUTPUTS_COLLECTION], {"uuid": 1, "index": -1})
         _ensure_index(database[f"{DATA_COLLECTION}.files"], {"metadata.blob_uuid": 1})
         _ensure_index(database[f"{DATA_COLLECTION}.files"], {"metadata.job_uuid": 1, "metadata.job_index": 1})
-    return store
 
 
 def _connection(settings: DatabaseSettings) -> dict[str, Any]:

@@ -199,12 +199,12 @@ class DatabaseSettings:
 
     # ---- what is built from them
 
-    def launchpad(self, *, strm_lvl: str | None = None) -> LaunchPad:
+    def launchpad(self, *, strm_lvl: str | None = None, kind: type[LaunchPad] = LaunchPad) -> LaunchPad:
         """Return FireWorks' LaunchPad on this database; ``strm_lvl`` replaces the file's log level of its messages."""
         options = dict(self.mongoclient_kwargs)
         if self.uri_mode and self.password is not None and self.user is not None:
             options |= {"username": self.user, "password": self.password}
-        return LaunchPad(
+        return kind(
             host=self.host,
             port=self.port,
             name=self.name,

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from launchers.workers.worker import LOST_DATABASE
+
 logger = logging.getLogger(__name__)
 
 _STOP_TIMEOUT_S = 10.0
@@ -104,7 +106,8 @@ class LocalWorkers:
         for process in dead:
             logger.warning("worker %d ended with code %s; starting another", process.pid, process.returncode)
             self.processes.remove(process)
-            self._deaths.append(time.monotonic())
+            if process.returncode != LOST_DATABASE:  # an outage ends many together; those started now wait for it
+                self._deaths.append(time.monotonic())
         if len(self._deaths) == _MOST_DEATHS and self._deaths[-1] - self._deaths[0] < _DEATHS_WITHIN_S:
             raise WorkersDieError(
                 f"{_MOST_DEATHS} workers ended within {self._deaths[-1] - self._deaths[0]:.0f} s; the reason is in "

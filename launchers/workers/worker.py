@@ -1,8 +1,9 @@
 """One FireWorks worker process of this machine: ``python -m launchers.workers.worker``.
 
-It differs from ``rlaunch rapidfire`` in how it ends: it never outlives the process that started it, and it takes the
-calculation that it has started with it. A firework it was running stays RUNNING in the LaunchPad; its fworker's name
-says which process that was, so that whoever looks can tell that it is gone.
+It differs from ``rlaunch rapidfire`` in how it ends: it never outlives the process that started it, nor a launch that
+raises, and it takes the calculation that it has started with it. A firework it was running stays RUNNING in the
+LaunchPad; its fworker's name says which process that was, so that whoever looks can tell that it is gone. While the
+database is away it waits, with what it has to say at the end of a firework too.
 """
 
 import argparse
@@ -10,7 +11,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -19,11 +19,14 @@ from types import FrameType
 from typing import Any
 
 import psutil
+from fireworks import FWorker, LaunchPad
 from fireworks.core.rocket_launcher import launch_rocket
 from fireworks.utilities.fw_utilities import create_datestamp_dir
 from pymongo.errors import PyMongoError
 
+from launchers.database.patience import is_outage, patiently
 from launchers.database.settings import DatabaseSettings
+from launchers.workers.process_identity import this_process
 from launchers.workers.project_worker import CampaignWorker
 
 logger = logging.getLogger(__name__)
@@ -32,19 +35,35 @@ _NAME_PREFIX = "local-worker"
 _PARENT_POLL_S = 0.5
 _IDLE_SLEEP_S = 0.5
 _DATABASE_RETRY_S = 2.0
+#: Exit code of a worker that lost the database while it took a firework or ended one (EX_TEMPFAIL).
+LOST_DATABASE = 75
 
 
 def worker_name() -> str:
-    """Name of this process as an fworker: host, process id and start time, which together are never reused."""
-    return f"{_NAME_PREFIX} {socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f}"
+    """Name of this process as an fworker: host, process id, boot and start time, which together are never reused."""
+    process = this_process()
+    return f"{_NAME_PREFIX} {process['host']} {process['pid']} {process['boot_id']}/{process['pid_ticks']}"
 
 
 def process_of(name: str) -> dict[str, Any] | None:
-    """Host, pid and start time in an fworker's name; None for fworkers that are not of this kind."""
+    """The process in an fworker's name; None for fworkers that are not of this kind."""
     if not name.startswith(f"{_NAME_PREFIX} "):
         return None
-    host, pid, created = name.removeprefix(f"{_NAME_PREFIX} ").rsplit(" ", 2)
-    return {"host": host, "pid": int(pid), "pid_created": float(created)}
+    host, pid, started = name.removeprefix(f"{_NAME_PREFIX} ").rsplit(" ", 2)
+    boot_id, slash, ticks = started.partition("/")
+    if not slash:  # a worker of version 0.1
+        return {"host": host, "pid": int(pid), "pid_created": float(started)}
+    return {"host": host, "pid": int(pid), "boot_id": boot_id, "pid_ticks": int(ticks)}
+
+
+class _PatientLaunchPad(LaunchPad):  # type: ignore[misc, unused-ignore]
+    """A LaunchPad that waits for its database where a launch is noted; each of these notes may be written twice."""
+
+    def ping_launch(self, *arguments: Any, **options: Any) -> None:
+        patiently(lambda: super(_PatientLaunchPad, self).ping_launch(*arguments, **options))
+
+    def complete_launch(self, *arguments: Any, **options: Any) -> Any:
+        return patiently(lambda: super(_PatientLaunchPad, self).complete_launch(*arguments, **options))
 
 
 def _end_now(exit_code: int) -> None:
@@ -74,7 +93,7 @@ def _work(launchpad_file: Path, directory: Path, *, query: dict[str, object] | N
 
     With ``until_empty`` return when nothing is ready, instead of waiting for more.
     """
-    launchpad = DatabaseSettings.from_file(launchpad_file).launchpad()
+    launchpad = DatabaseSettings.from_file(launchpad_file).launchpad(kind=_PatientLaunchPad)
     fworker = CampaignWorker(name=worker_name(), query=query)
     fireworks_log = logging.getLogger("launchers.workers.worker.fireworks")
     while True:
@@ -86,14 +105,28 @@ def _work(launchpad_file: Path, directory: Path, *, query: dict[str, object] | N
             continue
         if something_is_ready:
             os.chdir(create_datestamp_dir(str(directory), fireworks_log, prefix="launcher_"))
-            # a database that is lost in here leaves the firework RUNNING: the error ends this process, and so whoever
-            # looks (`campaign reconcile`) can tell that nobody is at work on it
-            launch_rocket(launchpad, fworker, strm_lvl="INFO")
+            _launch(launchpad, fworker)
             os.chdir(directory)
             continue
         if until_empty:
             return
         time.sleep(_IDLE_SLEEP_S)
+
+
+def _launch(launchpad: LaunchPad, fworker: FWorker) -> None:
+    """Run one firework; an error out of FireWorks itself ends this process.
+
+    It leaves the firework RUNNING, and whoever looks (`campaign reconcile`) can then tell that nobody is at work on it.
+    An exception alone would not end the process: FireWorks' ping thread sleeps for an hour.
+    """
+    try:
+        launch_rocket(launchpad, fworker, strm_lvl="INFO")
+    except BaseException as error:  # noqa: BLE001 this process ends
+        code = LOST_DATABASE if is_outage(error) else 1
+        try:
+            logger.warning("FireWorks could not end a launch: this worker ends", exc_info=code == 1)
+        finally:  # the log may be what has failed: a full disk
+            _end_now(code)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,5 +1,6 @@
 """A campaign small enough for tests, and the collections it lives in."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from campaign.spec.reader import read_firework_spec
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import initialise_launchpad
 from launchers.database.settings import DatabaseSettings
+
+_PLAYBACK = Path(__file__).parent / "playback"
 
 
 @pytest.fixture
@@ -43,3 +46,20 @@ def launchpad(database: DatabaseSettings) -> LaunchPad:
 def store(launchpad: LaunchPad) -> CampaignStore:
     """Campaign collections beside that LaunchPad."""
     return CampaignStore(launchpad.db)
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the engine play back what was recorded; return the file that has a line for each of its starts."""
+    monkeypatch.setenv("PYTHONPATH", f"{_PLAYBACK}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setenv("ENGINE_LOG", str(tmp_path / "engine.starts"))
+    return tmp_path / "engine.starts"
+
+
+@pytest.fixture
+def launch_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A launch folder, in which the test is."""
+    folder = tmp_path / "launch"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder

@@ -11,6 +11,7 @@ import pytest
 from fireworks import Firework, ScriptTask
 
 from launchers.workers.local import LocalWorkers
+from launchers.workers.process_identity import is_alive
 from launchers.workers.worker import process_of, worker_name
 
 pytestmark = pytest.mark.mongo
@@ -99,7 +100,9 @@ def test_a_killed_parent_takes_its_worker_and_the_calculation_with_it(launchpad,
 def test_the_name_of_a_worker_tells_its_process():
     process = process_of(worker_name())
     assert process["pid"] == os.getpid()
-    assert abs(process["pid_created"] - psutil.Process().create_time()) < 0.1
+    assert is_alive(process)
+    assert not is_alive({**process, "pid_ticks": process["pid_ticks"] - 1})  # its id was used again
+    assert not is_alive({**process, "boot_id": "another boot"})
     assert process_of("some other fworker") is None
 
 

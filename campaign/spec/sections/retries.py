@@ -17,3 +17,14 @@ class RetrySection(StrictModel):
     memory_factor: float = Field(
         default=1.5, ge=1.0, le=10.0, description="the same for memory, where it ran out of memory"
     )
+    database_wait_hours: float = Field(
+        default=2.0,
+        ge=0.0,
+        le=168.0,
+        description="how long a job waits for a database that is away, in hours; its result stays in its folder",
+    )
+
+    @property
+    def database_wait_s(self) -> float:
+        """`database_wait_hours` in seconds."""
+        return 3600.0 * self.database_wait_hours

@@ -85,6 +85,20 @@ class Status:
         return self.state == CampaignState.FINISHED
 
     @property
+    def is_paused(self) -> bool:
+        """Whether nothing can run, and something could if it were not paused (`lpad pause_wflows`)."""
+        startable = any(self.fireworks.get(state) for state in LIVE_FIREWORK_STATES if state != "WAITING")
+        return bool(self.fireworks.get("PAUSED")) and not startable
+
+    @property
+    def paused_note(self) -> str | None:
+        """How many fireworks are paused, and what lets them run; None where none is."""
+        if not (paused := self.fireworks.get("PAUSED")):
+            return None
+        query = f"""{{"spec.campaign_name": "{self.name}", "state": "PAUSED"}}"""
+        return f"{paused} fireworks are paused: `lpad resume_fws -q '{query}'` lets them run"
+
+    @property
     def can_go_on(self) -> bool:
         """Whether FireWorks has anything of this campaign to run or running."""
         return any(self.fireworks.get(state) for state in LIVE_FIREWORK_STATES)

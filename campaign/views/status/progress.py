@@ -56,14 +56,19 @@ class Progress:
         self._started = time.monotonic()
         self._logged: float | None = None
         self._problem: str | None = None
+        self._paused = False
 
     def show(self, status: Status) -> None:
         """Show where the campaign stands now, and once what keeps it from going on."""
         if status.problem and status.problem != self._problem:
             print_labelled(self.console, "problem:", status.problem)
         self._problem = status.problem
+        if status.is_paused and not self._paused:
+            print_labelled(self.console, f"campaign {status.name} is paused;", status.paused_note or "")
+        self._paused = status.is_paused
         elapsed = int(time.monotonic() - self._started)
-        line = f"{elapsed // 60:d}:{elapsed % 60:02d}  {_format_progress(status)}"
+        paused = "paused | " if status.is_paused else ""
+        line = f"{elapsed // 60:d}:{elapsed % 60:02d}  {paused}{_format_progress(status)}"
         if self.console.is_terminal:
             if self._spinner is None:
                 self._spinner = self.console.status(line)

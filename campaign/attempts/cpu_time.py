@@ -1,0 +1,25 @@
+"""CPU-seconds that a process and its children have used."""
+
+import resource
+
+import psutil
+
+
+def ended_cpu_seconds() -> float:
+    """CPU-seconds so far of this process and of the children that it has waited for."""
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def running_cpu_seconds() -> float:
+    """CPU-seconds so far of the children that still run, theirs included."""
+    seconds = 0.0
+    for child in psutil.Process().children(recursive=True):
+        try:
+            times = child.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        seconds += times.user + times.system
+        # what the child's own children used that have ended
+        seconds += times.children_user + times.children_system
+    return seconds

@@ -1,0 +1,77 @@
+"""How an attempt ended, left in its launch directory where the ledger could not be written.
+
+Whoever meets the open entry later (the firework that records, `reconcile`, the next attempt) finds the cause there.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from campaign.attempts.causes import cause_in_trace
+from campaign.attempts.failures import kind_in_trace
+from campaign.store.attempts import Outcome, close_attempt
+from campaign.store.collections import CampaignStore, Document
+from campaign.store.fireworks import launch_error
+
+logger = logging.getLogger(__name__)
+
+
+def leave_last_words(directory: Path, entry_id: str, ending: Mapping[str, Any]) -> None:
+    """Write how an attempt ended into its launch directory, as far as that can be written."""
+    try:
+        _file(directory, entry_id).write_text(json.dumps({"_id": entry_id, **ending}, default=str), encoding="utf-8")
+    except OSError as error:
+        logger.warning("how attempt %s ended cannot be noted in %s: %s", entry_id, directory, error)
+
+
+def forget_last_words(directory: Path, entry_id: str) -> None:
+    """Remove what was left: the ledger says it."""
+    with suppress(OSError):
+        _file(directory, entry_id).unlink()
+
+
+def _file(directory: Path, entry_id: str) -> Path:
+    return directory / f"attempt-{entry_id}.json"
+
+
+def last_words(store: CampaignStore, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of the end of an attempt whose ledger entry is open: from its directory, else from FireWorks.
+
+    Returns
+    -------
+    dict
+        ``outcome``, ``cause``, ``error``, ``cpu_s``, ``gpu_s`` and ``ended``, as far as they are known.
+    """
+    try:
+        said = json.loads(_file(Path(entry["directory"]), entry["_id"]).read_text(encoding="utf-8"))
+        if said["_id"] == entry["_id"]:
+            ended = datetime.fromisoformat(said["ended"])
+            return {**{key: said.get(key) for key in ("outcome", "cause", "error", "cpu_s", "gpu_s")}, "ended": ended}
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # nothing was left, or half of it
+    error = launch_error(store.database, entry["fw_id"], directory=entry.get("directory"))
+    return {} if error is None else {"outcome": kind_in_trace(error), "cause": cause_in_trace(error), "error": error}
+
+
+def close_unclosed(
+    store: CampaignStore, entry: Document, *, outcome: Outcome, facts: Mapping[str, Any] | None = None
+) -> Document:
+    """Close an entry that its own process could not close; return it as it then is.
+
+    Parameters
+    ----------
+    outcome, facts
+        What is said of it. The cause, the error and the costs that it has left itself take precedence, and so does
+        ``completed`` or ``science``.
+    """
+    words = last_words(store, entry)
+    own: Outcome = words.pop("outcome", outcome)
+    ended = own if own in ("completed", "science") else outcome
+    said = {key: value for key, value in words.items() if value is not None}
+    ending = {"error": None, **(facts or {}), **said}
+    close_attempt(store, entry["_id"], outcome=ended, facts=ending)
+    return {**entry, "outcome": ended, **ending}

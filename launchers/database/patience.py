@@ -1,0 +1,70 @@
+"""Waiting for a database that does not answer, instead of failing."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from pymongo.errors import ConnectionFailure, PyMongoError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+#: How long to wait where no setting says so (`retries.database_wait_hours`).
+DEFAULT_WAIT_S = 2 * 3600.0
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 5.0
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether an error says that the database is away: what was asked may succeed when it is back."""
+    if isinstance(error, ConnectionFailure):
+        return True
+    return isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
+
+
+def patiently(
+    body: Callable[[], T], *, wait_s: float = DEFAULT_WAIT_S, on_outage: Callable[[bool], None] | None = None
+) -> T:
+    """Call a function, again and again while the database is away.
+
+    Parameters
+    ----------
+    body
+        May be called several times: after an error nobody knows whether the database has done what was asked.
+    wait_s
+        Seconds from the first error after which the error is raised.
+    on_outage
+        Called with True at the first error, and with False when the database has answered again; default: a line in
+        the log.
+
+    Raises
+    ------
+    PyMongoError
+        The last one, if the database stays away.
+    """
+    tell = on_outage or _log
+    since: float | None = None
+    pause = _FIRST_PAUSE_S
+    while True:
+        try:
+            result = body()
+        except PyMongoError as error:
+            if not is_outage(error):
+                raise
+            if since is None:
+                since = time.monotonic()
+                tell(True)
+            left = wait_s - (time.monotonic() - since)
+            if left <= 0:
+                raise
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+            continue
+        if since is not None:
+            tell(False)
+        return result
+
+
+def _log(away: bool) -> None:
+    logger.warning("the database does not answer; waiting for it" if away else "the database answers again")
