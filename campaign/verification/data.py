@@ -1,5 +1,6 @@
 """Features and outputs of finished calculations are there, none twice, and none of a candidate that is not there."""
 
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
@@ -93,11 +94,11 @@ class Data:
         for document in features_of_campaign(self._campaign):
             try:
                 DosFeatures.from_document(document).decode()
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, zlib.error) as error:
                 yield self._wrong(
                     _DAMAGED,
                     document["_id"],
-                    str(error),
+                    f"they lack the field {error}" if isinstance(error, KeyError) else str(error),
                     f"campaign reconcile {self._campaign.name} (takes them from the JobStore again)",
                 )
 
