@@ -40,7 +40,9 @@ def verify(*, name: str, launchpad: Path | None, features: bool, as_json: bool) 
 
 
 def _counted(looked_at: dict[str, int]) -> str:
-    return ", ".join(f"{number} {kind}" for kind, number in looked_at.items())
+    counted = ", ".join(f"{number} {kind}" for kind, number in looked_at.items() if kind != "unknown")
+    unknown = looked_at["unknown"]
+    return f"{counted}; of {unknown} fireworks nobody here can say whether they run" if unknown else counted
 
 
 def _lines(findings: Sequence[Finding]) -> Iterator[tuple[str, str]]:

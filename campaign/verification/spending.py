@@ -1,7 +1,7 @@
 """No limit of a campaign's budget is exceeded by what was begun after it was reached."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from campaign.policies.allowance import hours_for_relaxations
@@ -15,6 +15,8 @@ from campaign.verification.finding import Finding
 from campaign.verification.records import Records
 
 _BUDGET = "no limit of the budget is exceeded"
+#: A calculation looks at the budget a moment before its entry in the ledger begins.
+_GRACE = timedelta(seconds=10)
 _LIMITED_STAGES = (STAGES["dos"].name, STAGES["relax"].name)
 
 
@@ -44,7 +46,7 @@ def check_budget(campaign: Campaign, records: Records) -> Iterator[Finding]:
         ("budget.relaxation_cpu_hours", _time_reached(relaxing, for_relaxations), relaxing),
         ("budget.until", until, begun),
     ):
-        if time is not None and (late := [entry.id for entry in limited if entry.began > time]):
+        if time is not None and (late := [entry.id for entry in limited if entry.began > time + _GRACE]):
             shown = ", ".join(late[:3])
             yield wrong(limit, f"{len(late)} attempts began after {time:%F %T} UTC, when it was reached: {shown}")
 

@@ -93,6 +93,8 @@ def _look(campaign: Campaign, repairs: ReconcileReport, *, read_features: bool) 
         "fireworks": len(records.firework_states),
         "features": data.features,
         "outputs": data.outputs,
+        # running or reserved elsewhere, and nobody here can say whether they still are
+        "unknown": len(repairs.unknown),
     }
     return found
 
