@@ -43,7 +43,7 @@ CAMPAIGNS: dict[str, dict[str, Any]] = {
 _SAME_ENERGY = 0.005
 _COMPARED = ("decision", "stable")
 _ENERGIES = ("e_form_ml", "e_hull_ml", "e_form_dft", "e_hull_dft")
-_BEGIN_S, _STILL_S, _HUNG_S = 120.0, 40.0, 200.0
+_BEGIN_S, _FAULTS_S, _STILL_S, _HUNG_S = 120.0, 900.0, 40.0, 200.0
 _MOST_STARTS = 25
 
 Table = dict[str, dict[str, Any]]
@@ -127,13 +127,11 @@ def run_disturbed(
     runner = WAYS[way]()
     runner.begin(place)
     _wait_for_candidates(place, runner, len(expected))
-    tries = 0
-    while len(outcome.faults) < number and tries < 8 * number and not place.is_finished:
+    # where no fault applies any more, it is enough
+    deadline = time.monotonic() + _FAULTS_S
+    while len(outcome.faults) < number and time.monotonic() < deadline and not place.is_finished:
         time.sleep(source.uniform(0.3, 4.0))
-        tries += 1
-        name = source.choice(sorted(faults))
-        if (what := faults[name](place, source)) is not None:
-            outcome.faults.append(f"{name}: {what}")
+        outcome.faults += _let_one_happen(place, source, faults)
         place.server.start()
         if not place.is_finished:
             runner.keep_going(place)
@@ -149,6 +147,16 @@ def _wait_for_candidates(place: Place, runner: Way, number: int) -> None:
     while time.monotonic() < deadline and place.store.candidates.count_documents({}) < number:
         runner.keep_going(place)
         time.sleep(0.3)
+
+
+def _let_one_happen(place: Place, source: Random, faults: Mapping[str, Fault]) -> list[str]:
+    """Let the first fault in a random order happen that applies now; empty if none does."""
+    names = sorted(faults)
+    source.shuffle(names)
+    for name in names:
+        if (what := faults[name](place, source)) is not None:
+            return [f"{name}: {what}"]
+    return []
 
 
 def _run_to_the_end(place: Place, runner: Way, outcome: Outcome) -> None:
