@@ -9,6 +9,7 @@ PYTEST_WORKERS ?= 2
 # 38 to 44 s in a sample of 272 tests, 2026-11-30), and the other tests are the long ones. `make test COVERAGE=` counts none.
 COVERAGE ?= -m coverage run
 CAMPAIGN ?= examples/quickstart.yaml
+CHAOS_ARGS ?=
 export PYTHON
 
 VENV := .venv/bin
@@ -20,7 +21,7 @@ TEST_ENV := $(RUN_ENV) OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_T
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-run quickstart test lint format test-fast test-marked coverage docs metrics clean
+.PHONY: help setup setup-run quickstart test lint format test-fast test-marked coverage chaos docs metrics clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +64,9 @@ test-marked: setup ## the tests with a real MongoDB, GPAW, Ray, SLURM
 coverage: setup ## the share of lines that `make test-fast` ran last; below the floor in pyproject.toml it is an error
 	@echo "[coverage] per cent of the lines (for each file: $(VENV)/coverage report --show-missing)"
 	@[ -z "$(COVERAGE)" ] || $(VENV)/coverage report --format=total
+
+chaos: setup ## let faults happen to small campaigns; CHAOS_ARGS="--seed 100 --minutes 60 --ways run,rapidfire,cluster"
+	@$(RUN_ENV) $(VENV)/python benchmarks/chaos.py $(CHAOS_ARGS)
 
 docs: setup ## build the documentation into docs/_build/html; a warning (a broken link, too) is an error
 	@$(VENV)/python -m sphinx -W --keep-going -n -E -q -b html docs docs/_build/html

@@ -16,6 +16,7 @@ from campaign.cli.results import results
 from campaign.cli.run import check, run, submit
 from campaign.cli.serve import serve
 from campaign.cli.status import status
+from campaign.cli.verify import verify
 from esnet.cli.lazy import implemented_in
 from esnet.commands.console import global_options, run_app
 
@@ -32,7 +33,7 @@ _PANELS = {
     "Run a campaign": (check, run, submit),
     "Look at it": (status, results, report, serve),
     "Decisions and what they cost": (explain, metrics, budget, decide, release),
-    "When something failed": (failures, retry, reconcile),
+    "When something failed": (failures, retry, reconcile, verify),
     "Other data": (dataset, replay),
 }
 for _panel, _commands in _PANELS.items():

@@ -55,6 +55,11 @@ class ReconcileReport:
         """Whether anything was repaired, would be, or will be after a pause."""
         return bool(self.delayed) or any(getattr(self, kind) for kind in _KINDS)
 
+    def by_kind(self) -> Iterator[tuple[str, list[int]]]:
+        """Yield each kind of repair in words, with the ids of its fireworks."""
+        for kind, what in _KINDS.items():
+            yield what, getattr(self, kind)
+
     def lines(self) -> Iterator[str]:
         """Say what was done, or would be, a line for each kind."""
         would = "would be repaired: " if self.dry_run else ""
@@ -65,8 +70,7 @@ class ReconcileReport:
 
     def findings(self) -> Iterator[str]:
         """Say what was found, a line for each kind."""
-        for kind, what in _KINDS.items():
-            ids: list[int] = getattr(self, kind)
+        for what, ids in self.by_kind():
             if ids:
                 named = [f"{fw_id} ({self.why[fw_id]})" if fw_id in self.why else str(fw_id) for fw_id in ids]
                 yield f"{len(ids)} firework(s) {what}: {', '.join(named)}"

@@ -1,0 +1,171 @@
+"""Decisions agree with the predictions and the policy they were made by, and results with the campaign's limits."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from campaign.budget.decision_document import prediction_of
+from campaign.policies.decide import audit_draw
+from campaign.store.campaigns import Campaign
+from campaign.store.states import SCREENED, CandidateState
+from campaign.store.usage import SENT_TO_RELAXATION
+from campaign.verification.finding import Finding
+
+_DECISION = "decisions agree with predictions, policy and states"
+_REFERENCES = "everything is held against the one frozen reference set"
+_RESULT = "relaxed candidates have results that agree with the limits for stable"
+_INPUTS = ("e_form_per_atom", "e_above_hull", "uncertainty", "novel")
+
+
+def check_decision(campaign: Campaign, document: Mapping[str, Any], steps: Mapping[str, Any]) -> Iterator[Finding]:
+    """Check prediction and decision of one candidate, see `campaign.store.integrity.structures`.
+
+    Parameters
+    ----------
+    steps
+        The campaign's steps, by id.
+    """
+    name, state = document["_id"], document.get("state")
+    prediction, decision = document.get("prediction") or None, document.get("decision") or None
+
+    def wrong(problem: str) -> Finding:
+        return Finding(
+            check=_DECISION, subject=name, problem=problem, remedy=f"campaign explain {campaign.name} {name}"
+        )
+
+    if document.get("role") != SCREENED:
+        if prediction or decision:
+            yield wrong(f"its role is {document.get('role')}, and it has a prediction or a decision")
+        return
+    if prediction is not None:
+        yield from map(wrong, _wrong_prediction(campaign, prediction, steps))
+    if decision is None:
+        decided = state in (*SENT_TO_RELAXATION, CandidateState.REJECTED)
+        if decided or (state == CandidateState.HELD and prediction is not None):
+            yield wrong(f"its state is {state}, and nothing was decided on it")
+        return
+    if prediction is None:
+        yield wrong("it has a decision and no prediction")
+        return
+    if expected := _state_expected(decision, state):
+        yield wrong(f"its decision is {_said(decision)}, and its state is {state}; right: {expected}")
+    yield from map(wrong, _wrong_decision(campaign, document, prediction, decision, steps))
+
+
+def _said(decision: Mapping[str, Any]) -> str:
+    return f"{decision.get('outcome')}{' and audited' if decision.get('audit') else ''}"
+
+
+def _state_expected(decision: Mapping[str, Any], state: str | None) -> str | None:
+    """States that a decision allows; None where the state is one of them."""
+    if decision.get("promoted") or decision.get("audit"):
+        return None if state in SENT_TO_RELAXATION else ", ".join(SENT_TO_RELAXATION)
+    right = CandidateState.HELD if decision.get("outcome") == "held" else CandidateState.REJECTED
+    return None if state == right else right
+
+
+def _wrong_prediction(campaign: Campaign, prediction: Mapping[str, Any], steps: Mapping[str, Any]) -> Iterator[str]:
+    if prediction.get("step") not in steps:
+        yield f"its prediction is by the step {prediction.get('step')!r}, which is not there"
+    models = {model["checksum"] for model in campaign.document.get("models") or []}
+    model = prediction.get("model")
+    if model is not None and models and model not in models:
+        yield f"its prediction is by the model {model[:12]}, which the campaign never had"
+
+
+def _wrong_decision(
+    campaign: Campaign,
+    document: Mapping[str, Any],
+    prediction: Mapping[str, Any],
+    decision: Mapping[str, Any],
+    steps: Mapping[str, Any],
+) -> Iterator[str]:
+    for field in ("model", "reference_set"):
+        if decision.get(field) != prediction.get(field):
+            yield f"its decision and its prediction name different values of {field}"
+    inputs = decision.get("inputs") or {}
+    for field in _INPUTS:
+        if field in inputs and not _equal(inputs[field], prediction.get(field)):
+            yield f"decision.inputs.{field} is {inputs[field]}, and prediction.{field} is {prediction.get(field)}"
+            return
+    by = decision.get("step")
+    if by not in steps and by not in (f"{campaign.name}/release", f"{campaign.name}/launch"):
+        yield f"its decision is by the step {by!r}, which is not there"
+    policy = campaign.spec.policy
+    stored = decision.get("policy") or {}
+    current = policy.to_dict()
+    if any(key in current and current[key] != value for key, value in stored.items()):
+        yield "its decision was made by another policy than the campaign's"
+        return
+    outcome, audit = decision.get("outcome"), bool(decision.get("audit"))
+    if bool(decision.get("promoted")) != (outcome == "promoted"):
+        yield f"decision.promoted is {decision.get('promoted')}, and decision.outcome is {outcome}"
+    predicted = prediction_of(document)
+    promising = predicted.is_known and policy.judge(predicted).promising
+    if promising != (outcome in ("promoted", "held")):
+        wants = "wants" if promising else "does not want"
+        yield f"its decision is {_said(decision)}, and the policy {wants} it relaxed"
+    if audit and not audit_draw(document["_id"], int(decision.get("seed") or 0)) < policy.audit:
+        yield "it is audited, and was not drawn for the audit"
+
+
+def _equal(first: Any, second: Any) -> bool:
+    if isinstance(first, float) and isinstance(second, float) and math.isnan(first) and math.isnan(second):
+        return True
+    # no prediction is NaN in the one and may be null in the other
+    none = {None if isinstance(value, float) and math.isnan(value) else value for value in (first, second)}
+    return len(none) == 1
+
+
+def check_reference_set(campaign: Campaign, document: Mapping[str, Any]) -> Iterator[Finding]:
+    """Check which reference set a candidate's prediction, decision and result name."""
+    frozen = campaign.document.get("reference_set")
+    for part in ("prediction", "decision", "result"):
+        named = (document.get(part) or {}).get("reference_set")
+        if document.get(part) and named != frozen:
+            yield Finding(
+                check=_REFERENCES,
+                subject=document["_id"],
+                problem=f"its {part} is against the set {str(named)[:12]}, the campaign's is {str(frozen)[:12]}",
+                remedy=f"campaign explain {campaign.name} {document['_id']}",
+            )
+
+
+def check_result(
+    campaign: Campaign, document: Mapping[str, Any], elemental_energies: Mapping[str, float] | None
+) -> Iterator[Finding]:
+    """Check the result of a relaxed candidate.
+
+    Parameters
+    ----------
+    elemental_energies
+        Energies of the elements in the frozen reference set, eV/atom; None where it carries corrections or cannot be
+        read, and formation energies are not computed again.
+    """
+    result, relaxed = document.get("result") or None, document.get("state") == CandidateState.RELAXED
+
+    def wrong(problem: str) -> Finding:
+        return Finding(
+            check=_RESULT, subject=document["_id"], problem=problem, remedy=f"campaign reconcile {campaign.name}"
+        )
+
+    if result is None:
+        if relaxed and campaign.document.get("reference_set") is not None and not document.get("correction_error"):
+            yield wrong("it is relaxed, and has neither a result nor a reason why it can have none")
+        return
+    if not relaxed:
+        yield wrong(f"it has a result, and its state is {document.get('state')}")
+        return
+    e_form, e_hull = result["e_form_per_atom"], result["e_above_hull"]
+    limits = campaign.spec.stable
+    stable = e_form <= limits.max_formation_energy and e_hull <= limits.max_hull_energy
+    if stable != result["stable"]:
+        yield wrong(f"stable is {result['stable']} at E_f = {e_form:.4f} and E_hull = {e_hull:.4f} eV/atom")
+    energy = (document.get("relaxation") or {}).get("energy")
+    if elemental_energies is None or not isinstance(energy, float):
+        return
+    composition = document["composition"]
+    of_elements = sum(number * elemental_energies[symbol] for symbol, number in composition.items())
+    again = (energy - of_elements) / sum(composition.values())
+    if abs(again - e_form) > 1e-6:
+        yield wrong(f"E_f = {e_form:.6f} eV/atom, and its energy gives {again:.6f}")

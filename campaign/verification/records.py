@@ -1,0 +1,123 @@
+"""What is kept in memory of a campaign while it is verified: a few numbers for each document and each firework."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from campaign.store import integrity
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import Document
+from campaign.store.documents import stage_fields
+from campaign.store.states import STAGES, CandidateState, Stage
+
+#: States of FireWorks in which nothing will run a firework until a person says so.
+TAKEN_OUT = frozenset({"ARCHIVED", "DEFUSED"})
+_AFTER_IS_DOS = frozenset(
+    {CandidateState.DOS_DONE, CandidateState.PROMOTED, CandidateState.REJECTED, CandidateState.RELAX_RUNNING}
+    | {CandidateState.RELAXED, CandidateState.RELAX_FAILED}
+)
+
+
+def is_live(state: str | None) -> bool:
+    """Whether a firework in this state runs, or will run: once others have, or once it is resumed."""
+    return state is not None and state not in TAKEN_OUT and state not in ("COMPLETED", "FIZZLED")
+
+
+class Calculation(NamedTuple):
+    """A calculation of a candidate or a reference that runs or is done.
+
+    Attributes
+    ----------
+    document, stage
+        Which.
+    done
+        Whether it is done; it runs otherwise.
+    fw_id, record_fw_id
+        Fireworks that calculate and record it; None where the document does not say.
+    attempt
+        Number of the try.
+    retried
+        Whether a person had it tried again after it had failed for good.
+    """
+
+    document: str
+    stage: Stage
+    done: bool
+    fw_id: int | None
+    record_fw_id: int | None
+    attempt: int
+    retried: bool
+
+    @property
+    def title(self) -> str:
+        """The calculation as messages name it."""
+        return f"{self.document} ({self.stage.title})"
+
+
+def calculations_of(document: Mapping[str, Any]) -> Iterator[Calculation]:
+    """Yield the calculations of a document that run or are done, see `campaign.store.integrity.structures`."""
+    for stage in STAGES.values():
+        fields = stage_fields(document, stage)
+        running, done = _standing(document, stage, fields)
+        if running or done:
+            yield Calculation(
+                document=document["_id"],
+                stage=stage,
+                done=done,
+                fw_id=fields.get("fw_id"),
+                record_fw_id=fields.get("record_fw_id"),
+                attempt=int(fields.get("attempt") or 0),
+                retried=bool(fields.get("first_attempt")),
+            )
+
+
+def _standing(document: Mapping[str, Any], stage: Stage, fields: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Whether a calculation of a stage runs, and whether it is done."""
+    if stage.name == "rs_dos":
+        return fields.get("state") == stage.running, fields.get("state") == stage.done
+    state = document.get("state")
+    if stage.name == "relax":
+        return state == stage.running, state == stage.done
+    if state == CandidateState.HELD:  # before its IS-DOS, or after its Screen
+        return False, "fw_id" in fields and document.get("prediction") is not None
+    # where the scorer needs no DOS, and of references, there never was one
+    return state == stage.running, state in _AFTER_IS_DOS and "fw_id" in fields
+
+
+@dataclass
+class Records:
+    """A campaign as its collections have it.
+
+    Attributes
+    ----------
+    roles
+        Role of each candidate and reference, by id.
+    calculations
+        What runs or is done.
+    steps
+        The steps, by id.
+    firework_states
+        FireWorks' state of each firework, by id.
+    firework_subjects
+        What each firework is for, by id: ``(document, stage)`` or ``(step, None)``.
+    """
+
+    roles: dict[str, str] = field(default_factory=dict)
+    calculations: list[Calculation] = field(default_factory=list)
+    steps: dict[str, Document] = field(default_factory=dict)
+    firework_states: dict[int, str] = field(default_factory=dict)
+    firework_subjects: dict[int, tuple[str | None, str | None]] = field(default_factory=dict)
+
+    def read_steps_and_fireworks(self, campaign: Campaign) -> None:
+        """Read all but the documents, which are too large to be kept and are added one by one."""
+        self.steps = {step["_id"]: step for step in integrity.steps(campaign)}
+        for firework in integrity.fireworks(campaign):
+            fw_id, spec = firework["fw_id"], firework["spec"]
+            self.firework_states[fw_id] = firework["state"]
+            subject = (spec["document"], spec.get("stage")) if "document" in spec else (spec.get("step"), None)
+            self.firework_subjects[fw_id] = subject
+
+    def add(self, document: Mapping[str, Any]) -> None:
+        """Keep what later checks need of a candidate or a reference."""
+        self.roles[document["_id"]] = str(document.get("role"))
+        self.calculations.extend(calculations_of(document))
