@@ -9,14 +9,15 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isclose
+from math import inf, isclose
 from typing import Any
 
-from pymatgen.core import Composition, Structure
+from pymatgen.core import Element, Structure
 from pymatgen.io.cif import CifBlock, CifParser
 
-from campaign.candidates.space_groups import SpaceGroupSetting, hall_settings, named_settings, numbered_settings
+from campaign.candidates.cif_symmetry import PARSER_ERRORS, UNKNOWN, as_list, formula_of, give_operations, number_or_0
 from campaign.candidates.structure_text import (
+    FARTHEST,
     HYDROGEN_ISOTOPES,
     MAX_SITES,
     StructureFileError,
@@ -24,21 +25,8 @@ from campaign.candidates.structure_text import (
     read_number,
 )
 
-#: What pymatgen's parser raises on files that are not what their name says.
-PARSER_ERRORS = (
-    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError, re.error),
-)
-
-_OPERATIONS = (
-    *("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz"),
-    *("_space_group_symop_operation_xyz_", "_symmetry_equiv_pos_as_xyz_"),
-)
-_HALL = ("_space_group_name_hall", "_symmetry_space_group_name_hall")
-_HERMANN_MAUGUIN = ("_space_group_name_h-m_alt", "_symmetry_space_group_name_h-m", "_space_group_name_h-m_full")
-_NUMBER = ("_space_group_it_number", "_symmetry_int_tables_number")
 _LARGEST_ORBITS = 20_000
 """Atoms times operations; beyond it the crystal has far more than `MAX_SITES` atoms, or many on one site."""
-_UNKNOWN = ("", ".", "?")
 
 
 @dataclass(frozen=True)
@@ -79,6 +67,8 @@ def read_cif(text: str) -> list[CifCrystal]:
         try:
             parser = CifParser.from_str(text, check_cif=False)  # `_compare` does, for every block
         except PARSER_ERRORS as error:
+            if "zip()" in str(error):
+                raise StructureFileError("has a loop_ whose last row lacks values; right: one for each tag") from error
             raise StructureFileError(f"does not parse as CIF ({_first_line(error)})") from error
     notes += [str(warning.message) for warning in said]
     crystals = []
@@ -96,7 +86,7 @@ def read_cif(text: str) -> list[CifCrystal]:
 
 def _read_block(name: str, block: CifBlock, parser: CifParser, notes: Sequence[str]) -> CifCrystal:
     noted = [*notes, *_prepare_sites(block.data)]
-    number = _operations(block.data, noted)
+    number = give_operations(block.data, noted)
     rows = len(block.data["_atom_site_fract_x"])
     if rows > MAX_SITES or rows * number > _LARGEST_ORBITS:
         raise StructureFileError(
@@ -110,21 +100,21 @@ def _read_block(name: str, block: CifBlock, parser: CifParser, notes: Sequence[s
             raise StructureFileError(f"does not parse as CIF ({_first_line(error)})") from error
     if structure is None:
         raise StructureFileError("has no atoms that pymatgen can read")
+    if strange := next((each.symbol for each in structure.elements if not Element.is_valid_symbol(each.symbol)), None):
+        raise StructureFileError(f"has atoms {strange!r}, which is no element; right: symbols of elements")
     noted += [_first_line(warning.message) for warning in said if not str(warning.message).startswith(_CHECKED_HERE)]
     if structure.is_ordered:
         _compare(block.data, structure)
     return CifCrystal(name, structure, list(dict.fromkeys(noted)))
 
 
-#: pymatgen's own words on what `_operations` decides more strictly.
+#: pymatgen's own words on what `give_operations` decides more strictly.
 _CHECKED_HERE = ("A 1-line symmetry op",)
 
 
 def _prepare_sites(data: dict[str, Any]) -> Iterator[str]:
     """Write out the defaults that CIF defines, and refuse what stands for no atom; yield what is worth a note."""
-    for tag in ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma"):
-        if f"_cell_{tag}" in data:
-            read_number(data[f"_cell_{tag}"], f"_cell_{tag}")
+    _check_cell(data)
     for axis in "xyz":
         tag = f"_atom_site_fract_{axis}"
         values = data.get(tag)
@@ -132,14 +122,19 @@ def _prepare_sites(data: dict[str, Any]) -> Iterator[str]:
             given = "Cartesian coordinates" if "_atom_site_cartn_x" in map(str.lower, data) else "none"
             raise StructureFileError(f"has no loop with {tag} ({given}); right: fractional coordinates")
         for row, value in enumerate(values):
-            if value in _UNKNOWN:
+            if value in UNKNOWN:
                 raise StructureFileError(f"{tag} of atom {row + 1} is {value!r}; right: a coordinate for every atom")
-            read_number(value, f"{tag} of atom {row + 1}")
+            if not abs(read_number(value, f"{tag} of atom {row + 1}")) <= FARTHEST:
+                raise StructureFileError(
+                    f"{tag} of atom {row + 1} is {value!r}; right: a coordinate in or near the cell"
+                )
     occupancies = data.get("_atom_site_occupancy")
     if isinstance(occupancies, list):
-        data["_atom_site_occupancy"] = ["1" if value in _UNKNOWN else value for value in occupancies]
+        data["_atom_site_occupancy"] = ["1" if value in UNKNOWN else value for value in occupancies]
         for row, value in enumerate(data["_atom_site_occupancy"]):
-            read_number(value, f"_atom_site_occupancy of atom {row + 1}")
+            tag = f"_atom_site_occupancy of atom {row + 1}"
+            if not read_number(value, tag) > 0:
+                raise StructureFileError(f"{tag} is {value!r}; right: 1, and no line for an atom that is not there")
         if "?" in occupancies:
             yield "_atom_site_occupancy is unknown (?) for some atoms and taken as 1"
     tag = "_atom_site_type_symbol" if "_atom_site_type_symbol" in data else "_atom_site_label"
@@ -149,6 +144,8 @@ def _prepare_sites(data: dict[str, Any]) -> Iterator[str]:
             "has no loop with _atom_site_type_symbol or _atom_site_label; right: an element for every atom"
         )
     for row, symbol in enumerate(symbols):
+        if symbol in UNKNOWN:
+            raise StructureFileError(f"{tag} of atom {row + 1} is {symbol!r}; right: an element for every atom")
         element = re.match(r"[A-Za-z]*", symbol)[0]  # type: ignore[index]
         if element.lower() in ("x", "va", "vac", "vacancy", "du", "dummy"):
             raise StructureFileError(
@@ -157,123 +154,27 @@ def _prepare_sites(data: dict[str, Any]) -> Iterator[str]:
         if element in HYDROGEN_ISOTOPES:
             symbols[row] = "H" + symbol[1:]
             yield isotope_note(symbol)
-    if any(_number_or_0(value) for value in _listed(data.get("_atom_site_attached_hydrogens"))):
+    if "dum" in map(str.lower, as_list(data.get("_atom_site_calc_flag"))):
+        raise StructureFileError("has dummy atoms (_atom_site_calc_flag dum); right: atoms only")
+    if any(number_or_0(value) for value in as_list(data.get("_atom_site_attached_hydrogens"))):
         raise StructureFileError(
             "has hydrogen atoms without coordinates (_atom_site_attached_hydrogens); right: every atom"
         )
 
 
-def _operations(data: dict[str, Any], notes: list[str]) -> int:
-    """Give the block the operations that it names if it lists none; return how many there are.
-
-    A list of operations is compared with the space group that the file names, so that a file which lists the atoms of
-    the asymmetric unit, and the identity alone, is not taken for a crystal without symmetry.
-    """
-    lower = {key.lower(): key for key in data}
-    if magnetic := next((key for key in data if "space_group_symop_magn_operation" in key), None):
-        return len(_listed(data[magnetic])) * max(1, len(_listed(data.get("_space_group_symop_magn_centering.xyz"))))
-    if any("_space_group_magn" in key for key in data):
-        return 1  # pymatgen expands the magnetic group that is named
-    tag, value, settings = _named_group(data, lower)
-    listed = next((data[lower[key]] for key in _OPERATIONS if key in lower), None)
-    if listed is not None:
-        operations = _listed(listed)
-        if wrong := next((text for text in operations if not _is_operation(text)), None):
-            raise StructureFileError(f"the operation {wrong!r} is none; right: e.g. -x,y+1/2,z")
-        if len(operations) == 1 and any(setting.number > 1 for setting in settings) and not _holds_all_atoms(data):
-            raise StructureFileError(
-                f"names the space group {value} ({tag}) and lists the identity as its only operation; right: all "
-                "operations, or all atoms of the cell and _chemical_formula_sum with _cell_formula_units_Z"
-            )
-        return len(operations)
-    if tag is None:
-        if _holds_all_atoms(data) or not any(key.startswith(("_symmetry", "_space_group")) for key in lower):
-            notes.append("names no space group: the atoms are taken for all of the cell")
-            return 1
-        raise StructureFileError(
-            "has neither operations nor the name of a space group; right: _space_group_symop_operation_xyz"
-        )
-    setting = _one_setting(settings, data, tag=tag, value=value)
-    operations = setting.operations
-    if len(operations) > 1:
-        notes.append(f"lists no operations; those of {value} ({tag}) were taken, Hall number {setting.hall_number}")
-    data["_symmetry_equiv_pos_as_xyz"] = operations
-    return len(operations)
-
-
-def _named_group(data: Mapping[str, Any], lower: Mapping[str, str]) -> tuple[str | None, str, list[SpaceGroupSetting]]:
-    """Tag, text and settings of the space group that the file names, by its Hall symbol first."""
-    unread: tuple[str | None, str, list[SpaceGroupSetting]] = (None, "", [])
-    for tags, find in ((_HALL, hall_settings), (_HERMANN_MAUGUIN, named_settings), (_NUMBER, _settings_of_text)):
-        for tag in tags:
-            value = str(data.get(lower.get(tag, ""), "")).strip() or str(data.get(lower.get(f"{tag}_", ""), "")).strip()
-            if value in _UNKNOWN:
-                continue
-            if settings := find(value):
-                return lower.get(tag, tag), value, settings
-            unread = (lower.get(tag, tag), value, [])
-    return unread
-
-
-def _settings_of_text(number: str) -> list[SpaceGroupSetting]:
-    return numbered_settings(int(_number_or_0(number)))
-
-
-def _one_setting(
-    settings: Sequence[SpaceGroupSetting], data: Mapping[str, Any], *, tag: str, value: str
-) -> SpaceGroupSetting:
-    """The setting that the shape of the cell leaves; the standard one of a monoclinic group where the cell fits it."""
-    fitting = [setting for setting in settings if _fits_cell(setting, data)]
-    if len(fitting) > 1 and all(3 <= setting.number <= 15 for setting in fitting):
-        fitting = [setting for setting in fitting if setting.choice.startswith("b")] or fitting
-    if len(fitting) == 1:
-        return fitting[0]
-    if not settings:
-        why = "is no space group of which the operations are known"
-    elif not fitting:
-        why = "does not fit the cell's angles and lengths"
-    else:
-        why = f"leaves {len(fitting)} choices of origin or axes open"
-    raise StructureFileError(
-        f"lists no operations, and {value!r} ({tag}) {why}; right: _space_group_symop_operation_xyz"
-    )
-
-
-def _fits_cell(setting: SpaceGroupSetting, data: Mapping[str, Any]) -> bool:
-    a, b, c = (_number_or_0(data.get(f"_cell_length_{axis}")) for axis in "abc")
-    alpha, beta, gamma = (_number_or_0(data.get(f"_cell_angle_{angle}")) for angle in ("alpha", "beta", "gamma"))
-
-    def right(*angles: float) -> bool:
-        return all(isclose(angle, 90.0, abs_tol=0.05) for angle in angles)
-
-    def same(*lengths: float) -> bool:
-        return max(lengths) - min(lengths) <= 2e-3 * max(lengths)
-
-    number = setting.number
-    if number <= 2:
-        return True
-    if number <= 15:
-        unique = setting.choice.lstrip("-")[:1]
-        return right(*{"a": (beta, gamma), "b": (alpha, gamma), "c": (alpha, beta)}[unique])
-    if number <= 142:
-        return right(alpha, beta, gamma) and (number <= 74 or same(a, b))
-    if setting.choice == "R":
-        return same(a, b, c) and same(alpha, beta, gamma)
-    if number <= 194:
-        return same(a, b) and right(alpha, beta) and isclose(gamma, 120.0, abs_tol=0.05)
-    return same(a, b, c) and right(alpha, beta, gamma)
-
-
-def _is_operation(text: str) -> bool:
-    parts = text.strip().strip("'\"").lower().split(",")
-    return len(parts) == 3 and all(re.fullmatch(r"[\sxyz\d./+*-]*[xyz][\sxyz\d./+*-]*", part) for part in parts)
-
-
-def _holds_all_atoms(data: Mapping[str, Any]) -> bool:
-    """Whether the listed atoms are as many as the file's formula and number of formula units say."""
-    formula, units = _formula(data), _number_or_0(data.get("_cell_formula_units_Z"))
-    rows = len(data["_atom_site_fract_x"])
-    return formula is not None and rows in {round(formula.num_atoms), round(formula.num_atoms * units)}
+def _check_cell(data: Mapping[str, Any]) -> None:
+    """Refuse what are no lengths and angles of a cell, before pymatgen makes a lattice of them."""
+    for tag in ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma"):
+        name = f"_cell_{tag}"
+        if name not in data:
+            raise StructureFileError(f"has no {name}; right: lengths and angles of the cell")
+        value, highest = read_number(data[name], name), 180.0 if tag.startswith("angle") else inf
+        if not 0 < value < highest:
+            right = "an angle between 0 and 180" if tag.startswith("angle") else "a length above 0"
+            raise StructureFileError(f"{name} is {data[name]!r}; right: {right}")
+    angles = sorted(read_number(data[f"_cell_angle_{angle}"], "") for angle in ("alpha", "beta", "gamma"))
+    if sum(angles) >= 360 or angles[2] >= angles[0] + angles[1]:
+        raise StructureFileError(f"has the cell angles {', '.join(map('{:g}'.format, angles))}, which make no cell")
 
 
 def _compare(data: Mapping[str, Any], structure: Structure) -> None:
@@ -284,7 +185,7 @@ def _compare(data: Mapping[str, Any], structure: Structure) -> None:
     StructureFileError
         They differ.
     """
-    formula = _formula(data)
+    formula = formula_of(data)
     read = structure.composition.element_composition
     if formula is not None:
         if formula.reduced_formula != read.reduced_formula and not formula.reduced_composition.almost_equals(
@@ -293,7 +194,7 @@ def _compare(data: Mapping[str, Any], structure: Structure) -> None:
             raise StructureFileError(
                 f"_chemical_formula_sum is {formula.formula}, the atoms are {read.formula}; right: all atoms"
             )
-        units = _number_or_0(data.get("_cell_formula_units_Z"))
+        units = number_or_0(data.get("_cell_formula_units_Z"))
         said = {round(formula.num_atoms * units)}
         if isclose(formula.get_reduced_composition_and_factor()[1], units):  # the formula of the whole cell
             said.add(round(formula.num_atoms))
@@ -302,32 +203,11 @@ def _compare(data: Mapping[str, Any], structure: Structure) -> None:
                 f"_cell_formula_units_Z is {units:g} of {formula.formula}, and {len(structure)} atoms were read; "
                 "right: a number that agrees"
             )
-    volume = _number_or_0(data.get("_cell_volume"))
+    volume = number_or_0(data.get("_cell_volume"))
     if volume and not isclose(volume, structure.volume, rel_tol=0.02):
         raise StructureFileError(
             f"_cell_volume is {volume:g} A^3, the cell has {structure.volume:.4g} A^3; right: Angstrom and degrees"
         )
-
-
-def _formula(data: Mapping[str, Any]) -> Composition | None:
-    text = str(data.get("_chemical_formula_sum", "")).strip()
-    if text in _UNKNOWN:
-        return None
-    try:
-        return Composition(re.sub(r"\bD(?=[\d\s]|$)", "H", text.replace(",", " ")))
-    except PARSER_ERRORS:
-        return None  # x and n as numbers of atoms, words
-
-
-def _listed(value: Any) -> list[str]:
-    return [] if value is None else value if isinstance(value, list) else [value]
-
-
-def _number_or_0(value: Any) -> float:
-    try:
-        return read_number(str(value), "")
-    except StructureFileError:
-        return 0.0
 
 
 def _first_line(error: BaseException | str) -> str:

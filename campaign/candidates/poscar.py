@@ -108,6 +108,8 @@ def _counts(words: Sequence[str], symbols: Sequence[str]) -> list[int]:
             f"line 7 is {' '.join(words)[:40]!r}; right: {len(symbols)} numbers of atoms, as line 6 has elements"
         )
     counts = [int(word) for word in words]
-    if not 0 < sum(counts) <= MAX_SITES:
+    if 0 in counts:
+        raise StructureFileError(f"line 7 says no atom of {symbols[counts.index(0)]}; right: elements with atoms only")
+    if sum(counts) > MAX_SITES:
         raise StructureFileError(f"line 7 says {sum(counts)} atoms; right: 1 to {MAX_SITES}")
     return counts

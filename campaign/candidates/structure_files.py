@@ -15,7 +15,7 @@ from pymatgen.core import Structure
 
 from campaign.candidates.cif import read_cif
 from campaign.candidates.poscar import read_poscar
-from campaign.candidates.structure_text import MAX_SITES, StructureFileError, read_text, unpacked_name
+from campaign.candidates.structure_text import FARTHEST, MAX_SITES, StructureFileError, read_text, unpacked_name
 
 _RIGHT = "right: files named *.cif, *.mcif, *.vasp, *.poscar, *POSCAR* or *CONTCAR*, also packed (.gz, .bz2, .xz)"
 _LONGEST_CELL = 500.0  # A
@@ -157,6 +157,8 @@ def _checked(structure: Structure) -> Structure:
     matrix = structure.lattice.matrix
     if not (np.isfinite(matrix).all() and np.isfinite(structure.frac_coords).all()):
         raise StructureFileError("has lengths or coordinates that are not finite")
+    if (farthest := np.abs(structure.frac_coords).max()) > FARTHEST:
+        raise StructureFileError(f"has an atom {farthest:.3g} cells away; right: coordinates in or near the cell")
     lengths = np.linalg.norm(matrix, axis=1)
     if lengths.max() > _LONGEST_CELL:
         raise StructureFileError(f"has a cell vector of {lengths.max():.4g} A; right: at most {_LONGEST_CELL:g} A")

@@ -14,6 +14,8 @@ LARGEST_FILE = 16 << 20
 """Bytes, unpacked, beyond which a file is refused before it is read: about 100 times what `MAX_SITES` atoms take."""
 MAX_SITES = 2000
 """Atoms in the cell of a crystal that is read; DFT relaxes a few hundred."""
+FARTHEST = 1e4
+"""Largest fractional coordinate: the search for neighbours takes the longer, the farther atoms are from the cell."""
 
 HYDROGEN_ISOTOPES = {"D": "deuterium", "T": "tritium"}
 _PACKED = (".gz", ".bz2", ".xz")

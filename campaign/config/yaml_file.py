@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEv
 from ruamel.yaml.nodes import MappingNode, SequenceNode
 
 FieldPath = tuple[str | int, ...]
+LARGEST_FILE = 128 << 10
+"""Bytes. A file with every field and its comment has 5 KiB; the parser takes 4 s and 0.1 GiB for one of this size."""
+
 _LONGEST = 60  # characters of a value that is quoted
 _DEEPEST = 50  # levels of lists and mappings
 _MOST_REPEATED = 10_000  # values that aliases stand for, those inside them counted each time
@@ -96,10 +100,18 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], str]:
     Raises
     ------
     CampaignFileError
-        The file is absent, is not text, is not valid YAML (with the line), or is not a mapping.
+        The file is absent, too large, is not text, is not valid YAML (with the line), or is not a mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            start = file.read(LARGEST_FILE + 1)
+        if len(start) > LARGEST_FILE:
+            message = (
+                f"has more than {LARGEST_FILE >> 10} KiB; right: a campaign file, of a few KiB, which names the "
+                "folders and files of its structures and entries"
+            )
+            raise CampaignFileError([Problem("", message, path)])
+        text = start.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         message = f"cannot be read ({reason}); give the path of a campaign file, e.g. examples/quickstart.yaml"
@@ -198,9 +210,15 @@ def _pieces(value: object) -> Iterator[str]:
         yield value.isoformat() if isinstance(value, date) else repr(value)
 
 
+@lru_cache(maxsize=1)
+def _composed(text: str) -> Any:
+    """The nodes of a file, which takes as long as loading it; a file may have many problems."""
+    return YAML(typ="safe", pure=True).compose(text)
+
+
 def line_of(text: str, path: FieldPath) -> int | None:
     """The line, counted from 1, on which the field at `path` stands in YAML `text`; its nearest parent's if absent."""
-    node = YAML(typ="safe", pure=True).compose(text)
+    node = _composed(text)
     line: int | None = None
     for part in path:
         if isinstance(node, MappingNode):

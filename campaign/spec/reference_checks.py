@@ -1,7 +1,7 @@
 """Looking at a file of entries that a campaign takes as its references, before anything is submitted."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
@@ -138,9 +138,17 @@ def _other_paw_sets(file: EntriesFile, functional: str) -> Iterator[Finding]:
             yield _ENTRIES, message, file.path
 
 
-def entries_notes(file: EntriesFile, dft: DftSection) -> Iterator[str]:
-    """What a user should know of entries and campaign that are compared although the file does not say all settings."""
-    if file.dft is not None:
+def entries_notes(said: Mapping[str, object] | None, dft: DftSection) -> Iterator[str]:
+    """What a user should know of entries and campaign that are compared although the file does not say all settings.
+
+    Parameters
+    ----------
+    said
+        The DFT settings that the file of entries says; None: none.
+    dft
+        Those of the campaign.
+    """
+    if said is not None:
         return
     standard = DftSection()
     if dft.quality != standard.quality:

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from campaign.candidates.generate import Candidate
 from campaign.candidates.structure_files import Crystal, list_structure_folder, read_crystals
 from campaign.references.phases import reference_phases
@@ -86,6 +88,19 @@ def _format_unknown(spec: CampaignSpec, model: BundleInfo, candidates: Sequence[
             f"({', '.join(why)}), and their predictions cannot be trusted; policy.novel: {spec.policy.novel} decides "
             "what becomes of them"
         )
+    new = model.unknown_compositions(
+        {symbol.symbol: amount for symbol, amount in candidate.structure.composition.element_composition.items()}
+        for candidate in candidates
+    )
+    if new is not None and new.any():
+        yield (
+            f"{np.count_nonzero(new)} of {len(candidates)} candidates have a composition that the model was not "
+            "trained on, which is what screening is for; their predictions are the less certain"
+        )
+    unsaid = [] if model.says_numbers_of_elements else ["numbers of elements"]
+    unsaid += ["compositions"] if new is None else []
+    if unsaid:
+        yield f"note: the model does not say which {' and '.join(unsaid)} it was trained on, so these are not compared"
 
 
 def _format_structure_notes(folder: Path, crystals: Sequence[tuple[Path, Crystal]]) -> Iterator[str]:
@@ -134,7 +149,7 @@ def _format_entries(spec: CampaignSpec, candidates: Sequence[Candidate], element
         f"{len(file.entries)} reference phases come from {file.path.name}: {file.engine}, {file.functional}{stated}, "
         f"corrections {file.corrections}; {file.left_out} entries of other elements are left out"
     )
-    yield from (f"note: {note}" for note in entries_notes(file, spec.dft))
+    yield from (f"note: {note}" for note in entries_notes(file.dft, spec.dft))
     if file.corrections == "mp2020" and file.engine != "vasp":
         yield f"the corrections mp2020 were fitted to energies of VASP, not of {file.engine}"
     if (limit := file.max_elements) is not None:

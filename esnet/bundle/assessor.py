@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnet.bundle.files import ASSESSMENT, ASSESSMENT_ARRAYS, BundleError, read_json, write_json
+from esnet.bundle.fingerprints import TrainingFingerprints
 from esnet.bundle.networks import Outputs
 from esnet.bundle.novelty import NoveltyReference
 from esnet.bundle.uncertainty import Calibration
@@ -22,7 +22,6 @@ NOVEL = 1.0
 """Novelty above which a material counts as one that the model has never seen the like of."""
 
 _SAID = ("e_form", "uncertainty", "spread", "novelty")
-_SEEN = ("train_materials", "train_dos", "validation_materials", "validation_dos")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,35 +66,6 @@ class Assessment:
         arrays = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in _SAID}
         unseen = [block.unseen for block in blocks if block.unseen is not None]
         return cls(**arrays, unseen=np.concatenate(unseen) if len(unseen) == len(blocks) else None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingFingerprints:
-    """Which samples a model was fitted to, as sorted fingerprints of materials and of densities of states.
-
-    Attributes
-    ----------
-    train_materials, train_dos
-        Trained on; the densities are those of both kinds of DOS of these materials.
-    validation_materials, validation_dos
-        Decided when training stopped, and calibrated the uncertainties.
-    """
-
-    train_materials: NDArray[np.uint64]
-    train_dos: NDArray[np.uint64]
-    validation_materials: NDArray[np.uint64]
-    validation_dos: NDArray[np.uint64]
-
-    def __post_init__(self) -> None:
-        for name in _SEEN:
-            if getattr(self, name).dtype != np.uint64 or getattr(self, name).ndim != 1:
-                raise ValueError(f"{name} must be fingerprints on one axis")
-
-
-def fingerprints(names: Iterable[str | bytes]) -> NDArray[np.uint64]:
-    """Return the first 64 bits of the SHA-256 of each name: a chance match among 100,000 is one in 10^9."""
-    digests = (hashlib.sha256(name.encode() if isinstance(name, str) else name).digest()[:8] for name in names)
-    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +119,7 @@ class UncertaintyEstimator:
     def write(self, folder: Path) -> None:
         """Write both files into a bundle's directory."""
         write_json(folder / ASSESSMENT, self.summary())
-        arrays: dict[str, Any] = {name: getattr(self.seen, name) for name in _SEEN}
+        arrays: dict[str, Any] = self.seen.arrays()
         if self.reference is not None:
             arrays |= self.reference.arrays()
         np.savez(folder / ASSESSMENT_ARRAYS, allow_pickle=False, **arrays)
@@ -167,7 +137,7 @@ class UncertaintyEstimator:
             uncertainty, novelty = summary.pop("uncertainty"), summary.pop("novelty")
             return cls(
                 element_counts=counts,
-                seen=TrainingFingerprints(**{name: arrays[name] for name in _SEEN}),
+                seen=TrainingFingerprints.from_arrays(arrays),
                 calibration=None if uncertainty is None else Calibration.from_dict(uncertainty),
                 reference=None if novelty is None else NoveltyReference.from_parts(arrays, novelty),
                 details=summary,

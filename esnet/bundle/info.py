@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from esnet.bundle.files import (
     ASSESSMENT,
+    ASSESSMENT_ARRAYS,
     CARD,
     REPRESENTATION,
     TRAINING,
@@ -16,6 +20,7 @@ from esnet.bundle.files import (
     read_manifest,
     write_json,
 )
+from esnet.bundle.fingerprints import COMPOSITIONS, composition_fingerprints
 from esnet.bundle.record import TrainingRecord
 from esnet.representation.dos import ENERGY_MAX, ENERGY_MIN, N_GRID, ORBITALS, SPINS
 from esnet.representation.features import Representation
@@ -82,6 +87,28 @@ class BundleInfo:
         """Whether a training sample has this many different elements; True where the bundle does not say."""
         known = (self.assessment or {}).get("numbers_of_elements")
         return known is None or str(number) in known
+
+    @property
+    def says_numbers_of_elements(self) -> bool:
+        """Whether the bundle says how many different elements its training samples have."""
+        return (self.assessment or {}).get("numbers_of_elements") is not None
+
+    def unknown_compositions(self, compositions: Iterable[Mapping[str, float]]) -> NDArray[np.bool_] | None:
+        """Tell the compositions (element symbol to amount) that no training sample has; None: the bundle does not say.
+
+        Raises
+        ------
+        BundleError
+            If the file that has them cannot be read.
+        """
+        if self.assessment is None:
+            return None
+        try:
+            with np.load(self.path / ASSESSMENT_ARRAYS, allow_pickle=False) as stored:
+                known = stored[COMPOSITIONS] if COMPOSITIONS in stored.files else None
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"{self.path}: {ASSESSMENT_ARRAYS} cannot be used: {error}") from error
+        return None if known is None else ~np.isin(composition_fingerprints(compositions), known)
 
     @classmethod
     def read(cls, path: Path | str, *, representation: Representation | None = None) -> Self:

@@ -6,8 +6,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from esnet.bundle.assessor import TrainingFingerprints, fingerprints
 from esnet.bundle.bundle import Bundle
+from esnet.bundle.fingerprints import TrainingFingerprints, fingerprints
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import Split
 from esnet.files.errors import UserError

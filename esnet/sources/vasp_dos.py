@@ -99,6 +99,9 @@ class VaspRun:
     energy_change
         Smallest difference (absolute) of the last ionic step's energy to those of the two steps before it, eV for the
         cell; None with one step. (A line minimisation has two: VASP compares its end with its beginning.)
+    expected_change
+        Energy that the relaxation may still gain, as far as forces, stress and the last move tell, eV for the cell;
+        None with one step, or where the file does not say.
     on_path
         Whether the k-points lie on lines, as for a band structure.
     """
@@ -119,6 +122,7 @@ class VaspRun:
     largest_force: float | None
     largest_stress: float | None
     energy_change: float | None
+    expected_change: float | None
     on_path: bool
 
     @property

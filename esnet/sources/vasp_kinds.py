@@ -23,6 +23,8 @@ _RELAX = (1, 2, 3)
 _MANY_BODY = ("CHI", "GW", "G0W0", "EVGW", "QPGW", "SCGW", "BSE", "TDHF", "TIMEEV", "ACFDT", "RPA", "CRPA")
 _FORCE_MARGIN = 1.02
 """Forces are written with fewer digits than VASP compares."""
+_ROUGHLY = 3.0
+"""The energy that is left is an estimate: where it is less than this many times EDIFFG, a small last change counts."""
 _STILL = 0.1
 """eV/A: with one ionic step there is no change of energy; a crystal with smaller forces may have needed one only."""
 
@@ -51,8 +53,9 @@ def kind_of(run: VaspRun) -> RunKind:
 def not_converged(run: VaspRun) -> str | None:
     """Say why a run's energy, or a relaxation's last crystal, is not that of a minimum; None where it is.
 
-    Relaxations are judged by their criterion EDIFFG: below 0 by the last forces, above 0 by the last change of the
-    energy. Selective dynamics: forces on what may not move do not count.
+    Relaxations are judged by their criterion EDIFFG: below 0 by the last forces; above 0 by the last change of the
+    energy, and with conjugate gradients (IBRION = 2) by what the energy may still fall, which VASP compares there: a
+    line search may end with a long step. Selective dynamics: forces on what may not move do not count.
     """
     if run.converged is False:
         return "is not converged (electronic steps reached NELM, or ionic steps NSW)"
@@ -60,14 +63,18 @@ def not_converged(run: VaspRun) -> str | None:
         return None
     tags = run.tags
     criterion = number(tags.get("EDIFFG"), 10 * number(tags.get("EDIFF"), 1e-4))
-    force, change = run.largest_force, run.energy_change
+    force, change, left = run.largest_force, run.energy_change, run.expected_change
     steps = f"relaxation stopped before it converged, after {run.n_steps} of at most {tags.get('NSW')} steps"
     if criterion < 0 and force is not None and not force <= -criterion * _FORCE_MARGIN:
         return (
             f"{steps}: the largest force is {force:.3f} eV/A, EDIFFG = {criterion:g} asks for less than {-criterion:g}"
         )
-    if criterion > 0 and change is not None and change > criterion:
-        return f"{steps}: the energy changed by {change:.4f} eV at last, EDIFFG = {criterion:g} asks for less"
+    if criterion > 0 and change is not None:
+        if left is not None and whole(tags.get("IBRION"), 0) == 2:
+            if left > _ROUGHLY * criterion or min(left, change) > criterion:
+                return f"{steps}: its energy may still fall by {left:.4f} eV, EDIFFG = {criterion:g} asks for less"
+        elif change > criterion:
+            return f"{steps}: the energy changed by {change:.4f} eV at last, EDIFFG = {criterion:g} asks for less"
     if criterion > 0 and change is None and force is not None and not force <= _STILL:
         return f"{steps}: the largest force is {force:.3f} eV/A, and one step shows no change of the energy"
     return None

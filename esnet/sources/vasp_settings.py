@@ -86,10 +86,19 @@ def _hubbard(run: VaspRun) -> dict[str, Any]:
 
 
 def charge_of(run: VaspRun) -> str | None:
-    """Say that a cell is charged: NELECT is not the sum of its POTCARs' valences; None: it is neutral, or unknown."""
-    electrons = run.tags.get("NELECT")
-    if not isinstance(electrons, float | int) or len(run.valences) != len(run.types) or not run.valences:
-        return None
+    """Say that a cell is charged, or may be; None: it is neutral.
+
+    It is charged where NELECT is not the sum of the valences in its POTCARs. A vaspout.h5 has NELECT only where INCAR
+    has it (else VASP takes that sum), and valences only where its POTCAR was not taken out.
+    """
+    electrons = number(run.tags.get("NELECT"), float("nan"))
+    if not run.valences or len(run.valences) != len(run.types):
+        if run.incar.get("NELECT") is None:
+            return None
+        return (
+            f"may be a charged cell: INCAR sets NELECT = {electrons:g}, and the file has no valences (POTCAR) to "
+            "compare it with"
+        )
     valence = dict(zip(run.types, run.valences, strict=True))
     neutral = sum(valence.get(symbol, float("nan")) for symbol in run.structure.symbols)
     if not abs(electrons - neutral) > _SMALLEST_CHARGE:

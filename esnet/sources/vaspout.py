@@ -5,6 +5,8 @@ The layout is the one that pymatgen's ``Vaspout`` reads: ``results/electron_dos`
 ``results/positions``, INCAR tags in ``input/incar``, energies in ``intermediate/ion_dynamics``.
 """
 
+import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +16,12 @@ import numpy as np
 
 from esnet.files.errors import require
 from esnet.sources.vasp_dos import Crystal, SiteElements, VaspDos, VaspReadError, VaspRun
-from esnet.sources.vasprun_steps import crystal_of, largest_force
+from esnet.sources.vasprun_steps import StepArrays, crystal_of, expected_change, largest_force
 from esnet.sources.vasprun_stream import is_plain, read_all
 from esnet.sources.vasprun_xml import elements_of
 
+_TITEL = re.compile(r"^\s*TITEL\s*=(.*)$", re.MULTILINE)
+_ZVAL = re.compile(r"^.*\bZVAL\s*=\s*([\d.]+)", re.MULTILINE)
 _SIGMA_TO_0 = "energy(sigma->0)"
 
 
@@ -68,9 +72,8 @@ def _run_fields(file: Any, path: Path) -> dict[str, Any]:
         "converged": None,
         "incar": incar,
         "parameters": incar,
-        "potcars": _potcars(file),
         "types": types,
-        "valences": (),
+        **_potcars(file),
         "version": _version(file),
         **_steps(file, symbols),
     }
@@ -91,6 +94,12 @@ def _steps(file: Any, symbols: tuple[str, ...]) -> dict[str, Any]:
         lattice = np.asarray(at_end["lattice_vectors"][()], dtype=np.float64) * float(at_end["scale"][()])
         ends = [crystal_of(lattice, np.asarray(at_end["position_ions"][()], dtype=np.float64), symbols)] * 2
     changes = [] if energies is None else [abs(energies[-1, 0] - row[0]) for row in energies[-3:-1]]
+    last_two: list[StepArrays] = []
+    if lattices is not None and positions is not None and forces is not None:
+        last_two = [
+            (lattices[step], positions[step], forces[step], None if stress is None else stress[step])
+            for step in range(len(lattices))[-2:]
+        ]
     mode = _text(file["input/kpoints/mode"][()]) if "input/kpoints/mode" in file else ""
     return {
         "initial": ends[0],
@@ -99,6 +108,7 @@ def _steps(file: Any, symbols: tuple[str, ...]) -> dict[str, Any]:
         "largest_force": None if forces is None or not len(forces) else largest_force(forces[-1]),
         "largest_stress": None if stress is None or not len(stress) else float(np.abs(stress[-1]).max()),
         "energy_change": float(min(changes)) if changes else None,
+        "expected_change": expected_change(last_two[0], last_two[1]) if len(last_two) == 2 else None,
         "on_path": mode[:1].lower() == "l",
     }
 
@@ -147,12 +157,16 @@ def _total_energy(file: Any) -> float | None:
     return float(dynamics["energies"][-1, tags.index(_SIGMA_TO_0)]) if _SIGMA_TO_0 in tags else None
 
 
-def _potcars(file: Any) -> tuple[str, ...]:
-    content = file.get("input/potcar/content")
-    if content is None:
-        return ()
-    lines = _text(content[()]).splitlines()
-    return tuple(line.partition("=")[2].strip() for line in lines if line.split("=")[0].strip() == "TITEL")
+def _potcars(file: Any) -> dict[str, tuple[Any, ...]]:
+    """Return titles and valences of the POTCARs; without valences where pymatgen replaced POTCAR by its ``spec``."""
+    if "input/potcar/content" in file:
+        content = _text(file["input/potcar/content"][()])
+        return {
+            "potcars": tuple(title.strip() for title in _TITEL.findall(content)),
+            "valences": tuple(float(valence) for valence in _ZVAL.findall(content)),
+        }
+    spec = json.loads(_text(file["input/potcar/spec"][()])) if "input/potcar/spec" in file else []
+    return {"potcars": tuple(str(each["titel"]).strip() for each in spec), "valences": ()}
 
 
 def _version(file: Any) -> str:

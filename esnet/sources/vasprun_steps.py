@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from esnet.sources.vasp_dos import Crystal
 from esnet.sources.vasprun_stream import VasprunParts
 
+StepArrays = tuple[Any, Any, Any, Any]
+"""Lattice, positions, forces and stress of an ionic step; None for each that is absent."""
+
 _ENERGY = re.compile(rb'<i name="(e_fr_energy|e_0_energy)"[^>]*>\s*([^<]*?)\s*</i>')
 _VECTOR = re.compile(rb"<v[^>]*>([^<]*)</v>")
 _SAME = 1e-5
@@ -17,6 +21,8 @@ _SAME = 1e-5
 _HALF_MESH = 2
 """A mesh whose points have one weight is whole, or halved by inversion; lines have far fewer points than a mesh."""
 _SHORTEST_LINE = 4
+_KILOBAR = 1 / 1602.176634
+"""eV/A^3."""
 _SMALLEST_VOLUME = 1.0
 """A^3 per atom. Less is a damaged file."""
 
@@ -40,6 +46,7 @@ def fields_of_steps(header: Any, parts: VasprunParts, symbols: tuple[str, ...]) 
     start = crystal_of(_varray(initial, "basis"), _varray(initial, "positions"), symbols)
     end = crystal_of(_numbers(parts.step, b"basis"), _numbers(parts.step, b"positions"), symbols)
     forces, stress = _numbers(parts.step, b"forces"), _numbers(parts.step, b"stress")
+    last_move = [_arrays(step) for step in (parts.step, *parts.previous[:1])]
     return {
         "initial": start,
         "final": end or start,
@@ -47,6 +54,7 @@ def fields_of_steps(header: Any, parts: VasprunParts, symbols: tuple[str, ...]) 
         "largest_force": largest_force(forces, free),
         "largest_stress": None if stress is None else float(np.abs(stress).max()),
         "energy_change": _energy_change(parts),
+        "expected_change": expected_change(last_move[1], last_move[0], free) if len(last_move) == 2 else None,
         "on_path": _is_path(header.find("kpoints")),
     }
 
@@ -71,6 +79,49 @@ def largest_force(forces: NDArray[np.float64] | None, free: NDArray[np.bool_] | 
     return float(np.linalg.norm(forces, axis=1).max())
 
 
+def expected_change(before: StepArrays, after: StepArrays, free: NDArray[np.bool_] | None = None) -> float | None:
+    """Return the energy, eV for the cell, that a relaxation may still gain, as far as its last move tells.
+
+    This is what VASP's conjugate gradients (IBRION = 2) compare with EDIFFG above 0, and not the energies of two steps:
+    half the squared gradient over the curvature along the last move. A strain is a length as in VASP: times the square
+    root of the number of atoms, in A. None where the files lack an array, or the curvature is not above 0.
+
+    Parameters
+    ----------
+    before, after
+        Lattice (A), fractional positions, forces (eV/A) and stress (kB) of the last two ionic steps.
+    free
+        Directions in which the atoms may move; None: all.
+    """
+    cells, places, forces, stresses = zip(before, after, strict=True)
+    n = 0 if places[1] is None else len(places[1])
+    if not (_are(cells, (3, 3)) and _are(places, (n, 3)) and _are(forces, (n, 3))):
+        return None
+    if free is not None and free.shape == (n, 3):
+        forces = tuple(pull * free for pull in forces)
+    middle = (cells[0] + cells[1]) / 2
+    if not abs(np.linalg.det(middle)) > n * _SMALLEST_VOLUME:
+        return None
+    moved = (places[1] - places[0] - np.round(places[1] - places[0])) @ middle
+    strain = np.linalg.solve(middle, cells[1] - cells[0])
+    if not strain.any():
+        work = [np.zeros((3, 3))] * 2  # the cell is fixed
+    elif _are(stresses, (3, 3)):
+        work = [abs(np.linalg.det(cell)) * _KILOBAR * stress for cell, stress in zip(cells, stresses, strict=True)]
+    else:
+        return None
+    slopes = [np.vdot(pull, moved) + np.vdot(press, strain) for pull, press in zip(forces, work, strict=True)]
+    if not slopes[0] > slopes[1]:
+        return None
+    length = np.vdot(moved, moved) + n * np.vdot(strain, strain)
+    gradient = np.vdot(forces[1], forces[1]) + np.vdot(work[1], work[1]) / n
+    return float(gradient * length / (slopes[0] - slopes[1]) / 2)
+
+
+def _are(arrays: Sequence[Any], shape: tuple[int, ...]) -> bool:
+    return all(array is not None and array.shape == shape and np.isfinite(array).all() for array in arrays)
+
+
 def total_energy(step: bytes) -> float | None:
     """Return e_0_energy of a step, eV for the cell, with pymatgen's correction of it.
 
@@ -91,6 +142,10 @@ def total_energy(step: bytes) -> float | None:
 def _energies(text: bytes) -> dict[bytes, float] | None:
     energies = {name: _float(value) for name, value in _ENERGY.findall(text)}
     return energies if len(energies) == 2 and np.isfinite(list(energies.values())).all() else None
+
+
+def _arrays(step: bytes) -> StepArrays:
+    return _numbers(step, b"basis"), _numbers(step, b"positions"), _numbers(step, b"forces"), _numbers(step, b"stress")
 
 
 def _energy_change(parts: VasprunParts) -> float | None:

@@ -6,15 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from esnet.bundle.assessor import (
-    TrainingFingerprints,
-    UncertaintyEstimator,
-    count_numbers_of_elements,
-    fingerprints,
-    has_unseen,
-)
+from esnet.bundle.assessor import UncertaintyEstimator, count_numbers_of_elements, has_unseen
 from esnet.bundle.bundle import Bundle
 from esnet.bundle.files import member_names, new_bundle, refuse_existing
+from esnet.bundle.fingerprints import TrainingFingerprints, composition_fingerprints, fingerprints
 from esnet.bundle.info import BundleInfo, write_info
 from esnet.bundle.networks import Networks
 from esnet.dataset.dataset import Dataset
@@ -125,6 +120,7 @@ def _make_assessor(
             train_dos=np.unique(fingerprints(digests[of_training])),
             validation_materials=np.unique(fingerprints(materials[split.validation])),
             validation_dos=np.unique(fingerprints(digests[split.validation])),
+            train_compositions=np.unique(composition_fingerprints(map(dataset.amounts, training))),
         ),
         calibration=calibration,
         reference=reference,

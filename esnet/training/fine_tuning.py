@@ -25,15 +25,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from esnet.bundle.assessor import (
-    TrainingFingerprints,
-    UncertaintyEstimator,
-    count_numbers_of_elements,
-    fingerprints,
-    has_unseen,
-)
+from esnet.bundle.assessor import UncertaintyEstimator, count_numbers_of_elements, has_unseen
 from esnet.bundle.bundle import Bundle, refuse_existing
 from esnet.bundle.files import member_names, new_bundle
+from esnet.bundle.fingerprints import TrainingFingerprints, fingerprints
 from esnet.bundle.info import BundleInfo, write_info
 from esnet.bundle.networks import Networks
 from esnet.bundle.uncertainty import MIN_CALIBRATION

@@ -54,6 +54,7 @@ TLS_FIELDS: dict[str, tuple[type, str]] = {
 }
 PATH_OPTIONS = frozenset({"tlscafile", "tlscertificatekeyfile", "tlscrlfile"})
 SECRET_FIELDS = frozenset({"password", "ssl_pem_passphrase", "mongoclient_kwargs", "host"})
+_LARGEST_FILE = 64 << 10  # bytes
 _WARNED: set[Path] = set()  # files whose warning was printed in this process
 TYPE_NAMES = {str: "text", int: "a whole number", bool: "true or false", list: "a list", dict: "a mapping"}
 
@@ -176,7 +177,11 @@ def _warn_of_readers(path: Path, fields: Mapping[str, Any]) -> None:
 
 def _load_yaml(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            start = file.read(_LARGEST_FILE + 1)
+        if len(start) > _LARGEST_FILE:
+            raise LaunchpadFileError(f"{path}: has more than {_LARGEST_FILE >> 10} KiB; should have a dozen lines")
+        text = start.decode("utf-8")
     except OSError as error:
         raise LaunchpadFileError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

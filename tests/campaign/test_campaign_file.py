@@ -195,7 +195,7 @@ def test_the_old_and_the_new_name_together_are_refused(written):
 
 
 DEEP_FLOW = "name: x\nspec: " + "[" * 100_000
-DEEP_BLOCK = "name: x\n" + "".join(" " * depth + "a:\n" for depth in range(3000))
+DEEP_BLOCK = "name: x\n" + "".join(" " * depth + "a:\n" for depth in range(300))
 LAUGHS = "name: x\nspec:\n" + "".join(
     f"  a{level}: &a{level} [{', '.join([f'*a{level - 1}' if level else 'lol'] * 9)}]\n" for level in range(9)
 )
@@ -219,6 +219,24 @@ def test_nesting_and_aliases_without_end_are_refused(tmp_path, text, expected):
     file.write_text(text)
     [problem] = problems_of(file)  # LAUGHS stands for 9**9 values: it ends only if refused
     assert expected in problem
+
+
+def test_a_file_that_is_far_too_large_is_refused_before_it_is_parsed(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text(CAMPAIGN.read_text() + "\nlist: [" + "1, " * 900_000 + "1]\n")
+    [problem] = problems_of(file)  # parsing it takes a minute and 1.4 GiB
+    assert problem.startswith(f"{file}: has more than 128 KiB; right: a campaign file")
+    file.write_text(CAMPAIGN.read_text() + "# a comment\n" * 5000)
+    assert read_campaign_file(file).name == "quickstart"
+
+
+def test_a_thousand_problems_are_told_with_their_lines(written):
+    """Not one parse of the file for each of them."""
+    file = written(("    candidates:", "".join(f"    f{number}: 1\n" for number in range(4000)) + "    candidates:"))
+    found = problems_of(file)
+    first = file.read_text().splitlines().index("    f0: 1") + 1
+    assert len(found) == 4000
+    assert all(f"line {first + number}: spec.campaign.f{number}: " in text for number, text in enumerate(found))
 
 
 def test_aliases_within_reason_are_read(tmp_path):

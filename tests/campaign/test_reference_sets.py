@@ -33,6 +33,9 @@ from campaign.steps.start import CampaignExistsError
 from campaign.steps.train import rs_dos_targets
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import now
+from campaign.views.preview import format_preview
+from campaign.views.report.data import build_report
+from campaign.views.report.summary import summary
 from campaign.views.results import result_rows
 
 mongo = pytest.mark.mongo
@@ -81,6 +84,21 @@ def test_a_campaign_with_entries_relaxes_elements_or_waits_for_its_set(store, la
     assert result["e_form_per_atom"] == pytest.approx(-8.0 / n_atoms + (3.5 + 3.7) / 2)
     assert result["e_above_hull"] == pytest.approx(result["e_form_per_atom"] - (-3.8 + 3.6))
     assert result["reference_set"] == checksum
+
+
+@mongo
+@pytest.mark.parametrize(("header", "words"), [({}, ["quality: fast", "computes with 300 eV"]), ({"dft": True}, [])])
+def test_references_of_other_settings_are_a_warning_in_the_report_too(store, launchpad, with_entries, header, words):
+    spec = with_entries(alloys(**GPAW))
+    if header:
+        spec = with_entries(alloys(**GPAW), header={"dft": spec.dft_settings().physics()})
+    start_campaign(store, launchpad, spec)
+    lines = summary(build_report(Campaign.read(store, "small"), map_of_dos=False)).lines
+    notes = [line for line in lines if line.startswith("Note: the entries do not say")]
+    assert len(notes) == len(words)
+    assert all(word in note for word, note in zip(words, notes, strict=True))
+    checked = [line.removeprefix("note: ") for line in format_preview(spec) if line.startswith("note: the entries")]
+    assert notes == [f"Note: {line}." for line in checked]
 
 
 @mongo

@@ -173,6 +173,16 @@ def test_what_a_bundle_knows_comes_from_the_training_and_validation_parts_alone(
     assert world.ensemble.record == world.plain.record
 
 
+def test_a_bundle_tells_compositions_that_it_was_not_trained_on(world):
+    training = [world.dataset.amounts(place) for place in world.split.training]
+    doubled = [{symbol: 2 * amount for symbol, amount in amounts.items()} for amounts in training]
+    info = world.ensemble.info
+    assert not info.unknown_compositions([*training, *doubled]).any()
+    other = [{**amounts, "Xe": 1.0} for amounts in training]
+    assert info.unknown_compositions(other).all()
+    assert world.plain.info.unknown_compositions(training) is None
+
+
 def test_networks_that_do_not_belong_together_are_not_joined(world, tmp_path):
     target = tmp_path / "new"
     with pytest.raises(EnsembleError, match="no members"):

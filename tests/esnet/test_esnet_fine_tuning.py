@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from small_dataset import synthetic
 
-from esnet.bundle.assessor import fingerprints
 from esnet.bundle.bundle import Bundle
 from esnet.bundle.description import summary_rows
+from esnet.bundle.fingerprints import fingerprints
 from esnet.bundle.info import BundleInfo
 from esnet.bundle.record import TrainingRecord
 from esnet.dataset.splits import split_dataset

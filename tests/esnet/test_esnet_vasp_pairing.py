@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from esnet.dataset.sample import Sample
 from esnet.representation.features import Representation
 from esnet.sources.vasp_energies import EnergyTable, VaspEnergyError
 from esnet.sources.vasp_folder import FolderReport, VaspFolderError, read_vasp_folder
+from esnet.sources.vasp_kinds import not_converged
 from esnet.sources.vasprun import VaspReadError, read_dos, read_run
 
 CENTRE = ((0.0, 0.0, 0.0), (0.5, 0.5, 0.5))
@@ -242,6 +244,54 @@ def test_a_stopped_relaxation_gives_an_energy(tmp_path, case):
     if case != "at the first step":  # whose only crystal is the first
         assert "did not converge" in problems["is/vasprun.xml"]
         assert "is:is_dos" in {sample.id for sample in read(tmp_path, unconverged=True)}
+
+
+# the last move goes down a parabola: the energy fell by 0.5 eV, and the force at its end says what is left
+LINE_SEARCH = FakeRun(
+    elements=("Al", "Pd"),
+    edge=3.05,
+    sites=((0, 0, 0), (0.5, 0.5, 0.5)),
+    initial_sites=((0.02, 0, 0), (0.5, 0.5, 0.5)),
+    force_before=-1.0,
+    energies_before=(-9.5,),
+    energy=-10.0,
+    nsw=99,
+    n_ionic=2,
+)
+
+
+@pytest.mark.parametrize("write", [write_vasprun, write_vaspout])
+@pytest.mark.parametrize(
+    ("force", "ibrion", "ediffg", "converged"),
+    [
+        (0.05, 2, 1e-3, True),
+        (0.05, 1, 1e-3, False),
+        (-0.6, 2, 1e-3, False),
+        (-0.6, 2, 0.05, True),
+        (0.05, 2, -0.03, False),
+    ],
+)
+def test_a_converged_relaxation_is_called_stopped(tmp_path, write, force, ibrion, ediffg, converged):
+    """VASP's conjugate gradients end where they expect less than EDIFFG, however far the last step went."""
+    tags = {"EDIFFG": ediffg, "IBRION": ibrion, "NSW": 99}
+    path = tmp_path / ("vasprun.xml" if write is write_vasprun else "vaspout.h5")
+    run = read_run(write(path, replace(LINE_SEARCH, force=force, tags=tags)))
+    left = force**2 * (0.02 * 3.05) / (1 + force) / 2  # force constant: (1 + force) / (0.02 * 3.05)
+    assert run.expected_change == pytest.approx(left, rel=1e-6)
+    assert (not_converged(run) is None) == converged
+
+
+def test_vasp_ends_a_real_relaxation_where_it_is_called_converged(vasp_runs, tmp_path):
+    """Cut off after each of its steps; VASP says itself that it reached the required accuracy in the last one only."""
+    for name in ("Al16Cr10", "Fe/GGA_relax_1/outputs"):
+        text = gzip.decompress((vasp_runs / name / "vasprun.xml.gz").read_bytes())
+        steps = [found.start() for found in re.finditer(b"<calculation", text)]
+        path = tmp_path / "vasprun.xml"
+        found = []
+        for end in [*steps[1:], len(text)]:
+            path.write_bytes(text[:end] + (b"</modeling>\n" if end < len(text) else b""))
+            found.append(not_converged(read_run(path)) is None)
+        assert found[1:] == [False] * (len(steps) - 2) + [True]  # one step shows no curvature
 
 
 def test_forces_that_may_not_move_an_atom_stop_a_relaxation(tmp_path):

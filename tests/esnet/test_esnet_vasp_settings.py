@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vasp_files import FakeRun, write_vasprun
+from vasp_files import FakeRun, write_vaspout, write_vasprun
 
 from esnet.dataset.sample import Sample
 from esnet.representation.features import Representation
@@ -142,6 +142,19 @@ def test_a_charged_cell_has_an_energy(tmp_path):
         ("FeO/vasprun.xml", "is a charged cell: NELECT is 11, its atoms have 12 valence electrons")
     ]
     assert charge_of(read_run(tmp_path / "Fe" / "vasprun.xml")) is None
+
+
+def test_a_charged_cell_of_a_vaspout_has_an_energy(tmp_path):
+    path, charged = tmp_path / "vaspout.h5", with_tags(FEO, NELECT=11.0)
+    assert charge_of(read_run(write_vaspout(path, FEO, potcar=True))) is None
+    assert charge_of(read_run(write_vaspout(path, with_tags(FEO, NELECT=12), potcar=True))) is None
+    run = read_run(write_vaspout(path, charged, potcar=True))
+    assert charge_of(run) == "is a charged cell: NELECT is 11, its atoms have 12 valence electrons"
+    assert run.potcars == ("PAW_PBE Fe 01Jan2000", "PAW_PBE O 08Apr2002")
+    # without POTCAR nothing can be compared
+    assert charge_of(read_run(write_vaspout(path, FEO))) is None
+    assert read_run(path).potcars == run.potcars
+    assert "may be a charged cell: INCAR sets NELECT = 11" in str(charge_of(read_run(write_vaspout(path, charged))))
 
 
 def test_spins_of_elements_without_moments_are_compared(tmp_path):

@@ -1,5 +1,6 @@
 """Small vasprun.xml and vaspout.h5 files, laid out as VASP lays them out, for the tests of the readers."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ class FakeRun:
         Fractional coordinates; None: along the diagonal, and the same.
     force, stress
         Of the first atom along x, eV/A, and along all axes, kB, in the last ionic step.
+    force_before
+        As ``force``, in the steps before the last one; None: the same.
     incar
         Tags in INCAR beside LORBIT.
     kpoints
@@ -61,6 +64,7 @@ class FakeRun:
     sites: Sequence[Sequence[float]] | None = None
     initial_sites: Sequence[Sequence[float]] | None = None
     force: float = 0.0
+    force_before: float | None = None
     stress: float | None = None
     incar: Mapping[str, Any] | None = None
     kpoints: str | None = None
@@ -93,15 +97,23 @@ class FakeRun:
             return np.array(sites, dtype=float)
         return np.column_stack([np.arange(len(self.elements)) / len(self.elements)] * 3)
 
+    @property
+    def step_energies(self) -> list[float]:
+        before = [*self.energies_before, *[self.energy] * self.n_ionic]
+        return [*before[: self.n_ionic - 1], self.energy]
+
+    def forces(self, *, last: bool) -> np.ndarray:
+        forces = np.zeros((len(self.elements), 3))
+        forces[0, 0] = self.force if last or self.force_before is None else self.force_before
+        return forces
+
     def lattice(self, *, first: bool) -> np.ndarray:
         return np.eye(3) * (self.initial_edge if first and self.initial_edge is not None else self.edge)
 
 
 def vasprun_text(run: FakeRun) -> str:
     """The whole file."""
-    before = [*run.energies_before, *[run.energy] * run.n_ionic][: run.n_ionic - 1]
-    energies = [*before, run.energy]
-    steps = "".join(_step(run, energy, number, run.n_ionic - 1) for number, energy in enumerate(energies))
+    steps = "".join(_step(run, energy, number, run.n_ionic - 1) for number, energy in enumerate(run.step_energies))
     return f"{_header(run)}{steps}{_structure(run, 'finalpos')}</modeling>\n"
 
 
@@ -125,8 +137,8 @@ def dos_text(run: FakeRun, *, comment: str = "") -> str:
     )
 
 
-def write_vaspout(path: Path, run: FakeRun) -> Path:
-    """Write a vaspout.h5 with what VASP 6 puts there, as far as pymatgen's Vaspout reads it."""
+def write_vaspout(path: Path, run: FakeRun, *, potcar: bool = False) -> Path:
+    """Write a vaspout.h5 with what VASP 6 puts there, as far as pymatgen's Vaspout reads it; ``potcar``: POTCAR too."""
     import h5py
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,11 +161,15 @@ def write_vaspout(path: Path, run: FakeRun) -> Path:
         for folder in ("input/poscar", "results/positions"):
             for name, value in positions.items():
                 file[f"{folder}/{name}"] = value
-        file["input/potcar/spec"] = np.bytes_('[{"titel": "PAW_PBE Al 04Jan2001"}]')
+        if potcar:
+            file["input/potcar/content"] = np.bytes_("".join(_potcar(run.title(name)) for name, _ in run.species))
+        else:  # as pymatgen leaves it, so that files can be passed on
+            file["input/potcar/spec"] = np.bytes_(json.dumps([{"titel": run.title(name)} for name, _ in run.species]))
         dynamics = "intermediate/ion_dynamics"
         tags = ["free energy    TOTEN", "energy without entropy", "energy(sigma->0)"]
         file[f"{dynamics}/energies_tags"] = np.array(tags, dtype="S24")
-        file[f"{dynamics}/energies"] = np.array([[run.energy, run.energy, run.energy]] * run.n_ionic)
+        file[f"{dynamics}/energies"] = np.array([[energy] * 3 for energy in run.step_energies])
+        file[f"{dynamics}/forces"] = np.array([run.forces(last=step == run.n_ionic - 1) for step in range(run.n_ionic)])
         file[f"{dynamics}/lattice_vectors"] = np.array([run.lattice(first=step == 0) for step in range(run.n_ionic)])
         file[f"{dynamics}/position_ions"] = np.array([run.positions(first=step == 0) for step in range(run.n_ionic)])
         dos = "results/electron_dos"
@@ -162,6 +178,14 @@ def write_vaspout(path: Path, run: FakeRun) -> Path:
         file[f"{dos}/dospar"] = partial
         file["results/projectors/lchar"] = np.array([name.ljust(8) for name in run.orbitals], dtype="S8")
     return path
+
+
+def _potcar(title: str) -> str:
+    """The lines of a POTCAR that are read; 3 valence electrons, as in the vasprun.xml."""
+    return (
+        f"  {title}\n   3.00000000000000\n parameters from PSCTR are:\n   TITEL  = {title}\n"
+        "   POMASS =   26.982; ZVAL   =    3.000    mass and valenz\n End of Dataset\n"
+    )
 
 
 def _header(run: FakeRun) -> str:
@@ -204,14 +228,12 @@ def kpoints_text(points: np.ndarray, *, mesh: bool = False) -> str:
 
 def _step(run: FakeRun, energy: float, number: int, last_number: int) -> str:
     last = number == last_number
-    forces = np.zeros((len(run.elements), 3))
-    forces[0, 0] = run.force
     stress = "" if run.stress is None else _varray("stress", run.stress * np.eye(3))
     scf = f"  <scstep>\n{_energy(energy)}  </scstep>\n" * run.n_electronic
     eigenvalues = _sets(["spin 1"], [_sets(["kpoint 1"], [_rows(np.array([[-1.5, 1.0], [3.5, 0.0]]))])])
     return (
-        f" <calculation>\n{scf}{_structure(run, '', first=number == 0)}{_varray('forces', forces)}{stress}"
-        f"{_energy(energy)}"
+        f" <calculation>\n{scf}{_structure(run, '', first=number == 0)}"
+        f"{_varray('forces', run.forces(last=last))}{stress}{_energy(energy)}"
         + (f"  <eigenvalues>\n{_array(('eigene', 'occ'), eigenvalues)}  </eigenvalues>\n" if last else "")
         + (dos_text(run) if last else "")
         + " </calculation>\n"

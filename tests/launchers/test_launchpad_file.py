@@ -264,3 +264,8 @@ def test_a_file_without_a_password_may_be_read_by_all(tmp_path: Path, caplog: py
 def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LaunchpadFileError, match="not valid YAML"):
         _read(tmp_path, "host: " + "[" * 3000)
+
+
+def test_a_file_that_is_far_too_large_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    with pytest.raises(LaunchpadFileError, match="has more than 64 KiB"):
+        _read(tmp_path, "host: h\nname: x\nuser_indices: [" + "a, " * 100_000 + "a]\n")

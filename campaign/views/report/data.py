@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from campaign.spec.reference_checks import entries_notes
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from campaign.store.listings import failed_references
+from campaign.store.reference_sets import find_reference_set
 from campaign.views.figures.binary_hulls import BinaryHulls, binary_hulls
 from campaign.views.figures.costs import CampaignCosts, campaign_costs
 from campaign.views.figures.documents import CandidateColumns, read_candidates
@@ -62,6 +64,8 @@ class ReportData:
         As stored, as ``campaign status``, and as ``campaign metrics --sweep``.
     model_line
         What the predictions rest on.
+    reference_notes
+        Settings in which references from a file and the campaign may differ.
     rows
         The rows of ``campaign results``, all of them, in their order.
     decisions
@@ -80,6 +84,7 @@ class ReportData:
     status: Status
     metrics: CampaignMetrics
     model_line: str
+    reference_notes: Sequence[str]
     rows: Sequence[Row]
     decisions: Sequence[DecisionRow]
     failures: Sequence[FailureRow]
@@ -114,6 +119,7 @@ def build_report(campaign: Campaign, *, map_of_dos: bool = True) -> ReportData:
         status=campaign_status(campaign),
         metrics=metrics,
         model_line=format_model(campaign),
+        reference_notes=_reference_notes(campaign),
         rows=rows,
         decisions=_decisions(rows, columns),
         failures=_failures(campaign, columns),
@@ -128,6 +134,12 @@ def build_report(campaign: Campaign, *, map_of_dos: bool = True) -> ReportData:
         hulls=binary_hulls(campaign, columns),
         reproduction=reproduction(campaign),
     )
+
+
+def _reference_notes(campaign: Campaign) -> list[str]:
+    checksum = campaign.document.get("imported_references")
+    stored = None if checksum is None else find_reference_set(campaign.store, checksum, ["dft"])
+    return [] if stored is None else list(entries_notes(stored.get("dft"), campaign.spec.dft))
 
 
 def _decisions(rows: Sequence[Row], columns: CandidateColumns) -> list[DecisionRow]:

@@ -89,7 +89,7 @@ def _model(data: ReportData) -> Card:
 
 
 def _format_state(data: ReportData) -> list[str]:
-    lines = [data.model_line]
+    lines = [data.model_line, *(f"Note: {note}." for note in data.reference_notes)]
     if data.status.problem:
         lines.append(f"Problem: {data.status.problem}")
     if held := data.status.candidates.get(CandidateState.HELD):
