@@ -53,7 +53,7 @@ def last_words(store: CampaignStore, entry: Mapping[str, Any]) -> dict[str, Any]
             return {**{key: said.get(key) for key in ("outcome", "cause", "error", "cpu_s", "gpu_s")}, "ended": ended}
     except (OSError, ValueError, KeyError, TypeError):
         pass  # nothing was left, or half of it
-    error = launch_error(store.database, entry["fw_id"], directory=entry.get("directory"))
+    error = launch_error(store, entry["fw_id"], directory=entry.get("directory"))
     return {} if error is None else {"outcome": kind_in_trace(error), "cause": cause_in_trace(error), "error": error}
 
 

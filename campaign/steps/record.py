@@ -140,7 +140,7 @@ def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stag
     attempt = last_attempt(campaign.store, facts["fw_id"]) or {"outcome": "machine", "error": "the job never started"}
     unclosed = attempt["outcome"] == "running"
     if unclosed:
-        # its process could not write the ledger, or was ended by somebody who did not
+        # its process could not write the ledger, or was ended from outside
         attempt = close_unclosed(campaign.store, attempt, outcome="machine", facts={"cause": "killed"})
     kind = "science" if unconverged or attempt["outcome"] == "science" else "machine"
     error = attempt.get("error") or _without_words(attempt)

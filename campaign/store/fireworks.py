@@ -12,7 +12,7 @@ from fireworks import LaunchPad
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from campaign.store.collections import Document, exists, in_chunks, in_utc
+from campaign.store.collections import CampaignStore, Document, exists, in_chunks, in_utc
 from esnet.files.errors import UserError
 from launchers.workers.process_identity import IDENTITY
 
@@ -184,10 +184,10 @@ def fizzled_reason(database: Database[dict[str, Any]], firework: Mapping[str, An
     return _error_of(launch) or "no reason given"
 
 
-def launch_error(database: Database[dict[str, Any]], fw_id: int, *, directory: str | None) -> str | None:
+def launch_error(store: CampaignStore, fw_id: int, *, directory: str | None) -> str | None:
     """Message of the exception that ended the launch of a firework in a directory; None if there is none."""
     launch = {"fw_id": fw_id, "launch_dir": directory}
-    return _error_of(database["launches"].find_one(launch, ["action"], sort=[("launch_id", -1)]))
+    return _error_of(store.database["launches"].find_one(launch, ["action"], sort=[("launch_id", -1)]))
 
 
 def _error_of(launch: Mapping[str, Any] | None) -> str | None:

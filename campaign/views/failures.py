@@ -29,7 +29,7 @@ _ADVICE = {
     "interrupted": "rlaunch was interrupted (Ctrl-C); tried again by itself",
     "disk_full": "free some space, then `campaign retry`",
     "database": "the database was away; tried again by itself. See `campaign db status`",
-    "launch_folder_gone": "the launch folder was deleted while it ran; tried again by itself. See what cleans up there",
+    "launch_folder_gone": "the launch folder was deleted while it ran; it is tried again. See what cleans up there",
     "not_found": "a program or file is missing on the compute node: check dft.vasp_command and the environment",
     "engine_crash": "look at vasp.out and std_err.txt; often memory or MPI: --set memory=..., --set INCAR.NCORE=...",
     "incomplete_output": "the engine ended without complete files: killed, out of memory or disk full; see its output",

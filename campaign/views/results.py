@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from rich.table import Table
+from rich.text import Text
 
 from campaign.store.campaigns import Campaign
 from campaign.store.listings import all_candidates
@@ -159,7 +160,7 @@ def rows_as_table(rows: Sequence[Row], *, title: str) -> Table:
     for row in rows:
         predicted = [_energy(value) for value in (row.e_form_ml, row.e_hull_ml)]
         found = [_energy(value) for value in (row.e_form_dft, row.e_hull_dft)]
-        stable = {True: "[green]yes[/green]", False: "no", None: ""}[row.stable]
+        stable = {True: Text("yes", style="green"), False: "no", None: ""}[row.stable]
         cost = f"{row.cpu_s:.0f}"
         table.add_row(str(row.rank), row.formula, row.prototype, *predicted, row.decision, *found, stable, cost)
     return table

@@ -31,7 +31,7 @@ def patiently(
     Parameters
     ----------
     body
-        May be called several times: after an error nobody knows whether the database has done what was asked.
+        May be called several times: after an error it is not known whether the database has done what was asked.
     wait_s
         Seconds from the first error after which the error is raised.
     on_outage

@@ -116,7 +116,7 @@ def _work(launchpad_file: Path, directory: Path, *, query: dict[str, object] | N
 def _launch(launchpad: LaunchPad, fworker: FWorker) -> None:
     """Run one firework; an error out of FireWorks itself ends this process.
 
-    It leaves the firework RUNNING, and whoever looks (`campaign reconcile`) can then tell that nobody is at work on it.
+    It leaves the firework RUNNING, and whoever looks (`campaign reconcile`) can then tell that its process is gone.
     An exception alone would not end the process: FireWorks' ping thread sleeps for an hour.
     """
     try:

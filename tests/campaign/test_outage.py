@@ -134,7 +134,7 @@ def test_an_open_entry_of_a_fizzled_firework_is_a_failure_of_its_true_cause(
     assert after["state"] == (state or "relax_failed")
 
 
-def test_tries_are_used_up_all_the_same(store, launchpad, database, small_spec):
+def test_open_entries_use_up_the_tries_too(store, launchpad, database, small_spec):
     start_campaign(store, launchpad, small_spec(retries={"max_retries": 1}))
     for state in ("new", "relax_failed"):
         document = aluminium(store)
