@@ -160,7 +160,7 @@ def rows_as_table(rows: Sequence[Row], *, title: str) -> Table:
     for row in rows:
         predicted = [_energy(value) for value in (row.e_form_ml, row.e_hull_ml)]
         found = [_energy(value) for value in (row.e_form_dft, row.e_hull_dft)]
-        stable = {True: Text("yes", style="green"), False: "no", None: ""}[row.stable]
+        stable = Text("yes", style="green") if row.stable else Text("" if row.stable is None else "no")
         cost = f"{row.cpu_s:.0f}"
         table.add_row(str(row.rank), row.formula, row.prototype, *predicted, row.decision, *found, stable, cost)
     return table

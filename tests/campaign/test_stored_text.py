@@ -23,6 +23,8 @@ def campaign_of_texts(store, launchpad, small_spec, launchpad_file, monkeypatch)
     store.candidates.update_many(
         {"batch": 1}, {"$set": {"prototype": TEXT, "prediction": prediction, "decision": decision}}
     )
+    result = {"e_form_per_atom": -0.3, "e_above_hull": 0.0, "stable": True}
+    store.candidates.update_one({"batch": 1}, {"$set": {"state": "relaxed", "result": result}})
     failure = {"kind": "machine", "stage": "dos", "error": TEXT, "cause": TEXT, "directory": TEXT, "time": now()}
     store.candidates.update_one(
         {"_id": failing}, {"$set": {"state": "dos_failed", "final_failure": failure, "prototype": TEXT}}
@@ -62,6 +64,7 @@ def test_brackets_are_text_and_control_characters_do_not_reach_the_terminal(camp
     assert done.exception is None, done.output
     assert "[/scratch/x]" in done.output
     assert done.output == printable(done.output)
+    assert "[green]" not in done.output
 
 
 def test_printable_text_stays_as_it_is():
