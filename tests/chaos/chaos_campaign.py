@@ -218,9 +218,11 @@ def judge(place: Place, outcome: Outcome, expected: Table) -> None:
     grouped = {"$group": {"_id": {"document": "$document", "stage": "$stage"}, "n": {"$sum": 1}}}
     for group in place.store.attempts.aggregate([completed, grouped, {"$match": {"n": {"$gt": 1}}}]):
         outcome.doubled.append(f"{group['_id']['document']} {group['_id']['stage']}: {group['n']}")
-    code, said = place.say("campaign", "verify", NAME)
-    if code:
-        outcome.findings += [line.strip() for line in said.splitlines() if line.startswith(("wrong:", "  "))]
+    verified = place.json("campaign", "verify", NAME, "--json")
+    if verified is None:
+        outcome.findings.append("campaign verify gave no answer")
+    else:
+        outcome.findings += [f"{each['check']}: {each['subject']}: {each['problem']}" for each in verified["findings"]]
     outcome.tracebacks = place.tracebacks()
 
 
