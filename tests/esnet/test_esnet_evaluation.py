@@ -174,7 +174,7 @@ def test_what_a_bundle_knows_comes_from_the_training_and_validation_parts_alone(
 
 
 def test_a_bundle_tells_compositions_that_it_was_not_trained_on(world):
-    training = [world.dataset.amounts(place) for place in world.split.training]
+    training = [world.dataset.amounts(place) for place in world.split.train]
     doubled = [{symbol: 2 * amount for symbol, amount in amounts.items()} for amounts in training]
     info = world.ensemble.info
     assert not info.unknown_compositions([*training, *doubled]).any()

@@ -13,6 +13,8 @@ _INSERTED = (
     b"{",
 )
 _NUMBERS = (b"nan", b"inf", b"-1", b"0", b"1e308", b"9" * 20, b"********", b"", b"1,5", b"1.0.0", b"1e-300")
+_NUMBERS += (b"1e11", b"1e5", b"1e-9", b"-3.5", b"180")
+_WORDS = (b"X", b"Zz", b"M1", b"Al", b"Og", b"?", b".", b"dum", b"T", b"F", b"Vac", b"P 1", b"r2SCAN")
 VALUES: tuple[Any, ...] = (
     *(None, True, False, -1, 0, 1, 2**63, 10**30, 1e308, 1e-308, float("nan"), float("inf"), "", " ", "1", "Al", "~"),
     *("a" * 100_000, "../../etc/passwd", "/dev/null", "[red]x[/red]", "\x1b]0;x\x07", "\u202e", [], {}, [1], {"Al": 1}),
@@ -24,7 +26,9 @@ def damage_bytes(content: bytes, source: random.Random) -> bytes:
     """Damage a file in one place, or in eight."""
     body = bytearray(content or b"x")
     place = source.randrange(len(body))
-    kind = source.choice(("cut", "flip", "flip 8", "delete", "double", "insert", "insert", "zero", "number", "number"))
+    kind = source.choice(
+        ("cut", "flip", "flip 8", "delete", "double", "insert", "insert", "zero", "number", "number", "word")
+    )
     if kind == "cut":
         del body[place:]
     elif kind == "flip":
@@ -40,6 +44,9 @@ def damage_bytes(content: bytes, source: random.Random) -> bytes:
         body[place:place] = source.choice(_INSERTED)
     elif kind == "zero":
         body[place : place + 16] = bytes(16)
+    elif kind == "word" and (words := list(re.finditer(rb"[A-Za-z]\w*", bytes(body[:400_000])))):
+        found = source.choice(words)
+        body[found.start() : found.end()] = source.choice(_WORDS)
     elif numbers := list(re.finditer(rb"-?\d+\.\d+|\d+", bytes(body[:400_000]))):
         found = source.choice(numbers)
         body[found.start() : found.end()] = source.choice(_NUMBERS)
