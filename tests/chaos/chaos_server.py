@@ -59,6 +59,7 @@ class ChaosServer:
             "127.0.0.1",
             self._port,
             "rs0",
+            login={},  # without a password: the faults are of other kinds
             deadline=time.monotonic() + _START_S,
             is_alive=lambda: process.poll() is None,
         )
