@@ -42,15 +42,17 @@ def _free_port() -> int:
 _LOGINS: dict[int, Mapping[str, Any]] = {}
 
 
-def _write_launchpad(folder: Path, *, port: int, name: str) -> Path:
+def _write_launchpad(
+    folder: Path, *, port: int, name: str, options: str = "replicaSet=rs0", proxy_of: int | None = None
+) -> Path:
     path = folder / "my_launchpad.yaml"
     path.write_text(
-        f"uri_mode: true\nhost: mongodb://127.0.0.1:{port}/{name}?replicaSet=rs0\nname: {name}\nstrm_lvl: WARNING\n"
+        f"uri_mode: true\nhost: mongodb://127.0.0.1:{port}/{name}?{options}\nname: {name}\nstrm_lvl: WARNING\n"
     )
     path.chmod(0o600)
-    if port in _LOGINS:
+    if login := _LOGINS.get(proxy_of or port):
         with path.open("a") as file:
-            file.write(f"mongoclient_kwargs: {json.dumps(_LOGINS[port])}\n")
+            file.write(f"mongoclient_kwargs: {json.dumps(login)}\n")
     return path
 
 
@@ -62,7 +64,10 @@ def free_port() -> Callable[[], int]:
 
 @pytest.fixture(scope="session")
 def write_launchpad() -> Callable[..., Path]:
-    """Function (folder, *, port, name) that writes a my_launchpad.yaml for an embedded MongoDB, with its login."""
+    """Function (folder, *, port, name) that writes a my_launchpad.yaml for an embedded MongoDB, with its login.
+
+    ``options`` are those of the URI; the port may be that of a proxy, ``proxy_of`` then that of the database.
+    """
     return _write_launchpad
 
 

@@ -32,12 +32,12 @@ def proxy(mongo_settings):
 
 
 @pytest.fixture
-def far(database, proxy, tmp_path) -> DatabaseSettings:
+def far(database, proxy, tmp_path, write_launchpad) -> DatabaseSettings:
     """Settings of the test's database behind the proxy, in a my_launchpad.yaml of their own."""
-    file = tmp_path / "behind_proxy.yaml"
-    name = database.name
-    uri = f"mongodb://127.0.0.1:{proxy.port}/{name}?{OPTIONS}"
-    file.write_text(f"uri_mode: true\nhost: {uri}\nname: {name}\nstrm_lvl: WARNING\n")
+    folder = tmp_path / "behind_proxy"
+    folder.mkdir()
+    port = database.seeds[0][1]
+    file = write_launchpad(folder, port=proxy.port, name=database.name, options=OPTIONS, proxy_of=port)
     return DatabaseSettings.from_file(file)
 
 

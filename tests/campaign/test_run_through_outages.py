@@ -39,7 +39,9 @@ def wait_for(condition, log, *, seconds=240.0):
         time.sleep(0.2)
 
 
-def test_a_run_ends_as_the_undisturbed_one(store, launchpad, database, mongo_settings, engine, tmp_path, monkeypatch):
+def test_a_run_ends_as_the_undisturbed_one(
+    store, launchpad, database, mongo_settings, engine, tmp_path, monkeypatch, write_launchpad
+):
     entries = write(tmp_path / "entries.json", alloys(**GPAW), engine="gpaw", corrections="none")
     file = write_campaign(
         tmp_path / "small.yaml",
@@ -53,10 +55,11 @@ def test_a_run_ends_as_the_undisturbed_one(store, launchpad, database, mongo_set
     launchpad.pause_wf(screen["fw_id"])
     monkeypatch.setenv("ENGINE_S", "3")
     proxy = DatabaseProxy(mongo_settings.seeds[0][1])
-    behind = tmp_path / "behind_proxy.yaml"
     options = "directConnection=true&serverSelectionTimeoutMS=1000&heartbeatFrequencyMS=500"
-    uri = f"mongodb://127.0.0.1:{proxy.port}/{database.name}?{options}"
-    behind.write_text(f"uri_mode: true\nhost: {uri}\nname: {database.name}\nstrm_lvl: WARNING\n")
+    behind = tmp_path / "behind_proxy"
+    behind.mkdir()
+    port = mongo_settings.seeds[0][1]
+    behind = write_launchpad(behind, port=proxy.port, name=database.name, options=options, proxy_of=port)
     log = tmp_path / "run.log"
     words = ["nohup", BIN / "campaign", "run", file, "--launchpad", behind, "--workers", "1"]
     with log.open("wb") as output:

@@ -23,15 +23,10 @@ def test_addresses_are_read():
     assert address("[::1]:27018") == ("::1", 27018)
 
 
-def through(port, settings, folder, options):
-    path = folder / "through.yaml"
-    uri = f"mongodb://127.0.0.1:{port}/{settings.name}?{options}"
-    path.write_text(f"uri_mode: true\nhost: {uri}\nname: {settings.name}\nstrm_lvl: WARNING\n")
-    return path
-
-
 @pytest.mark.mongo
-def test_a_worker_behind_the_proxy_has_transactions_and_loses_them_with_it(database, free_port, tmp_path):
+def test_a_worker_behind_the_proxy_has_transactions_and_loses_them_with_it(
+    database, free_port, tmp_path, write_launchpad
+):
     launchpad = database.launchpad()
     launchpad.reset("", require_password=False)
     (fw_id,) = launchpad.add_wf(Firework([ScriptTask.from_str("true")])).values()
@@ -41,7 +36,9 @@ def test_a_worker_behind_the_proxy_has_transactions_and_loses_them_with_it(datab
     try:
         assert "listening on" in proxy.stderr.readline()
         # directConnection: with replicaSet= the driver would go to the address that the server gives, past the proxy
-        file = through(port, database, tmp_path, "directConnection=true")
+        to = database.seeds[0][1]
+        options = "directConnection=true"
+        file = write_launchpad(tmp_path, port=port, name=database.name, options=options, proxy_of=to)
         settings = DatabaseSettings.from_file(file)
         check_database(settings)
         with settings.client() as client, client.start_session() as session:
