@@ -320,3 +320,17 @@ def test_a_folder_without_a_launchpad_file_gets_one(tmp_path: Path, monkeypatch:
         check_database(DatabaseSettings.from_file(file))
     finally:
         mongo.stop(tmp_path / "mongodb")
+
+
+def test_a_place_that_cannot_be_written_is_one_line(project: Project) -> None:
+    (project.folder / "file").touch()
+    script = (
+        "import typer; from pathlib import Path; from esnet.commands.console import run_app\n"
+        "app = typer.Typer()\n"
+        "@app.command()\ndef make() -> None: Path('file/runs').mkdir()\n"
+        "run_app(app, lambda error: None)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=project.folder, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: file/runs: Not a directory; right: ")
+    assert done.stderr.count("\n") == 1
