@@ -121,7 +121,7 @@ def _called_until_workers_start(campaign_file: Path) -> list[CodeType]:
                 raise RuntimeError(f"`campaign run {campaign_file}` ended before its workers ({end})") from end
         finally:
             sys.setprofile(None)
-            mongo.stop(folder / mongo.DATA_FOLDER)
+            mongo.stop(mongo.default_data_dir(launchpad))
     return list(called)
 
 

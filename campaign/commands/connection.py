@@ -84,8 +84,10 @@ def ensure_running(launchpad_file: Path | None, console: Console) -> Path:
     except DatabaseUnreachable:
         if not is_own(settings, folder):
             raise
+        was_running = mongo.status(folder).running
         server = mongo.start(settings, data_dir=folder)
-        print_plain(console, f"started the embedded database at {server.address}, data in {server.data_dir}")
+        done = f"wrote its login into {found}:" if was_running else "started"
+        print_plain(console, f"{done} the embedded database at {server.address}, data in {server.data_dir}")
         return found
     server = mongo.status(folder)
     origin = "" if server.running else ", which was not started from this folder"

@@ -27,7 +27,7 @@ def start(*, launchpad: Path | None, data_dir: Path | None) -> None:
     if not server.is_protected:
         print_plain(out, UNPROTECTED)
     elif before.user is None:
-        print_plain(out, f"only you can use it: its password is in {found}, which must stay out of version control")
+        print_plain(out, f"only you can use it: its password is in {_place_of_password(found)}")
     if new:
         out.print("an empty LaunchPad was made in it: `lpad` and `rlaunch` can be used")
 
@@ -60,6 +60,13 @@ def status(*, launchpad: Path | None, data_dir: Path | None) -> None:
     out.print(_line("running", server), highlight=False, soft_wrap=True)
     if not server.is_protected:
         print_plain(out, UNPROTECTED)
+
+
+def _place_of_password(launchpad_file: Path) -> str:
+    place = launchpad_file.resolve()
+    if place == launchpad_file:
+        return f"{place}, which must stay out of version control"
+    return f"{place}; git tracks {launchpad_file}, which is a link to it now: do not commit that"
 
 
 def _line(what: str, server: ServerStatus) -> str:

@@ -22,7 +22,8 @@ from campaign.store.steps import Step, open_steps
 from launchers.workers.process_identity import is_alive
 
 Removal = Literal["deleted", "archived", "defused"]
-_STATES: dict[str | None, Removal] = {None: "deleted", "ARCHIVED": "archived", "DEFUSED": "defused"}
+#: FireWorks' states in which nothing will run a firework until a person says so; None: it is not there.
+REMOVALS: dict[str | None, Removal] = {None: "deleted", "ARCHIVED": "archived", "DEFUSED": "defused"}
 _CHUNK = 5000
 _NAMED = 10
 #: The ledger is written every quarter of a minute while a process computes.
@@ -78,9 +79,9 @@ def _removed_calculations(campaign: OpenCampaign) -> Iterator[Removed]:
                 for document_id, (calculation, recorder) in by_document.items():
                     # one that has computed and waits to be recorded is not touched by what became of the first
                     for fw_id in (recorder, calculation):
-                        if (state := states.get(fw_id)) in _STATES:
+                        if (state := states.get(fw_id)) in REMOVALS:
                             both = (calculation, recorder)
-                            yield Removed(how=_STATES[state], fw_ids=both, document=document_id, stage=stage)
+                            yield Removed(how=REMOVALS[state], fw_ids=both, document=document_id, stage=stage)
                             break
 
 
@@ -88,25 +89,34 @@ def _removed_steps(campaign: OpenCampaign) -> Iterator[Removed]:
     waiting = open_steps(campaign)
     states = firework_states(campaign.launchpad, list(waiting.values()))
     for step, fw_id in waiting.items():
-        if (state := states.get(fw_id)) in _STATES:
-            yield Removed(how=_STATES[state], fw_ids=(fw_id,), step=step)
+        if (state := states.get(fw_id)) in REMOVALS:
+            yield Removed(how=REMOVALS[state], fw_ids=(fw_id,), step=step)
 
 
 def format_removed(campaign: Campaign, removed: Sequence[Removed]) -> Iterator[str]:
     """Say what waits for a workflow that will not run, and what to do, a line for each way it was removed."""
-    again = f"`campaign reconcile {campaign.name} --resubmit"
-    for how in _STATES.values():
+    for how in REMOVALS.values():
         found = [each for each in removed if each.how == how]
         if not found:
             continue
         named = ", ".join(f"{each.name(campaign.store)} (firework {each.fw_ids[0]})" for each in found[:_NAMED])
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        remedy = {
-            "deleted": f"{again}` submits them again",
-            "archived": f"{again} --archived` submits them again",
-            "defused": f"`lpad reignite_wfs -i {found[0].fw_ids[0]}`, or for all {again} --defused`, sets them going",
-        }[how]
-        yield f"{len(found)} workflow(s) were {how}, so that the campaign waits for them: {named}{more}; {remedy}"
+        commands = ", or for all ".join(f"`{command}`" for command in remedies(campaign.name, how, found[0].fw_ids[0]))
+        yield (
+            f"{len(found)} workflow(s) were {how}, so that the campaign waits for them: {named}{more}; "
+            f"{commands} {'reignites them' if how == 'defused' else 'submits them again'}"
+        )
+
+
+def remedies(name: str, how: Removal, fw_id: int) -> list[str]:
+    """Commands that bring back a workflow that was removed: for it alone, where there is one, and for all."""
+    match how:
+        case "deleted":
+            return [f"campaign reconcile {name} --resubmit"]
+        case "archived":
+            return [f"campaign reconcile {name} --resubmit --archived"]
+        case "defused":
+            return [f"lpad reignite_wfs -i {fw_id}", f"campaign reconcile {name} --resubmit --defused"]
 
 
 def resubmit(campaign: OpenCampaign, removed: Collection[Removed]) -> tuple[int, list[str]]:

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from campaign.recovery.removed_workflows import REMOVALS
 from campaign.store import integrity
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document
 from campaign.store.documents import stage_fields
 from campaign.store.states import STAGES, CandidateState, Stage
 
-#: States of FireWorks in which nothing will run a firework until a person says so.
-TAKEN_OUT = frozenset({"ARCHIVED", "DEFUSED"})
 _AFTER_IS_DOS = frozenset(
     {CandidateState.DOS_DONE, CandidateState.PROMOTED, CandidateState.REJECTED, CandidateState.RELAX_RUNNING}
     | {CandidateState.RELAXED, CandidateState.RELAX_FAILED}
@@ -20,7 +19,7 @@ _AFTER_IS_DOS = frozenset(
 
 def is_live(state: str | None) -> bool:
     """Whether a firework in this state runs, or will run: once others have, or once it is resumed."""
-    return state is not None and state not in TAKEN_OUT and state not in ("COMPLETED", "FIZZLED")
+    return state not in REMOVALS and state not in ("COMPLETED", "FIZZLED")
 
 
 class Calculation(NamedTuple):

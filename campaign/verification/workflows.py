@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from campaign.recovery.removed_workflows import REMOVALS, Removal, remedies
 from campaign.store import integrity
 from campaign.store.campaigns import Campaign
 from campaign.store.states import CampaignState, StepState
 from campaign.store.steps import Step
 from campaign.verification.finding import Finding
-from campaign.verification.records import TAKEN_OUT, Calculation, Records, is_live
+from campaign.verification.records import Calculation, Records, is_live
 
 _ONE = "no two live workflows compute the same"
 _ORPHANS = "no firework is without its document or step, and no workflow without its fireworks"
@@ -86,8 +87,8 @@ class Workflows:
         first, second = calculation.fw_id, calculation.record_fw_id
         states = {fw_id: records.firework_states.get(fw_id) for fw_id in (first, second) if fw_id is not None}
         for fw_id, state in states.items():
-            if state is None or state in TAKEN_OUT:
-                yield self._taken_out(calculation.title, fw_id, state)
+            if state in REMOVALS:
+                yield self._removed(calculation.title, fw_id, REMOVALS[state])
                 return
         if not any(is_live(state) for state in states.values()):
             yield self._wrong(
@@ -98,11 +99,9 @@ class Workflows:
                 f"campaign reconcile {self._campaign.name} (else lpad rerun_fws -i {max(states)})",
             )
 
-    def _taken_out(self, subject: str, fw_id: int, state: str | None) -> Finding:
-        remedy = f"campaign reconcile {self._campaign.name} --resubmit"
-        if state == "DEFUSED":
-            remedy = f"lpad reignite_fws -i {fw_id} (or {remedy})"
-        return self._wrong(_LOST, subject, f"it runs, and its firework {fw_id} is {state or 'deleted'}", remedy)
+    def _removed(self, subject: str, fw_id: int, how: Removal) -> Finding:
+        remedy = ", or for all: ".join(remedies(self._campaign.name, how, fw_id))
+        return self._wrong(_LOST, subject, f"it waits for its firework {fw_id}, which is {how}", remedy)
 
     def _check_steps(self, records: Records) -> Iterator[Finding]:
         for step in records.steps.values():
@@ -110,8 +109,8 @@ class Workflows:
             if step["state"] == StepState.DONE or fw_id is None:
                 continue
             state = records.firework_states.get(fw_id)
-            if state is None or state in TAKEN_OUT:
-                yield self._taken_out(step["_id"], fw_id, state)
+            if state in REMOVALS:
+                yield self._removed(step["_id"], fw_id, REMOVALS[state])
             elif not is_live(state):
                 yield self._wrong(
                     _LOST,

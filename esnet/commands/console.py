@@ -1,5 +1,6 @@
 """What all commands share: the console, error messages, and the option `--version`."""
 
+import errno
 import logging
 import sys
 import unicodedata
@@ -62,12 +63,23 @@ def print_error(message: str) -> None:
     print_labelled(console(stderr=True), "error:", message, style="red")
 
 
+_UNUSABLE = {getattr(errno, name) for name in ("EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENOSPC", "EDQUOT")}
+
+
 class _SafeFormatter(logging.Formatter):
     """Log lines that no handler takes, as Python shows them: warnings, on standard error."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record as `print_plain` would print it."""
         return printable(super().format(record))
+
+
+def _unusable_path(error: Exception) -> str | None:
+    """Say that a file or a folder cannot be used, or that there is no room; None for any other error."""
+    # a file that is missing is the program's mistake as often as the user's: its traceback is needed
+    if not isinstance(error, OSError) or error.filename is None or error.errno not in _UNUSABLE:
+        return None
+    return f"{error.filename}: {error.strerror}; right: a place where you may write, with room on its disk"
 
 
 def run_app(app: typer.Typer, message_for_user: Callable[[BaseException], str | None]) -> None:
@@ -83,7 +95,7 @@ def run_app(app: typer.Typer, message_for_user: Callable[[BaseException], str | 
     try:
         app()
     except Exception as error:
-        message = message_for_user(error)
+        message = message_for_user(error) or _unusable_path(error)
         if message is None:
             raise
         print_error(message)

@@ -27,6 +27,8 @@ EMBEDDED_USER = "esnet-embedded"
 EMBEDDED_LOGIN_DATABASE = "admin"
 EMBEDDED_PORT = 27117
 EMBEDDED_NAME = "esnet_campaign"
+#: Its data, in a folder beside the file.
+EMBEDDED_FOLDER = "mongodb"
 
 # What fireworks.core.launchpad.LaunchPad takes, with the type that each value must have.
 FIELDS: dict[str, type] = {
@@ -103,17 +105,24 @@ def find_launchpad_file(explicit: Path | None = None) -> Path:
 def write_embedded_launchpad_file(folder: Path) -> Path:
     """Write the ``my_launchpad.yaml`` of an embedded database on this machine.
 
+    A link into a data folder that was removed (`launchers.database.launchpad_login`) is replaced.
+
     Raises
     ------
     LaunchpadFileError
-        If there is one already.
+        If there is something else of that name, or it cannot be written.
     """
     path = folder / FILE_NAME
     try:
+        if path.is_symlink() and os.readlink(path) == f"{EMBEDDED_FOLDER}/{FILE_NAME}":
+            path.unlink()
         with path.open("x", encoding="utf-8") as file:
             file.write(_EMBEDDED)
     except FileExistsError:
-        raise LaunchpadFileError(f"{path}: is there already; it is not overwritten") from None
+        found = f"a link to {os.readlink(path)}, which is not there" if path.is_symlink() else "not a file"
+        raise LaunchpadFileError(f"{path}: is {found}; remove it, or name another file with --launchpad") from None
+    except OSError as error:
+        raise LaunchpadFileError(f"{path}: cannot be written: {error.strerror}") from None
     return path
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 import psutil
 from pymongo.errors import PyMongoError
 
-from launchers.database.errors import MongoServerError
+from launchers.database.errors import LaunchpadFileError, MongoServerError
+from launchers.database.launchpad_file import EMBEDDED_FOLDER
 from launchers.database.launchpad_login import write_login
 from launchers.database.settings import DatabaseSettings
 from launchers.mongod.access import ensure_owner, internal_login, make_key, owner_password
@@ -32,7 +33,6 @@ from launchers.mongod.replica_set import make_primary
 
 logger = logging.getLogger(__name__)
 
-DATA_FOLDER = "mongodb"
 LOCK_NAME = "start.lock"
 LOG_LIMIT = 20 * 2**20  # bytes; a longer log is put aside when the server starts
 START_TIMEOUT_S = 30.0  # for it to accept writes
@@ -87,7 +87,7 @@ def default_data_dir(launchpad_file: Path) -> Path:
     `launchers.database.launchpad_login`.
     """
     folder = launchpad_file.resolve().parent
-    return folder if has_data(folder) else folder / DATA_FOLDER
+    return folder if has_data(folder) else folder / EMBEDDED_FOLDER
 
 
 def start(settings: DatabaseSettings, *, data_dir: Path) -> ServerStatus:
@@ -108,6 +108,8 @@ def start(settings: DatabaseSettings, *, data_dir: Path) -> ServerStatus:
     MongoServerError
         The host is not this machine's, there is no mongod, the port is taken, the folder cannot be written,
         or the server did not come up (with the reason from its log).
+    LaunchpadFileError
+        The login cannot be written into the file; a server that was started for it is stopped again.
     """
     host, port = own_address(settings)
     replica_set = settings.replica_set or "rs0"
@@ -128,7 +130,12 @@ def start(settings: DatabaseSettings, *, data_dir: Path) -> ServerStatus:
             make_primary(host, port, replica_set, login=login, deadline=deadline, is_alive=server.is_alive)
         found = status(data_dir)
         if found.is_protected:
-            _let_owner_in(settings, host, port, data_dir)
+            try:
+                _let_owner_in(settings, host, port, data_dir)
+            except LaunchpadFileError:
+                if server is None:
+                    _end(data_dir)  # nobody could log in
+                raise
         return found
 
 

@@ -466,9 +466,15 @@ def test_a_killed_process_is_stuck_until_reconcile(half_way):
 
 
 @pytest.mark.parametrize(
-    ("state", "said"), [(None, "deleted"), ("ARCHIVED", "ARCHIVED"), ("DEFUSED", "DEFUSED"), ("FIZZLED", "over")]
+    ("state", "said", "remedy"),
+    [
+        (None, "deleted", "half-way --resubmit"),
+        ("ARCHIVED", "archived", "half-way --resubmit --archived"),
+        ("DEFUSED", "defused", "half-way --resubmit --defused"),
+        ("FIZZLED", "over", "campaign reconcile half-way"),
+    ],
 )
-def test_what_is_taken_out_of_fireworks_is_named(half_way, state, said):
+def test_what_is_taken_out_of_fireworks_is_named(half_way, state, said, remedy):
     document, stage = half_way.running()
     fw_ids = [document[stage]["fw_id"], document[stage]["record_fw_id"]]
     if state is None:
@@ -477,4 +483,4 @@ def test_what_is_taken_out_of_fireworks_is_named(half_way, state, said):
     else:
         half_way.db.fireworks.update_many({"fw_id": {"$in": fw_ids}}, {"$set": {"state": state}})
     found = [each for each in half_way.findings("half-way") if each.subject.startswith(document["_id"])]
-    assert any(said in finding.problem for finding in found), found
+    assert any(said in finding.problem and remedy in finding.remedy for finding in found), found

@@ -1,5 +1,6 @@
 """The embedded MongoDB lets in its owner with every command, and nobody else; it stands in for no other database."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -14,8 +15,14 @@ from second_user import as_second_user, folder_for_all, needs_root, readable_tex
 from campaign.commands.connection import ensure_running
 from esnet.commands.console import console
 from launchers.database.check import check_database
-from launchers.database.errors import DatabaseUnreachable
-from launchers.database.launchpad_file import EMBEDDED_PORT, EMBEDDED_USER, PASSWORD_VARIABLE, find_launchpad_file
+from launchers.database.errors import DatabaseUnreachable, LaunchpadFileError
+from launchers.database.launchpad_file import (
+    EMBEDDED_PORT,
+    EMBEDDED_USER,
+    PASSWORD_VARIABLE,
+    find_launchpad_file,
+    write_embedded_launchpad_file,
+)
 from launchers.database.settings import DatabaseSettings
 from launchers.mongod import server as mongo
 from launchers.mongod.access import owner_password
@@ -145,7 +152,8 @@ def test_a_file_in_version_control_keeps_no_password(project: Project) -> None:
 
     subprocess.run(["git", "init", "-q"], cwd=project.folder, check=True)
     commit()
-    project.say("campaign", "db", "start")
+    said = project.say("campaign", "db", "start")
+    assert f"its password is in {project.data_dir / project.file.name}; git tracks {project.file}" in said
     commit()
     for _ in range(2):
         assert project.settings().user == EMBEDDED_USER
@@ -158,6 +166,44 @@ def test_a_file_in_version_control_keeps_no_password(project: Project) -> None:
     history = subprocess.run(["git", "log", "-p"], cwd=project.folder, capture_output=True, text=True, check=True)
     assert "mongodb://127.0.0.1" in history.stdout
     assert owner_password(project.data_dir) not in history.stdout
+
+
+def test_a_link_into_a_data_folder_that_was_removed_is_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "my_launchpad.yaml"
+    file.symlink_to("mongodb/my_launchpad.yaml")
+    assert write_embedded_launchpad_file(tmp_path) == file
+    assert DatabaseSettings.from_file(file).seeds == [("127.0.0.1", EMBEDDED_PORT)]
+    assert not file.is_symlink()
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "loop"])
+def test_what_is_no_launchpad_file_is_left_and_named(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "my_launchpad.yaml"
+    match kind:
+        case "folder":
+            file.mkdir()
+        case "link":
+            file.symlink_to("/nowhere/my_launchpad.yaml")
+        case "loop":
+            file.symlink_to(file.name)
+    found = "not a file" if kind == "folder" else f"a link to {os.readlink(file)}, which is not there"
+    with pytest.raises(LaunchpadFileError, match=f"{file}: is {found}; remove it"):
+        write_embedded_launchpad_file(tmp_path)
+
+
+@needs_root
+@pytest.mark.parametrize("has_file", [True, False])
+def test_a_folder_that_is_read_only_is_one_line_and_leaves_no_server(project: Project, has_file: bool) -> None:
+    project.data_dir.mkdir()
+    if not has_file:
+        project.file.unlink()
+    project.folder.chmod(0o555)
+    limited = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", BIN / "campaign", "db", "start"]
+    done = subprocess.run(limited, cwd=project.folder, capture_output=True, text=True)
+    project.folder.chmod(0o755)
+    why = "the password of the embedded database cannot be written into it" if has_file else "cannot be written"
+    assert (done.returncode, done.stderr) == (2, f"error: {project.file}: {why}: Permission denied\n")
+    assert not mongo.status(project.data_dir).running
 
 
 def test_a_file_with_host_and_port_gets_the_login_too(project: Project) -> None:
@@ -274,3 +320,17 @@ def test_a_folder_without_a_launchpad_file_gets_one(tmp_path: Path, monkeypatch:
         check_database(DatabaseSettings.from_file(file))
     finally:
         mongo.stop(tmp_path / "mongodb")
+
+
+def test_a_place_that_cannot_be_written_is_one_line(project: Project) -> None:
+    (project.folder / "file").touch()
+    script = (
+        "import typer; from pathlib import Path; from esnet.commands.console import run_app\n"
+        "app = typer.Typer()\n"
+        "@app.command()\ndef make() -> None: Path('file/runs').mkdir()\n"
+        "run_app(app, lambda error: None)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=project.folder, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: file/runs: Not a directory; right: ")
+    assert done.stderr.count("\n") == 1
