@@ -56,9 +56,9 @@ def check_element(symbol: str) -> str:
         remedy = f"did you mean {guess!r}?" if guess else "use a symbol from H to Rg, e.g. Al"
         raise ElementError(f"no element has the symbol {symbol!r}; {remedy}")
     if is_f_block(symbol):
-        kind = "lanthanide" if symbols().index(symbol) < 80 else "actinide"
+        kind = "a lanthanide" if symbols().index(symbol) < 80 else "an actinide"
         raise ElementError(
-            f"{symbol} is a {kind} and f-block elements are refused: the representation has s, p and d channels only, "
+            f"{symbol} is {kind} and f-block elements are refused: the representation has s, p and d channels only, "
             "so their f electrons would be left out; use elements of the s, p and d blocks"
         )
     return symbol

@@ -95,6 +95,8 @@ def _resubmit(campaign: OpenCampaign, kinds: Collection[str], done: ReconcileRep
     removed = removed_workflows(campaign)
     meant = [each for each in removed if each.how in kinds]
     done.removed = list(format_removed(campaign, [each for each in removed if each.how not in kinds]))
+    if not meant:
+        return ["no removed workflow to submit again"]
     if dry_run:
         return [f"{len(meant)} removed workflow(s) would be submitted again"]
     number, busy = resubmit_workflows(campaign, meant)

@@ -168,6 +168,10 @@ class Scorer(StrictModel, ABC):
         """Whether its predictions have a standard deviation; None: only scoring tells. ESNet's bundle says it."""
         return None
 
+    def gives_novelty(self) -> bool | None:
+        """Whether its predictions say which candidates are novel; None: only scoring tells."""
+        return None
+
     def describe(self) -> str:
         """Say in a few words what predicts."""
         return self.kind

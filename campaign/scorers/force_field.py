@@ -74,6 +74,10 @@ class ForceField(Scorer):
         """Whether the settings give one."""
         return self.uncertainty is not None
 
+    def gives_novelty(self) -> bool:
+        """No: a potential does not say what it was trained on."""
+        return False
+
     def identity(self, campaign: ScoredCampaign) -> dict[str, Any]:
         """Name the potential, its settings and the versions that decide its energies."""
         return {**self.to_dict(), "versions": calculator_versions(self.calculator)}

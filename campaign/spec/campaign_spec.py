@@ -100,6 +100,11 @@ class CampaignSpec(StrictModel):
 
     @model_validator(mode="after")
     def _without_model_none_of_its_settings(self) -> CampaignSpec:
+        if self.model.corrections is not None and (self.model.bundle is None or not self.scorer.needs_model):
+            raise ValueError(
+                f"model.corrections is {self.model.corrections}, which says it of a bundle, but none is used; set "
+                "model.corrections: null, or name the bundle in model.bundle"
+            )
         if self.scorer.needs_model:
             return self
         if self.model.bundle is not None:

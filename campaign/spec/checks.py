@@ -188,6 +188,12 @@ def check_new(spec: CampaignSpec, *, file: Path | None = None) -> None:
     if spec.purpose == "screening" and spec.policy.needs_uncertainty() and gives_uncertainty(spec) is False:
         message = f"{without_uncertainty(spec.policy.kind)}; {UNCERTAINTY_REMEDY}"
         problems.append(Problem("spec.campaign.policy", message, file))
+    if spec.policy.novel != "ignore" and spec.scorer.gives_novelty() is False:
+        message = (
+            f"found {spec.policy.novel}, but {spec.scorer.describe()} does not say which candidates are unlike what it "
+            "was trained on; right: ignore, or scorer.kind: esnet"
+        )
+        problems.append(Problem("spec.campaign.policy.novel", message, file))
     if problems:
         raise CampaignFileError(problems)
 

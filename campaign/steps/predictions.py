@@ -40,13 +40,13 @@ def write_predictions(campaign: Campaign, step_id: str, scores: Iterable[Score])
     wanted = correction_scheme(campaign.store, campaign.reference_set)
     given = campaign.spec.scorer.energy_corrections(campaign)
     if given is None:
-        logger.warning("it is not known which corrections the predictions contain; taken for %s", wanted)
+        logger.warning("it is not known which corrections the predictions contain; compared with %s", wanted)
     with ThreadPoolExecutor(1) as loader:
         # the hull takes seconds to load, and an actor takes longer to start
         hull = loader.submit(load_hull, campaign.store, campaign.reference_set)
         for part in in_chunks(scores, _AT_ONCE):
             converted = part if given in (None, wanted) else _converted(campaign, part, str(given), wanted)
-            _write(campaign, step_id, converted, hull=hull.result(), costs=costs, corrections=wanted)
+            _write(campaign, step_id, converted, hull=hull.result(), costs=costs, corrections=given and wanted)
 
 
 def _converted(campaign: Campaign, scores: Sequence[Score], given: str, wanted: str) -> list[Score]:
@@ -65,7 +65,7 @@ def _converted(campaign: Campaign, scores: Sequence[Score], given: str, wanted: 
 
 
 def _write(
-    campaign: Campaign, step_id: str, scores: Sequence[Score], *, hull: HullSet, costs: Costs, corrections: str
+    campaign: Campaign, step_id: str, scores: Sequence[Score], *, hull: HullSet, costs: Costs, corrections: str | None
 ) -> None:
     found = candidates_by_id(campaign.store, [score.id for score in scores], ["composition", "n_sites"])
     energies = [math.nan if score.e_form is None else float(score.e_form) for score in scores]

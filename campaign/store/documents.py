@@ -20,7 +20,7 @@ class PredictionDocument(TypedDict, total=False):
     scorer: dict[str, Any]
     model: str | None  # checksum
     reference_set: str  # checksum
-    corrections: str  # none or mp2020, in the energies: those of the reference set
+    corrections: str | None  # none or mp2020, in the energies: those of the reference set; None: not known
     step: str  # id of the Screen
     time: datetime
 

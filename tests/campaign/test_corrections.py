@@ -20,6 +20,7 @@ from campaign.running_campaign import RunningCampaign, start_campaign
 from campaign.scorers.force_field import ForceField
 from campaign.scorers.potential_energies import POTENTIAL_ENERGIES
 from campaign.scorers.potentials import EMT, ML_POTENTIALS
+from campaign.spec.checks import check_new
 from campaign.spec.reader import read_firework_spec
 from campaign.store.campaigns import Campaign
 from campaign.views.explanation import explanation, format_explanation
@@ -190,3 +191,12 @@ def test_a_conversion_there_and_back_changes_an_energy():
         back = convert_formation_energy(there, structure, given="mp2020", wanted="none").energy
         assert back == pytest.approx(-1.0, abs=1e-12)
     assert json.dumps(there) == "-1.0"  # elements have no corrections
+
+
+def test_settings_that_do_nothing_are_accepted(tmp_path, elements_folder, small_spec):
+    with pytest.raises(CampaignFileError, match=r"model\.corrections is mp2020, .* but none is used"):
+        small_spec(model={**SMALL["model"], "corrections": "mp2020"})
+    potential = {"kind": "force_field", "calculator": "EMT"}
+    changes = {"model": {}, "scorer": potential, "policy": {"novel": "reject"}}
+    with pytest.raises(CampaignFileError, match=r"policy\.novel: found reject, but relaxations with the potential EMT"):
+        check_new(small_spec(**changes))
