@@ -81,7 +81,7 @@ def test_what_a_process_still_computes_is_left_alone(store, launchpad, three, ru
     store.attempts.insert_one(entry | me)
     launchpad.delete_wf(three[0])
     said = run("reconcile", "small", "--resubmit")
-    assert "no removed workflow to submit again" in said
+    assert "0 removed workflow(s) are submitted again" in said
     assert f"still being computed by process {os.getpid()}" in said
 
 
