@@ -176,13 +176,13 @@ def run(
     except subprocess.TimeoutExpired:
         outcome.hung = True
     place.proxy.come_back()
-    found = read_table(place)
-    judge(place, outcome, found if expected is None else expected)
+    compared = read_table(place) if expected is None else expected
+    judge(place, outcome, compared)
     if moment and (not place.proxy.outages or not place.proxy.is_done):
         outcome.findings.append("its moment did not come")
     outcome.seconds = time.monotonic() - began
     runs = sum(1 for _ in place.runs.rglob("vasprun.xml*"))
-    return Row(moment, away_s, outcome, _tries_lost(place), runs), found
+    return Row(moment, away_s, outcome, _tries_lost(place), runs), compared
 
 
 def _wait_for_engine(place: Place) -> None:
