@@ -34,7 +34,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "chaos"), str(ROOT / "tests" / "cluster")]
+sys.path[:0] = [str(ROOT), *(str(ROOT / "tests" / name) for name in (".", "chaos", "cluster"))]
 
 from chaos_campaign import CAMPAIGNS, Outcome, keep, run_disturbed, run_undisturbed  # noqa: E402
 from chaos_faults import FAULTS, chosen  # noqa: E402

@@ -1,9 +1,10 @@
-"""A TCP proxy between the project and a real mongod, through which a test takes the database away."""
+"""A TCP proxy between the project and a real mongod, through which a test takes the database away or disturbs it."""
 
 import re
 import socket
 import struct
 import threading
+import time
 from contextlib import suppress
 
 _LINGER = struct.pack("ii", 1, 0)
@@ -21,18 +22,18 @@ class DatabaseProxy:
     ----------
     port
         Where it listens.
-    outages
-        Number of outages so far.
+    outages, cuts
+        Outages so far; connections cut so far before an answer came back.
     """
 
     def __init__(self, target: int) -> None:
         self._target = target
         self._lock = threading.RLock()
-        self._open: list[socket.socket] = []
-        self._away = False
+        self._open: set[socket.socket] = set()
+        self._away, self._silent, self._delay_s, self._to_cut = False, False, 0.0, 0
         self._rules: list[tuple[re.Pattern[bytes], float, bool]] = []
         self._timers: list[threading.Timer] = []
-        self.outages = 0
+        self.outages, self.cuts = 0, 0
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -42,17 +43,35 @@ class DatabaseProxy:
         with self._lock:
             self._away = True
             self.outages += 1
-            for connection in self._open:
-                _abort(connection)
-            self._open.clear()
+            self.cut_connections()
             if seconds is not None:
                 self._timers.append(threading.Timer(seconds, self.come_back))
                 self._timers[-1].start()
 
     def come_back(self) -> None:
-        """Pass connections on again."""
+        """Pass everything on again, without delay; rules that wait for their request stay."""
         with self._lock:
-            self._away = False
+            self._away, self._silent, self._delay_s, self._to_cut = False, False, 0.0, 0
+
+    def cut_connections(self) -> None:
+        """Cut every connection once."""
+        with self._lock:
+            for connection in self._open:
+                _abort(connection)
+            self._open.clear()
+
+    def stall(self) -> None:
+        """Keep every connection open and let nothing through, until `come_back`."""
+        self._silent = True
+
+    def delay(self, seconds: float) -> None:
+        """Let every request and every answer wait, until `come_back`."""
+        self._delay_s = seconds
+
+    def cut_answers(self, number: int) -> None:
+        """Let that many of the next requests through and cut their connections before the answer."""
+        with self._lock:
+            self._to_cut = number
 
     def go_away_at(self, pattern: bytes, *, seconds: float, after: bool = False) -> None:
         """Go away, once, when a request matches; a later rule waits for the earlier ones.
@@ -82,36 +101,68 @@ class DatabaseProxy:
             while True:
                 client, _ = self._server.accept()
                 with self._lock:
-                    if self._away:
+                    server = None if self._away else self._connect()
+                    if server is None:
                         _abort(client)
                         continue
-                    server = socket.create_connection(("127.0.0.1", self._target))
-                    self._open += [client, server]
-                lost = threading.Event()
-                threading.Thread(target=self._pass_requests, args=(client, server, lost), daemon=True).start()
-                threading.Thread(target=self._pass_answers, args=(server, client, lost), daemon=True).start()
+                    self._open |= {client, server}
+                lost, cut = threading.Event(), threading.Event()
+                for function, come_from, go_to in (
+                    (self._pass_requests, client, server),
+                    (self._pass_answers, server, client),
+                ):
+                    threading.Thread(target=function, args=(come_from, go_to, lost, cut), daemon=True).start()
 
-    def _pass_requests(self, client: socket.socket, server: socket.socket, lost: threading.Event) -> None:
+    def _connect(self) -> socket.socket | None:
+        try:
+            return socket.create_connection(("127.0.0.1", self._target))
+        except OSError:
+            return None
+
+    def _pass_requests(
+        self, client: socket.socket, server: socket.socket, lost: threading.Event, cut: threading.Event
+    ) -> None:
         with suppress(OSError):
-            while data := client.recv(1 << 20):
+            while data := self._receive(client):
                 with self._lock:
                     if self._rules and self._rules[0][0].search(data):
                         if not self._rules[0][2]:
                             self.go_away(seconds=self._rules.pop(0)[1])
                             return
                         lost.set()
+                    elif self._to_cut > 0:
+                        self._to_cut -= 1
+                        cut.set()
                 server.sendall(data)
-        _abort(client)
-        _abort(server)
+        self._close_both(client, server)
 
-    def _pass_answers(self, server: socket.socket, client: socket.socket, lost: threading.Event) -> None:
+    def _pass_answers(
+        self, server: socket.socket, client: socket.socket, lost: threading.Event, cut: threading.Event
+    ) -> None:
         with suppress(OSError):
-            while data := server.recv(1 << 20):
-                if lost.is_set():
-                    with self._lock:
+            while data := self._receive(server):
+                with self._lock:
+                    if lost.is_set():
                         self.go_away(seconds=self._rules.pop(0)[1])
-                    return
+                        return
+                    if cut.is_set():
+                        self.cuts += 1
+                        break
                 client.sendall(data)
+        self._close_both(client, server)
+
+    def _receive(self, connection: socket.socket) -> bytes:
+        data = connection.recv(1 << 20)
+        while self._silent:
+            time.sleep(0.1)
+        if self._delay_s:
+            time.sleep(self._delay_s)
+        return data
+
+    def _close_both(self, client: socket.socket, server: socket.socket) -> None:
+        # half a connection would leave the other side waiting for ever
+        with self._lock:
+            self._open -= {client, server}
         _abort(client)
         _abort(server)
 

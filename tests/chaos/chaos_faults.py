@@ -119,9 +119,9 @@ def _limit_memory(place: Place, source: Random) -> str | None:
 
 def _away(seconds: float) -> Fault:
     def refuse(place: Place, source: Random) -> str:
-        place.server.proxy.refuse()
+        place.proxy.go_away()
         time.sleep(seconds)
-        place.server.proxy.pass_on()
+        place.proxy.come_back()
         return f"{seconds:.0f} s"
 
     return refuse
@@ -135,33 +135,33 @@ for _seconds in (105, 300):
 
 @fault("database", "silent-12s")
 def _stall(place: Place, source: Random) -> str:
-    place.server.proxy.stall()
+    place.proxy.stall()
     time.sleep(12.0)
-    place.server.proxy.pass_on()
+    place.proxy.come_back()
     return "12 s"
 
 
 @fault("database", "slow-10s")
 def _slow(place: Place, source: Random) -> str:
-    place.server.proxy.delay(0.15)
+    place.proxy.delay(0.15)
     time.sleep(10.0)
-    place.server.proxy.pass_on()
+    place.proxy.come_back()
     return "0.15 s more for each message, for 10 s"
 
 
 @fault("database", "answers-cut")
 def _cut(place: Place, source: Random) -> str:
-    proxy, number = place.server.proxy, source.choice([1, 2, 3, 6])
+    proxy, number = place.proxy, source.choice([1, 2, 3, 6])
     before = proxy.cuts
     proxy.cut_answers(number)
     time.sleep(4.0)
-    proxy.pass_on()
+    proxy.come_back()
     return f"{proxy.cuts - before} answers"
 
 
 @fault("database", "connections-closed")
 def _close(place: Place, source: Random) -> str:
-    place.server.proxy.close_all()
+    place.proxy.cut_connections()
     return "all"
 
 

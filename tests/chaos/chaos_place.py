@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import yaml
 from chaos_server import ChaosServer
+from database_proxy import DatabaseProxy
 from slurm_cluster import SlurmCluster
 
 from campaign.spec.campaign_spec import FIREWORK_HEADER
@@ -66,6 +67,8 @@ class Place:
     ----------
     folder, runs
         Working folder, and the launch folders' parent, which is a small tmpfs if `small_disk`.
+    proxy
+        Between the campaign and its database; its faults are those of the network.
     cluster
         SLURM whose jobs run it; None where this machine does.
     commands
@@ -89,7 +92,10 @@ class Place:
         self.small_disk = small_disk and _mount(self.runs)
         self.database_name = f"chaos_{uuid.uuid4().hex[:12]}"
         self.launchpad = folder / "my_launchpad.yaml"
-        self.launchpad_text = server.write_launchpad(self.launchpad, self.database_name)
+        self.proxy = DatabaseProxy(server.port)
+        uri = f"mongodb://127.0.0.1:{self.proxy.port}/{self.database_name}?directConnection=true"
+        self.launchpad_text = f"uri_mode: true\nhost: {uri}\nname: {self.database_name}\nstrm_lvl: WARNING\n"
+        self.launchpad.write_text(self.launchpad_text)
         self.file = folder / "campaign.yaml"
         content = {"name": NAME, "spec": {**FIREWORK_HEADER, "campaign": dict(campaign)}}
         self.file.write_text(yaml.safe_dump(content, sort_keys=False))
@@ -173,7 +179,7 @@ class Place:
 
     def heal(self) -> None:
         """Take away every fault of files and network that lasts."""
-        self.server.proxy.pass_on()
+        self.proxy.come_back()
         self.server.start()
         self.launchpad.write_text(self.launchpad_text)
         (self.runs / "filler").unlink(missing_ok=True)
@@ -218,6 +224,7 @@ class Place:
             command.process.wait()
         if self.small_disk:
             subprocess.run(["umount", "-l", str(self.runs)], check=False)
+        self.proxy.close()
         self._client.drop_database(self.database_name)
         self._client.close()
 

@@ -1,4 +1,4 @@
-"""A mongod of the harness's own, without a password, that may be killed and stopped, behind a proxy."""
+"""A mongod of the harness's own, without a password, that may be killed and stopped."""
 
 import os
 import signal
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from pymongo import MongoClient
-from tcp_proxy import TcpProxy
 
 from launchers.mongod.binary import find_mongod
 from launchers.mongod.replica_set import make_primary
@@ -18,7 +17,7 @@ _START_S = 60.0
 _SILENT: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
 
 
-def free_port() -> int:
+def _free_port() -> int:
     """A TCP port of 127.0.0.1 that nobody listens on now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -26,30 +25,27 @@ def free_port() -> int:
 
 
 class ChaosServer:
-    """A mongod, and the proxy that campaigns reach it through.
+    """A mongod, which each campaign reaches through a proxy of its own.
 
     Attributes
     ----------
-    proxy
-        Its faults are those of the network.
-    proxy_port
-        Port that a campaign's my_launchpad.yaml names.
+    port
+        Where mongod listens.
     """
 
     def __init__(self, folder: Path) -> None:
         self._data = folder / "mongod"
         self._data.mkdir(parents=True)
-        self._port, self.proxy_port = free_port(), free_port()
+        self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
-        self.proxy = TcpProxy(self.proxy_port, self._port)
 
     def start(self) -> None:
         """Start mongod unless it runs; wait until it takes writes."""
         if self._process is not None and self._process.poll() is None:
             return
         mongod, _ = find_mongod()
-        options = ["--dbpath", str(self._data), "--bind_ip", "127.0.0.1", "--port", str(self._port), "--nounixsocket"]
+        options = ["--dbpath", str(self._data), "--bind_ip", "127.0.0.1", "--port", str(self.port), "--nounixsocket"]
         options += ["--replSet", "rs0", "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.3"]
         options += ["--logpath", str(self._data / "mongod.log"), "--logappend"]
         options += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
@@ -57,7 +53,7 @@ class ChaosServer:
         process = self._process
         make_primary(
             "127.0.0.1",
-            self._port,
+            self.port,
             "rs0",
             login={},  # without a password: the faults are of other kinds
             deadline=time.monotonic() + _START_S,
@@ -81,18 +77,10 @@ class ChaosServer:
 
     def client(self) -> MongoClient[dict[str, Any]]:
         """Return a client past the proxy."""
-        return MongoClient(f"mongodb://127.0.0.1:{self._port}/?directConnection=true")
-
-    def write_launchpad(self, path: Path, name: str) -> str:
-        """Write a my_launchpad.yaml for a database of this server; return its text."""
-        uri = f"mongodb://127.0.0.1:{self.proxy_port}/{name}?directConnection=true"
-        text = f"uri_mode: true\nhost: {uri}\nname: {name}\nstrm_lvl: WARNING\n"
-        path.write_text(text)
-        return text
+        return MongoClient(f"mongodb://127.0.0.1:{self.port}/?directConnection=true")
 
     def stop(self) -> None:
-        """End proxy and mongod."""
-        self.proxy.stop()
+        """End mongod."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGCONT)
             self._process.terminate()

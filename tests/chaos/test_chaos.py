@@ -8,9 +8,9 @@ import pytest
 from chaos_campaign import CAMPAIGNS, Outcome, run_disturbed, run_undisturbed
 from chaos_faults import chosen
 from chaos_place import NAME, Place
-from chaos_server import ChaosServer, free_port
+from chaos_server import ChaosServer
 from chaos_table import outcome_line, table
-from tcp_proxy import TcpProxy
+from database_proxy import DatabaseProxy
 
 #: What the engine has computed of `tiny`; inputs that are not in it are computed.
 RECORDINGS = Path(__file__).with_name("recordings.tar.xz")
@@ -91,7 +91,7 @@ def through_proxy():
     """A server that sends back what it gets, and a proxy in front of it."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(30.0)
-    proxy = TcpProxy(free_port(), listener.getsockname()[1])
+    proxy = DatabaseProxy(listener.getsockname()[1])
     opened = []
 
     def call():
@@ -108,7 +108,7 @@ def through_proxy():
     yield proxy, connect, call
     for each in [*opened, listener]:
         each.close()
-    proxy.stop()
+    proxy.close()
 
 
 def is_closed(client):
@@ -125,10 +125,10 @@ def test_the_proxy_passes_on_refuses_and_passes_on_again(through_proxy):
     assert answers.recv(10) == b"question"
     answers.sendall(b"answer")
     assert client.recv(10) == b"answer"
-    proxy.refuse()
+    proxy.go_away()
     assert is_closed(client)
     assert is_closed(call())
-    proxy.pass_on()
+    proxy.come_back()
     client, answers = connect()
     client.sendall(b"again")
     assert answers.recv(10) == b"again"
@@ -153,6 +153,6 @@ def test_the_proxy_holds_back_while_it_is_silent(through_proxy):
     answers.settimeout(0.5)
     with pytest.raises(TimeoutError):
         answers.recv(10)
-    proxy.pass_on()
+    proxy.come_back()
     answers.settimeout(30.0)
     assert answers.recv(10) == b"question"
