@@ -37,7 +37,8 @@ def insert(store, small_spec):
     def write(candidates, attempts=(), **changes):
         spec = small_spec(**changes)
         campaign = {"_id": "small", "spec": spec.model_dump(mode="json"), "state": "running", "engine": "gpaw"}
-        store.insert_missing(store.campaigns, [campaign | {"quality": "fast", "schema_version": SCHEMA_VERSION}])
+        campaign |= {"quality": "fast", "n_screened": len(candidates), "schema_version": SCHEMA_VERSION}
+        store.insert_missing(store.campaigns, [campaign])
         store.insert_missing(store.candidates, [{"campaign": "small", "role": "screened", **one} for one in candidates])
         entries = [
             {"_id": f"{n}.1", "campaign": "small", "document": document, "stage": stage, "cpu_s": cpu_s}

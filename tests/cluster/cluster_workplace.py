@@ -136,6 +136,7 @@ def write_launchpad(folder: Path, settings: DatabaseSettings) -> Path:
     uri = f"mongodb://{settings.address}/{name}?replicaSet={settings.replica_set}"
     login = json.dumps(settings.mongoclient_kwargs)
     path.write_text(f"uri_mode: true\nhost: {uri}\nname: {name}\nstrm_lvl: WARNING\nmongoclient_kwargs: {login}\n")
+    path.chmod(0o600)  # else each command warns that others can read the password
     return path
 
 
