@@ -114,13 +114,16 @@ def write_embedded_launchpad_file(folder: Path) -> Path:
     """
     path = folder / FILE_NAME
     try:
-        if path.is_symlink() and os.readlink(path) == f"{EMBEDDED_FOLDER}/{FILE_NAME}":
+        if path.is_symlink() and not path.exists() and os.readlink(path) == f"{EMBEDDED_FOLDER}/{FILE_NAME}":
             path.unlink()
         with path.open("x", encoding="utf-8") as file:
             file.write(_EMBEDDED)
     except FileExistsError:
-        found = f"a link to {os.readlink(path)}, which is not there" if path.is_symlink() else "not a file"
-        raise LaunchpadFileError(f"{path}: is {found}; remove it, or name another file with --launchpad") from None
+        if path.is_file():
+            found = "is there already"
+        else:
+            found = f"is a link to {os.readlink(path)}, which is not there" if path.is_symlink() else "is not a file"
+        raise LaunchpadFileError(f"{path}: {found}; remove it, or name another file with --launchpad") from None
     except OSError as error:
         raise LaunchpadFileError(f"{path}: cannot be written: {error.strerror}") from None
     return path
