@@ -65,7 +65,10 @@ def corrected_energies(documents: Iterable[Mapping[str, Any]], scheme: str) -> l
         return [Corrected(energy=float(document["relaxation"]["energy"])) for document in documents]
     if scheme != "mp2020":
         raise ValueError(f"correction scheme {scheme!r}: this program knows none and mp2020; update esnet-campaign")
-    return [_corrected(document["composition"], document["relaxation"]) for document in documents]
+    return [
+        _corrected(float(found["relaxation"]["energy"]), found["composition"], found["relaxation"].get("structure"))
+        for found in documents
+    ]
 
 
 def convert_formation_energy(
@@ -93,7 +96,7 @@ def convert_formation_energy(
         return Corrected(energy=e_form)
     if not isinstance(structure, Structure):
         structure = Structure.from_dict(dict(structure))
-    found = _corrected(structure.composition.as_dict(), {"energy": 0.0, "structure": structure.as_dict()})
+    found = _corrected(0.0, structure.composition.as_dict(), structure)
     if found.energy is None:
         return found
     correction = found.energy / len(structure)
@@ -117,8 +120,8 @@ def _corrected_elements() -> frozenset[str]:
     return frozenset({"O", *(name for name in _compatibility().comp_correction if name[0].isupper())})
 
 
-def _corrected(composition: Mapping[str, float], relaxation: Mapping[str, Any]) -> Corrected:
-    energy = float(relaxation["energy"])
+def _corrected(energy: float, composition: Mapping[str, float], structure: Any) -> Corrected:
+    """Correct the energy of a cell; the structure, or its dictionary, is not needed where there is no correction."""
     if not is_corrected(composition):
         return Corrected(energy=energy)  # the scheme leaves elements and alloys as they are
     if untreated := sorted(mp2020_untreated(composition)):
@@ -127,9 +130,8 @@ def _corrected(composition: Mapping[str, float], relaxation: Mapping[str, Any]) 
             reason=f"mp2020 takes oxides and fluorides of {', '.join(untreated)} with a Hubbard U only, and this "
             "campaign computes without",
         )
-    entry = ComputedStructureEntry(
-        Structure.from_dict(relaxation["structure"]), energy, parameters={"run_type": "GGA", "hubbards": {}}
-    )
+    crystal = structure if isinstance(structure, Structure) else Structure.from_dict(structure)
+    entry = ComputedStructureEntry(crystal, energy, parameters={"run_type": "GGA", "hubbards": {}})
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # oxidation states that cannot be guessed: pymatgen has a rule for it

@@ -43,12 +43,9 @@ def evaluate_relaxed(campaign: Campaign, reference_set: str) -> int:
     compositions = [Composition(document["composition"]) for document, _ in treated]
     e_form = hull.formation_energies(compositions, [energy for _, energy in treated])
     e_hull = hull.distances(compositions, e_form)
+    common = {"reference_set": reference_set, "corrections": scheme, "time": now()}
     results = [
-        (
-            document["_id"],
-            _result(float(formation), float(distance), campaign.spec.stable)
-            | {"reference_set": reference_set, "corrections": scheme, "time": now()},
-        )
+        (document["_id"], _result(float(formation), float(distance), campaign.spec.stable) | common)
         for (document, _), formation, distance in zip(treated, e_form, e_hull, strict=True)
     ]
     return write_results(campaign, results)

@@ -70,25 +70,29 @@ def register_bundle(
         check_model_engine(info, engine)
     known = store.models.find_one({"_id": info.checksum}, ["file"])
     if known is None or not _is_whole(store, known["file"]):
-        packed = io.BytesIO()
-        # only what the manifest lists; links (as in caches of downloaded models) as the files that they lead to.
-        # Not compressed: weights hardly shrink, and a Screen would wait while they are unpacked
-        with tarfile.open(fileobj=packed, mode="w", dereference=True) as archive:
-            for file in bundle_file_names(path):
-                archive.add(path / file, arcname=file)
-        packed.seek(0)
-        file_id = _bucket(store).upload_from_stream(f"{info.checksum}.tar", packed)
-        document = {
-            "_id": info.checksum,
-            "schema_version": SCHEMA_VERSION,
-            "file": file_id,
-            "representation": info.representation.to_dict(),
-            "record": info.record.to_dict(),
-            "created": now(),
-        }
-        store.insert_missing(store.models, [document])
-        store.models.update_one({"_id": info.checksum}, {"$set": {"file": file_id}})
+        _upload(store, path, info)
     return info.checksum
+
+
+def _upload(store: CampaignStore, path: Path, info: BundleInfo) -> None:
+    packed = io.BytesIO()
+    # only what the manifest lists; links (as in caches of downloaded models) as the files that they lead to.
+    # Not compressed: weights hardly shrink, and a Screen would wait while they are unpacked
+    with tarfile.open(fileobj=packed, mode="w", dereference=True) as archive:
+        for file in bundle_file_names(path):
+            archive.add(path / file, arcname=file)
+    packed.seek(0)
+    file_id = _bucket(store).upload_from_stream(f"{info.checksum}.tar", packed)
+    document = {
+        "_id": info.checksum,
+        "schema_version": SCHEMA_VERSION,
+        "file": file_id,
+        "representation": info.representation.to_dict(),
+        "record": info.record.to_dict(),
+        "created": now(),
+    }
+    store.insert_missing(store.models, [document])
+    store.models.update_one({"_id": info.checksum}, {"$set": {"file": file_id}})
 
 
 def _is_whole(store: CampaignStore, file_id: Any) -> bool:
@@ -118,9 +122,12 @@ def store_lost_bundle(store: CampaignStore, path: Path, checksum: str) -> bool:
     if known is not None and _is_whole(store, known["file"]):
         return False
     try:
-        return BundleInfo.read(path).checksum == checksum and register_bundle(store, path) == checksum
+        info = BundleInfo.read(path)
     except BundleError:
         return False  # moved or changed since: the Screen that needs it says so
+    if info.checksum == checksum:
+        _upload(store, path, info)
+    return info.checksum == checksum
 
 
 def model_summary(store: CampaignStore, checksum: str, *, source: str) -> ModelSummary:

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 FILE_NAME = "my_launchpad.yaml"
 PASSWORD_VARIABLE = "ESNET_CAMPAIGN_DB_PASSWORD"
-#: The embedded database's only user, the database that keeps it, and its port and name where nobody says otherwise.
+#: The embedded database's only user, the database that keeps it, and its default port and name.
 EMBEDDED_USER = "esnet-embedded"
 EMBEDDED_LOGIN_DATABASE = "admin"
 EMBEDDED_PORT = 27117

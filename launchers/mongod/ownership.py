@@ -1,4 +1,4 @@
-"""Whether a launchpad file means the embedded database of its project, or somebody else's on this machine."""
+"""Whether a launchpad file means the embedded database of its project, or another one on this machine."""
 
 from pathlib import Path
 

@@ -81,7 +81,7 @@ class ServerStatus:
 
 
 def default_data_dir(launchpad_file: Path) -> Path:
-    """Return where the data is when nobody says otherwise: the folder ``mongodb`` beside a launchpad file.
+    """Return the default place of the data: the folder ``mongodb`` beside a launchpad file.
 
     A launchpad file that is under version control is a link to one in the data folder itself, see
     `launchers.database.launchpad_login`.
@@ -91,7 +91,7 @@ def default_data_dir(launchpad_file: Path) -> Path:
 
 
 def start(settings: DatabaseSettings, *, data_dir: Path) -> ServerStatus:
-    """Start the embedded server and wait until it accepts writes; one that runs already goes on running.
+    """Start the embedded server and wait until it accepts writes; one that runs already is left alone.
 
     The file that the settings come from then has the owner's login, and must be read again; settings that come from
     none get it from `launchers.mongod.access.with_login`. Data from before there was a login get one.
