@@ -17,6 +17,7 @@ from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import foreign_work, read_firework
 from campaign.store.states import STAGES
 from launchers.database.patience import patiently
+from launchers.database.patient_launchpad import make_patient
 from launchers.database.settings import DatabaseSettings
 from launchers.workers.process_identity import end_with_main_thread
 
@@ -46,6 +47,7 @@ class _CampaignTask(FiretaskBase):  # type: ignore[misc, unused-ignore]
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction | None:
         """Write into the firework which process runs it, for `reconcile` should it be killed; then do the work."""
         end_with_main_thread()
+        make_patient(self.launchpad)
         try:
             patiently(partial(announce_process, self.launchpad, self.fw_id))
         except LaunchIsTakenError as error:

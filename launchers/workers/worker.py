@@ -24,7 +24,8 @@ from fireworks.core.rocket_launcher import launch_rocket
 from fireworks.utilities.fw_utilities import create_datestamp_dir
 from pymongo.errors import PyMongoError
 
-from launchers.database.patience import is_outage, patiently
+from launchers.database.patience import is_outage
+from launchers.database.patient_launchpad import PatientLaunchPad
 from launchers.database.settings import DatabaseSettings
 from launchers.workers.process_identity import this_process
 from launchers.workers.project_worker import CampaignWorker
@@ -56,16 +57,6 @@ def process_of(name: str) -> dict[str, Any] | None:
     return {"host": host, "pid": int(pid), "boot_id": boot_id, "pid_ticks": int(ticks)}
 
 
-class _PatientLaunchPad(LaunchPad):  # type: ignore[misc, unused-ignore]
-    """A LaunchPad that waits for its database where a launch is noted; each of these notes may be written twice."""
-
-    def ping_launch(self, *arguments: Any, **options: Any) -> None:
-        patiently(lambda: super(_PatientLaunchPad, self).ping_launch(*arguments, **options))
-
-    def complete_launch(self, *arguments: Any, **options: Any) -> Any:
-        return patiently(lambda: super(_PatientLaunchPad, self).complete_launch(*arguments, **options))
-
-
 def _end_now(exit_code: int) -> None:
     """End this process and everything it started, at once."""
     children = psutil.Process().children(recursive=True)
@@ -93,7 +84,7 @@ def _work(launchpad_file: Path, directory: Path, *, query: dict[str, object] | N
 
     With ``until_empty`` return when nothing is ready, instead of waiting for more.
     """
-    launchpad = DatabaseSettings.from_file(launchpad_file).launchpad(kind=_PatientLaunchPad)
+    launchpad = DatabaseSettings.from_file(launchpad_file).launchpad(kind=PatientLaunchPad)
     fworker = CampaignWorker(name=worker_name(), query=query)
     fireworks_log = logging.getLogger("launchers.workers.worker.fireworks")
     while True:

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from fireworks import Firework, FWorker, PyTask
+from fireworks import Firework, FWorker, PyTask, ScriptTask, Workflow
 
+from campaign.firetasks import RecordCalculation
 from campaign.recovery.processes import announce_process
 from campaign.recovery.reconcile import reconcile
 from campaign.running_campaign import start_campaign
@@ -54,3 +55,30 @@ def test_a_clock_that_is_set_does_not_make_a_live_process_a_dead_one(store, laun
     # another process got its id
     launchpad.fireworks.update_one({"fw_id": taken.fw_id}, {"$inc": {"spec.worker.pid_ticks": -1}})
     assert reconcile(OpenCampaign.open(store, launchpad, "small")).lost == [taken.fw_id]
+
+
+@pytest.mark.parametrize("by", ["rlaunch", "worker"])
+def test_a_workflow_deleted_while_it_runs_ends_in_one_sentence(
+    store, launchpad, launchpad_file, small_spec, tmp_path, by
+):
+    start_campaign(store, launchpad, small_spec())
+    document = store.references.find_one()
+    # nothing to record of a firework that is not the document's own; then the launch loses its workflow
+    record = RecordCalculation(document=document["_id"], stage="relax")
+    delete = ScriptTask.from_str(f"{BIN / 'lpad'} -l {launchpad_file} delete_wflows --name removed")
+    spec = {"campaign_name": "small", "_add_launchpad_and_fw_id": True, "_priority": 1000}
+    workflow = Workflow([Firework([record, delete], spec=spec)], name="removed")
+    fw_id = next(iter(launchpad.add_wf(workflow).values()))
+    launchpad.fireworks.update_many({"fw_id": {"$ne": fw_id}}, {"$set": {"state": "PAUSED"}})
+    words = {
+        "rlaunch": [BIN / "rlaunch", "-l", launchpad_file, "singleshot"],
+        "worker": [
+            *(sys.executable, "-m", "launchers.workers.worker", "--launchpad", launchpad_file),
+            *("--directory", tmp_path, "--until-empty"),
+        ],
+    }[by]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    said = done.stdout + done.stderr
+    assert "was deleted from the LaunchPad while it ran" in said
+    assert "Traceback" not in said, said
+    assert done.returncode == 0
