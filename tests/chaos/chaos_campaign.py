@@ -69,6 +69,9 @@ class Outcome:
         Calculations with more than one successful attempt.
     tracebacks
         On the screens of the commands that its user has started.
+    of_fireworks
+        Tracebacks of `rlaunch` in which no line of this project takes part (a full disk before a task begins). They
+        do not make the campaign wrong.
     findings
         Of `campaign verify`.
     remedies
@@ -86,6 +89,7 @@ class Outcome:
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     tracebacks: list[str] = field(default_factory=list)
+    of_fireworks: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     remedies: list[str] = field(default_factory=list)
 
@@ -224,6 +228,7 @@ def judge(place: Place, outcome: Outcome, expected: Table) -> None:
     else:
         outcome.findings += [f"{each['check']}: {each['subject']}: {each['problem']}" for each in verified["findings"]]
     outcome.tracebacks = place.tracebacks()
+    outcome.of_fireworks = place.tracebacks(of_fireworks=True)
 
 
 def read_table(place: Place) -> Table:

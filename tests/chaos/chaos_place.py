@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 NAME = "chaos"
 _LIMIT_S = 180.0
+_ERROR = re.compile(r"[\w.]+(Error|Exception|Exit|Interrupt)\b")
+#: A line of a traceback that names a file of this project.
+_OUR_FRAME = re.compile(r'File "(?!.*site-packages)[^"]*/(campaign|workflows|esnet|launchers)/[^"]*"')
 #: Patterns of command lines, by what people call the process.
 KINDS_OF_PROCESS = {
     "runner": ("bin/campaign run", "cluster run"),
@@ -202,14 +206,20 @@ class Place:
         found = self.store.campaigns.find_one({"_id": NAME}, ["state"])
         return found is not None and found["state"] == "finished"
 
-    def tracebacks(self) -> list[str]:
-        """Files of commands' screens on which a Python traceback stands, each with the error that it ends with."""
+    def tracebacks(self, *, of_fireworks: bool = False) -> list[str]:
+        """Files of commands' screens on which a Python traceback stands, each with an error that one ends with.
+
+        Parameters
+        ----------
+        of_fireworks
+            Those of FireWorks' own commands in which no line of this project takes part, instead of the others.
+        """
         found = []
         for path in sorted(self.folder.glob("*.out")):
             text = path.read_text(errors="replace")
-            if "Traceback (most recent call last)" in text:
-                last = [line for line in text.splitlines() if line.strip()][-1]
-                found.append(f"{path.stem}: {last[:200]}")
+            if "Traceback (most recent call last)" in text and is_of_fireworks(path.stem, text) == of_fireworks:
+                errors = [line for line in text.splitlines() if _ERROR.match(line)]
+                found.append(f"{path.stem}: {errors[-1][:200] if errors else ''}")
         return found
 
     def end(self) -> None:
@@ -227,6 +237,11 @@ class Place:
         self.proxy.close()
         self._client.drop_database(self.database_name)
         self._client.close()
+
+
+def is_of_fireworks(command: str, screen: str) -> bool:
+    """Whether the tracebacks on a screen are those of FireWorks' own command, with no line of this project in them."""
+    return "-rlaunch" in command and not _OUR_FRAME.search(screen)
 
 
 def sorted_by_id(found: Any) -> list[dict[str, Any]]:

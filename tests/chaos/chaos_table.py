@@ -5,7 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from chaos_campaign import Outcome
 
-_HEADINGS = ("campaigns", "faults", "finished", "same table", "lost", "doubled", "hung", "tracebacks", "verify")
+_HEADINGS = (
+    *("campaigns", "faults", "finished", "same table", "lost", "doubled", "hung", "tracebacks", "FireWorks' own"),
+    "verify",
+)
 
 
 def outcome_line(outcome: Outcome) -> str:
@@ -26,7 +29,7 @@ def _wrong(outcome: Outcome) -> Iterator[str]:
 
 def outcome_details(outcome: Outcome) -> Iterator[str]:
     """Everything of a campaign that ended otherwise than undisturbed."""
-    for name in ("faults", "remedies", "different", "lost", "doubled", "tracebacks", "findings"):
+    for name in ("faults", "remedies", "different", "lost", "doubled", "tracebacks", "of_fireworks", "findings"):
         yield from (f"    {name}: {line}" for line in getattr(outcome, name))
 
 
@@ -47,7 +50,8 @@ def _numbers(outcomes: Iterable[Outcome]) -> tuple[str, ...]:
     numbers = (
         *(len(found), sum(len(outcome.faults) for outcome in found), sum(outcome.finished for outcome in found), same),
         *(sum(len(getattr(outcome, name)) for outcome in found) for name in ("lost", "doubled")),
-        *(sum(outcome.hung for outcome in found), sum(len(outcome.tracebacks) for outcome in found)),
+        sum(outcome.hung for outcome in found),
+        *(sum(len(getattr(outcome, name)) for outcome in found) for name in ("tracebacks", "of_fireworks")),
         sum(len(outcome.findings) for outcome in found),
     )
     return tuple(map(str, numbers))

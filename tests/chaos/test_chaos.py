@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from chaos_campaign import CAMPAIGNS, Outcome, run_disturbed, run_undisturbed
 from chaos_faults import chosen
-from chaos_place import NAME, Place
+from chaos_place import NAME, Place, is_of_fireworks
 from chaos_server import ChaosServer
 from chaos_table import outcome_line, table
 from database_proxy import DatabaseProxy
@@ -72,10 +72,18 @@ def test_the_table_counts_what_is_wrong_by_way_of_running():
     assert outcome_line(good).endswith("1 faults, 0 s, as undisturbed")
     assert "NOT FINISHED; HUNG; 1 lost; 2 tracebacks" in outcome_line(bad)
     rows = [line.split() for line in table([good, bad]).splitlines()]
-    assert rows[1] == ["run", "1", "1", "1", "1", "0", "0", "0", "0", "0"]
-    assert rows[2] == ["cluster", "1", "0", "0", "0", "1", "0", "1", "2", "0"]
-    assert rows[3] == ["all", "2", "1", "1", "1", "1", "0", "1", "2", "0"]
+    assert rows[1] == ["run", "1", "1", "1", "1", "0", "0", "0", "0", "0", "0"]
+    assert rows[2] == ["cluster", "1", "0", "0", "0", "1", "0", "1", "2", "0", "0"]
+    assert rows[3] == ["all", "2", "1", "1", "1", "1", "0", "1", "2", "0", "0"]
     assert table([good, bad]).endswith("faults: database/killed 1")
+
+
+def test_a_traceback_with_a_line_of_ours_is_never_put_down_to_fireworks():
+    theirs = 'File "/venv/lib/python3.11/site-packages/fireworks/core/rocket.py", line 225, in run'
+    ours = 'File "/home/me/project/campaign/firetasks.py", line 1, in run_task'
+    assert is_of_fireworks("004-rlaunch-l", theirs)
+    assert not is_of_fireworks("004-rlaunch-l", f"{theirs}\n{ours}")
+    assert not is_of_fireworks("001-campaign-run", theirs)
 
 
 def test_a_fault_that_there_is_not_is_refused_by_name():
