@@ -1,6 +1,7 @@
 """The commands `campaign check`, `campaign submit`, `campaign run`: from a campaign file to its table."""
 
 import contextlib
+import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from campaign.views.status.counts import Status
 from campaign.views.status.progress import Progress
 from esnet.commands.console import console as _console
 from esnet.commands.console import print_labelled, print_plain
+from esnet.files.output_folder import OutputPlaceError
 from launchers.database.settings import find_launchpad_file
 
 
@@ -80,6 +82,7 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
     connection = connect(launchpad_file)
     store = CampaignStore(connection.db)
     _check_new(store, spec, file)
+    _make_run_folder(directory / spec.name)
     initialise_launchpad(connection)
     number = workers or default_workers()
     worker = worker_for(file, spec.name, connection, launchpad_file, console)
@@ -132,6 +135,18 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
     opened = OpenCampaign.open(store, connection, spec.name)
     removed = [] if status.is_finished else list(format_removed(opened, removed_workflows(opened)))
     _report_outcome(status, console, removed=removed)
+
+
+def _make_run_folder(folder: Path) -> None:
+    """Make the folder of the launch directories before anything is submitted."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputPlaceError(
+            f"{folder} cannot be made: {error.strerror}; name a folder that you may write to with --directory"
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputPlaceError(f"{folder} may not be written to; name another folder with --directory")
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -121,7 +121,7 @@ def _checked(
     try:
         spec = CampaignSpec.model_validate({"name": name, **content}, context=context)
     except ValidationError as error:
-        problems += [_translated(details, place) for details in error.errors(include_url=False)]
+        problems += [_translated(details, place) for details in _own_errors(error)]
     sections = _usable_sections(content, context) if spec is None else dict(spec)
     problems += [
         place.problem((*_PREFIX, *path), message) if file is None else Problem(dotted((*_PREFIX, *path)), message, file)
@@ -182,9 +182,7 @@ def _chosen_sections(content: Mapping[str, Any], place: _Place) -> tuple[dict[st
         except kinds.unknown as error:
             problems.append(place.problem((*_PREFIX, key, "kind"), f"found {describe(kind)}: {error}"))
         except ValidationError as error:
-            problems += [
-                _translated(details, place, section=key, model=model) for details in error.errors(include_url=False)
-            ]
+            problems += [_translated(details, place, section=key, model=model) for details in _own_errors(error)]
     return sections, problems
 
 
@@ -205,9 +203,16 @@ def wrong_settings(
 
     They are those of a section whose model is given, or of a spec as a whole.
     """
-    problems = [_translated(details, _Place(), section=section, model=model) for details in error.errors()]
+    problems = [_translated(details, _Place(), section=section, model=model) for details in _own_errors(error)]
     prefix = f"{dotted(_PREFIX)}."
     return [f"{problem.field.removeprefix(prefix)}: {problem.message}" for problem in problems]
+
+
+def _own_errors(error: ValidationError) -> list[ErrorDetails]:
+    """The errors without those that follow from others: a list is not too short because an item of it is wrong."""
+    found = error.errors(include_url=False)
+    above = {details["loc"][:-1] for details in found if details["loc"]}
+    return [details for details in found if not (details["type"] == "too_short" and details["loc"] in above)]
 
 
 def _usable_sections(content: Mapping[str, Any], context: dict[str, Any]) -> dict[str, Any]:

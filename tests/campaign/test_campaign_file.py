@@ -309,3 +309,8 @@ def test_an_uncertainty_from_anywhere_lets_the_policy_probability_work(small_spe
         check_new(small_spec(**changes))
     with pytest.raises(CampaignFileError, match=r"scorer\.uncertainty"):
         check_new(small_spec(policy=probability, model={}, scorer=silent))
+
+
+def test_a_list_whose_only_item_is_wrong_is_one_problem(written):
+    (problem,) = problems_of(written(("prototypes: [B1, B2, B3]", "prototypes: [B9]")))
+    assert "prototypes[0]: found 'B9'" in problem

@@ -23,6 +23,7 @@ from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import LaunchPadNotReadyError, initialise_launchpad
 from campaign.store.states import STAGES
 from campaign.store.steps import Step
+from esnet.files.output_folder import OutputPlaceError
 
 pytestmark = pytest.mark.mongo
 TIMES = ("created_on", "updated_on")
@@ -217,3 +218,12 @@ def test_a_stored_campaign_with_wrong_settings_is_one_line(store, launchpad, sma
     store.campaigns.update_one({"_id": "small"}, {"$unset": {"spec": 1}})
     with pytest.raises(StoredSpecError, match="campaign 'small': its stored settings"):
         Campaign.read(store, "small")
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_submitted(store, small_file, launchpad_file, tmp_path):
+    (tmp_path / "file").write_text("")
+    words = ["run", str(small_file), "--launchpad", str(launchpad_file), "--directory", str(tmp_path / "file" / "runs")]
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, OutputPlaceError), done.output
+    assert "runs/small cannot be made: Not a directory; name a folder" in str(done.exception)
+    assert store.campaigns.count_documents({}) == 0
