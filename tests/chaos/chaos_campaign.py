@@ -70,8 +70,8 @@ class Outcome:
     tracebacks
         On the screens of the commands that its user has started.
     of_fireworks
-        Tracebacks of `rlaunch` in which no line of this project takes part (a full disk before a task begins). They
-        do not make the campaign wrong.
+        Screens of `rlaunch` with the tracebacks that FireWorks prints of each task that fails; they do not make the
+        campaign wrong.
     findings
         Of `campaign verify`.
     remedies

@@ -29,8 +29,8 @@ BIN = Path(sys.executable).parent
 NAME = "chaos"
 _LIMIT_S = 180.0
 _ERROR = re.compile(r"[\w.]+(Error|Exception|Exit|Interrupt)\b")
-#: A line of a traceback that names a file of this project.
-_OUR_FRAME = re.compile(r'File "(?!.*site-packages)[^"]*/(campaign|workflows|esnet|launchers)/[^"]*"')
+#: `rlaunch` prints the traceback of each task that fails, and continues; with these it has itself ended, or a thread.
+_RLAUNCH_ENDED = re.compile(r"rlaunch_run\.py|Exception in thread")
 #: Patterns of command lines, by what people call the process.
 KINDS_OF_PROCESS = {
     "runner": ("bin/campaign run", "cluster run"),
@@ -212,7 +212,7 @@ class Place:
         Parameters
         ----------
         of_fireworks
-            Those of FireWorks' own commands in which no line of this project takes part, instead of the others.
+            Those that `rlaunch` prints of each task that fails, instead of the others.
         """
         found = []
         for path in sorted(self.folder.glob("*.out")):
@@ -240,8 +240,8 @@ class Place:
 
 
 def is_of_fireworks(command: str, screen: str) -> bool:
-    """Whether the tracebacks on a screen are those of FireWorks' own command, with no line of this project in them."""
-    return "-rlaunch" in command and not _OUR_FRAME.search(screen)
+    """Whether the tracebacks on a screen are those that `rlaunch` prints of failed tasks, and has survived."""
+    return "-rlaunch" in command and not _RLAUNCH_ENDED.search(screen)
 
 
 def sorted_by_id(found: Any) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from chaos_campaign import Outcome
 
 _HEADINGS = (
-    *("campaigns", "faults", "finished", "same table", "lost", "doubled", "hung", "tracebacks", "FireWorks' own"),
+    *("campaigns", "faults", "finished", "same table", "lost", "doubled", "hung", "tracebacks", "failed tasks"),
     "verify",
 )
 

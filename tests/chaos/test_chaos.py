@@ -78,12 +78,13 @@ def test_the_table_counts_what_is_wrong_by_way_of_running():
     assert table([good, bad]).endswith("faults: database/killed 1")
 
 
-def test_a_traceback_with_a_line_of_ours_is_never_put_down_to_fireworks():
-    theirs = 'File "/venv/lib/python3.11/site-packages/fireworks/core/rocket.py", line 225, in run'
-    ours = 'File "/home/me/project/campaign/firetasks.py", line 1, in run_task'
-    assert is_of_fireworks("004-rlaunch-l", theirs)
-    assert not is_of_fireworks("004-rlaunch-l", f"{theirs}\n{ours}")
-    assert not is_of_fireworks("001-campaign-run", theirs)
+def test_a_traceback_that_ended_rlaunch_is_none_of_a_failed_task():
+    failed = 'File "/venv/lib/python3.11/site-packages/fireworks/core/rocket.py", line 265, in run'
+    ended = 'File "/venv/lib/python3.11/site-packages/fireworks/scripts/rlaunch_run.py", line 173, in rlaunch'
+    assert is_of_fireworks("004-rlaunch-l", failed)
+    assert not is_of_fireworks("004-rlaunch-l", f"{failed}\n{ended}")
+    assert not is_of_fireworks("004-rlaunch-l", f"{failed}\nException in thread Thread-2 (ping_launch):")
+    assert not is_of_fireworks("001-campaign-run", failed)
 
 
 def test_a_fault_that_there_is_not_is_refused_by_name():
