@@ -1,5 +1,7 @@
 """Collections of a campaign in MongoDB, their indexes, and the atomic moves between states."""
 
+import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -14,11 +16,15 @@ from pymongo.errors import OperationFailure
 
 from campaign.store.states import REFERENCE, CandidateState, Stage, StepState
 
+logger = logging.getLogger(__name__)
+
 SCHEMA_VERSION = 2
 Document = dict[str, Any]
 T = TypeVar("T")
 _CHUNK = 1000
 _WRITERS = 2
+#: How long a transaction waits for another writer before it says so.
+_SILENT_S = 5.0
 #: Names of indexes that others have taken the place of; those that are partial now keep their name.
 _REPLACED_INDEXES = (
     *("campaign_1_state_1_batch_1", "campaign_1_rs_dos.state_1"),
@@ -162,8 +168,21 @@ class CampaignStore:
 
     def in_transaction(self, body: Callable[[ClientSession], T]) -> T:
         """Run `body` in one transaction; it is run again when it meets another writer."""
+        began = time.monotonic()
+        said = False
+
+        def run(session: ClientSession) -> T:
+            nonlocal said
+            if not said and time.monotonic() - began > _SILENT_S:
+                said = True
+                logger.warning(
+                    "the database is busy: another process is writing the same documents, or was killed while it "
+                    "did, which MongoDB notices after 60 to 90 s; waiting"
+                )
+            return body(session)
+
         with self.database.client.start_session() as session:
-            return session.with_transaction(body)
+            return session.with_transaction(run)
 
     def insert_missing(self, collection: Collection[Document], documents: Iterable[Mapping[str, Any]]) -> int:
         """Insert the documents whose ``_id`` is not there yet; return how many were added."""

@@ -1,7 +1,9 @@
 """Starting campaigns: every candidate gets its workflow once, whoever asks and however often."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from threading import Thread
 
 import pytest
 from fireworks import Firework, Workflow
@@ -227,3 +229,27 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_submitted(store
     assert isinstance(done.exception, OutputPlaceError), done.output
     assert "runs/small cannot be made: Not a directory; name a folder" in str(done.exception)
     assert store.campaigns.count_documents({}) == 0
+
+
+def test_a_submission_that_waits_for_another_writer_says_so(store, launchpad, small_spec, caplog):
+    start_campaign(store, launchpad, small_spec())
+    store.candidates.update_many({"state": "dos_running"}, {"$set": {"state": "new"}})
+    submitted = []
+
+    def submit() -> None:
+        submitted.append(submit_ready(OpenCampaign.open(store, launchpad, "small")))
+
+    with store.database.client.start_session() as session:
+        session.start_transaction()
+        # a process that was killed here would leave its transaction as this one is
+        store.candidates.update_many({"state": "new"}, {"$set": {"note": 1}}, session=session)
+        thread = Thread(target=submit)
+        thread.start()
+        deadline = time.monotonic() + 60
+        while "the database is busy" not in caplog.text:
+            assert time.monotonic() < deadline
+            assert thread.is_alive()
+            time.sleep(0.2)
+        session.abort_transaction()
+        thread.join(timeout=60)
+    assert submitted[0] > 0
