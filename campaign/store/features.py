@@ -55,6 +55,15 @@ def decode_features(
         raise DamagedFeaturesError(f"features {document.get('_id')}: {why}") from error
 
 
+def readable_features(store: CampaignStore, ids: Sequence[str]) -> Iterator[tuple[Document, NDArray[np.float32]]]:
+    """Iterate over features as `read_features`, each with its DOS; damaged ones are named in the log and left out."""
+    for document in read_features(store, ids):
+        try:
+            yield document, decode_features(document)[0]
+        except DamagedFeaturesError as error:
+            logger.warning("%s; left out. `campaign reconcile %s` mends them", error, document.get("campaign", "NAME"))
+
+
 def unusable_features(store: CampaignStore, ids: Sequence[str], kind: str) -> dict[str, str]:
     """Say which of these candidates and references have no features that can be read, and why, by id.
 

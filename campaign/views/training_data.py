@@ -123,7 +123,8 @@ def _sample(campaign: Campaign, structure: _Structure, stored: Mapping[str, Any]
     try:
         dos = features.decode()
     except ValueError as error:
-        raise DatasetError(f"features {stored['_id']}: {error}") from error
+        remedy = f"`campaign reconcile {campaign.name}` takes them from the JobStore again"
+        raise DatasetError(f"features {stored['_id']}: {error}; {remedy}") from error
     facts = document.get(stage) or {}
     efermi = features.efermi
     if features.energy_reference == "fermi":

@@ -180,7 +180,7 @@ def test_the_command_writes_page_figures_and_tables_and_nothing_half(
 
 
 @pytest.mark.mongo
-def test_the_map_of_the_dos_is_made_once_or_says_why_not(store, launchpad, small_spec, tmp_path, monkeypatch):
+def test_the_map_of_the_dos_is_made_once_or_says_why_not(store, launchpad, small_spec, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     sections = SECTIONS | {"candidates": {"prototypes": ["B1", "B2", "L1_2"], "elements": ["Al", "Cu", "Pd", "Ag"]}}
     name = begin(store, launchpad, small_spec(**sections))
@@ -195,6 +195,17 @@ def test_the_map_of_the_dos_is_made_once_or_says_why_not(store, launchpad, small
     (kept,) = (tmp_path / "esnet-campaign" / "maps").iterdir()
     np.save(kept, np.arange(34.0).reshape(17, 2))
     assert build_report(Campaign.read(store, name)).dos_map.x.tolist() == list(np.arange(0.0, 34.0, 2.0))
+    # damaged features are named, and the others are drawn
+    pairs = build_report(Campaign.read(store, name)).dos_pairs.n_pairs
+    damaged = store.features.find_one(
+        {"kind": "dos", "document": store.candidates.find_one({"rs_dos.state": "done"})["_id"]}
+    )
+    store.features.update_one({"_id": damaged["_id"]}, {"$set": {"sha256": "0" * 64}})
+    report = build_report(Campaign.read(store, name))
+    assert np.isfinite(report.dos_map.x).sum() == 16
+    assert len(report.dos_pairs.shown) == pairs - 1
+    assert f"features {damaged['_id']}: DOS features are damaged" in caplog.text
+    assert f"`campaign reconcile {name}` mends them" in caplog.text
     # another DOS is another map
     store.features.delete_many({"kind": "dos"})
     assert "there are 0" in build_report(Campaign.read(store, name)).dos_map

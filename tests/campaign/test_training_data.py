@@ -140,7 +140,9 @@ def test_damaged_features_or_those_of_another_representation_are_written(store, 
         write_training_data(Campaign.read(store, "small"), tmp_path / "d")
     give_features(store, candidates[0], "dos")
     store.features.update_one({"_id": f"{candidates[0]}:dos"}, {"$set": {"sha256": "0" * 64}})
-    with pytest.raises(DatasetError, match=f"features {candidates[0]}:dos: DOS features are damaged"):
+    with pytest.raises(
+        DatasetError, match=f"{candidates[0]}:dos: DOS features are damaged.*`campaign reconcile small`"
+    ):
         write_training_data(Campaign.read(store, "small"), tmp_path / "d")
     assert list(tmp_path.glob("d*")) == []
 

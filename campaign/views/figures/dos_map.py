@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import os
 import sys
 import warnings
@@ -15,11 +16,11 @@ from numpy.typing import NDArray
 from campaign.policies.thresholds import Thresholds
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore, in_chunks
-from campaign.store.features import read_features
+from campaign.store.features import read_features, readable_features
 from campaign.views.figures.documents import CandidateColumns, Flags, Floats
 from esnet.files.atomic import whole_file
 from esnet.files.errors import MissingExtraError, require
-from workflows.dos import DosFeatures
+from esnet.representation.dos import DOS_SHAPE
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ MOST_POINTS = 2000
 FEWEST_POINTS = 15
 _NEIGHBOURS = 15
 _POOLED = 10
+_N_INPUTS = math.prod(DOS_SHAPE) // _POOLED
 """Energies that are averaged into one: 0.2 eV, about the broadening, and ten times fewer numbers."""
 _VERSION = 1
 
@@ -82,7 +84,7 @@ def dos_map(campaign: Campaign, columns: CandidateColumns) -> DosMap | str:
     if len(usable) > MOST_POINTS:
         indices = usable[np.sort(np.random.default_rng(seed).choice(len(usable), MOST_POINTS, replace=False))]
     ids = [f"{columns.ids[place]}:dos" for place in indices]
-    checksums = {found["_id"]: found["sha256"] for found in read_features(campaign.store, ids, ["sha256"])}
+    checksums = {found["_id"]: found.get("sha256") for found in read_features(campaign.store, ids, ["sha256"])}
     kept = [place for place, name in zip(indices, ids, strict=True) if name in checksums]
     if len(kept) < FEWEST_POINTS:
         return (
@@ -136,26 +138,30 @@ def _cached(checksum: str, store: CampaignStore, ids: list[str], seed: int) -> F
 
 
 def _inputs(store: CampaignStore, ids: list[str]) -> NDArray[np.float32]:
-    """(n, 2700) what the network reads, energies pooled."""
-    rows = {}
+    """(n, 2700) what the network reads, energies pooled; NaN where the features are damaged."""
+    rows: dict[str, NDArray[np.float32]] = {}
     for part in in_chunks(ids, 200):
-        for found in read_features(store, part):
-            dos = DosFeatures.from_document(found).decode()
+        for found, dos in readable_features(store, part):
             spins, energies, orbitals = dos.shape
             pooled = dos.reshape(spins, energies // _POOLED, _POOLED, orbitals).mean(axis=2)
             rows[found["_id"]] = pooled.ravel()
-    return np.stack([rows[name] for name in ids]).astype(np.float32)
+    damaged = np.full(_N_INPUTS, np.nan, dtype=np.float32)
+    return np.stack([rows.get(name, damaged) for name in ids]).astype(np.float32)
 
 
 def _embed(inputs: NDArray[np.float32], seed: int) -> Floats:
-    """(n, 2) places on the map."""
+    """(n, 2) places on the map; NaN where an input is."""
+    usable = np.isfinite(inputs).all(axis=1)
+    places = np.full((len(inputs), 2), np.nan)
+    inputs = inputs[usable]
     # the spectral start needs more points than it has dimensions to give
     start = "spectral" if len(inputs) > 50 else "random"
     reducer = _import_umap().UMAP(n_neighbors=min(_NEIGHBOURS, len(inputs) - 1), random_state=seed, init=start)
     with warnings.catch_warnings():
         # a seed means one thread, which umap says each time
         warnings.filterwarnings("ignore", message="n_jobs value", category=UserWarning)
-        return np.asarray(reducer.fit_transform(inputs), dtype=np.float64)
+        places[usable] = reducer.fit_transform(inputs)
+    return places
 
 
 def _import_umap() -> Any:

@@ -1,7 +1,7 @@
 """IS-DOS against RS-DOS of relaxed candidates (Figure 1a), and how alike they are (Figure 1b)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore, Document
-from campaign.store.features import read_features
+from campaign.store.collections import Document
+from campaign.store.features import read_features, readable_features
 from campaign.store.states import RsDosState
 from campaign.views.figures.documents import CandidateColumns, Floats
 from esnet.representation.features import Representation
 from esnet.similarity.similarity import Similarity, compare_dos
-from workflows.dos import DosFeatures
 
 MOST_SHOWN = 40
 """Pairs that a page offers."""
 MOST_COMPARED = 300
 """Pairs that the similarity is over, drawn at random."""
+_Features = tuple[Document, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +102,8 @@ def dos_pairs(campaign: Campaign, columns: CandidateColumns) -> DosPairs | None:
         if (document.get("rs_dos") or {}).get("state") == RsDosState.DONE
         and (document.get("is_dos") or {}).get("features")
     ]
-    stored = {found["_id"] for found in _features(campaign.store, columns, both, fields=["_id"])}
-    both = [place for place in both if {f"{columns.ids[place]}:dos", f"{columns.ids[place]}:rs_dos"} <= stored]
+    stored = {document["_id"] for document in read_features(campaign.store, _ids(columns, both), ["_id"])}
+    both = [place for place in both if stored.issuperset(_ids(columns, [place]))]
     if not both:
         return None
     last_where_unknown = np.nan_to_num(columns.e_hull_dft, nan=math.inf)
@@ -113,8 +113,9 @@ def dos_pairs(campaign: Campaign, columns: CandidateColumns) -> DosPairs | None:
     if len(both) > MOST_COMPARED:
         chosen = np.random.default_rng(campaign.spec.seed).choice(len(both), MOST_COMPARED, replace=False)
         drawn = [both[place] for place in sorted(chosen)]
-    wanted = sorted({*shown, *drawn})
-    found = {document["_id"]: document for document in _features(campaign.store, columns, wanted)}
+    wanted = _ids(columns, sorted({*shown, *drawn}))
+    found = {document["_id"]: (document, dos) for document, dos in readable_features(campaign.store, wanted)}
+    shown, drawn = ([place for place in some if found.keys() >= {*_ids(columns, [place])}] for some in (shown, drawn))
     representation = campaign.spec.representation()
     return DosPairs(
         shown=[_pair(columns, place, found, zero=representation.energy_reference == "fermi") for place in shown],
@@ -127,17 +128,15 @@ def dos_pairs(campaign: Campaign, columns: CandidateColumns) -> DosPairs | None:
     )
 
 
-def _features(
-    store: CampaignStore, columns: CandidateColumns, indices: Sequence[int], *, fields: list[str] | None = None
-) -> list[Document]:
-    ids = [f"{columns.ids[place]}:{kind}" for place in indices for kind in ("dos", "rs_dos")]
-    return list(read_features(store, ids, fields)) if ids else []
+def _ids(columns: CandidateColumns, indices: Sequence[int]) -> list[str]:
+    """Ids of both features of candidates."""
+    return [f"{columns.ids[place]}:{kind}" for place in indices for kind in ("dos", "rs_dos")]
 
 
-def _pair(columns: CandidateColumns, place: int, found: dict[str, Document], *, zero: bool) -> DosPair:
-    initial, relaxed = (found[f"{columns.ids[place]}:{kind}"] for kind in ("dos", "rs_dos"))
+def _pair(columns: CandidateColumns, place: int, found: Mapping[str, _Features], *, zero: bool) -> DosPair:
+    (initial, initial_dos), (relaxed, relaxed_dos) = (found[name] for name in _ids(columns, [place]))
     # a calculation with one spin has the other one with the opposite sign (docs/science.md)
-    totals = [np.abs(DosFeatures.from_document(one).decode()).sum(axis=(0, 2)) for one in (initial, relaxed)]
+    totals = [np.abs(dos).sum(axis=(0, 2)) for dos in (initial_dos, relaxed_dos)]
     return DosPair(
         label=columns.labels[place],
         initial=totals[0],
@@ -148,12 +147,12 @@ def _pair(columns: CandidateColumns, place: int, found: dict[str, Document], *, 
 
 
 def _similarity(
-    campaign: Campaign, columns: CandidateColumns, drawn: Sequence[int], found: dict[str, Document]
+    campaign: Campaign, columns: CandidateColumns, drawn: Sequence[int], found: Mapping[str, _Features]
 ) -> Similarity:
     kinds = {"dos": "is_dos", "rs_dos": "rs_dos"}
     samples = [(columns.ids[place], kind) for place in drawn for kind in kinds]
-    documents = [found[f"{name}:{kind}"] for name, kind in samples]
-    levels = [document.get("efermi") for document in documents]
+    read = [found[f"{name}:{kind}"] for name, kind in samples]
+    levels = [document.get("efermi") for document, _ in read]
     representation = campaign.spec.representation()
     zero = representation.energy_reference == "fermi"
     stored = _StoredDos(
@@ -164,6 +163,6 @@ def _similarity(
         materials=[name for name, _ in samples],
         kinds=[kinds[kind] for _, kind in samples],
         efermi=np.array([math.nan if level is None else (0.0 if zero else level) for level in levels]),
-        densities=np.stack([DosFeatures.from_document(document).decode() for document in documents]),
+        densities=np.stack([dos for _, dos in read]),
     )
     return compare_dos(stored, seed=campaign.spec.seed)
