@@ -101,22 +101,23 @@ def format_removed(campaign: Campaign, removed: Sequence[Removed]) -> Iterator[s
             continue
         named = ", ".join(f"{each.name(campaign.store)} (firework {each.fw_ids[0]})" for each in found[:_NAMED])
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        commands = ", or for all ".join(f"`{command}`" for command in remedies(campaign.name, how, found[0].fw_ids[0]))
+        command, alone = remedy(campaign.name, how, found[0].fw_ids[0])
+        commands = f"`{command}`" + (f" (or for the first one `{alone}`)" if alone else "")
         yield (
             f"{len(found)} workflow(s) were {how}, so that the campaign waits for them: {named}{more}; "
             f"{commands} {'reignites them' if how == 'defused' else 'submits them again'}"
         )
 
 
-def remedies(name: str, how: Removal, fw_id: int) -> list[str]:
-    """Commands that bring back a workflow that was removed: for it alone, where there is one, and for all."""
+def remedy(name: str, how: Removal, fw_id: int) -> tuple[str, str | None]:
+    """Command that brings back all workflows that were removed so, and one for this workflow alone, where there is."""
     match how:
         case "deleted":
-            return [f"campaign reconcile {name} --resubmit"]
+            return f"campaign reconcile {name} --resubmit", None
         case "archived":
-            return [f"campaign reconcile {name} --resubmit --archived"]
+            return f"campaign reconcile {name} --resubmit --archived", None
         case "defused":
-            return [f"lpad reignite_wfs -i {fw_id}", f"campaign reconcile {name} --resubmit --defused"]
+            return f"campaign reconcile {name} --resubmit --defused", f"lpad reignite_wfs -i {fw_id}"
 
 
 def resubmit(campaign: OpenCampaign, removed: Collection[Removed]) -> tuple[int, list[str]]:

@@ -16,7 +16,7 @@ class Finding:
     problem
         What was found there, and what would be right.
     remedy
-        Command that mends it, or that shows more where only a person can decide.
+        One command that mends it, or that shows more where only a person can decide; anything else in brackets after it.
     """
 
     check: str

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from campaign.recovery.removed_workflows import REMOVALS, Removal, remedies
+from campaign.recovery.removed_workflows import REMOVALS, Removal, remedy
 from campaign.store import integrity
 from campaign.store.campaigns import Campaign
 from campaign.store.states import CampaignState, StepState
@@ -100,8 +100,9 @@ class Workflows:
             )
 
     def _removed(self, subject: str, fw_id: int, how: Removal) -> Finding:
-        remedy = ", or for all: ".join(remedies(self._campaign.name, how, fw_id))
-        return self._wrong(_LOST, subject, f"it waits for its firework {fw_id}, which is {how}", remedy)
+        command, alone = remedy(self._campaign.name, how, fw_id)
+        mend = f"{command} (or for it alone: {alone})" if alone else command
+        return self._wrong(_LOST, subject, f"it waits for its firework {fw_id}, which is {how}", mend)
 
     def _check_steps(self, records: Records) -> Iterator[Finding]:
         for step in records.steps.values():
