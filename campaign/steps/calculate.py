@@ -17,7 +17,7 @@ from campaign.attempts.overrides import incar_overrides
 from campaign.attempts.restart import last_geometry
 from campaign.budget.at_launch import hold_at_launch
 from campaign.spec.campaign_spec import CampaignSpec
-from campaign.store.attempts import attempt_directories
+from campaign.store.attempts import attempt_directories, has_completed_attempt
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import read_document, write_restart
 from campaign.store.collections import CampaignStore
@@ -106,6 +106,9 @@ def run_calculation(
         raise StageIsOverError(f"firework {fw_id} ({stage.title}) is not the current one of {document_id}")
     if patiently(partial(hold_at_launch, campaign, document, stage), wait_s=wait_s) is not None:
         return
+    if _is_computed(campaign, database, document, stage):
+        logger.info("%s of %s was computed before; it has only to be recorded", stage.title, document["formula"])
+        return
     spec = campaign.spec
     settings = spec.dft_settings()
     with (
@@ -137,6 +140,20 @@ def run_calculation(
                     f"{stage.title} of {document['formula']} ({document_id}) did not converge, or custodian gave up",
                     cause=custodian_cause(codes),
                 )
+
+
+def _is_computed(campaign: Campaign, database: DatabaseSettings, document: Mapping[str, Any], stage: Stage) -> bool:
+    """Whether this try has succeeded already, in a firework that was deleted before it could be recorded, or this one.
+
+    The ledger has its attempt then, and another entry would count it twice.
+    """
+    wait_s = campaign.spec.retries.database_wait_s
+    if not patiently(partial(has_completed_attempt, campaign.store, document["_id"], stage), wait_s=wait_s):
+        return False
+    key = flow_key(document["_id"], stage, document[stage.fields]["attempt"])
+    uuids = [job_uuid(f"{key}:{job}") for job in JOBS[stage.name]]
+    with open_patient_job_store(database, directory=Path.cwd(), wait_s=wait_s) as job_store:
+        return all(patiently(partial(job_output, job_store, uuid), wait_s=wait_s) is not None for uuid in uuids)
 
 
 def store_waiting_outputs(

@@ -53,6 +53,12 @@ def interrupted_attempts(
     return list(store.attempts.find(interrupted, ["directory", "cause", "host", "fw_id", "started"]))
 
 
+def has_completed_attempt(store: CampaignStore, document_id: str, stage: Stage) -> bool:
+    """Whether the ledger has a successful attempt at a calculation."""
+    query = {"document": document_id, "stage": stage.name, "outcome": "completed"}
+    return store.attempts.find_one(query, ["_id"]) is not None
+
+
 def attempt_directories(store: CampaignStore, document_id: str, stage: Stage) -> list[str]:
     """Launch directories of the attempts at a calculation that were not completed, the latest first."""
     tried = {"document": document_id, "stage": stage.name, "outcome": {"$nin": ["completed", "science"]}}

@@ -16,7 +16,8 @@ class Finding:
     problem
         What was found there, and what would be right.
     remedy
-        One command that mends it, or that shows more where only a person can decide; anything else in brackets after it.
+        One command that mends it, or that shows more where only a person can decide; whatever else there is to say
+        stands in brackets after it.
     """
 
     check: str

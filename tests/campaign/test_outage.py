@@ -8,6 +8,7 @@ from database_proxy import DatabaseProxy, command
 from pymongo.errors import ConnectionFailure
 
 from campaign.attempts.ledger import attempt
+from campaign.recovery.removed_workflows import removed_workflows, resubmit
 from campaign.running_campaign import start_campaign
 from campaign.scheduling.submit import submit_ready
 from campaign.steps.record import record_calculation
@@ -234,3 +235,24 @@ def test_a_result_that_is_stored_costs_no_try(store, far_store, far, database, p
     assert record(store, database, started)["state"] == "relaxed"
     assert entries(store, fw_id) == [("completed", None)]
     assert store.attempts.find_one({"fw_id": fw_id})["cpu_s"] == pytest.approx(2.946, abs=30)
+
+
+def test_a_result_whose_workflow_was_deleted_before_it_was_recorded_is_counted_once(
+    store, launchpad, database, small_spec, engine, launch_folder
+):
+    start_campaign(store, launchpad, small_spec())
+    document = aluminium(store)
+    calculate(store, database, document)
+    launchpad.delete_wf(document["relaxation"]["fw_id"])
+    campaign = OpenCampaign.open(store, launchpad, "small")
+    resubmit(campaign, removed_workflows(campaign))
+    again = aluminium(store)
+    assert again["relaxation"]["fw_id"] != document["relaxation"]["fw_id"]
+    calculate(store, database, again)
+    assert record(store, database, again)["state"] == "relaxed"
+    assert entries(store, document["relaxation"]["fw_id"]) == [("completed", None)]
+    assert entries(store, again["relaxation"]["fw_id"]) == []
+    assert len(engine.read_text().splitlines()) == 1
+    calculate(store, database, again)  # as after `lpad rerun_fws`
+    assert entries(store, again["relaxation"]["fw_id"]) == []
+    assert len(engine.read_text().splitlines()) == 1
