@@ -229,7 +229,8 @@ def close_open_attempt(
         "_id": next_attempt_id(store, fw_id),
         "campaign": campaign,
         "document": spec.get("document"),
-        "stage": spec.get("stage"),
+        # the category of a step is its stage
+        "stage": spec.get("stage") or (spec.get("_category") if "step" in spec else None),
         "fw_id": fw_id,
         "started": None,
         "ended": now(),

@@ -24,6 +24,7 @@ from campaign.store.states import (
 StageCosts = dict[str, dict[str, float]]
 """``{stage: {attempts, cpu_s, gpu_s}}``."""
 
+NO_STAGE = "other"
 _TO_BE_RELAXED = (CandidateState.PROMOTED, CandidateState.RELAX_RUNNING)
 #: States of candidates that are relaxed, or were or will be, whatever became of it.
 SENT_TO_RELAXATION = (*_TO_BE_RELAXED, CandidateState.RELAXED, CandidateState.RELAX_FAILED)
@@ -49,12 +50,18 @@ def cpu_seconds_by_document(
 
 
 def cost_by_stage(campaign: Campaign, *, session: ClientSession | None = None) -> StageCosts:
-    """For each stage the number of attempts and what they used, ``{stage: {attempts, cpu_s, gpu_s}}``."""
+    """For each stage the number of attempts and what they used, ``{stage: {attempts, cpu_s, gpu_s}}``.
+
+    Attempts that belong to none, those at starting the campaign, are `NO_STAGE`.
+    """
     sums = {"attempts": 1, "cpu_s": "$cpu_s", "gpu_s": "$gpu_s"}
     groups = sums_by(campaign.store.attempts, {"campaign": campaign.name}, "stage", session=session, **sums)
     return {
-        stage: {"attempts": group["attempts"], "cpu_s": float(group["cpu_s"]), "gpu_s": float(group["gpu_s"])}
-        # the start of a campaign belongs to no stage
+        NO_STAGE if stage is None else stage: {
+            "attempts": group["attempts"],
+            "cpu_s": float(group["cpu_s"]),
+            "gpu_s": float(group["gpu_s"]),
+        }
         for stage, group in sorted(groups.items(), key=lambda item: item[0] or "")
     }
 

@@ -9,6 +9,7 @@ from campaign.store.attempts import Outcome
 from campaign.store.campaigns import Campaign
 from campaign.store.states import CampaignState, StepState
 from campaign.store.steps import StepKind
+from campaign.store.usage import NO_STAGE
 from campaign.verification.finding import Finding
 from campaign.verification.records import Records
 
@@ -44,8 +45,7 @@ class Ledger:
         for entry in integrity.attempts(self._campaign):
             self.entries += 1
             document, outcome, stage = entry.get("document"), entry.get("outcome"), entry.get("stage")
-            if stage is not None:
-                self._cpu_s[stage] += float(entry.get("cpu_s") or 0.0)
+            self._cpu_s[NO_STAGE if stage is None else stage] += float(entry.get("cpu_s") or 0.0)
             if outcome not in outcomes:
                 self._unknown.append((entry["_id"], str(outcome)))
             elif outcome == "running":
@@ -101,7 +101,7 @@ class Ledger:
         if campaign.document["state"] != CampaignState.FINISHED:
             return
         for stage, stored in ((campaign.document.get("summary") or {}).get("cpu_s") or {}).items():
-            if stage not in (None, "None") and abs(stored - self._cpu_s[stage]) > _TOLERANCE_CPU_S:
+            if abs(stored - self._cpu_s[stage]) > _TOLERANCE_CPU_S:
                 yield Finding(
                     check=_TOTALS,
                     subject=f"summary.cpu_s.{stage}",

@@ -10,6 +10,7 @@ from fireworks import FWorker
 from predicted import store_predictions
 from prepared import BATCHES, MODEL, finish_dos, relax_references, steps, with_model
 
+from campaign.attempts.ledger import close_open_attempt
 from campaign.recovery.reconcile import reconcile
 from campaign.recovery.retry import retry_failed
 from campaign.recovery.stuck_workflows import next_try
@@ -19,11 +20,13 @@ from campaign.scheduling.advance import advance
 from campaign.scheduling.evaluate import evaluate_relaxed
 from campaign.scheduling.submit import submit_step
 from campaign.steps.decide import make_decisions
+from campaign.steps.finish import finish_campaign
 from campaign.steps.start import BootstrapSizeError
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore
 from campaign.store.documents import step_parts
 from campaign.store.steps import Step, count_sweeps, find_step, read_step
+from campaign.verification.verify import verify
 from campaign.views.results import result_rows
 from campaign.views.status.counts import campaign_status
 from esnet.files.errors import UserError
@@ -227,6 +230,21 @@ def test_a_step_that_fizzles_every_time_is_tried_a_few_times_with_growing_pauses
     assert len(pauses) == 4
     assert not reconcile(campaign)
     assert "its tries are used up" in campaign_status(campaign).problem
+
+
+def test_a_campaign_with_a_job_that_ended_before_its_task_began_is_finished(store, launchpad, campaign):
+    opened = OpenCampaign.open(store, launchpad, campaign)
+    submit_step(opened, Step.screen(campaign, 0))
+    screen = launchpad.fireworks.find_one({"spec.step": "small/screen/0"})
+    start = {"fw_id": 10**6, "launches": [], "spec": {"campaign_name": campaign}}  # as `lpad add` submits it
+    for firework in (screen, start):
+        close_open_attempt(store, firework, campaign=campaign, outcome="lost", facts={"cause": "killed", "cpu_s": 2.0})
+    freeze_reference_set(opened)
+    finish_campaign(Campaign.read(store, campaign), "small/report")
+    cpu_s = store.campaigns.find_one({"_id": campaign})["summary"]["cpu_s"]
+    assert cpu_s == {"other": 2.0, "screen": 2.0}
+    found = verify(Campaign.read(store, campaign), lambda: reconcile(opened, dry_run=True), pause_s=0.0).findings
+    assert not [each for each in found if "totals" in each.check]
 
 
 def take_with_a_dead_process(launchpad, number):
