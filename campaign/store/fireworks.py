@@ -161,8 +161,12 @@ def bring_forward(launchpad: LaunchPad, campaign: str, category: str, *, priorit
     ready = {"spec.campaign_name": campaign, "state": "READY", "spec._category": category}
     if exists(launchpad.fireworks, {**ready, "spec._priority": to}):
         return False
-    raised = launchpad.fireworks.update_one({**ready, "spec._priority": priority}, {"$set": {"spec._priority": to}})
-    return bool(raised.modified_count)
+    # an update that looks for itself reads a hundred documents before it takes the first
+    chosen = launchpad.fireworks.find_one({**ready, "spec._priority": priority}, ["fw_id"])
+    if chosen is None:
+        return False
+    one = {"fw_id": chosen["fw_id"], "state": "READY"}
+    return bool(launchpad.fireworks.update_one(one, {"$set": {"spec._priority": to}}).modified_count)
 
 
 def ended_fireworks(launchpad: LaunchPad, fw_ids: Sequence[int]) -> list[int]:

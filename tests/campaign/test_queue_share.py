@@ -91,3 +91,19 @@ def test_workers_without_a_category_run_both(many, workers):
 @pytest.mark.mongo
 def test_relaxations_come_first_where_that_is_asked_for(many):
     assert set(work(many(dos_share=0.0), workers=2, number=8)) == {"relax"}
+
+
+@pytest.mark.mongo
+def test_the_next_one_is_found_without_reading_the_whole_list(many, store):
+    campaign = many()
+    ready = {"state": "READY", "spec._priority": 10}
+    assert campaign.launchpad.fireworks.count_documents(ready) > 50
+    campaign.launchpad.checkout_fw(FWorker("any", category="relax"), "/nowhere")
+    for expected in (1, 1):  # one at a time is brought forward
+        store.database.command("profile", 2)
+        share_workers(campaign)
+        store.database.command("profile", 0)
+        found = store.database["system.profile"].find({"ns": f"{store.database.name}.fireworks"})
+        assert sum(each.get("docsExamined", 0) for each in found) < 10
+        store.database["system.profile"].drop()
+        assert campaign.launchpad.fireworks.count_documents({"spec._priority": 22}) == expected
