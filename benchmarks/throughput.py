@@ -70,12 +70,11 @@ def measure(file: Path, folder: Path, number: int, queue: Mapping[str, Any], mod
     # the relaxations of the references would take their share
     launchpad.fireworks.update_many({"spec._category": "relax"}, {"$set": {"state": "PAUSED"}})
     began, jobs = time.monotonic(), 0
-    while (done := store.candidates.count_documents({"campaign": {"$regex": mode}, "state": "dos_done"})) < number:
+    while store.candidates.count_documents({"campaign": {"$regex": mode}, "state": "dos_done"}) < number:
         if failed := store.candidates.find_one({"campaign": {"$regex": mode}, "state": "dos_failed"}):
             raise SystemExit(f"{mode}: {failed['final_failure']}")
         for filled in fill_queues(launchpad, site, folder / "cluster"):
             jobs += len(filled.submitted)
-        print(f"\r{mode}: {done} of {number}", end="", file=sys.stderr)
         time.sleep(0.5)
     return {"seconds": time.monotonic() - began, "jobs": jobs}
 
@@ -115,7 +114,7 @@ def main() -> None:
             for mode, (text, queue) in ways.items():
                 found = measure(file, folder / mode, options.calculations, queue, mode)
                 rate = 3600 * options.calculations / found["seconds"]
-                print(f"\r{text:42s} {found['jobs']:4.0f} {found['seconds']:9.0f} {rate:19.0f}", flush=True)
+                print(f"{text:42s} {found['jobs']:4.0f} {found['seconds']:9.0f} {rate:19.0f}", flush=True)
             print(f"load {os.getloadavg()[0]:.0f} after")
     finally:
         cluster.cancel_all()

@@ -1,6 +1,7 @@
 """The running campaign, with what can be done to it."""
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from fireworks import LaunchPad
 
@@ -22,6 +23,14 @@ from campaign.store.campaigns import OpenCampaign
 from campaign.store.collections import CampaignStore
 from campaign.store.states import Stage
 from launchers.database.settings import DatabaseSettings
+
+
+class _OfWhat(TypedDict):
+    """Which calculation is meant."""
+
+    document_id: str
+    stage: Stage
+    fw_id: int
 
 
 def start_campaign(
@@ -83,7 +92,7 @@ class RunningCampaign(OpenCampaign):
 
     def calculate(self, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int) -> None:
         """Compute one stage of one candidate in the current directory, see `campaign.steps.calculate`; record it."""
-        of_what = {"document_id": document_id, "stage": stage, "fw_id": fw_id}
+        of_what: _OfWhat = {"document_id": document_id, "stage": stage, "fw_id": fw_id}
         try:
             run_calculation(self, database, **of_what)
         except StageIsOverError:

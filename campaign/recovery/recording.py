@@ -19,7 +19,7 @@ from campaign.scheduling.queue_share import share_workers
 from campaign.steps.record import record_calculation
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.candidates import read_document
-from campaign.store.fireworks import ready_recorders, refresh_workflow
+from campaign.store.fireworks import firework_states, ready_recorders, refresh_workflow
 from campaign.store.states import STAGES, Stage
 from launchers.database.patience import is_outage, patiently
 from launchers.database.settings import DatabaseSettings
@@ -59,8 +59,12 @@ def record_here(
     recorder = fw_id + 1  # `stage_workflow`
     record = partial(record_and_advance, campaign, database, document_id=document_id, stage=stage, fw_id=recorder)
     in_haste = error is not None and (not isinstance(error, Exception) or is_outage(error))
+    wait_s = 0.0 if in_haste else campaign.spec.retries.database_wait_s
     try:
-        patiently(record, wait_s=0.0 if in_haste else campaign.spec.retries.database_wait_s)
+        # a paused or removed workflow is a person's doing: nothing may follow from it
+        if patiently(partial(firework_states, campaign.launchpad, [recorder]), wait_s=wait_s) != {recorder: "WAITING"}:
+            return
+        patiently(record, wait_s=wait_s)
         note = f"recorded by the process of firework {fw_id}"
         complete_unlaunched(campaign.launchpad, recorder, directory=str(Path.cwd()), note=note)
     except Exception:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,25 @@ def test_a_failure_is_recorded_and_tried_again_by_the_process_that_failed(
     again = aluminium(store)
     assert again["relaxation"]["attempt"] == 1
     assert again["relaxation"]["fw_id"] > element["relaxation"]["record_fw_id"]  # submitted again
+
+
+def test_a_workflow_that_is_paused_while_it_computes_is_recorded_when_it_is_resumed(
+    store, launchpad, element, workers, tmp_path, engine, monkeypatch
+):
+    """Else a campaign that was paused would submit what follows, and run on."""
+    monkeypatch.setenv("ENGINE_S", "3")
+    only(launchpad, element)
+    process = subprocess.Popen(workers["singleshot"], cwd=tmp_path)
+    while not engine.exists():
+        time.sleep(0.1)
+    launchpad.pause_fw(element["relaxation"]["record_fw_id"])
+    assert process.wait(300) == 0
+    assert states(launchpad, element) == ["COMPLETED", "PAUSED"]
+    assert aluminium(store)["state"] == "relax_running"
+    launchpad.resume_fw(element["relaxation"]["record_fw_id"])
+    RunningCampaign.open(store, launchpad, "small").reconcile()
+    assert states(launchpad, element) == ["COMPLETED", "COMPLETED"]
+    assert aluminium(store)["state"] == "relaxed"
 
 
 @pytest.fixture
