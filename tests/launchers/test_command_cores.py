@@ -56,5 +56,8 @@ def test_vasp_gets_as_many_workers_as_there_is_room_for(monkeypatch, command, nu
     found, said = default_workers(CampaignSpec(name="alloys", candidates=candidates, dft=dft))
     assert found == number
     assert why in said
+    # threads of the user's shell count too
+    monkeypatch.setenv("OMP_NUM_THREADS", "32")
+    assert default_workers(CampaignSpec(name="alloys", candidates=candidates, dft=dft))[0] == 1
     # GPAW computes on one core
     assert default_workers(CampaignSpec(name="alloys", candidates=candidates)) == (32, None)
