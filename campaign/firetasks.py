@@ -85,12 +85,12 @@ class StartCampaign(_CampaignTask):
 
 @explicit_serialize
 class RunCalculation(_CampaignTask):
-    """One stage of one candidate, computed in this launch directory."""
+    """One stage of one candidate, computed in this launch directory, and recorded by the same process."""
 
     required_params = ("document", "stage")
 
     def work(self, fw_spec: dict[str, Any]) -> None:
-        """Run the stage's jobflow flow."""
+        """Run the stage's jobflow flow; write what became of it, and submit what is due now."""
         self.campaign(fw_spec).calculate(
             self.database, document_id=self["document"], stage=STAGES[self["stage"]], fw_id=self.fw_id
         )
@@ -98,7 +98,7 @@ class RunCalculation(_CampaignTask):
 
 @explicit_serialize
 class RecordCalculation(_CampaignTask):
-    """Write what became of a calculation into its candidate, and submit what is due now."""
+    """The same for a calculation whose process was killed before it could record."""
 
     required_params = ("document", "stage")
 

@@ -24,6 +24,7 @@ from campaign.store.fireworks import fireworks_in_state, has_live_fireworks, lat
 from campaign.views.status.counts import Status, campaign_status
 from esnet.ray.kept import keep_ray
 from launchers.database.patience import is_outage, patiently
+from launchers.workers.command_cores import command_cores
 from launchers.workers.local import LocalWorkers
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class RunSettings:
     directory
         Launch directories and logs go to ``directory/<campaign>``.
     workers
-        Worker processes; each computes one thing at a time on one core.
+        Worker processes; each computes one thing at a time.
     worker
         Name of the FireWorker for which the campaign's fireworks are, beside those of this run; None: any.
     """
@@ -59,9 +60,26 @@ class RunSettings:
     worker: str | None = None
 
 
-def default_workers() -> int:
-    """One worker for each core that this process may use."""
-    return max(1, len(os.sched_getaffinity(0)))
+def default_workers(spec: CampaignSpec) -> tuple[int, str | None]:
+    """As many workers as the cores that this process may use have room for calculations.
+
+    Returns
+    -------
+    int, str or None
+        How many, and why where it is not one for each core: what VASP's command line says of its ranks.
+    """
+    cores = max(1, len(os.sched_getaffinity(0)))
+    asked = [command_cores(command, os.environ) for command in _vasp_commands(spec)]
+    if not asked:
+        return cores, None
+    most = max(asked, key=lambda each: each.cores or cores)
+    each = most.cores or cores
+    return max(1, cores // each), f"{each} of {cores} core(s) for each calculation: {most.why}"
+
+
+def _vasp_commands(spec: CampaignSpec) -> list[str]:
+    """Command lines of VASP that the campaign's workers start; none where another engine computes."""
+    return [spec.dft.vasp_command] if spec.dft.engine == "vasp" and spec.dft.vasp_command else []
 
 
 def run_campaign(
@@ -123,11 +141,13 @@ def run_campaign(
     try:
         with ExitStack() as ending:
             environment = {}
+            if _vasp_commands(spec) and (threads := os.environ.get("OMP_NUM_THREADS")):
+                environment["OMP_NUM_THREADS"] = threads  # else one; `default_workers` has counted them
             if spec.scorer.needs_model:
                 # one Ray for the whole run, so that its dashboard can be watched; the workers' steps join it
                 ray = ending.enter_context(keep_ray(dashboard=True, on_change=on_ray_change))
                 on_ray(ray.dashboard_url, _write_token(directory))
-                environment = {"RAY_ADDRESS": ray.address}
+                environment["RAY_ADDRESS"] = ray.address
             query = {"spec.campaign_name": name}
             with LocalWorkers(settings.launchpad_file, directory, query=query, environment=environment) as workers:
                 workers.start(settings.workers)

@@ -1,28 +1,36 @@
 """The running campaign, with what can be done to it."""
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from fireworks import LaunchPad
 
 from campaign.budget.hold_queue import hold_waiting, release_held
 from campaign.recovery.reconcile import reconcile
 from campaign.recovery.reconcile_report import ReconcileReport
+from campaign.recovery.recording import record_and_advance, record_here
 from campaign.scheduling.advance import advance
 from campaign.scheduling.submit import submit_ready
 from campaign.spec.campaign_spec import CampaignSpec
-from campaign.steps.calculate import run_calculation
+from campaign.steps.calculate import StageIsOverError, run_calculation
 from campaign.steps.finish import finish_campaign
-from campaign.steps.record import record_calculation
 from campaign.steps.retrain import retrain_step
 from campaign.steps.screen import screen_step
 from campaign.steps.start import Started, write_campaign
 from campaign.steps.train import train_step
 from campaign.store.attempts import Outcome
 from campaign.store.campaigns import OpenCampaign
-from campaign.store.candidates import read_document
 from campaign.store.collections import CampaignStore
 from campaign.store.states import Stage
 from launchers.database.settings import DatabaseSettings
+
+
+class _OfWhat(TypedDict):
+    """Which calculation is meant."""
+
+    document_id: str
+    stage: Stage
+    fw_id: int
 
 
 def start_campaign(
@@ -83,15 +91,20 @@ class RunningCampaign(OpenCampaign):
         return reconcile(self, outcome=outcome, dry_run=dry_run)
 
     def calculate(self, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int) -> None:
-        """Compute one stage of one candidate in the current directory, see `campaign.steps.calculate`."""
-        run_calculation(self, database, document_id=document_id, stage=stage, fw_id=fw_id)
+        """Compute one stage of one candidate in the current directory, see `campaign.steps.calculate`; record it."""
+        of_what: _OfWhat = {"document_id": document_id, "stage": stage, "fw_id": fw_id}
+        try:
+            run_calculation(self, database, **of_what)
+        except StageIsOverError:
+            raise  # nothing was computed
+        except BaseException as error:
+            record_here(self, database, **of_what, error=error)
+            raise
+        record_here(self, database, **of_what)
 
     def record(self, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int) -> None:
         """Write what became of a calculation, see `campaign.steps.record`; then submit what is due."""
-        record_calculation(self, database, document_id=document_id, stage=stage, fw_id=fw_id)
-        # of the batches, what was recorded can only have completed its own; references have none, and look at all
-        document = read_document(self.store, document_id, ["batch"])
-        advance(self, batch=document and document.get("batch"))
+        record_and_advance(self, database, document_id=document_id, stage=stage, fw_id=fw_id)
 
     def train(self, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
         """Train the model, register it, and submit the Screens that waited for it."""

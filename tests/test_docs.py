@@ -109,6 +109,7 @@ def test_every_number_of_a_campaign_file_has_a_unit_or_is_known_to_have_none(sit
             "validation_fraction",
             "min_completed_fraction",
             "audit",
+            "dos_share",
             "p",
         ),
         *("gpus_per_actor", "time_factor", "memory_factor"),

@@ -42,6 +42,15 @@ def init(
     jobs_per_allocation: Annotated[
         Words, _each("Calculations that share one job; default: 1", "--jobs-per-allocation")
     ] = None,
+    side_by_side: Annotated[
+        Words, _each("How many of these run at the same time; default: 1", "--side-by-side")
+    ] = None,
+    estimate: Annotated[
+        Words, _each("Expected time of one of these, HH:MM:SS; default: 00:10:00", "--estimate")
+    ] = None,
+    weight: Annotated[
+        Words, _each("Jobs of relax and dos in proportion, where both have work; default: 1", "--weight")
+    ] = None,
     modules: Annotated[Words, typer.Option(help="Module that jobs load; default: none; may be repeated")] = None,
     environment: Annotated[
         Words, typer.Option(help="Shell line of every job; default: this virtual environment; may be repeated")

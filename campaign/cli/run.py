@@ -39,7 +39,12 @@ def run(
     file: FileArgument,
     launchpad: LaunchpadOption = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes, one core each; default: all cores")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Worker processes, a calculation each; default: one for each core, with VASP as many as its command's "
+            "ranks leave room for",
+        ),
     ] = None,
     directory: Annotated[Path, typer.Option(help="Folder for launch directories and logs, in a subfolder NAME")] = Path(
         "runs"

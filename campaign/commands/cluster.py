@@ -40,6 +40,9 @@ def init(
     gpus: list[str] | None,
     max_jobs: list[str] | None,
     jobs_per_allocation: list[str] | None,
+    side_by_side: list[str] | None,
+    estimate: list[str] | None,
+    weight: list[str] | None,
     modules: list[str] | None,
     environment: list[str] | None,
     vasp_command: str | None,
@@ -72,10 +75,20 @@ def init(
             "gpus": gpus or [],
             "max_jobs": max_jobs or [],
             "jobs_per_allocation": jobs_per_allocation or [],
+            "side_by_side": side_by_side or [],
+            "estimate": estimate or [],
+            "weight": weight or [],
         },
     )
-    for path in write_new(site_settings(answers), folder):
+    site = site_settings(answers)
+    for path in write_new(site, folder):
         out.print(f"wrote {path}", highlight=False, soft_wrap=True)
+    if not site.queues["dos"].is_packed:
+        print_plain(
+            out,
+            "each IS-DOS gets a job of its own; where they take minutes, let many share one: jobs_per_allocation of "
+            f"queues.dos in {folder / 'cluster.yaml'} (docs/cluster.md says what to set), then --again",
+        )
     out.print(f"look at {folder / 'cluster.yaml'}, then: campaign cluster check {folder} --submit", soft_wrap=True)
 
 

@@ -12,7 +12,7 @@ import typer
 from launchers.cluster.errors import ClusterError
 from launchers.cluster.site import CATEGORIES, SiteSettings
 
-_NUMBERS = ("ntasks", "nodes", "gpus", "max_jobs", "jobs_per_allocation")
+_NUMBERS = ("ntasks", "nodes", "gpus", "max_jobs", "jobs_per_allocation", "side_by_side", "weight")
 _OPTION = {"ntasks": "--cores"}
 #: A campaign has one training and a Screen now and then.
 _FEW_JOBS = {"train": 2, "screen": 4}

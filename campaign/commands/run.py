@@ -84,7 +84,7 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
     _check_new(store, spec, file)
     _make_run_folder(directory / spec.name)
     initialise_launchpad(connection)
-    number = workers or default_workers()
+    number, why = (workers, None) if workers is not None else default_workers(spec)
     worker = worker_for(file, spec.name, connection, launchpad_file, console)
     settings = RunSettings(launchpad_file=launchpad_file, directory=directory, workers=number, worker=worker)
 
@@ -93,7 +93,8 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
         if elsewhere:
             others = f"other workers of this machine run {elsewhere} firework(s) of this campaign already;"
             print_labelled(console, others, "those started now come on top")
-        console.print(f"{number} worker(s); launch directories and logs in {folder}", highlight=False)
+        said = f"{number} worker(s)" if why is None else f"{number} worker(s) ({why}; --workers N changes it)"
+        console.print(f"{said}; launch directories and logs in {folder}", highlight=False)
 
     def on_ray(dashboard: str | None, token: Path) -> None:
         if dashboard:

@@ -13,6 +13,7 @@ from fireworks import FWAction, LaunchPad
 from fireworks.core.launchpad import WFLock
 
 from campaign.store.fireworks import (
+    add_completed_launch,
     is_as_seen,
     launch_history,
     refresh_workflow,
@@ -80,6 +81,16 @@ def end(
         changes["action"] = FWAction().to_dict() | {"stored_data": {"_exception": {"_stacktrace": reason}}}
     change = partial(update_launch, launchpad, launches[-1], state=state, changes=changes)
     return _change_launch(launchpad, fw_id, state=state, launches=launches, change=change)
+
+
+def complete_unlaunched(launchpad: LaunchPad, fw_id: int, *, directory: str, note: str) -> bool:
+    """Complete a firework that waits or is ready, because its work was done elsewhere; False if it was taken.
+
+    One that waits for another shows COMPLETED when that one has ended.
+    """
+    with WFLock(launchpad, fw_id):
+        completed = add_completed_launch(launchpad, fw_id, directory=directory, note=note)
+    return completed
 
 
 def _change_launch(

@@ -7,7 +7,7 @@ from campaign.attempts.escalation import escalated_resources
 from campaign.attempts.ledger import close_open_attempt
 from campaign.recovery.firework_repairs import end, reserve_again, run_again
 from campaign.recovery.liveness import Liveness, liveness_of, reservation_id
-from campaign.recovery.orphaned_results import has_results
+from campaign.recovery.orphaned_results import has_results, is_recorded
 from campaign.recovery.processes import is_silent
 from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.store.attempts import Outcome, count_lost_attempts, request_resources
@@ -60,6 +60,10 @@ def _repair(
     if has_results(campaign.store, firework):
         kind, outcome = done.completed, "completed"
         changed = dry_run or end(campaign.launchpad, fw_id, **seen, as_state="COMPLETED")
+    elif is_recorded(campaign.store, firework):
+        # its process was killed between recording the failure and telling FireWorks: another run would be one too many
+        kind, done.why[fw_id] = done.completed, "its failure is recorded"
+        changed = dry_run or end(campaign.launchpad, fw_id, **seen, as_state="FIZZLED")
     elif where.cause == "requeued" and where.job is not None and reservation_id(launch) == where.job.job_id:
         kind = done.requeued
         changed = dry_run or reserve_again(campaign.launchpad, fw_id, launches=launches)

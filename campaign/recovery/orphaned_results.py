@@ -29,6 +29,21 @@ def has_results(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
     return facts.get("fw_id") == firework["fw_id"] and _are_there(store, document_id, stage, facts["attempt"])
 
 
+def is_recorded(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
+    """Whether what became of a calculation's firework (``fw_id``, ``spec``) is recorded, failures too."""
+    spec = firework.get("spec") or {}
+    document_id, stage = spec.get("document"), STAGES.get(spec.get("stage") or "")
+    if document_id is None or stage is None or spec.get("_allow_fizzled_parents"):
+        return False
+    document = read_document(store, document_id, ["state", stage.fields])
+    if document is None:
+        return False
+    facts = stage_fields(document, stage)
+    state = document["state"] if stage.state_field == "state" else facts.get("state")
+    current = int(facts.get("fw_id") or 0)
+    return current > firework["fw_id"] or (current == firework["fw_id"] and state != stage.running)
+
+
 def _are_there(store: CampaignStore, document_id: str, stage: Stage, attempt: int) -> bool:
     key = flow_key(document_id, stage, attempt)
     uuids = [job_uuid(f"{key}:{job}") for job in JOBS[stage.name]]

@@ -1,8 +1,9 @@
 """FireWorks, processes, the scheduler and the store made to agree. Idempotent, and safe from two places at once.
 
 A process or a job that was killed reports nothing: FireWorks shows its firework as RUNNING for ever. Each kind of
-repair has its own module: `lost_runs`, `reservations`, `stuck_workflows`, `orphaned_results`. A missing answer means
-unknown, never finished (`liveness`). What a person did on purpose is named and left alone (`removed_workflows`).
+repair has its own module: `lost_runs`, `reservations`, `stuck_workflows`, `recording`, `orphaned_results`. A missing
+answer means unknown, never finished (`liveness`). What a person did on purpose is named and left alone
+(`removed_workflows`).
 """
 
 import logging
@@ -10,6 +11,7 @@ import logging
 from campaign.recovery.lost_runs import end_lost
 from campaign.recovery.orphaned_results import record_orphaned_results
 from campaign.recovery.reconcile_report import ReconcileReport
+from campaign.recovery.recording import record_waiting
 from campaign.recovery.removed_workflows import format_removed, removed_workflows
 from campaign.recovery.reservations import free_reservations
 from campaign.recovery.stuck_workflows import refresh_waiting, rerun_fizzled, unlock_stale
@@ -38,7 +40,8 @@ def reconcile(campaign: OpenCampaign, *, outcome: Outcome = "lost", dry_run: boo
     free_reservations(campaign, tries, done, dry_run=dry_run)
     rerun_fizzled(campaign, done, dry_run=dry_run)
     done.refreshed = refresh_waiting(campaign.launchpad, campaign.name, dry_run=dry_run)
-    done.recorded = record_orphaned_results(campaign, dry_run=dry_run)
+    record_waiting(campaign, done, dry_run=dry_run)
+    done.recorded += record_orphaned_results(campaign, dry_run=dry_run)
     removed = [each for each in removed_workflows(campaign) if each.fw_ids[0] not in done.recorded]
     done.removed = list(format_removed(campaign, removed))
     if not dry_run:

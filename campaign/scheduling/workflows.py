@@ -14,12 +14,14 @@ from itertools import count
 from typing import Any
 
 from campaign.store.fireworks import WorkflowDocuments
-from campaign.store.states import REFERENCE, Stage
+from campaign.store.states import RECORD_CATEGORY, REFERENCE, Stage
 
 _RECORD_PRIORITY = 90
 _STEP_PRIORITY = 80
 #: Every result and every prediction waits for the references.
 _REFERENCE_BONUS = 5
+#: FireWorks' own limit (`QUEUE_JOBNAME_MAXLEN`), for the sake of PBS.
+_LONGEST_JOB_NAME = 20
 STEP_TASKS = {"train": "Train", "retrain": "Retrain", "screen": "Screen", "report": "Finish"}
 """Class in `campaign.firetasks` that runs each kind of step."""
 
@@ -29,7 +31,8 @@ def stage_workflow(
 ) -> WorkflowDocuments:
     """Workflow of one stage of one candidate: the calculation, and the firework that records it.
 
-    The second runs even when the first has fizzled, so that a failure is recorded without any daemon.
+    The process that computes records too, and completes the second firework (`campaign.recovery.recording`). Where it
+    was killed before that, the second runs, even when the first has fizzled: a failure is recorded without any daemon.
 
     Parameters
     ----------
@@ -46,10 +49,11 @@ def stage_workflow(
     common = {"campaign_name": document["campaign"], "_category": stage.category, **of_what, **_for_worker(worker)}
     priority = stage.priority + (_REFERENCE_BONUS if document["role"] == REFERENCE else 0)
     calculation: dict[str, Any] = {"_priority": priority, **common}
-    if queue := (document.get(stage.fields) or {}).get("queue"):
-        # more time or memory than the queue adapter's own: reservation mode reads it (docs/failures.md)
-        calculation["_queueadapter"] = dict(queue)
-    record = {"_priority": _RECORD_PRIORITY, "_allow_fizzled_parents": True, **common}
+    # reservation mode reads what the job asks for on top of the queue adapter's own: its name, more time or memory
+    queue = (document.get(stage.fields) or {}).get("queue") or {}
+    calculation["_queueadapter"] = {"job_name": job_name(document["campaign"], stage.name), **queue}
+    record = {"_priority": _RECORD_PRIORITY, "_allow_fizzled_parents": True, **common, "_category": RECORD_CATEGORY}
+    record["_queueadapter"] = {"job_name": job_name(document["campaign"], RECORD_CATEGORY)}
     return WorkflowDocuments(
         _workflow_document(name, {first: [second], second: []}, {"campaign": document["campaign"], **of_what}),
         [
@@ -65,11 +69,21 @@ def step_workflow(
     """Workflow of one step of a campaign: ``train``, ``retrain``, ``screen`` or ``report``; one firework."""
     fw_id, name, step = next(fw_ids), f"{campaign} {kind}", {"step": step_id}
     spec = {"campaign_name": campaign, "_category": category, "_priority": _STEP_PRIORITY, **step}
-    spec |= _for_worker(worker)
+    spec |= _for_worker(worker) | {"_queueadapter": {"job_name": job_name(campaign, kind)}}
     return WorkflowDocuments(
         _workflow_document(name, {fw_id: []}, {"campaign": campaign, **step}),
         [_firework_document(fw_id, name, "READY", STEP_TASKS[kind], step, spec)],
     )
+
+
+def job_name(campaign: str, kind: str) -> str:
+    """Name of queue jobs: the campaign's and the kind of work, e.g. ``alloys-dos``.
+
+    It is the campaign's name that is shortened to FireWorks' limit; PBS wants a letter first.
+    """
+    kind = kind.replace("_", "-")
+    name = campaign if campaign[0].isalpha() else f"c{campaign}"
+    return f"{name[: _LONGEST_JOB_NAME - len(kind) - 1]}-{kind}"
 
 
 def _for_worker(name: str | None) -> dict[str, str]:

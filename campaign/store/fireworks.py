@@ -8,11 +8,13 @@ from datetime import datetime
 from itertools import count
 from typing import Any
 
-from fireworks import LaunchPad
+from fireworks import FWAction, FWorker, LaunchPad
+from fireworks.core.firework import Launch
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from campaign.store.collections import CampaignStore, Document, exists, in_chunks, in_utc
+from campaign.store.states import RECORD_CATEGORY
 from esnet.files.errors import UserError
 from launchers.workers.process_identity import IDENTITY
 
@@ -137,6 +139,34 @@ def waiting_fireworks(launchpad: LaunchPad, campaign: str) -> list[int]:
     """Ids of a campaign's fireworks that wait for another one."""
     waiting: list[int] = launchpad.fireworks.distinct("fw_id", {"spec.campaign_name": campaign, "state": "WAITING"})
     return waiting
+
+
+def ready_recorders(launchpad: LaunchPad, campaign: str) -> list[Document]:
+    """Read ``spec.document`` and ``spec.stage`` of a campaign's recording fireworks that are ready."""
+    ready = {"spec.campaign_name": campaign, "state": "READY", "spec._category": RECORD_CATEGORY}
+    return list(launchpad.fireworks.find(ready, ["fw_id", "spec.document", "spec.stage"]))
+
+
+def count_fireworks(launchpad: LaunchPad, campaign: str, state: str, category: str) -> int:
+    """How many fireworks of a campaign and category are in one of FireWorks' states."""
+    return int(
+        launchpad.fireworks.count_documents(
+            {"spec.campaign_name": campaign, "state": state, "spec._category": category}
+        )
+    )
+
+
+def bring_forward(launchpad: LaunchPad, campaign: str, category: str, *, priority: int, to: int) -> bool:
+    """Raise the priority of one ready firework of a category; False if there is none, or one was raised already."""
+    ready = {"spec.campaign_name": campaign, "state": "READY", "spec._category": category}
+    if exists(launchpad.fireworks, {**ready, "spec._priority": to}):
+        return False
+    # an update that looks for itself reads a hundred documents before it takes the first
+    chosen = launchpad.fireworks.find_one({**ready, "spec._priority": priority}, ["fw_id"])
+    if chosen is None:
+        return False
+    one = {"fw_id": chosen["fw_id"], "state": "READY"}
+    return bool(launchpad.fireworks.update_one(one, {"$set": {"spec._priority": to}}).modified_count)
 
 
 def ended_fireworks(launchpad: LaunchPad, fw_ids: Sequence[int]) -> list[int]:
@@ -272,6 +302,21 @@ def update_launch(launchpad: LaunchPad, launch_id: int, *, state: str, changes: 
     """Set fields of a launch if it is in this state; False if it is not."""
     updated = launchpad.launches.update_one({"launch_id": launch_id, "state": state}, {"$set": dict(changes)})
     return bool(updated.modified_count)
+
+
+def add_completed_launch(launchpad: LaunchPad, fw_id: int, *, directory: str, note: str) -> bool:
+    """Give a firework that no process has taken a launch that is completed; False if one has taken it.
+
+    FireWorks shows it as COMPLETED when it looks at its workflow the next time.
+    """
+    untaken = {"fw_id": fw_id, "state": {"$in": ["WAITING", "READY"]}, "launches": []}
+    if not exists(launchpad.fireworks, untaken):
+        return False
+    launch = Launch("RUNNING", directory, FWorker(), launch_id=launchpad.get_new_launch_id(), fw_id=fw_id)
+    launch.state, launch.action = "COMPLETED", FWAction(stored_data={"message": note})
+    launchpad.launches.insert_one(launch.to_db_dict())
+    given = launchpad.fireworks.update_one(untaken, {"$set": {"launches": [launch.launch_id]}})
+    return bool(given.modified_count)
 
 
 def locked_workflows(launchpad: LaunchPad, campaign: str) -> list[Document]:

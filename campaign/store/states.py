@@ -17,6 +17,8 @@ from typing import Any, Literal
 
 StageName = Literal["dos", "relax", "rs_dos"]
 
+#: FireWorks category of recording fireworks. Campaigns that were submitted earlier have them in their stage's.
+RECORD_CATEGORY = "record"
 SCREENED, BOOTSTRAP, REFERENCE, TRAINING = "screened", "bootstrap", "reference", "training"
 
 

@@ -179,6 +179,10 @@ def _adapter_keys(site: SiteSettings, folder: Path, category: str) -> Iterator[t
     )
     if lines := site.shell_lines(category):
         yield ["What every job begins with."], {"pre_rocket": "\n".join(lines)}
+    yield (
+        ["The name is for qlaunch without -r; in reservation mode the firework gives its campaign's."],
+        {"job_name": site.worker_name(category)},
+    )
     yield [], {"queue": queue.queue, "account": site.account}
     if site.scheduler == "slurm":
         yield from _slurm_keys(site, category)

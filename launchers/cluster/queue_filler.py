@@ -9,7 +9,7 @@ import ast
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ from pymongo.errors import DuplicateKeyError
 
 from launchers.cluster.launch_files import load_adapter, load_fworker
 from launchers.cluster.lock import Lock, locked
-from launchers.cluster.site import CATEGORIES, SiteSettings
+from launchers.cluster.site import CATEGORIES, URGENT, QueueSettings, SiteSettings
 from launchers.workers.project_worker import CampaignWorker
 
 #: So many rejected submissions in a row end a call: the next ones would be rejected too.
@@ -82,7 +82,10 @@ class Filled:
 
 
 def fill_queues(launchpad: LaunchPad, site: SiteSettings, folder: Path) -> Iterator[Filled]:
-    """Submit jobs for what is ready, category by category; what others wait for comes first.
+    """Submit jobs for what is ready, queue by queue.
+
+    Of the categories that share a queue, train and screen come first, since others wait for them; relax and dos share
+    what is left by their `weight`, so that neither waits until the other has no work left.
 
     Safe from two places at once: a lock in the database, which ends by itself.
 
@@ -93,16 +96,20 @@ def fill_queues(launchpad: LaunchPad, site: SiteSettings, folder: Path) -> Itera
     PyMongoError
         If the database goes away. What was submitted until then stays submitted, and is known by its reservations.
     """
-    files = {category: (load_fworker(folder, category), load_adapter(folder, category)) for category in CATEGORIES}
-    for category, (fworker, adapter) in files.items():
-        queue = site.queues[category]
-        done = Filled(category, queue.queue, queue.max_jobs)
-        with locked(launchpad.db, f"cluster/{site.name}/{queue.queue}") as (lock, is_free):
+    sharing: dict[str, list[_Category]] = {}
+    for name in CATEGORIES:
+        queue = site.queues[name]
+        done = Filled(name, queue.queue, queue.max_jobs)
+        category = _Category(queue, load_fworker(folder, name), load_adapter(folder, name), done)
+        sharing.setdefault(queue.queue, []).append(category)
+    for queue_name, categories in sharing.items():
+        with locked(launchpad.db, f"cluster/{site.name}/{queue_name}") as (lock, is_free):
             if is_free:
-                _fill(launchpad, site, category, fworker, adapter, done, lock)
-            else:
-                done.problem = f"another process fills this queue just now ({lock.holder()})"
-        yield done
+                _fill(launchpad, site, categories, lock)
+            for category in categories:
+                if not is_free:
+                    category.done.problem = f"another process fills this queue just now ({lock.holder()})"
+        yield from (category.done for category in categories)
 
 
 def jobs_needed(ready: int, waiting: int, per_job: int) -> int:
@@ -113,54 +120,110 @@ def jobs_needed(ready: int, waiting: int, per_job: int) -> int:
     return max(0, -(-(ready - waiting * (per_job - 1)) // per_job))
 
 
-def _fill(
-    launchpad: LaunchPad,
-    site: SiteSettings,
-    category: str,
-    fworker: FWorker,
-    adapter: QueueAdapterBase,
-    done: Filled,
-    lock: Lock,
-) -> None:
-    done.freed = _free_unsubmitted(launchpad, fworker)
-    done.ready = launchpad.fireworks.count_documents({**fworker.query, "state": "READY"})
-    if not done.ready:
-        return
-    with collected_messages(f"qadapter.{adapter.q_name}") as said:
-        done.in_queue = adapter.get_njobs_in_queue()
-    if done.in_queue is None:
-        done.problem = f"the scheduler does not answer, so nothing is submitted: {scheduler_words(said)}"
-        return
-    reserved = launchpad.fireworks.count_documents({**fworker.query, "state": "RESERVED"})
+def whose_turn(jobs: Mapping[str, float], weights: Mapping[str, float]) -> str:
+    """Category that gets the next job of a queue.
+
+    Parameters
+    ----------
+    jobs
+        Jobs, waiting and running, of each category that has work for another one.
+    weights
+        Jobs of the categories in proportion; what others wait for (`URGENT`) comes before them.
+    """
+    first = [name for name in CATEGORIES if name in jobs and name in URGENT]
+    return (
+        first[0]
+        if first
+        else min((name for name in CATEGORIES if name in jobs), key=lambda name: jobs[name] / weights[name])
+    )
+
+
+@dataclass
+class _Category:
+    """Fireworks of one category, and what is known of their jobs."""
+
+    queue: QueueSettings
+    fworker: FWorker
+    adapter: QueueAdapterBase
+    done: Filled
+    reserved: int = 0
+    running: float = 0.0
+    wanted: int = 0
+    tries_left: int = _MOST_REJECTED
+
+    def look(self, launchpad: LaunchPad) -> None:
+        """Count what is ready and what is queued, and ask the scheduler where there is work."""
+        self.done.freed = _free_unsubmitted(launchpad, self.fworker)
+        counts = [
+            launchpad.fireworks.count_documents({**self.fworker.query, "state": state})
+            for state in ("READY", "RESERVED", "RUNNING")
+        ]
+        self.done.ready, self.reserved, running = counts
+        self.running = running / self.queue.side_by_side  # jobs
+        if not self.done.ready:
+            return
+        with collected_messages(f"qadapter.{self.adapter.q_name}") as said:
+            self.done.in_queue = self.adapter.get_njobs_in_queue()
+        if self.done.in_queue is None:
+            self.done.problem = f"the scheduler does not answer, so nothing is submitted: {scheduler_words(said)}"
+            return
+        self.wanted = jobs_needed(self.done.ready, self.reserved, self.queue.jobs_per_allocation)
+
+    @property
+    def jobs(self) -> float:
+        """Jobs that wait or run."""
+        return self.reserved + self.running + len(self.done.submitted)
+
+
+def _fill(launchpad: LaunchPad, site: SiteSettings, categories: Sequence[_Category], lock: Lock) -> None:
+    """Submit jobs of the categories of one queue in turn, until there is no more work, or no more room."""
+    for category in categories:
+        category.look(launchpad)
     # what is reserved is queued, even if the scheduler should not count it (yet)
-    room = site.queues[category].max_jobs - max(done.in_queue, reserved)
-    directory = site.launch_directory / category / f"block_{datetime.now(UTC):%Y-%m-%d}"
+    reserved = sum(category.reserved for category in categories)
+    in_queue = max([reserved, *(category.done.in_queue or 0 for category in categories)])
+    weights = {category.done.category: category.queue.weight for category in categories}
+    while True:
+        submitted = sum(len(category.done.submitted) for category in categories)
+        may = {
+            category.done.category: category
+            for category in categories
+            if category.wanted and category.queue.max_jobs > in_queue + submitted
+        }
+        if not may:
+            break
+        turn = may[whose_turn({name: category.jobs for name, category in may.items()}, weights)]
+        turn.wanted = turn.wanted - 1 if _submit(launchpad, site, turn, lock) else 0
+    before = 0
+    for category in categories:
+        if category.done.in_queue is not None:
+            category.done.in_queue += before
+        before += len(category.done.submitted)
+
+
+def _submit(launchpad: LaunchPad, site: SiteSettings, category: _Category, lock: Lock) -> bool:
+    """Submit one job of a category; False if no other of it is to be tried."""
+    done, adapter = category.done, category.adapter
+    directory = site.launch_directory / done.category / f"block_{datetime.now(UTC):%Y-%m-%d}"
     directory.mkdir(parents=True, exist_ok=True)
-    tries_left = _MOST_REJECTED
-    for _ in range(min(room, jobs_needed(done.ready, reserved, site.queues[category].jobs_per_allocation))):
-        while tries_left and lock.renew():
-            others = _without(fworker, done.rejected)
-            candidate = launchpad._get_a_fw_to_run(others.query, checkout=False)  # as run_exists looks
-            if candidate is None:
-                return
-            with collected_messages(f"qadapter.{adapter.q_name}", "queue.launcher") as said:
-                job = launch_rocket_to_queue(
-                    launchpad,
-                    others,
-                    adapter,
-                    str(directory),
-                    reserve=True,
-                    strm_lvl="CRITICAL",
-                    create_launcher_dir=True,
-                )
-            if job:
-                done.submitted.append(str(job))
-                break
-            if job is None:  # somebody else took the last one
-                return
-            tries_left -= 1
-            done.rejected.append(candidate.fw_id)
-            done.problem = f"submission rejected: {scheduler_words(said)}"
+    while category.tries_left and lock.renew():
+        others = _without(category.fworker, done.rejected)
+        candidate = launchpad._get_a_fw_to_run(others.query, checkout=False)  # as run_exists looks
+        if candidate is None:
+            return False
+        with collected_messages(f"qadapter.{adapter.q_name}", "queue.launcher") as said:
+            job = launch_rocket_to_queue(
+                launchpad, others, adapter, str(directory), reserve=True, strm_lvl="CRITICAL", create_launcher_dir=True
+            )
+        if job:
+            done.submitted.append(str(job))
+            return True
+        if job is None:  # somebody else took the last one
+            return False
+        category.tries_left -= 1
+        done.rejected.append(candidate.fw_id)
+        done.problem = f"submission rejected: {scheduler_words(said)}"
+    return False
 
 
 def _without(fworker: FWorker, fw_ids: list[int]) -> FWorker:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FILE_NAME = "cluster.yaml"
 #: The categories of a campaign's fireworks; what others wait for comes first.
 CATEGORIES = ("train", "screen", "relax", "dos")
+#: Those that come before the others of their queue, whatever the weights say.
+URGENT = ("train", "screen")
 
 Scheduler = Literal["slurm", "pbs"]
 Lines = Annotated[list[str], Field(max_length=100)]
@@ -54,10 +56,18 @@ class QueueSettings(_Section):
     gpus: int = Field(default=0, ge=0, description="GPUs of each node")
     gpu_type: str | None = Field(default=None, description="kind of GPU, where the site asks for it, e.g. a100 (SLURM)")
     max_jobs: int = Field(default=20, ge=1, description="jobs of yours in that queue, waiting and running, at most")
-    jobs_per_allocation: int = Field(
-        default=1, ge=1, description="calculations that share one job, one after the other"
+    weight: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="where relax and dos share a queue and both have work: their jobs in proportion",
     )
-    side_by_side: int = Field(default=1, ge=1, description="of these so many at a time, the job's GPUs shared out")
+    jobs_per_allocation: int = Field(
+        default=1, ge=1, description="calculations that share one job, one after the other, while its time lasts"
+    )
+    side_by_side: int = Field(
+        default=1, ge=1, description="how many of these run at the same time; the job's GPUs are shared out"
+    )
     estimate: str = Field(default="00:10:00", description="expected time of one of them, HH:MM:SS")
     environment: ShellLines = Field(default=[], description="shell lines for this category, after those for all")
     adapter: dict[str, str | int] = Field(default={}, description="further keys of FireWorks' queue adapter, e.g. qos")

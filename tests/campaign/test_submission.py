@@ -8,6 +8,7 @@ from threading import Thread
 import pytest
 from fireworks import Firework, Workflow
 from fireworks.core.rocket_launcher import launch_rocket
+from fireworks.fw_config import QUEUE_JOBNAME_MAXLEN
 from small_campaign import write_campaign
 from typer.testing import CliRunner
 
@@ -16,7 +17,7 @@ from campaign.config.yaml_file import CampaignFileError
 from campaign.firetasks import Finish, RecordCalculation, Retrain, RunCalculation, Screen, Train
 from campaign.running_campaign import start_campaign
 from campaign.scheduling.submit import submit_ready, submit_step
-from campaign.scheduling.workflows import stage_workflow, step_workflow
+from campaign.scheduling.workflows import job_name, stage_workflow, step_workflow
 from campaign.spec.reader import read_campaign_file
 from campaign.spec.stored_spec import StoredSpecError
 from campaign.steps.start import CampaignExistsError
@@ -153,9 +154,24 @@ def test_a_steps_workflow_is_what_fireworks_would_have_written():
         ours = step_workflow("small", f"small/{kind}", kind=kind, category="screen", fw_ids=count(41))
         step = {"step": f"small/{kind}"}
         spec = {"campaign_name": "small", "_category": "screen", "_priority": 80, **OWN_LAUNCHPAD, **step}
+        spec["_queueadapter"] = {"job_name": f"small-{kind}"}
         firework = Firework([task(**step)], spec=spec, name=f"small {kind}", fw_id=41)
         workflow = Workflow([firework], name=f"small {kind}", metadata={"campaign": "small", **step})
         assert_as_fireworks_writes(ours, workflow)
+
+
+@pytest.mark.parametrize(
+    ("campaign", "kind", "name"),
+    [
+        ("alloys", "dos", "alloys-dos"),
+        ("alloys", "rs_dos", "alloys-rs-dos"),
+        ("2026_alloys", "relax", "c2026_alloys-relax"),
+        ("binary-alloys-of-all-metals", "retrain", "binary-alloy-retrain"),
+    ],
+)
+def test_jobs_are_named_by_campaign_and_kind_of_work(campaign, kind, name):
+    assert job_name(campaign, kind) == name
+    assert len(name) <= QUEUE_JOBNAME_MAXLEN
 
 
 def by_fireworks(document, stage):
@@ -163,7 +179,10 @@ def by_fireworks(document, stage):
     common = {"campaign_name": "small", "_category": stage.category, **OWN_LAUNCHPAD, **of_what}
     priority = stage.priority + (5 if document["role"] == "reference" else 0)
     name = f"Al2Cu {stage.title}"
-    calculation = Firework([RunCalculation(**of_what)], spec={"_priority": priority, **common}, name=name, fw_id=41)
+    job = {"_queueadapter": {"job_name": f"small-{stage.name.replace('_', '-')}"}}
+    spec = {"_priority": priority, **job, **common}
+    calculation = Firework([RunCalculation(**of_what)], spec=spec, name=name, fw_id=41)
+    common |= {"_category": "record", "_queueadapter": {"job_name": "small-record"}}
     record = Firework(
         [RecordCalculation(**of_what)],
         spec={"_priority": 90, "_allow_fizzled_parents": True, **common},

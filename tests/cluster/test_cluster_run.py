@@ -51,6 +51,38 @@ def test_two_at_the_same_time_keep_to_the_limit_of_a_queue(place, cluster):
     assert "jobs in cpu: 2 of at most 2; submitted 0" in run(place)
 
 
+def test_relaxations_and_dos_share_a_queue_by_weight_whoever_has_the_longer_list(place, cluster):
+    for category in ("relax", "dos"):
+        place.edit(cluster, "max_jobs: 20", "max_jobs: 8", category=category)
+    place.edit(cluster, "weight: 1", "weight: 3", category="relax")
+    dos, relax = place.add("dos", place.until_released, number=12), place.add("relax", place.until_released, number=2)
+    said = run(place)
+    assert "relax: 2 ready; jobs in cpu: 0 of at most 8; submitted 2" in said
+    assert "dos: 12 ready; jobs in cpu: 2 of at most 8; submitted 6" in said
+    # the queue is full of IS-DOS when more relaxations come: each place that gets free is theirs until they have 6
+    relax += place.add("relax", place.until_released, number=12)
+    assert "submitted 0" in run(place)
+    place.release()
+    place.wait(lambda: place.states(dos).count("COMPLETED") == 6 and place.states(relax[:2]) == ["COMPLETED"] * 2)
+    place.wait(lambda: place.jobs() == 0)
+    said = run(place)
+    assert "relax: 12 ready; jobs in cpu: 0 of at most 8; submitted 6" in said
+    assert "dos: 6 ready; jobs in cpu: 6 of at most 8; submitted 2" in said
+
+
+def test_a_job_has_the_name_of_its_campaign_and_kind_of_work(place, cluster):
+    from fireworks import Firework, ScriptTask
+
+    from campaign.scheduling.workflows import job_name
+
+    spec = {"_category": "dos", "_queueadapter": {"job_name": job_name("alloys", "dos")}}
+    for _ in range(2):
+        place.launchpad.add_wf(Firework([ScriptTask.from_str(place.until_released)], spec=spec, name="AlPd IS-DOS"))
+    run(place, rc=None)
+    assert place.cluster.run("squeue", "-h", "-o", "%j").stdout.split() == ["alloys-dos"] * 2
+    place.release()
+
+
 def test_a_rejected_job_leaves_its_firework_ready_and_others_go_on(place, cluster):
     from fireworks import Firework, ScriptTask
 

@@ -193,6 +193,26 @@ def init(folder, *options):
     return CliRunner().invoke(app, words)
 
 
+def test_many_short_calculations_are_answered_by_options_and_by_a_hint(tmp_path):
+    alone = init(tmp_path, "--scheduler", "slurm", *ALL)
+    assert "jobs_per_allocation of queues.dos" in " ".join(alone.output.split())
+    (tmp_path / "other").mkdir()
+    words = ("--jobs-per-allocation", "dos=150", "--side-by-side", "dos=2", "--estimate", "dos=00:04:00")
+    packed = init(tmp_path / "other", "--scheduler", "slurm", *ALL, *words, "--weight", "relax=3")
+    assert packed.exit_code == 0, packed.output
+    assert "jobs_per_allocation of" not in packed.output
+    queues = SiteSettings.from_file(tmp_path / "other" / "site").queues
+    dos = queues["dos"]
+    assert (dos.jobs_per_allocation, dos.side_by_side, dos.estimate) == (150, 2, "00:04:00")
+    assert (queues["relax"].weight, dos.weight) == (3, 1)
+
+
+def test_jobs_of_qlaunch_without_reservation_are_named_by_their_worker(tmp_path):
+    assert "#SBATCH --job-name=alps-dos\n" in script_of(site_of(name="alps"), tmp_path / "slurm", "dos")
+    pbs = script_of(site_of(name="alps", scheduler="pbs"), tmp_path / "pbs", "dos")
+    assert "#PBS -N alps-dos\n" in pbs
+
+
 def test_values_for_all_and_for_one_category_come_in_any_order(tmp_path):
     done = init(tmp_path, "--queue", "screen=gpu", "--scheduler", "slurm", *ALL, "--gpus", "screen=1", "--cores", "8")
     assert done.exit_code == 0, done.output

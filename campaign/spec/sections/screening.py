@@ -12,6 +12,12 @@ class ScreeningSection(StrictModel):
     min_completed_fraction: float = Field(
         default=0.95, gt=0.0, le=1.0, description="share of a batch whose IS-DOS must be done before it is screened"
     )
+    dos_share: float = Field(
+        default=0.5,
+        ge=0.0,
+        lt=1.0,
+        description="share of the workers that IS-DOS get while relaxations wait too; 0: relaxations come first",
+    )
     actors: int | None = Field(
         default=None,
         ge=1,

@@ -1,0 +1,93 @@
+"""What became of a calculation, recorded where it was computed or by whoever finds it: no queue job of its own.
+
+The firework that records stays the fallback. It is completed without a launch of its own once its work is done here;
+where this process is killed before that, it becomes ready (category `RECORD_CATEGORY`), and a worker or
+`record_waiting` does it. Recording twice records once (`campaign.steps.record`).
+"""
+
+import logging
+import socket
+from functools import partial
+from pathlib import Path
+
+from pymongo.errors import PyMongoError
+
+from campaign.recovery.firework_repairs import complete_unlaunched
+from campaign.recovery.reconcile_report import ReconcileReport
+from campaign.scheduling.advance import advance
+from campaign.scheduling.queue_share import share_workers
+from campaign.steps.record import record_calculation
+from campaign.store.campaigns import OpenCampaign
+from campaign.store.candidates import read_document
+from campaign.store.fireworks import firework_states, ready_recorders, refresh_workflow
+from campaign.store.states import STAGES, Stage
+from launchers.database.patience import is_outage, patiently
+from launchers.database.settings import DatabaseSettings
+
+logger = logging.getLogger(__name__)
+
+
+def record_and_advance(
+    campaign: OpenCampaign, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int
+) -> None:
+    """Write what became of a calculation, see `campaign.steps.record`; then submit what is due."""
+    record_calculation(campaign, database, document_id=document_id, stage=stage, fw_id=fw_id)
+    # of the batches, what was recorded can only have completed its own; references have none, and look at all
+    document = read_document(campaign.store, document_id, ["batch"])
+    advance(campaign, batch=document and document.get("batch"))
+    share_workers(campaign)
+
+
+def record_here(
+    campaign: OpenCampaign,
+    database: DatabaseSettings,
+    *,
+    document_id: str,
+    stage: Stage,
+    fw_id: int,
+    error: BaseException | None = None,
+) -> None:
+    """Record a calculation in the process that computed it, right after its end; never raises an error of its own.
+
+    Parameters
+    ----------
+    fw_id
+        Firework of the calculation, which still runs.
+    error
+        What ended it; None: it is complete. An interrupted process has no time to wait for a database.
+    """
+    recorder = fw_id + 1  # `stage_workflow`
+    record = partial(record_and_advance, campaign, database, document_id=document_id, stage=stage, fw_id=recorder)
+    in_haste = error is not None and (not isinstance(error, Exception) or is_outage(error))
+    wait_s = 0.0 if in_haste else campaign.spec.retries.database_wait_s
+    try:
+        # a paused or removed workflow is a person's doing: nothing may follow from it
+        if patiently(partial(firework_states, campaign.launchpad, [recorder]), wait_s=wait_s) != {recorder: "WAITING"}:
+            return
+        patiently(record, wait_s=wait_s)
+        note = f"recorded by the process of firework {fw_id}"
+        complete_unlaunched(campaign.launchpad, recorder, directory=str(Path.cwd()), note=note)
+    except Exception:
+        # what was computed is safe in any case
+        logger.warning("firework %d will record this calculation: it could not be done here", recorder, exc_info=True)
+
+
+def record_waiting(campaign: OpenCampaign, done: ReconcileReport, *, dry_run: bool) -> None:
+    """Record here what waits to be recorded because the process that computed it was killed."""
+    for firework in ready_recorders(campaign.launchpad, campaign.name):
+        fw_id, spec = firework["fw_id"], firework["spec"]
+        if not dry_run:
+            database = DatabaseSettings.from_launchpad(campaign.launchpad)
+            of_what = {"document_id": spec["document"], "stage": STAGES[spec["stage"]]}
+            try:
+                record_calculation(campaign, database, **of_what, fw_id=fw_id)
+            except PyMongoError:
+                raise
+            except Exception:
+                # a worker that runs the firework will leave the reason there
+                logger.warning("firework %d: the calculation could not be recorded here", fw_id, exc_info=True)
+                continue
+            note = f"recorded on {socket.gethostname()}"
+            if complete_unlaunched(campaign.launchpad, fw_id, directory=str(Path.cwd()), note=note):
+                refresh_workflow(campaign.launchpad, fw_id)
+        done.recorded.append(fw_id - 1)

@@ -1,0 +1,27 @@
+"""Workers shared between IS-DOS and relaxations, so that neither waits until the other has no work left.
+
+A worker that takes whatever is ready (`campaign run`, `rlaunch`, `qlaunch` without a category) takes what has the
+highest FireWorks priority, and a relaxation's is higher than an IS-DOS'. Where relaxations have more than their share
+of what runs, one IS-DOS is put before them, each time a calculation ends. On a cluster whose queues have their own
+categories, `launchers.cluster.queue_filler` shares them.
+"""
+
+from campaign.store.campaigns import OpenCampaign
+from campaign.store.fireworks import bring_forward, count_fireworks
+from campaign.store.states import STAGES
+
+#: Between a relaxation and the relaxation of a reference, for which everything else waits.
+BROUGHT_FORWARD = STAGES["relax"].priority + 2
+
+
+def share_workers(campaign: OpenCampaign) -> None:
+    """Let one IS-DOS come next where relaxations have more than their share (`screening.dos_share`)."""
+    share, dos, relax = campaign.spec.screening.dos_share, STAGES["dos"], STAGES["relax"]
+    if not share:
+        return
+    running = {
+        stage.name: count_fireworks(campaign.launchpad, campaign.name, "RUNNING", stage.category)
+        for stage in (dos, relax)
+    }
+    if running[dos.name] * (1 - share) < running[relax.name] * share:
+        bring_forward(campaign.launchpad, campaign.name, dos.category, priority=dos.priority, to=BROUGHT_FORWARD)
