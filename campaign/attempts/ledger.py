@@ -7,7 +7,6 @@ is known; it may have used some seconds more.
 
 import logging
 import threading
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -19,8 +18,9 @@ from pymongo.errors import PyMongoError
 
 from campaign.attempts.causes import failure_cause
 from campaign.attempts.cpu_time import ended_cpu_seconds, running_cpu_seconds
-from campaign.attempts.failures import failure_kind
+from campaign.attempts.failures import error_message, failure_kind
 from campaign.attempts.last_words import close_unclosed, forget_last_words, leave_last_words
+from campaign.attempts.memory_kills import note_memory_kills
 from campaign.store.attempts import (
     Outcome,
     insert_attempt_if_missing,
@@ -101,6 +101,7 @@ def attempt(
     what = {"campaign": campaign, "document": document, "stage": stage, "fw_id": fw_id, "started": now()}
     entry_id = patiently(partial(_open, store, what, directory), wait_s=database_wait_s)
     usage = Attempt()
+    note_memory_kills()
     try:
         with _beating(store, entry_id, usage, beat_s):
             yield usage
@@ -143,11 +144,12 @@ def _ending(error: BaseException, directory: Path) -> dict[str, Any]:
             # whatever the calculation or custodian made of it
             outcome, cause = "machine", "launch_folder_gone"
         else:
-            outcome, cause = failure_kind(error), failure_cause(error, directory)
+            cause = failure_cause(error, directory)
+            outcome = failure_kind(error, cause=cause)
     except Exception as trouble:  # noqa: BLE001 memory or a disk: looking for the cause may fail of the same
         outcome = failure_kind(error)
         cause = "out_of_memory" if isinstance(trouble, MemoryError) else type(error).__name__
-    message = "".join(traceback.format_exception_only(error)).strip()
+    message = error_message(error)
     # a name of a file may hold bytes that are no UTF-8, which MongoDB refuses
     return {"outcome": outcome, "cause": cause, "error": message[-2000:].encode("utf-8", "replace").decode()}
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from jobflow import JobStore
 
+from campaign.attempts.causes import NEEDS_MENDING
 from campaign.attempts.escalation import escalated_for_attempt
 from campaign.attempts.last_words import close_unclosed
 from campaign.steps.calculate import JOBS, flow_key, job_output
@@ -135,7 +136,10 @@ def _dos_facts(
 
 
 def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stage, *, unconverged: bool) -> None:
-    """Send a machine failure back for another try while tries are left; a science failure is final."""
+    """Send a machine failure back for another try while tries are left.
+
+    A science failure is final, and so is what no other try can mend.
+    """
     facts = document[stage.fields]
     attempt = last_attempt(campaign.store, facts["fw_id"]) or {"outcome": "machine", "error": "the job never started"}
     unclosed = attempt["outcome"] == "running"
@@ -159,6 +163,7 @@ def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stag
     if unclosed:
         tried += count_lost_attempts(campaign.store, facts["fw_id"]) - 1
     spent = attempt["outcome"] == "lost" or tried >= campaign.spec.retries.max_retries
+    spent = spent or attempt.get("cause") in NEEDS_MENDING
     if kind == "machine" and not spent:
         logger.warning(
             "%s of %s failed on its machine and is tried again: %s", stage.title, document["_id"], failure["error"]
