@@ -29,6 +29,17 @@ NEEDS_MENDING = frozenset(
         *("input_changed", "unusable_output"),
     }
 )
+#: What is missing on the machine or in its settings: whatever is computed next misses it too.
+ENVIRONMENT = frozenset(
+    {"not_found", "library_missing", "license_missing", "potcar_missing", "potcar_mismatch", "input_changed"}
+)
+#: What comes from elsewhere, and says nothing of the next calculation.
+FROM_ELSEWHERE = frozenset(
+    {
+        *("killed", "cancelled", "node_fail", "preempted", "requeued", "interrupted", "timeout", "out_of_memory"),
+        *("disk_full", "database", "not_started", "launch_folder_gone", "output_lost", "features_lost"),
+    }
+)
 #: custodian's codes that say that VASP does not take the input.
 _REFUSALS = frozenset({"read_error", "spin_polarized_harris"})
 

@@ -9,6 +9,7 @@ from jobflow import JobStore
 from campaign.attempts.causes import NEEDS_MENDING
 from campaign.attempts.escalation import escalated_for_attempt
 from campaign.attempts.last_words import close_unclosed
+from campaign.scheduling.stop import stop_if_alike
 from campaign.steps.calculate import JOBS, flow_key, job_output
 from campaign.steps.features import DamagedOutputError, compute_features_again, store_features
 from campaign.store.attempts import count_lost_attempts, last_attempt, open_attempts
@@ -114,6 +115,7 @@ def _calculation_facts(outputs: Mapping[str, Any], campaign: Campaign, stage: St
         "quality": settings.quality,
         "corrections": calculation.corrections,
         "smearing_changed": calculation.smearing_changed,
+        "kpoints_changed": calculation.kpoints_changed,
         "directory": calculation.directory,
         "recorded": now(),
     }
@@ -172,9 +174,11 @@ def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stag
         queue = escalated_for_attempt(attempt, campaign.spec.retries, asked=facts.get("queue") or {})
         changes |= {f"{stage.fields}.queue.{name}": value for name, value in queue.items()}
         campaign.store.move(document["_id"], stage, to=facts["from_state"], changes=changes)
-        return
-    logger.warning("%s of %s failed (%s): %s", stage.title, document["_id"], kind, failure["error"])
-    campaign.store.move(document["_id"], stage, to=stage.failed, changes={"final_failure": failure})
+    else:
+        logger.warning("%s of %s failed (%s): %s", stage.title, document["_id"], kind, failure["error"])
+        campaign.store.move(document["_id"], stage, to=stage.failed, changes={"final_failure": failure})
+    if kind == "machine":
+        stop_if_alike(campaign)
 
 
 def _without_words(attempt: Mapping[str, Any]) -> str | None:

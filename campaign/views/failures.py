@@ -93,6 +93,25 @@ class FailureKind:
     advice: str
 
 
+def stop_reason(campaign: Campaign) -> str | None:
+    """Say why a campaign has stopped submitting, and what to do; None where it has not."""
+    stop = campaign.document.get("stopped")
+    if stop is None:
+        return None
+    said = (stop["error"] or "").strip().splitlines()
+    error = f" ({said[-1][:300]})" if said else ""
+    return (
+        f"stopped: {stop['number']} calculations in a row failed alike, of {stop['cause']}{error}, and none has "
+        f"succeeded since; the others are paused. What to do: {advice(stop['cause'])}. "
+        f"When it is mended: `campaign resume {campaign.name}`"
+    )
+
+
+def advice(cause: str) -> str:
+    """What to do about failures of a cause."""
+    return _ADVICE.get(cause) or _ADVICE.get(cause.split(":")[0]) or _OTHERWISE
+
+
 def failure_kinds(campaign: Campaign) -> list[FailureKind]:
     """Kinds of failures of a campaign, those that stopped most candidates first."""
     entries: defaultdict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
@@ -126,7 +145,7 @@ def _kind(
         host=host,
         error=failure.get("error") or entry.get("error"),
         lines=last_lines(directory, host=host),
-        advice=_ADVICE.get(cause) or _ADVICE.get(cause.split(":")[0]) or _OTHERWISE,
+        advice=advice(cause),
     )
 
 
