@@ -67,12 +67,13 @@ class RemedyHandler(ErrorHandler):  # type: ignore[misc, unused-ignore]
 
     def check(self, directory: str = "./") -> bool:
         """Whether there is an error with a correction that would change something."""
-        self._has_acted, self._helpless = False, []
+        known, self._has_acted, self._helpless = self._helpless, False, []
         if not self.handler.check(directory=directory):
             return False
         codes, changes = _tried_out(self.handler, Path(directory))
         if not changes:
             self._helpless = codes
+        if self._helpless != known and self._helpless:  # a run is looked at every few minutes
             logger.warning("%s: found %s, and can do no more about it", self, ", ".join(codes))
         return changes
 

@@ -154,6 +154,8 @@ def resume(campaign: OpenCampaign) -> tuple[StopDocument | None, int, int]:
     command = f"campaign resume {campaign.name}"
     failed = [each for each in failed_calculations(campaign) if stop is not None and each.cause == stop["cause"]]
     retried = sum(_send_back(campaign.store, each, Overrides(), command) for each in failed)
+    if retried:
+        reopen_campaign(campaign)
     stopped, resumed = go_on(campaign)
     return stopped or stop, resumed, retried
 

@@ -106,7 +106,7 @@ def run_calculation(
         raise StageIsOverError(f"firework {fw_id} ({stage.title}) is not the current one of {document_id}")
     if campaign.document.get("stopped"):
         # its job was in the queue already: it is submitted again, as the same try, when the campaign goes on
-        back = partial(campaign.store.move, document_id, stage, to=document[stage.fields]["from_state"])
+        back = partial(campaign.store.move, document_id, stage, to=stage_fields(document, stage)["from_state"])
         patiently(back, wait_s=wait_s)
         logger.warning("%s of %s is not begun: the campaign is stopped", stage.title, document_id)
         return
