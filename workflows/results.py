@@ -1,6 +1,6 @@
 """What a campaign keeps of a finished calculation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,8 @@ from pymatgen.core import Structure
 
 #: INCAR tags that change the smearing, and with it the shape of a DOS.
 SMEARING_TAGS = frozenset({"ISMEAR", "SIGMA"})
+#: INCAR tags that are k-points without a KPOINTS file.
+_KPOINT_TAGS = frozenset({"KSPACING", "KGAMMA"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,8 @@ class Calculation:
         What custodian changed on the way: ``{"errors": [...], "actions": [...]}`` each.
     smearing_changed
         Whether one of them changed the smearing.
+    kpoints_changed
+        Whether one of them changed the k-points.
     directory
         Where the files lie, as host:path.
     """
@@ -38,6 +42,7 @@ class Calculation:
     vasp_version: str
     corrections: list[dict[str, Any]] = field(default_factory=list)
     smearing_changed: bool = False
+    kpoints_changed: bool = False
     directory: str | None = None
 
 
@@ -54,13 +59,26 @@ def corrections_of(custodian_log: Sequence[Mapping[str, Any]] | None) -> list[di
 
 def changes_smearing(corrections: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a correction set one of `SMEARING_TAGS`."""
+    return any(bool(SMEARING_TAGS & set(change)) for _, change in _changes(corrections))
+
+
+def changes_kpoints(corrections: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a correction changed the KPOINTS (another centre, another mesh), or the tags that stand for them."""
+    return any(
+        what == "KPOINTS" or (what == "INCAR" and bool(_KPOINT_TAGS & set(change))) or change.get("dest") == "KPOINTS"
+        for what, change in _changes(corrections)
+    )
+
+
+def _changes(corrections: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield which input each action of custodian changes (INCAR, KPOINTS ...), and what it sets there."""
     for correction in corrections:
         for action in correction["actions"]:
-            changes = action.get("action", {}) if isinstance(action, Mapping) else {}
-            for change in changes.values():
-                if isinstance(change, Mapping) and SMEARING_TAGS & set(change):
-                    return True
-    return False
+            if not isinstance(action, Mapping):
+                continue
+            for change in action.get("action", {}).values():
+                if isinstance(change, Mapping):
+                    yield str(action.get("dict") or action.get("file")), change
 
 
 def calculation_from_task(task: Mapping[str, Any]) -> Calculation:
@@ -86,6 +104,7 @@ def calculation_from_task(task: Mapping[str, Any]) -> Calculation:
         vasp_version=str(calculations[0].get("vasp_version")),
         corrections=corrections,
         smearing_changed=changes_smearing(corrections),
+        kpoints_changed=changes_kpoints(corrections),
         directory=task.get("dir_name"),
     )
 

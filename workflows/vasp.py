@@ -12,6 +12,7 @@ from pymatgen.core import Structure
 from pymatgen.io.vasp import Kpoints
 from pymatgen.io.vasp.sets import MPRelaxSet
 
+from workflows.error_handlers import error_handlers
 from workflows.settings import DftSettings, kpoint_divisions
 from workflows.whole_files import WholeFilesValidator
 
@@ -110,6 +111,7 @@ def _maker_arguments(
     }
     run: dict[str, Any] = {
         "custodian_kwargs": {"polling_time_step": _POLLING_SECONDS[settings.engine]},
+        "handlers": error_handlers(),
         "validators": (*_DEFAULT_VALIDATORS, WholeFilesValidator()),
     }
     if vasp_command is not None:

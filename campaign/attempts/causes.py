@@ -3,21 +3,45 @@
 import errno
 import json
 import re
-import signal
+import subprocess
+import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from custodian.custodian import CustodianError, ReturnCodeError, ValidationError
+from custodian.custodian import CustodianError, NonRecoverableError, ReturnCodeError, ValidationError
 from gridfs.errors import GridFSError
+from pymatgen.io.vasp.inputs import PmgVaspPspDirError
 from pymongo.errors import PyMongoError
 
+from campaign.attempts.memory_kills import was_killed_for_memory
 from launchers.scheduler.this_job import scheduler, this_job
+from workflows.engine_ending import FROM_OUTSIDE, cause_in_words, cause_of_ending, exit_code
 
 #: A signal to end this long before the time limit is the one that batch scripts ask for (`#SBATCH --signal`).
 _END_OF_TIME = timedelta(minutes=15)
-_TAIL_BYTES = 20_000
+#: What another try ends of again until a person has mended it: such a calculation is given up at once, and
+#: `campaign retry` brings it back.
+NEEDS_MENDING = frozenset(
+    {
+        *("not_found", "library_missing", "potcar_missing", "potcar_mismatch", "input_refused"),
+        *("input_changed", "unusable_output"),
+    }
+)
+#: What is missing on the machine or in its settings: whatever is computed next misses it too.
+ENVIRONMENT = frozenset(
+    {"not_found", "library_missing", "license_missing", "potcar_missing", "potcar_mismatch", "input_changed"}
+)
+#: What comes from elsewhere, and says nothing of the next calculation.
+FROM_ELSEWHERE = frozenset(
+    {
+        *("killed", "cancelled", "node_fail", "preempted", "requeued", "interrupted", "timeout", "out_of_memory"),
+        *("disk_full", "database", "not_started", "launch_folder_gone", "output_lost", "features_lost"),
+    }
+)
+#: custodian's codes that say that VASP does not take the input.
+_REFUSALS = frozenset({"read_error", "spin_polarized_harris"})
 
 
 def failure_cause(error: BaseException, directory: Path | None = None) -> str:
@@ -33,32 +57,59 @@ def failure_cause(error: BaseException, directory: Path | None = None) -> str:
     Returns
     -------
     str
-        ``custodian:CODE`` with custodian's own error codes, ``not_converged``, ``engine_crash``, ``incomplete_output``,
-        ``input_refused``, ``out_of_memory``, ``timeout``, ``interrupted``, ``disk_full``, ``database``,
-        ``output_lost``, ``not_found``, ``launch_folder_gone`` (`campaign.attempts.ledger`), or the name of the
-        exception. Of attempts that could not say anything themselves `reconcile` says ``timeout``, ``out_of_memory``,
-        ``cancelled``, ``node_fail``, ``preempted``, ``requeued``, ``not_started`` or ``killed``.
+        ``custodian:CODE`` with custodian's own error codes, ``not_converged``, one of those of
+        `workflows.engine_ending` (``killed``, ``out_of_memory``, ``timeout``, ``engine_crash``, ``not_found``,
+        ``library_missing``, ``license_missing``, ``potcar_missing``, ``potcar_mismatch``, ``disk_full``,
+        ``input_refused``, ``cancelled``, ``preempted``, ``node_fail``), ``incomplete_output`` where nothing says more,
+        ``interrupted``, ``database``, ``output_lost``, ``launch_folder_gone`` (`campaign.attempts.ledger`), or the name
+        of the exception. Of attempts that could not say anything themselves `reconcile` says ``timeout``,
+        ``out_of_memory``, ``cancelled``, ``node_fail``, ``preempted``, ``requeued``, ``not_started`` or ``killed``.
     """
     folder = directory or Path.cwd()
     if isinstance(error, SystemExit | KeyboardInterrupt):
         return "timeout" if _time_is_over() else "interrupted"
-    if isinstance(error, ReturnCodeError | ValidationError):
-        ended = "engine_crash" if isinstance(error, ReturnCodeError) else "incomplete_output"
-        return _from_output(folder, error) or ended
     if isinstance(error, CustodianError):
-        return custodian_cause(_last_codes(folder)) or f"custodian:{type(error).__name__}"
+        return _cause_of_run(error, folder)
+    named = getattr(error, "cause", None)  # Ray's errors have an exception there
+    if named and isinstance(named, str):
+        return named
     if isinstance(error, GridFSError):
         return "output_lost"
     if isinstance(error, PyMongoError):
         return "database"
     if isinstance(error, MemoryError):
         return "out_of_memory"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, PmgVaspPspDirError):
+        return "potcar_missing"
+    return _cause_of_os_error(error) if isinstance(error, OSError) else type(error).__name__
+
+
+def _cause_of_run(error: CustodianError, folder: Path) -> str:
+    """What became of the engine under custodian."""
+    if isinstance(error, ReturnCodeError | ValidationError):
+        # custodian looks at the files first: a missing one says nothing of what ended the engine
+        code = exit_code(error)
+        cause = cause_of_ending(folder, code)
+        if cause == "killed":
+            return "out_of_memory" if was_killed_for_memory() else "timeout" if _time_is_over() else cause
+        return cause or ("engine_crash" if isinstance(error, ReturnCodeError) else "incomplete_output")
+    if isinstance(error, NonRecoverableError) and (said := cause_in_words(folder)) in FROM_OUTSIDE:
+        return str(said)
+    codes = _last_codes(folder)
+    if codes and _REFUSALS.issuperset(codes):
+        return "input_refused"
+    return custodian_cause(codes) or f"custodian:{type(error).__name__}"
+
+
+def _cause_of_os_error(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "disk_full"
     if isinstance(error, FileNotFoundError):
+        return "potcar_missing" if "POTCAR" in str(error) or "PMG_VASP_PSP_DIR" in str(error) else "not_found"
+    files = {frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)}
+    if subprocess.__file__ in files and error.errno in (errno.EACCES, errno.ENOEXEC, errno.EISDIR):
         return "not_found"
-    cause = getattr(error, "cause", None)  # Ray's errors have an exception there
-    return cause if cause and isinstance(cause, str) else type(error).__name__
+    return type(error).__name__
 
 
 def stored_cause(entry: Mapping[str, Any]) -> str:
@@ -74,6 +125,8 @@ def stored_cause(entry: Mapping[str, Any]) -> str:
 def cause_in_trace(error: str) -> str:
     """Cause in the last words of a stack trace (``pymongo.errors.AutoReconnect: connection closed``)."""
     name = error.partition(":")[0].strip()
+    if name.endswith("PmgVaspPspDirError") or (name == "FileNotFoundError" and "POTCAR" in error):
+        return "potcar_missing"
     if name.startswith("pymongo."):
         return "database"
     if re.search(rf"\[Errno ({errno.ENOSPC}|{errno.EDQUOT})\]", error):
@@ -100,50 +153,6 @@ def _last_codes(folder: Path) -> list[str]:
         return codes_of(json.loads((folder / "custodian.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError):
         return []
-
-
-def _from_output(folder: Path, error: BaseException) -> str | None:
-    """What the engine's own words, or the kernel, say of a run that ended with an error code or half-way."""
-    said = "".join(_tail(folder / name) for name in ("vasp.out", "std_err.txt"))
-    if "nothing was computed" in said:
-        return "input_refused"
-    if re.search(r"No space left on device|Disk quota exceeded", said):
-        return "disk_full"
-    killed = re.search(r"return code is (-?\d+)", str(error))
-    was_killed = killed is not None and int(killed.group(1)) in (-signal.SIGKILL, 128 + signal.SIGKILL)
-    if re.search(r"oom[-_]kill|Out Of Memory|out of memory", said) or (was_killed and _kernel_killed_for_memory()):
-        return "out_of_memory"
-    return "killed" if was_killed else None
-
-
-def _tail(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(path.stat().st_size - _TAIL_BYTES, 0))
-            return file.read().decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def _kernel_killed_for_memory() -> bool:
-    """Whether the kernel has killed a process of this job's cgroup for want of memory (cgroup v2 and v1)."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return False
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        root = Path("/sys/fs/cgroup")
-        if not controllers:
-            file = root / path.lstrip("/") / "memory.events"
-        elif "memory" in controllers.split(","):
-            file = root / "memory" / path.lstrip("/") / "memory.oom_control"
-        else:
-            continue
-        found = re.search(r"^oom_kill (\d+)", _tail(file), flags=re.MULTILINE)
-        if found and int(found.group(1)):
-            return True
-    return False
 
 
 def _time_is_over() -> bool:

@@ -1,5 +1,7 @@
 """Failures of the calculation told from failures of the machine that ran it."""
 
+import re
+import traceback
 from typing import Literal
 
 from custodian.custodian import CustodianError, ReturnCodeError, ValidationError
@@ -29,8 +31,15 @@ def kind_in_trace(error: str) -> Literal["science", "machine"]:
     return "science" if is_verdict or name == ScienceFailureError.__name__ else "machine"
 
 
-def failure_kind(error: BaseException) -> Literal["science", "machine"]:
+def failure_kind(error: BaseException, *, cause: str | None = None) -> Literal["science", "machine"]:
     """Tell a failure of the calculation from a failure of the machine that ran it.
+
+    Parameters
+    ----------
+    error
+        What ended an attempt.
+    cause
+        The same in a word, as `campaign.attempts.causes` has it: custodian also gives up what was killed from outside.
 
     custodian's verdicts (no handler left, too many corrections) are about the calculation. A program that ended with
     an error code or without complete outputs and without any error that custodian knows was killed or has crashed;
@@ -38,6 +47,12 @@ def failure_kind(error: BaseException) -> Literal["science", "machine"]:
     """
     if isinstance(error, ReturnCodeError | ValidationError):
         return "machine"
-    if isinstance(error, ScienceFailureError | CustodianError):
-        return "science"
-    return "machine"
+    if isinstance(error, CustodianError):
+        return "science" if cause is None or cause.startswith("custodian:") else "machine"
+    return "science" if isinstance(error, ScienceFailureError) else "machine"
+
+
+def error_message(error: BaseException) -> str:
+    """What an exception says, without what only its own process could make use of (``<... object at 0x7f...>``)."""
+    message = "".join(traceback.format_exception_only(error)).strip()
+    return re.sub(r"<(?:[\w.]+\.)?(\w+)(?: \w+)* at 0x[0-9a-fA-F]+>", r"\1", message)

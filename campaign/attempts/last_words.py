@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from campaign.attempts.causes import cause_in_trace
+from campaign.attempts.engine_cost import engine_cost
 from campaign.attempts.failures import kind_in_trace
 from campaign.store.attempts import Outcome, close_attempt
 from campaign.store.collections import CampaignStore, Document
@@ -73,5 +74,14 @@ def close_unclosed(
     ended = own if own in ("completed", "science") else outcome
     said = {key: value for key, value in words.items() if value is not None}
     ending = {"error": None, **(facts or {}), **said}
+    if (used := _engine_cpu_s(store, entry)) > float(ending.get("cpu_s") or entry.get("cpu_s") or 0.0):
+        # its last note of what it had used knew nothing of an engine that is no child of the worker
+        ending["cpu_s"] = used
     close_attempt(store, entry["_id"], outcome=ended, facts=ending)
     return {**entry, "outcome": ended, **ending}
+
+
+def _engine_cpu_s(store: CampaignStore, entry: Mapping[str, Any]) -> float:
+    """CPU-seconds that the engine of an attempt has counted itself, or the scheduler; 0 where none says anything."""
+    cost = engine_cost(store, entry) if entry.get("document") is not None else None
+    return 0.0 if cost is None else cost.at_end()

@@ -7,7 +7,6 @@ is known; it may have used some seconds more.
 
 import logging
 import threading
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -19,8 +18,10 @@ from pymongo.errors import PyMongoError
 
 from campaign.attempts.causes import failure_cause
 from campaign.attempts.cpu_time import ended_cpu_seconds, running_cpu_seconds
-from campaign.attempts.failures import failure_kind
+from campaign.attempts.engine_cost import EngineCost, engine_cost
+from campaign.attempts.failures import error_message, failure_kind
 from campaign.attempts.last_words import close_unclosed, forget_last_words, leave_last_words
+from campaign.attempts.memory_kills import note_memory_kills
 from campaign.store.attempts import (
     Outcome,
     insert_attempt_if_missing,
@@ -50,10 +51,13 @@ class Attempt:
         CPU-seconds of processes that are not this one's children (Ray's actors): they are added.
     gpu_s
         GPU-seconds: number of GPUs that were held, times the seconds.
+    engine
+        What counts the engine's own CPU-seconds where it is no child of this process (srun): the larger figure counts.
     """
 
     def __init__(self) -> None:
         self.cpu_s: float | None = None
+        self.engine: EngineCost | None = None
         self.elsewhere_cpu_s = 0.0
         self.gpu_s = 0.0
         self._before = ended_cpu_seconds()
@@ -61,7 +65,10 @@ class Attempt:
     def used_cpu_s(self, *, ended: bool) -> float:
         """CPU-seconds so far."""
         here = ended_cpu_seconds() - self._before + (0.0 if ended else running_cpu_seconds())
-        return max(here, self.cpu_s or 0.0) + self.elsewhere_cpu_s
+        engine = 0.0
+        if self.engine is not None:
+            engine = self.engine.at_end() if ended else self.engine.so_far()
+        return max(here, self.cpu_s or 0.0, engine) + self.elsewhere_cpu_s
 
 
 @contextmanager
@@ -74,6 +81,7 @@ def attempt(
     document: str | None = None,
     beat_s: float = _BEAT_S,
     database_wait_s: float = DEFAULT_WAIT_S,
+    has_engine: bool = False,
 ) -> Iterator[Attempt]:
     """Keep the ledger entry of one attempt.
 
@@ -91,6 +99,8 @@ def attempt(
         Seconds between two notes of what it has used so far.
     database_wait_s
         How long the entry waits for a database that is away.
+    has_engine
+        An engine computes in this directory, and its OUTCARs and the scheduler say what it has used.
 
     Raises
     ------
@@ -101,6 +111,9 @@ def attempt(
     what = {"campaign": campaign, "document": document, "stage": stage, "fw_id": fw_id, "started": now()}
     entry_id = patiently(partial(_open, store, what, directory), wait_s=database_wait_s)
     usage = Attempt()
+    if has_engine:
+        usage.engine = engine_cost(store, {**what, **this_job(), "_id": entry_id, "directory": str(directory)})
+    note_memory_kills()
     try:
         with _beating(store, entry_id, usage, beat_s):
             yield usage
@@ -143,11 +156,12 @@ def _ending(error: BaseException, directory: Path) -> dict[str, Any]:
             # whatever the calculation or custodian made of it
             outcome, cause = "machine", "launch_folder_gone"
         else:
-            outcome, cause = failure_kind(error), failure_cause(error, directory)
+            cause = failure_cause(error, directory)
+            outcome = failure_kind(error, cause=cause)
     except Exception as trouble:  # noqa: BLE001 memory or a disk: looking for the cause may fail of the same
         outcome = failure_kind(error)
         cause = "out_of_memory" if isinstance(trouble, MemoryError) else type(error).__name__
-    message = "".join(traceback.format_exception_only(error)).strip()
+    message = error_message(error)
     # a name of a file may hold bytes that are no UTF-8, which MongoDB refuses
     return {"outcome": outcome, "cause": cause, "error": message[-2000:].encode("utf-8", "replace").decode()}
 
@@ -156,7 +170,7 @@ def _close(
     store: CampaignStore, entry_id: str, directory: Path, ending: dict[str, Any], usage: Attempt, *, wait_s: float
 ) -> None:
     """Close an entry; where that cannot be done, leave in the launch directory what it would have said."""
-    cost = {"cpu_s": usage.used_cpu_s(ended=True), "gpu_s": usage.gpu_s}
+    cost = {"cpu_s": _used_at_end(usage), "gpu_s": usage.gpu_s}
     facts = {**ending, **cost, "ended": now()}
 
     def leave_words(away: bool = True) -> None:
@@ -170,6 +184,16 @@ def _close(
     except Exception as error:  # noqa: BLE001 whatever it is, it must not hide how the attempt ended
         logger.warning("attempt %s could not be closed in the ledger: %s", entry_id, error)
         leave_words()
+
+
+def _used_at_end(usage: Attempt) -> float:
+    """What an attempt has used; whatever keeps the engine's own figure away must not hide how the attempt ended."""
+    try:
+        return usage.used_cpu_s(ended=True)
+    except Exception as error:  # noqa: BLE001 a database that is away, memory, a disk
+        logger.warning("what the engine has used is counted by its processes here alone: %s", error)
+        usage.engine = None
+        return usage.used_cpu_s(ended=True)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from campaign.cli.cluster import app as cluster_app
 from campaign.cli.database import app as database_app
 from campaign.cli.dataset import dataset
 from campaign.cli.decisions import decide, explain, release
-from campaign.cli.failures import failures, reconcile, retry
+from campaign.cli.failures import failures, reconcile, resume, retry
 from campaign.cli.metrics import metrics
 from campaign.cli.references import app as references_app
 from campaign.cli.replay import replay
@@ -33,7 +33,7 @@ _PANELS = {
     "Run a campaign": (check, run, submit),
     "Look at it": (status, results, report, serve),
     "Decisions and what they cost": (explain, metrics, budget, decide, release),
-    "When something failed": (failures, retry, reconcile, verify),
+    "When something failed": (failures, retry, resume, reconcile, verify),
     "Other data": (dataset, replay),
 }
 for _panel, _commands in _PANELS.items():

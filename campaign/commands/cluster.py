@@ -18,6 +18,7 @@ from campaign.recovery.reconcile import reconcile
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.collections import CampaignStore
 from campaign.store.listings import running_campaigns
+from campaign.views.failures import stop_reason
 from esnet.commands.console import console, print_plain
 from launchers.cluster.checking import Checked, check_here, check_queues, check_scheduler
 from launchers.cluster.launch_files import write_again, write_new
@@ -155,7 +156,10 @@ def _fill_once(site: SiteSettings, folder: Path, out: Console) -> bool:
 def _reconcile_running(store: CampaignStore, launchpad: LaunchPad, out: Console) -> None:
     for name in running_campaigns(store):
         try:
-            lines = list(reconcile(OpenCampaign.open(store, launchpad, name)).lines())
+            campaign = OpenCampaign.open(store, launchpad, name)
+            lines = list(reconcile(campaign).lines())
+            if (reason := stop_reason(campaign.refresh())) is not None:
+                lines.append(reason)
         except Exception as error:
             # what is wrong with one campaign keeps no other from the queues; the database's errors are everybody's
             if not is_user_error(error) or isinstance(error, DatabaseError):

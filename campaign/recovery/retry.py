@@ -7,9 +7,11 @@ from typing import Any
 from campaign.attempts.causes import stored_cause
 from campaign.attempts.overrides import Overrides, parse_overrides
 from campaign.scheduling.advance import advance
+from campaign.scheduling.stop import go_on
 from campaign.store.attempts import failed_documents
 from campaign.store.campaigns import Campaign, OpenCampaign, reopen_campaign
 from campaign.store.collections import CampaignStore, now
+from campaign.store.documents import StopDocument
 from campaign.store.states import STAGES, Stage
 from esnet.files.errors import UserError
 
@@ -122,7 +124,11 @@ def retry(
     retried = sum(_send_back(campaign.store, each, overrides, command) for each in chosen)
     if retried:
         reopen_campaign(campaign)
-    advance(campaign)
+    stop = campaign.document.get("stopped")
+    if stop is not None and any(each.cause == stop["cause"] for each in chosen):
+        go_on(campaign)  # whoever tries again what the campaign was stopped for has mended it
+    else:
+        advance(campaign)
     return retried, overrides
 
 
@@ -131,6 +137,27 @@ def retry_failed(campaign: OpenCampaign) -> int:
     failed = list(failed_calculations(campaign))
     command = f"campaign reconcile {campaign.name} --retry-failed"
     return retry(campaign, failed, command=command)[0]
+
+
+def resume(campaign: OpenCampaign) -> tuple[StopDocument | None, int, int]:
+    """Let a stopped campaign go on, and try again what failed for good of the cause that it was stopped for.
+
+    Returns
+    -------
+    StopDocument or None
+        Why it was stopped; None: it was not.
+    int, int
+        How many paused calculations run again, and how many failed ones are tried again.
+    """
+    campaign = campaign.refresh()
+    stop = campaign.document.get("stopped")
+    command = f"campaign resume {campaign.name}"
+    failed = [each for each in failed_calculations(campaign) if stop is not None and each.cause == stop["cause"]]
+    retried = sum(_send_back(campaign.store, each, Overrides(), command) for each in failed)
+    if retried:
+        reopen_campaign(campaign)
+    stopped, resumed = go_on(campaign)
+    return stopped or stop, resumed, retried
 
 
 def _send_back(store: CampaignStore, failed: Failed, overrides: Overrides, command: str) -> bool:

@@ -28,6 +28,8 @@ def advance(campaign: OpenCampaign, *, batch: int | None = None) -> None:
     campaign = campaign.refresh()
     if campaign.document["state"] != CampaignState.RUNNING:
         return  # finished, or its documents are still being written
+    if campaign.document.get("stopped"):
+        return  # until somebody has mended the cause (`campaign.scheduling.stop`)
     submit_ready(campaign)
     reference_set = freeze_reference_set(campaign)
     if reference_set is None:

@@ -6,8 +6,10 @@ from typing import Any
 
 from jobflow import JobStore
 
+from campaign.attempts.causes import NEEDS_MENDING
 from campaign.attempts.escalation import escalated_for_attempt
 from campaign.attempts.last_words import close_unclosed
+from campaign.scheduling.stop import stop_if_alike
 from campaign.steps.calculate import JOBS, flow_key, job_output
 from campaign.steps.features import DamagedOutputError, compute_features_again, store_features
 from campaign.store.attempts import count_lost_attempts, last_attempt, open_attempts
@@ -113,6 +115,7 @@ def _calculation_facts(outputs: Mapping[str, Any], campaign: Campaign, stage: St
         "quality": settings.quality,
         "corrections": calculation.corrections,
         "smearing_changed": calculation.smearing_changed,
+        "kpoints_changed": calculation.kpoints_changed,
         "directory": calculation.directory,
         "recorded": now(),
     }
@@ -135,7 +138,10 @@ def _dos_facts(
 
 
 def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stage, *, unconverged: bool) -> None:
-    """Send a machine failure back for another try while tries are left; a science failure is final."""
+    """Send a machine failure back for another try while tries are left.
+
+    A science failure is final, and so is what no other try can mend.
+    """
     facts = document[stage.fields]
     attempt = last_attempt(campaign.store, facts["fw_id"]) or {"outcome": "machine", "error": "the job never started"}
     unclosed = attempt["outcome"] == "running"
@@ -159,6 +165,7 @@ def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stag
     if unclosed:
         tried += count_lost_attempts(campaign.store, facts["fw_id"]) - 1
     spent = attempt["outcome"] == "lost" or tried >= campaign.spec.retries.max_retries
+    spent = spent or attempt.get("cause") in NEEDS_MENDING
     if kind == "machine" and not spent:
         logger.warning(
             "%s of %s failed on its machine and is tried again: %s", stage.title, document["_id"], failure["error"]
@@ -167,9 +174,11 @@ def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stag
         queue = escalated_for_attempt(attempt, campaign.spec.retries, asked=facts.get("queue") or {})
         changes |= {f"{stage.fields}.queue.{name}": value for name, value in queue.items()}
         campaign.store.move(document["_id"], stage, to=facts["from_state"], changes=changes)
-        return
-    logger.warning("%s of %s failed (%s): %s", stage.title, document["_id"], kind, failure["error"])
-    campaign.store.move(document["_id"], stage, to=stage.failed, changes={"final_failure": failure})
+    else:
+        logger.warning("%s of %s failed (%s): %s", stage.title, document["_id"], kind, failure["error"])
+        campaign.store.move(document["_id"], stage, to=stage.failed, changes={"final_failure": failure})
+    if kind == "machine":
+        stop_if_alike(campaign)
 
 
 def _without_words(attempt: Mapping[str, Any]) -> str | None:

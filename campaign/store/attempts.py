@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore, Document, now
+from campaign.store.collections import CampaignStore, Document, exists, in_utc, now
 from campaign.store.states import Stage
 from launchers.database.job_store import OUTPUTS_COLLECTION
 
@@ -66,6 +66,15 @@ def attempt_directories(store: CampaignStore, document_id: str, stage: Stage) ->
     return [entry["directory"] for entry in entries]
 
 
+def shares_job(store: CampaignStore, entry: Mapping[str, Any]) -> bool:
+    """Whether another attempt has run in the same batch job while this one did."""
+    others = {"job_id": entry["job_id"], "scheduler": entry.get("scheduler"), "_id": {"$ne": entry["_id"]}}
+    meanwhile: list[dict[str, Any]] = [{"outcome": "running"}, {"ended": {"$gt": entry["started"]}}]
+    if entry.get("ended") is not None:
+        others["started"] = {"$lt": entry["ended"]}
+    return exists(store.attempts, {**others, "$or": meanwhile})
+
+
 def count_failed_attempts(store: CampaignStore, fw_id: int) -> int:
     """Count the attempts of a firework that failed or lost their process."""
     failed = {"fw_id": fw_id, "outcome": {"$in": ["science", "machine", "lost"]}}
@@ -76,6 +85,42 @@ def count_lost_attempts(store: CampaignStore, fw_id: int) -> int:
     """Count a firework's machine failures and lost processes; requeued and preempted jobs do not count."""
     lost = {"fw_id": fw_id, "outcome": {"$in": ["machine", "lost"]}, "cause": {"$nin": ["requeued", "preempted"]}}
     return store.attempts.count_documents(lost)
+
+
+def failures_since_success(campaign: Campaign, stages: Iterable[Stage], *, limit: int) -> list[Document]:
+    """Read the machine failures since the engine last did its work in any of these stages, the latest first.
+
+    A calculation that did not converge has shown as well that the engine works. What failed before the campaign was
+    last resumed does not count. Each query is answered by an index.
+    """
+    names = [stage.name for stage in stages]
+    query: dict[str, Any] = {"campaign": campaign.name}
+    since = [campaign.document.get("resumed")]
+    for name in names:
+        for outcome in ("completed", "science"):
+            worked = campaign.store.attempts.find({**query, "stage": name, "outcome": outcome}, ["ended"])
+            since += [entry["ended"] for entry in worked.sort("ended", -1).limit(1)]
+    known = [in_utc(time) for time in since if time is not None]
+    if known:
+        query["ended"] = {"$gt": max(known)}
+    fields = ["document", "cause", "error", "directory", "host", "ended"]
+    found: list[Document] = []
+    for name in names:
+        failed = {**query, "stage": name, "outcome": "machine"}
+        found += campaign.store.attempts.find(failed, fields).sort("ended", -1).limit(limit)
+    return sorted(found, key=lambda entry: in_utc(entry["ended"]), reverse=True)[:limit]
+
+
+def has_ever_worked(campaign: Campaign, stages: Iterable[Stage]) -> bool:
+    """Whether the engine has done its work in any of these stages, since the campaign was last resumed."""
+    worked: dict[str, Any] = {
+        "campaign": campaign.name,
+        "stage": {"$in": [stage.name for stage in stages]},
+        "outcome": {"$in": ["completed", "science"]},
+    }
+    if (resumed := campaign.document.get("resumed")) is not None:
+        worked["ended"] = {"$gt": resumed}
+    return exists(campaign.store.attempts, worked)
 
 
 def insert_attempt_if_missing(store: CampaignStore, entry: Document) -> None:

@@ -131,6 +131,8 @@ class CampaignStore:
             ]
         )
         self.attempts.create_index("fw_id")
+        # others in the same batch job; those outside any have none
+        self.attempts.create_index("job_id", sparse=True)
         self.features.create_index("campaign")
         self.steps.create_index([("campaign", ASCENDING), ("kind", ASCENDING)])
         # a campaign's fireworks and workflows are found by these

@@ -144,6 +144,17 @@ class ModelSummary(TypedDict, total=False):
     validation_mae: float | None  # eV/atom
 
 
+class StopDocument(TypedDict):
+    """Why a campaign submits nothing more until somebody has mended the cause."""
+
+    cause: str
+    number: int  # calculations in a row that failed of it
+    error: str | None
+    directory: str | None
+    host: str | None
+    time: datetime
+
+
 class CampaignDocument(TypedDict, total=False):
     """A campaign."""
 
@@ -167,6 +178,8 @@ class CampaignDocument(TypedDict, total=False):
     budget_serial: int
     next_held: list[dict[str, Any]]  # composition and number of atoms of the best held candidates
     problem: str
+    stopped: StopDocument
+    resumed: datetime  # after the latest stop; what failed before it does not count for the next
     summary: dict[str, Any]  # of a finished campaign; CPU-seconds by stage
     created: datetime
     ended: datetime

@@ -1,4 +1,4 @@
-"""Candidates that the budget holds: finding, releasing and noting them; and the budget in a campaign's document."""
+"""What is held back: candidates by the budget, with the budget in a campaign's document; calculations by a stop."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,9 +7,15 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import Document, exists, history_entry, now
+from campaign.store.collections import Document, exists, history_entry, in_chunks, now
+from campaign.store.documents import StopDocument
 from campaign.store.states import SCREENED, STAGES, CampaignState, CandidateState, StepState
 from campaign.store.steps import Step
+
+_CHUNK = 2000
+#: Fireworks that compute: those that record what became of it run even where these have failed.
+_CALCULATION = {"spec.stage": {"$exists": True}, "spec._allow_fizzled_parents": {"$exists": False}}
+_PAUSED_BY_STOP = "spec.paused_by_stop"
 
 
 def lock_budget(campaign: Campaign, session: ClientSession) -> None:
@@ -123,3 +129,54 @@ def _move_screened(campaign: Campaign, query: Mapping[str, Any], *, to: Candidat
         {"$set": {"state": to}, "$push": {"history": history_entry(STAGES["dos"], to)}},
     )
     return int(moved.modified_count)
+
+
+def write_stop(campaign: Campaign, stop: StopDocument) -> bool:
+    """Stop a campaign; False if it is stopped already, or not running."""
+    running = {"_id": campaign.name, "state": CampaignState.RUNNING, "stopped": None}
+    return bool(campaign.store.campaigns.update_one(running, {"$set": {"stopped": stop}}).modified_count)
+
+
+def clear_stop(campaign: Campaign) -> StopDocument | None:
+    """Let a campaign submit again; return why it was stopped, None where it was not."""
+    changes = {"$unset": {"stopped": ""}, "$set": {"resumed": now()}}
+    stopped = {"_id": campaign.name, "stopped": {"$ne": None}}
+    found = campaign.store.campaigns.find_one_and_update(stopped, changes, projection=["stopped"])
+    return None if found is None else found["stopped"]
+
+
+def pause_calculations(campaign: Campaign) -> int:
+    """Pause every calculation that waits for a worker, as `lpad pause_fws` does; return how many.
+
+    They are marked, so that `resume_calculations` lets these run again and no others. What queued jobs have reserved
+    looks itself whether its campaign is stopped.
+    """
+    waiting = {**_CALCULATION, "spec.campaign_name": campaign.name, "state": "READY"}
+    return _set_calculations(campaign, waiting, state="PAUSED", mark={"$set": {_PAUSED_BY_STOP: True}})
+
+
+def resume_calculations(campaign: Campaign) -> int:
+    """Let run again what `pause_calculations` has paused, and nobody else has touched since; return how many."""
+    paused = {"spec.campaign_name": campaign.name, "state": "PAUSED", _PAUSED_BY_STOP: True}
+    return _set_calculations(campaign, paused, state="READY", mark={"$unset": {_PAUSED_BY_STOP: ""}})
+
+
+def _set_calculations(campaign: Campaign, query: Mapping[str, Any], *, state: str, mark: Mapping[str, Any]) -> int:
+    """Set the state of fireworks that have no parents, and say so in their workflows."""
+    fireworks, workflows = (campaign.store.database[name] for name in ("fireworks", "workflows"))
+    changed = 0
+    for chunk in in_chunks([found["fw_id"] for found in fireworks.find(query, ["fw_id"])], _CHUNK):
+        update = {"$set": {"state": state, "updated_on": now().isoformat()}}
+        for operator, fields in mark.items():
+            update[operator] = {**update.get(operator, {}), **fields}
+        # each only if no worker has taken it meanwhile
+        changed += fireworks.update_many({**query, "fw_id": {"$in": chunk}}, update).modified_count
+        done = fireworks.find({"fw_id": {"$in": chunk}, "state": state}, ["fw_id"])
+        of_workflow = {"state": state, "updated_on": now()}
+        updates = [
+            UpdateOne({"nodes": fw_id}, {"$set": {f"fw_states.{fw_id}": state, **of_workflow}})
+            for fw_id in (found["fw_id"] for found in done)
+        ]
+        if updates:
+            workflows.bulk_write(updates, ordered=False)
+    return changed

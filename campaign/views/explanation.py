@@ -12,6 +12,7 @@ from campaign.scorers.base import identity_text
 from campaign.store.campaigns import Campaign
 from campaign.store.states import SCREENED
 from campaign.store.usage import cpu_seconds_by_document
+from campaign.views.results import dos_changed
 
 
 def explanation(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -19,6 +20,7 @@ def explanation(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, An
     keys = ("_id", "campaign", "formula", "prototype", "parent", "role", "state", "prediction", "decision")
     told: dict[str, Any] = {key: document.get(key) for key in keys}
     told["previous_decisions"] = document.get("previous_decisions", [])
+    told["is_dos_changed"] = dos_changed(document)
     told["result"] = document.get("result")
     told["final_failure"] = document.get("final_failure")
     told["history"] = document["history"]
@@ -49,6 +51,9 @@ def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
     parent = told.get("parent") or {}
     if parent:
         yield f"made from: {', '.join(f'{key} {value}' for key, value in parent.items())}"
+    if told["is_dos_changed"]:
+        changed = told["is_dos_changed"]
+        yield f"IS-DOS: custodian changed its {changed} (`is_dos.corrections`), so it is not made as the others are"
     if told["role"] != SCREENED:
         yield f"not decided on: it is relaxed in any case (role {told['role']})"
     elif told["prediction"] is None:

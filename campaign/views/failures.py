@@ -18,25 +18,40 @@ from campaign.views.failure_output import last_lines
 _FAILED = ("science", "machine", "lost")
 #: What to do, by cause or by what stands before its colon; docs/failures.md says the same at length.
 _ADVICE = {
-    "timeout": "tried again with more time by itself (retries.time_factor); else --set walltime=HH:MM:SS",
-    "out_of_memory": "tried again with more memory by itself (retries.memory_factor); else --set memory=8000M",
-    "cancelled": "somebody cancelled the job; tried again by itself, then `campaign retry`",
-    "node_fail": "the node died; tried again by itself. Many of one node: tell the site, exclude the node",
-    "preempted": "the scheduler wanted the node for others; tried again by itself, without end",
-    "requeued": "the scheduler put the job back; it runs again by itself, without end",
-    "killed": "the process was killed (kill -9, memory, a node that was rebooted); tried again by itself",
+    "timeout": "tried again with more time (retries.time_factor); else --set walltime=HH:MM:SS",
+    "out_of_memory": "tried again with more memory (retries.memory_factor); else --set memory=8000M, fewer ranks, or "
+    "--set INCAR.KPAR=1",
+    "cancelled": "the job was cancelled; tried again, then `campaign retry`",
+    "node_fail": "the node died; tried again. Many of one node: tell the site, exclude the node",
+    "preempted": "the scheduler wanted the node for others; tried again, without end",
+    "requeued": "the scheduler put the job back; it runs again, without end",
+    "killed": "the process was killed (kill -9, memory, a node that was rebooted); tried again. Always the same "
+    "candidate: --set memory=8000M",
     "not_started": "the job ended before it could begin: module, environment or database; see its .error file",
-    "interrupted": "rlaunch was interrupted (Ctrl-C); tried again by itself",
-    "disk_full": "free some space, then `campaign retry`",
-    "database": "the database was away; tried again by itself. See `campaign db status`",
+    "interrupted": "rlaunch was interrupted (Ctrl-C); tried again",
+    "disk_full": "free some space or quota, then `campaign retry`",
+    "database": "the database was away; tried again. See `campaign db status`",
     "launch_folder_gone": "the launch folder was deleted while it ran; it is tried again. See what cleans up there",
-    "not_found": "a program or file is missing on the compute node: check dft.vasp_command and the environment",
+    "not_found": "a program or file is missing on the node, or may not be run: check dft.vasp_command, PATH and "
+    "modules there (`campaign cluster check --submit`), then `campaign retry`",
+    "library_missing": "the program does not find a shared library on the node: load the modules that it was built "
+    "with (pre_rocket, LD_LIBRARY_PATH), then `campaign retry`",
+    "license_missing": "no licence was to be had; tried again. Check the licence server or file on the node, then "
+    "`campaign retry`",
+    "potcar_missing": "set PMG_VASP_PSP_DIR where the jobs run (`pmg config -p`, ~/.pmgrc.yaml), with the set that "
+    "dft.potcar_functional names; then `campaign retry`",
+    "potcar_mismatch": "the POTCAR does not belong to the POSCAR or is cut off: compare TITEL and elements, make the "
+    "POTCAR files anew with `pmg config -p`, then `campaign retry`",
+    "input_changed": "the calculation did not run with the input that was asked for: look for ~/.atomate2.yaml and the "
+    "like on the node, then `campaign retry`",
     "engine_crash": "look at vasp.out and std_err.txt; often memory or MPI: --set memory=..., --set INCAR.NCORE=...",
-    "incomplete_output": "the engine ended without complete files: killed, out of memory or disk full; see its output",
-    "input_refused": "vasp-gpaw cannot compute this input; its first line says which tag or element",
+    "incomplete_output": "the engine ended with code 0 and without complete files: look at vasp.out and std_err.txt, "
+    "and whether the command waits for VASP to end",
+    "input_refused": "the engine does not take this input; its output says which tag, file or element: --set INCAR..., "
+    "or `campaign retry` once it is mended",
     "unusable_output": "the error says what is wrong: another engine's output, or no energy in it",
-    "output_lost": "a large output is not whole in the database (GridFS); computed again by itself",
-    "features_lost": "the DOS is computed again by itself: its features were lost or damaged in the database",
+    "output_lost": "a large output is not whole in the database (GridFS); computed again",
+    "features_lost": "the DOS is computed again: its features were lost or damaged in the database",
     "not_converged": "science: --set INCAR.ALGO=All, INCAR.NELM=200; relaxations: INCAR.NSW=200, INCAR.POTIM=0.2",
     "custodian": "science: custodian's remedies were used up; docs/failures.md has its codes, then --set INCAR....",
 }
@@ -78,6 +93,25 @@ class FailureKind:
     advice: str
 
 
+def stop_reason(campaign: Campaign) -> str | None:
+    """Say why a campaign has stopped submitting, and what to do; None where it has not."""
+    stop = campaign.document.get("stopped")
+    if stop is None:
+        return None
+    said = (stop["error"] or "").strip().splitlines()
+    error = f" ({said[-1][:300]})" if said else ""
+    return (
+        f"stopped: {stop['number']} calculations in a row failed alike, of {stop['cause']}{error}, and none has "
+        f"succeeded since; the others are paused. What to do: {advice(stop['cause'])}. "
+        f"When it is mended: `campaign resume {campaign.name}`"
+    )
+
+
+def advice(cause: str) -> str:
+    """What to do about failures of a cause."""
+    return _ADVICE.get(cause) or _ADVICE.get(cause.split(":")[0]) or _OTHERWISE
+
+
 def failure_kinds(campaign: Campaign) -> list[FailureKind]:
     """Kinds of failures of a campaign, those that stopped most candidates first."""
     entries: defaultdict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
@@ -111,7 +145,7 @@ def _kind(
         host=host,
         error=failure.get("error") or entry.get("error"),
         lines=last_lines(directory, host=host),
-        advice=_ADVICE.get(cause) or _ADVICE.get(cause.split(":")[0]) or _OTHERWISE,
+        advice=advice(cause),
     )
 
 

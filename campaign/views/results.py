@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -17,6 +17,9 @@ from campaign.store.states import BOOTSTRAP, TRAINING, CandidateState
 from campaign.store.usage import cpu_seconds_by_document
 from campaign.views.policy_dry_run import word_of
 
+#: Flags of an IS-DOS, and what they say of it.
+_CHANGED = {"smearing_changed": "smearing", "kpoints_changed": "k-points"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -26,6 +29,7 @@ class Row:
     sample), ``training`` for those that train a model (relaxed, not predicted), or ``waiting`` for a candidate that has
     not come to its Screen; with ``uncorrectable`` behind it where the correction scheme of the references cannot treat
     the relaxed crystal, which then has no E_f. `corrections` are those in all four energies: ``none`` or ``mp2020``.
+    `dos_changed` is what custodian changed of the IS-DOS: ``smearing``, ``k-points``, both, or None.
     """
 
     rank: int
@@ -40,6 +44,7 @@ class Row:
     stable: bool | None
     cpu_s: float
     corrections: str | None
+    dos_changed: str | None = None
 
 
 def result_rows(campaign: Campaign) -> list[Row]:
@@ -48,6 +53,7 @@ def result_rows(campaign: Campaign) -> list[Row]:
     Relaxed ones come first, by E_hull(DFT); then the others by E_hull(ML); then those without either.
     """
     fields_needed = ["formula", "prototype", "role", "state", "prediction", "decision", "result", "correction_error"]
+    fields_needed += [f"is_dos.{flag}" for flag in _CHANGED]
     cost = cpu_seconds_by_document(campaign)
     found = sorted(all_candidates(campaign, fields_needed), key=_stability)
     return [
@@ -64,9 +70,16 @@ def result_rows(campaign: Campaign) -> list[Row]:
             stable=(document.get("result") or {}).get("stable"),
             cpu_s=round(cost.get(document["_id"], 0.0), 1),
             corrections=(document.get("result") or document.get("prediction") or {}).get("corrections"),
+            dos_changed=dos_changed(document),
         )
         for rank, document in enumerate(found, start=1)
     ]
+
+
+def dos_changed(document: Mapping[str, Any]) -> str | None:
+    """What custodian changed of a candidate's IS-DOS that changes the DOS; None: nothing."""
+    facts = document.get("is_dos") or {}
+    return " and ".join(word for flag, word in _CHANGED.items() if facts.get(flag)) or None
 
 
 def _number(document: dict[str, Any], part: str, key: str) -> float | None:
@@ -150,19 +163,23 @@ def rows_as_table(rows: Sequence[Row], *, title: str) -> Table:
     table = Table(title=f"{title} ({energies})", title_justify="left", box=None, padding=(0, 1, 0, 0))
     texts = ("formula", "prototype", "decision", "stable")
     # the name of a user's structure file may be long: it is the only thing that is ever shortened
+    formulas = [f"{row.formula}*" if row.dos_changed else row.formula for row in rows]
+    if any(row.dos_changed for row in rows):
+        table.caption = "* custodian changed k-points or smearing of the IS-DOS: see campaign explain"
+        table.caption_justify = "left"
     longest = max((len(row.decision) for row in rows), default=0)
-    widths = {"#": len(str(len(rows))), "formula": max([7, *(len(row.formula) for row in rows)]), "prototype": 9}
+    widths = {"#": len(str(len(rows))), "formula": max([7, *map(len, formulas)]), "prototype": 9}
     widths |= {"decision": max(8, longest), "stable": 6, "CPU-s": 5}
     ml, dft = ("E_f\nML", "E_hull\nML"), ("E_f\nDFT", "E_hull\nDFT")
     for heading in ("#", "formula", "prototype", *ml, "decision", *dft, "stable", "CPU-s"):
         justify: Literal["left", "right"] = "left" if heading in texts else "right"
         table.add_column(heading, justify=justify, no_wrap=True, min_width=widths.get(heading, 6))
-    for row in rows:
+    for row, formula in zip(rows, formulas, strict=True):
         predicted = [_energy(value) for value in (row.e_form_ml, row.e_hull_ml)]
         found = [_energy(value) for value in (row.e_form_dft, row.e_hull_dft)]
         stable = Text("yes", style="green") if row.stable else Text("" if row.stable is None else "no")
         cost = f"{row.cpu_s:.0f}"
-        table.add_row(str(row.rank), row.formula, row.prototype, *predicted, row.decision, *found, stable, cost)
+        table.add_row(str(row.rank), formula, row.prototype, *predicted, row.decision, *found, stable, cost)
     return table
 
 

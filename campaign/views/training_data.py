@@ -16,7 +16,7 @@ from esnet.dataset.dataset import DatasetError, DatasetManifest, DatasetWriter, 
 from workflows.dos import DosFeatures
 
 _KINDS: Mapping[str, DosKind] = {"dos": "is_dos", "rs_dos": "rs_dos"}
-_FACTS = ("engine", "quality", "vasp_version", "fw_id", "smearing_changed")
+_FACTS = ("engine", "quality", "vasp_version", "fw_id", "smearing_changed", "kpoints_changed")
 _FIELDS = [
     *("role", "composition", "chemsys", "prototype", "relaxation.energy", "relaxation.fw_id"),
     *(f"{kind}.{fact}" for kind in _KINDS for fact in _FACTS),
@@ -151,6 +151,7 @@ def _sample(campaign: Campaign, structure: _Structure, stored: Mapping[str, Any]
             "reference_set": campaign.document["reference_set"],
             "vasp_version": facts.get("vasp_version"),
             "smearing_changed": facts.get("smearing_changed"),
+            "kpoints_changed": facts.get("kpoints_changed"),
             "fw_id": facts.get("fw_id"),
             "relaxation_fw_id": cast("dict[str, Any]", document["relaxation"]).get("fw_id"),
         },

@@ -10,12 +10,14 @@ from launchers.scheduler.slurm_output import (
     JOBCOMP_FIELDS,
     SACCT_FIELDS,
     SQUEUE_FORMAT,
+    STEP_FIELDS,
     chunks,
     parse_config,
     parse_federation,
     parse_sacct,
     parse_scontrol,
     parse_squeue,
+    parse_step_costs,
     parse_time_limits,
 )
 
@@ -94,6 +96,14 @@ class Slurm:
     def details(self, job_id: str) -> dict[str, JobState]:
         """State of one job with the memory that it asked for, by its id; empty where SLURM has forgotten it."""
         return parse_scontrol(self._ask("scontrol", "-o", "show", "job", job_id) or "")
+
+    def step_cpu_seconds(self, job_id: str, *, since: datetime) -> float:
+        """CPU-seconds on all nodes of the steps (srun) that a job has begun since a time, as accounting counts them.
+
+        0 where there is no accounting, or no such step.
+        """
+        said = self._ask("sacct", "-n", "-P", "-o", ",".join(STEP_FIELDS), "-j", job_id)
+        return parse_step_costs(said or "", since=since)
 
     def longest_time_s(self, partition: str | None) -> float | None:
         """Time limit of a partition, s; None: none, or not known."""

@@ -50,6 +50,8 @@ SACCT_FIELDS = (
     "reqmem",
     "nnodes",
 )
+#: What accounting counts of the steps of a job.
+STEP_FIELDS = ("jobid", "start", "totalcpu", "cputimeraw")
 #: What is kept of a job in the file or table of jobcomp, which `sacct -c` reads.
 JOBCOMP_FIELDS = ("jobid", "state", "exitcode", "start", "end", "timelimit", "partition", "workdir")
 
@@ -104,6 +106,37 @@ def parse_sacct(text: str, fields: tuple[str, ...], *, source: str) -> dict[str,
             memory_per="node",
         )
     return states
+
+
+def parse_step_costs(text: str, *, since: datetime) -> float:
+    """CPU-seconds of the steps of ``sacct -n -P`` with `STEP_FIELDS` that srun has begun since a time.
+
+    The batch script and what SLURM runs beside it are no steps of srun. Where no CPU time was gathered
+    (JobAcctGatherType), the time of the allocated CPUs counts.
+    """
+    total = 0.0
+    for line in text.splitlines():
+        cells = line.split("|")
+        if len(cells) != len(STEP_FIELDS):
+            continue
+        row = dict(zip(STEP_FIELDS, cells, strict=True))
+        began = _time(row["start"])
+        if not row["jobid"].rpartition(".")[2].isdigit() or "." not in row["jobid"]:
+            continue
+        # sacct knows whole seconds
+        if began is None or began.timestamp() < int(since.timestamp()):
+            continue
+        total += _cpu_time(row["totalcpu"]) or float(_whole(row["cputimeraw"]) or 0)
+    return total
+
+
+def _cpu_time(text: str) -> float:
+    """Seconds of accounting's ``[days-][hours:]minutes:seconds[.milliseconds]``; 0 where it says nothing."""
+    found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)", text.strip())
+    if found is None:
+        return 0.0
+    days, hours, minutes, secs = found.groups()
+    return ((int(days or 0) * 24 + int(hours or 0)) * 60 + int(minutes)) * 60 + float(secs)
 
 
 def parse_scontrol(text: str) -> dict[str, JobState]:

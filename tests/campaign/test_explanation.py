@@ -15,6 +15,7 @@ from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.candidates import UnknownCandidateError, find_candidate
 from campaign.views.explanation import explanation, format_explanation
 from campaign.views.policy_dry_run import dry_run
+from campaign.views.results import result_rows, rows_as_table
 
 pytestmark = pytest.mark.mongo
 
@@ -54,6 +55,23 @@ def test_an_explanation_says_why_a_candidate_failed_for_good(store, decided):
     store.candidates.update_one({"_id": decided[0]}, {"$set": {"final_failure": failure}})
     text = "\n".join(format_explanation(explanation(Campaign.read(store, "small"), document(store, decided[0]))))
     assert "failed for good: relax, science: it did not converge" in text
+
+
+def test_an_is_dos_whose_k_points_or_smearing_custodian_changed_is_flagged(store, decided):
+    changed = {"is_dos.kpoints_changed": True, "is_dos.smearing_changed": False}
+    store.candidates.update_one({"_id": decided[0]}, {"$set": changed})
+    campaign = Campaign.read(store, "small")
+    text = "\n".join(format_explanation(explanation(campaign, document(store, decided[0]))))
+    assert "IS-DOS: custodian changed its k-points" in text
+    assert "IS-DOS" not in "\n".join(format_explanation(explanation(campaign, document(store, decided[1]))))
+    rows = {row.id: row for row in result_rows(campaign)}
+    assert (rows[decided[0]].dos_changed, rows[decided[1]].dos_changed) == ("k-points", None)
+    table = rows_as_table(list(rows.values()), title="small")
+    assert table.caption is not None
+    formulas = list(table.columns[1].cells)
+    assert [formula for formula in formulas if str(formula).endswith("*")] == [f"{rows[decided[0]].formula}*"]
+    store.candidates.update_one({"_id": decided[0]}, {"$set": {"is_dos.smearing_changed": True}})
+    assert {row.dos_changed for row in result_rows(campaign)} == {"smearing and k-points", None}
 
 
 def test_an_altered_decision_is_noticed_when_it_is_made_again(store, decided):

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from aluminium import aluminium, calculate
+from custodian.custodian import ValidationError
 from pymatgen.core import Structure
 
 from campaign.attempts.causes import failure_cause, stored_cause
@@ -220,3 +222,35 @@ def test_results_that_nobody_recorded_are_recorded(store, launchpad, small_spec)
     assert reconcile(OpenCampaign.open(store, launchpad, "small")).recorded == [fw_id]
     assert store.candidates.find_one({"_id": document["_id"]})["relaxation"]["energy"] == -7.0
     assert not reconcile(OpenCampaign.open(store, launchpad, "small"))
+
+
+@pytest.mark.mongo
+@pytest.mark.parametrize(
+    ("end", "cause"), [("kill -9 $$", "killed"), ("exit 143", "killed"), ("exit 174", "engine_crash")]
+)
+def test_a_relaxation_whose_vasp_was_killed_goes_on_from_its_last_geometry(
+    store, launchpad, database, small_spec, launch_folder, monkeypatch, tmp_path, end, cause
+):
+    """VASP dies half-way: custodian sees no more than incomplete files, and the geometry is good unless it crashed."""
+    start_campaign(store, launchpad, small_spec())
+    document = aluminium(store)
+    moved = Structure.from_dict(document["structure"])
+    moved.scale_lattice(moved.volume * 1.02)
+    (tmp_path / "CONTCAR").write_text(moved.to(fmt="poscar"))
+    script = tmp_path / "vasp.sh"
+    script.write_text(f"cp {tmp_path}/CONTCAR .\necho half > OUTCAR\necho '<modeling>' > vasprun.xml\n{end}\n")
+    monkeypatch.setattr("campaign.steps.calculate.engine_command", lambda settings: f"bash {script}")
+    with pytest.raises(ValidationError):
+        calculate(store, database, document)
+    (entry,) = store.attempts.find()
+    assert (entry["outcome"], entry["cause"]) == ("machine", cause)
+    facts = document["relaxation"]
+    record_calculation(
+        Campaign.read(store, "small"), database, document_id=document["_id"], stage=RELAX, fw_id=facts["record_fw_id"]
+    )
+    again = store.references.find_one({"_id": document["_id"]})
+    assert (again["state"], again["relaxation"]["attempt"]) == ("new", 1)
+    found = last_geometry(store, again)
+    assert (found is not None) == (cause == "killed")
+    if found:
+        assert found[0].volume == pytest.approx(moved.volume)

@@ -2,9 +2,11 @@
 
 import pytest
 from custodian.custodian import NonRecoverableError, ReturnCodeError, ValidationError
+from pymatgen.io.vasp.inputs import PmgVaspPspDirError
 
 from campaign.attempts.failures import ScienceFailureError, failure_kind
 from campaign.attempts.ledger import attempt
+from campaign.recovery.retry import choose, failed_calculations, retry
 from campaign.running_campaign import start_campaign
 from campaign.scheduling.submit import submit_ready
 from campaign.steps.record import record_calculation
@@ -12,6 +14,7 @@ from campaign.store.attempts import last_attempt
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.states import STAGES
 from campaign.store.usage import cpu_seconds_by_document
+from campaign.views.failures import failure_kinds
 
 pytestmark = pytest.mark.mongo
 
@@ -56,6 +59,22 @@ def test_a_science_failure_is_final_at_once(store, launchpad, database, waiting)
     final = fail(store, database, waiting, ScienceFailureError("did not converge"))
     assert (final["state"], final["final_failure"]["kind"]) == ("dos_failed", "science")
     assert submit_ready(OpenCampaign.open(store, launchpad, "small")) == 0
+
+
+@pytest.mark.parametrize(
+    "error", [PmgVaspPspDirError("Set PMG_VASP_PSP_DIR"), FileNotFoundError(2, "No such file or directory", "vasp_std")]
+)
+def test_what_no_other_try_mends_is_final_at_once_and_comes_back_with_retry(store, launchpad, database, waiting, error):
+    final = fail(store, database, waiting, error)
+    assert (final["state"], final["final_failure"]["kind"]) == ("dos_failed", "machine")
+    cause = final["final_failure"]["cause"]
+    assert cause == ("potcar_missing" if "PSP" in str(error) else "not_found")
+    campaign = OpenCampaign.open(store, launchpad, "small")
+    (kind,) = failure_kinds(campaign)
+    assert (kind.cause, kind.attempts, kind.for_good) == (cause, 1, 1)
+    assert "campaign retry" in kind.advice
+    assert retry(campaign, choose(list(failed_calculations(campaign)), kind=cause), command="campaign retry")[0] == 1
+    assert store.candidates.find_one({"_id": waiting["_id"]})["state"] == "dos_running"
 
 
 def test_recording_twice_changes_nothing(store, database, waiting):

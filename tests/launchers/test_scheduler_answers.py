@@ -20,6 +20,7 @@ from launchers.scheduler.slurm_output import (
     parse_sacct,
     parse_scontrol,
     parse_squeue,
+    parse_step_costs,
     parse_time_limits,
     seconds,
 )
@@ -81,6 +82,28 @@ Job Id: 1234.pbs01
 \tcher_5,PBS_O_HOST=login1
     comment = Job run at Tue Nov 24 at 18:43 and exceeded resource walltime
 """
+
+
+#: sacct without -X: the job, what runs beside it, and its steps; the third step without gathered CPU time.
+STEPS = """\
+21|1795545800|01:00:00|7200
+21.batch|1795545800|00:00:05|7200
+21.extern|1795545800|00:00:00|7200
+21.0|1795545700|00:30:00|3600
+21.1|1795545809|1-02:03:04|3600
+21.2|1795545810|00:00.250|16
+21.3|1795545811|00:00:00|128
+21.4|Unknown|00:09:00|128
+"""
+
+
+def test_sacct_says_what_the_steps_of_a_job_have_used_since_a_calculation_began():
+    since = datetime.fromtimestamp(1795545809.7, UTC)
+    used = (26 * 60 + 3) * 60 + 4 + 0.25 + 128
+    assert parse_step_costs(STEPS, since=since) == pytest.approx(used)
+    # tasks of arrays too
+    assert parse_step_costs("9_4.0|1795545809|00:10.000|5\n", since=since) == pytest.approx(10.0)
+    assert parse_step_costs("sacct: error\n|||\n", since=since) == 0.0
 
 
 def test_squeue_is_read_and_an_unknown_word_is_no_answer():

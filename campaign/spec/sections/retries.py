@@ -17,6 +17,12 @@ class RetrySection(StrictModel):
     memory_factor: float = Field(
         default=1.5, ge=1.0, le=10.0, description="the same for memory, where it ran out of memory"
     )
+    stop_after: int = Field(
+        default=3,
+        ge=0,
+        le=1000,
+        description="stop submitting after so many calculations in a row that failed alike at the start; 0: never",
+    )
     database_wait_hours: float = Field(
         default=2.0,
         ge=0.0,

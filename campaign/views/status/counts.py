@@ -21,6 +21,7 @@ from campaign.store.counts import (
 from campaign.store.listings import fizzled_firework
 from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, SCREENED, CampaignState, CandidateState
 from campaign.store.usage import cost_by_stage
+from campaign.views.failures import stop_reason
 from campaign.views.status.funnel import Decided, count_decided
 
 
@@ -34,6 +35,8 @@ class Status:
         ``running`` or ``finished``.
     problem
         What keeps it from going on, in words; None if nothing does.
+    is_stopped
+        Whether it submits nothing more because its calculations failed alike; `problem` says why.
     engine, quality
         How its numbers are computed.
     candidates
@@ -63,6 +66,7 @@ class Status:
     state: str
     purpose: str
     problem: str | None
+    is_stopped: bool
     engine: str
     quality: str
     candidates: dict[str, int]
@@ -86,14 +90,14 @@ class Status:
 
     @property
     def is_paused(self) -> bool:
-        """Whether nothing can run, and something could if it were not paused (`lpad pause_wflows`)."""
+        """Whether nothing can run, and something could if a person had not paused it (`lpad pause_wflows`)."""
         startable = any(self.fireworks.get(state) for state in LIVE_FIREWORK_STATES if state != "WAITING")
-        return bool(self.fireworks.get("PAUSED")) and not startable
+        return bool(self.fireworks.get("PAUSED")) and not startable and not self.is_stopped
 
     @property
     def paused_note(self) -> str | None:
         """How many fireworks are paused, and what lets them run; None where none is."""
-        if not (paused := self.fireworks.get("PAUSED")):
+        if self.is_stopped or not (paused := self.fireworks.get("PAUSED")):
             return None
         query = f"""{{"spec.campaign_name": "{self.name}", "state": "PAUSED"}}"""
         return f"{paused} fireworks are paused: `lpad resume_fws -q '{query}'` lets them run"
@@ -118,7 +122,8 @@ def status_of_counts(campaign: Campaign, counts: Mapping[tuple[str, str], int], 
         name=campaign.name,
         state=document["state"],
         purpose=campaign.spec.purpose,
-        problem=reference_problem(campaign) or _fizzled_problem(campaign),
+        problem=stop_reason(campaign) or reference_problem(campaign) or _fizzled_problem(campaign),
+        is_stopped=bool(document.get("stopped")),
         engine=document["engine"],
         quality=document["quality"],
         candidates=counts_by_state(counts),
