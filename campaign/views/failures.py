@@ -34,6 +34,8 @@ _ADVICE = {
     "engine_crash": "look at vasp.out and std_err.txt; often memory or MPI: --set memory=..., --set INCAR.NCORE=...",
     "incomplete_output": "the engine ended without complete files: killed, out of memory or disk full; see its output",
     "input_refused": "vasp-gpaw cannot compute this input; its first line says which tag or element",
+    "input_changed": "the engine read another INCAR, KPOINTS or POTCAR than asked: see dft.vasp_command, "
+    "PMG_VASP_PSP_DIR",
     "unusable_output": "the error says what is wrong: another engine's output, or no energy in it",
     "output_lost": "a large output is not whole in the database (GridFS); computed again by itself",
     "features_lost": "the DOS is computed again by itself: its features were lost or damaged in the database",
