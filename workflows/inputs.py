@@ -13,7 +13,7 @@ from pymatgen.io.vasp import Incar, Kpoints
 
 from workflows.gpaw_vasp.potcars import title as gpaw_title
 from workflows.incar_tags import FILES, PARALLEL
-from workflows.potcar_titles import other_sets
+from workflows.potcar_titles import is_known_title, other_sets
 from workflows.settings import DftSettings
 
 ASKED = "asked_inputs"
@@ -65,9 +65,10 @@ def read_inputs(directory: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError, EOFError):
         found["kpoints"] = _text(directory / "KPOINTS")[:2000]
     with suppress(OSError, ValueError, EOFError):
+        parts = filter(None, (part.strip() for part in _text(directory / "POTCAR").split("End of Dataset")))
         found["potcars"] = [
-            {"titel": match[1].strip() if (match := re.search(r"TITEL\s*=(.*)", data)) else None, "hash": _md5(data)}
-            for data in re.findall(r"\n?(\s*.*?End of Dataset\n)", _text(directory / "POTCAR"), flags=re.DOTALL)
+            {"titel": match[1].strip() if (match := re.search(r"TITEL\s*=(.*)", part)) else None, "hash": _md5(part)}
+            for part in parts
         ]
     return found
 
@@ -128,7 +129,9 @@ def _differences(asked: Mapping[str, Any], task: Mapping[str, Any], corrected: s
         if "KPOINTS" not in explained and mesh is not None and mesh != _mesh_key(wanted):
             yield f"KPOINTS {mesh[0]} {mesh[1]} in place of {wanted['style']} {wanted['divisions']}"
             break
-    yield from _potcars(asked, read.get("potcar_spec") or before.get("potcar_spec") or [])
+    # VASP's output has the first line of each POTCAR, which is its TITEL but for rare ones
+    titles = [[str(_get(spec, "titel") or "") for spec in inputs.get("potcar_spec") or []] for inputs in (read, before)]
+    yield from _potcars(asked, *titles)
 
 
 def _tags(
@@ -164,18 +167,20 @@ def _same(asked: Any, found: Any) -> bool:
         return str(asked) == str(found)
 
 
-def _potcars(asked: Mapping[str, Any], specs: Sequence[Any]) -> Iterator[str]:
-    titles = [str(_get(spec, "titel") or "") for spec in specs]
+def _potcars(asked: Mapping[str, Any], titles: Sequence[str], written: Sequence[str]) -> Iterator[str]:
+    titles = titles or written
     if not titles:
         return
     if len(titles) != len(asked["potcars"]):
         yield f"{len(titles)} POTCARs ({', '.join(titles)}) in place of {len(asked['potcars'])}"
         return
-    for symbol, titel in zip(asked["potcars"], titles, strict=True):
+    for position, (symbol, titel) in enumerate(zip(asked["potcars"], titles, strict=True)):
         words = titel.split()
         if asked["engine"] == "gpaw":
             if titel and titel != gpaw_title(symbol):
                 yield f"POTCAR {titel!r} in place of {gpaw_title(symbol)!r}"
+        elif not is_known_title(titel) and [title.split()[1:2] for title in written[position:][:1]] == [[symbol]]:
+            continue
         elif len(words) > 1 and words[1] != symbol:
             yield f"POTCAR {titel!r} in place of {symbol}"
         elif others := other_sets(titel, asked["potcar_functional"]):
@@ -236,5 +241,5 @@ def _text(path: Path) -> str:
 
 
 def _md5(data: str) -> str:
-    """As emmet's PotcarSpec has it."""
-    return hashlib.md5(data.encode(), usedforsecurity=False).hexdigest()
+    """Hash of a POTCAR without its last line, as emmet's PotcarSpec has it: of the text that pymatgen makes of it."""
+    return hashlib.md5(f"{data}\nEnd of Dataset\n".encode(), usedforsecurity=False).hexdigest()

@@ -40,6 +40,11 @@ def replaced_symbols(elements: Iterable[str], functional: str) -> dict[str, str]
     return {chosen[element]: used[element] for element in sorted(chosen) if chosen[element] != used[element]}
 
 
+def is_known_title(titel: str) -> bool:
+    """Whether pymatgen knows a title, of any set."""
+    return any("".join(titel.split()) in _known_titles(name) for name in FUNCTIONALS)
+
+
 def other_sets(titel: str, functional: str) -> list[str]:
     """Sets that a title is known to belong to, where it is known not to belong to this one; empty otherwise."""
     title = "".join(titel.split())

@@ -156,6 +156,19 @@ def test_entries_of_gga_u_are_references_where_the_campaign_has_the_u(tmp_path):
     assert "dft.hubbard_u: mp" in refusal(elements=("Fe", "O"), references=references)
 
 
+@pytest.mark.parametrize("own", [{"hubbard_u": "mp"}, {"incar": {"PREC": "Normal"}}, {"magmom": {"Al": 1.0}}])
+def test_entries_of_other_own_settings_are_refused_both_ways(tmp_path, own):
+    def references(dft):
+        entries = [entry("Al4", -15.0, **VASP), entry("Cu4", -16.0, **VASP)]
+        return {"entries": str(write(tmp_path / "e.json", entries, dft=campaign(dft=dft).dft_settings().physics()))}
+
+    (name,) = own
+    with_own = VASP_DFT | own
+    assert campaign(dft=with_own, references=references(with_own)).references.entries is not None
+    assert f"other DFT settings: {name} (there" in refusal(references=references(with_own))
+    assert f"other DFT settings: {name} (there None" in refusal(dft=with_own, references=references(VASP_DFT))
+
+
 @pytest.mark.mongo
 def test_an_oxide_is_screened_as_the_materials_project_does(store, launchpad, tmp_path):
     references = {"structures": str(crystals(tmp_path, "Fe", "O")), "corrections": "mp2020"}

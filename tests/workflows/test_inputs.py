@@ -23,7 +23,7 @@ def asked(structure, make=static_maker, **settings):
     return maker.task_document_kwargs["additional_fields"][ASKED]
 
 
-def task(inputs, *, incar=None, titles=None, kpoints=None, before=None, corrections=()):
+def task(inputs, *, incar=None, titles=None, kpoints=None, before=None, written=None, corrections=()):
     """A TaskDoc as emmet makes one of VASP's files, with changes to what the engine says it has read."""
     titles = titles or ["PAW_PBE Fe_pv 02Aug2007", "PAW_PBE O 08Apr2002"]
     mesh = inputs["kpoints"] | (kpoints or {})
@@ -40,7 +40,7 @@ def task(inputs, *, incar=None, titles=None, kpoints=None, before=None, correcti
         "calcs_reversed": [{"input": read, "vasp_version": "6.4.1"}],
         "orig_inputs": {
             "incar": before or inputs["incar"],
-            "potcar_spec": [{"titel": t, "hash": "ab"} for t in titles],
+            "potcar_spec": [{"titel": titel, "hash": "ab"} for titel in written or titles],
         },
         "custodian": [{"corrections": list(corrections)}],
         "output": {"energy": -50.0, "structure": rocksalt("Fe", "O").as_dict()},
@@ -133,6 +133,13 @@ def test_a_set_of_potcars_that_gives_another_ones_files_is_named():
     titles[position] = other
     with pytest.raises(InputChangedError, match=r"which belongs to PBE.*, in place of PBE_54"):
         check_inputs(task(inputs, titles=titles), [])
+
+
+def test_a_first_line_that_is_no_title_is_compared_by_the_title():
+    written = ["PAW_PBE Fe_pv 02Aug2007", "PAW_PBE O 08Apr2002"]
+    check_inputs(task(asked(OXIDE), titles=["PAW_PBE Fe-own today", "PAW_PBE O 08Apr2002"], written=written), [])
+    with pytest.raises(InputChangedError, match="in place of Fe_pv"):
+        check_inputs(task(asked(OXIDE), titles=["PAW_PBE Fe-own today", "PAW_PBE O 08Apr2002"]), [])
 
 
 def test_an_output_of_an_earlier_version_passes():
