@@ -198,7 +198,9 @@ def _corrected(corrections: Sequence[Mapping[str, Any]]) -> set[str]:
                 changed.add(str(action["dict"]))
                 continue
             for change in (action.get("action") or {}).values():
-                if isinstance(change, Mapping | Sequence) and not isinstance(change, str):
+                if isinstance(change, Mapping) and "dest" in change:
+                    changed.add(str(change["dest"]))  # another file in its place, such as IBZKPT in that of KPOINTS
+                elif isinstance(change, Mapping | Sequence) and not isinstance(change, str):
                     changed.update(str(tag).partition("->")[2] or str(tag) for tag in change)
     return changed
 

@@ -51,6 +51,12 @@ OXIDE = rocksalt("Fe", "O")
 LARGER_SMEARING = {"errors": ["tet"], "actions": [{"dict": "INCAR", "action": {"_set": {"ISMEAR": 0, "SIGMA": 0.05}}}]}
 OTHER_MESH = {"errors": ["mesh_symmetry"], "actions": [{"dict": "KPOINTS", "action": {"_set": {"kpoints": [[8] * 3]}}}]}
 
+COPIED_MESH = {
+    "errors": ["ibzkpt"],
+    "actions": [{"file": "IBZKPT", "action": {"_file_copy": {"dest": "KPOINTS"}}}, None],
+}
+UNSET = {"errors": ["x"], "actions": [{"dict": "INCAR", "action": {"_unset": {"SIGMA": 1}}}]}
+
 
 def test_inputs_that_are_read_as_they_were_asked_for_pass():
     inputs = asked(OXIDE)
@@ -101,6 +107,8 @@ def test_a_difference_that_nothing_explains_is_named(changes, named):
     [
         {"corrections": [LARGER_SMEARING], "incar": {"ISMEAR": 0}},
         {"corrections": [OTHER_MESH], "kpoints": {"divisions": [8, 8, 8]}},
+        {"corrections": [COPIED_MESH], "kpoints": {"divisions": [9, 9, 9]}},
+        {"corrections": [UNSET], "incar": {"SIGMA": 0.2}},
     ],
 )
 def test_what_custodian_changed_and_recorded_passes(changes):
