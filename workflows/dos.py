@@ -17,6 +17,7 @@ from pymatgen.electronic_structure.dos import CompleteDos
 
 from esnet.representation.dos import EnergyReference, Normalisation, project_dos, source_spacing
 from workflows.identity import job_uuid
+from workflows.outside_settings import store_large_objects
 from workflows.settings import DftSettings
 from workflows.vasp import static_maker
 
@@ -174,6 +175,7 @@ def dos_flow(
         Two jobs: an atomate2 static job (emmet TaskDoc), and the features job (`DosFeatures.to_json`).
     """
     static = static_maker(structure, settings, vasp_command=vasp_command, name=name, incar=incar).make(structure)
+    store_large_objects(static)
     if key is not None:
         # before anything refers to its output: a reference carries the uuid
         static.set_uuid(job_uuid(f"{key}:static"))

@@ -11,6 +11,7 @@ from pymatgen.io.vasp.inputs import UnknownPotcarWarning
 from pymatgen.io.vasp.sets import BadInputSetWarning
 
 from workflows.gpaw_vasp.potcars import header_potcar_tree
+from workflows.outside_settings import fixed_settings
 from workflows.settings import DftSettings
 
 
@@ -30,28 +31,30 @@ def engine_command(settings: DftSettings) -> str | None:
 
 @contextmanager
 def engine_environment(settings: DftSettings) -> Iterator[None]:
-    """Make pymatgen find the POTCARs that belong to the engine, and only while the job runs.
+    """Make pymatgen find the POTCARs that belong to the engine, and atomate2 the product's settings, while a job runs.
 
     GPAW has its own data sets; header-only POTCAR files that carry their names take the production path through
     pymatgen. They say GPAW in their TITEL and never stand where a real VASP looks.
     """
     if settings.engine != "gpaw":
-        yield
+        with fixed_settings():
+            yield
         return
 
-    previous = SETTINGS.get("PMG_VASP_PSP_DIR")
-    SETTINGS["PMG_VASP_PSP_DIR"] = str(header_potcar_tree())
+    # folders of the user's own names are those of another library
+    ours = {"PMG_VASP_PSP_DIR": str(header_potcar_tree()), "PMG_VASP_PSP_SUB_DIRS": {}}
+    previous = {name: SETTINGS[name] for name in ours if name in SETTINGS}
+    SETTINGS.update(ours)
     try:
-        with warnings.catch_warnings():
+        with fixed_settings(), warnings.catch_warnings():
             # pymatgen does not know these files, and must not: they hold no VASP data
             warnings.simplefilter("ignore", UnknownPotcarWarning)
             warnings.simplefilter("ignore", BadInputSetWarning)
             yield
     finally:
-        if previous is None:
-            del SETTINGS["PMG_VASP_PSP_DIR"]
-        else:
-            SETTINGS["PMG_VASP_PSP_DIR"] = previous
+        for name in ours.keys() - previous.keys():
+            del SETTINGS[name]
+        SETTINGS.update(previous)
 
 
 def check_engine_version(vasp_version: str, settings: DftSettings) -> None:

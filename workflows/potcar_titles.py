@@ -1,10 +1,14 @@
 """Which PAW data sets a VASP campaign computes with, by the titles (TITEL) that stand in their POTCARs."""
 
+from collections.abc import Iterable
 from functools import cache
 
 from monty.serialization import loadfn
 from pymatgen.io.vasp.inputs import POTCAR_STATS_PATH
 from pymatgen.io.vasp.sets import MPRelaxSet
+
+FUNCTIONALS = ("PBE", "PBE_52", "PBE_54", "PBE_64")
+"""pymatgen's names of the sets of POTCARs for PBE."""
 
 #: Symbols of the Materials Project's choice that a later set does not have, and what replaces them there.
 _REPLACED = {"W_pv": "W_sv"}
@@ -22,6 +26,31 @@ def potcar_symbol(element: str, functional: str) -> str:
     if symbol in _REPLACED and not _titles_of(symbol, functional):
         return _REPLACED[symbol]
     return symbol
+
+
+def potcar_symbols(functional: str) -> dict[str, str]:
+    """POTCAR symbols by element, for an input set: the Materials Project's, as far as the set has them."""
+    return {element: potcar_symbol(element, functional) for element in MPRelaxSet.CONFIG["POTCAR"]}
+
+
+def replaced_symbols(elements: Iterable[str], functional: str) -> dict[str, str]:
+    """Symbols of the Materials Project's choice that a set lacks, and what replaces each, for some elements."""
+    chosen = {element: MPRelaxSet.CONFIG["POTCAR"].get(element, element) for element in elements}
+    used = {element: potcar_symbol(element, functional) for element in chosen}
+    return {chosen[element]: used[element] for element in sorted(chosen) if chosen[element] != used[element]}
+
+
+def is_known_title(titel: str) -> bool:
+    """Whether pymatgen knows a title, of any set."""
+    return any("".join(titel.split()) in _known_titles(name) for name in FUNCTIONALS)
+
+
+def other_sets(titel: str, functional: str) -> list[str]:
+    """Sets that a title is known to belong to, where it is known not to belong to this one; empty otherwise."""
+    title = "".join(titel.split())
+    if title in _known_titles(functional):
+        return []
+    return [name for name in FUNCTIONALS if name != functional and title in _known_titles(name)]
 
 
 def potcar_titles(element: str, functional: str) -> frozenset[str]:

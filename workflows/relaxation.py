@@ -7,6 +7,7 @@ from jobflow import Flow
 from pymatgen.core import Structure
 
 from workflows.identity import job_uuid
+from workflows.outside_settings import store_large_objects
 from workflows.settings import DftSettings
 from workflows.vasp import relax_maker
 
@@ -36,8 +37,9 @@ def relaxation_flow(
     incar
         INCAR tags on top of the settings' own.
     """
-    maker = relax_maker(structure, settings, vasp_command=vasp_command, incar=incar)
+    maker = relax_maker(structure, settings, vasp_command=vasp_command, incar=incar, start=start)
     relax = maker.make(structure if start is None else start)
+    store_large_objects(relax)
     if key is not None:
         relax.set_uuid(job_uuid(f"{key}:relaxation"))
     return Flow([relax], output=relax.output, name="relaxation")

@@ -6,6 +6,8 @@ from typing import Any
 
 from pymatgen.core import Structure
 
+from workflows.inputs import ASKED, check_inputs, used_hubbards, used_potcars
+
 #: INCAR tags that change the smearing, and with it the shape of a DOS.
 SMEARING_TAGS = frozenset({"ISMEAR", "SIGMA"})
 #: INCAR tags that are k-points without a KPOINTS file.
@@ -29,9 +31,15 @@ class Calculation:
     corrections
         What custodian changed on the way: ``{"errors": [...], "actions": [...]}`` each.
     smearing_changed
-        Whether one of them changed the smearing.
+        Whether one of them changed the smearing, or a DOS could not be asked for with tetrahedra.
     kpoints_changed
         Whether one of them changed the k-points.
+    notes
+        What a reader of the result should know of its inputs, in sentences.
+    potcars
+        TITEL and hash of each POTCAR.
+    hubbards
+        Hubbard U in eV by element, those that are not zero.
     directory
         Where the files lie, as host:path.
     """
@@ -43,6 +51,9 @@ class Calculation:
     corrections: list[dict[str, Any]] = field(default_factory=list)
     smearing_changed: bool = False
     kpoints_changed: bool = False
+    notes: list[str] = field(default_factory=list)
+    potcars: list[dict[str, Any]] = field(default_factory=list)
+    hubbards: dict[str, float] = field(default_factory=dict)
     directory: str | None = None
 
 
@@ -88,6 +99,8 @@ def calculation_from_task(task: Mapping[str, Any]) -> Calculation:
     ------
     ValueError
         If the document has no energy or no structure, naming its directory.
+    InputChangedError
+        If the engine read other inputs than it was asked to (`workflows.inputs.check_inputs`).
     """
     output = task.get("output") or {}
     calculations = task.get("calcs_reversed") or []
@@ -97,16 +110,26 @@ def calculation_from_task(task: Mapping[str, Any]) -> Calculation:
     if not isinstance(structure, Structure):
         structure = Structure.from_dict(structure)
     corrections = corrections_of(task.get("custodian"))
+    check_inputs(task, corrections)
+    asked = task.get(ASKED) or {}
     return Calculation(
         energy=float(output["energy"]),
         structure=structure,
         cpu_s=cpu_seconds(task),
         vasp_version=str(calculations[0].get("vasp_version")),
         corrections=corrections,
-        smearing_changed=changes_smearing(corrections),
+        smearing_changed=changes_smearing(corrections) or _without_tetrahedra(asked.get("incar") or {}),
         kpoints_changed=changes_kpoints(corrections),
+        notes=list(asked.get("notes") or []),
+        potcars=used_potcars(task),
+        hubbards=used_hubbards(task),
         directory=task.get("dir_name"),
     )
+
+
+def _without_tetrahedra(asked: Mapping[str, Any]) -> bool:
+    """Whether a DOS was asked for with another smearing than every other DOS."""
+    return "NEDOS" in asked and asked.get("ISMEAR") != -5
 
 
 def cpu_seconds(task: Mapping[str, Any]) -> float:

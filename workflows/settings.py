@@ -1,11 +1,18 @@
 """The DFT settings of a campaign, as the calculations need them."""
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+from workflows.incar_tags import changes_numbers
 
 Engine = Literal["vasp", "gpaw"]
 Quality = Literal["standard", "fast"]
+HubbardU = Literal["none", "mp"]
+
+#: Settings that earlier versions did not have.
+LATER_SETTINGS = ("incar", "magmom", "hubbard_u")
 
 #: Coarsest k-point spacing of ``quality: fast`` in 1/A, with the factor 2 pi (as VASP's KSPACING).
 FAST_KPOINT_SPACING = 0.4
@@ -38,6 +45,12 @@ class DftSettings:
         Monkhorst-Pack divisions k_n are the smallest with a_n * k_n >= this length in A.
     potcar_functional
         pymatgen's name of the PAW set; ``PBE`` is the v2010-05-06 set of the Materials Project.
+    incar
+        INCAR tags of the user's own (`workflows.incar_tags`).
+    magmom
+        Initial moments by element, in Bohr magnetons, in place of the input set's.
+    hubbard_u
+        ``mp``: the Materials Project's U, in oxides and fluorides of Co, Cr, Fe, Mn, Mo, Ni, V and W.
     """
 
     engine: Engine = "gpaw"
@@ -52,15 +65,25 @@ class DftSettings:
     emax: float = 10.0
     kpoint_length: float = 30.0
     potcar_functional: str = "PBE"
+    incar: Mapping[str, Any] = field(default_factory=dict)
+    magmom: Mapping[str, float] = field(default_factory=dict)
+    hubbard_u: HubbardU = "none"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as a plain dictionary, in the units of the attributes."""
         return asdict(self)
 
     def physics(self) -> dict[str, Any]:
-        """Return the settings that decide the numbers (not where the program lies), for hashes and documents."""
+        """Return the settings that decide the numbers (not where the program lies), for hashes and documents.
+
+        What was added later is in it only where it is used: the settings of earlier campaigns keep their hash.
+        """
         settings = self.to_dict()
         del settings["vasp_command"]
+        settings["incar"] = changes_numbers(self.incar)
+        for name in LATER_SETTINGS:
+            if settings[name] in ({}, "none"):
+                del settings[name]
         return settings
 
 

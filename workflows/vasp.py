@@ -5,7 +5,7 @@ Settings: docs/science.md, "DFT" (PBE, spin-polarised, 520 eV, 1e-5 eV, Monkhors
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pymatgen.core import Structure
@@ -13,6 +13,11 @@ from pymatgen.io.vasp import Kpoints
 from pymatgen.io.vasp.sets import MPRelaxSet
 
 from workflows.error_handlers import error_handlers
+from workflows.incar_tags import RELAXATION_ONLY
+from workflows.inputs import ASKED, asked_inputs
+from workflows.kpoint_count import irreducible_kpoints
+from workflows.outside_settings import INPUT_SET, MAX_ERRORS, TASK_DOCUMENT, Outside, outside
+from workflows.potcar_titles import potcar_symbols, replaced_symbols
 from workflows.settings import DftSettings, kpoint_divisions
 from workflows.whole_files import WholeFilesValidator
 
@@ -20,10 +25,11 @@ if TYPE_CHECKING:
     from atomate2.vasp.jobs.core import RelaxMaker, StaticMaker
 
 #: INCAR tags of atomate2's base set that the paper (DOI 10.1039/D3TA01767B) does not have: None takes a tag out.
-_REMOVED_TAGS = (
-    *("ENAUG", "LMIXTAU", "LELF", "LVTOT", "LAECHG", "KSPACING"),
-    *("LDAU", "LDAUJ", "LDAUL", "LDAUU", "LDAUTYPE", "LDAUPRINT"),
-)
+_REMOVED_TAGS = ("ENAUG", "LMIXTAU", "LELF", "LVTOT", "LAECHG", "KSPACING")
+_HUBBARD_TAGS = ("LDAU", "LDAUJ", "LDAUL", "LDAUU", "LDAUTYPE", "LDAUPRINT")
+
+#: The tetrahedron method needs this many k-points that symmetry does not make equal; VASP stops with fewer.
+_TETRAHEDRA_NEED = 4
 
 #: Seconds between custodian's looks at a job. Its default of 10 s rounds every short job up to 10 s.
 _POLLING_SECONDS = {"gpaw": 1, "vasp": 10}
@@ -47,6 +53,8 @@ def kpoints(structure: Structure, settings: DftSettings) -> Kpoints:
 def _common_incar(settings: DftSettings) -> dict[str, Any]:
     return {
         **dict.fromkeys(_REMOVED_TAGS),
+        # with a U the values are those of the input set, which picks them for each crystal by its anion
+        **({} if settings.hubbard_u == "mp" else dict.fromkeys(_HUBBARD_TAGS)),
         "GGA": "PE",  # atomate2's default is PBEsol
         "ENCUT": settings.encut,
         "EDIFF": settings.ediff,
@@ -89,35 +97,110 @@ def relax_incar(settings: DftSettings) -> dict[str, Any]:
     }
 
 
-def _maker_arguments(
-    structure: Structure, incar: dict[str, Any], settings: DftSettings, vasp_command: str | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Arguments of the input set and of the maker."""
-    from atomate2.vasp.run import _DEFAULT_VALIDATORS
+def _too_few_for_tetrahedra(structure: Structure, settings: DftSettings) -> str | None:
+    """Say why the tetrahedron method cannot be asked for; None where it can."""
+    mesh = kpoints(structure, settings)
+    found = irreducible_kpoints(structure, mesh)
+    if found >= _TETRAHEDRA_NEED:
+        return None
+    divisions = "x".join(str(number) for number in mesh.kpts[0])
+    return (
+        f"Gaussian smearing of 0.05 eV (ISMEAR = 0) in place of tetrahedra: the mesh {divisions} has {found} "
+        f"irreducible k-point(s), and the tetrahedron method needs {_TETRAHEDRA_NEED}"
+    )
+
+
+def _with_tags(
+    own: dict[str, Any], settings: DftSettings, machine: Outside, overrides: Mapping[str, Any], *, relaxes: bool
+) -> dict[str, Any]:
+    """INCAR tags of the product, then the machine's, the campaign file's, and those of one calculation's retry."""
+    incar = own | machine.incar
+    for source in (settings.incar, overrides):
+        tags = {tag: value for tag, value in source.items() if relaxes or tag not in RELAXATION_ONLY}
+        for one, other in (("IALGO", "ALGO"), ("NCORE", "NPAR"), ("NPAR", "NCORE")):
+            if one in tags:
+                incar[other] = None  # they say the same to VASP
+        incar |= tags
+    if "MAGMOM" in overrides:
+        # goes before moments that the structure itself carries; the dictionary replaces that of the input set
+        incar["MAGMOM"] = _moments({**settings.magmom, **overrides["MAGMOM"]})
+    return incar
+
+
+def _moments(own: Mapping[str, float]) -> dict[str, float]:
+    """Initial moments by species: atomate2's, but for elements that the user has given one."""
     from atomate2.vasp.sets.base import _BASE_VASP_SET
 
+    # a moment of Fe is meant for Fe3+ too
+    base = {
+        name: value
+        for name, value in _BASE_VASP_SET["INCAR"]["MAGMOM"].items()
+        if name.rstrip("+0123456789") not in own
+    }
+    return {**base, **own}
+
+
+def _maker_arguments(
+    structure: Structure,
+    incar: dict[str, Any],
+    settings: DftSettings,
+    vasp_command: str | None,
+    *,
+    relaxes: bool,
+    overrides: Mapping[str, Any] | None,
+    notes: Sequence[str] = (),
+    start: Structure | None = None,
+) -> dict[str, Any]:
+    """Arguments of a maker, whose structure is `start` where there is one."""
+    from atomate2.vasp.run import _DEFAULT_VALIDATORS
+    from atomate2.vasp.sets.base import _BASE_VASP_SET
+    from atomate2.vasp.sets.core import RelaxSetGenerator, StaticSetGenerator
+
+    machine = outside(settings.engine, given=settings.incar)
+    hubbard = {tag: MPRelaxSet.CONFIG["INCAR"][tag] for tag in _HUBBARD_TAGS} if settings.hubbard_u == "mp" else {}
     input_set = {
         # the PAW data sets of the Materials Project's PBE calculations instead of those of its SCAN ones
         "config_dict": {
             **_BASE_VASP_SET,
-            "POTCAR": MPRelaxSet.CONFIG["POTCAR"],
+            "INCAR": {**_BASE_VASP_SET["INCAR"], **hubbard, "MAGMOM": _moments(settings.magmom)},
+            "POTCAR": potcar_symbols(settings.potcar_functional),
             "POTCAR_FUNCTIONAL": settings.potcar_functional,
         },
         "user_potcar_functional": settings.potcar_functional,
-        "user_incar_settings": incar,
+        "user_incar_settings": _with_tags(incar, settings, machine, overrides or {}, relaxes=relaxes),
         "user_kpoints_settings": kpoints(structure, settings),
         # our smearing is not to be replaced by what atomate2 would pick
         "auto_ismear": False,
+        # nor any of these by what stands in the home of whoever computes
+        **INPUT_SET,
     }
+    generator = (RelaxSetGenerator if relaxes else StaticSetGenerator)(**input_set)
+    replaced = replaced_symbols((element.symbol for element in structure.elements), settings.potcar_functional)
+    said = [*notes, *(f"POTCAR {new}: {settings.potcar_functional} has no {old}" for old, new in replaced.items())]
+    asked = asked_inputs(generator, start or structure, settings, outside=machine.to_document(), notes=said)
+
     run: dict[str, Any] = {
         "custodian_kwargs": {"polling_time_step": _POLLING_SECONDS[settings.engine]},
         "handlers": error_handlers(),
         "validators": (*_DEFAULT_VALIDATORS, WholeFilesValidator()),
     }
+    run |= {"max_errors": MAX_ERRORS}
     if vasp_command is not None:
         run |= {"vasp_cmd": vasp_command, "vasp_gamma_cmd": vasp_command}
-    # an unsuccessful run ends its flow instead of raising: its document, with what custodian tried, is kept
-    return input_set, {"run_vasp_kwargs": run, "stop_children_kwargs": {"handle_unsuccessful": True}}
+    return {
+        "input_set_generator": generator,
+        # VASP_INCAR_UPDATES of atomate2's settings
+        "write_input_set_kwargs": {"apply_incar_updates": False},
+        "task_document_kwargs": {
+            **TASK_DOCUMENT,
+            "parse_dos": not relaxes,
+            "parse_bandstructure": False,
+            "additional_fields": {ASKED: asked},
+        },
+        "run_vasp_kwargs": run,
+        # an unsuccessful run ends its flow instead of raising: its document, with what custodian tried, is kept
+        "stop_children_kwargs": {"handle_unsuccessful": True},
+    }
 
 
 def static_maker(
@@ -142,18 +225,14 @@ def static_maker(
         INCAR tags on top of the settings' own.
     """
     from atomate2.vasp.jobs.core import StaticMaker
-    from atomate2.vasp.sets.core import StaticSetGenerator
 
-    input_set, arguments = _maker_arguments(
-        structure, static_incar(settings) | dict(incar or {}), settings, vasp_command
-    )
-    return StaticMaker(
-        name=name,
-        input_set_generator=StaticSetGenerator(**input_set),
-        # StaticMaker writes the DOS but does not parse it by itself
-        task_document_kwargs={"parse_dos": True, "parse_bandstructure": False},
-        **arguments,
-    )
+    own = static_incar(settings)
+    too_few = _too_few_for_tetrahedra(structure, settings)
+    if too_few is not None:
+        own["ISMEAR"] = 0
+    notes = [] if too_few is None else [too_few]
+    arguments = _maker_arguments(structure, own, settings, vasp_command, relaxes=False, overrides=incar, notes=notes)
+    return StaticMaker(name=name, **arguments)
 
 
 def relax_maker(
@@ -162,17 +241,15 @@ def relax_maker(
     *,
     vasp_command: str | None = None,
     incar: Mapping[str, Any] | None = None,
+    start: Structure | None = None,
 ) -> RelaxMaker:
-    """Maker of the full relaxation of ions and cell; parameters as `static_maker`."""
-    from atomate2.vasp.jobs.core import RelaxMaker
-    from atomate2.vasp.sets.core import RelaxSetGenerator
+    """Maker of the full relaxation of ions and cell; parameters as `static_maker`.
 
-    input_set, arguments = _maker_arguments(
-        structure, relax_incar(settings) | dict(incar or {}), settings, vasp_command
+    ``start`` is the geometry that the relaxation goes on from, if it is not `structure`.
+    """
+    from atomate2.vasp.jobs.core import RelaxMaker
+
+    arguments = _maker_arguments(
+        structure, relax_incar(settings), settings, vasp_command, relaxes=True, overrides=incar, start=start
     )
-    return RelaxMaker(
-        name="relaxation",
-        input_set_generator=RelaxSetGenerator(**input_set),
-        task_document_kwargs={"parse_dos": False, "parse_bandstructure": False},
-        **arguments,
-    )
+    return RelaxMaker(name="relaxation", **arguments)

@@ -53,9 +53,12 @@ class Attempt:
         GPU-seconds: number of GPUs that were held, times the seconds.
     engine
         What counts the engine's own CPU-seconds where it is no child of this process (srun): the larger figure counts.
+    inputs
+        What a calculation's engine is asked for, and what it was given, once that is known (`workflows.inputs`).
     """
 
     def __init__(self) -> None:
+        self.inputs: dict[str, Any] | None = None
         self.cpu_s: float | None = None
         self.engine: EngineCost | None = None
         self.elsewhere_cpu_s = 0.0
@@ -172,6 +175,8 @@ def _close(
     """Close an entry; where that cannot be done, leave in the launch directory what it would have said."""
     cost = {"cpu_s": _used_at_end(usage), "gpu_s": usage.gpu_s}
     facts = {**ending, **cost, "ended": now()}
+    if usage.inputs is not None:
+        facts["inputs"] = usage.inputs
 
     def leave_words(away: bool = True) -> None:
         if away:
@@ -205,6 +210,7 @@ def _beating(store: CampaignStore, entry_id: str, entry: Attempt, beat_s: float)
         while not over.wait(beat_s):
             try:
                 used = {"cpu_s": entry.used_cpu_s(ended=False), "gpu_s": entry.gpu_s, "seen": now()}
+                used |= {} if entry.inputs is None else {"inputs": entry.inputs}
                 update_running_attempt(store, entry_id, used)
             except PyMongoError as error:  # the calculation goes on without the database; its end will be recorded
                 logger.warning("the ledger cannot be written for now: %s", error)

@@ -15,7 +15,7 @@ from pymatgen.entries.compatibility import CompatibilityError, MaterialsProject2
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 from pymatgen.io.vasp.sets import MPRelaxSet
 
-RELAXED_FIELDS = ("composition", "relaxation.energy", "relaxation.structure")
+RELAXED_FIELDS = ("composition", "relaxation.energy", "relaxation.hubbards", "relaxation.structure")
 """Fields of a relaxed document that `corrected_energies` reads."""
 
 
@@ -47,7 +47,7 @@ def corrected_energies(documents: Iterable[Mapping[str, Any]], scheme: str) -> l
     Parameters
     ----------
     documents
-        With the fields of `relaxed_fields`; PBE without Hubbard U, as every campaign computes.
+        With the fields of `relaxed_fields`; PBE, with the Hubbard U that each says (``relaxation.hubbards``).
     scheme
         ``none`` or ``mp2020``.
 
@@ -66,7 +66,12 @@ def corrected_energies(documents: Iterable[Mapping[str, Any]], scheme: str) -> l
     if scheme != "mp2020":
         raise ValueError(f"correction scheme {scheme!r}: this program knows none and mp2020; update esnet-campaign")
     return [
-        _corrected(float(found["relaxation"]["energy"]), found["composition"], found["relaxation"].get("structure"))
+        _corrected(
+            float(found["relaxation"]["energy"]),
+            found["composition"],
+            found["relaxation"].get("structure"),
+            found["relaxation"].get("hubbards") or {},
+        )
         for found in documents
     ]
 
@@ -120,18 +125,22 @@ def _corrected_elements() -> frozenset[str]:
     return frozenset({"O", *(name for name in _compatibility().comp_correction if name[0].isupper())})
 
 
-def _corrected(energy: float, composition: Mapping[str, float], structure: Any) -> Corrected:
+def _corrected(
+    energy: float, composition: Mapping[str, float], structure: Any, hubbards: Mapping[str, float] | None = None
+) -> Corrected:
     """Correct the energy of a cell; the structure, or its dictionary, is not needed where there is no correction."""
     if not is_corrected(composition):
         return Corrected(energy=energy)  # the scheme leaves elements and alloys as they are
-    if untreated := sorted(mp2020_untreated(composition)):
+    hubbards = dict(hubbards or {})
+    if untreated := sorted(mp2020_untreated(composition) - hubbards.keys()):
         return Corrected(
             energy=None,
             reason=f"mp2020 takes oxides and fluorides of {', '.join(untreated)} with a Hubbard U only, and this "
-            "campaign computes without",
+            "energy is without (dft.hubbard_u)",
         )
     crystal = structure if isinstance(structure, Structure) else Structure.from_dict(structure)
-    entry = ComputedStructureEntry(crystal, energy, parameters={"run_type": "GGA", "hubbards": {}})
+    parameters = {"run_type": "GGA+U" if hubbards else "GGA", "hubbards": hubbards}
+    entry = ComputedStructureEntry(crystal, energy, parameters=parameters)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # oxidation states that cannot be guessed: pymatgen has a rule for it

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from campaign.candidates.elements import is_f_block, symbols
+from campaign.hull.corrections import mp2020_untreated
 from campaign.hull.entries_format import EntriesFileError, open_entries
 from campaign.hull.entry import EntryError, ReferenceEntry, entry_id, functional_of, read_entry
 from esnet.dataset.corrections import SCHEMES
@@ -74,6 +75,7 @@ def read_entries_file(
     engine: str | None = None,
     corrections: str | None = None,
     max_formation_energy: float = MAX_FORMATION_ENERGY,
+    hubbard_u: str = "none",
 ) -> EntriesFile:
     """Read a file of entries as a whole.
 
@@ -87,6 +89,9 @@ def read_entries_file(
         What the user says of the entries; None: what the file or its entries say.
     max_formation_energy
         eV/atom; a formation energy further from 0 is none, see `MAX_FORMATION_ENERGY`.
+    hubbard_u
+        ``mp``: the campaign computes oxides and fluorides as the Materials Project does, so that entries of GGA+U are
+        taken where they carry mp2020.
 
     Returns
     -------
@@ -109,7 +114,7 @@ def read_entries_file(
     problems += wrong
     found_scheme, wrong = _scheme(entries, header, corrections)
     problems += wrong
-    problems += _functional_problems(kept, header)
+    problems += _functional_problems(kept, header, with_u=hubbard_u == "mp" and found_scheme == "mp2020")
     problems += _formation_energy_problems(entries, kept, max_formation_energy)
     if not problems and not entries:
         problems.append("holds no entries")
@@ -263,17 +268,22 @@ def _formation_energy_problems(
             )
 
 
-def _functional_problems(entries: Sequence[ReferenceEntry], header: Mapping[str, Any]) -> Iterator[str]:
+def _functional_problems(
+    entries: Sequence[ReferenceEntry], header: Mapping[str, Any], *, with_u: bool
+) -> Iterator[str]:
     given = header.get("functional")
     if given is not None and functional_of(str(given)) != FUNCTIONAL:
         yield f"functional: found {given!r}; right: {FUNCTIONAL}, which the campaign computes"
     others: dict[str, list[ReferenceEntry]] = {}
     for entry in entries:
+        if with_u and entry.functional == "GGA+U" and mp2020_untreated(entry.composition):
+            continue
         if entry.functional not in (None, FUNCTIONAL):
             others.setdefault(str(entry.functional), []).append(entry)
     for functional, found in sorted(others.items()):
         more = f" and {len(found) - 1} more entries are" if len(found) > 1 else " is"
         yield (
             f"{found[0].id} ({found[0].place}){more} of the functional {functional}; right: {FUNCTIONAL} "
-            "(run_type GGA), which the campaign computes; leave the others out"
+            "(run_type GGA), which the campaign computes (GGA+U in oxides and fluorides with dft.hubbard_u: mp and the "
+            "corrections mp2020); leave the others out"
         )

@@ -139,13 +139,14 @@ def _computed_set(campaign: Campaign, phases: Collection[Mapping[str, Any]]) -> 
     """The reference set of a campaign's phases, beside those of a file if there is one, and the file's name."""
     imported = campaign.document.get("imported_references")
     beside = {} if imported is None else stored_set(campaign.store, imported)
-    entries, uncorrectable = _computed_entries(campaign.store, phases, beside.get("corrections", "none"))
+    scheme = beside.get("corrections") or campaign.spec.references.corrections or "none"
+    entries, uncorrectable = _computed_entries(campaign.store, phases, scheme)
     every = [*beside.get("entries", []), *entries]
     # phases that the hull lacks: candidates may look more stable than they are
     failed = [phase["_id"] for phase in phases if phase["state"] == CandidateState.RELAX_FAILED]
     settings = campaign.spec.dft_settings()
     body = {
-        **{"source": "computed", "engine": settings.engine, "functional": "PBE", "corrections": "none"},
+        **{"source": "computed", "engine": settings.engine, "functional": "PBE", "corrections": scheme},
         **{key: value for key, value in beside.items() if key not in _BESIDE_THE_CONTENT},
         **{"entries": every, "dft": settings.physics(), "failed": sorted([*failed, *uncorrectable])},
     }

@@ -45,7 +45,12 @@ def evaluate_relaxed(campaign: Campaign, reference_set: str) -> int:
     e_hull = hull.distances(compositions, e_form)
     common = {"reference_set": reference_set, "corrections": scheme, "time": now()}
     results = [
-        (document["_id"], _result(float(formation), float(distance), campaign.spec.stable) | common)
+        (
+            document["_id"],
+            _result(float(formation), float(distance), campaign.spec.stable)
+            | {"hubbards": document["relaxation"].get("hubbards") or {}}
+            | common,
+        )
         for (document, _), formation, distance in zip(treated, e_form, e_hull, strict=True)
     ]
     return write_results(campaign, results)

@@ -99,6 +99,15 @@ class CampaignSpec(StrictModel):
         return self
 
     @model_validator(mode="after")
+    def _corrections_are_of_vasp(self) -> CampaignSpec:
+        if self.references.entries is None and self.references.corrections == "mp2020" and self.dft.engine != "vasp":
+            raise ValueError(
+                f"references.corrections is mp2020, which was fitted to energies of VASP, but dft.engine is "
+                f"{self.dft.engine}; set references.corrections: null or dft.engine: vasp"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _without_model_none_of_its_settings(self) -> CampaignSpec:
         if self.model.corrections is not None and (self.model.bundle is None or not self.scorer.needs_model):
             raise ValueError(

@@ -18,6 +18,7 @@ from campaign.scorers.base import Scorer
 from campaign.scorers.esnet import Esnet
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.corrections_checks import corrections_problems
+from campaign.spec.hubbard_checks import hubbard_problems
 from campaign.spec.reference_checks import Finding, entries_problems, read_entries
 from campaign.spec.sections.candidates import CandidateSection
 from campaign.spec.sections.dft import DftSection
@@ -49,13 +50,13 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
             yield from _paw_problems(candidates)
         if scorer is not None:
             yield from ((path, message, None) for path, message in scorer.problems(candidates.elements))
-    corrections = None if references is None else "none"
+    corrections: str | None = None if references is None else references.corrections or "none"
     if references is not None:
         findings, given = _reference_folder(references)
         yield from findings
         if references.entries is not None:
             elements = None if candidates is None else candidates.elements
-            file, problems = read_entries(references, elements)
+            file, problems = read_entries(references, elements, dft)
             yield from problems
             corrections = None if file is None else file.corrections
             if file is not None:
@@ -66,6 +67,8 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
     model = sections.get("model")
     if model is not None and model.bundle is not None:
         yield from _bundle_problems(model.bundle)
+    if candidates and dft and corrections:
+        yield from hubbard_problems(candidates.elements, dft, references=corrections)
     if candidates and scorer and model and corrections:
         yield from corrections_problems(candidates, scorer, model, references=corrections)
 

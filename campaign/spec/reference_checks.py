@@ -5,14 +5,13 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
-from campaign.hull.corrections import mp2020_untreated
 from campaign.hull.entries_file import EntriesFile, read_entries_file
 from campaign.hull.entries_format import EntriesFileError
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.sections.dft import DftSection
 from campaign.spec.sections.references import ReferenceSection
 from workflows.potcar_titles import potcar_symbol, potcar_titles
-from workflows.settings import DftSettings
+from workflows.settings import LATER_SETTINGS, DftSettings
 
 Finding = tuple[FieldPath, str, Path | None]
 """Field inside ``spec.campaign`` (an element by its symbol), message, and the file if it is not the campaign's own."""
@@ -22,11 +21,11 @@ _MOST_SHOWN = 20
 
 
 def read_entries(
-    references: ReferenceSection, elements: Collection[str] | None
+    references: ReferenceSection, elements: Collection[str] | None, dft: DftSection | None
 ) -> tuple[EntriesFile | None, list[Finding]]:
     """Read ``references.entries``; None, and all that is wrong with it, where it cannot be used."""
     try:
-        return _read(references, elements), []
+        return _read(references, elements, dft), []
     except EntriesFileError as error:
         found: list[Finding] = [(_ENTRIES, problem, references.entries) for problem in error.problems[:_MOST_SHOWN]]
         if (more := len(error.problems) - _MOST_SHOWN) > 0:
@@ -54,8 +53,6 @@ def entries_problems(
         yield from _other_settings(file, dft)
     if elements is not None and given is not None:
         yield from _missing(file, elements, given)
-    if elements is not None and file.corrections == "mp2020":
-        yield from _untreated(elements)
 
 
 def campaign_entries(spec: CampaignSpec, elements: Collection[str]) -> EntriesFile | None:
@@ -70,7 +67,7 @@ def campaign_entries(spec: CampaignSpec, elements: Collection[str]) -> EntriesFi
     if references.entries is None:
         return None
     try:
-        file = _read(references, elements)
+        file = _read(references, elements, spec.dft)
     except EntriesFileError as error:
         raise CampaignFileError(
             [Problem(dotted(("spec", "campaign", *_ENTRIES)), text, references.entries) for text in error.problems]
@@ -82,7 +79,7 @@ def campaign_entries(spec: CampaignSpec, elements: Collection[str]) -> EntriesFi
     return file
 
 
-def _read(references: ReferenceSection, elements: Collection[str] | None) -> EntriesFile:
+def _read(references: ReferenceSection, elements: Collection[str] | None, dft: DftSection | None) -> EntriesFile:
     assert references.entries is not None, "the caller has looked"
     return read_entries_file(
         references.entries,
@@ -90,6 +87,7 @@ def _read(references: ReferenceSection, elements: Collection[str] | None) -> Ent
         engine=references.engine,
         corrections=references.corrections,
         max_formation_energy=references.max_formation_energy,
+        hubbard_u="none" if dft is None else dft.hubbard_u,
     )
 
 
@@ -107,9 +105,11 @@ def _other_settings(file: EntriesFile, dft: DftSection) -> Iterator[Finding]:
     if file.dft is None:
         return
     wanted = DftSettings(**dft.model_dump()).physics()
+    # what was added later is absent from files of earlier versions, and where it is not used
+    later = {key: None for key in LATER_SETTINGS if key in file.dft}
     differing = [
         f"{key} (there {file.dft.get(key)!r}, here {value!r})"
-        for key, value in wanted.items()
+        for key, value in (later | wanted).items()
         if file.dft.get(key) != value
     ]
     if differing:
@@ -171,19 +171,5 @@ def _missing(file: EntriesFile, elements: Collection[str], given: Collection[str
                 f"found {symbol!r}: {file.path.name} (references.entries) has no elemental reference of it; add an "
                 f"entry of {symbol} to that file, or put a CIF or POSCAR of it into a folder and name the folder in "
                 "references.structures, or leave it out"
-            )
-            yield ("candidates", "elements", symbol), message, None
-
-
-def _untreated(elements: Collection[str]) -> Iterator[Finding]:
-    """Elements whose compounds the correction scheme cannot treat: every prototype is filled with every pair."""
-    untreated = mp2020_untreated(elements)
-    anions = " and ".join(symbol for symbol in elements if symbol in ("O", "F"))
-    for symbol in elements:
-        if symbol in untreated:
-            message = (
-                f"found {symbol!r} beside {anions}: the entries carry the corrections mp2020, which take compounds of "
-                f"{symbol} with {anions} with a Hubbard U only, and a campaign computes without; leave {symbol} or "
-                f"{anions} out, or take entries without corrections"
             )
             yield ("candidates", "elements", symbol), message, None

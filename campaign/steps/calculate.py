@@ -2,17 +2,18 @@
 
 import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobflow import Flow, JobStore
+from jobflow import Flow, Job, JobStore
 from pymatgen.core import Structure
 
 from campaign.attempts.causes import codes_of, custodian_cause
 from campaign.attempts.failures import ScienceFailureError
-from campaign.attempts.ledger import attempt
+from campaign.attempts.ledger import Attempt, attempt
 from campaign.attempts.overrides import incar_overrides
 from campaign.attempts.restart import last_geometry
 from campaign.budget.at_launch import hold_at_launch
@@ -30,6 +31,7 @@ from launchers.database.settings import DatabaseSettings
 from workflows.dos import dos_flow
 from workflows.engine import engine_command, engine_environment
 from workflows.identity import job_uuid
+from workflows.inputs import ASKED, read_inputs
 from workflows.relaxation import relaxation_flow
 from workflows.results import cpu_seconds, is_successful
 
@@ -138,7 +140,8 @@ def run_calculation(
             if patiently(read_output, wait_s=wait_s) is not None:
                 logger.info("%s of %s: the output is there already", job.name, document["formula"])
             else:
-                job.run(job_store)
+                with noted_inputs(entry, job) if job is flow.jobs[0] else nullcontext():
+                    job.run(job_store)
                 if job is flow.jobs[0]:
                     entry.cpu_s = cpu_seconds(patiently(read_output, wait_s=wait_s))
             if job is flow.jobs[0] and not is_successful(task := patiently(read_output, wait_s=wait_s)):
@@ -161,6 +164,18 @@ def _is_computed(campaign: Campaign, database: DatabaseSettings, document: Mappi
     uuids = [job_uuid(f"{key}:{job}") for job in JOBS[stage.name]]
     with open_patient_job_store(database, directory=Path.cwd(), wait_s=wait_s) as job_store:
         return all(patiently(partial(job_output, job_store, uuid), wait_s=wait_s) is not None for uuid in uuids)
+
+
+@contextmanager
+def noted_inputs(entry: Attempt, job: Job) -> Iterator[None]:
+    """Note in the ledger what an atomate2 job is asked to compute, and afterwards what its launch folder holds."""
+    asked = dict(job.maker.task_document_kwargs["additional_fields"][ASKED])
+    noted = {"outside": asked.pop("outside"), "notes": asked.pop("notes"), "asked": asked}
+    entry.inputs = noted
+    try:
+        yield
+    finally:
+        entry.inputs = noted | {"used": read_inputs(Path.cwd())}
 
 
 def store_waiting_outputs(

@@ -22,6 +22,7 @@ from launchers.database.job_store import open_job_store
 from launchers.database.settings import DatabaseSettings
 from workflows.engine import EngineError, check_engine_version
 from workflows.identity import job_uuid
+from workflows.inputs import InputChangedError
 from workflows.results import calculation_from_task, is_successful
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ def record_calculation(
         failure = {
             "stage": stage.name,
             "kind": "machine",
-            "cause": "unusable_output",
+            "cause": "input_changed" if isinstance(error, InputChangedError) else "unusable_output",
             "error": str(error),
             "directory": outputs[JOBS[stage.name][0]].get("dir_name"),
             "time": now(),
@@ -116,6 +117,9 @@ def _calculation_facts(outputs: Mapping[str, Any], campaign: Campaign, stage: St
         "corrections": calculation.corrections,
         "smearing_changed": calculation.smearing_changed,
         "kpoints_changed": calculation.kpoints_changed,
+        "notes": calculation.notes,
+        "potcars": calculation.potcars,
+        "hubbards": calculation.hubbards,  # eV
         "directory": calculation.directory,
         "recorded": now(),
     }

@@ -33,6 +33,7 @@ class ResultDocument(TypedDict):
     stable: bool
     reference_set: str  # checksum
     corrections: str  # none or mp2020, in the energies: those of the reference set
+    hubbards: dict[str, float]  # Hubbard U in eV of the relaxation, those that are not zero
     time: datetime
 
 
@@ -103,6 +104,7 @@ class AttemptDocument(TypedDict, total=False):
     error: str | None
     cpu_s: float | None  # CPU-seconds
     gpu_s: float | None  # GPU-seconds
+    inputs: dict[str, Any]  # of a calculation: asked, used, outside, notes (`workflows.inputs`)
 
 
 class StepDocument(TypedDict, total=False):

@@ -1,21 +1,26 @@
 """What a campaign file would do, before anything is submitted."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from campaign.candidates.generate import Candidate
 from campaign.candidates.structure_files import Crystal, list_structure_folder, read_crystals
+from campaign.hull.corrections import mp2020_untreated
 from campaign.references.phases import reference_phases
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import gives_uncertainty
 from campaign.spec.reference_checks import campaign_entries, entries_notes
+from campaign.spec.sections.dft import DftSection
 from campaign.steps.start import divide_candidates
 from campaign.store.models import check_model_engine
 from esnet.bundle.bundle import BundleInfo
 from esnet.bundle.shipped import bundle_folder
+from workflows.incar_tags import NUMBERS, changes_numbers
+from workflows.outside_settings import has_settings_file, outside
+from workflows.potcar_titles import replaced_symbols
 
 
 def format_preview(spec: CampaignSpec) -> Iterator[str]:
@@ -63,6 +68,37 @@ def format_preview(spec: CampaignSpec) -> Iterator[str]:
         yield from _format_costs(spec, len(candidates) - len(bootstrap), len(bootstrap) + len(labels))
     fast = " with coarse k-points (quality: fast, for examples only)" if spec.dft.quality == "fast" else ""
     yield f"computed by {spec.dft.engine}{fast}, cutoff {spec.dft.encut:g} eV"
+    yield from _format_own_settings(spec.dft, elements)
+
+
+def _format_own_settings(dft: DftSection, elements: Sequence[str]) -> Iterator[str]:
+    """Say what the file sets beside the defaults, and what of it changes numbers."""
+    numbers = changes_numbers(dft.incar)
+    if safe := {tag: value for tag, value in dft.incar.items() if tag not in numbers}:
+        yield f"INCAR: {_format_tags(safe)}: another way to the same result"
+    for tag, value in numbers.items():
+        yield (
+            f"INCAR: {tag} = {value} changes numbers ({NUMBERS[tag]}): it is inside the settings' hash, and compares "
+            "with no campaign, reference or model that was computed without it"
+        )
+    if dft.magmom:
+        yield f"initial moments: {_format_tags(dft.magmom)}; inside the settings' hash"
+    if dft.hubbard_u == "mp":
+        metals = sorted(mp2020_untreated(elements))
+        which = f"of {', '.join(metals)} are" if metals else "are: none among these elements"
+        yield f"Hubbard U: oxides and fluorides {which} computed with the Materials Project's values"
+    if dft.engine == "vasp" and has_settings_file():
+        here = outside(dft.engine, given=dft.incar)
+        if here.incar:
+            yield f"INCAR: {_format_tags(here.incar)} from atomate2's settings on this machine: parallelism passes"
+        if here.left_out:
+            yield f"note: settings of atomate2 on this machine that do not reach a campaign: {', '.join(here.left_out)}"
+    for old, new in replaced_symbols(elements, dft.potcar_functional).items():
+        yield f"POTCAR {new} in place of {old}, which the set {dft.potcar_functional} does not have"
+
+
+def _format_tags(tags: Mapping[str, object]) -> str:
+    return ", ".join(f"{tag} = {value}" for tag, value in tags.items())
 
 
 def _format_unknown(spec: CampaignSpec, model: BundleInfo, candidates: Sequence[Candidate]) -> Iterator[str]:

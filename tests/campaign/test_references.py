@@ -316,7 +316,7 @@ def test_oxides_that_need_a_hubbard_u_are_refused_by_element(tmp_path):
     options = {"elements": elements, "engine": "vasp"}
     text = refusal(tmp_path, pure, **options, corrections="mp2020")
     for symbol in ("Fe", "Ni"):
-        assert f"found {symbol!r} beside O: the entries carry the corrections mp2020" in text
+        assert f"found {symbol!r} beside O: the references carry the corrections mp2020" in text
     assert "2 problems" in text
     assert checked(tmp_path, pure, **options).references.corrections is None
 

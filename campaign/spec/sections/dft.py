@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from campaign.config.strict_model import StrictModel
+from campaign.spec.sections.types import ElementSymbol
+from workflows.incar_tags import Door, IncarTagError, check_tag, check_tags_together
+
+Moment = Annotated[float, Field(ge=-20.0, le=20.0)]
+"""Moment of an atom in Bohr magnetons."""
 
 
 class DftSection(StrictModel):
@@ -39,6 +45,22 @@ class DftSection(StrictModel):
     potcar_functional: Literal["PBE", "PBE_52", "PBE_54", "PBE_64"] = Field(
         default="PBE", description="pymatgen's name of the POTCAR set; PBE is v2010-05-06 of the MP"
     )
+    incar: dict[str, Any] = Field(
+        default={}, description="INCAR tags of your own, e.g. {NCORE: 8, KPAR: 2, ALGO: All}; which: docs/incar.md"
+    )
+    magmom: dict[ElementSymbol, Moment] = Field(
+        default={}, description="initial moments by element in Bohr magnetons, e.g. {Fe: 5.0}; others: atomate2's"
+    )
+    hubbard_u: Literal["none", "mp"] = Field(
+        default="none",
+        description="mp: the Materials Project's U in oxides and fluorides of Co Cr Fe Mn Mo Ni V W, which goes with "
+        "the corrections mp2020; only for engine: vasp",
+    )
+
+    @field_validator("incar", mode="after")
+    @classmethod
+    def _known_tags(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return _checked_tags(given, gpaw=False)
 
     @model_validator(mode="after")
     def _consistent(self) -> DftSection:
@@ -47,6 +69,32 @@ class DftSection(StrictModel):
                 f"vasp_command is {self.vasp_command!r} but engine is {self.engine}; "
                 "set engine: vasp or vasp_command: null"
             )
+        if self.engine != "vasp" and self.hubbard_u != "none":
+            raise ValueError(
+                f"hubbard_u is {self.hubbard_u} but engine is {self.engine}, which computes without a Hubbard U; "
+                "set engine: vasp or hubbard_u: none"
+            )
+        if self.engine == "gpaw":
+            _checked_tags(self.incar, gpaw=True, prefix="incar.")
         if self.emin >= self.emax:
             raise ValueError(f"emin ({self.emin:g} eV) must be lower than emax ({self.emax:g} eV)")
         return self
+
+
+def _checked_tags(given: Mapping[str, Any], *, gpaw: bool, prefix: str = "") -> dict[str, Any]:
+    """Tags in capitals with the values that pymatgen's Incar gives them; all that is wrong in one error."""
+    tags: dict[str, Any] = {}
+    wrong = []
+    for name, value in given.items():
+        tag = name.strip().upper()
+        try:
+            tags[tag] = check_tag(tag, value, Door(retry=False, gpaw=gpaw))
+        except IncarTagError as error:
+            wrong.append(f"{prefix}{tag}: {error}")
+    try:
+        check_tags_together(tags)
+    except IncarTagError as error:
+        wrong.append(str(error))
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return tags

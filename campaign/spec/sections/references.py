@@ -28,7 +28,9 @@ class ReferenceSection(StrictModel):
         default=None, description="engine that computed the entries, vasp or gpaw; null: what they say themselves"
     )
     corrections: Literal["none", "mp2020"] | None = Field(
-        default=None, description="correction scheme that the entries carry; null: found from their energy adjustments"
+        default=None,
+        description="correction scheme that the entries carry; null: found from their energy adjustments. Without "
+        "entries: what the campaign's own energies get (null: none; mp2020: only for dft.engine: vasp)",
     )
 
     max_formation_energy: float = Field(
@@ -40,11 +42,9 @@ class ReferenceSection(StrictModel):
 
     @model_validator(mode="after")
     def _about_entries(self) -> ReferenceSection:
-        given = {name: getattr(self, name) for name in ("engine", "corrections") if getattr(self, name) is not None}
-        if self.entries is None and given:
-            found = " and ".join(f"{name}: {value}" for name, value in given.items())
+        if self.entries is None and self.engine is not None:
             raise ValueError(
-                f"found {found} without entries, and what the campaign computes itself is of dft.engine, without "
-                f"corrections; name a file in references.entries, or set {' and '.join(given)} to null"
+                f"found engine: {self.engine} without entries, and what the campaign computes itself is of dft.engine; "
+                "name a file in references.entries, or set engine to null"
             )
         return self

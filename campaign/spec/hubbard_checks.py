@@ -1,0 +1,46 @@
+"""Whether energies with and without a Hubbard U meet, and only where the Materials Project's corrections allow it."""
+
+from collections.abc import Iterator, Sequence
+
+from campaign.hull.corrections import is_corrected, mp2020_untreated
+from campaign.spec.reference_checks import Finding
+from campaign.spec.sections.dft import DftSection
+from workflows.potcar_titles import replaced_symbols
+
+
+def hubbard_problems(elements: Sequence[str], dft: DftSection, *, references: str) -> Iterator[Finding]:
+    """Say which mixtures of elements, Hubbard U and corrections pymatgen would not correct.
+
+    Parameters
+    ----------
+    elements
+        Of the candidates: every prototype is filled with every set of them.
+    references
+        Corrections that the references carry, ``none`` or ``mp2020``.
+    """
+    metals = sorted(mp2020_untreated(elements))
+    anions = " and ".join(symbol for symbol in elements if symbol in ("O", "F"))
+    if references == "mp2020" and dft.hubbard_u == "none":
+        for symbol in metals:
+            message = (
+                f"found {symbol!r} beside {anions}: the references carry the corrections mp2020, which take compounds "
+                f"of {symbol} with {anions} with a Hubbard U only, and this campaign computes without; right: "
+                f"dft.hubbard_u: mp (engine: vasp), or leave {symbol} or {anions} out, or references without "
+                "corrections"
+            )
+            yield ("candidates", "elements", symbol), message, None
+    if references == "none" and dft.hubbard_u == "mp" and metals:
+        message = (
+            f"found mp: compounds of {', '.join(metals)} with {anions} are computed with a Hubbard U and the elements "
+            "without, and only the corrections mp2020 bring such energies together; right: references.corrections: "
+            "mp2020, or entries that carry mp2020, or hubbard_u: none"
+        )
+        yield ("dft", "hubbard_u"), message, None
+    replaced = replaced_symbols(elements, dft.potcar_functional)
+    if references == "mp2020" and replaced and is_corrected(elements):
+        other = ", ".join(f"{new} in place of {old}" for old, new in replaced.items())
+        message = (
+            f"found {dft.potcar_functional}, which takes {other}: mp2020 was fitted with the Materials "
+            "Project's POTCARs, and pymatgen corrects no others; right: PBE or PBE_52, or leave that element out"
+        )
+        yield ("dft", "potcar_functional"), message, None
