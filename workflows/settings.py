@@ -1,6 +1,7 @@
 """The DFT settings of a campaign, as the calculations need them."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -23,7 +24,12 @@ class DftSettings:
         ``standard`` is the published setting; ``fast`` takes coarser k-points and keeps the cutoff. Results of
         ``fast`` are for examples: every document made with it says so.
     vasp_command
-        Command line of VASP, for ``engine: vasp``; None takes atomate2's VASP_CMD.
+        Command line of VASP, for ``engine: vasp``, or one for each kind of calculation (``dos``, ``relaxation``); None
+        takes what the node says (atomate2's VASP_CMD).
+    vasp_gamma_command
+        The same for a mesh of Gamma alone; None: as the others.
+    scratch
+        Folder of the node in which calculations run, e.g. ``$TMPDIR``; None: the launch folder.
     encut
         Plane-wave cutoff in eV.
     ediff
@@ -42,7 +48,9 @@ class DftSettings:
 
     engine: Engine = "gpaw"
     quality: Quality = "standard"
-    vasp_command: str | None = None
+    vasp_command: str | Mapping[str, str | None] | None = None
+    vasp_gamma_command: str | Mapping[str, str | None] | None = None
+    scratch: str | None = None
     encut: float = 520.0
     ediff: float = 1e-5
     force_tolerance: float = 0.03
@@ -60,7 +68,8 @@ class DftSettings:
     def physics(self) -> dict[str, Any]:
         """Return the settings that decide the numbers (not where the program lies), for hashes and documents."""
         settings = self.to_dict()
-        del settings["vasp_command"]
+        for name in ("vasp_command", "vasp_gamma_command", "scratch"):
+            del settings[name]
         return settings
 
 

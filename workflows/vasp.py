@@ -12,6 +12,7 @@ from pymatgen.core import Structure
 from pymatgen.io.vasp import Kpoints
 from pymatgen.io.vasp.sets import MPRelaxSet
 
+from workflows.engine import EngineCommand
 from workflows.settings import DftSettings, kpoint_divisions
 from workflows.whole_files import WholeFilesValidator
 
@@ -89,7 +90,7 @@ def relax_incar(settings: DftSettings) -> dict[str, Any]:
 
 
 def _maker_arguments(
-    structure: Structure, incar: dict[str, Any], settings: DftSettings, vasp_command: str | None
+    structure: Structure, incar: dict[str, Any], settings: DftSettings, vasp_command: EngineCommand | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Arguments of the input set and of the maker."""
     from atomate2.vasp.run import _DEFAULT_VALIDATORS
@@ -113,7 +114,9 @@ def _maker_arguments(
         "validators": (*_DEFAULT_VALIDATORS, WholeFilesValidator()),
     }
     if vasp_command is not None:
-        run |= {"vasp_cmd": vasp_command, "vasp_gamma_cmd": vasp_command}
+        # custodian takes the second where KPOINTS is Gamma alone
+        run |= {"vasp_cmd": vasp_command.standard, "vasp_gamma_cmd": vasp_command.gamma}
+        run["scratch_dir"] = vasp_command.scratch
     # an unsuccessful run ends its flow instead of raising: its document, with what custodian tried, is kept
     return input_set, {"run_vasp_kwargs": run, "stop_children_kwargs": {"handle_unsuccessful": True}}
 
@@ -122,7 +125,7 @@ def static_maker(
     structure: Structure,
     settings: DftSettings,
     *,
-    vasp_command: str | None = None,
+    vasp_command: EngineCommand | None = None,
     name: str = "IS-DOS",
     incar: Mapping[str, Any] | None = None,
 ) -> StaticMaker:
@@ -133,7 +136,7 @@ def static_maker(
     structure
         What will be computed; its lattice sets the k-points.
     vasp_command
-        Command line that computes on this machine; None is atomate2's own.
+        How the engine runs on this machine; None is atomate2's own.
     name
         Name of the jobs, ``IS-DOS`` or ``RS-DOS``.
     incar
@@ -158,7 +161,7 @@ def relax_maker(
     structure: Structure,
     settings: DftSettings,
     *,
-    vasp_command: str | None = None,
+    vasp_command: EngineCommand | None = None,
     incar: Mapping[str, Any] | None = None,
 ) -> RelaxMaker:
     """Maker of the full relaxation of ions and cell; parameters as `static_maker`."""
