@@ -1,34 +1,17 @@
 """Calculations on a disk of the node: their files come back at every end, also after a kill."""
 
-import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from custodian.custodian import Custodian, CustodianError, Job
+from scratch_process import start_in_scratch
 
 from workflows.engine import EngineError
 from workflows.scratch import node_scratch, scratch_root
 from workflows.settings import DftSettings
-
-#: A process that computes in scratch: it writes CONTCAR, says so, and goes on until it is ended.
-RUNNING = """
-import signal, sys, time
-from pathlib import Path
-from monty.tempfile import ScratchDir
-from workflows.scratch import node_scratch
-if sys.argv[3] == "handler":
-    signal.signal(signal.SIGTERM, lambda *_: __import__("os")._exit(99))
-with node_scratch(Path(sys.argv[1]), Path.cwd(), every_s=float(sys.argv[2])) as folder:
-    with ScratchDir(folder, create_symbolic_link=True, copy_from_current_on_enter=True, copy_to_current_on_exit=True):
-        Path("CONTCAR").write_text("reached")
-        Path("WAVECAR").write_text("large")
-        print("running", flush=True)
-        time.sleep(600)
-"""
 
 
 class Writes(Job):
@@ -66,18 +49,6 @@ def launch(tmp_path, monkeypatch):
     return folder
 
 
-def start(root, launch, *, every_s=600.0, handler="default"):
-    process = subprocess.Popen(
-        [sys.executable, "-c", RUNNING, str(root), str(every_s), handler],
-        cwd=launch,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    assert process.stdout.readline() == "running\n"
-    return process
-
-
 @pytest.mark.parametrize("fails", [False, True])
 def test_custodian_computes_in_scratch_and_brings_everything_back(root, launch, fails):
     (launch / "INCAR").write_text("input")
@@ -96,7 +67,7 @@ def test_custodian_computes_in_scratch_and_brings_everything_back(root, launch, 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("handler", ["default", "handler"])
 def test_a_signal_ends_it_with_its_files_in_the_launch_folder(root, launch, number, handler):
-    process = start(root, launch, handler=handler)
+    process = start_in_scratch(root, launch, handler=handler)
     process.send_signal(number)
     code = process.wait(timeout=60)
     assert code == (99 if handler == "handler" and number == signal.SIGTERM else code)
@@ -106,7 +77,7 @@ def test_a_signal_ends_it_with_its_files_in_the_launch_folder(root, launch, numb
 
 
 def test_after_a_kill_the_next_calculation_on_the_node_brings_the_files_back(root, launch, tmp_path):
-    process = start(root, launch)
+    process = start_in_scratch(root, launch)
     process.kill()
     process.wait()
     assert not (launch / "CONTCAR").exists()
@@ -121,7 +92,7 @@ def test_after_a_kill_the_next_calculation_on_the_node_brings_the_files_back(roo
 
 
 def test_while_it_runs_the_main_outputs_are_copied(root, launch):
-    process = start(root, launch, every_s=0.05)
+    process = start_in_scratch(root, launch, every_s=0.05)
     try:
         while not (launch / "CONTCAR").exists():
             time.sleep(0.01)
@@ -133,7 +104,7 @@ def test_while_it_runs_the_main_outputs_are_copied(root, launch):
 
 
 def test_what_another_process_computes_is_left_alone(root, launch, tmp_path):
-    process = start(root, launch)
+    process = start_in_scratch(root, launch)
     try:
         other = tmp_path / "other"
         other.mkdir()
@@ -147,7 +118,7 @@ def test_what_another_process_computes_is_left_alone(root, launch, tmp_path):
 
 
 def test_a_launch_folder_that_was_used_again_gets_no_old_files(root, launch):
-    process = start(root, launch)
+    process = start_in_scratch(root, launch)
     process.kill()
     process.wait()
     (launch / "scratch_link").unlink()  # as the next launch there, on another node, does
