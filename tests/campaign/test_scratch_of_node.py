@@ -38,7 +38,7 @@ def test_it_computes_there_and_its_files_are_in_the_launch_folder(store, databas
     (output,) = store.database["outputs"].find({"name": "relaxation"})
     assert output["output"]["dir_name"].endswith(str(launch_folder))
     (entry,) = store.attempts.find()
-    assert (entry["outcome"], entry["directory"]) == ("success", str(launch_folder))
+    assert (entry["outcome"], entry["directory"]) == ("completed", str(launch_folder))
 
 
 @pytest.mark.usefixtures("in_scratch", "engine")
