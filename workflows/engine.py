@@ -1,5 +1,7 @@
 """Which program computes, on the machine where a job runs."""
 
+from __future__ import annotations
+
 import os
 import shlex
 import sys
@@ -7,16 +9,20 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pymatgen.core import SETTINGS
 from pymatgen.io.vasp.inputs import UnknownPotcarWarning
 from pymatgen.io.vasp.sets import BadInputSetWarning
+from ruamel.yaml.error import YAMLError
 
 from workflows.command_line import CommandLineError, command_words
 from workflows.gpaw_vasp.potcars import header_potcar_tree
 from workflows.potcar_library import library_subfolders
 from workflows.settings import DftSettings
+
+if TYPE_CHECKING:
+    from atomate2.settings import Atomate2Settings
 
 CalculationKind = Literal["dos", "relaxation"]
 
@@ -92,9 +98,7 @@ def node_command(name: str, *, said_only: bool = False) -> VaspCommand | None:
     said_only
         None instead of the default.
     """
-    from atomate2.settings import Atomate2Settings
-
-    settings = Atomate2Settings()
+    settings = node_settings()
     text = str(getattr(settings, name))
     variable = next((key for key in os.environ if key.upper() == f"ATOMATE2_{name}"), None)
     if variable is not None:
@@ -102,6 +106,24 @@ def node_command(name: str, *, said_only: bool = False) -> VaspCommand | None:
     if name in settings.model_fields_set:
         return VaspCommand(text, f"{name} in {settings.CONFIG_FILE}")
     return None if said_only else VaspCommand(text, "atomate2's default, since nothing names another")
+
+
+def node_settings() -> Atomate2Settings:
+    """What this machine says to atomate2, in the environment and in its file.
+
+    Raises
+    ------
+    EngineError
+        If the file cannot be read, or a value has no right type.
+    """
+    try:
+        from atomate2.settings import Atomate2Settings
+
+        return Atomate2Settings()
+    except (OSError, SyntaxError, TypeError, ValueError, YAMLError) as error:
+        file = os.environ.get("ATOMATE2_CONFIG_FILE", "~/.atomate2.yaml")
+        text = " ".join(str(error).split())
+        raise EngineError(f"atomate2's settings ({file}, or ATOMATE2_... in the environment): {text}") from None
 
 
 def _of_kind(value: str | Mapping[str, str | None] | None, kind: CalculationKind) -> str | None:

@@ -22,7 +22,7 @@ from typing import IO
 from monty.tempfile import ScratchDir
 
 from workflows.command_line import unset_message, unset_variables
-from workflows.engine import EngineError
+from workflows.engine import EngineError, node_settings
 from workflows.settings import DftSettings
 
 logger = logging.getLogger(__name__)
@@ -48,9 +48,7 @@ def scratch_root(settings: DftSettings) -> Path | None:
     EngineError
         If it is not a folder that can be used here.
     """
-    from atomate2.settings import Atomate2Settings
-
-    text = settings.scratch or Atomate2Settings().CUSTODIAN_SCRATCH_DIR
+    text = settings.scratch or node_settings().CUSTODIAN_SCRATCH_DIR
     if not text:
         return None
     named = f"the scratch folder {text!r}"

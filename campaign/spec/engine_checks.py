@@ -7,7 +7,7 @@ from campaign.config.yaml_file import FieldPath
 from campaign.spec.reference_checks import Finding
 from campaign.spec.sections.dft import CommandByKind, DftSection
 from workflows.command_line import CommandLineError, check_words, missing_gamma_program, missing_programs
-from workflows.engine import CalculationKind, EngineError, VaspCommand, vasp_commands
+from workflows.engine import CalculationKind, EngineError, VaspCommand, node_settings, vasp_commands
 from workflows.scratch import scratch_root
 from workflows.settings import DftSettings
 
@@ -27,6 +27,11 @@ def command_problems(dft: DftSection) -> Iterator[Finding]:
 
 def program_problems(dft: DftSection) -> Iterator[tuple[FieldPath, str]]:
     """Say what keeps the engine from being started on this machine."""
+    try:
+        node_settings()
+    except EngineError as error:
+        yield ("dft", "engine"), str(error)
+        return
     if dft.engine == "gpaw":
         yield from _gpaw_missing()
     else:

@@ -1,12 +1,13 @@
 """What VASP needs is looked for before anything is submitted: its commands, its scratch folder, every POTCAR."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 from fireworks import Firework
 from fireworks.core.rocket_launcher import launch_rocket
-from potcar_files import write_potcars
+from potcar_files import title_of, write_potcars
 from pymatgen.core import SETTINGS
 from pymatgen.io.vasp import Incar, Kpoints, Poscar
 from small_campaign import SMALL, write_campaign
@@ -224,3 +225,47 @@ def test_a_cluster_is_asked_for_the_commands_and_potcars_of_all_campaigns(tmp_pa
     assert questions["relax"].commands == [VASP["vasp_command"]]
     wanted = {"PBE": ["Al", "Pd", "W"], "PBE_54": ["Al", "Pd", "W"]}
     assert questions["dos"].potcars == questions["relax"].potcars == together(questions).potcars == wanted
+
+
+@pytest.mark.parametrize(
+    ("dft", "said"),
+    [
+        ({"quality": "standard"}, []),
+        ({"quality": "fast"}, ["do not say their k-points", "quality: fast"]),
+        ({"quality": "standard", "encut": 400}, ["do not say their cutoff", "400 eV"]),
+        ({"quality": "fast", "encut": 400}, ["quality: fast", "400 eV"]),
+    ],
+)
+def test_entries_that_were_computed_more_finely_are_noted(tmp_path, dft, said):
+    spec = {"run_type": "GGA", "is_hubbard": False, "hubbards": {}}
+    entries = [
+        {
+            "energy": energy,
+            "composition": {element: 1},
+            "entry_id": element,
+            "parameters": {**spec, "potcar_spec": [{"titel": title_of(element)}]},
+        }
+        for element, energy in (("Al", -3.7), ("Pd", -5.2), ("W", -13.0))
+    ]
+    (tmp_path / "e.json").write_text(json.dumps({"engine": "vasp", "entries": entries}))
+    file = campaign_file(tmp_path, **dft)
+    file.write_text(file.read_text().replace("    model:", "    references: {entries: e.json}\n    model:"))
+    code, found = command("check", file, "--engine-elsewhere")
+    assert code == 0, found
+    assert all(part in found for part in said)
+    assert ("note: the entries do not say" in found) == bool(said)
+    file.write_text(file.read_text().replace("engine: vasp", "engine: vasp\n      potcar_functional: PBE_54"))
+    code, found = command("check", file, "--engine-elsewhere")
+    assert code != 0
+    assert "energies of different PAW data sets never meet in one hull" in found
+
+
+@pytest.mark.parametrize("text", ["VASP_CMD: [1,\n", "VASP_CMD: 5\n", "- a\n"])
+def test_settings_of_atomate2_that_cannot_be_read_are_named(site, tmp_path, monkeypatch, text):
+    write_potcars(site / "potpaw_PBE", "Al Pd W")
+    file = tmp_path / "atomate2.yaml"
+    file.write_text(text)
+    monkeypatch.setenv("ATOMATE2_CONFIG_FILE", str(file))
+    code, said = command("check", campaign_file(tmp_path))
+    assert code != 0
+    assert f"dft.engine: atomate2's settings ({file}" in said
