@@ -103,10 +103,14 @@ def potcar_findings(elements: Iterable[str], functional: str) -> Iterator[Potcar
     if not folder.is_dir():
         others = _sets_in(root)
         named = f"; the sets there: {', '.join(others)}" if others else ""
+        names = (POTCAR_FUNCTIONAL_MAP[functional], *_VASP_FOLDERS[functional])
+        deeper = next((found.parent for name in names for found in root.glob(f"*/{name}")), None)
         yield PotcarFinding(
             f"the set {functional} is not in PMG_VASP_PSP_DIR ({root}): neither {folder.name} nor "
             f"{' nor '.join(_VASP_FOLDERS[functional])}{named}; needed are the POTCARs of {wanted}",
-            f"unpack VASP's archive of that set into {root / _VASP_FOLDERS[functional][0]}, or set "
+            f"`pmg config --add PMG_VASP_PSP_DIR {deeper}`"
+            if deeper is not None
+            else f"unpack VASP's archive of that set into {root / _VASP_FOLDERS[functional][0]}, or set "
             "dft.potcar_functional to a set that is there",
         )
         return

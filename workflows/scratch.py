@@ -38,10 +38,15 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _BEING_MADE_S = 3600.0
 
 
-def scratch_root(settings: DftSettings) -> Path | None:
+def scratch_root(settings: DftSettings, *, make: bool = True) -> Path | None:
     """Folder of this machine in which calculations run; None: in their launch folders.
 
     It is the campaign's ``dft.scratch``, else what atomate2's settings say on this machine (CUSTODIAN_SCRATCH_DIR).
+
+    Parameters
+    ----------
+    make
+        Make it where it is not there; False only looks whether it could be.
 
     Raises
     ------
@@ -58,8 +63,10 @@ def scratch_root(settings: DftSettings) -> Path | None:
     if not folder.is_absolute():
         raise EngineError(f"{named} is a relative path; right: an absolute one, or a variable, e.g. $TMPDIR")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
         raise EngineError(f"{named} cannot be written to on this machine: {error.strerror} ({folder})") from None
     return folder

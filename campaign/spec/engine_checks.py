@@ -37,7 +37,7 @@ def program_problems(dft: DftSection) -> Iterator[tuple[FieldPath, str]]:
     else:
         yield from _vasp_missing(dft)
     try:
-        scratch_root(_settings(dft))
+        scratch_root(_settings(dft), make=False)
     except EngineError as error:
         yield ("dft", "scratch"), str(error)
 
@@ -100,7 +100,8 @@ def _wrong(command: VaspCommand, field: str) -> Iterator[str]:
     remedy = (
         ""
         if is_named
-        else "; or name the command line of VASP here, in ATOMATE2_VASP_CMD or as VASP_CMD in ~/.atomate2.yaml"
+        else "; or name the command line of VASP here, in ATOMATE2_VASP_CMD or as VASP_CMD in ~/.atomate2.yaml; where "
+        "the compute nodes alone have it: --engine-elsewhere"
     )
     try:
         missing = list(missing_programs(command.text))

@@ -9,6 +9,7 @@ from workflows.potcar_library import library_folder, potcar_findings
 from workflows.potcar_titles import potcar_symbol
 
 _FIELD: FieldPath = ("dft", "potcar_functional")
+_ELSEWHERE = "; where the compute nodes alone have them: --engine-elsewhere, for lpad add spec._engine_elsewhere: true"
 
 
 def potcar_elements(spec: CampaignSpec) -> list[str]:
@@ -23,7 +24,7 @@ def potcar_problems(spec: CampaignSpec) -> Iterator[tuple[FieldPath, str]]:
     """Say which POTCARs are missing or wrong on this machine, and how to mend it."""
     for finding in potcar_findings(potcar_elements(spec), spec.dft.potcar_functional):
         if finding.remedy is not None:
-            yield _FIELD, f"{finding.what}; right: {finding.remedy}"
+            yield _FIELD, f"{finding.what}; right: {finding.remedy}{_ELSEWHERE}"
 
 
 def potcar_notes(spec: CampaignSpec) -> Iterator[str]:

@@ -94,6 +94,11 @@ def test_another_set_than_asked_for_is_named(library):
     assert "the sets there: PBE_54" in found
 
 
+def test_a_set_one_folder_deeper_is_answered_with_the_right_folder(library):
+    write_potcars(library / "5.4.4" / "potpaw_PBE.54", "Al", "PBE_54")
+    assert f"`pmg config --add PMG_VASP_PSP_DIR {library / '5.4.4'}`" in said("Al", "PBE_54")
+
+
 @pytest.mark.parametrize(
     ("element", "change", "why"),
     [

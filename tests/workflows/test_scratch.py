@@ -139,6 +139,8 @@ def test_scratch_is_a_variable_of_the_node_or_atomate2s(monkeypatch, tmp_path):
     monkeypatch.delenv("ATOMATE2_CUSTODIAN_SCRATCH_DIR", raising=False)
     assert scratch_root(DftSettings()) is None
     monkeypatch.setenv("NODE_DISK", str(tmp_path))
+    assert scratch_root(DftSettings(scratch="$NODE_DISK/vasp"), make=False) == tmp_path / "vasp"
+    assert not (tmp_path / "vasp").exists(), "a check only looks"
     assert scratch_root(DftSettings(scratch="$NODE_DISK/vasp")) == tmp_path / "vasp"
     assert (tmp_path / "vasp").is_dir()
     monkeypatch.setenv("ATOMATE2_CUSTODIAN_SCRATCH_DIR", str(tmp_path))
