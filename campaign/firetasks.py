@@ -11,7 +11,8 @@ from fireworks import FiretaskBase, FWAction, explicit_serialize
 from campaign.recovery.processes import LaunchIsTakenError, announce_process
 from campaign.running_campaign import RunningCampaign, start_campaign
 from campaign.spec.checks import check_new
-from campaign.spec.reader import read_firework_spec
+from campaign.spec.potcar_checks import check_potcars
+from campaign.spec.reader import ENGINE_ELSEWHERE, read_firework_spec
 from campaign.store.campaigns import campaign_exists
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import foreign_work, read_firework
@@ -71,6 +72,8 @@ class StartCampaign(_CampaignTask):
         spec = read_firework_spec(firework["spec"], name=firework["name"])
         if not campaign_exists(self.store, spec.name):
             check_new(spec)
+            if not firework["spec"].get(ENGINE_ELSEWHERE):
+                check_potcars(spec)
         worker = firework["spec"].get("_fworker")
         if worker is None and (foreign := foreign_work(self.launchpad)) is not None:
             logger.warning(

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from fireworks import LaunchPad
 from pymongo.errors import PyMongoError
@@ -26,6 +26,7 @@ from esnet.ray.kept import keep_ray
 from launchers.database.patience import is_outage, patiently
 from launchers.workers.command_cores import command_cores
 from launchers.workers.local import LocalWorkers
+from workflows.engine import CalculationKind, vasp_commands
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,10 @@ def default_workers(spec: CampaignSpec) -> tuple[int, str | None]:
 
 def _vasp_commands(spec: CampaignSpec) -> list[str]:
     """Command lines of VASP that the campaign's workers start; none where another engine computes."""
-    return [spec.dft.vasp_command] if spec.dft.engine == "vasp" and spec.dft.vasp_command else []
+    if spec.dft.engine != "vasp":
+        return []
+    settings = spec.dft_settings()
+    return [vasp_commands(settings, kind)[0].text for kind in get_args(CalculationKind)]
 
 
 def run_campaign(

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from command_lines import PROGRAMS, commands, problem_of
+from ruamel.yaml import YAML
+
+from campaign.spec.reader import read_firework_spec
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -256,3 +259,10 @@ def test_the_queries_of_the_page_of_the_data_show_a_finished_campaign(finished, 
 def test_what_is_shown_as_a_page_of_the_site_is_shown_whole(site):
     assert "The same campaign in FireWorks" in shown(site, "data.html")
     assert "Two commands" in shown(site, "readme.html")
+
+
+def test_the_campaign_file_of_the_page_on_vasp_is_one():
+    (text,) = fenced(DOCS / "vasp.md", "yaml")
+    shown = YAML(typ="safe", pure=True).load(text)
+    spec = read_firework_spec(shown["spec"], name=shown["name"])
+    assert (spec.dft.engine, spec.purpose, spec.candidates.max_candidates) == ("vasp", "training_set", 3)

@@ -16,6 +16,7 @@ from pymatgen.core import Structure
 from pymatgen.electronic_structure.dos import CompleteDos
 
 from esnet.representation.dos import EnergyReference, Normalisation, project_dos, source_spacing
+from workflows.engine import EngineCommand
 from workflows.identity import job_uuid
 from workflows.outside_settings import store_large_objects
 from workflows.settings import DftSettings
@@ -149,7 +150,7 @@ def dos_flow(
     *,
     normalisation: Normalisation = "atom",
     energy_reference: EnergyReference = "absolute",
-    vasp_command: str | None = None,
+    vasp_command: EngineCommand | None = None,
     name: str = "IS-DOS",
     key: str | None = None,
     incar: Mapping[str, Any] | None = None,
@@ -161,7 +162,7 @@ def dos_flow(
     normalisation, energy_reference
         See `esnet.representation.dos.project_dos`.
     vasp_command
-        Command line that computes on this machine; None is atomate2's own.
+        How the engine runs on this machine; None is atomate2's own.
     name
         ``IS-DOS`` or ``RS-DOS``.
     key

@@ -1,59 +1,174 @@
 """Which program computes, on the machine where a job runs."""
 
+from __future__ import annotations
+
+import os
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from pymatgen.core import SETTINGS
 from pymatgen.io.vasp.inputs import UnknownPotcarWarning
 from pymatgen.io.vasp.sets import BadInputSetWarning
+from ruamel.yaml.error import YAMLError
 
+from workflows.command_line import CommandLineError, command_words
 from workflows.gpaw_vasp.potcars import header_potcar_tree
 from workflows.outside_settings import fixed_settings
+from workflows.potcar_library import library_subfolders
 from workflows.settings import DftSettings
+
+if TYPE_CHECKING:
+    from atomate2.settings import Atomate2Settings
+
+CalculationKind = Literal["dos", "relaxation"]
 
 
 class EngineError(RuntimeError):
     """The program that should compute is not there, or another one answered."""
 
 
-def engine_command(settings: DftSettings) -> str | None:
-    """Command line of the engine on this machine; None leaves the choice to atomate2 (ATOMATE2_VASP_CMD).
+@dataclass(frozen=True, kw_only=True)
+class EngineCommand:
+    """How calculations of one kind are run on this machine.
 
-    ``gpaw`` runs with this very Python, so that a worker whose PATH was lost (``bash -l``) still finds it.
+    Attributes
+    ----------
+    standard, gamma
+        Command lines of the engine, and for a mesh of Gamma alone.
+    scratch
+        Folder of this machine in which they run; None: in the launch folder.
+    """
+
+    standard: str
+    gamma: str
+    scratch: str | None = None
+
+
+def engine_command(settings: DftSettings, kind: CalculationKind, *, scratch: str | None = None) -> EngineCommand:
+    """How the engine is started on this machine for one kind of calculation.
+
+    ``gpaw`` runs with this very Python, so that a worker whose PATH was lost (``bash -l``) still finds it. What the
+    settings leave open the node says (`node_command`).
+
+    Raises
+    ------
+    EngineError
+        If a command cannot be started without a shell, or names a variable that is not set here.
     """
     if settings.engine == "gpaw":
-        return shlex.join([sys.executable, "-m", "workflows.gpaw_vasp"])
-    return settings.vasp_command
+        command = shlex.join([sys.executable, "-m", "workflows.gpaw_vasp"])
+        return EngineCommand(standard=command, gamma=command, scratch=scratch)
+    standard, gamma = vasp_commands(settings, kind)
+    return EngineCommand(standard=_started(standard.text), gamma=_started(gamma.text), scratch=scratch)
+
+
+@dataclass(frozen=True)
+class VaspCommand:
+    """A command line of VASP, and who says it."""
+
+    text: str
+    origin: str
+
+
+def vasp_commands(settings: DftSettings, kind: CalculationKind) -> tuple[VaspCommand, VaspCommand]:
+    """Command lines of VASP for one kind of calculation, as they are written: the usual one, and that for Gamma alone.
+
+    Without a Gamma-only command of the campaign or, beside its own command, of the node, both are the same.
+    """
+    given, gamma = (_of_kind(value, kind) for value in (settings.vasp_command, settings.vasp_gamma_command))
+    standard = node_command("VASP_CMD") if given is None else VaspCommand(given, "dft.vasp_command")
+    assert standard is not None, "atomate2 has a default"
+    if gamma is not None:
+        return standard, VaspCommand(gamma, "dft.vasp_gamma_command")
+    of_node = node_command("VASP_GAMMA_CMD", said_only=True) if given is None else None
+    return standard, of_node or standard
+
+
+def node_command(name: str, *, said_only: bool = False) -> VaspCommand | None:
+    """A command line that this machine says, in the environment or in atomate2's file; else atomate2's default.
+
+    Parameters
+    ----------
+    name
+        VASP_CMD or VASP_GAMMA_CMD.
+    said_only
+        None instead of the default.
+    """
+    settings = node_settings()
+    text = str(getattr(settings, name))
+    variable = next((key for key in os.environ if key.upper() == f"ATOMATE2_{name}"), None)
+    if variable is not None:
+        return VaspCommand(text, f"{variable} in the environment")
+    if name in settings.model_fields_set:
+        return VaspCommand(text, f"{name} in {settings.CONFIG_FILE}")
+    return None if said_only else VaspCommand(text, "atomate2's default, since nothing names another")
+
+
+def node_settings() -> Atomate2Settings:
+    """What this machine says to atomate2, in the environment and in its file.
+
+    Raises
+    ------
+    EngineError
+        If the file cannot be read, or a value has no right type.
+    """
+    try:
+        from atomate2.settings import Atomate2Settings
+
+        return Atomate2Settings()
+    except (OSError, SyntaxError, TypeError, ValueError, YAMLError) as error:
+        file = os.environ.get("ATOMATE2_CONFIG_FILE", "~/.atomate2.yaml")
+        text = " ".join(str(error).split())
+        raise EngineError(f"atomate2's settings ({file}, or ATOMATE2_... in the environment): {text}") from None
+
+
+def _of_kind(value: str | Mapping[str, str | None] | None, kind: CalculationKind) -> str | None:
+    return value.get(kind) if isinstance(value, Mapping) else value
+
+
+def _started(command: str) -> str:
+    try:
+        return shlex.join(command_words(command))
+    except CommandLineError as error:
+        raise EngineError(f"the command line of VASP, {command!r}: {error}") from None
 
 
 @contextmanager
 def engine_environment(settings: DftSettings) -> Iterator[None]:
     """Make pymatgen find the POTCARs that belong to the engine, and atomate2 the product's settings, while a job runs.
 
-    GPAW has its own data sets; header-only POTCAR files that carry their names take the production path through
+    VASP's own folders (``potpaw_PBE.54/Fe_pv``) are found as those that ``pmg config -p`` makes of them. GPAW has its
+    own data sets; header-only POTCAR files that carry their names take the production path through
     pymatgen. They say GPAW in their TITEL and never stand where a real VASP looks.
     """
     if settings.engine != "gpaw":
-        with fixed_settings():
+        with fixed_settings(), _settings(PMG_VASP_PSP_SUB_DIRS=library_subfolders(settings.potcar_functional)):
             yield
         return
-
     # folders of the user's own names are those of another library
-    ours = {"PMG_VASP_PSP_DIR": str(header_potcar_tree()), "PMG_VASP_PSP_SUB_DIRS": {}}
-    previous = {name: SETTINGS[name] for name in ours if name in SETTINGS}
-    SETTINGS.update(ours)
+    ours = _settings(PMG_VASP_PSP_DIR=str(header_potcar_tree()), PMG_VASP_PSP_SUB_DIRS={})
+    with fixed_settings(), ours, warnings.catch_warnings():
+        # pymatgen does not know these files, and must not: they hold no VASP data
+        warnings.simplefilter("ignore", UnknownPotcarWarning)
+        warnings.simplefilter("ignore", BadInputSetWarning)
+        yield
+
+
+@contextmanager
+def _settings(**values: object) -> Iterator[None]:
+    """Change settings of pymatgen for a while."""
+    previous = {name: SETTINGS[name] for name in values if name in SETTINGS}
+    SETTINGS.update(values)
     try:
-        with fixed_settings(), warnings.catch_warnings():
-            # pymatgen does not know these files, and must not: they hold no VASP data
-            warnings.simplefilter("ignore", UnknownPotcarWarning)
-            warnings.simplefilter("ignore", BadInputSetWarning)
-            yield
+        yield
     finally:
-        for name in ours.keys() - previous.keys():
-            del SETTINGS[name]
+        for name in values:
+            SETTINGS.pop(name, None)
         SETTINGS.update(previous)
 
 

@@ -58,6 +58,12 @@ def potcar_titles(element: str, functional: str) -> frozenset[str]:
     return _titles_of(potcar_symbol(element, functional), functional)
 
 
+def sets_with_title(title: str) -> list[str]:
+    """Sets of PBE POTCARs that have a title, by pymatgen's names."""
+    squeezed = "".join(title.split())
+    return [name for name in ("PBE", "PBE_52", "PBE_54", "PBE_64") if squeezed in _known_titles(name)]
+
+
 def _titles_of(symbol: str, functional: str) -> frozenset[str]:
     start = f"PAW_PBE{symbol}"
     return frozenset(

@@ -6,6 +6,7 @@ from typing import Any
 from jobflow import Flow
 from pymatgen.core import Structure
 
+from workflows.engine import EngineCommand
 from workflows.identity import job_uuid
 from workflows.outside_settings import store_large_objects
 from workflows.settings import DftSettings
@@ -16,7 +17,7 @@ def relaxation_flow(
     structure: Structure,
     settings: DftSettings,
     *,
-    vasp_command: str | None = None,
+    vasp_command: EngineCommand | None = None,
     key: str | None = None,
     start: Structure | None = None,
     incar: Mapping[str, Any] | None = None,
@@ -28,7 +29,7 @@ def relaxation_flow(
     structure
         The unrelaxed crystal; its lattice sets the k-points.
     vasp_command
-        Command line that computes on this machine; None is atomate2's own.
+        How the engine runs on this machine; None is atomate2's own.
     key
         See `workflows.dos.dos_flow`.
     start

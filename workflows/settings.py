@@ -30,7 +30,12 @@ class DftSettings:
         ``standard`` is the published setting; ``fast`` takes coarser k-points and keeps the cutoff. Results of
         ``fast`` are for examples: every document made with it says so.
     vasp_command
-        Command line of VASP, for ``engine: vasp``; None takes atomate2's VASP_CMD.
+        Command line of VASP, for ``engine: vasp``, or one for each kind of calculation (``dos``, ``relaxation``); None
+        takes what the node says (atomate2's VASP_CMD).
+    vasp_gamma_command
+        The same for a mesh of Gamma alone; None: as the others.
+    scratch
+        Folder of the node in which calculations run, e.g. ``$TMPDIR``; None: the launch folder.
     encut
         Plane-wave cutoff in eV.
     ediff
@@ -55,7 +60,9 @@ class DftSettings:
 
     engine: Engine = "gpaw"
     quality: Quality = "standard"
-    vasp_command: str | None = None
+    vasp_command: str | Mapping[str, str | None] | None = None
+    vasp_gamma_command: str | Mapping[str, str | None] | None = None
+    scratch: str | None = None
     encut: float = 520.0
     ediff: float = 1e-5
     force_tolerance: float = 0.03
@@ -79,7 +86,8 @@ class DftSettings:
         What was added later is in it only where it is used: the settings of earlier campaigns keep their hash.
         """
         settings = self.to_dict()
-        del settings["vasp_command"]
+        for name in ("vasp_command", "vasp_gamma_command", "scratch"):
+            del settings[name]
         settings["incar"] = changes_numbers(self.incar)
         for name in LATER_SETTINGS:
             if settings[name] in ({}, "none"):

@@ -12,6 +12,7 @@ from pymatgen.core import Structure
 from pymatgen.io.vasp import Kpoints
 from pymatgen.io.vasp.sets import MPRelaxSet
 
+from workflows.engine import EngineCommand
 from workflows.error_handlers import error_handlers
 from workflows.incar_tags import RELAXATION_ONLY
 from workflows.inputs import ASKED, asked_inputs
@@ -144,7 +145,7 @@ def _maker_arguments(
     structure: Structure,
     incar: dict[str, Any],
     settings: DftSettings,
-    vasp_command: str | None,
+    vasp_command: EngineCommand | None,
     *,
     relaxes: bool,
     overrides: Mapping[str, Any] | None,
@@ -186,7 +187,9 @@ def _maker_arguments(
     }
     run |= {"max_errors": MAX_ERRORS}
     if vasp_command is not None:
-        run |= {"vasp_cmd": vasp_command, "vasp_gamma_cmd": vasp_command}
+        # custodian takes the second where KPOINTS is Gamma alone
+        run |= {"vasp_cmd": vasp_command.standard, "vasp_gamma_cmd": vasp_command.gamma}
+        run["scratch_dir"] = vasp_command.scratch
     return {
         "input_set_generator": generator,
         # VASP_INCAR_UPDATES of atomate2's settings
@@ -207,7 +210,7 @@ def static_maker(
     structure: Structure,
     settings: DftSettings,
     *,
-    vasp_command: str | None = None,
+    vasp_command: EngineCommand | None = None,
     name: str = "IS-DOS",
     incar: Mapping[str, Any] | None = None,
 ) -> StaticMaker:
@@ -218,7 +221,7 @@ def static_maker(
     structure
         What will be computed; its lattice sets the k-points.
     vasp_command
-        Command line that computes on this machine; None is atomate2's own.
+        How the engine runs on this machine; None is atomate2's own.
     name
         Name of the jobs, ``IS-DOS`` or ``RS-DOS``.
     incar
@@ -239,7 +242,7 @@ def relax_maker(
     structure: Structure,
     settings: DftSettings,
     *,
-    vasp_command: str | None = None,
+    vasp_command: EngineCommand | None = None,
     incar: Mapping[str, Any] | None = None,
     start: Structure | None = None,
 ) -> RelaxMaker:

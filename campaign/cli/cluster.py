@@ -84,8 +84,19 @@ def check(
         bool, typer.Option("--submit", help="Also from a compute node of each queue, by a small job in each")
     ] = False,
     wait: Annotated[float, typer.Option(min=1, help="Seconds to wait for these jobs")] = 600.0,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--campaign",
+            metavar="FILE",
+            help="Campaign file to be submitted; default: those in the database; may be repeated",
+        ),
+    ] = None,
 ) -> None:
     """Check what jobs need: database, clock, data store, launch directory, programs, versions; and what they ask for.
+
+    Where campaigns with VASP are in the database, or named by --campaign, their command lines and the POTCARs of all
+    their elements are looked for too, with --submit on the nodes.
 
     SLURM is asked whether it would take the jobs of each category, and whether their partition gives so much time.
     Exit code 1 says that not all is right.

@@ -12,15 +12,28 @@ FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="Campaign file (YAML), e.g. examples/quickstart.yaml")
 ]
 EngineElsewhere = Annotated[
-    bool, typer.Option("--engine-elsewhere", help="The engine is on the compute nodes only: do not look for it here")
+    bool,
+    typer.Option(
+        "--engine-elsewhere", help="The engine, with its POTCARs, is on the compute nodes only: do not look for it here"
+    ),
 ]
 
 
 @implemented_in("campaign.commands.run")
-def check(file: FileArgument, engine_elsewhere: EngineElsewhere = False) -> None:
+def check(
+    file: FileArgument,
+    engine_elsewhere: EngineElsewhere = False,
+    write_inputs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="New folder for the input files of one IS-DOS and one relaxation; default: none"
+        ),
+    ] = None,
+) -> None:
     """Check a campaign file and say what it would do; nothing is submitted.
 
-    All that is wrong is said at once, each with file, line, field, what was found and what would be right.
+    All that is wrong is said at once, each with file, line, field, what was found and what would be right. The input
+    files are INCAR, KPOINTS, POSCAR and the symbols of the POTCARs (POTCAR.spec), as the jobs will write them.
 
     Example: campaign check examples/quickstart.yaml
     """

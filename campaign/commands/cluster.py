@@ -12,12 +12,14 @@ from rich.console import Console
 from rich.text import Text
 
 from campaign.commands.cluster_questions import SiteAnswers, site_settings
-from campaign.commands.connection import open_for_writing
+from campaign.commands.connection import connect, open_for_writing
 from campaign.commands.errors import is_user_error
 from campaign.recovery.reconcile import reconcile
+from campaign.spec.reader import read_campaign_file
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.collections import CampaignStore
 from campaign.store.listings import running_campaigns
+from campaign.views.engine_questions import engine_questions, together, unfinished_specs
 from campaign.views.failures import stop_reason
 from esnet.commands.console import console, print_plain
 from launchers.cluster.checking import Checked, check_here, check_queues, check_scheduler
@@ -93,17 +95,22 @@ def init(
     out.print(f"look at {folder / 'cluster.yaml'}, then: campaign cluster check {folder} --submit", soft_wrap=True)
 
 
-def check(*, folder: Path, submit: bool, wait: float) -> None:
+def check(*, folder: Path, submit: bool, wait: float, files: list[Path] | None) -> None:
     """Check what jobs need, and what they ask for; exit code 1 says that not all is right."""
     out = console()
     site = SiteSettings.from_file(folder)
-    here, versions = check_here(site, folder)
+    specs = [read_campaign_file(file) for file in files or []]
+    with contextlib.suppress(DatabaseError, PyMongoError):  # the check says itself that the database is away
+        store = CampaignStore(connect(site.launchpad).db)
+        specs += unfinished_specs(store, except_of={spec.name for spec in specs})
+    questions = engine_questions(specs)
+    here, versions = check_here(site, folder, together(questions))
     wrong = _report_check(here, out)
     asked, good = check_scheduler(site, folder)
     wrong += sum(_report_check(found, out) for found in asked)
     if submit and good:
         out.print("waiting for a job in each queue ...")
-        of_jobs = check_queues(site, folder.absolute(), versions, wait_s=wait, categories=good)
+        of_jobs = check_queues(site, folder.absolute(), versions, wait_s=wait, categories=good, questions=questions)
         with contextlib.closing(of_jobs):
             wrong += sum(_report_check(found, out) for found in of_jobs)
     if wrong:

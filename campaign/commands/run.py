@@ -17,12 +17,15 @@ from campaign.runner import RunSettings, default_workers, run_campaign
 from campaign.running_campaign import start_campaign
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_engine, check_new
+from campaign.spec.engine_checks import command_notes
+from campaign.spec.potcar_checks import potcar_notes
 from campaign.spec.reader import read_campaign_file
 from campaign.steps.start import Started
 from campaign.store.campaigns import Campaign, OpenCampaign, campaign_exists
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import initialise_launchpad
 from campaign.store.states import CandidateState
+from campaign.views.example_inputs import write_example_inputs
 from campaign.views.preview import format_preview
 from campaign.views.results import format_model, result_rows, rows_as_table
 from campaign.views.status.counts import Status
@@ -45,11 +48,19 @@ def _check_new(store: CampaignStore, spec: CampaignSpec, file: Path) -> None:
         check_new(spec, file=file)
 
 
-def check(*, file: Path, engine_elsewhere: bool) -> None:
+def check(*, file: Path, engine_elsewhere: bool, write_inputs: Path | None) -> None:
     """Check a campaign file and say what it would do; nothing is submitted."""
-    spec = _checked(file, engine_here=not engine_elsewhere)
+    spec = read_campaign_file(file)
+    if write_inputs is not None:
+        # before this machine is looked at: they need nothing of it
+        for line in write_example_inputs(spec, write_inputs):
+            _console().print(line, highlight=False, soft_wrap=True)
+    if not engine_elsewhere:
+        check_engine(spec, file=file)
     check_new(spec, file=file)
     lines = list(format_preview(spec))
+    if spec.dft.engine == "vasp" and not engine_elsewhere:
+        lines += [*command_notes(spec.dft), *potcar_notes(spec)]
     console = _console()
     console.print(f"{file}: no problems", style="green", soft_wrap=True)
     for line in lines:

@@ -1,8 +1,5 @@
 """Looking at what a campaign file names, before anything runs: folders, structures, PAW data sets, programs."""
 
-import importlib.util
-import shlex
-import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +15,9 @@ from campaign.scorers.base import Scorer
 from campaign.scorers.esnet import Esnet
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.corrections_checks import corrections_problems
+from campaign.spec.engine_checks import command_problems, program_problems
 from campaign.spec.hubbard_checks import hubbard_problems
+from campaign.spec.potcar_checks import potcar_problems
 from campaign.spec.reference_checks import Finding, entries_problems, read_entries
 from campaign.spec.sections.candidates import CandidateSection
 from campaign.spec.sections.dft import DftSection
@@ -28,8 +27,6 @@ from esnet.bundle.shipped import bundle_folder, shipped_bundles
 from workflows.gpaw_vasp.potcars import available_elements
 
 UNCERTAINTY_REMEDY = "set policy.uncertainty, scorer.uncertainty or a model.bundle that was calibrated"
-_LAUNCHERS = frozenset({"mpirun", "mpiexec", "mpiexec.hydra", "srun", "aprun", "jsrun", "ibrun", "orterun"})
-"""Programs that start VASP; the last word of such a command line is then VASP itself."""
 
 
 def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
@@ -44,6 +41,8 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
     references: ReferenceSection | None = sections.get("references")
     dft: DftSection | None = sections.get("dft")
     scorer: Scorer | None = sections.get("scorer")
+    if dft is not None:
+        yield from command_problems(dft)
     if candidates is not None:
         yield from _prototype_problems(candidates)
         if dft is not None and dft.engine == "gpaw":
@@ -204,6 +203,8 @@ def check_new(spec: CampaignSpec, *, file: Path | None = None) -> None:
 def check_engine(spec: CampaignSpec, *, file: Path | None = None) -> None:
     """Look whether a campaign's engine and scorer can run on THIS machine; compute nodes may differ from it.
 
+    Of VASP that are its command lines, the scratch folder and the POTCAR of every element.
+
     Parameters
     ----------
     spec
@@ -216,8 +217,8 @@ def check_engine(spec: CampaignSpec, *, file: Path | None = None) -> None:
     CampaignFileError
         Naming what is missing and how to get it.
     """
-    findings = _gpaw_missing() if spec.dft.engine == "gpaw" else _vasp_missing(spec.dft.vasp_command)
-    problems = [Problem(f"spec.campaign.dft.{field}", message, file) for field, message in findings]
+    findings = [*program_problems(spec.dft), *(potcar_problems(spec) if spec.dft.engine == "vasp" else ())]
+    problems = [Problem(dotted(("spec", "campaign", *path)), message, file) for path, message in findings]
     if spec.purpose == "screening":
         elements = spec.candidates.elements
         for path, message in spec.scorer.problems_here(elements):
@@ -226,36 +227,3 @@ def check_engine(spec: CampaignSpec, *, file: Path | None = None) -> None:
             problems.append(Problem(dotted(("spec", "campaign", *place)), message, file))
     if problems:
         raise CampaignFileError(problems)
-
-
-def _gpaw_missing() -> Iterator[tuple[str, str]]:
-    missing = [name for name in ("gpaw", "gpaw_data") if importlib.util.find_spec(name) is None]
-    if missing:
-        yield (
-            "engine",
-            f"found 'gpaw', but {' and '.join(missing)} cannot be imported on this machine; install the extra "
-            'with: pip install "esnet-campaign[gpaw]" (make quickstart does it)',
-        )
-
-
-def _vasp_missing(command: str | None) -> Iterator[tuple[str, str]]:
-    if command is None:
-        yield "vasp_command", "is missing; right: the command line of VASP, e.g. srun vasp_std (engine is vasp)"
-        return
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        yield "vasp_command", f"found {command!r}: {error}; right: a command line, e.g. srun vasp_std"
-        return
-    while words and "=" in words[0]:
-        words = words[1:]  # VARIABLE=value before the program
-    programs = words[:1]
-    if words and Path(words[0]).name in _LAUNCHERS:
-        programs.append(words[-1])
-    for program in programs or [""]:
-        if shutil.which(program) is None:
-            yield (
-                "vasp_command",
-                f"found {command!r}: the executable {program!r} is not on PATH of this machine; right: a program "
-                "that can be started here, e.g. after module load, or its absolute path",
-            )

@@ -36,6 +36,9 @@ _PREFIX: FieldPath = ("spec", "campaign")
 _FIREWORK_KEYS = ("_priority", "_queueadapter", "_fworker", "_launch_dir", "_trackers", "_dupefinder")
 """FireWorks' own keys that a user may add to ``spec``."""
 
+ENGINE_ELSEWHERE = "_engine_elsewhere"
+"""Key of ``spec`` that tells StartCampaign not to look for POTCARs where it runs."""
+
 RENAMED_FIELDS: dict[tuple[str, str], str] = {("screening", "close_at"): "min_completed_fraction"}
 """Fields of earlier versions, by section, and what they are called now."""
 
@@ -275,7 +278,10 @@ def _header_problems(content: Mapping[str, Any], place: _Place) -> list[Problem]
         elif spec[key] != right or isinstance(spec[key], bool) != isinstance(right, bool):
             message = f"found {describe(spec[key])}; right: {key}: {_as_yaml(right)}"
             problems.append(place.problem(("spec", key), message))
-    known = (*FIREWORK_HEADER, "campaign", *_FIREWORK_KEYS)
+    known = (*FIREWORK_HEADER, "campaign", ENGINE_ELSEWHERE, *_FIREWORK_KEYS)
+    if not isinstance(elsewhere := spec.get(ENGINE_ELSEWHERE, False), bool):
+        message = f"found {describe(elsewhere)}; right: true or false"
+        problems.append(place.problem(("spec", ENGINE_ELSEWHERE), message))
     sections = CampaignSpec.model_fields.keys()
     for key in spec:
         if key in sections:

@@ -29,11 +29,12 @@ from launchers.database.patience import patiently
 from launchers.database.patient_job_store import PatientJobStore
 from launchers.database.settings import DatabaseSettings
 from workflows.dos import dos_flow
-from workflows.engine import engine_command, engine_environment
+from workflows.engine import CalculationKind, EngineCommand, engine_command, engine_environment
 from workflows.identity import job_uuid
 from workflows.inputs import ASKED, read_inputs
 from workflows.relaxation import relaxation_flow
 from workflows.results import cpu_seconds, is_successful
+from workflows.scratch import node_scratch, scratch_root
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ def flow_for(
     spec: CampaignSpec,
     stage: Stage,
     *,
-    vasp_command: str | None = None,
+    vasp_command: EngineCommand | None = None,
     start: Structure | None = None,
 ) -> Flow:
     """Return the jobflow flow of a stage of a candidate or a reference.
@@ -63,7 +64,7 @@ def flow_for(
     Parameters
     ----------
     vasp_command
-        Command line that computes on this machine; None is atomate2's own.
+        How the engine runs on this machine; None is atomate2's own.
     start
         Of a relaxation: the geometry that it goes on from; None: the initial one.
     """
@@ -130,11 +131,14 @@ def run_calculation(
             has_engine=True,
         ) as entry,
         engine_environment(settings),
+        node_scratch(scratch_root(settings), Path.cwd()) as scratch,
         open_patient_job_store(database, directory=Path.cwd(), wait_s=wait_s) as job_store,
     ):
         patiently(partial(store_waiting_outputs, campaign.store, job_store, document, stage), wait_s=wait_s)
         start = patiently(partial(_start_of, campaign, job_store, document, stage, fw_id), wait_s=wait_s)
-        flow = flow_for(document, spec, stage, vasp_command=engine_command(settings), start=start)
+        kind: CalculationKind = "relaxation" if stage.name == "relax" else "dos"
+        command = engine_command(settings, kind, scratch=scratch)
+        flow = flow_for(document, spec, stage, vasp_command=command, start=start)
         for job in flow.jobs:
             read_output = partial(job_output, job_store, job.uuid)
             if patiently(read_output, wait_s=wait_s) is not None:

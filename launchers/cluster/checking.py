@@ -6,8 +6,8 @@ import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,28 @@ class Checked:
     findings: list[Finding]
 
 
-def check_here(site: SiteSettings, folder: Path) -> tuple[Checked, dict[str, str]]:
+@dataclass(frozen=True)
+class EngineQuestions:
+    """What campaigns need of VASP on a node, beside the site's own command line.
+
+    Attributes
+    ----------
+    commands
+        Command lines of VASP.
+    potcars
+        Elements whose POTCARs are needed, by the set that they are of.
+    """
+
+    commands: Sequence[str] = ()
+    potcars: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def check_here(site: SiteSettings, folder: Path, questions: EngineQuestions) -> tuple[Checked, dict[str, str]]:
     """Look at the launch files, and run the node check on this machine; the versions here come with what was found."""
     found = [_look_at_files(site, folder)]
     with tempfile.TemporaryDirectory(prefix="cluster-check-") as temporary:
         output = Path(temporary) / "here.json"
-        script = "\n".join([*site.shell_lines("dos"), f"exec {shlex.join(_command(site, output))}"])
+        script = "\n".join([*site.shell_lines("dos"), f"exec {shlex.join(_command(site, output, questions))}"])
         try:
             done = subprocess.run(
                 ["bash", "-l", "-c", script], capture_output=True, text=True, timeout=_HERE_S, check=False
@@ -70,7 +86,13 @@ def check_scheduler(site: SiteSettings, folder: Path) -> tuple[list[Checked], li
 
 
 def check_queues(
-    site: SiteSettings, folder: Path, here: dict[str, str], *, wait_s: float, categories: Sequence[str] = CATEGORIES
+    site: SiteSettings,
+    folder: Path,
+    here: dict[str, str],
+    *,
+    wait_s: float,
+    categories: Sequence[str] = CATEGORIES,
+    questions: Mapping[str, EngineQuestions],
 ) -> Generator[Checked, None, None]:
     """Run the node check as a job in the queue of each category; all wait at the same time.
 
@@ -82,6 +104,8 @@ def check_queues(
         Versions on this machine, which those of the nodes must equal.
     wait_s
         How long to wait for the jobs, seconds.
+    questions
+        What campaigns need of VASP, by category.
     """
     outputs: dict[str, Path] = {}
     jobs: dict[str, str] = {}
@@ -93,7 +117,7 @@ def check_queues(
         try:
             for category in categories:
                 output = Path(temporary) / f"{category}.json"
-                job = _submit(site, folder, category, output)
+                job = _submit(site, folder, category, output, questions.get(category, EngineQuestions()))
                 if isinstance(job, Finding):
                     yield Checked(f"{category}: queue {site.queues[category].queue}", [job])
                 else:
@@ -133,20 +157,25 @@ def _look_at_files(site: SiteSettings, folder: Path) -> Finding:
     return Finding("launch files: as cluster.yaml says")
 
 
-def _command(site: SiteSettings, output: Path) -> list[str]:
+def _command(site: SiteSettings, output: Path, questions: EngineQuestions) -> list[str]:
     command = [str(site.python), "-m", "launchers.cluster.node_check", "--launchpad", str(site.launchpad)]
     command += ["--directory", str(site.launch_directory), "--output", str(output)]
-    return command if site.vasp_command is None else [*command, f"--command={site.vasp_command}"]
+    lines = dict.fromkeys([*([] if site.vasp_command is None else [site.vasp_command]), *questions.commands])
+    return [
+        *command,
+        *(f"--command={line}" for line in lines),
+        *(f"--potcars={functional}:{','.join(elements)}" for functional, elements in questions.potcars.items()),
+    ]
 
 
 def _of(report: dict[str, Any]) -> list[Finding]:
     return [Finding(**finding) for finding in report["findings"]]
 
 
-def _submit(site: SiteSettings, folder: Path, category: str, output: Path) -> str | Finding:
+def _submit(site: SiteSettings, folder: Path, category: str, output: Path, questions: EngineQuestions) -> str | Finding:
     """Submit the node check with the category's own adapter; return the job's id, or what is wrong."""
     adapter = load_adapter(folder, category)
-    adapter["rocket_launch"] = f"{exec_prefix(site)} {shlex.join(_command(site, output))}"
+    adapter["rocket_launch"] = f"{exec_prefix(site)} {shlex.join(_command(site, output, questions))}"
     adapter["job_name"] = f"check-{category}"
     adapter["walltime"] = text(min(_JOB_WALLTIME_S, seconds(site.queues[category].walltime)))
     work = output.parent / category

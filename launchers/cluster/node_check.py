@@ -10,6 +10,7 @@ import os
 import shlex
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -48,8 +49,8 @@ class Finding:
     remedy: str | None = None
 
 
-def _findings(launchpad_file: Path, directory: Path, command: str | None) -> Iterator[Finding]:
-    """Look at everything that a job needs here; no VASP is asked for where there is no command line of it."""
+def _findings(launchpad_file: Path, directory: Path, questions: Sequence[str]) -> Iterator[Finding]:
+    """Look at everything that a job needs here; VASP only where there are questions about it."""
     yield from _look_at_database(launchpad_file)
     yield _look_at_directory(directory)
     rlaunch = Path(sys.executable).parent / "rlaunch"
@@ -57,8 +58,8 @@ def _findings(launchpad_file: Path, directory: Path, command: str | None) -> Ite
         yield Finding(f"rlaunch: {rlaunch}")
     else:
         yield Finding(f"rlaunch: {rlaunch} is not there", "install FireWorks into this Python's environment")
-    if command is not None:
-        yield from _look_at_command(command)
+    if questions:
+        yield from _look_at_engine(questions)
 
 
 def _versions() -> dict[str, str]:
@@ -136,26 +137,23 @@ def _look_at_directory(directory: Path) -> Finding:
     return Finding(f"launch directory: {directory} can be written to, {free:.0f} GiB free")
 
 
-def _look_at_command(command: str) -> Iterator[Finding]:
-    """Look for the program, and for what starts it (srun, mpirun)."""
-    words = [word for word in shlex.split(command) if not word.startswith("-")]
-    for word in dict.fromkeys((words[0], words[-1])):
-        found = shutil.which(word)
-        if found is None:
-            yield Finding(
-                f"VASP: {word} (of {command!r}) is not in PATH here",
-                "name its module in modules: or its folder in environment: (export PATH=...) of cluster.yaml",
-            )
-        else:
-            yield Finding(f"VASP: {found}")
+def _look_at_engine(questions: Sequence[str]) -> Iterator[Finding]:
+    """Look for VASP and its POTCARs; what they are `workflows` knows, which this package does not import."""
+    command = [sys.executable, "-m", "workflows.engine_check", *questions]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        yield from (Finding(**finding) for finding in json.loads(done.stdout))
+    except ValueError:
+        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        yield Finding(f"VASP: could not be looked for: {said}", f"run it by hand: {shlex.join(command)}")
 
 
-def _report(launchpad_file: Path, directory: Path, command: str | None) -> dict[str, Any]:
+def _report(launchpad_file: Path, directory: Path, questions: Sequence[str]) -> dict[str, Any]:
     """All findings of this node, ready for JSON."""
     return {
         "host": socket.gethostname(),
         "node": os.environ.get("SLURMD_NODENAME"),
-        "findings": [asdict(finding) for finding in _findings(launchpad_file, directory, command)],
+        "findings": [asdict(finding) for finding in _findings(launchpad_file, directory, questions)],
         "versions": _versions(),
     }
 
@@ -165,10 +163,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m launchers.cluster.node_check", description=__doc__)
     parser.add_argument("--launchpad", type=Path, required=True, help="my_launchpad.yaml")
     parser.add_argument("--directory", type=Path, required=True, help="where calculations run")
-    parser.add_argument("--command", default=None, help="command line of VASP")
+    parser.add_argument("--command", action="append", default=[], help="command line of VASP; may be repeated")
+    parser.add_argument("--potcars", action="append", default=[], help="POTCARs, SET:ELEMENT,...; may be repeated")
     parser.add_argument("--output", type=Path, required=True, help="file to write, JSON")
     options = parser.parse_args(arguments)
-    text = json.dumps(_report(options.launchpad, options.directory, options.command), indent=1)
+    questions = [f"--command={command}" for command in options.command]
+    questions += [f"--potcars={wanted}" for wanted in options.potcars]
+    text = json.dumps(_report(options.launchpad, options.directory, questions), indent=1)
     unfinished = options.output.with_suffix(".part")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(options.output)

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from potcar_files import write_potcars
 from pydantic import ValidationError
+from pymatgen.core import SETTINGS
 
 from campaign.config.yaml_file import CampaignFileError
 from campaign.spec.campaign_spec import CampaignSpec
@@ -100,7 +102,14 @@ def test_other_settings_leave_the_hash_alone(quickstart, section, values):
 
 def test_where_vasp_lies_leaves_the_hash_alone(quickstart):
     here = changed(quickstart, "dft", engine="vasp", vasp_command="vasp_std")
-    there = changed(quickstart, "dft", engine="vasp", vasp_command="srun /opt/vasp")
+    there = changed(
+        quickstart,
+        "dft",
+        engine="vasp",
+        vasp_command={"dos": "srun /opt/vasp", "relaxation": None},
+        vasp_gamma_command="srun /opt/vasp_gam",
+        scratch="$TMPDIR",
+    )
     assert here.settings_hash == there.settings_hash
 
 
@@ -154,11 +163,13 @@ def test_an_element_without_a_paw_data_set_is_refused_for_gpaw_only(tmp_path):
         ("no_such_vasp", "'no_such_vasp'"),
         ("OMP_NUM_THREADS=1 no_such_vasp", "'no_such_vasp'"),
         ("/no/such/vasp_std -x", "'/no/such/vasp_std'"),
-        (None, "vasp_command: is missing"),
+        (None, "the field is null; atomate2's default, since nothing names another"),
         ("'unclosed", "right: a command line"),
     ],
 )
-def test_a_missing_vasp_is_named(quickstart, command, named):
+def test_a_missing_vasp_is_named(quickstart, monkeypatch, command, named):
+    for name in ("ATOMATE2_VASP_CMD", "ATOMATE2_CONFIG_FILE"):
+        monkeypatch.delenv(name, raising=False)
     with pytest.raises(CampaignFileError, match=r"spec\.campaign\.dft\.vasp_command") as caught:
         check_engine(changed(quickstart, "dft", engine="vasp", vasp_command=command))
     assert named in str(caught.value)
@@ -169,6 +180,8 @@ def test_vasp_behind_a_launcher_is_looked_for_too(quickstart, tmp_path, monkeypa
     launcher.write_text("#!/bin/sh\n")
     launcher.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(SETTINGS, "PMG_VASP_PSP_DIR", str(tmp_path))
+    write_potcars(tmp_path / "potpaw_PBE", " ".join(quickstart.candidates.elements))
     with pytest.raises(CampaignFileError, match="'no_such_vasp'"):
         check_engine(changed(quickstart, "dft", engine="vasp", vasp_command="srun -n 4 no_such_vasp"))
     check_engine(changed(quickstart, "dft", engine="vasp", vasp_command="srun -n 4 srun"))

@@ -1,11 +1,15 @@
 """Queues are filled with as many jobs as there is work for, whatever goes wrong on the way; on a real SLURM."""
 
+import json
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cluster_workplace import ClusterWorkplace, without_commands
+from potcar_files import write_potcars
+
+from campaign.spec.campaign_spec import FIREWORK_HEADER
 
 pytestmark = [pytest.mark.slurm, pytest.mark.mongo]
 
@@ -146,6 +150,26 @@ def test_check_asks_a_node_of_each_queue_and_says_what_is_wrong(place, cluster):
     assert "train: as submitted" in said
     assert "the scheduler would reject its jobs: invalid partition specified: nowhere" in said
     assert "remedy: name its module in modules:" in said
+
+
+def test_check_looks_for_the_potcars_of_a_campaign_on_the_nodes_that_compute(place, cluster, tmp_path):
+    library = tmp_path / "potcars"
+    write_potcars(library / "potpaw_PBE", "Al")
+    place.edit(cluster, "modules: []", f"modules: []\nenvironment: ['export PMG_VASP_PSP_DIR={library}']")
+    campaign = {
+        "candidates": {"prototypes": ["B1", "B2", "B3"], "elements": ["Al", "W"]},
+        "dft": {"engine": "vasp", "vasp_command": "OMP_NUM_THREADS=1 srun no_such_vasp"},
+        "model": {"bootstrap_size": 2},
+    }
+    file = tmp_path / "vasp.yaml"
+    file.write_text(json.dumps({"name": "vasp", "spec": {**FIREWORK_HEADER, "campaign": campaign}}))
+    said = place.command("campaign", "cluster", "check", "cluster", "--submit", "--campaign", str(file), rc=1)
+    # here, and on the nodes of dos and relax; those that train and screen need none
+    assert said.count("POTCARs: the POTCAR W_pv of W (PBE) is missing") == 3
+    assert said.count("no_such_vasp (of 'OMP_NUM_THREADS=1 srun no_such_vasp') is not in PATH here") == 3
+    write_potcars(library / "potpaw_PBE", "W")
+    said = place.command("campaign", "cluster", "check", "cluster", "--campaign", str(file), rc=1)
+    assert f"POTCARs: Al, W_pv of PBE in {library}/potpaw_PBE" in said
 
 
 def test_check_finds_jobs_that_would_be_taken_and_never_start(place, cluster):

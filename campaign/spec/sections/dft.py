@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from campaign.config.strict_model import StrictModel
 from campaign.spec.sections.types import ElementSymbol
@@ -15,14 +15,50 @@ Moment = Annotated[float, Field(ge=-20.0, le=20.0)]
 """Moment of an atom in Bohr magnetons."""
 
 
+class CommandByKind(StrictModel):
+    """A command line for each kind of calculation."""
+
+    dos: str | None = Field(default=None, min_length=1, description="of IS-DOS and RS-DOS; null: the node's own")
+    relaxation: str | None = Field(default=None, min_length=1, description="of relaxations; null: the node's own")
+
+
+def _for_both(value: Any) -> Any:
+    """One command line is that of both kinds."""
+    if isinstance(value, str) and value:
+        return CommandByKind(dos=value, relaxation=value)
+    if value is None or isinstance(value, CommandByKind):
+        return value
+    try:
+        return CommandByKind.model_validate(value)
+    except ValidationError as error:
+        raise ValueError(
+            "right: a command line (text), or one for each kind of calculation: {dos: ..., relaxation: ...}; "
+            + "; ".join(f"{'.'.join(map(str, item['loc'])) or 'found'}: {item['msg']}" for item in error.errors())
+        ) from None
+
+
+Commands = Annotated[CommandByKind | None, BeforeValidator(_for_both)]
+
+
 class DftSection(StrictModel):
     """How every structure is calculated; defaults: docs/science.md, "DFT"."""
 
     engine: Literal["gpaw", "vasp"] = Field(
         default="gpaw", description="gpaw (GPAW behind VASP's files, no licence) or vasp (your own VASP)"
     )
-    vasp_command: str | None = Field(
-        default=None, min_length=1, description="command line of VASP, e.g. srun vasp_std; only for engine: vasp"
+    vasp_command: Commands = Field(
+        default=None,
+        description="command line of VASP, e.g. srun vasp_std, or {dos: ..., relaxation: ...}; null: the node's own "
+        "(ATOMATE2_VASP_CMD, VASP_CMD in ~/.atomate2.yaml); only for engine: vasp",
+    )
+    vasp_gamma_command: Commands = Field(
+        default=None, description="the same where the only k-point is Gamma, e.g. srun vasp_gam; null: as the others"
+    )
+    scratch: str | None = Field(
+        default=None,
+        min_length=1,
+        description="folder of the node in which calculations run, e.g. $TMPDIR; files come back to the launch folder; "
+        "null: in the launch folder",
     )
     quality: Literal["standard", "fast"] = Field(
         default="standard", description="standard (published settings) or fast (coarse k-points, for examples)"
@@ -64,11 +100,13 @@ class DftSection(StrictModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> DftSection:
-        if self.engine != "vasp" and self.vasp_command is not None:
-            raise ValueError(
-                f"vasp_command is {self.vasp_command!r} but engine is {self.engine}; "
-                "set engine: vasp or vasp_command: null"
-            )
+        for name in ("vasp_command", "vasp_gamma_command"):
+            given: CommandByKind | None = getattr(self, name)
+            if self.engine != "vasp" and given is not None:
+                raise ValueError(
+                    f"{name} is {(given.dos or given.relaxation)!r} but engine is {self.engine}; "
+                    f"set engine: vasp or {name}: null"
+                )
         if self.engine != "vasp" and self.hubbard_u != "none":
             raise ValueError(
                 f"hubbard_u is {self.hubbard_u} but engine is {self.engine}, which computes without a Hubbard U; "

@@ -1,0 +1,113 @@
+"""Whether the program that computes can be started: what its command line says, and what this machine has."""
+
+import importlib.util
+from collections.abc import Iterator
+
+from campaign.config.yaml_file import FieldPath
+from campaign.spec.reference_checks import Finding
+from campaign.spec.sections.dft import CommandByKind, DftSection
+from workflows.command_line import CommandLineError, check_words, missing_gamma_program, missing_programs
+from workflows.engine import CalculationKind, EngineError, VaspCommand, node_settings, vasp_commands
+from workflows.scratch import scratch_root
+from workflows.settings import DftSettings
+
+_KINDS: tuple[CalculationKind, ...] = ("dos", "relaxation")
+_COMMANDS = ("vasp_command", "vasp_gamma_command")
+
+
+def command_problems(dft: DftSection) -> Iterator[Finding]:
+    """What is wrong with command lines wherever they will run."""
+    for field in _COMMANDS:
+        for path, command in _given(field, getattr(dft, field)):
+            try:
+                check_words(command)
+            except CommandLineError as error:
+                yield path, f"found {command!r}: {error}", None
+
+
+def program_problems(dft: DftSection) -> Iterator[tuple[FieldPath, str]]:
+    """Say what keeps the engine from being started on this machine."""
+    try:
+        node_settings()
+    except EngineError as error:
+        yield ("dft", "engine"), str(error)
+        return
+    if dft.engine == "gpaw":
+        yield from _gpaw_missing()
+    else:
+        yield from _vasp_missing(dft)
+    try:
+        scratch_root(_settings(dft), make=False)
+    except EngineError as error:
+        yield ("dft", "scratch"), str(error)
+
+
+def command_notes(dft: DftSection) -> Iterator[str]:
+    """Which VASP will run, and who says so."""
+    settings = _settings(dft)
+    of_dos, of_relaxations = (vasp_commands(settings, kind) for kind in _KINDS)
+    for what, dos, relaxation in zip(("VASP", "VASP at Gamma alone"), of_dos, of_relaxations, strict=True):
+        if dos == relaxation:
+            yield f"{what}: {dos.text} ({dos.origin})"
+        else:
+            yield f"{what}: {dos.text} ({dos.origin}) for the DOS, {relaxation.text} ({relaxation.origin}) to relax"
+
+
+def _settings(dft: DftSection) -> DftSettings:
+    return DftSettings(**dft.model_dump())
+
+
+def _given(field: str, commands: CommandByKind | None) -> Iterator[tuple[FieldPath, str]]:
+    """Command lines that the file names, each once, with their places in it."""
+    if commands is None:
+        return
+    if commands.dos is not None and commands.dos == commands.relaxation:
+        yield ("dft", field), commands.dos
+        return
+    for kind in _KINDS:
+        command = getattr(commands, kind)
+        if command is not None:
+            yield ("dft", field, kind), command
+
+
+def _gpaw_missing() -> Iterator[tuple[FieldPath, str]]:
+    missing = [name for name in ("gpaw", "gpaw_data") if importlib.util.find_spec(name) is None]
+    if missing:
+        message = (
+            f"found 'gpaw', but {' and '.join(missing)} cannot be imported on this machine; install the extra "
+            'with: pip install "esnet-campaign[gpaw]" (make quickstart does it)'
+        )
+        yield ("dft", "engine"), message
+
+
+def _vasp_missing(dft: DftSection) -> Iterator[tuple[FieldPath, str]]:
+    settings = _settings(dft)
+    found: dict[tuple[str, VaspCommand], list[str]] = {}
+    for kind in _KINDS:
+        for field, command in zip(_COMMANDS, vasp_commands(settings, kind), strict=True):
+            found.setdefault((field, command), []).append(kind)
+    for (field, command), kinds in found.items():
+        if field == "vasp_gamma_command" and any(command == other for name, other in found if name == "vasp_command"):
+            continue  # there is none of its own
+        path: FieldPath = ("dft", field) if len(kinds) == len(_KINDS) else ("dft", field, kinds[0])
+        for message in _wrong(command, field):
+            yield path, message
+
+
+def _wrong(command: VaspCommand, field: str) -> Iterator[str]:
+    is_named = command.origin.startswith("dft.")
+    origin = "" if is_named else f" (the field is null; {command.origin})"
+    remedy = (
+        ""
+        if is_named
+        else "; or name the command line of VASP here, in ATOMATE2_VASP_CMD or as VASP_CMD in ~/.atomate2.yaml; where "
+        "the compute nodes alone have it: --engine-elsewhere"
+    )
+    try:
+        missing = list(missing_programs(command.text))
+        if not missing and field == "vasp_gamma_command" and (gamma := missing_gamma_program(command.text)):
+            missing = [gamma]
+    except CommandLineError as error:
+        missing = [str(error)]
+    for message in missing:
+        yield f"found {command.text!r}{origin}: {message}{remedy}"

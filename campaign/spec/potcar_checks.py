@@ -1,0 +1,55 @@
+"""Whether this machine has the POTCARs that a campaign needs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
+from campaign.spec.campaign_spec import CampaignSpec
+from workflows.potcar_library import library_folder, potcar_findings
+from workflows.potcar_titles import potcar_symbol
+
+_FIELD: FieldPath = ("dft", "potcar_functional")
+_ELSEWHERE = "; where the compute nodes alone have them: --engine-elsewhere, for lpad add spec._engine_elsewhere: true"
+
+
+def potcar_elements(spec: CampaignSpec) -> list[str]:
+    """Elements whose POTCARs a campaign needs, of candidates and references alike; none where VASP does not compute.
+
+    Reference phases that hold other elements than the candidates are not used.
+    """
+    return sorted(set(spec.candidates.elements)) if spec.dft.engine == "vasp" else []
+
+
+def potcar_problems(spec: CampaignSpec) -> Iterator[tuple[FieldPath, str]]:
+    """Say which POTCARs are missing or wrong on this machine, and how to mend it."""
+    for finding in potcar_findings(potcar_elements(spec), spec.dft.potcar_functional):
+        if finding.remedy is not None:
+            yield _FIELD, f"{finding.what}; right: {finding.remedy}{_ELSEWHERE}"
+
+
+def potcar_notes(spec: CampaignSpec) -> Iterator[str]:
+    """Which POTCARs will be used on this machine, and what a user should know of them."""
+    functional = spec.dft.potcar_functional
+    symbols = ", ".join(_chosen(element, functional) for element in potcar_elements(spec))
+    yield f"POTCARs: {symbols} of {functional}, from {library_folder(functional)}"
+    for finding in potcar_findings(potcar_elements(spec), functional):
+        yield f"note: {finding.what}"
+
+
+def check_potcars(spec: CampaignSpec, *, file: Path | None = None) -> None:
+    """Refuse a campaign of VASP whose POTCARs are not on this machine.
+
+    Raises
+    ------
+    CampaignFileError
+        Naming each POTCAR, and how to mend it.
+    """
+    problems = [Problem(dotted(("spec", "campaign", *path)), message, file) for path, message in potcar_problems(spec)]
+    if problems:
+        raise CampaignFileError(problems)
+
+
+def _chosen(element: str, functional: str) -> str:
+    """The symbol, and the Materials Project's where the set does not have that."""
+    symbol, usual = potcar_symbol(element, functional), potcar_symbol(element, "PBE")
+    return symbol if symbol == usual else f"{symbol} (in place of {usual}, which {functional} does not have)"

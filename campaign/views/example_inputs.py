@@ -1,0 +1,46 @@
+"""The input files of one IS-DOS and one relaxation of a campaign, to be looked at before anything is computed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from campaign.candidates.generate import generate
+from campaign.spec.campaign_spec import CampaignSpec
+from esnet.files.errors import UserError
+from workflows.engine import CalculationKind
+from workflows.input_files import write_input_files
+
+
+class InputFolderError(UserError, ValueError):
+    """The folder cannot take the input files."""
+
+
+def write_example_inputs(spec: CampaignSpec, folder: Path) -> Iterator[str]:
+    """Write the input files of a campaign's first candidate, each kind into a folder of its own.
+
+    Yields
+    ------
+    str
+        What was written, a line for each kind.
+
+    Raises
+    ------
+    InputFolderError
+        If the folder holds something, or is none.
+    """
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            what = "is not empty" if folder.is_dir() else "is a file"
+            raise InputFolderError(f"--write-inputs {folder}: {what}; right: a new or an empty folder")
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputFolderError(f"--write-inputs {folder}: {error.strerror}; right: a new or an empty folder") from None
+    candidate = next(iter(generate(spec)))
+    kinds: dict[str, CalculationKind] = {"IS-DOS": "dos", "relaxation": "relaxation"}
+    for name, kind in kinds.items():
+        files = write_input_files(candidate.structure, spec.dft_settings(), kind, folder / name)
+        formula = candidate.structure.composition.reduced_formula
+        unused = kind == "dos" and spec.purpose == "screening" and not spec.scorer.needs_dos
+        yield (
+            f"wrote {folder / name}: {', '.join(files)} of {formula} ({candidate.prototype})"
+            + ("; this campaign runs no IS-DOS, since its scorer needs none" if unused else "")
+        )

@@ -1,0 +1,166 @@
+"""The command line of VASP: custodian starts it without a shell, so that it is read here as it will be started."""
+
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+#: Programs that start VASP; the last word of such a command line is then VASP itself.
+_LAUNCHERS = frozenset({"mpirun", "mpiexec", "mpiexec.hydra", "srun", "aprun", "jsrun", "ibrun", "orterun", "prun"})
+#: Programs that change how the rest of the line runs, as ``env`` does; the last word is VASP here too.
+_WRAPPERS = frozenset({"nice", "numactl", "taskset", "time", "stdbuf"})
+_SHELLS = frozenset({"bash", "sh", "dash", "ksh", "zsh"})
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+_OPERATOR = re.compile(r"[|&;<>()]+")
+_NO_SHELL = (
+    "VASP is started without a shell; right: one program with its arguments, e.g. srun vasp_std, variables in front of "
+    "it (OMP_NUM_THREADS=1 srun vasp_std), or the absolute path of a script that holds the rest"
+)
+
+
+class CommandLineError(ValueError):
+    """A command line that cannot be started."""
+
+
+def check_words(command: str) -> None:
+    """Refuse what only a shell understands, wherever the command will run.
+
+    Raises
+    ------
+    CommandLineError
+        Naming the words and what would be right.
+    """
+    try:
+        lexer = shlex.shlex(command, posix=True, punctuation_chars="|&;<>()")
+        lexer.whitespace_split, lexer.commenters = True, ""
+        tokens = list(lexer)
+    except ValueError as error:
+        raise CommandLineError(f"{error}; right: a command line, e.g. srun vasp_std") from None
+    words = _without_assignments(tokens)
+    if not words:
+        raise CommandLineError("no program is named; right: a command line, e.g. srun vasp_std")
+    for token in tokens:
+        if _OPERATOR.fullmatch(token):
+            raise CommandLineError(f"{token!r} is for a shell, and {_NO_SHELL}")
+    if not any(Path(word).name in _SHELLS for word in words):
+        for token in tokens:
+            # what is left of $ once plain variables are gone: $(...), ${A:-b}; and `...`
+            if "`" in token or "$(" in token or re.search(r"\$\{\w*[^\w}]", token):
+                raise CommandLineError(f"{token!r} is for a shell, and {_NO_SHELL}")
+    if words[0] in ("export", "source", ".", "module", "cd", "exec", "ulimit"):
+        raise CommandLineError(f"{words[0]!r} is a command of a shell, and {_NO_SHELL}")
+
+
+def command_words(command: str, *, strict: bool = True) -> list[str]:
+    """Words of a command line as they are started on this machine.
+
+    Variables get their values, ``~/`` the home folder, and ``NAME=value`` words in front become arguments of ``env``.
+
+    Parameters
+    ----------
+    strict
+        Refuse variables that are not set; False leaves them as they are, for a machine that only checks.
+
+    Raises
+    ------
+    CommandLineError
+        If it is for a shell, or names a variable that is not set here.
+    """
+    check_words(command)
+    words = shlex.split(command)
+    for_shell = any(Path(word).name in _SHELLS for word in words)  # which has variables of its own
+    if strict and not for_shell and (unset := unset_variables(command)):
+        raise CommandLineError(unset_message(unset))
+    words = [os.path.expanduser(os.path.expandvars(word)) for word in words]
+    return ["env", *words] if _ASSIGNMENT.match(words[0]) else words
+
+
+def missing_programs(command: str) -> Iterator[str]:
+    """Say which programs of a command line cannot be started on this machine, and what would be right.
+
+    Raises
+    ------
+    CommandLineError
+        As `command_words`.
+    """
+    path, names = programs(command)
+    for program in names:
+        if unset := unset_variables(program):
+            yield unset_message(unset)
+        elif "/" in program and not Path(program).is_absolute():
+            yield (
+                f"{program!r} is a relative path, and every calculation starts in a folder of its own; right: its "
+                f"absolute path, e.g. {Path(program).absolute()}"
+            )
+        elif shutil.which(program, path=path) is None:
+            yield (
+                f"the executable {program!r} is not on PATH of this machine; right: a program that can be started "
+                "here, e.g. after module load, or its absolute path"
+            )
+
+
+def programs(command: str) -> tuple[str | None, list[str]]:
+    """Programs that a command line starts on this machine, one through the other, and the PATH that it sets itself.
+
+    Raises
+    ------
+    CommandLineError
+        As `command_words`; variables that are not set here are left as they are.
+    """
+    words = command_words(command, strict=False)
+    path = next((word[5:] for word in reversed(_assignments(words)) if word.startswith("PATH=")), None)
+    return path, _programs(words)
+
+
+def missing_gamma_program(command: str) -> str | None:
+    """Say why custodian would not take the Gamma-only command: it looks for its last word on PATH; None: it will."""
+    last = command_words(command, strict=False)[-1]
+    if shutil.which(last) is not None:
+        return None
+    return (
+        f"its last word {last!r} is no program on PATH of this machine, and custodian starts a Gamma-only command "
+        "only where it is; right: a command line that ends with the program, e.g. srun vasp_gam"
+    )
+
+
+def unset_variables(text: str) -> list[str]:
+    """Variables in a text (``$SCRATCH/vasp``) that are not set on this machine."""
+    return [name for name in re.findall(r"\$\{?(\w+)", text) if name not in os.environ]
+
+
+def unset_message(names: Sequence[str]) -> str:
+    """Say that variables are not set here."""
+    return (
+        f"{', '.join(f'${name}' for name in names)} not set on this machine; right: a variable that is set where the "
+        "job runs, or the value itself"
+    )
+
+
+def _assignments(words: list[str]) -> list[str]:
+    rest = words[1:] if words[0] == "env" else words
+    return rest[: len(rest) - len(_without_assignments(rest))]
+
+
+def _without_assignments(words: list[str]) -> list[str]:
+    place = 0
+    while place < len(words) and _ASSIGNMENT.match(words[place]):
+        place += 1
+    return words[place:]
+
+
+def _programs(words: list[str]) -> list[str]:
+    """The program that is started, and what it starts in its turn."""
+    programs: list[str] = []
+    while words:
+        programs.append(words[0])
+        name, words = Path(words[0]).name, words[1:]
+        if name == "env":
+            while words and (words[0].startswith("-") or _ASSIGNMENT.match(words[0])):
+                words = words[2:] if words[0] in ("-u", "--unset", "-C", "--chdir") else words[1:]
+        elif name in _LAUNCHERS | _WRAPPERS and words:
+            words = words[-1:] if not words[-1].startswith("-") else []
+        else:
+            break
+    return list(dict.fromkeys(programs))

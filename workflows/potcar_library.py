@@ -1,0 +1,208 @@
+"""The POTCARs of this machine, as pymatgen finds them: which of those that a campaign needs are missing or wrong."""
+
+import bz2
+import gzip
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from monty.os.path import zpath
+from pymatgen.core import SETTINGS
+from pymatgen.io.vasp.inputs import POTCAR_FUNCTIONAL_MAP
+
+from workflows.potcar_titles import potcar_symbol, potcar_titles, sets_with_title
+
+#: Names of the folders that VASP's archives unpack into, by pymatgen's names of the sets.
+_VASP_FOLDERS = {
+    "PBE": ("potpaw_PBE",),
+    **{f"PBE_{number}": (f"potpaw_PBE.{number}", f"potpaw_PBE_{number}") for number in ("52", "54", "64")},
+}
+_NEW_LIBRARY = "~/vasp_potcars"
+
+
+@dataclass(frozen=True)
+class PotcarFinding:
+    """What was found of POTCARs on this machine.
+
+    Attributes
+    ----------
+    what
+        What was looked for, and what was found.
+    remedy
+        How to mend it; None where it keeps no calculation from running.
+    """
+
+    what: str
+    remedy: str | None = None
+
+
+def library_subfolders(functional: str) -> dict[str, str]:
+    """Where pymatgen should look for a set below PMG_VASP_PSP_DIR, as its setting PMG_VASP_PSP_SUB_DIRS says it.
+
+    pymatgen knows the layout that ``pmg config -p`` makes. The folders that VASP's archives unpack into hold the same
+    files under other names, in a folder of their own or as PMG_VASP_PSP_DIR itself; those are found here.
+    """
+    configured: dict[str, str] = dict(SETTINGS.get("PMG_VASP_PSP_SUB_DIRS") or {})
+    root = _library()
+    known: str = configured.get(functional, POTCAR_FUNCTIONAL_MAP[functional])
+    if root is None or (root / known).is_dir():
+        return configured
+    for name in _VASP_FOLDERS[functional]:
+        if (root / name).is_dir():
+            return configured | {functional: name}
+    if root.name in (known, *_VASP_FOLDERS[functional]) or (not _sets_in(root) and any(root.glob("*/POTCAR*"))):
+        return configured | {functional: "."}
+    return configured
+
+
+def library_folder(functional: str) -> Path | None:
+    """Folder of a set on this machine; None where PMG_VASP_PSP_DIR names none."""
+    root = _library()
+    if root is None:
+        return None
+    name: str = library_subfolders(functional).get(functional, POTCAR_FUNCTIONAL_MAP[functional])
+    return root / name
+
+
+def potcar_findings(elements: Iterable[str], functional: str) -> Iterator[PotcarFinding]:
+    """Look for the POTCAR of every element, where and under the name that a calculation will.
+
+    Parameters
+    ----------
+    functional
+        Set of POTCARs: PBE, PBE_52, PBE_54 or PBE_64.
+
+    Yields
+    ------
+    PotcarFinding
+        What is missing or wrong, and of POTCARs that can be used what a user should know; none: all is well.
+    """
+    symbols = {element: potcar_symbol(element, functional) for element in elements}
+    wanted = ", ".join(symbols.values())
+    example = f"{_VASP_FOLDERS[functional][0]}/{next(iter(symbols.values()), 'Al')}/POTCAR"
+    add = "`pmg config --add PMG_VASP_PSP_DIR FOLDER` or `export PMG_VASP_PSP_DIR=FOLDER`"
+    root = _library()
+    if root is None:
+        yield PotcarFinding(
+            f"PMG_VASP_PSP_DIR is not set, in the environment or in ~/.config/.pmgrc.yaml or ~/.pmgrc.yaml, so that no "
+            f"POTCAR can be found; needed are those of the set {functional}: {wanted}",
+            f"{add}, with the absolute path of the folder that holds {example} as VASP's archive unpacks it, or what "
+            "`pmg config -p` made of it",
+        )
+        return
+    if not root.is_absolute() or not root.is_dir():
+        found = "does not exist or is no folder" if root.is_absolute() else "is a relative path; jobs start elsewhere"
+        yield PotcarFinding(
+            f"PMG_VASP_PSP_DIR is {str(root)!r}, which {found}; needed are the POTCARs of {functional}: {wanted}", add
+        )
+        return
+    folder = library_folder(functional)
+    assert folder is not None, "there is a library"
+    if not folder.is_dir():
+        others = _sets_in(root)
+        named = f"; the sets there: {', '.join(others)}" if others else ""
+        names = (POTCAR_FUNCTIONAL_MAP[functional], *_VASP_FOLDERS[functional])
+        deeper = next((found.parent for name in names for found in root.glob(f"*/{name}")), None)
+        yield PotcarFinding(
+            f"the set {functional} is not in PMG_VASP_PSP_DIR ({root}): neither {folder.name} nor "
+            f"{' nor '.join(_VASP_FOLDERS[functional])}{named}; needed are the POTCARs of {wanted}",
+            f"`pmg config --add PMG_VASP_PSP_DIR {deeper}`"
+            if deeper is not None
+            else f"unpack VASP's archive of that set into {root / _VASP_FOLDERS[functional][0]}, or set "
+            "dft.potcar_functional to a set that is there",
+        )
+        return
+    for element, symbol in symbols.items():
+        if finding := _finding(element, symbol, functional, folder):
+            yield finding
+
+
+def _library() -> Path | None:
+    folder = SETTINGS.get("PMG_VASP_PSP_DIR")
+    return Path(str(folder)).expanduser() if folder else None
+
+
+def _sets_in(root: Path) -> list[str]:
+    """Sets of PBE POTCARs that lie in a folder, by pymatgen's names."""
+    return [
+        functional
+        for functional, names in _VASP_FOLDERS.items()
+        if any((root / name).is_dir() for name in (POTCAR_FUNCTIONAL_MAP[functional], *names))
+    ]
+
+
+def _finding(element: str, symbol: str, functional: str, folder: Path) -> PotcarFinding | None:
+    """What is wrong with the POTCAR of one element."""
+    tried = [folder / f"POTCAR.{symbol}", folder / symbol / "POTCAR"]
+    path = next((found for found in (Path(zpath(str(name))) for name in tried) if found.is_file()), None)
+    if path is None:
+        variants = ", ".join(_variants(element, folder))
+        there = f"; of {element} there are {variants}" if variants else ""
+        return PotcarFinding(
+            f"the POTCAR {symbol} of {element} ({functional}) is missing: neither {tried[0]} nor {tried[1]}, packed or "
+            f"not{there}",
+            f"take {symbol} from VASP's archive of the set {functional}, or leave {element} out",
+        )
+    try:
+        text = _read(path)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        if path.suffix in (".Z", ".z"):
+            return PotcarFinding(
+                f"the POTCAR {symbol} of {element} ({path}) is packed by compress, which pymatgen cannot read",
+                _unpack(folder, functional),
+            )
+        return PotcarFinding(
+            f"the POTCAR {symbol} of {element} ({path}) cannot be read: {error}", "the file as VASP's archive has it"
+        )
+    return _content_finding(text, path, element, symbol, functional)
+
+
+def _content_finding(text: str, path: Path, element: str, symbol: str, functional: str) -> PotcarFinding | None:
+    again = f"the file {symbol}/POTCAR of VASP's archive of the set {functional}"
+    place = f"the POTCAR {symbol} of {element} ({path})"
+    titles = re.findall(r"^\s*TITEL\s*=\s*(.+?)\s*$", text, flags=re.MULTILINE)
+    if not titles:
+        return PotcarFinding(f"{place} has no line TITEL: it is no POTCAR, or is cut off", again)
+    if len(titles) > 1:
+        return PotcarFinding(f"{place} holds {len(titles)} data sets: {', '.join(titles)}", again)
+    if "End of Dataset" not in text[-200:]:
+        return PotcarFinding(f"{place} is cut off: it does not end with 'End of Dataset'", again)
+    title = titles[0]
+    words, known = title.split(), potcar_titles(element, functional)
+    if "".join(words) in known:
+        return None
+    expected = " or ".join(sorted(known)) or f"PAW_PBE {symbol}"
+    if words[0] != "PAW_PBE" or words[1:2] != [symbol]:
+        return PotcarFinding(f"{place} is {title!r} by its TITEL; expected: {expected}", again)
+    if others := sets_with_title(title):
+        return PotcarFinding(
+            f"{place} is {title!r} by its TITEL, which is of {', '.join(others)} and not of {functional} ({expected})",
+            f"{again}, or dft.potcar_functional: {others[0]}",
+        )
+    return PotcarFinding(f"{place} is {title!r} by its TITEL, which pymatgen's list of {functional} does not have")
+
+
+def _variants(element: str, folder: Path) -> list[str]:
+    """Data sets of an element that the folder has."""
+    names = {path.name.removeprefix("POTCAR.").split(".")[0] for path in folder.glob(f"POTCAR.{element}*")}
+    names |= {path.name for path in folder.glob(f"{element}*") if path.is_dir()}
+    return sorted(name for name in names if re.fullmatch(rf"{element}(_\w+)?", name))
+
+
+def _unpack(folder: Path, functional: str) -> str:
+    """How to make of files that ``compress`` packed what pymatgen reads; pmg knows a set by its folder's name."""
+    if folder.name in _VASP_FOLDERS[functional]:
+        return f"`pmg config -p {folder} {_NEW_LIBRARY}`, then `pmg config --add PMG_VASP_PSP_DIR {_NEW_LIBRARY}`"
+    return f"`gunzip {folder}/*/POTCAR.Z`"
+
+
+def _read(path: Path) -> str:
+    content = path.read_bytes()
+    packed = path.suffix.lower()
+    if packed in (".gz", ".z"):
+        content = gzip.decompress(content)
+    elif packed == ".bz2":
+        content = bz2.decompress(content)
+    return content.decode("utf-8", errors="replace")
