@@ -27,10 +27,8 @@ def site(tmp_path):
 @pytest.fixture
 def place(slurm, launchpad_file, site):
     place = ClusterWorkplace(slurm, launchpad_file)
-    variables = site.environment
-    # the cluster's own commands too, and sbatch hands all of it to the jobs
-    variables["PATH"] = os.pathsep.join([variables["PATH"], slurm.environment["PATH"]])
-    place.environment |= variables
+    path = os.pathsep.join([site.search_path, slurm.environment["PATH"]])
+    place.environment |= site.environment | {"PATH": path}
     return place
 
 
@@ -38,6 +36,8 @@ def test_qlaunch_asks_for_more_where_a_job_had_too_little(place, site):
     inject(site, QUEUE)
     write_campaign(place.folder / "alloys.yaml", elements=["Al", "Cu"])
     folder = place.init()
+    # as `module load vasp` does: a login shell forgets the PATH of who submits
+    place.edit(folder, "environment: []", f"environment: ['export PATH={site.search_path}:$PATH']")
     place.command("lpad", "add", "alloys.yaml")
 
     def finished():

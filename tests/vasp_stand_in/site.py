@@ -49,13 +49,18 @@ class VaspSite:
         unpack(self.control.recorded)
 
     @property
+    def search_path(self) -> str:
+        """What VASP's module puts in front of PATH, and this environment's commands."""
+        return os.pathsep.join([str(HERE), str(Path(sys.executable).parent)])
+
+    @property
     def environment(self) -> dict[str, str]:
         """Variables of a shell in which VASP's module is loaded."""
         python_path = [str(HERE / "short_polls"), str(ROOT), os.environ.get("PYTHONPATH", "")]
         return {
             # with none of the settings that a user of this machine keeps there
             "HOME": str(self.home),
-            "PATH": os.pathsep.join([str(HERE), str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PATH": os.pathsep.join([self.search_path, os.environ["PATH"]]),
             "PYTHONPATH": os.pathsep.join(part for part in python_path if part),
             "PMG_VASP_PSP_DIR": str(self.potcars),
             "VASP_STAND_IN": str(self.control.folder),

@@ -14,6 +14,7 @@ from pymatgen.io.vasp.outputs import Vasprun
 
 from campaign.hull.corrections import corrected_energies
 from workflows.dos import dos_flow
+from workflows.engine import engine_command
 from workflows.relaxation import relaxation_flow
 from workflows.results import calculation_from_task
 from workflows.settings import DftSettings
@@ -25,15 +26,17 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning:jobflow"),
 ]
 
-VASP = DftSettings(engine="vasp")
+VASP = DftSettings(engine="vasp", vasp_command="vasp_std")
 
 
 def through_the_flow(site, folder, stage):
     """Run the product's flow on the crystal of a genuine run, whose outputs are replayed; return its TaskDoc."""
     structure = Structure.from_str(text_of(folder, "POSCAR"), fmt="poscar")
     site.replay(folder, "-".join(sorted(element.symbol for element in structure.elements)), stage)
-    flow = dos_flow if stage == "static" else relaxation_flow
-    made = flow(structure, VASP, vasp_command="vasp_std")
+    if stage == "static":
+        made = dos_flow(structure, VASP, vasp_command=engine_command(VASP, "dos"))
+    else:
+        made = relaxation_flow(structure, VASP, vasp_command=engine_command(VASP, "relaxation"))
     outputs = run_locally(made, create_folders=True, ensure_success=True, log=False)
     return outputs[made.jobs[0].uuid][1].output
 
