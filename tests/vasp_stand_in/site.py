@@ -69,11 +69,17 @@ class VaspSite:
             "OMP_NUM_THREADS": "1",
         }
 
-    def fail(self, kind: str, elements: str, stage: str = "static", *, times: int = 1, after: int = 0) -> None:
-        """Let starts of a calculation end in a way of `vasp_stand_in.faults`."""
+    def fail(self, kind: str, elements: str | None, stage: str | None, *, times: int = 1, after: int = 0) -> None:
+        """Let starts of a calculation end in a way of `vasp_stand_in.faults`; None: of any elements, of both stages."""
         assert kind in FAULTS, kind
-        self._faults.append({"kind": kind, "elements": elements, "stage": stage, "times": times, "after": after})
+        rule = {"kind": kind, "elements": elements, "stage": stage, "times": times, "after": after}
+        self._faults.append({name: value for name, value in rule.items() if value is not None})
         (self.control.folder / "faults.json").write_text(json.dumps(self._faults))
+
+    def mend(self) -> None:
+        """Let nothing fail any more."""
+        self._faults.clear()
+        (self.control.folder / "faults.json").unlink(missing_ok=True)
 
     def replay(self, folder: Path, elements: str, stage: str) -> None:
         """Let a genuine run stand for a calculation."""

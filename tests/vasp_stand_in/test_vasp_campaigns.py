@@ -53,12 +53,12 @@ def store(launchpad_file):
     return CampaignStore(DatabaseSettings.from_file(launchpad_file).launchpad().db)
 
 
-def run(environment, folder, *words):
+def run(environment, folder, *words, code=0):
     done = subprocess.run(
         [BIN / words[0], *words[1:]], cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT_S
     )
     said = done.stdout + done.stderr
-    assert done.returncode == 0, said[-5000:]
+    assert done.returncode == code, said[-5000:]
     return said
 
 
@@ -90,3 +90,22 @@ def test_rlaunch_rapidfire_makes_the_right_next_try_of_each_failure(
     found = deviations(vasp_site, store, RAPIDFIRE)
     assert not found, "\n".join(found)
     assert store.campaigns.find_one({"_id": "alloys"})["state"] == "finished"
+
+
+def test_a_library_that_is_missing_for_all_costs_three_starts_and_no_result(
+    tmp_path, launchpad_file, vasp_site, store, environment
+):
+    vasp_site.fail("library_127", None, None, times=100)
+    file = write_campaign(tmp_path / "alloys.yaml", elements=["Al", "Cu", "Ag"])
+    said = run(environment, tmp_path, "campaign", "run", file.name, "--workers", "1", code=1)
+    assert "library_missing" in said
+    assert len(vasp_site.starts()) == 3
+    # the module is loaded now
+    vasp_site.mend()
+    run(environment, tmp_path, "campaign", "retry", "alloys", "--kind", "library_missing")
+    run(environment, tmp_path, "campaign", "resume", "alloys")
+    run(environment, tmp_path, "campaign", "run", file.name, "--workers", "2")
+    assert store.campaigns.find_one({"_id": "alloys"})["state"] == "finished"
+    assert {found["state"] for found in store.candidates.find()} == {"relaxed"}
+    # three references relaxed, with an RS-DOS each; IS-DOS, relaxation and RS-DOS of three candidates
+    assert len(vasp_site.starts()) == 3 + 3 * 2 + 3 * 3
