@@ -40,13 +40,7 @@ def main() -> None:
     if not fault.written:
         _end(fault)
     _say_start(inputs)
-    if genuine:
-        files = read_genuine(genuine)
-    else:
-        recorded = control.recorded / inputs.key()
-        if not recorded.is_dir():
-            compute(inputs, recorded)
-        files = as_vasp(recordings.read(recorded), changed, chosen_release(), ranks=chosen_ranks())
+    files = read_genuine(genuine) if genuine else _replayed(control.recorded / inputs.key(), inputs, changed)
     said = files.pop("vasp.out", "") or files.get("OSZICAR", "")
     _write(files, folder, share=fault.written)
     sys.stdout.write(said if fault.written == 1.0 else said[: int(len(said) * fault.written)])
@@ -57,8 +51,19 @@ def main() -> None:
     _end(fault)
 
 
+def _replayed(recorded: Path, inputs: Inputs, changed: Inputs) -> dict[str, str]:
+    """Texts of the recorded outputs, computed now where there are none, as VASP writes them of the changed inputs."""
+    if not recorded.is_dir():
+        compute(inputs, recorded)
+    return as_vasp(recordings.read(recorded), changed, chosen_release(), ranks=chosen_ranks())
+
+
 def read_genuine(folder: Path) -> dict[str, str]:
-    """Texts of a genuine run's outputs (``OUTCAR.gz`` ...); OSZICAR is made of vasprun.xml's energies where absent."""
+    """Texts of a genuine run's outputs (``OUTCAR.gz`` ...).
+
+    VASP leaves a CONTCAR and an OSZICAR, which custodian misses where a collection of runs has left them out: then the
+    first is the POSCAR, and the second one of a single step.
+    """
     files = {}
     for name in (*recordings.OUTPUTS, "vasp.out"):
         if (folder / f"{name}.gz").is_file():

@@ -82,6 +82,7 @@ def test_campaign_run_makes_the_right_next_try_of_each_failure(tmp_path, launchp
 def test_rlaunch_rapidfire_makes_the_right_next_try_of_each_failure(
     tmp_path, launchpad_file, vasp_site, store, environment
 ):
+    environment["VASP_STAND_IN_VERSION"] = "6.4.2"
     inject(vasp_site, RAPIDFIRE)
     write_campaign(tmp_path / "alloys.yaml", elements=["Al", "Cu", "Ag"])
     run(environment, tmp_path, "lpad", "reset", "--password", time.strftime("%Y-%m-%d"))
