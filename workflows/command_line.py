@@ -154,12 +154,14 @@ def _programs(words: list[str]) -> list[str]:
     """The program that is started, and what it starts in its turn."""
     programs: list[str] = []
     while words:
-        programs.append(words[0])
-        name, words = Path(words[0]).name, words[1:]
-        if name == "env":
+        program, words = words[0], words[1:]
+        name = Path(program).name
+        if name == "env":  # which every machine has, outside the PATH that it may set
             while words and (words[0].startswith("-") or _ASSIGNMENT.match(words[0])):
                 words = words[2:] if words[0] in ("-u", "--unset", "-C", "--chdir") else words[1:]
-        elif name in _LAUNCHERS | _WRAPPERS and words:
+            continue
+        programs.append(program)
+        if name in _LAUNCHERS | _WRAPPERS and words:
             words = words[-1:] if not words[-1].startswith("-") else []
         else:
             break

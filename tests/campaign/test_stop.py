@@ -42,6 +42,8 @@ def fail(store, database, document, error):
     """What FireWorks does with a calculation that raises (or not), and with the firework that records."""
     dos = document["is_dos"]
     store.database["fireworks"].update_one({"fw_id": dos["fw_id"]}, {"$set": {"state": "FIZZLED"}})
+    state = {f"fw_states.{dos['fw_id']}": "FIZZLED"}
+    store.database["workflows"].update_one({"nodes": dos["fw_id"]}, {"$set": state})
     try:
         with attempt(store, campaign="small", stage="dos", fw_id=dos["fw_id"], document=document["_id"]):
             if error is not None:
@@ -165,7 +167,7 @@ def test_a_campaign_without_potcars_costs_three_jobs(store, launchpad, small_spe
     start_campaign(store, launchpad, small_spec(**{**BATCHES, "dft": dft}))
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PMG_")}
     done = subprocess.run(
-        [BIN / "rlaunch", "-l", launchpad_file, "rapidfire", "--nlaunches", "40"],
+        [BIN / "rlaunch", "-l", launchpad_file, "rapidfire"],
         cwd=tmp_path,
         env={**environment, "HOME": str(tmp_path), "PMG_CONFIG_FILE": str(tmp_path / "none.yaml")},
         capture_output=True,
