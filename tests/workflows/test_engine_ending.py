@@ -16,7 +16,7 @@ from pymatgen.core import Structure
 
 from campaign.attempts.causes import failure_cause
 from campaign.attempts.failures import error_message, failure_kind
-from workflows.engine import engine_environment
+from workflows.engine import EngineCommand, engine_environment
 from workflows.engine_ending import cause_in_words, cause_of_code, cause_of_ending
 from workflows.results import is_successful
 from workflows.settings import DftSettings
@@ -45,8 +45,9 @@ def run(tmp_path, monkeypatch):
         script = tmp_path / "vasp.sh"
         script.write_text("\n".join(lines).replace("RECORDED", str(recorded)))
         structure = Structure.from_file(recorded / "CONTCAR")
+        command = EngineCommand(standard=f"bash {script}", gamma=f"bash {script}")
         with engine_environment(SETTINGS):
-            maker = relax_maker(structure, SETTINGS, vasp_command=f"bash {script}", incar=incar)
+            maker = relax_maker(structure, SETTINGS, vasp_command=command, incar=incar)
             maker.run_vasp_kwargs["custodian_kwargs"]["polling_time_step"] = 0.1
             job = maker.make(structure)
             store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})

@@ -99,7 +99,7 @@ def test_a_retry_takes_the_same_list_and_moments_by_element():
     assert moments == {"Fe": 5.0, "O": 0.6}
     iron = Structure(Lattice.cubic(4.3), ["Fe", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]])
     carried = iron.copy(site_properties={"magmom": [2.0, 0.0]})
-    maker = static_maker(carried, DftSettings(engine="vasp"), vasp_command="vasp", incar={"MAGMOM": {"Fe": 1.0}})
+    maker = static_maker(carried, DftSettings(engine="vasp"), incar={"MAGMOM": {"Fe": 1.0}})
     assert maker.input_set_generator.get_input_set(carried, potcar_spec=True).incar["MAGMOM"] == [1.0, 0.0]
     with pytest.raises(IncarTagError, match="moments by element"):
         check_tag("MAGMOM", "5 5 0.6", RETRY)
@@ -109,7 +109,7 @@ def test_tags_of_relaxations_do_not_reach_a_dos():
     tags = {"NCORE": 4, "POTIM": 0.2, "ISMEAR": 0, "SIGMA": 0.1, "IALGO": 48, "PREC": "Normal"}
     settings = DftSettings(engine="vasp", incar=tags)
     dos, relaxation = (
-        make(ALUMINIUM, settings, vasp_command="vasp").input_set_generator.get_input_set(ALUMINIUM, potcar_spec=True)
+        make(ALUMINIUM, settings).input_set_generator.get_input_set(ALUMINIUM, potcar_spec=True)
         for make in (static_maker, relax_maker)
     )
     assert tags.items() <= dict(relaxation.incar).items()

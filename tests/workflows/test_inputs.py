@@ -19,7 +19,7 @@ def rocksalt(cation: str, anion: str) -> Structure:
 
 
 def asked(structure, make=static_maker, **settings):
-    maker = make(structure, DftSettings(engine="vasp", **settings), vasp_command="vasp")
+    maker = make(structure, DftSettings(engine="vasp", **settings))
     return maker.task_document_kwargs["additional_fields"][ASKED]
 
 
@@ -205,7 +205,7 @@ def test_tungsten_is_computed_with_a_potcar_that_the_set_has(functional, symbol)
         inputs = asked(alloy, make, potcar_functional=functional)
         assert inputs["potcars"] == [symbol, "C"]
         assert inputs["notes"] == ([f"POTCAR W_sv: {functional} has no W_pv"] if symbol == "W_sv" else [])
-        maker = make(alloy, DftSettings(engine="vasp", potcar_functional=functional), vasp_command="vasp")
+        maker = make(alloy, DftSettings(engine="vasp", potcar_functional=functional))
         assert maker.input_set_generator.get_input_set(alloy, potcar_spec=True).potcar.splitlines() == [symbol, "C"]
 
 

@@ -57,7 +57,7 @@ with engine_environment(settings):
         found[make.__name__] = [(folder / "INCAR").read_text(), (folder / "KPOINTS").read_text(), run]
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     store.connect()
-    flow = dos_flow(crystal, settings, vasp_command=engine_command(settings))
+    flow = dos_flow(crystal, settings, vasp_command=engine_command(settings, "dos"))
     for job in flow.jobs:
         job.run(store)
 task = store.query_one({"name": "IS-DOS"}, load=False)["output"]
