@@ -45,13 +45,16 @@ def last_words(store: CampaignStore, entry: Mapping[str, Any]) -> dict[str, Any]
     Returns
     -------
     dict
-        ``outcome``, ``cause``, ``error``, ``cpu_s``, ``gpu_s`` and ``ended``, as far as they are known.
+        ``outcome``, ``cause``, ``error``, ``cpu_s``, ``gpu_s``, ``inputs`` and ``ended``, as far as they are known.
     """
     try:
         said = json.loads(_file(Path(entry["directory"]), entry["_id"]).read_text(encoding="utf-8"))
         if said["_id"] == entry["_id"]:
             ended = datetime.fromisoformat(said["ended"])
-            return {**{key: said.get(key) for key in ("outcome", "cause", "error", "cpu_s", "gpu_s")}, "ended": ended}
+            return {
+                **{key: said.get(key) for key in ("outcome", "cause", "error", "cpu_s", "gpu_s", "inputs")},
+                "ended": ended,
+            }
     except (OSError, ValueError, KeyError, TypeError):
         pass  # nothing was left, or half of it
     error = launch_error(store, entry["fw_id"], directory=entry.get("directory"))

@@ -1,6 +1,7 @@
 """INCAR tags, moments and a Hubbard U of the user's own, from the campaign file to the result."""
 
 import copy
+import threading
 
 import pytest
 from aluminium import aluminium, calculate
@@ -11,6 +12,8 @@ from pymatgen.entries.computed_entries import ComputedStructureEntry
 from reference_entries import VASP, entry, rocksalt, write
 from small_campaign import SMALL
 
+from campaign.attempts.last_words import close_unclosed, leave_last_words
+from campaign.attempts.ledger import attempt
 from campaign.config.yaml_file import CampaignFileError
 from campaign.hull.corrections import corrected_energies
 from campaign.recovery.retry import choose, failed_calculations
@@ -231,6 +234,25 @@ def record(store, database, document):
     fw_id = document["relaxation"]["record_fw_id"]
     opened = Campaign.read(store, "small")
     record_calculation(opened, database, document_id=document["_id"], stage=STAGES["relax"], fw_id=fw_id)
+
+
+@pytest.mark.mongo
+def test_the_inputs_of_a_killed_attempt_are_kept_too(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    inputs = {"asked": {"incar": {"ENCUT": 520}}}
+    noted = threading.Event()
+    with attempt(store, campaign="a", stage="dos", fw_id=7, document="d", beat_s=0.01) as entry:
+        entry.inputs = inputs
+        # a process that is killed says no more than its notes did
+        while not store.attempts.find_one({"fw_id": 7, "inputs": inputs}):
+            noted.wait(0.01)
+    # the database is away when it ends: the launch folder says it
+    store.attempts.update_one({"fw_id": 7}, {"$set": {"outcome": "running"}, "$unset": {"inputs": 1}})
+    open_entry = store.attempts.find_one()
+    ended = {"outcome": "completed", "ended": "2026-12-01T00:00:00+00:00", "inputs": inputs}
+    leave_last_words(tmp_path, open_entry["_id"], ended)
+    close_unclosed(store, open_entry, outcome="lost")
+    assert store.attempts.find_one()["inputs"] == inputs
 
 
 @pytest.mark.mongo
