@@ -155,7 +155,7 @@ def test_check_asks_a_node_of_each_queue_and_says_what_is_wrong(place, cluster):
 def test_check_looks_for_the_potcars_of_a_campaign_on_the_nodes_that_compute(place, cluster, tmp_path):
     library = tmp_path / "potcars"
     write_potcars(library / "potpaw_PBE", "Al")
-    place.edit(cluster, "modules: []", f"modules: []\nenvironment: ['export PMG_VASP_PSP_DIR={library}']")
+    place.edit(cluster, 'environment: ["', f'environment: ["export PMG_VASP_PSP_DIR={library}", "')
     campaign = {
         "candidates": {"prototypes": ["B1", "B2", "B3"], "elements": ["Al", "W"]},
         "dft": {"engine": "vasp", "vasp_command": "OMP_NUM_THREADS=1 srun no_such_vasp"},
