@@ -5,7 +5,7 @@ import gzip
 import re
 from pathlib import Path
 
-from workflows.potcar_titles import potcar_symbol, potcar_titles
+from workflows.potcars.titles import potcar_symbol, potcar_titles
 
 HEADER = """  {title}
    {valence:.10f}

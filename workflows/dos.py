@@ -18,7 +18,7 @@ from pymatgen.electronic_structure.dos import CompleteDos
 from esnet.representation.dos import EnergyReference, Normalisation, project_dos, source_spacing
 from workflows.engine import EngineCommand
 from workflows.identity import job_uuid
-from workflows.outside_settings import store_large_objects
+from workflows.inputs.outside_settings import store_large_objects
 from workflows.settings import DftSettings
 from workflows.vasp import static_maker
 

@@ -18,8 +18,8 @@ from ruamel.yaml.error import YAMLError
 
 from workflows.command_line import CommandLineError, command_words
 from workflows.gpaw_vasp.potcars import header_potcar_tree
-from workflows.outside_settings import fixed_settings
-from workflows.potcar_library import library_subfolders
+from workflows.inputs.outside_settings import fixed_settings
+from workflows.potcars.library import library_subfolders
 from workflows.settings import DftSettings
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from workflows.command_line import CommandLineError, programs
-from workflows.potcar_library import library_folder, potcar_findings
-from workflows.potcar_titles import potcar_symbol
+from workflows.potcars.library import library_folder, potcar_findings
+from workflows.potcars.titles import potcar_symbol
 
 Finding = tuple[str, str | None]
 

@@ -8,7 +8,7 @@ from pymatgen.core import Structure
 
 from workflows.engine import EngineCommand
 from workflows.identity import job_uuid
-from workflows.outside_settings import store_large_objects
+from workflows.inputs.outside_settings import store_large_objects
 from workflows.settings import DftSettings
 from workflows.vasp import relax_maker
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pymatgen.core import Structure
 
-from workflows.inputs import ASKED, check_inputs, used_hubbards, used_potcars
+from workflows.inputs.used_inputs import ASKED, check_inputs, used_hubbards, used_potcars
 
 #: INCAR tags that change the smearing, and with it the shape of a DOS.
 SMEARING_TAGS = frozenset({"ISMEAR", "SIGMA"})

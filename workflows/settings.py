@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from workflows.incar_tags import changes_numbers
+from workflows.inputs.incar_tags import changes_numbers
 
 Engine = Literal["vasp", "gpaw"]
 Quality = Literal["standard", "fast"]
@@ -51,7 +51,7 @@ class DftSettings:
     potcar_functional
         pymatgen's name of the PAW set; ``PBE`` is the v2010-05-06 set of the Materials Project.
     incar
-        INCAR tags of the user's own (`workflows.incar_tags`).
+        INCAR tags of the user's own (`workflows.inputs.incar_tags`).
     magmom
         Initial moments by element, in Bohr magnetons, in place of the input set's.
     hubbard_u

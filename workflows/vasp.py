@@ -14,11 +14,11 @@ from pymatgen.io.vasp.sets import MPRelaxSet
 
 from workflows.engine import EngineCommand
 from workflows.error_handlers import error_handlers
-from workflows.incar_tags import RELAXATION_ONLY
-from workflows.inputs import ASKED, asked_inputs
-from workflows.kpoint_count import irreducible_kpoints
-from workflows.outside_settings import INPUT_SET, MAX_ERRORS, TASK_DOCUMENT, Outside, outside
-from workflows.potcar_titles import potcar_symbols, replaced_symbols
+from workflows.inputs.incar_tags import RELAXATION_ONLY
+from workflows.inputs.kpoint_count import irreducible_kpoints
+from workflows.inputs.outside_settings import INPUT_SET, MAX_ERRORS, TASK_DOCUMENT, Outside, outside
+from workflows.inputs.used_inputs import ASKED, asked_inputs
+from workflows.potcars.titles import potcar_symbols, replaced_symbols
 from workflows.settings import DftSettings, kpoint_divisions
 from workflows.whole_files import WholeFilesValidator
 

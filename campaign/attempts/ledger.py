@@ -54,7 +54,8 @@ class Attempt:
     engine
         What counts the engine's own CPU-seconds where it is no child of this process (srun): the larger figure counts.
     inputs
-        What a calculation's engine is asked for, and what it was given, once that is known (`workflows.inputs`).
+        What a calculation's engine is asked for, and what it was given, once that is known
+        (`workflows.inputs.used_inputs`).
     """
 
     def __init__(self) -> None:

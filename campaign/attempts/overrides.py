@@ -7,7 +7,7 @@ from typing import Any
 from campaign.store.states import Stage
 from esnet.files.errors import UserError
 from launchers.scheduler.slurm_output import megabytes, seconds
-from workflows.incar_tags import Door, IncarTagError, check_tag
+from workflows.inputs.incar_tags import Door, IncarTagError, check_tag
 from workflows.settings import Engine
 
 

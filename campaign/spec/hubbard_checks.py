@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from campaign.hull.corrections import is_corrected, mp2020_untreated
 from campaign.spec.reference_checks import Finding
 from campaign.spec.sections.dft import DftSection
-from workflows.potcar_titles import replaced_symbols
+from workflows.potcars.titles import replaced_symbols
 
 
 def hubbard_problems(elements: Sequence[str], dft: DftSection, *, references: str) -> Iterator[Finding]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
 from campaign.spec.campaign_spec import CampaignSpec
-from workflows.potcar_library import library_folder, potcar_findings
-from workflows.potcar_titles import potcar_symbol
+from workflows.potcars.library import library_folder, potcar_findings
+from workflows.potcars.titles import potcar_symbol
 
 _FIELD: FieldPath = ("dft", "potcar_functional")
 _ELSEWHERE = "; where the compute nodes alone have them: --engine-elsewhere, for lpad add spec._engine_elsewhere: true"

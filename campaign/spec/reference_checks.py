@@ -10,7 +10,7 @@ from campaign.hull.entries_format import EntriesFileError
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.sections.dft import DftSection
 from campaign.spec.sections.references import ReferenceSection
-from workflows.potcar_titles import potcar_symbol, potcar_titles
+from workflows.potcars.titles import potcar_symbol, potcar_titles
 from workflows.settings import LATER_SETTINGS, DftSettings
 
 Finding = tuple[FieldPath, str, Path | None]

@@ -31,7 +31,7 @@ from launchers.database.settings import DatabaseSettings
 from workflows.dos import dos_flow
 from workflows.engine import CalculationKind, EngineCommand, engine_command, engine_environment
 from workflows.identity import job_uuid
-from workflows.inputs import ASKED, read_inputs
+from workflows.inputs.used_inputs import ASKED, read_inputs
 from workflows.relaxation import relaxation_flow
 from workflows.results import cpu_seconds, is_successful
 from workflows.scratch import node_scratch, scratch_root

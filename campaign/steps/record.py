@@ -22,7 +22,7 @@ from launchers.database.job_store import open_job_store
 from launchers.database.settings import DatabaseSettings
 from workflows.engine import EngineError, check_engine_version
 from workflows.identity import job_uuid
-from workflows.inputs import InputChangedError
+from workflows.inputs.used_inputs import InputChangedError
 from workflows.results import calculation_from_task, is_successful
 
 logger = logging.getLogger(__name__)

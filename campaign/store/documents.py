@@ -104,7 +104,7 @@ class AttemptDocument(TypedDict, total=False):
     error: str | None
     cpu_s: float | None  # CPU-seconds
     gpu_s: float | None  # GPU-seconds
-    inputs: dict[str, Any]  # of a calculation: asked, used, outside, notes (`workflows.inputs`)
+    inputs: dict[str, Any]  # of a calculation: asked, used, outside, notes (`workflows.inputs.used_inputs`)
 
 
 class StepDocument(TypedDict, total=False):

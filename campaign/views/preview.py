@@ -18,9 +18,9 @@ from campaign.steps.start import divide_candidates
 from campaign.store.models import check_model_engine
 from esnet.bundle.bundle import BundleInfo
 from esnet.bundle.shipped import bundle_folder
-from workflows.incar_tags import NUMBERS, changes_numbers
-from workflows.outside_settings import has_settings_file, outside
-from workflows.potcar_titles import replaced_symbols
+from workflows.inputs.incar_tags import NUMBERS, changes_numbers
+from workflows.inputs.outside_settings import has_settings_file, outside
+from workflows.potcars.titles import replaced_symbols
 
 
 def format_preview(spec: CampaignSpec) -> Iterator[str]:

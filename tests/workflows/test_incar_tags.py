@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from workflows.incar_tags import _RETRY_ONLY, NUMBERS, SAFE, Door, IncarTagError, check_tag, check_tags_together
+from workflows.inputs.incar_tags import _RETRY_ONLY, NUMBERS, SAFE, Door, IncarTagError, check_tag, check_tags_together
 from workflows.settings import DftSettings
 from workflows.vasp import relax_maker, static_maker
 

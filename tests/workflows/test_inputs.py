@@ -7,8 +7,15 @@ from atomate2.vasp.sets.base import _BASE_VASP_SET
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp.sets import MPRelaxSet
 
-from workflows.inputs import ASKED, InputChangedError, check_inputs, read_inputs, used_hubbards, used_potcars
-from workflows.potcar_titles import potcar_symbols, potcar_titles, replaced_symbols
+from workflows.inputs.used_inputs import (
+    ASKED,
+    InputChangedError,
+    check_inputs,
+    read_inputs,
+    used_hubbards,
+    used_potcars,
+)
+from workflows.potcars.titles import potcar_symbols, potcar_titles, replaced_symbols
 from workflows.results import calculation_from_task, changes_smearing
 from workflows.settings import DftSettings
 from workflows.vasp import relax_maker, static_maker

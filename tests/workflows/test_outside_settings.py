@@ -10,7 +10,7 @@ from pathlib import Path
 import atomate2
 import pytest
 
-from workflows.outside_settings import _FIXED, PASSES
+from workflows.inputs.outside_settings import _FIXED, PASSES
 
 ROOT = Path(__file__).resolve().parents[2]
 

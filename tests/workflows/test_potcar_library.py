@@ -7,7 +7,7 @@ from potcar_files import potcar_text, title_of, write_potcars
 from pymatgen.core import SETTINGS, Lattice, Structure
 
 from workflows.engine import engine_environment
-from workflows.potcar_library import potcar_findings
+from workflows.potcars.library import potcar_findings
 from workflows.settings import DftSettings
 from workflows.vasp import static_maker
 

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 
 from campaign.config.strict_model import StrictModel
 from campaign.spec.sections.types import ElementSymbol
-from workflows.incar_tags import Door, IncarTagError, check_tag, check_tags_together
+from workflows.inputs.incar_tags import Door, IncarTagError, check_tag, check_tags_together
 
 Moment = Annotated[float, Field(ge=-20.0, le=20.0)]
 """Moment of an atom in Bohr magnetons."""

@@ -1,7 +1,7 @@
 """Which INCAR tags a person may set: what is safe, what changes numbers, what is refused and why.
 
 One list for the campaign file (``dft.incar``), for another try (``campaign retry --set``), and for what passes from
-atomate2's own settings (`workflows.outside_settings`).
+atomate2's own settings (`workflows.inputs.outside_settings`).
 """
 
 import difflib

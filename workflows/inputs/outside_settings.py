@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workflows.incar_tags import PARALLEL, Door, IncarTagError, check_tag
+from workflows.inputs.incar_tags import PARALLEL, Door, IncarTagError, check_tag
 from workflows.settings import Engine
 
 if TYPE_CHECKING:

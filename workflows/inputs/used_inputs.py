@@ -12,8 +12,8 @@ from pymatgen.core import Structure
 from pymatgen.io.vasp import Incar, Kpoints
 
 from workflows.gpaw_vasp.potcars import title as gpaw_title
-from workflows.incar_tags import FILES, PARALLEL
-from workflows.potcar_titles import is_known_title, other_sets
+from workflows.inputs.incar_tags import FILES, PARALLEL
+from workflows.potcars.titles import is_known_title, other_sets
 from workflows.settings import DftSettings
 
 ASKED = "asked_inputs"
@@ -39,7 +39,7 @@ def asked_inputs(
     input_set
         Generator of atomate2.
     outside
-        What passed from the machine's own settings (`workflows.outside_settings`).
+        What passed from the machine's own settings (`workflows.inputs.outside_settings`).
     notes
         What a reader of the result should know of these inputs, in sentences.
     """

@@ -12,7 +12,7 @@ from monty.os.path import zpath
 from pymatgen.core import SETTINGS
 from pymatgen.io.vasp.inputs import POTCAR_FUNCTIONAL_MAP
 
-from workflows.potcar_titles import potcar_symbol, potcar_titles, sets_with_title
+from workflows.potcars.titles import potcar_symbol, potcar_titles, sets_with_title
 
 #: Names of the folders that VASP's archives unpack into, by pymatgen's names of the sets.
 _VASP_FOLDERS = {
