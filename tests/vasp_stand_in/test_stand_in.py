@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -45,8 +46,8 @@ def start(site, folder, **variables):
 
 @pytest.fixture
 def recorded(vasp_site):
-    """Function that lets a recording of copper stand for the inputs in a folder."""
-    some = next(path for path in sorted(vasp_site.control.recorded.iterdir()) if "<c>Cu</c>" in vasprun_of(path))
+    """Function that lets the recorded relaxation of copper stand for the inputs in a folder."""
+    some = next(path for path in sorted(vasp_site.control.recorded.iterdir()) if is_relaxed_copper(path))
 
     def give(folder):
         target = vasp_site.control.recorded / read_inputs(folder).key()
@@ -54,6 +55,11 @@ def recorded(vasp_site):
             recordings.keep(some, target)
 
     return give
+
+
+def is_relaxed_copper(folder):
+    titles = set(re.findall(r"<c>(PAW_PBE \w+ GPAW)</c>", vasprun_of(folder)))
+    return titles == {"PAW_PBE Cu_pv GPAW"} and "reached required accuracy" in (folder / "OUTCAR").read_text()
 
 
 def vasprun_of(folder):
