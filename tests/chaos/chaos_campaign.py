@@ -173,6 +173,7 @@ def _run_to_the_end(place: Place, runner: Way, outcome: Outcome) -> None:
         still = time.monotonic() - since
         if still > _HUNG_S or starts > _MOST_STARTS:
             outcome.hung = True
+            _look_around(place)
             break
         # a user who sees nothing move asks what is wrong, and does what the answer says
         if still > _STILL_S * (asked + 1):
@@ -189,6 +190,15 @@ def _run_to_the_end(place: Place, runner: Way, outcome: Outcome) -> None:
             break
         place.reap()
         time.sleep(0.3)
+
+
+def _look_around(place: Place) -> None:
+    """Leave on screens that are kept what a campaign that hangs waits for."""
+    place.say("campaign", "status", NAME)
+    place.say("lpad", "-l", str(place.launchpad), "get_fws", "-d", "all")
+    if place.cluster is not None:
+        jobs = place.cluster.run("squeue", "-a", "-O", "JobID,State,Reason:80,RestartCnt,StartTime,Command:200")
+        (place.folder / "squeue.out").write_text(jobs + place.cluster.run("scontrol", "show", "nodes"))
 
 
 def _do_what_verify_says(place: Place) -> list[str]:
