@@ -197,8 +197,10 @@ def _look_around(place: Place) -> None:
     place.say("campaign", "status", NAME)
     place.say("lpad", "-l", str(place.launchpad), "get_fws", "-d", "all")
     if place.cluster is not None:
-        jobs = place.cluster.run("squeue", "-a", "-O", "JobID,State,Reason:80,RestartCnt,StartTime,Command:200")
-        (place.folder / "squeue.out").write_text(jobs + place.cluster.run("scontrol", "show", "nodes"))
+        columns = "JobID,State,Reason:80,RestartCnt,StartTime,Command:200"
+        asked = (("squeue", "-a", "-O", columns), ("scontrol", "show", "nodes"))
+        said = [place.cluster.run(*command, check=False).stdout for command in asked]
+        (place.folder / "squeue.out").write_text("\n".join(said))
 
 
 def _do_what_verify_says(place: Place) -> list[str]:
