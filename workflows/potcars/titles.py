@@ -42,15 +42,13 @@ def replaced_symbols(elements: Iterable[str], functional: str) -> dict[str, str]
 
 def is_known_title(titel: str) -> bool:
     """Whether pymatgen knows a title, of any set."""
-    return any("".join(titel.split()) in _known_titles(name) for name in FUNCTIONALS)
+    return bool(sets_with_title(titel))
 
 
 def other_sets(titel: str, functional: str) -> list[str]:
     """Sets that a title is known to belong to, where it is known not to belong to this one; empty otherwise."""
-    title = "".join(titel.split())
-    if title in _known_titles(functional):
-        return []
-    return [name for name in FUNCTIONALS if name != functional and title in _known_titles(name)]
+    found = sets_with_title(titel)
+    return [] if functional in found else found
 
 
 def potcar_titles(element: str, functional: str) -> frozenset[str]:
@@ -61,7 +59,7 @@ def potcar_titles(element: str, functional: str) -> frozenset[str]:
 def sets_with_title(title: str) -> list[str]:
     """Sets of PBE POTCARs that have a title, by pymatgen's names."""
     squeezed = "".join(title.split())
-    return [name for name in ("PBE", "PBE_52", "PBE_54", "PBE_64") if squeezed in _known_titles(name)]
+    return [name for name in FUNCTIONALS if squeezed in _known_titles(name)]
 
 
 def _titles_of(symbol: str, functional: str) -> frozenset[str]:
