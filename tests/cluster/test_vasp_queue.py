@@ -41,9 +41,9 @@ def test_qlaunch_asks_for_more_where_a_job_had_too_little(place, site):
     place.command("lpad", "add", "alloys.yaml")
 
     def finished():
-        ready = place.launchpad.fireworks.distinct("spec._category", {"state": "READY"})
-        for category in [category for category in CATEGORIES if category in ready]:
-            place.qlaunch(folder, category)
+        for category in CATEGORIES:
+            for _ in range(place.launchpad.fireworks.count_documents({"state": "READY", "spec._category": category})):
+                qlaunch(place, folder, category)
         campaign = place.store.campaigns.find_one({"_id": "alloys"}, ["state"]) or {}
         return campaign.get("state") == "finished" and not place.jobs()
 
@@ -57,6 +57,12 @@ def test_qlaunch_asks_for_more_where_a_job_had_too_little(place, site):
     # what the jobs got, not only what they were to ask for
     assert asked_of_jobs(place, relaxed["relaxation"]["fw_id"])["walltime"] == "00:10:00"
     assert json.loads(place.command("campaign", "results", "alloys", "--format", "json"))
+
+
+def qlaunch(place, folder, category):
+    """Submit one job; `rapidfire` would wait for a minute where fireworks are still to become ready."""
+    files = ("-w", str(folder / f"my_fworker_{category}.yaml"), "-q", str(folder / f"my_qadapter_{category}.yaml"))
+    place.command("qlaunch", "-l", "my_launchpad.yaml", *files, "--launch_dir", "runs", "-r", "singleshot")
 
 
 def asked_of_jobs(place, fw_id):
