@@ -32,8 +32,9 @@ _HUBBARD_TAGS = ("LDAU", "LDAUJ", "LDAUL", "LDAUU", "LDAUTYPE", "LDAUPRINT")
 #: The tetrahedron method needs this many k-points that symmetry does not make equal; VASP stops with fewer.
 _TETRAHEDRA_NEED = 4
 
-#: Seconds between custodian's looks at a job. Its default of 10 s rounds every short job up to 10 s.
-_POLLING_SECONDS = {"gpaw": 1, "vasp": 10}
+#: custodian looks each second whether the engine has ended (its default of 10 s rounds every short job up), and reads
+#: the outputs of one that runs each 300 s, as by default.
+_PACE = {"polling_time_step": 1, "monitor_freq": 300}
 
 
 def kpoints(structure: Structure, settings: DftSettings) -> Kpoints:
@@ -181,7 +182,7 @@ def _maker_arguments(
     asked = asked_inputs(generator, start or structure, settings, outside=machine.to_document(), notes=said)
 
     run: dict[str, Any] = {
-        "custodian_kwargs": {"polling_time_step": _POLLING_SECONDS[settings.engine]},
+        "custodian_kwargs": dict(_PACE),
         "handlers": error_handlers(),
         "validators": (*_DEFAULT_VALIDATORS, WholeFilesValidator()),
     }

@@ -27,8 +27,8 @@ OUTAGES = {
     "ledger of the relaxation": (command("update", "attempts") + rb".*relax", True),
     "store of the result": (command("update", "outputs"), False),
     "end of the relaxation": (command("update", "attempts") + rb".*completed", True),
-    "end of its launch": (command("findAndModify", "launches") + rb".*COMPLETED", False),
     "record": (command("findAndModify", "candidates"), True),
+    "end of its launch": (command("findAndModify", "launches") + rb".*COMPLETED", False),
 }
 
 

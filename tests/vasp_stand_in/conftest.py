@@ -3,10 +3,8 @@
 from pathlib import Path
 
 import pytest
-from custodian.custodian import Custodian
 from pymatgen.core import SETTINGS
 
-from vasp_stand_in.short_polls.sitecustomize import with_short_polls
 from vasp_stand_in.site import VaspSite
 
 
@@ -22,7 +20,6 @@ def vasp_here(vasp_site: VaspSite, monkeypatch: pytest.MonkeyPatch) -> VaspSite:
     for name, value in vasp_site.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setitem(SETTINGS, "PMG_VASP_PSP_DIR", str(vasp_site.potcars))
-    monkeypatch.setattr(Custodian, "__init__", with_short_polls(Custodian.__init__))
     return vasp_site
 
 

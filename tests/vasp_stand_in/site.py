@@ -56,7 +56,7 @@ class VaspSite:
     @property
     def environment(self) -> dict[str, str]:
         """Variables of a shell in which VASP's module is loaded."""
-        python_path = [str(HERE / "short_polls"), str(ROOT), os.environ.get("PYTHONPATH", "")]
+        python_path = [str(ROOT), os.environ.get("PYTHONPATH", "")]
         return {
             # with none of the settings that a user of this machine keeps there
             "HOME": str(self.home),
