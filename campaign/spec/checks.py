@@ -217,7 +217,7 @@ def check_engine(spec: CampaignSpec, *, file: Path | None = None) -> None:
     CampaignFileError
         Naming what is missing and how to get it.
     """
-    findings = [*program_problems(spec.dft), *(potcar_problems(spec) if spec.dft.engine == "vasp" else ())]
+    findings = [*program_problems(spec.dft), *potcar_problems(spec)]
     problems = [Problem(dotted(("spec", "campaign", *path)), message, file) for path, message in findings]
     if spec.purpose == "screening":
         elements = spec.candidates.elements

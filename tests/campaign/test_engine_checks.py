@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from campaign.cli.app import app
 from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.potcar_checks import check_potcars
 from campaign.spec.reader import read_campaign_file
 from campaign.views.engine_questions import engine_questions, together
 
@@ -269,3 +270,9 @@ def test_settings_of_atomate2_that_cannot_be_read_are_named(site, tmp_path, monk
     code, said = command("check", campaign_file(tmp_path))
     assert code != 0
     assert f"dft.engine: atomate2's settings ({file}" in said
+
+
+def test_a_campaign_of_another_engine_needs_no_potcars(tmp_path, monkeypatch):
+    monkeypatch.delenv("PMG_VASP_PSP_DIR", raising=False)
+    monkeypatch.delitem(SETTINGS, "PMG_VASP_PSP_DIR", raising=False)
+    check_potcars(read_campaign_file(write_campaign(tmp_path / "g.yaml", **SMALL)))

@@ -24,6 +24,7 @@ from campaign.steps.record import record_calculation
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.states import STAGES
 from campaign.views.failures import failure_kinds
+from workflows.engine import EngineCommand
 
 DOS, RELAX = STAGES["dos"], STAGES["relax"]
 
@@ -239,7 +240,8 @@ def test_a_relaxation_whose_vasp_was_killed_goes_on_from_its_last_geometry(
     (tmp_path / "CONTCAR").write_text(moved.to(fmt="poscar"))
     script = tmp_path / "vasp.sh"
     script.write_text(f"cp {tmp_path}/CONTCAR .\necho half > OUTCAR\necho '<modeling>' > vasprun.xml\n{end}\n")
-    monkeypatch.setattr("campaign.steps.calculate.engine_command", lambda settings: f"bash {script}")
+    command = EngineCommand(standard=f"bash {script}", gamma=f"bash {script}")
+    monkeypatch.setattr("campaign.steps.calculate.engine_command", lambda settings, kind, *, scratch: command)
     with pytest.raises(ValidationError):
         calculate(store, database, document)
     (entry,) = store.attempts.find()

@@ -277,5 +277,7 @@ def test_a_firework_that_loses_its_process_every_time_ends_as_a_machine_failure(
         launchpad.checkout_fw(FWorker(name), "/nowhere", fw_id=wanted, host="h", ip="i")
         assert reconcile(OpenCampaign.open(store, launchpad, campaign)).lost == [wanted]
     assert launchpad.fireworks.find_one({"fw_id": wanted})["state"] == "FIZZLED"
-    assert launchpad.fireworks.find_one({"fw_id": wanted + 1})["state"] == "READY"  # which records it
+    # reconcile has recorded it, as its own job would have done
+    assert launchpad.fireworks.find_one({"fw_id": wanted + 1})["state"] == "COMPLETED"
+    assert store.candidates.find_one({"is_dos.fw_id": wanted})["state"] == "dos_failed"
     assert store.attempts.count_documents({"fw_id": wanted, "outcome": "lost"}) == 3
