@@ -42,8 +42,8 @@ _ADVICE = {
     "dft.potcar_functional names; then `campaign retry`",
     "potcar_mismatch": "the POTCAR does not belong to the POSCAR or is cut off: compare TITEL and elements, make the "
     "POTCAR files anew with `pmg config -p`, then `campaign retry`",
-    "input_changed": "the engine read another INCAR, KPOINTS or POTCAR than was asked for: see what dft.vasp_command starts "
-    "(a script that edits INCAR?) and at PMG_VASP_PSP_DIR on the node, then `campaign retry`",
+    "input_changed": "the engine read another INCAR, KPOINTS or POTCAR than was asked for: see what "
+    "dft.vasp_command starts (a script that edits INCAR?) and at PMG_VASP_PSP_DIR on the node, then `campaign retry`",
     "engine_crash": "look at vasp.out and std_err.txt; often memory or MPI: --set memory=..., --set INCAR.NCORE=...",
     "incomplete_output": "the engine ended with code 0 and without complete files: look at vasp.out and std_err.txt, "
     "and whether the command waits for VASP to end",
