@@ -31,6 +31,9 @@ CalculationKind = Literal["dos", "relaxation"]
 class EngineError(RuntimeError):
     """The program that should compute is not there, or another one answered."""
 
+    #: What an attempt that it ends has failed of (`campaign.attempts.causes`).
+    cause = "not_found"
+
 
 @dataclass(frozen=True, kw_only=True)
 class EngineCommand:

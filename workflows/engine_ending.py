@@ -35,20 +35,24 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("node_fail", r"DUE TO NODE FAILURE"),
     (
         "out_of_memory",
-        r"oom[-_]kill|(?i:out of memory)|OUT_OF_MEMORY|(?i:insufficient virtual memory)|Cannot allocate memory|"
+        r"oom[-_]kill|(?i:out of memory)|OUT_OF_MEMORY|(?i:insufficient virtual memory)|"
+        # locked memory that an InfiniBand driver does not get is another matter, and most runs go on without it
+        r"^(?!.*(?:\bibv_|\bmlx\d|\bUCX\b|max locked memory)).*Cannot allocate memory|"
         r"(?i:exceeded (?:job |step )?memory limit)|job killed: \w*mem|TERM_MEMLIMIT|std::bad_alloc|"
         r"Allocation would exceed memory limit|(?i:not enough memory)|Error allocating \d+|forrtl: severe \(41\)|"
         r"(?i:memory allocation (?:failed|error))|(?i:virtual memory exhausted)|(?i:unable to allocate (?!resources))",
     ),
     (
         "library_missing",
-        r"error while loading shared libraries|cannot open shared object file|symbol lookup error|"
+        r"error while loading shared libraries|symbol lookup error|"
+        # drivers that are not there are warned of on healthy clusters
+        r"^(?!.*(?i:ignored|warning|couldn't load driver|mca_|LD_PRELOAD)).*cannot open shared object file|"
         r"version [`'\"]\S+ not found \(required by|(?i:cannot load lib\w+)|Library not loaded",
     ),
     (
         "license_missing",
-        r"(?i)^(?=.*\blicen[cs]e)(?=.*(?:fail|denied|expire|not valid|invalid|cannot|can not|could not|unable|refus|"
-        r"missing|error|not found|no such|not available|unavailable|\bno\b|without|exceeded|in use|down\b))|flexlm",
+        r"(?i)^(?=.*\blicen[cs]e)(?=.*(?:fail|denied|expire|not valid|invalid|could not|unable to|missing|\berror\b|"
+        r"not found|no such|not available|unavailable|no (?:\w+ )?licen[cs]e|number exceeded))|flexlm",
     ),
     ("input_refused", r"nothing was computed"),  # by vasp-gpaw
     (
@@ -58,16 +62,18 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ),
     (
         "potcar_mismatch",
-        r"(?i)POTCAR.*(?:incompatible|inconsistent|mismatch|not match|differ|corrupt|damaged|end[- ]of[- ]file)|"
-        r"(?:incompatible|inconsistent|mismatch|not match|differ|end[- ]of[- ]file|\berror\b).*POTCAR|"
+        r"(?i)POTCAR.*(?:incompatible|inconsistent|mismatch|not match|corrupt|damaged|end[- ]of[- ]file)|"
+        r"(?:incompatible|inconsistent|mismatch|not match|end[- ]of[- ]file|\berror\b).*POTCAR|"
         r"\bfile = '[^']*POTCAR'",
     ),
     (
         "not_found",
         r"(?i)execve\(\): .*(?:No such file|Permission denied|Exec format)|execvp error on file|Exec format error|"
         r"unable to find the specified executable|unable to launch the specified application|"
-        r"could not access or execute an executable|module\(s\) (?:are unknown|cannot be loaded)",
+        r"could not access or execute an executable",
     ),
+    # VASP 6 prints the banner "I REFUSE TO CONTINUE" below these too
+    ("engine_crash", r"internal error in:"),
     (
         "input_refused",
         r"I REFUSE TO CONTINUE|SICK JOB|(?i:vasp (?:will )?stops?\b)|Error reading item|Error code was IERR|"
@@ -93,7 +99,10 @@ _RANK = re.compile(
 )
 #: What may be said for other reasons too, and counts only where nothing else is known.
 _WEAK = (
-    ("not_found", re.compile(r"command not found|: not found$", flags=re.MULTILINE)),
+    (
+        "not_found",
+        re.compile(r"command not found|: not found$|module\(s\) (?:are unknown|cannot be loaded)", flags=re.MULTILINE),
+    ),
     ("killed", re.compile(r"\*\*\* STEP \S+ ON \S+ CANCELLED AT")),
 )
 _BY_SIGNAL = {

@@ -14,8 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-_TOTAL = re.compile(rb"Total CPU time used \(sec\):\s+([\d.]+)")
-_LOOP = re.compile(rb"(LOOP\+?):\s+cpu time\s*([\d.]+)")
+_TOTAL = re.compile(rb"Total CPU time used \(sec\):\s+(\d+(?:\.\d*)?)")
+_LOOP = re.compile(rb"(LOOP\+?):\s+cpu time\s*(\d+(?:\.\d*)?)")
 #: VASP 5 and earlier 6: `running on   16 total cores`; later: `running   16 mpi-ranks, with    4 threads/rank`.
 _RANKS = re.compile(rb"^ running(?: on)?\s+(\d+) (?:total cores|mpi-ranks|cores|nodes)", flags=re.MULTILINE)
 _HEAD_BYTES = 20_000
@@ -54,9 +54,12 @@ class OutcarCosts:
         return sum(runs.values())
 
     def _files(self) -> Iterator[Path]:
-        for folder in (self._folder, self._folder / _SCRATCH_LINK):
+        scratch, copied = self._folder / _SCRATCH_LINK, self._folder / "OUTCAR"
+        in_scratch = (scratch / "OUTCAR").exists()
+        for folder in (self._folder, scratch):
             for pattern in ("OUTCAR*", "error.*.tar.gz"):
-                yield from sorted(folder.glob(pattern))
+                # while VASP runs there, the launch folder has an earlier copy of the same file
+                yield from (path for path in sorted(folder.glob(pattern)) if not (in_scratch and path == copied))
 
     def _runs(self, path: Path) -> list[_Run]:
         try:

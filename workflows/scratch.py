@@ -59,7 +59,7 @@ def scratch_root(settings: DftSettings, *, make: bool = True) -> Path | None:
     named = f"the scratch folder {text!r}"
     if unset := unset_variables(text):
         raise EngineError(f"{named}: {unset_message(unset)}")
-    folder = Path(os.path.expandvars(text)).expanduser()
+    folder = Path(os.path.expanduser(os.path.expandvars(text)))
     if not folder.is_absolute():
         raise EngineError(f"{named} is a relative path; right: an absolute one, or a variable, e.g. $TMPDIR")
     try:

@@ -14,7 +14,7 @@ from pymatgen.io.vasp.sets import MPRelaxSet
 
 from workflows.engine import EngineCommand
 from workflows.error_handlers import error_handlers
-from workflows.inputs.incar_tags import RELAXATION_ONLY
+from workflows.inputs.incar_tags import RELAXATION_ONLY, reaches_dos
 from workflows.inputs.kpoint_count import irreducible_kpoints
 from workflows.inputs.outside_settings import INPUT_SET, MAX_ERRORS, TASK_DOCUMENT, Outside, outside
 from workflows.inputs.used_inputs import ASKED, asked_inputs
@@ -117,9 +117,10 @@ def _with_tags(
 ) -> dict[str, Any]:
     """INCAR tags of the product, then the machine's, the campaign file's, and those of one calculation's retry."""
     incar = own | machine.incar
-    for source in (settings.incar, overrides):
-        tags = {tag: value for tag, value in source.items() if relaxes or tag not in RELAXATION_ONLY}
-        for one, other in (("IALGO", "ALGO"), ("NCORE", "NPAR"), ("NPAR", "NCORE")):
+    given = {tag: value for tag, value in settings.incar.items() if relaxes or reaches_dos(tag, value)}
+    asked = {tag: value for tag, value in overrides.items() if relaxes or tag not in RELAXATION_ONLY}
+    for tags in (given, asked):
+        for one, other in (("IALGO", "ALGO"), ("ALGO", "IALGO"), ("NCORE", "NPAR"), ("NPAR", "NCORE")):
             if one in tags:
                 incar[other] = None  # they say the same to VASP
         incar |= tags

@@ -14,8 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pymongo.errors import PyMongoError
-
 from campaign.attempts.causes import failure_cause
 from campaign.attempts.cpu_time import ended_cpu_seconds, running_cpu_seconds
 from campaign.attempts.engine_cost import EngineCost, engine_cost
@@ -213,7 +211,7 @@ def _beating(store: CampaignStore, entry_id: str, entry: Attempt, beat_s: float)
                 used = {"cpu_s": entry.used_cpu_s(ended=False), "gpu_s": entry.gpu_s, "seen": now()}
                 used |= {} if entry.inputs is None else {"inputs": entry.inputs}
                 update_running_attempt(store, entry_id, used)
-            except PyMongoError as error:  # the calculation goes on without the database; its end will be recorded
+            except Exception as error:  # noqa: BLE001 the calculation continues without a note; its end will be recorded
                 logger.warning("the ledger cannot be written for now: %s", error)
 
     thread = threading.Thread(target=beat, name=f"ledger-{entry_id}", daemon=True)

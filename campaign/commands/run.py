@@ -17,7 +17,7 @@ from campaign.runner import RunSettings, default_workers, run_campaign
 from campaign.running_campaign import start_campaign
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_engine, check_new
-from campaign.spec.engine_checks import command_notes
+from campaign.spec.engine_checks import check_node_settings, command_notes
 from campaign.spec.potcar_checks import potcar_notes
 from campaign.spec.reader import read_campaign_file
 from campaign.steps.start import Started
@@ -34,6 +34,7 @@ from esnet.commands.console import console as _console
 from esnet.commands.console import print_labelled, print_plain
 from esnet.files.output_folder import OutputPlaceError
 from launchers.database.settings import find_launchpad_file
+from workflows.inputs.outside_settings import has_settings_file
 
 
 def _checked(file: Path, *, engine_here: bool = True) -> CampaignSpec:
@@ -51,6 +52,8 @@ def _check_new(store: CampaignStore, spec: CampaignSpec, file: Path) -> None:
 def check(*, file: Path, engine_elsewhere: bool, write_inputs: Path | None) -> None:
     """Check a campaign file and say what it would do; nothing is submitted."""
     spec = read_campaign_file(file)
+    if has_settings_file() and (engine_elsewhere or write_inputs is not None):
+        check_node_settings(file=file)
     if write_inputs is not None:
         # before this machine is looked at: they need nothing of it
         for line in write_example_inputs(spec, write_inputs):

@@ -30,9 +30,10 @@ def stop_if_alike(campaign: Campaign) -> bool:
     if not enough:
         return False
     latest = failures_since_success(campaign, STAGES.values(), limit=enough * _TRIES)
-    cause = str(latest[0].get("cause")) if latest else ""
-    if not latest or cause in FROM_ELSEWHERE:
+    latest = [entry for entry in latest if entry.get("cause") not in FROM_ELSEWHERE]
+    if not latest:
         return False
+    cause = str(latest[0].get("cause"))
     alike = list(takewhile(lambda entry: entry.get("cause") == cause, latest))
     number = len({entry.get("document") for entry in alike})
     if number < enough or (cause not in ENVIRONMENT and has_ever_worked(campaign, STAGES.values())):

@@ -45,6 +45,8 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
         yield from command_problems(dft)
     if candidates is not None:
         yield from _prototype_problems(candidates)
+        if dft is not None:
+            yield from _moment_problems(candidates, dft)
         if dft is not None and dft.engine == "gpaw":
             yield from _paw_problems(candidates)
         if scorer is not None:
@@ -70,6 +72,13 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
         yield from hubbard_problems(candidates.elements, dft, references=corrections)
     if candidates and scorer and model and corrections:
         yield from corrections_problems(candidates, scorer, model, references=corrections)
+
+
+def _moment_problems(candidates: CandidateSection, dft: DftSection) -> Iterator[Finding]:
+    for symbol in dft.magmom:
+        if symbol not in candidates.elements:
+            message = f"found {symbol!r}, which is not among candidates.elements; right: leave it out"
+            yield ("dft", "magmom", symbol), message, None
 
 
 def _bundle_problems(bundle: Path) -> Iterator[Finding]:

@@ -2,8 +2,9 @@
 
 import importlib.util
 from collections.abc import Iterator
+from pathlib import Path
 
-from campaign.config.yaml_file import FieldPath
+from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem
 from campaign.spec.reference_checks import Finding
 from campaign.spec.sections.dft import CommandByKind, DftSection
 from workflows.command_line import CommandLineError, check_words, missing_gamma_program, missing_programs
@@ -23,6 +24,20 @@ def command_problems(dft: DftSection) -> Iterator[Finding]:
                 check_words(command)
             except CommandLineError as error:
                 yield path, f"found {command!r}: {error}", None
+
+
+def check_node_settings(*, file: Path | None = None) -> None:
+    """Refuse to go on where what this machine says to atomate2 cannot be read.
+
+    Raises
+    ------
+    CampaignFileError
+        Naming atomate2's file and what is wrong with it.
+    """
+    try:
+        node_settings()
+    except EngineError as error:
+        raise CampaignFileError([Problem("spec.campaign.dft.engine", str(error), file)]) from None
 
 
 def program_problems(dft: DftSection) -> Iterator[tuple[FieldPath, str]]:

@@ -14,7 +14,9 @@ from small_campaign import SMALL, write_campaign
 from typer.testing import CliRunner
 
 from campaign.cli.app import app
+from campaign.config.yaml_file import CampaignFileError
 from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.checks import check_engine
 from campaign.spec.potcar_checks import check_potcars
 from campaign.spec.reader import read_campaign_file
 from campaign.views.engine_questions import engine_questions, together
@@ -276,3 +278,29 @@ def test_a_campaign_of_another_engine_needs_no_potcars(tmp_path, monkeypatch):
     monkeypatch.delenv("PMG_VASP_PSP_DIR", raising=False)
     monkeypatch.delitem(SETTINGS, "PMG_VASP_PSP_DIR", raising=False)
     check_potcars(read_campaign_file(write_campaign(tmp_path / "g.yaml", **SMALL)))
+
+
+def test_moments_of_other_elements_and_tags_given_twice_are_refused(tmp_path):
+    for dft, said in (
+        ({"magmom": {"Fe": 3.0}}, "dft.magmom.Fe: found 'Fe', which is not among candidates.elements"),
+        ({"incar": {"NCORE": 8, "ncore": 4}}, "NCORE: is given twice, as 'ncore' too"),
+    ):
+        with pytest.raises(CampaignFileError, match=re.escape(said)):
+            read_campaign_file(campaign_file(tmp_path, **dft))
+
+
+@pytest.mark.parametrize("words", [["--engine-elsewhere"], ["--write-inputs", "inputs"]])
+def test_a_broken_file_of_atomate2_is_named_whatever_is_asked(site, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "atomate2.yaml").write_text("{ENCUT: 680\n foo: [")
+    monkeypatch.setenv("ATOMATE2_CONFIG_FILE", str(tmp_path / "atomate2.yaml"))
+    done = CliRunner().invoke(app, ["check", str(campaign_file(tmp_path)), *words])
+    assert isinstance(done.exception, CampaignFileError), done.exception
+    assert "atomate2's settings" in str(done.exception)
+    assert not (tmp_path / "inputs").exists()
+
+
+@pytest.mark.parametrize("dft", [{"scratch": "~nobody-here/scratch"}])
+def test_the_home_of_a_user_that_there_is_not_is_named(site, tmp_path, dft):
+    with pytest.raises(CampaignFileError, match="relative path"):
+        check_engine(read_campaign_file(campaign_file(tmp_path, **dft)))

@@ -152,6 +152,14 @@ PMIX = "mpirun noticed that process rank 3 with PID 0 on node n1 exited on signa
         ("mpirun was unable to find the specified executable file, and therefore ...", 134, "not_found"),
         ("bash: line 1: vasp_std: command not found", 127, "not_found"),
         ("run.sh: line 2: module: command not found", -9, "killed"),  # VASP ran all the same
+        # warnings of healthy clusters say nothing of the end
+        ("libibverbs: Warning: couldn't load driver 'libmlx4.so': cannot open shared object file", 139, "engine_crash"),
+        ("mca_base_component_open: librdmacm.so.1: cannot open shared object file (ignored)", 137, "killed"),
+        ("ERROR: ld.so: object 'a.so' from LD_PRELOAD (cannot open shared object file): ignored.", 137, "killed"),
+        ("mlx5: ibv_reg_mr failed: Cannot allocate memory", 139, "engine_crash"),
+        ("for licensed users only. Access without a licence is not allowed.", 139, "engine_crash"),
+        ("Lmod: module(s) are unknown: mkl\nforrtl: severe (174): SIGSEGV", 174, "engine_crash"),
+        (" internal error in: mpi.F  at line: 898\n I REFUSE TO CONTINUE WITH THIS SICK JOB", 1, "engine_crash"),
         ("srun: error: Unable to create step for job 4711: More processors requested", 1, "engine_crash"),
         ("Fatal error in PMPI_Init_thread: Other MPI error, error stack:", 255, "engine_crash"),
         (" POSCAR, INCAR and KPOINTS ok, starting setup\n WARNING: small aliasing errors", 0, None),

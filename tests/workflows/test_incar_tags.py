@@ -120,6 +120,31 @@ def test_tags_of_relaxations_do_not_reach_a_dos():
     }
 
 
+@pytest.mark.parametrize(("tag", "value"), [("ALGO", "All"), ("ALGO", "Damped"), ("IALGO", 58)])
+def test_what_fails_with_tetrahedra_does_not_reach_a_dos(tag, value):
+    settings = DftSettings(engine="vasp", incar={tag: value})
+    dos, relaxation = (
+        make(ALUMINIUM, settings).input_set_generator.get_input_set(ALUMINIUM, potcar_spec=True).incar
+        for make in (static_maker, relax_maker)
+    )
+    assert relaxation[tag] == value
+    assert (dos["ALGO"], dos.get("IALGO")) == ("Normal", None)
+
+
+def test_a_retry_replaces_the_other_name_of_a_tag():
+    maker = relax_maker(ALUMINIUM, DftSettings(engine="vasp", incar={"IALGO": 38}), incar={"ALGO": "All"})
+    incar = maker.input_set_generator.get_input_set(ALUMINIUM, potcar_spec=True).incar
+    assert (incar["ALGO"], incar.get("IALGO")) == ("All", None)
+
+
+def test_no_value_carries_further_lines_into_an_incar():
+    assert check_tag("EFERMI", "midgap", FILE) == "MIDGAP"
+    assert check_tag("EFERMI", "1.5", FILE) == 1.5
+    for value in ("MIDGAP\nENCUT = 300", "MIDGAP; ENCUT = 300", "banana", [1, 2]):
+        with pytest.raises(IncarTagError, match="right: a number"):
+            check_tag("EFERMI", value, FILE)
+
+
 def test_the_hash_has_what_changes_numbers_and_nothing_else():
     plain = DftSettings(engine="vasp").physics()
     assert DftSettings(engine="vasp", incar={"NCORE": 8, "ALGO": "All", "LWAVE": True}).physics() == plain

@@ -56,6 +56,17 @@ def test_every_restart_of_custodian_counts_once(tmp_path):
     assert costs.cpu_seconds() == pytest.approx(120.0 + 168.0 + 2 * 42.0)
 
 
+def test_a_copy_out_of_the_scratch_folder_counts_once(tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    launch = tmp_path / "launch"
+    launch.mkdir()
+    (launch / "scratch_link").symlink_to(scratch)
+    (launch / "OUTCAR").write_text(HEAD_5 + LOOPS)  # as it was some minutes ago
+    (scratch / "OUTCAR").write_text(HEAD_5 + LOOPS + LOOPS)
+    assert OutcarCosts(launch, since=EARLIER).cpu_seconds() == pytest.approx(216.0)
+
+
 def test_files_of_an_earlier_calculation_and_half_files_count_nothing(tmp_path):
     (tmp_path / "OUTCAR").write_text(HEAD_5 + TOTAL)
     old = EARLIER.timestamp() - 10

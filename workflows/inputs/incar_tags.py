@@ -55,6 +55,9 @@ NUMBERS = {
 RELAXATION_ONLY = _names("IBRION ISMEAR NFREE NSW POTIM SIGMA")
 """Tags that reach relaxations alone; the DOS keeps fixed ions, and the shape that the model knows."""
 
+#: VASP: "ALGO=A and IALGO=5X tend to fail" with the tetrahedra of a DOS.
+_NOT_WITH_TETRAHEDRA = {"ALGO": frozenset({"All", "Conjugate", "Damped"}), "IALGO": frozenset({53, 54, 58})}
+
 _RETRY_ONLY = _names("ICHARG ISTART ISYM MAGMOM NBANDS")
 """Tags that help one calculation which does not converge, beside the `SAFE` ones and those of relaxations."""
 
@@ -120,7 +123,7 @@ _VALUES: dict[str, frozenset[Any]] = {
 }
 _POSITIVE = _names("KPAR MAXMEM NBANDS NBLK NCORE NELM NFREE NPAR NSIM NSW SIGMA SYMPREC")
 #: VASP 6's tags, which pymatgen's table does not have.
-_TYPES = {"LH5": "bool", "LWAVEH5": "bool", "LCHARGH5": "bool", "EFERMI": "str"}
+_TYPES = {"LH5": "bool", "LWAVEH5": "bool", "LCHARGH5": "bool", "EFERMI": "float"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +148,11 @@ class Door:
 def changes_numbers(tags: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of the tags that belong inside the settings' hash, by name."""
     return {tag: tags[tag] for tag in sorted(tags) if tag in NUMBERS}
+
+
+def reaches_dos(tag: str, value: Any) -> bool:
+    """Whether a tag of the campaign file is for the DOS calculations too."""
+    return tag not in RELAXATION_ONLY and value not in _NOT_WITH_TETRAHEDRA.get(tag, ())
 
 
 def check_tag(tag: str, value: Any, door: Door) -> Any:
@@ -228,6 +236,8 @@ def _check_name(tag: str, door: Door) -> None:
 
 
 def _number_or_word(tag: str, text: str) -> Any:
+    if tag == "EFERMI" and text.upper() in ("MIDGAP", "LEGACY"):
+        return text.upper()
     kind = _TYPES.get(tag) or Incar.INCAR_PARAMS.get(tag, {}).get("type", "str")
     found = Incar.proc_val(tag, text)
     if kind == "bool" and not isinstance(found, bool):

@@ -107,6 +107,8 @@ def outside(engine: Engine, *, given: Collection[str] = ()) -> Outside:
             passed[tag] = check_tag(tag, value, Door(retry=False, gpaw=engine == "gpaw"))
         except IncarTagError:
             left_out[f"VASP_INCAR_UPDATES.{tag}"] = value
+    if {"NCORE", "NPAR"} <= passed.keys():  # they say the same to VASP
+        left_out["VASP_INCAR_UPDATES.NPAR"] = passed.pop("NPAR")
     for name, fixed in _FIXED.items():
         value = _users.get(name, getattr(SETTINGS, name))
         if name != "VASP_INCAR_UPDATES" and value != fixed:

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -121,7 +122,7 @@ def potcar_findings(elements: Iterable[str], functional: str) -> Iterator[Potcar
 
 def _library() -> Path | None:
     folder = SETTINGS.get("PMG_VASP_PSP_DIR")
-    return Path(str(folder)).expanduser() if folder else None
+    return Path(os.path.expanduser(str(folder))) if folder else None
 
 
 def _sets_in(root: Path) -> list[str]:

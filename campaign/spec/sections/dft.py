@@ -82,7 +82,7 @@ class DftSection(StrictModel):
         default="PBE", description="pymatgen's name of the POTCAR set; PBE is v2010-05-06 of the MP"
     )
     incar: dict[str, Any] = Field(
-        default={}, description="INCAR tags of your own, e.g. {NCORE: 8, KPAR: 2, ALGO: All}; which: docs/incar.md"
+        default={}, description="INCAR tags of your own, e.g. {NCORE: 8, KPAR: 2, ALGO: Fast}; which: docs/incar.md"
     )
     magmom: dict[ElementSymbol, Moment] = Field(
         default={}, description="initial moments by element in Bohr magnetons, e.g. {Fe: 5.0}; others: atomate2's"
@@ -125,6 +125,9 @@ def _checked_tags(given: Mapping[str, Any], *, gpaw: bool, prefix: str = "") -> 
     wrong = []
     for name, value in given.items():
         tag = name.strip().upper()
+        if tag in tags:
+            wrong.append(f"{prefix}{tag}: is given twice, as {name!r} too; right: once")
+            continue
         try:
             tags[tag] = check_tag(tag, value, Door(retry=False, gpaw=gpaw))
         except IncarTagError as error:

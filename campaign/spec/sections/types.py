@@ -1,5 +1,6 @@
 """Types of values that several sections have."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ def _resolved(value: Any, info: ValidationInfo) -> Any:
     """Paths are relative to the campaign file's folder, which the validation context knows as ``base_dir``."""
     if not isinstance(value, str) or not value.strip():
         return value
-    path = Path(value).expanduser()
+    path = Path(os.path.expanduser(value))
     if path.is_absolute():
         return path
     base_dir = (info.context or {}).get("base_dir")
