@@ -20,6 +20,10 @@ batch is there, and 3 s decide), ratio 0.80; bare 522 and 546, the whole step 43
 the same for every network: with widths 16,32,64,128 (29 s, before the actor started faster) the ratio was 0.48. A
 batch with the normalisations folded away is 1.10 and 1.09 times as fast. Submitting 22,756 workflows took 0.32 and
 0.33 ms each, LaunchPad.add_wf 4.3 and 4.4 ms: ratio 13.2 both times.
+2026-12-01, another machine of two cores, before the code was laid out in rooms (e398491) and after (15bf40c), a run
+each: ratio 0.78 and 0.76, the whole step 410 and 420 structures/s, bare 521 to 529 and 540 to 561. Submitting 0.34 and
+0.50 ms, ratio 13.4 and 8.4; the second stood in the first minutes of the machine, and 12,000 candidates twice more
+came to 0.30 and 0.33 ms, ratio 12 to 14. The same within noise.
 (b), the same network: 1,000 candidates 8.4 s and 478 MB, 10,000 27.2 s and 478 MB, 100,000 222.0 s and 833 MB: linear
 in time; in memory about 4 kB a candidate, the decisions of a Screen being made together.
 """
