@@ -7,7 +7,13 @@ from pathlib import Path
 from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem
 from campaign.spec.reference_checks import Finding
 from campaign.spec.sections.dft import CommandByKind, DftSection
-from workflows.command_line import CommandLineError, check_words, missing_gamma_program, missing_programs
+from workflows.command_line import (
+    CommandLineError,
+    check_words,
+    missing_gamma_program,
+    missing_programs,
+    unset_variables,
+)
 from workflows.engine import CalculationKind, EngineError, VaspCommand, node_settings, vasp_commands
 from workflows.scratch import scratch_root
 from workflows.settings import DftSettings
@@ -52,7 +58,8 @@ def program_problems(dft: DftSection) -> Iterator[tuple[FieldPath, str]]:
     else:
         yield from _vasp_missing(dft)
     try:
-        scratch_root(_settings(dft), make=False)
+        if dft.scratch is None or not unset_variables(dft.scratch):  # else the node, and the job there, will tell
+            scratch_root(_settings(dft), make=False)
     except EngineError as error:
         yield ("dft", "scratch"), str(error)
 
@@ -60,6 +67,9 @@ def program_problems(dft: DftSection) -> Iterator[tuple[FieldPath, str]]:
 def command_notes(dft: DftSection) -> Iterator[str]:
     """Which VASP will run, and who says so."""
     settings = _settings(dft)
+    if dft.scratch is not None and (unset := unset_variables(dft.scratch)):
+        names = ", ".join(f"${name}" for name in unset)
+        yield f"scratch: {dft.scratch}; {names} is not set here, so the node that computes must set it"
     of_dos, of_relaxations = (vasp_commands(settings, kind) for kind in _KINDS)
     for what, dos, relaxation in zip(("VASP", "VASP at Gamma alone"), of_dos, of_relaxations, strict=True):
         if dos == relaxation:

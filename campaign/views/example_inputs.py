@@ -9,6 +9,8 @@ from esnet.files.errors import UserError
 from workflows.engine import CalculationKind
 from workflows.input_files import write_input_files
 
+_KINDS: dict[str, CalculationKind] = {"IS-DOS": "dos", "relaxation": "relaxation"}
+
 
 class InputFolderError(UserError, ValueError):
     """The folder cannot take the input files."""
@@ -25,18 +27,18 @@ def write_example_inputs(spec: CampaignSpec, folder: Path) -> Iterator[str]:
     Raises
     ------
     InputFolderError
-        If the folder holds something, or is none.
+        If the folder holds something else than an earlier call has written, or is none.
     """
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        # what an earlier look has written is written again
+        if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - _KINDS.keys()):
             what = "is not empty" if folder.is_dir() else "is a file"
             raise InputFolderError(f"--write-inputs {folder}: {what}; right: a new or an empty folder")
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputFolderError(f"--write-inputs {folder}: {error.strerror}; right: a new or an empty folder") from None
     candidate = next(iter(generate(spec)))
-    kinds: dict[str, CalculationKind] = {"IS-DOS": "dos", "relaxation": "relaxation"}
-    for name, kind in kinds.items():
+    for name, kind in _KINDS.items():
         files = write_input_files(candidate.structure, spec.dft_settings(), kind, folder / name)
         formula = candidate.structure.composition.reduced_formula
         unused = kind == "dos" and spec.purpose == "screening" and not spec.scorer.needs_dos

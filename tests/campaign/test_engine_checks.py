@@ -140,7 +140,6 @@ def test_a_command_that_can_run_nowhere_is_refused_wherever_the_engine_is(tmp_pa
     [
         ({"vasp_command": {"dos": "vasp_std", "relaxation": "srun no_vasp"}}, r"vasp_command\.relaxation.*'no_vasp'"),
         ({"vasp_gamma_command": "srun no_gam"}, r"vasp_gamma_command.*'no_gam'"),
-        ({"scratch": "$NO_SUCH_DISK"}, r"dft\.scratch.*\$NO_SUCH_DISK not set on this machine"),
     ],
 )
 def test_what_this_machine_lacks_is_named_unless_the_engine_is_elsewhere(site, tmp_path, dft, said):
@@ -201,6 +200,27 @@ def test_the_inputs_that_check_writes_are_those_of_the_jobs(site, tmp_path, monk
 def test_inputs_are_written_although_this_machine_lacks_the_rest(site, tmp_path):
     assert command("check", campaign_file(tmp_path), "--write-inputs", tmp_path / "inputs")[0] != 0
     assert (tmp_path / "inputs" / "IS-DOS" / "INCAR").is_file()
+
+
+def test_inputs_are_written_again_once_the_rest_is_mended(tmp_path):
+    words = ("check", campaign_file(tmp_path), "--engine-elsewhere", "--write-inputs", tmp_path / "inputs")
+    assert command(*words)[0] == 0
+    assert command(*words)[0] == 0
+
+
+def test_an_archive_in_a_folder_of_its_own_name_is_found(site, tmp_path):
+    write_potcars(site / "potpaw_PBE.54" / "potpaw_PBE.54", "Al Pd W", "PBE_54")
+    code, said = command("check", campaign_file(tmp_path, potcar_functional="PBE_54"))
+    assert code == 0, said
+    assert "potpaw_PBE.54/potpaw_PBE.54" in said
+
+
+def test_a_variable_that_only_the_node_sets_is_a_note(site, tmp_path, monkeypatch):
+    monkeypatch.delenv("NODE_SCRATCH", raising=False)
+    write_potcars(site / "potpaw_PBE", "Al Pd W", "PBE")
+    code, said = command("check", campaign_file(tmp_path, scratch="$NODE_SCRATCH"))
+    assert code == 0, said
+    assert "$NODE_SCRATCH is not set here, so the node that computes must set it" in said
 
 
 @pytest.mark.parametrize("kind", ["full", "file"])

@@ -51,8 +51,10 @@ def library_subfolders(functional: str) -> dict[str, str]:
     if root is None or (root / known).is_dir():
         return configured
     for name in _VASP_FOLDERS[functional]:
-        if (root / name).is_dir():
-            return configured | {functional: name}
+        # an archive that holds its own folder, unpacked into one of that name, makes two
+        for place in (f"{name}/{name}", name):
+            if (root / place).is_dir():
+                return configured | {functional: place}
     if root.name in (known, *_VASP_FOLDERS[functional]) or (not _sets_in(root) and any(root.glob("*/POTCAR*"))):
         return configured | {functional: "."}
     return configured
