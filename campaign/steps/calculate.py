@@ -18,6 +18,7 @@ from campaign.attempts.overrides import incar_overrides
 from campaign.attempts.restart import last_geometry
 from campaign.budget.at_launch import hold_at_launch
 from campaign.spec.campaign_spec import CampaignSpec
+from campaign.steps.launch_folder import own_folder
 from campaign.store.attempts import attempt_directories, has_completed_attempt
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import read_document, write_restart
@@ -121,6 +122,7 @@ def run_calculation(
     spec = campaign.spec
     settings = spec.dft_settings()
     with (
+        own_folder(),
         attempt(
             campaign.store,
             campaign=spec.name,

@@ -256,3 +256,19 @@ def test_a_result_whose_workflow_was_deleted_before_it_was_recorded_is_counted_o
     calculate(store, database, again)  # as after `lpad rerun_fws`
     assert entries(store, again["relaxation"]["fw_id"]) == []
     assert len(engine.read_text().splitlines()) == 1
+
+
+def test_a_calculation_reads_nothing_that_another_one_left_in_its_folder(
+    store, launchpad, database, small_spec, engine, launch_folder
+):
+    """As with `qlaunch singleshot`, which runs all jobs in one folder."""
+    start_campaign(store, launchpad, small_spec())
+    (launch_folder / "vasprun.xml.gz").write_bytes(b"of another calculation")
+    (launch_folder / "INCAR.gz").write_bytes(b"of another calculation")
+    document = aluminium(store)
+    calculate(store, database, document)
+    assert record(store, database, document)["state"] == "relaxed"
+    (entry,) = store.attempts.find({"fw_id": document["relaxation"]["fw_id"]})
+    assert os.path.dirname(entry["directory"]) == str(launch_folder)
+    assert os.getcwd() == str(launch_folder)
+    assert sorted(path.name for path in launch_folder.iterdir() if path.is_file()) == ["INCAR.gz", "vasprun.xml.gz"]
