@@ -34,7 +34,7 @@ JOBS = 2
 
 
 def submit(store: Any, launchpad: Any, number: int, mode: str) -> None:
-    """Submit campaigns until there are so many IS-DOS."""
+    """Submit campaigns until there are `number` IS-DOS."""
     from campaign.running_campaign import start_campaign
     from campaign.spec.reader import read_firework_spec
 
@@ -45,7 +45,7 @@ def submit(store: Any, launchpad: Any, number: int, mode: str) -> None:
 
 
 def measure(file: Path, folder: Path, number: int, queue: Mapping[str, Any], mode: str) -> dict[str, float]:
-    """Run so many IS-DOS through the queue; return the seconds they took, and how many jobs it were."""
+    """Run IS-DOS through the queue; return the seconds they took, and how many jobs they were."""
     from campaign.store.collections import CampaignStore
     from launchers.cluster.launch_files import write_new
     from launchers.cluster.queue_filler import fill_queues

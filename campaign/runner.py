@@ -145,7 +145,7 @@ def run_campaign(
     try:
         with ExitStack() as ending:
             environment = {}
-            if _vasp_commands(spec) and (threads := os.environ.get("OMP_NUM_THREADS")):
+            if spec.dft.engine == "vasp" and (threads := os.environ.get("OMP_NUM_THREADS")):
                 environment["OMP_NUM_THREADS"] = threads  # else one; `default_workers` has counted them
             if spec.scorer.needs_model:
                 # one Ray for the whole run, so that its dashboard can be watched; the workers' steps join it

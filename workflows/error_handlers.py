@@ -1,7 +1,7 @@
 """custodian's error handlers, without the power to end a run that they cannot help.
 
 A handler ends a run when it has no correction left. Many of VASP's messages have one or two corrections (LREAL=False,
-PREC=Accurate), which the campaign's INCAR has from the beginning, and many are warnings: VASP goes on and converges.
+PREC=Accurate), which the campaign's INCAR has from the beginning, and many are warnings: VASP continues and converges.
 """
 
 import copy

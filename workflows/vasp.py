@@ -250,7 +250,7 @@ def relax_maker(
 ) -> RelaxMaker:
     """Maker of the full relaxation of ions and cell; parameters as `static_maker`.
 
-    ``start`` is the geometry that the relaxation goes on from, if it is not `structure`.
+    ``start`` is the geometry that the relaxation restarts from, if it is not `structure`.
     """
     from atomate2.vasp.jobs.core import RelaxMaker
 

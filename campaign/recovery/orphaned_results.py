@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from campaign.steps.calculate import JOBS, flow_key
+from campaign.steps.calculate import has_outputs
 from campaign.steps.record import record_calculation
-from campaign.store.attempts import count_outputs, running_calculations
+from campaign.store.attempts import running_calculations
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.candidates import read_document
 from campaign.store.collections import CampaignStore, in_chunks
@@ -13,28 +13,24 @@ from campaign.store.documents import stage_fields
 from campaign.store.fireworks import fireworks_to_come
 from campaign.store.states import STAGES, Stage
 from launchers.database.settings import DatabaseSettings
-from workflows.identity import job_uuid
 
 _CHUNK = 5000
 
 
 def has_results(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
     """Whether a calculation's firework (``fw_id``, ``spec``) has left all results, and is its document's current."""
-    spec = firework.get("spec") or {}
-    document_id, stage = spec.get("document"), STAGES.get(spec.get("stage") or "")
-    if document_id is None or stage is None or spec.get("_allow_fizzled_parents"):
+    if (of_what := _calculation_of(firework)) is None:
         return False
-    document = read_document(store, document_id, [stage.fields])
-    facts = stage_fields(document or {}, stage)
-    return facts.get("fw_id") == firework["fw_id"] and _are_there(store, document_id, stage, facts["attempt"])
+    document_id, stage = of_what
+    facts = stage_fields(read_document(store, document_id, [stage.fields]) or {}, stage)
+    return facts.get("fw_id") == firework["fw_id"] and has_outputs(store, document_id, stage, facts["attempt"])
 
 
 def is_recorded(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
     """Whether what became of a calculation's firework (``fw_id``, ``spec``) is recorded, failures too."""
-    spec = firework.get("spec") or {}
-    document_id, stage = spec.get("document"), STAGES.get(spec.get("stage") or "")
-    if document_id is None or stage is None or spec.get("_allow_fizzled_parents"):
+    if (of_what := _calculation_of(firework)) is None:
         return False
+    document_id, stage = of_what
     document = read_document(store, document_id, ["state", stage.fields])
     if document is None:
         return False
@@ -44,10 +40,13 @@ def is_recorded(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
     return current > firework["fw_id"] or (current == firework["fw_id"] and state != stage.running)
 
 
-def _are_there(store: CampaignStore, document_id: str, stage: Stage, attempt: int) -> bool:
-    key = flow_key(document_id, stage, attempt)
-    uuids = [job_uuid(f"{key}:{job}") for job in JOBS[stage.name]]
-    return count_outputs(store, uuids) == len(uuids)
+def _calculation_of(firework: Mapping[str, Any]) -> tuple[str, Stage] | None:
+    """Document and stage that a firework computes; None where it computes none, or records."""
+    spec = firework.get("spec") or {}
+    document_id, stage = spec.get("document"), STAGES.get(spec.get("stage") or "")
+    if document_id is None or stage is None or spec.get("_allow_fizzled_parents"):
+        return None
+    return document_id, stage
 
 
 def record_orphaned_results(campaign: OpenCampaign, *, dry_run: bool = False) -> list[int]:
@@ -55,7 +54,7 @@ def record_orphaned_results(campaign: OpenCampaign, *, dry_run: bool = False) ->
     recorded = []
     for stage, document in _waiting_for_nobody(campaign):
         facts = document[stage.fields]
-        if not _are_there(campaign.store, document["_id"], stage, facts["attempt"]):
+        if not has_outputs(campaign.store, document["_id"], stage, facts["attempt"]):
             continue
         if not dry_run:
             database = DatabaseSettings.from_launchpad(campaign.launchpad)

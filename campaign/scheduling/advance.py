@@ -29,7 +29,7 @@ def advance(campaign: OpenCampaign, *, batch: int | None = None) -> None:
     if campaign.document["state"] != CampaignState.RUNNING:
         return  # finished, or its documents are still being written
     if campaign.document.get("stopped"):
-        return  # until somebody has mended the cause (`campaign.scheduling.stop`)
+        return  # until the cause is mended (`campaign.scheduling.stop`)
     submit_ready(campaign)
     reference_set = freeze_reference_set(campaign)
     if reference_set is None:

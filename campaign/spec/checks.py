@@ -47,8 +47,8 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
         yield from _prototype_problems(candidates)
         if dft is not None:
             yield from _moment_problems(candidates, dft)
-        if dft is not None and dft.engine == "gpaw":
-            yield from _paw_problems(candidates)
+            if dft.engine == "gpaw":
+                yield from _paw_problems(candidates)
         if scorer is not None:
             yield from ((path, message, None) for path, message in scorer.problems(candidates.elements))
     corrections: str | None = None if references is None else references.corrections or "none"

@@ -22,8 +22,6 @@ def potcar_elements(spec: CampaignSpec) -> list[str]:
 
 def potcar_problems(spec: CampaignSpec) -> Iterator[tuple[FieldPath, str]]:
     """Say which POTCARs are missing or wrong on this machine, and how to mend it; of VASP campaigns alone."""
-    if not potcar_elements(spec):
-        return
     for finding in potcar_findings(potcar_elements(spec), spec.dft.potcar_functional):
         if finding.remedy is not None:
             yield _FIELD, f"{finding.what}; right: {finding.remedy}{_ELSEWHERE}"

@@ -19,7 +19,7 @@ from campaign.attempts.restart import last_geometry
 from campaign.budget.at_launch import hold_at_launch
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.steps.launch_folder import own_folder
-from campaign.store.attempts import attempt_directories, has_completed_attempt
+from campaign.store.attempts import attempt_directories, count_outputs, has_completed_attempt
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import read_document, write_restart
 from campaign.store.collections import CampaignStore
@@ -116,7 +116,7 @@ def run_calculation(
         return
     if patiently(partial(hold_at_launch, campaign, document, stage), wait_s=wait_s) is not None:
         return
-    if _is_computed(campaign, database, document, stage):
+    if patiently(partial(_is_computed, campaign.store, document, stage), wait_s=wait_s):
         logger.info("%s of %s was computed before; it has only to be recorded", stage.title, document["formula"])
         return
     spec = campaign.spec
@@ -158,18 +158,22 @@ def run_calculation(
                 )
 
 
-def _is_computed(campaign: Campaign, database: DatabaseSettings, document: Mapping[str, Any], stage: Stage) -> bool:
+def has_outputs(store: CampaignStore, document_id: str, stage: Stage, attempt_number: int) -> bool:
+    """Whether the outputs of all jobs of one try of a stage are in the JobStore."""
+    key = flow_key(document_id, stage, attempt_number)
+    uuids = [job_uuid(f"{key}:{job}") for job in JOBS[stage.name]]
+    return count_outputs(store, uuids) == len(uuids)
+
+
+def _is_computed(store: CampaignStore, document: Mapping[str, Any], stage: Stage) -> bool:
     """Whether this try has succeeded already, in a firework that was deleted before it could be recorded, or this one.
 
     The ledger has its attempt then, and another entry would count it twice.
     """
-    wait_s = campaign.spec.retries.database_wait_s
-    if not patiently(partial(has_completed_attempt, campaign.store, document["_id"], stage), wait_s=wait_s):
-        return False
-    key = flow_key(document["_id"], stage, document[stage.fields]["attempt"])
-    uuids = [job_uuid(f"{key}:{job}") for job in JOBS[stage.name]]
-    with open_patient_job_store(database, directory=Path.cwd(), wait_s=wait_s) as job_store:
-        return all(patiently(partial(job_output, job_store, uuid), wait_s=wait_s) is not None for uuid in uuids)
+    document_id = document["_id"]
+    return has_completed_attempt(store, document_id, stage) and has_outputs(
+        store, document_id, stage, document[stage.fields]["attempt"]
+    )
 
 
 @contextmanager

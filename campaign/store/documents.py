@@ -147,7 +147,7 @@ class ModelSummary(TypedDict, total=False):
 
 
 class StopDocument(TypedDict):
-    """Why a campaign submits nothing more until somebody has mended the cause."""
+    """Why a campaign submits nothing more until the cause is mended."""
 
     cause: str
     number: int  # calculations in a row that failed of it

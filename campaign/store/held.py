@@ -152,25 +152,24 @@ def pause_calculations(campaign: Campaign) -> int:
     looks itself whether its campaign is stopped.
     """
     waiting = {**_CALCULATION, "spec.campaign_name": campaign.name, "state": "READY"}
-    return _set_calculations(campaign, waiting, state="PAUSED", mark={"$set": {_PAUSED_BY_STOP: True}})
+    return _set_calculations(campaign, waiting, {"$set": {"state": "PAUSED", _PAUSED_BY_STOP: True}})
 
 
 def resume_calculations(campaign: Campaign) -> int:
-    """Let run again what `pause_calculations` has paused, and nobody else has touched since; return how many."""
+    """Let run again what `pause_calculations` has paused, as far as it still is; return how many."""
     paused = {"spec.campaign_name": campaign.name, "state": "PAUSED", _PAUSED_BY_STOP: True}
-    return _set_calculations(campaign, paused, state="READY", mark={"$unset": {_PAUSED_BY_STOP: ""}})
+    return _set_calculations(campaign, paused, {"$set": {"state": "READY"}, "$unset": {_PAUSED_BY_STOP: ""}})
 
 
-def _set_calculations(campaign: Campaign, query: Mapping[str, Any], *, state: str, mark: Mapping[str, Any]) -> int:
-    """Set the state of fireworks that have no parents, and say so in their workflows."""
+def _set_calculations(campaign: Campaign, query: Mapping[str, Any], update: Mapping[str, Any]) -> int:
+    """Change the state of fireworks that have no parents, and say so in their workflows."""
+    state = update["$set"]["state"]
     fireworks, workflows = (campaign.store.database[name] for name in ("fireworks", "workflows"))
     changed = 0
     for chunk in in_chunks([found["fw_id"] for found in fireworks.find(query, ["fw_id"])], _CHUNK):
-        update = {"$set": {"state": state, "updated_on": now().isoformat()}}
-        for operator, fields in mark.items():
-            update[operator] = {**update.get(operator, {}), **fields}
+        dated = {**update, "$set": {**update["$set"], "updated_on": now().isoformat()}}
         # each only if no worker has taken it meanwhile
-        changed += fireworks.update_many({**query, "fw_id": {"$in": chunk}}, update).modified_count
+        changed += fireworks.update_many({**query, "fw_id": {"$in": chunk}}, dated).modified_count
         done = fireworks.find({"fw_id": {"$in": chunk}, "state": state}, ["fw_id"])
         of_workflow = {"state": state, "updated_on": now()}
         updates = [

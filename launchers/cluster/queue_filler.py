@@ -218,7 +218,7 @@ def _submit(launchpad: LaunchPad, site: SiteSettings, category: _Category, lock:
         if job:
             done.submitted.append(str(job))
             return True
-        if job is None:  # somebody else took the last one
+        if job is None:  # another took the last one
             return False
         category.tries_left -= 1
         done.rejected.append(candidate.fw_id)

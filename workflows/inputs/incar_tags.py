@@ -259,7 +259,7 @@ def _number_or_word(tag: str, text: str) -> Any:
 
 
 def _moments(text: str) -> dict[str, float]:
-    """``Fe:5,O:0.6``: by element, since the order of the atoms is that of POSCAR, which nobody has seen yet."""
+    """``Fe:5,O:0.6``: by element, since the order of the atoms is that of POSCAR, which is not written yet."""
     try:
         pairs = [part.split(":") for part in text.replace(";", ",").split(",")]
         return {symbol.strip(): float(moment) for symbol, moment in pairs}

@@ -83,8 +83,10 @@ def potcar_findings(elements: Iterable[str], functional: str) -> Iterator[Potcar
         What is missing or wrong, and of POTCARs that can be used what a user should know; none: all is well.
     """
     symbols = {element: potcar_symbol(element, functional) for element in elements}
+    if not symbols:
+        return
     wanted = ", ".join(symbols.values())
-    example = f"{_VASP_FOLDERS[functional][0]}/{next(iter(symbols.values()), 'Al')}/POTCAR"
+    example = f"{_VASP_FOLDERS[functional][0]}/{next(iter(symbols.values()))}/POTCAR"
     add = "`pmg config --add PMG_VASP_PSP_DIR FOLDER` or `export PMG_VASP_PSP_DIR=FOLDER`"
     root = _library()
     if root is None:
