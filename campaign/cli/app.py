@@ -3,11 +3,11 @@
 import typer
 
 from campaign.cli.budget import budget
-from campaign.cli.cluster import app as cluster_app
-from campaign.cli.database import app as database_app
 from campaign.cli.dataset import dataset
 from campaign.cli.decisions import decide, explain, release
 from campaign.cli.failures import failures, reconcile, resume, retry
+from campaign.cli.machines.cluster import app as cluster_app
+from campaign.cli.machines.database import app as database_app
 from campaign.cli.metrics import metrics
 from campaign.cli.references import app as references_app
 from campaign.cli.replay import replay

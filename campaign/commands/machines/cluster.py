@@ -11,9 +11,9 @@ from pymongo.errors import PyMongoError
 from rich.console import Console
 from rich.text import Text
 
-from campaign.commands.cluster_questions import SiteAnswers, site_settings
 from campaign.commands.connection import connect, open_for_writing
 from campaign.commands.errors import is_user_error
+from campaign.commands.machines.cluster_questions import SiteAnswers, site_settings
 from campaign.recovery.reconcile import reconcile
 from campaign.spec.reader import read_campaign_file
 from campaign.store.campaigns import OpenCampaign

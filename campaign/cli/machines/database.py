@@ -17,7 +17,7 @@ DataDirOption = Annotated[
 
 
 @app.command()
-@implemented_in("campaign.commands.database")
+@implemented_in("campaign.commands.machines.database")
 def start(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> None:
     """Start the database that my_launchpad.yaml describes; harmless where it runs already.
 
@@ -29,7 +29,7 @@ def start(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> 
 
 
 @app.command()
-@implemented_in("campaign.commands.database")
+@implemented_in("campaign.commands.machines.database")
 def stop(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> None:
     """Stop the database cleanly; its data stay.
 
@@ -38,7 +38,7 @@ def stop(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> N
 
 
 @app.command()
-@implemented_in("campaign.commands.database")
+@implemented_in("campaign.commands.machines.database")
 def status(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> None:
     """Say whether the database runs, and where; exit code 1 if it does not.
 

@@ -21,7 +21,7 @@ def _each(text: str, *names: str) -> Any:
 
 
 @app.command()
-@implemented_in("campaign.commands.cluster")
+@implemented_in("campaign.commands.machines.cluster")
 def init(
     folder: FolderArgument = Path("cluster"),
     scheduler: Annotated[str | None, typer.Option(help="slurm or pbs; default: you are asked")] = None,
@@ -77,7 +77,7 @@ def init(
 
 
 @app.command()
-@implemented_in("campaign.commands.cluster")
+@implemented_in("campaign.commands.machines.cluster")
 def check(
     folder: FolderArgument = Path("cluster"),
     submit: Annotated[
@@ -106,7 +106,7 @@ def check(
 
 
 @app.command()
-@implemented_in("campaign.commands.cluster")
+@implemented_in("campaign.commands.machines.cluster")
 def run(
     folder: FolderArgument = Path("cluster"),
     once: Annotated[bool, typer.Option("--once", help="Once, for cron; the default")] = False,

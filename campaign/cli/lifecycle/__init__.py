@@ -1,0 +1,1 @@
+"""Commands that manage whole campaigns: names, options, help."""

@@ -1,0 +1,1 @@
+"""The commands `campaign cluster` and `campaign db`: names, options, help."""

@@ -1,0 +1,1 @@
+"""The commands that change a running campaign: candidates added, decisions by hand, settings."""
