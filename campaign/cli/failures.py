@@ -64,7 +64,7 @@ def retry(
 ) -> None:
     """Try again what has failed for good, with other settings or resources where some are given.
 
-    Example: campaign retry my-alloys --kind not_converged --set INCAR.ALGO=All --set INCAR.NELM=400
+    Example: campaign retry my-alloys --stage relax --kind not_converged --set INCAR.ALGO=All
     """
 
 

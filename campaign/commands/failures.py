@@ -127,7 +127,7 @@ def failures(*, name: str, launchpad: Path | None, as_json: bool) -> None:
         console.print()
         print_plain(console, *format_failure(kind))
     if any(kind.for_good for kind in kinds):
-        console.print(f"\nanother try: campaign retry {name} --kind CAUSE [--set INCAR.ALGO=All]")
+        console.print(f"\nanother try: campaign retry {name} --kind CAUSE [--set INCAR.NELM=400]")
 
 
 def retry(

@@ -52,7 +52,7 @@ _ADVICE = {
     "unusable_output": "the error says what is wrong: another engine's output, or no energy in it",
     "output_lost": "a large output is not whole in the database (GridFS); computed again",
     "features_lost": "the DOS is computed again: its features were lost or damaged in the database",
-    "not_converged": "science: --set INCAR.ALGO=All, INCAR.NELM=400; relaxations: INCAR.NSW=200, INCAR.POTIM=0.2",
+    "not_converged": "science: --set INCAR.NELM=400; relaxations: INCAR.ALGO=All, INCAR.NSW=200, INCAR.POTIM=0.2",
     "custodian": "science: custodian's remedies were used up; docs/failures.md has its codes, then --set INCAR....",
 }
 _OTHERWISE = "a fault of the machine or of the program: mend what the error says, then `campaign retry`"

@@ -64,11 +64,36 @@ def test_a_value_of_yaml_or_of_an_incar_is_read_as_pymatgen_reads_it(tag, value,
         ("NCORE", float("inf"), "a number"),
         ("AMIX", "0.1 or so", "a number"),
         ("LPLANE", "perhaps", "true or false"),
+        ("POTIM", -1, "from 0.001 to 2"),
+        ("NELM", 1, "from 20 to 10000"),
+        ("AMIX", -1, "from 0.0001 to 4"),
+        ("SIGMA", 5, "from 0.001 to 0.5"),
+        ("TIME", 0, "from 0.001 to 2"),
+        ("PREC", "Low", "Accurate"),
     ],
 )
 def test_what_is_refused_in_a_campaign_file_says_why(tag, value, why):
     with pytest.raises(IncarTagError, match=why):
         check_tag(tag, value, FILE)
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "meant"),
+    [
+        *(("ALGO", "F", "Fast"), ("ALGO", "vERY", "Veryfast"), ("PREC", "n", "Normal"), ("PREC", "Acc", "Accurate")),
+        *(("LREAL", "A", "Auto"), ("LREAL", "on", "On"), ("LREAL", False, False)),
+    ],
+)
+def test_words_that_vasp_reads_by_their_beginning_are_written_out(tag, value, meant):
+    assert check_tag(tag, value, FILE) == meant
+
+
+def test_a_dos_is_not_tried_again_with_what_fails_with_its_tetrahedra():
+    for tag, value in (("ALGO", "All"), ("ALGO", "d"), ("IALGO", 58)):
+        with pytest.raises(IncarTagError, match=r"tetrahedra of IS-DOS.*--stage relax"):
+            check_tag(tag, value, Door(retry=True, dos=("IS-DOS",)))
+        assert check_tag(tag, value, RETRY)
+    assert check_tag("ALGO", "Fast", Door(retry=True, dos=("IS-DOS",))) == "Fast"
 
 
 def test_tags_that_say_the_same_are_refused_together():
@@ -93,7 +118,8 @@ def test_every_tag_is_of_one_kind_and_stands_on_its_page():
 
 def test_a_retry_takes_the_same_list_and_moments_by_element():
     for tag in SAFE - {"ALGO", "IALGO", "IBRION"}:
-        with_value = {"b": True, "n": 1}[("n", "b")[tag.startswith("L") and tag != "LMAXMIX"]]
+        number = {"NELM": 60, "SYMPREC": 1e-5}.get(tag, 1)
+        with_value = {"b": True, "n": number}[("n", "b")[tag.startswith("L") and tag != "LMAXMIX"]]
         assert check_tag(tag, with_value, RETRY) == check_tag(tag, with_value, FILE)
     moments = check_tag("MAGMOM", "Fe:5,O:0.6", RETRY)
     assert moments == {"Fe": 5.0, "O": 0.6}

@@ -119,9 +119,29 @@ _VALUES: dict[str, frozenset[Any]] = {
     "ICHARG": frozenset({0, 1, 2}),
     "ISTART": frozenset({0, 1, 2}),
     "PREC": frozenset({"Normal", "Accurate", "Single", "Medium", "High"}),
-    "LREAL": frozenset({False, "Auto", "A", "On", "O", True}),
+    "LREAL": frozenset({False, "Auto", "On", True}),
+    "IMIX": frozenset({0, 1, 2, 4}),
+    "INIMIX": frozenset({0, 1}),
+    "MIXPRE": frozenset({0, 1, 2, 3}),
+    "NFREE": frozenset(range(1, 51)),
+    "LMAXMIX": frozenset(range(9)),
 }
-_POSITIVE = _names("KPAR MAXMEM NBANDS NBLK NCORE NELM NFREE NPAR NSIM NSW SIGMA SYMPREC")
+#: VASP reads these words by their beginnings: one spelling for each, so that equal settings have equal hashes.
+_WORDS = _names("ALGO PREC LREAL")
+_POSITIVE = _names("KPAR MAXMEM NBANDS NBLK NCORE NELMIN NPAR NSIM NSW")
+#: Smallest and largest value with which calculations of crystals end, and end right: the mixing parameters are shares
+#: or wave numbers (1/A), POTIM scales the steps of relaxations, SIGMA is in eV, SYMPREC in A, TIME a step of ALGO: All.
+_RANGES = {
+    **dict.fromkeys(("AMIX", "AMIX_MAG"), (1e-4, 4.0)),
+    **dict.fromkeys(("BMIX", "BMIX_MAG"), (1e-6, 10.0)),
+    "AMIN": (1e-4, 1.0),
+    "NELM": (20, 10_000),
+    "POTIM": (1e-3, 2.0),
+    "SIGMA": (1e-3, 0.5),
+    "SYMPREC": (1e-9, 1e-2),
+    "TIME": (1e-3, 2.0),
+    "WC": (1e-3, 1e4),
+}
 #: VASP 6's tags, which pymatgen's table does not have.
 _TYPES = {"LH5": "bool", "LWAVEH5": "bool", "LCHARGH5": "bool", "EFERMI": "float"}
 
@@ -181,7 +201,7 @@ def check_tag(tag: str, value: Any, door: Door) -> Any:
     text = str(value).strip()
     if tag == "MAGMOM":
         return _moments(text)
-    found = _number_or_word(tag, text)
+    found = _spelled_out(tag, _number_or_word(tag, text))
     if door.gpaw:
         _check_gpaw(tag, found)
     if tag in _VALUES and found not in _VALUES[tag]:
@@ -189,7 +209,22 @@ def check_tag(tag: str, value: Any, door: Door) -> Any:
         raise IncarTagError(f"found {text!r}, which asks for another kind of calculation, or for none; right: {right}")
     if tag in _POSITIVE and not found > 0:
         raise IncarTagError(f"found {text!r}; right: a number above 0")
+    least, most = _RANGES.get(tag, (-math.inf, math.inf))
+    if tag in _RANGES and not least <= found <= most:
+        raise IncarTagError(f"found {text!r}; right: a number from {least:g} to {most:g}")
+    if door.retry and door.dos and not reaches_dos(tag, found):
+        raise IncarTagError(
+            f"found {text!r}, which fails with the tetrahedra of {' and '.join(door.dos)}; right: Normal or Fast "
+            "(IALGO 38 or 68). For relaxations alone: --stage relax"
+        )
     return found
+
+
+def _spelled_out(tag: str, value: Any) -> Any:
+    if tag not in _WORDS or not isinstance(value, str) or not value:
+        return value
+    words = (word for word in _VALUES[tag] if isinstance(word, str))
+    return next((word for word in words if word.lower().startswith(value.lower())), value)
 
 
 def check_tags_together(tags: Mapping[str, Any]) -> None:
