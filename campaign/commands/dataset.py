@@ -17,7 +17,11 @@ def dataset(
     out = console()
     manifest = write_training_data(read_campaign(launchpad, name), path, filters=filters)
     states = ", ".join(f"{count} {state}" for state, count in manifest.source["states"].items())
-    out.print(f"campaign {name}: {manifest.source['relaxed']} relaxed structures ({states})", highlight=False)
+    out.print(
+        f"campaign {name}: {manifest.source['relaxed']} relaxed structures, references included; of the candidates are "
+        f"{states}",
+        highlight=False,
+    )
     out.print(
         f"not used: {manifest.source['dos_without_target']} DOS of structures that are not relaxed, "
         f"{manifest.source['relaxed_without_dos']} relaxed structures without a DOS",

@@ -236,7 +236,7 @@ def test_the_json_has_the_numbers_that_are_drawn(store, campaign, run):
     budget = found["budget"]
     assert f"{budget['spent_cpu_hours']:.2f} spent, {budget['left_cpu_hours']:.2f} left of 10" in said
     assert f"{found['time_left']['cpu_hours']:.3g} CPU-h still to come" in said
-    assert "12 IS-DOS, 6 relaxation, 1 stable found, 3 failed attempts" in said
+    assert "12 IS-DOS, 6 relaxations, 1 stable found, 3 failed attempts" in said
     assert found["discoveries_24h"] == 1
     # the newest first, with its energy and its time
     first, second = found["discoveries"]
@@ -282,6 +282,8 @@ def test_a_campaign_of_which_nothing_is_done_yet_has_a_picture(store, launchpad,
     assert "paused" not in said
     launchpad.fireworks.update_many({"state": "RESERVED"}, {"$set": {"state": "PAUSED"}})
     assert "16 fireworks are paused: `lpad resume_fws -q" in words(run())
+    launchpad.fireworks.update_one({"spec._category": "dos"}, {"$set": {"state": "RUNNING"}})
+    assert "nothing has ended yet; running: 1" in words(run())
 
 
 def test_a_campaign_with_nothing_but_failures_has_a_picture(store, launchpad, small_spec, run):

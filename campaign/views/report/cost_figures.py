@@ -103,7 +103,8 @@ def _over_thresholds(
         options = {"xaxis": f"x{axis}", "yaxis": "y4" if number else "y3", "showlegend": False}
         traces.append(guide_line([found.chosen[number]] * 2, [0, 1], dash="dash", **options))
     hidden = {"visible": False, "range": [0, 1]}
-    tick = {"tickformat": ".0%" if "%" in digits else digits}
+    # as many digits as the ticks need: rounded ones repeat where the axis spans little
+    tick = {"tickformat": "~%"} if "%" in digits else {}
     json = figure_json(
         traces,
         xaxis={"title": "E_f(ML) (eV/atom)", "domain": [0, 0.47], "range": padded_range(forms)},

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from campaign.metrics.audit import DiscoverabilityEstimate
 from campaign.metrics.metrics import Metrics
 from campaign.views.figures.thresholds import ThresholdFigures, f1_isoline
 from campaign.views.metrics.text import sweep_note
@@ -141,11 +142,21 @@ def three_metrics_figure(data: ReportData) -> PageFigure:
         )
     notes = ["The bar on discoverability is its interval from the audit."] if bars[0][2] is not None else []
     if data.metrics.estimate is not None and math.isnan(data.metrics.estimate.discoverability):
-        notes = [
-            "Without an audit nobody knows what was missed, so discoverability and F1 of the campaign are unknown."
-        ]
+        notes = [_why_unknown(data.metrics.estimate)]
     json = figure_json(traces, barmode="group", yaxis={"range": [0, 1.04]}, legend=BELOW)
     return replace(blank, json=json, notes=notes)
+
+
+def _why_unknown(estimate: DiscoverabilityEstimate) -> str:
+    """Why the discoverability has no value."""
+    if waiting := estimate.counts.audit_open:
+        return (
+            f"The {waiting} candidate(s) of the audit are not relaxed yet: until then what was missed is unknown, and "
+            "with it discoverability and F1 of the campaign."
+        )
+    if estimate.counts.audited:
+        return "Nothing stable is known yet, so discoverability and F1 of the campaign have no value."
+    return "There is no audit, so what was missed is unknown, and with it discoverability and F1 of the campaign."
 
 
 def three_metrics(data: ReportData) -> list[tuple[str, Metrics, tuple[float, float] | None]]:

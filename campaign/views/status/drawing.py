@@ -69,12 +69,20 @@ def _title(report: StatusReport) -> Text:
 
 def _last_day(report: StatusReport) -> str:
     stages = report.pace.stages
-    parts = [f"{rate.ended} {STAGES[stage].title}" for stage, rate in stages.items() if rate.ended]
+    parts = [_counted(rate.ended, STAGES[stage].title) for stage, rate in stages.items() if rate.ended]
     failed = sum(rate.failed for rate in stages.values())
     parts.append(f"{report.discoveries_24h} stable found")
     if failed:
-        parts.append(f"{failed} failed attempts")
-    return ", ".join(parts) if stages else "nothing was started yet"
+        parts.append(_counted(failed, "failed attempt"))
+    if stages:
+        return ", ".join(parts)
+    running = sum(queue.running for queue in report.queues)
+    return f"nothing has ended yet; running: {running}" if running else "nothing was started yet"
+
+
+def _counted(number: int, what: str) -> str:
+    """``1 relaxation``, ``5 relaxations``; a DOS has no plural."""
+    return f"{number} {what}" + ("s" if number != 1 and not what.endswith("DOS") else "")
 
 
 def _format_time_left(report: StatusReport) -> str:

@@ -21,7 +21,7 @@ def _format_progress(status: Status) -> str:
     if status.purpose == "screening" and status.needs_model:
         parts.append(_model(status))
     if status.promoted["all"]:
-        parts.append(f"promoted {_share(status.promoted)}")
+        parts.append(f"relaxed {_share(status.promoted)} promoted")
     parts.append(f"stable {status.stable}")
     failed = sum(status.failures.values())
     if failed:
