@@ -240,9 +240,17 @@ QUERIES = {"aggregate", "bulk_write", "count_documents", "distinct", "estimated_
 }
 
 
-COLLECTIONS = {"candidates", "references", "features", "attempts", "steps", "models", "reference_sets", "campaigns"} | {
-    *("fireworks", "workflows", "launches", "fw_id_assigner", "database")
-}
+COLLECTIONS = {
+    "candidates",
+    "references",
+    "features",
+    "attempts",
+    "steps",
+    "models",
+    "reference_sets",
+    "campaigns",
+    "events",
+} | {*("fireworks", "workflows", "launches", "fw_id_assigner", "database")}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from campaign.budget.costs import learn_dos_cost
+from campaign.budget.decision_document import is_persons
 from campaign.budget.limits import closed_reason, current_budget, expected_costs, is_limited, relaxation_cpu_seconds
 from campaign.budget.spent import spent_on_screened, still_to_come
 from campaign.store.campaigns import Campaign
@@ -33,14 +34,18 @@ def hold_at_launch(campaign: Campaign, document: Mapping[str, Any], stage: Stage
     """
     if document["role"] != SCREENED or stage.name == "rs_dos" or not is_limited(campaign):
         return None
+    decision = document.get("decision")
+    if decision and decision.get("over_budget"):
+        return None
     refused = closed_reason(campaign) or _refused_by_hours(campaign, document, stage)
     if refused is None:
         return None
     to: str = CandidateState.HELD
     changes: dict[str, Any] = {}
     push: dict[str, Any] = {}
-    if stage.name == "relax":
-        decision = document["decision"]
+    if decision and is_persons(decision) and not decision["promoted"]:
+        to = CandidateState.REJECTED  # a person rejected it while its IS-DOS waited
+    elif decision:
         # of the audit sample: not promoted before, and not now
         to = decision["outcome"] if decision["audit"] else CandidateState.HELD
         changes = {
@@ -56,7 +61,7 @@ def hold_at_launch(campaign: Campaign, document: Mapping[str, Any], stage: Stage
         push = {"previous_decisions": decision}
     if (
         campaign.store.move(document["_id"], stage, to=to, changes=changes, push=push)
-        and stage.name == "relax"
+        and decision
         and to == CandidateState.HELD
     ):
         note_held(campaign, document)

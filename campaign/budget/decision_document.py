@@ -8,6 +8,18 @@ from campaign.policies.base import Prediction
 from campaign.policies.decide import Decision
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
+from campaign.store.states import PERSON
+
+
+def is_persons(decision: Mapping[str, Any] | None) -> bool:
+    """Whether a stored decision is a person's, not a policy's."""
+    return (decision or {}).get("kind") == PERSON
+
+
+def policy_decision(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The latest decision of a policy on a candidate, whatever persons decided after it; None where there is none."""
+    made = [*(document.get("previous_decisions") or []), document.get("decision") or None]
+    return next((decision for decision in reversed(made) if decision and not is_persons(decision)), None)
 
 
 def prediction_of(document: Mapping[str, Any]) -> Prediction:

@@ -11,6 +11,7 @@ from pymongo.client_session import ClientSession
 from campaign.budget.costs import Costs
 from campaign.budget.decision_document import decision_document, prediction_of
 from campaign.budget.limits import allowance_now, closed_reason, current_budget, expected_costs, is_limited
+from campaign.budget.persons import held_by_persons, release_persons
 from campaign.budget.spent import usage
 from campaign.policies.base import Prediction
 from campaign.policies.decide import Decision, decide
@@ -19,7 +20,7 @@ from campaign.store.candidates import is_any_in_state
 from campaign.store.held import (
     decided_as_held,
     hold_waiting_for_dos,
-    is_any_prediction_held,
+    is_any_decision_held,
     lock_budget,
     next_held_cells,
     note_held_id,
@@ -37,10 +38,10 @@ _AT_ONCE = 500
 def release_held(campaign: Campaign) -> int:
     """Promote held candidates as far as the budget allows now, the best first; return how many.
 
-    Their earlier decisions are kept (``previous_decisions``). Those among them that the audit has relaxed meanwhile are
-    promoted in their turn without another relaxation.
+    What persons want relaxed comes first. Their earlier decisions are kept (``previous_decisions``). Those among them
+    that the audit has relaxed meanwhile are promoted in their turn without another relaxation.
     """
-    if not is_any_prediction_held(campaign):
+    if not is_any_decision_held(campaign):
         return 0
     costs = expected_costs(campaign)
     # not even the next one may fit, as far as that is known without looking at all of them
@@ -51,8 +52,12 @@ def release_held(campaign: Campaign) -> int:
     def release(session: ClientSession) -> int:
         lock_budget(campaign, session)
         by_id = decided_as_held(campaign, session=session)
-        predictions = {name: _still_to_pay(document, costs) for name, document in by_id.items()}
         allowance = allowance_now(campaign, costs, session=session)
+        persons = held_by_persons(by_id)
+        releases, waiting = release_persons(persons, costs, allowance)
+        for document in persons:
+            del by_id[document["_id"]]
+        predictions = {name: _still_to_pay(document, costs) for name, document in by_id.items()}
         decisions = decide(
             campaign.spec.policy, list(predictions.values()), allowance=allowance, seed=campaign.spec.seed
         )
@@ -62,14 +67,13 @@ def release_held(campaign: Campaign) -> int:
             if decision.promoted or (decision.audit and _is_held(by_id[decision.candidate]))
         ]
         changed.sort(key=lambda decision: decision.rank or 0)
-        releases = []
         for decision in changed[:_AT_ONCE]:
             document, prediction = by_id[decision.candidate], predictions[decision.candidate]
             made = decision_document(decision, prediction, campaign, document, step_id=f"{campaign.name}/release")
             releases.append((document, made))
         write_releases(campaign, releases, session=session)
         # the others of them come next
-        _note_next(campaign, decisions if len(changed) <= _AT_ONCE else [], by_id, session)
+        _note_next(campaign, decisions if len(changed) <= _AT_ONCE else [], by_id, waiting, session)
         return len(releases)
 
     released = campaign.store.in_transaction(release)
@@ -99,10 +103,15 @@ def note_best_held(campaign: Campaign, decisions: Sequence[Decision]) -> None:
 
 
 def _note_next(
-    campaign: Campaign, decisions: Sequence[Decision], by_id: Mapping[str, Mapping[str, Any]], session: ClientSession
+    campaign: Campaign,
+    decisions: Sequence[Decision],
+    by_id: Mapping[str, Mapping[str, Any]],
+    waiting: Mapping[str, Any] | None,
+    session: ClientSession,
 ) -> None:
+    """Note what comes next: the first that a person wants, else the policy's best."""
     best = _best_held(decisions)
-    document = None if best is None else by_id[best.candidate]
+    document = waiting or (None if best is None else by_id[best.candidate])
     # one that the audit has relaxed is released at no cost, so it is looked at each time
     noted = document if document is not None and _is_held(document) else None
     replace_noted(campaign, noted, session=session)

@@ -3,6 +3,9 @@
 import typer
 
 from campaign.cli.budget import budget
+from campaign.cli.changes.history import history
+from campaign.cli.changes.persons import promote, reject
+from campaign.cli.changes.settings import set_settings
 from campaign.cli.dataset import dataset
 from campaign.cli.decisions import decide, explain, release
 from campaign.cli.failures import failures, reconcile, resume, retry
@@ -31,14 +34,16 @@ app.callback()(global_options)
 # in the order in which one meets them
 _PANELS = {
     "Run a campaign": (check, run, submit),
-    "Look at it": (status, results, report, serve),
+    "Look at it": (status, results, report, serve, history),
     "Decisions and what they cost": (explain, metrics, budget, decide, release),
+    "Change a running campaign": (promote, reject, set_settings),
     "When something failed": (failures, retry, resume, reconcile, verify),
     "Other data": (dataset, replay),
 }
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
-        app.command(rich_help_panel=_panel)(_command)
+        # `set` is a name of Python's
+        app.command(_command.__name__.removesuffix("_settings"), rich_help_panel=_panel)(_command)
 app.add_typer(references_app, name="references", rich_help_panel="Other data")
 app.add_typer(database_app, name="db", rich_help_panel="Machines")
 app.add_typer(cluster_app, name="cluster", rich_help_panel="Machines")

@@ -43,6 +43,9 @@ class AuditCounts:
         Of the audited, failures.
     audit_open
         Drawn for the audit, and not ended: still to come, or not allowed by the budget.
+    known_stable, known_unstable
+        Not promoted and not drawn, and known nevertheless: stable ones, and others. A person chose them, so they say
+        nothing of those that are not known; they only bound how many there can be.
     """
 
     stable: int
@@ -54,16 +57,28 @@ class AuditCounts:
     audit_stable: int = 0
     audit_failed: int = 0
     audit_open: int = 0
+    known_stable: int = 0
+    known_unstable: int = 0
 
     def __post_init__(self) -> None:
         fits = (
             min(asdict(self).values()) >= 0
             and self.stable + self.promoted_failed <= self.promoted_ended
             and self.audit_stable + self.audit_failed <= self.audited
-            and self.audited + self.audit_open <= self.not_promoted
+            and self.audited + self.audit_open + self.known <= self.not_promoted
         )
         if not fits:
             raise ValueError(f"counts of an audit that do not fit together: {self}")
+
+    @property
+    def known(self) -> int:
+        """Those whose relaxation is known although they were neither promoted nor drawn."""
+        return self.known_stable + self.known_unstable
+
+    def within_known(self, missed: float) -> float:
+        """A number of stable materials that were not promoted, moved into the bounds of what is known for certain."""
+        unstable = self.audited - self.audit_stable + self.known_unstable
+        return min(max(missed, self.audit_stable + self.known_stable), self.not_promoted - unstable)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +120,8 @@ class DiscoverabilityEstimate:
 
     @property
     def is_exact(self) -> bool:
-        """Whether every candidate that was not promoted has been audited: nothing is estimated."""
-        return self.counts.audited == self.counts.not_promoted and not self.counts.promoted_open
+        """Whether the truth of every candidate that was not promoted is known: nothing is estimated."""
+        return self.counts.audited + self.counts.known == self.counts.not_promoted and not self.counts.promoted_open
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON takes it: None where a number is undefined or unknown."""
@@ -183,13 +198,20 @@ def estimate_discoverability(counts: AuditCounts, *, confidence: float = 0.95) -
     drawn = counts.audited + counts.audit_open
     lowest, _ = interval(sample=drawn, positive=counts.audit_stable)
     _, highest = interval(sample=drawn, positive=counts.audit_stable + counts.audit_open)
-    ended = interval(sample=counts.audited, positive=counts.audit_stable)
+    # what is known for certain cuts off totals that cannot be, which loses no coverage
+    lowest, highest = (int(counts.within_known(end)) for end in (lowest, highest))
+    ended = tuple(
+        int(counts.within_known(end)) for end in interval(sample=counts.audited, positive=counts.audit_stable)
+    )
     expected = float(counts.stable)
     if counts.promoted_open:
         expected += counts.promoted_open * float(ratio(counts.stable, counts.promoted_ended))
     missed = 0.0
     if counts.not_promoted:
-        missed = counts.not_promoted * float(ratio(counts.audit_stable, counts.audited))
+        share = float(ratio(counts.audit_stable, counts.audited))
+        # without a sample nothing is estimated, unless all of them are known
+        unknown = math.isnan(share) and counts.known < counts.not_promoted
+        missed = math.nan if unknown else counts.within_known(0.0 if math.isnan(share) else counts.not_promoted * share)
     return DiscoverabilityEstimate(
         counts=counts,
         confidence=confidence,

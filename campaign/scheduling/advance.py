@@ -5,6 +5,7 @@ places, submits nothing twice.
 """
 
 from campaign.budget.hold_queue import hold_waiting, release_held
+from campaign.budget.persons import settle_decided
 from campaign.references.reference_sets import freeze_reference_set
 from campaign.scheduling.batch_due import screen_when_due
 from campaign.scheduling.evaluate import evaluate_relaxed
@@ -30,6 +31,7 @@ def advance(campaign: OpenCampaign, *, batch: int | None = None) -> None:
         return  # finished, or its documents are still being written
     if campaign.document.get("stopped"):
         return  # until the cause is mended (`campaign.scheduling.stop`)
+    settle_decided(campaign)
     submit_ready(campaign)
     reference_set = freeze_reference_set(campaign)
     if reference_set is None:

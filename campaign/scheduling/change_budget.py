@@ -3,15 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
-from campaign.budget.limits import current_budget
-from campaign.scheduling.advance import advance
-from campaign.spec.reader import wrong_settings
-from campaign.spec.sections.budget import BudgetSection
+from campaign.scheduling.change_settings import change_settings
+from campaign.spec.changes import SettingsError
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.counts import count_candidates
-from campaign.store.held import free_held_before_dos, reopen, replace_budget
 from campaign.store.states import CandidateState
 from esnet.files.errors import UserError
 
@@ -41,18 +36,10 @@ def change_budget(campaign: OpenCampaign, changes: Mapping[str, Any]) -> str:
     BudgetError
         Naming the limit that is wrong; nothing is changed then.
     """
-    campaign = campaign.refresh()
-    before = current_budget(campaign).model_dump()
-    try:
-        wanted = BudgetSection.model_validate(before | dict(changes))
-    except ValidationError as error:
-        raise BudgetError("; ".join(wrong_settings(error, section="budget", model=BudgetSection))) from error
-    replace_budget(campaign, wanted.model_dump(mode="json"))
     held_before = count_candidates(campaign, state=CandidateState.HELD)
-    if held_before:
-        reopen(campaign)
-    free_held_before_dos(campaign)
-    advance(campaign)
-    held = count_candidates(campaign, state=CandidateState.HELD)
-    went_on = f"; {held_before - held} held candidates go on, {held} stay held" if held_before else ""
-    return f"campaign {campaign.name}: the budget is changed{went_on}"
+    try:
+        report = change_settings(campaign, {"budget": changes}, kind="budget")
+    except SettingsError as error:
+        raise BudgetError("; ".join(error.problems)) from error
+    went_on = f"; {report.released} held candidates go on, {report.held} stay held" if held_before else ""
+    return f"campaign {campaign.name}: the budget is {'changed' if report.changes else 'what it was'}{went_on}"

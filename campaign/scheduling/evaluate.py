@@ -8,6 +8,7 @@ from campaign.hull.corrections import corrected_energies, relaxed_fields
 from campaign.references.reference_sets import correction_scheme, load_hull
 from campaign.spec.sections.stable import StableSection
 from campaign.store.campaigns import Campaign
+from campaign.store.changes.settings import restate_stability
 from campaign.store.collections import now
 from campaign.store.reference_sets import (
     is_any_without_result,
@@ -53,7 +54,10 @@ def evaluate_relaxed(campaign: Campaign, reference_set: str) -> int:
         )
         for (document, _), formation, distance in zip(treated, e_form, e_hull, strict=True)
     ]
-    return write_results(campaign, results)
+    written = write_results(campaign, results)
+    if (limits := campaign.refresh().spec.stable) != campaign.spec.stable:
+        restate_stability(campaign, limits)  # they were changed just now
+    return written
 
 
 def _result(e_form: float, e_hull: float, limits: StableSection) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The settings of a campaign as they stand in its document."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,8 +14,15 @@ class StoredSpecError(UserError, ValueError):
     """The settings of a stored campaign are not valid: something else has changed them, or a plugin is missing."""
 
 
-def read_stored_spec(name: str, stored: Any) -> CampaignSpec:
+def read_stored_spec(name: str, stored: Any, changed: Mapping[str, Any] | None = None) -> CampaignSpec:
     """The spec of a stored campaign, as `CampaignSpec.model_dump` wrote it.
+
+    Parameters
+    ----------
+    stored
+        Its file.
+    changed
+        Sections that were changed since, whole; None: none was.
 
     Raises
     ------
@@ -22,6 +30,6 @@ def read_stored_spec(name: str, stored: Any) -> CampaignSpec:
         One line that names the campaign, each field, what was found and what would be right.
     """
     try:
-        return CampaignSpec.model_validate(stored)
+        return CampaignSpec.model_validate({**stored, **changed} if changed else stored)
     except ValidationError as error:
         raise StoredSpecError(f"campaign {name!r}: its stored settings: {'; '.join(wrong_settings(error))}") from error

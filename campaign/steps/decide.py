@@ -1,6 +1,7 @@
 """The decisions of one Screen: made from what it has predicted, within what the budget allows, written once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pymongo.client_session import ClientSession
@@ -11,11 +12,12 @@ from campaign.budget.limits import allowance_now, expected_costs, is_limited
 from campaign.policies.allowance import RemainingBudget
 from campaign.policies.base import Prediction
 from campaign.policies.decide import Decision, decide
+from campaign.policies.registry import make_policy
 from campaign.store.campaigns import Campaign
 from campaign.store.held import lock_budget
 from campaign.store.predictions import predicted_by_step, write_decisions
 from campaign.store.states import CandidateState
-from campaign.store.steps import read_allowance, write_allowance
+from campaign.store.steps import fix_policy, read_allowance, write_allowance
 
 
 def make_decisions(campaign: Campaign, step_id: str) -> list[Decision]:
@@ -23,8 +25,10 @@ def make_decisions(campaign: Campaign, step_id: str) -> list[Decision]:
 
     What may be spent is written into the step before the first decision. A Screen that is killed between any two of
     its writes and run again therefore makes the same decisions, and another Screen at the same time counts what this
-    one has set aside.
+    one has set aside. So is the policy in force, which may be changed between two of its writes.
     """
+    policy = make_policy(fix_policy(campaign, step_id, campaign.refresh().spec.policy.to_dict()))
+    campaign = replace(campaign, spec=campaign.spec.model_copy(update={"policy": policy}))
     documents = {document["_id"]: document for document in predicted_by_step(campaign, step_id)}
     predictions = [prediction_of(document) for document in documents.values()]
     allowance = _allowance_of_step(campaign, step_id, predictions)

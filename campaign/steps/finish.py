@@ -4,12 +4,16 @@ from typing import Any
 
 from campaign.scheduling.evaluate import evaluate_relaxed
 from campaign.store.campaigns import Campaign, mark_as_finished
+from campaign.store.candidates import is_any_open
 from campaign.store.counts import count_candidates
+from campaign.store.steps import withdraw_step
 from campaign.store.usage import cost_by_stage
 
 
 def finish_campaign(campaign: Campaign, step_id: str) -> dict[str, Any]:
     """Write the summary into the campaign's document and mark it as finished.
+
+    Where a person has promoted candidates after this step was submitted, it is taken back, and comes again at the end.
 
     Returns
     -------
@@ -23,6 +27,9 @@ def finish_campaign(campaign: Campaign, step_id: str) -> dict[str, Any]:
         "stable": count_candidates(campaign, stable=True),
         "cpu_s": {stage: cost["cpu_s"] for stage, cost in cost_by_stage(campaign).items()},
     }
+    if is_any_open(campaign):
+        withdraw_step(campaign, step_id)
+        return summary
     mark_as_finished(campaign, summary)
     campaign.store.close_step(step_id)
     return summary

@@ -5,7 +5,6 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from pymatgen.core import Structure
@@ -16,7 +15,7 @@ from campaign.references.phases import reference_phases
 from campaign.references.reference_sets import store_entries
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.reference_checks import campaign_entries
-from campaign.spec.stored_spec import read_stored_spec
+from campaign.steps.same_settings import CampaignExistsError, refuse_other_settings, settings_note
 from campaign.store.campaigns import find_start_settings, insert_campaign, mark_as_running
 from campaign.store.candidates import insert_candidates, insert_references
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
@@ -28,10 +27,6 @@ from esnet.bundle.shipped import bundle_folder
 from esnet.files.errors import UserError
 
 logger = logging.getLogger(__name__)
-
-
-class CampaignExistsError(UserError, ValueError):
-    """There is a campaign of that name with other settings."""
 
 
 class BootstrapSizeError(UserError, ValueError):
@@ -48,6 +43,8 @@ class Started:
         The campaign.
     added, known
         Candidates that were added, and that were there already.
+    note
+        In which settings the file is not what is in force; None: in none.
     message
         The same in one sentence.
     """
@@ -55,14 +52,16 @@ class Started:
     name: str
     added: int
     known: int
+    note: str | None = None
 
     @property
     def message(self) -> str:
-        """What happened, in one sentence."""
+        """What happened, in one sentence, and the note."""
+        note = f"; {self.note}" if self.note else ""
         if not self.added:
-            return f"campaign {self.name}: all {self.known} candidates are there already; nothing was added"
+            return f"campaign {self.name}: all {self.known} candidates are there already; nothing was added{note}"
         there = f", {self.known} were there already" if self.known else ""
-        return f"campaign {self.name}: {self.added} candidates added{there}"
+        return f"campaign {self.name}: {self.added} candidates added{there}{note}"
 
 
 def write_campaign(store: CampaignStore, spec: CampaignSpec, *, worker: str | None = None) -> Started:
@@ -95,7 +94,7 @@ def write_campaign(store: CampaignStore, spec: CampaignSpec, *, worker: str | No
             document["imported_references"] = store_entries(store, entries, campaign=spec.name)
         insert_campaign(store, document | {"structures_checksum": checksum, "worker": worker})
     else:
-        _refuse_other_settings(known["spec"], spec)
+        refuse_other_settings(known, spec)
         _refuse_other_structures(known["structures_checksum"], checksum, spec)
         # what was lost of them in the database since
         if entries is not None:
@@ -106,7 +105,8 @@ def write_campaign(store: CampaignStore, spec: CampaignSpec, *, worker: str | No
     added = insert_candidates(store, _candidate_documents(spec, candidates, relaxed))
     # nothing is submitted or decided before every document is there: a start that was cut short is started again
     mark_as_running(store, spec.name)
-    started = Started(name=spec.name, added=added, known=len(candidates) - added)
+    note = None if known is None else settings_note(known, spec)
+    started = Started(name=spec.name, added=added, known=len(candidates) - added, note=note)
     logger.info(started.message)
     return started
 
@@ -173,26 +173,6 @@ def _register_given_model(store: CampaignStore, spec: CampaignSpec) -> ModelSumm
     folder = bundle_folder(str(spec.model.bundle))
     checksum = register_bundle(store, folder, expected=spec.representation(), engine=spec.dft.engine)
     return model_summary(store, checksum, source="bundle") | {"step": None, "time": now()}
-
-
-def _refuse_other_settings(stored: dict[str, Any], spec: CampaignSpec) -> None:
-    # a campaign that an earlier version started lacks the fields that came since: they stand at their defaults
-    known = read_stored_spec(spec.name, stored).model_dump(mode="json")
-    differing = sorted(_differences(known, spec.model_dump(mode="json")))
-    if differing:
-        raise CampaignExistsError(
-            f"campaign {spec.name!r} was started with other settings; they differ in "
-            + "; ".join(differing)
-            + ". A running campaign keeps its settings: give the new one another name"
-        )
-
-
-def _differences(stored: Any, found: Any, path: str = "") -> Iterator[str]:
-    if isinstance(stored, dict) and isinstance(found, dict):
-        for key in stored.keys() | found.keys():
-            yield from _differences(stored.get(key), found.get(key), f"{path}.{key}" if path else key)
-    elif stored != found:
-        yield f"{path} (stored {stored!r}, in the file {found!r})"
 
 
 def _campaign_document(spec: CampaignSpec, n_screened: int, model: ModelSummary | None) -> CampaignDocument:

@@ -39,7 +39,7 @@ class Campaign:
     store
         The campaign collections of its database.
     spec
-        What the user asked for.
+        What the user asked for, with what `campaign set` has changed since; the budget in force stands in the document.
     document
         The campaign's document: state, model, reference set, counts.
     """
@@ -62,7 +62,8 @@ class Campaign:
             If its settings are not valid.
         """
         document = _read_document(store, name)
-        return Campaign(store=store, spec=read_stored_spec(name, document.get("spec")), document=document)
+        spec = read_stored_spec(name, document.get("spec"), document.get("settings"))
+        return Campaign(store=store, spec=spec, document=document)
 
     @property
     def name(self) -> str:
@@ -110,8 +111,12 @@ class Campaign:
         return checksum
 
     def refresh(self) -> Self:
-        """Read the campaign's document again."""
-        return replace(self, document=_read_document(self.store, self.name))
+        """Read the campaign's document again, and its settings if they were changed."""
+        document = _read_document(self.store, self.name)
+        if document.get("settings") == self.document.get("settings"):
+            return replace(self, document=document)
+        spec = read_stored_spec(self.name, document.get("spec"), document.get("settings"))
+        return replace(self, document=document, spec=spec)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +224,9 @@ def _read_document(store: CampaignStore, name: str) -> CampaignDocument:
 
 
 def find_start_settings(store: CampaignStore, name: str) -> CampaignDocument | None:
-    """Spec, structures and models that a campaign was started with; None if there is none of that name.
+    """Spec, structures and models that a campaign was started with, and the settings that were changed since.
+
+    None if there is no campaign of that name.
 
     Raises
     ------
@@ -229,7 +236,8 @@ def find_start_settings(store: CampaignStore, name: str) -> CampaignDocument | N
     if not campaign_exists(store, name):
         return None
     return cast(
-        "CampaignDocument | None", store.campaigns.find_one({"_id": name}, ["spec", "structures_checksum", "models"])
+        "CampaignDocument | None",
+        store.campaigns.find_one({"_id": name}, ["spec", "structures_checksum", "models", "settings", "budget"]),
     )
 
 

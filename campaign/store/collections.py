@@ -77,6 +77,8 @@ class CampaignStore:
         Trainings, Screens and the report: a unique id each, so that each is submitted once.
     models, reference_sets
         Trained models and frozen reference sets, by checksum.
+    events
+        What people changed of a campaign, one document for each change.
     """
 
     def __init__(self, database: Database[Document]) -> None:
@@ -90,6 +92,7 @@ class CampaignStore:
         self.steps: Collection[Document] = database["steps"]
         self.models: Collection[Document] = database["models"]
         self.reference_sets: Collection[Document] = database["reference_sets"]
+        self.events: Collection[Document] = database["events"]
 
     def ensure_indexes(self) -> None:
         """Create the indexes that the campaign's own queries and those of the README use; safe to call again."""
@@ -135,6 +138,7 @@ class CampaignStore:
         self.attempts.create_index("job_id", sparse=True)
         self.features.create_index("campaign")
         self.steps.create_index([("campaign", ASCENDING), ("kind", ASCENDING)])
+        self.events.create_index([("campaign", ASCENDING), ("time", ASCENDING)])
         # a campaign's fireworks and workflows are found by these
         self.database["workflows"].create_index("metadata.campaign")
         self.database["fireworks"].create_index(

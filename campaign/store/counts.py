@@ -9,7 +9,7 @@ from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import OUR_CAMPAIGNS, CampaignStore, Document, counts_by, sums_by
-from campaign.store.states import AWAITS_RS_DOS, SCREENED, STAGES, CandidateState, StepState
+from campaign.store.states import AWAITS_RS_DOS, PERSON, SCREENED, STAGES, CandidateState, StepState
 
 #: FireWorks states in which a firework runs, or can start without anyone's help. One that waits starts after another
 #: one: where none can, what it waits for was defused or paused.
@@ -173,7 +173,8 @@ def prediction_errors(campaign: Campaign) -> list[Document]:
     # null and NaN, which stand for no prediction, sort below every number
     is_known = {"$and": [{"$gt": [f"${part}.e_form_per_atom", -1e300]} for part in ("prediction", "result")]}
     error = {"$subtract": ["$prediction.e_form_per_atom", "$result.e_form_per_atom"]}
-    is_promoted = {"$eq": ["$decision.promoted", True]}
+    # by a policy: what a person chose says nothing about it
+    is_promoted = {"$and": [{"$eq": ["$decision.promoted", True]}, {"$ne": ["$decision.kind", PERSON]}]}
 
     def total(of: Any, where: Any) -> dict[str, Any]:
         return {"$cond": [where, of, 0]}

@@ -121,6 +121,7 @@ class StepDocument(TypedDict, total=False):
     fw_id: int
     created: datetime
     ended: datetime
+    policy: dict[str, Any]  # that a Screen decides by, from its first decision on
     allowance: dict[str, Any]  # what a Screen may promise: CPU-seconds, relaxations
     reserved: dict[str, Any]  # what it has set aside while it decides: CPU-seconds, relaxations
     n_relaxed: int  # relaxations that a retraining could learn from
@@ -177,6 +178,10 @@ class CampaignDocument(TypedDict, total=False):
     imported_references: str | None  # checksum of the reference set from a file
     budget: dict[str, Any]  # in force; the file's where absent
     budget_history: list[dict[str, Any]]
+    settings: dict[
+        str, Any
+    ]  # sections in force that `campaign set` may change, apart from the budget; absent: the file's
+    settings_history: list[dict[str, Any]]  # every `settings` that was in force, its time, and its entry in events
     budget_serial: int
     next_held: list[dict[str, Any]]  # composition and number of atoms of the best held candidates
     problem: str

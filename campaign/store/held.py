@@ -36,17 +36,17 @@ def replace_budget(campaign: Campaign, budget: Mapping[str, Any]) -> None:
     )
 
 
-def reopen(campaign: Campaign) -> None:
+def reopen(campaign: Campaign, *, session: ClientSession | None = None) -> None:
     """Let a finished campaign run again, and write its report again at the end."""
-    campaign.store.steps.delete_one({"_id": Step.report(campaign.name).id, "state": StepState.DONE})
-    campaign.store.campaigns.update_one(
-        {"_id": campaign.name, "state": CampaignState.FINISHED}, {"$set": {"state": CampaignState.RUNNING}}
-    )
+    report = {"_id": Step.report(campaign.name).id, "state": StepState.DONE}
+    campaign.store.steps.delete_one(report, session=session)
+    finished = {"_id": campaign.name, "state": CampaignState.FINISHED}
+    campaign.store.campaigns.update_one(finished, {"$set": {"state": CampaignState.RUNNING}}, session=session)
 
 
-def is_any_prediction_held(campaign: Campaign) -> bool:
-    """Whether a candidate with a prediction is held."""
-    query = {"campaign": campaign.name, "state": CandidateState.HELD, "prediction": {"$ne": None}}
+def is_any_decision_held(campaign: Campaign) -> bool:
+    """Whether a candidate is held that a policy or a person wants relaxed."""
+    query = {"campaign": campaign.name, "state": CandidateState.HELD, "decision": {"$ne": None}}
     return exists(campaign.store.candidates, query)
 
 
@@ -89,9 +89,10 @@ def next_held_cells(campaign: Campaign) -> list[Document]:
     return found.get("next_held") or []
 
 
-def note_held(campaign: Campaign, document: Mapping[str, Any]) -> None:
+def note_held(campaign: Campaign, document: Mapping[str, Any], *, session: ClientSession | None = None) -> None:
     """Note the cell of a candidate that is held now, which may be the next to be released."""
-    campaign.store.campaigns.update_one({"_id": campaign.name}, {"$addToSet": {"next_held": _cell(document)}})
+    update = {"$addToSet": {"next_held": _cell(document)}}
+    campaign.store.campaigns.update_one({"_id": campaign.name}, update, session=session)
 
 
 def note_held_id(campaign: Campaign, candidate: str) -> None:
@@ -115,12 +116,13 @@ def _cell(document: Mapping[str, Any]) -> Document:
 
 def hold_waiting_for_dos(campaign: Campaign) -> int:
     """Hold every candidate that waits for its IS-DOS; return how many."""
-    return _move_screened(campaign, {"state": CandidateState.NEW}, to=CandidateState.HELD)
+    return _move_screened(campaign, {"state": CandidateState.NEW, "decision": None}, to=CandidateState.HELD)
 
 
 def free_held_before_dos(campaign: Campaign) -> int:
     """Let candidates that were held before their IS-DOS wait for it again; return how many."""
-    return _move_screened(campaign, {"state": CandidateState.HELD, "prediction": None}, to=CandidateState.NEW)
+    before_dos = {"state": CandidateState.HELD, "prediction": None, "decision": None}
+    return _move_screened(campaign, before_dos, to=CandidateState.NEW)
 
 
 def _move_screened(campaign: Campaign, query: Mapping[str, Any], *, to: CandidateState) -> int:

@@ -19,7 +19,7 @@ _STRUCTURE_FIELDS = [
     *(f"prediction.{field}" for field in ("e_form_per_atom", "e_above_hull", "uncertainty", "novel")),
     *(f"prediction.{field}" for field in ("model", "reference_set", "step")),
     *(f"decision.{field}" for field in ("outcome", "promoted", "audit", "inputs", "policy", "seed", "step")),
-    *("decision.model", "decision.reference_set"),
+    *("decision.model", "decision.reference_set", "decision.kind", "decision.user", "decision.said", "decision.time"),
 ]
 
 

@@ -40,7 +40,7 @@ def predicted_candidates(campaign: Campaign, fields: Sequence[str], *, role: str
 
 def newest_stable_candidates(campaign: Campaign, *, number: int) -> list[Document]:
     """Read the stable candidates that were found last, the newest first."""
-    fields = ["formula", "prototype", "role", "result", "decision.promoted"]
+    fields = ["formula", "prototype", "role", "result", "decision.promoted", "decision.kind"]
     found = campaign.store.candidates.find({"campaign": campaign.name, "result.stable": True}, fields)
     return list(found.sort([("result.time", -1), ("_id", 1)]).limit(number))
 

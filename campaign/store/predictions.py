@@ -9,7 +9,7 @@ from campaign.store.campaigns import Campaign
 from campaign.store.candidates import collection_of_candidates
 from campaign.store.collections import exists, history_entry
 from campaign.store.documents import CandidateDocument, PredictionDocument
-from campaign.store.states import STAGES, CandidateState
+from campaign.store.states import PERSON, STAGES, CandidateState
 
 
 def unscored_ids(campaign: Campaign, *, batch: int | None = None) -> list[str]:
@@ -57,7 +57,7 @@ def write_decisions(
     """
     return campaign.store.bulk_update(
         UpdateOne(
-            {"_id": candidate, "state": CandidateState.DOS_DONE, "prediction.step": step_id},
+            {"_id": candidate, "state": CandidateState.DOS_DONE, "decision": None, "prediction.step": step_id},
             {"$set": {"state": state, "decision": decision}, "$push": {"history": history_entry(STAGES["dos"], state)}},
         )
         for candidate, state, decision in decisions
@@ -89,7 +89,8 @@ def discard_predictions(campaign: Campaign, *, current_model: str, busy_steps: S
     )
     moved = {"stage": STAGES["dos"].name, "state": CandidateState.DOS_DONE, "time": "$$NOW"}
     held = candidates.update_many(
-        {**query, "state": CandidateState.HELD},
+        # what a person wants relaxed waits for the budget alone
+        {**query, "state": CandidateState.HELD, "decision.kind": {"$ne": PERSON}},
         [
             {
                 "$set": _kept("prediction")

@@ -19,6 +19,8 @@ StageName = Literal["dos", "relax", "rs_dos"]
 
 #: FireWorks category of recording fireworks. Campaigns that were submitted earlier have them in their stage's.
 RECORD_CATEGORY = "record"
+#: Kind of a decision that a person made (``decision.kind``); those of policies have none.
+PERSON = "person"
 SCREENED, BOOTSTRAP, REFERENCE, TRAINING = "screened", "bootstrap", "reference", "training"
 
 

@@ -191,6 +191,13 @@ def open_screens(campaign: Campaign) -> list[str]:
     return list(_steps(campaign).distinct("_id", query))
 
 
+def fix_policy(campaign: Campaign, step_id: str, policy: Mapping[str, Any]) -> dict[str, Any]:
+    """Let a Screen decide by this policy, unless it has begun with another one; return the one that it decides by."""
+    _steps(campaign).update_one({"_id": step_id, "policy": None}, {"$set": {"policy": dict(policy)}})
+    step = _steps(campaign).find_one({"_id": step_id}, ["policy"])
+    return (step and step.get("policy")) or dict(policy)
+
+
 def read_allowance(campaign: Campaign, step_id: str, *, session: ClientSession) -> dict[str, Any] | None:
     """What a Screen may promise, as it was written when it began to decide; None before that."""
     step = _steps(campaign).find_one({"_id": step_id}, ["allowance"], session=session)

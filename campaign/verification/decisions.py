@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
-from campaign.budget.decision_document import prediction_of
+from campaign.budget.decision_document import is_persons, prediction_of
+from campaign.policies.base import Policy
 from campaign.policies.decide import audit_draw
 from campaign.store.campaigns import Campaign
-from campaign.store.states import SCREENED, CandidateState
+from campaign.store.changes.settings import policies_in_force
+from campaign.store.states import BEFORE_SCREEN, SCREENED, CandidateState
 from campaign.store.usage import SENT_TO_RELAXATION
 from campaign.verification.finding import Finding
 
@@ -44,6 +47,9 @@ def check_decision(campaign: Campaign, document: Mapping[str, Any], steps: Mappi
         if decided or (state == CandidateState.HELD and prediction is not None):
             yield wrong(f"its state is {state}, and nothing was decided on it")
         return
+    if is_persons(decision):
+        yield from map(wrong, _wrong_person_decision(decision, state))
+        return
     if prediction is None:
         yield wrong("it has a decision and no prediction")
         return
@@ -62,6 +68,26 @@ def _state_expected(decision: Mapping[str, Any], state: str | None) -> str | Non
         return None if state in SENT_TO_RELAXATION else ", ".join(SENT_TO_RELAXATION)
     right = CandidateState.HELD if decision.get("outcome") == "held" else CandidateState.REJECTED
     return None if state == right else right
+
+
+#: States before the end of an IS-DOS that ran when a person decided.
+_BEFORE_ITS_TURN = (*BEFORE_SCREEN, CandidateState.DOS_DONE, CandidateState.DOS_FAILED)
+
+
+def _wrong_person_decision(decision: Mapping[str, Any], state: str | None) -> Iterator[str]:
+    outcome = str(decision.get("outcome"))
+    allowed = {
+        "promoted": (*SENT_TO_RELAXATION, *_BEFORE_ITS_TURN),
+        "held": (CandidateState.HELD,),
+        "rejected": (CandidateState.REJECTED, *_BEFORE_ITS_TURN),
+    }.get(outcome, ())
+    if state not in allowed:
+        right = ", ".join(allowed) or "promoted, held or rejected"
+        yield f"a person's decision is {outcome}, and its state is {state}; right: {right}"
+    if bool(decision.get("promoted")) != (outcome == "promoted"):
+        yield f"decision.promoted is {decision.get('promoted')}, and decision.outcome is {outcome}"
+    if missing := [field for field in ("user", "said", "time") if not decision.get(field)]:
+        yield f"a person decided on it, and {' and '.join(f'decision.{field}' for field in missing)} is missing"
 
 
 def _wrong_prediction(campaign: Campaign, prediction: Mapping[str, Any], steps: Mapping[str, Any]) -> Iterator[str]:
@@ -89,12 +115,10 @@ def _wrong_decision(
             yield f"decision.inputs.{field} is {inputs[field]}, and prediction.{field} is {prediction.get(field)}"
             return
     by = decision.get("step")
-    if by not in steps and by not in (f"{campaign.name}/release", f"{campaign.name}/launch"):
+    if by not in steps and by not in [f"{campaign.name}/{what}" for what in ("release", "launch", "redecide")]:
         yield f"its decision is by the step {by!r}, which is not there"
-    policy = campaign.spec.policy
-    stored = decision.get("policy") or {}
-    current = policy.to_dict()
-    if any(key in current and current[key] != value for key, value in stored.items()):
+    policy = _policy_of(campaign, decision.get("policy") or {})
+    if policy is None:
         yield "its decision was made by another policy than the campaign's"
         return
     outcome, audit = decision.get("outcome"), bool(decision.get("audit"))
@@ -107,6 +131,21 @@ def _wrong_decision(
         yield f"its decision is {_said(decision)}, and the policy {wants} it relaxed"
     if audit and not audit_draw(document["_id"], int(decision.get("seed") or 0)) < policy.audit:
         yield "it is audited, and was not drawn for the audit"
+
+
+def _earlier_policies(campaign: Campaign) -> Iterator[Policy]:
+    yield from reversed(policies_in_force(campaign))
+
+
+def _policy_of(campaign: Campaign, stored: Mapping[str, Any]) -> Policy | None:
+    """The policy that a decision was made by, among all that were in force, the latest first; None: none of them."""
+    # asked for every candidate: earlier ones are made only for decisions that are not of the present one
+    for policy in chain([campaign.spec.policy], _earlier_policies(campaign)):
+        settings = policy.to_dict()
+        # a setting that came with a later version is not in an old decision
+        if all(key not in settings or settings[key] == value for key, value in stored.items()):
+            return policy
+    return None
 
 
 def _equal(first: Any, second: Any) -> bool:
@@ -122,7 +161,8 @@ def check_reference_set(campaign: Campaign, document: Mapping[str, Any]) -> Iter
     frozen = campaign.document.get("reference_set")
     for part in ("prediction", "decision", "result"):
         named = (document.get(part) or {}).get("reference_set")
-        if document.get(part) and named != frozen:
+        # a person decides against no reference set
+        if document.get(part) and not is_persons(document[part]) and named != frozen:
             yield Finding(
                 check=_REFERENCES,
                 subject=document["_id"],

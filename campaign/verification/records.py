@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from campaign.budget.decision_document import is_persons
 from campaign.recovery.removed_workflows import REMOVALS
 from campaign.store import integrity
 from campaign.store.campaigns import Campaign
@@ -77,6 +78,8 @@ def _standing(document: Mapping[str, Any], stage: Stage, fields: Mapping[str, An
     state = document.get("state")
     if stage.name == "relax":
         return state == stage.running, state == stage.done
+    if is_persons(document.get("decision")):  # whatever became of its IS-DOS
+        return state == stage.running, state != stage.running and "fw_id" in fields and "energy" in fields
     if state == CandidateState.HELD:  # before its IS-DOS, or after its Screen
         return False, "fw_id" in fields and document.get("prediction") is not None
     # where the scorer needs no DOS, and of references, there never was one

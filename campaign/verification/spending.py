@@ -8,6 +8,8 @@ from campaign.policies.allowance import hours_for_relaxations
 from campaign.spec.sections.budget import BudgetSection
 from campaign.store import integrity
 from campaign.store.campaigns import Campaign
+from campaign.store.changes.persons import over_budget_ids
+from campaign.store.changes.settings import policies_in_force
 from campaign.store.collections import in_utc
 from campaign.store.states import SCREENED, STAGES
 from campaign.store.usage import count_sent_to_relaxation
@@ -30,20 +32,24 @@ def check_budget(campaign: Campaign, records: Records) -> Iterator[Finding]:
     def wrong(limit: str, problem: str) -> Finding:
         return Finding(check=_BUDGET, subject=limit, problem=problem, remedy=f"campaign budget {campaign.name}")
 
+    # what a person has relaxed whatever the budget says
+    over = over_budget_ids(campaign)
     relaxations = _largest(budget.relaxations for budget in budgets)
-    if relaxations is not None and (sent := count_sent_to_relaxation(campaign)) > relaxations:
+    if relaxations is not None and (sent := count_sent_to_relaxation(campaign) - len(over)) > relaxations:
         yield wrong("budget.relaxations", f"{sent} candidates were sent to a relaxation, right: {relaxations} at most")
     cpu_hours = _largest(budget.cpu_hours for budget in budgets)
-    for_relaxations = _largest(hours_for_relaxations(budget, campaign.spec.policy) for budget in budgets)
+    policies = policies_in_force(campaign)
+    for_relaxations = _largest(hours_for_relaxations(budget, policy) for budget in budgets for policy in policies)
     until = _largest(budget.until for budget in budgets)
     if cpu_hours is None and for_relaxations is None and until is None:
         return
     entries = [_Entry(entry, records) for entry in integrity.attempts(campaign)]
-    begun = [entry for entry in entries if entry.is_limited]
+    begun = [entry for entry in entries if entry.is_limited and entry.document not in over]
     relaxing = [entry for entry in begun if entry.relaxes]
+    all_relaxing = [entry for entry in entries if entry.is_limited and entry.relaxes]
     for limit, time, limited in (
         ("budget.cpu_hours", _time_reached(entries, cpu_hours), begun),
-        ("budget.relaxation_cpu_hours", _time_reached(relaxing, for_relaxations), relaxing),
+        ("budget.relaxation_cpu_hours", _time_reached(all_relaxing, for_relaxations), relaxing),
         ("budget.until", until, begun),
     ):
         if time is not None and (late := [entry.id for entry in limited if entry.began > time + _GRACE]):
@@ -56,6 +62,7 @@ class _Entry:
 
     def __init__(self, entry: Mapping[str, Any], records: Records) -> None:
         self.id: str = entry["_id"]
+        self.document: str | None = entry.get("document")
         self.cpu_s = float(entry.get("cpu_s") or 0.0)
         self.ended = _time(entry.get("ended"), datetime.max)
         self.began = _time(entry.get("started"), datetime.min)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from campaign.budget.decision_document import prediction_of
+from campaign.budget.decision_document import is_persons, prediction_of
 from campaign.policies.base import Policy
 from campaign.policies.registry import make_policy
 from campaign.scorers.base import identity_text
@@ -26,8 +26,19 @@ def explanation(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, An
     told["history"] = document["history"]
     told["cpu_s"] = cpu_seconds_by_document(campaign).get(document["_id"], 0.0)
     told["made_again"] = _made_again(document)
+    told["policy_changed"] = _policy_changed(campaign, document.get("decision"))
     content: dict[str, Any] = _as_json(told)
     return content
+
+
+def _policy_changed(campaign: Campaign, decision: Mapping[str, Any] | None) -> str | None:
+    """What the policy in force has in place of what a decision was made by; None: nothing else."""
+    if not decision or is_persons(decision):
+        return None
+    now, then = campaign.spec.policy.to_dict(), decision["policy"]
+    # a setting that came with a later version is not in an old decision
+    changed = {key: value for key, value in now.items() if key in then and then[key] != value}
+    return ", ".join(f"{key} {value}" for key, value in changed.items()) or None
 
 
 def _made_again(document: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -62,8 +73,10 @@ def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
         yield from _format_prediction(told["prediction"])
     if told["decision"]:
         yield from _format_decision(told["decision"], told["made_again"])
-    for earlier in told["previous_decisions"]:
-        yield f"before that: {earlier['outcome']} by {earlier['step']} at {earlier['time']}: {earlier['reason']}"
+    if told["policy_changed"]:
+        yield f"  changed since: {told['policy_changed']} (campaign history {told['campaign']})"
+    for earlier in reversed(told["previous_decisions"]):
+        yield f"before that: {earlier['outcome']} by {_by(earlier)} at {earlier['time']}: {earlier['reason']}"
     if told["result"]:
         result = told["result"]
         yield (
@@ -96,7 +109,30 @@ def _format_corrections(energies: Mapping[str, Any]) -> str:
     return f"; corrections: {stated}" if stated else ""
 
 
+def _by(decision: Mapping[str, Any]) -> str:
+    return f"{decision['user']} on {decision['host']}" if is_persons(decision) else str(decision["step"])
+
+
+def _format_person_decision(decision: Mapping[str, Any]) -> Iterator[str]:
+    over = ", whatever the budget says" if decision["over_budget"] else ""
+    yield f"decision: {decision['outcome']} by a person, {_by(decision)}, at {decision['time']}{over}"
+    yield f"  because {decision['reason']}"
+    yield "  it counts neither for nor against the policy in campaign metrics"
+    yield from _format_cost(decision)
+
+
+def _format_cost(decision: Mapping[str, Any]) -> Iterator[str]:
+    if decision.get("relax_cpu_s"):
+        yield f"  its relaxation was expected to cost {decision['relax_cpu_s']:.0f} CPU-s"
+    if decision.get("budget_before") is not None:
+        before, after = decision["budget_before"] / 3600, decision["budget_after"] / 3600
+        yield f"  budget: {before:.3f} CPU-hours could be promised before it, {after:.3f} after it"
+
+
 def _format_decision(decision: Mapping[str, Any], again: Mapping[str, Any] | None) -> Iterator[str]:
+    if is_persons(decision):
+        yield from _format_person_decision(decision)
+        return
     audit = ", and relaxed for the audit" if decision.get("audit") else ""
     rank = f", rank {decision['rank']} of those decided on together" if decision.get("rank") else ""
     outcome = decision.get("outcome") or ("promoted" if decision["promoted"] else "rejected")
@@ -104,11 +140,7 @@ def _format_decision(decision: Mapping[str, Any], again: Mapping[str, Any] | Non
     yield f"  because {decision['reason']}"
     settings = ", ".join(f"{key} {value}" for key, value in decision["policy"].items())
     yield f"  policy: {settings}; seed {decision.get('seed')}"
-    if decision.get("relax_cpu_s"):
-        yield f"  its relaxation was expected to cost {decision['relax_cpu_s']:.0f} CPU-s"
-    if decision.get("budget_before") is not None:
-        before, after = decision["budget_before"] / 3600, decision["budget_after"] / 3600
-        yield f"  budget: {before:.3f} CPU-hours could be promised before it, {after:.3f} after it"
+    yield from _format_cost(decision)
     if again is not None:
         yield f"  made again from what is stored: {'the same' if again['same'] else 'NOT the same: ' + again['reason']}"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from campaign.budget.decision_document import prediction_of
+from campaign.budget.decision_document import is_persons, prediction_of
 from campaign.budget.limits import closed_reason, current_budget, expected_costs
 from campaign.budget.spent import usage
 from campaign.policies.allowance import RemainingBudget, hours_for_relaxations
@@ -75,7 +75,7 @@ def dry_run(campaign: Campaign, policy: Policy) -> DryRun:
     differences = [
         _difference(documents[decision.candidate], decision)
         for decision in sorted(decisions, key=lambda decision: (decision.rank is None, decision.rank))
-        if word_of(documents[decision.candidate].get("decision")) != _word(decision)
+        if word_of(found := documents[decision.candidate].get("decision")) != _word(decision) and not is_persons(found)
     ]
     return DryRun(
         policy=policy.describe(),
@@ -102,9 +102,11 @@ def _whole_allowance(campaign: Campaign, policy: Policy) -> RemainingBudget:
 
 
 def word_of(decision: dict[str, Any] | None) -> str:
-    """One word for a stored decision; ``waiting`` where there is none."""
+    """One word for a stored decision; ``waiting`` where there is none, ``person`` for what a person promoted."""
     if not decision:
         return "waiting"
+    if is_persons(decision) and decision["promoted"]:
+        return "person"
     if decision.get("audit"):
         return "audit"
     return str(decision.get("outcome") or ("promoted" if decision["promoted"] else "rejected"))

@@ -25,10 +25,11 @@ _CHANGED = {"smearing_changed": "smearing", "kpoints_changed": "k-points"}
 class Row:
     """One candidate. Energies in eV/atom, None where there is none (yet); `cpu_s` counts every attempt.
 
-    `decision` is promoted, rejected, held (by the budget) or audit (not promoted, and relaxed as part of the random
-    sample), ``training`` for those that train a model (relaxed, not predicted), or ``waiting`` for a candidate that has
-    not come to its Screen; with ``uncorrectable`` behind it where the correction scheme of the references cannot treat
-    the relaxed crystal, which then has no E_f. `corrections` are those in all four energies: ``none`` or ``mp2020``.
+    `decision` is promoted, rejected, held (by the budget), audit (not promoted, and relaxed as part of the random
+    sample) or person (promoted by a person), ``training`` for those that train a model (relaxed, not predicted), or
+    ``waiting`` for a candidate that has not come to its Screen; with ``uncorrectable`` behind it where the correction
+    scheme of the references cannot treat the relaxed crystal, which then has no E_f. `corrections` are those in all
+    four energies: ``none`` or ``mp2020``.
     `dos_changed` is what custodian changed of the IS-DOS: ``smearing``, ``k-points``, both, or None.
     """
 

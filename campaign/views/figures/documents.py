@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from campaign.budget.decision_document import policy_decision
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document
 from campaign.store.listings import all_candidates
@@ -21,7 +22,9 @@ Flags = NDArray[np.bool_]
 _FIELDS = [
     *("formula", "prototype", "chemsys", "role", "state", "prediction.e_form_per_atom", "prediction.e_above_hull"),
     *("prediction.uncertainty", "prediction.reason", "prediction.step", "decision.outcome", "decision.promoted"),
-    *("decision.audit", "decision.reason", "decision.time", "decision.step", "result.e_form_per_atom"),
+    *("decision.audit", "decision.reason", "decision.time", "decision.step", "decision.kind"),
+    *(f"previous_decisions.{field}" for field in ("kind", "outcome", "promoted", "audit")),
+    "result.e_form_per_atom",
     *("result.e_above_hull", "result.stable", "rs_dos.state", "is_dos.features", "final_failure", "correction_error"),
 ]
 
@@ -57,14 +60,19 @@ class CandidateColumns:
         return [word_of(document.get("decision")) for document in self.documents]
 
     @cached_property
+    def _by_policy(self) -> list[str]:
+        """One word for each decision of the policy, whatever a person decided after it."""
+        return [word_of(cast("dict[str, Any] | None", policy_decision(document))) for document in self.documents]
+
+    @cached_property
     def promoted(self) -> Flags:
-        """Whether it was promoted; an audited one was not."""
-        return np.array([word == "promoted" for word in self.decisions], dtype=bool)
+        """Whether the policy promoted it; an audited one was not, nor one that a person promoted."""
+        return np.array([word == "promoted" for word in self._by_policy], dtype=bool)
 
     @cached_property
     def decided(self) -> Flags:
-        """Whether it was decided on."""
-        decided: Flags = self.screened & np.array([word != "waiting" for word in self.decisions], dtype=bool)
+        """Whether the policy decided on it."""
+        decided: Flags = self.screened & np.array([word != "waiting" for word in self._by_policy], dtype=bool)
         return decided
 
     @cached_property

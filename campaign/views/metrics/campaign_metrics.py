@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from campaign.budget.decision_document import is_persons, policy_decision
 from campaign.metrics.audit import AuditCounts, DiscoverabilityEstimate, estimate_discoverability
 from campaign.metrics.measured_costs import MeasuredCosts, measured_costs
 from campaign.metrics.metrics import Costs, Metrics, effective_cost, finite_or_none, metrics_of_counts, ratio
@@ -17,7 +18,8 @@ from campaign.views.metrics.sweep import SweepOfRelaxed, predicted_energies, swe
 
 _FIELDS = [
     *("role", "state", "prediction.e_form_per_atom", "prediction.e_above_hull", "result.stable"),
-    *("decision.promoted", "decision.audit", "decision.outcome", "decision.policy.audit"),
+    *(f"{where}.{field}" for where in ("decision", "previous_decisions") for field in ("kind", "promoted", "audit")),
+    *(f"{where}.{field}" for where in ("decision", "previous_decisions") for field in ("outcome", "policy.audit")),
 ]
 
 
@@ -32,9 +34,10 @@ class CandidateCounts:
     training
         Candidates that train the model or make a training set: relaxed without a decision.
     decided
-        Screened ones that were decided on: what all metrics are about.
+        Screened ones that the policy decided on: what all metrics are about. What a person decided later counts as the
+        policy decided it.
     waiting
-        Not decided yet.
+        Not decided yet, by the policy or a person.
     dos_failed
         IS-DOS failed for good: never decided on, so in no metric.
     without_prediction
@@ -45,6 +48,10 @@ class CandidateCounts:
         Of those not promoted, relaxed or to be relaxed for the audit.
     audit_refused
         Of those not promoted, drawn for the audit, but the budget did not allow it.
+    by_person, person_stable
+        Promoted by a person, and those of them that are known to be stable: in no metric.
+    rejected_by_person
+        Rejected by a person; those that the policy had promoted stay open.
     """
 
     screened: int
@@ -58,6 +65,9 @@ class CandidateCounts:
     rejected: int
     audited: int
     audit_refused: int
+    by_person: int = 0
+    person_stable: int = 0
+    rejected_by_person: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,12 +138,18 @@ def campaign_metrics(
         Budget for the sweep's third optimum, CPU-hours.
     """
     documents = all_candidates(campaign, _FIELDS)
-    counts = _candidate_counts(documents, seed=campaign.spec.seed)
+    by_persons = [document for document in documents if is_persons(document.get("decision"))]
+    # metrics are of the policy: a person chose with an eye on more than the policy sees, and drew no random sample
+    documents = [
+        document if not is_persons(document.get("decision")) else {**document, "decision": policy_decision(document)}
+        for document in documents
+    ]
+    counts = _candidate_counts(documents, by_persons, seed=campaign.spec.seed)
     measured = measured_costs(campaign)
     decided = [document for document in documents if _is_decided(document)]
     metrics = estimate = interval = None
     if decided:
-        estimate = estimate_discoverability(_audit_counts(decided, counts), confidence=confidence)
+        estimate = estimate_discoverability(_audit_counts(decided, seed=campaign.spec.seed), confidence=confidence)
         metrics = _metrics(estimate, counts, measured.costs)
         low, high = estimate.interval
         cheapest, dearest = effective_cost(metrics.ppcr, [high, low], measured.costs)
@@ -167,22 +183,26 @@ def _is_audited(document: Document) -> bool:
 
 def _was_refused(document: Document, seed: int) -> bool:
     """Whether it was drawn for the audit (the draw depends on its id alone) and the budget did not allow it."""
-    share = (document["decision"].get("policy") or {}).get("audit", 0.0)
+    share = _audit_share(document)
     drawn = share > 0.0 and audit_draw(document["_id"], seed) < share
     return drawn and not _is_promoted(document) and not _is_audited(document)
 
 
-def _candidate_counts(documents: Sequence[Document], *, seed: int) -> CandidateCounts:
+def _candidate_counts(documents: Sequence[Document], by_persons: Sequence[Document], *, seed: int) -> CandidateCounts:
     screened = [document for document in documents if document["role"] == SCREENED]
     decided = [document for document in screened if _is_decided(document)]
     promoted = sum(_is_promoted(document) for document in decided)
     held = sum(not _is_promoted(document) and document["decision"].get("outcome") == "held" for document in decided)
     dos_failed = sum(document["state"] == CandidateState.DOS_FAILED for document in screened)
+    chosen = [document for document in by_persons if document["decision"]["outcome"] != CandidateState.REJECTED]
+    persons_alone = sum(
+        policy_decision(document) is None and document["state"] != CandidateState.DOS_FAILED for document in by_persons
+    )
     return CandidateCounts(
         screened=len(screened),
         training=len(documents) - len(screened),
         decided=len(decided),
-        waiting=len(screened) - len(decided) - dos_failed,
+        waiting=len(screened) - len(decided) - dos_failed - persons_alone,
         dos_failed=dos_failed,
         without_prediction=sum(
             any(math.isnan(value) for value in predicted_energies(document)) for document in decided
@@ -192,26 +212,46 @@ def _candidate_counts(documents: Sequence[Document], *, seed: int) -> CandidateC
         rejected=len(decided) - promoted - held,
         audited=sum(_is_audited(document) for document in decided),
         audit_refused=sum(_was_refused(document, seed) for document in decided),
+        by_person=len(chosen),
+        person_stable=sum(_results(chosen)),
+        rejected_by_person=len(by_persons) - len(chosen),
     )
 
 
-def _audit_counts(decided: Sequence[Document], counts: CandidateCounts) -> AuditCounts:
+def _audit_counts(decided: Sequence[Document], *, seed: int) -> AuditCounts:
     promoted = [document for document in decided if _is_promoted(document)]
-    audited = [document for document in decided if _is_audited(document)]
+    others = [document for document in decided if not _is_promoted(document)]
+    # where the share was changed on the way, the smallest is that of a random sample of all of them
+    share = min((_audit_share(document) for document in others), default=0.0)
+    is_changed = any(_audit_share(document) != share for document in others)
+    # a sample is random only with all that were drawn: what the budget refused stays unknown
+    drawn = [
+        document
+        for document in others
+        if (_is_audited(document) or _was_refused(document, seed))
+        and not (is_changed and audit_draw(document["_id"], seed) >= share)
+    ]
     ended, stable, failed = _ended(promoted)
-    audit_ended, audit_stable, audit_failed = _ended(audited)
+    audit_ended, audit_stable, audit_failed = _ended(drawn)
+    in_sample = {document["_id"] for document in drawn}
+    known_ended, known_stable, _ = _ended([document for document in others if document["_id"] not in in_sample])
     return AuditCounts(
         stable=stable,
         promoted_ended=ended,
         promoted_failed=failed,
         promoted_open=len(promoted) - ended,
-        not_promoted=len(decided) - len(promoted),
+        not_promoted=len(others),
         audited=audit_ended,
         audit_stable=audit_stable,
         audit_failed=audit_failed,
-        # a sample is random only with all that were drawn: what the budget refused stays unknown
-        audit_open=len(audited) - audit_ended + counts.audit_refused,
+        audit_open=len(drawn) - audit_ended,
+        known_stable=known_stable,
+        known_unstable=known_ended - known_stable,
     )
+
+
+def _audit_share(document: Document) -> float:
+    return float((document["decision"].get("policy") or {}).get("audit", 0.0))
 
 
 def _ended(documents: Sequence[Document]) -> tuple[int, int, int]:

@@ -52,6 +52,10 @@ def _candidate_rows(found: CampaignMetrics) -> Iterator[tuple[str, str, str]]:
         still_open = audit.audit_open - counts.audit_refused
         results = f"{audit.audit_stable} stable, {unstable} not, {audit.audit_failed} failed, {still_open} open"
         yield "  of them audited", str(counts.audited), results
+    if counts.by_person:
+        yield "promoted by a person", str(counts.by_person), f"{counts.person_stable} stable so far; in no metric below"
+    if counts.rejected_by_person:
+        yield "rejected by a person", str(counts.rejected_by_person), "count as the policy decided, and stay open"
 
 
 def _metric_rows(

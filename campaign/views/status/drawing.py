@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from campaign.store.states import STAGES
+from campaign.views.history import format_history
 from campaign.views.status.funnel import FunnelStep
 from campaign.views.status.prediction_quality import PredictionQuality
 from campaign.views.status.report import StatusReport
@@ -45,6 +46,9 @@ def _parts(report: StatusReport) -> Iterator[RenderableType]:
         yield _heading("predictions")
         yield from _predictions(report)
     yield from _failures(report)
+    if report.changes:
+        yield _heading("last changes")
+        yield from (Text(line) for line in format_history(report.changes))
     yield _line("engine", _engine(report), style="dim")
 
 

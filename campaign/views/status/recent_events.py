@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from campaign.budget.decision_document import is_persons
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document, in_utc
 from campaign.store.counts import count_candidates, failures_by_stage_and_kind
 from campaign.store.listings import newest_failed, newest_stable_candidates
+from campaign.store.states import PERSON
 
 _DAY = timedelta(hours=24)
 
@@ -22,7 +24,8 @@ class Discovery:
     e_form, e_hull
         Calculated, eV/atom.
     found_by
-        ``promoted``, ``audit`` (not promoted, relaxed all the same), or its role where nothing was decided on it.
+        ``promoted``, ``audit`` (not promoted, relaxed all the same), ``person`` (promoted by one), or its role where
+        nothing was decided on it.
     time
         When it was found, UTC, ISO 8601; None where that is not known.
     """
@@ -77,6 +80,8 @@ def _found_by(document: Document) -> str:
     decision = document.get("decision")
     if not decision:
         return str(document["role"])
+    if is_persons(decision):
+        return PERSON
     return "promoted" if decision["promoted"] else "audit"
 
 

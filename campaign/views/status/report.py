@@ -13,6 +13,7 @@ from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from campaign.store.counts import count_candidates
 from campaign.store.states import SCREENED, TRAINING
+from campaign.views.history import campaign_history
 from campaign.views.status.counts import Status, status_of_counts
 from campaign.views.status.funnel import FunnelStep, count_decided, funnel
 from campaign.views.status.prediction_quality import PredictionQuality, prediction_quality
@@ -29,7 +30,7 @@ from campaign.views.status.running_jobs import Queue, RunningJob, queues, runnin
 from campaign.views.status.throughput import Throughput, throughput
 from campaign.views.status.time_left import TimeLeft, time_left
 
-_NEWEST = 5
+_NEWEST, _CHANGES = 5, 3
 _HOUR_S = 3600.0
 
 
@@ -84,6 +85,8 @@ class StatusReport:
         The newest stable materials, and how many were found in the last 24 h.
     predictions, predictions_of_model
         How well predictions held: all of the campaign, and those of the model in use.
+    changes
+        What people changed of the campaign last, the oldest first (`campaign.views.history`).
     """
 
     status: Status
@@ -100,6 +103,7 @@ class StatusReport:
     discoveries_24h: int
     predictions: PredictionQuality
     predictions_of_model: PredictionQuality
+    changes: list[dict[str, Any]]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON types; the counts stand at the top level."""
@@ -147,6 +151,7 @@ def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusRe
         discoveries_24h=discoveries_of_a_day(campaign, at=time),
         predictions=predictions,
         predictions_of_model=of_model,
+        changes=campaign_history(campaign, newest=_CHANGES),
     )
 
 

@@ -1,0 +1,50 @@
+"""The command `campaign set`."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from campaign.commands.connection import open_for_writing
+from campaign.scheduling.change_settings import SettingsReport, change_settings
+from campaign.spec.changes import SETTABLE, SettingsError, read_assignments
+from campaign.store.campaigns import OpenCampaign
+from esnet.commands.console import console, print_plain
+
+_FOR_NEW_ONES = "screening.batch_size"
+
+
+def set_settings(
+    *, name: str, assignments: list[str] | None, redecide: bool, dry_run: bool, launchpad: Path | None, as_json: bool
+) -> None:
+    """Change settings that no calculated number depends on."""
+    campaign = OpenCampaign.open(*open_for_writing(launchpad, dry_run=dry_run), name, dry_run=dry_run)
+    if not (assignments or redecide):
+        right = "policy.max_hull_energy=0.2, say, or --redecide"
+        raise SettingsError([f"found nothing to change; right: {right}. What can be: {', '.join(SETTABLE)}"])
+    given, problems = read_assignments(assignments or [])
+    report = change_settings(campaign, given, problems=problems, redecide=redecide, dry_run=dry_run)
+    if as_json:
+        typer.echo(json.dumps({**asdict(report), "dry_run": dry_run}, indent=1))
+    else:
+        print_plain(console(), *_format(name, report, dry_run=dry_run))
+
+
+def _format(name: str, report: SettingsReport, *, dry_run: bool) -> Iterator[str]:
+    yield from map(str, report.changes)
+    if not report.changes:
+        yield f"campaign {name}: these settings are in force already"
+    if any(change.field == _FOR_NEW_ONES for change in report.changes):
+        yield f"{_FOR_NEW_ONES} is that of candidates added from now on; those that are there keep their batches"
+    if report.decided_again is not None:
+        listed = ", ".join(f"{number} {change}" for change, number in sorted(report.decided_again.items()))
+        would = "would be " if dry_run else ""
+        yield f"{would}decided again: {listed or 'with the same outcome for each'}"
+    if report.released:
+        yield f"{report.released} held candidates go on, {report.held} stay held"
+    if dry_run:
+        yield "nothing was changed (--dry-run)"
+    elif any(change.field.startswith("policy.") for change in report.changes) and report.decided_again is None:
+        yield f"decisions stay as they were made; campaign set {name} --redecide decides again on what is not promoted"

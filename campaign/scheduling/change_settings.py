@@ -1,0 +1,130 @@
+"""Other settings for a campaign that runs or has ended: policy, budget, screening, retries, what counts as stable."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pymongo.client_session import ClientSession
+
+from campaign.budget.limits import current_budget
+from campaign.budget.redecide import redecide as decide_again
+from campaign.policies.base import without_uncertainty
+from campaign.scheduling.advance import advance
+from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.changes import Change, SettingsError, changed_spec
+from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.changes.events import record_event
+from campaign.store.changes.settings import gives_uncertainty, restate_stability, write_settings
+from campaign.store.counts import count_candidates
+from campaign.store.held import free_held_before_dos, lock_budget, reopen
+from campaign.store.states import CampaignState, CandidateState
+
+Given = Mapping[str, Mapping[str, Any]]
+#: Sections that decide which held candidates may go on.
+_RELEASING = {"policy", "budget", "stable"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingsReport:
+    """What was changed, and what became of it.
+
+    Attributes
+    ----------
+    changes
+        Settings that are others now.
+    decided_again
+        Candidates by what became of them (``rejected -> promoted``), where decisions were made again; None: not asked.
+    released, held
+        Held candidates that go on, and those that are held now.
+    """
+
+    changes: list[Change] = field(default_factory=list)
+    decided_again: Counter[str] | None = None
+    released: int = 0
+    held: int = 0
+
+
+def settings_in_force(campaign: Campaign) -> CampaignSpec:
+    """All settings of a campaign, with the budget in force."""
+    return campaign.spec.model_copy(update={"budget": current_budget(campaign)})
+
+
+def change_settings(
+    campaign: OpenCampaign,
+    given: Given,
+    *,
+    problems: Sequence[str] = (),
+    redecide: bool = False,
+    dry_run: bool = False,
+    kind: str = "set",
+) -> SettingsReport:
+    """Put other settings in force, date them in the history, and submit what they allow.
+
+    Decisions that were made stay as they are, unless they are to be made again: then on what was rejected or held.
+
+    Parameters
+    ----------
+    given
+        New values, by section and key.
+    problems
+        What is known to be wrong with them already.
+    redecide
+        Decide again.
+    dry_run
+        Write nothing.
+    kind
+        Name of the change in the history.
+
+    Raises
+    ------
+    SettingsError
+        Listing everything that is wrong; nothing is changed then.
+    """
+    campaign = campaign.refresh()
+    new, changes = changed_spec(settings_in_force(campaign), given, problems)
+    _refuse(campaign, new)
+    if dry_run:
+        counts = decide_again(replace(campaign, spec=new), dry_run=True) if redecide else None
+        return SettingsReport(changes=changes, decided_again=counts)
+    held_before = count_candidates(campaign, state=CandidateState.HELD)
+    if changes:
+        changes = campaign.store.in_transaction(lambda session: _write(campaign, given, kind, session))
+    sections = {change.field.partition(".")[0] for change in changes}
+    # the same budget again lets go what an earlier call was killed over
+    if held_before and (sections & _RELEASING or "budget" in given):
+        reopen(campaign)
+        free_held_before_dos(campaign)
+    campaign = campaign.refresh()
+    counts = decide_again(campaign) if redecide else None
+    advance(campaign)
+    held = count_candidates(campaign, state=CandidateState.HELD)
+    return SettingsReport(
+        changes=changes, decided_again=counts, released=max(held_before - held, 0) if held_before else 0, held=held
+    )
+
+
+def _refuse(campaign: Campaign, new: CampaignSpec) -> None:
+    if campaign.document["state"] == CampaignState.STARTING:
+        raise SettingsError([f"campaign {campaign.name!r} is still being started; right: again when it runs"])
+    if new.policy != campaign.spec.policy and new.policy.needs_uncertainty() and gives_uncertainty(campaign) is False:
+        raise SettingsError(
+            [f"policy.kind: {without_uncertainty(new.policy.kind)}; right: another kind, or a deviation"]
+        )
+
+
+def _write(campaign: OpenCampaign, given: Given, kind: str, session: ClientSession) -> list[Change]:
+    """Write the change on top of what is in force when nobody else can change it."""
+    lock_budget(campaign, session)
+    current = campaign.refresh()
+    new, changes = changed_spec(settings_in_force(current), given)
+    if not changes:
+        return []
+    details = {
+        "text": ", ".join(map(str, changes)),
+        "changes": [{"field": change.field, "old": change.old, "new": change.new} for change in changes],
+    }
+    write_settings(current, new, event=record_event(current, kind, details, session), session=session)
+    if new.stable != current.spec.stable:
+        restate_stability(current, new.stable, session=session)
+    return changes

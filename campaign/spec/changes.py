@@ -1,0 +1,162 @@
+"""Settings of a running campaign that may be changed, because no calculated number depends on them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml.error import YAMLError
+
+from campaign.config.yaml_file import did_you_mean, load_yaml
+from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.reader import current_section, read_policy, wrong_settings
+from esnet.files.errors import UserError
+
+#: Sections that may be changed, in the order of a campaign file. The budget is stored apart from the others.
+SETTABLE = ("screening", "policy", "budget", "stable", "retries")
+_ANEW = "start a campaign of another name"
+#: Why the others may not, and what to do instead.
+_FIXED = {
+    "name": f"it is part of every id; {_ANEW}",
+    "purpose": f"it decides what every candidate is for; {_ANEW}",
+    "candidates": f"they are made from it when the campaign starts; {_ANEW}",
+    "references": f"every formation energy is against them; {_ANEW}",
+    "dft": f"every calculated number depends on it; {_ANEW}, or `campaign retry --set` for one that failed",
+    "model": f"predictions made before and after could not be compared; {_ANEW}",
+    "scorer": f"predictions made before and after could not be compared; {_ANEW}",
+    "seed": f"the samples that were drawn depend on it; {_ANEW}",
+}
+#: What every policy has, and a policy of another kind therefore keeps.
+_OF_EVERY_POLICY = ("audit", "novel")
+
+
+class SettingsError(UserError, ValueError):
+    """Settings that cannot be changed so; `problems` has every reason."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting (``policy.max_hull_energy``) and its value before and after, as JSON types; None where it is absent."""
+
+    field: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        """``policy.max_hull_energy 0.13 -> 0.2``."""
+        return f"{self.field} {_shown(self.old)} -> {_shown(self.new)}"
+
+
+def _shown(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def read_assignments(assignments: Sequence[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Read ``section.key=value`` as on a command line; values as in a campaign file, ``none`` for null.
+
+    Returns
+    -------
+    dict, list of str
+        Values by section and key; and everything that is wrong.
+    """
+    given: dict[str, dict[str, Any]] = {}
+    problems: list[str] = []
+    for text in assignments:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        section, _, key = name.partition(".")
+        if not (equals and name):
+            problems.append(f"found {text!r}; right: SECTION.KEY=VALUE, e.g. policy.max_hull_energy=0.2")
+        elif section in _FIXED:
+            problems.append(f"{name}: cannot be changed: {_FIXED[section]}. What can be: {', '.join(SETTABLE)}")
+        elif section not in SETTABLE:
+            problems.append(f"{name}: unknown section; {did_you_mean(section, SETTABLE)}")
+        elif not key or "." in key:
+            problems.append(f"{name}: found {text!r}; right: {section}.KEY=VALUE, one for each key")
+        else:
+            renamed = current_section(section, {key: _value(value)})
+            if key := next(iter(renamed.keys() & given.get(section, {}).keys()), ""):
+                problems.append(f"{section}.{key}: stands twice; give it once")
+            given.setdefault(section, {}).update(renamed)
+    return given, problems
+
+
+def _value(text: str) -> Any:
+    if text.lower() == "none":
+        return None
+    try:
+        return load_yaml(text)
+    except (YAMLError, ValueError):
+        return text  # the setting's own check says what would be right
+
+
+def changed_spec(
+    spec: CampaignSpec, given: Mapping[str, Mapping[str, Any]], problems: Sequence[str] = ()
+) -> tuple[CampaignSpec, list[Change]]:
+    """Return the settings in force with others in place of some, and what differs.
+
+    Parameters
+    ----------
+    spec
+        In force, with the budget in force.
+    given
+        New values by section and key. A policy of another ``kind`` begins with its own defaults, and keeps ``audit``
+        and ``novel``.
+    problems
+        What is known to be wrong already.
+
+    Raises
+    ------
+    SettingsError
+        Listing everything that is wrong.
+    """
+    wrong, sections = list(problems), {}
+    for section, values in given.items():
+        try:
+            found, told = _changed_section(getattr(spec, section), section, values)
+        except ValidationError as error:
+            wrong += wrong_settings(error, section=section, model=type(getattr(spec, section)))
+        else:
+            sections[section] = found
+            wrong += told
+    if not wrong:
+        try:
+            new = CampaignSpec.model_validate({**dict(spec), **sections})
+        except ValidationError as error:
+            wrong += wrong_settings(error)
+        else:
+            wrong += _fixed_inside(spec, new)
+    if wrong:
+        raise SettingsError(wrong)
+    return new, [change for section in SETTABLE for change in _differences(spec, new, section)]
+
+
+def _changed_section(current: BaseModel, section: str, values: Mapping[str, Any]) -> tuple[BaseModel, list[str]]:
+    before = current.model_dump()
+    if section != "policy":
+        return type(current).model_validate({**before, **values}), []
+    if values.get("kind", before["kind"]) != before["kind"]:
+        before = {key: before[key] for key in _OF_EVERY_POLICY}
+    policy, wrong = read_policy({**before, **values})
+    return policy, [f"policy.{problem}" for problem in wrong]
+
+
+def _fixed_inside(old: CampaignSpec, new: CampaignSpec) -> Iterator[str]:
+    before, after = old.screening.retrain_every, new.screening.retrain_every
+    if (before is None) != (after is None):
+        yield (
+            f"screening.retrain_every: found {_shown(after)}, and it is {_shown(before)}; right: another number, since "
+            f"retraining decides which RS-DOS are calculated; {_ANEW}"
+        )
+
+
+def _differences(old: CampaignSpec, new: CampaignSpec, section: str) -> Iterator[Change]:
+    before, after = (getattr(spec, section).model_dump(mode="json") for spec in (old, new))
+    for key in {**before, **after}:
+        if before.get(key) != after.get(key):
+            yield Change(f"{section}.{key}", before.get(key), after.get(key))

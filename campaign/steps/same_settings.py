@@ -1,0 +1,88 @@
+"""The file of a campaign that is there already: its settings must be those that it was started with, or has now."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.changes import SETTABLE
+from campaign.spec.stored_spec import read_stored_spec
+from esnet.files.errors import UserError
+
+
+class CampaignExistsError(UserError, ValueError):
+    """There is a campaign of that name with other settings."""
+
+
+def refuse_other_settings(known: Mapping[str, Any], spec: CampaignSpec) -> None:
+    """Refuse a file that says neither what a campaign was started with nor what was put in force since.
+
+    Parameters
+    ----------
+    known
+        ``spec``, ``settings`` and ``budget`` of the campaign's document.
+    spec
+        The file's.
+
+    Raises
+    ------
+    CampaignExistsError
+        Naming each setting that differs, and how to change it where it can be.
+    """
+    # a campaign that an earlier version started lacks the fields that came since: they stand at their defaults
+    started = read_stored_spec(spec.name, known["spec"]).model_dump(mode="json")
+    changed = {**(known.get("settings") or {}), **({"budget": known["budget"]} if known.get("budget") else {})}
+    now = read_stored_spec(spec.name, known["spec"], changed).model_dump(mode="json")
+    found = spec.model_dump(mode="json")
+    other = {path for path, *_ in _differences(started, found)} & {path for path, *_ in _differences(now, found)}
+    if not other:
+        return
+    told: list[str] = []
+    settable: list[tuple[str, Any]] = []
+    fixed: list[tuple[str, Any]] = []
+    for path, stored, given in _differences(now, found):
+        if path in other:
+            was = _value_at(started, path)
+            since = f", changed from {was!r} by `campaign set`" if was != stored else ""
+            told.append(f"{path} (stored {stored!r}{since}, in the file {given!r})")
+            (settable if path.partition(".")[0] in SETTABLE else fixed).append((path, given))
+    message = f"campaign {spec.name!r} was started with other settings; they differ in {'; '.join(sorted(told))}. "
+    if fixed:
+        message += "A running campaign keeps its settings: give the new one another name"
+    else:
+        words = " ".join(f"{path}={_word(given)}" for path, given in sorted(settable))
+        message += f"These can be changed while it runs: campaign set {spec.name} {words}"
+    raise CampaignExistsError(message)
+
+
+def settings_note(known: Mapping[str, Any], spec: CampaignSpec) -> str | None:
+    """Say in which settings a file differs from those in force, after `refuse_other_settings`; None: in none."""
+    changed = {**(known.get("settings") or {}), **({"budget": known["budget"]} if known.get("budget") else {})}
+    now = read_stored_spec(spec.name, known["spec"], changed).model_dump(mode="json")
+    told = [
+        f"{path} is {stored!r} (in the file {given!r})"
+        for path, stored, given in _differences(now, spec.model_dump(mode="json"))
+    ]
+    if not told:
+        return None
+    return f"settings were changed since, and stay so (campaign history {spec.name}): {'; '.join(sorted(told))}"
+
+
+def _word(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def _differences(stored: Any, found: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield path, stored and found value of each difference."""
+    if isinstance(stored, dict) and isinstance(found, dict):
+        for key in stored.keys() | found.keys():
+            yield from _differences(stored.get(key), found.get(key), f"{path}.{key}" if path else key)
+    elif stored != found:
+        yield path, stored, found
+
+
+def _value_at(content: Any, path: str) -> Any:
+    for part in path.split("."):
+        content = content.get(part) if isinstance(content, dict) else None
+    return content

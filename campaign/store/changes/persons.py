@@ -1,0 +1,128 @@
+"""Candidates that a person decides on: read, written, and found again when what they waited for has ended."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import Document, exists, history_entry
+from campaign.store.documents import stage_fields
+from campaign.store.states import PERSON, STAGES, CandidateState, Stage
+
+_FIELDS = [
+    *("formula", "prototype", "role", "state", "decision", "final_failure", "n_sites", "composition"),
+    *(f"{stage.fields}.{field}" for stage in STAGES.values() for field in ("fw_id", "record_fw_id", "energy")),
+]
+#: FireWorks' states of a firework that no process has taken.
+_NOT_BEGUN = ("READY", "WAITING", "RESERVED", "PAUSED", "DEFUSED")
+#: A promoted candidate is in one of these when its IS-DOS has ended, or is to be tried again, after the decision.
+_DUE_TO_PROMOTE = (CandidateState.NEW, CandidateState.DOS_DONE, CandidateState.DOS_FAILED)
+_DUE_TO_REJECT = (CandidateState.NEW, CandidateState.DOS_DONE)
+
+
+def read_for_decision(campaign: Campaign, ids: Sequence[str], *, session: ClientSession) -> list[Document]:
+    """Read the candidates that a person decides on, in the order given."""
+    query = {"campaign": campaign.name, "_id": {"$in": list(ids)}}
+    found = {each["_id"]: each for each in campaign.store.candidates.find(query, _FIELDS, session=session)}
+    return [found[name] for name in ids if name in found]
+
+
+def write_person_decisions(
+    campaign: Campaign, made: Iterable[tuple[Mapping[str, Any], Mapping[str, Any], str]], *, session: ClientSession
+) -> None:
+    """Write decisions of persons; the earlier ones are kept in ``previous_decisions``.
+
+    Parameters
+    ----------
+    made
+        Documents as `read_for_decision` returns them, each with its decision and the state that it moves to.
+    session
+        Transaction in which they were read.
+    """
+    updates = [_update(document, decision, state) for document, decision, state in made]
+    if updates:
+        campaign.store.candidates.bulk_write(updates, ordered=False, session=session)
+
+
+def _update(document: Mapping[str, Any], decision: Mapping[str, Any], state: str) -> UpdateOne:
+    changes: dict[str, Any] = {"decision": decision}
+    push: dict[str, Any] = {}
+    earlier = document.get("decision")
+    if earlier and (earlier.get("kind"), earlier["outcome"]) != (decision["kind"], decision["outcome"]):
+        push["previous_decisions"] = earlier
+    if state != document["state"]:
+        changes["state"] = state
+        push["history"] = history_entry(STAGES["dos"], state)
+    if document["state"] == CandidateState.DOS_FAILED and state != document["state"]:
+        changes |= {"final_failure": None, "retried_failure": document.get("final_failure")}
+    return UpdateOne({"_id": document["_id"]}, {"$set": changes} | ({"$push": push} if push else {}))
+
+
+def _due_queries(campaign: Campaign) -> tuple[dict[str, Any], ...]:
+    """Filters of candidates that a person has decided on while their IS-DOS ran; an index answers each."""
+    by_person = {"campaign": campaign.name, "decision.kind": PERSON}
+    return (
+        {**by_person, "decision.promoted": True, "state": {"$in": list(_DUE_TO_PROMOTE)}},
+        {**by_person, "decision.promoted": False, "state": {"$in": list(_DUE_TO_REJECT)}},
+    )
+
+
+def is_any_due(campaign: Campaign) -> bool:
+    """Whether the IS-DOS has ended of a candidate that a person decided on meanwhile."""
+    return any(exists(campaign.store.candidates, query) for query in _due_queries(campaign))
+
+
+def read_due(campaign: Campaign, *, limit: int, session: ClientSession) -> list[Document]:
+    """Read candidates that a person has decided on and whose IS-DOS has ended since."""
+    found: list[Document] = []
+    for query in _due_queries(campaign):
+        found += campaign.store.candidates.find(query, _FIELDS, session=session).limit(limit)
+    return found[:limit]
+
+
+def is_any_held_by_person(campaign: Campaign, *, session: ClientSession | None = None) -> bool:
+    """Whether the budget holds a candidate that a person wants relaxed."""
+    query = {"campaign": campaign.name, "state": CandidateState.HELD, "decision.kind": PERSON}
+    return campaign.store.candidates.find_one(query, ["_id"], session=session) is not None
+
+
+def over_budget_ids(campaign: Campaign) -> set[str]:
+    """Ids of the candidates that a person has relaxed whatever the budget says."""
+    query = {"campaign": campaign.name, "decision.promoted": True, "decision.over_budget": True}
+    return {found["_id"] for found in campaign.store.candidates.find(query, ["_id"])}
+
+
+def withdraw(campaign: Campaign, document: Mapping[str, Any], stage: Stage, *, session: ClientSession) -> bool:
+    """Archive the fireworks of a calculation that no process has begun; False, and nothing written, if one has.
+
+    A queue job that has reserved it finds nothing to run when it starts, and ends.
+    """
+    facts = stage_fields(document, stage)
+    fw_id = facts.get("fw_id")
+    fireworks, workflows = (campaign.store.database[name] for name in ("fireworks", "workflows"))
+    ids = [facts[field] for field in ("fw_id", "record_fw_id") if facts.get(field) is not None]
+    states = {
+        found["fw_id"]: found["state"]
+        for found in fireworks.find({"fw_id": {"$in": ids}}, ["fw_id", "state"], session=session)
+    }
+    if states.get(fw_id, "ARCHIVED") not in (*_NOT_BEGUN, "ARCHIVED"):
+        return False
+    # a worker that takes it just now holds the workflow's lock; one whose workflow was deleted may still compute
+    locked = {"nodes": fw_id, "locked": {"$exists": True}}
+    running = {"fw_id": fw_id, "outcome": "running"}
+    if workflows.find_one(locked, session=session) or campaign.store.attempts.find_one(running, session=session):
+        return False
+    archived = {
+        "state": "ARCHIVED",
+        "archived_launches": {"$concatArrays": [{"$ifNull": ["$archived_launches", []]}, "$launches"]},
+        "launches": [],
+    }
+    fireworks.update_many({"fw_id": {"$in": list(states)}}, [{"$set": archived}], session=session)
+    of_workflow = {"state": "ARCHIVED", **{f"fw_states.{each}": "ARCHIVED" for each in states}}
+    workflows.update_one({"nodes": fw_id}, {"$set": of_workflow}, session=session)
+    # a worker that was faster than all of this finds that it does not speak for the candidate any more
+    forgotten = {f"{stage.fields}.{field}": "" for field in ("fw_id", "record_fw_id", "submitted")}
+    campaign.store.candidates.update_one({"_id": document["_id"]}, {"$unset": forgotten}, session=session)
+    return True
