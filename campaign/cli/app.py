@@ -6,6 +6,7 @@ from campaign.cli.budget import budget
 from campaign.cli.dataset import dataset
 from campaign.cli.decisions import decide, explain, release
 from campaign.cli.failures import failures, reconcile, resume, retry
+from campaign.cli.lifecycle.transfer import export, import_
 from campaign.cli.machines.cluster import app as cluster_app
 from campaign.cli.machines.database import app as database_app
 from campaign.cli.metrics import metrics
@@ -34,11 +35,13 @@ _PANELS = {
     "Look at it": (status, results, report, serve),
     "Decisions and what they cost": (explain, metrics, budget, decide, release),
     "When something failed": (failures, retry, resume, reconcile, verify),
+    "Manage campaigns": (export, import_),
     "Other data": (dataset, replay),
 }
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
-        app.command(rich_help_panel=_panel)(_command)
+        # `import` is a word of Python's own
+        app.command(_command.__name__.rstrip("_"), rich_help_panel=_panel)(_command)
 app.add_typer(references_app, name="references", rich_help_panel="Other data")
 app.add_typer(database_app, name="db", rich_help_panel="Machines")
 app.add_typer(cluster_app, name="cluster", rich_help_panel="Machines")
