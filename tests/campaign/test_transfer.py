@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from campaign.cli.app import app
 from campaign.recovery.reconcile import reconcile
 from campaign.store.campaigns import ImportUnderWayError, OpenCampaign
-from campaign.store.collections import CampaignStore
+from campaign.store.collections import CampaignStore, now
 from campaign.store.fireworks import next_fw_ids
 from campaign.store.migration import migrate
 from campaign.store.models import fetch_bundle
@@ -230,6 +230,27 @@ def test_an_export_that_was_killed_leaves_no_file_of_that_name(origin, tmp_path)
     assert not file.exists()
     origin.say("export", NAME, file)
     assert not part.exists()
+
+
+def test_a_stopped_campaign_stays_stopped_until_it_is_resumed(exported, target, tmp_path):
+    target.say("import", exported)
+    stop = {"cause": "license_missing", "number": 3, "error": None, "directory": None, "host": None}
+    target.db.campaigns.update_one({"_id": NAME}, {"$set": {"stopped": {**stop, "time": now()}}})
+    again = tmp_path / "again.campaign"
+    target.say("export", NAME, again)
+    for name in target.db.list_collection_names():
+        if name != "fw_id_assigner":
+            target.db[name].delete_many({})
+    target.say("import", again)
+    assert target.db.fireworks.count_documents({}) == 0
+    assert target.findings() == []
+    target.say("resume", NAME)
+    assert target.db.fireworks.count_documents({"state": "READY"}) > 0
+    assert target.findings() == []
+
+
+def test_a_name_that_is_neither_a_file_nor_a_campaign_is_said_to_be_none(origin):
+    assert "absent is no file, and there is no campaign 'absent'" in origin.say("run", "absent", code=1)
 
 
 def test_a_model_that_is_here_already_is_not_stored_twice(origin, exported, target):

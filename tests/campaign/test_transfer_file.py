@@ -140,6 +140,9 @@ def rewritten(file, change):
 
 
 def test_foreign_files_are_refused_by_name(tmp_path, file):
+    for absent in (tmp_path / "absent", tmp_path):
+        with pytest.raises(ArchiveError, match="there is no such file"):
+            Archive(absent)
     text = tmp_path / "notes.txt"
     text.write_text("notes")
     with pytest.raises(ArchiveError, match="is no exported campaign"):

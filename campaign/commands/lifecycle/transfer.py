@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fireworks import LaunchPad
+from rich.console import Console
 from rich.progress import Progress
 
 from campaign import __version__
@@ -21,6 +22,7 @@ from campaign.store.transfer.reading import Exported, write_parts
 from campaign.store.transfer.writing import (
     Standing,
     begin_import,
+    campaign_in,
     check_documents,
     complete_import,
     is_from_file,
@@ -33,6 +35,9 @@ from esnet.files.output_folder import OutputPlaceError
 from launchers.database.job_store import open_job_store
 from launchers.database.settings import DatabaseSettings, find_launchpad_file
 from workflows.identity import job_uuid
+
+#: They change no number, and hold for a machine.
+_SITE_SETTINGS = ("vasp_command", "vasp_gamma_command", "scratch")
 
 
 class ExportFileError(UserError, ValueError):
@@ -75,9 +80,10 @@ def write_campaign_file(campaign: Campaign, file: Path) -> Exported:
     try:
         with write_archive(file) as archive:
             return write_parts(campaign, archive, _job_uuids, program=__version__)
-    except (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError) as error:
+    except OSError as error:
         raise OutputPlaceError(
-            f"{file} cannot be written: {error.strerror}; name a file in a folder that you may write to"
+            f"{file} cannot be written: {error.strerror or error}; name a file in a folder that you may write to and "
+            "that has room"
         ) from error
 
 
@@ -110,6 +116,7 @@ def import_(*, file: Path, launchpad: Path | None, dry_run: bool) -> None:
         )
         archive.check()
         check_documents(archive)
+        _say_site_settings(archive, out)
         store, connection = open_for_writing(launchpad, dry_run=dry_run)
         if dry_run:
             standing = standing_of(store, archive)
@@ -133,6 +140,14 @@ def import_(*, file: Path, launchpad: Path | None, dry_run: bool) -> None:
         f"run it with `campaign run {manifest.campaign}` or `rlaunch rapidfire`, on a cluster with `campaign cluster "
         f"run`; watch it with `campaign status {manifest.campaign}`",
     )
+
+
+def _say_site_settings(archive: Archive, out: Console) -> None:
+    """Name the settings of the machine that a campaign comes from: command lines that will be run here."""
+    dft = campaign_in(archive)["spec"].get("dft") or {}
+    found = [f"dft.{key}: {dft[key]}" for key in _SITE_SETTINGS if dft.get(key) is not None]
+    if found:
+        print_labelled(out, "settings of the machine that it comes from:", "; ".join(found))
 
 
 def import_documents(store: CampaignStore, launchpad: LaunchPad, archive: Archive, standing: Standing) -> None:

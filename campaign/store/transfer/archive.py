@@ -131,6 +131,8 @@ class Archive:
             If it is none of ours, was cut off, is altered in its directory or its manifest, or is of a newer version.
         """
         self.path = path
+        if not path.is_file():
+            raise ArchiveError(f"{path}: there is no such file; right: one that `campaign export` has written")
         with self._sentences(f"{path} is no exported campaign, or was cut off"):
             self._archive = ZipFile(path)
         try:

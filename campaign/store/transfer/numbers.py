@@ -43,22 +43,30 @@ def close_entry(entry: Document, *, time: datetime) -> None:
 
 def fireworks_of(document: Document) -> Iterator[int]:
     """Yield the numbers of fireworks in a candidate, a reference, a step or an entry of the ledger."""
-    for part in (document, *(document.get(stage.fields) or {} for stage in STAGES.values())):
+    for part in _parts(document):
         yield from (part[key] for key in _FIREWORKS if isinstance(part.get(key), int))
 
 
 def raise_numbers(document: Document, by: int) -> None:
     """Raise the numbers of fireworks in a document, and in the ids of the entries of the ledger that it names."""
-    for part in (document, *(document.get(stage.fields) or {} for stage in STAGES.values())):
+    for part in _parts(document):
         for key in _FIREWORKS:
             if isinstance(part.get(key), int):
                 part[key] += by
     for path in _NAME_AN_ATTEMPT:
-        part = document
+        named: Any = document
         for key in path:
-            part = part.get(key) or {}
-        if part.get("attempt") is not None:
-            part["attempt"] = raised_id(part["attempt"], by)
+            named = named.get(key) if isinstance(named, dict) else None
+        if isinstance(named, dict) and named.get("attempt") is not None:
+            named["attempt"] = raised_id(named["attempt"], by)
+
+
+def _parts(document: Document) -> Iterator[Document]:
+    """Yield a document, and what it says of each of its calculations."""
+    yield document
+    for stage in STAGES.values():
+        if isinstance(facts := document.get(stage.fields), dict):
+            yield facts
 
 
 def raised_id(entry_id: Any, by: int) -> Any:

@@ -34,7 +34,7 @@ CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
 )
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 _CHUNK = 500
-_SNAPSHOT_TOO_OLD = 239
+_SNAPSHOT_TOO_OLD, _SNAPSHOT_UNAVAILABLE = 239, 246
 
 
 class ExportError(UserError, RuntimeError):
@@ -90,6 +90,10 @@ def write_parts(campaign: Campaign, archive: ArchiveWriter, job_uuids: JobUuids,
             _write_structures(store, name, archive, session, seen, time)
             _write_steps_and_ledger(store, name, archive, session, seen, time)
     except OperationFailure as error:
+        if error.code == _SNAPSHOT_UNAVAILABLE:
+            raise ExportError(
+                f"campaign {name!r}: the database made an index meanwhile; give the command again"
+            ) from error
         if error.code != _SNAPSHOT_TOO_OLD:
             raise
         raise ExportError(

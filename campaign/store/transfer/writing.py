@@ -4,7 +4,7 @@ Each document is inserted once by its ``_id``, so an import that was cut short i
 opens a campaign that is being imported (`campaign.store.campaigns`), and no firework of it exists.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from campaign.spec.stored_spec import read_stored_spec
 from campaign.store.campaigns import campaign_exists
-from campaign.store.collections import CampaignStore, Document, exists, in_chunks, now
+from campaign.store.collections import CampaignStore, Document, exists, now
 from campaign.store.fireworks import next_fw_ids
 from campaign.store.states import CampaignState
 from campaign.store.transfer.archive import Archive
@@ -25,7 +25,7 @@ from campaign.store.transfer.reading import CODEC
 from esnet.files.errors import UserError
 from launchers.database.job_store import DATA_COLLECTION, OUTPUTS_COLLECTION
 
-_CHUNK = 200
+_PORTION, _PORTION_BYTES = 500, 8 * 1024**2
 _DUPLICATE = 11000
 _NUMBERED = frozenset({"candidates", "references", "steps", "attempts"})
 _BUCKETS = ("bundles", DATA_COLLECTION)
@@ -158,9 +158,23 @@ def write_documents(store: CampaignStore, archive: Archive, *, shift: int, on_pa
     passed_over = _models_here(store, archive)
     for collection in COLLECTIONS[1:]:
         documents = _prepared(archive, collection, shift, passed_over)
-        for chunk in in_chunks(documents, _CHUNK):
+        for chunk in _in_portions(documents):
             _insert(store, collection, chunk)
             on_part(collection, len(chunk))
+
+
+def _in_portions(documents: Iterable[RawBSONDocument]) -> Iterator[list[RawBSONDocument]]:
+    """Hand out documents in lists that are neither long nor large: an output may have megabytes."""
+    portion: list[RawBSONDocument] = []
+    size = 0
+    for document in documents:
+        portion.append(document)
+        size += len(document.raw)
+        if len(portion) == _PORTION or size > _PORTION_BYTES:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
 
 
 def _prepared(archive: Archive, collection: str, shift: int, passed_over: set[Any]) -> Iterator[RawBSONDocument]:
@@ -194,7 +208,8 @@ def _insert(store: CampaignStore, collection: str, documents: list[RawBSONDocume
     if collection == OUTPUTS_COLLECTION:
         # an earlier campaign of that name may have computed the same, and its outputs have ids of their own
         uuids = [document.get("uuid") for document in documents]
-        there = {(found["uuid"], found.get("index")) for found in target.find({"uuid": {"$in": uuids}})}
+        known = target.find({"uuid": {"$in": uuids}}, ["uuid", "index"])
+        there = {(found["uuid"], found.get("index")) for found in known}
         documents = [each for each in documents if (each.get("uuid"), each.get("index")) not in there]
         if not documents:
             return
