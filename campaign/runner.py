@@ -53,12 +53,15 @@ class RunSettings:
         Worker processes; each computes one thing at a time.
     worker
         Name of the FireWorker for which the campaign's fireworks are, beside those of this run; None: any.
+    stored
+        Whether the campaign is run as the database has it, without its file.
     """
 
     launchpad_file: Path
     directory: Path
     workers: int
     worker: str | None = None
+    stored: bool = False
 
 
 def default_workers(spec: CampaignSpec) -> tuple[int, str | None]:
@@ -133,7 +136,11 @@ def run_campaign(
     if campaign_exists(store, name):
         # what died with an earlier runner was stopped, and is no failure of the calculation
         RunningCampaign.open(store, launchpad, name).reconcile(outcome="stopped")
-    started = start_campaign(store, launchpad, spec, worker=settings.worker)
+    if settings.stored:
+        RunningCampaign.open(store, launchpad, name).advance()
+        started = Started(name=name, added=0, known=sum(store.state_counts(name).values()))
+    else:
+        started = start_campaign(store, launchpad, spec, worker=settings.worker)
     directory = settings.directory.resolve() / name
     on_start(started, directory, _running_elsewhere(launchpad, name))
     campaign = RunningCampaign.open(store, launchpad, name)

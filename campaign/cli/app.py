@@ -9,6 +9,7 @@ from campaign.cli.changes.settings import set_settings
 from campaign.cli.dataset import dataset
 from campaign.cli.decisions import decide, explain, release
 from campaign.cli.failures import failures, reconcile, resume, retry
+from campaign.cli.lifecycle.transfer import export, import_
 from campaign.cli.machines.cluster import app as cluster_app
 from campaign.cli.machines.database import app as database_app
 from campaign.cli.metrics import metrics
@@ -38,12 +39,14 @@ _PANELS = {
     "Decisions and what they cost": (explain, metrics, budget, decide, release),
     "Change a running campaign": (promote, reject, set_settings),
     "When something failed": (failures, retry, resume, reconcile, verify),
+    "Manage campaigns": (export, import_),
     "Other data": (dataset, replay),
 }
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
-        # `set` is a name of Python's
-        app.command(_command.__name__.removesuffix("_settings"), rich_help_panel=_panel)(_command)
+        # `set` and `import` are words of Python's own
+        name = _command.__name__.removesuffix("_settings").rstrip("_")
+        app.command(name, rich_help_panel=_panel)(_command)
 app.add_typer(references_app, name="references", rich_help_panel="Other data")
 app.add_typer(database_app, name="db", rich_help_panel="Machines")
 app.add_typer(cluster_app, name="cluster", rich_help_panel="Machines")

@@ -49,7 +49,14 @@ def submit(file: FileArgument, launchpad: LaunchpadOption = None, engine_elsewhe
 
 @implemented_in("campaign.commands.run")
 def run(
-    file: FileArgument,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="Campaign file (YAML), e.g. examples/quickstart.yaml; or the name of a campaign in the database, e.g. "
+            "of an imported one",
+        ),
+    ],
     launchpad: LaunchpadOption = None,
     workers: Annotated[
         int | None,

@@ -21,7 +21,7 @@ from campaign.spec.engine_checks import check_node_settings, command_notes
 from campaign.spec.potcar_checks import potcar_notes
 from campaign.spec.reader import read_campaign_file
 from campaign.steps.start import Started
-from campaign.store.campaigns import Campaign, OpenCampaign, campaign_exists
+from campaign.store.campaigns import Campaign, OpenCampaign, UnknownCampaignError, campaign_exists
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import initialise_launchpad
 from campaign.store.states import CandidateState
@@ -90,17 +90,22 @@ def submit(*, file: Path, launchpad: Path | None, engine_elsewhere: bool) -> Non
 
 def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: Path) -> None:
     """Run a whole campaign on this machine. Ctrl-C stops it; the same command goes on where it was."""
-    spec = _checked(file)
     console = _console()
-    launchpad_file = ensure_running(launchpad, console)
+    stored = _is_name(file)
+    given = None if stored else _checked(file)
+    launchpad_file = ensure_running(find_launchpad_file(launchpad) if stored else launchpad, console)
     connection = connect(launchpad_file)
     store = CampaignStore(connection.db)
-    _check_new(store, spec, file)
+    spec = given or _checked_stored(store, file)
+    if not stored:
+        _check_new(store, spec, file)
     _make_run_folder(directory / spec.name)
     initialise_launchpad(connection)
     number, why = (workers, None) if workers is not None else default_workers(spec)
-    worker = worker_for(file, spec.name, connection, launchpad_file, console)
-    settings = RunSettings(launchpad_file=launchpad_file, directory=directory, workers=number, worker=worker)
+    worker = None if stored else worker_for(file, spec.name, connection, launchpad_file, console)
+    settings = RunSettings(
+        launchpad_file=launchpad_file, directory=directory, workers=number, worker=worker, stored=stored
+    )
 
     def on_start(started: Started, folder: Path, elsewhere: int) -> None:
         console.print(started.message, soft_wrap=True)
@@ -150,6 +155,20 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
     opened = OpenCampaign.open(store, connection, spec.name)
     removed = [] if status.is_finished else list(format_removed(opened, removed_workflows(opened)))
     _report_outcome(status, console, removed=removed)
+
+
+def _is_name(file: Path) -> bool:
+    """Whether the name of a stored campaign is meant: neither a file nor what looks like the name of one."""
+    return not file.is_file() and file.suffix not in (".yaml", ".yml") and file.name == str(file)
+
+
+def _checked_stored(store: CampaignStore, name: Path) -> CampaignSpec:
+    try:
+        spec = Campaign.read(store, str(name)).spec
+    except UnknownCampaignError as error:
+        raise UnknownCampaignError(f"{name} is no file, and {error}") from None
+    check_engine(spec, file=name)
+    return spec
 
 
 def _make_run_folder(folder: Path) -> None:

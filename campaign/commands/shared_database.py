@@ -23,6 +23,11 @@ def worker_for(file: Path, name: str, launchpad: LaunchPad, launchpad_file: Path
     content, _ = read_yaml(file)
     if (asked := content["spec"].get("_fworker")) is not None:
         return str(asked)
+    return shared_worker(name, launchpad, launchpad_file, console)
+
+
+def shared_worker(name: str, launchpad: LaunchPad, launchpad_file: Path, console: Console) -> str | None:
+    """Name of the FireWorker for a campaign whose file names none, see `worker_for`."""
     foreign = foreign_work(launchpad)
     if foreign is None or campaign_exists(CampaignStore(launchpad.db), name):
         return None

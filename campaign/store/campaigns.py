@@ -26,6 +26,10 @@ class SchemaVersionError(UserError, ValueError):
     """A campaign that another version of this program has written."""
 
 
+class ImportUnderWayError(UserError, RuntimeError):
+    """A campaign whose import is under way, or was cut short; the message says what completes it."""
+
+
 class ForeignDocumentError(UserError, ValueError):
     """A document of others where a campaign is meant; the message names it."""
 
@@ -109,6 +113,11 @@ class Campaign:
         if checksum is None:
             raise LookupError(f"the reference set of campaign {self.name!r} is not frozen yet")
         return checksum
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether nothing of it may begin until it is resumed: nothing needs to wait for a worker then."""
+        return bool(self.document.get("stopped") or self.document.get("archived"))
 
     def refresh(self) -> Self:
         """Read the campaign's document again, and its settings if they were changed."""
@@ -209,6 +218,7 @@ def _read_document(store: CampaignStore, name: str) -> CampaignDocument:
         there = f"this database has {', '.join(known)}" if known else "this database has none"
         raise UnknownCampaignError(f"there is no campaign {name!r}: {there}")
     _refuse_foreign(store, document)
+    _refuse_half_imported(document)
     if document["schema_version"] > SCHEMA_VERSION:
         raise SchemaVersionError(
             f"campaign {name!r} was written with schema version {document['schema_version']}; "
@@ -235,10 +245,20 @@ def find_start_settings(store: CampaignStore, name: str) -> CampaignDocument | N
     """
     if not campaign_exists(store, name):
         return None
-    return cast(
-        "CampaignDocument | None",
-        store.campaigns.find_one({"_id": name}, ["spec", "structures_checksum", "models", "settings", "budget"]),
-    )
+    fields = ["spec", "structures_checksum", "models", "settings", "budget", "state", "imported.file"]
+    found = cast("CampaignDocument | None", store.campaigns.find_one({"_id": name}, fields))
+    if found is not None:
+        _refuse_half_imported(found)
+    return found
+
+
+def _refuse_half_imported(document: Mapping[str, Any]) -> None:
+    if document.get("state") == CampaignState.IMPORTING:
+        file = (document.get("imported") or {}).get("file")
+        raise ImportUnderWayError(
+            f"campaign {document['_id']!r} is being imported from {file}, or its import was cut short: "
+            f"`campaign import {file}` completes it; nothing of it starts before"
+        )
 
 
 def insert_campaign(store: CampaignStore, document: CampaignDocument) -> None:

@@ -158,6 +158,17 @@ class StopDocument(TypedDict):
     time: datetime
 
 
+class ImportedDocument(TypedDict, total=False):
+    """Where an imported campaign comes from."""
+
+    sha256: Required[str]  # of the file, as it carries it at its end
+    file: str  # name
+    written: str  # time of the export, ISO 8601 in UTC
+    shift: Required[int]  # what was added to the numbers of its fireworks
+    begun: datetime
+    completed: datetime
+
+
 class CampaignDocument(TypedDict, total=False):
     """A campaign."""
 
@@ -187,6 +198,7 @@ class CampaignDocument(TypedDict, total=False):
     problem: str
     stopped: StopDocument
     resumed: datetime  # after the latest stop; what failed before it does not count for the next
+    imported: ImportedDocument  # by `campaign import`
     summary: dict[str, Any]  # of a finished campaign; CPU-seconds by stage
     created: datetime
     ended: datetime

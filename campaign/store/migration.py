@@ -15,6 +15,7 @@ from pymongo.collection import Collection
 from campaign.spec.reader import current_section
 from campaign.store.collections import OUR_CAMPAIGNS, CampaignStore
 from campaign.store.documents import step_parts
+from campaign.store.states import CampaignState
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,8 @@ _LISTS = {"earlier_predictions": "previous_predictions", "earlier_decisions": "p
 
 def migrate(store: CampaignStore, name: str) -> bool:
     """Bring the documents of a campaign to the present version; return whether there was anything to do."""
-    document = store.campaigns.find_one({"_id": name, **OUR_CAMPAIGNS}, ["schema_version", "spec"])
+    complete = {"state": {"$ne": CampaignState.IMPORTING}}
+    document = store.campaigns.find_one({"_id": name, **OUR_CAMPAIGNS, **complete}, ["schema_version", "spec"])
     if document is None or document["schema_version"] >= _TO:
         return False
     store.ensure_indexes()  # on the fields by their present names

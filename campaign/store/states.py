@@ -61,6 +61,8 @@ class CampaignState(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     FINISHED = "finished"
+    #: Its documents are being written from a file (`campaign import`); nothing opens it before all are there.
+    IMPORTING = "importing"
 
 
 #: States in which a candidate is still worked on. An index answers a question for these at once, and reads everything

@@ -1,0 +1,67 @@
+"""How long do `campaign export` and `campaign import` take for many candidates, and how large is the file?
+
+    python benchmarks/transfer.py [--candidates 100000]
+
+The campaign is that of `benchmarks/verify.py`, at its end: documents, ledger, outputs, GridFS files. Its features are
+small (1 kB instead of 100): with real ones the file grows by 100 kB for each DOS, which are copied as they are. It is
+exported, imported into another database of the same mongod, and verified there; each command is a process of its own.
+"""
+
+import argparse
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.screening import mongod  # noqa: E402
+from benchmarks.verify import NAME, make_finished  # noqa: E402
+
+
+def main() -> None:
+    """Make the campaign, move it, and print what each command takes."""
+    from campaign.store.collections import CampaignStore
+    from campaign.store.fireworks import initialise_launchpad
+    from launchers.database.settings import DatabaseSettings
+
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--candidates", type=int, default=100_000)
+    options = parser.parse_args()
+    logging.disable(logging.INFO)
+    with mongod() as file:
+        settings = DatabaseSettings.from_file(file)
+        launchpad = settings.launchpad(strm_lvl="ERROR")
+        initialise_launchpad(launchpad)
+        began = time.perf_counter()
+        make_finished(CampaignStore(launchpad.db), launchpad, options.candidates)
+        print(f"{options.candidates} candidates made in {time.perf_counter() - began:.0f} s", flush=True)
+        moved, there = file.with_name("moved.campaign"), file.with_name("there.yaml")
+        there.write_text(file.read_text().replace(f"name: {settings.name}", "name: there"))
+        there.chmod(0o600)
+        run("export", NAME, str(moved), "-l", str(file))
+        print(f"    the file has {moved.stat().st_size / 1e6:.1f} MB", flush=True)
+        run("import", str(moved), "-l", str(there))
+        run("import", str(moved), "-l", str(there))
+        run("verify", NAME, "-l", str(there))
+
+
+def run(*words: str) -> None:
+    """Run one command, and print its time, its peak memory and what it said last."""
+    began = time.perf_counter()
+    command = [str(Path(sys.executable).parent / "campaign"), *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    assert process.stdout is not None
+    said = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds, peak_mb = time.perf_counter() - began, usage.ru_maxrss / 1024
+    print(f"campaign {words[0]}: {seconds:.1f} s, {peak_mb:.0f} MiB at most, status {status}")
+    print("    " + "\n    ".join(said.strip().splitlines()[-3:]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

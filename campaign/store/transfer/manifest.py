@@ -1,0 +1,148 @@
+"""What an exported campaign's file says of itself (``manifest.json``), and the limits that a reader holds it to."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from campaign.store.collections import SCHEMA_VERSION
+from esnet.files.errors import UserError
+
+FORMAT = "esnet-campaign export"
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+#: The manifest itself has 3 kB.
+LARGEST_MANIFEST = 1024**2
+#: Bytes; MongoDB's own limit of a document, with what it allows for commands around it.
+LARGEST_DOCUMENT = 16 * 1024**2 + 16 * 1024
+DIGEST_LENGTH = 64
+#: Stands in the place of the file's own checksum while that is made.
+NO_DIGEST = b"0" * DIGEST_LENGTH
+
+#: Collections whose documents name their campaign. ``campaigns`` has one document, and is the first to be read.
+OF_CAMPAIGN = ("candidates", "references", "left_out", "steps", "attempts", "features")
+#: Collections that campaigns share, by checksum or by job.
+SHARED = ("reference_sets", "models", "bundles.files", "bundles.chunks", "outputs", "data.files", "data.chunks")
+COLLECTIONS = ("campaigns", *OF_CAMPAIGN, *SHARED)
+#: Hardly smaller when compressed: they are compressed already.
+STORED = frozenset({"features", "bundles.chunks", "data.chunks"})
+
+
+class ArchiveError(UserError, ValueError):
+    """A file that is no whole export of a campaign; the message names the file and the part."""
+
+
+def part_name(collection: str) -> str:
+    """Name of a collection's part in the file."""
+    return f"{collection}.bson"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What the manifest says of a part.
+
+    Attributes
+    ----------
+    documents
+        How many it holds.
+    bytes
+        Its size, not compressed.
+    sha256
+        Of its content, not compressed.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    documents: int = Field(ge=0)
+    bytes: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What the file of an exported campaign says of itself.
+
+    Attributes
+    ----------
+    campaign, state
+        Name and state of the campaign.
+    schema_version
+        Of its documents.
+    program
+        Version of esnet-campaign that wrote it.
+    written
+        When, ISO 8601 in UTC.
+    fw_ids
+        Smallest and largest number of a firework that a document names; None where none does.
+    interrupted
+        Calculations that ran or were queued, and are not begun in the file.
+    parts
+        The parts, by collection.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    campaign: str = Field(min_length=1)
+    state: str
+    schema_version: int
+    program: str
+    written: str
+    fw_ids: tuple[int, int] | None
+    interrupted: int = Field(ge=0)
+    parts: dict[str, Part]
+
+    @property
+    def documents(self) -> int:
+        """Number of documents in all parts."""
+        return sum(part.documents for part in self.parts.values())
+
+    @property
+    def size(self) -> int:
+        """Size of all parts in bytes, not compressed."""
+        return sum(part.bytes for part in self.parts.values())
+
+    def to_json(self) -> bytes:
+        """The content of ``manifest.json``."""
+        return json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}, indent=1).encode()
+
+    @classmethod
+    def from_json(cls, content: bytes, *, source: str) -> Self:
+        """Read ``manifest.json``.
+
+        Raises
+        ------
+        ArchiveError
+            Naming `source` and what is wrong: another format, a newer version, a field.
+        """
+        try:
+            found: Any = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise ArchiveError(f"{source}: {MANIFEST} is damaged: {error}") from error
+        if not isinstance(found, Mapping) or found.get("format") != FORMAT:
+            raise ArchiveError(f"{source}: {MANIFEST} is not that of an exported campaign (format: {FORMAT!r})")
+        _refuse_newer(source, "format version", found.get("format_version"), FORMAT_VERSION)
+        _refuse_newer(source, "schema version", found.get("schema_version"), SCHEMA_VERSION)
+        fields = {key: value for key, value in found.items() if key not in ("format", "format_version")}
+        try:
+            manifest: Self = TypeAdapter(cls).validate_json(json.dumps(fields))
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            raise ArchiveError(f"{source}: {MANIFEST}: {field}: {first['msg']}, found {first['input']!r}") from error
+        if unknown := sorted(set(COLLECTIONS) ^ manifest.parts.keys()):
+            raise ArchiveError(
+                f"{source}: {MANIFEST}: its parts differ from those of an exported campaign in {', '.join(unknown)}"
+            )
+        return manifest
+
+
+def _refuse_newer(source: str, what: str, found: Any, known: int) -> None:
+    if not isinstance(found, int) or found < 1:
+        raise ArchiveError(f"{source}: {MANIFEST}: the {what} is {found!r}; right: a whole number, at most {known}")
+    if found > known:
+        raise ArchiveError(
+            f"{source} was written by a newer version of esnet-campaign ({what} {found}; this program knows versions "
+            f"up to {known}): update esnet-campaign"
+        )
