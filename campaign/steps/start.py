@@ -11,6 +11,7 @@ import numpy as np
 from pymatgen.core import Structure
 
 from campaign.candidates.generate import Candidate, bootstrap_sample, generate
+from campaign.candidates.structure_hash import calculation_key
 from campaign.hull.entries_file import EntriesFile
 from campaign.references.phases import reference_phases
 from campaign.references.reference_sets import store_entries
@@ -23,6 +24,7 @@ from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
 from campaign.store.documents import CampaignDocument, CandidateDocument, ModelSummary
 from campaign.store.migration import migrate
 from campaign.store.models import model_summary, register_bundle, store_lost_bundle
+from campaign.store.reuse.keys import add_calculation_keys
 from campaign.store.states import BOOTSTRAP, REFERENCE, SCREENED, TRAINING, CampaignState, CandidateState, RsDosState
 from esnet.bundle.shipped import bundle_folder
 from esnet.files.errors import UserError
@@ -81,6 +83,7 @@ def write_campaign(store: CampaignStore, spec: CampaignSpec, *, worker: str | No
         If its file of entries cannot be used.
     """
     store.ensure_indexes()
+    add_calculation_keys(store)
     candidates, relaxed = divide_candidates(spec)
     elements = _elements_of(candidates)
     entries = campaign_entries(spec, elements)
@@ -176,9 +179,10 @@ def _register_given_model(store: CampaignStore, spec: CampaignSpec) -> ModelSumm
 
 
 def _refuse_other_settings(stored: dict[str, Any], spec: CampaignSpec) -> None:
-    # a campaign that an earlier version started lacks the fields that came since: they stand at their defaults
-    known = read_stored_spec(spec.name, stored).model_dump(mode="json")
-    differing = sorted(_differences(known, spec.model_dump(mode="json")))
+    # a campaign that an earlier version started lacks the fields that came since: they stand at their defaults.
+    # `reuse` changes no number: a campaign that was started with --no-reuse goes on without the option
+    known = read_stored_spec(spec.name, stored).model_dump(mode="json", exclude={"reuse"})
+    differing = sorted(_differences(known, spec.model_dump(mode="json", exclude={"reuse"})))
     if differing:
         raise CampaignExistsError(
             f"campaign {spec.name!r} was started with other settings; they differ in "
@@ -225,6 +229,7 @@ def _new_document(spec: CampaignSpec, document_id: str, structure: Structure) ->
         "elements": sorted(element.symbol for element in composition.elements),
         "composition": {element.symbol: float(n) for element, n in composition.items()},
         "n_sites": len(structure),
+        "calculation_key": calculation_key(document_id, structure, spec.settings_hash),
         "structure": structure.as_dict(),
         "state": CandidateState.NEW,
         "calculation": {"engine": spec.dft.engine, "quality": spec.dft.quality},

@@ -8,8 +8,8 @@ from campaign.store.collections import CampaignStore, Document, exists, in_utc, 
 from campaign.store.states import Stage
 from launchers.database.job_store import OUTPUTS_COLLECTION
 
-Outcome = Literal["running", "completed", "science", "machine", "lost", "stopped"]
-"""How an attempt ended; ``running`` while it has not."""
+Outcome = Literal["running", "completed", "science", "machine", "lost", "stopped", "reused"]
+"""How an attempt ended; ``running`` while it has not, ``reused`` of a calculation that was taken over."""
 
 
 def attempt_number(entry_id: str) -> int:
@@ -186,8 +186,24 @@ def count_outputs(store: CampaignStore, uuids: Sequence[str]) -> int:
     return len(store.database[OUTPUTS_COLLECTION].distinct("uuid", {"uuid": {"$in": list(uuids)}}))
 
 
-def void_attempt(store: CampaignStore, fw_id: int | None, *, cause: str, error: str) -> str | None:
-    """Turn a firework's successful ledger entry into a machine failure, because its result is gone; return its id."""
+def void_attempt(
+    store: CampaignStore, document_id: str, stage: Stage, *, fw_id: int | None, cause: str, error: str
+) -> str | None:
+    """Turn the successful ledger entry of a calculation into a machine failure, because its result is gone.
+
+    Parameters
+    ----------
+    fw_id
+        Its firework; None: it was taken over.
+
+    Returns
+    -------
+    str or None
+        Id of the entry.
+    """
     lost = {"outcome": "machine", "cause": cause, "error": error}
-    entry = store.attempts.find_one_and_update({"fw_id": fw_id, "outcome": "completed"}, {"$set": lost})
+    successful: dict[str, Any] = {"fw_id": fw_id, "outcome": "completed"}
+    if fw_id is None:
+        successful = {"document": document_id, "stage": stage.name, "outcome": "reused"}
+    entry = store.attempts.find_one_and_update(successful, {"$set": lost})
     return None if entry is None else str(entry["_id"])

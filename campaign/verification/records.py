@@ -8,7 +8,7 @@ from campaign.recovery.removed_workflows import REMOVALS
 from campaign.store import integrity
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document
-from campaign.store.documents import stage_fields
+from campaign.store.documents import ReusedFrom, stage_fields
 from campaign.store.states import STAGES, CandidateState, Stage
 
 _AFTER_IS_DOS = frozenset(
@@ -37,6 +37,8 @@ class Calculation(NamedTuple):
         Number of the try.
     retried
         Whether a person had it tried again after it had failed for good.
+    reused_from
+        Where it was computed that was taken over; None: here.
     """
 
     document: str
@@ -46,6 +48,7 @@ class Calculation(NamedTuple):
     record_fw_id: int | None
     attempt: int
     retried: bool
+    reused_from: ReusedFrom | None = None
 
     @property
     def title(self) -> str:
@@ -67,6 +70,7 @@ def calculations_of(document: Mapping[str, Any]) -> Iterator[Calculation]:
                 record_fw_id=fields.get("record_fw_id"),
                 attempt=int(fields.get("attempt") or 0),
                 retried=bool(fields.get("first_attempt")),
+                reused_from=fields.get("reused_from"),
             )
 
 
@@ -77,10 +81,11 @@ def _standing(document: Mapping[str, Any], stage: Stage, fields: Mapping[str, An
     state = document.get("state")
     if stage.name == "relax":
         return state == stage.running, state == stage.done
+    is_there = "fw_id" in fields or "reused_from" in fields
     if state == CandidateState.HELD:  # before its IS-DOS, or after its Screen
-        return False, "fw_id" in fields and document.get("prediction") is not None
+        return False, is_there and document.get("prediction") is not None
     # where the scorer needs no DOS, and of references, there never was one
-    return state == stage.running, state in _AFTER_IS_DOS and "fw_id" in fields
+    return state == stage.running, state in _AFTER_IS_DOS and is_there
 
 
 @dataclass
