@@ -19,6 +19,7 @@ from campaign.store.documents import ReusedFrom
 from campaign.store.features import read_features
 from campaign.store.integrity import outputs_present
 from campaign.store.reuse.sources import (
+    calculation_keys,
     equal_campaigns,
     finished_calculations,
     latest_potcars,
@@ -74,13 +75,15 @@ def take_over(campaign: Campaign, stage: Stage, ids: Sequence[str], *, reference
 def _found(
     campaign: Campaign, stage: Stage, ids: Sequence[str], campaigns: Sequence[str], *, references: bool
 ) -> Iterator[TakenOver]:
+    keys = calculation_keys(campaign, ids, references=references)
+    by_key = finished_calculations(campaign, stage, campaigns=campaigns, keys=keys)
+    if not by_key:
+        return
     wanted = [
         document
-        for document in read_to_calculate(campaign, ids, references=references)
+        for document in read_to_calculate(campaign, ids, keys=by_key, references=references)
         if not incar_overrides(document, stage)
     ]
-    keys = sorted({document["calculation_key"] for document in wanted})
-    by_key = finished_calculations(campaign, stage, campaigns=campaigns, keys=keys)
     sources = _usable(campaign, stage, [source for each in by_key.values() for source in each], campaigns)
     features = _usable_features(campaign, stage, list(sources)) if stage.name != "relax" else {}
     for document in wanted:

@@ -8,6 +8,8 @@ from campaign.store.collections import CampaignStore, Document, exists, in_utc, 
 from campaign.store.states import Stage
 from launchers.database.job_store import OUTPUTS_COLLECTION
 
+#: Documents that MongoDB hands over together.
+_BATCH = 5000
 Outcome = Literal["running", "completed", "science", "machine", "lost", "stopped", "reused"]
 """How an attempt ended; ``running`` while it has not, ``reused`` of a calculation that was taken over."""
 
@@ -150,16 +152,16 @@ def close_attempt(
     return update_running_attempt(store, entry_id, update)
 
 
-def running_calculations(campaign: Campaign, stage: Stage) -> Iterator[list[Document]]:
-    """Yield the references, then the candidates, on which a calculation runs.
+def running_calculations(campaign: Campaign, stage: Stage) -> Iterator[Iterable[Document]]:
+    """Yield the references, then the candidates, on which a calculation runs, to be read one after the other.
 
     Of the calculation only ``fw_id``, ``record_fw_id`` and ``attempt`` are read: a relaxation also holds its structure,
-    and there may be 100,000 of them.
+    and there may be 1,000,000 of them.
     """
     query = {"campaign": campaign.name, stage.state_field: stage.running}
     fields = [f"{stage.fields}.{key}" for key in ("fw_id", "record_fw_id", "attempt")]
     for collection in (campaign.store.references, campaign.store.candidates):
-        yield list(collection.find(query, fields))
+        yield collection.find(query, fields, batch_size=_BATCH)
 
 
 def failed_documents(campaign: Campaign, stages: Iterable[Stage]) -> Iterator[tuple[Stage, Document]]:

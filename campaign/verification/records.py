@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any, NamedTuple
 
 from campaign.recovery.removed_workflows import REMOVALS
@@ -88,6 +89,11 @@ def _standing(document: Mapping[str, Any], stage: Stage, fields: Mapping[str, An
     return state == stage.running, state in _AFTER_IS_DOS and is_there
 
 
+def _shared(text: str | None) -> str | None:
+    """The same text, kept once however many documents have it."""
+    return None if text is None else intern(text)
+
+
 @dataclass
 class Records:
     """A campaign as its collections have it.
@@ -117,11 +123,12 @@ class Records:
         self.steps = {step["_id"]: step for step in integrity.steps(campaign)}
         for firework in integrity.fireworks(campaign):
             fw_id, spec = firework["fw_id"], firework["spec"]
-            self.firework_states[fw_id] = firework["state"]
+            self.firework_states[fw_id] = intern(firework["state"])
             subject = (spec["document"], spec.get("stage")) if "document" in spec else (spec.get("step"), None)
-            self.firework_subjects[fw_id] = subject
+            self.firework_subjects[fw_id] = (_shared(subject[0]), _shared(subject[1]))
 
     def add(self, document: Mapping[str, Any]) -> None:
         """Keep what later checks need of a candidate or a reference."""
-        self.roles[document["_id"]] = str(document.get("role"))
+        document = {**document, "_id": intern(document["_id"])}
+        self.roles[document["_id"]] = intern(str(document.get("role")))
         self.calculations.extend(calculations_of(document))

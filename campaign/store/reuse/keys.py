@@ -17,7 +17,7 @@ def add_calculation_keys(store: CampaignStore) -> int:
     without = {"calculation_key": None, "schema_version": SCHEMA_VERSION}
     from_id = {"$getField": {"field": "match", "input": {"$regexFind": {"input": "$_id", "regex": _PATTERN}}}}
     query = without | {"_id": {"$regex": _PATTERN}}
-    candidates = store.candidates.update_many(query, [{"$set": {"calculation_key": from_id}}])
+    candidates = store.candidates.update_many(query, [{"$set": {"calculation_key": from_id}}], hint="calculation_key_1")
     known = store.campaigns.find({"settings_hash": {"$type": "string"}}, ["settings_hash"])
     hashes: dict[str, str] = {found["_id"]: found["settings_hash"] for found in known}
     updates = [

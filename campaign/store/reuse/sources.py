@@ -1,6 +1,6 @@
 """What other campaigns of the database have calculated already, and whether it may be taken over."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from campaign.store.campaigns import Campaign
@@ -9,6 +9,7 @@ from campaign.store.collections import OUR_CAMPAIGNS, Document, sums_by
 from campaign.store.documents import CandidateDocument
 from campaign.store.states import STAGES, CandidateState, Stage
 
+_BATCH = 1000
 #: MongoDB filters of what has each stage behind it, with a result.
 _FINISHED: dict[str, dict[str, Any]] = {
     "dos": {
@@ -49,14 +50,20 @@ def ready_documents(campaign: Campaign, stage: Stage, *, references: bool) -> It
         yield found["_id"]
 
 
-_BATCH = 1000
+def calculation_keys(campaign: Campaign, ids: Sequence[str], *, references: bool) -> list[str]:
+    """Read the keys of candidates (or references), sorted, each once."""
+    structures = campaign.store.references if references else campaign.store.candidates
+    found = structures.find({"_id": {"$in": list(ids)}, "calculation_key": {"$type": "string"}}, ["calculation_key"])
+    return sorted({document["calculation_key"] for document in found})
 
 
-def read_to_calculate(campaign: Campaign, ids: Sequence[str], *, references: bool) -> list[CandidateDocument]:
-    """Read what decides whether a calculation is equal to another one."""
+def read_to_calculate(
+    campaign: Campaign, ids: Sequence[str], *, keys: Collection[str], references: bool
+) -> list[CandidateDocument]:
+    """Read what decides whether a calculation is equal to another one; of the documents with one of these keys."""
     structures = (collection_of_references if references else collection_of_candidates)(campaign.store)
     fields = ["calculation_key", "structure", "composition", "relaxation.structure", "overrides"]
-    return list(structures.find({"_id": {"$in": list(ids)}, "calculation_key": {"$type": "string"}}, fields))
+    return list(structures.find({"_id": {"$in": list(ids)}, "calculation_key": {"$in": list(keys)}}, fields))
 
 
 def finished_calculations(
