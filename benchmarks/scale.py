@@ -62,20 +62,20 @@ def run_steps(file: Path, number: int) -> None:
     print(f"documents written        {time.perf_counter() - began:8.1f} s", flush=True)
     own = [sys.executable, __file__, "--launchpad", str(file), "--step"]
     at = ["--launchpad", str(file)]
-    measure("submit", [*own, "submit"], file)
-    measure("status", [PROGRAM, "status", NAME, *at], file)
-    measure("list", [PROGRAM, "list", *at], file)
-    measure("verify", [PROGRAM, "verify", NAME, "--json", *at], file)
+    measure("submit", [*own, "submit"], store, file)
+    measure("status", [PROGRAM, "status", NAME, *at], store, file)
+    measure("list", [PROGRAM, "list", *at], store, file)
+    measure("verify", [PROGRAM, "verify", NAME, "--json", *at], store, file)
     began = time.perf_counter()
     predict_half(store, number)
     print(f"half of them predicted   {time.perf_counter() - began:8.1f} s", flush=True)
-    measure("status", [PROGRAM, "status", NAME, *at], file)
-    measure("a page of results", [*own, "page"], file)
-    measure("all results as CSV", [PROGRAM, "results", NAME, "--format", "csv", *at], file)
+    measure("status", [PROGRAM, "status", NAME, *at], store, file)
+    measure("a page of results", [*own, "page"], store, file)
+    measure("all results as CSV", [PROGRAM, "results", NAME, "--format", "csv", *at], store, file)
     print_size(store)
 
 
-def measure(what: str, words: list[str], file: Path) -> None:
+def measure(what: str, words: list[str], store: Any, file: Path) -> None:
     """Run a command; print its time, its peak memory and MongoDB's."""
     began = time.perf_counter()
     # verify ends with 1 where something is wrong, and a command that is not there with 2
@@ -90,7 +90,7 @@ def measure(what: str, words: list[str], file: Path) -> None:
     code = os.waitstatus_to_exitcode(status)
     cost = f"{used.ru_utime + used.ru_stime:8.1f} CPU-s {used.ru_maxrss / 1024:8.0f} MiB"
     outcome = first_line(said) if code == 0 else f"exit code {code}: {first_line(said)} {said[-200:]}"
-    print(f"{what:24} {seconds:8.1f} s {cost}; mongod {mongod_memory_mb(file):6.0f} MiB; {outcome}", flush=True)
+    print(f"{what:24} {seconds:8.1f} s {cost}; mongod {mongod_memory_mb(store):6.0f} MiB; {outcome}", flush=True)
 
 
 def first_line(said: str) -> str:
@@ -101,13 +101,9 @@ def first_line(said: str) -> str:
     return next(iter(said.splitlines()), "")[:100]
 
 
-def mongod_memory_mb(file: Path) -> float:
+def mongod_memory_mb(store: Any) -> float:
     """Memory of the server."""
-    pid = int((file.parent / "mongodb" / "mongod.pid").read_text())
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return float(line.split()[1]) / 1024
-    return 0.0
+    return float(store.database.client.admin.command("serverStatus")["mem"]["resident"])
 
 
 def submit(file: Path) -> None:
