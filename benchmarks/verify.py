@@ -145,8 +145,7 @@ def insert_data(store: Any, documents: list[dict[str, Any]], stage: Any) -> None
     """What the calculations have left in the JobStore, in GridFS and among the features."""
     from bson import ObjectId
 
-    from campaign.steps.calculate import flow_key
-    from campaign.steps.record import JOBS
+    from campaign.attempts.outputs import JOBS, flow_key
     from workflows.identity import job_uuid
 
     outputs, files, chunks, features = [], [], [], []

@@ -10,6 +10,7 @@ from campaign.recovery.reconcile import reconcile
 from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.recovery.recording import record_and_advance, record_here
 from campaign.scheduling.advance import advance
+from campaign.scheduling.reuse import take_over_all
 from campaign.scheduling.submit import submit_ready
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.steps.calculate import StageIsOverError, run_calculation
@@ -51,7 +52,9 @@ def start_campaign(
         If its file of entries cannot be used.
     """
     started = write_campaign(store, spec, worker=worker)
-    RunningCampaign.open(store, launchpad, spec.name).advance()
+    running = RunningCampaign.open(store, launchpad, spec.name)
+    take_over_all(running)
+    running.advance()
     return started
 
 

@@ -7,11 +7,11 @@ from predicted import store_predictions
 
 from campaign.attempts.failures import ScienceFailureError
 from campaign.attempts.ledger import attempt
+from campaign.attempts.outputs import flow_key
 from campaign.config.yaml_file import read_yaml
 from campaign.running_campaign import start_campaign
 from campaign.scheduling.advance import advance
 from campaign.spec.reader import read_firework_spec
-from campaign.steps.calculate import flow_key
 from campaign.steps.decide import make_decisions
 from campaign.steps.finish import finish_campaign
 from campaign.steps.record import record_calculation
@@ -32,7 +32,9 @@ CPU_S = 12.0
 class Finished:
     """Takes a campaign to its end, with made-up outputs in the JobStore where an engine would have computed."""
 
-    def __init__(self, database, folder):
+    def __init__(self, database, folder, *, name=NAME, policy=None, **sections):
+        self.name = name
+        self.computed = []
         self.database = database
         self.folder = folder
         self.launchpad = database.launchpad(strm_lvl="ERROR")
@@ -42,9 +44,10 @@ class Finished:
         campaign = content["spec"]["campaign"]
         campaign["candidates"] |= {"prototypes": ["B1", "B2", "B3"], "elements": ["Al", "Pd", "Au"]}
         campaign["model"] |= {"bundle": None, "bootstrap_size": 2}
-        campaign["policy"] = {"max_formation_energy": 0.1}
-        start_campaign(self.store, self.launchpad, read_firework_spec(content["spec"], name=NAME))
-        self.failing = self.store.candidates.find_one({"role": "screened", "chemsys": "Al-Au"})["_id"]
+        campaign["policy"] = policy or {"max_formation_energy": 0.1}
+        campaign |= sections
+        start_campaign(self.store, self.launchpad, read_firework_spec(content["spec"], name=name))
+        self.failing = self.store.candidates.find_one({"campaign": name, "role": "screened", "chemsys": "Al-Au"})["_id"]
 
     def run(self):
         with open_job_store(self.database) as self.job_store:
@@ -52,7 +55,7 @@ class Finished:
             self.train()
             self.screen()
             self.compute_what_runs()
-        finish_campaign(Campaign.read(self.store, NAME), f"{NAME}/report")
+        finish_campaign(Campaign.read(self.store, self.name), f"{self.name}/report")
 
     def compute_what_runs(self):
         """Complete calculations until none is left; each may let others start."""
@@ -62,17 +65,18 @@ class Finished:
                 (document, stage)
                 for collection in (self.store.references, self.store.candidates)
                 for stage in STAGES.values()
-                for document in collection.find({"campaign": NAME, stage.state_field: stage.running})
+                for document in collection.find({"campaign": self.name, stage.state_field: stage.running})
             ]
             for document, stage in open_ones:
                 self.compute(document, stage)
-            advance(OpenCampaign.open(self.store, self.launchpad, NAME))
+            advance(OpenCampaign.open(self.store, self.launchpad, self.name))
 
     def compute(self, document, stage):
         facts = document[stage.fields]
+        self.computed.append((document["_id"], stage.name))
         try:
             with attempt(
-                self.store, campaign=NAME, stage=stage.name, fw_id=facts["fw_id"], document=document["_id"]
+                self.store, campaign=self.name, stage=stage.name, fw_id=facts["fw_id"], document=document["_id"]
             ) as entry:
                 if document["_id"] == self.failing:
                     raise ScienceFailureError("IS-DOS did not converge, or custodian gave up")
@@ -84,7 +88,7 @@ class Finished:
         except ScienceFailureError:
             pass  # FireWorks would mark the firework as fizzled; the one that records runs all the same
         record_calculation(
-            Campaign.read(self.store, NAME),
+            Campaign.read(self.store, self.name),
             self.database,
             document_id=document["_id"],
             stage=stage,
@@ -114,9 +118,9 @@ class Finished:
         return {"static": task, "features": dos.to_json()}
 
     def train(self):
-        step = self.store.steps.find_one({"_id": f"{NAME}/train"})
-        with attempt(self.store, campaign=NAME, stage="train", fw_id=step["fw_id"]):
-            campaign = Campaign.read(self.store, NAME)
+        step = self.store.steps.find_one({"_id": f"{self.name}/train"})
+        with attempt(self.store, campaign=self.name, stage="train", fw_id=step["fw_id"]):
+            campaign = Campaign.read(self.store, self.name)
             model = {
                 "checksum": 64 * "a",
                 "representation": campaign.spec.representation().to_dict(),
@@ -125,21 +129,21 @@ class Finished:
                 "step": step["_id"],
                 "time": now(),
             }
-            self.store.campaigns.update_one({"_id": NAME}, {"$set": {"model": model}})
+            self.store.campaigns.update_one({"_id": self.name}, {"$set": {"model": model}})
             self.store.close_step(step["_id"])
-        advance(OpenCampaign.open(self.store, self.launchpad, NAME))
+        advance(OpenCampaign.open(self.store, self.launchpad, self.name))
 
     def screen(self):
         """Do what a Screen does once Ray has answered."""
-        step = self.store.steps.find_one({"_id": f"{NAME}/screen/0"})
-        campaign = Campaign.read(self.store, NAME)
-        with attempt(self.store, campaign=NAME, stage="screen", fw_id=step["fw_id"]):
-            ready = list(self.store.candidates.find({"campaign": NAME, "state": "dos_done"}))
+        step = self.store.steps.find_one({"_id": f"{self.name}/screen/0"})
+        campaign = Campaign.read(self.store, self.name)
+        with attempt(self.store, campaign=self.name, stage="screen", fw_id=step["fw_id"]):
+            ready = list(self.store.candidates.find({"campaign": self.name, "state": "dos_done"}))
             predicted = {document["_id"]: formation_energy(document) + 0.02 for document in ready}
             store_predictions(campaign, step["_id"], sorted(predicted), predicted)
             make_decisions(campaign, step["_id"])
             self.store.close_step(step["_id"])
-        advance(OpenCampaign.open(self.store, self.launchpad, NAME))
+        advance(OpenCampaign.open(self.store, self.launchpad, self.name))
 
 
 def formation_energy(document) -> float:

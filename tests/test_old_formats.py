@@ -191,8 +191,8 @@ def test_an_old_campaign_is_not_read_half_understood(unmigrated):
 @pytest.mark.mongo
 @pytest.mark.parametrize("name", ["finished", "probable"])
 def test_results_of_an_old_campaign_are_the_same(finished, name):
-    # version 0.1 said neither which corrections its energies contain nor whether a DOS ran with changed settings
-    unknown_then = {"corrections": None, "dos_changed": None}
+    # version 0.1 said neither which corrections its energies contain, nor whether a DOS ran with changed settings
+    unknown_then = {"corrections": None, "dos_changed": None, "reused_from": None}
     assert finished.results(name) == [{**row, **unknown_then} for row in finished.stored(f"{name}_results")]
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,18 @@ def candidate_id(campaign: str, structure: Structure, settings_hash: str, *, ref
         See `structure_hash`.
     """
     return f"{campaign}-{structure_hash(structure, refined=refined)[:ID_DIGITS]}-{settings_hash[:8]}"
+
+
+def calculation_key(document_id: str, structure: Structure, settings_hash: str) -> str:
+    """``<structure>-<settings>``: which crystal, calculated how, in whatever campaign.
+
+    Parameters
+    ----------
+    document_id
+        That of a candidate contains it already, and no symmetry is searched for; others are references.
+    """
+    found = re.fullmatch(rf"[^/]+-([0-9a-f]{{{ID_DIGITS}}}-[0-9a-f]{{8}})", document_id)
+    return found[1] if found else candidate_id("", structure, settings_hash).removeprefix("-")
 
 
 def _standardised(structure: Structure, *, symprec: float) -> tuple[Array, Array, IntArray]:

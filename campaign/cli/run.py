@@ -18,6 +18,14 @@ EngineElsewhere = Annotated[
     ),
 ]
 
+NoReuse = Annotated[
+    bool,
+    typer.Option(
+        "--no-reuse",
+        help="Compute everything anew: take over no equal calculation of another campaign (the file's reuse: false)",
+    ),
+]
+
 
 @implemented_in("campaign.commands.run")
 def check(
@@ -40,8 +48,15 @@ def check(
 
 
 @implemented_in("campaign.commands.run")
-def submit(file: FileArgument, launchpad: LaunchpadOption = None, engine_elsewhere: EngineElsewhere = False) -> None:
+def submit(
+    file: FileArgument,
+    launchpad: LaunchpadOption = None,
+    engine_elsewhere: EngineElsewhere = False,
+    no_reuse: NoReuse = False,
+) -> None:
     """Submit a campaign; `rlaunch rapidfire` or `campaign cluster run` then run it. Submitting again adds nothing.
+
+    Calculations that another campaign of the database has done with the same settings are taken over at no cost.
 
     Example: campaign submit examples/quickstart.yaml --engine-elsewhere
     """
@@ -69,6 +84,7 @@ def run(
     directory: Annotated[Path, typer.Option(help="Folder for launch directories and logs, in a subfolder NAME")] = Path(
         "runs"
     ),
+    no_reuse: NoReuse = False,
 ) -> None:
     """Run a whole campaign on this machine. Ctrl-C stops it; the same command goes on where it was.
 

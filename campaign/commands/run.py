@@ -28,6 +28,7 @@ from campaign.store.states import CandidateState
 from campaign.views.example_inputs import write_example_inputs
 from campaign.views.preview import format_preview
 from campaign.views.results import format_model, result_rows, rows_as_table
+from campaign.views.reused import format_reused
 from campaign.views.status.counts import Status
 from campaign.views.status.progress import Progress
 from esnet.commands.console import console as _console
@@ -37,11 +38,16 @@ from launchers.database.settings import find_launchpad_file
 from workflows.inputs.outside_settings import has_settings_file
 
 
-def _checked(file: Path, *, engine_here: bool = True) -> CampaignSpec:
+def _checked(file: Path, *, engine_here: bool = True, reuse: bool = True) -> CampaignSpec:
     spec = read_campaign_file(file)
     if engine_here:
         check_engine(spec, file=file)
-    return spec
+    return spec if reuse else spec.model_copy(update={"reuse": False})
+
+
+def _print_reused(store: CampaignStore, name: str, console: Console) -> None:
+    if (reused := format_reused(Campaign.read(store, name))) is not None:
+        console.print(reused, highlight=False, soft_wrap=True)
 
 
 def _check_new(store: CampaignStore, spec: CampaignSpec, file: Path) -> None:
@@ -70,9 +76,9 @@ def check(*, file: Path, engine_elsewhere: bool, write_inputs: Path | None) -> N
         console.print(f"  {line}", highlight=False, soft_wrap=True)
 
 
-def submit(*, file: Path, launchpad: Path | None, engine_elsewhere: bool) -> None:
+def submit(*, file: Path, launchpad: Path | None, engine_elsewhere: bool, no_reuse: bool) -> None:
     """Submit a campaign; `rlaunch rapidfire` or `campaign cluster run` then run it. Submitting again adds nothing."""
-    spec = _checked(file, engine_here=not engine_elsewhere)
+    spec = _checked(file, engine_here=not engine_elsewhere, reuse=not no_reuse)
     connection = connect(launchpad)
     store = CampaignStore(connection.db)
     _check_new(store, spec, file)
@@ -81,6 +87,7 @@ def submit(*, file: Path, launchpad: Path | None, engine_elsewhere: bool) -> Non
     worker = worker_for(file, spec.name, connection, find_launchpad_file(launchpad), console)
     started = start_campaign(store, connection, spec, worker=worker)
     console.print(started.message, soft_wrap=True)
+    _print_reused(store, spec.name, console)
     console.print(
         f"run it with `rlaunch rapidfire` or `campaign run {file}`, on a cluster with `campaign cluster run`; "
         f"watch it with `campaign status {spec.name}`",
@@ -88,11 +95,11 @@ def submit(*, file: Path, launchpad: Path | None, engine_elsewhere: bool) -> Non
     )
 
 
-def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: Path) -> None:
+def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: Path, no_reuse: bool) -> None:
     """Run a whole campaign on this machine. Ctrl-C stops it; the same command goes on where it was."""
     console = _console()
     stored = _is_name(file)
-    given = None if stored else _checked(file)
+    given = None if stored else _checked(file, reuse=not no_reuse)
     launchpad_file = ensure_running(find_launchpad_file(launchpad) if stored else launchpad, console)
     connection = connect(launchpad_file)
     store = CampaignStore(connection.db)
@@ -109,6 +116,7 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
 
     def on_start(started: Started, folder: Path, elsewhere: int) -> None:
         console.print(started.message, soft_wrap=True)
+        _print_reused(store, spec.name, console)
         if elsewhere:
             others = f"other workers of this machine run {elsewhere} firework(s) of this campaign already;"
             print_labelled(console, others, "those started now come on top")

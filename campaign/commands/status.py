@@ -65,6 +65,8 @@ def _picture(report: StatusReport, to_repair: ReconcileReport) -> Group:
         more.append(_why_nothing_runs(status.fireworks))
     if status.paused_note:
         more.append(status.paused_note)
+    if report.reused:
+        more.append(report.reused)
     if held := status.candidates.get(CandidateState.HELD):
         more.append(f"the budget holds {held} candidates: see `campaign budget {status.name}`")
     return draw(report, notes=tuple(more))

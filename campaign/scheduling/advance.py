@@ -37,8 +37,11 @@ def advance(campaign: OpenCampaign, *, batch: int | None = None) -> None:
     if reference_set is None:
         return
     evaluate_relaxed(campaign, reference_set)
-    if release_held(campaign):
+    # what is taken over from another campaign is relaxed now and cost nothing, so that more may be released
+    while release_held(campaign):
         submit_ready(campaign)
+        if not evaluate_relaxed(campaign, reference_set):
+            break
     hold_waiting(campaign)
     if campaign.document["n_screened"]:
         if campaign.spec.scorer.needs_model and campaign.document.get("model") is None:

@@ -7,6 +7,7 @@ from pymongo.client_session import ClientSession
 
 from campaign.budget.hold_queue import dos_room
 from campaign.budget.limits import is_limited
+from campaign.scheduling.reuse import take_over
 from campaign.scheduling.workflows import stage_workflow, step_workflow
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.candidates import claim, read_ready, ready_ids
@@ -42,6 +43,10 @@ def _submit_stage(campaign: OpenCampaign, stage: Stage, *, references: bool) -> 
         ids = ready_ids(campaign, stage, references=references, limit=_CHUNK)
         if not ids:
             return submitted
+        # nothing that is equal to a calculation of another campaign is computed again; of what a spent budget keeps
+        # waiting, all was looked at when the campaign was started (`take_over_all`)
+        if (not limited or dos_room(campaign) != 0) and take_over(campaign, stage, ids, references=references):
+            continue
         fw_ids = next_fw_ids(campaign.launchpad, 2 * len(ids))
         first = next(fw_ids)
 

@@ -77,6 +77,9 @@ class CampaignSpec(StrictModel):
     budget: BudgetSection = Field(default=BudgetSection(), description="what the campaign may cost")
     stable: StableSection = Field(default=StableSection(), description="what counts as stable")
     retries: RetrySection = Field(default=RetrySection(), description="what happens after machine failures")
+    reuse: bool = Field(
+        default=True, description="take over equal calculations of other campaigns in the same database, at no cost"
+    )
     seed: int = Field(default=1, ge=0, lt=2**32, description="seed of every random choice, a whole number")
 
     @model_validator(mode="after")

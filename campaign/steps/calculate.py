@@ -14,6 +14,7 @@ from pymatgen.core import Structure
 from campaign.attempts.causes import codes_of, custodian_cause
 from campaign.attempts.failures import ScienceFailureError
 from campaign.attempts.ledger import Attempt, attempt
+from campaign.attempts.outputs import JOBS, flow_key
 from campaign.attempts.overrides import incar_overrides
 from campaign.attempts.restart import last_geometry
 from campaign.budget.at_launch import hold_at_launch
@@ -39,17 +40,9 @@ from workflows.scratch import node_scratch, scratch_root
 
 logger = logging.getLogger(__name__)
 
-#: Jobs of each stage's flow, by the last part of their key (`workflows.dos`, `workflows.relaxation`).
-JOBS = {"dos": ("static", "features"), "rs_dos": ("static", "features"), "relax": ("relaxation",)}
-
 
 class StageIsOverError(RuntimeError):
     """A firework came late: its candidate has gone on without it."""
-
-
-def flow_key(document_id: str, stage: Stage, attempt_number: int) -> str:
-    """Key that names the jobs of one try of a stage; the same try always has the same uuids."""
-    return f"{document_id}:{stage.name}:{attempt_number}"
 
 
 def flow_for(

@@ -8,7 +8,8 @@ import zlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from campaign.steps.calculate import flow_key, job_output
+from campaign.attempts.outputs import output_uuids
+from campaign.steps.calculate import job_output
 from campaign.store.attempts import void_attempt
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import read_document
@@ -19,7 +20,6 @@ from campaign.store.states import CandidateState, Stage
 from launchers.database.job_store import open_job_store
 from launchers.database.settings import DatabaseSettings
 from workflows.dos import DosFeatures
-from workflows.identity import job_uuid
 
 logger = logging.getLogger(__name__)
 
@@ -89,8 +89,7 @@ def restore_features(
     with open_job_store(database) as job_store:
         for document_id, why in unusable.items():
             document = read_document(campaign.store, document_id, ["composition", stage.fields]) or {"_id": document_id}
-            attempt = stage_fields(document, stage).get("attempt")
-            uuid = job_uuid(f"{flow_key(document_id, stage, attempt or 0)}:features")
+            uuid = output_uuids(document_id, stage, stage_fields(document, stage))["features"]
             try:
                 store_features(campaign, document, stage, job_output(job_store, uuid))
             except DamagedOutputError as error:
@@ -124,7 +123,7 @@ def compute_features_again(
     for document_id, why in lost.items():
         facts = stage_fields(read_document(campaign.store, document_id, [stage.fields]) or {}, stage)
         attempt, first = int(facts.get("attempt") or 0), int(facts.get("first_attempt") or 0)
-        entry = void_attempt(campaign.store, facts.get("fw_id"), cause=_CAUSE, error=why)
+        entry = void_attempt(campaign.store, document_id, stage, fw_id=facts.get("fw_id"), cause=_CAUSE, error=why)
         failure: dict[str, Any] = {"stage": stage.name, "kind": "machine", "cause": _CAUSE, "error": why}
         failure |= {"attempt": entry, "time": now()}
         if attempt - first >= campaign.spec.retries.max_retries:

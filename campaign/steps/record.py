@@ -9,8 +9,9 @@ from jobflow import JobStore
 from campaign.attempts.causes import NEEDS_MENDING
 from campaign.attempts.escalation import escalated_for_attempt
 from campaign.attempts.last_words import close_unclosed
+from campaign.attempts.outputs import JOBS, flow_key
 from campaign.scheduling.stop import stop_if_alike
-from campaign.steps.calculate import JOBS, flow_key, job_output
+from campaign.steps.calculate import job_output
 from campaign.steps.features import DamagedOutputError, compute_features_again, store_features
 from campaign.store.attempts import count_lost_attempts, last_attempt, open_attempts
 from campaign.store.campaigns import Campaign

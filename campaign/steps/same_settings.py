@@ -9,6 +9,10 @@ from campaign.spec.stored_spec import read_stored_spec
 from esnet.files.errors import UserError
 
 
+#: `reuse` changes no number: a campaign that was started with --no-reuse continues without the option.
+_NOT_COMPARED = {"reuse"}
+
+
 class CampaignExistsError(UserError, ValueError):
     """There is a campaign of that name with other settings."""
 
@@ -29,10 +33,10 @@ def refuse_other_settings(known: Mapping[str, Any], spec: CampaignSpec) -> None:
         Naming each setting that differs, and how to change it where it can be.
     """
     # a campaign that an earlier version started lacks the fields that came since: they stand at their defaults
-    started = read_stored_spec(spec.name, known["spec"]).model_dump(mode="json")
+    started = read_stored_spec(spec.name, known["spec"]).model_dump(mode="json", exclude=_NOT_COMPARED)
     changed = {**(known.get("settings") or {}), **({"budget": known["budget"]} if known.get("budget") else {})}
-    now = read_stored_spec(spec.name, known["spec"], changed).model_dump(mode="json")
-    found = spec.model_dump(mode="json")
+    now = read_stored_spec(spec.name, known["spec"], changed).model_dump(mode="json", exclude=_NOT_COMPARED)
+    found = spec.model_dump(mode="json", exclude=_NOT_COMPARED)
     other = {path for path, *_ in _differences(started, found)} & {path for path, *_ in _differences(now, found)}
     if not other:
         return
@@ -57,10 +61,10 @@ def refuse_other_settings(known: Mapping[str, Any], spec: CampaignSpec) -> None:
 def settings_note(known: Mapping[str, Any], spec: CampaignSpec) -> str | None:
     """Say in which settings a file differs from those in force, after `refuse_other_settings`; None: in none."""
     changed = {**(known.get("settings") or {}), **({"budget": known["budget"]} if known.get("budget") else {})}
-    now = read_stored_spec(spec.name, known["spec"], changed).model_dump(mode="json")
+    now = read_stored_spec(spec.name, known["spec"], changed).model_dump(mode="json", exclude=_NOT_COMPARED)
     told = [
         f"{path} is {stored!r} (in the file {given!r})"
-        for path, stored, given in _differences(now, spec.model_dump(mode="json"))
+        for path, stored, given in _differences(now, spec.model_dump(mode="json", exclude=_NOT_COMPARED))
     ]
     if not told:
         return None

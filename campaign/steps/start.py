@@ -10,6 +10,7 @@ import numpy as np
 from pymatgen.core import Structure
 
 from campaign.candidates.generate import Candidate, bootstrap_sample, generate
+from campaign.candidates.structure_hash import calculation_key
 from campaign.hull.entries_file import EntriesFile
 from campaign.references.phases import reference_phases
 from campaign.references.reference_sets import store_entries
@@ -22,6 +23,7 @@ from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
 from campaign.store.documents import CampaignDocument, CandidateDocument, ModelSummary
 from campaign.store.migration import migrate
 from campaign.store.models import model_summary, register_bundle, store_lost_bundle
+from campaign.store.reuse.keys import add_calculation_keys
 from campaign.store.states import BOOTSTRAP, REFERENCE, SCREENED, TRAINING, CampaignState, CandidateState, RsDosState
 from esnet.bundle.shipped import bundle_folder
 from esnet.files.errors import UserError
@@ -80,6 +82,7 @@ def write_campaign(store: CampaignStore, spec: CampaignSpec, *, worker: str | No
         If its file of entries cannot be used.
     """
     store.ensure_indexes()
+    add_calculation_keys(store)
     candidates, relaxed = divide_candidates(spec)
     elements = _elements_of(candidates)
     entries = campaign_entries(spec, elements)
@@ -205,6 +208,7 @@ def _new_document(spec: CampaignSpec, document_id: str, structure: Structure) ->
         "elements": sorted(element.symbol for element in composition.elements),
         "composition": {element.symbol: float(n) for element, n in composition.items()},
         "n_sites": len(structure),
+        "calculation_key": calculation_key(document_id, structure, spec.settings_hash),
         "structure": structure.as_dict(),
         "state": CandidateState.NEW,
         "calculation": {"engine": spec.dft.engine, "quality": spec.dft.quality},

@@ -8,8 +8,10 @@ from campaign.store.collections import CampaignStore, Document, exists, in_utc, 
 from campaign.store.states import Stage
 from launchers.database.job_store import OUTPUTS_COLLECTION
 
-Outcome = Literal["running", "completed", "science", "machine", "lost", "stopped"]
-"""How an attempt ended; ``running`` while it has not."""
+#: Documents that MongoDB hands over together.
+_BATCH = 5000
+Outcome = Literal["running", "completed", "science", "machine", "lost", "stopped", "reused"]
+"""How an attempt ended; ``running`` while it has not, ``reused`` of a calculation that was taken over."""
 
 
 def attempt_number(entry_id: str) -> int:
@@ -150,16 +152,16 @@ def close_attempt(
     return update_running_attempt(store, entry_id, update)
 
 
-def running_calculations(campaign: Campaign, stage: Stage) -> Iterator[list[Document]]:
-    """Yield the references, then the candidates, on which a calculation runs.
+def running_calculations(campaign: Campaign, stage: Stage) -> Iterator[Iterable[Document]]:
+    """Yield the references, then the candidates, on which a calculation runs, to be read one after the other.
 
     Of the calculation only ``fw_id``, ``record_fw_id`` and ``attempt`` are read: a relaxation also holds its structure,
-    and there may be 100,000 of them.
+    and there may be 1,000,000 of them.
     """
     query = {"campaign": campaign.name, stage.state_field: stage.running}
     fields = [f"{stage.fields}.{key}" for key in ("fw_id", "record_fw_id", "attempt")]
     for collection in (campaign.store.references, campaign.store.candidates):
-        yield list(collection.find(query, fields))
+        yield collection.find(query, fields, batch_size=_BATCH)
 
 
 def failed_documents(campaign: Campaign, stages: Iterable[Stage]) -> Iterator[tuple[Stage, Document]]:
@@ -186,8 +188,24 @@ def count_outputs(store: CampaignStore, uuids: Sequence[str]) -> int:
     return len(store.database[OUTPUTS_COLLECTION].distinct("uuid", {"uuid": {"$in": list(uuids)}}))
 
 
-def void_attempt(store: CampaignStore, fw_id: int | None, *, cause: str, error: str) -> str | None:
-    """Turn a firework's successful ledger entry into a machine failure, because its result is gone; return its id."""
+def void_attempt(
+    store: CampaignStore, document_id: str, stage: Stage, *, fw_id: int | None, cause: str, error: str
+) -> str | None:
+    """Turn the successful ledger entry of a calculation into a machine failure, because its result is gone.
+
+    Parameters
+    ----------
+    fw_id
+        Its firework; None: it was taken over.
+
+    Returns
+    -------
+    str or None
+        Id of the entry.
+    """
     lost = {"outcome": "machine", "cause": cause, "error": error}
-    entry = store.attempts.find_one_and_update({"fw_id": fw_id, "outcome": "completed"}, {"$set": lost})
+    successful: dict[str, Any] = {"fw_id": fw_id, "outcome": "completed"}
+    if fw_id is None:
+        successful = {"document": document_id, "stage": stage.name, "outcome": "reused"}
+    entry = store.attempts.find_one_and_update(successful, {"$set": lost})
     return None if entry is None else str(entry["_id"])

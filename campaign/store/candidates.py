@@ -157,6 +157,8 @@ def _claim(document: Mapping[str, Any], stage: Stage, fw_ids: Sequence[int]) -> 
                 f"{stage.fields}.from_state": document["state"] if stage.state_field == "state" else RsDosState.NEW,
                 f"{stage.fields}.submitted": now(),
             },
+            # one that was taken over, and whose features were lost since, is computed
+            "$unset": {f"{stage.fields}.reused_from": ""},
             "$push": {"history": history_entry(stage, stage.running)},
         },
     )

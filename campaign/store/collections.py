@@ -107,6 +107,8 @@ class CampaignStore:
             collection.create_index(
                 [("campaign", ASCENDING), ("rs_dos.state", ASCENDING)], partialFilterExpression=relaxed
             )
+            # equal calculations of other campaigns
+            collection.create_index("calculation_key")
         self.candidates.create_index(
             [("campaign", ASCENDING), ("result.e_above_hull", ASCENDING)], partialFilterExpression=relaxed
         )
@@ -134,6 +136,8 @@ class CampaignStore:
             ]
         )
         self.attempts.create_index("fw_id")
+        # who has taken over calculations of a campaign
+        self.attempts.create_index("reused_from.campaign", sparse=True)
         # others in the same batch job; those outside any have none
         self.attempts.create_index("job_id", sparse=True)
         self.features.create_index("campaign")

@@ -138,8 +138,11 @@ class CostSum(NamedTuple):
 def ended_attempts(
     campaign: Campaign, stages: Sequence[str], *, since: datetime | None = None, session: ClientSession | None = None
 ) -> dict[tuple[str, str], CostSum]:
-    """Count the attempts that ended since a time (UTC) and sum their cost, by ``(stage, outcome)``; from an index."""
-    query = {"campaign": campaign.name, "stage": {"$in": list(stages)}, "outcome": {"$ne": "running"}}
+    """Count the attempts that ended since a time (UTC) and sum their cost, by ``(stage, outcome)``; from an index.
+
+    Calculations that were taken over are none.
+    """
+    query = {"campaign": campaign.name, "stage": {"$in": list(stages)}, "outcome": {"$nin": ["running", "reused"]}}
     if since is not None:
         query["ended"] = {"$gte": since}
     groups = sums_by(campaign.store.attempts, query, "stage", "outcome", session=session, n=1, cpu_s="$cpu_s")
@@ -154,7 +157,8 @@ def stage_costs(campaign: Campaign, stage: str) -> list[Document]:
     list
         For each document (``_id``) its ``cpu_s``, number of ``attempts``, and how many of them have a ``known`` cost.
     """
-    query = {"campaign": campaign.name, "stage": stage, "document": {"$ne": None}}
+    # what was taken over cost nothing here, and says nothing of what a calculation costs
+    query = {"campaign": campaign.name, "stage": stage, "outcome": {"$ne": "reused"}, "document": {"$ne": None}}
     known = {"$cond": [{"$gt": ["$cpu_s", None]}, 1, 0]}
     groups = sums_by(campaign.store.attempts, query, "document", cpu_s="$cpu_s", known=known, attempts=1)
     return list(groups.values())

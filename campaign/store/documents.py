@@ -37,6 +37,17 @@ class ResultDocument(TypedDict):
     time: datetime
 
 
+class ReusedFrom(TypedDict):
+    """Where a calculation that was taken over was computed (``reused_from`` of a stage's fields and of the ledger)."""
+
+    campaign: str  # name
+    document: str  # id of the candidate or reference, in that campaign
+    attempt: int  # number of the try, which names its outputs in the JobStore
+    entry: str  # id of its entry in the ledger
+    cpu_s: float  # CPU-seconds of that entry
+    time: datetime  # when it was taken over
+
+
 class CandidateDocument(TypedDict, total=False):
     """A candidate, or a phase of the computed reference set (the same fields, and a ``label``)."""
 
@@ -51,12 +62,14 @@ class CandidateDocument(TypedDict, total=False):
     chemsys: str  # e.g. Al-Pd
     elements: list[str]  # symbols, sorted
     composition: dict[str, float]  # atoms in the cell, by element
+    calculation_key: str  # <structure>-<settings>: the same in every campaign
     n_sites: int  # atoms in the cell
     prototype: str
     parent: dict[str, Any]
     structure: dict[str, Any]  # pymatgen's, unrelaxed, in Angstrom
     calculation: dict[str, str]  # engine and quality
-    is_dos: dict[str, Any]  # IS-DOS: firework, energy (eV, whole cell), cpu_s (s), spacing and efermi (eV)
+    # IS-DOS: firework, energy (eV, whole cell), cpu_s (s), spacing and efermi (eV); `ReusedFrom` if taken over
+    is_dos: dict[str, Any]
     relaxation: dict[str, Any]  # firework, energy (eV, whole cell), energy_per_atom (eV/atom), cpu_s (s), structure
     rs_dos: dict[str, Any]  # RS-DOS: its own state, else as ``is_dos``
     prediction: PredictionDocument | None
@@ -80,12 +93,12 @@ def stage_fields(document: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
 class AttemptDocument(TypedDict, total=False):
     """Entry of the ledger: one start of a calculation or of a step."""
 
-    _id: Required[str]  # <fw_id>.<n>
+    _id: Required[str]  # <fw_id>.<n>; <document>:<stage>:<try>:reused of what was taken over
     schema_version: int
     campaign: str  # name
     document: str | None  # id of the candidate or reference; None for a step
     stage: str | None  # dos, relax, rs_dos, train, screen
-    fw_id: int
+    fw_id: int | None  # None of what was taken over
     host: str
     pid: int
     boot_id: str
@@ -99,11 +112,12 @@ class AttemptDocument(TypedDict, total=False):
     started: datetime | None
     seen: datetime
     ended: datetime
-    outcome: str  # running, completed, science, machine, lost, stopped
+    outcome: str  # running, completed, science, machine, lost, stopped, reused
     cause: str | None
     error: str | None
     cpu_s: float | None  # CPU-seconds
     gpu_s: float | None  # GPU-seconds
+    reused_from: ReusedFrom  # of what was taken over
     inputs: dict[str, Any]  # of a calculation: asked, used, outside, notes (`workflows.inputs.used_inputs`)
 
 

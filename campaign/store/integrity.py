@@ -9,7 +9,7 @@ from campaign.store.states import STAGES
 from launchers.database.job_store import DATA_COLLECTION, OUTPUTS_COLLECTION
 
 _CHUNK = 5000
-_CALCULATION = ("fw_id", "record_fw_id", "attempt", "first_attempt", "energy")
+_CALCULATION = ("fw_id", "record_fw_id", "attempt", "first_attempt", "energy", "reused_from")
 _STRUCTURE_FIELDS = [
     *("role", "state", "batch", "composition", "history.stage", "history.state", "overrides.stage", "rs_dos.state"),
     *(f"{stage.fields}.{field}" for stage in STAGES.values() for field in _CALCULATION),

@@ -52,10 +52,12 @@ def cpu_seconds_by_document(
 def cost_by_stage(campaign: Campaign, *, session: ClientSession | None = None) -> StageCosts:
     """For each stage the number of attempts and what they used, ``{stage: {attempts, cpu_s, gpu_s}}``.
 
-    Attempts that belong to none, those at starting the campaign, are `NO_STAGE`.
+    Attempts that belong to none, those at starting the campaign, are `NO_STAGE`. Calculations that were taken over are
+    no attempts of this campaign, and cost nothing.
     """
     sums = {"attempts": 1, "cpu_s": "$cpu_s", "gpu_s": "$gpu_s"}
-    groups = sums_by(campaign.store.attempts, {"campaign": campaign.name}, "stage", session=session, **sums)
+    query = {"campaign": campaign.name, "outcome": {"$ne": "reused"}}
+    groups = sums_by(campaign.store.attempts, query, "stage", session=session, **sums)
     return {
         NO_STAGE if stage is None else stage: {
             "attempts": group["attempts"],
@@ -88,9 +90,15 @@ def running_attempts(campaign: Campaign, *, apart_from: str) -> list[Document]:
 
 
 def count_sent_to_relaxation(campaign: Campaign, *, session: ClientSession | None = None) -> int:
-    """Number of screened candidates that were sent to a relaxation, whatever became of it."""
+    """Number of screened candidates that were sent to a relaxation, whatever became of it; none that was taken over."""
     counts = campaign.store.role_counts(campaign.name, session=session)
-    return sum(counts.get((SCREENED, state), 0) for state in SENT_TO_RELAXATION)
+    sent = sum(counts.get((SCREENED, state), 0) for state in SENT_TO_RELAXATION)
+    reused = {"campaign": campaign.name, "stage": "relax", "outcome": "reused"}
+    if campaign.store.attempts.find_one(reused, ["_id"], session=session) is None:
+        return sent
+    query: dict[str, Any] = {"campaign": campaign.name, "role": SCREENED, "state": CandidateState.RELAXED}
+    query["relaxation.reused_from"] = {"$exists": True}
+    return sent - campaign.store.candidates.count_documents(query, session=session)
 
 
 def queued_screened(campaign: Campaign, *, session: ClientSession | None = None) -> list[Document]:

@@ -4,14 +4,13 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from campaign.steps.calculate import JOBS, flow_key
+from campaign.attempts.outputs import output_uuids
 from campaign.store import integrity
 from campaign.store.campaigns import Campaign
 from campaign.store.features import features_of_campaign
 from campaign.verification.finding import Finding
 from campaign.verification.records import Calculation, Records
 from workflows.dos import DosFeatures
-from workflows.identity import job_uuid
 
 _FEATURES = "each finished DOS has its features, and none are without their candidate"
 _DAMAGED = "features are as their checksums say"
@@ -37,7 +36,7 @@ class Data:
 
     def check(self, records: Records, *, read_features: bool) -> Iterator[Finding]:
         """Check that everything is there; with `read_features` also what is inside of each features document."""
-        done = [calculation for calculation in records.calculations if calculation.done and calculation.fw_id]
+        done = [each for each in records.calculations if each.done and (each.fw_id or each.reused_from)]
         yield from self._check_features(done, records.roles)
         yield from self._check_outputs(done)
         if read_features:
@@ -65,9 +64,9 @@ class Data:
     def _check_outputs(self, done: list[Calculation]) -> Iterator[Finding]:
         campaign = self._campaign
         jobs = {
-            job_uuid(f"{flow_key(each.document, each.stage, each.attempt)}:{job}"): (each, job)
+            uuid: (each, job)
             for each in done
-            for job in JOBS[each.stage.name]
+            for job, uuid in output_uuids(each.document, each.stage, each._asdict()).items()
         }
         present = Counter(integrity.outputs_present(campaign.store, jobs))
         self.outputs = sum(present.values())

@@ -50,8 +50,9 @@ class Ledger:
                 self._unknown.append((entry["_id"], str(outcome)))
             elif outcome == "running":
                 self._running.append((entry["_id"], entry["fw_id"]))
-            elif outcome == "completed":
-                self._by_firework[entry["fw_id"]] += 1
+            elif outcome in ("completed", "reused"):
+                if outcome == "completed":
+                    self._by_firework[entry["fw_id"]] += 1
                 if document is not None:
                     self._by_document[document, str(stage)] += 1
             if document is not None and document not in records.roles:
@@ -66,10 +67,11 @@ class Ledger:
     def _check_completed(self, records: Records) -> Iterator[Finding]:
         budget = f"campaign budget {self._campaign.name} (its CPU-hours count each attempt as it is in the ledger)"
         for calculation in records.calculations:
-            if not calculation.done or calculation.fw_id is None:
+            if not calculation.done or (calculation.fw_id is None and calculation.reused_from is None):
                 continue
-            number = self._by_firework[calculation.fw_id]
-            if not calculation.retried:  # else an earlier one may have succeeded, with an output that was of no use
+            number = 0 if calculation.fw_id is None else self._by_firework[calculation.fw_id]
+            # of one that was retried, an earlier try may have succeeded, with an output that was of no use
+            if not calculation.retried or calculation.reused_from is not None:
                 number = max(number, self._by_document[calculation.document, calculation.stage.name])
             if number != 1:
                 problem = f"{number} successful attempts, right: 1"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any, NamedTuple
 
 from campaign.budget.decision_document import is_persons
@@ -9,7 +10,7 @@ from campaign.recovery.removed_workflows import REMOVALS
 from campaign.store import integrity
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document
-from campaign.store.documents import stage_fields
+from campaign.store.documents import ReusedFrom, stage_fields
 from campaign.store.states import STAGES, CandidateState, Stage
 
 _AFTER_IS_DOS = frozenset(
@@ -38,6 +39,8 @@ class Calculation(NamedTuple):
         Number of the try.
     retried
         Whether a person had it tried again after it had failed for good.
+    reused_from
+        Where it was computed that was taken over; None: here.
     """
 
     document: str
@@ -47,6 +50,7 @@ class Calculation(NamedTuple):
     record_fw_id: int | None
     attempt: int
     retried: bool
+    reused_from: ReusedFrom | None = None
 
     @property
     def title(self) -> str:
@@ -68,6 +72,7 @@ def calculations_of(document: Mapping[str, Any]) -> Iterator[Calculation]:
                 record_fw_id=fields.get("record_fw_id"),
                 attempt=int(fields.get("attempt") or 0),
                 retried=bool(fields.get("first_attempt")),
+                reused_from=fields.get("reused_from"),
             )
 
 
@@ -78,12 +83,18 @@ def _standing(document: Mapping[str, Any], stage: Stage, fields: Mapping[str, An
     state = document.get("state")
     if stage.name == "relax":
         return state == stage.running, state == stage.done
+    is_there = "fw_id" in fields or "reused_from" in fields
     if is_persons(document.get("decision")):  # whatever became of its IS-DOS
-        return state == stage.running, state != stage.running and "fw_id" in fields and "energy" in fields
+        return state == stage.running, state != stage.running and is_there and "energy" in fields
     if state == CandidateState.HELD:  # before its IS-DOS, or after its Screen
-        return False, "fw_id" in fields and document.get("prediction") is not None
+        return False, is_there and document.get("prediction") is not None
     # where the scorer needs no DOS, and of references, there never was one
-    return state == stage.running, state in _AFTER_IS_DOS and "fw_id" in fields
+    return state == stage.running, state in _AFTER_IS_DOS and is_there
+
+
+def _shared(text: str | None) -> str | None:
+    """The same text, kept once however many documents have it."""
+    return None if text is None else intern(text)
 
 
 @dataclass
@@ -115,11 +126,12 @@ class Records:
         self.steps = {step["_id"]: step for step in integrity.steps(campaign)}
         for firework in integrity.fireworks(campaign):
             fw_id, spec = firework["fw_id"], firework["spec"]
-            self.firework_states[fw_id] = firework["state"]
+            self.firework_states[fw_id] = intern(firework["state"])
             subject = (spec["document"], spec.get("stage")) if "document" in spec else (spec.get("step"), None)
-            self.firework_subjects[fw_id] = subject
+            self.firework_subjects[fw_id] = (_shared(subject[0]), _shared(subject[1]))
 
     def add(self, document: Mapping[str, Any]) -> None:
         """Keep what later checks need of a candidate or a reference."""
-        self.roles[document["_id"]] = str(document.get("role"))
+        document = {**document, "_id": intern(document["_id"])}
+        self.roles[document["_id"]] = intern(str(document.get("role")))
         self.calculations.extend(calculations_of(document))

@@ -43,7 +43,8 @@ def check_budget(campaign: Campaign, records: Records) -> Iterator[Finding]:
     until = _largest(budget.until for budget in budgets)
     if cpu_hours is None and for_relaxations is None and until is None:
         return
-    entries = [_Entry(entry, records) for entry in integrity.attempts(campaign)]
+    # what was taken over cost nothing
+    entries = [_Entry(entry, records) for entry in integrity.attempts(campaign) if entry.get("outcome") != "reused"]
     begun = [entry for entry in entries if entry.is_limited and entry.document not in over]
     relaxing = [entry for entry in begun if entry.relaxes]
     all_relaxing = [entry for entry in entries if entry.is_limited and entry.relaxes]

@@ -65,7 +65,8 @@ def check_states(campaign: Campaign, document: Mapping[str, Any]) -> Iterator[Fi
             yield wrong(f"its {calculation.stage.title} runs, and no firework is named for it", again)
         if calculation.done and not isinstance(fields.get("energy"), float):
             yield wrong(f"its {calculation.stage.title} is done without an energy")
-    if _needs_is_dos(campaign, document) and "fw_id" not in stage_fields(document, STAGES["dos"]):
+    is_dos = stage_fields(document, STAGES["dos"])
+    if _needs_is_dos(campaign, document) and not {"fw_id", "reused_from"} & is_dos.keys():
         yield wrong(f"state is {state}, and it has no IS-DOS")
     if state == CandidateState.RELAXED and not stage_fields(document, STAGES["relax"]).get("structure"):
         yield wrong("it is relaxed, and its relaxed structure is not there")

@@ -13,6 +13,7 @@ from campaign.store.campaigns import Campaign
 from campaign.store.states import SCREENED
 from campaign.store.usage import cpu_seconds_by_document
 from campaign.views.results import dos_changed
+from campaign.views.reused import reused_from
 
 
 def explanation(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,6 +24,7 @@ def explanation(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, An
     told["is_dos_changed"] = dos_changed(document)
     told["result"] = document.get("result")
     told["final_failure"] = document.get("final_failure")
+    told["reused_from"] = {title: dict(origin) for title, origin in reused_from(document)}
     told["history"] = document["history"]
     told["cpu_s"] = cpu_seconds_by_document(campaign).get(document["_id"], 0.0)
     told["made_again"] = _made_again(document)
@@ -86,6 +88,11 @@ def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
     if told["final_failure"]:
         failure = told["final_failure"]
         yield f"failed for good: {failure['stage']}, {failure['kind']}: {failure['error']}"
+    for title, origin in told["reused_from"].items():
+        yield (
+            f"{title} taken over from campaign {origin['campaign']}: {origin['document']}, attempt {origin['entry']}, "
+            f"{origin['cpu_s']:.0f} CPU-s there"
+        )
     yield f"cost so far: {told['cpu_s']:.0f} CPU-s, all attempts"
     moves = ", ".join(f"{move['state']} {move['time']}" for move in told["history"])
     yield f"history: {moves or 'none'}"

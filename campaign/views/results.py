@@ -13,9 +13,10 @@ from rich.text import Text
 
 from campaign.store.campaigns import Campaign
 from campaign.store.listings import all_candidates
-from campaign.store.states import BOOTSTRAP, TRAINING, CandidateState
+from campaign.store.states import BOOTSTRAP, STAGES, TRAINING, CandidateState
 from campaign.store.usage import cpu_seconds_by_document
 from campaign.views.policy_dry_run import word_of
+from campaign.views.reused import reused_from
 
 #: Flags of an IS-DOS, and what they say of it.
 _CHANGED = {"smearing_changed": "smearing", "kpoints_changed": "k-points"}
@@ -30,7 +31,8 @@ class Row:
     ``waiting`` for a candidate that has not come to its Screen; with ``uncorrectable`` behind it where the correction
     scheme of the references cannot treat the relaxed crystal, which then has no E_f. `corrections` are those in all
     four energies: ``none`` or ``mp2020``.
-    `dos_changed` is what custodian changed of the IS-DOS: ``smearing``, ``k-points``, both, or None.
+    `dos_changed` is what custodian changed of the IS-DOS: ``smearing``, ``k-points``, both, or None. `reused_from`
+    names the campaigns whose calculations were taken over at no cost; None: it was computed here.
     """
 
     rank: int
@@ -46,6 +48,7 @@ class Row:
     cpu_s: float
     corrections: str | None
     dos_changed: str | None = None
+    reused_from: str | None = None
 
 
 def result_rows(campaign: Campaign) -> list[Row]:
@@ -55,6 +58,7 @@ def result_rows(campaign: Campaign) -> list[Row]:
     """
     fields_needed = ["formula", "prototype", "role", "state", "prediction", "decision", "result", "correction_error"]
     fields_needed += [f"is_dos.{flag}" for flag in _CHANGED]
+    fields_needed += [f"{stage.fields}.reused_from" for stage in STAGES.values()]
     cost = cpu_seconds_by_document(campaign)
     found = sorted(all_candidates(campaign, fields_needed), key=_stability)
     return [
@@ -72,6 +76,7 @@ def result_rows(campaign: Campaign) -> list[Row]:
             cpu_s=round(cost.get(document["_id"], 0.0), 1),
             corrections=(document.get("result") or document.get("prediction") or {}).get("corrections"),
             dos_changed=dos_changed(document),
+            reused_from=", ".join(sorted({origin["campaign"] for _, origin in reused_from(document)})) or None,
         )
         for rank, document in enumerate(found, start=1)
     ]

@@ -202,7 +202,7 @@ def test_an_interrupted_relaxation_goes_on_from_its_last_geometry_and_an_is_dos_
 @pytest.mark.mongo
 def test_results_that_nobody_recorded_are_recorded(store, launchpad, small_spec):
     """Their recording firework was archived by hand; without its word the candidate would run for ever."""
-    from campaign.steps.calculate import flow_key
+    from campaign.attempts.outputs import flow_key
     from workflows.identity import job_uuid
 
     start_campaign(store, launchpad, small_spec())

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from prepared import BATCHES, with_model
 
+from campaign.attempts.outputs import flow_key
 from campaign.references.reference_sets import freeze_reference_set
 from campaign.scorers.esnet import Esnet, Score
-from campaign.steps.calculate import flow_key
 from campaign.steps.record import record_calculation
 from campaign.steps.screen import screen_step
 from campaign.steps.train import train_step

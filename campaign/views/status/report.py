@@ -14,6 +14,7 @@ from campaign.store.collections import now
 from campaign.store.counts import count_candidates
 from campaign.store.states import SCREENED, TRAINING
 from campaign.views.history import campaign_history
+from campaign.views.reused import format_reused
 from campaign.views.status.counts import Status, status_of_counts
 from campaign.views.status.funnel import FunnelStep, count_decided, funnel
 from campaign.views.status.prediction_quality import PredictionQuality, prediction_quality
@@ -83,6 +84,8 @@ class StatusReport:
         Counts by stage and kind, and the newest.
     discoveries, discoveries_24h
         The newest stable materials, and how many were found in the last 24 h.
+    reused
+        What was taken over from other campaigns, in words; None: nothing.
     predictions, predictions_of_model
         How well predictions held: all of the campaign, and those of the model in use.
     changes
@@ -101,6 +104,7 @@ class StatusReport:
     newest_failures: list[Failure]
     discoveries: list[Discovery]
     discoveries_24h: int
+    reused: str | None
     predictions: PredictionQuality
     predictions_of_model: PredictionQuality
     changes: list[dict[str, Any]]
@@ -149,6 +153,7 @@ def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusRe
         newest_failures=newest_failures(campaign, number=_NEWEST),
         discoveries=newest_discoveries(campaign, number=_NEWEST),
         discoveries_24h=discoveries_of_a_day(campaign, at=time),
+        reused=format_reused(campaign),
         predictions=predictions,
         predictions_of_model=of_model,
         changes=campaign_history(campaign, newest=_CHANGES),

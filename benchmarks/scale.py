@@ -1,0 +1,165 @@
+"""What limits a campaign of many candidates: submit, status, list, a page of results, verify, and the database's size.
+
+    python benchmarks/scale.py [--candidates 1000000] [--folder FOLDER]
+
+Candidates are written in bulk, without features: real binaries under further ids, because making a million crystals
+would take longer than all else (2 to 3 ms each, most of it the search for their symmetry). Everything after that is the
+program itself, each step in a process of its own: the workflows of all IS-DOS are submitted, looked at and verified;
+then half of the candidates get a prediction, one in a hundred of these a result, and the table is read. A mongod of its
+own on a free loopback port, in a temporary folder (10^6 candidates: 10 GB). Dated figures: docs/scale.md.
+"""
+
+import argparse
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.screening import mongod  # noqa: E402
+from benchmarks.synthetic_campaign import campaign_with  # noqa: E402
+
+NAME = "large"
+PROGRAM = str(Path(sys.executable).parent / "campaign")
+
+
+def main() -> None:
+    """Make the campaign, and print what each step takes."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--candidates", type=int, default=1_000_000)
+    parser.add_argument("--folder", type=Path, help="where the database lies; default: the system's temporary folder")
+    parser.add_argument("--step", choices=["submit", "page"], help=argparse.SUPPRESS)
+    parser.add_argument("--launchpad", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    logging.disable(logging.INFO)
+    if options.step is not None:
+        {"submit": submit, "page": page}[options.step](options.launchpad)
+        return
+    if options.folder is not None:
+        os.environ["TMPDIR"] = str(options.folder)
+    with mongod() as file:
+        run_steps(file, options.candidates)
+
+
+def run_steps(file: Path, number: int) -> None:
+    """Every step, one after the other."""
+    from campaign.store.collections import CampaignStore
+    from campaign.store.fireworks import initialise_launchpad
+    from launchers.database.settings import DatabaseSettings
+
+    launchpad = DatabaseSettings.from_file(file).launchpad(strm_lvl="ERROR")
+    initialise_launchpad(launchpad)
+    store = CampaignStore(launchpad.db)
+    began = time.perf_counter()
+    campaign_with(store, launchpad, number, name=NAME)
+    print(f"{number} candidates; the machine's load is {os.getloadavg()[0]:.0f}")
+    print(f"documents written        {time.perf_counter() - began:8.1f} s", flush=True)
+    own = [sys.executable, __file__, "--launchpad", str(file), "--step"]
+    at = ["--launchpad", str(file)]
+    measure("submit", [*own, "submit"], store, file)
+    measure("status", [PROGRAM, "status", NAME, *at], store, file)
+    measure("list", [PROGRAM, "list", *at], store, file)
+    measure("verify", [PROGRAM, "verify", NAME, "--json", *at], store, file)
+    began = time.perf_counter()
+    predict_half(store, number)
+    print(f"half of them predicted   {time.perf_counter() - began:8.1f} s", flush=True)
+    measure("status", [PROGRAM, "status", NAME, *at], store, file)
+    measure("a page of results", [*own, "page"], store, file)
+    measure("all results as CSV", [PROGRAM, "results", NAME, "--format", "csv", *at], store, file)
+    print_size(store)
+
+
+def measure(what: str, words: list[str], store: Any, file: Path) -> None:
+    """Run a command; print its time, its peak memory and MongoDB's."""
+    began = time.perf_counter()
+    # verify ends with 1 where something is wrong, and a command that is not there with 2
+    with (file.parent / "output").open("w+b") as output:
+        process = subprocess.Popen(
+            words, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        output.seek(0)
+        said = output.read().decode(errors="replace")
+    seconds = time.perf_counter() - began
+    code = os.waitstatus_to_exitcode(status)
+    cost = f"{used.ru_utime + used.ru_stime:8.1f} CPU-s {used.ru_maxrss / 1024:8.0f} MiB"
+    outcome = first_line(said) if code == 0 else f"exit code {code}: {first_line(said)} {said[-200:]}"
+    print(f"{what:24} {seconds:8.1f} s {cost}; mongod {mongod_memory_mb(store):6.0f} MiB; {outcome}", flush=True)
+
+
+def first_line(said: str) -> str:
+    """What a step says of itself: the first line of its output, or what verify looked at."""
+    if said.startswith("{"):
+        found = json.loads(said)
+        return f"looked at {found.get('looked_at')}, {len(found.get('findings', []))} findings"
+    return next(iter(said.splitlines()), "")[:100]
+
+
+def mongod_memory_mb(store: Any) -> float:
+    """Memory of the server."""
+    return float(store.database.client.admin.command("serverStatus")["mem"]["resident"])
+
+
+def submit(file: Path) -> None:
+    """Submit every IS-DOS, as `campaign submit` does after the documents are written."""
+    from campaign.running_campaign import RunningCampaign
+    from campaign.store.collections import CampaignStore
+    from launchers.database.settings import DatabaseSettings
+
+    launchpad = DatabaseSettings.from_file(file).launchpad(strm_lvl="ERROR")
+    store = CampaignStore(launchpad.db)
+    RunningCampaign.open(store, launchpad, NAME).advance()
+    print(f"{launchpad.db['workflows'].estimated_document_count()} workflows")
+
+
+def page(file: Path) -> None:
+    """Fifty rows by the predicted distance to the hull, then the most stable results: queries of the README."""
+    from campaign.store.collections import CampaignStore
+    from launchers.database.settings import DatabaseSettings
+
+    store = CampaignStore(DatabaseSettings.from_file(file).launchpad(strm_lvl="ERROR").db)
+    fields = ["formula", "prototype", "prediction", "decision", "result"]
+    began = time.perf_counter()
+    predicted = {"campaign": NAME, "prediction.e_above_hull": {"$gt": 0.1}}
+    stable = {"campaign": NAME, "result.stable": True}
+    rows = list(store.candidates.find(predicted, fields).sort("prediction.e_above_hull", 1).limit(50))
+    rows += list(store.candidates.find(stable, fields).sort("result.e_above_hull", 1).limit(50))
+    print(f"{len(rows)} rows in {1000 * (time.perf_counter() - began):.1f} ms")
+
+
+def predict_half(store: Any, number: int) -> None:
+    """Let the database itself write predictions, decisions and results into half of the candidates."""
+    size = store.campaigns.find_one({"_id": NAME}, ["batch_sizes"])["batch_sizes"][0]
+    half = {"campaign": NAME, "batch": {"$lt": number // size // 2}}
+    random = {"$rand": {}}
+    prediction = {"e_form_per_atom": {"$subtract": [random, 0.5]}, "e_above_hull": random, "step": f"{NAME}/screen/0"}
+    decision = {"promoted": False, "outcome": "rejected", "audit": False, "relax_cpu_s": 1000.0}
+    fields = {"state": "rejected", "prediction": prediction, "decision": decision, "is_dos.energy": -3.0}
+    store.candidates.update_many(half, [{"$set": fields}])
+    result = {"e_form_per_atom": -0.1, "e_above_hull": random, "stable": {"$lt": [random, 0.5]}}
+    some = {**half, "prediction.e_above_hull": {"$lt": 0.01}}
+    promoted = {"state": "relaxed", "result": result, "decision.promoted": True, "decision.outcome": "promoted"}
+    store.candidates.update_many(some, [{"$set": promoted}])
+
+
+def print_size(store: Any) -> None:
+    """Size of the database on disk, by collection."""
+    store.database.client.admin.command("fsync")
+    for name in ("candidates", "fireworks", "workflows", "attempts"):
+        found = store.database.command("collStats", name)
+        print(
+            f"{name:24} {found['count']} documents of {found.get('avgObjSize', 0)} bytes: "
+            f"{found['storageSize'] / 2**20:.0f} MiB, indexes {found['totalIndexSize'] / 2**20:.0f} MiB"
+        )
+    whole = store.database.command("dbStats")
+    print(f"all on disk              {(whole['storageSize'] + whole['indexSize']) / 2**20:.0f} MiB", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Which jobs of the JobStore hold the outputs of a calculation."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from campaign.store.states import Stage
+from workflows.identity import job_uuid
+
+#: Jobs of each stage's flow, by the last part of their key (`workflows.dos`, `workflows.relaxation`).
+JOBS = {"dos": ("static", "features"), "rs_dos": ("static", "features"), "relax": ("relaxation",)}
+
+
+def flow_key(document_id: str, stage: Stage, attempt_number: int) -> str:
+    """Key that names the jobs of one try of a stage; the same try always has the same uuids."""
+    return f"{document_id}:{stage.name}:{attempt_number}"
+
+
+def output_uuids(document_id: str, stage: Stage, facts: Mapping[str, Any]) -> dict[str, str]:
+    """Uuid of each job of a calculation, by its name; those of a calculation that was taken over are its origin's.
+
+    Parameters
+    ----------
+    facts
+        The stage's fields of the document: ``attempt``, and ``reused_from`` where there is one.
+    """
+    origin = facts.get("reused_from")
+    if origin:
+        key = flow_key(origin["document"], stage, origin["attempt"])
+    else:
+        key = flow_key(document_id, stage, int(facts.get("attempt") or 0))
+    return {job: job_uuid(f"{key}:{job}") for job in JOBS[stage.name]}

@@ -1,0 +1,1 @@
+"""Calculations that one campaign takes over from another one."""

@@ -1,0 +1,113 @@
+"""What other campaigns of the database have calculated already, and whether it may be taken over."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from campaign.store.campaigns import Campaign
+from campaign.store.candidates import collection_of_candidates, collection_of_references
+from campaign.store.collections import OUR_CAMPAIGNS, Document, sums_by
+from campaign.store.documents import CandidateDocument
+from campaign.store.states import STAGES, CandidateState, Stage
+
+_BATCH = 1000
+#: MongoDB filters of what has each stage behind it, with a result.
+_FINISHED: dict[str, dict[str, Any]] = {
+    "dos": {
+        "is_dos.energy": {"$type": "number"},
+        "$or": [
+            {
+                "state": {
+                    "$in": [
+                        *(CandidateState.DOS_DONE, CandidateState.PROMOTED, CandidateState.REJECTED),
+                        *(CandidateState.RELAX_RUNNING, CandidateState.RELAXED, CandidateState.RELAX_FAILED),
+                    ]
+                }
+            },
+            {"state": CandidateState.HELD, "prediction": {"$ne": None}},  # else it is held before its IS-DOS
+        ],
+    },
+    "relax": {"state": CandidateState.RELAXED, "relaxation.energy": {"$type": "number"}},
+    "rs_dos": {"rs_dos.state": STAGES["rs_dos"].done, "rs_dos.energy": {"$type": "number"}},
+}
+
+
+def equal_campaigns(campaign: Campaign, stage: Stage) -> list[str]:
+    """Names of the other campaigns with the same engine and settings; for a DOS also with the same representation."""
+    same = {"settings_hash": campaign.document["settings_hash"], "engine": campaign.document["engine"]}
+    query = {"$and": [OUR_CAMPAIGNS, same, {"_id": {"$ne": campaign.name}}]}
+    if stage.name != "relax":
+        representation = campaign.spec.model.representation
+        for name in ("normalisation", "energy_reference"):
+            query["$and"].append({f"spec.model.representation.{name}": getattr(representation, name)})
+    return [found["_id"] for found in campaign.store.campaigns.find(query, ["_id"])]
+
+
+def ready_documents(campaign: Campaign, stage: Stage, *, references: bool) -> Iterator[str]:
+    """Yield the id of every candidate (or reference) whose calculation of a stage may start."""
+    query = {"campaign": campaign.name, **stage.ready}
+    structures = campaign.store.references if references else campaign.store.candidates
+    for found in structures.find(query, ["_id"], batch_size=_BATCH):
+        yield found["_id"]
+
+
+def calculation_keys(campaign: Campaign, ids: Sequence[str], *, references: bool) -> list[str]:
+    """Read the keys of candidates (or references), sorted, each once."""
+    structures = campaign.store.references if references else campaign.store.candidates
+    found = structures.find({"_id": {"$in": list(ids)}, "calculation_key": {"$type": "string"}}, ["calculation_key"])
+    return sorted({document["calculation_key"] for document in found})
+
+
+def read_to_calculate(
+    campaign: Campaign, ids: Sequence[str], *, keys: Collection[str], references: bool
+) -> list[CandidateDocument]:
+    """Read what decides whether a calculation is equal to another one; of the documents with one of these keys."""
+    structures = (collection_of_references if references else collection_of_candidates)(campaign.store)
+    fields = ["calculation_key", "structure", "composition", "relaxation.structure", "overrides"]
+    return list(structures.find({"_id": {"$in": list(ids)}, "calculation_key": {"$in": list(keys)}}, fields))
+
+
+def finished_calculations(
+    campaign: Campaign, stage: Stage, *, campaigns: Sequence[str], keys: Sequence[str]
+) -> dict[str, list[Document]]:
+    """Read the candidates and references of other campaigns that have finished a stage, by ``calculation_key``."""
+    query = {"calculation_key": {"$in": list(keys)}, "campaign": {"$in": list(campaigns)}, **_FINISHED[stage.name]}
+    fields = {"calculation_key", "campaign", "structure", "overrides", "relaxation.structure", stage.fields}
+    if stage.fields == "relaxation":
+        fields.remove("relaxation.structure")  # it is in the whole
+    found: dict[str, list[Document]] = {}
+    for document in campaign.store.find_structures(query, sorted(fields)):
+        found.setdefault(document["calculation_key"], []).append(document)
+    return found
+
+
+def successful_entries(
+    campaign: Campaign, stage: Stage, *, campaigns: Sequence[str], documents: Sequence[str]
+) -> dict[str, Document]:
+    """Ledger entries of the successful calculations of a stage, by candidate or reference; the latest of each."""
+    query: dict[str, Any] = {"stage": stage.name, "outcome": "completed", "campaign": {"$in": list(campaigns)}}
+    query["document"] = {"$in": list(documents)}
+    found = campaign.store.attempts.find(query, ["document", "cpu_s", "ended"]).sort("ended", 1)
+    return {entry["document"]: entry for entry in found}
+
+
+def latest_potcars(campaign: Campaign, *, number: int) -> Iterator[Mapping[str, Any]]:
+    """Yield the POTCARs (``titel``, ``hash``) of the campaign's calculations that were completed or reused last."""
+    for stage in STAGES.values():
+        for outcome in ("completed", "reused"):
+            query = {"campaign": campaign.name, "stage": stage.name, "outcome": outcome}
+            latest = campaign.store.attempts.find(query, ["document"]).sort("ended", -1).limit(number)
+            ids = [entry["document"] for entry in latest]
+            for document in campaign.store.find_structures({"_id": {"$in": ids}}, [f"{stage.fields}.potcars"]):
+                yield from (document.get(stage.fields) or {}).get("potcars") or []
+
+
+def reused_sums(campaign: Campaign) -> dict[str, Document]:
+    """For each stage with calculations taken over their number ``n``, and the CPU-seconds ``saved``."""
+    query = {"campaign": campaign.name, "stage": {"$in": list(STAGES)}, "outcome": "reused"}
+    return sums_by(campaign.store.attempts, query, "stage", n=1, saved="$reused_from.cpu_s")
+
+
+def reused_campaigns(campaign: Campaign) -> list[str]:
+    """Names of the campaigns whose calculations a campaign has taken over, in alphabetical order."""
+    query = {"campaign": campaign.name, "stage": {"$in": list(STAGES)}, "outcome": "reused"}
+    return sorted(campaign.store.attempts.distinct("reused_from.campaign", query))
