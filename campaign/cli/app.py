@@ -6,6 +6,7 @@ from campaign.cli.budget import budget
 from campaign.cli.dataset import dataset
 from campaign.cli.decisions import decide, explain, release
 from campaign.cli.failures import failures, reconcile, resume, retry
+from campaign.cli.lifecycle.export import export
 from campaign.cli.machines.cluster import app as cluster_app
 from campaign.cli.machines.database import app as database_app
 from campaign.cli.metrics import metrics
@@ -31,7 +32,7 @@ app.callback()(global_options)
 # in the order in which one meets them
 _PANELS = {
     "Run a campaign": (check, run, submit),
-    "Look at it": (status, results, report, serve),
+    "Look at it": (status, results, report, serve, export),
     "Decisions and what they cost": (explain, metrics, budget, decide, release),
     "When something failed": (failures, retry, resume, reconcile, verify),
     "Other data": (dataset, replay),

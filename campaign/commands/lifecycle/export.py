@@ -1,0 +1,44 @@
+"""The command `campaign export`: a campaign's crystals and energies for other programs."""
+
+from pathlib import Path
+
+import typer
+
+from campaign.commands.connection import read_campaign
+from campaign.references.entries_export import refuse_entries_file
+from campaign.views.export.entries import write_entries
+from campaign.views.export.selection import Which
+from campaign.views.export.structures import FileFormat, write_structures
+from esnet.commands.console import console, print_plain
+from esnet.files.output_folder import refuse_existing_output
+
+
+def export(
+    *,
+    name: str,
+    structures: Path | None,
+    form: FileFormat,
+    unrelaxed: bool,
+    entries: Path | None,
+    which: Which | None,
+    launchpad: Path | None,
+) -> None:
+    """Write a campaign's crystals as files, or its energies as pymatgen entries."""
+    if structures is None and entries is None:
+        raise typer.BadParameter("nothing to write; right: --structures DIR, --entries FILE, or both")
+    if entries is not None and which == "all":
+        raise typer.BadParameter(
+            "entries have energies, which only relaxed candidates have; right: stable or relaxed", param_hint="--which"
+        )
+    if structures is not None:
+        refuse_existing_output(structures)
+    if entries is not None:
+        refuse_entries_file(entries)
+    campaign = read_campaign(launchpad, name)
+    out = console()
+    if structures is not None:
+        number = write_structures(campaign, structures, form=form, which=which or "stable", unrelaxed=unrelaxed)
+        print_plain(out, f"{number} crystals in {structures}, described in {structures / 'index.csv'}")
+    if entries is not None:
+        number = write_entries(campaign, entries, which=which or "relaxed")
+        print_plain(out, f"{number} entries in {entries}, references and candidates (data.role)")
