@@ -1,15 +1,53 @@
-"""ESNet: densities of states of unrelaxed crystals in, formation energies of the relaxed ones out."""
+"""ESNet: densities of states of unrelaxed crystals in, formation energies of the relaxed ones out.
+
+For use from Python: `open_bundle`, `predict`, `Dataset` (docs/python.md).
+"""
+
+from __future__ import annotations
 
 TYPE_CHECKING = False  # typing's own, without the time that importing it takes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from esnet.api import open_bundle as open_bundle
+    from esnet.api import predict as predict
+    from esnet.dataset.dataset import Dataset as Dataset
+
     __version__: str
-else:
 
-    def __getattr__(name: str) -> str:
-        """Look up ``__version__`` when it is asked for; `pyproject.toml` is the only place that states it."""
-        if name != "__version__":
-            raise AttributeError(f"the package has no attribute {name!r}")
-        from importlib.metadata import version
 
-        return version("esnet-campaign")
+def lazy_names(
+    package: str, names: Mapping[str, str]
+) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
+    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package whose names are looked up when asked for.
+
+    Parameters
+    ----------
+    package
+        Its name.
+    names
+        Public name -> the module that has it. ``__version__`` is known besides; `pyproject.toml` alone states it.
+    """
+
+    def find(name: str) -> object:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("esnet-campaign")
+        if name not in names:
+            raise AttributeError(f"the package {package} has no attribute {name!r}")
+        from importlib import import_module
+
+        return getattr(import_module(names[name]), name)
+
+    def listed() -> list[str]:
+        return [*names, "__version__"]
+
+    return find, listed, list(names)
+
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__, __all__ = lazy_names(
+        __name__, {"Dataset": "esnet.dataset.dataset", "open_bundle": "esnet.api", "predict": "esnet.api"}
+    )

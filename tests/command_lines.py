@@ -59,6 +59,7 @@ def problem_of(line: str, known: dict[str, Any]) -> str | None:
             del rest[: options[word].nargs]
     positional = [found for found in command.params if found.param_type_name == "argument"]
     least, most = sum(found.required for found in positional), len(positional)
-    if not least <= arguments <= most:
+    any_number = any(found.nargs < 0 for found in positional)
+    if arguments < least or (arguments > most and not any_number):
         return f"{words}: {arguments} arguments; right: {least} to {most}"
     return None

@@ -15,7 +15,14 @@ ROOT = Path(__file__).resolve().parents[1]
 MOST_MODULES = 20
 #: The rooms of each package from the top down: a room imports only rooms below it.
 ROOMS = (
-    *("campaign.cli", "campaign.commands", "campaign.runner", "campaign.firetasks", "campaign.running_campaign"),
+    *(
+        "campaign.cli",
+        "campaign.api",
+        "campaign.commands",
+        "campaign.runner",
+        "campaign.firetasks",
+        "campaign.running_campaign",
+    ),
     *(
         "campaign.views",
         "campaign.verification",
@@ -28,7 +35,15 @@ ROOMS = (
     *("campaign.spec", "campaign.scorers", "campaign.policies", "campaign.hull", "campaign.candidates"),
     "campaign.config",
     "workflows",
-    *("esnet.cli", "esnet.commands", "esnet.tuning", "esnet.evaluation", "esnet.baselines", "esnet.training"),
+    *(
+        "esnet.cli",
+        "esnet.api",
+        "esnet.commands",
+        "esnet.tuning",
+        "esnet.evaluation",
+        "esnet.baselines",
+        "esnet.training",
+    ),
     *("esnet.scoring", "esnet.bundle", "esnet.similarity", "esnet.sources", "esnet.dataset", "esnet.network"),
     *("esnet.representation", "esnet.ray", "esnet.files"),
     *("launchers.cluster", "launchers.workers", "launchers.ray_cluster", "launchers.mongod", "launchers.database"),

@@ -1,9 +1,10 @@
-"""Symmetry operations of a space group that a file names, as spglib tabulates them for every setting (530)."""
+"""Space groups by spglib: of a crystal, and the operations of one that a file names, in every setting (530)."""
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import spglib
 
@@ -45,6 +46,33 @@ def _row_text(rotation: list[int], translation: float) -> str:
     )
     twelfths = round(translation * 12) % 12
     return axes.removeprefix("+") + (f"+{twelfths}/12" if twelfths else "")
+
+
+def space_group_of(content: Mapping[str, Any] | None, *, symprec: float = 0.01) -> tuple[str, int] | None:
+    """Space group of a crystal.
+
+    Parameters
+    ----------
+    content
+        pymatgen's dictionary of an ordered structure: no pymatgen object is built, of 100,000 crystals that would take
+        longer than the search.
+    symprec
+        Largest distance in A between a site and its symmetric place.
+
+    Returns
+    -------
+    tuple of str and int or None
+        Short Hermann-Mauguin symbol, and the number in International Tables A; None without a structure, or where
+        spglib finds no symmetry.
+    """
+    if not content or not content.get("sites"):
+        return None
+    species = [str(site["species"][0]["element"]) for site in content["sites"]]
+    kinds = {symbol: number for number, symbol in enumerate(dict.fromkeys(species), start=1)}
+    positions = [site["abc"] for site in content["sites"]]
+    cell = (content["lattice"]["matrix"], positions, [kinds[symbol] for symbol in species])
+    found = spglib.get_symmetry_dataset(cell, symprec=symprec)
+    return None if found is None else (str(found.international), int(found.number))
 
 
 def named_settings(name: str) -> list[SpaceGroupSetting]:

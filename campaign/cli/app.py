@@ -9,7 +9,8 @@ from campaign.cli.changes.settings import set_settings
 from campaign.cli.dataset import dataset
 from campaign.cli.decisions import decide, explain, release
 from campaign.cli.failures import failures, reconcile, resume, retry
-from campaign.cli.lifecycle.transfer import export, import_
+from campaign.cli.lifecycle.export import export
+from campaign.cli.lifecycle.transfer import import_
 from campaign.cli.machines.cluster import app as cluster_app
 from campaign.cli.machines.database import app as database_app
 from campaign.cli.metrics import metrics

@@ -1,25 +1,94 @@
 """The command `campaign results`: the ranked table."""
 
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 import typer
 
 from campaign.commands.connection import read_campaign
-from campaign.views.results import format_model, result_rows, rows_as_csv, rows_as_json, rows_as_table
+from campaign.store.campaigns import Campaign
+from campaign.views.export.formats import csv_texts, json_texts, write_parquet
+from campaign.views.export.full_rows import FullRow, full_rows
+from campaign.views.results import format_model, result_rows, rows_as_table
 from esnet.commands.console import console as _console
-from esnet.commands.console import printable
+from esnet.commands.console import print_plain
+from esnet.files.atomic import whole_file
+from esnet.files.errors import require
+
+_WIDE = {
+    "state": "state",
+    "group": "space_group",
+    "group\nrelaxed": "relaxed_space_group",
+    "decomposition": "decomposition",
+}
+"""Columns that a wide terminal has room for."""
 
 
-def results(*, name: str, launchpad: Path | None, format: Literal["table", "json", "csv"]) -> None:
+def results(
+    *,
+    name: str,
+    launchpad: Path | None,
+    format: Literal["table", "json", "csv", "parquet"],
+    output: Path | None,
+    structures: bool | None,
+    wide: bool,
+) -> None:
     """Print the candidates of a campaign, the most stable first. Energies in eV/atom, cost in CPU-s."""
+    _refuse(format, output, structures=structures, wide=wide)
     campaign = read_campaign(launchpad, name)
+    if format == "table":
+        _print_table(campaign, wide=wide)
+        return
+    with_structures = format != "csv" if structures is None else structures
+    rows = full_rows(campaign)
+    if output is None:
+        for text in _texts(rows, format, structures=with_structures):
+            sys.stdout.write(text)
+        return
+    with whole_file(output) as temporary:
+        if format == "parquet":
+            write_parquet(rows, temporary, structures=with_structures)
+        else:
+            with temporary.open("w", encoding="utf-8") as stream:
+                stream.writelines(_texts(rows, format, structures=with_structures))
+    print_plain(_console(stderr=True), f"written to {output}")
+
+
+def _refuse(format: str, output: Path | None, *, structures: bool | None, wide: bool) -> None:
+    """Say what does not go together before anything is read."""
+    if format == "table" and (output is not None or structures is not None):
+        raise typer.BadParameter(
+            "a table is printed, without structures; right: --format csv, json or parquet beside it",
+            param_hint="--output or --structures",
+        )
+    if wide and format != "table":
+        raise typer.BadParameter(f"{format} has all columns; --wide is for the table", param_hint="--wide")
+    if format == "parquet":
+        require("pyarrow", extra="parquet")
+        if output is None:
+            raise typer.BadParameter("a Parquet file is not printed; right: --output FILE", param_hint="--format")
+    if output is not None and (output.is_dir() or not output.resolve().parent.is_dir()):
+        found = f"{output} is a folder" if output.is_dir() else f"the folder {output.resolve().parent} does not exist"
+        raise typer.BadParameter(f"{found}; right: a file in a folder that is there", param_hint="--output")
+
+
+def _texts(rows: Iterable[FullRow], format: str, *, structures: bool) -> Iterable[str]:
+    return (json_texts if format == "json" else csv_texts)(rows, structures=structures)
+
+
+def _print_table(campaign: Campaign, *, wide: bool) -> None:
+    console = _console()
     rows = result_rows(campaign)
-    if format == "json":
-        typer.echo(rows_as_json(rows))
-    elif format == "csv":
-        typer.echo(printable(rows_as_csv(rows)), nl=False)
-    else:
-        console = _console()
-        console.print(rows_as_table(rows, title=f"campaign {name}"))
-        console.print(f"\n{format_model(campaign)}", highlight=False)
+    more = _more_columns(full_rows(campaign, rows)) if wide else None
+    console.print(rows_as_table(rows, title=f"campaign {campaign.name}", more=more))
+    console.print(f"\n{format_model(campaign)}", highlight=False)
+
+
+def _more_columns(rows: Iterable[FullRow]) -> dict[str, list[str]]:
+    more: dict[str, list[str]] = {heading: [] for heading in _WIDE}
+    for row in rows:
+        for heading, name in _WIDE.items():
+            more[heading].append(str(getattr(row, name) or ""))
+    return {heading: texts for heading, texts in more.items() if any(texts)}

@@ -38,11 +38,14 @@ class HullFacets:
     potentials
         Chemical potentials in each facet against the elements, eV/atom, shape (f, k): fractions times these are the
         formation energy of the hull.
+    vertices
+        Reduced formulas of the k phases at the corners of each facet.
     """
 
     symbols: tuple[str, ...]
     inverses: NDArray[np.float64]
     potentials: NDArray[np.float64]
+    vertices: tuple[tuple[str, ...], ...]
 
     @classmethod
     def build(cls, entries: Iterable[Any], symbols: tuple[str, ...], elemental: NDArray[np.float64]) -> HullFacets:
@@ -64,10 +67,12 @@ class HullFacets:
         formation = np.array([entry.energy_per_atom for entry in diagram.qhull_entries]) - fractions @ elemental
         facets = np.array(diagram.facets, dtype=np.intp).reshape(-1, len(symbols))
         inverses = np.linalg.inv(fractions[facets])  # facet, element, vertex
+        formulas = [str(entry.composition.reduced_formula) for entry in diagram.qhull_entries]
         return cls(
             symbols=symbols,
             inverses=np.ascontiguousarray(inverses.transpose(2, 1, 0)),
             potentials=np.einsum("fev,fv->fe", inverses, formation[facets]),
+            vertices=tuple(tuple(formulas[place] for place in corners) for corners in facets),
         )
 
     def energies(self, fractions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -97,6 +102,34 @@ class HullFacets:
         for start in range(0, len(fractions), step):
             part = slice(start, start + step)
             found[part] = np.einsum("me,me->m", fractions[part], self.potentials[self._best_facets(fractions[part])])
+        return found
+
+    def decompositions(self, fractions: NDArray[np.float64]) -> list[dict[str, float]]:
+        """Phases of the hull that compositions decompose into.
+
+        Parameters
+        ----------
+        fractions
+            Atomic fractions of the system's elements, shape (m, k).
+
+        Returns
+        -------
+        list of dict
+            For each composition the share of its atoms in each phase, by reduced formula, the largest first; shares
+            add up to 1.
+
+        Raises
+        ------
+        HullGapError
+            No facet contains a composition.
+        """
+        found = []
+        for composition, facet in zip(fractions, self._best_facets(fractions), strict=True):
+            shares: dict[str, float] = {}
+            for formula, share in zip(self.vertices[facet], self.inverses[:, :, facet] @ composition, strict=True):
+                if share > TOLERANCE:
+                    shares[formula] = shares.get(formula, 0.0) + float(share)
+            found.append(dict(sorted(shares.items(), key=lambda item: (-round(item[1], 6), item[0]))))
         return found
 
     def _best_facets(self, fractions: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -41,6 +41,18 @@ class HullSet:
     -----
     Hulls are pymatgen's (`pymatgen.analysis.phase_diagram.PhaseDiagram`), built from all entries of a chemical system.
     Of each only the facets are kept, as arrays, and all candidates of one system are evaluated together.
+
+    Examples
+    --------
+    >>> import campaign
+    >>> from pymatgen.core import Composition
+    >>> from pymatgen.entries.computed_entries import ComputedEntry
+    >>> phases = {"Al": -3.0, "Pd": -5.0, "AlPd2": -15.0}
+    >>> hull = campaign.HullSet([ComputedEntry(formula, energy) for formula, energy in phases.items()])
+    >>> hull.distances([Composition("AlPd")], [-0.25]).round(6).tolist()
+    [0.25]
+    >>> hull.decompositions([Composition("AlPd")])
+    [{'AlPd2': 0.75, 'Al': 0.25}]
     """
 
     def __init__(self, entries: Iterable[Any]) -> None:
@@ -130,6 +142,33 @@ class HullSet:
         for group in groups:
             energies[group.indices] -= self._hull(group.symbols).energies(group.fractions)
         return energies
+
+    def decompositions(self, compositions: Sequence[Composition]) -> list[dict[str, float]]:
+        """Phases of the hull that compositions decompose into.
+
+        Parameters
+        ----------
+        compositions
+            n compositions; only their ratios matter.
+
+        Returns
+        -------
+        list of dict
+            n of them: the share of the atoms in each phase, by reduced formula, the largest first.
+
+        Raises
+        ------
+        MissingElementError, TypeError, ValueError, HullGapError
+            As `distances`.
+        """
+        groups, _ = self._checked(compositions, np.zeros(len(compositions)))
+        found: list[dict[str, float]] = [{} for _ in compositions]
+        for group in groups:
+            for place, shares in zip(
+                group.indices, self._hull(group.symbols).decompositions(group.fractions), strict=True
+            ):
+                found[place] = shares
+        return found
 
     def _checked(
         self, compositions: Sequence[Composition], energies: Sequence[float] | NDArray[np.float64]

@@ -223,10 +223,22 @@ def screening_metrics(
     audited
         (n,) booleans: relaxed without being promoted; None: none was.
 
+    Returns
+    -------
+    Metrics
+        Shares from 0 to 1, costs in CPU-s.
+
     Raises
     ------
     ValueError
         If the shapes differ or a truth is missing.
+
+    Examples
+    --------
+    >>> import campaign
+    >>> found = campaign.screening_metrics([True, True, False, False], [True, False, True, False])
+    >>> found.success_ratio, found.discoverability
+    (0.5, 0.5)
     """
     chosen, truth = as_booleans(promoted, name="promoted", missing=False), as_booleans(stable, name="stable")
     checked = np.zeros_like(chosen) if audited is None else as_booleans(audited, name="audited", missing=False)

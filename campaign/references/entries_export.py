@@ -45,7 +45,7 @@ def fetch_entries(
     MaterialsProjectError
         If the service cannot be asked or does not answer.
     """
-    _refuse(path)
+    refuse_entries_file(path)
     symbols = sorted({check_element(symbol) for symbol in elements})
     limit = min(max_elements or len(symbols), len(symbols))
     systems = _systems(path, symbols, limit)
@@ -85,29 +85,28 @@ def export_set(document: Document, path: Path) -> None:
     EntriesFileError
         If there is a file of that name, or it would be of another form.
     """
-    _refuse(path)
+    refuse_entries_file(path)
     keys = ("source", "engine", "functional", "corrections", "database_version", "dft")
     # a set of an earlier version says its engine among its settings
     known = {"engine": (document.get("dft") or {}).get("engine")} | document
     header = {key: known[key] for key in keys if known.get(key) is not None}
-    _write_entries(path, header, _exported(document))
+    _write_entries(path, header, (exported_entry(entry, document["corrections"]) for entry in document["entries"]))
 
 
-def _exported(document: Document) -> Iterator[dict[str, Any]]:
-    for entry in document["entries"]:
+def exported_entry(entry: Mapping[str, Any], corrections: str) -> dict[str, Any]:
+    """A phase of a stored set as the dictionary of pymatgen's ComputedEntry."""
+    return {
+        "@module": "pymatgen.core.entries",
+        "@class": "ComputedEntry",
+        "entry_id": entry["id"],
+        "composition": entry["composition"],
+        "energy": entry["energy"],
+        "correction": 0.0,
         # energies of a set carry their corrections; an adjustment of zero names the scheme that they are of
-        adjustments = [MP2020_MARK] if document["corrections"] == "mp2020" else []
-        yield {
-            "@module": "pymatgen.core.entries",
-            "@class": "ComputedEntry",
-            "entry_id": entry["id"],
-            "composition": entry["composition"],
-            "energy": entry["energy"],
-            "correction": 0.0,
-            "energy_adjustments": adjustments,
-            "parameters": {"run_type": "GGA"},
-            "data": {},
-        }
+        "energy_adjustments": [MP2020_MARK] if corrections == "mp2020" else [],
+        "parameters": {"run_type": "GGA"},
+        "data": {},
+    }
 
 
 def _write_entries(path: Path, header: Mapping[str, Any], entries: Iterator[dict[str, Any]] | list[Any]) -> None:
@@ -117,10 +116,11 @@ def _write_entries(path: Path, header: Mapping[str, Any], entries: Iterator[dict
         content = gzip.compress(content, mtime=0)  # the same content makes the same file
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
-        _refuse(path)
+        refuse_entries_file(path)
 
 
-def _refuse(path: Path) -> None:
+def refuse_entries_file(path: Path) -> None:
+    """Raise EntriesFileError if a file of entries cannot be written there."""
     if not path.name.endswith((".json", ".json.gz")):
         raise EntriesFileError(path, ["right: a name that ends in .json or .json.gz"])
     if path.exists():

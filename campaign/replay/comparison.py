@@ -90,6 +90,8 @@ def compare(
 
     Parameters
     ----------
+    data
+        Of `campaign.replay.read.read_replay_data`.
     policies
         At least one, by the name to show.
     budget, stable, batch_size
@@ -97,10 +99,24 @@ def compare(
     seeds
         At least one.
 
+    Returns
+    -------
+    Comparison
+        The replays by policy; costs in CPU-s.
+
     Raises
     ------
     ReplayDataError
         If a policy needs uncertainties, and no candidate has one.
+
+    Examples
+    --------
+    >>> import campaign
+    >>> from campaign.policies.thresholds import Thresholds
+    >>> data = campaign.read_replay_data("examples/replay.csv")
+    >>> found = campaign.compare(data, {"thresholds": Thresholds()})
+    >>> list(found.policies)
+    ['thresholds']
     """
     known = data.candidates
     if all(found.uncertainty is None for found in known):

@@ -10,7 +10,7 @@ from campaign.replay.table import read_replay_table
 
 
 def read_replay_data(
-    path: Path,
+    path: Path | str,
     *,
     structures: Path | None = None,
     references: Path | None = None,
@@ -35,11 +35,23 @@ def read_replay_data(
     leave_out
         Of a file: rows to leave out (`campaign.replay.table.read_replay_table`).
 
+    Returns
+    -------
+    ReplayData
+        Candidates with energies in eV/atom and costs in CPU-s.
+
     Raises
     ------
     ReplayDataError
         If the data cannot be used, or an option does not belong to this kind of data.
+
+    Examples
+    --------
+    >>> import campaign
+    >>> len(campaign.read_replay_data("examples/replay.csv").candidates)
+    60
     """
+    path = Path(path)
     if not path.exists():
         raise ReplayDataError(path, ["does not exist; right: a CSV or JSONL file, or the directory of a data set"])
     if path.is_dir():

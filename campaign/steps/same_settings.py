@@ -8,7 +8,6 @@ from campaign.spec.changes import SETTABLE
 from campaign.spec.stored_spec import read_stored_spec
 from esnet.files.errors import UserError
 
-
 #: `reuse` changes no number: a campaign that was started with --no-reuse continues without the option.
 _NOT_COMPARED = {"reuse"}
 

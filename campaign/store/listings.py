@@ -1,6 +1,6 @@
 """Documents of a campaign, as its results, reports, figures and data sets read them. Nothing here writes."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from campaign.store.campaigns import Campaign
@@ -30,6 +30,11 @@ def all_candidates(campaign: Campaign, fields: Sequence[str], *, ordered: bool =
     """Read fields of every candidate of a campaign; in the order of their ids if `ordered`, else in any order."""
     found = campaign.store.candidates.find({"campaign": campaign.name}, fields)
     return list(found.sort("_id") if ordered else found)
+
+
+def iterate_candidates(campaign: Campaign, fields: Sequence[str]) -> Iterator[Document]:
+    """Yield fields of every candidate of a campaign, in any order, without holding all of them."""
+    yield from campaign.store.candidates.find({"campaign": campaign.name}, fields)
 
 
 def predicted_candidates(campaign: Campaign, fields: Sequence[str], *, role: str | None = None) -> list[Document]:
@@ -64,6 +69,12 @@ def relaxed_structures(campaign: Campaign, fields: Sequence[str]) -> list[Docume
     """Read fields of every relaxed candidate, then of every relaxed reference."""
     query = {"campaign": campaign.name, "state": CandidateState.RELAXED}
     return list(campaign.store.find_structures(query, fields))
+
+
+def relaxed_references(campaign: Campaign, fields: Sequence[str]) -> list[Document]:
+    """Read fields of every relaxed reference, in the order of their ids."""
+    query = {"campaign": campaign.name, "state": CandidateState.RELAXED}
+    return list(campaign.store.references.find(query, fields).sort("_id"))
 
 
 def open_references(campaign: Campaign) -> list[Document]:

@@ -1,7 +1,5 @@
 """The ranked table of a campaign's candidates."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -12,17 +10,28 @@ from rich.table import Table
 from rich.text import Text
 
 from campaign.store.campaigns import Campaign
-from campaign.store.listings import all_candidates
+from campaign.store.listings import iterate_candidates
 from campaign.store.states import BOOTSTRAP, STAGES, TRAINING, CandidateState
 from campaign.store.usage import cpu_seconds_by_document
+from campaign.views.export.cells import csv_line
 from campaign.views.policy_dry_run import word_of
 from campaign.views.reused import reused_from
 
 #: Flags of an IS-DOS, and what they say of it.
 _CHANGED = {"smearing_changed": "smearing", "kpoints_changed": "k-points"}
+_DIGITS = 6  # of an energy in eV/atom: a millionth of an eV, far below what any calculation converges to
+#: What a row is made of. Of 100,000 candidates all these are in memory for the ranking, so nothing else is.
+_FIELDS = (
+    *("formula", "prototype", "role", "state", "parent.name", "parent.columns"),
+    *("decision.outcome", "decision.promoted", "decision.audit", "decision.kind"),
+    *(f"{part}.{key}" for part in ("prediction", "result") for key in ("e_form_per_atom", "e_above_hull")),
+    *("prediction.corrections", "prediction.uncertainty", "prediction.novel", "result.corrections", "result.stable"),
+    *("correction_error", *(f"is_dos.{flag}" for flag in _CHANGED)),
+    *(f"{stage.fields}.reused_from" for stage in STAGES.values()),
+)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     """One candidate. Energies in eV/atom, None where there is none (yet); `cpu_s` counts every attempt.
 
@@ -33,6 +42,9 @@ class Row:
     four energies: ``none`` or ``mp2020``.
     `dos_changed` is what custodian changed of the IS-DOS: ``smearing``, ``k-points``, both, or None. `reused_from`
     names the campaigns whose calculations were taken over at no cost; None: it was computed here.
+    `uncertainty` is the standard deviation of `e_form_ml`, `novel` whether the model has seen nothing like the crystal;
+    both None where the model cannot say. Energies are rounded to 1e-6 eV/atom.
+    `name` is what a crystal that was given as it is is called in its source, and `columns` what that says of it.
     """
 
     rank: int
@@ -49,6 +61,11 @@ class Row:
     corrections: str | None
     dos_changed: str | None = None
     reused_from: str | None = None
+    state: str = ""
+    uncertainty: float | None = None
+    novel: bool | None = None
+    name: str | None = None
+    columns: Mapping[str, Any] | None = None
 
 
 def result_rows(campaign: Campaign) -> list[Row]:
@@ -56,11 +73,8 @@ def result_rows(campaign: Campaign) -> list[Row]:
 
     Relaxed ones come first, by E_hull(DFT); then the others by E_hull(ML); then those without either.
     """
-    fields_needed = ["formula", "prototype", "role", "state", "prediction", "decision", "result", "correction_error"]
-    fields_needed += [f"is_dos.{flag}" for flag in _CHANGED]
-    fields_needed += [f"{stage.fields}.reused_from" for stage in STAGES.values()]
     cost = cpu_seconds_by_document(campaign)
-    found = sorted(all_candidates(campaign, fields_needed), key=_stability)
+    found = sorted(iterate_candidates(campaign, _FIELDS), key=_stability)
     return [
         Row(
             rank=rank,
@@ -77,9 +91,25 @@ def result_rows(campaign: Campaign) -> list[Row]:
             corrections=(document.get("result") or document.get("prediction") or {}).get("corrections"),
             dos_changed=dos_changed(document),
             reused_from=", ".join(sorted({origin["campaign"] for _, origin in reused_from(document)})) or None,
+            state=document["state"],
+            uncertainty=_number(document, "prediction", "uncertainty"),
+            novel=(document.get("prediction") or {}).get("novel"),
+            name=(document.get("parent") or {}).get("name"),
+            columns=_plain((document.get("parent") or {}).get("columns")) or None,
         )
         for rank, document in enumerate(found, start=1)
     ]
+
+
+def _plain(value: Any) -> Any:
+    """Whatever a user's file said, as JSON takes it: None in place of NaN and infinities, text of what is neither."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def dos_changed(document: Mapping[str, Any]) -> str | None:
@@ -89,13 +119,18 @@ def dos_changed(document: Mapping[str, Any]) -> str | None:
 
 
 def _number(document: dict[str, Any], part: str, key: str) -> float | None:
+    value = _exact(document, part, key)
+    return None if value is None else round(value, _DIGITS) + 0.0  # no -0.0
+
+
+def _exact(document: dict[str, Any], part: str, key: str) -> float | None:
     value = (document.get(part) or {}).get(key)
     return None if value is None or math.isnan(value) else float(value)
 
 
 def _stability(document: dict[str, Any]) -> tuple[int, float, float, str]:
     for place, part in enumerate(("result", "prediction")):
-        e_hull, e_form = _number(document, part, "e_above_hull"), _number(document, part, "e_form_per_atom")
+        e_hull, e_form = _exact(document, part, "e_above_hull"), _exact(document, part, "e_form_per_atom")
         if e_hull is not None and e_form is not None:
             return place, e_hull, e_form, document["_id"]
     return 2, 0.0, 0.0, document["_id"]
@@ -150,43 +185,67 @@ def rows_as_json(rows: Sequence[Row]) -> str:
 def rows_as_csv(rows: Sequence[Any], kind: Any = Row) -> str:
     """Rows of a dataclass as CSV with a header line; empty where there is no value."""
     names = [field.name for field in fields(kind)]
-    return csv_text([names, *([getattr(row, name) for name in names] for row in rows)])
+    lines = (csv_line([getattr(row, name) for name in names], names) for row in rows)
+    return "".join([csv_line(names), *lines])
 
 
 def csv_text(rows: Sequence[Sequence[Any]]) -> str:
     """Rows of values as CSV."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    return "".join(map(csv_line, rows))
 
 
-def rows_as_table(rows: Sequence[Row], *, title: str) -> Table:
-    """Rows as a table for the terminal."""
+def rows_as_table(rows: Sequence[Row], *, title: str, more: Mapping[str, Sequence[str]] | None = None) -> Table:
+    """Rows as a table for the terminal; a column for the uncertainty only where a model states any.
+
+    Parameters
+    ----------
+    more
+        Further columns by their headings: a text for each row.
+    """
+    added = more or {}
     # narrow enough for a terminal of 80 columns
     energies = "energies in eV/atom"
     if "mp2020" in {row.corrections for row in rows}:
         energies += ", with the corrections mp2020"
     table = Table(title=f"{title} ({energies})", title_justify="left", box=None, padding=(0, 1, 0, 0))
-    texts = ("formula", "prototype", "decision", "stable")
+    texts = ("name", "formula", "prototype", "decision", "stable")
     # the name of a user's structure file may be long: it is the only thing that is ever shortened
     formulas = [f"{row.formula}*" if row.dos_changed else row.formula for row in rows]
+    notes = []
     if any(row.dos_changed for row in rows):
-        table.caption = "* custodian changed k-points or smearing of the IS-DOS: see campaign explain"
-        table.caption_justify = "left"
+        notes.append("* custodian changed k-points or smearing of the IS-DOS: see campaign explain")
+    if any(row.novel for row in rows):
+        notes.append("! the model has seen nothing like it")
+    table.caption, table.caption_justify = "\n".join(notes) or None, "left"
     longest = max((len(row.decision) for row in rows), default=0)
     widths = {"#": len(str(len(rows))), "formula": max([7, *map(len, formulas)]), "prototype": 9}
     widths |= {"decision": max(8, longest), "stable": 6, "CPU-s": 5}
     ml, dft = ("E_f\nML", "E_hull\nML"), ("E_f\nDFT", "E_hull\nDFT")
-    for heading in ("#", "formula", "prototype", *ml, "decision", *dft, "stable", "CPU-s"):
+    with_deviation = any(row.uncertainty is not None or row.novel for row in rows)
+    deviation = ("+/-\nML",) if with_deviation else ()
+    widths["+/-\nML"] = 5
+    # crystals that were given as they are are known by their names
+    named = ("name",) if any(row.name for row in rows) else ()
+    for heading in ("#", *named, "formula", "prototype", *ml, *deviation, "decision", *dft, "stable", "CPU-s"):
         justify: Literal["left", "right"] = "left" if heading in texts else "right"
         table.add_column(heading, justify=justify, no_wrap=True, min_width=widths.get(heading, 6))
-    for row, formula in zip(rows, formulas, strict=True):
+    for heading in added:
+        table.add_column(heading)
+    for row, formula, *rest in zip(rows, formulas, *added.values(), strict=True):
         predicted = [_energy(value) for value in (row.e_form_ml, row.e_hull_ml)]
         found = [_energy(value) for value in (row.e_form_dft, row.e_hull_dft)]
         stable = Text("yes", style="green") if row.stable else Text("" if row.stable is None else "no")
         cost = f"{row.cpu_s:.0f}"
-        table.add_row(str(row.rank), formula, row.prototype, *predicted, row.decision, *found, stable, cost)
+        if with_deviation:
+            predicted.append(_deviation(row))
+        name = [row.name or ""] if named else []
+        cells = [str(row.rank), *name, formula, row.prototype, *predicted, row.decision, *found, stable, cost, *rest]
+        table.add_row(*cells)
     return table
+
+
+def _deviation(row: Row) -> str:
+    return ("" if row.uncertainty is None else f"{row.uncertainty:.3f}") + ("!" if row.novel else "")
 
 
 def _energy(value: float | None) -> str:

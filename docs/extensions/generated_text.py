@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from campaign_fields import campaign_fields
 from command_help import command_help
+from python_names import python_names
 from sphinx.errors import ExtensionError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
-GENERATED = {"campaign fields": campaign_fields, "commands": command_help}
+GENERATED = {"campaign fields": campaign_fields, "commands": command_help, "python": python_names}
 SHOWN = {
     ROOT / "README.md": "readme.md",
     ROOT / "CONTRIBUTING.md": "contributing.md",

@@ -9,6 +9,7 @@ from esnet.cli.dataset import app as dataset_app
 from esnet.cli.describe import describe
 from esnet.cli.evaluate import evaluate
 from esnet.cli.fetch_mp import fetch_mp
+from esnet.cli.predict import predict
 from esnet.cli.similarity import similarity
 from esnet.cli.train import train
 from esnet.cli.tune import tune
@@ -24,7 +25,7 @@ app = typer.Typer(
 )
 app.callback()(global_options)
 app.add_typer(dataset_app, name="dataset")
-for _command in (train, describe, tune, evaluate, benchmark, similarity, fetch_mp):
+for _command in (train, describe, predict, tune, evaluate, benchmark, similarity, fetch_mp):
     app.command()(_command)
 
 

@@ -20,11 +20,11 @@ def refuse_existing_output(folder: Path | str) -> None:
     """Raise OutputExistsError or OutputPlaceError, saying what to do, if the folder is there or cannot be made."""
     path = Path(folder)
     if path.exists() or path.is_symlink():
-        raise OutputExistsError(f"{path} exists: results are never overwritten; name another folder with --output")
+        raise OutputExistsError(f"{path} exists: results are never overwritten; name another folder")
     above = next(parent for parent in path.absolute().parents if parent.exists() or parent.is_symlink())
     if not (above.is_dir() and os.access(above, os.W_OK)):
         what = "may not be written to" if above.is_dir() else "is not a folder"
-        raise OutputPlaceError(f"{path} cannot be made: {above} {what}; name another folder with --output")
+        raise OutputPlaceError(f"{path} cannot be made: {above} {what}; name another folder")
 
 
 def new_output_folder(folder: Path | str) -> AbstractContextManager[Path]:

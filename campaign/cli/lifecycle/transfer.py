@@ -1,29 +1,12 @@
-"""The commands `campaign export` and `campaign import`: their options and help."""
+"""The command `campaign import`: its options and help."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from campaign.cli.options import DryRunOption, LaunchpadOption, NameArgument
+from campaign.cli.options import DryRunOption, LaunchpadOption
 from esnet.cli.lazy import implemented_in
-
-
-@implemented_in("campaign.commands.lifecycle.transfer")
-def export(
-    name: NameArgument,
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="File to write; an earlier export of the same campaign is replaced")
-    ],
-    launchpad: LaunchpadOption = None,
-) -> None:
-    """Write a whole campaign into one file, with which another database continues it (`campaign import`).
-
-    The file holds all documents, features, outputs, models and reference sets, each part with its checksum; no
-    credentials, no launch folders. The campaign may be running: what is being computed is not begun in the file.
-
-    Example: campaign export my-alloys my-alloys.campaign
-    """
 
 
 @implemented_in("campaign.commands.lifecycle.transfer")

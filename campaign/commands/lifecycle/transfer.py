@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from campaign import __version__
+from campaign.attempts.outputs import JOBS, flow_key
 from campaign.commands.connection import connect, open_for_writing
 from campaign.commands.shared_database import shared_worker
 from campaign.recovery.removed_workflows import removed_workflows, resubmit
 from campaign.scheduling.advance import advance
-from campaign.steps.calculate import JOBS, flow_key
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import initialise_launchpad
@@ -42,11 +42,6 @@ _SITE_SETTINGS = ("vasp_command", "vasp_gamma_command", "scratch")
 
 class ExportFileError(UserError, ValueError):
     """A file that an export would replace and that is none of the same campaign."""
-
-
-def export(*, name: str, file: Path, launchpad: Path | None) -> None:
-    """Write a whole campaign into one file."""
-    export_campaign(name, file, launchpad=launchpad)
 
 
 def export_campaign(name: str, file: Path, *, launchpad: Path | None) -> None:

@@ -123,7 +123,7 @@ def failures_table(data: ReportData) -> Table:
 def csv_texts(data: ReportData) -> dict[str, str]:
     """Content of each CSV file by its name, all rows; energies in eV/atom, costs in CPU-s, times in UTC."""
     stages = [["stage", "attempts", "cpu_s", "gpu_s"]]
-    stages += [[cost.stage, str(cost.attempts), str(cost.cpu_s), str(cost.gpu_s)] for cost in data.costs.stages]
+    stages += [[cost.stage, str(cost.attempts), f"{cost.cpu_s:.1f}", f"{cost.gpu_s:.1f}"] for cost in data.costs.stages]
     measured = [["what", "value", "meaning"], *(list(row) for row in metrics_rows(data.metrics))]
     steps = [["step", "candidates"], *([step, str(n)] for step, n in data.funnel.items())]
     return {

@@ -1,0 +1,222 @@
+"""What Python gets of a campaign: its results as a frame, its crystals, its energies, its hull. Nothing here writes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pymatgen.core import Structure
+from pymatgen.entries.computed_entries import ComputedEntry, ComputedStructureEntry
+
+from campaign.commands.connection import read_campaign
+from campaign.hull.hull import HullSet
+from campaign.references.reference_sets import load_hull
+from campaign.store.campaigns import Campaign
+from campaign.views.export.entries import campaign_entries
+from campaign.views.export.formats import row_as_dict
+from campaign.views.export.full_rows import full_rows
+from campaign.views.export.selection import Which
+from campaign.views.export.structures import chosen_structures
+from campaign.views.metrics.campaign_metrics import campaign_metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def open_campaign(name: str, launchpad: str | os.PathLike[str] | None = None) -> CampaignResults:
+    """Open a campaign to look at it; nothing is written, and it may be running.
+
+    Parameters
+    ----------
+    name
+        Name of the campaign, as in its file.
+    launchpad
+        Path of my_launchpad.yaml; None: the file that ``lpad`` would take, e.g. the one in this folder.
+
+    Returns
+    -------
+    CampaignResults
+        The campaign as it is now; open it again to see what came later.
+
+    Raises
+    ------
+    DatabaseError
+        There is no such file, or its database does not answer.
+    UnknownCampaignError
+        There is no campaign of that name; the message names those that there are.
+
+    Examples
+    --------
+    >>> import campaign
+    >>> quickstart = campaign.open_campaign("quickstart")
+    >>> frame = quickstart.results()
+    >>> stable = frame[frame.stable == True]
+    >>> stable[["formula", "e_form_dft", "e_hull_dft", "decomposition"]].head(1).values.tolist()
+    [['AlPd', -0.9, -0.9, '0.5 Al + 0.5 Pd']]
+    """
+    return CampaignResults(read_campaign(None if launchpad is None else Path(launchpad), name))
+
+
+@dataclass(frozen=True)
+class CampaignResults:
+    """A campaign to look at, made by `open_campaign`."""
+
+    _campaign: Campaign
+
+    def __repr__(self) -> str:
+        return f"<campaign {self.name!r}, {self.state}, {self._campaign.document['n_screened']} candidates screened>"
+
+    @property
+    def name(self) -> str:
+        """The campaign's name."""
+        return self._campaign.name
+
+    @property
+    def state(self) -> str:
+        """``starting``, ``running`` or ``finished``."""
+        return str(self._campaign.document["state"])
+
+    def results(self, *, structures: bool = False) -> pd.DataFrame:
+        """Every candidate with everything that is known of it, the most stable first.
+
+        Parameters
+        ----------
+        structures
+            Also the columns ``structure`` and ``relaxed_structure``: pymatgen's dictionaries, lengths in A.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each candidate, with the columns and the numbers of ``campaign results NAME --format json``:
+            energies in eV/atom, cost in CPU-s. What is not known is NaN in a column of numbers and None in any other;
+            ``stable`` and ``novel`` are True, False or None.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> frame = campaign.open_campaign("quickstart").results()
+        >>> frame[["rank", "formula", "space_group"]].head(1).values.tolist()
+        [[1, 'AlPd', 'Pm-3m']]
+        """
+        import pandas as pd
+
+        from_rows = [row_as_dict(row, structures=structures) for row in full_rows(self._campaign)]
+        frame = pd.DataFrame.from_records(from_rows)
+        for name in frame.columns:
+            if name.startswith(("e_form_", "e_hull_")) or name == "uncertainty":
+                frame[name] = frame[name].astype(float)
+            elif name.endswith("space_group_number"):
+                frame[name] = frame[name].astype("Int64")
+            elif name in ("stable", "novel"):
+                frame[name] = pd.Series([row[name] for row in from_rows], dtype=object)
+        return frame
+
+    def metrics(self) -> dict[str, Any]:
+        """How good the campaign's decisions were, as ``campaign metrics NAME --json`` prints it.
+
+        Returns
+        -------
+        dict
+            Counts, ``metrics`` (shares from 0 to 1, costs in CPU-s), ``audit``, ``costs``; None where a number is not
+            known.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> campaign.open_campaign("quickstart").metrics()["n_stable"]
+        3
+        """
+        return campaign_metrics(self._campaign).to_dict()
+
+    def structures(self, which: Which = "stable", *, unrelaxed: bool = False) -> dict[str, Structure]:
+        """The crystals, by the candidates' ids, the most stable first.
+
+        Parameters
+        ----------
+        which
+            ``stable``, ``relaxed`` or ``all`` candidates.
+        unrelaxed
+            The unrelaxed crystals; else the relaxed one where there is one.
+
+        Returns
+        -------
+        dict of pymatgen Structure
+            Lengths in A.
+
+        Raises
+        ------
+        NothingToExportError
+            There is no such candidate.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> crystals = campaign.open_campaign("quickstart").structures("stable")
+        >>> sorted({crystal.reduced_formula for crystal in crystals.values()})
+        ['AlPd']
+        """
+        found = chosen_structures(self._campaign, which=which, unrelaxed=unrelaxed)
+        return {row.id: structure for row, structure, _ in found}
+
+    def entries(self, which: Which = "relaxed") -> list[ComputedEntry]:
+        """The relaxed crystals and the phases of the reference set as pymatgen entries, for a hull of your own.
+
+        Parameters
+        ----------
+        which
+            ``stable`` or ``relaxed`` candidates.
+
+        Returns
+        -------
+        list of ComputedEntry or ComputedStructureEntry
+            Total energies in eV, with the corrections of the campaign's scheme as energy adjustments. ``data["role"]``
+            says ``reference`` or ``candidate``.
+
+        Raises
+        ------
+        NoReferenceSetError
+            The references are still computed.
+        NothingToExportError
+            There is no such candidate.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> from pymatgen.analysis.phase_diagram import PhaseDiagram
+        >>> diagram = PhaseDiagram(campaign.open_campaign("quickstart").entries())
+        >>> sorted(entry.reduced_formula for entry in diagram.stable_entries)
+        ['Al', 'AlPd', 'Au', 'Pd']
+        """
+        kinds = {"ComputedEntry": ComputedEntry, "ComputedStructureEntry": ComputedStructureEntry}
+        return [kinds[found["@class"]].from_dict(found) for found in campaign_entries(self._campaign, which=which)]
+
+    def hull(self, chemsys: str | None = None) -> HullSet:
+        """The convex hulls of the campaign's reference set.
+
+        Parameters
+        ----------
+        chemsys
+            Only phases of these elements, e.g. ``Al-Pd``; None: all.
+
+        Returns
+        -------
+        HullSet
+            With ``formation_energies``, ``distances`` (eV/atom) and ``decompositions`` of compositions.
+
+        Raises
+        ------
+        LookupError
+            The reference set is not frozen yet.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> from pymatgen.core import Composition
+        >>> hull = campaign.open_campaign("quickstart").hull("Al-Pd")
+        >>> hull.distances([Composition("AlPd")], [-0.25]).tolist()
+        [-0.25]
+        """
+        elements = None if chemsys is None else [symbol.strip() for symbol in chemsys.split("-")]
+        return load_hull(self._campaign.store, self._campaign.reference_set, elements=elements)

@@ -1,0 +1,1 @@
+"""A campaign's results for other programs: rows with everything, structures, entries. Nothing here writes to it."""

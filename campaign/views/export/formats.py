@@ -1,0 +1,89 @@
+"""Results as JSON, CSV or Parquet, a row at a time: a campaign of 100,000 candidates is never in memory as a whole."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pymatgen.core import Structure
+from pymatgen.io.cif import CifWriter
+
+from campaign.store.collections import in_chunks
+from campaign.views.export.cells import csv_line
+from campaign.views.export.full_rows import STRUCTURES, FullRow, column_names
+from esnet.files.errors import require
+
+_UNITS = {
+    **dict.fromkeys(("e_form_ml", "e_hull_ml", "e_form_dft", "e_hull_dft", "uncertainty"), "eV/atom"),
+    "cpu_s": "CPU-s",
+}
+_ROW_GROUP = 1000
+_KINDS = {
+    **dict.fromkeys(("rank", "n_sites", "space_group_number", "relaxed_space_group_number"), "int64"),
+    **dict.fromkeys(("stable", "novel"), "bool_"),
+    **dict.fromkeys(_UNITS, "float64"),
+}
+"""Types of the columns of a Parquet file; all others are text. A column has its type also where every row lacks it."""
+
+
+def json_texts(rows: Iterable[FullRow], *, structures: bool) -> Iterator[str]:
+    """Yield pieces of a JSON list of objects, one object a line; structures are pymatgen's dictionaries."""
+    before = "[\n"
+    for row in rows:
+        yield before + json.dumps(row_as_dict(row, structures=structures), allow_nan=False)
+        before = ",\n"
+    yield "[]\n" if before == "[\n" else "\n]\n"
+
+
+def csv_texts(rows: Iterable[FullRow], *, structures: bool) -> Iterator[str]:
+    """Yield lines of a CSV file with a header; structures are CIF texts, empty where there is none."""
+    names = column_names(structures=structures)
+    yield csv_line(names)
+    for row in rows:
+        values = row_as_dict(row, structures=structures)
+        for name in STRUCTURES if structures else ():
+            values[name] = values[name] and cif_text(values[name])
+        yield csv_line([values[name] for name in names], names)
+
+
+def row_as_dict(row: FullRow, *, structures: bool) -> dict[str, Any]:
+    """Columns of a row by name."""
+    return {name: getattr(row, name) for name in column_names(structures=structures)}
+
+
+def cif_text(structure: dict[str, Any]) -> str:
+    """A structure as CIF in P 1: every atom of the cell as it is, no symmetry that would round its place."""
+    return str(CifWriter(Structure.from_dict(structure)))
+
+
+def write_parquet(rows: Iterable[FullRow], file: Path, *, structures: bool) -> int:
+    """Write a Parquet file and return the number of its rows; structures and source columns are JSON texts in it.
+
+    Raises
+    ------
+    MissingExtraError
+        If pyarrow is not installed.
+    """
+    arrow, parquet = require("pyarrow", extra="parquet"), require("pyarrow.parquet", extra="parquet")
+    schema = _schema(arrow, structures=structures)
+    written = 0
+    with parquet.ParquetWriter(file, schema) as writer:
+        for part in in_chunks(rows, _ROW_GROUP):
+            table = [_flat(row_as_dict(row, structures=structures)) for row in part]
+            writer.write_table(arrow.Table.from_pylist(table, schema=schema))
+            written += len(part)
+    return written
+
+
+def _schema(arrow: ModuleType, *, structures: bool) -> Any:
+    columns = []
+    for name in column_names(structures=structures):
+        unit = _UNITS.get(name)
+        kind = getattr(arrow, _KINDS.get(name, "string"))()
+        columns.append(arrow.field(name, kind, metadata=None if unit is None else {"unit": unit}))
+    return arrow.schema(columns)
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: json.dumps(value) if isinstance(value, dict) else value for name, value in values.items()}

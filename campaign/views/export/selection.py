@@ -1,0 +1,67 @@
+"""Which candidates of a campaign go out, and under which names."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from pymatgen.core import Lattice, Structure
+
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import Document
+from campaign.store.states import CandidateState
+from campaign.views.results import Row, result_rows
+from esnet.files.errors import UserError
+
+Which = Literal["stable", "relaxed", "all"]
+_LONGEST_LABEL = 60
+
+
+class NothingToExportError(UserError, LookupError):
+    """No candidate is of the kind that was asked for."""
+
+
+def selected_rows(campaign: Campaign, which: Which) -> list[Row]:
+    """Rows of the candidates that are stable, relaxed, or all, in the order of ``campaign results``.
+
+    Raises
+    ------
+    NothingToExportError
+        If there is none, with what there is.
+    """
+    rows = result_rows(campaign)
+    relaxed = [row for row in rows if row.state == CandidateState.RELAXED]
+    found = {"all": rows, "relaxed": relaxed, "stable": [row for row in relaxed if row.stable]}[which]
+    if not found:
+        raise NothingToExportError(
+            f"campaign {campaign.name!r} has no {'' if which == 'all' else which} candidate: {len(rows)} in all, "
+            f"{len(relaxed)} relaxed. See `campaign status {campaign.name}`"
+        )
+    return found
+
+
+def file_names(rows: Iterable[tuple[Row, str]]) -> Iterator[str]:
+    """Yield a file name without ending for each row: formula, label and the hashes of the candidate's id.
+
+    Letters, digits, ``.``, ``+``, ``-`` and ``_`` only, and no two alike where a file system ignores case.
+
+    Parameters
+    ----------
+    rows
+        Each with its label, as a user's files have given it.
+    """
+    taken: set[str] = set()
+    for row, label in rows:
+        words = (row.formula, label[:_LONGEST_LABEL], "-".join(row.id.rsplit("-", 2)[1:]) or row.id)
+        name = "_".join(re.sub(r"[^A-Za-z0-9.+-]+", "_", word) for word in words).lstrip(".-")
+        unique, number = name, 1
+        while unique.casefold() in taken:
+            number += 1
+            unique = f"{name}_{number}"
+        taken.add(unique.casefold())
+        yield unique
+
+
+def plain_structure(content: Document) -> Structure:
+    """A stored crystal as elements on sites, without magnetic moments, velocities or whatever else came with it."""
+    species = [site["species"][0]["element"] for site in content["sites"]]
+    return Structure(Lattice(content["lattice"]["matrix"]), species, [site["abc"] for site in content["sites"]])
