@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pymongo.errors import PyMongoError
 
-from campaign.recovery.firework_repairs import complete_unlaunched
+from campaign.recovery.firework_repairs import complete_unlaunched, defuse_recorder
 from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.scheduling.advance import advance
 from campaign.scheduling.queue_share import share_workers
@@ -67,6 +67,8 @@ def record_here(
         patiently(record, wait_s=wait_s)
         note = f"recorded by the process of firework {fw_id}"
         complete_unlaunched(campaign.launchpad, recorder, directory=str(Path.cwd()), note=note)
+        # it has nothing left to do; a calculation that was defused while it ran would keep it waiting
+        defuse_recorder(campaign.launchpad, recorder)
     except Exception:
         # what was computed is safe in any case
         logger.warning("firework %d will record this calculation: it could not be done here", recorder, exc_info=True)

@@ -345,6 +345,21 @@ fault("slurm", "scancel-kill")(_job("scancel", "-s", "KILL", "-f"))
 fault("slurm", "requeue")(_job("scontrol", "requeue"))
 
 
+@fault("slurm", "requeue-without-folder")
+def _requeue_without_folder(place: Place, source: Random) -> str | None:
+    """Put a running job back into the queue, and delete the folder that it was submitted in."""
+    if place.cluster is None:
+        return None
+    running = place.cluster.run("squeue", "-h", "-t", "R", "-O", "JobID:20,WorkDir:4096", check=False).stdout
+    jobs = sorted(line.split() for line in running.splitlines() if str(place.runs) in line)
+    if not jobs:
+        return None
+    job, folder = source.choice(jobs)
+    shutil.rmtree(folder, ignore_errors=True)
+    done = place.cluster.run("scontrol", "requeue", job, check=False)
+    return f"{job}: {done.returncode}, {folder}"
+
+
 @fault("slurm", "slurmd-stopped")
 def _stop_slurmd(place: Place, source: Random) -> str | None:
     daemons = [] if place.cluster is None else sorted(place.cluster.folder.glob("slurmd*.pid"))
