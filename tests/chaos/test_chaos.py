@@ -91,7 +91,8 @@ def test_a_fault_that_there_is_not_is_refused_by_name():
     with pytest.raises(SystemExit, match="database/awya-5s"):
         chosen(["database/awya-5s"])
     assert set(chosen(["database/killed", "data"])) == {
-        *("database/killed", "data/features-deleted", "data/features-damaged", "data/chunk-deleted")
+        *("database/killed", "data/features-deleted", "data/features-damaged", "data/chunk-deleted"),
+        *("data/output-deleted", "data/reference-set-deleted"),
     }
 
 
