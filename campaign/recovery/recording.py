@@ -69,9 +69,11 @@ def record_here(
         complete_unlaunched(campaign.launchpad, recorder, directory=str(Path.cwd()), note=note)
         # it has nothing left to do; a calculation that was defused while it ran would keep it waiting
         defuse_recorder(campaign.launchpad, recorder)
-    except Exception:
+    except Exception as error:
         # what was computed is safe in any case
-        logger.warning("firework %d will record this calculation: it could not be done here", recorder, exc_info=True)
+        said = "firework %d will record this calculation: it could not be done here (%s)"
+        logger.warning(said, recorder, _in_a_line(error))
+        logger.debug("why firework %d could not record here", recorder, exc_info=True)
 
 
 def record_waiting(campaign: OpenCampaign, done: ReconcileReport, *, dry_run: bool) -> None:
@@ -85,11 +87,16 @@ def record_waiting(campaign: OpenCampaign, done: ReconcileReport, *, dry_run: bo
                 record_calculation(campaign, database, **of_what, fw_id=fw_id)
             except PyMongoError:
                 raise
-            except Exception:
+            except Exception as error:
                 # a worker that runs the firework will leave the reason there
-                logger.warning("firework %d: the calculation could not be recorded here", fw_id, exc_info=True)
+                logger.warning("firework %d: the calculation could not be recorded here (%s)", fw_id, _in_a_line(error))
                 continue
             note = f"recorded on {socket.gethostname()}"
             if complete_unlaunched(campaign.launchpad, fw_id, directory=str(Path.cwd()), note=note):
                 refresh_workflow(campaign.launchpad, fw_id)
         done.recorded.append(fw_id - 1)
+
+
+def _in_a_line(error: Exception) -> str:
+    """An error without its stack trace, which on a user's screen says less than the sentence before it."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

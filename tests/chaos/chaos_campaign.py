@@ -36,7 +36,7 @@ CAMPAIGNS: dict[str, dict[str, Any]] = {
         **_COMMON,
         "candidates": {"prototypes": ["B2", "L1_0"], "elements": ["Al", "Cu", "Ag"]},
         "model": {"bundle": "gpaw-fast-binary"},
-        "policy": {"max_formation_energy": 0.1, "max_hull_energy": 0.13},
+        "policy": {"max_formation_energy": 0.2, "max_hull_energy": 0.2},
     },
 }
 #: A relaxation that goes on from an interrupted one ends elsewhere by less than this, eV/atom.
@@ -123,9 +123,23 @@ def run_undisturbed(place: Place, way: str = "run") -> Table:
 
 
 def run_disturbed(
-    place: Place, way: str, campaign: str, *, seed: int, faults: Mapping[str, Fault], number: int, expected: Table
+    place: Place,
+    way: str,
+    campaign: str,
+    *,
+    seed: int,
+    faults: Mapping[str, Fault],
+    number: int,
+    expected: Table,
+    between_s: float = 4.0,
 ) -> Outcome:
-    """Run a campaign, let some faults happen to it at random moments, heal them, and wait for its end."""
+    """Run a campaign, let some faults happen to it at random moments, heal them, and wait for its end.
+
+    Parameters
+    ----------
+    between_s
+        The longest time between two faults.
+    """
     source, began = Random(seed), time.monotonic()
     outcome = Outcome(seed=seed, way=way, campaign=campaign)
     runner = WAYS[way]()
@@ -134,7 +148,7 @@ def run_disturbed(
     # where no fault applies any more, it is enough
     deadline = time.monotonic() + _FAULTS_S
     while len(outcome.faults) < number and time.monotonic() < deadline and not place.is_finished:
-        time.sleep(source.uniform(0.3, 4.0))
+        time.sleep(source.uniform(0.3, between_s))
         outcome.faults += _let_one_happen(place, source, faults)
         place.server.start()
         if not place.is_finished:

@@ -30,7 +30,8 @@ NAME = "chaos"
 _LIMIT_S = 180.0
 _ERROR = re.compile(r"[\w.]+(Error|Exception|Exit|Interrupt)\b")
 #: `rlaunch` prints the traceback of each task that fails, and continues; with these it has itself ended, or a thread.
-_RLAUNCH_ENDED = re.compile(r"rlaunch_run\.py|Exception in thread")
+#: PyMongo's threads are started again; where there is no memory for one Python says so.
+_RLAUNCH_ENDED = re.compile(r"rlaunch_run\.py|Exception in thread (?!pymongo_)")
 #: Patterns of command lines, by what people call the process.
 KINDS_OF_PROCESS = {
     "runner": ("bin/campaign run", "cluster run"),
