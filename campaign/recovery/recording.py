@@ -71,9 +71,8 @@ def record_here(
         defuse_recorder(campaign.launchpad, recorder)
     except Exception as error:
         # what was computed is safe in any case
-        said = "firework %d will record this calculation: it could not be done here (%s)"
-        logger.warning(said, recorder, _in_a_line(error))
-        logger.debug("why firework %d could not record here", recorder, exc_info=True)
+        logger.debug("firework %d", recorder, exc_info=True)
+        _say_why_not(recorder, error)
 
 
 def record_waiting(campaign: OpenCampaign, done: ReconcileReport, *, dry_run: bool) -> None:
@@ -89,7 +88,8 @@ def record_waiting(campaign: OpenCampaign, done: ReconcileReport, *, dry_run: bo
                 raise
             except Exception as error:
                 # a worker that runs the firework will leave the reason there
-                logger.warning("firework %d: the calculation could not be recorded here (%s)", fw_id, _in_a_line(error))
+                logger.debug("firework %d", fw_id, exc_info=True)
+                _say_why_not(fw_id, error)
                 continue
             note = f"recorded on {socket.gethostname()}"
             if complete_unlaunched(campaign.launchpad, fw_id, directory=str(Path.cwd()), note=note):
@@ -97,6 +97,7 @@ def record_waiting(campaign: OpenCampaign, done: ReconcileReport, *, dry_run: bo
         done.recorded.append(fw_id - 1)
 
 
-def _in_a_line(error: Exception) -> str:
-    """An error without its stack trace, which on a user's screen says less than the sentence before it."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+def _say_why_not(recorder: int, error: Exception) -> None:
+    """Say that a firework is left to record; a stack trace would say less on a user's screen than the sentence."""
+    said = "firework %d will record its calculation: it could not be done here (%s: %s)"
+    logger.warning(said, recorder, type(error).__name__, " ".join(str(error).split()))

@@ -175,6 +175,14 @@ def test_reconcile_records_what_a_killed_process_has_left(store, launchpad, unre
     assert not campaign.reconcile()
 
 
+def test_what_cannot_be_recorded_is_said_in_a_sentence(store, launchpad, unrecorded, caplog):
+    store.references.delete_one({"_id": unrecorded["_id"]})
+    RunningCampaign.open(store, launchpad, "small").reconcile()
+    (said,) = (record for record in caplog.records if "will record its calculation" in record.message)
+    assert f"there is no document {unrecorded['_id']}" in said.message
+    assert said.exc_info is None
+
+
 def test_a_worker_without_category_records_what_a_killed_process_has_left(
     store, launchpad, launchpad_file, unrecorded, tmp_path
 ):

@@ -44,6 +44,8 @@ _SAME_ENERGY = 0.005
 _COMPARED = ("decision", "stable")
 _ENERGIES = ("e_form_ml", "e_hull_ml", "e_form_dft", "e_hull_dft")
 _BEGIN_S, _FAULTS_S, _STILL_S, _HUNG_S = 120.0, 900.0, 40.0, 200.0
+#: How long a second `campaign run` may take to see that the campaign is finished; it may have been given just before.
+_END_S = 120.0
 _MOST_STARTS = 25
 
 Table = dict[str, dict[str, Any]]
@@ -195,12 +197,12 @@ def _run_to_the_end(place: Place, runner: Way, outcome: Outcome) -> None:
             outcome.remedies += _do_what_verify_says(place)
         time.sleep(0.5)
     outcome.finished = place.is_finished
-    deadline = time.monotonic() + 30.0
+    deadline = time.monotonic() + _END_S
     # a rapidfire waits for more for ever
     while (left := [each.label for each in place.commands if each.label.endswith("campaign-run")]) and outcome.finished:
         if time.monotonic() > deadline:
             outcome.hung = True
-            outcome.findings.append(f"still running 30 s after the campaign's end: {', '.join(left)}")
+            outcome.findings.append(f"still running {_END_S:.0f} s after the campaign's end: {', '.join(left)}")
             break
         place.reap()
         time.sleep(0.3)
