@@ -1,7 +1,8 @@
 """Let faults happen to small campaigns at random moments; each must end as the same campaign undisturbed.
 
     python benchmarks/chaos.py [--seed 1] [--minutes 30] [--campaigns N] [--ways run,rapidfire,cluster]
-                               [--campaign emt|esnet|tiny] [--kinds processes,database,...] [--number 7] [--keep FOLDER]
+                               [--campaign emt|esnet|tiny] [--kinds processes,database,...] [--number 7] [--between 4]
+                               [--keep FOLDER]
 
 For each seed a campaign is started in one of the ways, `--number` faults of the chosen kinds happen to it, whatever
 lasts is healed, and it is kept going as its user would keep it going: an ended command is given again, and where
@@ -69,7 +70,14 @@ def main() -> int:
                 on = cluster if way == "cluster" else None
                 with place_of(server, folder / str(seed), options, recorded, on) as place:
                     outcome = run_disturbed(
-                        place, way, options.campaign, seed=seed, faults=faults, number=options.number, expected=expected
+                        place,
+                        way,
+                        options.campaign,
+                        seed=seed,
+                        faults=faults,
+                        number=options.number,
+                        expected=expected,
+                        between_s=options.between,
                     )
                     if outcome.is_wrong and options.keep is not None:
                         keep(outcome, place, options.keep)
@@ -93,6 +101,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--campaign", default="emt", choices=CAMPAIGNS, help="default emt")
     parser.add_argument("--kinds", default=KINDS, help=f"of {', '.join(FAULTS)}, or names; default {KINDS}")
     parser.add_argument("--number", type=int, default=7, help="faults in each campaign; default 7")
+    parser.add_argument("--between", type=float, default=4.0, help="most seconds between two faults; default 4")
     parser.add_argument("--engine-seconds", type=float, default=2.0, help="of each calculation; default 2")
     parser.add_argument("--recordings", type=Path, help="folder for what the engine has computed")
     parser.add_argument("--keep", type=Path, help="folder for the outcomes, and for the output of those that are wrong")

@@ -14,6 +14,8 @@ from fireworks.core.launchpad import WFLock
 
 from campaign.store.fireworks import (
     add_completed_launch,
+    behind_defused,
+    defuse_waiting,
     is_as_seen,
     launch_history,
     refresh_workflow,
@@ -59,13 +61,19 @@ def run_again(
         return True
 
 
-def reserve_again(launchpad: LaunchPad, fw_id: int, *, launches: Sequence[int]) -> bool:
+def reserve_again(launchpad: LaunchPad, fw_id: int, *, launches: Sequence[int], directory: str | None) -> bool:
     """Give a running firework back to its reservation: its job waits in the queue again.
 
     Ready, it would get a second job. The job that was put back takes its firework by its id, reserved or ready.
+
+    Parameters
+    ----------
+    directory
+        Where its scheduler says that the job was submitted. The process may have run elsewhere (its folder was renamed
+        or deleted), and a reservation is told from one of another cluster by its folder.
     """
     reserved = [entry for entry in launch_history(launchpad, launches[-1]) if entry.get("reservation_id")]
-    change = partial(reserve_launch, launchpad, fw_id, launches[-1], history=reserved)
+    change = partial(reserve_launch, launchpad, fw_id, launches[-1], history=reserved, directory=directory)
     return bool(reserved) and _change_launch(launchpad, fw_id, state="RUNNING", launches=launches, change=change)
 
 
@@ -91,6 +99,15 @@ def complete_unlaunched(launchpad: LaunchPad, fw_id: int, *, directory: str, not
     with WFLock(launchpad, fw_id):
         completed = add_completed_launch(launchpad, fw_id, directory=directory, note=note)
     return completed
+
+
+def defuse_recorder(launchpad: LaunchPad, fw_id: int) -> bool:
+    """Defuse a recording firework that waits for a defused one and has nothing to record; False if it does not wait."""
+    with WFLock(launchpad, fw_id):
+        changed = bool(behind_defused(launchpad, [fw_id])) and defuse_waiting(launchpad, fw_id)
+    if changed:
+        refresh_workflow(launchpad, fw_id)
+    return changed
 
 
 def _change_launch(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from campaign.recovery.processes import announced, is_running_here, is_silent
+from campaign.store.collections import in_utc
 from launchers.scheduler.job_state import JobState
 from launchers.scheduler.jobs import Job, job_states
 
@@ -56,7 +57,14 @@ def job_of(firework: Mapping[str, Any], launch: Mapping[str, Any] | None) -> Job
     reservation = reservation_id(launch)
     if launch is None or reservation is None:
         return None
-    return Job(scheduler=None, cluster=None, job_id=reservation, directory=launch.get("launch_dir"))
+    return Job(
+        scheduler=None,
+        cluster=None,
+        job_id=reservation,
+        directory=launch.get("launch_dir"),
+        submitted=_reserved_on(launch),
+        host=launch.get("host"),
+    )
 
 
 def jobs_of(fireworks: Iterable[Mapping[str, Any]], launches: Mapping[int, Mapping[str, Any]]) -> dict[int, Job]:
@@ -75,6 +83,14 @@ def reservation_id(launch: Mapping[str, Any] | None) -> str | None:
     for entry in reversed((launch or {}).get("state_history") or []):
         if entry.get("reservation_id"):
             return str(entry["reservation_id"])
+    return None
+
+
+def _reserved_on(launch: Mapping[str, Any]) -> datetime | None:
+    for entry in launch.get("state_history") or []:
+        if entry.get("reservation_id"):
+            time = entry["created_on"]
+            return in_utc(datetime.fromisoformat(time) if isinstance(time, str) else time)
     return None
 
 

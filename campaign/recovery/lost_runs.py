@@ -66,7 +66,8 @@ def _repair(
         changed = dry_run or end(campaign.launchpad, fw_id, **seen, as_state="FIZZLED")
     elif where.cause == "requeued" and where.job is not None and reservation_id(launch) == where.job.job_id:
         kind = done.requeued
-        changed = dry_run or reserve_again(campaign.launchpad, fw_id, launches=launches)
+        folder = where.job_state.directory if where.job_state is not None else None
+        changed = dry_run or reserve_again(campaign.launchpad, fw_id, launches=launches, directory=folder)
     elif (
         where.cause in ("requeued", "preempted")
         or count_lost_attempts(campaign.store, fw_id) < campaign.spec.retries.max_retries

@@ -14,7 +14,7 @@ from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.recovery.recording import record_waiting
 from campaign.recovery.removed_workflows import format_removed, removed_workflows
 from campaign.recovery.reservations import free_reservations
-from campaign.recovery.stuck_workflows import refresh_waiting, rerun_fizzled, unlock_stale
+from campaign.recovery.stuck_workflows import defuse_recorders, refresh_waiting, rerun_fizzled, unlock_stale
 from campaign.scheduling.advance import advance
 from campaign.store.attempts import Outcome
 from campaign.store.campaigns import OpenCampaign
@@ -41,6 +41,7 @@ def reconcile(campaign: OpenCampaign, *, outcome: Outcome = "lost", dry_run: boo
     rerun_fizzled(campaign, done, dry_run=dry_run)
     done.refreshed = refresh_waiting(campaign.launchpad, campaign.name, dry_run=dry_run)
     record_waiting(campaign, done, dry_run=dry_run)
+    done.defused = defuse_recorders(campaign, dry_run=dry_run)
     done.recorded += record_orphaned_results(campaign, dry_run=dry_run)
     removed = [each for each in removed_workflows(campaign) if each.fw_ids[0] not in done.recorded]
     done.removed = list(format_removed(campaign, removed))

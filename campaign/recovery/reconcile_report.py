@@ -12,6 +12,7 @@ _KINDS = {
     "recorded": "had results that were not recorded, and now are",
     "retried": "had fizzled and will run again",
     "refreshed": "waited for a firework that had ended",
+    "defused": "waited to record calculations that were defused and are recorded, and are defused too",
     "unlocked": "were left locked",
 }
 
@@ -22,12 +23,14 @@ class ReconcileReport:
 
     Attributes
     ----------
-    lost, requeued, half_checked_out, unreserved, completed, recorded, retried, refreshed, unlocked
+    lost, requeued, half_checked_out, unreserved, completed, recorded, retried, refreshed, defused, unlocked
         What was changed, see `_KINDS`.
     delayed
         Steps that fizzled, and run again after a pause.
     unknown
         Running or reserved elsewhere, and their scheduler says nothing of their job: left alone.
+    unanswered
+        Those of the unknown that were reserved from this host, some time ago: their jobs' ids.
     removed
         What waits for a workflow that was deleted, archived or defused, in words: left alone.
     why
@@ -44,9 +47,11 @@ class ReconcileReport:
     recorded: list[int] = field(default_factory=list)
     retried: list[int] = field(default_factory=list)
     refreshed: list[int] = field(default_factory=list)
+    defused: list[int] = field(default_factory=list)
     unlocked: list[int] = field(default_factory=list)
     delayed: list[int] = field(default_factory=list)
     unknown: list[int] = field(default_factory=list)
+    unanswered: dict[int, str] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
     why: dict[int, str] = field(default_factory=dict)
     dry_run: bool = False

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pymongo.errors import PyMongoError
 
-from campaign.recovery.firework_repairs import complete_unlaunched
+from campaign.recovery.firework_repairs import complete_unlaunched, defuse_recorder
 from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.scheduling.advance import advance
 from campaign.scheduling.queue_share import share_workers
@@ -67,9 +67,12 @@ def record_here(
         patiently(record, wait_s=wait_s)
         note = f"recorded by the process of firework {fw_id}"
         complete_unlaunched(campaign.launchpad, recorder, directory=str(Path.cwd()), note=note)
-    except Exception:
+        # it has nothing left to do; a calculation that was defused while it ran would keep it waiting
+        defuse_recorder(campaign.launchpad, recorder)
+    except Exception as error:
         # what was computed is safe in any case
-        logger.warning("firework %d will record this calculation: it could not be done here", recorder, exc_info=True)
+        logger.debug("firework %d", recorder, exc_info=True)
+        _say_why_not(recorder, error)
 
 
 def record_waiting(campaign: OpenCampaign, done: ReconcileReport, *, dry_run: bool) -> None:
@@ -83,11 +86,18 @@ def record_waiting(campaign: OpenCampaign, done: ReconcileReport, *, dry_run: bo
                 record_calculation(campaign, database, **of_what, fw_id=fw_id)
             except PyMongoError:
                 raise
-            except Exception:
+            except Exception as error:
                 # a worker that runs the firework will leave the reason there
-                logger.warning("firework %d: the calculation could not be recorded here", fw_id, exc_info=True)
+                logger.debug("firework %d", fw_id, exc_info=True)
+                _say_why_not(fw_id, error)
                 continue
             note = f"recorded on {socket.gethostname()}"
             if complete_unlaunched(campaign.launchpad, fw_id, directory=str(Path.cwd()), note=note):
                 refresh_workflow(campaign.launchpad, fw_id)
         done.recorded.append(fw_id - 1)
+
+
+def _say_why_not(recorder: int, error: Exception) -> None:
+    """Say that a firework is left to record; a stack trace would say less on a user's screen than the sentence."""
+    said = "firework %d will record its calculation: it could not be done here (%s: %s)"
+    logger.warning(said, recorder, type(error).__name__, " ".join(str(error).split()))

@@ -1,5 +1,6 @@
 """Reserved fireworks that nobody will run: their job is gone, or their process died while it took them."""
 
+import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -49,6 +50,8 @@ def free_reservations(campaign: OpenCampaign, max_retries: int, done: ReconcileR
                 done.why[fw_id] = "never submitted"
         elif job not in said:
             done.unknown.append(fw_id)
+            if job.host == socket.gethostname() and _age(firework) > _STALE_SUBMISSION:
+                done.unanswered[fw_id] = job.job_id
         elif said[job].phase == "ended":
             _free(campaign, firework, job, said[job], max_retries, done, dry_run=dry_run)
 

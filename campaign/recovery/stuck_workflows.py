@@ -7,12 +7,14 @@ from typing import Any
 
 from fireworks import LaunchPad
 
-from campaign.recovery.firework_repairs import run_again
+from campaign.recovery.firework_repairs import defuse_recorder, run_again
+from campaign.recovery.orphaned_results import is_recorded
 from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.store.attempts import count_failed_attempts
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import in_chunks
 from campaign.store.fireworks import (
+    behind_defused,
     ended_fireworks,
     fizzled_fireworks,
     is_still_locked,
@@ -91,3 +93,17 @@ def refresh_waiting(launchpad: LaunchPad, name: str, *, dry_run: bool = False) -
                 refresh_workflow(launchpad, parent)
             refreshed.append(parent + 1)
     return refreshed
+
+
+def defuse_recorders(campaign: OpenCampaign, *, dry_run: bool = False) -> list[int]:
+    """Defuse recording fireworks that wait for a defused calculation whose end is recorded: they would wait for ever.
+
+    A process at work is not ended by ``lpad defuse_fws``, and records what it computes.
+    """
+    defused: list[int] = []
+    for waiting in in_chunks(waiting_fireworks(campaign.launchpad, campaign.name), _CHUNK):
+        for calculation in behind_defused(campaign.launchpad, waiting):
+            recorder = calculation["fw_id"] + 1
+            if is_recorded(campaign.store, calculation) and (dry_run or defuse_recorder(campaign.launchpad, recorder)):
+                defused.append(recorder)
+    return defused

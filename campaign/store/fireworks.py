@@ -175,6 +175,19 @@ def ended_fireworks(launchpad: LaunchPad, fw_ids: Sequence[int]) -> list[int]:
     return [firework["fw_id"] for firework in launchpad.fireworks.find(ended, ["fw_id"])]
 
 
+def behind_defused(launchpad: LaunchPad, recorders: Sequence[int]) -> list[Document]:
+    """Read ``spec.document`` and ``spec.stage`` of the defused calculations that these recording fireworks wait for."""
+    # a workflow's calculation has the id before that of the firework that records it (stage_workflow)
+    defused = {"fw_id": {"$in": [fw_id - 1 for fw_id in recorders]}, "state": "DEFUSED"}
+    return list(launchpad.fireworks.find(defused, ["fw_id", "spec.document", "spec.stage"]))
+
+
+def defuse_waiting(launchpad: LaunchPad, fw_id: int) -> bool:
+    """Defuse a firework that waits; False if it does not wait any more."""
+    waiting = {"fw_id": fw_id, "state": "WAITING"}
+    return bool(launchpad.fireworks.update_one(waiting, {"$set": {"state": "DEFUSED"}}).modified_count)
+
+
 def fireworks_to_come(launchpad: LaunchPad, fw_ids: Sequence[int]) -> list[int]:
     """Those of the fireworks that exist and are not over."""
     to_come = {"fw_id": {"$in": list(fw_ids)}, "state": {"$nin": list(_OVER)}}
@@ -287,9 +300,13 @@ def request_queue(launchpad: LaunchPad, fw_id: int, queue: Mapping[str, str]) ->
     launchpad.fireworks.update_one({"fw_id": fw_id}, {"$set": requested})
 
 
-def reserve_launch(launchpad: LaunchPad, fw_id: int, launch_id: int, *, history: Sequence[Document]) -> bool:
-    """Set a running launch back to RESERVED with this history; False if it does not run any more."""
+def reserve_launch(
+    launchpad: LaunchPad, fw_id: int, launch_id: int, *, history: Sequence[Document], directory: str | None = None
+) -> bool:
+    """Set a running launch back to RESERVED with this history and folder; False if it does not run any more."""
     waiting = {"state": "RESERVED", "state_history": list(history), "time_end": None, "runtime_secs": None}
+    if directory is not None:
+        waiting["launch_dir"] = directory
     changed = launchpad.launches.update_one(
         {"launch_id": launch_id, "state": "RUNNING"}, {"$set": waiting, "$unset": {"time_start": ""}}
     )

@@ -30,6 +30,12 @@ def check_stuck(campaign: Campaign, records: Records, repairs: ReconcileReport) 
     for kind, fw_ids in repairs.by_kind():
         for fw_id in fw_ids:
             yield wrong(fw_id, f"such fireworks {kind}", f"campaign reconcile {campaign.name}")
+    for fw_id, job_id in repairs.unanswered.items():
+        yield wrong(
+            fw_id,
+            f"it is RESERVED for job {job_id}, and the scheduler of this machine says nothing of that job",
+            f"lpad rerun_fws -i {fw_id} (once `squeue -j {job_id}` or `qstat` has no such job)",
+        )
     for launch in integrity.running_launches(campaign):
         pinged = _last_ping(launch.get("state_history") or [])
         if pinged is not None and datetime.now(UTC) - pinged > _SILENT and launch["fw_id"] not in repairs.lost:

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import signal
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -100,6 +101,15 @@ def run_app(app: typer.Typer, message_for_user: Callable[[BaseException], str | 
             raise
         print_error(message)
         sys.exit(2)
+    finally:
+        _leave_signals_to_the_system()
+
+
+def _leave_signals_to_the_system() -> None:
+    """Let a second signal end a program that is ending already: an exception of its handler would be a traceback."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if callable(signal.getsignal(number)):  # not one that is to be ignored (nohup)
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _print_version(requested: bool) -> None:

@@ -1,5 +1,6 @@
 """Batch jobs as fireworks know them, and what the schedulers of this machine say of them."""
 
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +33,8 @@ class Job:
         When the process began (UTC); None: none has.
     directory
         Where the job was submitted, for a reservation; None: not known.
+    submitted, host
+        When, and from which host, for a reservation; None: not known.
     """
 
     scheduler: str | None
@@ -40,6 +43,8 @@ class Job:
     restarts: int | None = None
     began: datetime | None = None
     directory: str | None = None
+    submitted: datetime | None = None
+    host: str | None = None
 
 
 def job_states(jobs: Sequence[Job]) -> dict[Job, JobState]:
@@ -58,13 +63,20 @@ def job_states(jobs: Sequence[Job]) -> dict[Job, JobState]:
 
 
 def _forgotten(slurm: Slurm, jobs: Sequence[Job]) -> dict[Job, JobState]:
-    """Jobs that have run on this cluster, and of which its controller says that there is no such job any more."""
-    ran_here = [job for job in jobs if job.began is not None and job.cluster is not None][:_MOST_FORGOTTEN]
+    """Jobs of this cluster of which its controller says that there is no such job any more."""
+    since = {job: began for job in jobs if (began := _known_since(job)) is not None}
     return {
         job: JobState(job_id=job.job_id, phase="ended", source="scontrol", text="the controller has forgotten it")
-        for job in ran_here
-        if job.began is not None and slurm.forgotten(job.job_id, began=job.began)
+        for job, began in list(since.items())[:_MOST_FORGOTTEN]
+        if slurm.forgotten(job.job_id, began=began)
     }
+
+
+def _known_since(job: Job) -> datetime | None:
+    """When a job ran on this cluster, or was submitted to it from this host; None: to which cluster is not known."""
+    if job.began is not None:
+        return job.began if job.cluster is not None else None
+    return job.submitted if job.host == socket.gethostname() else None
 
 
 def _of_this_cluster(scheduler: Slurm | Pbs, jobs: Sequence[Job]) -> list[Job]:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -18,7 +19,9 @@ from campaign.running_campaign import start_campaign
 from campaign.steps.record import record_calculation
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.states import STAGES
+from campaign.verification.verify import verify
 from launchers.workers.local import LocalWorkers
+from launchers.workers.process_identity import this_process
 
 pytestmark = pytest.mark.mongo
 
@@ -158,18 +161,95 @@ def test_of_two_processes_with_one_launch_the_second_does_not_go_on(store, launc
         announce_process(launchpad, firework.fw_id)
 
 
+@pytest.fixture
+def slurm_says(tmp_path, monkeypatch):
+    """Function that lets squeue say what a real one has said; without a line it knows no such job."""
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    def say(line=None, *, settings="ClusterName = mini\nMinJobAge = 300 sec\nPrivateData = none"):
+        no_such_job = "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1"
+        config = f"case \"$*\" in *config*) echo '{settings}'; exit 0;; esac"
+        squeue = no_such_job if line is None else f"echo '{line}'"
+        for name, script in {"squeue": squeue, "sacct": "exit 1", "scontrol": f"{config}; {no_such_job}"}.items():
+            (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+            (tmp_path / name).chmod(0o755)
+
+    return say
+
+
+@pytest.fixture
+def reserved(store, launchpad, small_spec):
+    """Firework that qlaunch has reserved from this host for job 5, an hour ago; its launch."""
+    start_campaign(store, launchpad, small_spec())
+    firework, launch = launchpad.reserve_fw(FWorker(), "/runs/launcher_1", host=socket.gethostname())
+    launchpad.set_reservation_id(launch, "5")
+    before = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    launchpad.launches.update_one({"launch_id": launch}, {"$set": {"state_history.0.created_on": before}})
+    launchpad.fireworks.update_one({"fw_id": firework.fw_id}, {"$set": {"updated_on": before}})
+    return firework.fw_id
+
+
+def in_verify(store, launchpad, fw_id):
+    """What `campaign verify` says of a firework: problems and remedies."""
+    campaign = OpenCampaign.open(store, launchpad, "small")
+    found = verify(campaign, lambda: reconcile(campaign, dry_run=True), pause_s=0.0).findings
+    return [(finding.problem, finding.remedy) for finding in found if finding.subject == f"firework {fw_id}"]
+
+
+def test_a_reservation_whose_job_its_controller_has_forgotten_is_given_back(store, launchpad, reserved, slurm_says):
+    slurm_says()
+    ((problem, remedy),) = in_verify(store, launchpad, reserved)
+    assert ("reserved for a job that is gone" in problem, remedy) == (True, "campaign reconcile small")
+    assert reconcile(OpenCampaign.open(store, launchpad, "small")).unreserved == [reserved]
+    assert launchpad.fireworks.find_one({"fw_id": reserved})["state"] == "READY"
+    assert store.attempts.find_one({"fw_id": reserved})["cause"] == "not_started"
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_a_reservation_of_whose_job_nothing_is_known_is_named_with_a_remedy(
+    store, launchpad, reserved, slurm_says, private
+):
+    """Jobs of others are private, so that an unknown one need not be gone; or another job has its id by now."""
+    if private:
+        slurm_says(settings="ClusterName = mini\nMinJobAge = 300 sec\nPrivateData = jobs")
+    else:
+        slurm_says("5|RUNNING|0|1795545809|1795545869|5:00|0|cpu|/elsewhere|")
+    assert reconcile(OpenCampaign.open(store, launchpad, "small")).unknown == [reserved]
+    ((problem, remedy),) = in_verify(store, launchpad, reserved)
+    assert "RESERVED for job 5" in problem
+    assert remedy.startswith(f"lpad rerun_fws -i {reserved}")
+    # who looks from another host asks another scheduler
+    launchpad.launches.update_one({"fw_id": reserved}, {"$set": {"host": "elsewhere"}})
+    assert in_verify(store, launchpad, reserved) == []
+
+
+def test_a_job_that_was_put_back_after_its_folder_was_renamed_is_still_known(
+    store, launchpad, reserved, slurm_says, monkeypatch
+):
+    for name, value in {"SLURM_JOB_ID": "5", "SLURM_CLUSTER_NAME": "mini", "SLURM_RESTART_COUNT": "0"}.items():
+        monkeypatch.setenv(name, value)
+    launchpad.checkout_fw(FWorker(), "/runs/moved-launcher_1", fw_id=reserved, host=socket.gethostname())
+    announce_process(launchpad, reserved)
+    gone = {f"spec.worker.{key}": value for key, value in (this_process() | {"pid_ticks": -1}).items()}
+    launchpad.fireworks.update_one({"fw_id": reserved}, {"$set": gone})
+    line = "5|{}|1|1795545809|1795545869|5:00|0|cpu|/runs/launcher_1|"
+    slurm_says(line.format("PENDING"))
+    assert reconcile(OpenCampaign.open(store, launchpad, "small")).requeued == [reserved]
+    assert launchpad.fireworks.find_one({"fw_id": reserved})["state"] == "RESERVED"
+    assert not reconcile(OpenCampaign.open(store, launchpad, "small")).unknown
+    slurm_says(line.format("FAILED"))
+    assert reconcile(OpenCampaign.open(store, launchpad, "small")).unreserved == [reserved]
+    assert launchpad.fireworks.find_one({"fw_id": reserved})["state"] == "READY"
+
+
 def test_a_job_that_never_begins_its_firework_is_not_submitted_for_ever(
-    store, launchpad, database, small_spec, tmp_path, monkeypatch
+    store, launchpad, database, small_spec, slurm_says
 ):
     """Every job of a site with a broken environment ends at once; what squeue says then was recorded."""
     start_campaign(store, launchpad, small_spec())
     document = store.candidates.find_one({"state": "relax_running"})
     fw_id = document["relaxation"]["fw_id"]
-    answers = {"squeue": "5|FAILED|0|1795545809|1795545869|5:00|256|cpu|/nowhere|", "scontrol": "ClusterName = mini"}
-    for name, text in answers.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\necho '{text}'\n")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    slurm_says("5|FAILED|0|1795545809|1795545869|5:00|256|cpu|/nowhere|")
     for state in ("READY", "READY", "FIZZLED"):
         _, launch = launchpad.reserve_fw(FWorker(), "/nowhere", fw_id=fw_id)
         launchpad.set_reservation_id(launch, "5")

@@ -113,6 +113,41 @@ def test_a_workflow_that_is_paused_while_it_computes_is_recorded_when_it_is_resu
     assert aluminium(store)["state"] == "relaxed"
 
 
+def test_a_calculation_that_is_defused_while_it_computes_leaves_nothing_waiting(
+    store, launchpad, element, workers, tmp_path, engine, monkeypatch, launchpad_file
+):
+    """`lpad defuse_fws` ends no process: the result is recorded, and the firework that would record has no work."""
+    monkeypatch.setenv("ENGINE_S", "3")
+    only(launchpad, element)
+    process = subprocess.Popen(workers["singleshot"], cwd=tmp_path)
+    while not engine.exists():
+        time.sleep(0.1)
+    launchpad.defuse_fw(element["relaxation"]["fw_id"])
+    assert process.wait(300) == 0
+    assert aluminium(store)["state"] == "relaxed"
+    assert states(launchpad, element) == ["DEFUSED", "DEFUSED"]
+    assert not RunningCampaign.open(store, launchpad, "small").reconcile()
+
+
+def test_a_calculation_that_is_defused_after_its_end_leaves_nothing_waiting(store, launchpad, unrecorded):
+    campaign = RunningCampaign.open(store, launchpad, "small")
+    recorder = unrecorded["relaxation"]["record_fw_id"]
+    campaign.reconcile()
+    launchpad.defuse_fw(unrecorded["relaxation"]["fw_id"])
+    assert states(launchpad, unrecorded) == ["DEFUSED", "WAITING"]
+    assert campaign.reconcile(dry_run=True).defused == [recorder]
+    assert campaign.reconcile().defused == [recorder]
+    assert states(launchpad, unrecorded) == ["DEFUSED", "DEFUSED"]
+    assert not campaign.reconcile()
+
+
+def test_a_calculation_that_is_defused_before_it_began_keeps_its_recorder(store, launchpad, element):
+    """It may be reignited."""
+    launchpad.defuse_fw(element["relaxation"]["fw_id"])
+    assert not RunningCampaign.open(store, launchpad, "small").reconcile().defused
+    assert states(launchpad, element) == ["DEFUSED", "WAITING"]
+
+
 @pytest.fixture
 def unrecorded(store, launchpad, database, element, launch_folder):
     """The reference, whose process was killed when it had told FireWorks of its end and nothing else."""
@@ -138,6 +173,14 @@ def test_reconcile_records_what_a_killed_process_has_left(store, launchpad, unre
     assert states(launchpad, unrecorded) == ["COMPLETED", "COMPLETED"]
     assert aluminium(store)["state"] == "relaxed"
     assert not campaign.reconcile()
+
+
+def test_what_cannot_be_recorded_is_said_in_a_sentence(store, launchpad, unrecorded, caplog):
+    store.references.delete_one({"_id": unrecorded["_id"]})
+    RunningCampaign.open(store, launchpad, "small").reconcile()
+    (said,) = (record for record in caplog.records if "will record its calculation" in record.message)
+    assert f"there is no document {unrecorded['_id']}" in said.message
+    assert said.exc_info is None
 
 
 def test_a_worker_without_category_records_what_a_killed_process_has_left(

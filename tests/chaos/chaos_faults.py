@@ -8,11 +8,12 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import psutil
-from chaos_place import NAME, Place
+from chaos_place import NAME, Place, Removed
 
 Fault = Callable[[Place, Random], str | None]
 #: Fault by kind and name, e.g. ``FAULTS["database"]["away-15s"]``.
@@ -289,14 +290,30 @@ def _damage_features(place: Place, source: Random) -> str | None:
     return f"{name}, byte {where}"
 
 
-@fault("data", "chunk-deleted")
-def _delete_chunk(place: Place, source: Random) -> str | None:
-    ids = sorted(place.store.database["data.chunks"].distinct("_id"))
-    if not ids:
-        return None
-    chunk = source.choice(ids)
-    place.store.database["data.chunks"].delete_one({"_id": chunk})
-    return str(chunk)
+def _delete_one(collection: str, of_what: Callable[[Place, dict[str, Any]], str]) -> Fault:
+    """Delete a document; it comes back, as from a backup, when `campaign verify` asks for it by this name."""
+
+    def delete(place: Place, source: Random) -> str | None:
+        found = place.store.database[collection]
+        ids = sorted(found.distinct("_id"))
+        document = found.find_one({"_id": source.choice(ids)}) if ids else None
+        if document is None:
+            return None
+        place.removed.append(Removed(collection, document, of_what(place, document)))
+        found.delete_one({"_id": document["_id"]})
+        return str(place.removed[-1].name)
+
+    return delete
+
+
+def _job_of_chunk(place: Place, chunk: dict[str, Any]) -> str:
+    file = place.store.database["data.files"].find_one({"_id": chunk["files_id"]}, ["metadata"]) or {}
+    return str((file.get("metadata") or {}).get("job_uuid"))
+
+
+fault("data", "chunk-deleted")(_delete_one("data.chunks", _job_of_chunk))
+fault("data", "output-deleted")(_delete_one("outputs", lambda place, output: str(output["uuid"])))
+fault("data", "reference-set-deleted")(_delete_one("reference_sets", lambda place, found: str(found["_id"])[:12]))
 
 
 # ---- commands, at the same time as what runs
@@ -343,6 +360,34 @@ def _job(*command: str) -> Fault:
 fault("slurm", "scancel")(_job("scancel"))
 fault("slurm", "scancel-kill")(_job("scancel", "-s", "KILL", "-f"))
 fault("slurm", "requeue")(_job("scontrol", "requeue"))
+
+
+def _requeue_without_folder(change: Callable[[Path], object]) -> Fault:
+    """Take the folder in which a running job was submitted, and put the job back into the queue a little later."""
+
+    def call(place: Place, source: Random) -> str | None:
+        if place.cluster is None:
+            return None
+        running = place.cluster.run("squeue", "-h", "-t", "R", "-O", "JobID:20,WorkDir:4096", check=False).stdout
+        jobs = sorted(line.split() for line in running.splitlines() if str(place.runs) in line)
+        if not jobs:
+            return None
+        job, folder = source.choice(jobs)
+        try:
+            change(Path(folder))
+        except OSError:
+            return None
+        time.sleep(source.uniform(0.0, 10.0))
+        done = place.cluster.run("scontrol", "requeue", job, check=False)
+        return f"{job}: {done.returncode}, {Path(folder).name}"
+
+    return call
+
+
+fault("slurm", "requeue-without-folder")(_requeue_without_folder(shutil.rmtree))
+fault("slurm", "requeue-renamed-folder")(
+    _requeue_without_folder(lambda folder: folder.rename(folder.with_name(f"moved-{folder.name}")))
+)
 
 
 @fault("slurm", "slurmd-stopped")

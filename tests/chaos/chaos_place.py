@@ -30,7 +30,8 @@ NAME = "chaos"
 _LIMIT_S = 180.0
 _ERROR = re.compile(r"[\w.]+(Error|Exception|Exit|Interrupt)\b")
 #: `rlaunch` prints the traceback of each task that fails, and continues; with these it has itself ended, or a thread.
-_RLAUNCH_ENDED = re.compile(r"rlaunch_run\.py|Exception in thread")
+#: PyMongo's threads are started again; where there is no memory for one Python says so.
+_RLAUNCH_ENDED = re.compile(r"rlaunch_run\.py|Exception in thread (?!pymongo_)")
 #: Patterns of command lines, by what people call the process.
 KINDS_OF_PROCESS = {
     "runner": ("bin/campaign run", "cluster run"),
@@ -64,6 +65,23 @@ class Started:
         return self.process.poll() is None
 
 
+@dataclass(frozen=True)
+class Removed:
+    """A document that a fault has deleted.
+
+    Attributes
+    ----------
+    collection, document
+        What it was.
+    name
+        How `campaign verify` names it.
+    """
+
+    collection: str
+    document: dict[str, Any]
+    name: str
+
+
 class Place:
     """Where one campaign runs.
 
@@ -77,6 +95,8 @@ class Place:
         SLURM whose jobs run it; None where this machine does.
     commands
         What was started and still runs, or has not been looked at since it ended.
+    removed
+        What faults have deleted: the backup of it.
     """
 
     def __init__(
@@ -105,6 +125,7 @@ class Place:
         self.file.write_text(yaml.safe_dump(content, sort_keys=False))
         (folder / "FW_config.yaml").write_text("QUEUE_UPDATE_INTERVAL: 0\n")
         self.commands: list[Started] = []
+        self.removed: list[Removed] = []
         self._tag, self._number = uuid.uuid4().hex, 0
         self._client = server.client()
         self.environment = {
@@ -187,6 +208,16 @@ class Place:
         self.server.start()
         self.launchpad.write_text(self.launchpad_text)
         (self.runs / "filler").unlink(missing_ok=True)
+
+    def restore(self, findings: str) -> list[str]:
+        """Put back, as `mongorestore` does, what `campaign verify` names in its findings; say what that was."""
+        named = [each for each in self.removed if each.name in findings]
+        for each in named:
+            collection = self.store.database[each.collection]
+            if collection.find_one({"_id": each.document["_id"]}, ["_id"]) is None:
+                collection.insert_one(each.document)
+            self.removed.remove(each)
+        return [f"mongorestore of {each.collection}: {each.name}" for each in named]
 
     def progress(self) -> str:
         """Text that changes whenever the campaign does."""

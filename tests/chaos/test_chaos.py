@@ -84,6 +84,7 @@ def test_a_traceback_that_ended_rlaunch_is_none_of_a_failed_task():
     assert is_of_fireworks("004-rlaunch-l", failed)
     assert not is_of_fireworks("004-rlaunch-l", f"{failed}\n{ended}")
     assert not is_of_fireworks("004-rlaunch-l", f"{failed}\nException in thread Thread-2 (ping_launch):")
+    assert is_of_fireworks("004-rlaunch-l", f"{failed}\nException in thread pymongo_server_monitor_thread:")
     assert not is_of_fireworks("001-campaign-run", failed)
 
 
@@ -91,7 +92,8 @@ def test_a_fault_that_there_is_not_is_refused_by_name():
     with pytest.raises(SystemExit, match="database/awya-5s"):
         chosen(["database/awya-5s"])
     assert set(chosen(["database/killed", "data"])) == {
-        *("database/killed", "data/features-deleted", "data/features-damaged", "data/chunk-deleted")
+        *("database/killed", "data/features-deleted", "data/features-damaged", "data/chunk-deleted"),
+        *("data/output-deleted", "data/reference-set-deleted"),
     }
 
 
