@@ -12,6 +12,7 @@ from campaign.recovery.recording import record_and_advance, record_here
 from campaign.scheduling.advance import advance
 from campaign.scheduling.submit import submit_ready
 from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.given import MadeCandidates
 from campaign.steps.calculate import StageIsOverError, run_calculation
 from campaign.steps.finish import finish_campaign
 from campaign.steps.retrain import retrain_step
@@ -34,12 +35,19 @@ class _OfWhat(TypedDict):
 
 
 def start_campaign(
-    store: CampaignStore, launchpad: LaunchPad, spec: CampaignSpec, *, worker: str | None = None
+    store: CampaignStore,
+    launchpad: LaunchPad,
+    spec: CampaignSpec,
+    *,
+    worker: str | None = None,
+    made: MadeCandidates | None = None,
 ) -> Started:
     """Store a campaign and submit what may start. Doing it again adds nothing.
 
     Parameters
     ----------
+    made
+        Its candidates, where they are made already.
     worker
         Name of the FireWorker that alone takes its fireworks; None: any.
 
@@ -50,7 +58,7 @@ def start_campaign(
     CampaignFileError
         If its file of entries cannot be used.
     """
-    started = write_campaign(store, spec, worker=worker)
+    started = write_campaign(store, spec, worker=worker, made=made)
     RunningCampaign.open(store, launchpad, spec.name).advance()
     return started
 

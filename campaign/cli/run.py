@@ -17,6 +17,16 @@ EngineElsewhere = Annotated[
         "--engine-elsewhere", help="The engine, with its POTCARs, is on the compute nodes only: do not look for it here"
     ),
 ]
+StrictOption = Annotated[
+    bool,
+    typer.Option("--strict", help="Stop where a crystal of candidates.as_given cannot be used; default: leave it out"),
+]
+LeftOutOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="CSV file that lists the crystals left out; default: beside FILE, named *.left_out.csv"
+    ),
+]
 
 
 @implemented_in("campaign.commands.run")
@@ -29,6 +39,8 @@ def check(
             metavar="DIR", help="New folder for the input files of one IS-DOS and one relaxation; default: none"
         ),
     ] = None,
+    strict: StrictOption = False,
+    left_out: LeftOutOption = None,
 ) -> None:
     """Check a campaign file and say what it would do; nothing is submitted.
 
@@ -40,7 +52,13 @@ def check(
 
 
 @implemented_in("campaign.commands.run")
-def submit(file: FileArgument, launchpad: LaunchpadOption = None, engine_elsewhere: EngineElsewhere = False) -> None:
+def submit(
+    file: FileArgument,
+    launchpad: LaunchpadOption = None,
+    engine_elsewhere: EngineElsewhere = False,
+    strict: StrictOption = False,
+    left_out: LeftOutOption = None,
+) -> None:
     """Submit a campaign; `rlaunch rapidfire` or `campaign cluster run` then run it. Submitting again adds nothing.
 
     Example: campaign submit examples/quickstart.yaml --engine-elsewhere
@@ -62,6 +80,8 @@ def run(
     directory: Annotated[Path, typer.Option(help="Folder for launch directories and logs, in a subfolder NAME")] = Path(
         "runs"
     ),
+    strict: StrictOption = False,
+    left_out: LeftOutOption = None,
 ) -> None:
     """Run a whole campaign on this machine. Ctrl-C stops it; the same command goes on where it was.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
 from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.given import candidate_elements
 from workflows.potcars.library import library_folder, potcar_findings
 from workflows.potcars.titles import potcar_symbol
 
@@ -17,7 +18,7 @@ def potcar_elements(spec: CampaignSpec) -> list[str]:
 
     Reference phases that hold other elements than the candidates are not used.
     """
-    return sorted(set(spec.candidates.elements)) if spec.dft.engine == "vasp" else []
+    return sorted(candidate_elements(spec)) if spec.dft.engine == "vasp" else []
 
 
 def potcar_problems(spec: CampaignSpec) -> Iterator[tuple[FieldPath, str]]:

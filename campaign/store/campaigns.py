@@ -229,7 +229,8 @@ def find_start_settings(store: CampaignStore, name: str) -> CampaignDocument | N
     if not campaign_exists(store, name):
         return None
     return cast(
-        "CampaignDocument | None", store.campaigns.find_one({"_id": name}, ["spec", "structures_checksum", "models"])
+        "CampaignDocument | None",
+        store.campaigns.find_one({"_id": name}, ["spec", "structures_checksum", "models", "sources"]),
     )
 
 

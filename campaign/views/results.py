@@ -30,6 +30,7 @@ class Row:
     not come to its Screen; with ``uncorrectable`` behind it where the correction scheme of the references cannot treat
     the relaxed crystal, which then has no E_f. `corrections` are those in all four energies: ``none`` or ``mp2020``.
     `dos_changed` is what custodian changed of the IS-DOS: ``smearing``, ``k-points``, both, or None.
+    `name` is what a crystal that was given as it is is called in its source, and `columns` what that says of it.
     """
 
     rank: int
@@ -45,6 +46,8 @@ class Row:
     cpu_s: float
     corrections: str | None
     dos_changed: str | None = None
+    name: str | None = None
+    columns: Mapping[str, Any] | None = None
 
 
 def result_rows(campaign: Campaign) -> list[Row]:
@@ -53,7 +56,7 @@ def result_rows(campaign: Campaign) -> list[Row]:
     Relaxed ones come first, by E_hull(DFT); then the others by E_hull(ML); then those without either.
     """
     fields_needed = ["formula", "prototype", "role", "state", "prediction", "decision", "result", "correction_error"]
-    fields_needed += [f"is_dos.{flag}" for flag in _CHANGED]
+    fields_needed += [*(f"is_dos.{flag}" for flag in _CHANGED), "parent.name", "parent.columns"]
     cost = cpu_seconds_by_document(campaign)
     found = sorted(all_candidates(campaign, fields_needed), key=_stability)
     return [
@@ -71,6 +74,8 @@ def result_rows(campaign: Campaign) -> list[Row]:
             cpu_s=round(cost.get(document["_id"], 0.0), 1),
             corrections=(document.get("result") or document.get("prediction") or {}).get("corrections"),
             dos_changed=dos_changed(document),
+            name=(document.get("parent") or {}).get("name"),
+            columns=(document.get("parent") or {}).get("columns") or None,
         )
         for rank, document in enumerate(found, start=1)
     ]
@@ -144,7 +149,11 @@ def rows_as_json(rows: Sequence[Row]) -> str:
 def rows_as_csv(rows: Sequence[Any], kind: Any = Row) -> str:
     """Rows of a dataclass as CSV with a header line; empty where there is no value."""
     names = [field.name for field in fields(kind)]
-    return csv_text([names, *([getattr(row, name) for name in names] for row in rows)])
+    return csv_text([names, *([_cell(getattr(row, name)) for name in names] for row in rows)])
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, Mapping) else value
 
 
 def csv_text(rows: Sequence[Sequence[Any]]) -> str:
@@ -161,7 +170,7 @@ def rows_as_table(rows: Sequence[Row], *, title: str) -> Table:
     if "mp2020" in {row.corrections for row in rows}:
         energies += ", with the corrections mp2020"
     table = Table(title=f"{title} ({energies})", title_justify="left", box=None, padding=(0, 1, 0, 0))
-    texts = ("formula", "prototype", "decision", "stable")
+    texts = ("name", "formula", "prototype", "decision", "stable")
     # the name of a user's structure file may be long: it is the only thing that is ever shortened
     formulas = [f"{row.formula}*" if row.dos_changed else row.formula for row in rows]
     if any(row.dos_changed for row in rows):
@@ -171,7 +180,9 @@ def rows_as_table(rows: Sequence[Row], *, title: str) -> Table:
     widths = {"#": len(str(len(rows))), "formula": max([7, *map(len, formulas)]), "prototype": 9}
     widths |= {"decision": max(8, longest), "stable": 6, "CPU-s": 5}
     ml, dft = ("E_f\nML", "E_hull\nML"), ("E_f\nDFT", "E_hull\nDFT")
-    for heading in ("#", "formula", "prototype", *ml, "decision", *dft, "stable", "CPU-s"):
+    # crystals that were given as they are are known by their names
+    named = ("name",) if any(row.name for row in rows) else ()
+    for heading in ("#", *named, "formula", "prototype", *ml, "decision", *dft, "stable", "CPU-s"):
         justify: Literal["left", "right"] = "left" if heading in texts else "right"
         table.add_column(heading, justify=justify, no_wrap=True, min_width=widths.get(heading, 6))
     for row, formula in zip(rows, formulas, strict=True):
@@ -179,7 +190,8 @@ def rows_as_table(rows: Sequence[Row], *, title: str) -> Table:
         found = [_energy(value) for value in (row.e_form_dft, row.e_hull_dft)]
         stable = Text("yes", style="green") if row.stable else Text("" if row.stable is None else "no")
         cost = f"{row.cpu_s:.0f}"
-        table.add_row(str(row.rank), formula, row.prototype, *predicted, row.decision, *found, stable, cost)
+        name = [row.name or ""] if named else []
+        table.add_row(str(row.rank), *name, formula, row.prototype, *predicted, row.decision, *found, stable, cost)
     return table
 
 
