@@ -3,6 +3,7 @@
 import typer
 
 from campaign.cli.budget import budget
+from campaign.cli.changes.add import add
 from campaign.cli.dataset import dataset
 from campaign.cli.decisions import decide, explain, release
 from campaign.cli.failures import failures, reconcile, resume, retry
@@ -30,7 +31,7 @@ app = typer.Typer(
 app.callback()(global_options)
 # in the order in which one meets them
 _PANELS = {
-    "Run a campaign": (check, run, submit),
+    "Run a campaign": (check, run, submit, add),
     "Look at it": (status, results, report, serve),
     "Decisions and what they cost": (explain, metrics, budget, decide, release),
     "When something failed": (failures, retry, resume, reconcile, verify),

@@ -130,7 +130,7 @@ def make_candidates(spec: CampaignSpec, *, on_progress: OnProgress | None = None
         return MadeCandidates(candidates=made)
     found = _read(spec, given_settings(spec), on_progress)
     usable, refused = usable_crystals(spec, found)
-    _refuse_mixtures(spec, sorted({symbol for each in usable for symbol in each.crystal.composition()}))
+    refuse_mixtures(spec, sorted({symbol for each in usable for symbol in each.crystal.composition()}))
     new, duplicates = candidates_of(spec, usable, known=_known(made, usable), on_progress=on_progress)
     candidates = [*made, *new]
     return MadeCandidates(
@@ -138,7 +138,7 @@ def make_candidates(spec: CampaignSpec, *, on_progress: OnProgress | None = None
         left_out=(*found.left_out, *refused, *duplicates),
         sources=found.sources,
         unused=tuple(found.unused.items()),
-        notes=_notes(found),
+        notes=reading_notes(found),
     )
 
 
@@ -189,7 +189,7 @@ def _element_findings(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[F
         yield from missing_references(elements, given)
 
 
-def _refuse_mixtures(spec: CampaignSpec, elements: Sequence[str]) -> None:
+def refuse_mixtures(spec: CampaignSpec, elements: Sequence[str]) -> None:
     """Refuse elements that together have no common corrections, or need a Hubbard U that the campaign has not."""
     references: str = spec.references.corrections or "none"
     if spec.references.entries is not None:
@@ -268,7 +268,8 @@ def _known(made: Sequence[Candidate], crystals: Sequence[GivenCrystal]) -> list[
     ]
 
 
-def _notes(found: Reading) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def reading_notes(found: Reading) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Notes of the parsers, each with the names of the crystals."""
     by_note: dict[str, list[str]] = {}
     for crystal in found.crystals:
         for note in crystal.notes:

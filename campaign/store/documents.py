@@ -209,6 +209,8 @@ class CampaignDocument(TypedDict, total=False):
     model: ModelSummary | None
     models: list[ModelSummary]  # all that it has had
     reference_set: str | None  # checksum
+    previous_reference_sets: list[str]  # checksums; each later set has the phases of the earlier ones, and others
+    reference_serial: int  # grows when phases are added after the start
     imported_references: str | None  # checksum of the reference set from a file
     budget: dict[str, Any]  # in force; the file's where absent
     budget_history: list[dict[str, Any]]
