@@ -1,5 +1,7 @@
 """The command `campaign`: what it is made of. Each command has a file of its own."""
 
+from collections.abc import Callable
+
 import typer
 
 from campaign.cli.budget import budget
@@ -30,7 +32,7 @@ app = typer.Typer(
 )
 app.callback()(global_options)
 # in the order in which one meets them
-_PANELS = {
+_PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run a campaign": (check, run, submit, add),
     "Look at it": (status, results, report, serve),
     "Decisions and what they cost": (explain, metrics, budget, decide, release),

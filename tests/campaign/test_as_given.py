@@ -383,3 +383,28 @@ def test_elements_are_needed_for_prototypes_alone(tmp_path):
                 tmp_path / "a.yaml", candidates={"prototypes": ["B2"], "elements": ["Al", "Cu"], "rescale": "elements"}
             )
         )
+
+
+@pytest.fixture(scope="module")
+def whole_files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return {kind: writer(folder / kind.replace(" ", "-"), FIVE) for kind, writer in WRITERS.items() if "." not in kind}
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(["extxyz", "json", "jsonl", "csv of texts"]),
+    cut=st.floats(0, 1),
+    junk=st.binary(max_size=30) | st.sampled_from([b"9999999999", b"[" * 5000, b"NaN", b"\0", b'"lattice"']),
+)
+def test_a_damaged_file_is_refused_or_its_rows_are_left_out(kind, cut, junk, whole_files, tmp_path):
+    content = whole_files[kind].read_bytes()
+    place = int(cut * len(content))
+    damaged = tmp_path / whole_files[kind].name
+    damaged.write_bytes(content[:place] + junk + content[place + len(junk) :])
+    try:
+        made = make_candidates(spec_of(damaged))
+    except (CampaignFileError, StructureFileError):
+        return
+    assert len(made.candidates) <= 5 + 1
+    assert all(each.detail for each in made.left_out)

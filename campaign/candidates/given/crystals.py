@@ -184,7 +184,7 @@ def _text_structures(text: str, kind: str, name: str) -> Iterator[Found]:
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StructureFileError(f"does not parse as JSON: {error}") from error
 
 

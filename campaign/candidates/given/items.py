@@ -3,8 +3,14 @@
 import csv
 import io
 import json
+import lzma
+import math
+import re
+import zlib
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,7 +19,7 @@ import numpy as np
 
 from campaign.candidates.given.source_files import SourceFile
 from campaign.candidates.structure_files import structure_kind
-from campaign.candidates.structure_text import StructureFileError, open_packed
+from campaign.candidates.structure_text import MAX_SITES, StructureFileError, open_packed
 
 _NAMES = ("name", "id", "_id", "material_id", "mat_id", "structure_id", "entry_id", "uid", "key")
 """Columns, in any case, that say what a crystal is called."""
@@ -101,7 +107,7 @@ def items_of(file: SourceFile, *, column: str | None) -> Iterator[Item]:
             yield from _json_lines(file, column)
         else:
             yield from _json(file, column)
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error, lzma.LZMAError) as error:
         raise StructureFileError(f"{path} cannot be read: {error}") from error
 
 
@@ -112,17 +118,22 @@ def _open_text(path: Path) -> Iterator[TextIO]:
 
 def _frames(file: SourceFile) -> Iterator[Item]:
     for text in _open_text(file.path):
-        number = 0
-        while line := text.readline():
+        numbers = count()
+        for line in text:
             if not line.strip():
                 continue
+            number = next(numbers)
             name, place = f"{file.name}#{number}", f"{file.path} frame {number}"
-            number += 1
-            if not line.strip().isdigit():
+            if not re.fullmatch("[0-9]{1,9}", line.strip()):
                 problem = f"its first line is {line.strip()[:40]!r}; right: a number of atoms; what follows is not read"
                 yield Item(name, place, problem=problem)
                 return
-            yield Item(name, place, Frame(line + "".join(text.readline() for _ in range(int(line) + 1))))
+            frame = islice(text, int(line) + 1)
+            if int(line) > MAX_SITES:
+                deque(frame, maxlen=0)
+                yield Item(name, place, problem=f"has {int(line)} atoms; right: at most {MAX_SITES}")
+            else:
+                yield Item(name, place, Frame(line + "".join(frame)))
 
 
 def _ase_rows(file: SourceFile, kind: str = "db") -> Iterator[Item]:
@@ -174,7 +185,7 @@ def _json_lines(file: SourceFile, column: str | None) -> Iterator[Item]:
             if line.strip():
                 try:
                     record = json.loads(line)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     name, place = f"{file.name}#{number}", f"{file.path} line {number}"
                     yield Item(name, place, problem=f"does not parse as JSON: {error}")
                     continue
@@ -185,7 +196,9 @@ def _json(file: SourceFile, column: str | None) -> Iterator[Item]:
     try:
         with open_packed(file.path) as raw:
             content = json.load(raw)
-    except ValueError as error:
+    except UnicodeDecodeError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise StructureFileError(f"{file.path} does not parse as JSON: {error}") from error
     if isinstance(content, dict) and {"ids", "nextid"} <= content.keys():
         del content
@@ -247,6 +260,8 @@ def _kept(columns: Mapping[Any, Any]) -> dict[str, Any]:
     for key, value in list(columns.items())[:_MOST_COLUMNS]:
         if isinstance(value, np.generic):
             value = value.item()
+        if isinstance(value, float) and not math.isfinite(value):
+            value = None
         if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 1 << 63:
             value = str(value)
         if not (value is None or isinstance(value, bool | int | float)):
