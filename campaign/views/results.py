@@ -181,8 +181,8 @@ def rows_as_table(rows: Sequence[Row], *, title: str) -> Table:
     widths |= {"decision": max(8, longest), "stable": 6, "CPU-s": 5}
     ml, dft = ("E_f\nML", "E_hull\nML"), ("E_f\nDFT", "E_hull\nDFT")
     # crystals that were given as they are are known by their names
-    named = ("name",) if any(row.name for row in rows) else ()
-    for heading in ("#", *named, "formula", "prototype", *ml, "decision", *dft, "stable", "CPU-s"):
+    origin = "name" if any(row.name for row in rows) else "prototype"
+    for heading in ("#", "formula", origin, *ml, "decision", *dft, "stable", "CPU-s"):
         justify: Literal["left", "right"] = "left" if heading in texts else "right"
         table.add_column(heading, justify=justify, no_wrap=True, min_width=widths.get(heading, 6))
     for row, formula in zip(rows, formulas, strict=True):
@@ -190,8 +190,7 @@ def rows_as_table(rows: Sequence[Row], *, title: str) -> Table:
         found = [_energy(value) for value in (row.e_form_dft, row.e_hull_dft)]
         stable = Text("yes", style="green") if row.stable else Text("" if row.stable is None else "no")
         cost = f"{row.cpu_s:.0f}"
-        name = [row.name or ""] if named else []
-        table.add_row(str(row.rank), *name, formula, row.prototype, *predicted, row.decision, *found, stable, cost)
+        table.add_row(str(row.rank), formula, row.name or row.prototype, *predicted, row.decision, *found, stable, cost)
     return table
 
 
