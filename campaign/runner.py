@@ -17,6 +17,7 @@ from pymongo.errors import PyMongoError
 from campaign.recovery.processes import is_running_here
 from campaign.running_campaign import RunningCampaign, start_campaign
 from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.given import MadeCandidates
 from campaign.steps.start import Started
 from campaign.store.campaigns import campaign_exists
 from campaign.store.collections import CampaignStore
@@ -100,6 +101,7 @@ def run_campaign(
     on_ray_change: Callable[[str], None],
     on_progress: Callable[[Status], None],
     on_outage: Callable[[bool], None],
+    made: MadeCandidates | None = None,
 ) -> Status:
     """Run a campaign to its end.
 
@@ -121,6 +123,8 @@ def run_campaign(
         Called about every second.
     on_outage
         Called with True when the database does not answer, which is waited for, and with False when it does again.
+    made
+        The campaign's candidates, where they are made already.
 
     Returns
     -------
@@ -140,7 +144,7 @@ def run_campaign(
         RunningCampaign.open(store, launchpad, name).advance()
         started = Started(name=name, added=0, known=sum(store.state_counts(name).values()))
     else:
-        started = start_campaign(store, launchpad, spec, worker=settings.worker)
+        started = start_campaign(store, launchpad, spec, worker=settings.worker, made=made)
     directory = settings.directory.resolve() / name
     on_start(started, directory, _running_elsewhere(launchpad, name))
     campaign = RunningCampaign.open(store, launchpad, name)

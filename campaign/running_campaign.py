@@ -6,6 +6,7 @@ from typing import TypedDict
 from fireworks import LaunchPad
 
 from campaign.budget.hold_queue import hold_waiting, release_held
+from campaign.candidates.given.reading import OnProgress, Reading
 from campaign.recovery.reconcile import reconcile
 from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.recovery.recording import record_and_advance, record_here
@@ -13,6 +14,8 @@ from campaign.scheduling.advance import advance
 from campaign.scheduling.reuse import take_over_all
 from campaign.scheduling.submit import submit_ready
 from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.given import MadeCandidates
+from campaign.steps.add import Added, add_candidates
 from campaign.steps.calculate import StageIsOverError, run_calculation
 from campaign.steps.finish import finish_campaign
 from campaign.steps.retrain import retrain_step
@@ -35,12 +38,19 @@ class _OfWhat(TypedDict):
 
 
 def start_campaign(
-    store: CampaignStore, launchpad: LaunchPad, spec: CampaignSpec, *, worker: str | None = None
+    store: CampaignStore,
+    launchpad: LaunchPad,
+    spec: CampaignSpec,
+    *,
+    worker: str | None = None,
+    made: MadeCandidates | None = None,
 ) -> Started:
     """Store a campaign and submit what may start. Doing it again adds nothing.
 
     Parameters
     ----------
+    made
+        Its candidates, where they are made already.
     worker
         Name of the FireWorker that alone takes its fireworks; None: any.
 
@@ -51,7 +61,7 @@ def start_campaign(
     CampaignFileError
         If its file of entries cannot be used.
     """
-    started = write_campaign(store, spec, worker=worker)
+    started = write_campaign(store, spec, worker=worker, made=made)
     running = RunningCampaign.open(store, launchpad, spec.name)
     take_over_all(running)
     running.advance()
@@ -124,4 +134,13 @@ class RunningCampaign(OpenCampaign):
 
     def finish(self, step_id: str) -> dict[str, float | int]:
         """Store the summary in the campaign's document and close the campaign."""
-        return finish_campaign(self, step_id)
+        summary = finish_campaign(self, step_id)
+        if not summary:
+            advance(self)  # what was added meanwhile
+        return summary
+
+    def add(self, found: Reading, *, rescale: str | None, on_progress: OnProgress | None = None) -> Added:
+        """Add crystals as further candidates, see `campaign.steps.add`, and submit what may start."""
+        added = add_candidates(self, found, rescale=rescale, on_progress=on_progress)
+        advance(self)
+        return added

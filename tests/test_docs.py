@@ -97,7 +97,7 @@ def test_no_field_of_a_campaign_file_is_left_out(site):
     assert found["encut"] == [
         "encut", "number at least 100 and at most 5000", "eV", "520", "plane-wave cutoff in eV"
     ]  # fmt: skip
-    assert found["elements"][3] == "required"
+    assert found["elements"][3] == "null"
     assert found["max_dos"][2:4] == ["states/eV per atom", "50"]
 
 
@@ -234,6 +234,28 @@ def test_the_commands_of_the_first_page_do_what_it_says(finished):
     assert "my-alloys.yaml: no problems" in shown["campaign check my-alloys.yaml"]
     assert "6 candidates" in shown["campaign check my-alloys.yaml"]
     assert "AlPd,B2" in (finished.folder / "quickstart.csv").read_text()
+
+
+@pytest.mark.mongo
+def test_the_commands_of_the_page_on_own_structures_do_what_it_says(launchpad_file, tmp_path):
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    shown = {}
+    for line in "".join(fenced(DOCS / "own-structures.md", "console")).removeprefix("$ ").split("\n$ "):
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        shown[line.strip()] = done.stdout
+    said = " ".join(shown["campaign check generated.yaml"].split())
+    (promised,) = fenced(DOCS / "own-structures.md", "text")
+    for words in promised.splitlines():
+        assert words in said
+    (content,) = fenced(DOCS / "own-structures.md", "yaml")
+    assert YAML(typ="safe").load(content) == YAML(typ="safe").load(tmp_path / "generated.yaml")
+    assert "gen_0004" in shown["cat generated.left_out.csv"]
+    assert "as given: gen_0002" in shown["campaign explain generated gen_0002"]
+    assert "gen_0001" in shown["campaign results generated"]
+    assert "1 of 6 crystals added" in shown["campaign add generated --as-given more.jsonl"]
 
 
 @pytest.mark.mongo

@@ -20,6 +20,7 @@ from campaign.candidates.structure_text import (
     FARTHEST,
     HYDROGEN_ISOTOPES,
     MAX_SITES,
+    Reason,
     StructureFileError,
     isotope_note,
     read_number,
@@ -48,13 +49,19 @@ class CifCrystal:
     notes: list[str]
 
 
-def read_cif(text: str) -> list[CifCrystal]:
+def read_cif(text: str) -> list[CifCrystal | tuple[str, StructureFileError]]:
     """Read every crystal of a CIF file.
+
+    Returns
+    -------
+    list
+        For each block that holds a crystal the crystal, or the block's name and the error that names the tag that is
+        wrong.
 
     Raises
     ------
     StructureFileError
-        Naming the block and the tag that is wrong.
+        The file as a whole cannot be read.
     """
     blocks = re.findall(r"^\s*data_(\S*)", text, flags=re.MULTILINE | re.IGNORECASE)
     if not blocks:
@@ -62,7 +69,7 @@ def read_cif(text: str) -> list[CifCrystal]:
     if doubled := next((name for name in blocks if blocks.count(name) > 1), None):
         raise StructureFileError(f"has two blocks data_{doubled}; right: a name of its own for each")
     notes: list[str] = []
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
             parser = CifParser.from_str(text, check_cif=False)  # `_compare` does, for every block
@@ -70,15 +77,16 @@ def read_cif(text: str) -> list[CifCrystal]:
             if "zip()" in str(error):
                 raise StructureFileError("has a loop_ whose last row lacks values; right: one for each tag") from error
             raise StructureFileError(f"does not parse as CIF ({_first_line(error)})") from error
-    notes += [str(warning.message) for warning in said]
-    crystals = []
+    notes += [str(warning.message) for warning in warned]
+    crystals: list[CifCrystal | tuple[str, StructureFileError]] = []
     for name, block in parser._cif.data.items():
         if not any(key.startswith("_atom_site_") for key in block.data):
             continue  # e.g. the bibliography, or the reflections
         try:
             crystals.append(_read_block(name, block, parser, notes))
         except StructureFileError as error:
-            raise StructureFileError(f"data_{name}: {error}" if len(blocks) > 1 else str(error)) from error
+            said = f"data_{name}: {error}" if len(blocks) > 1 else str(error)
+            crystals.append((name, StructureFileError(said, reason=error.reason)))
     if not crystals:
         raise StructureFileError("has no atoms (_atom_site_fract_x); right: a CIF file with a crystal")
     return crystals
@@ -90,7 +98,8 @@ def _read_block(name: str, block: CifBlock, parser: CifParser, notes: Sequence[s
     rows = len(block.data["_atom_site_fract_x"])
     if rows > MAX_SITES or rows * number > _LARGEST_ORBITS:
         raise StructureFileError(
-            f"lists {rows} atoms and {number} operations; right: {MAX_SITES} atoms in the cell at most"
+            f"lists {rows} atoms and {number} operations; right: {MAX_SITES} atoms in the cell at most",
+            reason=Reason.TOO_LARGE,
         )
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

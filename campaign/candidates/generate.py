@@ -16,6 +16,7 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
 from campaign.candidates.elements import volume_per_atom
+from campaign.candidates.packed import PackedCrystal
 from campaign.candidates.prototypes import shipped_prototypes
 from campaign.candidates.structure_files import read_structure_folder
 from campaign.candidates.structure_hash import candidate_id, primitive_cell, space_group_number
@@ -33,7 +34,7 @@ class CandidateSettings(Protocol):
     @property
     def structures(self) -> Path | None: ...
     @property
-    def elements(self) -> Sequence[str]: ...
+    def elements(self) -> Sequence[str] | None: ...
     @property
     def max_candidates(self) -> int | None: ...
 
@@ -90,13 +91,12 @@ class Candidate:
     chemsys
         Elements in alphabetical order, e.g. ``Al-Pd``.
     prototype
-        Name of the prototype.
+        Name of the prototype; of a crystal that was given as it is its kind, e.g. ``AB_cP2_221``.
     parent
-        ``prototype``, ``source`` and ``substitution`` (element of the prototype -> element of the candidate).
-    structure
-        Primitive cell, lengths in A.
-    n_sites
-        Atoms in it.
+        ``prototype``, ``source`` and ``substitution`` (element of the prototype -> element of the candidate); of a
+        crystal that was given as it is ``source``, ``name``, ``file`` and ``columns``.
+    crystal
+        The primitive cell of what was made from a prototype; the cell as it was given otherwise.
     """
 
     id: str
@@ -104,8 +104,17 @@ class Candidate:
     chemsys: str
     prototype: str
     parent: Mapping[str, object]
-    structure: Structure
-    n_sites: int
+    crystal: PackedCrystal
+
+    @property
+    def structure(self) -> Structure:
+        """The crystal, lengths in A."""
+        return self.crystal.structure()
+
+    @property
+    def n_sites(self) -> int:
+        """Atoms in its cell."""
+        return len(self.crystal)
 
 
 def prototypes(section: CandidateSettings) -> list[Prototype]:
@@ -200,7 +209,7 @@ def generate(spec: GeneratedFrom) -> Iterator[Candidate]:
     settings_hash = spec.settings_hash
     limit = spec.candidates.max_candidates
     for prototype in prototypes(spec.candidates):
-        for elements in permutations(spec.candidates.elements, len(prototype.elements)):
+        for elements in permutations(spec.candidates.elements or (), len(prototype.elements)):
             if limit is not None and len(ids) >= limit:
                 logger.info("campaign %s: stopped at max_candidates = %d", spec.name, limit)
                 return
@@ -229,8 +238,7 @@ def _candidate(spec: GeneratedFrom, settings_hash: str, prototype: Prototype, el
             "source": prototype.source,
             "substitution": dict(zip(prototype.elements, elements, strict=True)),
         },
-        structure=structure,
-        n_sites=len(structure),
+        crystal=PackedCrystal.of(structure),
     )
 
 

@@ -15,7 +15,7 @@ from pymatgen.core import Structure
 
 from campaign.candidates.cif import read_cif
 from campaign.candidates.poscar import read_poscar
-from campaign.candidates.structure_text import FARTHEST, MAX_SITES, StructureFileError, read_text, unpacked_name
+from campaign.candidates.structure_text import FARTHEST, MAX_SITES, Reason, StructureFileError, read_text, unpacked_name
 
 _RIGHT = "right: files named *.cif, *.mcif, *.vasp, *.poscar, *POSCAR* or *CONTCAR*, also packed (.gz, .bz2, .xz)"
 _LONGEST_CELL = 500.0  # A
@@ -44,6 +44,14 @@ class Crystal:
 
 
 @dataclass(frozen=True)
+class RefusedCrystal:
+    """A crystal of a file that cannot be used, and why."""
+
+    name: str
+    error: StructureFileError
+
+
+@dataclass(frozen=True)
 class StructureFolder:
     """What a folder of structures holds.
 
@@ -60,10 +68,11 @@ class StructureFolder:
 
     def by_stem(self) -> dict[str, Path]:
         """The files by their names without endings."""
-        return {_stem(path): path for path in self.files}
+        return {structure_stem(path): path for path in self.files}
 
 
-def _kind(path: Path) -> str | None:
+def structure_kind(path: Path) -> str | None:
+    """Whether a file is CIF or POSCAR by its name; None: neither."""
     name = unpacked_name(path).lower()
     if name.endswith((".cif", ".mcif")):
         return "CIF"
@@ -72,7 +81,8 @@ def _kind(path: Path) -> str | None:
     return None
 
 
-def _stem(path: Path) -> str:
+def structure_stem(path: Path) -> str:
+    """A file's name without its endings."""
     return Path(unpacked_name(path)).stem
 
 
@@ -91,24 +101,25 @@ def list_structure_folder(folder: Path) -> StructureFolder:
         content = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise StructureFileError(f"{folder} cannot be read: {error.strerror}") from error
-    files = [path for path in content if path.is_file() and _kind(path)]
+    files = [path for path in content if path.is_file() and structure_kind(path)]
     unused = [f"{path.name} ({_why_unused(path)})" for path in content if path not in set(files)]
     if not files:
         there = f" (there are {', '.join(unused[:5])})" if unused else ""
         raise StructureFileError(f"{folder} has no structure file{there}; {_RIGHT}")
     by_stem: dict[str, Path] = {}
     for path in files:
-        if other := by_stem.get(_stem(path)):
+        stem = structure_stem(path)
+        if other := by_stem.get(stem):
             raise StructureFileError(
-                f"{folder} has {other.name} and {path.name}, which would both be called {_stem(path)!r}; rename one"
+                f"{folder} has {other.name} and {path.name}, which would both be called {stem!r}; rename one"
             )
-        by_stem[_stem(path)] = path
+        by_stem[stem] = path
     return StructureFolder(files, unused)
 
 
 def _why_unused(path: Path) -> str:
     if path.is_dir():
-        inside = sum(1 for found in path.rglob("*") if found.is_file() and _kind(found))
+        inside = sum(1 for found in path.rglob("*") if found.is_file() and structure_kind(found))
         return f"a subfolder with {inside} structure file(s)"
     if not path.exists():
         return "a link to nothing"
@@ -123,30 +134,58 @@ def read_structure_file(path: Path) -> list[Crystal]:
     StructureFileError
         What the file says and what was read do not agree, or it is no ordered crystal.
     """
-    kind = _kind(path)
+    kind = structure_kind(path)
     if kind is None:
         raise StructureFileError(f"{path.name} is neither CIF nor POSCAR; {_RIGHT}")
-    text = read_text(path)
+    crystals = []
+    for found in read_structure_text(read_text(path), kind, name=structure_stem(path)):
+        if isinstance(found, RefusedCrystal):
+            raise found.error
+        crystals.append(found)
+    return crystals
+
+
+def read_structure_text(text: str, kind: str, *, name: str) -> list[Crystal | RefusedCrystal]:
+    """Read every crystal of a text, each that cannot be used with its error.
+
+    Parameters
+    ----------
+    text
+        As `read_text` returns it.
+    kind
+        ``CIF`` or ``POSCAR``.
+    name
+        Of the crystal; several in one text are called ``name#block``.
+
+    Raises
+    ------
+    StructureFileError
+        The text as a whole cannot be read.
+    """
     if kind == "POSCAR":
         try:
             structure, notes = read_poscar(text)
         except StructureFileError as error:
-            raise StructureFileError(f"does not parse as POSCAR: {error}") from error
-        return [Crystal(_stem(path), _checked(structure), tuple(notes))]
+            raise StructureFileError(f"does not parse as POSCAR: {error}", reason=error.reason) from error
+        return [Crystal(name, check_crystal(structure), tuple(notes))]
     found = read_cif(text)
     several = len(found) > 1
-    crystals = []
+    crystals: list[Crystal | RefusedCrystal] = []
     for each in found:
+        block = each[0] if isinstance(each, tuple) else each.block
+        of_block = name + ("#" + re.sub(r"[^\w.+-]", "_", block) if several else "")
+        if isinstance(each, tuple):
+            crystals.append(RefusedCrystal(of_block, each[1]))
+            continue
         try:
-            structure = _checked(each.structure)
+            crystals.append(Crystal(of_block, check_crystal(each.structure), tuple(each.notes)))
         except StructureFileError as error:
-            raise StructureFileError(f"data_{each.block}: {error}" if several else str(error)) from error
-        suffix = "#" + re.sub(r"[^\w.+-]", "_", each.block) if several else ""
-        crystals.append(Crystal(_stem(path) + suffix, structure, tuple(each.notes)))
+            said = f"data_{block}: {error}" if several else str(error)
+            crystals.append(RefusedCrystal(of_block, StructureFileError(said, reason=error.reason)))
     return crystals
 
 
-def _checked(structure: Structure) -> Structure:
+def check_crystal(structure: Structure) -> Structure:
     """The plain crystal, once nothing is left in it on which spglib or DFT would fail.
 
     Raises
@@ -156,24 +195,31 @@ def _checked(structure: Structure) -> Structure:
     """
     matrix = structure.lattice.matrix
     if not (np.isfinite(matrix).all() and np.isfinite(structure.frac_coords).all()):
-        raise StructureFileError("has lengths or coordinates that are not finite")
+        raise StructureFileError("has lengths or coordinates that are not finite", reason=Reason.CELL)
     if (farthest := np.abs(structure.frac_coords).max()) > FARTHEST:
         raise StructureFileError(f"has an atom {farthest:.3g} cells away; right: coordinates in or near the cell")
     lengths = np.linalg.norm(matrix, axis=1)
     if lengths.max() > _LONGEST_CELL:
-        raise StructureFileError(f"has a cell vector of {lengths.max():.4g} A; right: at most {_LONGEST_CELL:g} A")
+        raise StructureFileError(
+            f"has a cell vector of {lengths.max():.4g} A; right: at most {_LONGEST_CELL:g} A", reason=Reason.CELL
+        )
     areas = np.linalg.norm(np.cross(np.roll(matrix, -1, axis=0), np.roll(matrix, -2, axis=0)), axis=1)
     thickness = abs(np.linalg.det(matrix)) / max(areas.max(), 1e-300)
     if thickness < _LEAST_THICKNESS:
         raise StructureFileError(
             f"has a cell that is {thickness:.2g} A thick (vectors that lie in a plane, or lengths in another unit); "
-            "right: three independent vectors in Angstrom"
+            "right: three independent vectors in Angstrom",
+            reason=Reason.CELL,
         )
     if len(structure) > MAX_SITES:
-        raise StructureFileError(f"has {len(structure)} atoms in the cell; right: at most {MAX_SITES}")
+        raise StructureFileError(
+            f"has {len(structure)} atoms in the cell; right: at most {MAX_SITES}", reason=Reason.TOO_LARGE
+        )
     if not structure.is_ordered:
         site = next(site for site in structure if not site.is_ordered)
-        raise StructureFileError(f"has partially occupied sites ({site.species_string}); right: an ordered crystal")
+        raise StructureFileError(
+            f"has partially occupied sites ({site.species_string}); right: an ordered crystal", reason=Reason.DISORDERED
+        )
     plain = Structure(structure.lattice, [site.specie.symbol for site in structure], structure.frac_coords)
     _check_distances(plain)
     return plain.get_sorted_structure()
@@ -188,7 +234,8 @@ def _check_distances(structure: Structure) -> None:
         pair = f"{structure[centers[worst]].specie} and {structure[neighbours[worst]].specie}"
         raise StructureFileError(
             f"has atoms closer than is possible: {pair} {distances[worst]:.3f} A apart; right: one atom on each site, "
-            f"no closer than {least[worst]:.2f} A"
+            f"no closer than {least[worst]:.2f} A",
+            reason=Reason.TOO_CLOSE,
         )
 
 

@@ -88,7 +88,17 @@ def candidate_id(campaign: str, structure: Structure, settings_hash: str, *, ref
     refined
         See `structure_hash`.
     """
-    return f"{campaign}-{structure_hash(structure, refined=refined)[:ID_DIGITS]}-{settings_hash[:8]}"
+    return id_of_hash(campaign, structure_hash(structure, refined=refined), settings_hash)
+
+
+def id_of_hash(campaign: str, crystal: str, settings_hash: str) -> str:
+    """The same for a crystal whose hash is known."""
+    return f"{campaign}-{crystal[:ID_DIGITS]}-{settings_hash[:8]}"
+
+
+def hash_in_id(candidate: str) -> str:
+    """The part of a candidate's id that names its crystal."""
+    return candidate.rsplit("-", 2)[1]
 
 
 def calculation_key(document_id: str, structure: Structure, settings_hash: str) -> str:

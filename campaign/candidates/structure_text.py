@@ -5,6 +5,7 @@ import codecs
 import gzip
 import lzma
 import zlib
+from enum import StrEnum
 from pathlib import Path
 from typing import IO, cast
 
@@ -21,8 +22,34 @@ HYDROGEN_ISOTOPES = {"D": "deuterium", "T": "tritium"}
 _PACKED = (".gz", ".bz2", ".xz")
 
 
+class Reason(StrEnum):
+    """Why a crystal cannot be a candidate, in the words in which it is counted."""
+
+    UNREADABLE = "not readable"
+    DISORDERED = "disordered"
+    TOO_CLOSE = "atoms too close"
+    CELL = "impossible cell"
+    TOO_LARGE = "too many atoms"
+    ELEMENT = "no element that can be treated"
+    F_BLOCK = "f-block element"
+    NOT_CALCULABLE = "element without reference, PAW data set or scorer"
+    DUPLICATE = "duplicate"
+
+
 class StructureFileError(UserError, ValueError):
-    """A folder or file of crystal structures cannot be used."""
+    """A folder or file of crystal structures cannot be used.
+
+    Parameters
+    ----------
+    message
+        What was found and what would be right.
+    reason
+        The same in a word, for counting.
+    """
+
+    def __init__(self, message: str, *, reason: Reason = Reason.UNREADABLE) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def unpacked_name(path: Path) -> str:
@@ -39,7 +66,7 @@ def read_text(path: Path) -> str:
         It cannot be read or unpacked, is larger than `LARGEST_FILE`, or is no text.
     """
     try:
-        with _open(path) as file:
+        with open_packed(path) as file:
             content = file.read(LARGEST_FILE + 1)
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         raise StructureFileError(f"cannot be unpacked: {error}; right: a whole {path.suffix} file") from error
@@ -61,7 +88,8 @@ def read_text(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _open(path: Path) -> IO[bytes]:
+def open_packed(path: Path) -> IO[bytes]:
+    """Open a file, packed or not, for reading its bytes."""
     if path.suffix.lower() == ".gz":
         return cast("IO[bytes]", gzip.open(path, "rb"))
     if path.suffix.lower() == ".bz2":

@@ -1,8 +1,11 @@
 """The command `campaign`: what it is made of. Each command has a file of its own."""
 
+from collections.abc import Callable
+
 import typer
 
 from campaign.cli.budget import budget
+from campaign.cli.changes.add import add
 from campaign.cli.changes.history import history
 from campaign.cli.changes.persons import promote, reject
 from campaign.cli.changes.settings import set_settings
@@ -34,11 +37,11 @@ app = typer.Typer(
 )
 app.callback()(global_options)
 # in the order in which one meets them
-_PANELS = {
+_PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run a campaign": (check, run, submit),
     "Look at it": (status, results, report, serve, history),
     "Decisions and what they cost": (explain, metrics, budget, decide, release),
-    "Change a running campaign": (promote, reject, set_settings),
+    "Change a running campaign": (add, promote, reject, set_settings),
     "When something failed": (failures, retry, resume, reconcile, verify),
     "Manage campaigns": (export, import_),
     "Other data": (dataset, replay),

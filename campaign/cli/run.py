@@ -17,6 +17,16 @@ EngineElsewhere = Annotated[
         "--engine-elsewhere", help="The engine, with its POTCARs, is on the compute nodes only: do not look for it here"
     ),
 ]
+StrictOption = Annotated[
+    bool,
+    typer.Option("--strict", help="Stop where a crystal of candidates.as_given cannot be used; default: leave it out"),
+]
+LeftOutOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="CSV file that lists the crystals left out; default: beside FILE, named *.left_out.csv"
+    ),
+]
 
 NoReuse = Annotated[
     bool,
@@ -37,6 +47,8 @@ def check(
             metavar="DIR", help="New folder for the input files of one IS-DOS and one relaxation; default: none"
         ),
     ] = None,
+    strict: StrictOption = False,
+    left_out: LeftOutOption = None,
 ) -> None:
     """Check a campaign file and say what it would do; nothing is submitted.
 
@@ -53,6 +65,8 @@ def submit(
     launchpad: LaunchpadOption = None,
     engine_elsewhere: EngineElsewhere = False,
     no_reuse: NoReuse = False,
+    strict: StrictOption = False,
+    left_out: LeftOutOption = None,
 ) -> None:
     """Submit a campaign; `rlaunch rapidfire` or `campaign cluster run` then run it. Submitting again adds nothing.
 
@@ -85,6 +99,8 @@ def run(
         "runs"
     ),
     no_reuse: NoReuse = False,
+    strict: StrictOption = False,
+    left_out: LeftOutOption = None,
 ) -> None:
     """Run a whole campaign on this machine. Ctrl-C stops it; the same command goes on where it was.
 

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from campaign.commands.connection import connect, ensure_running
+from campaign.commands.given import make_and_report
 from campaign.commands.shared_database import worker_for
 from campaign.recovery.removed_workflows import format_removed, removed_workflows
 from campaign.runner import RunSettings, default_workers, run_campaign
@@ -18,6 +19,7 @@ from campaign.running_campaign import start_campaign
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_engine, check_new
 from campaign.spec.engine_checks import check_node_settings, command_notes
+from campaign.spec.given import MadeCandidates
 from campaign.spec.potcar_checks import potcar_notes
 from campaign.spec.reader import read_campaign_file
 from campaign.steps.start import Started
@@ -38,11 +40,14 @@ from launchers.database.settings import find_launchpad_file
 from workflows.inputs.outside_settings import has_settings_file
 
 
-def _checked(file: Path, *, engine_here: bool = True, reuse: bool = True) -> CampaignSpec:
+def _checked(
+    file: Path, list_file: Path, *, strict: bool, engine_here: bool = True, reuse: bool = True
+) -> tuple[CampaignSpec, MadeCandidates]:
     spec = read_campaign_file(file)
+    made = make_and_report(spec, strict=strict, list_file=list_file)
     if engine_here:
         check_engine(spec, file=file)
-    return spec if reuse else spec.model_copy(update={"reuse": False})
+    return spec if reuse else spec.model_copy(update={"reuse": False}), made
 
 
 def _print_reused(store: CampaignStore, name: str, console: Console) -> None:
@@ -55,9 +60,17 @@ def _check_new(store: CampaignStore, spec: CampaignSpec, file: Path) -> None:
         check_new(spec, file=file)
 
 
-def check(*, file: Path, engine_elsewhere: bool, write_inputs: Path | None) -> None:
+def _list_file(file: Path, left_out: Path | None) -> Path:
+    """Where the crystals are listed that are left out: beside the campaign file, unless another file is named."""
+    return left_out or file.with_suffix(".left_out.csv")
+
+
+def check(
+    *, file: Path, engine_elsewhere: bool, write_inputs: Path | None, strict: bool, left_out: Path | None
+) -> None:
     """Check a campaign file and say what it would do; nothing is submitted."""
     spec = read_campaign_file(file)
+    made = make_and_report(spec, strict=strict, list_file=_list_file(file, left_out))
     if has_settings_file() and (engine_elsewhere or write_inputs is not None):
         check_node_settings(file=file)
     if write_inputs is not None:
@@ -67,7 +80,7 @@ def check(*, file: Path, engine_elsewhere: bool, write_inputs: Path | None) -> N
     if not engine_elsewhere:
         check_engine(spec, file=file)
     check_new(spec, file=file)
-    lines = list(format_preview(spec))
+    lines = list(format_preview(spec, made))
     if spec.dft.engine == "vasp" and not engine_elsewhere:
         lines += [*command_notes(spec.dft), *potcar_notes(spec)]
     console = _console()
@@ -76,16 +89,20 @@ def check(*, file: Path, engine_elsewhere: bool, write_inputs: Path | None) -> N
         console.print(f"  {line}", highlight=False, soft_wrap=True)
 
 
-def submit(*, file: Path, launchpad: Path | None, engine_elsewhere: bool, no_reuse: bool) -> None:
+def submit(
+    *, file: Path, launchpad: Path | None, engine_elsewhere: bool, no_reuse: bool, strict: bool, left_out: Path | None
+) -> None:
     """Submit a campaign; `rlaunch rapidfire` or `campaign cluster run` then run it. Submitting again adds nothing."""
-    spec = _checked(file, engine_here=not engine_elsewhere, reuse=not no_reuse)
+    spec, made = _checked(
+        file, _list_file(file, left_out), engine_here=not engine_elsewhere, strict=strict, reuse=not no_reuse
+    )
     connection = connect(launchpad)
     store = CampaignStore(connection.db)
     _check_new(store, spec, file)
     initialise_launchpad(connection)
     console = _console()
     worker = worker_for(file, spec.name, connection, find_launchpad_file(launchpad), console)
-    started = start_campaign(store, connection, spec, worker=worker)
+    started = start_campaign(store, connection, spec, worker=worker, made=made)
     console.print(started.message, soft_wrap=True)
     _print_reused(store, spec.name, console)
     console.print(
@@ -95,15 +112,24 @@ def submit(*, file: Path, launchpad: Path | None, engine_elsewhere: bool, no_reu
     )
 
 
-def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: Path, no_reuse: bool) -> None:
+def run(
+    *,
+    file: Path,
+    launchpad: Path | None,
+    workers: int | None,
+    directory: Path,
+    no_reuse: bool,
+    strict: bool,
+    left_out: Path | None,
+) -> None:
     """Run a whole campaign on this machine. Ctrl-C stops it; the same command goes on where it was."""
     console = _console()
     stored = _is_name(file)
-    given = None if stored else _checked(file, reuse=not no_reuse)
+    given = None if stored else _checked(file, _list_file(file, left_out), strict=strict, reuse=not no_reuse)
     launchpad_file = ensure_running(find_launchpad_file(launchpad) if stored else launchpad, console)
     connection = connect(launchpad_file)
     store = CampaignStore(connection.db)
-    spec = given or _checked_stored(store, file)
+    spec, made = given or (_checked_stored(store, file), None)
     if not stored:
         _check_new(store, spec, file)
     _make_run_folder(directory / spec.name)
@@ -152,6 +178,7 @@ def run(*, file: Path, launchpad: Path | None, workers: int | None, directory: P
                 on_ray_change=on_ray_change,
                 on_progress=progress.show,
                 on_outage=on_outage,
+                made=made,
             )
         except KeyboardInterrupt:
             progress.close()

@@ -1,21 +1,22 @@
 """Looking at what a campaign file names, before anything runs: folders, structures, PAW data sets, programs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from campaign.candidates.elements import elements_without_reference
+from campaign.candidates.given.source_files import find_source
 from campaign.candidates.prototypes import shipped_prototypes
-from campaign.candidates.structure_files import Crystal, list_structure_folder, read_structure_file
 from campaign.candidates.structure_text import StructureFileError
-from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
+from campaign.config.yaml_file import CampaignFileError, Problem, dotted
 from campaign.policies.base import without_uncertainty
 from campaign.scorers.base import Scorer
 from campaign.scorers.esnet import Esnet
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.corrections_checks import corrections_problems
+from campaign.spec.element_checks import folder_problems, missing_references, paw_problems, reference_folder
 from campaign.spec.engine_checks import command_problems, program_problems
+from campaign.spec.given import candidate_elements
 from campaign.spec.hubbard_checks import hubbard_problems
 from campaign.spec.potcar_checks import potcar_problems
 from campaign.spec.reference_checks import Finding, entries_problems, read_entries
@@ -24,7 +25,6 @@ from campaign.spec.sections.dft import DftSection
 from campaign.spec.sections.references import ReferenceSection
 from esnet.bundle.info import BundleInfo
 from esnet.bundle.shipped import bundle_folder, shipped_bundles
-from workflows.gpaw_vasp.potcars import available_elements
 
 UNCERTAINTY_REMEDY = "set policy.uncertainty, scorer.uncertainty or a model.bundle that was calibrated"
 
@@ -38,6 +38,8 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
         Sections of a `CampaignSpec` by their names; those that are wrong in themselves are absent.
     """
     candidates: CandidateSection | None = sections.get("candidates")
+    # those of crystals that are given as they are come when these are read (`campaign.spec.given`)
+    elements = () if candidates is None else candidates.elements or ()
     references: ReferenceSection | None = sections.get("references")
     dft: DftSection | None = sections.get("dft")
     scorer: Scorer | None = sections.get("scorer")
@@ -45,38 +47,51 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
         yield from command_problems(dft)
     if candidates is not None:
         yield from _prototype_problems(candidates)
+        yield from _source_problems(candidates)
         if dft is not None:
-            yield from _moment_problems(candidates, dft)
+            if candidates.as_given is None:
+                yield from _moment_problems(elements, dft)
             if dft.engine == "gpaw":
-                yield from _paw_problems(candidates)
+                yield from paw_problems(elements)
         if scorer is not None:
-            yield from ((path, message, None) for path, message in scorer.problems(candidates.elements))
+            yield from ((path, message, None) for path, message in scorer.problems(elements))
     corrections: str | None = None if references is None else references.corrections or "none"
     if references is not None:
-        findings, given = _reference_folder(references)
+        findings, given = reference_folder(references)
         yield from findings
         if references.entries is not None:
-            elements = None if candidates is None else candidates.elements
-            file, problems = read_entries(references, elements, dft)
+            wanted = None if candidates is None or candidates.as_given is not None else elements
+            file, problems = read_entries(references, wanted, dft)
             yield from problems
             corrections = None if file is None else file.corrections
             if file is not None:
-                yield from entries_problems(file, elements, dft, given=None if findings else given)
+                yield from entries_problems(
+                    file, None if candidates is None else elements, dft, given=None if findings else given
+                )
         needed = references.entries is None or (scorer is not None and scorer.needs_element_crystals)
         if candidates is not None and not findings and needed:
-            yield from _missing_references(candidates, given)
+            yield from missing_references(elements, given)
     model = sections.get("model")
     if model is not None and model.bundle is not None:
         yield from _bundle_problems(model.bundle)
     if candidates and dft and corrections:
-        yield from hubbard_problems(candidates.elements, dft, references=corrections)
+        yield from hubbard_problems(elements, dft, references=corrections)
     if candidates and scorer and model and corrections:
-        yield from corrections_problems(candidates, scorer, model, references=corrections)
+        yield from corrections_problems(elements, scorer, model, references=corrections)
 
 
-def _moment_problems(candidates: CandidateSection, dft: DftSection) -> Iterator[Finding]:
+def _source_problems(candidates: CandidateSection) -> Iterator[Finding]:
+    """Look whether the sources of crystals as they are exist; what is in them is read later, and may be left out."""
+    for place, path in enumerate(candidates.as_given or ()):
+        try:
+            find_source(path)
+        except StructureFileError as error:
+            yield ("candidates", "as_given", place), str(error), None
+
+
+def _moment_problems(elements: Sequence[str], dft: DftSection) -> Iterator[Finding]:
     for symbol in dft.magmom:
-        if symbol not in candidates.elements:
+        if symbol not in elements:
             message = f"found {symbol!r}, which is not among candidates.elements; right: leave it out"
             yield ("dft", "magmom", symbol), message, None
 
@@ -97,7 +112,7 @@ def _prototype_problems(candidates: CandidateSection) -> Iterator[Finding]:
     needed = {name: len(shipped_prototypes()[name].elements) for name in candidates.prototypes or ()}
     if candidates.structures is not None:
         path = ("candidates", "structures")
-        findings, crystals = _folder_problems(path, candidates.structures)
+        findings, crystals = folder_problems(path, candidates.structures)
         yield from findings
         for file, crystal in crystals:
             if crystal.name in needed:
@@ -109,62 +124,13 @@ def _prototype_problems(candidates: CandidateSection) -> Iterator[Finding]:
                 )
                 yield path, message, file
             needed[crystal.name] = len(crystal.structure.elements)
-    given = len(candidates.elements)
+    given = len(candidates.elements or ())
     if lacking := [name for name, count in needed.items() if count > given]:
         message = (
             f"found {given}: {', '.join(lacking)} needs {max(needed.values())} distinct elements; right: give more "
             "elements or leave these prototypes out"
         )
         yield ("candidates", "elements"), message, None
-
-
-def _folder_problems(path: FieldPath, folder: Path) -> tuple[list[Finding], list[tuple[Path, Crystal]]]:
-    """What is wrong with a folder of structures, and the crystals of the files that are right."""
-    try:
-        files = list_structure_folder(folder).files
-    except StructureFileError as error:
-        return [(path, str(error), None)], []
-    findings: list[Finding] = []
-    crystals = []
-    for file in files:
-        try:
-            crystals += [(file, crystal) for crystal in read_structure_file(file)]
-        except StructureFileError as error:
-            findings.append((path, str(error), file))
-    return findings, crystals
-
-
-def _reference_folder(references: ReferenceSection) -> tuple[list[Finding], set[str]]:
-    """What is wrong with the folder of references, and the elements that it has a crystal of."""
-    if references.structures is None:
-        return [], set()
-    findings, crystals = _folder_problems(("references", "structures"), references.structures)
-    elements = [crystal.structure.elements for _, crystal in crystals]
-    given = {found[0].symbol for found in elements if len(found) == 1}
-    return findings, given
-
-
-def _paw_problems(candidates: CandidateSection) -> Iterator[Finding]:
-    available = available_elements()
-    if not available:
-        return  # GPAW is not installed on this machine: `check_engine` says so where it matters
-    for symbol in candidates.elements:
-        if symbol not in available:
-            message = (
-                f"found {symbol!r}: GPAW has no PBE PAW data set of it; leave it out, add the data set's folder to "
-                "GPAW_SETUP_PATH, or use engine: vasp"
-            )
-            yield ("candidates", "elements", symbol), message, None
-
-
-def _missing_references(candidates: CandidateSection, given: set[str]) -> Iterator[Finding]:
-    for symbol in elements_without_reference(candidates.elements):
-        if symbol not in given:
-            message = (
-                f"found {symbol!r}: there is no built-in crystal to serve as its elemental reference; put a CIF or "
-                f"POSCAR of {symbol} into a folder and name the folder in references.structures, or leave it out"
-            )
-            yield ("candidates", "elements", symbol), message, None
 
 
 def gives_uncertainty(spec: CampaignSpec) -> bool | None:
@@ -229,10 +195,10 @@ def check_engine(spec: CampaignSpec, *, file: Path | None = None) -> None:
     findings = [*program_problems(spec.dft), *potcar_problems(spec)]
     problems = [Problem(dotted(("spec", "campaign", *path)), message, file) for path, message in findings]
     if spec.purpose == "screening":
-        elements = spec.candidates.elements
-        for path, message in spec.scorer.problems_here(elements):
-            is_element = path[:2] == ("candidates", "elements") and path[2:]
-            place = (*path[:2], elements.index(str(path[2]))) if is_element else path
+        in_file = spec.candidates.elements or ()
+        for path, message in spec.scorer.problems_here(candidate_elements(spec)):
+            is_element = path[:2] == ("candidates", "elements") and path[2:] and path[2] in in_file
+            place = (*path[:2], in_file.index(str(path[2]))) if is_element else path
             problems.append(Problem(dotted(("spec", "campaign", *place)), message, file))
     if problems:
         raise CampaignFileError(problems)

@@ -1,12 +1,11 @@
 """Whether predictions of a campaign and its references contain the same energy corrections, or have a way between."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from campaign.hull.corrections import is_corrected, mp2020_untreated
 from campaign.scorers.base import Scorer
 from campaign.spec.reference_checks import Finding
-from campaign.spec.sections.candidates import CandidateSection
 from campaign.spec.sections.model import ModelSection
 from esnet.bundle.files import BundleError
 from esnet.bundle.info import BundleInfo
@@ -17,13 +16,15 @@ _RIGHT = " or ".join(SCHEMES)
 
 
 def corrections_problems(
-    candidates: CandidateSection, scorer: Scorer, model: ModelSection, *, references: str
+    elements: Sequence[str], scorer: Scorer, model: ModelSection, *, references: str
 ) -> Iterator[Finding]:
     """Say what is wrong with the corrections that predictions will contain.
 
     Parameters
     ----------
-    candidates, scorer, model
+    elements
+        Of the candidates.
+    scorer, model
         Sections of a campaign.
     references
         Corrections that its references carry, ``none`` or ``mp2020``.
@@ -39,7 +40,6 @@ def corrections_problems(
         given, field, what = stated or model.corrections, "model", f"the energies of {model.bundle}"
     else:
         given, field, what = scorer.energy_corrections(None), "scorer", f"the energies of {scorer.describe()}"
-    elements = candidates.elements
     if given == references or not is_corrected(elements):
         return
     if given is None:

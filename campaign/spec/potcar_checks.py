@@ -1,10 +1,11 @@
 """Whether this machine has the POTCARs that a campaign needs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
 from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.given import candidate_elements
 from workflows.potcars.library import library_folder, potcar_findings
 from workflows.potcars.titles import potcar_symbol
 
@@ -17,12 +18,18 @@ def potcar_elements(spec: CampaignSpec) -> list[str]:
 
     Reference phases that hold other elements than the candidates are not used.
     """
-    return sorted(set(spec.candidates.elements)) if spec.dft.engine == "vasp" else []
+    return sorted(candidate_elements(spec)) if spec.dft.engine == "vasp" else []
 
 
-def potcar_problems(spec: CampaignSpec) -> Iterator[tuple[FieldPath, str]]:
-    """Say which POTCARs are missing or wrong on this machine, and how to mend it; of VASP campaigns alone."""
-    for finding in potcar_findings(potcar_elements(spec), spec.dft.potcar_functional):
+def potcar_problems(spec: CampaignSpec, elements: Sequence[str] | None = None) -> Iterator[tuple[FieldPath, str]]:
+    """Say which POTCARs are missing or wrong on this machine, and how to mend it; of VASP campaigns alone.
+
+    Parameters
+    ----------
+    elements
+        Those looked at; None: those of the candidates.
+    """
+    for finding in potcar_findings(potcar_elements(spec) if elements is None else elements, spec.dft.potcar_functional):
         if finding.remedy is not None:
             yield _FIELD, f"{finding.what}; right: {finding.remedy}{_ELSEWHERE}"
 
@@ -34,6 +41,19 @@ def potcar_notes(spec: CampaignSpec) -> Iterator[str]:
     yield f"POTCARs: {symbols} of {functional}, from {library_folder(functional)}"
     for finding in potcar_findings(potcar_elements(spec), functional):
         yield f"note: {finding.what}"
+
+
+def check_potcars_of(spec: CampaignSpec, elements: Sequence[str]) -> None:
+    """Refuse elements of a campaign of VASP whose POTCARs are not on this machine.
+
+    Raises
+    ------
+    CampaignFileError
+        Naming each POTCAR, and how to mend it.
+    """
+    problems = [Problem(dotted(("spec", "campaign", *path)), text) for path, text in potcar_problems(spec, elements)]
+    if problems:
+        raise CampaignFileError(problems)
 
 
 def check_potcars(spec: CampaignSpec, *, file: Path | None = None) -> None:

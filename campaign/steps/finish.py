@@ -3,7 +3,8 @@
 from typing import Any
 
 from campaign.scheduling.evaluate import evaluate_relaxed
-from campaign.store.campaigns import Campaign, mark_as_finished
+from campaign.store.additions.candidates import close_campaign
+from campaign.store.campaigns import Campaign
 from campaign.store.candidates import is_any_open
 from campaign.store.counts import count_candidates
 from campaign.store.steps import withdraw_step
@@ -18,8 +19,13 @@ def finish_campaign(campaign: Campaign, step_id: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        Number of candidates by state, number of stable ones, CPU-seconds by stage.
+        Number of candidates by state, number of stable ones, CPU-seconds by stage; empty where candidates have been
+        added since the step was submitted: the campaign comes to its report again.
     """
+    if campaign.document.get("reference_set") is None:
+        # candidates with further elements were added, whose references are computed now
+        withdraw_step(campaign, step_id)
+        return {}
     # a candidate may have been relaxed after whoever submitted this step had looked
     evaluate_relaxed(campaign, campaign.reference_set)
     summary = {
@@ -27,9 +33,8 @@ def finish_campaign(campaign: Campaign, step_id: str) -> dict[str, Any]:
         "stable": count_candidates(campaign, stable=True),
         "cpu_s": {stage: cost["cpu_s"] for stage, cost in cost_by_stage(campaign).items()},
     }
-    if is_any_open(campaign):
+    if is_any_open(campaign) or not close_campaign(campaign, summary):
         withdraw_step(campaign, step_id)
-        return summary
-    mark_as_finished(campaign, summary)
+        return {}
     campaign.store.close_step(step_id)
     return summary

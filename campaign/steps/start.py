@@ -9,18 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 from pymatgen.core import Structure
 
-from campaign.candidates.generate import Candidate, bootstrap_sample, generate
+from campaign.candidates.generate import Candidate, bootstrap_sample
+from campaign.candidates.given.crystals import LeftOut
+from campaign.candidates.given.reading import SourceRecord, forget_reading
 from campaign.candidates.structure_hash import calculation_key
 from campaign.hull.entries_file import EntriesFile
 from campaign.references.phases import reference_phases
 from campaign.references.reference_sets import store_entries
 from campaign.spec.campaign_spec import CampaignSpec
+from campaign.spec.given import MadeCandidates, make_candidates
 from campaign.spec.reference_checks import campaign_entries
 from campaign.steps.same_settings import CampaignExistsError, refuse_other_settings, settings_note
 from campaign.store.campaigns import find_start_settings, insert_campaign, mark_as_running
-from campaign.store.candidates import insert_candidates, insert_references
+from campaign.store.candidates import insert_candidates, insert_left_out, insert_references
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
-from campaign.store.documents import CampaignDocument, CandidateDocument, ModelSummary
+from campaign.store.documents import CampaignDocument, CandidateDocument, LeftOutDocument, ModelSummary, SourceDocument
 from campaign.store.migration import migrate
 from campaign.store.models import model_summary, register_bundle, store_lost_bundle
 from campaign.store.reuse.keys import add_calculation_keys
@@ -29,6 +32,10 @@ from esnet.bundle.shipped import bundle_folder
 from esnet.files.errors import UserError
 
 logger = logging.getLogger(__name__)
+
+
+class NoCandidatesError(UserError, ValueError):
+    """Every crystal was left out."""
 
 
 class BootstrapSizeError(UserError, ValueError):
@@ -47,6 +54,10 @@ class Started:
         Candidates that were added, and that were there already.
     note
         In which settings the file is not what is in force; None: in none.
+    left_out
+        Crystals of ``candidates.as_given`` that are no candidates, by reason, in words; empty where none was.
+    changed
+        Sources of crystals whose content has changed since the campaign was started, without other candidates.
     message
         The same in one sentence.
     """
@@ -55,22 +66,32 @@ class Started:
     added: int
     known: int
     note: str | None = None
+    left_out: str = ""
+    changed: tuple[str, ...] = ()
 
     @property
     def message(self) -> str:
         """What happened, in one sentence, and the note."""
-        note = f"; {self.note}" if self.note else ""
+        note = f"; left out: {self.left_out}" if self.left_out else ""
+        if self.changed:
+            note += f"; {', '.join(self.changed)} has changed since the start, and the candidates are the same"
+        if self.note:
+            note += f"; {self.note}"
         if not self.added:
             return f"campaign {self.name}: all {self.known} candidates are there already; nothing was added{note}"
         there = f", {self.known} were there already" if self.known else ""
         return f"campaign {self.name}: {self.added} candidates added{there}{note}"
 
 
-def write_campaign(store: CampaignStore, spec: CampaignSpec, *, worker: str | None = None) -> Started:
+def write_campaign(
+    store: CampaignStore, spec: CampaignSpec, *, worker: str | None = None, made: MadeCandidates | None = None
+) -> Started:
     """Store a campaign, ready to be advanced. Doing it again adds nothing.
 
     Parameters
     ----------
+    made
+        Its candidates, where they are made already.
     worker
         Name of the FireWorker that alone takes its fireworks; None: any. One that was started keeps its own.
 
@@ -83,39 +104,54 @@ def write_campaign(store: CampaignStore, spec: CampaignSpec, *, worker: str | No
     """
     store.ensure_indexes()
     add_calculation_keys(store)
-    candidates, relaxed = divide_candidates(spec)
-    elements = _elements_of(candidates)
+    made = make_candidates(spec) if made is None else made
+    candidates, relaxed = divide_candidates(spec, made)
+    elements = elements_of(candidates)
     entries = campaign_entries(spec, elements)
-    references = list(_reference_documents(spec, elements))
+    references = list(reference_documents(spec, elements))
     checksum = _structures_checksum(candidates, references, entries)
     migrate(store, spec.name)
     known = find_start_settings(store, spec.name)
+    changed: tuple[str, ...] = ()
     if known is None:
         model = _register_given_model(store, spec) if spec.model.bundle is not None else None
         document = _campaign_document(spec, len(candidates) - len(relaxed), model)
+        if made.sources:
+            document["sources"] = [source_document(source) for source in made.sources]
         if entries is not None:
             document["imported_references"] = store_entries(store, entries, campaign=spec.name)
         insert_campaign(store, document | {"structures_checksum": checksum, "worker": worker})
     else:
         refuse_other_settings(known, spec)
-        _refuse_other_structures(known["structures_checksum"], checksum, spec)
+        changed = _changed_sources(known, made)
+        _refuse_other_structures(known["structures_checksum"], checksum, spec, changed)
         # what was lost of them in the database since
         if entries is not None:
             store_entries(store, entries, campaign=spec.name)
         if spec.model.bundle is not None and (models := known.get("models")):
             store_lost_bundle(store, bundle_folder(str(spec.model.bundle)), models[0]["checksum"])
     insert_references(store, references)
-    added = insert_candidates(store, _candidate_documents(spec, candidates, relaxed))
+    insert_left_out(store, left_out_documents(spec.name, made.left_out))
+    added = insert_candidates(store, candidate_documents(spec, candidates, relaxed))
     # nothing is submitted or decided before every document is there: a start that was cut short is started again
     mark_as_running(store, spec.name)
     note = None if known is None else settings_note(known, spec)
-    started = Started(name=spec.name, added=added, known=len(candidates) - added, note=note)
+    known_before = len(candidates) - added
+    started = Started(
+        name=spec.name, added=added, known=known_before, note=note, left_out=made.counts(), changed=changed
+    )
+    forget_reading()
     logger.info(started.message)
     return started
 
 
-def divide_candidates(spec: CampaignSpec) -> tuple[list[Candidate], set[str]]:
+def divide_candidates(spec: CampaignSpec, made: MadeCandidates | None = None) -> tuple[list[Candidate], set[str]]:
     """Make the candidates, and choose those that train the model.
+
+    Parameters
+    ----------
+    made
+        The candidates, where they are made already.
 
     Returns
     -------
@@ -130,7 +166,13 @@ def divide_candidates(spec: CampaignSpec) -> tuple[list[Candidate], set[str]]:
     BootstrapSizeError
         If nothing would be left to screen.
     """
-    candidates = list(generate(spec))
+    made = make_candidates(spec) if made is None else made
+    candidates = made.candidates
+    if not candidates:
+        examples = "; ".join(f"{each.name}: {each.detail}" for each in made.left_out[:3])
+        raise NoCandidatesError(
+            f"spec.campaign.candidates: no crystal is left to be a candidate ({made.counts()}), e.g. {examples}"
+        )
     if spec.purpose == "training_set":
         # a campaign that is stopped half-way has made a fair sample of its candidates
         order = np.random.default_rng(spec.seed).permutation(len(candidates))
@@ -146,8 +188,9 @@ def divide_candidates(spec: CampaignSpec) -> tuple[list[Candidate], set[str]]:
     return candidates, set(bootstrap_sample(candidates, spec.model.bootstrap_size, spec.seed))
 
 
-def _elements_of(candidates: Sequence[Candidate]) -> list[str]:
-    return sorted({element.symbol for candidate in candidates for element in candidate.structure.composition.elements})
+def elements_of(candidates: Sequence[Candidate]) -> list[str]:
+    """Symbols of the candidates' elements, in alphabetical order."""
+    return sorted({symbol for candidate in candidates for symbol in candidate.chemsys.split("-")})
 
 
 def _structures_checksum(
@@ -161,15 +204,41 @@ def _structures_checksum(
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _refuse_other_structures(stored: str, found: str, spec: CampaignSpec) -> None:
+def _refuse_other_structures(stored: str, found: str, spec: CampaignSpec, changed: Sequence[str]) -> None:
     if stored != found:
         references = spec.references
         named = [str(path) for path in (spec.candidates.structures, references.structures, references.entries) if path]
+        add = f", or add what is new with `campaign add {spec.name} PATH`" if spec.candidates.as_given else ""
         raise CampaignExistsError(
             f"campaign {spec.name!r} was started with other structures or entries: "
-            f"{' or '.join(named) or 'a folder'} has changed since. "
-            "A running campaign keeps its candidates and references: give the new one another name"
+            f"{' or '.join([*changed, *named]) or 'a folder'} has changed since. "
+            f"A running campaign keeps its candidates and references: give the new one another name{add}"
         )
+
+
+def source_document(source: SourceRecord) -> SourceDocument:
+    """What a campaign's document says of a path that crystals were read from."""
+    return {
+        "path": str(source.path),
+        "sha256": source.sha256,
+        "n_files": source.n_files,
+        "n_read": source.n_read,
+        "n_left_out": source.n_left_out,
+    }
+
+
+def _changed_sources(known: CampaignDocument, made: MadeCandidates) -> tuple[str, ...]:
+    """Paths whose content is another than when the campaign was started."""
+    before = {source["path"]: source["sha256"] for source in known.get("sources", [])}
+    return tuple(str(each.path) for each in made.sources if before.get(str(each.path)) != each.sha256)
+
+
+def left_out_documents(campaign: str, left_out: Sequence[LeftOut]) -> Iterator[LeftOutDocument]:
+    """What the database says of the crystals that are no candidates, each once."""
+    for each in left_out:
+        told = {"name": each.name, "file": each.file, "reason": str(each.reason), "detail": each.detail}
+        digest = hashlib.sha256(json.dumps([each.file, each.name]).encode()).hexdigest()[:24]
+        yield {"_id": f"{campaign}/left_out/{digest}", "campaign": campaign, "created": now(), **told}  # type: ignore[typeddict-item]
 
 
 def _register_given_model(store: CampaignStore, spec: CampaignSpec) -> ModelSummary:
@@ -217,9 +286,18 @@ def _new_document(spec: CampaignSpec, document_id: str, structure: Structure) ->
     }
 
 
-def _candidate_documents(
-    spec: CampaignSpec, candidates: Sequence[Candidate], relaxed: set[str]
+def candidate_documents(
+    spec: CampaignSpec, candidates: Sequence[Candidate], relaxed: set[str], *, first_batch: int = 0
 ) -> Iterator[CandidateDocument]:
+    """Documents of candidates.
+
+    Parameters
+    ----------
+    relaxed
+        Ids of those that are relaxed whatever a model says.
+    first_batch
+        Number of the batch that the first of the others come into.
+    """
     place = 0
     role = TRAINING if spec.purpose == "training_set" else BOOTSTRAP
     for candidate in candidates:
@@ -228,7 +306,7 @@ def _candidate_documents(
         if candidate.id in relaxed:
             yield document | {"role": role, "rs_dos": {"state": RsDosState.NEW}}
         else:
-            screened = document | {"role": SCREENED, "batch": place // spec.screening.batch_size}
+            screened = document | {"role": SCREENED, "batch": first_batch + place // spec.screening.batch_size}
             # without a DOS to wait for it is ready to be scored
             screened["state"] = CandidateState.NEW if spec.scorer.needs_dos else CandidateState.DOS_DONE
             # only what is relaxed comes to its RS-DOS, which the next model learns from
@@ -236,7 +314,7 @@ def _candidate_documents(
             place += 1
 
 
-def _reference_documents(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[CandidateDocument]:
+def reference_documents(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[CandidateDocument]:
     """Phases that the campaign computes: elemental references where no file has them, and what the user gave."""
     for label, structure in reference_phases(spec, elements):
         document = _new_document(spec, f"{spec.name}/{REFERENCE}/{label}", structure)

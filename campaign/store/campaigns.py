@@ -10,7 +10,7 @@ from fireworks import LaunchPad
 
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.stored_spec import read_stored_spec
-from campaign.store.collections import OUR_CAMPAIGNS, SCHEMA_VERSION, CampaignStore, now
+from campaign.store.collections import OUR_CAMPAIGNS, SCHEMA_VERSION, CampaignStore
 from campaign.store.documents import CampaignDocument, ModelSummary
 from campaign.store.fireworks import fizzled_reason
 from campaign.store.migration import migrate
@@ -245,7 +245,7 @@ def find_start_settings(store: CampaignStore, name: str) -> CampaignDocument | N
     """
     if not campaign_exists(store, name):
         return None
-    fields = ["spec", "structures_checksum", "models", "settings", "budget", "state", "imported.file"]
+    fields = ["spec", "structures_checksum", "models", "sources", "settings", "budget", "state", "imported.file"]
     found = cast("CampaignDocument | None", store.campaigns.find_one({"_id": name}, fields))
     if found is not None:
         _refuse_half_imported(found)
@@ -270,14 +270,6 @@ def mark_as_running(store: CampaignStore, name: str) -> None:
     """Let a campaign run whose documents are all there."""
     store.campaigns.update_one(
         {"_id": name, "state": CampaignState.STARTING}, {"$set": {"state": CampaignState.RUNNING}}
-    )
-
-
-def mark_as_finished(campaign: Campaign, summary: Mapping[str, Any]) -> None:
-    """Close a campaign with its summary; one that is closed already keeps what it has."""
-    campaign.store.campaigns.update_one(
-        {"_id": campaign.name, "state": {"$ne": CampaignState.FINISHED}},
-        {"$set": {"state": CampaignState.FINISHED, "summary": summary, "ended": now()}},
     )
 
 

@@ -11,7 +11,7 @@ from pymongo.collection import Collection
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore, counts_by, exists, history_entry, now
-from campaign.store.documents import CandidateDocument, stage_fields
+from campaign.store.documents import CandidateDocument, LeftOutDocument, stage_fields
 from campaign.store.states import AWAITS_RS_DOS, BEFORE_SCREEN, OPEN_STATES, SCREENED, CandidateState, RsDosState, Stage
 from esnet.files.errors import UserError
 
@@ -30,13 +30,13 @@ def read_document(
 
 
 def find_candidate(campaign: Campaign, wanted: str) -> CandidateDocument:
-    """Return the one candidate that is meant: by its id, the beginning of it, or formula and prototype.
+    """Return the one candidate that is meant: by its id, the beginning of it, formula and prototype, or name.
 
     Parameters
     ----------
     wanted
-        ``_id`` or its beginning, a formula (``AlPd``, the elements in any order), or formula and prototype
-        (``AlPd:B2``).
+        ``_id`` or its beginning, a formula (``AlPd``, the elements in any order), formula and prototype
+        (``AlPd:B2``), or the name that a crystal had in its source (``gen_0001``, ``run1/gen_0001``).
 
     Raises
     ------
@@ -45,7 +45,9 @@ def find_candidate(campaign: Campaign, wanted: str) -> CandidateDocument:
     """
     formula, _, prototype = wanted.partition(":")
     by_formula = {"formula": _reduced(formula)} | ({"prototype": prototype} if prototype else {})
-    queries: list[dict[str, Any]] = [{"_id": wanted}, by_formula, {"_id": {"$regex": f"^{re.escape(wanted)}"}}]
+    last_part = {"parent.name": {"$regex": f"/{re.escape(wanted)}$"}}
+    queries: list[dict[str, Any]] = [{"_id": wanted}, {"parent.name": wanted}, by_formula]
+    queries += [{"_id": {"$regex": f"^{re.escape(wanted)}"}}, last_part]
     candidates = collection_of_candidates(campaign.store)
     for query in queries:
         found = list(candidates.find({"campaign": campaign.name, **query}).limit(_SHOWN + 1))
@@ -61,8 +63,8 @@ def find_candidate(campaign: Campaign, wanted: str) -> CandidateDocument:
     example = candidates.find_one({"campaign": campaign.name}, ["formula", "prototype"])
     shown = f", e.g. {example['formula']}:{example['prototype']}" if example else ""
     raise UnknownCandidateError(
-        f"campaign {campaign.name!r} has no candidate {wanted!r}; right: an id, its beginning, a formula, or "
-        f"formula:prototype{shown} (see `campaign results {campaign.name}`)"
+        f"campaign {campaign.name!r} has no candidate {wanted!r}; right: an id, its beginning, a formula, "
+        f"formula:prototype{shown}, or the name of a crystal in its source (see `campaign results {campaign.name}`)"
     )
 
 
@@ -92,6 +94,11 @@ def insert_candidates(store: CampaignStore, documents: Iterable[CandidateDocumen
 def insert_references(store: CampaignStore, documents: Iterable[CandidateDocument]) -> int:
     """Insert the phases of the reference set that are not there yet; return how many were added."""
     return store.insert_missing(store.references, documents)
+
+
+def insert_left_out(store: CampaignStore, documents: Iterable[LeftOutDocument]) -> int:
+    """Insert what is said of crystals that are no candidates; return how many were added."""
+    return store.insert_missing(store.left_out, documents)
 
 
 def candidates_by_id(store: CampaignStore, ids: Sequence[str], fields: Sequence[str]) -> dict[str, CandidateDocument]:

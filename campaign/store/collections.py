@@ -75,6 +75,8 @@ class CampaignStore:
         The ledger: one document for each time a calculation or step was started.
     steps
         Trainings, Screens and the report: a unique id each, so that each is submitted once.
+    left_out
+        Crystals that were given as they are and are no candidates, each with the reason.
     models, reference_sets
         Trained models and frozen reference sets, by checksum.
     events
@@ -87,6 +89,7 @@ class CampaignStore:
         self.candidates: Collection[Document] = database["candidates"]
         self.references: Collection[Document] = database["references"]
         self.structures = (self.candidates, self.references)
+        self.left_out: Collection[Document] = database["left_out"]
         self.features: Collection[Document] = database["features"]
         self.attempts: Collection[Document] = database["attempts"]
         self.steps: Collection[Document] = database["steps"]
@@ -141,6 +144,7 @@ class CampaignStore:
         # others in the same batch job; those outside any have none
         self.attempts.create_index("job_id", sparse=True)
         self.features.create_index("campaign")
+        self.left_out.create_index("campaign")
         self.steps.create_index([("campaign", ASCENDING), ("kind", ASCENDING)])
         self.events.create_index([("campaign", ASCENDING), ("time", ASCENDING)])
         # a campaign's fireworks and workflows are found by these

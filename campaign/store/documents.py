@@ -183,6 +183,39 @@ class ImportedDocument(TypedDict, total=False):
     completed: datetime
 
 
+class SourceDocument(TypedDict):
+    """A path that crystals were read from as they are."""
+
+    path: str
+    sha256: str  # over the content of its files
+    n_files: int
+    n_read: int  # crystals
+    n_left_out: int  # of these, without duplicates
+
+
+class LeftOutDocument(TypedDict, total=False):
+    """A crystal of ``candidates.as_given`` that is no candidate."""
+
+    _id: Required[str]
+    campaign: str  # name
+    name: str
+    file: str
+    reason: str  # in a word, as it is counted
+    detail: str
+    created: datetime
+
+
+class AdditionDocument(TypedDict, total=False):
+    """Candidates that ``campaign add`` has brought (``additions`` of a campaign)."""
+
+    id: str  # checksum over the candidates
+    time: datetime
+    sources: list[SourceDocument]
+    n_added: int
+    n_left_out: int  # duplicates among them
+    rescale: str | None
+
+
 class CampaignDocument(TypedDict, total=False):
     """A campaign."""
 
@@ -195,11 +228,15 @@ class CampaignDocument(TypedDict, total=False):
     quality: str
     state: CampaignState
     worker: str | None  # name of the FireWorker that alone takes its fireworks
+    sources: list[SourceDocument]  # of crystals as they are, in the file that started it
+    additions: list[AdditionDocument]
     n_screened: int  # candidates
     batch_sizes: list[int]  # candidates
     model: ModelSummary | None
     models: list[ModelSummary]  # all that it has had
     reference_set: str | None  # checksum
+    previous_reference_sets: list[str]  # checksums; each later set has the phases of the earlier ones, and others
+    reference_serial: int  # grows when phases are added after the start
     imported_references: str | None  # checksum of the reference set from a file
     budget: dict[str, Any]  # in force; the file's where absent
     budget_history: list[dict[str, Any]]

@@ -33,9 +33,11 @@ def write_problem(campaign: Campaign, problem: str | None) -> None:
 
 
 def assign_reference_set(campaign: Campaign, checksum: str) -> None:
-    """Give a campaign its reference set, unless it has one."""
+    """Give a campaign its reference set, unless it has one, or further phases have come since it was read."""
+    serial = campaign.document.get("reference_serial")
     campaign.store.campaigns.update_one(
-        {"_id": campaign.name, "reference_set": None}, {"$set": {"reference_set": checksum}, "$unset": {"problem": ""}}
+        {"_id": campaign.name, "reference_set": None, "reference_serial": serial},
+        {"$set": {"reference_set": checksum}, "$unset": {"problem": ""}},
     )
 
 

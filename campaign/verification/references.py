@@ -19,8 +19,10 @@ def check_references(campaign: Campaign, records: Records) -> Iterator[Finding]:
     def wrong(subject: str, problem: str, remedy: str) -> Finding:
         return Finding(check=_REFERENCES, subject=subject, problem=problem, remedy=remedy)
 
+    previous = campaign.document.get("previous_reference_sets") or []
     if frozen is None:
-        if records.steps:
+        # after `campaign add` with further elements their references are computed first
+        if records.steps and not previous:
             names = ", ".join(sorted(records.steps)[:3])
             yield wrong(campaign.name, f"steps were submitted ({names}) and no set is frozen", _reconcile(campaign))
         return
@@ -31,7 +33,7 @@ def check_references(campaign: Campaign, records: Records) -> Iterator[Finding]:
     except ValueError as error:
         yield wrong(frozen[:12], f"{error}; right: restored from a backup of it", _restore())
     for other in integrity.reference_sets_of(campaign):
-        if other != frozen:
+        if other != frozen and other not in previous:
             yield wrong(
                 other[:12],
                 f"a second set of this campaign, whose own is {frozen[:12]}",

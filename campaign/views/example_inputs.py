@@ -5,6 +5,7 @@ from pathlib import Path
 
 from campaign.candidates.generate import generate
 from campaign.spec.campaign_spec import CampaignSpec
+from campaign.steps.start import divide_candidates
 from esnet.files.errors import UserError
 from workflows.engine import CalculationKind
 from workflows.input_files import write_input_files
@@ -37,7 +38,7 @@ def write_example_inputs(spec: CampaignSpec, folder: Path) -> Iterator[str]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputFolderError(f"--write-inputs {folder}: {error.strerror}; right: a new or an empty folder") from None
-    candidate = next(iter(generate(spec)))
+    candidate = next(generate(spec)) if spec.candidates.has_prototypes else divide_candidates(spec)[0][0]
     for name, kind in _KINDS.items():
         files = write_input_files(candidate.structure, spec.dft_settings(), kind, folder / name)
         formula = candidate.structure.composition.reduced_formula

@@ -9,6 +9,7 @@ from campaign.budget.decision_document import is_persons, prediction_of
 from campaign.policies.base import Policy
 from campaign.policies.registry import make_policy
 from campaign.scorers.base import identity_text
+from campaign.spec.given import AS_GIVEN
 from campaign.store.campaigns import Campaign
 from campaign.store.states import SCREENED
 from campaign.store.usage import cpu_seconds_by_document
@@ -62,7 +63,11 @@ def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
     """Format it as text, line by line."""
     yield f"{told['formula']} {told['prototype']} ({told['_id']}), campaign {told['campaign']}: {told['state']}"
     parent = told.get("parent") or {}
-    if parent:
+    if parent.get("source") == AS_GIVEN:
+        yield f"as given: {parent['name']}, from {parent['file']}"
+        if columns := parent.get("columns"):
+            yield f"its source says: {', '.join(f'{key} {value}' for key, value in columns.items())}"
+    elif parent:
         yield f"made from: {', '.join(f'{key} {value}' for key, value in parent.items())}"
     if told["is_dos_changed"]:
         changed = told["is_dos_changed"]

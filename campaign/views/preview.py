@@ -12,9 +12,10 @@ from campaign.hull.corrections import mp2020_untreated
 from campaign.references.phases import reference_phases
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import gives_uncertainty
+from campaign.spec.given import AS_GIVEN, MadeCandidates, make_candidates
 from campaign.spec.reference_checks import campaign_entries, entries_notes
 from campaign.spec.sections.dft import DftSection
-from campaign.steps.start import divide_candidates
+from campaign.steps.start import divide_candidates, elements_of
 from campaign.store.models import check_model_engine
 from esnet.bundle.bundle import BundleInfo
 from esnet.bundle.shipped import bundle_folder
@@ -23,13 +24,23 @@ from workflows.inputs.outside_settings import has_settings_file, outside
 from workflows.potcars.titles import replaced_symbols
 
 
-def format_preview(spec: CampaignSpec) -> Iterator[str]:
-    """Say what would be computed, a line for each kind of work."""
-    candidates, bootstrap = divide_candidates(spec)
-    by_prototype = Counter(candidate.prototype for candidate in candidates)
-    listed = ", ".join(f"{number} {name}" for name, number in sorted(by_prototype.items()))
-    yield f"{len(candidates)} candidates ({listed})"
-    elements = sorted({symbol.symbol for item in candidates for symbol in item.structure.composition.elements})
+def format_preview(spec: CampaignSpec, made: MadeCandidates | None = None) -> Iterator[str]:
+    """Say what would be computed, a line for each kind of work.
+
+    Parameters
+    ----------
+    made
+        The candidates, where they are made already.
+    """
+    made = make_candidates(spec) if made is None else made
+    candidates, bootstrap = divide_candidates(spec, made)
+    by_prototype = Counter(each.prototype for each in candidates if each.parent["source"] != AS_GIVEN)
+    given = [each for each in candidates if each.parent["source"] == AS_GIVEN]
+    kinds = [f"{number} {name}" for name, number in sorted(by_prototype.items())]
+    kinds += [f"{len(given)} as given"] if given else []
+    yield f"{len(candidates)} candidates ({', '.join(kinds)})"
+    yield from _format_given(spec, made, given)
+    elements = elements_of(candidates)
     labels = [label for label, _ in reference_phases(spec, elements)]
     if spec.references.entries is not None:
         yield from _format_entries(spec, candidates, elements)
@@ -69,6 +80,30 @@ def format_preview(spec: CampaignSpec) -> Iterator[str]:
     fast = " with coarse k-points (quality: fast, for examples only)" if spec.dft.quality == "fast" else ""
     yield f"computed by {spec.dft.engine}{fast}, cutoff {spec.dft.encut:g} eV"
     yield from _format_own_settings(spec.dft, elements)
+
+
+def _format_given(spec: CampaignSpec, made: MadeCandidates, given: Sequence[Candidate]) -> Iterator[str]:
+    """Say what was read of the crystals that are given as they are, and what is left out."""
+    for source in made.sources:
+        of_files = f" in {source.n_files} files" if source.n_files > 1 else ""
+        yield f"{source.path}: {source.n_read} crystals{of_files}"
+    if given:
+        volume = "their volumes from their elements" if spec.candidates.rescale else "unchanged"
+        shown = _listed([f"{each.parent['name']} ({each.formula}, {each.prototype})" for each in given], most=3)
+        sizes = [each.n_sites for each in given]
+        atoms = f"{min(sizes)} to {max(sizes)} atoms" if min(sizes) < max(sizes) else f"{sizes[0]} atoms"
+        yield f"as given, {volume}, {atoms}: {shown}"
+    if made.left_out:
+        yield f"left out: {made.counts()}"
+        for reason in dict.fromkeys(each.reason for each in made.left_out):
+            examples = [each for each in made.left_out if each.reason == reason]
+            yield f"  {reason}: {_listed([each.name for each in examples], most=4)}; {examples[0].detail}"
+    for folder, files in made.unused:
+        yield f"note: {folder}: not read: {_listed(files)}"
+    for note, names in made.notes:
+        yield f"note: {_listed(names)}: {note}"
+    if spec.candidates.elements and not spec.candidates.has_prototypes:
+        yield "note: candidates.elements is not used: crystals of as_given keep their elements"
 
 
 def _format_own_settings(dft: DftSection, elements: Sequence[str]) -> Iterator[str]:
@@ -125,7 +160,7 @@ def _format_unknown(spec: CampaignSpec, model: BundleInfo, candidates: Sequence[
             "what becomes of them"
         )
     new = model.unknown_compositions(
-        {symbol.symbol: amount for symbol, amount in candidate.structure.composition.element_composition.items()}
+        {symbol: float(amount) for symbol, amount in candidate.crystal.composition().items()}
         for candidate in candidates
     )
     if new is not None and new.any():
@@ -189,7 +224,7 @@ def _format_entries(spec: CampaignSpec, candidates: Sequence[Candidate], element
     if file.corrections == "mp2020" and file.engine != "vasp":
         yield f"the corrections mp2020 were fitted to energies of VASP, not of {file.engine}"
     if (limit := file.max_elements) is not None:
-        beyond = sum(len(candidate.structure.composition) > limit for candidate in candidates)
+        beyond = sum(len(candidate.crystal.composition()) > limit for candidate in candidates)
         if beyond:
             yield (
                 f"{file.path.name} was fetched with at most {limit} elements a phase, and {beyond} candidates have "

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from typing import Literal
 
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from campaign.candidates.structure_text import MAX_SITES
 from campaign.config.strict_model import StrictModel
-from campaign.spec.sections.types import ElementList, FilePath, PrototypeList
+from campaign.spec.sections.types import ElementList, FilePath, PathList, PrototypeList
 
 
 class CandidateSection(StrictModel):
-    """Which crystals are screened: every prototype with every ordered choice of distinct elements."""
+    """Which crystals are screened: prototypes filled with elements, crystals as they are, or both."""
 
     prototypes: PrototypeList | None = Field(
         default=None, description="names of prototypes that ship with the project, e.g. [B1, B2, L1_0]"
@@ -17,18 +21,61 @@ class CandidateSection(StrictModel):
     structures: FilePath | None = Field(
         default=None, description="folder of CIF or POSCAR files that are used as further prototypes"
     )
-    elements: ElementList = Field(
-        description="symbols of the elements to substitute, e.g. [Al, Pd]; no f-block elements"
+    elements: ElementList | None = Field(
+        default=None,
+        validate_default=True,
+        description="symbols of the elements to substitute in prototypes and structures, e.g. [Al, Pd]; no f-block "
+        "elements; null where the candidates are crystals as they are (as_given)",
+    )
+    as_given: PathList | None = Field(
+        default=None,
+        description="crystals that become candidates as they are: paths of folders, patterns (gen/*.cif), lists of "
+        "files (.txt), extended XYZ, databases of ASE, JSON or JSONL of pymatgen's structures, CSV with a column of "
+        "CIF texts or paths",
+    )
+    structure_column: str | None = Field(
+        default=None,
+        description="column or key that holds the crystals in the tables of as_given; null: structure, cif or path",
+    )
+    rescale: Literal["elements"] | None = Field(
+        default=None,
+        description="elements: crystals of as_given get the volume that their atoms have in their own elements; null: "
+        "they keep theirs",
+    )
+    max_atoms: int = Field(
+        default=500,
+        ge=1,
+        le=MAX_SITES,
+        description="crystals of as_given with more atoms in the cell are left out (a whole number)",
     )
     max_candidates: int | None = Field(
         default=None, ge=1, description="stop after this many candidates (a whole number); null: no limit"
     )
 
+    @property
+    def has_prototypes(self) -> bool:
+        """Whether prototypes are filled with elements."""
+        return self.prototypes is not None or self.structures is not None
+
+    @field_validator("elements")
+    @classmethod
+    def _elements_for_prototypes(cls, value: ElementList | None, info: ValidationInfo) -> ElementList | None:
+        if value is None and (info.data.get("prototypes") or info.data.get("structures")):
+            # as pydantic says it of a field that is required
+            raise PydanticCustomError("missing", "Field required")
+        return value
+
     @model_validator(mode="after")
-    def _some_prototype(self) -> CandidateSection:
-        if self.prototypes is None and self.structures is None:
+    def _some_candidates(self) -> CandidateSection:
+        if not self.has_prototypes and self.as_given is None:
             raise ValueError(
-                "no prototypes; name shipped ones in candidates.prototypes, e.g. [B1, B2], "
-                "or a folder of CIF/POSCAR files in candidates.structures"
+                "no prototypes and no crystals; name shipped prototypes in candidates.prototypes, e.g. [B1, B2], a "
+                "folder of CIF/POSCAR files in candidates.structures, or crystals that are screened as they are in "
+                "candidates.as_given"
+            )
+        if self.as_given is None and (self.rescale is not None or self.structure_column is not None):
+            raise ValueError(
+                "rescale and structure_column are about the crystals of candidates.as_given, which names none; "
+                "leave them out"
             )
         return self

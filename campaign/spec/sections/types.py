@@ -46,6 +46,11 @@ FilePath = Annotated[Path, BeforeValidator(_resolved)]
 BundlePath = Annotated[Path, BeforeValidator(_resolved_bundle)]
 ElementSymbol = Annotated[str, AfterValidator(check_element)]
 PrototypeName = Annotated[str, AfterValidator(check_prototype_name)]
+PathList = Annotated[
+    tuple[FilePath, ...],
+    Field(strict=False, min_length=1),
+    BeforeValidator(lambda value: [value] if isinstance(value, str | Path) else value),
+]
 # lists of the YAML file become tuples, so that a spec cannot be changed
 ElementList = Annotated[tuple[ElementSymbol, ...], Field(strict=False, min_length=1), AfterValidator(_no_repeats)]
 PrototypeList = Annotated[tuple[PrototypeName, ...], Field(strict=False, min_length=1), AfterValidator(_no_repeats)]

@@ -1,0 +1,235 @@
+"""Reading all crystals that are given as they are: in several processes, in one order, once for each process.
+
+Measured by benchmarks/as_given.py, see docs/own-structures.md.
+"""
+
+import hashlib
+import logging
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from campaign.candidates.given.crystals import GivenCrystal, LeftOut, ReadItem, read_items
+from campaign.candidates.given.items import Item, items_of
+from campaign.candidates.given.source_files import Source, find_source
+from campaign.candidates.structure_text import Reason
+
+logger = logging.getLogger(__name__)
+
+OnProgress = Callable[[str, int, int | None], None]
+"""Told of what is done (reading, comparing), how many, and of how many in all where that is known."""
+
+_CHUNK = 50
+"""Items that a process is handed at a time."""
+_ALONE = 200
+"""Items up to which one process is faster than the start of others."""
+_MOST_PROCESSES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenSettings:
+    """What decides which crystals are read and how; the fields of a campaign file's section ``candidates``."""
+
+    paths: tuple[Path, ...]
+    column: str | None = None
+    rescale: bool = False
+    max_atoms: int = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceRecord:
+    """One path of ``as_given`` as it was when it was read.
+
+    Attributes
+    ----------
+    path
+        The path.
+    sha256
+        Over the content of its files, and of those that they name.
+    n_files, n_read, n_left_out
+        Files, crystals that were read, and those among these that cannot be used.
+    """
+
+    path: Path
+    sha256: str
+    n_files: int
+    n_read: int
+    n_left_out: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What the sources hold."""
+
+    crystals: tuple[GivenCrystal, ...]
+    left_out: tuple[LeftOut, ...]
+    sources: tuple[SourceRecord, ...]
+    unused: dict[Path, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def elements(self) -> list[str]:
+        """Symbols of the crystals' elements, in alphabetical order."""
+        return sorted({symbol for each in self.crystals for symbol in each.crystal.composition()})
+
+
+_latest: tuple[object, Reading] | None = None
+"""The latest reading and what it was of: checks, preview and start of a campaign ask for the same."""
+
+
+def read_given(settings: GivenSettings, *, on_progress: OnProgress | None = None) -> Reading:
+    """Read every crystal, in the order of the sources; again only where a file has changed since.
+
+    Raises
+    ------
+    StructureFileError
+        A source is not there, or cannot be read as a whole.
+    """
+    global _latest
+    sources = [find_source(path) for path in settings.paths]
+    stamp = (settings, tuple(_stamps(sources)))
+    if _latest is None or _latest[0] != stamp:
+        _latest = None
+        _latest = (stamp, _read(sources, settings, on_progress))
+    return _latest[1]
+
+
+def forget_reading() -> None:
+    """Free the memory of the latest reading."""
+    global _latest
+    _latest = None
+
+
+def _stamps(sources: Sequence[Source]) -> Iterator[tuple[str, int, int]]:
+    """What changes with the content of files; of those that a table names it is not known before it is read."""
+    for source in sources:
+        for path in {source.path if source.path.is_file() else None, *(file.path for file in source.files)} - {None}:
+            assert path is not None
+            found = path.stat()
+            yield str(path), found.st_size, found.st_mtime_ns
+
+
+def _read(sources: Sequence[Source], settings: GivenSettings, on_progress: OnProgress | None) -> Reading:
+    crystals: list[GivenCrystal] = []
+    left_out: list[LeftOut] = []
+    records: list[SourceRecord] = []
+    # files with one crystal each: it is known how many there are
+    total = sum(len(source.files) for source in sources)
+    is_known = all(file.kind == "crystal" for source in sources for file in source.files)
+    done = 0
+    with _Reader(settings) as reader:
+        for source in sources:
+            digest = hashlib.sha256()
+            before = len(crystals), len(left_out)
+            left_out += [
+                LeftOut(name=name, file=str(source.path), reason=Reason.UNREADABLE, detail=detail)
+                for name, detail in source.missing
+            ]
+            if source.path.is_file():
+                digest.update(_file_digest(source.path))
+            for read in reader.read(_items(source, settings.column, digest)):
+                crystals += [found for found in read.found if isinstance(found, GivenCrystal)]
+                left_out += [found for found in read.found if isinstance(found, LeftOut)]
+                digest.update((read.sha256 or "").encode())
+                done += 1
+                if on_progress is not None:
+                    on_progress("reading", done, total if is_known else None)
+            n_bad = len(left_out) - before[1]
+            records.append(
+                SourceRecord(
+                    path=source.path,
+                    sha256=digest.hexdigest(),
+                    n_files=len(source.files),
+                    n_read=len(crystals) - before[0] + n_bad,
+                    n_left_out=n_bad,
+                )
+            )
+    return Reading(
+        crystals=tuple(crystals),
+        left_out=tuple(left_out),
+        sources=tuple(records),
+        unused={source.path: source.unused for source in sources if source.unused},
+    )
+
+
+def _items(source: Source, column: str | None, digest: "hashlib._Hash") -> Iterator[Item]:
+    for file in source.files:
+        digest.update(file.name.encode())
+        if file.kind != "crystal" and file.path != source.path:
+            digest.update(_file_digest(file.path))
+        yield from items_of(file, column=column)
+
+
+def _file_digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+class _Reader:
+    """Reads items in order: the first in this process, the others in as many as there are cores."""
+
+    def __init__(self, settings: GivenSettings) -> None:
+        self._read_items = partial(read_items, rescale=settings.rescale, max_atoms=settings.max_atoms)
+        self._pool: ProcessPoolExecutor | None = None
+        self._n_read = 0
+
+    def __enter__(self) -> "_Reader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def read(self, items: Iterator[Item]) -> Iterator[ReadItem]:
+        """Yield what came of each item, in order; few items wait in memory."""
+        waiting: deque[tuple[list[Item], Future[list[ReadItem]] | None]] = deque()
+        processes = usable_processes()
+        for chunk in _chunks(items):
+            self._n_read += len(chunk)
+            if self._n_read <= _ALONE or processes == 1:
+                yield from self._read_items(chunk)
+                continue
+            if self._pool is None:
+                self._pool = make_pool(processes)
+            waiting.append((chunk, self._pool.submit(self._read_items, chunk)))
+            if len(waiting) > 3 * processes:
+                yield from self._result(*waiting.popleft())
+        while waiting:
+            yield from self._result(*waiting.popleft())
+
+    def _result(self, chunk: list[Item], future: "Future[list[ReadItem]] | None") -> list[ReadItem]:
+        try:
+            assert future is not None
+            return future.result()
+        except BrokenProcessPool:
+            # killed for memory, or a script that starts processes at its import
+            logger.warning("a process that read structures has ended; reading on in one")
+            return self._read_items(chunk)
+
+
+def usable_processes() -> int:
+    """Processes that may work on structures at the same time here."""
+    if multiprocessing.current_process().daemon:
+        return 1  # it may have no children
+    return min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
+
+
+def make_pool(processes: int) -> ProcessPoolExecutor:
+    """Make processes that share nothing with this one, which may have threads and connections."""
+    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:
+    chunk: list[Item] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

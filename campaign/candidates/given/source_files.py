@@ -1,0 +1,153 @@
+"""Which files a path of ``candidates.as_given`` means, and of which kind each is."""
+
+import glob
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from campaign.candidates.structure_files import structure_kind, structure_stem
+from campaign.candidates.structure_text import StructureFileError, unpacked_name
+
+Kind = Literal["crystal", "extxyz", "ase", "json", "jsonl", "csv", "list"]
+
+_KINDS: dict[str, Kind] = {
+    **{".extxyz": "extxyz", ".xyz": "extxyz", ".db": "ase", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"},
+    **{".csv": "csv", ".txt": "list", ".lst": "list"},
+}
+_IN_FOLDERS = ("crystal", "extxyz")
+"""Kinds that are taken from folders: tables and databases there are as often about the crystals as of them."""
+_RIGHT = (
+    "right: a folder, a file of crystals (CIF, POSCAR, .extxyz, ASE's .db or .json, .json or .jsonl of pymatgen's "
+    "structures, .csv), a .txt file with a path in each line, or a pattern such as gen/*.cif"
+)
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file that holds crystals.
+
+    Attributes
+    ----------
+    path
+        Where it is.
+    kind
+        How it is read.
+    name
+        What its crystals are called: of a file in a folder or list its path there, without endings.
+    """
+
+    path: Path
+    kind: Kind
+    name: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one path of ``candidates.as_given`` means.
+
+    Attributes
+    ----------
+    path
+        As it was given.
+    files
+        The files with crystals, in the order in which they are read.
+    missing
+        Entries of a list that are not there or of no kind that is read: their names and what is wrong.
+    unused
+        Files of a folder that are not read.
+    """
+
+    path: Path
+    files: tuple[SourceFile, ...]
+    missing: tuple[tuple[str, str], ...] = ()
+    unused: tuple[str, ...] = ()
+
+
+def find_source(path: Path) -> Source:
+    """Find the files that a path means: a folder with its subfolders, a pattern, a list, or one file.
+
+    Raises
+    ------
+    StructureFileError
+        There is no such thing, or nothing in it that can be read.
+    """
+    if path.is_dir():
+        return _folder(path)
+    if path.is_file():
+        kind = _kind_of(path)
+        if kind is None:
+            raise StructureFileError(f"{path} has a name that says no kind of file; {_RIGHT}")
+        return _list(path) if kind == "list" else Source(path, (SourceFile(path, kind, structure_stem(path)),))
+    if glob.has_magic(str(path)):
+        return _pattern(path)
+    raise StructureFileError(f"{path} {'cannot be read' if path.exists() else 'does not exist'}; {_RIGHT}")
+
+
+def _kind_of(path: Path) -> Kind | None:
+    if structure_kind(path) is not None:
+        return "crystal"
+    return _KINDS.get(Path(unpacked_name(path)).suffix.lower())
+
+
+def _folder(folder: Path) -> Source:
+    try:
+        found = sorted(
+            path
+            for path in folder.rglob("*")
+            if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        )
+    except OSError as error:
+        raise StructureFileError(f"{folder} cannot be read: {error.strerror}") from error
+    kinds = {path: _kind_of(path) for path in found}
+    files = tuple(_named(path, kind, folder) for path, kind in kinds.items() if kind in _IN_FOLDERS and kind)
+    unused = tuple(str(path.relative_to(folder)) for path, kind in kinds.items() if kind not in _IN_FOLDERS)
+    if not files:
+        there = f" (there are {', '.join(unused[:5])})" if unused else ""
+        raise StructureFileError(f"{folder} has no CIF, POSCAR or extended XYZ file{there}; {_RIGHT}")
+    return Source(folder, files, unused=unused)
+
+
+def _named(path: Path, kind: Kind, folder: Path) -> SourceFile:
+    parent = path.relative_to(folder).parent
+    return SourceFile(path, kind, (parent / structure_stem(path)).as_posix())
+
+
+def _pattern(pattern: Path) -> Source:
+    found = sorted(Path(name) for name in glob.glob(str(pattern), recursive=True))
+    base = Path(*[part for part, magic in _until_magic(pattern.parts) if not magic])
+    kinds = {path: _kind_of(path) for path in found if path.is_file()}
+    files = tuple(_named(path, kind, base) for path, kind in kinds.items() if kind and kind != "list")
+    if not files:
+        raise StructureFileError(f"nothing that can be read matches {pattern}; {_RIGHT}")
+    return Source(pattern, files, unused=tuple(str(path) for path, kind in kinds.items() if kind in (None, "list")))
+
+
+def _until_magic(parts: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
+    """Parts of a path, each with whether it is, or follows, the first that is a pattern."""
+    magic = False
+    for part in parts:
+        magic = magic or glob.has_magic(part)
+        yield part, magic
+
+
+def _list(path: Path) -> Source:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StructureFileError(f"{path} cannot be read: {error}; right: a text file with one path a line") from error
+    entries = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not entries:
+        raise StructureFileError(f"{path} is empty; right: a text file with one path a line")
+    files: list[SourceFile] = []
+    missing: list[tuple[str, str]] = []
+    for entry in entries:
+        listed = path.parent / Path(entry).expanduser()
+        kind = _kind_of(listed) if listed.is_file() else None
+        if kind is None or kind == "list":
+            found = "does not exist" if not listed.exists() else "is no file of crystals"
+            missing.append((entry, f"{listed} {found}; right: a path relative to the folder of {path.name}"))
+            continue
+        name = Path(entry).parent / structure_stem(listed) if not Path(entry).is_absolute() else structure_stem(listed)
+        files.append(SourceFile(listed, kind, Path(name).as_posix().removeprefix("./")))
+    return Source(path, tuple(files), missing=tuple(missing))

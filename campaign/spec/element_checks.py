@@ -1,0 +1,63 @@
+"""Whether each element can be calculated: its PAW data set, and a crystal that is its reference."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from campaign.candidates.elements import elements_without_reference
+from campaign.candidates.structure_files import Crystal, list_structure_folder, read_structure_file
+from campaign.candidates.structure_text import StructureFileError
+from campaign.config.yaml_file import FieldPath
+from campaign.spec.reference_checks import Finding
+from campaign.spec.sections.references import ReferenceSection
+from workflows.gpaw_vasp.potcars import available_elements
+
+
+def folder_problems(path: FieldPath, folder: Path) -> tuple[list[Finding], list[tuple[Path, Crystal]]]:
+    """What is wrong with a folder of structures, and the crystals of the files that are right."""
+    try:
+        files = list_structure_folder(folder).files
+    except StructureFileError as error:
+        return [(path, str(error), None)], []
+    findings: list[Finding] = []
+    crystals = []
+    for file in files:
+        try:
+            crystals += [(file, crystal) for crystal in read_structure_file(file)]
+        except StructureFileError as error:
+            findings.append((path, str(error), file))
+    return findings, crystals
+
+
+def reference_folder(references: ReferenceSection) -> tuple[list[Finding], set[str]]:
+    """What is wrong with the folder of references, and the elements that it has a crystal of."""
+    if references.structures is None:
+        return [], set()
+    findings, crystals = folder_problems(("references", "structures"), references.structures)
+    elements = [crystal.structure.elements for _, crystal in crystals]
+    given = {found[0].symbol for found in elements if len(found) == 1}
+    return findings, given
+
+
+def paw_problems(elements: Sequence[str]) -> Iterator[Finding]:
+    """Say of which elements GPAW has no PAW data set on this machine."""
+    available = available_elements()
+    if not available:
+        return  # GPAW is not installed on this machine: `check_engine` says so where it matters
+    for symbol in elements:
+        if symbol not in available:
+            message = (
+                f"found {symbol!r}: GPAW has no PBE PAW data set of it; leave it out, add the data set's folder to "
+                "GPAW_SETUP_PATH, or use engine: vasp"
+            )
+            yield ("candidates", "elements", symbol), message, None
+
+
+def missing_references(elements: Sequence[str], given: set[str]) -> Iterator[Finding]:
+    """Say which elements have neither a built-in crystal nor one of the user's."""
+    for symbol in elements_without_reference(elements):
+        if symbol not in given:
+            message = (
+                f"found {symbol!r}: there is no built-in crystal to serve as its elemental reference; put a CIF or "
+                f"POSCAR of {symbol} into a folder and name the folder in references.structures, or leave it out"
+            )
+            yield ("candidates", "elements", symbol), message, None

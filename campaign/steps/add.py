@@ -1,0 +1,212 @@
+"""Further candidates for a campaign that runs or has finished: crystals as they are, with the campaign's settings."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pymatgen.core import Composition, Structure
+from pymongo.client_session import ClientSession
+
+from campaign.candidates.generate import Candidate
+from campaign.candidates.given.crystals import GivenCrystal, LeftOut
+from campaign.candidates.given.duplicates import KnownCrystal
+from campaign.candidates.given.reading import OnProgress, Reading
+from campaign.candidates.packed import PackedCrystal
+from campaign.candidates.structure_text import Reason
+from campaign.references.reference_sets import store_entries, stored_set
+from campaign.spec.given import candidates_of, known_crystal, refuse_mixtures, usable_crystals
+from campaign.spec.reference_checks import campaign_entries
+from campaign.steps.start import (
+    candidate_documents,
+    elements_of,
+    left_out_documents,
+    reference_documents,
+    source_document,
+)
+from campaign.store.additions.candidates import (
+    absent_ids,
+    append_candidates,
+    append_references,
+    candidates_of_formulas,
+    open_steps_of_sets,
+    read_in_transaction,
+)
+from campaign.store.campaigns import OpenCampaign
+from campaign.store.candidates import insert_left_out
+from campaign.store.collections import in_chunks, now
+from campaign.store.documents import AdditionDocument
+from campaign.store.reference_sets import phases_of
+from campaign.store.states import CampaignState
+from esnet.files.errors import UserError
+
+_CHUNK = 1000
+"""Candidates in one transaction; MongoDB ends transactions after 60 s."""
+
+
+class AdditionError(UserError, ValueError):
+    """Candidates that cannot be added to a campaign now; the message says why and what would be right."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Added:
+    """What came of adding crystals to a campaign.
+
+    Attributes
+    ----------
+    name
+        The campaign.
+    n_read, n_added
+        Crystals that were read, and candidates that were added.
+    left_out
+        The others, those that are candidates already among them.
+    new_elements
+        Elements of which a reference is computed first.
+    """
+
+    name: str
+    n_read: int
+    n_added: int
+    left_out: tuple[LeftOut, ...]
+    new_elements: tuple[str, ...] = ()
+
+    @property
+    def message(self) -> str:
+        """What happened, in one sentence."""
+        counts = Counter(str(each.reason) for each in self.left_out)
+        listed = ", ".join(f"{number} {reason}" for reason, number in counts.most_common())
+        first = f"; references of {', '.join(self.new_elements)} are computed first" if self.new_elements else ""
+        return (
+            f"campaign {self.name}: {self.n_added} of {self.n_read} crystals added"
+            f"{f'; left out: {listed}' if listed else ''}{first}"
+        )
+
+
+def add_candidates(
+    campaign: OpenCampaign, found: Reading, *, rescale: str | None = None, on_progress: OnProgress | None = None
+) -> Added:
+    """Add crystals as candidates; those that are there already are left out, so that doing it again adds nothing.
+
+    A finished campaign runs again. Where a crystal has elements without a reference in the campaign's set, their
+    references are computed first, and the set is frozen anew with them; earlier results stay as they are, since no
+    phase of the later set lies in their chemical systems that was not in the earlier one.
+
+    Parameters
+    ----------
+    found
+        The crystals.
+    rescale
+        How they were rescaled, for the record.
+
+    Raises
+    ------
+    AdditionError
+        The campaign is starting, or a step is under way that takes its reference set.
+    CampaignFileError
+        The crystals' elements cannot be treated together.
+    """
+    campaign = campaign.refresh()
+    if campaign.document["state"] == CampaignState.STARTING:
+        raise AdditionError(
+            f"campaign {campaign.name!r} has not been started to its end; right: `campaign submit FILE` again"
+        )
+    spec = campaign.spec
+    usable, refused = usable_crystals(spec, found)
+    candidates, duplicates = candidates_of(spec, usable, known=list(_known(campaign, usable)), on_progress=on_progress)
+    left_out = (*found.left_out, *refused, *duplicates)
+    new_elements: tuple[str, ...] = ()
+    if candidates:
+        elements = elements_of(candidates)
+        refuse_mixtures(spec, sorted({*elements, *_elements_with_reference(campaign)}))
+        new_elements = _add_references(campaign, elements)
+    addition: AdditionDocument = {
+        "id": _addition_id(found, rescale),
+        "time": now(),
+        "sources": [source_document(source) for source in found.sources],
+        "n_left_out": len(left_out),
+        "rescale": rescale,
+    }
+    n_added = sum(_append(campaign, chunk, addition) for chunk in in_chunks(candidates, _CHUNK))
+    # what is a candidate already was not left out of the campaign
+    insert_left_out(
+        campaign.store,
+        left_out_documents(campaign.name, [each for each in left_out if each.reason != Reason.DUPLICATE]),
+    )
+    n_read = sum(source.n_read for source in found.sources)
+    return Added(name=campaign.name, n_read=n_read, n_added=n_added, left_out=left_out, new_elements=new_elements)
+
+
+def _addition_id(found: Reading, rescale: str | None) -> str:
+    content = [rescale, [source.sha256 for source in found.sources]]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def _known(campaign: OpenCampaign, crystals: Sequence[GivenCrystal]) -> Iterator[KnownCrystal]:
+    """The campaign's candidates that have the formula of one of the crystals."""
+    formulas = {Composition(each.crystal.composition()).reduced_formula for each in crystals}
+    for document in candidates_of_formulas(campaign, formulas):
+        label = (document.get("parent") or {}).get("name") or f"{document['formula']}:{document['prototype']}"
+        crystal = PackedCrystal.of(Structure.from_dict(document["structure"]))
+        yield known_crystal(document["_id"], str(label), crystal)
+
+
+def _append(campaign: OpenCampaign, candidates: Sequence[Candidate], addition: AdditionDocument) -> int:
+    """Add a part of the candidates in one transaction; return how many were not there yet."""
+    spec = campaign.spec
+    size = spec.screening.batch_size
+
+    def append(session: ClientSession) -> int:
+        document = read_in_transaction(campaign, session)
+        absent = absent_ids(campaign, [candidate.id for candidate in candidates], session)
+        new = [candidate for candidate in candidates if candidate.id in absent]
+        if not new:
+            return 0
+        trained_on = {candidate.id for candidate in new} if spec.purpose == "training_set" else set()
+        n_screened = len(new) - len(trained_on)
+        sizes = [min(size, n_screened - place) for place in range(0, n_screened, size)]
+        first_batch = len(document["batch_sizes"])
+        documents = list(candidate_documents(spec, new, trained_on, first_batch=first_batch))
+        append_candidates(campaign, documents, sizes, addition, session)
+        return len(new)
+
+    return campaign.store.in_transaction(append)
+
+
+def _elements_with_reference(campaign: OpenCampaign) -> set[str]:
+    """Elements that have an elemental phase, computed by the campaign or from its file of entries."""
+    elements = {phase["elements"][0] for phase in phases_of(campaign) if len(phase["elements"]) == 1}
+    if (imported := campaign.document.get("imported_references")) is not None:
+        entries = stored_set(campaign.store, imported)["entries"]
+        elements |= {symbol for each in entries for symbol in each["composition"] if len(each["composition"]) == 1}
+    return elements
+
+
+def _add_references(campaign: OpenCampaign, elements: Sequence[str]) -> tuple[str, ...]:
+    """Add the references of elements that the campaign has none of, and let its set be frozen anew with them."""
+    spec = campaign.spec
+    known = _elements_with_reference(campaign)
+    new = tuple(symbol for symbol in elements if symbol not in known)
+    if not new:
+        return ()
+    every = sorted({*known, *new})
+    entries = campaign_entries(spec, every)
+    there = {phase["_id"] for phase in phases_of(campaign)}
+    documents = [each for each in reference_documents(spec, every) if each["_id"] not in there]
+    if campaign.document.get("model") is not None:
+        for document in documents:
+            document.pop("rs_dos", None)  # the model is trained already
+    imported = None if entries is None else store_entries(campaign.store, entries, campaign=campaign.name)
+
+    def append(session: ClientSession) -> None:
+        read_in_transaction(campaign, session)
+        if under_way := open_steps_of_sets(campaign, session):
+            raise AdditionError(
+                f"campaign {campaign.name!r} has no reference of {', '.join(new)} yet, and {', '.join(under_way)} is "
+                "under way, which takes the reference set as it is; right: the same command again when that is done, "
+                "or crystals of the campaign's elements alone"
+            )
+        append_references(campaign, documents, imported, session)
+
+    campaign.store.in_transaction(append)
+    return new

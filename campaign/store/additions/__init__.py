@@ -1,0 +1,1 @@
+"""Candidates that come to a campaign after its start."""

@@ -1,0 +1,135 @@
+"""Further candidates of a campaign, with their batches and references: each part in one transaction."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, cast
+
+from pymongo.client_session import ClientSession
+
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import Document, now
+from campaign.store.documents import AdditionDocument, CampaignDocument, CandidateDocument
+from campaign.store.states import OPEN_STATES, CampaignState, StepState
+from campaign.store.steps import Step, StepKind
+
+
+def candidates_of_formulas(campaign: Campaign, formulas: Collection[str]) -> list[Document]:
+    """Candidates that have one of these reduced formulas: id, formula, prototype, name and structure."""
+    query = {"campaign": campaign.name, "formula": {"$in": sorted(formulas)}}
+    fields = ["formula", "prototype", "parent.name", "structure.lattice", "structure.sites"]
+    return list(campaign.store.candidates.find(query, fields))
+
+
+def read_in_transaction(campaign: Campaign, session: ClientSession) -> CampaignDocument:
+    """Read the campaign's document and keep others from changing it until the transaction has finished."""
+    # one counter for all that must not meet: promises of the budget, and what is added
+    found = campaign.store.campaigns.find_one_and_update(
+        {"_id": campaign.name}, {"$inc": {"budget_serial": 1}}, session=session, return_document=True
+    )
+    return cast("CampaignDocument", found)
+
+
+def absent_ids(campaign: Campaign, ids: Sequence[str], session: ClientSession) -> set[str]:
+    """Those of the ids that no candidate has."""
+    there = campaign.store.candidates.find({"_id": {"$in": list(ids)}}, ["_id"], session=session)
+    return set(ids) - {found["_id"] for found in there}
+
+
+def append_candidates(
+    campaign: Campaign,
+    documents: Sequence[CandidateDocument],
+    sizes: Sequence[int],
+    addition: AdditionDocument,
+    session: ClientSession,
+) -> None:
+    """Insert candidates and the sizes of their batches, and let a finished campaign run again.
+
+    Parameters
+    ----------
+    sizes
+        Candidates in each of the batches that follow those that there are.
+    addition
+        What brought them; its `n_added` grows with each part.
+    """
+    campaigns, name = campaign.store.campaigns, campaign.name
+    campaigns.update_one(
+        {"_id": name, "additions.id": {"$ne": addition["id"]}},
+        {"$push": {"additions": {**addition, "n_added": 0}}},
+        session=session,
+    )
+    campaigns.update_one(
+        {"_id": name, "additions.id": addition["id"]},
+        {
+            "$inc": {"n_screened": sum(sizes), "additions.$.n_added": len(documents)},
+            "$push": {"batch_sizes": {"$each": list(sizes)}},
+        },
+        session=session,
+    )
+    campaign.store.candidates.insert_many(cast("Any", documents), session=session)
+    _reopen(campaign, session)
+
+
+def _reopen(campaign: Campaign, session: ClientSession) -> None:
+    """Let a finished campaign run again; it comes to its report again."""
+    report = {"_id": Step.report(campaign.name).id, "state": StepState.DONE}
+    campaign.store.steps.delete_one(report, session=session)
+    campaign.store.campaigns.update_one(
+        {"_id": campaign.name, "state": CampaignState.FINISHED},
+        {"$set": {"state": CampaignState.RUNNING}},
+        session=session,
+    )
+
+
+def open_steps_of_sets(campaign: Campaign, session: ClientSession) -> list[str]:
+    """Steps that take the reference set as it is when they run, and are not done yet."""
+    kinds = [StepKind.SCREEN, StepKind.TRAIN, StepKind.RETRAIN]
+    query = {"campaign": campaign.name, "kind": {"$in": kinds}, "state": {"$ne": StepState.DONE}}
+    return sorted(step["_id"] for step in campaign.store.steps.find(query, ["_id"], session=session))
+
+
+def append_references(
+    campaign: Campaign, documents: Sequence[CandidateDocument], imported: str | None, session: ClientSession
+) -> None:
+    """Insert further phases of the reference set, and let it be frozen anew once they are computed.
+
+    Parameters
+    ----------
+    imported
+        Checksum of the set from a file that takes the place of the earlier one; None where there is no file.
+    """
+    campaigns, name = campaign.store.campaigns, campaign.name
+    found = campaigns.find_one({"_id": name}, ["reference_set"], session=session) or {}
+    # whoever freezes the set just now, without them, does so in vain
+    update: dict[str, Any] = {"$set": {"reference_set": None}, "$inc": {"reference_serial": 1}}
+    if imported is not None:
+        update["$set"]["imported_references"] = imported
+    if (frozen := found.get("reference_set")) is not None:
+        update["$addToSet"] = {"previous_reference_sets": frozen}
+    campaigns.update_one({"_id": name}, update, session=session)
+    if documents:
+        campaign.store.references.insert_many(cast("Any", documents), session=session)
+    _reopen(campaign, session)
+
+
+def close_campaign(campaign: Campaign, summary: Mapping[str, Any]) -> bool:
+    """Close a campaign with its summary, unless candidates have been added that are still to be worked on.
+
+    Returns
+    -------
+    bool
+        False if there are such candidates; the report is submitted again when they are done.
+    """
+
+    def close(session: ClientSession) -> bool:
+        read_in_transaction(campaign, session)
+        still_open = {"campaign": campaign.name, "state": {"$in": list(OPEN_STATES)}}
+        added = campaign.store.candidates.find_one(still_open, ["_id"], session=session)
+        if added is not None:
+            return False
+        campaign.store.campaigns.update_one(
+            {"_id": campaign.name, "state": {"$ne": CampaignState.FINISHED}},
+            {"$set": {"state": CampaignState.FINISHED, "summary": summary, "ended": now()}},
+            session=session,
+        )
+        return True
+
+    return campaign.store.in_transaction(close)
