@@ -5,7 +5,10 @@ import typer
 from campaign.cli.budget import budget
 from campaign.cli.dataset import dataset
 from campaign.cli.decisions import decide, explain, release
-from campaign.cli.failures import failures, reconcile, resume, retry
+from campaign.cli.failures import failures, reconcile, retry
+from campaign.cli.lifecycle.overview import list_campaigns
+from campaign.cli.lifecycle.pausing import pause, resume, stop
+from campaign.cli.lifecycle.removal import archive, delete
 from campaign.cli.machines.cluster import app as cluster_app
 from campaign.cli.machines.database import app as database_app
 from campaign.cli.metrics import metrics
@@ -33,12 +36,14 @@ _PANELS = {
     "Run a campaign": (check, run, submit),
     "Look at it": (status, results, report, serve),
     "Decisions and what they cost": (explain, metrics, budget, decide, release),
-    "When something failed": (failures, retry, resume, reconcile, verify),
+    "When something failed": (failures, retry, reconcile, verify),
+    "Manage campaigns": (list_campaigns, pause, resume, stop, archive, delete),
     "Other data": (dataset, replay),
 }
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
-        app.command(rich_help_panel=_panel)(_command)
+        # `list` is a word of Python
+        app.command("list" if _command is list_campaigns else None, rich_help_panel=_panel)(_command)
 app.add_typer(references_app, name="references", rich_help_panel="Other data")
 app.add_typer(database_app, name="db", rich_help_panel="Machines")
 app.add_typer(cluster_app, name="cluster", rich_help_panel="Machines")

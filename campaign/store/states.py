@@ -59,6 +59,7 @@ class CampaignState(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     FINISHED = "finished"
+    DELETING = "deleting"
 
 
 #: States in which a candidate is still worked on. An index answers a question for these at once, and reads everything

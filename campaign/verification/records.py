@@ -9,6 +9,7 @@ from campaign.store import integrity
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document
 from campaign.store.documents import stage_fields
+from campaign.store.fireworks import state_of
 from campaign.store.states import STAGES, CandidateState, Stage
 
 _AFTER_IS_DOS = frozenset(
@@ -112,7 +113,7 @@ class Records:
         self.steps = {step["_id"]: step for step in integrity.steps(campaign)}
         for firework in integrity.fireworks(campaign):
             fw_id, spec = firework["fw_id"], firework["spec"]
-            self.firework_states[fw_id] = firework["state"]
+            self.firework_states[fw_id] = state_of(firework)
             subject = (spec["document"], spec.get("stage")) if "document" in spec else (spec.get("step"), None)
             self.firework_subjects[fw_id] = subject
 

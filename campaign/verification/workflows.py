@@ -130,7 +130,7 @@ class Workflows:
                     f"it is {records.firework_states[fw_id]}, and the campaign is finished",
                     f"lpad defuse_fws -i {fw_id}",
                 )
-        elif self._campaign.document["state"] == CampaignState.RUNNING and not live:
+        elif self._campaign.document["state"] == CampaignState.RUNNING and not live and not self._campaign.is_halted:
             yield self._wrong(
                 _LOST,
                 self._campaign.name,
