@@ -46,8 +46,8 @@ class CampaignRow:
     after_dos: int
     stable: int
     cpu_hours: float
-    started: str
-    last_activity: str
+    started: str | None
+    last_activity: str | None
     engine: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,8 +71,9 @@ def _row(found: Mapping[str, Any]) -> CampaignRow:
         if state != "PAUSED":
             runs[kind] += number
     is_live = any(state != "PAUSED" for state, _ in found["fireworks"])
-    times = [found["created"], found.get("ended"), found["last_attempt"]]
+    times = [found.get("created"), found.get("ended"), found["last_attempt"]]
     times += [event["at"] for event in found.get("events") or []]
+    known = [in_utc(time) for time in times if time is not None]
     return CampaignRow(
         name=found["_id"],
         state=_state(found, is_held=bool(found["fireworks"]) and not is_live),
@@ -82,9 +83,9 @@ def _row(found: Mapping[str, Any]) -> CampaignRow:
         after_dos=sum(number for state, number in by_state.items() if state not in BEFORE_SCREEN),
         stable=found["stable"],
         cpu_hours=found["cpu_s"] / 3600.0,
-        started=_iso(found["created"]),
-        last_activity=_iso(max(in_utc(time) for time in times if time is not None)),
-        engine=f"{found['engine']}, {found['quality']}" if found.get("quality") == "fast" else found["engine"],
+        started=_iso(found.get("created")),
+        last_activity=_iso(max(known, default=None)),
+        engine=", ".join([str(found.get("engine")), *(["fast"] if found.get("quality") == "fast" else [])]),
     )
 
 
@@ -99,8 +100,8 @@ def _state(found: Mapping[str, Any], *, is_held: bool) -> str:
     return "paused" if found["state"] == CampaignState.RUNNING and is_held else str(found["state"])
 
 
-def _iso(time: datetime) -> str:
-    return in_utc(time).isoformat(timespec="seconds")
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else in_utc(time).isoformat(timespec="seconds")
 
 
 def campaign_table(rows: Sequence[CampaignRow]) -> Table:
@@ -118,5 +119,5 @@ def campaign_table(rows: Sequence[CampaignRow]) -> Table:
     return table
 
 
-def _short(time: str) -> str:
-    return time[:16].replace("T", " ")
+def _short(time: str | None) -> str:
+    return "-" if time is None else time[:16].replace("T", " ")

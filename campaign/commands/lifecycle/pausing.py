@@ -53,7 +53,7 @@ def stop(*, name: str, cancel_jobs: bool, yes: bool, reason: str | None, launchp
         return
     done = end_running(campaign.refresh(), wait_s=_ENDING_S)
     if done.jobs:
-        print_plain(out, f"cancelled {len(done.jobs)} job(s): {', '.join(done.jobs)}")
+        print_plain(out, f"cancelled {len(done.jobs)} job(s): {', '.join(sorted(done.jobs))}")
     if done.processes:
         print_plain(out, f"ended {done.processes} process(es) that computed on this machine")
     for left in done.left:
