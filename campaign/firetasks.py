@@ -121,6 +121,8 @@ class _Step(_CampaignTask):
     def work(self, fw_spec: dict[str, Any]) -> FWAction | None:
         """Run the step; where the database is lost on the way, again when it is back."""
         campaign = self.campaign(fw_spec)
+        if patiently(partial(campaign.put_step_back, self["step"], fw_id=self.fw_id)):
+            return None
         return patiently(partial(self.step, campaign), wait_s=campaign.spec.retries.database_wait_s)
 
     @abstractmethod

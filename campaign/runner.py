@@ -149,7 +149,7 @@ def run_campaign(
     on_start(started, directory, _running_elsewhere(launchpad, name))
     campaign = RunningCampaign.open(store, launchpad, name)
     status = campaign_status(campaign)
-    if status.is_finished:
+    if status.is_finished or (status.is_stopped and not status.can_go_on):
         return status
     if status.is_paused:
         on_progress(status)  # Ray takes its time to start
@@ -202,6 +202,8 @@ class _Watch:
             if status.is_finished:
                 self._patiently(partial(_let_last_firework_end, self.campaign.launchpad, self.campaign.name))
                 return status
+            if status.ends_running:
+                return status  # a person has stopped it with all that runs
             if self._is_stuck(status):
                 return self._patiently(self._look)
             time.sleep(_POLL_S)

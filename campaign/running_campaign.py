@@ -12,6 +12,7 @@ from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.recovery.recording import record_and_advance, record_here
 from campaign.scheduling.advance import advance
 from campaign.scheduling.reuse import take_over_all
+from campaign.scheduling.stop import put_step_back
 from campaign.scheduling.submit import submit_ready
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.given import MadeCandidates
@@ -102,6 +103,10 @@ class RunningCampaign(OpenCampaign):
     def reconcile(self, *, outcome: Outcome = "lost", dry_run: bool = False) -> ReconcileReport:
         """Repair what killed processes and jobs left behind, see `campaign.recovery.reconcile`."""
         return reconcile(self, outcome=outcome, dry_run=dry_run)
+
+    def put_step_back(self, step_id: str, *, fw_id: int) -> bool:
+        """Let a step wait whose campaign was paused while its job was in a queue; False: it may begin."""
+        return put_step_back(self, step_id, fw_id=fw_id)
 
     def calculate(self, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int) -> None:
         """Compute one stage of one candidate in the current directory, see `campaign.steps.calculate`; record it."""

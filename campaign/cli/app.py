@@ -11,8 +11,11 @@ from campaign.cli.changes.persons import promote, reject
 from campaign.cli.changes.settings import set_settings
 from campaign.cli.dataset import dataset
 from campaign.cli.decisions import decide, explain, release
-from campaign.cli.failures import failures, reconcile, resume, retry
+from campaign.cli.failures import failures, reconcile, retry
 from campaign.cli.lifecycle.export import export
+from campaign.cli.lifecycle.overview import list_campaigns
+from campaign.cli.lifecycle.pausing import pause, resume, stop
+from campaign.cli.lifecycle.removal import archive, delete
 from campaign.cli.lifecycle.transfer import import_
 from campaign.cli.machines.cluster import app as cluster_app
 from campaign.cli.machines.database import app as database_app
@@ -42,14 +45,14 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Look at it": (status, results, report, serve, history),
     "Decisions and what they cost": (explain, metrics, budget, decide, release),
     "Change a running campaign": (add, promote, reject, set_settings),
-    "When something failed": (failures, retry, resume, reconcile, verify),
-    "Manage campaigns": (export, import_),
+    "When something failed": (failures, retry, reconcile, verify),
+    "Manage campaigns": (list_campaigns, pause, resume, stop, archive, delete, export, import_),
     "Other data": (dataset, replay),
 }
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
-        # `set` and `import` are words of Python's own
-        name = _command.__name__.removesuffix("_settings").rstrip("_")
+        # `set`, `import` and `list` are words of Python's own
+        name = _command.__name__.removesuffix("_settings").removesuffix("_campaigns").rstrip("_")
         app.command(name, rich_help_panel=_panel)(_command)
 app.add_typer(references_app, name="references", rich_help_panel="Other data")
 app.add_typer(database_app, name="db", rich_help_panel="Machines")

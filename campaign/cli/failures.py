@@ -1,4 +1,4 @@
-"""The commands `campaign reconcile`, `failures`, `retry` and `resume`: what was lost, what failed, and another try."""
+"""The commands `campaign reconcile`, `failures` and `retry`: what was lost, what failed, and another try."""
 
 from typing import Annotated
 
@@ -65,15 +65,4 @@ def retry(
     """Try again what has failed for good, with other settings or resources where some are given.
 
     Example: campaign retry my-alloys --stage relax --kind not_converged --set INCAR.ALGO=All
-    """
-
-
-@implemented_in("campaign.commands.failures")
-def resume(name: NameArgument, launchpad: LaunchpadOption = None) -> None:
-    """Let a stopped campaign go on, once the cause is mended; what failed of that cause is tried again.
-
-    A campaign stops submitting when `retries.stop_after` calculations in a row fail alike at the start. `campaign
-    status` says why.
-
-    Example: campaign resume my-alloys
     """

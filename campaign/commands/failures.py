@@ -1,4 +1,4 @@
-"""The commands `campaign reconcile`, `failures`, `retry` and `resume`: what was lost, what failed, and another try."""
+"""The commands `campaign reconcile`, `failures` and `retry`: what was lost, what failed, and another try."""
 
 import json
 import shlex
@@ -16,7 +16,6 @@ from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.recovery.removed_workflows import format_removed, removed_workflows
 from campaign.recovery.removed_workflows import resubmit as resubmit_workflows
 from campaign.recovery.retry import choose, failed_calculations, retry_failed
-from campaign.recovery.retry import resume as resume_calculations
 from campaign.recovery.retry import retry as retry_calculations
 from campaign.references.reference_sets import restore_reference_set
 from campaign.store.campaigns import OpenCampaign
@@ -159,20 +158,3 @@ def retry(
         console.print(f"  {each.name}: {each.stage.title}, {each.cause}", highlight=False)
     if len(chosen) > 20:
         console.print(f"  ... and {len(chosen) - 20} more", highlight=False)
-
-
-def resume(*, name: str, launchpad: Path | None) -> None:
-    """Let a stopped campaign go on, once the cause is mended."""
-    store, connection = open_for_writing(launchpad)
-    stop, resumed, retried = resume_calculations(OpenCampaign.open(store, connection, name))
-    console = _console()
-    if stop is None and not resumed:
-        said = "is not stopped; what was paused with lpad runs again with `lpad resume_fws`"
-        print_labelled(console, f"campaign {name}", said)
-        return
-    cause = "" if stop is None else f" of {stop['cause']}"
-    print_labelled(
-        console,
-        f"campaign {name} submits again:",
-        f"{resumed} paused calculation(s) can run, {retried} that failed{cause} will be tried again",
-    )

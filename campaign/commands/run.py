@@ -28,6 +28,7 @@ from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import initialise_launchpad
 from campaign.store.states import CandidateState
 from campaign.views.example_inputs import write_example_inputs
+from campaign.views.failures import pause_reason, stop_reason
 from campaign.views.preview import format_preview
 from campaign.views.results import format_model, result_rows, rows_as_table
 from campaign.views.reused import format_reused
@@ -105,11 +106,21 @@ def submit(
     started = start_campaign(store, connection, spec, worker=worker, made=made)
     console.print(started.message, soft_wrap=True)
     _print_reused(store, spec.name, console)
+    if not started.added and (notes := _why_it_waits(OpenCampaign.open(store, connection, spec.name))):
+        for note in notes:
+            print_labelled(console, "note:", note)
+        return
     console.print(
         f"run it with `rlaunch rapidfire` or `campaign run {file}`, on a cluster with `campaign cluster run`; "
         f"watch it with `campaign status {spec.name}`",
         soft_wrap=True,
     )
+
+
+def _why_it_waits(campaign: OpenCampaign) -> list[str]:
+    """Say why nothing of a campaign that is there already runs: a person has stopped it, or removed its workflows."""
+    halted = stop_reason(campaign) or pause_reason(campaign)
+    return [*([halted] if halted else []), *format_removed(campaign, removed_workflows(campaign))]
 
 
 def run(

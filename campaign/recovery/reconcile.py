@@ -16,6 +16,7 @@ from campaign.recovery.removed_workflows import format_removed, removed_workflow
 from campaign.recovery.reservations import free_reservations
 from campaign.recovery.stuck_workflows import defuse_recorders, refresh_waiting, rerun_fizzled, unlock_stale
 from campaign.scheduling.advance import advance
+from campaign.scheduling.stop import pause_again
 from campaign.store.attempts import Outcome
 from campaign.store.campaigns import OpenCampaign
 
@@ -47,6 +48,7 @@ def reconcile(campaign: OpenCampaign, *, outcome: Outcome = "lost", dry_run: boo
     done.removed = list(format_removed(campaign, removed))
     if not dry_run:
         advance(campaign)
+        pause_again(campaign)  # what was repaired is ready
         for line in done.lines():
             logger.info("campaign %s: %s", campaign.name, line)
     return done

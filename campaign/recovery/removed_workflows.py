@@ -102,10 +102,11 @@ def format_removed(campaign: Campaign, removed: Sequence[Removed]) -> Iterator[s
         named = ", ".join(f"{each.name(campaign.store)} (firework {each.fw_ids[0]})" for each in found[:_NAMED])
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         command, alone = remedy(campaign.name, how, found[0].fw_ids[0])
+        given_up = f", `campaign delete {campaign.name}` gives the campaign up" if how == "deleted" else ""
         commands = f"`{command}`" + (f" (or for the first one `{alone}`)" if alone else "")
         yield (
             f"{len(found)} workflow(s) were {how}, so that the campaign waits for them: {named}{more}; "
-            f"{commands} {'reignites them' if how == 'defused' else 'submits them again'}"
+            f"{commands} {'reignites them' if how == 'defused' else 'submits them again'}{given_up}"
         )
 
 

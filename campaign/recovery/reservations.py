@@ -40,7 +40,7 @@ def free_reservations(campaign: OpenCampaign, max_retries: int, done: ReconcileR
         fw_id, seen = firework["fw_id"], {"state": "RESERVED", "launches": firework["launches"]}
         job = jobs.get(fw_id)
         if not firework["launches"]:
-            if _is_half_taken(campaign.launchpad, firework) and (
+            if is_half_taken(campaign.launchpad, firework) and (
                 dry_run or run_again(campaign.launchpad, fw_id, **seen)
             ):
                 done.half_checked_out.append(fw_id)
@@ -87,7 +87,7 @@ def _age(firework: Mapping[str, Any]) -> timedelta:
     return datetime.now(UTC) - updated(firework)
 
 
-def _is_half_taken(launchpad: LaunchPad, firework: Mapping[str, Any]) -> bool:
+def is_half_taken(launchpad: LaunchPad, firework: Mapping[str, Any]) -> bool:
     """Whether a firework was left RESERVED with no launch; a queue's reservation has one."""
     # the launch is written before the firework knows of it: the process may be known already
     launch = launch_since(launchpad, firework["fw_id"], updated(firework).isoformat())

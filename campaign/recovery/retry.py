@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from campaign.attempts.causes import stored_cause
 from campaign.attempts.overrides import Overrides, parse_overrides
@@ -125,7 +125,7 @@ def retry(
     if retried:
         reopen_campaign(campaign)
     stop = campaign.document.get("stopped")
-    if stop is not None and any(each.cause == stop["cause"] for each in chosen):
+    if is_of_failures(stop) and any(each.cause == stop["cause"] for each in chosen):
         go_on(campaign)  # whoever tries again what the campaign was stopped for has mended it
     else:
         advance(campaign)
@@ -140,7 +140,7 @@ def retry_failed(campaign: OpenCampaign) -> int:
 
 
 def resume(campaign: OpenCampaign) -> tuple[StopDocument | None, int, int]:
-    """Let a stopped campaign go on, and try again what failed for good of the cause that it was stopped for.
+    """Let a paused or stopped campaign submit again, and retry what failed of the cause that it was stopped for.
 
     Returns
     -------
@@ -152,12 +152,17 @@ def resume(campaign: OpenCampaign) -> tuple[StopDocument | None, int, int]:
     campaign = campaign.refresh()
     stop = campaign.document.get("stopped")
     command = f"campaign resume {campaign.name}"
-    failed = [each for each in failed_calculations(campaign) if stop is not None and each.cause == stop["cause"]]
+    failed = [each for each in failed_calculations(campaign) if stop is not None and each.cause == stop.get("cause")]
     retried = sum(_send_back(campaign.store, each, Overrides(), command) for each in failed)
     if retried:
         reopen_campaign(campaign)
     stopped, resumed = go_on(campaign)
     return stopped or stop, resumed, retried
+
+
+def is_of_failures(stop: StopDocument | None) -> TypeGuard[StopDocument]:
+    """Whether a campaign was stopped because its calculations failed alike, and not by a person."""
+    return stop is not None and stop.get("kind", "failures") == "failures"
 
 
 def _send_back(store: CampaignStore, failed: Failed, overrides: Overrides, command: str) -> bool:

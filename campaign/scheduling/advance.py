@@ -29,8 +29,8 @@ def advance(campaign: OpenCampaign, *, batch: int | None = None) -> None:
     campaign = campaign.refresh()
     if campaign.document["state"] != CampaignState.RUNNING:
         return  # finished, or its documents are still being written
-    if campaign.document.get("stopped"):
-        return  # until the cause is mended (`campaign.scheduling.stop`)
+    if campaign.is_halted:
+        return  # until it is resumed (`campaign.scheduling.stop`)
     settle_decided(campaign)
     submit_ready(campaign)
     reference_set = freeze_reference_set(campaign)

@@ -1,16 +1,25 @@
-"""A campaign stops submitting when its calculations fail alike, one after the other: something must be mended first."""
+"""A campaign submits nothing more: its calculations fail alike and something must be mended, or a person says so."""
 
 import logging
 from itertools import takewhile
 
 from campaign.attempts.causes import ENVIRONMENT, FROM_ELSEWHERE
 from campaign.scheduling.advance import advance
+from campaign.scheduling.submit import submit_step_again
 from campaign.store.attempts import failures_since_success, has_ever_worked
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import now
-from campaign.store.documents import StopDocument
-from campaign.store.held import clear_stop, pause_calculations, resume_calculations, write_stop
+from campaign.store.documents import StopDocument, StopKind
+from campaign.store.lifecycle.stops import clear_archived, clear_stop, write_pause, write_stop
+from campaign.store.lifecycle.waiting_fireworks import (
+    CALCULATION,
+    STEP,
+    pause_waiting,
+    restore_archived,
+    resume_waiting,
+)
 from campaign.store.states import STAGES
+from campaign.store.steps import read_step
 
 logger = logging.getLogger(__name__)
 
@@ -46,18 +55,60 @@ def stop_if_alike(campaign: Campaign) -> bool:
     }
     if not write_stop(campaign, stop):
         return False
-    paused = pause_calculations(campaign)
+    paused = pause_waiting(campaign, CALCULATION)
     logger.warning("campaign %s is stopped after %d failures (%s); %d paused", campaign.name, number, cause, paused)
     return True
 
 
+def pause(campaign: OpenCampaign, kind: StopKind, *, reason: str | None = None) -> tuple[bool, int]:
+    """Let a campaign submit nothing more because a person says so: paused, or stopped until it is taken up again.
+
+    What runs comes to its end and is recorded. Called again after it was cut short, it does the rest.
+
+    Returns
+    -------
+    bool, int
+        Whether it was not so before, and how many calculations and steps that waited for a worker are paused now.
+    """
+    done = write_pause(campaign, kind, reason=reason)
+    campaign = campaign.refresh()
+    return done, pause_again(campaign)
+
+
+def pause_again(campaign: Campaign) -> int:
+    """Pause what has become ready in a paused or stopped campaign meanwhile; return how many."""
+    if campaign.stop_kind is None:
+        return 0
+    # a training or a Screen has no part in failures of calculations
+    return pause_waiting(campaign, CALCULATION, *([] if campaign.stop_kind == "failures" else [STEP]))
+
+
+def put_step_back(campaign: OpenCampaign, step_id: str, *, fw_id: int) -> bool:
+    """Give a step whose job was in a queue already another firework, which waits; False: it may begin."""
+    if campaign.stop_kind not in ("paused", "stopped"):
+        return False
+    submit_step_again(campaign, read_step(campaign, step_id), fw_id=fw_id)
+    pause_again(campaign)
+    logger.warning("%s is not begun: the campaign is paused", step_id)
+    return True
+
+
+def show_again(campaign: OpenCampaign) -> tuple[bool, int]:
+    """Take an archived campaign out of its archive; return whether it was in one, and how many fireworks are back."""
+    shown = clear_archived(campaign)
+    restored = restore_archived(campaign)
+    if shown or restored:
+        advance(campaign)
+    return shown, restored
+
+
 def go_on(campaign: OpenCampaign) -> tuple[StopDocument | None, int]:
-    """Let a stopped campaign submit again, and what it has paused run; return why it was stopped, and how many.
+    """Let a campaign submit again, and what was paused run; return why it was stopped, and how many were paused.
 
     Called again after it was cut short, it does the rest.
     """
     stop = clear_stop(campaign)
-    resumed = resume_calculations(campaign)
+    resumed = resume_waiting(campaign)
     if stop is not None or resumed:
         advance(campaign)
     return stop, resumed

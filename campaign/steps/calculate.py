@@ -101,11 +101,11 @@ def run_calculation(
     document = patiently(partial(read_document, campaign.store, document_id), wait_s=wait_s)
     if document is None or stage_fields(document, stage).get("fw_id") != fw_id:
         raise StageIsOverError(f"firework {fw_id} ({stage.title}) is not the current one of {document_id}")
-    if campaign.document.get("stopped"):
+    if campaign.is_halted:
         # its job was in the queue already: it is submitted again, as the same try, when the campaign goes on
         back = partial(campaign.store.move, document_id, stage, to=stage_fields(document, stage)["from_state"])
         patiently(back, wait_s=wait_s)
-        logger.warning("%s of %s is not begun: the campaign is stopped", stage.title, document_id)
+        logger.warning("%s of %s is not begun: the campaign is paused or stopped", stage.title, document_id)
         return
     if patiently(partial(hold_at_launch, campaign, document, stage), wait_s=wait_s) is not None:
         return

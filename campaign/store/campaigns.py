@@ -11,7 +11,7 @@ from fireworks import LaunchPad
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.stored_spec import read_stored_spec
 from campaign.store.collections import OUR_CAMPAIGNS, SCHEMA_VERSION, CampaignStore
-from campaign.store.documents import CampaignDocument, ModelSummary
+from campaign.store.documents import CampaignDocument, ModelSummary, StopKind
 from campaign.store.fireworks import fizzled_reason
 from campaign.store.migration import migrate
 from campaign.store.states import CampaignState
@@ -20,6 +20,10 @@ from esnet.files.errors import UserError
 
 class UnknownCampaignError(UserError, LookupError):
     """There is no campaign of that name in this database."""
+
+
+class CampaignIsDeletedError(UnknownCampaignError):
+    """A campaign whose deletion was begun and is not complete."""
 
 
 class SchemaVersionError(UserError, ValueError):
@@ -115,8 +119,14 @@ class Campaign:
         return checksum
 
     @property
+    def stop_kind(self) -> StopKind | None:
+        """Why it submits nothing more; None where it does."""
+        stop = self.document.get("stopped")
+        return None if stop is None else stop.get("kind", "failures")
+
+    @property
     def is_halted(self) -> bool:
-        """Whether nothing of it may begin until it is resumed: nothing needs to wait for a worker then."""
+        """Whether nothing of it may begin: it is paused, stopped or archived."""
         return bool(self.document.get("stopped") or self.document.get("archived"))
 
     def refresh(self) -> Self:
@@ -169,11 +179,19 @@ def campaign_exists(store: CampaignStore, name: str) -> bool:
     ------
     ForeignDocumentError
         If something else has that name.
+    CampaignIsDeletedError
+        If it is being deleted.
     """
-    document = store.campaigns.find_one({"_id": name}, list(OUR_CAMPAIGNS))
+    document = store.campaigns.find_one({"_id": name}, [*OUR_CAMPAIGNS, "state"])
     if document is not None:
         _refuse_foreign(store, document)
+        _refuse_deleted(document)
     return document is not None
+
+
+def campaign_names(store: CampaignStore) -> list[str]:
+    """Names of all campaigns of the database, in alphabetical order."""
+    return sorted(found["_id"] for found in store.campaigns.find(OUR_CAMPAIGNS, ["_id"]))
 
 
 def _refuse_foreign(store: CampaignStore, document: Mapping[str, Any]) -> None:
@@ -182,6 +200,15 @@ def _refuse_foreign(store: CampaignStore, document: Mapping[str, Any]) -> None:
             f"the document {document['_id']!r} in the collection campaigns of the database {store.database.name} is no "
             "campaign: it has no schema_version and n_screened. It belongs to another program, or is damaged; give the "
             "campaign another name, or better take a database of its own (`name` in my_launchpad.yaml)"
+        )
+
+
+def _refuse_deleted(document: Mapping[str, Any]) -> None:
+    if document.get("state") == CampaignState.DELETING:
+        name = document["_id"]
+        raise CampaignIsDeletedError(
+            f"campaign {name!r} is being deleted, and part of it is gone: `campaign delete {name}` completes that, and "
+            "the name is free then"
         )
 
 
@@ -214,11 +241,12 @@ def _read_document(store: CampaignStore, name: str) -> CampaignDocument:
     document = store.campaigns.find_one({"_id": name})
     if document is None:
         _refuse_unstarted(store, name)
-        known = sorted(found["_id"] for found in store.campaigns.find(OUR_CAMPAIGNS, ["_id"]))
+        known = campaign_names(store)
         there = f"this database has {', '.join(known)}" if known else "this database has none"
         raise UnknownCampaignError(f"there is no campaign {name!r}: {there}")
     _refuse_foreign(store, document)
     _refuse_half_imported(document)
+    _refuse_deleted(document)
     if document["schema_version"] > SCHEMA_VERSION:
         raise SchemaVersionError(
             f"campaign {name!r} was written with schema version {document['schema_version']}; "

@@ -9,7 +9,7 @@ from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import OUR_CAMPAIGNS, CampaignStore, Document, counts_by, sums_by
-from campaign.store.states import AWAITS_RS_DOS, PERSON, SCREENED, STAGES, CandidateState, StepState
+from campaign.store.states import AWAITS_RS_DOS, PERSON, SCREENED, STAGES, CampaignState, CandidateState, StepState
 
 #: FireWorks states in which a firework runs, or can start without anyone's help. One that waits starts after another
 #: one: where none can, what it waits for was defused or paused.
@@ -37,8 +37,12 @@ def count_candidates(
 
 
 def campaign_overviews(store: CampaignStore) -> Iterator[Document]:
-    """Yield every campaign's ``_id``, ``state``, ``counts`` (candidates by state) and ``stable``, ordered by name."""
-    for found in store.campaigns.find(OUR_CAMPAIGNS, ["state"]).sort("_id"):
+    """Yield every campaign's ``_id``, ``state``, ``counts`` (candidates by state) and ``stable``, ordered by name.
+
+    Those that are archived, or being deleted, are left out.
+    """
+    shown = {**OUR_CAMPAIGNS, "archived": None, "state": {"$ne": CampaignState.DELETING}}
+    for found in store.campaigns.find(shown, ["state"]).sort("_id"):
         yield {
             **found,
             "counts": store.state_counts(found["_id"]),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Required, TypedDict
+from typing import Any, Literal, Required, TypedDict
 
 from campaign.store.states import CampaignState, CandidateState, Stage, StepState
 
@@ -161,15 +161,42 @@ class ModelSummary(TypedDict, total=False):
     validation_mae: float | None  # eV/atom
 
 
-class StopDocument(TypedDict):
-    """Why a campaign submits nothing more until the cause is mended."""
+#: Why a campaign submits nothing more: its calculations failed alike, or a person has paused or stopped it.
+StopKind = Literal["failures", "paused", "stopped"]
 
-    cause: str
+
+class StopDocument(TypedDict, total=False):
+    """Why a campaign submits nothing more until it is resumed."""
+
+    kind: StopKind  # failures where absent
+    cause: str  # of the failures; also where a person has stopped it after them
     number: int  # calculations in a row that failed of it
     error: str | None
     directory: str | None
     host: str | None
-    time: datetime
+    by: str  # user@host who paused or stopped it
+    reason: str | None  # in that person's words
+    ends_running: bool  # what runs is to end as well
+    time: Required[datetime]
+
+
+class EventDocument(TypedDict):
+    """What was done with a campaign as a whole."""
+
+    kind: str  # paused, stopped, resumed, archived, unarchived, ...
+    at: datetime
+    by: str  # user@host
+    details: dict[str, Any]
+
+
+class DeletionDocument(TypedDict, total=False):
+    """What of a campaign is being deleted beside its documents and fireworks."""
+
+    outputs: bool
+    features: bool
+    files: bool
+    began: datetime
+    was: str  # state before
 
 
 class ImportedDocument(TypedDict, total=False):
@@ -250,6 +277,9 @@ class CampaignDocument(TypedDict, total=False):
     stopped: StopDocument
     resumed: datetime  # after the latest stop; what failed before it does not count for the next
     imported: ImportedDocument  # by `campaign import`
+    archived: datetime  # hidden since then
+    events: list[EventDocument]
+    deletion: DeletionDocument
     summary: dict[str, Any]  # of a finished campaign; CPU-seconds by stage
     created: datetime
     ended: datetime

@@ -129,6 +129,17 @@ def fireworks_marked_running(launchpad: LaunchPad, campaign: str, fields: Sequen
     return list(launchpad.fireworks.find({"state": "RUNNING", **of_campaign}, fields))
 
 
+def jobs_of_others(launchpad: LaunchPad, campaign: str, job_ids: Sequence[str]) -> dict[str, str]:
+    """Those of the batch jobs in which something else than this campaign runs, each with one name of it."""
+    running = {
+        "state": "RUNNING",
+        "spec.campaign_name": {"$ne": campaign},
+        "spec.worker.job_id": {"$in": list(job_ids)},
+    }
+    found = launchpad.fireworks.find(running, ["name", "spec.campaign_name", "spec.worker.job_id"])
+    return {each["spec"]["worker"]["job_id"]: each["spec"].get("campaign_name") or each["name"] for each in found}
+
+
 def has_live_fireworks(launchpad: LaunchPad, campaign: str) -> bool:
     """Whether a firework of a campaign runs or is reserved."""
     live = {"spec.campaign_name": campaign, "state": {"$in": ["RUNNING", "RESERVED"]}}
@@ -195,9 +206,16 @@ def fireworks_to_come(launchpad: LaunchPad, fw_ids: Sequence[int]) -> list[int]:
 
 
 def firework_states(launchpad: LaunchPad, fw_ids: Sequence[int]) -> dict[int, str]:
-    """States of those of the fireworks that exist, by id."""
-    found = launchpad.fireworks.find({"fw_id": {"$in": list(fw_ids)}}, {"_id": 0, "fw_id": 1, "state": 1})
-    return {firework["fw_id"]: firework["state"] for firework in found}
+    """States of those of the fireworks that exist, by id; of those that `campaign archive` archived, the one before."""
+    fields = {"_id": 0, "fw_id": 1, "state": 1, "spec.archived_from": 1}
+    found = launchpad.fireworks.find({"fw_id": {"$in": list(fw_ids)}}, fields)
+    return {firework["fw_id"]: state_of(firework) for firework in found}
+
+
+def state_of(firework: Mapping[str, Any]) -> str:
+    """State of a firework; where `campaign archive` has archived it, the one that it comes back to."""
+    before = (firework.get("spec") or {}).get("archived_from")
+    return str(before if firework["state"] == "ARCHIVED" and before else firework["state"])
 
 
 def fizzled_query(campaign: str) -> dict[str, Any]:

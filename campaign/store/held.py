@@ -1,4 +1,4 @@
-"""What is held back: candidates by the budget, with the budget in a campaign's document; calculations by a stop."""
+"""What is held back by the budget: candidates, with the budget in a campaign's document."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,15 +7,9 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import Document, exists, history_entry, in_chunks, now
-from campaign.store.documents import StopDocument
+from campaign.store.collections import Document, exists, history_entry, now
 from campaign.store.states import SCREENED, STAGES, CampaignState, CandidateState, StepState
 from campaign.store.steps import Step
-
-_CHUNK = 2000
-#: Fireworks that compute: those that record what became of it run even where these have failed.
-_CALCULATION = {"spec.stage": {"$exists": True}, "spec._allow_fizzled_parents": {"$exists": False}}
-_PAUSED_BY_STOP = "spec.paused_by_stop"
 
 
 def lock_budget(campaign: Campaign, session: ClientSession) -> None:
@@ -131,53 +125,3 @@ def _move_screened(campaign: Campaign, query: Mapping[str, Any], *, to: Candidat
         {"$set": {"state": to}, "$push": {"history": history_entry(STAGES["dos"], to)}},
     )
     return int(moved.modified_count)
-
-
-def write_stop(campaign: Campaign, stop: StopDocument) -> bool:
-    """Stop a campaign; False if it is stopped already, or not running."""
-    running = {"_id": campaign.name, "state": CampaignState.RUNNING, "stopped": None}
-    return bool(campaign.store.campaigns.update_one(running, {"$set": {"stopped": stop}}).modified_count)
-
-
-def clear_stop(campaign: Campaign) -> StopDocument | None:
-    """Let a campaign submit again; return why it was stopped, None where it was not."""
-    changes = {"$unset": {"stopped": ""}, "$set": {"resumed": now()}}
-    stopped = {"_id": campaign.name, "stopped": {"$ne": None}}
-    found = campaign.store.campaigns.find_one_and_update(stopped, changes, projection=["stopped"])
-    return None if found is None else found["stopped"]
-
-
-def pause_calculations(campaign: Campaign) -> int:
-    """Pause every calculation that waits for a worker, as `lpad pause_fws` does; return how many.
-
-    They are marked, so that `resume_calculations` lets these run again and no others. What queued jobs have reserved
-    looks itself whether its campaign is stopped.
-    """
-    waiting = {**_CALCULATION, "spec.campaign_name": campaign.name, "state": "READY"}
-    return _set_calculations(campaign, waiting, {"$set": {"state": "PAUSED", _PAUSED_BY_STOP: True}})
-
-
-def resume_calculations(campaign: Campaign) -> int:
-    """Let run again what `pause_calculations` has paused, as far as it still is; return how many."""
-    paused = {"spec.campaign_name": campaign.name, "state": "PAUSED", _PAUSED_BY_STOP: True}
-    return _set_calculations(campaign, paused, {"$set": {"state": "READY"}, "$unset": {_PAUSED_BY_STOP: ""}})
-
-
-def _set_calculations(campaign: Campaign, query: Mapping[str, Any], update: Mapping[str, Any]) -> int:
-    """Change the state of fireworks that have no parents, and say so in their workflows."""
-    state = update["$set"]["state"]
-    fireworks, workflows = (campaign.store.database[name] for name in ("fireworks", "workflows"))
-    changed = 0
-    for chunk in in_chunks([found["fw_id"] for found in fireworks.find(query, ["fw_id"])], _CHUNK):
-        dated = {**update, "$set": {**update["$set"], "updated_on": now().isoformat()}}
-        # each only if no worker has taken it meanwhile
-        changed += fireworks.update_many({**query, "fw_id": {"$in": chunk}}, dated).modified_count
-        done = fireworks.find({"fw_id": {"$in": chunk}, "state": state}, ["fw_id"])
-        of_workflow = {"state": state, "updated_on": now()}
-        updates = [
-            UpdateOne({"nodes": fw_id}, {"$set": {f"fw_states.{fw_id}": state, **of_workflow}})
-            for fw_id in (found["fw_id"] for found in done)
-        ]
-        if updates:
-            workflows.bulk_write(updates, ordered=False)
-    return changed

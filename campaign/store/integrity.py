@@ -43,7 +43,8 @@ def steps(campaign: Campaign) -> list[Document]:
 
 def fireworks(campaign: Campaign) -> Iterator[Document]:
     """Yield what every firework of a campaign is for, and its state."""
-    fields = {"_id": 0, "fw_id": 1, "state": 1, "spec.document": 1, "spec.stage": 1, "spec.step": 1}
+    fields = {"_id": 0, "fw_id": 1, "state": 1}
+    fields |= {f"spec.{field}": 1 for field in ("document", "stage", "step", "archived_from")}
     query = {"spec.campaign_name": campaign.name}
     yield from campaign.store.database["fireworks"].find(query, fields, batch_size=_CHUNK)
 

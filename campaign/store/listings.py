@@ -11,13 +11,14 @@ from campaign.store.states import BEFORE_SCREEN, SCREENED, CampaignState, Candid
 
 
 def running_campaigns(store: CampaignStore) -> list[str]:
-    """Names of the campaigns that are running."""
-    return store.campaigns.distinct("_id", {**OUR_CAMPAIGNS, "state": CampaignState.RUNNING})
+    """Names of the campaigns that are running, without those archived."""
+    return store.campaigns.distinct("_id", {**OUR_CAMPAIGNS, "state": CampaignState.RUNNING, "archived": None})
 
 
 def unfinished_campaigns(store: CampaignStore) -> list[str]:
-    """Names of the campaigns that have not finished, in alphabetical order."""
-    unfinished = {**OUR_CAMPAIGNS, "state": {"$ne": CampaignState.FINISHED}}
+    """Names of the campaigns that are under way, in alphabetical order: without those archived or being deleted."""
+    over = [CampaignState.FINISHED, CampaignState.DELETING]
+    unfinished = {**OUR_CAMPAIGNS, "state": {"$nin": over}, "archived": None}
     return [document["_id"] for document in store.campaigns.find(unfinished, ["_id"]).sort("_id")]
 
 

@@ -63,6 +63,7 @@ class CampaignState(StrEnum):
     FINISHED = "finished"
     #: Its documents are being written from a file (`campaign import`); nothing opens it before all are there.
     IMPORTING = "importing"
+    DELETING = "deleting"
 
 
 #: States in which a candidate is still worked on. An index answers a question for these at once, and reads everything

@@ -11,6 +11,7 @@ from campaign.store import integrity
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document
 from campaign.store.documents import ReusedFrom, stage_fields
+from campaign.store.fireworks import state_of
 from campaign.store.states import STAGES, CandidateState, Stage
 
 _AFTER_IS_DOS = frozenset(
@@ -126,7 +127,7 @@ class Records:
         self.steps = {step["_id"]: step for step in integrity.steps(campaign)}
         for firework in integrity.fireworks(campaign):
             fw_id, spec = firework["fw_id"], firework["spec"]
-            self.firework_states[fw_id] = intern(firework["state"])
+            self.firework_states[fw_id] = intern(state_of(firework))
             subject = (spec["document"], spec.get("stage")) if "document" in spec else (spec.get("step"), None)
             self.firework_subjects[fw_id] = (_shared(subject[0]), _shared(subject[1]))
 

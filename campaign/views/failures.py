@@ -12,6 +12,7 @@ from campaign.recovery.retry import document_name, failed_calculations
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import read_document
 from campaign.store.collections import CampaignStore
+from campaign.store.documents import StopDocument
 from campaign.store.listings import attempts_with_outcome
 from campaign.views.failure_output import last_lines
 
@@ -94,17 +95,35 @@ class FailureKind:
 
 
 def stop_reason(campaign: Campaign) -> str | None:
-    """Say why a campaign has stopped submitting, and what to do; None where it has not."""
+    """Say why a campaign has stopped submitting, and what to do; None where it has not, or is only paused."""
+    if (archived := campaign.document.get("archived")) is not None:
+        return f"archived on {archived:%F}: `campaign archive {campaign.name} --undo` brings it back"
     stop = campaign.document.get("stopped")
-    if stop is None:
+    if stop is None or campaign.stop_kind == "paused":
         return None
-    said = (stop["error"] or "").strip().splitlines()
+    if campaign.stop_kind == "stopped":
+        return f"{_by_person(stop)}: `campaign resume {campaign.name}` takes it up again"
+    said = (stop.get("error") or "").strip().splitlines()
     error = f" ({said[-1][:300]})" if said else ""
     return (
         f"stopped: {stop['number']} calculations in a row failed alike, of {stop['cause']}{error}, and none has "
         f"succeeded since; the others are paused. What to do: {advice(stop['cause'])}. "
         f"When it is mended: `campaign resume {campaign.name}`"
     )
+
+
+def pause_reason(campaign: Campaign) -> str | None:
+    """Say who has paused a campaign, and what resumes it; None where it is not paused with `campaign pause`."""
+    stop = campaign.document.get("stopped")
+    if stop is None or campaign.stop_kind != "paused" or campaign.document.get("archived") is not None:
+        return None
+    return f"{_by_person(stop)}: `campaign resume {campaign.name}` lets it go on"
+
+
+def _by_person(stop: StopDocument) -> str:
+    """``paused by anna@node1 on 2026-12-01 10:00 UTC (disk quota)``."""
+    reason = f" ({stop['reason']})" if stop.get("reason") else ""
+    return f"{stop.get('kind')} by {stop.get('by')} on {stop['time']:%F %H:%M} UTC{reason}"
 
 
 def advice(cause: str) -> str:

@@ -27,6 +27,14 @@ def answer(
     return done.stdout
 
 
+def failure(command: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> str | None:
+    """Return why a command did not succeed, in its own words where it has any; None where it did."""
+    done = _ended(command, timeout_s, None)
+    if done is None:
+        return f"{command[0]} is not here, or does not answer"
+    return (done.stderr.strip() or f"{command[0]} ended with code {done.returncode}") if done.returncode else None
+
+
 def refusal(command: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> str | None:
     """Return why a command failed, in its own words; None where it succeeded, is absent, or took too long."""
     done = _ended(command, timeout_s, None)

@@ -62,6 +62,22 @@ def job_states(jobs: Sequence[Job]) -> dict[Job, JobState]:
     return found
 
 
+def cancel_jobs(jobs: Sequence[Job]) -> dict[Job, str | None]:
+    """Cancel those of the jobs that the schedulers of this machine know and that have not ended.
+
+    Returns
+    -------
+    dict
+        Why a job could not be cancelled, None where it was; jobs of which nothing is known here are left out.
+    """
+    done: dict[Job, str | None] = {}
+    for job, state in job_states(jobs).items():
+        scheduler = the_scheduler(job.scheduler)
+        if scheduler is not None and state.phase != "ended":
+            done[job] = scheduler.cancel(job.job_id)
+    return done
+
+
 def _forgotten(slurm: Slurm, jobs: Sequence[Job]) -> dict[Job, JobState]:
     """Jobs of this cluster of which its controller says that there is no such job any more."""
     since = {job: began for job in jobs if (began := _known_since(job)) is not None}

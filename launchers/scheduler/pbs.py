@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 
-from launchers.scheduler.command import TIMEOUT_S, answer
+from launchers.scheduler.command import TIMEOUT_S, answer, failure
 from launchers.scheduler.job_state import JobState
 from launchers.scheduler.pbs_output import parse_qstat, without_server
 from launchers.scheduler.slurm_output import chunks
@@ -36,6 +36,10 @@ class Pbs:
             for job_id in [job_id for job_id in ids if job_id not in found] if len(ids) > 1 else []:
                 found |= self._ask("-f", ids=[job_id])
         return found
+
+    def cancel(self, job_id: str) -> str | None:
+        """Cancel a job; return why that failed, None where it did not."""
+        return failure(("qdel", job_id), timeout_s=self._timeout_s)
 
     def details(self, job_id: str) -> dict[str, JobState]:
         """State of one job by its id."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from launchers.scheduler.command import TIMEOUT_S, answer, refusal
+from launchers.scheduler.command import TIMEOUT_S, answer, failure, refusal
 from launchers.scheduler.job_state import JobState
 from launchers.scheduler.slurm_output import (
     JOBCOMP_FIELDS,
@@ -92,6 +92,10 @@ class Slurm:
         for job_id in missing[:_MOST_SCONTROL] if answers else ():
             found |= _asked_for(self.details(job_id), [job_id])
         return found
+
+    def cancel(self, job_id: str) -> str | None:
+        """Cancel a job; return why that failed, None where it did not."""
+        return failure(("scancel", job_id), timeout_s=self._timeout_s)
 
     def details(self, job_id: str) -> dict[str, JobState]:
         """State of one job with the memory that it asked for, by its id; empty where SLURM has forgotten it."""

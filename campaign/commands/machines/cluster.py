@@ -20,7 +20,7 @@ from campaign.store.campaigns import OpenCampaign
 from campaign.store.collections import CampaignStore
 from campaign.store.listings import running_campaigns
 from campaign.views.engine_questions import engine_questions, together, unfinished_specs
-from campaign.views.failures import stop_reason
+from campaign.views.failures import pause_reason, stop_reason
 from esnet.commands.console import console, print_plain
 from launchers.cluster.checking import Checked, check_here, check_queues, check_scheduler
 from launchers.cluster.launch_files import write_again, write_new
@@ -165,7 +165,7 @@ def _reconcile_running(store: CampaignStore, launchpad: LaunchPad, out: Console)
         try:
             campaign = OpenCampaign.open(store, launchpad, name)
             lines = list(reconcile(campaign).lines())
-            if (reason := stop_reason(campaign.refresh())) is not None:
+            if (reason := stop_reason(campaign := campaign.refresh()) or pause_reason(campaign)) is not None:
                 lines.append(reason)
         except Exception as error:
             # what is wrong with one campaign keeps no other from the queues; the database's errors are everybody's

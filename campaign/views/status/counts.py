@@ -21,7 +21,7 @@ from campaign.store.counts import (
 from campaign.store.listings import fizzled_firework
 from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, SCREENED, CampaignState, CandidateState
 from campaign.store.usage import cost_by_stage
-from campaign.views.failures import stop_reason
+from campaign.views.failures import pause_reason, stop_reason
 from campaign.views.status.funnel import Decided, count_decided
 
 
@@ -36,7 +36,12 @@ class Status:
     problem
         What keeps it from going on, in words; None if nothing does.
     is_stopped
-        Whether it submits nothing more because its calculations failed alike; `problem` says why.
+        Whether it submits nothing more because its calculations failed alike, or a person has stopped or archived it;
+        `problem` says why.
+    paused
+        Who has paused it with `campaign pause`, and what resumes it; None where nobody has.
+    ends_running
+        Whether the person who stopped it wants what runs to end as well.
     engine, quality
         How its numbers are computed.
     candidates
@@ -67,6 +72,8 @@ class Status:
     purpose: str
     problem: str | None
     is_stopped: bool
+    paused: str | None
+    ends_running: bool
     engine: str
     quality: str
     candidates: dict[str, int]
@@ -90,13 +97,17 @@ class Status:
 
     @property
     def is_paused(self) -> bool:
-        """Whether nothing can run, and something could if a person had not paused it (`lpad pause_wflows`)."""
+        """Whether a person has paused it, or nothing can run because of `lpad pause_wflows`."""
+        if self.paused is not None:
+            return True
         startable = any(self.fireworks.get(state) for state in LIVE_FIREWORK_STATES if state != "WAITING")
         return bool(self.fireworks.get("PAUSED")) and not startable and not self.is_stopped
 
     @property
     def paused_note(self) -> str | None:
-        """How many fireworks are paused, and what lets them run; None where none is."""
+        """Who has paused it, or how many fireworks are paused, and what lets them run; None where none is."""
+        if self.paused is not None:
+            return self.paused
         if self.is_stopped or not (paused := self.fireworks.get("PAUSED")):
             return None
         query = f"""{{"spec.campaign_name": "{self.name}", "state": "PAUSED"}}"""
@@ -117,13 +128,16 @@ def status_of_counts(campaign: Campaign, counts: Mapping[tuple[str, str], int], 
     """Count what else belongs to a status, for whoever has the candidates by ``(role, state)`` and the decisions."""
     document = campaign.document
     model = document.get("model")
-    promoted = decided.promoted
+    stop = document.get("stopped")
+    promoted, paused = decided.promoted, pause_reason(campaign)
     return Status(
         name=campaign.name,
         state=document["state"],
         purpose=campaign.spec.purpose,
         problem=stop_reason(campaign) or reference_problem(campaign) or _fizzled_problem(campaign),
-        is_stopped=bool(document.get("stopped")),
+        is_stopped=campaign.is_halted and paused is None,
+        paused=paused,
+        ends_running=stop is not None and bool(stop.get("ends_running")),
         engine=document["engine"],
         quality=document["quality"],
         candidates=counts_by_state(counts),

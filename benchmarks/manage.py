@@ -1,0 +1,83 @@
+"""How long do `campaign list`, `pause`, `resume`, `archive` and `delete` take in a database of many campaigns?
+
+    python benchmarks/manage.py [--candidates 100000] [--campaigns 100]
+
+One campaign has all the candidates but a few, with their IS-DOS submitted; the others have some each. A mongod of its
+own on a free loopback port in a temporary folder; each command in a process of its own, so that half of the time of a
+short one is Python's start.
+"""
+
+import argparse
+import logging
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.screening import mongod  # noqa: E402
+from benchmarks.synthetic_campaign import campaign_with  # noqa: E402
+
+LARGE = "large"
+SMALL = {
+    "candidates": {"prototypes": ["B1", "B2", "L1_0"], "elements": ["Al", "Cu"]},
+    "dft": {"engine": "gpaw", "quality": "fast"},
+    "model": {"bootstrap_size": 2},
+}
+COMMANDS = (
+    *(["list"], ["pause", LARGE], ["list"], ["resume", LARGE], ["archive", LARGE], ["archive", LARGE, "--undo"]),
+    *(["stop", LARGE], ["delete", LARGE, "--yes"]),
+)
+
+
+def main() -> None:
+    """Make the campaigns, and print what each command takes."""
+    from campaign.running_campaign import start_campaign
+    from campaign.scheduling.submit import submit_ready
+    from campaign.spec.reader import read_firework_spec
+    from campaign.store.campaigns import OpenCampaign
+    from campaign.store.collections import CampaignStore
+    from campaign.store.fireworks import initialise_launchpad
+    from launchers.database.settings import DatabaseSettings
+
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--candidates", type=int, default=100_000)
+    parser.add_argument("--campaigns", type=int, default=100)
+    options = parser.parse_args()
+    logging.disable(logging.INFO)
+    with mongod() as file:
+        launchpad = DatabaseSettings.from_file(file).launchpad(strm_lvl="ERROR")
+        initialise_launchpad(launchpad)
+        store = CampaignStore(launchpad.db)
+        began = time.perf_counter()
+        campaign_with(store, launchpad, options.candidates, name=LARGE)
+        submit_ready(OpenCampaign.open(store, launchpad, LARGE))
+        for number in range(options.campaigns - 1):
+            start_campaign(store, launchpad, read_firework_spec({"campaign": SMALL}, name=f"small-{number}"))
+        counts = f"{store.candidates.estimated_document_count()} candidates"
+        counts += f", {launchpad.fireworks.estimated_document_count()} fireworks"
+        print(f"{options.campaigns} campaigns, {counts}, in {time.perf_counter() - began:.0f} s", flush=True)
+        for words in COMMANDS:
+            measure(words, file)
+
+
+def measure(words: list[str], file: Path) -> None:
+    """Run a command, and print its time and its peak memory."""
+    command = [sys.executable, "-c", "from campaign.cli.main import main; main()", *words, "-l", str(file)]
+    began = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    seconds = time.perf_counter() - began
+    peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    last = (done.stdout.strip() or done.stderr.strip()).splitlines()[-1][:150]
+    print(
+        f"campaign {' '.join(words)}: {seconds:.1f} s, {peak_mb:.0f} MiB at most so far, code {done.returncode}: {last}"
+    )
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The commands `campaign archive` and `campaign delete`."""
+
+from pathlib import Path
+
+from campaign.commands.confirm import confirm
+from campaign.commands.connection import open_for_writing
+from campaign.recovery.archive import archive as archive_campaign
+from campaign.recovery.at_work import refuse_at_work
+from campaign.recovery.deletion import delete_campaign
+from campaign.scheduling.stop import show_again
+from campaign.store.campaigns import OpenCampaign
+from campaign.store.lifecycle.deletion import count_for_deletion, read_for_deletion
+from campaign.store.states import CampaignState
+from esnet.commands.console import console, print_labelled, print_plain
+
+
+def archive(*, name: str, undo: bool, launchpad: Path | None) -> None:
+    """Hide a campaign from lists, and its fireworks from workers. Nothing is lost; results can still be read."""
+    campaign = OpenCampaign.open(*open_for_writing(launchpad), name)
+    out = console()
+    if undo:
+        shown, number = show_again(campaign)
+        if not shown and not number:
+            print_plain(out, f"campaign {name} is not archived")
+            return
+        back = f"; {number} firework(s) wait again as they did" if number else ""
+        print_plain(out, f"campaign {name} is in the list again{back}")
+        return
+    done, number = archive_campaign(campaign)
+    waited = f", with {number} firework(s) that waited" if number else ""
+    print_plain(out, f"campaign {name} is {'' if done else 'already '}archived{waited}: `campaign list --all` shows it")
+    print_plain(out, f"`campaign archive {name} --undo` brings it back as it was")
+
+
+def delete(*, name: str, outputs: bool, features: bool, files: bool, yes: bool, launchpad: Path | None) -> None:
+    """Remove a campaign for good: fireworks, candidates, results, ledger, outputs, features. Its name is free then."""
+    store, connection = open_for_writing(launchpad)
+    found = read_for_deletion(store, name)
+    out = console()
+    if not yes:
+        refuse_at_work(connection, name, to="deleted")  # before anything is asked
+        counts = ", ".join(f"{number} {what}" for what, number in count_for_deletion(store, name).items() if number)
+        begun = " (its deletion was begun)" if found["state"] == CampaignState.DELETING else ""
+        kept = [what for what, wanted in (("outputs", outputs), ("stored DOS", features)) if not wanted]
+        stays = f"; {' and '.join(kept)} stay" if kept else ""
+        print_plain(out, f"campaign {name}{begun} has {counts or 'nothing left'}; deleted, it is gone{stays}")
+        confirm("Type the campaign's name to delete it", answer=name)
+    done = delete_campaign(
+        store,
+        connection,
+        name,
+        outputs=outputs,
+        features=features,
+        files=files,
+        on_progress=lambda what: print_plain(out, f"deleting {what}"),
+    )
+    deleted = ", ".join(f"{number} {what}" for what, number in done.numbers.items() if number)
+    print_plain(out, f"campaign {name} is deleted: {deleted or 'nothing was left of it'}")
+    for left in done.folders_left:
+        print_labelled(out, "left:", left)

@@ -1,0 +1,110 @@
+"""A campaign deleted for good. It may be killed at any point: called again, it completes what it had begun."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from fireworks import LaunchPad
+
+from campaign.attempts.outputs import JOBS, flow_key
+from campaign.recovery.at_work import CampaignAtWorkError, refuse_at_work
+from campaign.recovery.launch_folders import remove_launch_folders
+from campaign.store.collections import CampaignStore, in_chunks
+from campaign.store.lifecycle import deletion
+from campaign.store.migration import migrate
+from campaign.store.states import STAGES, CampaignState
+from workflows.identity import job_uuid
+
+_CHUNK = 1000
+
+
+@dataclass
+class Deleted:
+    """What was deleted, by kind, and which launch folders were left, with the reason."""
+
+    numbers: dict[str, int] = field(default_factory=dict)
+    folders_left: list[str] = field(default_factory=list)
+
+
+def delete_campaign(
+    store: CampaignStore,
+    launchpad: LaunchPad,
+    name: str,
+    *,
+    outputs: bool,
+    features: bool,
+    files: bool,
+    on_progress: Callable[[str], None] = lambda _: None,
+) -> Deleted:
+    """Delete a campaign: fireworks, candidates, references, ledger, steps, and models and references sets of its own.
+
+    Parameters
+    ----------
+    outputs, features, files
+        Whether its outputs in the JobStore, its stored DOS and its launch folders on this machine are deleted too.
+        What was asked for when the deletion began holds for the rest of it. Outputs that another campaign has taken
+        over stay.
+    on_progress
+        Called with what is deleted next.
+
+    Raises
+    ------
+    UnknownCampaignError
+        If there is none of that name.
+    CampaignAtWorkError
+        If something of it runs; nothing is deleted then.
+    """
+    found = deletion.read_for_deletion(store, name)
+    is_begun = found.get("state") == CampaignState.DELETING
+    refuse_at_work(launchpad, name, to="deleted")
+    if not is_begun:
+        migrate(store, name)
+    chosen = deletion.mark_deleting(store, name, outputs=outputs, features=features, files=files)
+    try:
+        # what a worker has taken meanwhile; what it takes from now on ends when it reads the campaign
+        refuse_at_work(launchpad, name, to="deleted")
+    except CampaignAtWorkError:
+        if not is_begun:
+            deletion.unmark_deleting(store, name)
+        raise
+    done = Deleted()
+    if chosen.get("files"):
+        on_progress("launch folders")
+        places = deletion.launch_places(store, name)
+        done.numbers["launch folders"], done.folders_left = remove_launch_folders(places, name)
+    on_progress("fireworks and launches")
+    done.numbers["fireworks"] = deletion.delete_fireworks(store, name)
+    if chosen.get("outputs"):
+        on_progress("outputs in the JobStore")
+        done.numbers["outputs"] = _delete_outputs(store, name)
+    if chosen.get("features"):
+        on_progress("stored DOS")
+        done.numbers["stored DOS"] = deletion.delete_features(store, name)
+    on_progress("candidates, ledger and steps")
+    done.numbers["reference sets"] = deletion.delete_reference_sets(store, found)
+    done.numbers["models"] = deletion.delete_models(store, found)
+    done.numbers |= deletion.delete_documents(store, name)
+    deletion.delete_campaign_document(store, name)
+    return done
+
+
+def _delete_outputs(store: CampaignStore, name: str) -> int:
+    kept = {uuid for each in deletion.taken_over(store, name) for uuid in _uuids(each, each.latest)}
+    return sum(
+        deletion.delete_outputs(store, [uuid for uuid in chunk if uuid not in kept])
+        for chunk in in_chunks(_own_outputs(store, name), _CHUNK)
+    )
+
+
+def _own_outputs(store: CampaignStore, name: str) -> Iterator[str]:
+    """Yield the uuids of the jobs of every try, and of those taken over from campaigns that are deleted already."""
+    for each in deletion.tries_of(store, name):
+        for number in range(each.latest + 1):
+            yield from _uuids(each, number)
+    for each in deletion.taken_over_from_deleted(store, name):
+        yield from _uuids(each, each.latest)
+
+
+def _uuids(tries: deletion.Tries, number: int) -> Iterator[str]:
+    key = flow_key(tries.document, STAGES[tries.stage], number)
+    for job in JOBS[tries.stage]:
+        yield job_uuid(f"{key}:{job}")

@@ -1,0 +1,88 @@
+"""Fireworks that wait, taken away from workers and given back, many at a time: paused or archived."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import in_chunks, now
+
+_CHUNK = 500
+#: Calculations, and the fireworks that run a step; what records a calculation is neither.
+CALCULATION = {"spec.stage": {"$exists": True}, "spec._allow_fizzled_parents": {"$exists": False}}
+STEP = {"spec.step": {"$exists": True}}
+_PAUSED = "spec.paused_by_stop"
+_ARCHIVED = "spec.archived_from"
+#: States of fireworks that an archive takes from workers; what is over stays as it is.
+_ARCHIVABLE = ("READY", "PAUSED", "DEFUSED", "WAITING")
+
+
+def pause_waiting(campaign: Campaign, *kinds: Mapping[str, Any]) -> int:
+    """Pause every firework of these kinds that waits for a worker, as `lpad pause_fws` does; return how many.
+
+    They are marked, so that `resume_waiting` lets these run again and no others. What queued jobs have reserved looks
+    itself whether its campaign is stopped.
+    """
+    ready = {"spec.campaign_name": campaign.name, "state": "READY", "$or": list(kinds)}
+    return _change(campaign, ready, to="PAUSED", update={"$set": {_PAUSED: True}})
+
+
+def resume_waiting(campaign: Campaign) -> int:
+    """Let run again what `pause_waiting` has paused, as far as it still is; return how many."""
+    paused = {"spec.campaign_name": campaign.name, "state": "PAUSED", _PAUSED: True}
+    return _change(campaign, paused, to="READY", update={"$unset": {_PAUSED: ""}})
+
+
+def archive_waiting(campaign: Campaign) -> int:
+    """Archive every firework that is not over and does not run; return how many."""
+    of_campaign = {"spec.campaign_name": campaign.name}
+    return sum(
+        _change(campaign, {**of_campaign, "state": state}, to="ARCHIVED", update={"$set": {_ARCHIVED: state}})
+        for state in _ARCHIVABLE
+    )
+
+
+def restore_archived(campaign: Campaign) -> int:
+    """Give archived fireworks back the state that `archive_waiting` found; return how many."""
+    archived = {"spec.campaign_name": campaign.name, "state": "ARCHIVED"}
+    # what waits for another one first: the workflow's own state is then that of the other
+    return sum(
+        _change(campaign, {**archived, _ARCHIVED: state}, to=state, update={"$unset": {_ARCHIVED: ""}})
+        for state in reversed(_ARCHIVABLE)
+    )
+
+
+def _change(campaign: Campaign, query: Mapping[str, Any], *, to: str, update: Mapping[str, Any]) -> int:
+    """Change the state of the fireworks that match, and say so in their workflows, in one transaction for each part."""
+    store = campaign.store
+    found = store.database["fireworks"].find(query, ["fw_id"])
+    return sum(
+        store.in_transaction(_writer(campaign, query, chunk, to=to, update=update))
+        for chunk in in_chunks([firework["fw_id"] for firework in found], _CHUNK)
+    )
+
+
+def _writer(
+    campaign: Campaign, query: Mapping[str, Any], fw_ids: Sequence[int], *, to: str, update: Mapping[str, Any]
+) -> Callable[[ClientSession], int]:
+    fireworks, workflows = (campaign.store.database[name] for name in ("fireworks", "workflows"))
+    dated = {**update, "$set": {**update.get("$set", {}), "state": to, "updated_on": now().isoformat()}}
+
+    def write(session: ClientSession) -> int:
+        # each only if no worker has taken it meanwhile
+        mine = {**query, "fw_id": {"$in": list(fw_ids)}}
+        ids = [firework["fw_id"] for firework in fireworks.find(mine, ["fw_id"], session=session)]
+        if not ids:
+            return 0
+        changed = fireworks.update_many({"fw_id": {"$in": ids}}, dated, session=session).modified_count
+        of_workflow: dict[str, Any] = {"updated_on": now(), **({} if to == "WAITING" else {"state": to})}
+        workflows.bulk_write(
+            [UpdateOne({"nodes": fw_id}, {"$set": {f"fw_states.{fw_id}": to, **of_workflow}}) for fw_id in ids],
+            ordered=False,
+            session=session,
+        )
+        return int(changed)
+
+    return write

@@ -1,0 +1,123 @@
+"""The campaigns of a database, a row for each."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from rich.table import Table
+
+from campaign.store.collections import CampaignStore, in_utc
+from campaign.store.lifecycle.overviews import read_overviews
+from campaign.store.states import BEFORE_SCREEN, OPEN_STATES, CampaignState
+
+#: What a firework of each category does, as people call it.
+_WORK = {"dos": "DOS", "relax": "relaxation", "train": "training", "screen": "Screen", "record": "record"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignRow:
+    """What a list says of a campaign.
+
+    Attributes
+    ----------
+    state
+        ``starting``, ``running``, ``paused``, ``stopped``, ``finished``, ``archived`` or ``deleting``.
+    runs
+        Number of fireworks that run by what they do; ``queued``: that wait in a batch queue, ``ready``: for a worker.
+    candidates, ended
+        How many there are, and of how many the last calculation has ended.
+    after_dos
+        How many have their IS-DOS behind them, or need none.
+    stable
+        Discoveries: candidates found stable.
+    cpu_hours
+        CPU-hours of all attempts.
+    started, last_activity
+        ISO 8601, UTC. The last activity is the end of an attempt, or what a person did with the campaign.
+    """
+
+    name: str
+    state: str
+    runs: dict[str, int]
+    candidates: int
+    ended: int
+    after_dos: int
+    stable: int
+    cpu_hours: float
+    started: str | None
+    last_activity: str | None
+    engine: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON takes it."""
+        return asdict(self)
+
+
+def campaign_rows(store: CampaignStore, *, archived: bool = False) -> list[CampaignRow]:
+    """Read the campaigns of a database, those at work first, then in the order of their names."""
+    rows = [_row(found) for found in read_overviews(store, archived=archived)]
+    return sorted(rows, key=lambda row: (row.state in (CampaignState.FINISHED, "archived"), row.name))
+
+
+def _row(found: Mapping[str, Any]) -> CampaignRow:
+    by_state: Counter[str] = Counter()
+    for (_, state), number in found["counts"].items():
+        by_state[state] += number
+    runs: Counter[str] = Counter()
+    for (state, category), number in found["fireworks"].items():
+        kind = {"RESERVED": "queued", "READY": "ready"}.get(state, _WORK.get(category, str(category)))
+        if state != "PAUSED":
+            runs[kind] += number
+    is_live = any(state != "PAUSED" for state, _ in found["fireworks"])
+    times = [found.get("created"), found.get("ended"), found["last_attempt"]]
+    times += [event["at"] for event in found.get("events") or []]
+    known = [in_utc(time) for time in times if time is not None]
+    return CampaignRow(
+        name=found["_id"],
+        state=_state(found, is_held=bool(found["fireworks"]) and not is_live),
+        runs=dict(runs),
+        candidates=sum(by_state.values()),
+        ended=sum(number for state, number in by_state.items() if state not in OPEN_STATES),
+        after_dos=sum(number for state, number in by_state.items() if state not in BEFORE_SCREEN),
+        stable=found["stable"],
+        cpu_hours=found["cpu_s"] / 3600.0,
+        started=_iso(found.get("created")),
+        last_activity=_iso(max(known, default=None)),
+        engine=", ".join([str(found.get("engine")), *(["fast"] if found.get("quality") == "fast" else [])]),
+    )
+
+
+def _state(found: Mapping[str, Any], *, is_held: bool) -> str:
+    if found["state"] == CampaignState.DELETING:
+        return CampaignState.DELETING
+    if found.get("archived") is not None:
+        return "archived"
+    if found["state"] == CampaignState.RUNNING and (stop := found.get("stopped")):
+        return "paused" if stop.get("kind") == "paused" else "stopped"
+    # paused with lpad
+    return "paused" if found["state"] == CampaignState.RUNNING and is_held else str(found["state"])
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else in_utc(time).isoformat(timespec="seconds")
+
+
+def campaign_table(rows: Sequence[CampaignRow]) -> Table:
+    """Return the rows as a table for a terminal."""
+    table = Table(title="campaigns")
+    columns = ("campaign", "state", "runs now", "candidates ended", "stable", "CPU-hours", "started", "last activity")
+    for column in (*columns, "engine"):
+        table.add_column(column, justify="right" if column in ("candidates ended", "stable", "CPU-hours") else "left")
+    for row in rows:
+        runs = ", ".join(f"{number} {kind}" for kind, number in row.runs.items()) or "-"
+        table.add_row(
+            *(row.name, row.state, runs, f"{row.ended}/{row.candidates}", str(row.stable), f"{row.cpu_hours:.4g}"),
+            *(_short(row.started), _short(row.last_activity), row.engine),
+        )
+    return table
+
+
+def _short(time: str | None) -> str:
+    return "-" if time is None else time[:16].replace("T", " ")
