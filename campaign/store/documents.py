@@ -180,15 +180,6 @@ class StopDocument(TypedDict, total=False):
     time: Required[datetime]
 
 
-class EventDocument(TypedDict):
-    """What was done with a campaign as a whole."""
-
-    kind: str  # paused, stopped, resumed, archived, unarchived, ...
-    at: datetime
-    by: str  # user@host
-    details: dict[str, Any]
-
-
 class DeletionDocument(TypedDict, total=False):
     """What of a campaign is being deleted beside its documents and fireworks."""
 
@@ -278,7 +269,6 @@ class CampaignDocument(TypedDict, total=False):
     resumed: datetime  # after the latest stop; what failed before it does not count for the next
     imported: ImportedDocument  # by `campaign import`
     archived: datetime  # hidden since then
-    events: list[EventDocument]
     deletion: DeletionDocument
     summary: dict[str, Any]  # of a finished campaign; CPU-seconds by stage
     created: datetime

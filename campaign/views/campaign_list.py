@@ -71,8 +71,7 @@ def _row(found: Mapping[str, Any]) -> CampaignRow:
         if state != "PAUSED":
             runs[kind] += number
     is_live = any(state != "PAUSED" for state, _ in found["fireworks"])
-    times = [found.get("created"), found.get("ended"), found["last_attempt"]]
-    times += [event["at"] for event in found.get("events") or []]
+    times = [found.get("created"), found.get("ended"), found["last_attempt"], found["last_event"]]
     known = [in_utc(time) for time in times if time is not None]
     return CampaignRow(
         name=found["_id"],

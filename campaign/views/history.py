@@ -32,7 +32,8 @@ def campaign_history(campaign: Campaign, *, newest: int | None = None) -> list[d
         return changes
     document = campaign.document
     found = [*_dated(document, "created", "started"), *_earlier_budgets(document), *changes]
-    if stop := document.get("stopped"):
+    stop = document.get("stopped")
+    if stop and not any(change["kind"] in ("stopped", "paused") for change in changes):  # before there was a history
         found.append(_plain(stop["time"], "stopped", f"stopped after {stop['number']} failures ({stop['cause']})"))
     if document["state"] == CampaignState.FINISHED:
         found += _dated(document, "ended", "finished")

@@ -53,7 +53,7 @@ def states(launchpad):
 
 
 def events(store):
-    return [event["kind"] for event in store.campaigns.find_one({"_id": "small"})["events"]]
+    return [event["kind"] for event in store.events.find({"campaign": "small"}).sort("time")]
 
 
 def test_a_paused_campaign_begins_nothing_until_it_is_resumed(store, launchpad, campaign, run, tmp_path):

@@ -176,7 +176,7 @@ def delete_models(store: CampaignStore, document: Mapping[str, Any]) -> int:
 
 def delete_documents(store: CampaignStore, name: str) -> dict[str, int]:
     """Delete a campaign's ledger, steps, history, candidates and references; return how many of each."""
-    kinds = {"attempts": store.attempts, "steps": store.steps, "events": store.database["events"]}
+    kinds = {"attempts": store.attempts, "steps": store.steps, "events": store.events, "left_out": store.left_out}
     kinds |= {"candidates": store.candidates, "references": store.references}
     return {kind: collection.delete_many({"campaign": name}).deleted_count for kind, collection in kinds.items()}
 

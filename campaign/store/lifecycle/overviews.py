@@ -24,12 +24,13 @@ def read_overviews(store: CampaignStore, *, archived: bool) -> list[Document]:
     -------
     list
         Of each campaign ``_id``, ``state``, ``stopped``, ``archived``, ``engine``, ``quality``, ``created``, ``ended``,
-        ``events`` (the latest), and: ``counts`` (candidates by role and state), ``stable``, ``fireworks`` (by state and
-        category), ``cpu_s``, ``last_attempt`` (when an attempt ended last; None: none has).
+        and: ``counts`` (candidates by role and state), ``stable``, ``fireworks`` (by state and
+        category), ``cpu_s``, ``last_attempt`` (when an attempt ended last; None: none has),
+        ``last_event`` (when a person changed it last; None: nobody has).
     """
     query = OUR_CAMPAIGNS if archived else {**OUR_CAMPAIGNS, "archived": None}
     fields: dict[str, Any] = dict.fromkeys(_FIELDS, 1)
-    found = list(store.campaigns.find(query, {**fields, "events": {"$slice": -1}}).sort("_id"))
+    found = list(store.campaigns.find(query, fields).sort("_id"))
     names = [campaign["_id"] for campaign in found]
     of_these = {"campaign": {"$in": names}}
     counts = _by_campaign(counts_by(store.candidates, of_these, "campaign", "role", "state"))
@@ -38,12 +39,15 @@ def read_overviews(store: CampaignStore, *, archived: bool) -> list[Document]:
     fireworks = counts_by(store.database["fireworks"], at_work, "spec.campaign_name", "state", "spec._category")
     by_name = _by_campaign(fireworks)
     ledger = _ledgers(store, names)
+    last: list[dict[str, Any]] = [{"$match": of_these}, {"$group": {"_id": "$campaign", "time": {"$max": "$time"}}}]
+    events = {group["_id"]: group["time"] for group in store.events.aggregate(last)}
     for campaign in found:
         name = campaign["_id"]
         campaign["counts"] = counts.get(name, {})
         campaign["stable"] = stable.get((name, True), 0)
         campaign["fireworks"] = by_name.get(name, {})
         campaign["cpu_s"], campaign["last_attempt"] = ledger.get(name, (0.0, None))
+        campaign["last_event"] = events.get(name)
     return found
 
 

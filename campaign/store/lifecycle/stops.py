@@ -1,11 +1,14 @@
 """That a campaign submits nothing more: because its calculations fail alike, or because a person has said so."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from pymongo.client_session import ClientSession
+
 from campaign.store.campaigns import Campaign
+from campaign.store.changes.events import record_event, who
 from campaign.store.collections import now
 from campaign.store.documents import StopDocument, StopKind
-from campaign.store.lifecycle.events import event, pushed, this_user
 from campaign.store.states import CampaignState
 
 _UNFINISHED = {"state": {"$in": [CampaignState.STARTING, CampaignState.RUNNING]}}
@@ -13,9 +16,9 @@ _UNFINISHED = {"state": {"$in": [CampaignState.STARTING, CampaignState.RUNNING]}
 
 def write_stop(campaign: Campaign, stop: StopDocument) -> bool:
     """Stop a campaign whose calculations fail alike; False if it is stopped already, or not running."""
-    running = {"_id": campaign.name, "state": CampaignState.RUNNING, "stopped": None}
-    update = {"$set": {"stopped": stop}, **pushed("stopped", cause=stop["cause"], number=stop["number"])}
-    return bool(campaign.store.campaigns.update_one(running, update).modified_count)
+    running = {"state": CampaignState.RUNNING, "stopped": None}
+    text = f"{stop['number']} calculations in a row failed alike ({stop['cause']})"
+    return _change(campaign, running, {"$set": {"stopped": stop}}, "stopped", text) is not None
 
 
 def write_pause(campaign: Campaign, kind: StopKind, *, reason: str | None) -> bool:
@@ -25,10 +28,10 @@ def write_pause(campaign: Campaign, kind: StopKind, *, reason: str | None) -> bo
     """
     # stopping goes further than a pause; what is stopped already needs no pause
     others: dict[str, Any] = {"stopped": None} if kind == "paused" else {"stopped.kind": {"$ne": "stopped"}}
-    said = {"kind": kind, "by": this_user(), "reason": reason, "time": now()}
-    update = {"$set": {f"stopped.{field}": value for field, value in said.items()}, **pushed(kind, reason=reason)}
-    running = {"_id": campaign.name, **_UNFINISHED, **others}
-    return bool(campaign.store.campaigns.update_one(running, update).modified_count)
+    user = who()
+    said = {"kind": kind, "by": f"{user['user']}@{user['host']}", "reason": reason, "time": now()}
+    update = {"$set": {f"stopped.{field}": value for field, value in said.items()}}
+    return _change(campaign, {**_UNFINISHED, **others}, update, kind, reason) is not None
 
 
 def end_what_runs(campaign: Campaign) -> None:
@@ -39,21 +42,39 @@ def end_what_runs(campaign: Campaign) -> None:
 
 def clear_stop(campaign: Campaign) -> StopDocument | None:
     """Let a campaign submit again; return why it was stopped, None where it was not."""
-    changes = {"$unset": {"stopped": ""}, "$set": {"resumed": now()}, "$push": {"events": event("resumed")}}
-    stopped = {"_id": campaign.name, "stopped": {"$ne": None}}
-    found = campaign.store.campaigns.find_one_and_update(stopped, changes, projection=["stopped"])
-    return None if found is None else found["stopped"]
+    update = {"$unset": {"stopped": ""}, "$set": {"resumed": now()}}
+    before = _change(campaign, {"stopped": {"$ne": None}}, update, "resumed")
+    return None if before is None else before["stopped"]
 
 
 def write_archived(campaign: Campaign) -> bool:
     """Hide a campaign; False if it is hidden already."""
-    visible = {"_id": campaign.name, "archived": None}
-    update = {"$set": {"archived": now()}, **pushed("archived")}
-    return bool(campaign.store.campaigns.update_one(visible, update).modified_count)
+    return _change(campaign, {"archived": None}, {"$set": {"archived": now()}}, "archived") is not None
 
 
 def clear_archived(campaign: Campaign) -> bool:
     """Show a campaign again; False if it was not hidden."""
-    hidden = {"_id": campaign.name, "archived": {"$ne": None}}
-    update = {"$unset": {"archived": ""}, **pushed("unarchived")}
-    return bool(campaign.store.campaigns.update_one(hidden, update).modified_count)
+    return _change(campaign, {"archived": {"$ne": None}}, {"$unset": {"archived": ""}}, "unarchived") is not None
+
+
+def _change(
+    campaign: Campaign, query: Mapping[str, Any], update: Mapping[str, Any], kind: str, text: str | None = None
+) -> Mapping[str, Any] | None:
+    """Change the campaign's document and its history, both or neither; return the document as it was.
+
+    Returns
+    -------
+    Mapping or None
+        None where the document does not match the query: nothing was changed.
+    """
+
+    def change(session: ClientSession) -> Mapping[str, Any] | None:
+        of_campaign = {"_id": campaign.name, **query}
+        before: Mapping[str, Any] | None = campaign.store.campaigns.find_one_and_update(
+            of_campaign, update, projection=["stopped"], session=session
+        )
+        if before is not None:
+            record_event(campaign, kind, {"text": text} if text else {}, session)
+        return before
+
+    return campaign.store.in_transaction(change)

@@ -22,7 +22,7 @@ DIGEST_LENGTH = 64
 NO_DIGEST = b"0" * DIGEST_LENGTH
 
 #: Collections whose documents name their campaign. ``campaigns`` has one document, and is the first to be read.
-OF_CAMPAIGN = ("candidates", "references", "left_out", "steps", "attempts", "features")
+OF_CAMPAIGN = ("candidates", "references", "left_out", "steps", "attempts", "events", "features")
 #: Collections that campaigns share, by checksum or by job.
 SHARED = ("reference_sets", "models", "bundles.files", "bundles.chunks", "outputs", "data.files", "data.chunks")
 COLLECTIONS = ("campaigns", *OF_CAMPAIGN, *SHARED)

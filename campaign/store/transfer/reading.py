@@ -101,7 +101,8 @@ def write_parts(campaign: Campaign, archive: ArchiveWriter, job_uuids: JobUuids,
             "minSnapshotHistoryWindowInSeconds, 300 s): raise that, or export when the database has less to do"
         ) from error
     _write_shared(store, document, archive, seen)
-    _write_raw(archive, "left_out", _raw(store, "left_out", {"campaign": name}))
+    for kind in ("left_out", "events"):
+        _write_raw(archive, kind, _raw(store, kind, {"campaign": name}))
     _write_raw(archive, "features", store.features.with_options(codec_options=_RAW).find({"campaign": name}))
     _write_outputs(store, name, archive, job_uuids)
     archive.close(
