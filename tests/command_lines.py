@@ -59,6 +59,8 @@ def problem_of(line: str, known: dict[str, Any]) -> str | None:
             del rest[: options[word].nargs]
     positional = [found for found in command.params if found.param_type_name == "argument"]
     least, most = sum(found.required for found in positional), len(positional)
+    if any(found.nargs == -1 for found in positional):
+        most = arguments
     if not least <= arguments <= most:
         return f"{words}: {arguments} arguments; right: {least} to {most}"
     return None

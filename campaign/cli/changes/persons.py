@@ -14,7 +14,8 @@ CandidatesArgument = Annotated[
     typer.Argument(metavar="[CANDIDATE]...", help="Formula and prototype (AlPd:B2), a formula, or an id; several"),
 ]
 FromOption = Annotated[
-    Path | None, typer.Option("--from", metavar="FILE", help="Candidates from a file too, one on each line")
+    Path | None,
+    typer.Option("--from", metavar="FILE", help="Candidates from a file too, one on each line; default: none"),
 ]
 ReasonOption = Annotated[str, typer.Option(help="Why, in a few words; it stays with the decision")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask on a terminal first")]
