@@ -188,7 +188,7 @@ def test_the_file_may_say_what_it_was_started_with_or_what_is_in_force(store, la
     again = start_campaign(store, launchpad, small_spec())
     assert "settings were changed since, and stay so (campaign history small): " in again.message
     assert "policy.max_hull_energy is 0.2 (in the file 20.0)" in again.message
-    in_force = small_spec(policy={"max_hull_energy": 0.2}, retries={"stop_after": 7})
+    in_force = small_spec(policy={"max_formation_energy": 20.0, "max_hull_energy": 0.2}, retries={"stop_after": 7})
     assert start_campaign(store, launchpad, in_force).note is None
     with pytest.raises(CampaignExistsError) as told:
         start_campaign(store, launchpad, small_spec(retries={"stop_after": 9}))
