@@ -24,6 +24,7 @@ from campaign.store.held import (
     lock_budget,
     next_held_cells,
     note_held_id,
+    reopen,
     replace_noted,
     write_releases,
 )
@@ -71,6 +72,8 @@ def release_held(campaign: Campaign) -> int:
             document, prediction = by_id[decision.candidate], predictions[decision.candidate]
             made = decision_document(decision, prediction, campaign, document, step_id=f"{campaign.name}/release")
             releases.append((document, made))
+        if releases:
+            reopen(campaign, session=session)
         write_releases(campaign, releases, session=session)
         # the others of them come next
         _note_next(campaign, decisions if len(changed) <= _AT_ONCE else [], by_id, waiting, session)

@@ -7,7 +7,8 @@ from typing import Any
 
 from pymongo.client_session import ClientSession
 
-from campaign.budget.limits import current_budget
+from campaign.budget.hold_queue import release_held
+from campaign.budget.limits import closed_reason, current_budget
 from campaign.budget.redecide import redecide as decide_again
 from campaign.policies.base import without_uncertainty
 from campaign.scheduling.advance import advance
@@ -21,8 +22,6 @@ from campaign.store.held import free_held_before_dos, lock_budget, reopen
 from campaign.store.states import CampaignState, CandidateState
 
 Given = Mapping[str, Mapping[str, Any]]
-#: Sections that decide which held candidates may go on.
-_RELEASING = {"policy", "budget", "stable"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,15 +86,18 @@ def change_settings(
     if dry_run:
         counts = decide_again(replace(campaign, spec=new), dry_run=True) if redecide else None
         return SettingsReport(changes=changes, decided_again=counts)
-    held_before = count_candidates(campaign, state=CandidateState.HELD)
+    held_before, closed_before = count_candidates(campaign, state=CandidateState.HELD), closed_reason(campaign)
     if changes:
         changes = campaign.store.in_transaction(lambda session: _write(campaign, given, kind, session))
     sections = {change.field.partition(".")[0] for change in changes}
-    # the same budget again lets go what an earlier call was killed over
-    if held_before and (sections & _RELEASING or "budget" in given):
+    campaign = campaign.refresh()
+    # the same budget again lets go what an earlier call was killed over; a stop rule counts what is stable
+    is_opened = closed_before is not None and closed_reason(campaign) is None
+    if held_before and ("budget" in given or is_opened):
         reopen(campaign)
         free_held_before_dos(campaign)
-    campaign = campaign.refresh()
+    elif held_before and "policy" in sections:
+        release_held(campaign)
     counts = decide_again(campaign) if redecide else None
     advance(campaign)
     held = count_candidates(campaign, state=CandidateState.HELD)

@@ -146,7 +146,7 @@ class CampaignStore:
         self.features.create_index("campaign")
         self.left_out.create_index("campaign")
         self.steps.create_index([("campaign", ASCENDING), ("kind", ASCENDING)])
-        self.events.create_index([("campaign", ASCENDING), ("time", ASCENDING)])
+        self.events.create_index([("campaign", ASCENDING), ("time", ASCENDING), ("_id", ASCENDING)])
         # a campaign's fireworks and workflows are found by these
         self.database["workflows"].create_index("metadata.campaign")
         self.database["fireworks"].create_index(

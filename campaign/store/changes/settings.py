@@ -26,18 +26,19 @@ def write_settings(campaign: Campaign, spec: CampaignSpec, *, event: str, sessio
     event
         Id of the entry in the campaign's history.
     """
-    content = spec.model_dump(mode="json")
+    content, entry = spec.model_dump(mode="json"), {"time": now(), "event": event}
     sections = {section: content[section] for section in SETTABLE if section != _APART}
-    budget = content[_APART]
-    entry = {"time": now(), "event": event}
+    in_force = campaign.spec.model_dump(mode="json") | {_APART: campaign.document.get(_APART)}
+    changes: dict[str, Any] = {}
+    if any(in_force[section] != content for section, content in sections.items()):
+        changes["settings"] = sections
+    if content[_APART] != (in_force[_APART] or campaign.spec.budget.model_dump(mode="json")):
+        changes[_APART] = content[_APART]
     campaign.store.campaigns.update_one(
         {"_id": campaign.name},
         {
-            "$set": {"settings": sections, "budget": budget},
-            "$push": {
-                "settings_history": {"settings": sections, **entry},
-                "budget_history": {"budget": budget, **entry},
-            },
+            "$set": changes,
+            "$push": {f"{field}_history": {field: value, **entry} for field, value in changes.items()},
             # it is not known any more whether the next candidate fits
             "$unset": {"next_held": ""},
         },
