@@ -43,7 +43,9 @@ CAMPAIGNS: dict[str, dict[str, Any]] = {
 _SAME_ENERGY = 0.005
 _COMPARED = ("decision", "stable")
 _ENERGIES = ("e_form_ml", "e_hull_ml", "e_form_dft", "e_hull_dft")
-_BEGIN_S, _FAULTS_S, _STILL_S, _HUNG_S = 120.0, 900.0, 40.0, 200.0
+#: A step that fizzled waits for up to 120 s before its third try, SLURM's requeued jobs for 120 s, and a Ray that does
+#: not start on a busy machine is tried for some minutes: nothing of that is a hang.
+_BEGIN_S, _FAULTS_S, _STILL_S, _HUNG_S = 120.0, 900.0, 40.0, 420.0
 #: How long a second `campaign run` may take to see that the campaign is finished; it may have been given just before.
 _END_S = 120.0
 _MOST_STARTS = 25
