@@ -214,6 +214,9 @@ def _look_around(place: Place) -> None:
     """Leave on screens that are kept what a campaign that hangs waits for."""
     place.say("campaign", "status", NAME)
     place.say("lpad", "-l", str(place.launchpad), "get_fws", "-d", "all")
+    # it shows the stack traces of what fizzled: no screen of the campaign's user
+    shown = max(place.folder.glob("*-lpad-l.out"))
+    shown.rename(shown.with_suffix(".txt"))
     if place.cluster is not None:
         columns = "JobID,State,Reason:80,RestartCnt,StartTime,Command:200"
         asked = (("squeue", "-a", "-O", columns), ("scontrol", "show", "nodes"))
@@ -284,5 +287,5 @@ def keep(outcome: Outcome, place: Place, folder: Path) -> None:
     """Keep what the commands of a campaign said on their screens, and the workers' logs."""
     target = folder / f"{outcome.way}-{outcome.campaign}-{outcome.seed}"
     target.mkdir(parents=True, exist_ok=True)
-    for path in [*place.folder.glob("*.out"), *place.runs.rglob("*.log")]:
+    for path in [*place.folder.glob("*.out"), *place.folder.glob("*.txt"), *place.runs.rglob("*.log")]:
         (target / path.name).write_bytes(path.read_bytes()[-500_000:])
