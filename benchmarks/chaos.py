@@ -8,7 +8,7 @@ For each seed a campaign is started in one of the ways, `--number` faults of the
 lasts is healed, and it is kept going as its user would keep it going: an ended command is given again, and where
 nothing moves for 40 s what `campaign verify` names is done. At its end its table is compared with the undisturbed
 one, and `campaign verify` is asked. Lost: candidates and references that failed or are gone. Doubled: calculations
-with more than one successful attempt. Hung: nothing moved for 200 s. Tracebacks: on the screens of all commands that
+with more than one successful attempt. Hung: nothing moved for 420 s. Tracebacks: on the screens of all commands that
 the user has given. The exit status is 1 where any campaign ended otherwise than undisturbed.
 
 The engine is vasp-gpaw, computing each input once and playing its own output back after that (tests/chaos/playback);

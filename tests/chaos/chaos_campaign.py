@@ -43,7 +43,9 @@ CAMPAIGNS: dict[str, dict[str, Any]] = {
 _SAME_ENERGY = 0.005
 _COMPARED = ("decision", "stable")
 _ENERGIES = ("e_form_ml", "e_hull_ml", "e_form_dft", "e_hull_dft")
-_BEGIN_S, _FAULTS_S, _STILL_S, _HUNG_S = 120.0, 900.0, 40.0, 200.0
+#: A step that fizzled waits for up to 120 s before its third try, SLURM's requeued jobs for 120 s, and a Ray that does
+#: not start on a busy machine is tried for some minutes: nothing of that is a hang.
+_BEGIN_S, _FAULTS_S, _STILL_S, _HUNG_S = 120.0, 900.0, 40.0, 420.0
 #: How long a second `campaign run` may take to see that the campaign is finished; it may have been given just before.
 _END_S = 120.0
 _MOST_STARTS = 25
@@ -212,6 +214,9 @@ def _look_around(place: Place) -> None:
     """Leave on screens that are kept what a campaign that hangs waits for."""
     place.say("campaign", "status", NAME)
     place.say("lpad", "-l", str(place.launchpad), "get_fws", "-d", "all")
+    # it shows the stack traces of what fizzled: no screen of the campaign's user
+    shown = max(place.folder.glob("*-lpad-l.out"))
+    shown.rename(shown.with_suffix(".txt"))
     if place.cluster is not None:
         columns = "JobID,State,Reason:80,RestartCnt,StartTime,Command:200"
         asked = (("squeue", "-a", "-O", columns), ("scontrol", "show", "nodes"))
@@ -282,5 +287,5 @@ def keep(outcome: Outcome, place: Place, folder: Path) -> None:
     """Keep what the commands of a campaign said on their screens, and the workers' logs."""
     target = folder / f"{outcome.way}-{outcome.campaign}-{outcome.seed}"
     target.mkdir(parents=True, exist_ok=True)
-    for path in [*place.folder.glob("*.out"), *place.runs.rglob("*.log")]:
+    for path in [*place.folder.glob("*.out"), *place.folder.glob("*.txt"), *place.runs.rglob("*.log")]:
         (target / path.name).write_bytes(path.read_bytes()[-500_000:])
