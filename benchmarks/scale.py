@@ -6,13 +6,14 @@ Candidates are written in bulk, without features: real binaries under further id
 would take longer than all else (2 to 3 ms each, most of it the search for their symmetry). Everything after that is the
 program itself, each step in a process of its own: the workflows of all IS-DOS are submitted, looked at and verified;
 then half of the candidates get a prediction, one in a hundred of these a result, and the table is read. A mongod of its
-own on a free loopback port, in a temporary folder (10^6 candidates: 10 GB). Dated figures: docs/scale.md.
+own on a free loopback port, in a temporary folder (10^6 candidates: some GB). Dated figures: docs/scale.md.
 """
 
 import argparse
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import time
@@ -83,14 +84,29 @@ def measure(what: str, words: list[str], store: Any, file: Path) -> None:
         process = subprocess.Popen(
             words, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": str(ROOT)}
         )
-        _, status, used = os.wait4(process.pid, 0)
+        peak_mb, status, used = wait_for(process.pid)
         output.seek(0)
         said = output.read().decode(errors="replace")
     seconds = time.perf_counter() - began
     code = os.waitstatus_to_exitcode(status)
-    cost = f"{used.ru_utime + used.ru_stime:8.1f} CPU-s {used.ru_maxrss / 1024:8.0f} MiB"
+    cost = f"{used.ru_utime + used.ru_stime:8.1f} CPU-s {peak_mb:8.0f} MiB"
     outcome = first_line(said) if code == 0 else f"exit code {code}: {first_line(said)} {said[-200:]}"
     print(f"{what:24} {seconds:8.1f} s {cost}; mongod {mongod_memory_mb(store):6.0f} MiB; {outcome}", flush=True)
+
+
+def wait_for(pid: int) -> tuple[float, int, Any]:
+    """Return the peak memory of a process in MiB, its exit status and what it used.
+
+    The peak that `os.wait4` returns counts this process too, from which the other one was forked.
+    """
+    peak_mb = 0.0
+    while True:
+        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+        peak_mb = max(peak_mb, float(found[1]) / 1024 if found else 0.0)
+        ended, status, used = os.wait4(pid, os.WNOHANG)
+        if ended:
+            return peak_mb, status, used
+        time.sleep(0.1)
 
 
 def first_line(said: str) -> str:

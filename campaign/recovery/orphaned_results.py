@@ -37,6 +37,8 @@ def is_recorded(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
     facts = stage_fields(document, stage)
     state = document["state"] if stage.state_field == "state" else facts.get("state")
     current = int(facts.get("fw_id") or 0)
+    if facts.get("reused_from"):
+        return True  # a later try was taken over from another campaign
     return current > firework["fw_id"] or (current == firework["fw_id"] and state != stage.running)
 
 
