@@ -65,7 +65,9 @@ def test_a_campaign_that_is_exported_while_it_runs_ends_on_both_machines_with_th
         assert process.process.wait(120) == 0, process.output.read_text()
         code, said = place.say("campaign", "verify", NAME)
         assert (code, "nothing is wrong" in said) == (0, True), said
-    assert read_table(there) == read_table(here)
+    # relaxations that restart end elsewhere by less than this, eV/atom, as in `chaos_campaign`
+    expected = {row: pytest.approx(values, abs=0.005) for row, values in read_table(here).items()}
+    assert read_table(there) == expected
     # what was relaxed before was not computed again
     relaxed = [entry["document"] for entry in there.store.attempts.find({"outcome": "completed", "stage": "relax"})]
     assert len(relaxed) == len(set(relaxed)) == there.store.references.count_documents({}) + len(read_table(there))
