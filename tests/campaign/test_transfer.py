@@ -144,7 +144,7 @@ def test_an_export_says_what_it_leaves_unbegun_and_the_file_has_no_login(origin,
     file = tmp_path / "again.campaign"
     before = {name: origin.all(name) for name in ("campaigns", "candidates", "attempts", "fireworks", "steps")}
     said = origin.say("export", NAME, file)
-    assert "calculation(s) were queued, 1 attempt(s) running" in said
+    assert "3 calculation(s) were queued, 1 attempt(s) running" in said
     assert "both machines would compute the same" in said
     assert {name: origin.all(name) for name in before} == before
     first = file.read_bytes()
@@ -192,11 +192,10 @@ def wait_for(collection, number, process):
         time.sleep(0.001)
 
 
-@pytest.mark.parametrize("collection", ["campaigns", "data.chunks"])
-def test_an_import_that_was_killed_is_completed_and_nothing_starts_before(exported, target, collection):
+def test_an_import_that_was_killed_is_completed_and_nothing_starts_before(exported, target):
     process = target.start("import", exported)
     try:
-        wait_for(target.db[collection], 1, process)
+        wait_for(target.db.features, 1, process)
         os.kill(process.pid, signal.SIGKILL)
     finally:
         process.kill()
@@ -232,16 +231,34 @@ def test_an_export_that_was_killed_leaves_no_file_of_that_name(origin, tmp_path)
     assert not part.exists()
 
 
+def move_on(machine, folder):
+    """Export from a database, empty it, and import there: a second journey."""
+    file = folder / "again.campaign"
+    machine.say("export", NAME, file)
+    for name in machine.db.list_collection_names():
+        if name != "fw_id_assigner":
+            machine.db[name].delete_many({})
+    machine.say("import", file)
+    return file
+
+
+def test_a_step_that_was_under_way_gets_one_firework_here(exported, target, tmp_path):
+    target.say("import", exported)
+    target.db.steps.update_one({"kind": "screen"}, {"$set": {"state": "submitted"}})
+    (before,) = target.all("steps")
+    target.say("import", move_on(target, tmp_path))
+    (step,) = target.all("steps")
+    (firework,) = target.all("fireworks", **{"spec.step": step["_id"]})
+    assert (firework["fw_id"], firework["state"]) == (step["fw_id"], "READY")
+    assert step["fw_id"] > before["fw_id"]
+    assert step["allowance"] == before["allowance"]
+
+
 def test_a_stopped_campaign_stays_stopped_until_it_is_resumed(exported, target, tmp_path):
     target.say("import", exported)
     stop = {"cause": "license_missing", "number": 3, "error": None, "directory": None, "host": None}
     target.db.campaigns.update_one({"_id": NAME}, {"$set": {"stopped": {**stop, "time": now()}}})
-    again = tmp_path / "again.campaign"
-    target.say("export", NAME, again)
-    for name in target.db.list_collection_names():
-        if name != "fw_id_assigner":
-            target.db[name].delete_many({})
-    target.say("import", again)
+    move_on(target, tmp_path)
     assert target.db.fireworks.count_documents({}) == 0
     assert target.findings() == []
     target.say("resume", NAME)

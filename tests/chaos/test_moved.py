@@ -9,6 +9,8 @@ from chaos_campaign import CAMPAIGNS, read_table
 from chaos_place import NAME, Place
 from chaos_server import ChaosServer
 
+from campaign.store.transfer.archive import Archive
+
 RECORDINGS = Path(__file__).with_name("recordings.tar.xz")
 
 
@@ -43,9 +45,17 @@ def test_a_campaign_that_is_exported_while_it_runs_ends_on_both_machines_with_th
     here, there = make_place("here"), make_place("there")
     started = here.start("campaign", "run", str(here.file), "--workers", "2", "--directory", str(here.runs))
     wait_until(lambda: here.store.references.count_documents({"state": "relaxed"}), started)
+    # its workers wait meanwhile, so that it cannot have ended when the command has started
+    workers = here.processes("worker")
+    for worker in workers:
+        worker.suspend()
     code, said = here.say("campaign", "export", NAME, str(tmp_path / "moved.campaign"))
+    for worker in workers:
+        worker.resume()
     assert code == 0, said
-    assert not here.is_finished, "it was exported in its middle"
+    with Archive(tmp_path / "moved.campaign") as archive:
+        assert archive.manifest.state == "running"
+        assert archive.manifest.interrupted
     code, said = there.say("campaign", "import", str(tmp_path / "moved.campaign"))
     assert code == 0, said
     # without its file, and with the numbers of its fireworks
@@ -55,7 +65,9 @@ def test_a_campaign_that_is_exported_while_it_runs_ends_on_both_machines_with_th
         assert process.process.wait(120) == 0, process.output.read_text()
         code, said = place.say("campaign", "verify", NAME)
         assert (code, "nothing is wrong" in said) == (0, True), said
-    assert read_table(there) == read_table(here)
+    # relaxations that restart end elsewhere by less than this, eV/atom, as in `chaos_campaign`
+    expected = {row: pytest.approx(values, abs=0.005) for row, values in read_table(here).items()}
+    assert read_table(there) == expected
     # what was relaxed before was not computed again
     relaxed = [entry["document"] for entry in there.store.attempts.find({"outcome": "completed", "stage": "relax"})]
     assert len(relaxed) == len(set(relaxed)) == there.store.references.count_documents({}) + len(read_table(there))
