@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 from pymatgen.analysis.phase_diagram import PhaseDiagram
@@ -11,11 +12,14 @@ from typer.testing import CliRunner
 
 from campaign.candidates.cif import read_cif
 from campaign.cli.app import app
+from campaign.hull.facets import HullGapError
 from campaign.hull.hull import HullSet
 from campaign.references.reference_sets import load_hull
 from campaign.store.campaigns import Campaign
+from campaign.store.candidates import candidates_by_id
 from campaign.views.export.cells import csv_line
-from campaign.views.export.full_rows import format_decomposition
+from campaign.views.export.formats import json_texts
+from campaign.views.export.full_rows import decompositions, format_decomposition, full_rows
 
 ENERGIES = ("e_form_ml", "e_hull_ml", "e_form_dft", "e_hull_dft", "uncertainty")
 
@@ -91,6 +95,40 @@ def test_decompositions_are_pymatgens():
         assert list(found.values()) == sorted(found.values(), reverse=True)
     (found,) = hull.decompositions([Composition("AlPd")])
     assert format_decomposition(found) == "0.75 AlPd2 + 0.25 Al"
+
+
+@pytest.mark.mongo
+def test_structures_are_read_a_part_at_a_time_while_rows_are_written(finished, monkeypatch):
+    asked = []
+
+    def counted(store, ids, fields):
+        asked.append(len(ids))
+        return candidates_by_id(store, ids, fields)
+
+    monkeypatch.setattr("campaign.views.export.full_rows.AT_ONCE", 2)
+    monkeypatch.setattr("campaign.views.export.full_rows.candidates_by_id", counted)
+    campaign = Campaign.read(finished.store, "quickstart")
+    texts = json_texts(full_rows(campaign), structures=True)
+    first = next(texts)
+    assert asked == [2]
+    assert len(json.loads(first + "".join(texts))) == sum(asked) == finished.store.candidates.count_documents({})
+    # a property of a site that is no number is none in JSON
+    row = next(full_rows(campaign))
+    damaged = {**row.structure, "sites": [{**row.structure["sites"][0], "properties": {"magmom": float("nan")}}]}
+    (written,) = json.loads("".join(json_texts([replace(row, structure=damaged)], structures=True)))
+    assert written["structure"]["sites"][0]["properties"] == {"magmom": None}
+
+
+def test_one_composition_that_a_hull_leaves_out_costs_no_other_its_decomposition():
+    class WithGap(HullSet):
+        def decompositions(self, compositions):
+            if any(composition.reduced_formula == "AlPd3" for composition in compositions):
+                raise HullGapError("a gap")
+            return super().decompositions(compositions)
+
+    hull = WithGap([ComputedEntry("Al", -3.0), ComputedEntry("Pd", -5.0)])
+    documents = [{"composition": amounts} for amounts in ({"Al": 1, "Pd": 3}, {"Al": 1, "Pd": 1}, {"Al": 1, "Cu": 1})]
+    assert decompositions(documents, hull) == [None, "0.5 Al + 0.5 Pd", None]
 
 
 @pytest.mark.mongo
