@@ -5,11 +5,13 @@ import json
 from dataclasses import replace
 
 import pytest
+import spglib
 from pymatgen.analysis.phase_diagram import PhaseDiagram
-from pymatgen.core import Composition, Structure
+from pymatgen.core import Composition, Lattice, Structure
 from pymatgen.entries.computed_entries import ComputedEntry
 from typer.testing import CliRunner
 
+from campaign.candidates import space_groups
 from campaign.candidates.cif import read_cif
 from campaign.cli.app import app
 from campaign.hull.facets import HullGapError
@@ -117,6 +119,26 @@ def test_structures_are_read_a_part_at_a_time_while_rows_are_written(finished, m
     damaged = {**row.structure, "sites": [{**row.structure["sites"][0], "properties": {"magmom": float("nan")}}]}
     (written,) = json.loads("".join(json_texts([replace(row, structure=damaged)], structures=True)))
     assert written["structure"]["sites"][0]["properties"] == {"magmom": None}
+
+
+def test_a_space_group_is_asked_for_once_for_all_crystals_of_a_prototype(monkeypatch):
+    asked = []
+    search = spglib.get_symmetry_dataset
+    monkeypatch.setattr(
+        spglib, "get_symmetry_dataset", lambda cell, symprec: asked.append(cell) or search(cell, symprec)
+    )
+    space_groups._space_group.cache_clear()
+    for metal, length in (("Mg", 4.2), ("Ca", 4.8), ("Sr", 5.16)):
+        rocksalt = Structure.from_spacegroup("Fm-3m", Lattice.cubic(length), [metal, "O"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+        assert space_groups.space_group_of(rocksalt.as_dict()) == ("Fm-3m", 225)
+    assert len(asked) == 1
+    strained = Structure(Lattice.tetragonal(4.2, 4.4), rocksalt.species, rocksalt.frac_coords)
+    moved = rocksalt.copy()
+    moved.translate_sites([0], [0.0, 0.0, 0.01])
+    one_kind = Structure(rocksalt.lattice, ["Po"] * 8, rocksalt.frac_coords)
+    found = [space_groups.space_group_of(crystal.as_dict()) for crystal in (strained, moved, one_kind)]
+    assert found == [("I4/mmm", 139), ("P4mm", 99), ("Pm-3m", 221)]
+    assert space_groups.space_group_of(None) is None
 
 
 def test_one_composition_that_a_hull_leaves_out_costs_no_other_its_decomposition():

@@ -34,7 +34,8 @@ class FullRow(Row):
     reason
         Of the decision.
     space_group, space_group_number
-        Of the unrelaxed crystal, by spglib within 0.01 A: Hermann-Mauguin symbol, number in International Tables A.
+        Of the unrelaxed crystal (`campaign.candidates.space_groups.space_group_of`): Hermann-Mauguin symbol, and number
+        in International Tables A.
     relaxed_space_group, relaxed_space_group_number
         Of the relaxed crystal.
     decomposition
