@@ -4,6 +4,9 @@
 
 A campaign is made up in bulk: every candidate predicted, one in five relaxed, with both structures. Then each command
 runs in a process of its own. A mongod of its own on a free loopback port in a temporary folder.
+
+2026-12-01, two cores with ten other processes at work (one run): 2,000 candidates took 4.7 CPU-s and 352 MiB as Parquet
+(pyarrow), 4.4 CPU-s and 236 MiB as entries; Python and its packages alone take about 3 CPU-s.
 """
 
 import argparse
