@@ -52,7 +52,7 @@ def open_campaign(name: str, launchpad: str | os.PathLike[str] | None = None) ->
     >>> import campaign
     >>> quickstart = campaign.open_campaign("quickstart")
     >>> frame = quickstart.results()
-    >>> stable = frame[frame.stable == True]
+    >>> stable = frame[frame.stable.eq(True)]
     >>> stable[["formula", "e_form_dft", "e_hull_dft", "decomposition"]].head(1).values.tolist()
     [['AlPd', -0.9, -0.9, '0.5 Al + 0.5 Pd']]
     """
@@ -90,8 +90,8 @@ class CampaignResults:
         -------
         pandas.DataFrame
             A row for each candidate, with the columns and the numbers of ``campaign results NAME --format json``:
-            energies in eV/atom, cost in CPU-s. What is not known is NaN in a column of numbers and None in any other;
-            ``stable`` and ``novel`` are True, False or None.
+            energies in eV/atom, cost in CPU-s. What is not known is missing (`pandas.isna`); ``stable`` and ``novel``
+            are True, False or None.
 
         Examples
         --------

@@ -37,8 +37,8 @@ ROOMS = (
     "workflows",
     *(
         "esnet.cli",
-        "esnet.api",
         "esnet.commands",
+        "esnet.api",
         "esnet.tuning",
         "esnet.evaluation",
         "esnet.baselines",

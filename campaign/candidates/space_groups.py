@@ -3,15 +3,20 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
+import numpy as np
 import spglib
 
 #: Names from before 1992 of the groups with an e glide (International Tables A, table 1.6.4.1 of 2016).
 _OLD_NAMES = {"abm2": "aem2", "aba2": "aea2", "cmca": "cmce", "cmma": "cmme", "ccca": "ccce"}
 #: Suffixes that say which setting a name means, by the choices of spglib; S and Z are the ICSD's.
 _CHOICES = {"1": "1", "2": "2", "h": "H", "r": "R", "s": "1", "z": "2"}
+
+_VOLUME = 15.0  # A^3 an atom
+_SYMPREC = 0.01  # A
+_DECIMALS = 5  # of cells and positions: far finer than the tolerance
 
 
 @dataclass(frozen=True)
@@ -48,16 +53,16 @@ def _row_text(rotation: list[int], translation: float) -> str:
     return axes.removeprefix("+") + (f"+{twelfths}/12" if twelfths else "")
 
 
-def space_group_of(content: Mapping[str, Any] | None, *, symprec: float = 0.01) -> tuple[str, int] | None:
-    """Space group of a crystal.
+def space_group_of(content: Mapping[str, Any] | None) -> tuple[str, int] | None:
+    """Space group of a crystal, with sites within 0.01 A of their symmetric places in a cell of 15 A^3 an atom.
+
+    Volumes are scaled to that, so that crystals of one prototype are the same question, which is asked once: spglib
+    takes up to 15 ms for each. No pymatgen object is built.
 
     Parameters
     ----------
     content
-        pymatgen's dictionary of an ordered structure: no pymatgen object is built, of 100,000 crystals that would take
-        longer than the search.
-    symprec
-        Largest distance in A between a site and its symmetric place.
+        pymatgen's dictionary of an ordered structure.
 
     Returns
     -------
@@ -69,9 +74,25 @@ def space_group_of(content: Mapping[str, Any] | None, *, symprec: float = 0.01) 
         return None
     species = [str(site["species"][0]["element"]) for site in content["sites"]]
     kinds = {symbol: number for number, symbol in enumerate(dict.fromkeys(species), start=1)}
-    positions = [site["abc"] for site in content["sites"]]
-    cell = (content["lattice"]["matrix"], positions, [kinds[symbol] for symbol in species])
-    found = spglib.get_symmetry_dataset(cell, symprec=symprec)
+    lattice = np.asarray(content["lattice"]["matrix"], dtype=float)
+    volume = abs(float(np.linalg.det(lattice)))
+    if not volume > 0.0:
+        return None
+    lattice *= (_VOLUME * len(species) / volume) ** (1 / 3)
+    positions = np.asarray([site["abc"] for site in content["sites"]], dtype=float)
+    return _space_group(
+        tuple(lattice.round(_DECIMALS).ravel().tolist()),
+        tuple(positions.round(_DECIMALS).ravel().tolist()),
+        tuple(kinds[symbol] for symbol in species),
+    )
+
+
+@lru_cache(maxsize=10_000)
+def _space_group(
+    lattice: tuple[float, ...], positions: tuple[float, ...], kinds: tuple[int, ...]
+) -> tuple[str, int] | None:
+    cell = (np.reshape(lattice, (3, 3)), np.reshape(positions, (-1, 3)), kinds)
+    found = spglib.get_symmetry_dataset(cell, symprec=_SYMPREC)
     return None if found is None else (str(found.international), int(found.number))
 
 

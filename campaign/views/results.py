@@ -95,18 +95,18 @@ def result_rows(campaign: Campaign) -> list[Row]:
             uncertainty=_number(document, "prediction", "uncertainty"),
             novel=(document.get("prediction") or {}).get("novel"),
             name=(document.get("parent") or {}).get("name"),
-            columns=_plain((document.get("parent") or {}).get("columns")) or None,
+            columns=plain_json((document.get("parent") or {}).get("columns")) or None,
         )
         for rank, document in enumerate(found, start=1)
     ]
 
 
-def _plain(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
     """Whatever a user's file said, as JSON takes it: None in place of NaN and infinities, text of what is neither."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return {str(key): plain_json(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_plain(part) for part in value]
+        return [plain_json(part) for part in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)

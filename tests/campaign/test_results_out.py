@@ -2,20 +2,26 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
+import spglib
 from pymatgen.analysis.phase_diagram import PhaseDiagram
-from pymatgen.core import Composition, Structure
+from pymatgen.core import Composition, Lattice, Structure
 from pymatgen.entries.computed_entries import ComputedEntry
 from typer.testing import CliRunner
 
+from campaign.candidates import space_groups
 from campaign.candidates.cif import read_cif
 from campaign.cli.app import app
+from campaign.hull.facets import HullGapError
 from campaign.hull.hull import HullSet
 from campaign.references.reference_sets import load_hull
 from campaign.store.campaigns import Campaign
+from campaign.store.candidates import candidates_by_id
 from campaign.views.export.cells import csv_line
-from campaign.views.export.full_rows import format_decomposition
+from campaign.views.export.formats import json_texts
+from campaign.views.export.full_rows import decompositions, format_decomposition, full_rows
 
 ENERGIES = ("e_form_ml", "e_hull_ml", "e_form_dft", "e_hull_dft", "uncertainty")
 
@@ -91,6 +97,60 @@ def test_decompositions_are_pymatgens():
         assert list(found.values()) == sorted(found.values(), reverse=True)
     (found,) = hull.decompositions([Composition("AlPd")])
     assert format_decomposition(found) == "0.75 AlPd2 + 0.25 Al"
+
+
+@pytest.mark.mongo
+def test_structures_are_read_a_part_at_a_time_while_rows_are_written(finished, monkeypatch):
+    asked = []
+
+    def counted(store, ids, fields):
+        asked.append(len(ids))
+        return candidates_by_id(store, ids, fields)
+
+    monkeypatch.setattr("campaign.views.export.full_rows.AT_ONCE", 2)
+    monkeypatch.setattr("campaign.views.export.full_rows.candidates_by_id", counted)
+    campaign = Campaign.read(finished.store, "quickstart")
+    texts = json_texts(full_rows(campaign), structures=True)
+    first = next(texts)
+    assert asked == [2]
+    assert len(json.loads(first + "".join(texts))) == sum(asked) == finished.store.candidates.count_documents({})
+    # a property of a site that is no number is none in JSON
+    row = next(full_rows(campaign))
+    damaged = {**row.structure, "sites": [{**row.structure["sites"][0], "properties": {"magmom": float("nan")}}]}
+    (written,) = json.loads("".join(json_texts([replace(row, structure=damaged)], structures=True)))
+    assert written["structure"]["sites"][0]["properties"] == {"magmom": None}
+
+
+def test_a_space_group_is_asked_for_once_for_all_crystals_of_a_prototype(monkeypatch):
+    asked = []
+    search = spglib.get_symmetry_dataset
+    monkeypatch.setattr(
+        spglib, "get_symmetry_dataset", lambda cell, symprec: asked.append(cell) or search(cell, symprec)
+    )
+    space_groups._space_group.cache_clear()
+    for metal, length in (("Mg", 4.2), ("Ca", 4.8), ("Sr", 5.16)):
+        rocksalt = Structure.from_spacegroup("Fm-3m", Lattice.cubic(length), [metal, "O"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+        assert space_groups.space_group_of(rocksalt.as_dict()) == ("Fm-3m", 225)
+    assert len(asked) == 1
+    strained = Structure(Lattice.tetragonal(4.2, 4.4), rocksalt.species, rocksalt.frac_coords)
+    moved = rocksalt.copy()
+    moved.translate_sites([0], [0.0, 0.0, 0.01])
+    one_kind = Structure(rocksalt.lattice, ["Po"] * 8, rocksalt.frac_coords)
+    found = [space_groups.space_group_of(crystal.as_dict()) for crystal in (strained, moved, one_kind)]
+    assert found == [("I4/mmm", 139), ("P4mm", 99), ("Pm-3m", 221)]
+    assert space_groups.space_group_of(None) is None
+
+
+def test_one_composition_that_a_hull_leaves_out_costs_no_other_its_decomposition():
+    class WithGap(HullSet):
+        def decompositions(self, compositions):
+            if any(composition.reduced_formula == "AlPd3" for composition in compositions):
+                raise HullGapError("a gap")
+            return super().decompositions(compositions)
+
+    hull = WithGap([ComputedEntry("Al", -3.0), ComputedEntry("Pd", -5.0)])
+    documents = [{"composition": amounts} for amounts in ({"Al": 1, "Pd": 3}, {"Al": 1, "Pd": 1}, {"Al": 1, "Cu": 1})]
+    assert decompositions(documents, hull) == [None, "0.5 Al + 0.5 Pd", None]
 
 
 @pytest.mark.mongo

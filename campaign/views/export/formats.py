@@ -12,6 +12,8 @@ from pymatgen.io.cif import CifWriter
 from campaign.store.collections import in_chunks
 from campaign.views.export.cells import csv_line
 from campaign.views.export.full_rows import STRUCTURES, FullRow, column_names
+from campaign.views.export.selection import plain_structure
+from campaign.views.results import plain_json
 from esnet.files.errors import require
 
 _UNITS = {
@@ -31,9 +33,16 @@ def json_texts(rows: Iterable[FullRow], *, structures: bool) -> Iterator[str]:
     """Yield pieces of a JSON list of objects, one object a line; structures are pymatgen's dictionaries."""
     before = "[\n"
     for row in rows:
-        yield before + json.dumps(row_as_dict(row, structures=structures), allow_nan=False)
+        yield before + _json(row_as_dict(row, structures=structures))
         before = ",\n"
     yield "[]\n" if before == "[\n" else "\n]\n"
+
+
+def _json(values: dict[str, Any]) -> str:
+    try:
+        return json.dumps(values, allow_nan=False)
+    except ValueError:  # a property of a site that is not a number
+        return json.dumps(plain_json(values), allow_nan=False)
 
 
 def csv_texts(rows: Iterable[FullRow], *, structures: bool) -> Iterator[str]:
@@ -43,7 +52,7 @@ def csv_texts(rows: Iterable[FullRow], *, structures: bool) -> Iterator[str]:
     for row in rows:
         values = row_as_dict(row, structures=structures)
         for name in STRUCTURES if structures else ():
-            values[name] = values[name] and cif_text(values[name])
+            values[name] = values[name] and cif_text(plain_structure(values[name]))
         yield csv_line([values[name] for name in names], names)
 
 
@@ -52,9 +61,9 @@ def row_as_dict(row: FullRow, *, structures: bool) -> dict[str, Any]:
     return {name: getattr(row, name) for name in column_names(structures=structures)}
 
 
-def cif_text(structure: dict[str, Any]) -> str:
+def cif_text(structure: Structure) -> str:
     """A structure as CIF in P 1: every atom of the cell as it is, no symmetry that would round its place."""
-    return str(CifWriter(Structure.from_dict(structure)))
+    return str(CifWriter(structure, significant_figures=10))
 
 
 def write_parquet(rows: Iterable[FullRow], file: Path, *, structures: bool) -> int:
@@ -86,4 +95,4 @@ def _schema(arrow: ModuleType, *, structures: bool) -> Any:
 
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: json.dumps(value) if isinstance(value, dict) else value for name, value in values.items()}
+    return {name: _json(value) if isinstance(value, dict) else value for name, value in values.items()}

@@ -8,7 +8,7 @@ from pymatgen.core import Composition
 
 from campaign.candidates.space_groups import space_group_of
 from campaign.hull.facets import HullGapError
-from campaign.hull.hull import HullSet, MissingElementError
+from campaign.hull.hull import HullSet
 from campaign.references.reference_sets import load_hull
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import candidates_by_id
@@ -34,7 +34,8 @@ class FullRow(Row):
     reason
         Of the decision.
     space_group, space_group_number
-        Of the unrelaxed crystal, by spglib within 0.01 A: Hermann-Mauguin symbol, number in International Tables A.
+        Of the unrelaxed crystal (`campaign.candidates.space_groups.space_group_of`): Hermann-Mauguin symbol, and number
+        in International Tables A.
     relaxed_space_group, relaxed_space_group_number
         Of the relaxed crystal.
     decomposition
@@ -77,7 +78,7 @@ def full_rows(campaign: Campaign, rows: Sequence[Row] | None = None) -> Iterator
         documents = candidates_by_id(campaign.store, [row.id for row in part], _FIELDS)
         known = [row for row in part if row.id in documents]
         found = [documents[row.id] for row in known]
-        for row, document, decomposition in zip(known, found, _decompositions(found, hull), strict=True):
+        for row, document, decomposition in zip(known, found, decompositions(found, hull), strict=True):
             yield FullRow(**asdict(row), **_details(document), decomposition=decomposition)
 
 
@@ -99,19 +100,28 @@ def _details(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _decompositions(documents: Sequence[Mapping[str, Any]], hull: HullSet | None) -> list[str | None]:
+def decompositions(documents: Sequence[Mapping[str, Any]], hull: HullSet | None) -> list[str | None]:
+    """Decomposition of each candidate; None where the hull lacks an element, or there is no hull."""
     if hull is None:
         return [None] * len(documents)
     found: list[str | None] = [None] * len(documents)
     known = hull.elemental_energies.keys()
     covered = [place for place, document in enumerate(documents) if document["composition"].keys() <= known]
+    compositions = [Composition(documents[place]["composition"]) for place in covered]
     try:
-        shares = hull.decompositions([Composition(documents[place]["composition"]) for place in covered])
-    except (HullGapError, MissingElementError):
-        return found
+        shares = hull.decompositions(compositions)
+    except HullGapError:  # of one of them: the others have theirs
+        shares = [_decomposition(composition, hull) for composition in compositions]
     for place, phases in zip(covered, shares, strict=True):
-        found[place] = format_decomposition(phases)
+        found[place] = format_decomposition(phases) or None
     return found
+
+
+def _decomposition(composition: Composition, hull: HullSet) -> dict[str, float]:
+    try:
+        return hull.decompositions([composition])[0]
+    except HullGapError:
+        return {}
 
 
 def format_decomposition(phases: Mapping[str, float]) -> str:

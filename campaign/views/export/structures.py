@@ -7,11 +7,11 @@ from typing import Literal
 import ase.io
 from ase import Atoms
 from pymatgen.core import Structure
-from pymatgen.io.cif import CifWriter
 from pymatgen.io.vasp import Poscar
 
 from campaign.store.campaigns import Campaign
 from campaign.views.export.cells import csv_line
+from campaign.views.export.formats import cif_text
 from campaign.views.export.full_rows import FullRow, column_names, full_rows
 from campaign.views.export.selection import Which, file_names, plain_structure, selected_rows
 from esnet.files.output_folder import new_output_folder
@@ -91,7 +91,7 @@ def _named(campaign: Campaign, *, which: Which, unrelaxed: bool) -> Iterator[tup
 
 def _write(file: Path, structure: Structure, row: FullRow, form: FileFormat) -> None:
     if form == "cif":
-        text = str(CifWriter(structure, significant_figures=_DIGITS))
+        text = cif_text(structure)
     elif form == "poscar":
         text = str(Poscar(structure, comment=row.id).get_str(significant_figures=_DIGITS))
     else:
