@@ -1,6 +1,11 @@
 """A campaign that a person pauses, stops, archives and resumes; each command may be killed before any of its writes."""
 
 import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -190,3 +195,33 @@ def test_the_list_says_what_each_campaign_does(store, launchpad, campaign, small
     assert third["started"] <= third["last_activity"]
     assert list(rows) == ["second", "small", "third"]  # what is at work first
     assert "third" in run("list")
+
+
+def test_campaign_run_waits_for_a_paused_campaign_and_ends_with_a_stopped_one(run, launchpad_file, tmp_path):
+    scorer = {"kind": "force_field", "calculator": "EMT"}  # no Ray
+    file = write_campaign(tmp_path / "small.yaml", **BATCHES, model={}, scorer=scorer)
+    run("submit", str(file))
+    run("pause", "small", "--reason", "maintenance")
+    log = tmp_path / "run.log"
+    command = [sys.executable, "-c", "from campaign.cli.main import main; main()", "run", str(file), "--workers", "1"]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*command, "--launchpad", str(launchpad_file), "--directory", str(tmp_path / "runs")],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+    try:
+        deadline = time.monotonic() + 120.0
+        while "campaign small is paused; paused by" not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.3)
+        run("stop", "small", "--cancel-jobs", "--yes")
+        assert process.wait(60) == 1, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+    said = " ".join(log.read_text().split())
+    assert "stopped by" in said
+    assert "`campaign resume small` takes it up again" in said
