@@ -42,11 +42,9 @@ def run(launchpad_file):
 
 @pytest.fixture
 def campaign(store, launchpad, small_spec):
-    """A campaign whose IS-DOS wait for a worker, as its first Screen does."""
+    """A campaign whose calculations wait for a worker."""
     start_campaign(store, launchpad, small_spec(**BATCHES))
-    campaign = RunningCampaign.open(store, launchpad, "small")
-    submit_step(campaign, Step.screen("small", 0))
-    return campaign
+    return RunningCampaign.open(store, launchpad, "small")
 
 
 def states(launchpad):
@@ -109,6 +107,7 @@ def test_killed_before_each_write_the_same_command_completes_it(launchpad, campa
 
 
 def test_what_was_in_a_queue_already_is_put_back(store, launchpad, database, campaign, launch_folder, run):
+    submit_step(campaign, Step.screen("small", 0))
     waiting = store.candidates.find_one({"state": "dos_running"})
     calculation, screen = waiting["is_dos"]["fw_id"], store.steps.find_one({"_id": "small/screen/0"})["fw_id"]
     for fw_id in (calculation, screen):
