@@ -48,7 +48,8 @@ def reconcile(campaign: OpenCampaign, *, outcome: Outcome = "lost", dry_run: boo
     done.removed = list(format_removed(campaign, removed))
     if not dry_run:
         advance(campaign)
-        pause_again(campaign)  # what was repaired is ready
+        if campaign.stop_kind != "failures":
+            pause_again(campaign)  # what was repaired is ready, and a person wants nothing to begin
         for line in done.lines():
             logger.info("campaign %s: %s", campaign.name, line)
     return done

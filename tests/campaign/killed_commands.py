@@ -9,16 +9,23 @@ from pathlib import Path
 _DRIVER = """
 import os, signal, sys
 from pymongo import monitoring
+import campaign.commands.lifecycle.pausing, campaign.commands.lifecycle.removal
 from campaign.cli.app import app
 
-WRITES = {"insert", "update", "delete", "findAndModify", "commitTransaction"}
+WRITES = {"insert", "update", "delete", "findAndModify"}
+
+def is_moment(event):
+    # in the middle of a transaction MongoDB itself undoes it, a minute later: killed before it begins
+    if "autocommit" in event.command:
+        return bool(event.command.get("startTransaction"))
+    return event.command_name in WRITES
 
 class Killer(monitoring.CommandListener):
     def __init__(self, at):
         self.left = at
 
     def started(self, event):
-        if event.command_name in WRITES:
+        if is_moment(event):
             self.left -= 1
             if not self.left:
                 os.kill(os.getpid(), signal.SIGKILL)

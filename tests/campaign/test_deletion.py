@@ -63,7 +63,7 @@ def test_killed_before_each_write_it_is_completed_and_leaves_the_other_campaign(
 
 
 def test_what_another_campaign_has_taken_over_stays(store, two, run):
-    source = store.candidates.find_one({"campaign": NAME, "state": "relaxed"})
+    source = store.candidates.find_one({"campaign": NAME, "state": "relaxed", "role": "screened"})
     origin = {"campaign": NAME, "document": source["_id"], "attempt": source["is_dos"]["attempt"]}
     taken = {"_id": "taken", "campaign": "small", "stage": "dos", "outcome": "reused", "reused_from": origin}
     store.attempts.insert_one(taken)
@@ -106,7 +106,7 @@ def test_launch_folders_go_only_where_they_are_the_campaigns_own(store, launchpa
     start_campaign(store, launchpad, small_spec())
     home = tmp_path / "runs" / "small"
     folders = {name: home / f"launcher_2026-12-01-10-00-00-00000{name}" for name in "12345"}
-    fireworks = [found["fw_id"] for found in launchpad.fireworks.find({"state": "READY"}).limit(6)]
+    fireworks = [found["fw_id"] for found in launchpad.fireworks.find().limit(6)]
     for name, owner in {"1": "small", "2": "small", "3": "other", "4": None}.items():
         folders[name].mkdir(parents=True)
         if owner:

@@ -1,6 +1,11 @@
 """A campaign that a person pauses, stops, archives and resumes; each command may be killed before any of its writes."""
 
 import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -37,11 +42,9 @@ def run(launchpad_file):
 
 @pytest.fixture
 def campaign(store, launchpad, small_spec):
-    """A campaign whose IS-DOS wait for a worker, as its first Screen does."""
+    """A campaign whose calculations wait for a worker."""
     start_campaign(store, launchpad, small_spec(**BATCHES))
-    campaign = RunningCampaign.open(store, launchpad, "small")
-    submit_step(campaign, Step.screen("small", 0))
-    return campaign
+    return RunningCampaign.open(store, launchpad, "small")
 
 
 def states(launchpad):
@@ -104,6 +107,7 @@ def test_killed_before_each_write_the_same_command_completes_it(launchpad, campa
 
 
 def test_what_was_in_a_queue_already_is_put_back(store, launchpad, database, campaign, launch_folder, run):
+    submit_step(campaign, Step.screen("small", 0))
     waiting = store.candidates.find_one({"state": "dos_running"})
     calculation, screen = waiting["is_dos"]["fw_id"], store.steps.find_one({"_id": "small/screen/0"})["fw_id"]
     for fw_id in (calculation, screen):
@@ -190,3 +194,33 @@ def test_the_list_says_what_each_campaign_does(store, launchpad, campaign, small
     assert third["started"] <= third["last_activity"]
     assert list(rows) == ["second", "small", "third"]  # what is at work first
     assert "third" in run("list")
+
+
+def test_campaign_run_waits_for_a_paused_campaign_and_ends_with_a_stopped_one(run, launchpad_file, tmp_path):
+    scorer = {"kind": "force_field", "calculator": "EMT"}  # no Ray
+    file = write_campaign(tmp_path / "small.yaml", **BATCHES, model={}, scorer=scorer)
+    run("submit", str(file))
+    run("pause", "small", "--reason", "maintenance")
+    log = tmp_path / "run.log"
+    command = [sys.executable, "-c", "from campaign.cli.main import main; main()", "run", str(file), "--workers", "1"]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*command, "--launchpad", str(launchpad_file), "--directory", str(tmp_path / "runs")],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+    try:
+        deadline = time.monotonic() + 120.0
+        while "campaign small is paused; paused by" not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.3)
+        run("stop", "small", "--cancel-jobs", "--yes")
+        assert process.wait(60) == 1, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+    said = " ".join(log.read_text().split())
+    assert "stopped by" in said
+    assert "`campaign resume small` takes it up again" in said
