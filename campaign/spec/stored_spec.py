@@ -16,12 +16,14 @@ class StoredSpecError(UserError, ValueError):
 def read_stored_spec(name: str, stored: Any) -> CampaignSpec:
     """The spec of a stored campaign, as `CampaignSpec.model_dump` wrote it.
 
+    One that names no version of the built-in data is from before there was a second one.
+
     Raises
     ------
     StoredSpecError
         One line that names the campaign, each field, what was found and what would be right.
     """
     try:
-        return CampaignSpec.model_validate(stored)
+        return CampaignSpec.model_validate({"built_in": 1, **stored} if isinstance(stored, dict) else stored)
     except ValidationError as error:
         raise StoredSpecError(f"campaign {name!r}: its stored settings: {'; '.join(wrong_settings(error))}") from error

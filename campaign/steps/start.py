@@ -81,6 +81,7 @@ def write_campaign(store: CampaignStore, spec: CampaignSpec, *, worker: str | No
         If its file of entries cannot be used.
     """
     store.ensure_indexes()
+    spec = _with_its_built_in_data(store, spec)
     candidates, relaxed = divide_candidates(spec)
     elements = _elements_of(candidates)
     entries = campaign_entries(spec, elements)
@@ -109,6 +110,15 @@ def write_campaign(store: CampaignStore, spec: CampaignSpec, *, worker: str | No
     started = Started(name=spec.name, added=added, known=len(candidates) - added)
     logger.info(started.message)
     return started
+
+
+def _with_its_built_in_data(store: CampaignStore, spec: CampaignSpec) -> CampaignSpec:
+    """Built-in data of the version that a campaign was started with, where its file names none."""
+    known = find_start_settings(store, spec.name)
+    if known is None or "built_in" in spec.model_fields_set:
+        return spec
+    # not read as a spec: it may be of an earlier version, which is migrated later
+    return spec.model_copy(update={"built_in": known["spec"].get("built_in", 1)})
 
 
 def divide_candidates(spec: CampaignSpec) -> tuple[list[Candidate], set[str]]:
