@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from ase.build import bulk
@@ -21,7 +21,7 @@ from esnet.files.errors import UserError
 LARGEST_ATOMIC_NUMBER = 111
 """The composition vector of ESNet has 111 places, H to Rg."""
 
-BUILT_IN = 2
+BUILT_IN: Literal[1, 2] = 2
 """Version of the built-in data: crystals of the elements, volumes of candidates. Version 1 (up to release 0.1) has
 diamond for carbon and sizes every candidate by the volumes of its elements. A running campaign keeps its version."""
 
