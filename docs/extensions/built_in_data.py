@@ -9,7 +9,8 @@ def prototype_table() -> str:
 
     head = "| name | compound | also | Pearson symbol, space group | atoms | Wyckoff positions | AFLOW |\n"
     rows = [
-        f"| {name} | {prototype.compound} | {', '.join(prototype.also)} | {prototype.pearson}, {prototype.space_group} | "
+        f"| {name} | {prototype.compound} | {', '.join(prototype.also)} | "
+        f"{prototype.pearson}, {prototype.space_group} | "
         f"{len(prototype.structure())} | {', '.join(f'{site.element} {site.wyckoff}' for site in prototype.sites)} | "
         f"`{prototype.aflow}` |"
         for name, prototype in shipped_prototypes().items()
