@@ -1,23 +1,35 @@
 """Which elements a campaign may use, their reference crystals and the volume that one atom takes up in them."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
+from importlib import resources
 from statistics import median
+from typing import Any, Literal
 
 import numpy as np
 from ase.build import bulk
 from ase.data import atomic_names, atomic_numbers, chemical_symbols, covalent_radii, reference_states
 from pymatgen.core import Element, Lattice, Structure
+from ruamel.yaml import YAML
 
+from campaign.candidates.structure_hash import primitive_cell
+from campaign.candidates.wyckoff import Site, conventional_cell, read_lengths
 from campaign.config.yaml_file import nearest
 from esnet.files.errors import UserError
 
 LARGEST_ATOMIC_NUMBER = 111
 """The composition vector of ESNet has 111 places, H to Rg."""
 
+BUILT_IN: Literal[1, 2] = 2
+"""Version of the built-in data: crystals of the elements, volumes of candidates. Version 1 (up to release 0.1) has
+diamond for carbon and sizes every candidate by the volumes of its elements. A running campaign keeps its version."""
+
 _CRYSTALS = frozenset({"fcc", "bcc", "hcp", "diamond", "sc", "bct", "rhombohedral"})
 """The kinds of crystal that `ase.build.bulk` builds from `ase.data.reference_states` without further input."""
+
+_LABELS = ("Li", "Be", "B", "C")
+"""What the orbits of a crystal are told apart by while its primitive cell is made."""
 
 AVOGADRO_PER_CUBIC_ANGSTROM = 0.602214076
 """Avogadro's number times 1e-24 cm^3/A^3: turns cm^3/mol into A^3/atom (SI definition of 2019)."""
@@ -92,12 +104,46 @@ def _crystal(symbol: str) -> tuple[tuple[tuple[float, ...], ...], tuple[tuple[fl
     return cell, tuple(tuple(float(x) for x in position) for position in atoms.get_scaled_positions())
 
 
-def reference_structure(symbol: str) -> Structure:
-    """Primitive cell of the crystal that an element forms at ambient pressure, before relaxation.
+@cache
+def listed_elements() -> Mapping[str, Mapping[str, Any]]:
+    """Entries of `elements.yaml`."""
+    text = resources.files("campaign.candidates").joinpath("elements.yaml").read_text(encoding="utf-8")
+    entries: dict[str, Mapping[str, Any]] = YAML(typ="safe", pure=True).load(text)["elements"]
+    return entries
 
-    Lattice and experimental lattice parameters are those of `ase.data.reference_states` (C. Kittel, Introduction to
-    Solid State Physics; tin is beta-tin there). Built in are the fcc, bcc, hcp, diamond, simple cubic,
-    body-centred tetragonal and rhombohedral elements.
+
+@cache
+def _listed_crystal(symbol: str) -> Structure:
+    """Primitive cell of an entry of `elements.yaml`, with its initial moments as the site property ``magmom``."""
+    entry = listed_elements()[symbol]
+    # each orbit under another element: a primitive cell keeps the elements, but not the moments
+    orbits = dict(zip(_LABELS, entry["sites"], strict=False))
+    sites = [
+        Site(element=label, wyckoff=site["wyckoff"], coordinates=tuple(float(x) for x in site["coordinates"]))  # type: ignore[arg-type]
+        for label, site in orbits.items()
+    ]
+    labelled = primitive_cell(
+        conventional_cell(entry["space_group"], read_lengths(entry), sites, beta=float(entry.get("beta", 90.0)))
+    )
+    moments = dict(zip(orbits, entry.get("moments", ()), strict=False))
+    properties = {"magmom": [moments[site.specie.symbol] for site in labelled]} if moments else None
+    return Structure(labelled.lattice, [symbol] * len(labelled), labelled.frac_coords, site_properties=properties)
+
+
+def reference_structure(symbol: str, *, built_in: int = BUILT_IN) -> Structure:
+    """Primitive cell of the crystal that an element forms, before relaxation.
+
+    Every element up to bismuth that is not in the f block has one. Metals, noble gases, silicon, germanium, arsenic
+    and antimony: lattice and experimental lattice parameters of `ase.data.reference_states` (C. Kittel, Introduction
+    to Solid State Physics; tin is beta-tin there). The others, gases as crystals of their molecules: `elements.yaml`,
+    with initial magnetic moments as the site property ``magmom`` where they matter (O, Mn).
+
+    Parameters
+    ----------
+    symbol
+        Of the element.
+    built_in
+        Version of the built-in data (`BUILT_IN`).
 
     Raises
     ------
@@ -106,7 +152,10 @@ def reference_structure(symbol: str) -> Structure:
     ElementError
         No such element, or an f-block element.
     """
-    if not _has_crystal(check_element(symbol)):
+    known_to_ase = _has_crystal(check_element(symbol))
+    if symbol in listed_elements() and not (built_in == 1 and known_to_ase):
+        return _listed_crystal(symbol).copy()
+    if not known_to_ase:
         raise MissingReferenceError(
             f"there is no built-in crystal of {symbol} to serve as its elemental reference; put a CIF or POSCAR of it "
             "into a folder and name the folder in references.structures of the campaign file"
@@ -117,14 +166,14 @@ def reference_structure(symbol: str) -> Structure:
 
 def elements_without_reference(elements: Iterable[str]) -> tuple[str, ...]:
     """Those of `elements`, in their order, that `reference_structure` has no crystal of."""
-    return tuple(symbol for symbol in elements if not _has_crystal(symbol))
+    return tuple(symbol for symbol in elements if symbol not in listed_elements() and not _has_crystal(symbol))
 
 
 @cache
 def volume_per_atom(symbol: str) -> float:
     """Volume that one atom takes up in the element's own condensed phase, in A^3.
 
-    From, in this order: the built-in reference crystal; the molar volume of the solid or liquid in pymatgen's
+    From, in this order: the reference crystal that ASE builds; the molar volume of the solid or liquid in pymatgen's
     periodic table; for the few radioactive elements with neither, the cube of ASE's covalent radius (B. Cordero et
     al., Dalton Trans. 2008, 2832) times the median ratio of volume to cubed radius over all built-in crystals (7.4).
     """

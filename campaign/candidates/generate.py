@@ -7,6 +7,7 @@ B3, L1_2, D0_3, A15 and C15 in 41 s (328 candidates/s); the 30 of the quickstart
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import permutations
 from pathlib import Path
 from typing import Protocol
@@ -15,11 +16,12 @@ import numpy as np
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
-from campaign.candidates.elements import volume_per_atom
+from campaign.candidates.elements import BUILT_IN, volume_per_atom
 from campaign.candidates.packed import PackedCrystal
 from campaign.candidates.prototypes import shipped_prototypes
 from campaign.candidates.structure_files import read_structure_folder
 from campaign.candidates.structure_hash import candidate_id, primitive_cell, space_group_number
+from campaign.candidates.volumes import NONMETALS, Neighbours, bond_volume, find_neighbours, has_bond_lengths
 
 __all__ = ["Candidate", "Prototype", "bootstrap_sample", "generate", "prototypes", "read_structure_folder"]
 
@@ -47,6 +49,8 @@ class GeneratedFrom(Protocol):
     @property
     def candidates(self) -> CandidateSettings: ...
     @property
+    def built_in(self) -> int: ...
+    @property
     def settings_hash(self) -> str: ...
 
 
@@ -67,7 +71,8 @@ class Prototype:
     space_group
         Number in International Tables A.
     volume_factor
-        Volume of the arrangement / volume of its atoms in their own elements; 1 for the user's structures.
+        Volume of the arrangement / volume of its atoms in their own elements, for compounds of metals; 1 for the
+        user's structures; None: the distances of neighbours decide for metals too.
     """
 
     name: str
@@ -75,7 +80,12 @@ class Prototype:
     structure: Structure
     elements: tuple[str, ...]
     space_group: int
-    volume_factor: float = 1.0
+    volume_factor: float | None = 1.0
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        """Who is next to whom in `structure`."""
+        return find_neighbours(self.structure)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,19 +167,19 @@ def _user_prototype(name: str, structure: Structure) -> Prototype:
     )
 
 
-def substitute(prototype: Prototype, elements: Sequence[str]) -> Structure:
+def substitute(prototype: Prototype, elements: Sequence[str], *, built_in: int = BUILT_IN) -> Structure:
     """The prototype with its elements replaced and its cell rescaled, shape (c/a, angles, coordinates) kept.
 
-    The new volume is ``volume_factor`` x the sum over the atoms of the volume that each takes up in its own element
-    (Vegard's law for volumes; E.-A. Zen, Am. Mineral. 41, 523 (1956)). `volume_factor` is 1 for close-packed
-    arrangements, which most alloys are, and larger for the open ones among the shipped prototypes (see
-    `prototypes.yaml`). Only the elements decide, not the prototype compound's own volume, so an ionic or covalent
-    prototype compound does not set the size of an alloy.
+    Compounds of metals: the new volume is ``volume_factor`` x the sum over the atoms of the volume that each takes up
+    in its own element (Vegard's law for volumes; E.-A. Zen, Am. Mineral. 41, 523 (1956)). `volume_factor` is 1 for
+    close-packed arrangements, which most alloys are, and larger for the open ones among the shipped prototypes (see
+    `prototypes.yaml`). Compounds with a nonmetal or metalloid: the distances of neighbours decide
+    (`campaign.candidates.volumes`). Either way the prototype compound's own volume plays no part, so an ionic or
+    covalent prototype compound does not set the size of an alloy.
 
-    Limits: charge transfer contracts real compounds (strongly bound alloys by 5 to 10 %, oxides, nitrides and
-    hydrides far more), elements that are gases have the volume of their molecular crystal or liquid, and user
-    structures with coordination below 8 start too dense. IS-DOS is computed in that unrelaxed cell on purpose
-    (IS2RE); a relaxation corrects it.
+    Limits: strongly bound alloys are 5 to 10 % smaller; errors by class of compound are in docs/prototypes.md.
+    Compounds of noble gases and of elements beyond bismuth have the volumes of their elements. IS-DOS is computed in
+    that unrelaxed cell on purpose (IS2RE); a relaxation corrects it.
 
     Parameters
     ----------
@@ -177,6 +187,8 @@ def substitute(prototype: Prototype, elements: Sequence[str]) -> Structure:
         The crystal.
     elements
         New elements, in the order of ``prototype.elements``.
+    built_in
+        Version of the built-in data; in version 1 the volumes of the elements decide everywhere.
 
     Returns
     -------
@@ -185,7 +197,11 @@ def substitute(prototype: Prototype, elements: Sequence[str]) -> Structure:
     """
     replaced = dict(zip(prototype.elements, elements, strict=True))
     species = [replaced[site.specie.symbol] for site in prototype.structure]
-    volume = prototype.volume_factor * sum(volume_per_atom(symbol) for symbol in species)
+    of_metals = prototype.volume_factor is not None and not NONMETALS & set(species)
+    if built_in == 1 or of_metals or not has_bond_lengths(species):
+        volume = (prototype.volume_factor or 1.0) * sum(volume_per_atom(symbol) for symbol in species)
+    else:
+        volume = bond_volume(prototype.structure, species, prototype.neighbours)
     return Structure(prototype.structure.lattice.scale(volume), species, prototype.structure.frac_coords)
 
 
@@ -226,7 +242,7 @@ def generate(spec: GeneratedFrom) -> Iterator[Candidate]:
 
 
 def _candidate(spec: GeneratedFrom, settings_hash: str, prototype: Prototype, elements: Sequence[str]) -> Candidate:
-    structure = substitute(prototype, elements)
+    structure = substitute(prototype, elements, built_in=spec.built_in)
     composition = structure.composition
     return Candidate(
         id=candidate_id(spec.name, structure, settings_hash, refined=True),

@@ -1,5 +1,6 @@
 """The prototype crystals that ship with the project."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -7,12 +8,11 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-import spglib
-from pymatgen.core import Lattice, Structure
+from pymatgen.core import Structure
 from ruamel.yaml import YAML
 
 from campaign.candidates.structure_hash import primitive_cell
+from campaign.candidates.wyckoff import Site, conventional_cell, read_lengths
 from campaign.config.yaml_file import did_you_mean
 
 FORMAT = 1
@@ -21,25 +21,6 @@ FORMAT = 1
 
 class UnknownPrototypeError(ValueError):
     """No prototype of that name ships with the project."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Site:
-    """One crystallographic orbit of a prototype.
-
-    Attributes
-    ----------
-    element
-        Element of the prototype compound.
-    wyckoff
-        Multiplicity in the conventional cell and Wyckoff letter, e.g. ``8c``.
-    coordinates
-        Fractional coordinates of one site of the orbit in the conventional cell.
-    """
-
-    element: str
-    wyckoff: str
-    coordinates: tuple[float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +40,10 @@ class ShippedPrototype:
     lengths
         Lengths a, b, c of the conventional cell in A.
     volume_factor
-        Volume of the arrangement / volume of its atoms in their own elements; see `prototypes.yaml`.
+        Volume of the arrangement / volume of its atoms in their own elements, for compounds of metals; see
+        `prototypes.yaml`.
+    aflow
+        Label in the AFLOW library of crystallographic prototypes.
     sites
         The occupied orbits.
     also
@@ -71,7 +55,8 @@ class ShippedPrototype:
     pearson: str
     space_group: int
     lengths: tuple[float, float, float]
-    volume_factor: float
+    volume_factor: float | None
+    aflow: str
     sites: tuple[Site, ...]
     also: tuple[str, ...]
 
@@ -82,15 +67,7 @@ class ShippedPrototype:
 
     def conventional_cell(self) -> Structure:
         """The prototype compound in its conventional cell."""
-        a, b, c = self.lengths
-        gamma = 120.0 if 143 <= self.space_group <= 194 else 90.0  # trigonal and hexagonal: hexagonal axes
-        species: list[str] = []
-        positions: list[list[float]] = []
-        for site in self.sites:
-            orbit = _orbit(self.space_group, site.coordinates)
-            species += [site.element] * len(orbit)
-            positions += orbit
-        return Structure(Lattice.from_parameters(a, b, c, 90.0, 90.0, gamma), species, positions)
+        return conventional_cell(self.space_group, self.lengths, self.sites)
 
     def structure(self) -> Structure:
         """The prototype compound in its primitive cell."""
@@ -110,7 +87,6 @@ def shipped_prototypes() -> Mapping[str, ShippedPrototype]:
 
 
 def _prototype(name: str, entry: Mapping[str, Any]) -> ShippedPrototype:
-    a = float(entry["a"])
     sites = tuple(
         Site(
             element=site["element"],
@@ -124,48 +100,45 @@ def _prototype(name: str, entry: Mapping[str, Any]) -> ShippedPrototype:
         compound=entry["compound"],
         pearson=entry["pearson"],
         space_group=entry["space_group"],
-        lengths=(a, float(entry.get("b", a)), float(entry.get("c", a))),
-        volume_factor=float(entry["volume_factor"]),
+        lengths=read_lengths(entry),
+        volume_factor=None if entry["volume_factor"] is None else float(entry["volume_factor"]),
+        aflow=entry["aflow"],
         sites=sites,
         also=tuple(entry["also"]),
     )
 
 
 def check_prototype_name(name: str) -> str:
-    """The Strukturbericht name of a shipped prototype, given that name or another one of it (``NiAs`` -> ``B8_1``).
+    """The Strukturbericht name of a shipped prototype, given that name or another one of it.
+
+    ``NiAs``, ``B81`` and ``b8_1`` are ``B8_1``; AFLOW's label names a prototype too, where only one has it.
 
     Raises
     ------
     UnknownPrototypeError
         Listing the names and the nearest one.
     """
-    prototypes = shipped_prototypes()
-    if name in prototypes:
-        return name
-    for prototype in prototypes.values():
-        if name in prototype.also:
-            return prototype.name
+    found = _spellings().get(_plain(name), ())
+    if len(found) == 1:
+        return found[0]
+    prototypes = tuple(shipped_prototypes())
+    if found:
+        raise UnknownPrototypeError(f"{name} is the label of {len(found)} prototypes; name one: {', '.join(found)}")
     raise UnknownPrototypeError(
-        f"no prototype of this name ships with the project; {did_you_mean(name, tuple(prototypes))}; "
+        f"no prototype of this name ships with the project; {did_you_mean(name, prototypes)}; "
         "your own structures go into the folder candidates.structures"
     )
 
 
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_{}-]", "", name).lower()
+
+
 @cache
-def _hall_number(space_group: int) -> int:
-    """Spglib's number of a space group's setting: origin choice 2 or hexagonal axes where there is a choice."""
-    settings = [(spglib.get_spacegroup_type(hall), hall) for hall in range(1, 531)]
-    of_group = [(setting.choice, hall) for setting, hall in settings if setting.number == space_group]
-    preferred = [hall for choice, hall in of_group if choice in ("2", "H")]
-    return (preferred or [of_group[0][1]])[0]
-
-
-def _orbit(space_group: int, coordinates: tuple[float, float, float]) -> list[list[float]]:
-    """Fractional coordinates in [0, 1) of every site that the space group makes of one."""
-    operations = spglib.get_symmetry_from_database(_hall_number(space_group))
-    images = operations["rotations"] @ np.array(coordinates) + operations["translations"]
-    # 1e-6: far below any distance between sites, far above the rounding of 1/3
-    keys = np.rint(images * 1e6).astype(int) % 1_000_000
-    keys[keys == 999_999] = 0
-    _, first = np.unique(keys, axis=0, return_index=True)
-    return [[float(x) % 1.0 for x in images[index]] for index in sorted(first)]
+def _spellings() -> Mapping[str, tuple[str, ...]]:
+    """Prototypes by each of their names, in plain letters and digits."""
+    found: dict[str, dict[str, None]] = {}
+    for prototype in shipped_prototypes().values():
+        for name in (prototype.name, *prototype.also, prototype.aflow):
+            found.setdefault(_plain(name), {})[prototype.name] = None
+    return MappingProxyType({spelling: tuple(names) for spelling, names in found.items()})

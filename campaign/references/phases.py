@@ -33,5 +33,9 @@ def reference_phases(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[tu
     if spec.references.entries is not None:
         return
     for symbol in elements:
-        if symbol not in given:
-            yield symbol, reference_structure(symbol)
+        if symbol in given:
+            continue
+        crystal = reference_structure(symbol, built_in=spec.built_in)
+        if symbol in spec.dft.magmom and "magmom" in crystal.site_properties:
+            crystal.remove_site_property("magmom")  # or it would go before the user's
+        yield symbol, crystal

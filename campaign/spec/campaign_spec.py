@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
+from campaign.candidates.elements import BUILT_IN
 from campaign.config.plugins import Kinds
 from campaign.config.strict_model import StrictModel
 from campaign.policies.base import Policy
@@ -81,6 +82,11 @@ class CampaignSpec(StrictModel):
         default=True, description="take over equal calculations of other campaigns in the same database, at no cost"
     )
     seed: int = Field(default=1, ge=0, lt=2**32, description="seed of every random choice, a whole number")
+    built_in: Literal[1, 2] = Field(
+        default=BUILT_IN,
+        description="version of the built-in data, i.e. volumes of candidates and crystals of the elements "
+        "(docs/prototypes.md); a running campaign keeps the one that it was started with",
+    )
 
     @model_validator(mode="after")
     def _model_and_scorer_fit(self) -> CampaignSpec:

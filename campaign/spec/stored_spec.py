@@ -17,6 +17,8 @@ class StoredSpecError(UserError, ValueError):
 def read_stored_spec(name: str, stored: Any, changed: Mapping[str, Any] | None = None) -> CampaignSpec:
     """The spec of a stored campaign, as `CampaignSpec.model_dump` wrote it.
 
+    One that names no version of the built-in data is from before there was a second one.
+
     Parameters
     ----------
     stored
@@ -30,6 +32,8 @@ def read_stored_spec(name: str, stored: Any, changed: Mapping[str, Any] | None =
         One line that names the campaign, each field, what was found and what would be right.
     """
     try:
-        return CampaignSpec.model_validate({**stored, **changed} if changed else stored)
+        # what is no dictionary is refused by the model itself
+        spec = {"built_in": 1, **stored, **(changed or {})} if isinstance(stored, Mapping) else stored
+        return CampaignSpec.model_validate(spec)
     except ValidationError as error:
         raise StoredSpecError(f"campaign {name!r}: its stored settings: {'; '.join(wrong_settings(error))}") from error

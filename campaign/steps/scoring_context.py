@@ -62,7 +62,7 @@ class StoredScoringContext:
             If there is neither.
         """
         found = [Structure.from_dict(structure) for structure in element_phases(self.campaign, symbol)]
-        return found or [reference_structure(symbol)]
+        return found or [reference_structure(symbol, built_in=self.campaign.spec.built_in)]
 
     def bundle(self) -> Path:
         """Folder of the campaign's model on this machine, fetched if it is not there yet."""

@@ -104,7 +104,8 @@ def write_campaign(
     """
     store.ensure_indexes()
     add_calculation_keys(store)
-    made = make_candidates(spec) if made is None else made
+    given, spec = spec, _with_its_built_in_data(store, spec)
+    made = make_candidates(spec) if made is None or spec.built_in != given.built_in else made
     candidates, relaxed = divide_candidates(spec, made)
     elements = elements_of(candidates)
     entries = campaign_entries(spec, elements)
@@ -143,6 +144,15 @@ def write_campaign(
     forget_reading()
     logger.info(started.message)
     return started
+
+
+def _with_its_built_in_data(store: CampaignStore, spec: CampaignSpec) -> CampaignSpec:
+    """Built-in data of the version that a campaign was started with, where its file names none."""
+    known = find_start_settings(store, spec.name)
+    if known is None or "built_in" in spec.model_fields_set:
+        return spec
+    # not read as a spec: it may be of an earlier version, which is migrated later
+    return spec.model_copy(update={"built_in": known["spec"].get("built_in", 1)})
 
 
 def divide_candidates(spec: CampaignSpec, made: MadeCandidates | None = None) -> tuple[list[Candidate], set[str]]:

@@ -16,6 +16,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from built_in_data import element_table, prototype_table
 from campaign_fields import campaign_fields
 from command_help import command_help
 from python_names import python_names
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
-GENERATED = {"campaign fields": campaign_fields, "commands": command_help, "python": python_names}
+GENERATED = {
+    "campaign fields": campaign_fields,
+    "commands": command_help,
+    "prototypes": prototype_table,
+    "elements": element_table,
+    "python": python_names,
+}
 SHOWN = {
     ROOT / "README.md": "readme.md",
     ROOT / "CONTRIBUTING.md": "contributing.md",

@@ -16,6 +16,7 @@ from campaign.spec.checks import check_engine
 from campaign.spec.reader import read_campaign_file, read_firework_spec
 
 CAMPAIGN = Path(__file__).parent / "bootstrap.yaml"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -131,16 +132,26 @@ def test_an_element_with_a_reference_file_needs_no_built_in_crystal(tmp_path):
 
     folder = tmp_path / "phases"
     folder.mkdir()
-    Structure(Lattice.cubic(4.0), ["Ga"], [[0, 0, 0]]).to(folder / "Ga.cif")
+    Structure(Lattice.cubic(4.0), ["Ra"], [[0, 0, 0]]).to(folder / "Ra.cif")
     path = tmp_path / "c.yaml"
-    text = CAMPAIGN.read_text().replace("[Al, Cu, Pd", "[Al, Ga, Pd")
+    text = CAMPAIGN.read_text().replace("[Al, Cu, Pd", "[Al, Ra, Pd").replace("engine: gpaw", "engine: vasp")
     path.write_text(text)
-    with pytest.raises(CampaignFileError, match="'Ga': there is no built-in crystal"):
+    with pytest.raises(CampaignFileError, match="'Ra': there is no built-in crystal"):
         read_campaign_file(path)
     path.write_text(
         text.replace("structures: null            # folder of CIF/POSCAR files of further", "structures: phases #")
     )
     assert read_campaign_file(path).references.structures == folder
+
+
+def test_the_example_of_oxides_needs_nothing_but_its_file():
+    from campaign.references.phases import reference_phases
+
+    spec = read_campaign_file(EXAMPLES / "oxides.yaml")
+    assert spec.candidates.prototypes == ("B1", "C1", "C4", "E2_1")
+    assert spec.references.structures is None
+    assert [label for label, _ in reference_phases(spec, spec.candidates.elements)] == list(spec.candidates.elements)
+    assert "O" in spec.candidates.elements
 
 
 def test_an_element_without_a_paw_data_set_is_refused_for_gpaw_only(tmp_path):

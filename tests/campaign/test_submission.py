@@ -56,6 +56,26 @@ def test_adding_the_same_campaign_twice_adds_nothing_and_says_so(store, launchpa
     assert before == 10
 
 
+def test_a_campaign_of_before_keeps_its_built_in_data(store, launchpad, small_spec):
+    """Its document and its file name no version: the volumes and carbon's crystal are those that it began with."""
+    candidates = {"prototypes": ["B1", "B2", "B3"], "elements": ["Al", "C"]}
+    first = start_campaign(store, launchpad, small_spec(candidates=candidates, built_in=1))
+    assert first.added == 3
+    store.campaigns.update_one({"_id": "small"}, {"$unset": {"spec.built_in": ""}})
+    again = start_campaign(store, launchpad, small_spec(candidates=candidates))
+    assert (again.added, again.known) == (0, 3)
+    assert Campaign.read(store, "small").spec.built_in == 1
+    with pytest.raises(CampaignExistsError, match=r"built_in \(stored 1, in the file 2\)"):
+        start_campaign(store, launchpad, small_spec(candidates=candidates, built_in=2))
+
+
+def test_a_new_campaign_has_the_newest_built_in_data(store, launchpad, small_spec):
+    candidates = {"prototypes": ["B1", "B2", "B3"], "elements": ["Al", "C"]}
+    start_campaign(store, launchpad, small_spec(candidates=candidates))
+    assert Campaign.read(store, "small").spec.built_in == 2
+    assert start_campaign(store, launchpad, small_spec(candidates=candidates)).added == 0
+
+
 def test_other_settings_under_the_same_name_are_refused_by_field(store, launchpad, small_spec):
     start_campaign(store, launchpad, small_spec())
     changed = small_spec(policy={"max_formation_energy": -0.5, "max_hull_energy": 20.0})
