@@ -35,6 +35,7 @@ from campaign.store.additions.candidates import (
 )
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.candidates import insert_left_out
+from campaign.store.changes.events import record_event
 from campaign.store.collections import in_chunks, now
 from campaign.store.documents import AdditionDocument
 from campaign.store.reference_sets import phases_of
@@ -168,6 +169,9 @@ def _append(campaign: OpenCampaign, candidates: Sequence[Candidate], addition: A
         first_batch = len(document["batch_sizes"])
         documents = list(candidate_documents(spec, new, trained_on, first_batch=first_batch))
         append_candidates(campaign, documents, sizes, addition, session)
+        if all(earlier["id"] != addition["id"] for earlier in document.get("additions") or []):
+            sources = ", ".join(source["path"] for source in addition["sources"])
+            record_event(campaign, "add", {"text": f"candidates from {sources}"}, session)
         return len(new)
 
     return campaign.store.in_transaction(append)

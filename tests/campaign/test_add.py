@@ -19,6 +19,7 @@ from campaign.steps.finish import finish_campaign
 from campaign.steps.start import CampaignExistsError
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.candidates import UnknownCandidateError, find_candidate
+from campaign.store.changes.events import read_events
 from campaign.verification.verify import verify
 from campaign.views.explanation import explanation, format_explanation
 from campaign.views.results import result_rows, rows_as_csv
@@ -129,7 +130,11 @@ def test_more_candidates_come_once_into_batches_of_their_own(store, launchpad, s
     assert not problems(store, launchpad)
     again = add(store, launchpad, more)
     assert (again.n_added, len(again.left_out)) == (0, 4)
-    assert Campaign.read(store, "given").document["additions"] == [addition]
+    campaign = Campaign.read(store, "given")
+    assert campaign.document["additions"] == [addition]
+    assert [(event["kind"], event["details"]["text"]) for event in read_events(campaign)] == [
+        ("add", f"candidates from {more}")
+    ]
     assert start_campaign(store, launchpad, spec).added == 0  # the file that started it still means the same
     assert not problems(store, launchpad)
 
