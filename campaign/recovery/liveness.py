@@ -88,8 +88,7 @@ def reservation_id(launch: Mapping[str, Any] | None) -> str | None:
 
 def _reserved_on(launch: Mapping[str, Any]) -> datetime | None:
     for entry in launch.get("state_history") or []:
-        if entry.get("reservation_id"):
-            time = entry["created_on"]
+        if entry.get("reservation_id") and (time := entry.get("created_on")):
             return in_utc(datetime.fromisoformat(time) if isinstance(time, str) else time)
     return None
 

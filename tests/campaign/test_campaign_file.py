@@ -43,10 +43,10 @@ def problems_of(path: Path) -> list[str]:
         ("[Al, Cu, Pd", "[Al, Ce, Pd", ["candidates.elements[1]", "'Ce'", "lanthanide", "f electrons"]),
         ("[Al, Cu, Pd", "[Al, U, Pd", ["candidates.elements[1]", "actinide"]),
         ("[Al, Cu, Pd", "[Al, Al, Pd", ["candidates.elements", "Al given more than once"]),
-        ("[Al, Cu, Pd", "[Al, N, Pd", ["candidates.elements[1]", "'N'", "references.structures"]),
+        ("[Al, Cu, Pd", "[Al, Po, Pd", ["candidates.elements[1]", "'Po'", "no PBE PAW data set"]),
         ("encut: 520", "encut: -520", ["dft.encut", "-520", "eV"]),
         ("encut: 520", "encut: '520'", ["dft.encut", "'520'", "a number"]),
-        ("[B1, B2, B3]", "[B1, L10]", ["candidates.prototypes[1]", "'L10'", "did you mean 'L1_0'?", "C15"]),
+        ("[B1, B2, B3]", "[B1, L1_O]", ["candidates.prototypes[1]", "'L1_O'", "did you mean 'L1_0'?", "C15"]),
         ("energy: 0.1 ", "energy: low", ["policy.max_formation_energy", "'low'", "a number", "eV/atom"]),
         ("energy: 0.1 ", "energy: true", ["policy.max_formation_energy", "True", "a number"]),
         ("energy: 0.1 ", "energy: .nan", ["policy.max_formation_energy", "finite number"]),
@@ -84,7 +84,7 @@ def test_a_wrong_value_is_named_with_field_value_and_remedy(written, old, new, e
 
 def test_every_problem_is_listed_at_once(written):
     path = written(
-        ("[Al, Cu,", "[Al, Xx, N,"),
+        ("[Al, Cu,", "[Al, Xx, Po,"),
         ("encut: 520", "encut: -1"),
         ("bundle: null", "bundle: nowhere"),
         ("seed: 1", "sed: 1"),
