@@ -46,7 +46,7 @@ def problems_of(path: Path) -> list[str]:
         ("[Al, Cu, Pd", "[Al, Po, Pd", ["candidates.elements[1]", "'Po'", "no PBE PAW data set"]),
         ("encut: 520", "encut: -520", ["dft.encut", "-520", "eV"]),
         ("encut: 520", "encut: '520'", ["dft.encut", "'520'", "a number"]),
-        ("[B1, B2, B3]", "[B1, L1_O]", ["candidates.prototypes[1]", "'L1_O'", "did you mean 'L1_0'?", "C15"]),
+        ("[B1, B2, B3]", "[B1, L1_00]", ["candidates.prototypes[1]", "'L1_00'", "did you mean 'L1_0'?", "C15"]),
         ("energy: 0.1 ", "energy: low", ["policy.max_formation_energy", "'low'", "a number", "eV/atom"]),
         ("energy: 0.1 ", "energy: true", ["policy.max_formation_energy", "True", "a number"]),
         ("energy: 0.1 ", "energy: .nan", ["policy.max_formation_energy", "finite number"]),
