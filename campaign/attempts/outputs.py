@@ -1,8 +1,11 @@
 """Which jobs of the JobStore hold the outputs of a calculation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from campaign.store.attempts import uuids_with_outputs
+from campaign.store.collections import CampaignStore
+from campaign.store.documents import stage_fields
 from campaign.store.states import Stage
 from workflows.identity import job_uuid
 
@@ -29,3 +32,21 @@ def output_uuids(document_id: str, stage: Stage, facts: Mapping[str, Any]) -> di
     else:
         key = flow_key(document_id, stage, int(facts.get("attempt") or 0))
     return {job: job_uuid(f"{key}:{job}") for job in JOBS[stage.name]}
+
+
+def first_tries(store: CampaignStore, documents: Sequence[Mapping[str, Any]], stage: Stage) -> dict[str, int]:
+    """Number of the first try of calculations that were never begun, by id of the document; absent where it is 0.
+
+    A campaign that was deleted may have left outputs (another one has taken them over, or they were to be kept). One
+    of the same name and settings has the same ids, and must not take what was computed then for its own.
+    """
+    new = [document["_id"] for document in documents if "attempt" not in stage_fields(document, stage)]
+    found: dict[str, int] = {}
+    number = 0
+    while new:
+        uuids = {job_uuid(f"{flow_key(each, stage, number)}:{job}"): each for each in new for job in JOBS[stage.name]}
+        there = {uuids[uuid] for uuid in uuids_with_outputs(store, list(uuids))}
+        number += 1
+        new = sorted(there)
+        found |= dict.fromkeys(new, number)
+    return found

@@ -88,11 +88,12 @@ def delete_campaign(
 
 
 def _delete_outputs(store: CampaignStore, name: str) -> int:
-    kept = {uuid for each in deletion.taken_over(store, name) for uuid in _uuids(each, each.latest)}
-    return sum(
-        deletion.delete_outputs(store, [uuid for uuid in chunk if uuid not in kept])
-        for chunk in in_chunks(_own_outputs(store, name), _CHUNK)
-    )
+    deleted = 0
+    for chunk in in_chunks(_own_outputs(store, name), _CHUNK):
+        # asked each time: another campaign may have found a calculation just before this one was marked
+        kept = {uuid for each in deletion.taken_over(store, name) for uuid in _uuids(each, each.latest)}
+        deleted += deletion.delete_outputs(store, [uuid for uuid in chunk if uuid not in kept])
+    return deleted
 
 
 def _own_outputs(store: CampaignStore, name: str) -> Iterator[str]:

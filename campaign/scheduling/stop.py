@@ -14,6 +14,7 @@ from campaign.store.lifecycle.stops import clear_archived, clear_stop, write_pau
 from campaign.store.lifecycle.waiting_fireworks import (
     CALCULATION,
     STEP,
+    archive_waiting,
     pause_waiting,
     restore_archived,
     resume_waiting,
@@ -76,7 +77,9 @@ def pause(campaign: OpenCampaign, kind: StopKind, *, reason: str | None = None) 
 
 
 def pause_again(campaign: Campaign) -> int:
-    """Pause what has become ready in a paused or stopped campaign meanwhile; return how many."""
+    """Pause what has become ready in a paused or stopped campaign meanwhile, or archive it; return how many."""
+    if campaign.document.get("archived"):
+        return archive_waiting(campaign)
     if campaign.stop_kind is None:
         return 0
     # a training or a Screen has no part in failures of calculations
@@ -85,11 +88,11 @@ def pause_again(campaign: Campaign) -> int:
 
 def put_step_back(campaign: OpenCampaign, step_id: str, *, fw_id: int) -> bool:
     """Give a step whose job was in a queue already another firework, which waits; False: it may begin."""
-    if campaign.stop_kind not in ("paused", "stopped"):
+    if campaign.stop_kind not in ("paused", "stopped") and not campaign.document.get("archived"):
         return False
     submit_step_again(campaign, read_step(campaign, step_id), fw_id=fw_id)
     pause_again(campaign)
-    logger.warning("%s is not begun: the campaign is paused", step_id)
+    logger.warning("%s is not begun: the campaign is paused, stopped or archived", step_id)
     return True
 
 

@@ -5,6 +5,7 @@ from itertools import count
 
 from pymongo.client_session import ClientSession
 
+from campaign.attempts.outputs import first_tries
 from campaign.budget.hold_queue import dos_room
 from campaign.budget.limits import is_limited
 from campaign.scheduling.reuse import take_over
@@ -64,7 +65,8 @@ def _submit_stage(campaign: OpenCampaign, stage: Stage, *, references: bool) -> 
             worker = campaign.document.get("worker")
             workflows = [stage_workflow(document, stage, fw_ids=numbers, worker=worker) for document in documents]
             claimed = [(document, workflow.fw_ids) for document, workflow in zip(documents, workflows, strict=True)]
-            claim(campaign, stage, claimed, references=references, session=session)
+            begun_at = first_tries(campaign.store, documents, stage)
+            claim(campaign, stage, claimed, first_tries=begun_at, references=references, session=session)
             insert_workflows(campaign.launchpad, workflows, session=session)
             return len(documents)
 

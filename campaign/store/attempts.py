@@ -185,7 +185,13 @@ def request_resources(
 
 def count_outputs(store: CampaignStore, uuids: Sequence[str]) -> int:
     """Count which of these jobs have an output in the JobStore."""
-    return len(store.database[OUTPUTS_COLLECTION].distinct("uuid", {"uuid": {"$in": list(uuids)}}))
+    return len(uuids_with_outputs(store, uuids))
+
+
+def uuids_with_outputs(store: CampaignStore, uuids: Sequence[str]) -> list[str]:
+    """Those of the jobs' uuids that have an output in the JobStore."""
+    found: list[str] = store.database[OUTPUTS_COLLECTION].distinct("uuid", {"uuid": {"$in": list(uuids)}})
+    return found
 
 
 def void_attempt(

@@ -215,9 +215,9 @@ def _refuse_deleted(document: Mapping[str, Any]) -> None:
 def reopen_campaign(campaign: OpenCampaign) -> None:
     """Set a campaign to running again, without its problem and its report: it will come to its report again."""
     campaign.store.steps.delete_one({"_id": f"{campaign.name}/report"})
-    campaign.store.campaigns.update_one(
-        {"_id": campaign.name}, {"$set": {"state": CampaignState.RUNNING}, "$unset": {"problem": ""}}
-    )
+    # one that is being deleted meanwhile stays so
+    ours = {"_id": campaign.name, "state": {"$in": [CampaignState.RUNNING, CampaignState.FINISHED]}}
+    campaign.store.campaigns.update_one(ours, {"$set": {"state": CampaignState.RUNNING}, "$unset": {"problem": ""}})
 
 
 def _refuse_unstarted(store: CampaignStore, name: str) -> None:

@@ -133,6 +133,7 @@ def claim(
     stage: Stage,
     claimed: Iterable[tuple[Mapping[str, Any], Sequence[int]]],
     *,
+    first_tries: Mapping[str, int],
     references: bool,
     session: ClientSession,
 ) -> None:
@@ -143,15 +144,18 @@ def claim(
     claimed
         Documents as `read_ready` returns them, each with the ids of the firework that calculates and of the one that
         records.
+    first_tries
+        Number of the first try, by id, of those that were never begun, where it is not 0.
     session
         Transaction in which they were read.
     """
-    updates = [_claim(document, stage, fw_ids) for document, fw_ids in claimed]
+    updates = [_claim(document, stage, fw_ids, first_tries.get(document["_id"])) for document, fw_ids in claimed]
     _collection(campaign, references).bulk_write(updates, ordered=False, session=session)
 
 
-def _claim(document: Mapping[str, Any], stage: Stage, fw_ids: Sequence[int]) -> UpdateOne:
+def _claim(document: Mapping[str, Any], stage: Stage, fw_ids: Sequence[int], first: int | None) -> UpdateOne:
     previous = document.get(stage.fields) or {}
+    first_try = {} if first is None else {f"{stage.fields}.first_attempt": first}
     return UpdateOne(
         {"_id": document["_id"], **stage.ready},
         {
@@ -159,7 +163,8 @@ def _claim(document: Mapping[str, Any], stage: Stage, fw_ids: Sequence[int]) -> 
                 stage.state_field: stage.running,
                 f"{stage.fields}.fw_id": fw_ids[0],
                 f"{stage.fields}.record_fw_id": fw_ids[1],
-                f"{stage.fields}.attempt": int(previous.get("attempt") or 0),
+                f"{stage.fields}.attempt": int(previous.get("attempt") or 0) if first is None else first,
+                **first_try,
                 # where a machine failure sends it back to
                 f"{stage.fields}.from_state": document["state"] if stage.state_field == "state" else RsDosState.NEW,
                 f"{stage.fields}.submitted": now(),

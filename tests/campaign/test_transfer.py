@@ -153,7 +153,7 @@ def test_an_export_says_what_it_leaves_unbegun_and_the_file_has_no_login(origin,
     login = str(origin.settings.mongoclient_kwargs["password"]).encode()
     shutil.unpack_archive(file, tmp_path / "parts", "zip")
     parts = list((tmp_path / "parts").iterdir())
-    assert len(parts) == 15
+    assert len(parts) == 16
     assert not any(login in part.read_bytes() for part in parts)
 
 

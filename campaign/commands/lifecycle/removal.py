@@ -41,7 +41,8 @@ def delete(*, name: str, outputs: bool, features: bool, files: bool, yes: bool, 
         refuse_at_work(connection, name, to="deleted")  # before anything is asked
         counts = ", ".join(f"{number} {what}" for what, number in count_for_deletion(store, name).items() if number)
         begun = " (its deletion was begun)" if found["state"] == CampaignState.DELETING else ""
-        kept = [what for what, wanted in (("outputs", outputs), ("stored DOS", features)) if not wanted]
+        chosen = {"outputs": outputs, "features": features, **(found.get("deletion") or {})}
+        kept = [what for what, key in (("outputs", "outputs"), ("stored DOS", "features")) if not chosen[key]]
         stays = f"; {' and '.join(kept)} stay" if kept else ""
         print_plain(out, f"campaign {name}{begun} has {counts or 'nothing left'}; deleted, it is gone{stays}")
         confirm("Type the campaign's name to delete it", answer=name)

@@ -119,7 +119,9 @@ def withdraw(campaign: Campaign, document: Mapping[str, Any], stage: Stage, *, s
         "archived_launches": {"$concatArrays": [{"$ifNull": ["$archived_launches", []]}, "$launches"]},
         "launches": [],
     }
-    fireworks.update_many({"fw_id": {"$in": list(states)}}, [{"$set": archived}], session=session)
+    # nor does `campaign archive --undo` bring it back
+    withdrawn: list[dict[str, Any]] = [{"$set": archived}, {"$unset": "spec.archived_from"}]
+    fireworks.update_many({"fw_id": {"$in": list(states)}}, withdrawn, session=session)
     of_workflow = {"state": "ARCHIVED", **{f"fw_states.{each}": "ARCHIVED" for each in states}}
     workflows.update_one({"nodes": fw_id}, {"$set": of_workflow}, session=session)
     # a worker that was faster than all of this finds that it does not speak for the candidate any more

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pymongo.collection import Collection
 
 from campaign.store.campaigns import UnknownCampaignError, campaign_names
-from campaign.store.collections import OUR_CAMPAIGNS, CampaignStore, Document, exists, in_chunks, now
+from campaign.store.collections import OUR_CAMPAIGNS, SCHEMA_VERSION, CampaignStore, Document, exists, in_chunks, now
 from campaign.store.documents import DeletionDocument, stage_fields
 from campaign.store.states import STAGES, CampaignState, StageName
 from launchers.database.job_store import DATA_COLLECTION, OUTPUTS_COLLECTION
@@ -31,12 +31,19 @@ class Tries(NamedTuple):
 def read_for_deletion(store: CampaignStore, name: str) -> Document:
     """Read a campaign's document whatever is in it, so that a damaged campaign can be deleted as well.
 
+    Where only remains of one are there, they get a document by which they can be deleted.
+
     Raises
     ------
     UnknownCampaignError
         Naming the campaigns that there are.
     """
     found = store.campaigns.find_one({"_id": name, **OUR_CAMPAIGNS})
+    if found is None and any(exists(collection, {"campaign": name}) for collection in _of_campaign(store).values()):
+        # what an earlier deletion was to keep, or an import wrote beside one
+        remains = {"_id": name, "schema_version": SCHEMA_VERSION, "n_screened": 0, "state": CampaignState.STARTING}
+        store.campaigns.insert_one(remains)
+        return remains
     if found is None:
         known = ", ".join(campaign_names(store)) or "none"
         raise UnknownCampaignError(f"there is no campaign {name!r} to delete: this database has {known}")
@@ -44,12 +51,10 @@ def read_for_deletion(store: CampaignStore, name: str) -> Document:
 
 
 def mark_deleting(store: CampaignStore, name: str, *, outputs: bool, features: bool, files: bool) -> DeletionDocument:
-    """Mark a campaign as being deleted; return what is deleted: all that was asked for, the first time or now."""
-    begun = {"deletion": {"was": "$state", "began": now()}, "state": CampaignState.DELETING}
+    """Mark a campaign as being deleted; return what is deleted, which the call that began it has decided."""
+    chosen = {"outputs": outputs, "features": features, "files": files}
+    begun = {"deletion": {"was": "$state", "began": now(), **chosen}, "state": CampaignState.DELETING}
     store.campaigns.update_one({"_id": name, "state": {"$ne": CampaignState.DELETING}}, [{"$set": begun}])
-    asked = {key: True for key, wanted in (("outputs", outputs), ("features", features), ("files", files)) if wanted}
-    if asked:
-        store.campaigns.update_one({"_id": name}, {"$set": {f"deletion.{key}": True for key in asked}})
     found: DeletionDocument = (store.campaigns.find_one({"_id": name}, ["deletion"]) or {}).get("deletion") or {}
     return found
 
@@ -112,11 +117,11 @@ def taken_over(store: CampaignStore, name: str) -> Iterator[Tries]:
 def taken_over_from_deleted(store: CampaignStore, name: str) -> Iterator[Tries]:
     """Yield what a campaign alone still uses of campaigns that are deleted."""
     there = campaign_names(store)
-    query = {"campaign": name, "reused_from.campaign": {"$type": "string", "$nin": there}}
-    for each in _reused(store, query):
-        same = {"reused_from.document": each.document, "reused_from.attempt": each.latest, "stage": each.stage}
-        if not exists(store.attempts, {"campaign": {"$ne": name, "$in": there}, **same}):
-            yield each
+    mine = set(_reused(store, {"campaign": name, "reused_from.campaign": {"$type": "string", "$nin": there}}))
+    if not mine:
+        return
+    others = {"campaign": {"$ne": name, "$in": there}, "reused_from.campaign": {"$type": "string", "$nin": there}}
+    yield from mine.difference(_reused(store, others))
 
 
 def _reused(store: CampaignStore, query: Mapping[str, Any]) -> Iterator[Tries]:
@@ -150,10 +155,11 @@ def delete_reference_sets(store: CampaignStore, document: Mapping[str, Any]) -> 
     name = document["_id"]
     mine = {found["_id"] for found in store.reference_sets.find({"campaign": name}, ["_id"])}
     mine |= {document.get("reference_set"), document.get("imported_references")} - {None}
+    mine |= set(document.get("previous_reference_sets") or [])
     others = {"_id": {"$ne": name}}
     used = {
         checksum
-        for field in ("reference_set", "imported_references")
+        for field in ("reference_set", "imported_references", "previous_reference_sets")
         for checksum in store.campaigns.distinct(field, {**others, field: {"$in": sorted(mine)}})
     }
     return store.reference_sets.delete_many({"_id": {"$in": sorted(mine - used)}}).deleted_count
@@ -176,9 +182,14 @@ def delete_models(store: CampaignStore, document: Mapping[str, Any]) -> int:
 
 def delete_documents(store: CampaignStore, name: str) -> dict[str, int]:
     """Delete a campaign's ledger, steps, history, candidates and references; return how many of each."""
-    kinds = {"attempts": store.attempts, "steps": store.steps, "events": store.events, "left_out": store.left_out}
-    kinds |= {"candidates": store.candidates, "references": store.references}
+    kinds = {kind: each for kind, each in _of_campaign(store).items() if kind != "features"}
     return {kind: collection.delete_many({"campaign": name}).deleted_count for kind, collection in kinds.items()}
+
+
+def _of_campaign(store: CampaignStore) -> dict[str, Collection[Any]]:
+    """Collections whose documents name their campaign."""
+    kinds = ("attempts", "steps", "events", "left_out", "features", "candidates", "references")
+    return {kind: getattr(store, kind) for kind in kinds}
 
 
 def delete_campaign_document(store: CampaignStore, name: str) -> None:

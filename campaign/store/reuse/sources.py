@@ -7,7 +7,7 @@ from campaign.store.campaigns import Campaign
 from campaign.store.candidates import collection_of_candidates, collection_of_references
 from campaign.store.collections import OUR_CAMPAIGNS, Document, sums_by
 from campaign.store.documents import CandidateDocument
-from campaign.store.states import STAGES, CandidateState, Stage
+from campaign.store.states import STAGES, CampaignState, CandidateState, Stage
 
 _BATCH = 1000
 #: MongoDB filters of what has each stage behind it, with a result.
@@ -34,7 +34,8 @@ _FINISHED: dict[str, dict[str, Any]] = {
 def equal_campaigns(campaign: Campaign, stage: Stage) -> list[str]:
     """Names of the other campaigns with the same engine and settings; for a DOS also with the same representation."""
     same = {"settings_hash": campaign.document["settings_hash"], "engine": campaign.document["engine"]}
-    query = {"$and": [OUR_CAMPAIGNS, same, {"_id": {"$ne": campaign.name}}]}
+    passing = {"state": {"$nin": [CampaignState.DELETING, CampaignState.IMPORTING]}}
+    query = {"$and": [OUR_CAMPAIGNS, same, {"_id": {"$ne": campaign.name}}, passing]}
     if stage.name != "relax":
         representation = campaign.spec.model.representation
         for name in ("normalisation", "energy_reference"):

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -85,13 +85,24 @@ class Manifest:
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     campaign: str = Field(min_length=1)
-    state: str
+    state: Literal["running", "finished"]
     schema_version: int
     program: str
     written: str
     fw_ids: tuple[int, int] | None
     interrupted: int = Field(ge=0)
     parts: dict[str, Part]
+
+    def __post_init__(self) -> None:
+        """Refuse numbers of fireworks that cannot be.
+
+        Raises
+        ------
+        ValueError
+            If the largest is below the smallest, or a number is not positive.
+        """
+        if self.fw_ids is not None and not 0 < self.fw_ids[0] <= self.fw_ids[1]:
+            raise ValueError(f"fw_ids: found {self.fw_ids}; right: the smallest and the largest number")
 
     @property
     def documents(self) -> int:

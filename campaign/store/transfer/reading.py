@@ -160,6 +160,7 @@ def _write_steps_and_ledger(
 def _write_shared(store: CampaignStore, document: Document, archive: ArchiveWriter, seen: Exported) -> None:
     """Write the reference sets and models that a campaign has made or names."""
     named = [checksum for key in ("reference_set", "imported_references") if (checksum := document.get(key))]
+    named += document.get("previous_reference_sets") or []
     sets = store.reference_sets.with_options(codec_options=_RAW)
     found = sets.find({"$or": [{"campaign": document["_id"]}, {"_id": {"$in": named}}]})
     _write_raw(archive, "reference_sets", found)

@@ -102,13 +102,18 @@ def check_documents(archive: Archive) -> None:
                     f"{archive.path}: {part_name(collection)}: {document.get('_id')!r} is of the campaign "
                     f"{document.get('campaign')!r}, right: {name!r}"
                 )
-    read_stored_spec(name, campaign_in(archive).get("spec"))
+    own = campaign_in(archive)
+    for changed in (None, own.get("settings")):
+        if read_stored_spec(name, own.get("spec"), changed).name != name:
+            raise ArchiveError(f"{archive.path}: {part_name('campaigns')}: the settings are of another campaign")
 
 
 def campaign_in(archive: Archive) -> Document:
     """Return the campaign's own document in a file."""
-    found = [decode(document.raw, codec_options=CODEC) for document in archive.documents("campaigns")]
     manifest = archive.manifest
+    if manifest.parts["campaigns"].documents != 1:
+        raise ArchiveError(f"{archive.path}: {part_name('campaigns')} is not one document")
+    found = [decode(document.raw, codec_options=CODEC) for document in archive.documents("campaigns")]
     fields = {"_id": manifest.campaign, "state": manifest.state, "schema_version": manifest.schema_version}
     if len(found) != 1 or any(found[0].get(key) != value for key, value in fields.items()):
         raise ArchiveError(f"{archive.path}: {part_name('campaigns')} is not the document of {manifest.campaign!r}")
@@ -190,6 +195,9 @@ def _prepared(archive: Archive, collection: str, shift: int, passed_over: set[An
         raise_numbers(content, shift)
         if collection == "attempts":
             content["_id"] = raised_id(content["_id"], shift)
+            # a folder of the origin's: nothing here may read, complete or delete what lies in it
+            if (folder := content.pop("directory", None)) is not None:
+                content["directory_there"] = folder
         yield RawBSONDocument(encode(content))
 
 
@@ -241,7 +249,9 @@ def complete_import(store: CampaignStore, archive: Archive) -> None:
     name = archive.manifest.campaign
     importing = {"_id": name, "state": CampaignState.IMPORTING}
     if not exists(store.campaigns, importing):
-        return  # another process has completed it, and it has gone on since
+        if not exists(store.campaigns, {"_id": name, "imported.sha256": archive.sha256}):
+            raise ImportRefusedError(f"campaign {name!r} was deleted while it was imported")
+        return  # another process has completed it
     for collection in OF_CAMPAIGN:
         expected = archive.manifest.parts[collection].documents
         found = store.database[collection].count_documents({"campaign": name})

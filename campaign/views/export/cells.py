@@ -11,8 +11,8 @@ from esnet.commands.console import printable
 _DIGITS = {"cpu_s": 1}
 _ENERGY_DIGITS = 4
 """Of an energy in eV/atom; DFT settings and models are not as exact as the last of them."""
-_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-"""With these a spreadsheet begins a formula (OWASP, CSV injection)."""
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""With these, behind white space too, a spreadsheet begins a formula (OWASP, CSV injection); also in full width."""
 
 
 def csv_cell(value: Any, name: str = "") -> Any:
@@ -27,13 +27,14 @@ def csv_cell(value: Any, name: str = "") -> Any:
         Of the column.
     """
     if isinstance(value, float):
-        return f"{value:.{_DIGITS.get(name, _ENERGY_DIGITS)}f}"
+        digits = _DIGITS.get(name, _ENERGY_DIGITS)
+        return f"{round(value, digits) + 0.0:.{digits}f}"  # no -0.0000
     if isinstance(value, dict | list):
         value = json.dumps(value)
     if not isinstance(value, str):
         return value
     text = printable(value)
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_SIGNS) and not _is_number(text) else text
+    return f"'{text}" if text.lstrip().startswith(_FORMULA_SIGNS) and not _is_number(text) else text
 
 
 def _is_number(text: str) -> bool:
