@@ -34,6 +34,7 @@ class Reason(StrEnum):
     F_BLOCK = "f-block element"
     NOT_CALCULABLE = "element without reference, PAW data set or scorer"
     DUPLICATE = "duplicate"
+    BEYOND = "beyond max_candidates"
 
 
 class StructureFileError(UserError, ValueError):

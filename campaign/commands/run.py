@@ -10,6 +10,7 @@ from types import FrameType
 import typer
 from rich.console import Console
 
+from campaign.candidates.given.source_files import LEFT_OUT_ENDING
 from campaign.commands.connection import connect, ensure_running
 from campaign.commands.given import make_and_report
 from campaign.commands.shared_database import worker_for
@@ -63,7 +64,7 @@ def _check_new(store: CampaignStore, spec: CampaignSpec, file: Path) -> None:
 
 def _list_file(file: Path, left_out: Path | None) -> Path:
     """Where the crystals are listed that are left out: beside the campaign file, unless another file is named."""
-    return left_out or file.with_suffix(".left_out.csv")
+    return left_out or file.with_suffix(LEFT_OUT_ENDING)
 
 
 def check(

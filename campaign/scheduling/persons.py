@@ -99,7 +99,7 @@ def promote(
         Write nothing.
     """
     costs, by = expected_costs(campaign), who()
-    left = RemainingBudget()
+    left = unasked = RemainingBudget()
 
     def decide(document: Document, session: ClientSession) -> _Made:
         state = document["state"]
@@ -120,6 +120,8 @@ def promote(
 
     def begin(session: ClientSession) -> None:
         nonlocal left
+        if dry_run and left is not unasked:
+            return  # nothing of the earlier parts is written, and all of it counts
         left = RemainingBudget() if over_budget else allowance_now(campaign, costs, session=session)
 
     decided = _decide_on_all(campaign, ids, decide, begin, kind="promote", reason=reason, dry_run=dry_run)

@@ -58,8 +58,8 @@ class MadeCandidates:
 
     @property
     def bad(self) -> list[LeftOut]:
-        """Those left out that are no duplicates."""
-        return [each for each in self.left_out if each.reason != Reason.DUPLICATE]
+        """Those left out that cannot be candidates: neither duplicates nor more than were asked for."""
+        return [each for each in self.left_out if each.reason not in (Reason.DUPLICATE, Reason.BEYOND)]
 
     def counts(self) -> str:
         """How many were left out, by reason; empty where none was."""
@@ -132,14 +132,20 @@ def make_candidates(spec: CampaignSpec, *, on_progress: OnProgress | None = None
     usable, refused = usable_crystals(spec, found)
     refuse_mixtures(spec, sorted({symbol for each in usable for symbol in each.crystal.composition()}))
     new, duplicates = candidates_of(spec, usable, known=_known(made, usable), on_progress=on_progress)
-    candidates = [*made, *new]
+    room = len(new) if section.max_candidates is None else max(section.max_candidates - len(made), 0)
+    beyond = [_beyond(candidate, section.max_candidates) for candidate in new[room:]]
     return MadeCandidates(
-        candidates=candidates[: section.max_candidates],
-        left_out=(*found.left_out, *refused, *duplicates),
+        candidates=[*made, *new[:room]],
+        left_out=(*found.left_out, *refused, *duplicates, *beyond),
         sources=found.sources,
         unused=tuple(found.unused.items()),
         notes=reading_notes(found),
     )
+
+
+def _beyond(candidate: Candidate, limit: int | None) -> LeftOut:
+    name, file = str(candidate.parent["name"]), str(candidate.parent["file"])
+    return LeftOut(name=name, file=file, reason=Reason.BEYOND, detail=f"candidates.max_candidates is {limit}")
 
 
 def _read(spec: CampaignSpec, settings: GivenSettings, on_progress: OnProgress | None) -> Reading:

@@ -196,7 +196,12 @@ def _add_references(campaign: OpenCampaign, elements: Sequence[str]) -> tuple[st
     every = sorted({*known, *new})
     entries = campaign_entries(spec, every)
     there = {phase["_id"] for phase in phases_of(campaign)}
-    documents = [each for each in reference_documents(spec, every) if each["_id"] not in there]
+    # phases of the earlier elements are those that the campaign was started with, whatever the folder has now
+    documents = [
+        each
+        for each in reference_documents(spec, every)
+        if each["_id"] not in there and not known.issuperset(each["elements"])
+    ]
     if campaign.document.get("model") is not None:
         for document in documents:
             document.pop("rs_dos", None)  # the model is trained already

@@ -33,8 +33,7 @@ def finish_campaign(campaign: Campaign, step_id: str) -> dict[str, Any]:
         "stable": count_candidates(campaign, stable=True),
         "cpu_s": {stage: cost["cpu_s"] for stage, cost in cost_by_stage(campaign).items()},
     }
-    if is_any_open(campaign) or not close_campaign(campaign, summary):
+    if is_any_open(campaign) or not close_campaign(campaign, summary, step_id):
         withdraw_step(campaign, step_id)
         return {}
-    campaign.store.close_step(step_id)
     return summary

@@ -20,12 +20,14 @@ from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.given import MadeCandidates, make_candidates
 from campaign.spec.reference_checks import campaign_entries
 from campaign.steps.same_settings import CampaignExistsError, refuse_other_settings, settings_note
+from campaign.store.additions.candidates import are_all_stored
 from campaign.store.campaigns import find_start_settings, insert_campaign, mark_as_running
 from campaign.store.candidates import insert_candidates, insert_left_out, insert_references
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
 from campaign.store.documents import CampaignDocument, CandidateDocument, LeftOutDocument, ModelSummary, SourceDocument
 from campaign.store.migration import migrate
 from campaign.store.models import model_summary, register_bundle, store_lost_bundle
+from campaign.store.reference_sets import find_reference_set
 from campaign.store.reuse.keys import add_calculation_keys
 from campaign.store.states import BOOTSTRAP, REFERENCE, SCREENED, TRAINING, CampaignState, CandidateState, RsDosState
 from esnet.bundle.shipped import bundle_folder
@@ -125,7 +127,10 @@ def write_campaign(
     else:
         refuse_other_settings(known, spec)
         changed = _changed_sources(known, made)
-        _refuse_other_structures(known["structures_checksum"], checksum, spec, changed)
+        if known["structures_checksum"] != checksum and not (
+            known.get("additions") and _is_all_there(store, candidates, references, known, entries)
+        ):
+            raise _other_structures(spec, changed)
         # what was lost of them in the database since
         if entries is not None:
             store_entries(store, entries, campaign=spec.name)
@@ -179,6 +184,9 @@ def divide_candidates(spec: CampaignSpec, made: MadeCandidates | None = None) ->
     made = make_candidates(spec) if made is None else made
     candidates = made.candidates
     if not candidates:
+        if not made.left_out:
+            paths = ", ".join(str(source.path) for source in made.sources)
+            raise NoCandidatesError(f"spec.campaign.candidates: there are no crystals in {paths}")
         examples = "; ".join(f"{each.name}: {each.detail}" for each in made.left_out[:3])
         raise NoCandidatesError(
             f"spec.campaign.candidates: no crystal is left to be a candidate ({made.counts()}), e.g. {examples}"
@@ -214,16 +222,32 @@ def _structures_checksum(
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _refuse_other_structures(stored: str, found: str, spec: CampaignSpec, changed: Sequence[str]) -> None:
-    if stored != found:
-        references = spec.references
-        named = [str(path) for path in (spec.candidates.structures, references.structures, references.entries) if path]
-        add = f", or add what is new with `campaign add {spec.name} PATH`" if spec.candidates.as_given else ""
-        raise CampaignExistsError(
-            f"campaign {spec.name!r} was started with other structures or entries: "
-            f"{' or '.join([*changed, *named]) or 'a folder'} has changed since. "
-            f"A running campaign keeps its candidates and references: give the new one another name{add}"
-        )
+def _other_structures(spec: CampaignSpec, changed: Sequence[str]) -> CampaignExistsError:
+    references = spec.references
+    named = [str(path) for path in (spec.candidates.structures, references.structures, references.entries) if path]
+    add = f", or add what is new with `campaign add {spec.name} PATH`" if spec.candidates.as_given else ""
+    return CampaignExistsError(
+        f"campaign {spec.name!r} was started with other structures or entries: "
+        f"{' or '.join([*changed, *named]) or 'a folder'} has changed since. "
+        f"A running campaign keeps its candidates and references: give the new one another name{add}; `campaign run "
+        f"{spec.name}` goes on with it as it is"
+    )
+
+
+def _is_all_there(
+    store: CampaignStore,
+    candidates: Sequence[Candidate],
+    references: Sequence[CandidateDocument],
+    known: CampaignDocument,
+    entries: EntriesFile | None,
+) -> bool:
+    """Whether a campaign to which candidates were added has every candidate and reference of a file by now."""
+    # ids name the crystal; of entries the file's content must be that which is stored
+    if entries is not None:
+        stored = find_reference_set(store, str(known.get("imported_references")), ["sha256"])
+        if stored is None or stored.get("sha256") != entries.sha256:
+            return False
+    return are_all_stored(store, [each.id for each in candidates], [each["_id"] for each in references])
 
 
 def source_document(source: SourceRecord) -> SourceDocument:

@@ -274,6 +274,7 @@ def find_start_settings(store: CampaignStore, name: str) -> CampaignDocument | N
     if not campaign_exists(store, name):
         return None
     fields = ["spec", "structures_checksum", "models", "sources", "settings", "budget", "state", "imported.file"]
+    fields += ["additions.id", "imported_references"]
     found = cast("CampaignDocument | None", store.campaigns.find_one({"_id": name}, fields))
     if found is not None:
         _refuse_half_imported(found)

@@ -257,10 +257,12 @@ class CampaignStore:
     def _update_chunk(self, chunk: list[UpdateOne]) -> int:
         return self.candidates.bulk_write(chunk, ordered=False).modified_count
 
-    def close_step(self, step_id: str, facts: Mapping[str, Any] | None = None) -> None:
+    def close_step(
+        self, step_id: str, facts: Mapping[str, Any] | None = None, *, session: ClientSession | None = None
+    ) -> None:
         """Mark a step as done, and write what came of it."""
         ended = {"state": StepState.DONE, "ended": now(), **(facts or {})}
-        self.steps.update_one({"_id": step_id}, {"$set": ended, "$unset": {"reserved": ""}})
+        self.steps.update_one({"_id": step_id}, {"$set": ended, "$unset": {"reserved": ""}}, session=session)
 
     def state_counts(self, campaign: str) -> dict[str, int]:
         """Number of candidates of a campaign in each state."""

@@ -139,6 +139,16 @@ def test_more_candidates_come_once_into_batches_of_their_own(store, launchpad, s
     assert not problems(store, launchpad)
 
 
+def test_its_file_is_accepted_again_after_what_is_new_was_added(store, launchpad, spec, tmp_path):
+    start_campaign(store, launchpad, spec)
+    write(tmp_path / "given.jsonl", {**CRYSTALS, "later": b2(3.4, "Cu", "Ag", 0.44)})
+    with pytest.raises(CampaignExistsError, match=r"`campaign add given PATH`; `campaign run given` goes on"):
+        start_campaign(store, launchpad, spec)
+    assert add(store, launchpad, tmp_path / "given.jsonl").n_added == 1
+    assert start_campaign(store, launchpad, spec).added == 0
+    assert not problems(store, launchpad)
+
+
 def test_a_finished_campaign_runs_again_and_ends_again(store, launchpad, spec, tmp_path):
     start_campaign(store, launchpad, spec)
     relax_references(store)

@@ -4,6 +4,8 @@ import csv
 import gzip
 import json
 from collections import Counter
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import ase.db
@@ -17,6 +19,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 from small_campaign import write_campaign
 from typer.testing import CliRunner
 
+from campaign.candidates.given import reading
 from campaign.candidates.given.duplicates import find_duplicates
 from campaign.candidates.given.reading import GivenSettings, read_given
 from campaign.candidates.structure_text import StructureFileError
@@ -408,3 +411,90 @@ def test_a_damaged_file_is_refused_or_its_rows_are_left_out(kind, cut, junk, who
         return
     assert len(made.candidates) <= 5 + 1
     assert all(each.detail for each in made.left_out)
+
+
+def test_the_crystals_of_linked_folders_are_read_and_a_circle_of_links_ends(tmp_path):
+    folder = write_folder(tmp_path / "gen", dict(list(FIVE.items())[:2]))
+    write_folder(tmp_path / "elsewhere", {"far": FIVE["gen_0002"]})
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "run1" / "up").symlink_to(folder)
+    (folder / "gone.cif").symlink_to(tmp_path / "nowhere.cif")
+    made = make_candidates(spec_of(folder))
+    assert [each.parent["name"] for each in made.candidates] == ["gen_0000", "linked/far", "run1/gen_0001"]
+    assert made.unused == ((folder, ("gone.cif",)),)
+
+
+def test_no_crystal_beyond_the_limit_is_lost_without_a_word(tmp_path):
+    made = make_candidates(spec_of(write_folder(tmp_path / "gen", FIVE), max_candidates=2))
+    assert len(made.candidates) == 2
+    assert [(str(each.reason), each.name) for each in made.left_out] == [
+        ("beyond max_candidates", name) for name in ("gen_0003", "gen_0004", "run1/gen_0001")
+    ]
+    made.refuse_bad()  # as asked for, so `--strict` does not mind
+
+
+def test_lines_of_a_list_that_are_no_paths_are_left_out(tmp_path):
+    write_folder(tmp_path, {"one": b2()})
+    (tmp_path / "list.txt").write_text(f"one.cif\n~nobody-of-that-name/two.cif\n{'x' * 5000}\n\x00.cif\n")
+    made = make_candidates(spec_of(tmp_path / "list.txt"))
+    assert (len(made.candidates), [str(each.reason) for each in made.left_out]) == (1, ["not readable"] * 3)
+
+
+def test_compounds_are_rescaled_by_the_rule_of_prototypes(tmp_path):
+    salt = Structure.from_spacegroup("Fm-3m", Lattice.cubic(3.0), ["Mg", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    folder = write_folder(tmp_path / "salt", {"MgO": salt.get_primitive_structure()})
+    (candidate,) = make_candidates(spec_of(folder, rescale="elements")).candidates
+    made_of = {"prototypes": ["B1"], "elements": ["Mg", "O"]}
+    (usual,) = make_candidates(CampaignSpec.model_validate({"name": "given", "candidates": made_of})).candidates
+    assert candidate.structure.volume == pytest.approx(usual.structure.volume, rel=1e-6)
+
+
+def test_a_pattern_does_not_read_the_list_of_what_was_left_out(tmp_path):
+    write_csv_of_texts(tmp_path / "gen", FIVE)
+    (tmp_path / "gen" / "given.left_out.csv").write_text("name,file,reason,detail\na,b.cif,disordered,so\n")
+    made = make_candidates(spec_of(tmp_path / "gen" / "*.csv"))
+    assert (len(made.candidates), made.left_out) == (5, ())
+
+
+def test_a_duplicate_is_said_to_be_the_crystal_that_stays(tmp_path):
+    same = {"a": b2(), "b": b2(2.95), "c": b2(2.95)}
+    made = make_candidates(spec_of(write_jsonl(tmp_path / "gen", same)))
+    assert [each.detail for each in made.left_out] == ["the same crystal as a"] * 2
+
+
+def test_what_an_extended_xyz_file_says_of_a_frame_is_kept(tmp_path):
+    atoms = as_atoms(b2())
+    atoms.info = {"material_id": "gen-7", "score": 0.25}
+    ase.io.write(tmp_path / "one.extxyz", atoms)
+    (candidate,) = make_candidates(spec_of(tmp_path / "one.extxyz")).candidates
+    assert candidate.parent["name"] == "gen-7"
+    assert candidate.parent["columns"]["score"] == 0.25
+
+
+def test_readers_that_are_killed_lose_nothing(tmp_path, monkeypatch):
+    crystals = {f"gen_{number}": b2(2.5 + number / 200) for number in range(60)}
+    path = write_jsonl(tmp_path / "gen", crystals)
+    monkeypatch.setattr(reading, "_ALONE", 0)
+    monkeypatch.setattr(reading, "_CHUNK", 2)
+    monkeypatch.setattr(reading, "usable_processes", lambda: 2)
+    monkeypatch.setattr(reading, "make_pool", lambda _: BrokenPool())
+    found = read_given(GivenSettings(paths=(path,)))
+    assert [each.name for each in found.crystals] == list(crystals)
+
+
+class BrokenPool:
+    """A pool whose processes are killed at the second task."""
+
+    def __init__(self):
+        self.tasks = 0
+
+    def submit(self, function, *arguments):
+        self.tasks += 1
+        if self.tasks > 1:
+            raise BrokenProcessPool("a process was killed")
+        future = Future()
+        future.set_exception(BrokenProcessPool("a process was killed"))
+        return future
+
+    def shutdown(self, **_):
+        """Nothing runs."""

@@ -102,6 +102,16 @@ def test_it_asks_for_the_name_and_keeps_what_is_not_meant(store, two, launchpad_
     }
 
 
+def test_completed_without_options_it_keeps_what_the_first_call_was_to_keep_and_remains_can_be_deleted(store, two, run):
+    before = counts(store)
+    chosen = {"outputs": False, "features": False, "files": False}
+    store.campaigns.update_one({"_id": NAME}, {"$set": {"state": "deleting", "deletion": chosen}})
+    assert "outputs and stored DOS stay" in run("delete", NAME, typed=f"{NAME}\n")
+    assert counts(store)["outputs"] == before["outputs"]
+    assert "stored DOS" in run("delete", NAME, "--yes")
+    assert "features" not in counts(store)
+
+
 def test_launch_folders_go_only_where_they_are_the_campaigns_own(store, launchpad, small_spec, tmp_path, run):
     start_campaign(store, launchpad, small_spec())
     home = tmp_path / "runs" / "small"

@@ -27,6 +27,7 @@ from campaign.store.fireworks import LaunchPadNotReadyError, initialise_launchpa
 from campaign.store.states import STAGES
 from campaign.store.steps import Step
 from esnet.files.output_folder import OutputPlaceError
+from workflows.identity import job_uuid
 
 pytestmark = pytest.mark.mongo
 TIMES = ("created_on", "updated_on")
@@ -103,6 +104,24 @@ def test_submitters_at_the_same_time_submit_every_candidate_once(store, launchpa
     assert store.candidates.count_documents({"state": "new"}) == 0
     ids = [found["fw_id"] for found in launchpad.fireworks.find({}, ["fw_id"])]
     assert len(ids) == len(set(ids))
+
+
+def test_outputs_that_a_deleted_campaign_has_left_are_not_taken_for_its_own(store, launchpad, small_spec):
+    start_campaign(store, launchpad, small_spec())
+    first = store.candidates.find_one({"state": "dos_running"})
+    assert (first["is_dos"]["attempt"], "first_attempt" in first["is_dos"]) == (0, False)
+    for name in store.database.list_collection_names():
+        if not name.startswith("system."):
+            store.database[name].delete_many({})
+    initialise_launchpad(launchpad)
+    jobs = [job_uuid(f"{first['_id']}:dos:{number}:static") for number in (0, 1)]
+    store.database["outputs"].insert_many([{"uuid": uuid, "index": 1} for uuid in jobs])
+    start_campaign(store, launchpad, small_spec())
+    again = store.candidates.find_one({"_id": first["_id"]})
+    # they stay where they are, for a campaign that has taken them over; this one computes its first try as number 2
+    assert (again["is_dos"]["attempt"], again["is_dos"]["first_attempt"]) == (2, 2)
+    others = store.candidates.find({"state": "dos_running", "_id": {"$ne": first["_id"]}})
+    assert {each["is_dos"]["attempt"] for each in others} == {0}
 
 
 def test_a_claimed_candidate_always_has_its_firework(store, launchpad, small_spec):

@@ -14,12 +14,13 @@ import numpy as np
 import spglib
 from pymatgen.core import Element, Lattice, Structure
 
-from campaign.candidates.elements import ElementError, check_element, volume_per_atom
+from campaign.candidates.elements import ElementError, check_element
 from campaign.candidates.given.items import AtomsRow, Frame, Item, Value
 from campaign.candidates.packed import PackedCrystal
 from campaign.candidates.structure_files import RefusedCrystal, check_crystal, read_structure_text, structure_kind
 from campaign.candidates.structure_hash import structure_hash
 from campaign.candidates.structure_text import HYDROGEN_ISOTOPES, Reason, StructureFileError, read_text
+from campaign.candidates.usual_volume import usual_volume
 
 _MATCH_SYMPREC = 0.1
 """Tolerance in A of the symmetry by which crystals are sorted before they are compared: crystals of a generative model
@@ -243,7 +244,7 @@ def _described(
             is_f_block = "f-block" in str(error)
             raise StructureFileError(str(error), reason=Reason.F_BLOCK if is_f_block else Reason.ELEMENT) from error
     if rescale:
-        volume = sum(volume_per_atom(site.specie.symbol) for site in structure)
+        volume = usual_volume(structure)
         structure = Structure(structure.lattice.scale(volume), structure.species, structure.frac_coords)
     try:
         space_group, primitive, kind = symmetry_of(structure)

@@ -89,7 +89,9 @@ def find_duplicates(
         done += buckets_done
         if on_progress is not None:
             on_progress(done, total)
-    return duplicates
+    # what is equal to a duplicate is equal to the crystal that stays
+    stays = {given[place].name: name for place, name in duplicates.items()}
+    return {place: stays.get(name, name) for place, name in duplicates.items()}
 
 
 def _key(crystal: GivenCrystal | KnownCrystal) -> Key:

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import ase.db
 import numpy as np
+from ase.io.extxyz import key_val_str_to_dict
 
 from campaign.candidates.given.source_files import SourceFile
 from campaign.candidates.structure_files import structure_kind
@@ -25,6 +26,8 @@ _NAMES = ("name", "id", "_id", "material_id", "mat_id", "structure_id", "entry_i
 """Columns, in any case, that say what a crystal is called."""
 _STRUCTURES = ("structure", "cif", "path", "file", "poscar", "initial_structure", "cif_file", "filename")
 """Columns, in any case, that hold the crystal."""
+_OF_FRAMES = ("lattice", "properties", "pbc", "occupancy", "spacegroup", "unit_cell", "cell_origin", "origin")
+"""Keys of an extended XYZ file's comment line, in small letters, that are of the crystal itself."""
 _LONGEST_TEXT = 1000
 """Characters of one column that are kept."""
 _MOST_COLUMNS = 50
@@ -133,7 +136,18 @@ def _frames(file: SourceFile) -> Iterator[Item]:
                 deque(frame, maxlen=0)
                 yield Item(name, place, problem=f"has {int(line)} atoms; right: at most {MAX_SITES}")
             else:
-                yield Item(name, place, Frame(line + "".join(frame)))
+                content = line + "".join(frame)
+                columns = _said_in(content)
+                yield Item(_name_in(columns) or name, place, Frame(content), _kept(columns))
+
+
+def _said_in(frame: str) -> dict[str, Any]:
+    """What the comment line of a frame says beside the crystal; nothing where it is damaged."""
+    try:
+        found = key_val_str_to_dict(frame.split("\n", 2)[1])
+    except (ValueError, IndexError, KeyError):
+        return {}
+    return {key: value for key, value in found.items() if key.lower() not in _OF_FRAMES}
 
 
 def _ase_rows(file: SourceFile, kind: str = "db") -> Iterator[Item]:

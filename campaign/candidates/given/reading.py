@@ -176,6 +176,7 @@ class _Reader:
     def __init__(self, settings: GivenSettings) -> None:
         self._read_items = partial(read_items, rescale=settings.rescale, max_atoms=settings.max_atoms)
         self._pool: ProcessPoolExecutor | None = None
+        self._alone = usable_processes() == 1
         self._n_read = 0
 
     def __enter__(self) -> "_Reader":
@@ -191,25 +192,36 @@ class _Reader:
         processes = usable_processes()
         for chunk in _chunks(items):
             self._n_read += len(chunk)
-            if self._n_read <= _ALONE or processes == 1:
-                yield from self._read_items(chunk)
-                continue
-            if self._pool is None:
-                self._pool = make_pool(processes)
-            waiting.append((chunk, self._pool.submit(self._read_items, chunk)))
-            if len(waiting) > 3 * processes:
+            waiting.append((chunk, self._submit(chunk, processes)))
+            if waiting[0][1] is None or len(waiting) > 3 * processes:
                 yield from self._result(*waiting.popleft())
         while waiting:
             yield from self._result(*waiting.popleft())
 
+    def _submit(self, chunk: list[Item], processes: int) -> "Future[list[ReadItem]] | None":
+        """Hand a part to another process; None: this one reads it, in its turn."""
+        if self._alone or self._n_read <= _ALONE:
+            return None
+        try:
+            if self._pool is None:
+                self._pool = make_pool(processes)
+            return self._pool.submit(self._read_items, chunk)
+        except BrokenProcessPool:
+            self._note_end()
+            return None
+
     def _result(self, chunk: list[Item], future: "Future[list[ReadItem]] | None") -> list[ReadItem]:
         try:
-            assert future is not None
-            return future.result()
+            return self._read_items(chunk) if future is None else future.result()
         except BrokenProcessPool:
-            # killed for memory, or a script that starts processes at its import
-            logger.warning("a process that read structures has ended; reading on in one")
+            self._note_end()
             return self._read_items(chunk)
+
+    def _note_end(self) -> None:
+        """A process has ended: killed for memory, or of a script that starts processes at its import."""
+        if not self._alone:
+            logger.warning("a process that read structures has ended; this one reads the others alone")
+        self._alone = True
 
 
 def usable_processes() -> int:

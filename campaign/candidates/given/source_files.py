@@ -1,6 +1,7 @@
 """Which files a path of ``candidates.as_given`` means, and of which kind each is."""
 
 import glob
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ _KINDS: dict[str, Kind] = {
     **{".extxyz": "extxyz", ".xyz": "extxyz", ".db": "ase", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"},
     **{".csv": "csv", ".txt": "list", ".lst": "list"},
 }
+LEFT_OUT_ENDING = ".left_out.csv"
+"""Of the file in which the crystals are listed that are left out."""
 _IN_FOLDERS = ("crystal", "extxyz")
 """Kinds that are taken from folders: tables and databases there are as often about the crystals as of them."""
 _RIGHT = (
@@ -72,9 +75,13 @@ def find_source(path: Path) -> Source:
     StructureFileError
         There is no such thing, or nothing in it that can be read.
     """
-    if path.is_dir():
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except OSError as error:
+        raise StructureFileError(f"{str(path)[:200]} cannot be read: {error.strerror}; {_RIGHT}") from error
+    if is_folder:
         return _folder(path)
-    if path.is_file():
+    if is_file:
         kind = _kind_of(path)
         if kind is None:
             raise StructureFileError(f"{path} has a name that says no kind of file; {_RIGHT}")
@@ -91,21 +98,36 @@ def _kind_of(path: Path) -> Kind | None:
 
 
 def _folder(folder: Path) -> Source:
-    try:
-        found = sorted(
-            path
-            for path in folder.rglob("*")
-            if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        )
-    except OSError as error:
-        raise StructureFileError(f"{folder} cannot be read: {error.strerror}") from error
-    kinds = {path: _kind_of(path) for path in found}
+    found = sorted(_files_below(folder))
+    kinds = {path: _kind_of(path) if path.exists() else None for path in found}
     files = tuple(_named(path, kind, folder) for path, kind in kinds.items() if kind in _IN_FOLDERS and kind)
     unused = tuple(str(path.relative_to(folder)) for path, kind in kinds.items() if kind not in _IN_FOLDERS)
     if not files:
         there = f" (there are {', '.join(unused[:5])})" if unused else ""
         raise StructureFileError(f"{folder} has no CIF, POSCAR or extended XYZ file{there}; {_RIGHT}")
     return Source(folder, files, unused=unused)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield every file of a folder and its subfolders, linked ones too, each folder once; names with a dot are hidden.
+
+    Raises
+    ------
+    StructureFileError
+        A subfolder cannot be read: what is in it would be lost without a word.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise StructureFileError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+    visited: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+        if (real := os.path.realpath(place)) in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(place, name) for name in names if not name.startswith("."))
 
 
 def _named(path: Path, kind: Kind, folder: Path) -> SourceFile:
@@ -116,7 +138,8 @@ def _named(path: Path, kind: Kind, folder: Path) -> SourceFile:
 def _pattern(pattern: Path) -> Source:
     found = sorted(Path(name) for name in glob.glob(str(pattern), recursive=True))
     base = Path(*[part for part, magic in _until_magic(pattern.parts) if not magic])
-    kinds = {path: _kind_of(path) for path in found if path.is_file()}
+    # the list of what this program has left out is no table of crystals
+    kinds = {path: _kind_of(path) for path in found if path.is_file() and not path.name.endswith(LEFT_OUT_ENDING)}
     files = tuple(_named(path, kind, base) for path, kind in kinds.items() if kind and kind != "list")
     if not files:
         raise StructureFileError(f"nothing that can be read matches {pattern}; {_RIGHT}")
@@ -142,10 +165,14 @@ def _list(path: Path) -> Source:
     files: list[SourceFile] = []
     missing: list[tuple[str, str]] = []
     for entry in entries:
-        listed = path.parent / Path(entry).expanduser()
-        kind = _kind_of(listed) if listed.is_file() else None
-        if kind is None or kind == "list":
+        try:
+            listed = path.parent / Path(entry).expanduser()
+            kind = _kind_of(listed) if listed.is_file() else None
             found = "does not exist" if not listed.exists() else "is no file of crystals"
+        except (OSError, RuntimeError, ValueError) as error:  # too long, of no user, in a folder that is closed
+            missing.append((entry[:200], f"is no path that can be read: {str(error)[:200]}"))
+            continue
+        if kind is None or kind == "list":
             missing.append((entry, f"{listed} {found}; right: a path relative to the folder of {path.name}"))
             continue
         name = Path(entry).parent / structure_stem(listed) if not Path(entry).is_absolute() else structure_stem(listed)

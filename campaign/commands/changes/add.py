@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from campaign.candidates.given.reading import GivenSettings, read_given
+from campaign.candidates.given.source_files import LEFT_OUT_ENDING
 from campaign.commands.connection import open_for_writing
 from campaign.commands.given import reading_progress, report_left_out
 from campaign.running_campaign import RunningCampaign
@@ -52,8 +53,10 @@ def add(
                 campaign.spec, sorted({symbol for each in usable for symbol in each.crystal.composition()})
             )
         added = campaign.add(found, rescale="elements" if settings.rescale else None, on_progress=show)
-    report_left_out(replace(made, left_out=added.left_out), left_out or Path(f"{name}.left_out.csv"))
+    report_left_out(replace(made, left_out=added.left_out), left_out or Path(f"{name}.added{LEFT_OUT_ENDING}"))
     out = console()
     print_plain(out, added.message)
-    if added.n_added:
-        print_plain(out, "`campaign run FILE`, `rlaunch` or `campaign cluster run` work on them, as on the others")
+    if added.n_added and campaign.refresh().is_halted:
+        print_plain(out, f"nothing begins before `campaign resume {name}`: see `campaign status {name}`")
+    elif added.n_added:
+        print_plain(out, f"`campaign run {name}`, `rlaunch` or `campaign cluster run` work on them, as on the others")

@@ -111,8 +111,8 @@ def _carry_out(
         typer.echo(json.dumps({**asdict(report), "counts": report.counts(), "dry_run": dry_run}, indent=1))
     else:
         print_plain(out, *_format(report, would=dry_run))
-        if campaign.refresh().document.get("stopped"):
-            print_plain(out, f"the campaign is stopped and submits nothing: see campaign status {campaign.name}")
+        if campaign.refresh().is_halted:
+            print_plain(out, f"the campaign is halted and submits nothing: see campaign status {campaign.name}")
     if report.counts()["refused"]:
         raise typer.Exit(1)
 

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 from pymongo.client_session import ClientSession
 
-from campaign.store.campaigns import Campaign
-from campaign.store.collections import Document, now
+from campaign.store.campaigns import Campaign, CampaignIsDeletedError
+from campaign.store.collections import CampaignStore, Document, in_chunks, now
 from campaign.store.documents import AdditionDocument, CampaignDocument, CandidateDocument
 from campaign.store.states import OPEN_STATES, CampaignState, StepState
 from campaign.store.steps import Step, StepKind
@@ -22,10 +22,22 @@ def candidates_of_formulas(campaign: Campaign, formulas: Collection[str]) -> lis
 def read_in_transaction(campaign: Campaign, session: ClientSession) -> CampaignDocument:
     """Read the campaign's document and keep others from changing it until the transaction has finished."""
     # one counter for all that must not meet: promises of the budget, and what is added
+    there = {"_id": campaign.name, "state": {"$nin": [CampaignState.DELETING, CampaignState.IMPORTING]}}
     found = campaign.store.campaigns.find_one_and_update(
-        {"_id": campaign.name}, {"$inc": {"budget_serial": 1}}, session=session, return_document=True
+        there, {"$inc": {"budget_serial": 1}}, session=session, return_document=True
     )
+    if found is None:
+        raise CampaignIsDeletedError(f"campaign {campaign.name!r} has been deleted meanwhile")
     return cast("CampaignDocument", found)
+
+
+def are_all_stored(store: CampaignStore, candidates: Sequence[str], references: Sequence[str]) -> bool:
+    """Whether there is a document of every id."""
+    return all(
+        collection.count_documents({"_id": {"$in": chunk}}) == len(chunk)
+        for collection, ids in ((store.candidates, candidates), (store.references, references))
+        for chunk in in_chunks(ids, 10_000)
+    )
 
 
 def absent_ids(campaign: Campaign, ids: Sequence[str], session: ClientSession) -> set[str]:
@@ -97,21 +109,22 @@ def append_references(
         Checksum of the set from a file that takes the place of the earlier one; None where there is no file.
     """
     campaigns, name = campaign.store.campaigns, campaign.name
-    found = campaigns.find_one({"_id": name}, ["reference_set"], session=session) or {}
+    found = campaigns.find_one({"_id": name}, ["reference_set", "imported_references"], session=session) or {}
     # whoever freezes the set just now, without them, does so in vain
     update: dict[str, Any] = {"$set": {"reference_set": None}, "$inc": {"reference_serial": 1}}
     if imported is not None:
         update["$set"]["imported_references"] = imported
-    if (frozen := found.get("reference_set")) is not None:
-        update["$addToSet"] = {"previous_reference_sets": frozen}
+    earlier = {found.get("reference_set"), found.get("imported_references")} - {None, imported}
+    if earlier:
+        update["$addToSet"] = {"previous_reference_sets": {"$each": sorted(earlier)}}
     campaigns.update_one({"_id": name}, update, session=session)
     if documents:
         campaign.store.references.insert_many(cast("Any", documents), session=session)
     _reopen(campaign, session)
 
 
-def close_campaign(campaign: Campaign, summary: Mapping[str, Any]) -> bool:
-    """Close a campaign with its summary, unless candidates have been added that are still to be worked on.
+def close_campaign(campaign: Campaign, summary: Mapping[str, Any], step_id: str) -> bool:
+    """Close a campaign and its report's step with the summary, unless candidates are still to be worked on.
 
     Returns
     -------
@@ -130,6 +143,8 @@ def close_campaign(campaign: Campaign, summary: Mapping[str, Any]) -> bool:
             {"$set": {"state": CampaignState.FINISHED, "summary": summary, "ended": now()}},
             session=session,
         )
+        # with it: whoever opens the campaign again takes away a report that is done
+        campaign.store.close_step(step_id, session=session)
         return True
 
     return campaign.store.in_transaction(close)
