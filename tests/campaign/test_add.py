@@ -215,7 +215,7 @@ def test_the_command_adds_lists_and_stops_when_it_is_strict(
     done = runner.invoke(app, [*arguments, "--as-given", "more.jsonl", "--rescale", "elements"])
     assert done.exit_code == 0, done.output
     assert "2 of 4 crystals added" in done.output
-    assert "bad," in (tmp_path / "given.left_out.csv").read_text()
+    assert "bad," in (tmp_path / "given.added.left_out.csv").read_text()
     assert Campaign.read(store, "given").document["additions"][0]["rescale"] == "elements"
     assert runner.invoke(app, [*arguments, "more.jsonl"]).exit_code == 0
     assert "nothing to add" in str(runner.invoke(app, arguments).exception)

@@ -120,8 +120,8 @@ def test_outputs_that_a_deleted_campaign_has_left_are_not_taken_for_its_own(stor
     again = store.candidates.find_one({"_id": first["_id"]})
     # they stay where they are, for a campaign that has taken them over; this one computes its first try as number 2
     assert (again["is_dos"]["attempt"], again["is_dos"]["first_attempt"]) == (2, 2)
-    others = store.candidates.find({"state": "dos_running", "_id": {"$ne": first["_id"]}})
-    assert {each["is_dos"]["attempt"] for each in others} == {0}
+    others = store.candidates.find({"state": "relax_running"})
+    assert {each["relaxation"]["attempt"] for each in others} == {0}
 
 
 def test_a_claimed_candidate_always_has_its_firework(store, launchpad, small_spec):

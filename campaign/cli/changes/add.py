@@ -38,7 +38,9 @@ def add(
     ] = False,
     left_out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="CSV file that lists the crystals left out; default: NAME.left_out.csv here"),
+        typer.Option(
+            metavar="FILE", help="CSV file that lists the crystals left out; default: NAME.added.left_out.csv"
+        ),
     ] = None,
     launchpad: LaunchpadOption = None,
     engine_elsewhere: Annotated[
