@@ -18,6 +18,12 @@ def flow_key(document_id: str, stage: Stage, attempt_number: int) -> str:
     return f"{document_id}:{stage.name}:{attempt_number}"
 
 
+def uuids_of_try(document_id: str, stage: Stage, number: int) -> dict[str, str]:
+    """Uuid of each job of one try of a stage, by the job's name."""
+    key = flow_key(document_id, stage, number)
+    return {job: job_uuid(f"{key}:{job}") for job in JOBS[stage.name]}
+
+
 def output_uuids(document_id: str, stage: Stage, facts: Mapping[str, Any]) -> dict[str, str]:
     """Uuid of each job of a calculation, by its name; those of a calculation that was taken over are its origin's.
 
@@ -28,10 +34,8 @@ def output_uuids(document_id: str, stage: Stage, facts: Mapping[str, Any]) -> di
     """
     origin = facts.get("reused_from")
     if origin:
-        key = flow_key(origin["document"], stage, origin["attempt"])
-    else:
-        key = flow_key(document_id, stage, int(facts.get("attempt") or 0))
-    return {job: job_uuid(f"{key}:{job}") for job in JOBS[stage.name]}
+        return uuids_of_try(origin["document"], stage, origin["attempt"])
+    return uuids_of_try(document_id, stage, int(facts.get("attempt") or 0))
 
 
 def first_tries(store: CampaignStore, documents: Sequence[Mapping[str, Any]], stage: Stage) -> dict[str, int]:
@@ -44,7 +48,7 @@ def first_tries(store: CampaignStore, documents: Sequence[Mapping[str, Any]], st
     found: dict[str, int] = {}
     number = 0
     while new:
-        uuids = {job_uuid(f"{flow_key(each, stage, number)}:{job}"): each for each in new for job in JOBS[stage.name]}
+        uuids = {uuid: each for each in new for uuid in uuids_of_try(each, stage, number).values()}
         there = {uuids[uuid] for uuid in uuids_with_outputs(store, list(uuids))}
         number += 1
         new = sorted(there)

@@ -1,18 +1,17 @@
 """A campaign deleted for good. It may be killed at any point: called again, it completes what it had begun."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from fireworks import LaunchPad
 
-from campaign.attempts.outputs import JOBS, flow_key
+from campaign.attempts.outputs import uuids_of_try
 from campaign.recovery.at_work import CampaignAtWorkError, refuse_at_work
 from campaign.recovery.launch_folders import remove_launch_folders
 from campaign.store.collections import CampaignStore, in_chunks
 from campaign.store.lifecycle import deletion
 from campaign.store.migration import migrate
 from campaign.store.states import STAGES, CampaignState
-from workflows.identity import job_uuid
 
 _CHUNK = 1000
 
@@ -105,7 +104,5 @@ def _own_outputs(store: CampaignStore, name: str) -> Iterator[str]:
         yield from _uuids(each, each.latest)
 
 
-def _uuids(tries: deletion.Tries, number: int) -> Iterator[str]:
-    key = flow_key(tries.document, STAGES[tries.stage], number)
-    for job in JOBS[tries.stage]:
-        yield job_uuid(f"{key}:{job}")
+def _uuids(tries: deletion.Tries, number: int) -> Iterable[str]:
+    return uuids_of_try(tries.document, STAGES[tries.stage], number).values()

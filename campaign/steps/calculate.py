@@ -14,7 +14,7 @@ from pymatgen.core import Structure
 from campaign.attempts.causes import codes_of, custodian_cause
 from campaign.attempts.failures import ScienceFailureError
 from campaign.attempts.ledger import Attempt, attempt
-from campaign.attempts.outputs import JOBS, flow_key
+from campaign.attempts.outputs import JOBS, flow_key, uuids_of_try
 from campaign.attempts.overrides import incar_overrides
 from campaign.attempts.restart import last_geometry
 from campaign.budget.at_launch import hold_at_launch
@@ -32,7 +32,6 @@ from launchers.database.patient_job_store import PatientJobStore
 from launchers.database.settings import DatabaseSettings
 from workflows.dos import dos_flow
 from workflows.engine import CalculationKind, EngineCommand, engine_command, engine_environment
-from workflows.identity import job_uuid
 from workflows.inputs.used_inputs import ASKED, read_inputs
 from workflows.relaxation import relaxation_flow
 from workflows.results import cpu_seconds, is_successful
@@ -153,9 +152,8 @@ def run_calculation(
 
 def has_outputs(store: CampaignStore, document_id: str, stage: Stage, attempt_number: int) -> bool:
     """Whether the outputs of all jobs of one try of a stage are in the JobStore."""
-    key = flow_key(document_id, stage, attempt_number)
-    uuids = [job_uuid(f"{key}:{job}") for job in JOBS[stage.name]]
-    return count_outputs(store, uuids) == len(uuids)
+    uuids = uuids_of_try(document_id, stage, attempt_number)
+    return count_outputs(store, list(uuids.values())) == len(uuids)
 
 
 def _is_computed(store: CampaignStore, document: Mapping[str, Any], stage: Stage) -> bool:
@@ -190,11 +188,9 @@ def store_waiting_outputs(
     # what was computed before a person changed its settings is not what is asked for now
     first = int(facts.get("first_attempt") or 0) if changed else 0
     directories = attempt_directories(store, document["_id"], stage)
+    tries = [uuids_of_try(document["_id"], stage, number) for number in range(facts["attempt"], first - 1, -1)]
     for job in JOBS[stage.name]:
-        now, *earlier = [
-            job_uuid(f"{flow_key(document['_id'], stage, number)}:{job}")
-            for number in range(facts["attempt"], first - 1, -1)
-        ]
+        now, *earlier = [uuids[job] for uuids in tries]
         if job_output(job_store, now) is not None:
             continue
         for directory, uuid in itertools.product(directories, [now, *earlier]):
@@ -212,8 +208,8 @@ def _start_of(
     """
     if stage.name != "relax":
         return None
-    key = flow_key(document["_id"], stage, document[stage.fields]["attempt"])
-    if job_output(job_store, job_uuid(f"{key}:relaxation")) is not None:
+    uuids = uuids_of_try(document["_id"], stage, document[stage.fields]["attempt"])
+    if job_output(job_store, uuids["relaxation"]) is not None:
         return None  # it is complete
     found = last_geometry(campaign.store, document)
     if found is None:

@@ -9,7 +9,7 @@ from jobflow import JobStore
 from campaign.attempts.causes import NEEDS_MENDING
 from campaign.attempts.escalation import escalated_for_attempt
 from campaign.attempts.last_words import close_unclosed
-from campaign.attempts.outputs import JOBS, flow_key
+from campaign.attempts.outputs import JOBS, uuids_of_try
 from campaign.scheduling.stop import stop_if_alike
 from campaign.steps.calculate import job_output
 from campaign.steps.features import DamagedOutputError, compute_features_again, store_features
@@ -22,7 +22,6 @@ from campaign.store.states import Stage
 from launchers.database.job_store import open_job_store
 from launchers.database.settings import DatabaseSettings
 from workflows.engine import EngineError, check_engine_version
-from workflows.identity import job_uuid
 from workflows.inputs.used_inputs import InputChangedError
 from workflows.results import calculation_from_task, is_successful
 
@@ -94,10 +93,10 @@ def _outputs(
 
     The second value says whether the calculation ended, unsuccessfully.
     """
-    key = flow_key(document_id, stage, attempt)
-    names = JOBS[stage.name]
-    outputs = {name: job_output(job_store, job_uuid(f"{key}:{name}")) for name in names}
-    if outputs[names[0]] is not None and not is_successful(outputs[names[0]]):
+    uuids = uuids_of_try(document_id, stage, attempt)
+    outputs = {name: job_output(job_store, uuid) for name, uuid in uuids.items()}
+    first = outputs[JOBS[stage.name][0]]
+    if first is not None and not is_successful(first):
         return None, True
     if any(output is None for output in outputs.values()):
         return None, False

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from campaign import __version__
-from campaign.attempts.outputs import JOBS, flow_key
+from campaign.attempts.outputs import uuids_of_try
 from campaign.commands.connection import connect, open_for_writing
 from campaign.commands.shared_database import shared_worker
 from campaign.recovery.removed_workflows import removed_workflows, resubmit
@@ -34,7 +34,6 @@ from esnet.files.errors import UserError
 from esnet.files.output_folder import OutputPlaceError
 from launchers.database.job_store import open_job_store
 from launchers.database.settings import DatabaseSettings, find_launchpad_file
-from workflows.identity import job_uuid
 
 #: They change no number, and hold for a machine.
 _SITE_SETTINGS = ("vasp_command", "vasp_gamma_command", "scratch")
@@ -83,8 +82,7 @@ def write_campaign_file(campaign: Campaign, file: Path) -> Exported:
 
 
 def _job_uuids(document_id: str, stage: str, number: int) -> list[str]:
-    key = flow_key(document_id, STAGES[stage], number)
-    return [job_uuid(f"{key}:{job}") for job in JOBS[stage]]
+    return list(uuids_of_try(document_id, STAGES[stage], number).values())
 
 
 def _check_place(file: Path, name: str) -> None:
