@@ -5,7 +5,6 @@ from typing import Any
 from campaign.scheduling.evaluate import evaluate_relaxed
 from campaign.store.additions.candidates import close_campaign
 from campaign.store.campaigns import Campaign
-from campaign.store.candidates import is_any_open
 from campaign.store.counts import count_candidates
 from campaign.store.steps import withdraw_step
 from campaign.store.usage import cost_by_stage
@@ -33,7 +32,7 @@ def finish_campaign(campaign: Campaign, step_id: str) -> dict[str, Any]:
         "stable": count_candidates(campaign, stable=True),
         "cpu_s": {stage: cost["cpu_s"] for stage, cost in cost_by_stage(campaign).items()},
     }
-    if is_any_open(campaign) or not close_campaign(campaign, summary, step_id):
+    if not close_campaign(campaign, summary, step_id):
         withdraw_step(campaign, step_id)
         return {}
     return summary

@@ -210,11 +210,13 @@ def write_restart(campaign: Campaign, document_id: str, source: Mapping[str, Any
     )
 
 
-def is_any_open(campaign: Campaign) -> bool:
+def is_any_open(campaign: Campaign, *, session: ClientSession | None = None) -> bool:
     """Whether any candidate still has a calculation, a Screen or an RS-DOS before it."""
     # candidates that a model learns from end with their RS-DOS; two queries, so that each is answered from its index
     awaits_rs_dos = {"campaign": campaign.name, **AWAITS_RS_DOS}
-    return is_any_in_state(campaign, *OPEN_STATES) or exists(campaign.store.candidates, awaits_rs_dos)
+    return is_any_in_state(campaign, *OPEN_STATES, session=session) or exists(
+        campaign.store.candidates, awaits_rs_dos, session=session
+    )
 
 
 def count_before_screen_by_batch(campaign: Campaign, batches: Sequence[int]) -> dict[int, int]:
@@ -227,10 +229,12 @@ def count_before_screen_by_batch(campaign: Campaign, batches: Sequence[int]) -> 
     return counts_by(campaign.store.candidates, before, "batch")
 
 
-def is_any_in_state(campaign: Campaign, *states: CandidateState, role: str | None = None) -> bool:
+def is_any_in_state(
+    campaign: Campaign, *states: CandidateState, role: str | None = None, session: ClientSession | None = None
+) -> bool:
     """Whether any candidate (of one role, if one is given) is in one of these states."""
     query: dict[str, Any] = {"campaign": campaign.name, "state": {"$in": list(states)}}
-    return exists(campaign.store.candidates, query if role is None else query | {"role": role})
+    return exists(campaign.store.candidates, query if role is None else query | {"role": role}, session=session)
 
 
 def _collection(campaign: Campaign, references: bool) -> Collection[CandidateDocument]:

@@ -273,9 +273,9 @@ class CampaignStore:
         return counts_by(self.candidates, {"campaign": campaign}, "role", "state", session=session)
 
 
-def exists(collection: Collection[Any], query: Mapping[str, Any]) -> bool:
+def exists(collection: Collection[Any], query: Mapping[str, Any], *, session: ClientSession | None = None) -> bool:
     """Whether any document matches."""
-    return collection.find_one(query, ["_id"]) is not None
+    return collection.find_one(query, ["_id"], session=session) is not None
 
 
 def sums_by(

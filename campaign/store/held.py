@@ -1,20 +1,30 @@
 """What is held back by the budget: candidates, with the budget in a campaign's document."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document, exists, history_entry, now
+from campaign.store.documents import CampaignDocument
 from campaign.store.states import SCREENED, STAGES, CampaignState, CandidateState, StepState
 from campaign.store.steps import Step
 
 
-def lock_budget(campaign: Campaign, session: ClientSession) -> None:
-    """Keep others from promising anything until this transaction has finished; must be its first write."""
-    campaign.store.campaigns.update_one({"_id": campaign.name}, {"$inc": {"budget_serial": 1}}, session=session)
+def lock_budget(campaign: Campaign, session: ClientSession) -> CampaignDocument | None:
+    """Keep others from promising anything until this transaction has finished; must be its first write.
+
+    Returns
+    -------
+    CampaignDocument or None
+        The campaign's document as this transaction sees it; None if the campaign is gone.
+    """
+    found = campaign.store.campaigns.find_one_and_update(
+        {"_id": campaign.name}, {"$inc": {"budget_serial": 1}}, session=session, return_document=True
+    )
+    return cast("CampaignDocument | None", found)
 
 
 def replace_budget(campaign: Campaign, budget: Mapping[str, Any]) -> None:

@@ -6,9 +6,11 @@ from typing import Any, cast
 from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign, CampaignIsDeletedError
+from campaign.store.candidates import is_any_open
 from campaign.store.collections import CampaignStore, Document, in_chunks, now
 from campaign.store.documents import AdditionDocument, CampaignDocument, CandidateDocument
-from campaign.store.states import OPEN_STATES, CampaignState, StepState
+from campaign.store.held import lock_budget
+from campaign.store.states import CampaignState, StepState
 from campaign.store.steps import Step, StepKind
 
 
@@ -21,14 +23,11 @@ def candidates_of_formulas(campaign: Campaign, formulas: Collection[str]) -> lis
 
 def read_in_transaction(campaign: Campaign, session: ClientSession) -> CampaignDocument:
     """Read the campaign's document and keep others from changing it until the transaction has finished."""
-    # one counter for all that must not meet: promises of the budget, and what is added
-    there = {"_id": campaign.name, "state": {"$nin": [CampaignState.DELETING, CampaignState.IMPORTING]}}
-    found = campaign.store.campaigns.find_one_and_update(
-        there, {"$inc": {"budget_serial": 1}}, session=session, return_document=True
-    )
-    if found is None:
+    # with the lock of the budget: what is promised and what is added must not meet
+    found = lock_budget(campaign, session)
+    if found is None or found["state"] in (CampaignState.DELETING, CampaignState.IMPORTING):
         raise CampaignIsDeletedError(f"campaign {campaign.name!r} has been deleted meanwhile")
-    return cast("CampaignDocument", found)
+    return found
 
 
 def are_all_stored(store: CampaignStore, candidates: Sequence[str], references: Sequence[str]) -> bool:
@@ -134,9 +133,7 @@ def close_campaign(campaign: Campaign, summary: Mapping[str, Any], step_id: str)
 
     def close(session: ClientSession) -> bool:
         read_in_transaction(campaign, session)
-        still_open = {"campaign": campaign.name, "state": {"$in": list(OPEN_STATES)}}
-        added = campaign.store.candidates.find_one(still_open, ["_id"], session=session)
-        if added is not None:
+        if is_any_open(campaign, session=session):
             return False
         campaign.store.campaigns.update_one(
             {"_id": campaign.name, "state": {"$ne": CampaignState.FINISHED}},
