@@ -13,7 +13,7 @@ from campaign.budget.decision_document import decision_document, prediction_of
 from campaign.budget.hold_queue import note_best_held, release_held
 from campaign.budget.limits import allowance_now, expected_costs
 from campaign.policies.base import Policy, Prediction
-from campaign.policies.decide import Decision, audit_draw, decide
+from campaign.policies.decide import Decision, as_audited, audit_draw, decide
 from campaign.store.campaigns import Campaign
 from campaign.store.changes.decided_again import not_promoted, update_decided_again, write_decided_again
 from campaign.store.changes.persons import is_any_held_by_person
@@ -147,6 +147,5 @@ def _audited_again(
     if promising and (first_held is None or _place(policy, prediction) < first_held):
         return made
     if policy.audit and audit_draw(prediction.id, seed) < policy.audit:
-        drawn = replace(made, audit=True, reason=f"{reason}; relaxed all the same: drawn for the audit")
-        return replace(drawn, outcome="held") if promising else replace(drawn, outcome="rejected")
+        return replace(as_audited(made), outcome="held" if promising else "rejected")
     return None

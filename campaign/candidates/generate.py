@@ -16,12 +16,13 @@ import numpy as np
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
-from campaign.candidates.elements import BUILT_IN, volume_per_atom
+from campaign.candidates.elements import BUILT_IN
 from campaign.candidates.packed import PackedCrystal
 from campaign.candidates.prototypes import shipped_prototypes
 from campaign.candidates.structure_files import read_structure_folder
 from campaign.candidates.structure_hash import candidate_id, primitive_cell, space_group_number
-from campaign.candidates.volumes import NONMETALS, Neighbours, bond_volume, find_neighbours, has_bond_lengths
+from campaign.candidates.usual_volume import usual_volume, volume_of_elements
+from campaign.candidates.volumes import Neighbours, find_neighbours
 
 __all__ = ["Candidate", "Prototype", "bootstrap_sample", "generate", "prototypes", "read_structure_folder"]
 
@@ -197,11 +198,13 @@ def substitute(prototype: Prototype, elements: Sequence[str], *, built_in: int =
     """
     replaced = dict(zip(prototype.elements, elements, strict=True))
     species = [replaced[site.specie.symbol] for site in prototype.structure]
-    of_metals = prototype.volume_factor is not None and not NONMETALS & set(species)
-    if built_in == 1 or of_metals or not has_bond_lengths(species):
-        volume = (prototype.volume_factor or 1.0) * sum(volume_per_atom(symbol) for symbol in species)
+    factor = prototype.volume_factor
+    if built_in == 1:
+        volume = (factor or 1.0) * volume_of_elements(species)
     else:
-        volume = bond_volume(prototype.structure, species, prototype.neighbours)
+        volume = usual_volume(
+            prototype.structure, species, volume_factor=factor, neighbours=lambda: prototype.neighbours
+        )
     return Structure(prototype.structure.lattice.scale(volume), species, prototype.structure.frac_coords)
 
 

@@ -1,17 +1,42 @@
 """The volume that a crystal of these elements and this shape is given before it is relaxed."""
 
+from collections.abc import Callable, Sequence
+
 from pymatgen.core import Structure
 
 from campaign.candidates.elements import volume_per_atom
-from campaign.candidates.volumes import NONMETALS, bond_volume, find_neighbours, has_bond_lengths
+from campaign.candidates.volumes import NONMETALS, Neighbours, bond_volume, find_neighbours, has_bond_lengths
 
 
-def usual_volume(structure: Structure) -> float:
-    """Volume of the cell in A^3: of metals that of the atoms in their own elements, else by the neighbours' distances.
+def volume_of_elements(species: Sequence[str]) -> float:
+    """Volume in A^3 that atoms take up in their own elements."""
+    return sum(volume_per_atom(symbol) for symbol in species)
+
+
+def usual_volume(
+    structure: Structure,
+    species: Sequence[str],
+    *,
+    volume_factor: float | None = 1.0,
+    neighbours: Callable[[], Neighbours] | None = None,
+) -> float:
+    """Volume of a cell in A^3: of metals that of the atoms in their own elements, else by the neighbours' distances.
 
     See `campaign.candidates.generate.substitute`.
+
+    Parameters
+    ----------
+    structure
+        The crystal whose shape is kept.
+    species
+        Symbol for each of its sites.
+    volume_factor
+        Volume of the arrangement / volume of its atoms in their own elements, for compounds of metals; None: the
+        distances of neighbours decide for metals too.
+    neighbours
+        Gives the neighbours in the structure where they are known; None: they are looked for.
     """
-    species = [site.specie.symbol for site in structure]
-    if NONMETALS & set(species) and has_bond_lengths(species):
-        return bond_volume(structure, species, find_neighbours(structure))
-    return sum(volume_per_atom(symbol) for symbol in species)
+    of_metals = volume_factor is not None and not NONMETALS & set(species)
+    if of_metals or not has_bond_lengths(species):
+        return (volume_factor or 1.0) * volume_of_elements(species)
+    return bond_volume(structure, species, find_neighbours(structure) if neighbours is None else neighbours())

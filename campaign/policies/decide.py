@@ -175,8 +175,12 @@ def _audit(
             decisions[prediction.id] = replace(decision, reason=f"{decision.reason}; not audited: {refused}")
             continue
         for_audit.take(prediction.relax_cpu_s)
-        reason = f"{decision.reason}; relaxed all the same: drawn for the audit"
-        decisions[prediction.id] = replace(_taken(decision, left), audit=True, reason=reason)
+        decisions[prediction.id] = as_audited(_taken(decision, left))
+
+
+def as_audited(decision: Decision) -> Decision:
+    """The decision on a candidate that is relaxed for the audit alone."""
+    return replace(decision, audit=True, reason=f"{decision.reason}; relaxed all the same: drawn for the audit")
 
 
 def _taken(decision: Decision, left: RemainingBudget, *, outcome: Outcome | None = None) -> Decision:

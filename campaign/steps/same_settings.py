@@ -33,8 +33,7 @@ def refuse_other_settings(known: Mapping[str, Any], spec: CampaignSpec) -> None:
     """
     # a campaign that an earlier version started lacks the fields that came since: they stand at their defaults
     started = read_stored_spec(spec.name, known["spec"]).model_dump(mode="json", exclude=_NOT_COMPARED)
-    changed = {**(known.get("settings") or {}), **({"budget": known["budget"]} if known.get("budget") else {})}
-    now = read_stored_spec(spec.name, known["spec"], changed).model_dump(mode="json", exclude=_NOT_COMPARED)
+    now = _in_force(known, spec.name)
     found = spec.model_dump(mode="json", exclude=_NOT_COMPARED)
     other = {path for path, *_ in _differences(started, found)} & {path for path, *_ in _differences(now, found)}
     if not other:
@@ -59,8 +58,7 @@ def refuse_other_settings(known: Mapping[str, Any], spec: CampaignSpec) -> None:
 
 def settings_note(known: Mapping[str, Any], spec: CampaignSpec) -> str | None:
     """Say in which settings a file differs from those in force, after `refuse_other_settings`; None: in none."""
-    changed = {**(known.get("settings") or {}), **({"budget": known["budget"]} if known.get("budget") else {})}
-    now = read_stored_spec(spec.name, known["spec"], changed).model_dump(mode="json", exclude=_NOT_COMPARED)
+    now = _in_force(known, spec.name)
     told = [
         f"{path} is {stored!r} (in the file {given!r})"
         for path, stored, given in _differences(now, spec.model_dump(mode="json", exclude=_NOT_COMPARED))
@@ -68,6 +66,12 @@ def settings_note(known: Mapping[str, Any], spec: CampaignSpec) -> str | None:
     if not told:
         return None
     return f"settings were changed since, and stay so (campaign history {spec.name}): {'; '.join(sorted(told))}"
+
+
+def _in_force(known: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The settings that a campaign was started with, with those that were changed since."""
+    changed = {**(known.get("settings") or {}), **({"budget": known["budget"]} if known.get("budget") else {})}
+    return read_stored_spec(name, known["spec"], changed).model_dump(mode="json", exclude=_NOT_COMPARED)
 
 
 def _word(value: Any) -> str:

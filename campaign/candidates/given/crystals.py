@@ -1,6 +1,5 @@
 """One item of a source: read, checked, and described by what crystals are compared by."""
 
-import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from campaign.candidates.structure_files import RefusedCrystal, check_crystal, r
 from campaign.candidates.structure_hash import structure_hash
 from campaign.candidates.structure_text import HYDROGEN_ISOTOPES, Reason, StructureFileError, read_text
 from campaign.candidates.usual_volume import usual_volume
+from esnet.files.atomic import sha256_of
 
 _MATCH_SYMPREC = 0.1
 """Tolerance in A of the symmetry by which crystals are sorted before they are compared: crystals of a generative model
@@ -141,8 +141,7 @@ def _path_of(content: Any) -> Path | None:
 
 def _file_sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise StructureFileError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -244,7 +243,7 @@ def _described(
             is_f_block = "f-block" in str(error)
             raise StructureFileError(str(error), reason=Reason.F_BLOCK if is_f_block else Reason.ELEMENT) from error
     if rescale:
-        volume = usual_volume(structure)
+        volume = usual_volume(structure, [site.specie.symbol for site in structure])
         structure = Structure(structure.lattice.scale(volume), structure.species, structure.frac_coords)
     try:
         space_group, primitive, kind = symmetry_of(structure)

@@ -19,6 +19,7 @@ from campaign.candidates.given.crystals import GivenCrystal, LeftOut, ReadItem, 
 from campaign.candidates.given.items import Item, items_of
 from campaign.candidates.given.source_files import Source, find_source
 from campaign.candidates.structure_text import Reason
+from esnet.files.atomic import sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ def _read(sources: Sequence[Source], settings: GivenSettings, on_progress: OnPro
                 for name, detail in source.missing
             ]
             if source.path.is_file():
-                digest.update(_file_digest(source.path))
+                digest.update(bytes.fromhex(sha256_of(source.path)))
             for read in reader.read(_items(source, settings.column, digest)):
                 crystals += [found for found in read.found if isinstance(found, GivenCrystal)]
                 left_out += [found for found in read.found if isinstance(found, LeftOut)]
@@ -161,13 +162,8 @@ def _items(source: Source, column: str | None, digest: "hashlib._Hash") -> Itera
     for file in source.files:
         digest.update(file.name.encode())
         if file.kind != "crystal" and file.path != source.path:
-            digest.update(_file_digest(file.path))
+            digest.update(bytes.fromhex(sha256_of(file.path)))
         yield from items_of(file, column=column)
-
-
-def _file_digest(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 class _Reader:

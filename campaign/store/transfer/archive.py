@@ -11,7 +11,7 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -135,15 +135,14 @@ class Archive:
             raise ArchiveError(f"{path}: there is no such file; right: one that `campaign export` has written")
         with self._sentences(f"{path} is no exported campaign, or was cut off"):
             self._archive = ZipFile(path)
-        try:
+        with ExitStack() as failed:  # whatever is wrong with the file, it does not stay open
+            failed.callback(self.close)
             self._members = self._read_directory()
             self.sha256 = self._archive.comment.decode("ascii", "replace")
             with self._sentences(f"{path}: {MANIFEST} is damaged"), self._archive.open(MANIFEST) as member:
                 content = member.read(LARGEST_MANIFEST + 1)
             self.manifest = Manifest.from_json(content, source=str(path))
-        except BaseException:
-            self.close()
-            raise
+            failed.pop_all()
 
     def _read_directory(self) -> dict[str, ZipInfo]:
         members = {info.filename: info for info in self._archive.infolist()}
