@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.screening import mongod  # noqa: E402
+from benchmarks.screening import fresh_store  # noqa: E402
 from benchmarks.synthetic_campaign import campaign_with  # noqa: E402
 
 LARGE = "large"
@@ -43,19 +43,13 @@ def main() -> None:
     from campaign.scheduling.submit import submit_ready
     from campaign.spec.reader import read_firework_spec
     from campaign.store.campaigns import OpenCampaign
-    from campaign.store.collections import CampaignStore
-    from campaign.store.fireworks import initialise_launchpad
-    from launchers.database.settings import DatabaseSettings
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--candidates", type=int, default=100_000)
     parser.add_argument("--campaigns", type=int, default=100)
     options = parser.parse_args()
     logging.disable(logging.INFO)
-    with mongod() as file:
-        launchpad = DatabaseSettings.from_file(file).launchpad(strm_lvl="ERROR")
-        initialise_launchpad(launchpad)
-        store = CampaignStore(launchpad.db)
+    with fresh_store() as (file, store, launchpad):
         began = time.perf_counter()
         campaign_with(store, launchpad, options.candidates, name=LARGE)
         submit_ready(OpenCampaign.open(store, launchpad, LARGE))

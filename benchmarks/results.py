@@ -21,7 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.screening import mongod  # noqa: E402
+from benchmarks.screening import fresh_store  # noqa: E402
 from benchmarks.synthetic_campaign import campaign_with  # noqa: E402
 
 NAME = "many"
@@ -36,18 +36,11 @@ COMMANDS = {
 
 def main() -> None:
     """Make the campaign, and print what each command takes."""
-    from campaign.store.collections import CampaignStore
-    from campaign.store.fireworks import initialise_launchpad
-    from launchers.database.settings import DatabaseSettings
-
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--candidates", type=int, default=100_000)
     options = parser.parse_args()
     logging.disable(logging.INFO)
-    with mongod() as file, tempfile.TemporaryDirectory() as folder:
-        launchpad = DatabaseSettings.from_file(file).launchpad(strm_lvl="ERROR")
-        initialise_launchpad(launchpad)
-        store = CampaignStore(launchpad.db)
+    with fresh_store() as (file, store, launchpad), tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         campaign_with(store, launchpad, options.candidates, name=NAME)
         predict_and_relax(store)

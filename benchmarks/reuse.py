@@ -18,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.screening import mongod  # noqa: E402
+from benchmarks.screening import fresh_store  # noqa: E402
 from benchmarks.verify import NAME, make_finished  # noqa: E402
 
 SECOND = "second"
@@ -28,18 +28,12 @@ def main() -> None:
     """Make both campaigns, and print what taking over takes."""
     from campaign.scheduling.reuse import take_over_all
     from campaign.store.campaigns import Campaign
-    from campaign.store.collections import CampaignStore
-    from campaign.store.fireworks import initialise_launchpad
-    from launchers.database.settings import DatabaseSettings
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--candidates", type=int, default=10_000)
     options = parser.parse_args()
     logging.disable(logging.INFO)
-    with mongod() as file:
-        launchpad = DatabaseSettings.from_file(file).launchpad(strm_lvl="ERROR")
-        initialise_launchpad(launchpad)
-        store = CampaignStore(launchpad.db)
+    with fresh_store() as (_, store, launchpad):
         make_finished(store, launchpad, options.candidates)
         make_comparable(store)
         copy_campaign(store)

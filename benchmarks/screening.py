@@ -97,6 +97,19 @@ def mongod() -> Iterator[Path]:
             mongo.stop(data)
 
 
+@contextmanager
+def fresh_store() -> Iterator[tuple[Path, Any, Any]]:
+    """Start a mongod; give its my_launchpad.yaml, the store of campaigns, and a LaunchPad that is ready."""
+    from campaign.store.collections import CampaignStore
+    from campaign.store.fireworks import initialise_launchpad
+    from launchers.database.settings import DatabaseSettings
+
+    with mongod() as file:
+        launchpad = DatabaseSettings.from_file(file).launchpad(strm_lvl="ERROR")
+        initialise_launchpad(launchpad)
+        yield file, CampaignStore(launchpad.db), launchpad
+
+
 def multiply(store: Any, name: str, number: int) -> None:
     """Copy candidates under other ids until there are so many: real prototypes and elements give some 22,709."""
     originals = list(store.candidates.find({"campaign": name, "role": "screened"}))

@@ -18,29 +18,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.screening import mongod  # noqa: E402
+from benchmarks.screening import fresh_store  # noqa: E402
 from benchmarks.verify import NAME, make_finished  # noqa: E402
 
 
 def main() -> None:
     """Make the campaign, move it, and print what each command takes."""
-    from campaign.store.collections import CampaignStore
-    from campaign.store.fireworks import initialise_launchpad
-    from launchers.database.settings import DatabaseSettings
-
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--candidates", type=int, default=100_000)
     options = parser.parse_args()
     logging.disable(logging.INFO)
-    with mongod() as file:
-        settings = DatabaseSettings.from_file(file)
-        launchpad = settings.launchpad(strm_lvl="ERROR")
-        initialise_launchpad(launchpad)
+    with fresh_store() as (file, store, launchpad):
         began = time.perf_counter()
-        make_finished(CampaignStore(launchpad.db), launchpad, options.candidates)
+        make_finished(store, launchpad, options.candidates)
         print(f"{options.candidates} candidates made in {time.perf_counter() - began:.0f} s", flush=True)
         moved, there = file.with_name("moved.campaign"), file.with_name("there.yaml")
-        there.write_text(file.read_text().replace(f"name: {settings.name}", "name: there"))
+        there.write_text(file.read_text().replace(f"name: {store.database.name}", "name: there"))
         there.chmod(0o600)
         run("export", NAME, str(moved), "-l", str(file))
         print(f"    the file has {moved.stat().st_size / 1e6:.1f} MB", flush=True)

@@ -27,7 +27,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.screening import mongod  # noqa: E402
+from benchmarks.screening import fresh_store  # noqa: E402
 from benchmarks.synthetic_campaign import campaign_with  # noqa: E402
 
 NAME = "many"
@@ -38,19 +38,11 @@ CPU_S = 10.0
 
 def main() -> None:
     """Make the campaign, and print what verifying it takes."""
-    from campaign.store.collections import CampaignStore
-    from campaign.store.fireworks import initialise_launchpad
-    from launchers.database.settings import DatabaseSettings
-
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--candidates", type=int, default=100_000)
     options = parser.parse_args()
     logging.disable(logging.INFO)
-    with mongod() as file:
-        settings = DatabaseSettings.from_file(file)
-        launchpad = settings.launchpad(strm_lvl="ERROR")
-        initialise_launchpad(launchpad)
-        store = CampaignStore(launchpad.db)
+    with fresh_store() as (file, store, launchpad):
         began = time.perf_counter()
         make_finished(store, launchpad, options.candidates)
         print(f"{options.candidates} candidates made in {time.perf_counter() - began:.0f} s", flush=True)
@@ -74,7 +66,7 @@ def measure(file: Path) -> None:
 def make_finished(store: Any, launchpad: Any, number: int) -> None:
     """Write a whole campaign at its end."""
     from campaign.scheduling.submit import submit_ready
-    from campaign.store.campaigns import Campaign, OpenCampaign
+    from campaign.store.campaigns import OpenCampaign
 
     campaign_with(store, launchpad, number, name=NAME)
     keep_model(store)
@@ -83,7 +75,7 @@ def make_finished(store: Any, launchpad: Any, number: int) -> None:
     )
     submit_ready(OpenCampaign.open(store, launchpad, NAME))  # IS-DOS
     complete(store, "dos", number)
-    decide(store, Campaign.read(store, NAME))
+    decide(store, OpenCampaign.open(store, launchpad, NAME))
     submit_ready(OpenCampaign.open(store, launchpad, NAME))  # relaxations
     complete(store, "relax", number)
     launchpad.fireworks.update_many({"spec.campaign_name": NAME}, {"$set": {"state": "COMPLETED"}})
@@ -145,13 +137,11 @@ def insert_data(store: Any, documents: list[dict[str, Any]], stage: Any) -> None
     """What the calculations have left in the JobStore, in GridFS and among the features."""
     from bson import ObjectId
 
-    from campaign.attempts.outputs import JOBS, flow_key
-    from workflows.identity import job_uuid
+    from campaign.attempts.outputs import uuids_of_try
 
     outputs, files, chunks, features = [], [], [], []
     for document in documents:
-        key = flow_key(document["_id"], stage, document[stage.fields]["attempt"])
-        uuids = [job_uuid(f"{key}:{job}") for job in JOBS[stage.name]]
+        uuids = list(uuids_of_try(document["_id"], stage, document[stage.fields]["attempt"]).values())
         outputs += [{"uuid": uuid, "index": 1, "output": {}} for uuid in uuids]
         if stage.name == "dos":
             file = ObjectId()
@@ -173,15 +163,17 @@ def decide(store: Any, campaign: Any) -> None:
     """Predict and decide as Screens do: one candidate in `RELAXED_SHARE` is promoted."""
     from campaign.steps.decide import make_decisions
     from campaign.store.collections import now
+    from campaign.store.fireworks import next_fw_ids
     from campaign.store.steps import Step
 
     fields = ["_id", "batch"]
-    for batch in range(len(campaign.document["batch_sizes"])):
+    n_batches = len(campaign.document["batch_sizes"])
+    for batch, fw_id in zip(range(n_batches), next_fw_ids(campaign.launchpad, n_batches), strict=False):
         step = Step.screen(NAME, batch)
         store.steps.insert_one(
-            {"_id": step.id, "campaign": NAME, "kind": "screen", "batch": batch, "state": "done", "fw_id": -batch - 1}
+            {"_id": step.id, "campaign": NAME, "kind": "screen", "batch": batch, "state": "done", "fw_id": fw_id}
         )
-        done = {"_id": f"{-batch - 1}.1", "campaign": NAME, "document": None, "stage": "screen", "fw_id": -batch - 1}
+        done = {"_id": f"{fw_id}.1", "campaign": NAME, "document": None, "stage": "screen", "fw_id": fw_id}
         store.attempts.insert_one(done | {"outcome": "completed", "cpu_s": CPU_S, "ended": now()})
         ids = [found["_id"] for found in store.candidates.find({"campaign": NAME, "batch": batch}, fields).sort("_id")]
         for promoted in (True, False):

@@ -88,7 +88,7 @@ def redecide(campaign: Campaign, *, dry_run: bool = False) -> Counter[str]:
 
 
 def _write(campaign: Campaign, made: Sequence[_Again], session: ClientSession) -> list[_Again]:
-    """Write decisions; return those that were to be written, none if somebody else has decided on all meanwhile."""
+    """Write decisions; return those that were to be written, none if another process has decided on all meanwhile."""
     step_id = f"{campaign.name}/redecide"
     updates = [
         update_decided_again(

@@ -22,7 +22,7 @@ def confirm(question: str, *, answer: str, option: str = "--yes") -> None:
     Raises
     ------
     NotConfirmedError
-        If something else was typed, or nobody can be asked.
+        If something else was typed, or there is no one to ask.
     """
     try:
         typed = typer.prompt(question, default="", show_default=False)

@@ -31,7 +31,7 @@ class AtWork:
     queued
         Whether it waits in a queue.
     known
-        Whether it is known to run or to wait; else nobody here can say.
+        Whether it is known to run or to wait; else this cannot be known here.
     job
         Its batch job; None outside any.
     process

@@ -116,7 +116,7 @@ def _refuse(campaign: Campaign, new: CampaignSpec) -> None:
 
 
 def _write(campaign: OpenCampaign, given: Given, kind: str, session: ClientSession) -> list[Change]:
-    """Write the change on top of what is in force when nobody else can change it."""
+    """Write the change on top of what is in force when no other process can change it."""
     lock_budget(campaign, session)
     current = campaign.refresh()
     new, changes = changed_spec(settings_in_force(current), given)

@@ -24,7 +24,7 @@ def campaign_history(campaign: Campaign, *, newest: int | None = None) -> list[d
     Returns
     -------
     list of dict
-        ``time`` (UTC, ISO 8601), ``kind``, ``user`` and ``host`` (None where nobody wrote them down), ``details`` and
+        ``time`` (UTC, ISO 8601), ``kind``, ``user`` and ``host`` (None where not written down), ``details`` and
         the same in one sentence, ``text``.
     """
     changes = [_entry(event) for event in read_events(campaign, newest=newest)]

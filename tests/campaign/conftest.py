@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fireworks import LaunchPad
 from small_campaign import SMALL, write_campaign
+from stored_campaign import StoredCampaign
 
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.reader import read_firework_spec
@@ -63,3 +64,15 @@ def launch_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture
+def probable(launchpad_file: Path) -> StoredCampaign:
+    """A real campaign at its end that has rejected one candidate with a probability of 0.499, and has no limits."""
+    return StoredCampaign(launchpad_file, "finished", "probable")
+
+
+@pytest.fixture
+def ended(launchpad_file: Path) -> StoredCampaign:
+    """A real campaign at its end: thresholds of 0.52 and 0.6 eV/atom, three relaxations, one of them for the audit."""
+    return StoredCampaign(launchpad_file, "finished")

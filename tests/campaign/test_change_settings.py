@@ -5,7 +5,6 @@ import random
 import pytest
 from predicted import store_predictions
 from prepared import BATCHES, finish_dos, with_model
-from stored_campaign import StoredCampaign
 
 from campaign.running_campaign import start_campaign
 from campaign.scheduling.advance import advance
@@ -19,18 +18,6 @@ from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.steps import Step
 
 SCREENED = {"role": "screened", "campaign": "finished"}
-
-
-@pytest.fixture
-def probable(launchpad_file):
-    """A real campaign at its end that has rejected one candidate with a probability of 0.499, and has no limits."""
-    return StoredCampaign(launchpad_file, "finished", "probable")
-
-
-@pytest.fixture
-def ended(launchpad_file):
-    """A real campaign at its end: thresholds of 0.52 and 0.6 eV/atom, three relaxations, three candidates held."""
-    return StoredCampaign(launchpad_file, "finished")
 
 
 def test_everything_wrong_is_said_at_once_with_what_can_be_set(small_spec):

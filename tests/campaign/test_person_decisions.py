@@ -20,18 +20,6 @@ WHY = ("--reason", "known from experiment")
 
 
 @pytest.fixture
-def probable(launchpad_file):
-    """A real campaign at its end that has rejected a candidate, and has no limits."""
-    return StoredCampaign(launchpad_file, "finished", "probable")
-
-
-@pytest.fixture
-def ended(launchpad_file):
-    """A real campaign at its end with three relaxations allowed and done, one of them for the audit."""
-    return StoredCampaign(launchpad_file, "finished")
-
-
-@pytest.fixture
 def half_way(launchpad_file):
     """A real campaign with two relaxations and an IS-DOS that wait for a worker, and no relaxation left."""
     stored = StoredCampaign(launchpad_file, "half_way", "half-way")

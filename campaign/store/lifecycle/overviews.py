@@ -26,7 +26,7 @@ def read_overviews(store: CampaignStore, *, archived: bool) -> list[Document]:
         Of each campaign ``_id``, ``state``, ``stopped``, ``archived``, ``engine``, ``quality``, ``created``, ``ended``,
         and: ``counts`` (candidates by role and state), ``stable``, ``fireworks`` (by state and
         category), ``cpu_s``, ``last_attempt`` (when an attempt ended last; None: none has),
-        ``last_event`` (when a person changed it last; None: nobody has).
+        ``last_event`` (when a person changed it last; None: no one has).
     """
     query = OUR_CAMPAIGNS if archived else {**OUR_CAMPAIGNS, "archived": None}
     fields: dict[str, Any] = dict.fromkeys(_FIELDS, 1)

@@ -1,7 +1,7 @@
 """Documents of a campaign away from its database: nothing of it runs, and its fireworks get other numbers.
 
-A file carries no fireworks, workflows or launches: those that are over are needed by nobody, and those that are not
-are submitted again where the campaign goes on. What remains of them are their numbers in documents and in the ledger,
+A file carries no fireworks, workflows or launches: those that are over are not needed any more, and those that are not
+are submitted again where the campaign continues. What remains of them are their numbers in documents and in the ledger,
 which the other database may have given to others. There they are all raised by the same number, so that their order
 and their distances (``record_fw_id = fw_id + 1``) stay.
 """

@@ -39,7 +39,7 @@ class Status:
         Whether it submits nothing more because its calculations failed alike, or a person has stopped or archived it;
         `problem` says why.
     paused
-        Who has paused it with `campaign pause`, and what resumes it; None where nobody has.
+        Who has paused it with `campaign pause`, and what resumes it; None where no one has.
     ends_running
         Whether the person who stopped it wants what runs to end as well.
     engine, quality
