@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from finished_campaign import Finished
 
 # How long an example takes is no assertion: the machine may be busy, and lines may be counted.
-settings.register_profile("no-deadline", deadline=None)
-settings.load_profile("no-deadline")
+# Examples are the same in every run, so that a change is judged by what it changed; `pytest --hypothesis-profile random`
+# looks for new ones.
+settings.register_profile("random", deadline=None)
+settings.register_profile("fixed", deadline=None, derandomize=True)
+settings.load_profile("fixed")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

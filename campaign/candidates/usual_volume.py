@@ -7,6 +7,9 @@ from pymatgen.core import Structure
 from campaign.candidates.elements import volume_per_atom
 from campaign.candidates.volumes import NONMETALS, Neighbours, bond_volume, find_neighbours, has_bond_lengths
 
+_LEAST_OF_HYDROGEN = 2.5  # A^3 for each atom: VH2 with vanadium of 14 A^3 leaves hydrogen 2.7
+_LEAST_OF_OTHERS = 5.0  # A^3 for each atom: diamond has 5.7, the least of all crystals at ambient pressure
+
 
 def volume_of_elements(species: Sequence[str]) -> float:
     """Volume in A^3 that atoms take up in their own elements."""
@@ -39,4 +42,11 @@ def usual_volume(
     of_metals = volume_factor is not None and not NONMETALS & set(species)
     if of_metals or not has_bond_lengths(species):
         return (volume_factor or 1.0) * volume_of_elements(species)
-    return bond_volume(structure, species, find_neighbours(structure) if neighbours is None else neighbours())
+    by_distances = bond_volume(structure, species, find_neighbours(structure) if neighbours is None else neighbours())
+    # Only nearest neighbours count there: atoms of NH5 in the shape of CaCu5 would touch those behind them.
+    return max(by_distances, _least_volume(species))
+
+
+def _least_volume(species: Sequence[str]) -> float:
+    hydrogen = species.count("H")
+    return _LEAST_OF_HYDROGEN * hydrogen + _LEAST_OF_OTHERS * (len(species) - hydrogen)
