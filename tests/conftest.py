@@ -19,9 +19,8 @@ from launchers.mongod import server as mongo
 if TYPE_CHECKING:
     from finished_campaign import Finished
 
-# How long an example takes is no assertion: the machine may be busy, and lines may be counted.
-# Examples are the same in every run, so that a change is judged by what it changed; `pytest --hypothesis-profile random`
-# looks for new ones.
+# How long an example takes is no assertion: the machine may be busy, and lines may be counted. Examples are the same in
+# every run, so that a change is judged by what it changed; `pytest --hypothesis-profile random` looks for new ones.
 settings.register_profile("random", deadline=None)
 settings.register_profile("fixed", deadline=None, derandomize=True)
 settings.load_profile("fixed")
