@@ -16,10 +16,11 @@ from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.changes import Change, SettingsError, changed_spec
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.changes.events import record_event
+from campaign.store.changes.refusal import refuse_changes
 from campaign.store.changes.settings import gives_uncertainty, restate_stability, write_settings
 from campaign.store.counts import count_candidates
 from campaign.store.held import free_held_before_dos, lock_budget, reopen
-from campaign.store.states import CampaignState, CandidateState
+from campaign.store.states import CandidateState
 
 Given = Mapping[str, Mapping[str, Any]]
 
@@ -79,6 +80,8 @@ def change_settings(
     ------
     SettingsError
         Listing everything that is wrong; nothing is changed then.
+    NoChangesError
+        The campaign is starting, or is archived.
     """
     campaign = campaign.refresh()
     new, changes = changed_spec(settings_in_force(campaign), given, problems)
@@ -107,8 +110,7 @@ def change_settings(
 
 
 def _refuse(campaign: Campaign, new: CampaignSpec) -> None:
-    if campaign.document["state"] == CampaignState.STARTING:
-        raise SettingsError([f"campaign {campaign.name!r} is still being started; right: again when it runs"])
+    refuse_changes(campaign)
     if new.policy != campaign.spec.policy and new.policy.needs_uncertainty() and gives_uncertainty(campaign) is False:
         raise SettingsError(
             [f"policy.kind: {without_uncertainty(new.policy.kind)}; right: another kind, or a deviation"]

@@ -17,9 +17,10 @@ from campaign.scheduling.advance import advance
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.changes.events import record_event, who
 from campaign.store.changes.persons import read_for_decision, withdraw, write_person_decisions
+from campaign.store.changes.refusal import refuse_changes
 from campaign.store.collections import Document, in_chunks
 from campaign.store.held import lock_budget, note_held, reopen
-from campaign.store.states import SCREENED, STAGES, CampaignState, CandidateState
+from campaign.store.states import SCREENED, STAGES, CandidateState
 from campaign.store.usage import cells
 from esnet.files.errors import UserError
 
@@ -219,11 +220,7 @@ def _decide_on_all(
 ) -> list[Decided]:
     """Decide in transactions of some hundred candidates, each with its entry in the history; then submit."""
     campaign = campaign.refresh()
-    if campaign.document["state"] == CampaignState.STARTING:
-        raise PersonDecisionError(
-            f"campaign {campaign.name!r} is still being started; right: again when `campaign status {campaign.name}` "
-            "shows it as running"
-        )
+    refuse_changes(campaign)
     if not reason.strip():
         raise PersonDecisionError("--reason: found nothing; right: why, in a few words, which the decision keeps")
     decided: list[Decided] = []

@@ -31,15 +31,15 @@ from campaign.store.additions.candidates import (
     append_references,
     candidates_of_formulas,
     open_steps_of_sets,
-    read_in_transaction,
 )
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.candidates import insert_left_out
 from campaign.store.changes.events import record_event
+from campaign.store.changes.refusal import refuse_changes
 from campaign.store.collections import in_chunks, now
 from campaign.store.documents import AdditionDocument
+from campaign.store.held import lock_budget
 from campaign.store.reference_sets import phases_of
-from campaign.store.states import CampaignState
 from esnet.files.errors import UserError
 
 _CHUNK = 1000
@@ -103,15 +103,14 @@ def add_candidates(
     Raises
     ------
     AdditionError
-        The campaign is starting, or a step is under way that takes its reference set.
+        A step is under way that takes the campaign's reference set.
+    NoChangesError
+        The campaign is starting, or is archived.
     CampaignFileError
         The crystals' elements cannot be treated together.
     """
     campaign = campaign.refresh()
-    if campaign.document["state"] == CampaignState.STARTING:
-        raise AdditionError(
-            f"campaign {campaign.name!r} has not been started to its end; right: `campaign submit FILE` again"
-        )
+    refuse_changes(campaign)
     spec = campaign.spec
     usable, refused = usable_crystals(spec, found)
     candidates, duplicates = candidates_of(spec, usable, known=list(_known(campaign, usable)), on_progress=on_progress)
@@ -158,7 +157,7 @@ def _append(campaign: OpenCampaign, candidates: Sequence[Candidate], addition: A
     size = spec.screening.batch_size
 
     def append(session: ClientSession) -> int:
-        document = read_in_transaction(campaign, session)
+        document = lock_budget(campaign, session)
         absent = absent_ids(campaign, [candidate.id for candidate in candidates], session)
         new = [candidate for candidate in candidates if candidate.id in absent]
         if not new:
@@ -208,7 +207,7 @@ def _add_references(campaign: OpenCampaign, elements: Sequence[str]) -> tuple[st
     imported = None if entries is None else store_entries(campaign.store, entries, campaign=campaign.name)
 
     def append(session: ClientSession) -> None:
-        read_in_transaction(campaign, session)
+        lock_budget(campaign, session)
         if under_way := open_steps_of_sets(campaign, session):
             raise AdditionError(
                 f"campaign {campaign.name!r} has no reference of {', '.join(new)} yet, and {', '.join(under_way)} is "

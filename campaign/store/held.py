@@ -6,25 +6,32 @@ from typing import Any, cast
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 
-from campaign.store.campaigns import Campaign
+from campaign.store.campaigns import Campaign, CampaignIsDeletedError
 from campaign.store.collections import Document, exists, history_entry, now
 from campaign.store.documents import CampaignDocument
 from campaign.store.states import SCREENED, STAGES, CampaignState, CandidateState, StepState
 from campaign.store.steps import Step
 
 
-def lock_budget(campaign: Campaign, session: ClientSession) -> CampaignDocument | None:
-    """Keep others from promising anything until this transaction has finished; must be its first write.
+def lock_budget(campaign: Campaign, session: ClientSession) -> CampaignDocument:
+    """Keep others from promising, adding or deciding anything until this transaction ends; must be its first write.
 
     Returns
     -------
-    CampaignDocument or None
-        The campaign's document as this transaction sees it; None if the campaign is gone.
+    CampaignDocument
+        The campaign's document as this transaction sees it.
+
+    Raises
+    ------
+    CampaignIsDeletedError
+        If the campaign has been deleted since it was opened, or is being deleted.
     """
     found = campaign.store.campaigns.find_one_and_update(
         {"_id": campaign.name}, {"$inc": {"budget_serial": 1}}, session=session, return_document=True
     )
-    return cast("CampaignDocument | None", found)
+    if found is None or found["state"] in (CampaignState.DELETING, CampaignState.IMPORTING):
+        raise CampaignIsDeletedError(f"campaign {campaign.name!r} has been deleted meanwhile")
+    return cast("CampaignDocument", found)
 
 
 def replace_budget(campaign: Campaign, budget: Mapping[str, Any]) -> None:

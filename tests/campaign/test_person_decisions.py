@@ -4,6 +4,7 @@ import pytest
 from finished_campaign import Finished
 from hypothesis import given
 from hypothesis import strategies as st
+from pymatgen.core import Lattice, Structure
 from stored_campaign import StoredCampaign
 from typer.testing import CliRunner
 
@@ -11,7 +12,8 @@ from campaign.cli.app import app
 from campaign.metrics.audit import AuditCounts, estimate_discoverability
 from campaign.recovery.reconcile import reconcile
 from campaign.steps.finish import finish_campaign
-from campaign.store.campaigns import Campaign
+from campaign.store.campaigns import Campaign, CampaignIsDeletedError
+from campaign.store.held import lock_budget
 from campaign.views.metrics.campaign_metrics import campaign_metrics
 from campaign.views.policy_dry_run import word_of
 from launchers.database.job_store import open_job_store
@@ -205,3 +207,26 @@ def test_what_is_known_besides_a_sample_loses_no_coverage(data):
     if sample + known == population:
         assert found.missed == stable
         assert found.is_exact
+
+
+@pytest.mark.mongo
+def test_an_archived_campaign_and_one_that_is_being_deleted_take_no_changes(launchpad_file, tmp_path):
+    stored = StoredCampaign(launchpad_file, "finished", "finished")
+    (tmp_path / "POSCAR").write_text(Structure(Lattice.cubic(3.9), ["Al", "Li"], [[0] * 3, [0.5] * 3]).to(fmt="poscar"))
+    commands = (
+        ("promote", "AlLi:B1", *WHY),
+        ("reject", "AlLi:B1", *WHY),
+        ("set", "policy.max_hull_energy=0.2"),
+        ("add", "--as-given", str(tmp_path / "POSCAR")),
+    )
+    stored.run("archive")
+    for command in commands:
+        assert "is archived; right: `campaign resume finished`" in stored.refused(*command)
+    stored.run("archive", "--undo")
+    # deleted in the moment between opening it and the transaction
+    campaign = stored.open()
+    stored.store.campaigns.update_one({"_id": "finished"}, {"$set": {"state": "deleting"}})
+    before = stored.everything()
+    with pytest.raises(CampaignIsDeletedError, match="deleted meanwhile"):
+        stored.store.in_transaction(lambda session: lock_budget(campaign, session))
+    assert stored.everything() == before

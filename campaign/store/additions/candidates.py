@@ -5,13 +5,13 @@ from typing import Any, cast
 
 from pymongo.client_session import ClientSession
 
-from campaign.store.campaigns import Campaign, CampaignIsDeletedError
+from campaign.store.campaigns import Campaign
 from campaign.store.candidates import is_any_open
 from campaign.store.collections import CampaignStore, Document, in_chunks, now
-from campaign.store.documents import AdditionDocument, CampaignDocument, CandidateDocument
-from campaign.store.held import lock_budget
+from campaign.store.documents import AdditionDocument, CandidateDocument
+from campaign.store.held import lock_budget, reopen
 from campaign.store.states import CampaignState, StepState
-from campaign.store.steps import Step, StepKind
+from campaign.store.steps import StepKind
 
 
 def candidates_of_formulas(campaign: Campaign, formulas: Collection[str]) -> list[Document]:
@@ -19,15 +19,6 @@ def candidates_of_formulas(campaign: Campaign, formulas: Collection[str]) -> lis
     query = {"campaign": campaign.name, "formula": {"$in": sorted(formulas)}}
     fields = ["formula", "prototype", "parent.name", "structure.lattice", "structure.sites"]
     return list(campaign.store.candidates.find(query, fields))
-
-
-def read_in_transaction(campaign: Campaign, session: ClientSession) -> CampaignDocument:
-    """Read the campaign's document and keep others from changing it until the transaction has finished."""
-    # with the lock of the budget: what is promised and what is added must not meet
-    found = lock_budget(campaign, session)
-    if found is None or found["state"] in (CampaignState.DELETING, CampaignState.IMPORTING):
-        raise CampaignIsDeletedError(f"campaign {campaign.name!r} has been deleted meanwhile")
-    return found
 
 
 def are_all_stored(store: CampaignStore, candidates: Sequence[str], references: Sequence[str]) -> bool:
@@ -76,18 +67,7 @@ def append_candidates(
         session=session,
     )
     campaign.store.candidates.insert_many(cast("Any", documents), session=session)
-    _reopen(campaign, session)
-
-
-def _reopen(campaign: Campaign, session: ClientSession) -> None:
-    """Let a finished campaign run again; it comes to its report again."""
-    report = {"_id": Step.report(campaign.name).id, "state": StepState.DONE}
-    campaign.store.steps.delete_one(report, session=session)
-    campaign.store.campaigns.update_one(
-        {"_id": campaign.name, "state": CampaignState.FINISHED},
-        {"$set": {"state": CampaignState.RUNNING}},
-        session=session,
-    )
+    reopen(campaign, session=session)
 
 
 def open_steps_of_sets(campaign: Campaign, session: ClientSession) -> list[str]:
@@ -119,7 +99,7 @@ def append_references(
     campaigns.update_one({"_id": name}, update, session=session)
     if documents:
         campaign.store.references.insert_many(cast("Any", documents), session=session)
-    _reopen(campaign, session)
+    reopen(campaign, session=session)
 
 
 def close_campaign(campaign: Campaign, summary: Mapping[str, Any], step_id: str) -> bool:
@@ -132,7 +112,7 @@ def close_campaign(campaign: Campaign, summary: Mapping[str, Any], step_id: str)
     """
 
     def close(session: ClientSession) -> bool:
-        read_in_transaction(campaign, session)
+        lock_budget(campaign, session)
         if is_any_open(campaign, session=session):
             return False
         campaign.store.campaigns.update_one(
