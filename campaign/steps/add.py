@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pymatgen.core import Composition, Structure
 from pymongo.client_session import ClientSession
@@ -15,6 +16,7 @@ from campaign.candidates.given.duplicates import KnownCrystal
 from campaign.candidates.given.reading import OnProgress, Reading
 from campaign.candidates.packed import PackedCrystal
 from campaign.candidates.structure_text import Reason
+from campaign.hull.entries_file import EntriesFile
 from campaign.references.reference_sets import store_entries, stored_set
 from campaign.spec.given import candidates_of, known_crystal, refuse_mixtures, usable_crystals
 from campaign.spec.reference_checks import campaign_entries
@@ -185,6 +187,22 @@ def _elements_with_reference(campaign: OpenCampaign) -> set[str]:
     return elements
 
 
+def _refuse_changed_entries(file: EntriesFile, stored: Mapping[str, Any]) -> None:
+    """The hulls of earlier candidates stay as they are: a file that has changed would change them."""
+    elements = {symbol for entry in stored["entries"] for symbol in entry["composition"]}
+    before = {entry["id"]: entry["energy"] for entry in stored["entries"]}
+    now_there = {entry.id: entry.energy for entry in file.entries if elements.issuperset(entry.composition)}
+    changed = sorted(key for key in before.keys() | now_there.keys() if before.get(key) != now_there.get(key))
+    if changed or file.corrections != stored["corrections"]:
+        found = f"{len(changed)} entries ({', '.join(changed[:3])}{' ...' if changed[3:] else ''})" if changed else ""
+        what = found or f"corrections {file.corrections!r} instead of {stored['corrections']!r}"
+        raise AdditionError(
+            f"references.entries: {file.path} has changed since the campaign was started: {what} among the elements "
+            f"{', '.join(sorted(elements))}; right: the file as it was, with the phases of further elements beside, "
+            "or another campaign"
+        )
+
+
 def _add_references(campaign: OpenCampaign, elements: Sequence[str]) -> tuple[str, ...]:
     """Add the references of elements that the campaign has none of, and let its set be frozen anew with them."""
     spec = campaign.spec
@@ -194,6 +212,8 @@ def _add_references(campaign: OpenCampaign, elements: Sequence[str]) -> tuple[st
         return ()
     every = sorted({*known, *new})
     entries = campaign_entries(spec, every)
+    if entries is not None and (earlier := campaign.document.get("imported_references")) is not None:
+        _refuse_changed_entries(entries, stored_set(campaign.store, earlier))
     there = {phase["_id"] for phase in phases_of(campaign)}
     # phases of the earlier elements are those that the campaign was started with, whatever the folder has now
     documents = [

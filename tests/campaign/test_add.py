@@ -3,8 +3,10 @@
 import json
 
 import pytest
+import reference_entries
 from prepared import relax_references, steps, with_model
 from pymatgen.core import Lattice, Structure
+from reference_entries import GPAW, alloys, entry
 from small_campaign import SMALL
 from typer.testing import CliRunner
 
@@ -230,3 +232,28 @@ def test_a_campaign_with_a_bootstrap_sample_gets_screened_candidates(store, laun
     assert [each.detail for each in added.left_out] == ["the same crystal as AlCu:B2"]
     assert store.candidates.find_one({"parent.name": "a"})["role"] == "screened"
     assert not [each for each in problems(store, launchpad, "small") if "batch" in each.subject]
+
+
+def test_a_file_of_references_that_has_changed_is_not_mixed_with_what_was_frozen(store, launchpad, tmp_path):
+    mg = [entry("Mg2", -3.2, **GPAW), entry("MgCu2", -9.6, **GPAW)]
+    file = reference_entries.write(tmp_path / "entries.json", [*alloys(**GPAW), *mg])
+    section = {"as_given": str(write(tmp_path / "given.jsonl", {"gen": b2(2.9, "Al", "Cu")}))}
+    content = {
+        **SMALL,
+        "candidates": section,
+        "references": {"entries": str(file)},
+        "model": {"bundle": "gpaw-fast-binary"},
+    }
+    start_campaign(store, launchpad, read_firework_spec({"campaign": content}, name="given"))
+    first = Campaign.read(store, "given").document["imported_references"]
+    more = write(tmp_path / "more.jsonl", {"mg": b2(3.2, "Mg", "Cu")})
+    other = [each | {"energy": -7.7} if each["entry_id"] == "id-AlCu" else each for each in alloys(**GPAW)]
+    for changed in (other, alloys(**GPAW)[:3]):
+        reference_entries.write(file, [*changed, *mg])
+        with pytest.raises(AdditionError, match=r"entries\.json has changed since .* 1 entries \(id-Al"):
+            add(store, launchpad, more)
+    assert Campaign.read(store, "given").document["imported_references"] == first
+    reference_entries.write(file, [*alloys(**GPAW), *mg])
+    assert add(store, launchpad, more).new_elements == ("Mg",)
+    document = Campaign.read(store, "given").document
+    assert document["imported_references"] not in (None, first)
