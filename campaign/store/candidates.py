@@ -10,7 +10,7 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import CampaignStore, counts_by, exists, history_entry, now
+from campaign.store.collections import BY_ID, CampaignStore, counts_by, exists, history_entry, now
 from campaign.store.documents import CandidateDocument, LeftOutDocument, stage_fields
 from campaign.store.states import AWAITS_RS_DOS, BEFORE_SCREEN, OPEN_STATES, SCREENED, CandidateState, RsDosState, Stage
 from esnet.files.errors import UserError
@@ -125,7 +125,7 @@ def read_ready(
     """Read those of the candidates (or references) that may still start a stage, with what its workflow needs."""
     query = {"_id": {"$in": list(ids)}, "campaign": campaign.name, **stage.ready}
     fields = ["campaign", "formula", "role", "state", stage.fields]
-    return list(_collection(campaign, references).find(query, fields, session=session))
+    return list(_collection(campaign, references).find(query, fields, session=session, hint=BY_ID))
 
 
 def claim(

@@ -18,6 +18,10 @@ from campaign.store.states import REFERENCE, CandidateState, Stage, StepState
 
 logger = logging.getLogger(__name__)
 
+BY_ID = "_id_"
+"""Index to name (`hint`) where documents are meant by their ids and other fields are asked for, too: MongoDB compares
+plans by their first hundred results, which an index of those fields may give as fast, and then reads all of that."""
+
 SCHEMA_VERSION = 2
 Document = dict[str, Any]
 T = TypeVar("T")

@@ -1,5 +1,7 @@
 """What is asked all the time reads no more documents of a large campaign than of a small one."""
 
+import hashlib
+
 import pytest
 from prepared import BATCHES, with_model
 
@@ -7,7 +9,9 @@ from campaign.budget.at_launch import hold_at_launch
 from campaign.references.reference_sets import freeze_reference_set
 from campaign.scheduling.advance import advance
 from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.candidates import read_ready, ready_ids
 from campaign.store.collections import now
+from campaign.store.reuse.sources import calculation_keys, read_to_calculate
 from campaign.store.states import STAGES
 from campaign.views.status.counts import campaign_status
 from campaign.views.status.report import status_report
@@ -99,6 +103,25 @@ def test_a_launch_does_not_read_the_whole_campaign(store, large):
         call = lambda stage=stage: hold_at_launch(campaign, candidate, STAGES[stage])  # noqa: E731
         assert documents_read(store, "candidates", call)[0] <= FEW
         assert documents_read(store, "attempts", call)[0] <= FEW
+
+
+def test_a_part_of_a_submission_reads_its_own_candidates_alone(store, launchpad, large):
+    """All that wait are in one range of an index, and the part is its beginning: as good a plan, for 100 results."""
+    one = store.candidates.find_one({"campaign": large, "state": "dos_running"})
+    store.candidates.insert_many(
+        one | {"_id": hashlib.sha256(bytes([n % 256, n // 256])).hexdigest(), "state": "new", "calculation_key": str(n)}
+        for n in range(3000)
+    )
+    part, stage, campaign = 300, STAGES["dos"], Campaign.read(store, large)
+
+    def submit(session):
+        ids = ready_ids(campaign, stage, references=False, limit=part)
+        keys = calculation_keys(campaign, ids, references=False)
+        assert len(read_to_calculate(campaign, ids, keys=keys, references=False)) == part
+        assert len(read_ready(campaign, stage, ids, references=False, session=session)) == part
+
+    number, worst = documents_read(store, "candidates", lambda: store.in_transaction(submit))
+    assert number <= 4 * part, worst
 
 
 def test_the_counts_of_every_second_come_from_indexes_alone(store, large):

@@ -7,7 +7,7 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import Document, exists, history_entry
+from campaign.store.collections import BY_ID, Document, exists, history_entry
 from campaign.store.documents import stage_fields
 from campaign.store.states import PERSON, STAGES, CandidateState, Stage
 
@@ -25,7 +25,7 @@ _DUE_TO_REJECT = (CandidateState.NEW, CandidateState.DOS_DONE)
 def read_for_decision(campaign: Campaign, ids: Sequence[str], *, session: ClientSession) -> list[Document]:
     """Read the candidates that a person decides on, in the order given."""
     query = {"campaign": campaign.name, "_id": {"$in": list(ids)}}
-    found = {each["_id"]: each for each in campaign.store.candidates.find(query, _FIELDS, session=session)}
+    found = {each["_id"]: each for each in campaign.store.candidates.find(query, _FIELDS, session=session, hint=BY_ID)}
     return [found[name] for name in ids if name in found]
 
 

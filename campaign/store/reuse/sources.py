@@ -5,7 +5,7 @@ from typing import Any
 
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import collection_of_candidates, collection_of_references
-from campaign.store.collections import OUR_CAMPAIGNS, Document, sums_by
+from campaign.store.collections import BY_ID, OUR_CAMPAIGNS, Document, sums_by
 from campaign.store.documents import CandidateDocument
 from campaign.store.states import STAGES, CampaignState, CandidateState, Stage
 
@@ -54,7 +54,8 @@ def ready_documents(campaign: Campaign, stage: Stage, *, references: bool) -> It
 def calculation_keys(campaign: Campaign, ids: Sequence[str], *, references: bool) -> list[str]:
     """Read the keys of candidates (or references), sorted, each once."""
     structures = campaign.store.references if references else campaign.store.candidates
-    found = structures.find({"_id": {"$in": list(ids)}, "calculation_key": {"$type": "string"}}, ["calculation_key"])
+    query = {"_id": {"$in": list(ids)}, "calculation_key": {"$type": "string"}}
+    found = structures.find(query, ["calculation_key"], hint=BY_ID)
     return sorted({document["calculation_key"] for document in found})
 
 
@@ -64,7 +65,8 @@ def read_to_calculate(
     """Read what decides whether a calculation is equal to another one; of the documents with one of these keys."""
     structures = (collection_of_references if references else collection_of_candidates)(campaign.store)
     fields = ["calculation_key", "structure", "composition", "relaxation.structure", "overrides"]
-    return list(structures.find({"_id": {"$in": list(ids)}, "calculation_key": {"$in": list(keys)}}, fields))
+    query = {"_id": {"$in": list(ids)}, "calculation_key": {"$in": list(keys)}}
+    return list(structures.find(query, fields, hint=BY_ID))
 
 
 def finished_calculations(
