@@ -32,6 +32,8 @@ _ERROR = re.compile(r"[\w.]+(Error|Exception|Exit|Interrupt)\b")
 #: `rlaunch` prints the traceback of each task that fails, and continues; with these it has itself ended, or a thread.
 #: PyMongo's threads are started again; where there is no memory for one Python says so.
 _RLAUNCH_ENDED = re.compile(r"rlaunch_run\.py|Exception in thread (?!pymongo_)")
+#: It also refuses a launchpad file that is not there with a traceback, before it loads anything of this project.
+_RLAUNCH_REFUSED = "in _validate_config_file_paths"
 #: Patterns of command lines, by what people call the process.
 KINDS_OF_PROCESS = {
     "runner": ("bin/campaign run", "cluster run"),
@@ -271,8 +273,8 @@ class Place:
 
 
 def is_of_fireworks(command: str, screen: str) -> bool:
-    """Whether the tracebacks on a screen are those that `rlaunch` prints of failed tasks, and has survived."""
-    return "-rlaunch" in command and not _RLAUNCH_ENDED.search(screen)
+    """Whether the tracebacks on a screen are `rlaunch`'s own: of failed tasks that it survived, or of a missing file."""
+    return "-rlaunch" in command and (_RLAUNCH_REFUSED in screen or not _RLAUNCH_ENDED.search(screen))
 
 
 def sorted_by_id(found: Any) -> list[dict[str, Any]]:

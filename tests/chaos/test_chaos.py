@@ -85,6 +85,7 @@ def test_a_traceback_that_ended_rlaunch_is_none_of_a_failed_task():
     assert not is_of_fireworks("004-rlaunch-l", f"{failed}\n{ended}")
     assert not is_of_fireworks("004-rlaunch-l", f"{failed}\nException in thread Thread-2 (ping_launch):")
     assert is_of_fireworks("004-rlaunch-l", f"{failed}\nException in thread pymongo_server_monitor_thread:")
+    assert is_of_fireworks("004-rlaunch-l", f"{ended}\n_helpers.py, line 40, in _validate_config_file_paths")
     assert not is_of_fireworks("001-campaign-run", failed)
 
 
