@@ -273,7 +273,7 @@ class Place:
 
 
 def is_of_fireworks(command: str, screen: str) -> bool:
-    """Whether the tracebacks on a screen are `rlaunch`'s own: of failed tasks that it survived, or of a missing file."""
+    """Whether the tracebacks on a screen are `rlaunch`'s own: of failed tasks, or of a launchpad file that is not there."""
     return "-rlaunch" in command and (_RLAUNCH_REFUSED in screen or not _RLAUNCH_ENDED.search(screen))
 
 
