@@ -22,7 +22,8 @@ from campaign.steps.start import Started
 from campaign.store.campaigns import campaign_exists
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import fireworks_in_state, has_live_fireworks, latest_launches
-from campaign.views.status.counts import Status, campaign_status
+from campaign.views.status.counts import Status
+from campaign.views.status.run_view import RunView, RunWatch
 from esnet.ray.kept import keep_ray
 from launchers.database.patience import is_outage, patiently
 from launchers.workers.command_cores import command_cores
@@ -99,7 +100,7 @@ def run_campaign(
     on_start: Callable[[Started, Path, int], None],
     on_ray: Callable[[str | None, Path], None],
     on_ray_change: Callable[[str], None],
-    on_progress: Callable[[Status], None],
+    on_progress: Callable[[RunView], None],
     on_outage: Callable[[bool], None],
     made: MadeCandidates | None = None,
 ) -> Status:
@@ -148,11 +149,11 @@ def run_campaign(
     directory = settings.directory.resolve() / name
     on_start(started, directory, _running_elsewhere(launchpad, name))
     campaign = RunningCampaign.open(store, launchpad, name)
-    status = campaign_status(campaign)
-    if status.is_finished or (status.is_stopped and not status.can_go_on):
-        return status
-    if status.is_paused:
-        on_progress(status)  # Ray takes its time to start
+    view = RunWatch().look(campaign)
+    if view.status.is_finished or (view.status.is_stopped and not view.status.can_go_on):
+        return view.status
+    if view.status.is_paused:
+        on_progress(view)  # Ray takes its time to start
     try:
         with ExitStack() as ending:
             environment = {}
@@ -184,7 +185,7 @@ class _Watch:
         self,
         campaign: RunningCampaign,
         workers: LocalWorkers,
-        on_progress: Callable[[Status], None],
+        on_progress: Callable[[RunView], None],
         on_outage: Callable[[bool], None],
     ) -> None:
         self.campaign = campaign
@@ -193,19 +194,21 @@ class _Watch:
         self.on_outage = on_outage
         self._reconcile_at = time.monotonic() + _RECONCILE_S
         self._idle_since: float | None = None
+        self._watch = RunWatch()
 
     def until_end(self) -> Status:
         """Return the last status: the campaign is finished, or nothing of it is left to run."""
         while True:
-            status = self._patiently(self._look)
-            self.on_progress(status)
+            view = self._patiently(self._look)
+            status = view.status
+            self.on_progress(view)
             if status.is_finished:
                 self._patiently(partial(_let_last_firework_end, self.campaign.launchpad, self.campaign.name))
                 return status
             if status.ends_running:
                 return status  # a person has stopped it with all that runs
             if self._is_stuck(status):
-                return self._patiently(self._look)
+                return self._patiently(self._look).status
             time.sleep(_POLL_S)
 
     def _patiently(self, body: Callable[[], T]) -> T:
@@ -215,13 +218,13 @@ class _Watch:
         self._reconcile_at = time.monotonic()  # workers may have ended with it
         self.on_outage(away)
 
-    def _look(self) -> Status:
+    def _look(self) -> RunView:
         if self.workers.replace_dead():
             self._reconcile_at = time.monotonic()
         if time.monotonic() >= self._reconcile_at:
             self.campaign.reconcile()
             self._reconcile_at = time.monotonic() + _RECONCILE_S
-        return campaign_status(self.campaign.refresh())
+        return self._watch.look(self.campaign.refresh())
 
     def _is_stuck(self, status: Status) -> bool:
         """Whether nothing has been left to run for some time, and recovery finds nothing to repair."""
@@ -234,7 +237,7 @@ class _Watch:
             return False
         self._idle_since = None
         repaired = self._patiently(self.campaign.reconcile)
-        return not repaired and not self._patiently(self._look).can_go_on
+        return not repaired and not self._patiently(self._look).status.can_go_on
 
 
 def _running_elsewhere(launchpad: LaunchPad, name: str) -> int:

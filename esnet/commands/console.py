@@ -6,10 +6,11 @@ import signal
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.file_proxy import FileProxy
 from rich.segment import Segment
 from rich.text import Text
 
@@ -46,6 +47,40 @@ def console(*, stderr: bool = False) -> Console:
     """
     stream = sys.stderr if stderr else sys.stdout
     return _SafeConsole(stderr=stderr, width=None if stream.isatty() else 160, markup=False, emoji=False)
+
+
+def draws_on(out: Console) -> bool:
+    """Whether lines can be redrawn there: a terminal that moves its cursor, whatever FORCE_COLOR says of a file."""
+    try:
+        return out.is_interactive and out.file.isatty()
+    except ValueError:  # closed
+        return False
+
+
+class LogsAbove:
+    """Lets log lines, and whatever is printed, come above a part of the terminal that is redrawn.
+
+    `rich.live.Live` takes ``sys.stdout`` and ``sys.stderr``; handlers of logs that were made before it hold the streams
+    themselves.
+    """
+
+    def __init__(self) -> None:
+        self._moved: list[tuple[logging.StreamHandler[Any], Any]] = []
+
+    def begin(self) -> None:
+        """Send log lines where standard output and error go now; to be called when the display has begun."""
+        now = {id(new.rich_proxied_file): new for new in (sys.stdout, sys.stderr) if isinstance(new, FileProxy)}
+        for logger in (logging.root, *logging.root.manager.loggerDict.values()):
+            for handler in getattr(logger, "handlers", []):
+                if isinstance(handler, logging.StreamHandler) and id(handler.stream) in now:
+                    self._moved.append((handler, handler.stream))
+                    handler.setStream(now[id(handler.stream)])
+
+    def end(self) -> None:
+        """Send log lines where they went before."""
+        while self._moved:
+            handler, stream = self._moved.pop()
+            handler.setStream(stream)
 
 
 def print_plain(out: Console, *lines: str) -> None:
