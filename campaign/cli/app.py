@@ -13,6 +13,7 @@ from campaign.cli.dataset import dataset
 from campaign.cli.decisions import decide, explain, release
 from campaign.cli.failures import failures, reconcile, retry
 from campaign.cli.lifecycle.export import export
+from campaign.cli.lifecycle.notify import notify
 from campaign.cli.lifecycle.overview import list_campaigns
 from campaign.cli.lifecycle.pausing import pause, resume, stop
 from campaign.cli.lifecycle.removal import archive, delete
@@ -42,7 +43,7 @@ app.callback()(global_options)
 # in the order in which one meets them
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run a campaign": (check, run, submit),
-    "Look at it": (status, results, report, serve, history),
+    "Look at it": (status, results, report, serve, history, notify),
     "Decisions and what they cost": (explain, metrics, budget, decide, release),
     "Change a running campaign": (add, promote, reject, set_settings),
     "When something failed": (failures, retry, reconcile, verify),

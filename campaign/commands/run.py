@@ -13,6 +13,7 @@ from rich.console import Console
 from campaign.candidates.given.source_files import LEFT_OUT_ENDING
 from campaign.commands.connection import connect, ensure_running
 from campaign.commands.given import make_and_report
+from campaign.commands.lifecycle.notify import notifications
 from campaign.commands.shared_database import worker_for
 from campaign.recovery.removed_workflows import format_removed, removed_workflows
 from campaign.runner import RunSettings, default_workers, run_campaign
@@ -35,6 +36,7 @@ from campaign.views.results import format_model, result_rows, rows_as_table
 from campaign.views.reused import format_reused
 from campaign.views.status.counts import Status
 from campaign.views.status.progress import Progress
+from campaign.views.status.run_view import RunView
 from esnet.commands.console import console as _console
 from esnet.commands.console import print_labelled, print_plain
 from esnet.files.output_folder import OutputPlaceError
@@ -178,7 +180,13 @@ def run(
     for number_of_signal in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number_of_signal) is not signal.SIG_IGN:
             signal.signal(number_of_signal, _interrupt)
-    with contextlib.closing(Progress(console)) as progress:
+    with contextlib.closing(Progress(console)) as progress, notifications(console) as notifier:
+
+        def on_progress(view: RunView) -> None:
+            progress.show(view)
+            if notifier is not None:
+                notifier.look(view.campaign, view.status)
+
         try:
             status = run_campaign(
                 store,
@@ -188,7 +196,7 @@ def run(
                 on_start=on_start,
                 on_ray=on_ray,
                 on_ray_change=on_ray_change,
-                on_progress=progress.show,
+                on_progress=on_progress,
                 on_outage=on_outage,
                 made=made,
             )
@@ -196,7 +204,10 @@ def run(
             progress.close()
             print_labelled(console, "stopped;", f"`campaign run {file}` goes on where it was")
             raise typer.Exit(130) from None
-    campaign = Campaign.read(store, spec.name)
+        progress.close()
+        campaign = Campaign.read(store, spec.name)
+        if notifier is not None:
+            notifier.look(campaign, status, is_over=True)
     console.print(rows_as_table(result_rows(campaign), title=f"campaign {spec.name}"))
     console.print(f"\n{format_model(campaign)}", highlight=False)
     opened = OpenCampaign.open(store, connection, spec.name)

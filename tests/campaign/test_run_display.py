@@ -86,7 +86,9 @@ class OnTerminal:
         return [line.rstrip() for line in ESCAPE.sub("", self.output).replace("\r", "\n").splitlines() if line.strip()]
 
 
-def test_bars_on_a_terminal_and_dated_lines_in_a_file(store, launchpad, launchpad_file, file, tmp_path, monkeypatch):
+def test_bars_on_a_terminal_and_dated_lines_in_a_file(
+    store, launchpad, launchpad_file, file, tmp_path, monkeypatch, free_port
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ENGINE_S", "600")
     words = [BIN / "campaign", "run", file, "--launchpad", launchpad_file, "--workers", "1"]
@@ -114,11 +116,24 @@ def test_bars_on_a_terminal_and_dated_lines_in_a_file(store, launchpad, launchpa
 
     monkeypatch.setenv("ENGINE_S", "0")
     subprocess.run([words[0], "resume", "small", "--launchpad", launchpad_file], check=True, timeout=60)
-    colours = {**os.environ, "FORCE_COLOR": "1"}
+    (tmp_path / "notify.yaml").write_text(
+        f"notify: {{command: [tee, -a, {tmp_path}/told], webhook: 'http://127.0.0.1:{free_port()}/secret-word'}}\n"
+    )
+    (tmp_path / "notify.yaml").chmod(0o600)
+    colours = {**os.environ, "FORCE_COLOR": "1", "ESNET_CAMPAIGN_NOTIFY": str(tmp_path / "notify.yaml")}
     done = subprocess.run(words, capture_output=True, text=True, env=colours, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)  # colours were asked for
     assert "\x1b" not in said
     assert "\r" not in said
-    dated = re.findall(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC  relaxed 1/1 promoted \| stable 0 \| \d+ CPU-s$", said, re.MULTILINE)
+    dated = re.findall(
+        r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC  relaxed 1/1 promoted \| stable 0 \| \d+ CPU-s$", said, re.MULTILINE
+    )
     assert dated, said
+    # told once, by whoever runs it; a host that is away ends nothing, and is said once
+    assert (tmp_path / "told").read_text().startswith("small is finished: 0 stable of 1 candidates, 0 failed, ")
+    assert len((tmp_path / "told").read_text().splitlines()) == 1
+    assert said.count("notify: a notification was not sent: 127.0.0.1:") == 1
+    assert "secret-word" not in done.stdout + done.stderr
+    subprocess.run(words, check=True, env=colours, timeout=120)
+    assert len((tmp_path / "told").read_text().splitlines()) == 1

@@ -33,6 +33,8 @@ class RunView:
 
     Attributes
     ----------
+    campaign
+        As it was read for this.
     status
         The counts, those of `campaign status`.
     stages
@@ -43,6 +45,7 @@ class RunView:
         As in `campaign status`, taken anew every 15 s; None where it is not asked for.
     """
 
+    campaign: Campaign
     status: Status
     stages: list[StageShare]
     jobs: list[RunningJob]
@@ -71,6 +74,7 @@ class RunWatch:
                 spent_cpu_hours=sum(cost["cpu_s"] for cost in status.cost.values()) / _HOUR_S,
             )
         return RunView(
+            campaign=campaign,
             status=status,
             stages=_stage_shares(status, counts, decided),
             jobs=running_jobs(campaign),
