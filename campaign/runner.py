@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+#: Files of a run's folder: what Ray's dashboard asks for, and where it is.
+RAY_TOKEN, RAY_DASHBOARD = "ray-token", "ray-dashboard"
+
 _POLL_S = 1.0
 _RECONCILE_S = 60.0
 _LAST_FIREWORK_S = 10.0
@@ -162,7 +165,9 @@ def run_campaign(
             if spec.scorer.needs_model:
                 # one Ray for the whole run, so that its dashboard can be watched; the workers' steps join it
                 ray = ending.enter_context(keep_ray(dashboard=True, on_change=on_ray_change))
-                on_ray(ray.dashboard_url, _write_token(directory))
+                token = _write_private(directory / RAY_TOKEN, os.environ.get("RAY_AUTH_TOKEN", ""))
+                _write_private(directory / RAY_DASHBOARD, ray.dashboard_url or "")
+                on_ray(ray.dashboard_url, token)
                 environment["RAY_ADDRESS"] = ray.address
             query = {"spec.campaign_name": name}
             with LocalWorkers(settings.launchpad_file, directory, query=query, environment=environment) as workers:
@@ -246,13 +251,12 @@ def _running_elsewhere(launchpad: LaunchPad, name: str) -> int:
     return sum(is_running_here(firework, launches.get(firework["fw_id"])) is True for firework in running)
 
 
-def _write_token(directory: Path) -> Path:
-    """Write the token that Ray's dashboard asks for into a file that only this user can read."""
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / "ray-token"
+def _write_private(path: Path, text: str) -> Path:
+    """Write a file that only this user can read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(os.environ.get("RAY_AUTH_TOKEN", ""))
+        file.write(text)
     return path
 
 

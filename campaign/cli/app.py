@@ -1,5 +1,6 @@
 """The command `campaign`: what it is made of. Each command has a file of its own."""
 
+import os
 from collections.abc import Callable
 
 import typer
@@ -19,6 +20,7 @@ from campaign.cli.lifecycle.pausing import pause, resume, stop
 from campaign.cli.lifecycle.removal import archive, delete
 from campaign.cli.lifecycle.transfer import import_
 from campaign.cli.machines.cluster import app as cluster_app
+from campaign.cli.machines.dashboard import dashboard
 from campaign.cli.machines.database import app as database_app
 from campaign.cli.metrics import metrics
 from campaign.cli.references import app as references_app
@@ -43,7 +45,7 @@ app.callback()(global_options)
 # in the order in which one meets them
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run a campaign": (check, run, submit),
-    "Look at it": (status, results, report, serve, history, notify),
+    "Look at it": (status, results, report, serve, history, notify, dashboard),
     "Decisions and what they cost": (explain, metrics, budget, decide, release),
     "Change a running campaign": (add, promote, reject, set_settings),
     "When something failed": (failures, retry, reconcile, verify),
@@ -67,4 +69,6 @@ def message_for_user(error: BaseException) -> str | None:
 
 def run_program() -> None:
     """Run the command: errors that a user can mend are one message, not a traceback."""
+    # TensorFlow's own log lines, here and in the workers and Rays that are started; its errors reach us as exceptions
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     run_app(app, message_for_user)

@@ -38,8 +38,9 @@ from campaign.views.status.counts import Status
 from campaign.views.status.progress import Progress
 from campaign.views.status.run_view import RunView
 from esnet.commands.console import console as _console
-from esnet.commands.console import print_labelled, print_plain
+from esnet.commands.console import draws_on, print_labelled, print_plain
 from esnet.files.output_folder import OutputPlaceError
+from esnet.ray.dashboard_link import DashboardLink
 from launchers.database.settings import find_launchpad_file
 from workflows.inputs.outside_settings import has_settings_file
 
@@ -164,8 +165,16 @@ def run(
         console.print(f"{said}; launch directories and logs in {folder}", highlight=False)
 
     def on_ray(dashboard: str | None, token: Path) -> None:
-        if dashboard:
-            print_plain(console, f"Ray dashboard: {dashboard} (it asks for the token in {token})")
+        if not dashboard:
+            return
+        if draws_on(console):
+            # never into a file, where it would stay: until it is used it is as good as the token
+            link = ending.enter_context(DashboardLink(dashboard, token.read_text(encoding="utf-8")))
+            again = f"`campaign dashboard {spec.name}`"
+            print_plain(console, f"Ray dashboard: {link.address} (opens once, on this machine; again: {again})")
+        else:
+            opens = f"`campaign dashboard {spec.name}` on this machine opens it"
+            print_plain(console, f"Ray dashboard: {dashboard} ({opens}; the token that it asks for is in {token})")
 
     def on_ray_change(said: str) -> None:
         print_labelled(console, "Ray:", said)
@@ -180,7 +189,11 @@ def run(
     for number_of_signal in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number_of_signal) is not signal.SIG_IGN:
             signal.signal(number_of_signal, _interrupt)
-    with contextlib.closing(Progress(console)) as progress, notifications(console) as notifier:
+    with (
+        contextlib.ExitStack() as ending,
+        contextlib.closing(Progress(console)) as progress,
+        notifications(console) as notifier,
+    ):
 
         def on_progress(view: RunView) -> None:
             progress.show(view)

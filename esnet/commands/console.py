@@ -6,6 +6,7 @@ import signal
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -47,6 +48,11 @@ def console(*, stderr: bool = False) -> Console:
     """
     stream = sys.stderr if stderr else sys.stdout
     return _SafeConsole(stderr=stderr, width=None if stream.isatty() else 160, markup=False, emoji=False)
+
+
+def print_dated(out: Console, line: str) -> None:
+    """Print a line with its date and time, for output that is read later: a file, the log of a job."""
+    print_plain(out, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC  {line}")
 
 
 def draws_on(out: Console) -> bool:

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -265,6 +266,18 @@ def test_esnet_tune_leaves_no_table_no_plot_or_no_model_of_the_best(ray_here, da
     done = invoke(*words)
     assert done.exit_code == 0, done.output
     assert "tensorboard --logdir" in done.output
+    dated = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC  trial-001  "
+    assert re.findall(rf"{dated}(\w+) .*learning_rate 0.00175, batch_size 32", done.output, re.MULTILINE) == [
+        "begins",
+        "finished",
+    ]
+    # in the dashboard's list of actors each trial has its name and its settings, and is gone when it has ended
+    from ray._private import state
+
+    named = {found["Name"]: found["State"] for found in state.actors().values() if found["Name"].startswith("tuned/")}
+    assert sorted(name.partition(":")[0] for name in named) == ["tuned/trial-001", "tuned/trial-002"]
+    assert any("trial-001: learning_rate 0.00175, batch_size 32 (" in name for name in named)
+    assert set(named.values()) <= {"DEAD"}, named
     with (out / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["trial"] for row in rows] == ["trial-001", "trial-002"]

@@ -221,7 +221,7 @@ def _format_prediction_quality(found: PredictionQuality) -> str:
 def _failures(report: StatusReport) -> Iterator[RenderableType]:
     if not report.failures:
         return
-    counts = ", ".join(f"{found.number} {_stage(found.stage)} ({found.kind})" for found in report.failures)
+    counts = ", ".join(f"{_counted(found.number, _stage(found.stage))} ({found.kind})" for found in report.failures)
     yield _heading("failed for good")
     yield Text(f"{counts}; `campaign failures {report.status.name}` says what to do")
     for found in report.newest_failures:

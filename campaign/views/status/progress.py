@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,7 +17,7 @@ from campaign.views.status.counts import Status
 from campaign.views.status.run_view import RunView, StageShare
 from campaign.views.status.running_jobs import RunningJob
 from campaign.views.status.time_left import format_duration
-from esnet.commands.console import LogsAbove, draws_on, print_labelled
+from esnet.commands.console import LogsAbove, draws_on, print_dated, print_labelled
 
 _LOG_EVERY_S = 30.0
 _JOBS = 3
@@ -104,8 +104,7 @@ class Progress:
         elif self._logged is None or time.monotonic() - self._logged >= _LOG_EVERY_S or status.is_finished:
             self._logged = time.monotonic()
             paused = "paused | " if status.is_paused else ""
-            line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC  {paused}{_format_progress(view)}"
-            self.console.print(line, highlight=False, soft_wrap=True)
+            print_dated(self.console, f"{paused}{_format_progress(view)}")
 
     def _draw(self, view: RunView) -> None:
         picture = self._picture(view)
