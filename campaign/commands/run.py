@@ -221,8 +221,9 @@ def run(
         campaign = Campaign.read(store, spec.name)
         if notifier is not None:
             notifier.look(campaign, status, is_over=True)
-    console.print(rows_as_table(result_rows(campaign), title=f"campaign {spec.name}"))
-    console.print(f"\n{format_model(campaign)}", highlight=False)
+        # before the last message is waited for
+        console.print(rows_as_table(result_rows(campaign), title=f"campaign {spec.name}"))
+        console.print(f"\n{format_model(campaign)}", highlight=False)
     opened = OpenCampaign.open(store, connection, spec.name)
     removed = [] if status.is_finished else list(format_removed(opened, removed_workflows(opened)))
     _report_outcome(status, console, removed=removed)
