@@ -2,12 +2,13 @@
 
 import errno
 import logging
+import os
 import signal
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -47,7 +48,11 @@ def console(*, stderr: bool = False) -> Console:
     Text has colours by ``style=`` or as `rich.text.Text`, never by markup.
     """
     stream = sys.stderr if stderr else sys.stdout
-    return _SafeConsole(stderr=stderr, width=None if stream.isatty() else 160, markup=False, emoji=False)
+    if stream.isatty():
+        return _SafeConsole(stderr=stderr, markup=False, emoji=False)
+    # FORCE_COLOR asks for colours; Rich would take the file for a terminal then, and redraw lines in it
+    colours: Literal["auto", "standard"] = "standard" if os.environ.get("FORCE_COLOR") else "auto"
+    return _SafeConsole(stderr=stderr, width=160, markup=False, emoji=False, force_terminal=False, color_system=colours)
 
 
 def print_dated(out: Console, line: str) -> None:
@@ -56,11 +61,8 @@ def print_dated(out: Console, line: str) -> None:
 
 
 def draws_on(out: Console) -> bool:
-    """Whether lines can be redrawn there: a terminal that moves its cursor, whatever FORCE_COLOR says of a file."""
-    try:
-        return out.is_interactive and out.file.isatty()
-    except ValueError:  # closed
-        return False
+    """Whether lines can be redrawn there: a terminal that moves its cursor (TERM is not ``dumb``)."""
+    return out.is_terminal and out.is_interactive
 
 
 class LogsAbove:

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from reference_entries import GPAW, alloys, write
 from small_campaign import write_campaign
@@ -104,6 +105,12 @@ def test_bars_on_a_terminal_and_dated_lines_in_a_file(
         store.campaigns.update_one({"_id": "small"}, {"$set": {"stopped": paused}})
         terminal.read_until("campaign small is paused; paused by anna .* full")
         terminal.read_until("paused | stable 0")
+        # and so does a log line
+        workers = [
+            child for child in psutil.Process(terminal.pid).children() if "launchers.workers" in str(child.cmdline())
+        ]
+        workers[0].kill()
+        terminal.read_until(r"worker \d+ ended with code -9")
         os.kill(terminal.pid, signal.SIGINT)
         assert terminal.wait() == 130
     for escape in re.findall(r"\x1b[^\x1b]{0,8}", terminal.output):
@@ -112,6 +119,7 @@ def test_bars_on_a_terminal_and_dated_lines_in_a_file(
     assert terminal.output.rfind("\x1b[?25h") > terminal.output.rfind("\x1b[?25l") >= 0
     lines = terminal.plain_lines()
     assert [line for line in lines if len(line) > 60 and "running:" in line] == []
+    assert f"worker {workers[0].pid} ended with code -9; starting another" in lines
     assert lines[-1].startswith("stopped; `campaign run "), lines[-3:]
 
     monkeypatch.setenv("ENGINE_S", "0")
