@@ -44,16 +44,17 @@ class TrialActors:
             actor.__ray_terminate__.remote()
 
 
+class ShownTrial:
+    """Says its name; an actor of it is all that the dashboard has of a trial."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+
 def _named_actor(name: str) -> Any:
     import ray
 
-    class Shown:
-        """Says its name."""
-
-        def __init__(self, name: str) -> None:
-            self._name = name
-
-        def __repr__(self) -> str:
-            return self._name
-
-    return ray.remote(num_cpus=0)(Shown).options(name=name).remote(name)
+    return ray.remote(num_cpus=0)(ShownTrial).options(name=name).remote(name)

@@ -91,7 +91,7 @@ def test_bars_on_a_terminal_and_dated_lines_in_a_file(
     store, launchpad, launchpad_file, file, tmp_path, monkeypatch, free_port
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ENGINE_S", "600")
+    monkeypatch.setenv("ENGINE_S", "90")
     words = [BIN / "campaign", "run", file, "--launchpad", launchpad_file, "--workers", "1"]
     with OnTerminal(words, NO_COLOR="1") as terminal:
         terminal.read_until(r"decided on .*0/1")
