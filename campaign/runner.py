@@ -22,7 +22,8 @@ from campaign.steps.start import Started
 from campaign.store.campaigns import campaign_exists
 from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import fireworks_in_state, has_live_fireworks, latest_launches
-from campaign.views.status.counts import Status, campaign_status
+from campaign.views.status.counts import Status
+from campaign.views.status.run_view import RunView, RunWatch
 from esnet.ray.kept import keep_ray
 from launchers.database.patience import is_outage, patiently
 from launchers.workers.command_cores import command_cores
@@ -32,6 +33,9 @@ from workflows.engine import CalculationKind, vasp_commands
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+#: Files of a run's folder: what Ray's dashboard asks for, and where it is.
+RAY_TOKEN, RAY_DASHBOARD = "ray-token", "ray-dashboard"
 
 _POLL_S = 1.0
 _RECONCILE_S = 60.0
@@ -99,7 +103,7 @@ def run_campaign(
     on_start: Callable[[Started, Path, int], None],
     on_ray: Callable[[str | None, Path], None],
     on_ray_change: Callable[[str], None],
-    on_progress: Callable[[Status], None],
+    on_progress: Callable[[RunView], None],
     on_outage: Callable[[bool], None],
     made: MadeCandidates | None = None,
 ) -> Status:
@@ -148,11 +152,11 @@ def run_campaign(
     directory = settings.directory.resolve() / name
     on_start(started, directory, _running_elsewhere(launchpad, name))
     campaign = RunningCampaign.open(store, launchpad, name)
-    status = campaign_status(campaign)
-    if status.is_finished or (status.is_stopped and not status.can_go_on):
-        return status
-    if status.is_paused:
-        on_progress(status)  # Ray takes its time to start
+    view = RunWatch().look(campaign)
+    if view.status.is_finished or (view.status.is_stopped and not view.status.can_go_on):
+        return view.status
+    if view.status.is_paused:
+        on_progress(view)  # Ray takes its time to start
     try:
         with ExitStack() as ending:
             environment = {}
@@ -161,7 +165,9 @@ def run_campaign(
             if spec.scorer.needs_model:
                 # one Ray for the whole run, so that its dashboard can be watched; the workers' steps join it
                 ray = ending.enter_context(keep_ray(dashboard=True, on_change=on_ray_change))
-                on_ray(ray.dashboard_url, _write_token(directory))
+                token = _write_private(directory / RAY_TOKEN, os.environ.get("RAY_AUTH_TOKEN", ""))
+                _write_private(directory / RAY_DASHBOARD, ray.dashboard_url or "")
+                on_ray(ray.dashboard_url, token)
                 environment["RAY_ADDRESS"] = ray.address
             query = {"spec.campaign_name": name}
             with LocalWorkers(settings.launchpad_file, directory, query=query, environment=environment) as workers:
@@ -184,7 +190,7 @@ class _Watch:
         self,
         campaign: RunningCampaign,
         workers: LocalWorkers,
-        on_progress: Callable[[Status], None],
+        on_progress: Callable[[RunView], None],
         on_outage: Callable[[bool], None],
     ) -> None:
         self.campaign = campaign
@@ -193,19 +199,21 @@ class _Watch:
         self.on_outage = on_outage
         self._reconcile_at = time.monotonic() + _RECONCILE_S
         self._idle_since: float | None = None
+        self._watch = RunWatch()
 
     def until_end(self) -> Status:
         """Return the last status: the campaign is finished, or nothing of it is left to run."""
         while True:
-            status = self._patiently(self._look)
-            self.on_progress(status)
+            view = self._patiently(self._look)
+            status = view.status
+            self.on_progress(view)
             if status.is_finished:
                 self._patiently(partial(_let_last_firework_end, self.campaign.launchpad, self.campaign.name))
                 return status
             if status.ends_running:
                 return status  # a person has stopped it with all that runs
             if self._is_stuck(status):
-                return self._patiently(self._look)
+                return self._patiently(self._look).status
             time.sleep(_POLL_S)
 
     def _patiently(self, body: Callable[[], T]) -> T:
@@ -215,13 +223,13 @@ class _Watch:
         self._reconcile_at = time.monotonic()  # workers may have ended with it
         self.on_outage(away)
 
-    def _look(self) -> Status:
+    def _look(self) -> RunView:
         if self.workers.replace_dead():
             self._reconcile_at = time.monotonic()
         if time.monotonic() >= self._reconcile_at:
             self.campaign.reconcile()
             self._reconcile_at = time.monotonic() + _RECONCILE_S
-        return campaign_status(self.campaign.refresh())
+        return self._watch.look(self.campaign.refresh())
 
     def _is_stuck(self, status: Status) -> bool:
         """Whether nothing has been left to run for some time, and recovery finds nothing to repair."""
@@ -234,7 +242,7 @@ class _Watch:
             return False
         self._idle_since = None
         repaired = self._patiently(self.campaign.reconcile)
-        return not repaired and not self._patiently(self._look).can_go_on
+        return not repaired and not self._patiently(self._look).status.can_go_on
 
 
 def _running_elsewhere(launchpad: LaunchPad, name: str) -> int:
@@ -243,13 +251,12 @@ def _running_elsewhere(launchpad: LaunchPad, name: str) -> int:
     return sum(is_running_here(firework, launches.get(firework["fw_id"])) is True for firework in running)
 
 
-def _write_token(directory: Path) -> Path:
-    """Write the token that Ray's dashboard asks for into a file that only this user can read."""
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / "ray-token"
+def _write_private(path: Path, text: str) -> Path:
+    """Write a file that only this user can read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(os.environ.get("RAY_AUTH_TOKEN", ""))
+        file.write(text)
     return path
 
 

@@ -22,6 +22,7 @@ ROOMS = (
         "campaign.runner",
         "campaign.firetasks",
         "campaign.running_campaign",
+        "campaign.notify",
     ),
     *(
         "campaign.views",

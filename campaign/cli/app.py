@@ -1,5 +1,6 @@
 """The command `campaign`: what it is made of. Each command has a file of its own."""
 
+import os
 from collections.abc import Callable
 
 import typer
@@ -13,11 +14,13 @@ from campaign.cli.dataset import dataset
 from campaign.cli.decisions import decide, explain, release
 from campaign.cli.failures import failures, reconcile, retry
 from campaign.cli.lifecycle.export import export
+from campaign.cli.lifecycle.notify import notify
 from campaign.cli.lifecycle.overview import list_campaigns
 from campaign.cli.lifecycle.pausing import pause, resume, stop
 from campaign.cli.lifecycle.removal import archive, delete
 from campaign.cli.lifecycle.transfer import import_
 from campaign.cli.machines.cluster import app as cluster_app
+from campaign.cli.machines.dashboard import dashboard
 from campaign.cli.machines.database import app as database_app
 from campaign.cli.metrics import metrics
 from campaign.cli.references import app as references_app
@@ -42,7 +45,7 @@ app.callback()(global_options)
 # in the order in which one meets them
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run a campaign": (check, run, submit),
-    "Look at it": (status, results, report, serve, history),
+    "Look at it": (status, results, report, serve, history, notify, dashboard),
     "Decisions and what they cost": (explain, metrics, budget, decide, release),
     "Change a running campaign": (add, promote, reject, set_settings),
     "When something failed": (failures, retry, reconcile, verify),
@@ -66,4 +69,6 @@ def message_for_user(error: BaseException) -> str | None:
 
 def run_program() -> None:
     """Run the command: errors that a user can mend are one message, not a traceback."""
+    # TensorFlow's own log lines, here and in the workers and Rays that are started; its errors reach us as exceptions
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     run_app(app, message_for_user)

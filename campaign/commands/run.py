@@ -13,6 +13,7 @@ from rich.console import Console
 from campaign.candidates.given.source_files import LEFT_OUT_ENDING
 from campaign.commands.connection import connect, ensure_running
 from campaign.commands.given import make_and_report
+from campaign.commands.lifecycle.notify import notifications
 from campaign.commands.shared_database import worker_for
 from campaign.recovery.removed_workflows import format_removed, removed_workflows
 from campaign.runner import RunSettings, default_workers, run_campaign
@@ -35,9 +36,11 @@ from campaign.views.results import format_model, result_rows, rows_as_table
 from campaign.views.reused import format_reused
 from campaign.views.status.counts import Status
 from campaign.views.status.progress import Progress
+from campaign.views.status.run_view import RunView
 from esnet.commands.console import console as _console
-from esnet.commands.console import print_labelled, print_plain
+from esnet.commands.console import draws_on, print_labelled, print_plain
 from esnet.files.output_folder import OutputPlaceError
+from esnet.ray.dashboard_link import DashboardLink
 from launchers.database.settings import find_launchpad_file
 from workflows.inputs.outside_settings import has_settings_file
 
@@ -162,8 +165,16 @@ def run(
         console.print(f"{said}; launch directories and logs in {folder}", highlight=False)
 
     def on_ray(dashboard: str | None, token: Path) -> None:
-        if dashboard:
-            print_plain(console, f"Ray dashboard: {dashboard} (it asks for the token in {token})")
+        if not dashboard:
+            return
+        if draws_on(console):
+            # never into a file, where it would stay: until it is used it is as good as the token
+            link = ending.enter_context(DashboardLink(dashboard, token.read_text(encoding="utf-8")))
+            again = f"`campaign dashboard {spec.name}`"
+            print_plain(console, f"Ray dashboard: {link.address} (opens once, on this machine; again: {again})")
+        else:
+            opens = f"`campaign dashboard {spec.name}` on this machine opens it"
+            print_plain(console, f"Ray dashboard: {dashboard} ({opens}; the token that it asks for is in {token})")
 
     def on_ray_change(said: str) -> None:
         print_labelled(console, "Ray:", said)
@@ -178,7 +189,17 @@ def run(
     for number_of_signal in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number_of_signal) is not signal.SIG_IGN:
             signal.signal(number_of_signal, _interrupt)
-    with contextlib.closing(Progress(console)) as progress:
+    with (
+        contextlib.ExitStack() as ending,
+        contextlib.closing(Progress(console)) as progress,
+        notifications(console) as notifier,
+    ):
+
+        def on_progress(view: RunView) -> None:
+            progress.show(view)
+            if notifier is not None:
+                notifier.look(view.campaign, view.status)
+
         try:
             status = run_campaign(
                 store,
@@ -188,7 +209,7 @@ def run(
                 on_start=on_start,
                 on_ray=on_ray,
                 on_ray_change=on_ray_change,
-                on_progress=progress.show,
+                on_progress=on_progress,
                 on_outage=on_outage,
                 made=made,
             )
@@ -196,9 +217,13 @@ def run(
             progress.close()
             print_labelled(console, "stopped;", f"`campaign run {file}` goes on where it was")
             raise typer.Exit(130) from None
-    campaign = Campaign.read(store, spec.name)
-    console.print(rows_as_table(result_rows(campaign), title=f"campaign {spec.name}"))
-    console.print(f"\n{format_model(campaign)}", highlight=False)
+        progress.close()
+        campaign = Campaign.read(store, spec.name)
+        if notifier is not None:
+            notifier.look(campaign, status, is_over=True)
+        # before the last message is waited for
+        console.print(rows_as_table(result_rows(campaign), title=f"campaign {spec.name}"))
+        console.print(f"\n{format_model(campaign)}", highlight=False)
     opened = OpenCampaign.open(store, connection, spec.name)
     removed = [] if status.is_finished else list(format_removed(opened, removed_workflows(opened)))
     _report_outcome(status, console, removed=removed)

@@ -19,7 +19,7 @@ from campaign.store.collections import CampaignStore
 from campaign.store.states import CandidateState
 from campaign.views.status.drawing import draw
 from campaign.views.status.report import StatusReport, status_report
-from esnet.commands.console import console
+from esnet.commands.console import console, draws_on
 from esnet.files.errors import UserError
 
 _EVERY_S = 5.0
@@ -86,7 +86,7 @@ def _watch(store: CampaignStore, connection: LaunchPad, name: str, console: Cons
     look = _Look(store, connection, name)
     try:
         picture, finished = look.again()
-        if not console.is_terminal:
+        if not draws_on(console):
             console.print(picture)
             while not finished:
                 time.sleep(every_s)
@@ -101,7 +101,7 @@ def _watch(store: CampaignStore, connection: LaunchPad, name: str, console: Cons
                 live.update(picture, refresh=True)
         console.print(picture)  # the last one stays when the screen is gone
     except KeyboardInterrupt:
-        if console.is_terminal and look.last is not None:
+        if draws_on(console) and look.last is not None:
             console.print(look.last)
 
 

@@ -1,7 +1,5 @@
 """When a batch of candidates is due for its Screen."""
 
-import math
-
 from campaign.scheduling.submit import submit_step
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.candidates import count_before_screen_by_batch, is_any_in_state
@@ -15,16 +13,15 @@ def screen_when_due(campaign: OpenCampaign, batch: int | None) -> None:
     Parameters
     ----------
     campaign
-        The campaign; ``screening.min_completed_fraction`` says what is enough.
+        The campaign; ``screening.min_completed_fraction`` says how many are enough.
     batch
         Look only at this batch; None: at all.
     """
     name, sizes = campaign.name, campaign.document["batch_sizes"]
-    fraction = campaign.spec.screening.min_completed_fraction
     open_batches = batches_without_screen(campaign, range(len(sizes)) if batch is None else [batch])
     waiting = count_before_screen_by_batch(campaign, open_batches)
     for number in open_batches:
-        if sizes[number] - waiting.get(number, 0) >= math.ceil(fraction * sizes[number]):
+        if sizes[number] - waiting.get(number, 0) >= campaign.spec.screening.enough_of(sizes[number]):
             submit_step(campaign, Step.screen(name, number))
     _sweep_when_due(campaign)
 

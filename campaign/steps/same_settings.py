@@ -10,6 +10,9 @@ from esnet.files.errors import UserError
 
 #: `reuse` changes no number: a campaign that was started with --no-reuse continues without the option.
 _NOT_COMPARED = {"reuse"}
+#: Defaults of earlier versions. A campaign that was started with one keeps it; its file, which does not name the field,
+#: says nothing else today.
+_FORMER_DEFAULTS = {"screening.min_completed_fraction": (0.95, None)}
 
 
 class CampaignExistsError(UserError, ValueError):
@@ -85,7 +88,7 @@ def _differences(stored: Any, found: Any, path: str = "") -> Iterator[tuple[str,
     if isinstance(stored, dict) and isinstance(found, dict):
         for key in stored.keys() | found.keys():
             yield from _differences(stored.get(key), found.get(key), f"{path}.{key}" if path else key)
-    elif stored != found:
+    elif stored != found and _FORMER_DEFAULTS.get(path) != (stored, found):
         yield path, stored, found
 
 

@@ -82,6 +82,7 @@ class CandidateDocument(TypedDict, total=False):
     retried_failure: dict[str, Any]  # of the latest attempt that was tried again
     overrides: list[dict[str, Any]]  # settings that a person changed
     history: list[dict[str, Any]]  # moves between states
+    announced: list[dict[str, str]]  # users who were told that it is stable (`user`), each with the message's `claim`
     created: datetime
 
 
@@ -234,6 +235,15 @@ class AdditionDocument(TypedDict, total=False):
     rescale: str | None
 
 
+class NoticeDocument(TypedDict, total=False):
+    """What was last said of a campaign to one user (`campaign.store.notices`)."""
+
+    user: Required[str]
+    said: Required[str]  # running (nothing yet), stuck or finished
+    time: datetime  # of the message
+    idle_since: datetime  # nothing can run since then
+
+
 class CampaignDocument(TypedDict, total=False):
     """A campaign."""
 
@@ -266,6 +276,7 @@ class CampaignDocument(TypedDict, total=False):
     next_held: list[dict[str, Any]]  # composition and number of atoms of the best held candidates
     problem: str
     stopped: StopDocument
+    notices: list[NoticeDocument]  # one for each user who is told of it
     resumed: datetime  # after the latest stop; what failed before it does not count for the next
     imported: ImportedDocument  # by `campaign import`
     archived: datetime  # hidden since then

@@ -9,6 +9,9 @@ from campaign.store.counts import failed_for_good
 from campaign.store.fireworks import fizzled_query, fizzled_reason
 from campaign.store.states import BEFORE_SCREEN, SCREENED, CampaignState, CandidateState
 
+#: What is read of a stable candidate.
+STABLE_FIELDS = ["formula", "prototype", "role", "result", "decision.promoted", "decision.kind"]
+
 
 def running_campaigns(store: CampaignStore) -> list[str]:
     """Names of the campaigns that are running, without those archived."""
@@ -46,8 +49,7 @@ def predicted_candidates(campaign: Campaign, fields: Sequence[str], *, role: str
 
 def newest_stable_candidates(campaign: Campaign, *, number: int) -> list[Document]:
     """Read the stable candidates that were found last, the newest first."""
-    fields = ["formula", "prototype", "role", "result", "decision.promoted", "decision.kind"]
-    found = campaign.store.candidates.find({"campaign": campaign.name, "result.stable": True}, fields)
+    found = campaign.store.candidates.find({"campaign": campaign.name, "result.stable": True}, STABLE_FIELDS)
     return list(found.sort([("result.time", -1), ("_id", 1)]).limit(number))
 
 

@@ -2,14 +2,17 @@
 
 import errno
 import logging
+import os
 import signal
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.file_proxy import FileProxy
 from rich.segment import Segment
 from rich.text import Text
 
@@ -45,7 +48,47 @@ def console(*, stderr: bool = False) -> Console:
     Text has colours by ``style=`` or as `rich.text.Text`, never by markup.
     """
     stream = sys.stderr if stderr else sys.stdout
-    return _SafeConsole(stderr=stderr, width=None if stream.isatty() else 160, markup=False, emoji=False)
+    if stream.isatty():
+        return _SafeConsole(stderr=stderr, markup=False, emoji=False)
+    # FORCE_COLOR asks for colours; Rich would take the file for a terminal then, and redraw lines in it
+    colours: Literal["auto", "standard"] = "standard" if os.environ.get("FORCE_COLOR") else "auto"
+    return _SafeConsole(stderr=stderr, width=160, markup=False, emoji=False, force_terminal=False, color_system=colours)
+
+
+def print_dated(out: Console, line: str) -> None:
+    """Print a line with its date and time, for output that is read later: a file, the log of a job."""
+    print_plain(out, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC  {line}")
+
+
+def draws_on(out: Console) -> bool:
+    """Whether lines can be redrawn there: a terminal that moves its cursor (TERM is not ``dumb``)."""
+    return out.is_terminal and out.is_interactive
+
+
+class LogsAbove:
+    """Lets log lines, and whatever is printed, come above a part of the terminal that is redrawn.
+
+    `rich.live.Live` takes ``sys.stdout`` and ``sys.stderr``; handlers of logs that were made before it hold the streams
+    themselves.
+    """
+
+    def __init__(self) -> None:
+        self._moved: list[tuple[logging.StreamHandler[Any], Any]] = []
+
+    def begin(self) -> None:
+        """Send log lines where standard output and error go now; to be called when the display has begun."""
+        now = {id(new.rich_proxied_file): new for new in (sys.stdout, sys.stderr) if isinstance(new, FileProxy)}
+        for logger in (logging.root, *logging.root.manager.loggerDict.values()):
+            for handler in getattr(logger, "handlers", []):
+                if isinstance(handler, logging.StreamHandler) and id(handler.stream) in now:
+                    self._moved.append((handler, handler.stream))
+                    handler.setStream(now[id(handler.stream)])
+
+    def end(self) -> None:
+        """Send log lines where they went before."""
+        while self._moved:
+            handler, stream = self._moved.pop()
+            handler.setStream(stream)
 
 
 def print_plain(out: Console, *lines: str) -> None:

@@ -1,6 +1,8 @@
 """The command `esnet train`."""
 
 import os
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +13,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from esnet.bundle.files import refuse_existing
 from esnet.bundle.info import BundleInfo
-from esnet.commands.console import console, print_plain
+from esnet.commands.console import console, draws_on, print_dated, print_plain
 from esnet.commands.describe import error_table
 from esnet.commands.settings import training_settings
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import SplitBy, split_dataset
 from esnet.training.ensemble_run import MemberProgress, default_work, train_bundle
 from esnet.training.split_selection import Kinds
+
+_LINE_EVERY_S = 10.0
 
 
 def train(
@@ -100,7 +104,10 @@ def train(
 
 @contextmanager
 def _display(out: Console, *, members: int, epochs: int) -> Iterator[MemberProgress]:
-    """Show epoch, losses, learning rate and the time left; a line for each epoch where there is no terminal."""
+    """Show epoch, losses, learning rate and the time left.
+
+    Where there is no terminal, a dated line: for the first epoch of each network, the last one, and one every 10 s.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -109,13 +116,17 @@ def _display(out: Console, *, members: int, epochs: int) -> Iterator[MemberProgr
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[figures]}"),
     )
-    with Progress(*columns, console=out, disable=not out.is_terminal) as bar:
+    draws = draws_on(out)
+    with Progress(*columns, console=out, disable=not draws, redirect_stderr=sys.stderr.isatty()) as bar:
         tasks = {}
+        printed: dict[int, float] = {}
 
         def show(member: int, epoch: int, values: Mapping[str, float]) -> None:
             title = f"network {member}/{members}" if members > 1 else "training"
-            if not out.is_terminal:
-                out.print(f"{title}: epoch {epoch}/{epochs}  {_figures(values)}", highlight=False, soft_wrap=True)
+            if not draws:
+                if epoch == epochs or time.monotonic() - printed.get(member, -_LINE_EVERY_S) >= _LINE_EVERY_S:
+                    printed[member] = time.monotonic()
+                    print_dated(out, f"{title}: epoch {epoch}/{epochs}  {_figures(values)}")
                 return
             if member not in tasks:
                 # what an interrupted run had done already says nothing about the speed of this one

@@ -1,8 +1,10 @@
 """The command `esnet tune`."""
 
 import os
+import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import typer
@@ -10,10 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from esnet.commands.console import console, print_plain
+from esnet.commands.console import console, draws_on, print_dated, print_plain
 from esnet.commands.settings import training_settings
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import SplitBy, split_dataset
+from esnet.ray.dashboard_link import DashboardLink
 from esnet.ray.session import ray_session
 from esnet.training.split_selection import Kinds
 from esnet.tuning.ray_adapters import TrialProgress
@@ -21,6 +24,8 @@ from esnet.tuning.space import FloatRange, IntRange, Space
 from esnet.tuning.study import Study, Trial, parameters_text
 from esnet.tuning.tune import METRIC, Resources, SearchSettings, TuningResult
 from esnet.tuning.tune import tune as tune_model
+
+_LINE_EVERY_S = 30.0
 
 
 def tune(
@@ -88,10 +93,18 @@ def tune(
     screen = console()
     screen.print(f"{data.path}: {split.describe()}", highlight=False)
     total = shape[0] * shape[1] if shape else max(trials, len(points))
-    with ray_session(address, name=f"tune {out.name}", dashboard=True) as ray, _token_file(out) as token:
+    with (
+        ray_session(address, name=f"tune {out.name}", dashboard=True) as ray,
+        _token_file(out) as token,
+        ExitStack() as ending,
+    ):
         if ray.dashboard_url:
-            where = f"Ray dashboard: {ray.dashboard_url} (it asks for the token in {token})"
-            screen.print(where, highlight=False, soft_wrap=True)
+            where = f"{ray.dashboard_url} (it asks for the token in {token})"
+            if ray.started_here and draws_on(screen):
+                # never into a file, where it would stay: until it is used it is as good as the token
+                link = ending.enter_context(DashboardLink(ray.dashboard_url, token.read_text(encoding="utf-8")))
+                where = f"{link.address} (opens once, on this machine), later {where}"
+            print_plain(screen, f"Ray dashboard: {where}")
         screen.print(f"TensorBoard:   tensorboard --logdir {out / 'ray'}", highlight=False, soft_wrap=True)
         with _display(screen, out, int(total)) as progress:
             result = tune_model(
@@ -138,7 +151,12 @@ def _token_file(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def _display(screen: Console, out: Path, total: int) -> Iterator[TrialProgress]:
-    """Show how many trials have ended and where the running ones are, and print a line for each that ends."""
+    """Show how many trials have ended and where the running ones are, and print a line for each that begins and ends.
+
+    Where there is no terminal the lines are dated, and one every 30 s says where the running trials are.
+    """
+    draws = draws_on(screen)
+    said = time.monotonic()
     running: dict[str, Trial] = {}
     columns = (
         TextColumn("trials"),
@@ -147,12 +165,16 @@ def _display(screen: Console, out: Path, total: int) -> Iterator[TrialProgress]:
         TimeElapsedColumn(),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=screen, disable=not screen.is_terminal) as bar:
+    say = print_plain if draws else print_dated
+    with Progress(*columns, console=screen, disable=not draws, redirect_stderr=sys.stderr.isatty()) as bar:
         ended = sum(trial.status != "running" for trial in Study(out).trials())
         task = bar.add_task("", total=total, completed=ended)
 
         def show(trial: Trial) -> None:
+            nonlocal said
             if trial.status == "running":
+                if trial.name not in running:
+                    say(screen, f"{trial.name}  begins    {parameters_text(trial.parameters)}")
                 running[trial.name] = trial
             else:
                 running.pop(trial.name, None)
@@ -161,8 +183,12 @@ def _display(screen: Console, out: Path, total: int) -> Iterator[TrialProgress]:
                 value = trial.last(METRIC)
                 text += "" if value is None else f"  MAE {value:.4f} eV/atom"
                 text += f"  ({trial.message})" if trial.message else ""
-                print_plain(screen, text)
-            bar.update(task, description=", ".join(f"{name}: epoch {now.epoch}" for name, now in running.items()))
+                say(screen, text)
+            where = ", ".join(f"{name}: epoch {now.epoch}" for name, now in running.items())
+            bar.update(task, description=where)
+            if not draws and running and time.monotonic() - said >= _LINE_EVERY_S:
+                said = time.monotonic()
+                print_dated(screen, f"{where}  ({bar.tasks[task].completed:.0f} of {total} trials have ended)")
 
         yield show
 

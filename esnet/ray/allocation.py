@@ -45,13 +45,20 @@ def find_allocation(environment: Mapping[str, str] = os.environ) -> RayAllocatio
     folder = Path(directory) / f"ray-cluster-{job}"
     try:
         address = (folder / "address").read_text(encoding="utf-8").strip()
-        token = _private_text(folder / "token")
+        token = private_text(folder / "token")
     except FileNotFoundError:
         return None
     return RayAllocation(address, token)
 
 
-def _private_text(path: Path) -> str:
+def private_text(path: Path) -> str:
+    """Read a file that this user alone can have written or read.
+
+    Raises
+    ------
+    RayAllocationError
+        If it is another user's, or others can read it.
+    """
     with path.open(encoding="utf-8") as file:
         found = os.fstat(file.fileno())
         if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:

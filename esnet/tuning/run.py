@@ -4,7 +4,7 @@ import logging
 import signal
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -18,6 +18,7 @@ from esnet.tuning.settings import Resources, SearchSettings
 from esnet.tuning.space import Space, TuningError, check_point, grid_points
 from esnet.tuning.study import Status, Study, Trial
 from esnet.tuning.trial import NAME, Objective, trainable
+from esnet.tuning.trial_actors import TrialActors
 
 
 def run_trials(
@@ -132,7 +133,8 @@ def _fit(
     gpus = gpus_of_a_worker() if resources.gpus is None else resources.gpus
     options = worker_options(cpu_threads=resources.cpus, num_gpus=gpus)
     function = trainable(objective, study=study, metric=metric, environment=options["runtime_env"]["env_vars"])
-    with _ray_settings():
+    actors = TrialActors(study.path.name)
+    with _ray_settings(), closing(actors):
         tuner = tune.Tuner(
             tune.with_resources(function, {"cpu": resources.cpus, "gpu": gpus}),
             tune_config=tune.TuneConfig(
@@ -149,7 +151,7 @@ def _fit(
                 name="ray",
                 storage_path=str(study.path),
                 failure_config=tune.FailureConfig(max_failures=resources.retries),
-                callbacks=[new_callback(study, metric=metric, progress=_telling(study, progress))],
+                callbacks=[new_callback(study, metric=metric, progress=_telling(study, progress, actors))],
                 verbose=0,
             ),
         )
@@ -160,11 +162,12 @@ def _trial_name(trial: Any) -> str:
     return str(trial.config[NAME])
 
 
-def _telling(study: Study, progress: TrialProgress | None) -> TrialProgress:
-    """Return what passes a trial on to ``progress``, and tells Ray's metrics how many trials there are of each kind."""
+def _telling(study: Study, progress: TrialProgress | None, actors: TrialActors) -> TrialProgress:
+    """Return what passes a trial on to ``progress``, and to Ray's dashboard and metrics."""
     metrics = RayMetrics(study.path.name)
 
     def tell(trial: Trial) -> None:
+        actors.show(trial)
         if progress is not None:
             progress(trial)
         statuses = Counter(each.status for each in study.trials())

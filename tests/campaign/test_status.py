@@ -290,12 +290,15 @@ def test_a_campaign_with_nothing_but_failures_has_a_picture(store, launchpad, sm
     start_campaign(store, launchpad, small_spec(**BATCHES))
     failed = {"state": "dos_failed", **failure("dos", "science", 1.0)}
     store.candidates.update_many({"role": "screened"}, {"$set": failed})
+    store.candidates.update_many(
+        {"role": "bootstrap"}, {"$set": {"state": "relax_failed", **failure("relax", "science", 1.0)}}
+    )
     ledger(store, [("dos", "science", 1.0, 10.0)] * 16)
     found, said = run("--json"), words(run())
     assert [step["number"] for step in found["funnel"]] == [16, 0, 0, 0, 0, 0]
     assert found["pace"]["stages"]["dos"]["failed"] == 16
     assert "16 failed attempts" in said
-    assert "16 IS-DOS (science)" in said
+    assert "16 IS-DOS (science), 2 relaxations (science)" in said
 
 
 def test_a_finished_campaign_has_no_time_left(store, campaign, run):

@@ -19,6 +19,7 @@ from campaign.running_campaign import start_campaign
 from campaign.scheduling.advance import advance
 from campaign.scheduling.evaluate import evaluate_relaxed
 from campaign.scheduling.submit import submit_step
+from campaign.spec.sections.screening import ScreeningSection
 from campaign.steps.decide import make_decisions
 from campaign.steps.finish import finish_campaign
 from campaign.steps.start import BootstrapSizeError
@@ -60,6 +61,30 @@ def test_a_batch_is_screened_once_its_share_is_done_and_the_rest_is_swept(store,
         store.close_step(step)
     advance(OpenCampaign.open(store, launchpad, campaign))  # somebody is still waiting, as if it had come late
     assert "small/screen/sweep-0" in steps(store)
+
+
+def test_a_small_batch_waits_for_all_of_its_candidates_and_a_campaign_of_one_batch_has_one_screen(
+    store, launchpad, small_spec
+):
+    name = with_model(store, launchpad, small_spec(**{**BATCHES, "screening": {"batch_size": 20}}))
+    assert Campaign.read(store, name).document["batch_sizes"] == [16]
+    finish_dos(store, batch=0, number=15)
+    advance(OpenCampaign.open(store, launchpad, name))
+    assert steps(store) == []
+    # one that has failed is waited for no longer
+    store.candidates.update_one({"batch": 0, "state": "dos_running"}, {"$set": {"state": "dos_failed"}})
+    advance(OpenCampaign.open(store, launchpad, name))
+    store.close_step("small/screen/0")
+    advance(OpenCampaign.open(store, launchpad, name))
+    assert [step for step in steps(store) if "screen" in step][:1] == ["small/screen/0"]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "size", "enough"),
+    [(None, 1, 1), (None, 99, 99), (None, 100, 95), (None, 256, 244), (0.95, 20, 19), (1.0, 256, 256)],
+)
+def test_how_much_of_a_batch_is_enough(fraction, size, enough):
+    assert ScreeningSection(min_completed_fraction=fraction).enough_of(size) == enough
 
 
 ALL_STEPS = [

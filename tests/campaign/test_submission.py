@@ -84,6 +84,16 @@ def test_other_settings_under_the_same_name_are_refused_by_field(store, launchpa
         start_campaign(store, launchpad, changed)
 
 
+def test_a_campaign_of_the_former_default_keeps_it_and_its_file_which_does_not_name_it_is_still_its_file(
+    store, launchpad, small_spec
+):
+    start_campaign(store, launchpad, small_spec(screening={"min_completed_fraction": 0.95}))
+    assert start_campaign(store, launchpad, small_spec()).added == 0
+    assert Campaign.read(store, "small").spec.screening.min_completed_fraction == 0.95
+    with pytest.raises(CampaignExistsError, match=r"min_completed_fraction \(stored 0.95, in the file 0.9\)"):
+        start_campaign(store, launchpad, small_spec(screening={"min_completed_fraction": 0.9}))
+
+
 def test_submitters_at_the_same_time_submit_every_candidate_once(store, launchpad, small_spec, database):
     spec = small_spec(
         name="many",

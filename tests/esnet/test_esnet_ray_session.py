@@ -1,13 +1,16 @@
 """A Ray of ours must listen on loopback alone, ask for its token, and leave what others started."""
 
+import http.client
 import os
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
 from second_user import as_second_user, folder_for_all, needs_root, readable_texts
 
+from esnet.ray.dashboard_link import DashboardLink
 from esnet.ray.session import ray_session
 
 pytestmark = pytest.mark.ray
@@ -98,12 +101,13 @@ def test_a_second_user_cannot_join_the_ray_of_a_run_nor_find_its_token():
         "from ray.core.generated import gcs_service_pb2 as messages, gcs_service_pb2_grpc as services"
     )
     hold = (
-        "import sys\n"
+        "import os, sys\n"
         "from esnet.ray.session import ray_session\n"
-        "from campaign.runner import _write_token\n"
+        "from campaign.runner import RAY_DASHBOARD, RAY_TOKEN, _write_private\n"
         "from pathlib import Path\n"
         "with ray_session('local', dashboard=True) as session:\n"
-        "    _write_token(Path(sys.argv[1]))\n"
+        "    _write_private(Path(sys.argv[1]) / 'small' / RAY_TOKEN, os.environ['RAY_AUTH_TOKEN'])\n"
+        "    _write_private(Path(sys.argv[1]) / 'small' / RAY_DASHBOARD, session.dashboard_url)\n"
         "    print(session.address, session.dashboard_url, flush=True)\n"
         "    sys.stdin.read()\n"
     )
@@ -113,7 +117,7 @@ def test_a_second_user_cannot_join_the_ray_of_a_run_nor_find_its_token():
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         with subprocess.Popen(command, env=environment, **pipes) as run:
             address, dashboard = run.stdout.readline().split()
-            token = (folder / "ray-token").read_text()
+            token = (folder / "small" / "ray-token").read_text()
             for guess in ("", "0" * len(token)):
                 assert as_second_user(imports, JOINING, address, dashboard, guess) == ""
             texts = readable_texts(folder)
@@ -122,4 +126,43 @@ def test_a_second_user_cannot_join_the_ray_of_a_run_nor_find_its_token():
             # with the token the same calls do work
             answers = as_second_user(imports, JOINING, address, dashboard, token).split()
             assert answers == ["write", "nodes", "join", "dashboard"]
+            a_link_opens_it_once(folder, dashboard, token)
             run.stdin.close()
+
+
+def get(address, **headers):
+    """Status, headers and text of an answer; redirects are not followed."""
+    parts = urlsplit(address)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
+    try:
+        connection.request("GET", f"{parts.path}?{parts.query}", headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read().decode(errors="replace")
+    finally:
+        connection.close()
+
+
+def a_link_opens_it_once(folder, dashboard, token):
+    """What `campaign dashboard` prints: the first browser gets in with it, and the token is in no address or output."""
+    command = [sys.executable, "-c", "from campaign.cli.main import main; main()", "dashboard", "small", "--no-open"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen([*command, "--directory", str(folder)], **pipes) as link:
+        line = link.stdout.readline()
+        address = line.split()[-1]
+        assert get(f"{address}x")[0] == 404
+        status, headers, _ = get(address)
+        assert (status, headers["Location"]) == (303, dashboard)
+        cookie = headers["Set-Cookie"].partition(";")[0]
+        assert "HttpOnly; SameSite=Strict" in headers["Set-Cookie"]
+        rest = link.stdout.read()
+        assert link.wait(30) == 0
+    assert token not in line + rest
+    assert f"opened {dashboard}" in rest
+    nodes = f"{dashboard}/nodes?view=summary"
+    assert get(nodes)[0] == 401
+    assert get(nodes, Cookie=cookie)[0] == 200
+    # a link that is printed by the run itself: only its first reader gets anything
+    with DashboardLink(dashboard, token) as printed:
+        assert [get(printed.address)[0] for _ in range(2)] == [303, 410]
+    with pytest.raises(ValueError, match="is not at 127"):
+        DashboardLink("http://node7:8265", token)

@@ -1,6 +1,7 @@
 """`esnet train` and `esnet describe`, as a user calls them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,10 @@ def test_training_ends_in_a_bundle_that_predicts(dataset, trained):
     assert result.exit_code == 0, result.output
     for text in ("network 2/2: epoch 2/2", "validation MAE (eV/atom)", "IS2RE", "RS2RE", str(bundle)):
         assert text in result.output
+    # no terminal: lines that can be read later
+    dated = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC  network 1/2: epoch 1/2  loss "
+    assert re.search(dated, result.output, re.MULTILINE), result.output
+    assert "\x1b" not in result.output
     loaded = Bundle.load(bundle)
     assert [record.seed for record in loaded.info.records] == [1, 2]
     assert loaded.record.data_checksum == dataset.checksum

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -265,6 +266,24 @@ def test_esnet_tune_leaves_no_table_no_plot_or_no_model_of_the_best(ray_here, da
     done = invoke(*words)
     assert done.exit_code == 0, done.output
     assert "tensorboard --logdir" in done.output
+    dated = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC  trial-001  "
+    assert re.findall(rf"{dated}(\w+) .*learning_rate 0.00175, batch_size 32", done.output, re.MULTILINE) == [
+        "begins",
+        "finished",
+    ]
+    # in the dashboard's list of actors each trial has its name and its settings, and is gone when it has ended
+    from ray._private import state
+
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        actors = [found for found in state.actors().values() if found["Name"].startswith("tuned/")]
+        if all(found["State"] == "DEAD" for found in actors):
+            break
+        assert time.monotonic() < deadline, actors
+        time.sleep(0.2)
+    names = sorted(found["Name"] for found in actors)
+    assert [name.partition(":")[0] for name in names] == ["tuned/trial-001", "tuned/trial-002"]
+    assert names[0].startswith("tuned/trial-001: learning_rate 0.00175, batch_size 32 (")
     with (out / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["trial"] for row in rows] == ["trial-001", "trial-002"]

@@ -13,7 +13,9 @@ from rich.text import Text
 
 from campaign.commands.connection import connect, open_for_writing
 from campaign.commands.errors import is_user_error
+from campaign.commands.lifecycle.notify import look_at_all, notifications
 from campaign.commands.machines.cluster_questions import SiteAnswers, site_settings
+from campaign.notify.notifier import Notifier
 from campaign.recovery.reconcile import reconcile
 from campaign.spec.reader import read_campaign_file
 from campaign.store.campaigns import OpenCampaign
@@ -135,14 +137,16 @@ def run(*, folder: Path, once: bool, every: float | None) -> None:
         raise typer.BadParameter("--once and --every exclude each other")
     site = SiteSettings.from_file(folder)
     out = console()
-    while True:
-        all_well = _fill_once(site, folder.absolute(), out)
-        if every is None:
-            raise typer.Exit(0 if all_well else 1)
-        time.sleep(every)
+    with notifications(out) as notifier:
+        while True:
+            all_well = _fill_once(site, folder.absolute(), out, notifier, is_only=every is None)
+            if every is None:
+                break
+            time.sleep(every)
+    raise typer.Exit(0 if all_well else 1)
 
 
-def _fill_once(site: SiteSettings, folder: Path, out: Console) -> bool:
+def _fill_once(site: SiteSettings, folder: Path, out: Console, notifier: Notifier | None, *, is_only: bool) -> bool:
     """One round; False if something was not as it should be. A database that is away is no reason to stop for good."""
     all_well = True
     # appended to a file by cron, lines without their time tell nothing
@@ -153,6 +157,8 @@ def _fill_once(site: SiteSettings, folder: Path, out: Console) -> bool:
         for done in fill_queues(launchpad, site, folder):
             print_plain(out, done.line())
             all_well = all_well and done.problem is None
+        if notifier is not None:
+            look_at_all(store, notifier, out, collect=not is_only)
     except (DatabaseError, PyMongoError) as error:
         reason = error if isinstance(error, DatabaseError) else f"the database went away ({type(error).__name__})"
         print_plain(out, f"nothing (more) submitted: {reason}")

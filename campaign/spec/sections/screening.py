@@ -1,16 +1,24 @@
 """StrictModel ``screening``: predictions in batches."""
 
+import math
+
 from pydantic import Field, field_validator
 
 from campaign.config.strict_model import StrictModel
+
+_SMALL_BATCH, _OF_LARGE_BATCH = 100, 0.95
 
 
 class ScreeningSection(StrictModel):
     """How predictions are made in batches."""
 
     batch_size: int = Field(default=256, ge=1, le=100_000, description="candidates in one Screen")
-    min_completed_fraction: float = Field(
-        default=0.95, gt=0.0, le=1.0, description="share of a batch whose IS-DOS must be done before it is screened"
+    min_completed_fraction: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=1.0,
+        description="share of a batch whose IS-DOS must be done before it is screened; null: all of a batch of fewer "
+        "than 100 candidates, else 0.95",
     )
     dos_share: float = Field(
         default=0.5,
@@ -41,6 +49,13 @@ class ScreeningSection(StrictModel):
         description="after so many new relaxations of screened candidates (each with an RS-DOS then) the model is "
         "trained on with what the campaign has found; null: never",
     )
+
+    def enough_of(self, size: int) -> int:
+        """How many candidates of a batch of this size must have their IS-DOS, or have failed, before its Screen."""
+        if self.min_completed_fraction is not None:
+            return math.ceil(self.min_completed_fraction * size)
+        # a few late ones of a small batch would be a second Screen of one or two
+        return size if size < _SMALL_BATCH else math.ceil(_OF_LARGE_BATCH * size)
 
     @field_validator("gpus_per_actor")
     @classmethod

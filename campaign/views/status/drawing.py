@@ -13,6 +13,7 @@ from campaign.views.status.funnel import FunnelStep
 from campaign.views.status.prediction_quality import PredictionQuality
 from campaign.views.status.report import StatusReport
 from campaign.views.status.running_jobs import Queue
+from campaign.views.status.time_left import format_duration
 
 _BAR = 10
 _LABEL = 11
@@ -95,17 +96,10 @@ def _format_time_left(report: StatusReport) -> str:
     if report.status.is_finished:
         return "none: finished"
     if left.hours is None:
-        least = f" (at least {_format_duration(left.at_least_hours)})" if left.at_least_hours is not None else ""
+        least = f" (at least {format_duration(left.at_least_hours)})" if left.at_least_hours is not None else ""
         return f"unknown{least}: {left.how}"
     end = datetime.fromisoformat(report.at).replace(tzinfo=UTC) + timedelta(hours=left.hours)
-    return f"about {_format_duration(left.hours)}, until {end:%Y-%m-%d %H:%M} UTC: {left.how}"
-
-
-def _format_duration(hours: float) -> str:
-    """Format a number of hours in the unit that suits it."""
-    if hours < 1.0:
-        return f"{hours * 60:.0f} min"
-    return f"{hours:.1f} h" if hours < 48.0 else f"{hours / 24:.1f} d"
+    return f"about {format_duration(left.hours)}, until {end:%Y-%m-%d %H:%M} UTC: {left.how}"
 
 
 def _spent(report: StatusReport) -> str:
@@ -227,7 +221,7 @@ def _format_prediction_quality(found: PredictionQuality) -> str:
 def _failures(report: StatusReport) -> Iterator[RenderableType]:
     if not report.failures:
         return
-    counts = ", ".join(f"{found.number} {_stage(found.stage)} ({found.kind})" for found in report.failures)
+    counts = ", ".join(f"{_counted(found.number, _stage(found.stage))} ({found.kind})" for found in report.failures)
     yield _heading("failed for good")
     yield Text(f"{counts}; `campaign failures {report.status.name}` says what to do")
     for found in report.newest_failures:

@@ -57,6 +57,17 @@ class Decided:
         """Not promoted, and sent to a relaxation all the same."""
         return sum(self.not_promoted.get(state, 0) for state in _SENT)
 
+    @property
+    def sent(self) -> int:
+        """Sent to a relaxation, promoted or for the audit."""
+        return sum(self.promoted.values()) + self.audited
+
+    @property
+    def relaxed(self) -> int:
+        """Those of them whose relaxation has ended, well or not."""
+        over = (CandidateState.RELAXED, CandidateState.RELAX_FAILED)
+        return sum(found.get(state, 0) for found in (self.promoted, self.not_promoted) for state in over)
+
 
 def count_decided(campaign: Campaign) -> Decided:
     """Count decisions by state, from an index alone."""

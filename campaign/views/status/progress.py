@@ -1,19 +1,35 @@
-"""The live display of `campaign run`: a line that is redrawn on a terminal, a line now and then in a log file."""
+"""The live display of `campaign run`: bars that are redrawn on a terminal, a dated line now and then elsewhere."""
 
+import sys
 import time
+from collections.abc import Iterator
+from datetime import datetime
 
-from rich.console import Console
-from rich.status import Status as Spinner
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
+from campaign.store.collections import in_utc, now
+from campaign.store.states import CandidateState
 from campaign.views.status.counts import Status
-from esnet.commands.console import print_labelled
+from campaign.views.status.run_view import RunView, StageShare
+from campaign.views.status.running_jobs import RunningJob
+from campaign.views.status.time_left import format_duration
+from esnet.commands.console import LogsAbove, draws_on, print_dated, print_labelled
 
 _LOG_EVERY_S = 30.0
+_JOBS = 3
+#: Columns of a bar, and those that its label and numbers take.
+_BAR, _BESIDE = (6, 40), 34
+_HOUR_S = 3600.0
 
 
-def _format_progress(status: Status) -> str:
+def _format_progress(view: RunView) -> str:
     """Where a campaign stands, in one line."""
-    parts = [f"references {_share(status.references)}"]
+    status = view.status
+    parts = [f"references {_share(status.references)}"] if status.references["all"] else []
     if status.bootstrap["all"]:
         parts.append(f"training sample {_share(status.bootstrap)}")
     if status.needs_dos:
@@ -22,13 +38,27 @@ def _format_progress(status: Status) -> str:
         parts.append(_model(status))
     if status.promoted["all"]:
         parts.append(f"relaxed {_share(status.promoted)} promoted")
-    parts.append(f"stable {status.stable}")
-    failed = sum(status.failures.values())
-    if failed:
-        parts.append(f"failed {failed}")
-    seconds = sum(cost["cpu_s"] for cost in status.cost.values())
-    parts.append(f"{seconds:.0f} CPU-s")
+    parts += [_results(status), *([left] if (left := _time_left(view)) else [])]
     return " | ".join(parts)
+
+
+def _results(status: Status) -> str:
+    parts = [f"stable {status.stable}"]
+    if failed := sum(status.failures.values()):
+        parts.append(f"failed {failed}")
+    if held := status.candidates.get(CandidateState.HELD):
+        parts.append(f"held {held}")
+    seconds = sum(cost["cpu_s"] for cost in status.cost.values())
+    return " | ".join([*parts, f"{seconds:.0f} CPU-s"])
+
+
+def _time_left(view: RunView) -> str:
+    left = view.time_left
+    if left is None or view.status.is_finished or view.status.is_paused:
+        return ""
+    if left.hours is not None:
+        return f"about {format_duration(left.hours)} left"
+    return "" if left.at_least_hours is None else f"at least {format_duration(left.at_least_hours)} left"
 
 
 def _model(status: Status) -> str:
@@ -47,39 +77,101 @@ class Progress:
     Parameters
     ----------
     console
-        Where to; where it is no terminal, a line is printed every half minute.
+        Where to; where it is no terminal that lines can be redrawn on, a line is printed every half minute.
     """
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._spinner: Spinner | None = None
+        self._draws = draws_on(console)
+        self._live: Live | None = None
+        self._logs = LogsAbove()
         self._started = time.monotonic()
         self._logged: float | None = None
         self._problem: str | None = None
         self._paused = False
 
-    def show(self, status: Status) -> None:
+    def show(self, view: RunView) -> None:
         """Show where the campaign stands now, and once what keeps it from going on."""
+        status = view.status
         if status.problem and status.problem != self._problem:
             print_labelled(self.console, "problem:", status.problem)
         self._problem = status.problem
         if status.is_paused and not self._paused:
             print_labelled(self.console, f"campaign {status.name} is paused;", status.paused_note or "")
         self._paused = status.is_paused
-        elapsed = int(time.monotonic() - self._started)
-        paused = "paused | " if status.is_paused else ""
-        line = f"{elapsed // 60:d}:{elapsed % 60:02d}  {paused}{_format_progress(status)}"
-        if self.console.is_terminal:
-            if self._spinner is None:
-                self._spinner = self.console.status(line)
-                self._spinner.start()
-            self._spinner.update(line)
+        if self._draws:
+            self._draw(view)
         elif self._logged is None or time.monotonic() - self._logged >= _LOG_EVERY_S or status.is_finished:
             self._logged = time.monotonic()
-            self.console.print(line, highlight=False, soft_wrap=True)
+            paused = "paused | " if status.is_paused else ""
+            print_dated(self.console, f"{paused}{_format_progress(view)}")
+
+    def _draw(self, view: RunView) -> None:
+        picture = self._picture(view)
+        if self._live is None:
+            # drawn here alone, after each look: no thread, so nothing is written in the middle of another line
+            self._live = Live(
+                picture,
+                console=self.console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stderr=sys.stderr.isatty(),  # what goes into a file stays there
+            )
+            self._live.start(refresh=True)
+            self._logs.begin()
+        self._live.update(picture, refresh=True)
+
+    def _picture(self, view: RunView) -> RenderableType:
+        elapsed = int(time.monotonic() - self._started)
+        said = f"{elapsed // 60:d}:{elapsed % 60:02d}  "
+        said += " | ".join(
+            part
+            for part in ("paused" if view.status.is_paused else "", _results(view.status), _time_left(view))
+            if part
+        )
+        summary = Text(said, no_wrap=True, overflow="ellipsis")
+        running = Text(f"running: {_running(view.jobs)}", style="dim", no_wrap=True, overflow="ellipsis")
+        lines = [*self._bars(view.stages), summary, running]
+        # what does not fit would push the lines above it away, one with every look
+        room = self.console.size.height - 1
+        return Group(*lines) if len(lines) <= room else Group(*lines[-2:][: max(room, 1)])
+
+    def _bars(self, stages: list[StageShare]) -> Iterator[RenderableType]:
+        least, most = _BAR
+        width = min(max(self.console.size.width - _BESIDE, least), most)
+        for stage in stages:
+            table = Table.grid(padding=(0, 1))
+            table.add_column(style="cyan", no_wrap=True, width=15)
+            table.add_column(no_wrap=True, width=width)
+            table.add_column(no_wrap=True, overflow="ellipsis")
+            bar = ProgressBar(total=stage.whole, completed=min(stage.done, stage.whole), width=width)
+            table.add_row(stage.title, bar, f"{stage.done}/{stage.whole}")
+            yield table
 
     def close(self) -> None:
-        """Take the line away."""
-        if self._spinner is not None:
-            self._spinner.stop()
-            self._spinner = None
+        """Take the bars away, and give the terminal its cursor back."""
+        if self._live is None:
+            return
+        try:
+            self._logs.end()
+            self._live.stop()
+        finally:
+            self.console.show_cursor(True)  # a second Ctrl-C may have come in between
+        self._live = None
+
+
+def _running(jobs: list[RunningJob]) -> str:
+    """``3: AlPd relaxation (2 min), ...``: how many, and those that run for the longest time."""
+    running = [job for job in jobs if job.state == "RUNNING"]
+    waiting = len(jobs) - len(running)
+    said = [f"{job.name}{_age(job.since)}" for job in running[:_JOBS]]
+    more = f", {len(running) - _JOBS} more" if len(running) > _JOBS else ""
+    queued = f"; {waiting} in the scheduler's queues" if waiting else ""
+    return (f"{', '.join(said)}{more}" if running else "nothing") + queued
+
+
+def _age(since: str | None) -> str:
+    if since is None:
+        return ""
+    hours = (now() - in_utc(datetime.fromisoformat(since))).total_seconds() / _HOUR_S
+    return f" ({format_duration(max(hours, 0.0))})"

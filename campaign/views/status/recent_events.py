@@ -62,18 +62,20 @@ class Failure:
 
 def newest_discoveries(campaign: Campaign, *, number: int) -> list[Discovery]:
     """Stable materials that were found last, the newest first."""
-    return [
-        Discovery(
-            id=document["_id"],
-            formula=document["formula"],
-            prototype=document["prototype"],
-            e_form=float(document["result"]["e_form_per_atom"]),
-            e_hull=float(document["result"]["e_above_hull"]),
-            found_by=_found_by(document),
-            time=_utc(document["result"].get("time")),
-        )
-        for document in newest_stable_candidates(campaign, number=number)
-    ]
+    return [discovery_of(document) for document in newest_stable_candidates(campaign, number=number)]
+
+
+def discovery_of(document: Document) -> Discovery:
+    """Describe a stable candidate."""
+    return Discovery(
+        id=document["_id"],
+        formula=document["formula"],
+        prototype=document["prototype"],
+        e_form=float(document["result"]["e_form_per_atom"]),
+        e_hull=float(document["result"]["e_above_hull"]),
+        found_by=_found_by(document),
+        time=_utc(document["result"].get("time")),
+    )
 
 
 def _found_by(document: Document) -> str:

@@ -139,12 +139,7 @@ def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusRe
         funnel=funnel(campaign, counts, decided, stable=count_candidates(campaign, stable=True, role=role)),
         pace=pace,
         time_left=time_left(
-            campaign,
-            counts,
-            pace,
-            decided=decided.number,
-            sent=sum(decided.promoted.values()) + decided.audited,
-            spent_cpu_hours=budget.spent_cpu_hours,
+            campaign, counts, pace, decided=decided.number, sent=decided.sent, spent_cpu_hours=budget.spent_cpu_hours
         ),
         budget=budget,
         queues=queues(campaign, jobs),

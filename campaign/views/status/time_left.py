@@ -99,6 +99,13 @@ def time_left(
     return TimeLeft(hours=hours, at_least_hours=min(at_least, hours), cpu_hours=to_come, how=how)
 
 
+def format_duration(hours: float) -> str:
+    """Format a number of hours in the unit that suits it."""
+    if hours < 1.0:
+        return f"{hours * 60:.0f} min"
+    return f"{hours:.1f} h" if hours < 48.0 else f"{hours / 24:.1f} d"
+
+
 def _work(campaign: Campaign, counts: Mapping[tuple[str, str], int]) -> _Work:
     spec = campaign.spec
 

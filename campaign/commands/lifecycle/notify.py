@@ -1,0 +1,86 @@
+"""The command `campaign notify`, and what `campaign run` and `campaign cluster run` send."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from campaign.commands.connection import open_for_writing
+from campaign.notify.message import Message
+from campaign.notify.notifier import Notifier
+from campaign.notify.sending import NotSentError, Sender, send
+from campaign.notify.settings import FILE_VARIABLE, NotifyFileError, NotifySettings, read_settings, settings_file
+from campaign.store.campaigns import Campaign
+from campaign.store.changes.events import who
+from campaign.store.collections import CampaignStore
+from campaign.store.notices.notices import campaigns_to_tell_of
+from campaign.views.status.counts import campaign_status
+from esnet.commands.console import console, print_labelled, print_plain
+from esnet.files.errors import UserError
+
+
+class NoNotifyFileError(UserError, LookupError):
+    """There is no file that says who is told."""
+
+
+def notify(*, test: bool, launchpad: Path | None) -> None:
+    """Send what is new of all campaigns, or a message that tries the settings."""
+    out, settings = console(), read_settings()
+    if settings is None:
+        raise NoNotifyFileError(
+            f"there is no {settings_file()}; right: that file, or another one that {FILE_VARIABLE} names, with the "
+            "section notify (docs/notify.md)"
+        )
+    if test:
+        _send_test(settings, out)
+        return
+    store, _ = open_for_writing(launchpad)
+    with notifications(out) as notifier:
+        if notifier is not None:
+            look_at_all(store, notifier, out, collect=False)
+
+
+def _send_test(settings: NotifySettings, out: Console) -> None:
+    ways = [*([settings.command[0]] if settings.command else []), *([settings.host] if settings.host else [])]
+    said = f"A test of esnet-campaign by {who()['user']}: messages arrive here."
+    try:
+        send(settings, Message(event="test", campaign="test", text=said))
+    except NotSentError as error:
+        print_labelled(out, "not sent:", str(error), style="red")
+        raise typer.Exit(1) from None
+    print_plain(out, f"sent to {' and '.join(ways)}; events: {', '.join(settings.events) or 'none'}")
+
+
+@contextmanager
+def notifications(out: Console) -> Iterator[Notifier | None]:
+    """Read the user's file and send messages while the block runs; None where there is none, or it cannot be used."""
+    try:
+        settings = read_settings()
+    except NotifyFileError as error:
+        # nothing of the campaign hangs on it
+        print_labelled(out, "no notifications:", str(error))
+        settings = None
+    if settings is None:
+        yield None
+        return
+    sender = Sender(settings, lambda said: print_labelled(out, "notify:", said))
+    try:
+        yield Notifier(settings, sender)
+    except (KeyboardInterrupt, typer.Exit):  # Ctrl-C, which is to end soon
+        sender.close(wait_s=1.0)
+        raise
+    finally:
+        sender.close()
+
+
+def look_at_all(store: CampaignStore, notifier: Notifier, out: Console, *, collect: bool) -> None:
+    """Send what is new of every campaign that runs, or has finished since it was last looked at."""
+    for name in campaigns_to_tell_of(store, who()["user"]):
+        try:
+            campaign = Campaign.read(store, name)
+        except UserError as error:
+            print_plain(out, f"{name}: no notifications: {error}")
+            continue
+        notifier.look(campaign, campaign_status(campaign), collect=collect)

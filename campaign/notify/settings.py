@@ -1,0 +1,142 @@
+"""Who is to be told, and how: the file of a user, which no campaign knows of."""
+
+import ipaddress
+import os
+import shlex
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from campaign.config.strict_model import StrictModel
+from campaign.config.yaml_file import LARGEST_FILE, load_yaml
+from esnet.files.errors import UserError
+
+FILE_VARIABLE = "ESNET_CAMPAIGN_NOTIFY"
+Event = Literal["finished", "stuck", "found"]
+EVENTS: tuple[Event, ...] = ("finished", "stuck", "found")
+
+
+class NotifyFileError(UserError, ValueError):
+    """The file of a user that says who is told cannot be used; the message names file and field, never a value."""
+
+
+class NotifySettings(StrictModel):
+    """The section ``notify``.
+
+    No message of an error quotes a value: the address of a webhook is a password as a rule.
+    """
+
+    command: list[str] | None = Field(
+        default=None, description="program and its arguments, started without a shell, with the message on stdin"
+    )
+    webhook: str | None = Field(default=None, description="http(s) address that takes a POST of JSON")
+    events: list[Event] = Field(default=list(EVENTS), description="what is told: finished, stuck, found")
+    timeout_s: float = Field(default=10.0, gt=0.0, le=300.0, description="s until the command or the host is given up")
+    collect_s: float = Field(
+        default=60.0, ge=0.0, le=86400.0, description="s in which what is found is collected into one message"
+    )
+
+    @field_validator("command", mode="before")
+    @classmethod
+    def _words(cls, value: object) -> object:
+        return shlex.split(value) if isinstance(value, str) else value
+
+    @field_validator("command")
+    @classmethod
+    def _program(cls, value: list[str] | None) -> list[str] | None:
+        if value is not None and (not value or not value[0] or any("\0" in word for word in value)):
+            raise ValueError("no program; right: e.g. [notify-send, esnet-campaign]")
+        return value
+
+    @field_validator("webhook")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) and value.isascii()
+        except ValueError:
+            usable = False
+        if not usable or any(char.isspace() or not char.isprintable() for char in value):
+            raise ValueError("not an address; right: https://HOST/PATH or http://127.0.0.1:PORT/PATH")
+        return value
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "NotifySettings":
+        if self.command is None and self.webhook is None:
+            raise ValueError("neither command nor webhook is given; right: one of them, or both")
+        return self
+
+    @property
+    def host(self) -> str | None:
+        """Host and port of the webhook, which may be shown; the rest of its address may not."""
+        if self.webhook is None:
+            return None
+        parts = urlsplit(self.webhook)
+        return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the webhook is on this machine, where no proxy has any business."""
+        name = urlsplit(self.webhook or "").hostname or ""
+        try:
+            return ipaddress.ip_address(name).is_loopback
+        except ValueError:
+            return name == "localhost"
+
+
+def settings_file() -> Path:
+    """Where the file is: as ESNET_CAMPAIGN_NOTIFY says, else ``esnet-campaign/notify.yaml`` in ~/.config."""
+    if named := os.environ.get(FILE_VARIABLE):
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "esnet-campaign" / "notify.yaml"
+
+
+def read_settings() -> NotifySettings | None:
+    """Read the user's file; None where there is none.
+
+    Raises
+    ------
+    NotifyFileError
+        If the file that ESNET_CAMPAIGN_NOTIFY names is absent, or a file says something else than `NotifySettings`
+        has; or others than its owner may read it although it has the address of a webhook.
+    """
+    path = settings_file()
+    if not path.exists() and FILE_VARIABLE not in os.environ:
+        return None
+    try:
+        text = path.read_bytes()[:LARGEST_FILE].decode("utf-8")
+        content = load_yaml(text)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise NotifyFileError(
+            f"{path}: cannot be read ({reason}); right: a YAML file with the section notify"
+        ) from None
+    except (YAMLError, ValueError) as error:
+        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+        where = "" if mark is None else f", line {mark.line + 1}"
+        raise NotifyFileError(f"{path}{where}: is not valid YAML") from None  # its words would quote the line
+    if not isinstance(content, dict) or set(content) != {"notify"}:
+        raise NotifyFileError(f"{path}: found another content; right: one section, notify, with command or webhook")
+    try:
+        settings = NotifySettings.model_validate(content["notify"])
+    except ValidationError as error:
+        problems = [_problem(str(path), found["loc"], found["msg"]) for found in error.errors(include_input=False)]
+        raise NotifyFileError("; ".join(problems)) from None
+    if settings.webhook is not None and path.stat().st_mode & 0o077:
+        raise NotifyFileError(
+            f"{path}: others may read it, and the address of a webhook is a password; right: chmod 600 {path}"
+        )
+    return settings
+
+
+def _problem(path: str, place: tuple[str | int, ...], message: str) -> str:
+    field = ".".join(str(part) for part in ("notify", *place))
+    known = ", ".join(NotifySettings.model_fields)
+    more = f" (known here: {known})" if "Extra inputs" in message else ""
+    return f"{path}: {field}: {message.removeprefix('Value error, ')}{more}"

@@ -1,0 +1,102 @@
+"""A link that opens Ray's dashboard without its token being typed, printed or logged.
+
+The dashboard takes the token in an ``Authorization`` header, or in a cookie that its own dialog sets (ray 2.60). A link
+can hold neither; with the token in its address it would stay in log files and histories for as long as Ray runs. So the
+link leads to a page of this process on loopback, whose address has a word of its own. The first browser that asks for
+it gets the cookie and is sent on; after that the word is worth nothing.
+"""
+
+import secrets
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
+from urllib.parse import urlsplit
+
+from esnet.ray.session import LOOPBACK
+
+#: The name that Ray's dashboard looks for (`ray._private.authentication.authentication_constants`).
+COOKIE = "ray-authentication-token"
+_ANSWER_S = 10.0
+
+
+class DashboardLink:
+    """A link that works once, as a context manager that serves it.
+
+    Parameters
+    ----------
+    dashboard
+        Address of the dashboard, on loopback: a cookie goes to every port of a host, and to no other host.
+    token
+        What the dashboard asks for.
+
+    Raises
+    ------
+    ValueError
+        If the dashboard is on another host.
+    """
+
+    def __init__(self, dashboard: str, token: str) -> None:
+        if urlsplit(dashboard).hostname != LOOPBACK:
+            raise ValueError(f"the dashboard at {dashboard} is not at {LOOPBACK}")
+        self.used = threading.Event()
+        self._word = secrets.token_urlsafe(32)
+        self._server = ThreadingHTTPServer((LOOPBACK, 0), self._handler(dashboard, token))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, name="dashboard-link", daemon=True)
+
+    @property
+    def address(self) -> str:
+        """What to open in a browser on this machine."""
+        return f"http://{LOOPBACK}:{self._server.server_port}/{self._word}"
+
+    def _handler(self, dashboard: str, token: str) -> type[BaseHTTPRequestHandler]:
+        word, used, first = self._word, self.used, threading.Lock()
+
+        class Handler(BaseHTTPRequestHandler):
+            timeout = _ANSWER_S
+
+            def do_GET(self) -> None:
+                given = self.path.partition("?")[0].removeprefix("/")
+                if not secrets.compare_digest(given.encode(), word.encode()):
+                    self._answer(404, "There is nothing here.")
+                elif not first.acquire(blocking=False):
+                    self._answer(410, "This link was used already. `campaign dashboard NAME` makes another one.")
+                else:
+                    # a browser forgets it when it is closed, as Ray forgets its token when it ends
+                    cookie = f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict"
+                    self._answer(303, "", **{"Set-Cookie": cookie, "Location": dashboard})
+                    used.set()
+
+            def _answer(self, code: int, text: str, **headers: str) -> None:
+                body = f"{text}\n".encode()
+                self.send_response(code)
+                more = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "Content-Type": "text/plain"}
+                for name, value in {**more, **headers, "Content-Length": str(len(body))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing: the address of the link is in the request."""
+
+        return Handler
+
+    def __enter__(self) -> Self:
+        """Begin to serve it."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def answers(dashboard: str) -> bool:
+    """Whether anything listens at the address of a dashboard."""
+    parts = urlsplit(dashboard)
+    try:
+        with socket.create_connection((str(parts.hostname), parts.port or 80), timeout=_ANSWER_S):
+            return True
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,147 @@
+"""`campaign run` on a terminal and in a file: bars that are redrawn, or dated lines; the terminal is left as it was."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from reference_entries import GPAW, alloys, write
+from small_campaign import write_campaign
+
+from campaign.store.collections import now
+
+pytestmark = pytest.mark.mongo
+
+BIN = Path(sys.executable).parent
+HOSTILE = "\x1b]0;taken over\x07\x1b[2J\u202egnorw\r"
+ESCAPE = re.compile(r"\x1b(\[[0-9;?]*[a-zA-Z]|\].*?\x07|[()].)")
+#: What moves the cursor, clears and colours; everything else has no business in a progress bar.
+USUAL = re.compile(r"\x1b\[(\?25[lh]|[0-9]*[AK]|2K|[0-9;]*m)")
+
+
+@pytest.fixture
+def file(tmp_path, engine):
+    """A campaign of one candidate, whose relaxation was computed before."""
+    entries = write(tmp_path / "entries.json", alloys(**GPAW), engine="gpaw", corrections="none")
+    return write_campaign(
+        tmp_path / "small.yaml",
+        candidates={"prototypes": ["B2"], "elements": ["Al", "Cu"]},
+        references={"entries": str(entries)},
+        scorer={"kind": "force_field", "calculator": "EMT"},
+        model={},
+    )
+
+
+class OnTerminal:
+    """A command on a terminal of 60 columns; what it writes is kept, and its standard error goes into a file."""
+
+    def __init__(self, words, *, columns=60, rows=30, **variables):
+        self.output = ""
+        self.pid, self._terminal = pty.fork()
+        if self.pid == 0:
+            os.environ |= {"COLUMNS": str(columns), "LINES": str(rows), "TERM": "xterm", **variables}
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.execv(words[0], [str(word) for word in words])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self._terminal)
+
+    def _read(self, deadline):
+        ready, _, _ = select.select([self._terminal], [], [], max(0.0, deadline - time.monotonic()))
+        assert ready, f"nothing more is printed after:\n{self.output}"
+        try:
+            return os.read(self._terminal, 65536).decode(errors="replace") or None
+        except OSError:
+            return None
+
+    def read_until(self, pattern, *, seconds=120):
+        start, deadline = len(self.output), time.monotonic() + seconds
+        while not (found := re.search(pattern, self.output[start:])):
+            printed = self._read(deadline)
+            assert printed is not None, f"ended after:\n{self.output}"
+            self.output += printed
+        return found
+
+    def wait(self, *, seconds=120):
+        deadline = time.monotonic() + seconds
+        while (printed := self._read(deadline)) is not None:
+            self.output += printed
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        self.pid = None
+        return code
+
+    def plain_lines(self):
+        return [line.rstrip() for line in ESCAPE.sub("", self.output).replace("\r", "\n").splitlines() if line.strip()]
+
+
+def test_bars_on_a_terminal_and_dated_lines_in_a_file(
+    store, launchpad, launchpad_file, file, tmp_path, monkeypatch, free_port
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ENGINE_S", "90")
+    words = [BIN / "campaign", "run", file, "--launchpad", launchpad_file, "--workers", "1"]
+    with OnTerminal(words, NO_COLOR="1") as terminal:
+        terminal.read_until(r"decided on .*0/1")
+        terminal.read_until(r"relaxed .*0/1")
+        terminal.read_until(r"running: AlCu relaxation \(0 min\)")
+        # whatever stands in the database is shown, not obeyed
+        store.database["fireworks"].update_one({"spec.stage": "relax", "state": "RUNNING"}, {"$set": {"name": HOSTILE}})
+        terminal.read_until("running: ]0;taken over")
+        # a line that is printed meanwhile stands above the bars, whole
+        paused = {"kind": "paused", "by": "anna", "reason": f"disk{HOSTILE} full", "time": now()}
+        store.campaigns.update_one({"_id": "small"}, {"$set": {"stopped": paused}})
+        terminal.read_until("campaign small is paused; paused by anna .* full")
+        terminal.read_until("paused | stable 0")
+        # and so does a log line
+        workers = [
+            child for child in psutil.Process(terminal.pid).children() if "launchers.workers" in str(child.cmdline())
+        ]
+        workers[0].kill()
+        terminal.read_until(r"worker \d+ ended with code -9")
+        os.kill(terminal.pid, signal.SIGINT)
+        assert terminal.wait() == 130
+    for escape in re.findall(r"\x1b[^\x1b]{0,8}", terminal.output):
+        assert USUAL.match(escape), repr(escape)
+    assert not re.search(r"\x1b\[[0-9;]*3[1-7]m", terminal.output)  # NO_COLOR
+    assert terminal.output.rfind("\x1b[?25h") > terminal.output.rfind("\x1b[?25l") >= 0
+    lines = terminal.plain_lines()
+    assert [line for line in lines if len(line) > 60 and "running:" in line] == []
+    assert f"worker {workers[0].pid} ended with code -9; starting another" in lines
+    assert lines[-1].startswith("stopped; `campaign run "), lines[-3:]
+
+    monkeypatch.setenv("ENGINE_S", "0")
+    subprocess.run([words[0], "resume", "small", "--launchpad", launchpad_file], check=True, timeout=60)
+    (tmp_path / "notify.yaml").write_text(
+        f"notify: {{command: [tee, -a, {tmp_path}/told], webhook: 'http://127.0.0.1:{free_port()}/secret-word'}}\n"
+    )
+    (tmp_path / "notify.yaml").chmod(0o600)
+    colours = {**os.environ, "FORCE_COLOR": "1", "ESNET_CAMPAIGN_NOTIFY": str(tmp_path / "notify.yaml")}
+    done = subprocess.run(words, capture_output=True, text=True, env=colours, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)  # colours were asked for
+    assert "\x1b" not in said
+    assert "\r" not in said
+    dated = re.findall(
+        r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC  relaxed 1/1 promoted \| stable 0 \| \d+ CPU-s$", said, re.MULTILINE
+    )
+    assert dated, said
+    # told once, by whoever runs it; a host that is away ends nothing, and is said once
+    assert (tmp_path / "told").read_text().startswith("small is finished: 0 stable of 1 candidates, 0 failed, ")
+    assert len((tmp_path / "told").read_text().splitlines()) == 1
+    assert said.count("notify: a notification was not sent: 127.0.0.1:") == 1
+    assert "secret-word" not in done.stdout + done.stderr
+    subprocess.run(words, check=True, env=colours, timeout=120)
+    assert len((tmp_path / "told").read_text().splitlines()) == 1
