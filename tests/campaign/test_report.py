@@ -137,8 +137,8 @@ def test_a_finished_campaign_says_what_the_other_commands_say(store, launchpad, 
         tuple(system.split("-")) for system in store.candidates.distinct("chemsys")
     }
     for hull in data.hulls.systems:
-        assert (hull.hull_x[0], hull.hull_x[-1]) == (0.0, 1.0)
-        assert hull.n_candidates == len(hull.labels) == len(hull.x)
+        assert {phase.formula for phase in hull.phases if phase.is_on_hull} >= set(hull.system)
+        assert hull.n_candidates == len(hull.candidates)
     assert "max_hull_energy: 0.13" in data.reproduction.campaign_file
 
 
@@ -283,4 +283,4 @@ def test_a_hundred_thousand_candidates_make_a_page_of_less_than_10_mb(store, lau
     assert data.parity.metrics.n > 3000
     assert len(shown["structures"]) == 1000
     assert "(for the first 1,000 only)" in html
-    assert max(len(hull["candidates"][0]) for hull in shown["hulls"]) == 80
+    assert max(len(hull["candidates"]) for hull in shown["hulls"]) == 80

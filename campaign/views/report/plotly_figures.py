@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from campaign.views.figures.thresholds import FEWEST_LET_THROUGH
 from esnet.files.errors import require
 
 # after Okabe and Ito's palette, which colour-blind readers tell apart, lightened for dark backgrounds
@@ -31,6 +32,8 @@ class PageFigure:
         Why there is nothing to draw.
     height
         Pixels.
+    has_choice
+        Whether the reader chooses what is shown from a menu.
     is_wide
         Whether it takes the whole width of a large screen; others stand two in a row.
     """
@@ -42,6 +45,7 @@ class PageFigure:
     missing: str | None = None
     notes: Sequence[str] = ()
     height: int = 420
+    has_choice: bool = False
     is_wide: bool = False
 
 
@@ -105,3 +109,6 @@ BELOW = {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "
 """A legend that does not take width from the figure on a phone."""
 
 NOTHING_STABLE = "No candidate that was decided on is relaxed and stable yet, so thresholds cannot be compared."
+TOO_FEW_LET_THROUGH = (
+    f"Too few yet: no pair of thresholds lets through {FEWEST_LET_THROUGH} or more candidates that are relaxed."
+)
