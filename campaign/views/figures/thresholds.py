@@ -16,6 +16,8 @@ from campaign.store.campaigns import Campaign
 from campaign.views.figures.documents import CandidateColumns, Floats
 from campaign.views.metrics.sweep import SweepOfRelaxed
 
+FEWEST_RELAXED = 20
+"""Relaxed candidates below which no thresholds are compared."""
 FEWEST_LET_THROUGH = 5
 """Relaxed candidates below which a pair of thresholds has no F1 and no C_eff: they would be those of a few crystals."""
 _MOST_POINTS = 400
@@ -58,7 +60,8 @@ class ThresholdFigures:
     sweep
         All pairs of thresholds; `best` by F1.
     f1
-        F1 of every pair of thresholds; NaN where they let through fewer than `FEWEST_LET_THROUGH` relaxed candidates.
+        F1 of every pair of thresholds; NaN where they let through fewer than `FEWEST_LET_THROUGH` relaxed candidates,
+        and everywhere below `FEWEST_RELAXED` of them.
     c_eff
         C_eff, CPU-s, over E_f and over E_hull along the axes of the sweep, with the other threshold as chosen; NaN
         likewise and where no costs are known, infinite where nothing is found.
@@ -74,6 +77,16 @@ class ThresholdFigures:
     f1: Floats
     c_eff: tuple[Floats, Floats]
     saving: tuple[Floats, Floats]
+
+    @property
+    def too_few(self) -> str:
+        """Why `f1` or `c_eff` is NaN everywhere, where costs are known."""
+        if self.sweep.n_relaxed < FEWEST_RELAXED:
+            return (
+                f"Too few yet: {self.sweep.n_relaxed} candidates that were decided on are relaxed, a comparison of "
+                f"thresholds needs {FEWEST_RELAXED}."
+            )
+        return f"Too few yet: no thresholds let through {FEWEST_LET_THROUGH} or more candidates that are relaxed."
 
 
 def threshold_figures(
@@ -116,7 +129,8 @@ def threshold_figures(
 
 
 def _where_known(sweep: Sweep, values: Floats) -> Floats:
-    return np.where(sweep.promoted >= FEWEST_LET_THROUGH, values, np.nan)
+    known = (sweep.promoted >= FEWEST_LET_THROUGH) & (sweep.n_candidates >= FEWEST_RELAXED)
+    return np.where(known, values, np.nan)
 
 
 def _curves(e_form: Floats, e_hull: Floats, stable: np.ndarray, chosen: tuple[float, float]) -> list[Curve]:

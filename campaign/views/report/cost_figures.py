@@ -13,7 +13,6 @@ from campaign.views.report.plotly_figures import (
     BLUE,
     NOTHING_STABLE,
     ORANGE,
-    TOO_FEW_LET_THROUGH,
     PageFigure,
     compact,
     figure_json,
@@ -86,7 +85,7 @@ def _over_thresholds(
     values: tuple[Floats, Floats] = getattr(found, what)
     if not any(np.isfinite(part).any() for part in values):
         unknown = found.sweep.sweep.costs is None
-        return replace(blank, missing="No costs are known yet." if unknown else TOO_FEW_LET_THROUGH, notes=())
+        return replace(blank, missing="No costs are known yet." if unknown else found.too_few, notes=())
     go = graph_objects()
     forms, hulls = found.sweep.sweep.max_formation_energy, found.sweep.sweep.max_hull_energy
     traces = []

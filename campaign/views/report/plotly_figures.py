@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from campaign.views.figures.thresholds import FEWEST_LET_THROUGH
 from esnet.files.errors import require
 
 # after Okabe and Ito's palette, which colour-blind readers tell apart, lightened for dark backgrounds
@@ -109,6 +108,3 @@ BELOW = {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "
 """A legend that does not take width from the figure on a phone."""
 
 NOTHING_STABLE = "No candidate that was decided on is relaxed and stable yet, so thresholds cannot be compared."
-TOO_FEW_LET_THROUGH = (
-    f"Too few yet: no pair of thresholds lets through {FEWEST_LET_THROUGH} or more candidates that are relaxed."
-)

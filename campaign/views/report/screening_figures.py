@@ -20,7 +20,6 @@ from campaign.views.report.plotly_figures import (
     NOTHING_STABLE,
     ORANGE,
     PURPLE,
-    TOO_FEW_LET_THROUGH,
     PageFigure,
     compact,
     figure_json,
@@ -189,7 +188,7 @@ def f1_figure(data: ReportData) -> PageFigure:
     if found is None:
         return replace(blank, missing=NOTHING_STABLE)
     if not np.isfinite(found.f1).any():
-        return replace(blank, missing=TOO_FEW_LET_THROUGH)
+        return replace(blank, missing=found.too_few)
     go = graph_objects()
     sweep = found.sweep.sweep
     hover = "E_f(ML) ≤ %{y:.2f}, E_hull(ML) ≤ %{x:.2f} eV/atom: F1 %{z:.3f}"

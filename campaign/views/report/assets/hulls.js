@@ -127,13 +127,13 @@ function simplexPlaces(points, isFlat) {
 // Three dimensions have no stars and no thin crosses.
 const SYMBOLS = {
   flat: { predicted: "circle-open", relaxed: "circle", stable: "star", known: "square", other: "x-thin-open" },
-  deep: { predicted: "circle-open", relaxed: "circle", stable: "diamond", known: "square", other: "x" },
+  deep: { predicted: "circle-open", relaxed: "circle", stable: "diamond", known: "square", other: "cross" },
 };
 
 function simplexHull(hull, isNarrow) {
   const isFlat = hull.system.length === 3;
   const symbols = isFlat ? SYMBOLS.flat : SYMBOLS.deep;
-  const size = (pixels) => (isFlat ? pixels : 0.65 * pixels);
+  const size = (pixels) => (isFlat ? pixels : (isNarrow ? 0.45 : 0.65) * pixels);
   // several prototypes share a composition: one mark, the most stable, that tells of all of them
   const there = {};
   for (const point of [...hull.candidates, ...hull.phases]) (there[placeOf(point)] ??= []).push(point);
@@ -207,8 +207,8 @@ function simplexLayout(hull, isNarrow, { low, high, isShown }) {
     return { ...layout, ternary: { sum: 1, aaxis, baxis, caxis } };
   }
   const hidden = { visible: false, showspikes: false };
-  const camera = { projection: { type: "orthographic" }, eye: { x: 1.3, y: 0.6, z: 0.35 } };
-  return { ...layout, scene: { aspectmode: "data", xaxis: hidden, yaxis: hidden, zaxis: hidden, camera } };
+  const camera = { projection: { type: "orthographic" }, eye: { x: 1.1, y: 0.5, z: 0.3 }, center: { x: 0, y: 0, z: 0.1 } };
+  return { ...layout, scene: { aspectmode: "manual", aspectratio: { x: 1.5, y: 1.73, z: 1.41 }, xaxis: hidden, yaxis: hidden, zaxis: hidden, camera } };
 }
 
 // All numbers of the figure as text: for phones, for four elements and more, and to copy from.
