@@ -88,11 +88,10 @@ def _ternary(hull: SystemHull) -> Any:
         ends = [_place(hull.phases[place]) for place in pair]
         axis.plot(*zip(*ends, strict=True), color=GREY, lw=0.6)
     _ternary_candidates(figure, axis, hull)
-    phases = [phase for phase in hull.phases if phase.is_on_hull]
-    axis.plot(
-        *zip(*map(_place, phases), strict=True),
-        **{"ls": "", "marker": "s", "color": GREY, "ms": 3, "label": "known, stable", "zorder": 4},
-    )
+    for is_stable, label, marker in ((False, "known, not stable", "x"), (True, "known, stable", "s")):
+        if places := [_place(phase) for phase in hull.phases if phase.is_on_hull == is_stable]:
+            x, y = zip(*places, strict=True)
+            axis.plot(x, y, ls="", marker=marker, color=GREY, ms=3, label=label, zorder=4)
     known, found = _named(hull)
     for phase in known:
         if max(phase.fractions) < 1.0:
@@ -127,7 +126,13 @@ def _ternary_candidates(figure: Any, axis: Any, hull: SystemHull) -> None:
             style = {"facecolors": "none", "edgecolors": colours, "lw": 1.2}
         style |= {"s": 70 if kind == "stable" else 30, "marker": _MARKERS[kind], "label": _NAMES[kind], "zorder": 3}
         axis.scatter(*zip(*map(_place, chosen), strict=True), **style)
-    figure.colorbar(scale, ax=axis, label="above the hull (eV/atom)", shrink=0.7, extend="max")
+    figure.colorbar(
+        scale,
+        ax=axis,
+        label="above the hull (eV/atom)",
+        shrink=0.7,
+        extend="max" if max(distances) > high else "neither",
+    )
 
 
 def _place(point: HullPoint) -> tuple[float, float]:

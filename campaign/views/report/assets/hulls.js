@@ -20,7 +20,8 @@ function pointText(point) {
   const by = point.kind === "known" ? "" : point.kind === "predicted" ? "(ML)" : "(DFT)";
   const name = point.name === point.id ? "" : `<br>${plotlyText(shorten(point.id, 44))}`;
   const known = isOnHull(point) ? ", on the hull" : `, ${signed(point.d)} above the hull`;
-  return `<b>${plotlyText(shorten(point.name, 40))}</b>, ${HULL_KINDS[point.kind].split(",")[point.kind === "stable" ? 1 : 0].trim()}${name}`
+  const kind = point.kind === "known" ? HULL_KINDS.known : point.kind;
+  return `<b>${plotlyText(shorten(point.name, 40))}</b>, ${kind}${name}`
     + `<br>E_f${by} ${signed(point.e)}${known} (eV/atom)`;
 }
 
