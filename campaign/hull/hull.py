@@ -170,6 +170,37 @@ class HullSet:
                 found[place] = shares
         return found
 
+    def tie_lines(self, elements: Sequence[str]) -> list[tuple[str, str]]:
+        """Pairs of phases that coexist: the edges of the hull of one chemical system.
+
+        Parameters
+        ----------
+        elements
+            Symbols of the chemical system, in any order.
+
+        Returns
+        -------
+        list of tuple
+            Reduced formulas of both phases, each pair once, in alphabetical order.
+
+        Raises
+        ------
+        MissingElementError
+            Naming the elements without a reference.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> from pymatgen.entries.computed_entries import ComputedEntry
+        >>> phases = {"Al": -3.0, "Pd": -5.0, "AlPd2": -15.0}
+        >>> hull = campaign.HullSet([ComputedEntry(formula, energy) for formula, energy in phases.items()])
+        >>> hull.tie_lines(["Al", "Pd"])
+        [('Al', 'AlPd2'), ('AlPd2', 'Pd')]
+        """
+        self._require(elements)
+        facets = self._hull(tuple(sorted(set(elements)))).vertices
+        return sorted({pair for corners in facets for pair in combinations(sorted(set(corners)), 2)})
+
     def _checked(
         self, compositions: Sequence[Composition], energies: Sequence[float] | NDArray[np.float64]
     ) -> tuple[list[CompositionGroup], NDArray[np.float64]]:
@@ -188,14 +219,17 @@ class HullSet:
                     right = "must be a pymatgen Composition, e.g. Composition('AlPd')"
                     raise TypeError(f"compositions[{place}] is {found!r}: {right}") from None
             raise
-        asked = set(chain.from_iterable(group.symbols for group in groups))
-        missing = sorted(asked - set(self.elemental_energies))
+        self._require(chain.from_iterable(group.symbols for group in groups))
+        return groups, values
+
+    def _require(self, elements: Iterable[str]) -> None:
+        """Refuse elements that have no phase."""
+        missing = sorted(set(elements) - set(self.elemental_energies))
         if missing:
             raise MissingElementError(
                 f"the reference set has no elemental phase of {', '.join(missing)}; "
                 f"it has {', '.join(sorted(self.elemental_energies))}"
             )
-        return groups, values
 
     def _elemental(self, symbols: Sequence[str]) -> NDArray[np.float64]:
         return np.array([self.elemental_energies[symbol] for symbol in symbols])

@@ -10,12 +10,16 @@ import numpy as np
 
 from campaign.metrics.metrics import Costs, Metrics, screening_metrics
 from campaign.metrics.precision_recall import precision_recall
-from campaign.metrics.sweep import sweep_thresholds
+from campaign.metrics.sweep import Sweep, sweep_thresholds
 from campaign.policies.thresholds import Thresholds
 from campaign.store.campaigns import Campaign
 from campaign.views.figures.documents import CandidateColumns, Floats
 from campaign.views.metrics.sweep import SweepOfRelaxed
 
+FEWEST_RELAXED = 20
+"""Relaxed candidates below which no thresholds are compared."""
+FEWEST_LET_THROUGH = 5
+"""Relaxed candidates below which a pair of thresholds has no F1 and no C_eff: they would be those of a few crystals."""
 _MOST_POINTS = 400
 
 
@@ -55,9 +59,12 @@ class ThresholdFigures:
         Precision-recall curves over one threshold, with the other as chosen, or open.
     sweep
         All pairs of thresholds; `best` by F1.
+    f1
+        F1 of every pair of thresholds; NaN where they let through fewer than `FEWEST_LET_THROUGH` relaxed candidates,
+        and everywhere below `FEWEST_RELAXED` of them.
     c_eff
         C_eff, CPU-s, over E_f and over E_hull along the axes of the sweep, with the other threshold as chosen; NaN
-        where it is not known, infinite where nothing is found.
+        likewise and where no costs are known, infinite where nothing is found.
     saving
         Share of the CPU-seconds saved against relaxing everything, IS-DOS counted, over all decided on; likewise.
     """
@@ -67,8 +74,19 @@ class ThresholdFigures:
     at_chosen: Metrics
     curves: list[Curve]
     sweep: SweepOfRelaxed
+    f1: Floats
     c_eff: tuple[Floats, Floats]
     saving: tuple[Floats, Floats]
+
+    @property
+    def too_few(self) -> str:
+        """Why `f1` or `c_eff` is NaN everywhere, where costs are known."""
+        if self.sweep.n_relaxed < FEWEST_RELAXED:
+            return (
+                f"Too few yet: {self.sweep.n_relaxed} candidates that were decided on are relaxed, a comparison of "
+                f"thresholds needs {FEWEST_RELAXED}."
+            )
+        return f"Too few yet: no thresholds let through {FEWEST_LET_THROUGH} or more candidates that are relaxed."
 
 
 def threshold_figures(
@@ -95,7 +113,8 @@ def threshold_figures(
     c_eff, saved = [], []
     for over_form, over_hull in ((forms, [chosen[1]]), ([chosen[0]], hulls)):
         grid = {"max_formation_energy": over_form, "max_hull_energy": over_hull}
-        c_eff.append(sweep_thresholds(e_form, e_hull, stable, costs=measured, **grid).c_eff.ravel())
+        along = sweep_thresholds(e_form, e_hull, stable, costs=measured, **grid)
+        c_eff.append(_where_known(along, along.c_eff).ravel())
         saved.append(sweep_thresholds(*whole, costs=measured, **grid).saving.ravel())
     return ThresholdFigures(
         chosen=chosen,
@@ -103,9 +122,15 @@ def threshold_figures(
         at_chosen=screening_metrics(columns.promoted[known], stable, costs=measured),
         curves=_curves(e_form, e_hull, stable, chosen),
         sweep=swept,
+        f1=_where_known(swept.sweep, swept.sweep.f1),
         c_eff=(c_eff[0], c_eff[1]),
         saving=(saved[0], saved[1]),
     )
+
+
+def _where_known(sweep: Sweep, values: Floats) -> Floats:
+    known = (sweep.promoted >= FEWEST_LET_THROUGH) & (sweep.n_candidates >= FEWEST_RELAXED)
+    return np.where(known, values, np.nan)
 
 
 def _curves(e_form: Floats, e_hull: Floats, stable: np.ndarray, chosen: tuple[float, float]) -> list[Curve]:

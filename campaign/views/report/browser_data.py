@@ -2,7 +2,6 @@
 
 import base64
 import json
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from ase.data import atomic_numbers, covalent_radii
 from ase.data.colors import jmol_colors
 
 from campaign.views.report.data import ReportData
+from campaign.views.report.hull_figures import elements_json, hulls_json
 from campaign.views.report.plotly_figures import PageFigure
 from campaign.views.report.structures import ShownStructure
 from campaign.views.report.tables import Table
@@ -50,7 +50,8 @@ def browser_json(data: ReportData, figures: Sequence[PageFigure], tables: Sequen
             for found in data.structures
         },
         "elements": _elements(data.structures),
-        "hulls": _hulls(data),
+        "hulls": hulls_json(data),
+        "table": elements_json(data),
         "pairs": _pairs(data),
     }
     # Plotly has written its figures already: they are put in as they are
@@ -70,25 +71,6 @@ def _elements(structures: Sequence[ShownStructure]) -> dict[str, Any]:
             radius = float(covalent_radii[number])
         found[symbol] = {"colour": colour, "radius": round(radius, 2)}
     return found
-
-
-def _numbers(values: Any, digits: int = 4) -> list[float | None]:
-    return [round(float(value), digits) if math.isfinite(value) else None for value in values]
-
-
-def _hulls(data: ReportData) -> list[dict[str, Any]]:
-    return [
-        {
-            "system": list(hull.system),
-            "hull": [_numbers(hull.hull_x), _numbers(hull.hull_e)],
-            "phases": [_numbers(hull.phase_x), _numbers(hull.phase_e), hull.phase_labels],
-            "candidates": [_numbers(hull.x), _numbers(hull.e_form), hull.labels],
-            "relaxed": hull.relaxed,
-            "stable": hull.stable,
-            "n": hull.n_candidates,
-        }
-        for hull in (data.hulls.systems if data.hulls else [])
-    ]
 
 
 def _pairs(data: ReportData) -> dict[str, Any]:

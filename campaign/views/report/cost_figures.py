@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from campaign.views.figures.documents import Floats
-from campaign.views.figures.thresholds import ThresholdFigures
+from campaign.views.figures.thresholds import FEWEST_LET_THROUGH, ThresholdFigures
 from campaign.views.report.data import ReportData
 from campaign.views.report.plotly_figures import (
     BELOW,
@@ -57,7 +57,10 @@ def effective_cost_figure(data: ReportData) -> PageFigure:
         title="Cost of a discovery over the thresholds",
         reading="C_eff = (C_opt PPCR + C_pre) / discoverability: the lower, the cheaper each stable material; one "
         "threshold moves, the other stands as chosen.",
-        notes=["Over the relaxed only, with measured costs."],
+        notes=[
+            "Over the relaxed only, with measured costs; a gap where fewer than "
+            f"{FEWEST_LET_THROUGH} of them are let through."
+        ],
     )
     return _over_thresholds(blank, data.thresholds, "c_eff", title="C_eff (CPU-s)", digits=".0f")
 
@@ -80,8 +83,9 @@ def _over_thresholds(
     if found is None:
         return replace(blank, missing=NOTHING_STABLE, notes=())
     values: tuple[Floats, Floats] = getattr(found, what)
-    if not np.isfinite(values[0]).any():
-        return replace(blank, missing="No costs are known yet.", notes=())
+    if not any(np.isfinite(part).any() for part in values):
+        unknown = found.sweep.sweep.costs is None
+        return replace(blank, missing="No costs are known yet." if unknown else found.too_few, notes=())
     go = graph_objects()
     forms, hulls = found.sweep.sweep.max_formation_energy, found.sweep.sweep.max_hull_energy
     traces = []

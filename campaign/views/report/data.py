@@ -10,11 +10,12 @@ from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from campaign.store.listings import failed_references
 from campaign.store.reference_sets import find_reference_set
-from campaign.views.figures.binary_hulls import BinaryHulls, binary_hulls
 from campaign.views.figures.costs import CampaignCosts, campaign_costs
 from campaign.views.figures.documents import CandidateColumns, read_candidates
 from campaign.views.figures.dos_map import DosMap, dos_map
 from campaign.views.figures.dos_pairs import DosPairs, dos_pairs
+from campaign.views.figures.elements import ElementSuccess, element_success
+from campaign.views.figures.hulls import CampaignHulls, campaign_hulls
 from campaign.views.figures.parity import Calibration, Parity, calibration, parity
 from campaign.views.figures.reproduction import Reproduction, reproduction
 from campaign.views.figures.thresholds import ThresholdFigures, threshold_figures
@@ -74,7 +75,7 @@ class ReportData:
         What failed for good.
     structures
         Structures of the best candidates, in the order of `rows`.
-    funnel, thresholds, parity, calibration, dos_map, dos_pairs, costs, hulls
+    funnel, thresholds, parity, calibration, dos_map, dos_pairs, costs, hulls, elements
         The numbers of the figures; None (the map: a sentence) where there is nothing to show.
     """
 
@@ -96,7 +97,8 @@ class ReportData:
     dos_map: DosMap | str
     dos_pairs: DosPairs | None
     costs: CampaignCosts
-    hulls: BinaryHulls | None
+    hulls: CampaignHulls | None
+    elements: Sequence[ElementSuccess] | None
     reproduction: Reproduction
 
 
@@ -131,7 +133,8 @@ def build_report(campaign: Campaign, *, map_of_dos: bool = True) -> ReportData:
         dos_map=dos_map(campaign, columns) if map_of_dos else "The map of the DOS was left out.",
         dos_pairs=dos_pairs(campaign, columns),
         costs=campaign_costs(campaign),
-        hulls=binary_hulls(campaign, columns),
+        hulls=campaign_hulls(campaign, rows, columns),
+        elements=element_success(columns),
         reproduction=reproduction(campaign),
     )
 

@@ -17,7 +17,7 @@ from campaign.views.report.summary import summary
 from campaign.views.report.tables import page_tables
 from esnet.files.errors import require
 
-_SCRIPTS = ("page.js", "figures.js", "tables.js", "structures.js", "live.js")
+_SCRIPTS = ("page.js", "figures.js", "hulls.js", "elements.js", "tables.js", "structures.js", "live.js")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,8 @@ class PageFigure:
         Why there is nothing to draw.
     height
         Pixels.
+    has_choice
+        Whether the reader chooses what is shown from a menu.
     is_wide
         Whether it takes the whole width of a large screen; others stand two in a row.
     """
@@ -42,6 +44,7 @@ class PageFigure:
     missing: str | None = None
     notes: Sequence[str] = ()
     height: int = 420
+    has_choice: bool = False
     is_wide: bool = False
 
 

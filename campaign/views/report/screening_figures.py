@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from campaign.metrics.audit import DiscoverabilityEstimate
 from campaign.metrics.metrics import Metrics
-from campaign.views.figures.thresholds import ThresholdFigures, f1_isoline
+from campaign.views.figures.thresholds import FEWEST_LET_THROUGH, ThresholdFigures, f1_isoline
 from campaign.views.metrics.text import sweep_note
 from campaign.views.report.data import ReportData
 from campaign.views.report.plotly_figures import (
@@ -185,10 +187,12 @@ def f1_figure(data: ReportData) -> PageFigure:
     found = data.thresholds
     if found is None:
         return replace(blank, missing=NOTHING_STABLE)
+    if not np.isfinite(found.f1).any():
+        return replace(blank, missing=found.too_few)
     go = graph_objects()
     sweep = found.sweep.sweep
     hover = "E_f(ML) ≤ %{y:.2f}, E_hull(ML) ≤ %{x:.2f} eV/atom: F1 %{z:.3f}"
-    traces = [heatmap(sweep.max_hull_energy, sweep.max_formation_energy, sweep.f1, title="F1", hover=hover)]
+    traces = [heatmap(sweep.max_hull_energy, sweep.max_formation_energy, found.f1, title="F1", hover=hover)]
     best = found.sweep.best_by_f1
     marks = [("best by F1" if found.chosen_is_best else "chosen", *found.chosen, "x")]
     if best is not None and not found.chosen_is_best:
@@ -202,7 +206,8 @@ def f1_figure(data: ReportData) -> PageFigure:
         yaxis={"title": "threshold of E_f(ML) (eV/atom)", "range": padded_range(sweep.max_formation_energy)},
         legend=BELOW,
     )
-    return replace(blank, json=json, height=460)
+    notes = [f"Blank where fewer than {FEWEST_LET_THROUGH} relaxed candidates are let through."]
+    return replace(blank, json=json, height=460, notes=notes)
 
 
 def funnel_figure(data: ReportData) -> PageFigure:

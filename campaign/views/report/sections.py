@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from campaign.views.figures.binary_hulls import MOST_CANDIDATES
-from campaign.views.report import cost_figures, model_figures, screening_figures
+from campaign.views.report import cost_figures, hull_figures, model_figures, screening_figures
 from campaign.views.report.data import ReportData
 from campaign.views.report.plotly_figures import PageFigure
 
@@ -31,35 +30,12 @@ def sections(data: ReportData) -> list[Section]:
     if screening:
         costs += [cost_figures.effective_cost_figure(data), cost_figures.saving_figure(data)]
     found.append(Section(id="cost", title="What it cost", figures=costs))
-    found.append(Section(id="hull-section", title="Convex hulls", figures=[_hull_figure(data)]))
+    found.append(Section(id="hull-section", title="Convex hulls and elements", figures=hull_figures.hull_figures(data)))
     dos = [_pair_figure(data), model_figures.similarity_figure(data)]
     if screening:
         dos.insert(0, model_figures.map_figure(data))
     found.append(Section(id="dos", title="The densities of states", figures=dos))
     return found
-
-
-def _hull_figure(data: ReportData) -> PageFigure:
-    """Hulls of binary systems; the browser draws the one that is chosen."""
-    notes = []
-    if data.hulls is not None:
-        shown, every = len(data.hulls.systems), data.hulls.n_systems
-        if shown < every:
-            notes.append(f"The {shown} of {every} binary systems with the most stable candidates.")
-        if any(len(hull.labels) < hull.n_candidates for hull in data.hulls.systems):
-            notes.append(f"At most {MOST_CANDIDATES} candidates of a system, the most stable ones.")
-    return PageFigure(
-        id="hull",
-        title="Binary systems with the candidates on them",
-        reading="The line joins the stable known phases; a candidate below it is more stable than everything known, "
-        "one just above it may still exist.",
-        missing=None
-        if data.hulls is not None
-        else "No binary candidate has an energy yet, or the reference set is not complete.",
-        notes=notes,
-        height=460,
-        is_wide=True,
-    )
 
 
 def _pair_figure(data: ReportData) -> PageFigure:
@@ -78,4 +54,5 @@ def _pair_figure(data: ReportData) -> PageFigure:
         "screening.retrain_every.",
         notes=notes,
         height=420,
+        has_choice=True,
     )

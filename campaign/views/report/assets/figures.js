@@ -16,54 +16,31 @@ const near = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "400px" });
 
-function fillChoice(id, labels, show) {
+// A menu of labels; with groups, a heading for each option, options stand under their headings.
+function fillChoice(id, labels, show, groups = []) {
   const choice = document.getElementById(`choose-${id}`);
+  const headings = {};
   labels.forEach((label, place) => {
     const option = document.createElement("option");
     option.value = place;
     option.textContent = label;
-    choice.append(option);
+    let under = choice;
+    if (new Set(groups).size > 1) {
+      under = headings[groups[place]];
+      if (!under) {
+        under = headings[groups[place]] = document.createElement("optgroup");
+        under.label = groups[place];
+        choice.append(under);
+      }
+    }
+    under.append(option);
   });
+  choice.value = 0;
   choice.addEventListener("change", () => show(Number(choice.value)));
   show(0);
 }
 
 const LEGEND_BELOW = { orientation: "h", yref: "container", yanchor: "bottom", y: 0, x: 0 };
-
-drawers.hull = (element) => {
-  const labels = report.hulls.map((hull) => `${hull.system.join("-")} (${hull.n})`);
-  fillChoice("hull", labels, (place) => drawHull(element, report.hulls[place]));
-};
-
-function drawHull(element, hull) {
-  const [x, energies, names] = hull.candidates;
-  const places = x.map((_, place) => place);
-  const some = (test, name, marker) => {
-    const chosen = places.filter(test);
-    return {
-      x: chosen.map((place) => x[place]), y: chosen.map((place) => energies[place]),
-      text: chosen.map((place) => plotlyText(names[place])), name: `${name} (${chosen.length})`, mode: "markers",
-      marker: { size: 9, ...marker }, hovertemplate: "%{text}<br>x %{x:.3f}, E_f %{y:.3f} eV/atom<extra></extra>",
-    };
-  };
-  const traces = [
-    { x: hull.hull[0], y: hull.hull[1], mode: "lines", line: { color: COLOURS.grey }, name: "hull", hoverinfo: "skip" },
-    {
-      x: hull.phases[0], y: hull.phases[1], text: hull.phases[2].map(plotlyText), mode: "markers", name: "known phases",
-      marker: { color: COLOURS.grey, size: 7, symbol: "square" },
-      hovertemplate: "%{text}<br>E_f %{y:.3f} eV/atom<extra></extra>",
-    },
-    some((i) => !hull.relaxed[i], "predicted, E_f(ML)", { color: COLOURS.blue, symbol: "circle-open" }),
-    some((i) => hull.relaxed[i] && !hull.stable[i], "relaxed, not stable", { color: COLOURS.orange }),
-    some((i) => hull.relaxed[i] && hull.stable[i], "relaxed, stable", { color: COLOURS.green, symbol: "star", size: 12 }),
-  ];
-  const layout = {
-    margin: { l: 10, r: 10, t: 20, b: 10 }, legend: LEGEND_BELOW,
-    xaxis: { title: { text: `atomic fraction of ${hull.system[1]} in ${hull.system[0]}` }, range: [-0.03, 1.03], automargin: true },
-    yaxis: { title: { text: "formation energy (eV/atom)" }, automargin: true },
-  };
-  draw(element, traces, layout).then(() => { element.dataset.drawn = hull.system.join("-"); });
-}
 
 drawers.pair = (element) => {
   fillChoice("pair", report.pairs.shown.map((pair) => pair.label), (place) => drawPair(element, report.pairs.shown[place]));

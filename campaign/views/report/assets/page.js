@@ -29,6 +29,13 @@ function themed(layout) {
       theme[`${key}.linecolor`] = line;
     }
   }
+  if (layout.ternary) {
+    theme["ternary.bgcolor"] = "rgba(0,0,0,0)";
+    for (const axis of ["aaxis", "baxis", "caxis"]) {
+      theme[`ternary.${axis}.gridcolor`] = line;
+      theme[`ternary.${axis}.linecolor`] = cssColour("--dim");
+    }
+  }
   return theme;
 }
 
@@ -47,7 +54,8 @@ function withTheme(layout) {
 const PLOT_CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
 
 function draw(element, traces, layout) {
-  const config = { ...PLOT_CONFIG, displayModeBar: element.clientWidth < 600 ? false : "hover" };
+  // the wheel moves the page, also over a picture in three dimensions
+  const config = { ...PLOT_CONFIG, scrollZoom: false, displayModeBar: element.clientWidth < 600 ? false : "hover" };
   return Plotly.react(element, traces, withTheme(layout), config);
 }
 

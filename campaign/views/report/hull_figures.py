@@ -1,0 +1,92 @@
+"""The hulls of chemical systems and the periodic table: the browser draws them from plain numbers."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from campaign.views.figures.elements import FEWEST_RELAXED
+from campaign.views.figures.hulls import MOST_CANDIDATES, MOST_PHASES, HullPoint
+from campaign.views.report.data import ReportData
+from campaign.views.report.plotly_figures import PageFigure
+
+
+def hull_figures(data: ReportData) -> list[PageFigure]:
+    """Both figures."""
+    return [_hull_figure(data), _elements_figure(data)]
+
+
+def _hull_figure(data: ReportData) -> PageFigure:
+    missing = "No candidate of two or more elements has an energy yet, or the reference set is not complete."
+    return PageFigure(
+        id="hull",
+        title="Chemical systems with the candidates on them",
+        reading="Lines join the stable known phases: a candidate below the hull is more stable than everything known, "
+        "one just above it may still exist. Three and four elements: the colour is the distance. Point at a "
+        "mark for its numbers.",
+        missing=missing if data.hulls is None else None,
+        notes=_hull_notes(data),
+        height=460,
+        has_choice=True,
+        is_wide=True,
+    )
+
+
+def _hull_notes(data: ReportData) -> list[str]:
+    if data.hulls is None:
+        return []
+    notes = []
+    shown, every = len(data.hulls.systems), data.hulls.n_systems
+    if shown < every:
+        notes.append(f"The {shown} of {every} chemical systems with the most stable candidates.")
+    if any(len(hull.candidates) < hull.n_candidates for hull in data.hulls.systems):
+        notes.append(f"At most {MOST_CANDIDATES} candidates of a system, the most stable ones.")
+    if any(len(hull.phases) < hull.n_phases for hull in data.hulls.systems):
+        notes.append(f"At most {MOST_PHASES} known phases of a system: those on the hull, then the nearest above it.")
+    return notes
+
+
+def _elements_figure(data: ReportData) -> PageFigure:
+    return PageFigure(
+        id="elements",
+        title="Which elements succeed",
+        reading="Share of the relaxed candidates with an element that are stable. Grey: too few yet, fewer than "
+        f"{FEWEST_RELAXED} relaxed. Point at an element for its counts.",
+        missing="The campaign has no candidates." if data.elements is None else None,
+        notes=["Relaxed are mostly those that were promoted, so this is no fair sample of all candidates."]
+        if data.campaign.spec.purpose == "screening" and data.elements is not None
+        else [],
+        height=420,
+        is_wide=True,
+    )
+
+
+def hulls_json(data: ReportData) -> list[dict[str, Any]]:
+    """What the browser draws the hulls from; energies in eV/atom."""
+    return [
+        {
+            "system": list(hull.system),
+            "phases": _points(hull.phases),
+            "ties": [list(pair) for pair in hull.tie_lines],
+            "candidates": _points(hull.candidates),
+            "n": hull.n_candidates,
+        }
+        for hull in (data.hulls.systems if data.hulls else [])
+    ]
+
+
+def _points(points: Iterable[HullPoint]) -> list[dict[str, Any]]:
+    return [
+        {
+            **{"id": point.id, "name": point.name, "formula": point.formula, "kind": point.kind},
+            **{"x": [round(part, 6) for part in point.fractions], "e": point.e_form, "d": point.e_above_hull},
+            "parts": point.decomposition,
+        }
+        for point in points
+    ]
+
+
+def elements_json(data: ReportData) -> dict[str, Any]:
+    """What the browser draws the periodic table from."""
+    shown = [
+        [one.symbol, one.row, one.column, one.n_candidates, one.n_relaxed, one.n_stable] for one in data.elements or ()
+    ]
+    return {"fewest": FEWEST_RELAXED, "shown": shown}
