@@ -51,6 +51,13 @@ def stored_crystal(document: Mapping[str, Any], which: Which) -> dict[str, Any] 
     return found
 
 
+def label_of(document: Mapping[str, Any]) -> str:
+    """What a candidate is called beside its formula: its name in its source, else its prototype."""
+    parent = document.get("parent")
+    name = parent.get("name") if isinstance(parent, Mapping) else None
+    return str(name or document.get("prototype") or "")
+
+
 def crystal_facts(name: str, content: Mapping[str, Any], *, relaxed: bool) -> CrystalFacts:
     """Read a stored crystal; of a damaged one it raises whatever reading it makes."""
     lattice = plain_structure(dict(content)).lattice
@@ -76,15 +83,14 @@ def cif_file(document: CandidateDocument, which: Which) -> tuple[str, str]:
     NoCrystalError
         If there is no such crystal, or it cannot be read.
     """
-    content = stored_crystal(document, which)
-    if content is None:
-        raise NoCrystalError(f"candidate {document['_id']} has no {which} crystal in the database")
     try:
-        text = cif_text(plain_structure(content))
+        content = stored_crystal(document, which)
+        text = None if content is None else cif_text(plain_structure(content))
     except Exception as error:
         raise NoCrystalError(
             f"the {which} crystal of candidate {document['_id']} cannot be read ({type(error).__name__}: {error}): see "
             f"`campaign verify {document.get('campaign')}`"
         ) from error
-    label = (document.get("parent") or {}).get("name") or document.get("prototype")
-    return f"{file_name(str(document.get('formula')), str(label), document['_id'])}_{which}.cif", text
+    if text is None:
+        raise NoCrystalError(f"candidate {document['_id']} has no {which} crystal in the database")
+    return f"{file_name(str(document.get('formula')), label_of(document), document['_id'])}_{which}.cif", text

@@ -21,7 +21,7 @@ from campaign.store.documents import CandidateDocument
 from campaign.store.features import read_features
 from campaign.store.states import SCREENED, STAGES, CandidateState
 from campaign.store.usage import cpu_seconds_by_document
-from campaign.views.candidate.crystal import WHICH, CrystalFacts, Which, crystal_facts, stored_crystal
+from campaign.views.candidate.crystal import WHICH, CrystalFacts, Which, crystal_facts, label_of, stored_crystal
 from campaign.views.candidate.dos_figure import SpinDos, read_dos
 from campaign.views.candidate.ledger import AttemptRow, attempt_rows, folders, stage_title
 from campaign.views.explanation import explanation, format_explanation
@@ -142,7 +142,7 @@ def read_candidate(
     entries = entries[:MOST_ATTEMPTS]
     cpu_s = cpu_seconds_by_document(campaign, documents=[data.id]).get(data.id, 0.0)
     data.title = str(document.get("formula") or data.id)
-    data.label = data.read("its origin", _label, document) or ""
+    data.label = label_of(document)
     data.row = data.read("its numbers", partial(make_row, document, rank=0, cpu_s=cpu_s))
     data.state = _state(document, data.row)
     data.reason = data.read("its decision", _reason, document) or ""
@@ -161,12 +161,11 @@ def read_candidate(
     return data
 
 
-def _label(document: Mapping[str, Any]) -> str:
-    return str((document.get("parent") or {}).get("name") or document.get("prototype") or "")
-
-
 def _reason(document: Mapping[str, Any]) -> str:
-    return str((document.get("decision") or {}).get("reason") or "")
+    if document.get("role") != SCREENED:
+        return "relaxed in any case, to train the model"
+    decision = document.get("decision")
+    return str(decision.get("reason") or "no reason is stored") if decision else "not decided yet"
 
 
 def _state(document: Mapping[str, Any], row: Row | None) -> str:
@@ -231,8 +230,6 @@ def _origin(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     told = [("role", role + (f", batch {document['batch']}" if document.get("batch") is not None else ""))]
     parent = document.get("parent") or {}
     told += [(f"origin: {key}", _plain(value)) for key, value in parent.items()]
-    if role != SCREENED:
-        told.append(("decision", "none: it is relaxed in any case"))
     return told
 
 
