@@ -8,8 +8,8 @@ of its own. Measured are the first page after its start, the median of 20 candid
 name (server and transfer), and the time in chromium from opening the address until both crystals are drawn.
 A mongod of its own on a free loopback port in a temporary folder; chromium and playwright (extra dev) must be there.
 
-2026-12-01, two cores, load average 14: 2,000 candidates, by id 0.08 s, by name 0.09 s, unknown name 0.03 s (medians), in chromium
-0.46 s until both crystals are drawn.
+2026-12-01, two cores, load average 14: 2,000 candidates, by id 0.08 s, by name 0.09 s, unknown name 0.03 s (medians),
+in chromium 0.46 s until both crystals are drawn.
 """
 
 import argparse
