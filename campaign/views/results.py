@@ -19,6 +19,10 @@ from campaign.views.reused import reused_from
 
 #: Flags of an IS-DOS, and what they say of it.
 _CHANGED = {"smearing_changed": "smearing", "kpoints_changed": "k-points"}
+#: Of these the place in the ranking is made.
+STABILITY_FIELDS = tuple(
+    f"{part}.{key}" for part in ("result", "prediction") for key in ("e_above_hull", "e_form_per_atom")
+)
 _DIGITS = 6  # of an energy in eV/atom: a millionth of an eV, far below what any calculation converges to
 #: What a row is made of. Of 100,000 candidates all these are in memory for the ranking, so nothing else is.
 _FIELDS = (
@@ -74,7 +78,7 @@ def result_rows(campaign: Campaign) -> list[Row]:
     Relaxed ones come first, by E_hull(DFT); then the others by E_hull(ML); then those without either.
     """
     cost = cpu_seconds_by_document(campaign)
-    found = sorted(iterate_candidates(campaign, _FIELDS), key=_stability)
+    found = sorted(iterate_candidates(campaign, _FIELDS), key=stability)
     return [
         make_row(document, rank=rank, cpu_s=cost.get(document["_id"], 0.0))
         for rank, document in enumerate(found, start=1)
@@ -143,7 +147,8 @@ def _exact(document: Mapping[str, Any], part: str, key: str) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
-def _stability(document: dict[str, Any]) -> tuple[int, float, float, str]:
+def stability(document: Mapping[str, Any]) -> tuple[int, float, float, str]:
+    """Key of the ranking: relaxed, predicted or neither, E_hull and E_f in eV/atom, id."""
     for place, part in enumerate(("result", "prediction")):
         e_hull, e_form = _exact(document, part, "e_above_hull"), _exact(document, part, "e_form_per_atom")
         if e_hull is not None and e_form is not None:

@@ -89,6 +89,17 @@ def test_its_numbers_are_those_of_the_results(ended):
                     {"dos": "IS-DOS", "rs_dos": "RS-DOS"}[kind]
                 ) == stored
             assert "problems" not in found.ids
+            hrefs = {given.get("id"): given.get("href") for tag, given in found.tags if tag == "a"}
+            assert hrefs["back"] == "/campaigns/finished"
+            # within those with a result, and those with a prediction alone
+            for word, step in (("previous", -1), ("next", 1)):
+                beside = rows[row["rank"] - 1 + step] if 0 < row["rank"] + step <= len(rows) else None
+                is_near = beside and kind_of(row) == kind_of(beside) < 2
+                assert hrefs.get(word) == (address(beside["id"]) if is_near else None)
+
+
+def kind_of(row):
+    return 0 if row["e_hull_dft"] is not None else 1 if row["e_hull_ml"] is not None else 2
 
 
 def test_the_crystals_are_cifs_that_pymatgen_reads(ended):

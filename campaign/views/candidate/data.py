@@ -24,6 +24,7 @@ from campaign.store.usage import cpu_seconds_by_document
 from campaign.views.candidate.crystal import WHICH, CrystalFacts, Which, crystal_facts, label_of, stored_crystal
 from campaign.views.candidate.dos_figure import SpinDos, read_dos
 from campaign.views.candidate.ledger import AttemptRow, attempt_rows, folders, stage_title
+from campaign.views.candidate.neighbours import Neighbour, neighbours
 from campaign.views.explanation import explanation, format_explanation
 from campaign.views.export.full_rows import decompositions
 from campaign.views.results import Row, make_row
@@ -89,6 +90,8 @@ class CandidateData:
         The latest first.
     history
         Time, calculation and state of each move.
+    neighbours
+        ``previous`` and ``next`` of the ranking.
     problems
         What is damaged, in words.
     """
@@ -112,6 +115,7 @@ class CandidateData:
     folders: list[tuple[str, str, str]] = field(default_factory=list)
     predictions: list[PredictionRow] = field(default_factory=list)
     history: list[tuple[str, str, str]] = field(default_factory=list)
+    neighbours: dict[str, Neighbour] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def read(self, what: str, make: Callable[..., T], *given: Any) -> T | None:
@@ -158,6 +162,7 @@ def read_candidate(
     data.folders = data.read("its folders", folders, document, entries) or []
     data.predictions = data.read("its predictions", _predictions, document) or []
     data.history = data.read("its history", _history, document) or []
+    data.neighbours = data.read("its neighbours", neighbours, campaign, document) or {}
     return data
 
 

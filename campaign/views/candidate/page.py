@@ -51,6 +51,7 @@ def render_candidate(data: CandidateData) -> str:
         titles=KINDS,
         box={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT},
         back=address,
+        beside={word: candidate_address(data.campaign, one.id) for word, one in data.neighbours.items()},
         cif={which: f"{address}/cif/{which}/{quoted}" for which in data.crystals},
         rule=look["rule"],
         browser_data=_markup(script_json(in_browser)),
