@@ -225,6 +225,8 @@ def _no_dos(document: Mapping[str, Any], kind: str) -> str:
         return "It failed for good: see its attempts."
     if state == stage.running:
         return "It is queued or running."
+    if kind == "rs_dos" and document.get("state") != CandidateState.RELAXED:
+        return "It would be computed after the relaxation."
     if kind == "dos" and not facts and document.get("state") not in (CandidateState.NEW, CandidateState.HELD):
         return "None is computed: what predicts needs none, or the candidate was relaxed without one."
     return "It is not computed yet."

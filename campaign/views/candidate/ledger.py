@@ -114,18 +114,13 @@ def _time(entry: Mapping[str, Any], field: str) -> datetime | None:
 
 def folders(document: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     """What was computed where: calculation, host (empty where it is not known) and folder, each folder once."""
-    found: dict[tuple[str, str], str] = {}
+    found: dict[str, tuple[str, str]] = {}
     for title, place, host in _places(document, entries):
-        # emmet writes host:path
+        # emmet writes host:path; the ledger, which comes first, knows the host better
         before, colon, path = place.partition(":")
-        here = (before, path) if colon and path.startswith("/") else (host, place)
-        # the same folder without its host, or the other way round, is no other folder
-        known = next((each for each in found if each[1] == here[1] and "" in (each[0], here[0])), None)
-        if known is not None:
-            found[max(known, here)] = found.pop(known)
-        else:
-            found.setdefault(here, title)
-    return [(title, host, path) for (host, path), title in found.items()]
+        here, name = (path, before) if colon and path.startswith("/") else (place, host)
+        found.setdefault(here, (title, name))
+    return [(title, host, path) for path, (title, host) in found.items()]
 
 
 def _places(document: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
