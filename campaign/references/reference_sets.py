@@ -270,7 +270,12 @@ def load_hull(store: CampaignStore, checksum: str, *, elements: Collection[str] 
     LookupError
         If there is no such set.
     """
-    entries = stored_set(store, checksum)["entries"]
+    return hull_of_set(stored_set(store, checksum), elements=elements)
+
+
+def hull_of_set(document: Mapping[str, Any], *, elements: Collection[str] | None = None) -> HullSet:
+    """Hulls of a reference set as `stored_set` returns it; see `load_hull`."""
+    entries = document["entries"]
     if elements is not None:
         wanted = set(elements)
         entries = [entry for entry in entries if entry["composition"].keys() <= wanted]

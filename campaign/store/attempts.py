@@ -68,6 +68,12 @@ def attempt_directories(store: CampaignStore, document_id: str, stage: Stage) ->
     return [entry["directory"] for entry in entries]
 
 
+def attempts_at(campaign: Campaign, document_id: str, *, limit: int) -> list[Document]:
+    """Read the latest ledger entries of a candidate or a reference, in no particular order."""
+    query = {"campaign": campaign.name, "document": document_id}
+    return list(campaign.store.attempts.find(query).sort("started", -1).limit(limit))
+
+
 def shares_job(store: CampaignStore, entry: Mapping[str, Any]) -> bool:
     """Whether another attempt has run in the same batch job while this one did."""
     others = {"job_id": entry["job_id"], "scheduler": entry.get("scheduler"), "_id": {"$ne": entry["_id"]}}

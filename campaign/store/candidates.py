@@ -1,7 +1,8 @@
 """Candidates and references: found, inserted, counted before their Screen, and claimed for a calculation."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 from pymatgen.core import Composition
@@ -16,6 +17,7 @@ from campaign.store.states import AWAITS_RS_DOS, BEFORE_SCREEN, OPEN_STATES, SCR
 from esnet.files.errors import UserError
 
 _SHOWN = 8
+_LONGEST = 1000  # characters
 
 
 class UnknownCandidateError(UserError, LookupError):
@@ -43,13 +45,8 @@ def find_candidate(campaign: Campaign, wanted: str) -> CandidateDocument:
     UnknownCandidateError
         If none or several are meant.
     """
-    formula, _, prototype = wanted.partition(":")
-    by_formula = {"formula": _reduced(formula)} | ({"prototype": prototype} if prototype else {})
-    last_part = {"parent.name": {"$regex": f"/{re.escape(wanted)}$"}}
-    queries: list[dict[str, Any]] = [{"_id": wanted}, {"parent.name": wanted}, by_formula]
-    queries += [{"_id": {"$regex": f"^{re.escape(wanted)}"}}, last_part]
     candidates = collection_of_candidates(campaign.store)
-    for query in queries:
+    for query in _meanings(wanted):
         found = list(candidates.find({"campaign": campaign.name, **query}).limit(_SHOWN + 1))
         if len(found) == 1:
             return found[0]
@@ -68,12 +65,20 @@ def find_candidate(campaign: Campaign, wanted: str) -> CandidateDocument:
     )
 
 
-def _reduced(formula: str) -> str:
-    """A formula as candidates have it, whatever the order of its elements; what is none stays as it is."""
-    try:
-        return str(Composition(formula).reduced_formula)
-    except ValueError:
-        return formula
+def _meanings(wanted: str) -> Iterator[dict[str, Any]]:
+    """Yield what a text may mean as MongoDB filters, the likeliest first; each is answered by an index."""
+    yield {"_id": wanted}
+    yield {"parent.name": wanted}
+    if len(wanted) > _LONGEST or "\0" in wanted:
+        return  # no formula, and no pattern that MongoDB takes
+    formula, _, prototype = wanted.partition(":")
+    # a text that is no formula is no candidate's
+    with suppress(ValueError, ArithmeticError, RecursionError):
+        composition = Composition(formula)
+        named = {"chemsys": composition.chemical_system, "formula": composition.reduced_formula}
+        yield named | ({"prototype": prototype} if prototype else {})
+    yield {"_id": {"$regex": f"^{re.escape(wanted)}"}}
+    yield {"parent.name": {"$regex": f"/{re.escape(wanted)}$"}}
 
 
 def collection_of_candidates(store: CampaignStore) -> Collection[CandidateDocument]:

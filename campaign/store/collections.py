@@ -134,6 +134,11 @@ class CampaignStore:
             [("campaign", ASCENDING), ("role", ASCENDING), ("rs_dos.state", ASCENDING), ("result.stable", ASCENDING)]
         )
         self.candidates.create_index("chemsys")
+        # crystals that were given as they are are asked for by their names; others have none
+        self.candidates.create_index(
+            [("campaign", ASCENDING), ("parent.name", ASCENDING)],
+            partialFilterExpression={"parent.name": {"$exists": True}},
+        )
         self.attempts.create_index([("campaign", ASCENDING), ("document", ASCENDING)])
         # sums over the ledger, and what ended lately
         self.attempts.create_index(

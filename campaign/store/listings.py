@@ -53,6 +53,26 @@ def newest_stable_candidates(campaign: Campaign, *, number: int) -> list[Documen
     return list(found.sort([("result.time", -1), ("_id", 1)]).limit(number))
 
 
+def candidates_by_energy(
+    campaign: Campaign, part: str, energy: float, fields: Sequence[str], *, upwards: bool, limit: int
+) -> list[Document]:
+    """Read the candidates whose distance to the hull comes next, those of the same distance included, by an index.
+
+    Parameters
+    ----------
+    part
+        ``result`` or ``prediction``: whose energy.
+    energy
+        eV/atom.
+    upwards
+        Whether the less stable ones are meant.
+    """
+    field = f"{part}.e_above_hull"
+    query: dict[str, Any] = {"campaign": campaign.name, field: {"$gte" if upwards else "$lte": energy}}
+    query |= {"state": CandidateState.RELAXED} if part == "result" else {}
+    return list(campaign.store.candidates.find(query, fields).sort(field, 1 if upwards else -1).limit(limit))
+
+
 def screened_ids_after_dos(campaign: Campaign) -> set[str]:
     """Ids of the screened candidates whose IS-DOS has ended, well or not."""
     return _screened_ids(campaign, {"$nin": list(BEFORE_SCREEN)})

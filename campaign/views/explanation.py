@@ -27,7 +27,7 @@ def explanation(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, An
     told["final_failure"] = document.get("final_failure")
     told["reused_from"] = {title: dict(origin) for title, origin in reused_from(document)}
     told["history"] = document["history"]
-    told["cpu_s"] = cpu_seconds_by_document(campaign).get(document["_id"], 0.0)
+    told["cpu_s"] = cpu_seconds_by_document(campaign, documents=[document["_id"]]).get(document["_id"], 0.0)
     told["made_again"] = _made_again(document)
     told["policy_changed"] = _policy_changed(campaign, document.get("decision"))
     content: dict[str, Any] = _as_json(told)

@@ -19,6 +19,10 @@ from campaign.views.reused import reused_from
 
 #: Flags of an IS-DOS, and what they say of it.
 _CHANGED = {"smearing_changed": "smearing", "kpoints_changed": "k-points"}
+#: Of these the place in the ranking is made.
+STABILITY_FIELDS = tuple(
+    f"{part}.{key}" for part in ("result", "prediction") for key in ("e_above_hull", "e_form_per_atom")
+)
 _DIGITS = 6  # of an energy in eV/atom: a millionth of an eV, far below what any calculation converges to
 #: What a row is made of. Of 100,000 candidates all these are in memory for the ranking, so nothing else is.
 _FIELDS = (
@@ -74,31 +78,46 @@ def result_rows(campaign: Campaign) -> list[Row]:
     Relaxed ones come first, by E_hull(DFT); then the others by E_hull(ML); then those without either.
     """
     cost = cpu_seconds_by_document(campaign)
-    found = sorted(iterate_candidates(campaign, _FIELDS), key=_stability)
+    found = sorted(iterate_candidates(campaign, _FIELDS), key=stability)
     return [
-        Row(
-            rank=rank,
-            id=document["_id"],
-            formula=document["formula"],
-            prototype=document["prototype"],
-            e_form_ml=_number(document, "prediction", "e_form_per_atom"),
-            e_hull_ml=_number(document, "prediction", "e_above_hull"),
-            decision=_decision(document),
-            e_form_dft=_number(document, "result", "e_form_per_atom"),
-            e_hull_dft=_number(document, "result", "e_above_hull"),
-            stable=(document.get("result") or {}).get("stable"),
-            cpu_s=round(cost.get(document["_id"], 0.0), 1),
-            corrections=(document.get("result") or document.get("prediction") or {}).get("corrections"),
-            dos_changed=dos_changed(document),
-            reused_from=", ".join(sorted({origin["campaign"] for _, origin in reused_from(document)})) or None,
-            state=document["state"],
-            uncertainty=_number(document, "prediction", "uncertainty"),
-            novel=(document.get("prediction") or {}).get("novel"),
-            name=(document.get("parent") or {}).get("name"),
-            columns=plain_json((document.get("parent") or {}).get("columns")) or None,
-        )
+        make_row(document, rank=rank, cpu_s=cost.get(document["_id"], 0.0))
         for rank, document in enumerate(found, start=1)
     ]
+
+
+def make_row(document: Mapping[str, Any], *, rank: int, cpu_s: float) -> Row:
+    """Make the row of one candidate.
+
+    Parameters
+    ----------
+    document
+        The candidate's, whole or the fields that a row is made of.
+    rank
+        Its place in the table; 0 where only this candidate is looked at.
+    cpu_s
+        CPU-seconds of all its attempts.
+    """
+    return Row(
+        rank=rank,
+        id=document["_id"],
+        formula=document["formula"],
+        prototype=document["prototype"],
+        e_form_ml=_number(document, "prediction", "e_form_per_atom"),
+        e_hull_ml=_number(document, "prediction", "e_above_hull"),
+        decision=_decision(document),
+        e_form_dft=_number(document, "result", "e_form_per_atom"),
+        e_hull_dft=_number(document, "result", "e_above_hull"),
+        stable=(document.get("result") or {}).get("stable"),
+        cpu_s=round(cpu_s, 1),
+        corrections=(document.get("result") or document.get("prediction") or {}).get("corrections"),
+        dos_changed=dos_changed(document),
+        reused_from=", ".join(sorted({origin["campaign"] for _, origin in reused_from(document)})) or None,
+        state=document["state"],
+        uncertainty=_number(document, "prediction", "uncertainty"),
+        novel=(document.get("prediction") or {}).get("novel"),
+        name=(document.get("parent") or {}).get("name"),
+        columns=plain_json((document.get("parent") or {}).get("columns")) or None,
+    )
 
 
 def plain_json(value: Any) -> Any:
@@ -118,17 +137,18 @@ def dos_changed(document: Mapping[str, Any]) -> str | None:
     return " and ".join(word for flag, word in _CHANGED.items() if facts.get(flag)) or None
 
 
-def _number(document: dict[str, Any], part: str, key: str) -> float | None:
+def _number(document: Mapping[str, Any], part: str, key: str) -> float | None:
     value = _exact(document, part, key)
     return None if value is None else round(value, _DIGITS) + 0.0  # no -0.0
 
 
-def _exact(document: dict[str, Any], part: str, key: str) -> float | None:
+def _exact(document: Mapping[str, Any], part: str, key: str) -> float | None:
     value = (document.get(part) or {}).get(key)
     return None if value is None or math.isnan(value) else float(value)
 
 
-def _stability(document: dict[str, Any]) -> tuple[int, float, float, str]:
+def stability(document: Mapping[str, Any]) -> tuple[int, float, float, str]:
+    """Key of the ranking: relaxed, predicted or neither, E_hull and E_f in eV/atom, id."""
     for place, part in enumerate(("result", "prediction")):
         e_hull, e_form = _exact(document, part, "e_above_hull"), _exact(document, part, "e_form_per_atom")
         if e_hull is not None and e_form is not None:
@@ -136,7 +156,7 @@ def _stability(document: dict[str, Any]) -> tuple[int, float, float, str]:
     return 2, 0.0, 0.0, document["_id"]
 
 
-def _decision(document: dict[str, Any]) -> str:
+def _decision(document: Mapping[str, Any]) -> str:
     ending = ", failed" if document["state"].endswith("_failed") else ""
     if document.get("correction_error"):
         ending = ", uncorrectable"

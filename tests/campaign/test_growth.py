@@ -13,6 +13,7 @@ from campaign.store.candidates import read_ready, ready_ids
 from campaign.store.collections import now
 from campaign.store.reuse.sources import calculation_keys, read_to_calculate
 from campaign.store.states import STAGES
+from campaign.views.server.candidates import CandidatePages
 from campaign.views.status.counts import campaign_status
 from campaign.views.status.report import status_report
 
@@ -147,3 +148,13 @@ def test_indexes_of_an_earlier_version_are_replaced(store):
     assert "campaign_1_result.e_hull_1" not in found
     assert found["campaign_1_rs_dos.state_1"]["partialFilterExpression"] == {"state": "relaxed"}
     assert sum("state" in dict(index["key"]) for index in found.values()) == 2
+
+
+def test_the_page_of_a_candidate_reads_that_candidate_alone(store, large):
+    store.candidates.update_one({"_id": "copy-300"}, {"$set": {"parent.name": "run1/gen_0300"}})
+    pages = CandidatePages(store)
+    for wanted in ("copy-300", "run1/gen_0300", "gen_0300"):
+        for collection in ("candidates", "attempts", "features"):
+            call = lambda wanted=wanted: pages.page(*pages.find(large, wanted))  # noqa: E731
+            number, worst = documents_read(store, collection, call)
+            assert number <= FEW, (wanted, collection, worst)

@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 from browser import Page, chromium
 from report_campaign import SECTIONS, finished
+from test_server import served
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore
+from campaign.views.candidate.page import candidate_address
 from campaign.views.report.data import build_report
 from campaign.views.report.page import render_html
+from campaign.views.results import result_rows
 from launchers.database.settings import DatabaseSettings
 
 pytestmark = [pytest.mark.mongo, pytest.mark.browser]
@@ -27,6 +30,8 @@ PICTURES = (
     ("report-candidates.png", 1200, False, "#candidates-section"),
     ("report-phone.png", 400, True, None),
 )
+#: The page of the most stable candidate.
+CANDIDATE = "candidate.png"
 
 
 @pytest.fixture
@@ -56,3 +61,14 @@ def test_no_picture_of_the_report_is_empty(shown, tmp_path):
             assert page.errors == []
             # a page of one colour takes some 5 kB
             assert (folder / picture).stat().st_size > 20_000
+
+
+def test_no_picture_of_a_candidate_is_empty(shown):
+    store, name, folder = shown
+    best = result_rows(Campaign.read(store, name))[0].id
+    with served(store) as port, chromium() as browser:
+        page = Page(browser, f"http://127.0.0.1:{port}{candidate_address(name, best)}", width=1200)
+        page.wait_for("document.querySelector('.crystal').dataset.drawn")
+        page.page.screenshot(path=folder / CANDIDATE)
+        assert page.errors == []
+    assert (folder / CANDIDATE).stat().st_size > 20_000

@@ -273,7 +273,7 @@ class Place:
 
 
 def is_of_fireworks(command: str, screen: str) -> bool:
-    """Whether the tracebacks on a screen are `rlaunch`'s own: of failed tasks, or of a launchpad file that is not there."""
+    """Whether the tracebacks on a screen are `rlaunch`'s own: of failed tasks, or of a missing launchpad file."""
     return "-rlaunch" in command and (_RLAUNCH_REFUSED in screen or not _RLAUNCH_ENDED.search(screen))
 
 

@@ -51,14 +51,19 @@ def file_names(rows: Iterable[tuple[Row, str]]) -> Iterator[str]:
     """
     taken: set[str] = set()
     for row, label in rows:
-        words = (row.formula, label[:_LONGEST_LABEL], "-".join(row.id.rsplit("-", 2)[1:]) or row.id)
-        name = "_".join(re.sub(r"[^A-Za-z0-9.+-]+", "_", word) for word in words).lstrip(".-")
+        name = file_name(row.formula, label, row.id)
         unique, number = name, 1
         while unique.casefold() in taken:
             number += 1
             unique = f"{name}_{number}"
         taken.add(unique.casefold())
         yield unique
+
+
+def file_name(formula: str, label: str, candidate: str) -> str:
+    """File name without ending of one candidate; see `file_names`."""
+    words = (formula, label[:_LONGEST_LABEL], "-".join(candidate.rsplit("-", 2)[1:]) or candidate)
+    return "_".join(re.sub(r"[^A-Za-z0-9.+-]+", "_", word) for word in words).lstrip(".-")
 
 
 def plain_structure(content: Document) -> Structure:

@@ -12,7 +12,7 @@ from ase.data.colors import jmol_colors
 from campaign.views.report.data import ReportData
 from campaign.views.report.hull_figures import elements_json, hulls_json
 from campaign.views.report.plotly_figures import PageFigure
-from campaign.views.report.structures import ShownStructure
+from campaign.views.report.structures import BOND_FACTOR, BOND_RULE, ShownStructure
 from campaign.views.report.tables import Table
 from esnet.representation.dos import ENERGY_MAX, ENERGY_MIN, N_GRID
 
@@ -44,12 +44,8 @@ def browser_json(data: ReportData, figures: Sequence[PageFigure], tables: Sequen
     rest = {
         "name": data.name,
         "tables": {table.id: table.to_json() for table in tables},
-        # r: relaxed, s: species, p: positions (A), l: lattice (A)
-        "structures": {
-            found.id: {"r": found.relaxed, "s": found.species, "p": found.positions, "l": found.lattice}
-            for found in data.structures
-        },
-        "elements": _elements(data.structures),
+        "structures": {found.id: found.to_json() for found in data.structures},
+        "look": crystal_look(data.structures),
         "hulls": hulls_json(data),
         "table": elements_json(data),
         "pairs": _pairs(data),
@@ -60,8 +56,8 @@ def browser_json(data: ReportData, figures: Sequence[PageFigure], tables: Sequen
     return _escape_json(f'{whole[:-1]},"figures":{{{drawn}}}}}')
 
 
-def _elements(structures: Sequence[ShownStructure]) -> dict[str, Any]:
-    """Colour and radius (A) of each element that occurs: Jmol's colours, covalent radii (ase.data)."""
+def crystal_look(structures: Sequence[ShownStructure]) -> dict[str, Any]:
+    """How crystals are drawn: colour (Jmol's) and covalent radius (A, ase.data) of each element, and which bonds."""
     found = {}
     for symbol in sorted({symbol for structure in structures for symbol in structure.species}):
         number = atomic_numbers.get(symbol)
@@ -70,7 +66,7 @@ def _elements(structures: Sequence[ShownStructure]) -> dict[str, Any]:
             colour = "#" + "".join(f"{round(255 * part):02x}" for part in jmol_colors[number])
             radius = float(covalent_radii[number])
         found[symbol] = {"colour": colour, "radius": round(radius, 2)}
-    return found
+    return {"elements": found, "bonds": BOND_FACTOR, "rule": BOND_RULE}
 
 
 def _pairs(data: ReportData) -> dict[str, Any]:

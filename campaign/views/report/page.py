@@ -17,7 +17,10 @@ from campaign.views.report.summary import summary
 from campaign.views.report.tables import page_tables
 from esnet.files.errors import require
 
-_SCRIPTS = ("page.js", "figures.js", "hulls.js", "elements.js", "tables.js", "structures.js", "live.js")
+_SCRIPTS = (
+    *("theme.js", "page.js", "figures.js", "hulls.js", "elements.js", "tables.js", "crystal.js", "structures.js"),
+    "live.js",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +64,7 @@ def render_html(data: ReportData, *, live: LivePage | None = None) -> str:
     libraries = [_plotly_script(), _own_script()]
     jinja2 = require("jinja2", extra="report")
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+        loader=jinja2.FunctionLoader(report_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     from markupsafe import Markup
 
@@ -73,8 +76,8 @@ def render_html(data: ReportData, *, live: LivePage | None = None) -> str:
         sections=shown,
         tables={table.id: table for table in tables},
         live=None if live is None else Markup(script_json(asdict(live))),
-        policy=_content_security_policy(libraries, connect="'none'" if live is None else "'self'"),
-        styles=[Markup(_style_text(text)) for text in (_datatables("css"), _asset("page.css"))],
+        policy=content_security_policy(libraries, connect="'none'" if live is None else "'self'"),
+        styles=[Markup(_style_text(text)) for text in (_datatables("css"), report_asset("page.css"))],
         scripts=[Markup(text) for text in libraries],
         datatables=base64.b64encode(_datatables("js").encode()).decode("ascii"),
         browser_data=Markup(browser_json(data, figures, tables)),
@@ -82,13 +85,23 @@ def render_html(data: ReportData, *, live: LivePage | None = None) -> str:
     return html
 
 
-def _content_security_policy(scripts: list[str], *, connect: str) -> str:
+def content_security_policy(scripts: list[str], *, connect: str, blobs: bool = True) -> str:
+    """Policy under which a page runs these scripts and no others.
+
+    Parameters
+    ----------
+    connect
+        What it may fetch.
+    blobs
+        Whether it may import what it has in itself.
+    """
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'" for text in scripts
     )
+    blob = " blob:" if blobs else ""
     return (
         # DataTables is a module, which a page of one file can only import from a blob of its own
-        f"default-src 'none'; script-src {hashes} blob:; style-src 'unsafe-inline'; img-src data: blob:; "
+        f"default-src 'none'; script-src {hashes}{blob}; style-src 'unsafe-inline'; img-src data:{blob}; "
         f"font-src data:; connect-src {connect}; base-uri 'none'; form-action 'none'"
     )
 
@@ -96,12 +109,12 @@ def _content_security_policy(scripts: list[str], *, connect: str) -> str:
 @cache
 def _plotly_script() -> str:
     offline: Any = require("plotly.offline", extra="report")
-    return _script_text(offline.get_plotlyjs())
+    return script_text(offline.get_plotlyjs())
 
 
 @cache
 def _own_script() -> str:
-    return _script_text("\n".join(_asset(name) for name in _SCRIPTS))
+    return script_text("\n".join(report_asset(name) for name in _SCRIPTS))
 
 
 @cache
@@ -112,12 +125,13 @@ def _datatables(kind: str) -> str:
 
 
 @cache
-def _asset(name: str) -> str:
+def report_asset(name: str) -> str:
+    """Text of a file of the page."""
     folder: Traversable = files("campaign.views.report") / "assets"
     return (folder / name).read_text(encoding="utf-8")
 
 
-def _script_text(text: str) -> str:
+def script_text(text: str) -> str:
     """A library as it may stand in a script element; in JavaScript's strings the escaped forms mean the same."""
     return text.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 

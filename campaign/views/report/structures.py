@@ -13,6 +13,11 @@ MOST_ATOMS = 40_000
 """Of all structures together: about 1 MB in the page."""
 _AT_ONCE = 500
 _DIGITS = 3  # a thousandth of an angstrom
+BOND_FACTOR = 1.2
+BOND_RULE = (
+    f"A bond joins two atoms that are no farther apart than {BOND_FACTOR:g} times the sum of their covalent radii "
+    "(Cordero et al. 2008)."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,10 @@ class ShownStructure:
     species: list[str]
     positions: list[list[float]]
     lattice: list[list[float]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the browser draws: ``r`` relaxed, ``s`` species, ``p`` positions (A), ``l`` lattice (A)."""
+        return {"r": self.relaxed, "s": self.species, "p": self.positions, "l": self.lattice}
 
 
 def read_structures(store: CampaignStore, rows: Sequence[Row]) -> list[ShownStructure]:
@@ -58,10 +67,10 @@ def _read(store: CampaignStore, ids: Sequence[str]) -> Iterator[ShownStructure]:
             relaxed = (document.get("relaxation") or {}).get("structure")
             content = relaxed or document.get("structure")
             if content and content.get("sites"):
-                yield _shown(name, content, relaxed=bool(relaxed))
+                yield shown_structure(name, content, relaxed=bool(relaxed))
 
 
-def _shown(name: str, content: Mapping[str, Any], *, relaxed: bool) -> ShownStructure:
+def shown_structure(name: str, content: Mapping[str, Any], *, relaxed: bool) -> ShownStructure:
     """Read pymatgen's dictionary of a structure: ``sites`` with ``species`` and ``abc``, ``lattice.matrix``."""
     matrix = content["lattice"]["matrix"]
     species = [str(site["species"][0]["element"]) for site in content["sites"]]

@@ -14,11 +14,18 @@ MOST_ROWS = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column: ``number`` columns are shown with `digits`, exported in full; ``3d`` opens the structure viewer."""
+    """One column.
+
+    Attributes
+    ----------
+    kind
+        ``number`` is shown with `digits` and exported in full; ``3d`` opens the structure viewer; ``candidate`` links
+        to the page of the candidate whose id stands in the column ``id``, where a server has one.
+    """
 
     title: str
     unit: str = ""
-    kind: Literal["text", "number", "flag", "3d"] = "text"
+    kind: Literal["text", "number", "flag", "3d", "candidate"] = "text"
     digits: int = 0
     signed: bool = False
 
@@ -68,7 +75,7 @@ def _candidates_table(data: ReportData) -> Table:
     with_structure = {structure.id for structure in data.structures}
     columns = [
         Column(title="#", kind="number"),
-        Column(title="formula"),
+        Column(title="formula", kind="candidate"),
         Column(title="prototype"),
         Column(title="3D", kind="3d"),
         _energy("E_f(ML)"),
@@ -78,7 +85,7 @@ def _candidates_table(data: ReportData) -> Table:
         _energy("E_hull(DFT)"),
         Column(title="stable", kind="flag"),
         Column(title="cost", unit="CPU-s", kind="number", digits=1),
-        Column(title="id"),
+        Column(title="id", kind="candidate"),
     ]
     rows = [
         [

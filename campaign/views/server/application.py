@@ -11,11 +11,16 @@ from urllib.parse import quote
 from pymongo.errors import PyMongoError
 
 from campaign.store.campaigns import UnknownCampaignError
+from campaign.store.candidates import UnknownCandidateError
 from campaign.store.collections import CampaignStore, now
 from campaign.store.counts import campaign_overviews
 from campaign.store.states import CandidateState
+from campaign.views.candidate.crystal import NoCrystalError
+from campaign.views.candidate.page import candidate_address
 from campaign.views.server.access import ReadOnlyAccess, is_loopback
+from campaign.views.server.candidates import CandidatePages
 from campaign.views.server.pages import CampaignPages
+from esnet.commands.console import printable
 from esnet.files.errors import require
 
 if TYPE_CHECKING:
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 _LOOPBACK_NAMES = ["localhost", "127.0.0.1"]
 #: The report's page carries its own, stricter policy; both hold.
 _POLICY = {"content-security-policy": "frame-ancestors 'none'; object-src 'none'; base-uri 'none'; form-action 'none'"}
+_CIF = "chemical/x-cif"
 _INDEX_POLICY = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
 
 
@@ -56,10 +62,11 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
-    from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
+    from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
     from starlette.routing import Route
 
     pages = CampaignPages(store, refresh_s=refresh_s)
+    candidates = CandidatePages(store)
 
     # plain functions: Starlette runs them in threads, so that making a page keeps nobody else waiting
     def index(request: Request) -> Response:
@@ -71,8 +78,21 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
     def revision(request: Request) -> Response:
         return JSONResponse({"revision": pages.page(request.path_params["name"]).revision})
 
+    def candidate(request: Request) -> Response:
+        wanted = request.path_params["candidate"]
+        campaign, document = candidates.find(request.path_params["name"], wanted)
+        if document["_id"] != wanted:
+            return RedirectResponse(candidate_address(campaign.name, document["_id"]))
+        return HTMLResponse(candidates.page(campaign, document), headers=_POLICY)
+
+    def cif(request: Request) -> Response:
+        file, text = candidates.cif(*(request.path_params[key] for key in ("name", "which", "candidate")))
+        headers = {"content-disposition": f'attachment; filename="{file}"', **_POLICY}
+        return Response(text, media_type=_CIF, headers=headers)
+
     def unknown(request: Request, error: Exception) -> Response:
-        return PlainTextResponse(str(error), status_code=404)
+        # the address is in the message, and a terminal may show it
+        return PlainTextResponse(printable(str(error)), status_code=404)
 
     def no_database(request: Request, error: Exception) -> Response:
         text = "the database does not answer; this page works again when it does (`campaign db status`)"
@@ -87,9 +107,14 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
             Route("/", index, methods=["GET"]),
             Route("/campaigns/{name}", page, methods=["GET"]),
             Route("/campaigns/{name}/revision", revision, methods=["GET"]),
+            Route("/campaigns/{name}/candidate/{candidate:path}", candidate, methods=["GET"]),
+            Route("/campaigns/{name}/cif/{which}/{candidate:path}", cif, methods=["GET"]),
         ],
         middleware=middleware,
-        exception_handlers={UnknownCampaignError: unknown, PyMongoError: no_database},
+        exception_handlers={
+            **dict.fromkeys((UnknownCampaignError, UnknownCandidateError, NoCrystalError), unknown),
+            PyMongoError: no_database,
+        },
     )
 
 

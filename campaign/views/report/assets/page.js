@@ -1,16 +1,10 @@
-"use strict";
-// What the other scripts share: the data, text for Plotly, colours that follow the browser's light or dark.
+// What the report's scripts share: the data, text for Plotly, figures whose colours follow the browser's light or dark.
 const report = JSON.parse(document.getElementById("report-data").textContent);
-const darkMode = window.matchMedia("(prefers-color-scheme: dark)");
 const COLOURS = { blue: "#2f8fd0", orange: "#e0701a", green: "#1ba784", purple: "#b56fa5", grey: "#8a8a8a" };
 
 // Plotly reads a few HTML tags in its texts; names are only text
 function plotlyText(name) {
   return String(name).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-}
-
-function cssColour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
 // Colours of a layout in the present mode; every axis of it gets them.

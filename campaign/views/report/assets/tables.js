@@ -10,9 +10,16 @@ function escapeHtml(text) {
   return element.innerHTML.replace(/"/g, "&quot;").replace(/'/g, "&#39;");
 }
 
+// The page of a candidate: only a server has one.
+const hasPages = document.getElementById("live-data") !== null;
+
+function candidateLink(text, id) {
+  return `<a href="${escapeHtml(`${location.pathname}/candidate/${encodeURIComponent(id)}`)}">${escapeHtml(text)}</a>`;
+}
+
 // What a cell is for each purpose: DataTables takes a displayed cell as HTML, so all text is escaped here.
-function cell(column) {
-  return (value, purpose) => {
+function cell(column, idPlace) {
+  return (value, purpose, row) => {
     const missing = value === null || value === undefined;
     if (column.kind === "number") {
       if (purpose === "display") return missing ? "" : shownNumber(value, column);
@@ -24,16 +31,18 @@ function cell(column) {
       return missing ? "" : `<button type="button" class="view" data-structure="${escapeHtml(value)}">view</button>`;
     }
     if (missing) return "";
+    if (column.kind === "candidate" && purpose === "display" && hasPages) return candidateLink(value, row[idPlace]);
     // what is searched is read as HTML too
     return purpose === "display" || purpose === "filter" ? escapeHtml(value) : String(value);
   };
 }
 
-function columnOf(column) {
+function columnOf(column, _, columns) {
+  const idPlace = columns.findIndex((each) => each.title === "id");
   const long = ["reason", "error"].includes(column.title);
   return {
     title: column.unit ? `${column.title}\n${column.unit}` : column.title,
-    render: cell(column),
+    render: cell(column, idPlace),
     type: column.kind === "number" ? "num" : "string",
     className: column.kind === "number" ? "number" : long ? "long" : column.title === "id" ? "id" : "",
     orderable: column.kind !== "3d",

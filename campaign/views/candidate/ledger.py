@@ -1,0 +1,138 @@
+"""The attempts at a candidate's calculations as the ledger has them, and where their files lie."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from campaign.attempts.causes import stored_cause
+from campaign.store.collections import in_utc
+from campaign.store.states import STAGES
+
+_FAILED = ("science", "machine", "lost")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptRow:
+    """One attempt as a reader sees it.
+
+    Attributes
+    ----------
+    stage, number
+        Which calculation, and the how many-th attempt at it.
+    id
+        Of its entry in the ledger.
+    outcome, cause
+        As the ledger says; `cause` is empty where nothing failed.
+    cpu_s
+        CPU-seconds; None where they are not known.
+    worker
+        Host, process and batch job.
+    started, duration
+        In UTC, and how long it took, or has run so far.
+    last_words
+        What it said when it failed; empty otherwise.
+    """
+
+    stage: str
+    number: int
+    id: str
+    outcome: str
+    cause: str
+    cpu_s: float | None
+    worker: str
+    started: str
+    duration: str
+    last_words: str
+
+
+def attempt_rows(entries: Iterable[Mapping[str, Any]]) -> list[AttemptRow]:
+    """Rows of ledger entries, the first attempt first."""
+    numbers: dict[str, int] = {}
+    rows = []
+    for entry in sorted(entries, key=_order):
+        stage = str(entry.get("stage"))
+        numbers[stage] = numbers.get(stage, 0) + 1
+        rows.append(_row(entry, stage, numbers[stage]))
+    return rows
+
+
+def _order(entry: Mapping[str, Any]) -> tuple[str, str]:
+    time = _time(entry, "started") or _time(entry, "ended")
+    return "" if time is None else time.isoformat(), str(entry.get("_id"))
+
+
+def _row(entry: Mapping[str, Any], stage: str, number: int) -> AttemptRow:
+    outcome, cpu_s = str(entry.get("outcome")), entry.get("cpu_s")
+    started = _time(entry, "started")
+    return AttemptRow(
+        stage=stage_title(stage),
+        number=number,
+        id=str(entry["_id"]),
+        outcome=outcome,
+        cause=stored_cause(entry) if outcome in _FAILED else str(entry.get("cause") or ""),
+        cpu_s=None if cpu_s is None else float(cpu_s),
+        worker=_worker(entry),
+        started="" if started is None else f"{started:%Y-%m-%d %H:%M:%S}",
+        duration=_duration(entry),
+        last_words=str(entry.get("error") or "").strip(),
+    )
+
+
+def _worker(entry: Mapping[str, Any]) -> str:
+    """``node1, process 4711, slurm job 42``, or where it was computed for another campaign."""
+    if origin := entry.get("reused_from"):
+        return f"taken over from campaign {origin['campaign']}, attempt {origin['entry']}"
+    parts = [str(entry["host"])] if entry.get("host") else []
+    parts += [f"process {entry['pid']}"] if entry.get("pid") else []
+    parts += [f"{entry.get('scheduler') or 'batch'} job {entry['job_id']}"] if entry.get("job_id") else []
+    return ", ".join(parts)
+
+
+def _duration(entry: Mapping[str, Any]) -> str:
+    started, ended = _time(entry, "started"), _time(entry, "ended")
+    if started is None:
+        return ""
+    seen = ended or _time(entry, "seen")
+    if seen is None:
+        return "begun"
+    return format_seconds((seen - started).total_seconds()) + ("" if ended else " so far")
+
+
+def format_seconds(seconds: float) -> str:
+    """``12.3 s``, ``4 min 10 s`` or ``3 h 05 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _time(entry: Mapping[str, Any], field: str) -> datetime | None:
+    found = entry.get(field)
+    return in_utc(found) if isinstance(found, datetime) else None
+
+
+def folders(document: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """What was computed where: calculation, host (empty where it is not known) and folder, each folder once."""
+    found: dict[str, tuple[str, str]] = {}
+    for title, place, host in _places(document, entries):
+        # emmet writes host:path; the ledger, which comes first, knows the host better
+        before, colon, path = place.partition(":")
+        here, name = (path, before) if colon and path.startswith("/") else (place, host)
+        found.setdefault(here, (title, name))
+    return [(title, host, path) for path, (title, host) in found.items()]
+
+
+def _places(document: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    for entry in sorted(entries, key=_order):
+        if entry.get("directory"):
+            yield stage_title(str(entry.get("stage"))), str(entry["directory"]), str(entry.get("host") or "")
+    for stage in STAGES.values():
+        facts = document.get(stage.fields) or {}
+        if facts.get("directory"):
+            yield stage.title, str(facts["directory"]), ""
+
+
+def stage_title(stage: str) -> str:
+    """What people call a stage of the ledger."""
+    return STAGES[stage].title if stage in STAGES else stage

@@ -1,0 +1,100 @@
+"""The page of a candidate as HTML: its figures are drawn by the page's own script, and nothing is fetched."""
+
+import math
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from urllib.parse import quote
+
+from campaign.views.candidate.data import KINDS, CandidateData
+from campaign.views.candidate.dos_figure import HEIGHT, LEFT, RIGHT, WIDTH, dos_figures
+from campaign.views.candidate.ledger import format_seconds
+from campaign.views.report.browser_data import crystal_look, script_json
+from campaign.views.report.page import content_security_policy, report_asset, script_text
+from esnet.files.errors import require
+
+_REPORT_SCRIPTS = ("theme.js", "crystal.js")
+
+
+def campaign_address(campaign: str) -> str:
+    """Address of a campaign's page on its server."""
+    return f"/campaigns/{quote(campaign, safe='')}"
+
+
+def candidate_address(campaign: str, candidate: str) -> str:
+    """Address of a candidate's page on its server."""
+    return f"{campaign_address(campaign)}/candidate/{quote(candidate, safe='')}"
+
+
+def render_candidate(data: CandidateData) -> str:
+    """Write the page of a candidate.
+
+    Returns
+    -------
+    str
+        HTML; its script is named by its SHA-256 in the Content-Security-Policy, and texts are escaped.
+
+    Raises
+    ------
+    MissingExtraError
+        If jinja2 is not installed.
+    """
+    shown = {which: found.shown for which, found in data.crystals.items()}
+    look = crystal_look(list(shown.values()))
+    in_browser = {"crystals": {which: one.to_json() for which, one in shown.items()}, "look": look}
+    figures = dict(zip(data.dos, dos_figures(list(data.dos.values())), strict=True))
+    address = campaign_address(data.campaign)
+    quoted = quote(data.id, safe="")
+    html: str = _template().render(
+        data=data,
+        figures=figures,
+        titles=KINDS,
+        box={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT},
+        back=address,
+        beside={word: candidate_address(data.campaign, one.id) for word, one in data.neighbours.items()},
+        cif={which: f"{address}/cif/{which}/{quoted}" for which in data.crystals},
+        rule=look["rule"],
+        browser_data=_markup(script_json(in_browser)),
+        policy=content_security_policy([_script()], connect="'none'", blobs=False),
+        style=_markup(report_asset("page.css") + _asset("candidate.css")),
+        script=_markup(_script()),
+    )
+    return html
+
+
+@cache
+def _template() -> Any:
+    jinja2 = require("jinja2", extra="report")
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment.filters |= {"energy": _energy, "seconds": format_seconds, "last_line": _last_line}
+    return environment.get_template("candidate.html.j2")
+
+
+def _energy(value: float | None) -> str:
+    """An energy in eV/atom with its exact value for programs."""
+    if value is None or not math.isfinite(value):
+        return ""
+    # a number only: nothing in it needs escaping
+    text: str = _markup(f'<data value="{float(value)!r}">{float(value):+.3f}</data>')
+    return text
+
+
+def _last_line(text: str) -> str:
+    lines = text.splitlines()
+    return lines[-1] if lines else ""
+
+
+def _markup(text: str) -> Any:
+    return require("markupsafe", extra="report").Markup(text)
+
+
+@cache
+def _script() -> str:
+    return script_text("\n".join([*map(report_asset, _REPORT_SCRIPTS), _asset("candidate.js")]))
+
+
+@cache
+def _asset(name: str) -> str:
+    return (files("campaign.views.candidate") / "assets" / name).read_text(encoding="utf-8")
