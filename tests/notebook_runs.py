@@ -102,10 +102,11 @@ def texts(notebook: NotebookNode) -> list[str]:
 
 if __name__ == "__main__":
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    ours = {**os.environ, "PATH": path, "PYTHONPATH": str(NOTEBOOKS.parents[1])}
     for each in sys.argv[1:] or NAMES:
         empty = Path(tempfile.mkdtemp())
-        made = run(each, empty, environment={**os.environ, "PATH": path})
+        made = run(each, empty, environment=ours)
         nbformat.write(made, NOTEBOOKS / each)
         if commands_asked_for(made):
-            subprocess.run(["campaign", "db", "stop"], cwd=empty, env={**os.environ, "PATH": path}, check=True)
+            subprocess.run(["campaign", "db", "stop"], cwd=empty, env=ours, check=True)
         shutil.rmtree(empty)

@@ -40,6 +40,22 @@ def page_module():
 public_members = page_module().public_members
 
 
+LOADED: dict[str, Networks] = {}
+
+
+@pytest.fixture
+def loaded_once(monkeypatch):
+    """Load the networks of a bundle for the first test that predicts, not for each example: that takes ten seconds."""
+    load = Networks.load
+
+    def once(info):
+        if info.checksum not in LOADED:
+            LOADED[info.checksum] = load(info)
+        return LOADED[info.checksum]
+
+    monkeypatch.setattr(Networks, "load", once)
+
+
 @pytest.mark.mongo
 def test_the_frame_has_the_numbers_of_the_json(finished):
     printed = CliRunner().invoke(app, ["results", "quickstart", "--format", "json"])
@@ -77,6 +93,53 @@ def test_crystals_entries_and_hull_agree_with_the_frame(finished):
 
 
 @pytest.mark.mongo
+def test_a_campaign_gives_its_dos_and_what_it_knows_for_a_replay(finished):
+    opened = campaign.open_campaign("quickstart")
+    dos = opened.dos("AlPd:B2")
+    assert (dos.unit, dos.is_spin_polarised) == ("states/(eV atom)", True)
+    assert dos.total() == pytest.approx(np.full(1500, 18.0))
+    failing = finished.failing
+    with pytest.raises(UserError, match=rf"{failing} .*: its IS-DOS is not computed; its state is dos_failed"):
+        opened.dos(failing)
+    with pytest.raises(UserError, match="its RS-DOS is not computed"):
+        opened.dos("AlPd:B2", relaxed=True)
+    with pytest.raises(UserError, match="has no candidate 'AlPd:B9'; right: an id"):
+        opened.dos("AlPd:B9")
+    data = opened.replay_data()
+    relaxed = opened.results().query("state == 'relaxed' and e_form_ml == e_form_ml")
+    assert {known.id for known in data.candidates} == set(relaxed.id)
+    comparison = campaign.compare(data, {"all": "thresholds:max_formation_energy=0.5,max_hull_energy=0.5"})
+    assert comparison.policies["all"][0].relaxations == len(data.candidates)
+
+
+@pytest.mark.mongo
+@pytest.mark.keras
+def test_a_campaign_predicts_from_what_it_has_stored(finished, loaded_once):
+    opened = campaign.open_campaign("quickstart")
+    dos = opened.dos("AlPd:B2")
+    by_campaign = opened.predict("gpaw-fast-binary", [finished.failing, dos.name])
+    assert [found.id for found in by_campaign] == [finished.failing, dos.name]
+    assert (by_campaign[0].e_form, by_campaign[0].reason) == (
+        None,
+        "its IS-DOS is not computed; its state is dos_failed",
+    )
+    assert by_campaign[1].e_form == pytest.approx(esnet.predict("gpaw-fast-binary", dos)[0].e_form, abs=1e-5)
+    with pytest.raises(UserError, match="has no candidate no-such-id; right: ids as in `campaign results"):
+        opened.predict("gpaw-fast-binary", ["no-such-id"])
+
+
+def test_replays_say_what_is_wrong_with_a_policy(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    data = campaign.read_replay_data("examples/replay.csv")
+    with pytest.raises(UserError, match="policy 'treshold'"):
+        campaign.compare(data, ["treshold"])
+    with pytest.raises(UserError, match="policies: found none; right: at least one"):
+        campaign.compare(data, [])
+    with pytest.raises(UserError, match="seeds: found none; right: at least one whole number"):
+        campaign.compare(data, "thresholds", seeds=[])
+
+
+@pytest.mark.mongo
 def test_errors_say_what_there_is(finished):
     with pytest.raises(UnknownCampaignError, match="quickstart"):
         campaign.open_campaign("another")
@@ -85,7 +148,7 @@ def test_errors_say_what_there_is(finished):
 
 
 @pytest.mark.keras
-def test_a_file_and_its_complete_dos_are_predicted_the_same():
+def test_a_file_and_its_complete_dos_are_predicted_the_same(tmp_path, loaded_once):
     from pymatgen.io.vasp import Vasprun
 
     file = ROOT / "tests" / "campaign" / "playback" / "AlCu" / "vasprun.xml.gz"
@@ -95,10 +158,23 @@ def test_a_file_and_its_complete_dos_are_predicted_the_same():
     assert (of_dos.id, of_dos.novel) == ("AlCu", of_file.novel)
     assert of_dos.e_form == pytest.approx(of_file.e_form, abs=1e-4)
     assert 0.0 < of_file.uncertainty < 1.0
-    done = CliRunner().invoke(esnet_app, ["predict", "gpaw-fast-binary", str(file), "--format", "json"])
-    (row,) = json.loads(done.stdout)
+    # with a file that is none, and one of another engine than the model has learnt from
+    text = gzip.decompress(file.read_bytes())
+    of_vasp, wrong = tmp_path / "vasprun.xml", tmp_path / "OUTCAR"
+    of_vasp.write_bytes(re.sub(rb"6\.\d\.\d-gpaw-[\d.]+", b"6.4.3", text))
+    wrong.write_text("hello")
+    words = ["predict", "gpaw-fast-binary", *map(str, (file, wrong, of_vasp)), "--format", "json"]
+    done = CliRunner().invoke(esnet_app, words)
+    row, failed, other = json.loads(done.stdout)
+    assert done.exit_code == 1
     assert row["e_form"] == pytest.approx(of_file.e_form, abs=1e-5)
-    assert (row["file"], row["novel"]) == (str(file), of_file.novel)
+    assert (row["file"], row["novel"], row["reason"]) == (str(file), of_file.novel, None)
+    assert (failed["file"], failed["e_form"]) == (str(wrong), None)
+    assert other["e_form"] == pytest.approx(row["e_form"], abs=1e-4)
+    notes = [line for line in done.stderr.splitlines() if line.startswith("note: ")]
+    assert [f"{of_vasp}: computed by vasp, and gpaw-fast-binary has learnt from gpaw" in line for line in notes] == [
+        True
+    ]
     with pytest.raises(UserError, match=r"sources\[1\] is int; right: the path of a vasprun\.xml"):
         esnet.predict(bundle, [file, 3])
 
@@ -133,19 +209,6 @@ def documented(tmp_path, monkeypatch):
 @pytest.mark.parametrize("module", MODULES["nothing"])
 def test_the_examples_of_what_needs_no_service_are_true(module, documented):
     assert_examples_are_true(module)
-
-
-@pytest.fixture
-def loaded_once(monkeypatch):
-    """Load the networks of a bundle for the first example, not for each of them: that takes ten seconds."""
-    loaded, load = {}, Networks.load
-
-    def once(info):
-        if info.checksum not in loaded:
-            loaded[info.checksum] = load(info)
-        return loaded[info.checksum]
-
-    monkeypatch.setattr(Networks, "load", once)
 
 
 @pytest.mark.keras
