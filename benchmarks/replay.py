@@ -22,11 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
-from campaign.commands.policy import parse_policy
 from campaign.policies.cost_model import PUBLISHED_DOS_CPU_S, PUBLISHED_RELAX_CPU_S
 from campaign.replay.candidate import KnownCandidate
 from campaign.replay.comparison import Comparison, compare
 from campaign.replay.data import ReplayData
+from campaign.spec.policy_text import parse_policy
 
 SYSTEMS = 214
 MAE = 0.265

@@ -1,7 +1,7 @@
 """What to screen, and every decision about it: the campaign file, candidates, states, decisions and views.
 
-For use from Python: `open_campaign`, `HullSet`, `screening_metrics`, and for replays `read_replay_data` and `compare`
-(docs/python.md).
+For use from Python: `open_campaign`, `HullSet`, `screening_metrics`, and for replays `read_replay_data` and `compare`,
+with what they return (docs/python.md).
 """
 
 TYPE_CHECKING = False  # typing's own, without the time that importing it takes
@@ -10,9 +10,15 @@ if TYPE_CHECKING:
     from campaign.api import CampaignResults as CampaignResults
     from campaign.api import open_campaign as open_campaign
     from campaign.hull.hull import HullSet as HullSet
+    from campaign.metrics.metrics import Costs as Costs
+    from campaign.metrics.metrics import Metrics as Metrics
     from campaign.metrics.metrics import screening_metrics as screening_metrics
+    from campaign.replay.candidate import KnownCandidate as KnownCandidate
+    from campaign.replay.comparison import Comparison as Comparison
     from campaign.replay.comparison import compare as compare
+    from campaign.replay.data import ReplayData as ReplayData
     from campaign.replay.read import read_replay_data as read_replay_data
+    from campaign.replay.result import Replay as Replay
 
     __version__: str
 else:
@@ -22,11 +28,17 @@ else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
         {
+            "open_campaign": "campaign.api",
             "CampaignResults": "campaign.api",
             "HullSet": "campaign.hull.hull",
-            "compare": "campaign.replay.comparison",
-            "open_campaign": "campaign.api",
-            "read_replay_data": "campaign.replay.read",
             "screening_metrics": "campaign.metrics.metrics",
+            "Metrics": "campaign.metrics.metrics",
+            "Costs": "campaign.metrics.metrics",
+            "read_replay_data": "campaign.replay.read",
+            "ReplayData": "campaign.replay.data",
+            "KnownCandidate": "campaign.replay.candidate",
+            "compare": "campaign.replay.comparison",
+            "Comparison": "campaign.replay.comparison",
+            "Replay": "campaign.replay.result",
         },
     )

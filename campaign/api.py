@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from pymatgen.entries.computed_entries import ComputedEntry, ComputedStructureEn
 from campaign.commands.connection import read_campaign
 from campaign.hull.hull import HullSet
 from campaign.references.reference_sets import load_hull
+from campaign.replay.campaign import read_replay_campaign
+from campaign.replay.data import ReplayData
 from campaign.store.campaigns import Campaign
 from campaign.views.export.entries import campaign_entries
 from campaign.views.export.formats import row_as_dict
@@ -20,6 +23,10 @@ from campaign.views.export.full_rows import full_rows
 from campaign.views.export.selection import Which
 from campaign.views.export.structures import chosen_structures
 from campaign.views.metrics.campaign_metrics import campaign_metrics
+from campaign.views.stored_dos import predict_stored, stored_dos
+from esnet.bundle.bundle import Bundle
+from esnet.representation.grid_dos import GridDos
+from esnet.scoring.prediction import Prediction
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +68,14 @@ def open_campaign(name: str, launchpad: str | os.PathLike[str] | None = None) ->
 
 @dataclass(frozen=True)
 class CampaignResults:
-    """A campaign to look at, made by `open_campaign`."""
+    """A campaign to look at, made by `open_campaign`; nothing of it is written.
+
+    Examples
+    --------
+    >>> import campaign
+    >>> campaign.open_campaign("quickstart")
+    <campaign 'quickstart', finished, 7 candidates screened>
+    """
 
     _campaign: Campaign
 
@@ -70,7 +84,7 @@ class CampaignResults:
 
     @property
     def name(self) -> str:
-        """The campaign's name."""
+        """The campaign's name, as in its file."""
         return self._campaign.name
 
     @property
@@ -159,6 +173,97 @@ class CampaignResults:
         """
         found = chosen_structures(self._campaign, which=which, unrelaxed=unrelaxed)
         return {row.id: structure for row, structure, _ in found}
+
+    def dos(self, candidate: str, *, relaxed: bool = False) -> GridDos:
+        """The density of states of one candidate, as it was computed.
+
+        Parameters
+        ----------
+        candidate
+            Its id or the beginning of it, its formula (``AlPd``), formula and prototype (``AlPd:B2``), or the name that
+            it had in its source.
+        relaxed
+            That of the relaxed crystal (RS-DOS), which is computed for crystals that train a model; else that of the
+            unrelaxed one (IS-DOS).
+
+        Returns
+        -------
+        GridDos
+            Energies in eV, channels of shape (2, 1500, 9) in states/(eV atom) or as the campaign normalises them.
+
+        Raises
+        ------
+        UnknownCandidateError
+            There is no such candidate, or there are several.
+        NoDosOfCandidateError
+            It is not computed (yet), or what is stored is damaged.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> dos = campaign.open_campaign("quickstart").dos("AlPd:B2")
+        >>> dos.composition, dos.channels.shape, dos.efermi
+        ({'Al': 1.0, 'Pd': 1.0}, (2, 1500, 9), 1.5)
+        """
+        return stored_dos(self._campaign, candidate, relaxed=relaxed)
+
+    def predict(
+        self, bundle: Bundle | str | os.PathLike[str] | None = None, candidates: Sequence[str] | None = None
+    ) -> list[Prediction]:
+        """Predict from the IS-DOS that the campaign has stored, in this process; nothing is written.
+
+        Parameters
+        ----------
+        bundle
+            A bundle of `esnet.open_bundle`, its folder, or the name of a shipped one; None: the campaign's own.
+        candidates
+            Ids, as in the column ``id`` of `results`; None: all that have an IS-DOS.
+
+        Returns
+        -------
+        list of Prediction
+            In the order of the ids: ``e_form`` and ``uncertainty`` in eV/atom. One without an IS-DOS has no energy, and
+            ``reason`` says why.
+
+        Raises
+        ------
+        NoModelError
+            No bundle is given, and the campaign has none yet.
+        RepresentationError
+            The bundle was made for features of another kind than the campaign's.
+        UnknownModelError, BundleError
+            As `esnet.open_bundle`.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> found = campaign.open_campaign("quickstart").predict("gpaw-fast-binary")
+        >>> len(found), all(-5 < prediction.e_form < 5 for prediction in found)
+        (7, True)
+        """
+        return predict_stored(self._campaign, bundle, candidates)
+
+    def replay_data(self) -> ReplayData:
+        """The candidates whose predictions and relaxations are known, to replay other policies with `compare`.
+
+        Returns
+        -------
+        ReplayData
+            Energies in eV/atom, costs in CPU-s; ``notes`` say what was left out.
+
+        Raises
+        ------
+        ReplayDataError
+            Nothing that was predicted is relaxed.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> data = campaign.open_campaign("quickstart").replay_data()
+        >>> len(data.candidates), round(data.prediction_error().mae, 3)
+        (3, 0.02)
+        """
+        return read_replay_campaign(self._campaign)
 
     def entries(self, which: Which = "relaxed") -> list[ComputedEntry]:
         """The relaxed crystals and the phases of the reference set as pymatgen entries, for a hull of your own.

@@ -10,11 +10,13 @@ sys.path[:0] = [str(HERE.parent), str(HERE / "extensions")]
 project = "esnet-campaign"
 author = "The esnet-campaign developers"
 language = "en"
-extensions = ["myst_parser", "generated_text"]
+extensions = ["myst_nb", "generated_text"]
 exclude_patterns = ["_build"]
 root_doc = "index"
 
 myst_heading_anchors = 4
+# notebooks are shown with the outputs that they have; a test runs them
+nb_execution_mode = "off"
 myst_enable_extensions = ["colon_fence", "attrs_inline"]
 
 html_theme = "furo"

@@ -1,6 +1,6 @@
 """ESNet: densities of states of unrelaxed crystals in, formation energies of the relaxed ones out.
 
-For use from Python: `open_bundle`, `predict`, `Dataset` (docs/python.md).
+For use from Python: `open_bundle`, `predict`, `read_dos`, `Dataset` and what they return (docs/python.md).
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
     from esnet.api import open_bundle as open_bundle
     from esnet.api import predict as predict
+    from esnet.api import read_dos as read_dos
+    from esnet.bundle.assessor import Assessment as Assessment
+    from esnet.bundle.bundle import Bundle as Bundle
     from esnet.dataset.dataset import Dataset as Dataset
+    from esnet.representation.grid_dos import GridDos as GridDos
+    from esnet.scoring.prediction import Prediction as Prediction
 
     __version__: str
 
@@ -49,5 +54,15 @@ def lazy_names(
 
 if not TYPE_CHECKING:
     __getattr__, __dir__, __all__ = lazy_names(
-        __name__, {"Dataset": "esnet.dataset.dataset", "open_bundle": "esnet.api", "predict": "esnet.api"}
+        __name__,
+        {
+            "open_bundle": "esnet.api",
+            "predict": "esnet.api",
+            "read_dos": "esnet.api",
+            "Prediction": "esnet.scoring.prediction",
+            "GridDos": "esnet.representation.grid_dos",
+            "Bundle": "esnet.bundle.bundle",
+            "Assessment": "esnet.bundle.assessor",
+            "Dataset": "esnet.dataset.dataset",
+        },
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,28 @@ import numpy as np
 
 from esnet.bundle.assessor import Assessment
 from esnet.bundle.bundle import Bundle
+from esnet.bundle.info import BundleInfo
 from esnet.bundle.shipped import bundle_folder
 from esnet.files.errors import UserError
 from esnet.representation.composition import composition_vector
-from esnet.representation.dos import project_dos
+from esnet.representation.dos import DosError, EnergyReference, Normalisation, project_dos
+from esnet.representation.errors import FeatureError
+from esnet.representation.features import Representation
+from esnet.representation.grid_dos import GridDos
 from esnet.scoring.prediction import Prediction
-from esnet.sources.vasprun import read_dos
+from esnet.sources import vasprun
+from esnet.sources.vasp_dos import engine_of_version
 
 _AT_ONCE = 256
-"""Densities of states in memory together, 216 kB each."""
+"""Densities of states in memory together, 108 kB each."""
 
 
 class NoDosError(UserError, TypeError):
     """What was given is neither a file of VASP nor a density of states."""
+
+
+class EngineWarning(UserWarning):
+    """A density of states of another engine than those that a model has learnt from."""
 
 
 def open_bundle(bundle: str | os.PathLike[str]) -> Bundle:
@@ -56,7 +66,47 @@ def open_bundle(bundle: str | os.PathLike[str]) -> Bundle:
     return Bundle.load(bundle_folder(os.fspath(bundle)))
 
 
-def predict(bundle: Bundle | str | os.PathLike[str], sources: Any) -> list[Prediction]:
+def read_dos(
+    source: Any, *, normalisation: Normalisation = "atom", energy_reference: EnergyReference = "absolute"
+) -> GridDos:
+    """Read a projected density of states onto the network's grid, to look at it or to predict from it.
+
+    Parameters
+    ----------
+    source
+        Path of a vasprun.xml or vaspout.h5 (also packed: .gz, .bz2, .xz) or of the folder it lies in, or pymatgen's
+        ``CompleteDos`` with lm-resolved projections (energies in eV, densities in states/eV).
+    normalisation
+        What the sum over the sites is divided by: the number of atoms (``atom``), the number of distinct elements
+        (``element``), or nothing (``none``).
+    energy_reference
+        ``absolute``: energies as the engine wrote them; ``fermi``: relative to the Fermi level.
+
+    Returns
+    -------
+    GridDos
+        Energies in eV, shape (1500,), channels of shape (2, 1500, 9) in states/(eV atom) or as normalised.
+
+    Raises
+    ------
+    NoDosError
+        The source is neither a path nor a CompleteDos.
+    DosError
+        The file is missing, cut off or no output of VASP, or has no lm-resolved projections; the message names it.
+    ValueError
+        An option is none of those above.
+
+    Examples
+    --------
+    >>> import esnet
+    >>> dos = esnet.read_dos("vasprun.xml", energy_reference="fermi")
+    >>> dos.energies[[0, -1]].tolist(), dos.total().shape
+    ([-20.0, 10.0], (1500,))
+    """
+    return _read(source, "source", normalisation, energy_reference)
+
+
+def predict(bundle: Bundle | str | os.PathLike[str], sources: Any, *, strict: bool = True) -> list[Prediction]:
     """Predict the formation energies of relaxed crystals from densities of states of unrelaxed ones.
 
     Parameters
@@ -64,22 +114,28 @@ def predict(bundle: Bundle | str | os.PathLike[str], sources: Any) -> list[Predi
     bundle
         A bundle of `open_bundle`, its folder, or the name of a shipped one.
     sources
-        A vasprun.xml or vaspout.h5 (also packed: .gz, .bz2, .xz) by its path, pymatgen's ``CompleteDos`` with
-        lm-resolved projections (energies in eV, densities in states/eV), or n of these in a list.
+        Path of a vasprun.xml or vaspout.h5 (also packed: .gz, .bz2, .xz) or of the folder it lies in, pymatgen's
+        ``CompleteDos`` with lm-resolved projections (energies in eV, densities in states/eV), a `GridDos` of
+        `read_dos` or of a campaign, or n of these in a list.
+    strict
+        Whether a source that cannot be used is an error; else its prediction has no energy, and ``reason`` says why.
 
     Returns
     -------
     list of Prediction
         n of them in the order of the sources: ``e_form`` (eV/atom, with the corrections of the model's training set),
         ``uncertainty`` (one standard deviation, eV/atom) and ``novel``; both None where the model cannot say. ``id`` is
-        the path, or the formula of a CompleteDos.
+        the path, or the formula of a CompleteDos. An `EngineWarning` says where the model has learnt from another
+        engine than a file comes from.
 
     Raises
     ------
     NoDosError
-        A source is neither a path nor a CompleteDos.
+        A source is neither a path nor a density of states.
     DosError, FeatureError
         A file cannot be read, or its projections cannot be used; the message names it.
+    UnknownModelError, BundleError
+        As `open_bundle`.
 
     Examples
     --------
@@ -88,35 +144,106 @@ def predict(bundle: Bundle | str | os.PathLike[str], sources: Any) -> list[Predi
     >>> -3 < prediction.e_form < 3
     True
     """
-    wanted = list(sources) if isinstance(sources, Sequence) and not isinstance(sources, str) else [sources]
-    model = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    wanted = _listed(sources)
+    info = bundle.info if isinstance(bundle, Bundle) else BundleInfo.read(bundle_folder(os.fspath(bundle)))
+    model = bundle if isinstance(bundle, Bundle) else None
     found: list[Prediction] = []
     for start in range(0, len(wanted), _AT_ONCE):
         part = wanted[start : start + _AT_ONCE]
-        features = [_features(source, place, model) for place, source in enumerate(part, start=start)]
-        ids, dos, compositions = zip(*features, strict=True)
-        found += _predictions(ids, model.assess(np.stack(dos), np.stack(compositions)))
+        read = [_usable(source, place, info.representation, strict) for place, source in enumerate(part, start=start)]
+        usable = [dos for dos in read if isinstance(dos, GridDos)]
+        _warn_of_engines(info, usable)
+        if usable and model is None:
+            # not before something can be predicted: networks take seconds to load
+            model = open_bundle(info.path)
+        said = iter(_predictions(model, usable) if model is not None else ())
+        found += [next(said) if isinstance(dos, GridDos) else dos for dos in read]
     return found
 
 
-def _features(source: Any, place: int, model: Bundle) -> tuple[str, Any, Any]:
-    """Name, channels (2, 1500, 9) and composition vector (111,) of one source."""
-    settings = model.representation
-    options: Any = {"normalisation": settings.normalisation, "energy_reference": settings.energy_reference}
+def _listed(sources: Any) -> list[Any]:
+    single = isinstance(sources, str | os.PathLike) or hasattr(sources, "pdos") or not isinstance(sources, Iterable)
+    return [sources] if single else list(sources)
+
+
+def _usable(source: Any, place: int, asked: Representation, strict: bool) -> GridDos | Prediction:
+    """The densities of one source; a prediction without energy where they cannot be used and need not be."""
+    try:
+        # both refuse what they cannot use
+        dos = _read(source, f"sources[{place}]", asked.normalisation, asked.energy_reference)
+        composition_vector(dos.composition)
+        return dos
+    except (DosError, FeatureError, NoDosError) as error:
+        if strict:
+            raise
+        name = os.fspath(source) if isinstance(source, str | os.PathLike) else f"sources[{place}]"
+        return Prediction(id=name, e_form=None, reason=str(error))
+
+
+def _read(source: Any, name: str, normalisation: Normalisation, energy_reference: EnergyReference) -> GridDos:
+    options: dict[str, Any] = {"normalisation": normalisation, "energy_reference": energy_reference}
+    if isinstance(source, GridDos):
+        for option, asked in options.items():
+            if (found := getattr(source, option)) != asked:
+                raise DosError(f"{source.name}: {option} is {found!r}; right: {asked!r}, with which the model was made")
+        return source
     if isinstance(source, str | os.PathLike):
-        run = read_dos(Path(source))
-        vector = composition_vector(run.composition, mode=settings.composition)
-        return os.fspath(source), run.features(**options), vector
-    if not (hasattr(source, "pdos") and hasattr(source, "structure")):
+        run = vasprun.read_dos(_output_file(Path(source)))
+        channels, efermi, composition = run.features(**options), run.efermi, run.composition
+        found_name, engine = os.fspath(source), engine_of_version(run.version)
+    elif hasattr(source, "pdos") and hasattr(source, "structure"):
+        channels, efermi, engine = project_dos(source, **options), float(source.efermi), None
+        amounts = source.structure.composition
+        composition = {element.symbol: float(amount) for element, amount in amounts.element_composition.items()}
+        found_name = str(amounts.reduced_formula)
+    else:
         raise NoDosError(
-            f"sources[{place}] is {type(source).__name__}; right: the path of a vasprun.xml, or pymatgen's CompleteDos"
+            f"{name} is {type(source).__name__}; right: the path of a vasprun.xml, pymatgen's CompleteDos, or a GridDos"
         )
-    amounts = source.structure.composition
-    vector = composition_vector(amounts.element_composition, mode=settings.composition)
-    return str(amounts.reduced_formula), project_dos(source, **options), vector
+    return GridDos(
+        name=found_name,
+        composition=composition,
+        channels=channels,
+        efermi=0.0 if energy_reference == "fermi" else efermi,
+        engine=engine,
+        **options,
+    )
 
 
-def _predictions(ids: Sequence[str], said: Assessment) -> list[Prediction]:
+def _output_file(path: Path) -> Path:
+    """The file itself, or the one that VASP has left in a folder."""
+    if not path.is_dir():
+        return path
+    inside = [file for name in vasprun.OUTPUT_NAMES if (file := path / name).is_file()]
+    if not inside:
+        raise DosError(
+            f"{path}: is a folder without a vasprun.xml; right: the folder of a VASP run, or its vasprun.xml"
+        )
+    return inside[0]
+
+
+def _warn_of_engines(info: BundleInfo, read: Sequence[GridDos]) -> None:
+    learnt = info.record.data_source.get("engine")
+    others = [dos for dos in read if None not in (learnt, dos.engine) and dos.engine != learnt]
+    if others:
+        more = "" if len(others) == 1 else f" and {len(others) - 1} more"
+        text = (
+            f"{others[0].name}{more}: computed by {others[0].engine}, and {info.path.name} has learnt from {learnt}, "
+            f"whose energies and projections are other ones; right: a model that was trained on {others[0].engine}"
+        )
+        warnings.warn(text, EngineWarning, stacklevel=3)
+
+
+def _predictions(model: Bundle, read: Sequence[GridDos]) -> list[Prediction]:
+    if not read:
+        return []
+    mode = model.representation.composition
+    vectors = np.stack([composition_vector(dos.composition, mode=mode) for dos in read])
+    return predictions_of([dos.name for dos in read], model.assess(np.stack([dos.channels for dos in read]), vectors))
+
+
+def predictions_of(ids: Sequence[str], said: Assessment) -> list[Prediction]:
+    """Predictions, one for each of n names, out of what a bundle says of them."""
     flags = [None] * len(ids) if said.novel is None else said.novel.tolist()
     numbers = zip(ids, said.e_form.tolist(), said.uncertainty.tolist(), flags, strict=True)
     return [

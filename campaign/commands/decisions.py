@@ -7,8 +7,8 @@ from pathlib import Path
 import typer
 
 from campaign.commands.connection import open_for_writing, read_campaign
-from campaign.commands.policy import parse_policy
 from campaign.running_campaign import RunningCampaign
+from campaign.spec.policy_text import parse_policy
 from campaign.store.candidates import find_candidate
 from campaign.views.explanation import explanation, format_explanation
 from campaign.views.policy_dry_run import differences_table

@@ -9,12 +9,12 @@ from typing import Any, Literal
 import typer
 
 from campaign.commands.connection import read_campaign
-from campaign.commands.policy import parse_policy
 from campaign.policies.base import Policy
 from campaign.replay.campaign import read_replay_campaign
 from campaign.replay.comparison import Comparison, compare
 from campaign.replay.data import ReplayData
 from campaign.replay.read import read_replay_data
+from campaign.spec.policy_text import parse_policy
 from campaign.spec.sections.budget import BudgetSection
 from campaign.spec.sections.stable import StableSection
 from campaign.views.replay import replay_table, write_comparison

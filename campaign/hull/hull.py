@@ -37,6 +37,11 @@ class HullSet:
     ValueError
         An energy is not a finite number; the message names the entry.
 
+    Attributes
+    ----------
+    entries
+        The phases, as they were given.
+
     Notes
     -----
     Hulls are pymatgen's (`pymatgen.analysis.phase_diagram.PhaseDiagram`), built from all entries of a chemical system.
@@ -107,6 +112,16 @@ class HullSet:
             One of them is not a Composition.
         ValueError
             A composition is empty or has a negative amount, or there are not as many energies as compositions.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> from pymatgen.core import Composition
+        >>> from pymatgen.entries.computed_entries import ComputedEntry
+        >>> phases = {"Al": -3.0, "Pd": -5.0, "AlPd2": -15.0}
+        >>> hull = campaign.HullSet([ComputedEntry(formula, energy) for formula, energy in phases.items()])
+        >>> hull.formation_energies([Composition("Al2Pd2")], [-18.0]).tolist()
+        [-0.5]
         """
         groups, energies = self._checked(compositions, total_energies)
         for group in groups:
@@ -137,6 +152,16 @@ class HullSet:
             As `formation_energies`.
         HullGapError
             pymatgen's hull of a chemical system leaves a composition out.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> from pymatgen.core import Composition
+        >>> from pymatgen.entries.computed_entries import ComputedEntry
+        >>> phases = {"Al": -3.0, "Pd": -5.0, "AlPd2": -15.0}
+        >>> hull = campaign.HullSet([ComputedEntry(formula, energy) for formula, energy in phases.items()])
+        >>> hull.distances([Composition("AlPd"), Composition("Al")], [-0.25, 0.1]).round(6).tolist()
+        [0.25, 0.1]
         """
         groups, energies = self._checked(compositions, formation_energies)
         for group in groups:
@@ -160,6 +185,16 @@ class HullSet:
         ------
         MissingElementError, TypeError, ValueError, HullGapError
             As `distances`.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> from pymatgen.core import Composition
+        >>> from pymatgen.entries.computed_entries import ComputedEntry
+        >>> phases = {"Al": -3.0, "Pd": -5.0, "AlPd2": -15.0}
+        >>> hull = campaign.HullSet([ComputedEntry(formula, energy) for formula, energy in phases.items()])
+        >>> hull.decompositions([Composition("Al5Pd")])
+        [{'Al': 0.75, 'AlPd2': 0.25}]
         """
         groups, _ = self._checked(compositions, np.zeros(len(compositions)))
         found: list[dict[str, float]] = [{} for _ in compositions]

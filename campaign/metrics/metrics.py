@@ -18,7 +18,20 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Mean cost of one candidate, CPU-s: of its IS-DOS (`c_pre`) and of its relaxation (`c_opt`)."""
+    """Mean cost of one candidate.
+
+    Attributes
+    ----------
+    c_pre, c_opt
+        Of its IS-DOS and of its relaxation, CPU-s.
+
+    Examples
+    --------
+    >>> import campaign
+    >>> costs = campaign.Costs(c_pre=108.506, c_opt=3107.0)
+    >>> round(campaign.screening_metrics([True, False], [True, False], costs=costs).saving, 3)
+    0.465
+    """
 
     c_pre: float
     c_opt: float
@@ -66,6 +79,13 @@ class Metrics:
     saving_relaxations_only
         Share of the relaxations saved, 1 - PPCR: what the paper quotes. It leaves out what the IS-DOS (and an audit)
         cost.
+
+    Examples
+    --------
+    >>> import campaign
+    >>> found = campaign.screening_metrics([True, True, False, False], [True, False, False, False])
+    >>> found.tp, found.fp, found.daf, found.saving_relaxations_only
+    (1, 1, 2.0, 0.5)
     """
 
     n_candidates: int
@@ -88,7 +108,19 @@ class Metrics:
     saving_relaxations_only: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the metrics as JSON takes them: None where a number is undefined, unknown or infinite."""
+        """Return the metrics as JSON takes them.
+
+        Returns
+        -------
+        dict
+            By the names of the attributes; None where a number is undefined, unknown or infinite.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> campaign.screening_metrics([True, False], [True, False]).to_dict()["c_eff"] is None
+        True
+        """
         return {key: finite_or_none(value) for key, value in asdict(self).items()}
 
 

@@ -27,6 +27,13 @@ class KnownCandidate:
         What its IS-DOS and its relaxation cost, all attempts, CPU-s.
     relaxation_failed
         Its relaxation is paid for and gives nothing.
+
+    Examples
+    --------
+    >>> import campaign
+    >>> found = campaign.read_replay_data("examples/replay.csv").candidates[0]
+    >>> found.e_form_ml < 1.0, found.relax_cpu_s > found.dos_cpu_s
+    (True, True)
     """
 
     id: str
@@ -43,6 +50,25 @@ class KnownCandidate:
     relaxation_failed: bool = False
 
     def is_stable(self, stable: StableSection) -> bool:
-        """Whether it is stable in truth; one whose relaxation fails is not."""
+        """Whether it is stable in truth; one whose relaxation fails is not.
+
+        Parameters
+        ----------
+        stable
+            Limits of the formation energy and of the distance to the hull, eV/atom.
+
+        Returns
+        -------
+        bool
+            Whether both energies are at most the limits.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> from campaign.spec.sections.stable import StableSection
+        >>> known = campaign.read_replay_data("examples/replay.csv").candidates
+        >>> sum(found.is_stable(StableSection(max_hull_energy=0.1)) for found in known)
+        18
+        """
         found = self.e_form <= stable.max_formation_energy and self.e_hull <= stable.max_hull_energy
         return found and not self.relaxation_failed

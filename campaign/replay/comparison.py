@@ -8,6 +8,7 @@ from campaign.policies.base import Policy, without_uncertainty
 from campaign.replay.data import ReplayData, ReplayDataError
 from campaign.replay.result import Replay, Spread, spread
 from campaign.replay.simulate import ORACLE, RANDOM, replay, replay_limit
+from campaign.spec.policy_text import parse_policy
 from campaign.spec.sections.budget import BudgetSection
 from campaign.spec.sections.stable import StableSection
 from campaign.store.collections import now
@@ -31,6 +32,14 @@ class Comparison:
         The same of ``random`` and ``oracle``.
     described
         What each policy promotes, and its settings.
+
+    Examples
+    --------
+    >>> import campaign
+    >>> data = campaign.read_replay_data("examples/replay.csv")
+    >>> found = campaign.compare(data, ["thresholds", "probability:p=0.3,uncertainty=0.27"], seeds=[1, 2])
+    >>> [replay.seed for replay in found.policies["thresholds"]]
+    [1, 2]
     """
 
     data: ReplayData
@@ -40,11 +49,52 @@ class Comparison:
     described: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def every(self) -> dict[str, Sequence[Replay]]:
-        """Policies, then limits."""
+        """Policies, then limits.
+
+        Returns
+        -------
+        dict
+            The replays of every seed by the policy's name, those of the limits as ``random`` and ``oracle``.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> data = campaign.read_replay_data("examples/replay.csv")
+        >>> found = campaign.compare(data, ["thresholds"])
+        >>> list(found.every())
+        ['thresholds', 'random', 'oracle']
+        """
         return {**self.policies, **self.limits}
 
     def limit_at_same_cost(self, label: str, limit: str) -> Spread | None:
-        """Stable materials that a limit has found for the CPU-hours that a policy has spent."""
+        """Stable materials that a limit has found for the CPU-hours that a policy has spent.
+
+        Parameters
+        ----------
+        label
+            The policy, by its name in `policies`.
+        limit
+            ``random`` or ``oracle``.
+
+        Returns
+        -------
+        Spread or None
+            ``mean``, ``least`` and ``most`` of the numbers over the seeds.
+
+        Raises
+        ------
+        KeyError
+            There is no such policy or limit.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> data = campaign.read_replay_data("examples/replay.csv")
+        >>> found = campaign.compare(data, ["thresholds"])
+        >>> spread = found.limit_at_same_cost("thresholds", "oracle")
+        >>> spread.mean >= found.policies["thresholds"][0].total_stable
+        True
+        """
         reached = {
             found.seed: float(other.stable_at(found.total_cpu_hours))
             for found, other in zip(self.every()[label], self.limits[limit], strict=True)
@@ -52,7 +102,21 @@ class Comparison:
         return spread(self.every()[label], lambda found: reached[found.seed])
 
     def to_dict(self) -> dict[str, Any]:
-        """All but the curves, as JSON takes it."""
+        """All but the curves, as JSON takes it.
+
+        Returns
+        -------
+        dict
+            What `campaign replay --json` prints: settings, and the totals of every policy and seed; costs in CPU-hours.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> data = campaign.read_replay_data("examples/replay.csv")
+        >>> found = campaign.compare(data, ["thresholds"])
+        >>> len(found.to_dict()["policies"]["thresholds"]["seeds"])
+        1
+        """
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -77,9 +141,18 @@ def _as_dict(value: Spread | None) -> dict[str, float] | None:
     return None if value is None else value._asdict()
 
 
+def _policies(data: ReplayData, asked: Mapping[str, Policy | str] | Sequence[str]) -> dict[str, Policy]:
+    if isinstance(asked, str):
+        asked = [asked]
+    named = asked if isinstance(asked, Mapping) else {text: text for text in asked}
+    if not named:
+        raise ReplayDataError(data.source, ["policies: found none; right: at least one, e.g. ['thresholds']"])
+    return {name: parse_policy(policy) if isinstance(policy, str) else policy for name, policy in named.items()}
+
+
 def compare(
     data: ReplayData,
-    policies: Mapping[str, Policy],
+    policies: Mapping[str, Policy | str] | Sequence[str],
     *,
     budget: BudgetSection | None = None,
     stable: StableSection | None = None,
@@ -91,13 +164,20 @@ def compare(
     Parameters
     ----------
     data
-        Of `campaign.replay.read.read_replay_data`.
+        Of `read_replay_data`, or of `CampaignResults.replay_data`.
     policies
-        At least one, by the name to show.
-    budget, stable, batch_size
-        As in `campaign.replay.simulate.replay`.
+        At least one: texts as for ``campaign replay --policy`` (``thresholds``, ``probability:p=0.3``), or a mapping
+        from the name to show to such a text or to a policy of ``campaign.policies``.
+    budget
+        Limits and stop rules, as the section ``budget`` of a campaign file (`campaign.spec.sections.budget`); None: no
+        limit.
+    stable
+        What counts as stable, eV/atom (`campaign.spec.sections.stable`); None: what the data says, else the defaults of
+        a campaign file.
+    batch_size
+        Candidates that are decided on together.
     seeds
-        At least one.
+        At least one: of the order of the candidates, and of the audit sample.
 
     Returns
     -------
@@ -107,24 +187,28 @@ def compare(
     Raises
     ------
     ReplayDataError
-        If a policy needs uncertainties, and no candidate has one.
+        If there is no policy or no seed, or a policy needs uncertainties, and no candidate has one.
+    PolicyTextError
+        If a text is no policy; the message names what is wrong with it.
 
     Examples
     --------
     >>> import campaign
-    >>> from campaign.policies.thresholds import Thresholds
     >>> data = campaign.read_replay_data("examples/replay.csv")
-    >>> found = campaign.compare(data, {"thresholds": Thresholds()})
-    >>> list(found.policies)
-    ['thresholds']
+    >>> found = campaign.compare(data, ["thresholds", "best_first:cpu_hours=10"])
+    >>> {label: replays[0].relaxations for label, replays in found.policies.items()}
+    {'thresholds': 18, 'best_first:cpu_hours=10': 8}
     """
+    policies = _policies(data, policies)
+    if not seeds:
+        raise ReplayDataError(data.source, ["seeds: found none; right: at least one whole number"])
     known = data.candidates
     if all(found.uncertainty is None for found in known):
         wrong = {policy.kind for policy in policies.values() if policy.needs_uncertainty()}
         remedies = f"right: {data.uncertainty_from}; or e.g. {{}}:uncertainty=0.3, which assumes one"
         if problems := [f"{without_uncertainty(kind)}; {remedies.format(kind)}" for kind in sorted(wrong)]:
             raise ReplayDataError(data.source, problems)
-    budget, stable = budget or BudgetSection(), stable or StableSection()
+    budget, stable = budget or BudgetSection(), stable or data.stable or StableSection()
     replays = {
         label: [
             replay(policy, known, budget=budget, stable=stable, batch_size=batch_size, seed=seed, label=label)

@@ -49,6 +49,13 @@ class ReplayData:
         What the source itself counts as stable; None: it does not say.
     uncertainty_from
         Where uncertainties would come from, for the message that there are none.
+
+    Examples
+    --------
+    >>> import campaign
+    >>> data = campaign.read_replay_data("examples/replay.csv")
+    >>> data.candidates[0].id, len(data.notes)
+    ('AlTi-B1', 0)
     """
 
     candidates: tuple[KnownCandidate, ...]
@@ -58,7 +65,20 @@ class ReplayData:
     uncertainty_from: str = "predictions with an uncertainty"
 
     def prediction_error(self) -> PredictionError:
-        """How far e_form_ml is from e_form, where both are known."""
+        """How far ``e_form_ml`` is from ``e_form``, where both are known.
+
+        Returns
+        -------
+        PredictionError
+            ``mae``, eV/atom (None: nothing to compare), and of how many, ``n``.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> error = campaign.read_replay_data("examples/replay.csv").prediction_error()
+        >>> round(error.mae, 3), error.n
+        (0.136, 60)
+        """
         errors = [
             abs(found.e_form_ml - found.e_form)
             for found in self.candidates

@@ -46,6 +46,14 @@ class Replay:
         Stable ones among the promoted, and in the audit sample.
     stopped
         The stop rule that ended it; None: none did.
+
+    Examples
+    --------
+    >>> import campaign
+    >>> data = campaign.read_replay_data("examples/replay.csv")
+    >>> [replay] = campaign.compare(data, ["thresholds"]).policies["thresholds"]
+    >>> replay.total_stable, replay.n_stable, round(replay.saving, 2)
+    (13, 18, 0.6)
     """
 
     label: str
@@ -110,13 +118,46 @@ class Replay:
         return round(1.0 - self.total_cpu_hours / everything, 9) + 0.0 if everything else None
 
     def stable_at(self, cpu_hours: ArrayLike) -> NDArray[np.intp]:
-        """Stable materials found within so many CPU-hours: 0 before the first relaxation, the last count at the end."""
+        """Stable materials found by a number of CPU-hours.
+
+        Parameters
+        ----------
+        cpu_hours
+            CPU-hours, IS-DOS included; a number, or an array of any shape.
+
+        Returns
+        -------
+        array of int
+            Of the same shape: 0 before the first relaxation, the last count after the end.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> data = campaign.read_replay_data("examples/replay.csv")
+        >>> [replay] = campaign.compare(data, ["thresholds"]).policies["thresholds"]
+        >>> replay.stable_at([0.0, replay.total_cpu_hours]).tolist()
+        [0, 13]
+        """
         # the same costs, added up in another order, are the same hours
         indices = np.searchsorted(self.cpu_hours, np.asarray(cpu_hours) * (1.0 + 1e-12), side="right") - 1
         return np.where(indices < 0, 0, self.stable[indices])
 
     def totals(self) -> dict[str, Any]:
-        """All but the curve, as JSON takes it."""
+        """All but the curve, as JSON takes it.
+
+        Returns
+        -------
+        dict
+            Counts, shares from 0 to 1, costs in CPU-hours; None where a number is not known.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> data = campaign.read_replay_data("examples/replay.csv")
+        >>> [replay] = campaign.compare(data, ["thresholds"]).policies["thresholds"]
+        >>> replay.totals()["policy"]
+        'thresholds'
+        """
         return {
             "policy": self.label,
             "seed": self.seed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 _HEADING = re.compile(r"^(.+)\n-{3,}$", flags=re.MULTILINE)
@@ -29,7 +30,8 @@ def public_members(found: type) -> dict[str, Any]:
     return {
         name: member
         for name, member in vars(found).items()
-        if not name.startswith("_") and (callable(member) or isinstance(member, property | classmethod))
+        if not name.startswith("_")
+        and (callable(member) or isinstance(member, property | cached_property | classmethod))
     }
 
 

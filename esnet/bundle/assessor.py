@@ -41,6 +41,14 @@ class Assessment:
         (n,) distance to the training set; 95 % of the training set has 1 or less.
     unseen
         (n,) whether the material has an element that no training sample has; None: the bundle does not know.
+
+    Examples
+    --------
+    >>> import esnet
+    >>> import numpy as np
+    >>> two, seen = np.array([0.2, 1.5]), np.array([False, False])
+    >>> esnet.Assessment(e_form=two, uncertainty=two, spread=two, novelty=two, unseen=seen).novel.tolist()
+    [False, True]
     """
 
     e_form: NDArray[np.float64]
@@ -55,13 +63,63 @@ class Assessment:
         return None if self.unseen is None else self.unseen | (self.novelty > NOVEL)
 
     def take(self, rows: NDArray[np.intp]) -> Assessment:
-        """Return the assessment of some of the materials, in this order."""
+        """Return the assessment of some of the materials.
+
+        Parameters
+        ----------
+        rows
+            (k,) places among the n, from 0.
+
+        Returns
+        -------
+        Assessment
+            Of k materials, in this order.
+
+        Raises
+        ------
+        IndexError
+            There is no such place.
+
+        Examples
+        --------
+        >>> import esnet
+        >>> import numpy as np
+        >>> two = np.array([-0.3, 0.1])
+        >>> said = esnet.Assessment(e_form=two, uncertainty=two, spread=two, novelty=two, unseen=None)
+        >>> said.take(np.array([1])).e_form.tolist()
+        [0.1]
+        """
         arrays = {name: getattr(self, name)[rows] for name in _SAID}
         return Assessment(**arrays, unseen=None if self.unseen is None else self.unseen[rows])
 
     @classmethod
     def joined(cls, parts: Iterable[Assessment]) -> Self:
-        """Join the assessments of blocks, at least one, by the same bundle."""
+        """Join the assessments of blocks by the same bundle.
+
+        Parameters
+        ----------
+        parts
+            At least one.
+
+        Returns
+        -------
+        Assessment
+            Of all their materials, in their order.
+
+        Raises
+        ------
+        ValueError
+            There is none.
+
+        Examples
+        --------
+        >>> import esnet
+        >>> import numpy as np
+        >>> two = np.array([-0.3, 0.1])
+        >>> said = esnet.Assessment(e_form=two, uncertainty=two, spread=two, novelty=two, unseen=None)
+        >>> esnet.Assessment.joined([said, said]).e_form.shape
+        (4,)
+        """
         blocks = list(parts)
         arrays = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in _SAID}
         unseen = [block.unseen for block in blocks if block.unseen is not None]

@@ -22,13 +22,29 @@ __all__ = [
     "BundleInfo",
     "add_model_card",
     "refuse_existing",
+    "save_bundle",
 ]
 
 
 class Bundle:
-    """A trained model, ready to predict.
+    """A trained model, ready to predict; made by `open_bundle`.
 
-    Made by `Bundle.save` or `Bundle.load`, or out of several by `esnet.training.ensemble.assemble_bundle`.
+    Attributes
+    ----------
+    info
+        What the bundle's files say of it, readable without Keras: ``path``, ``checksum``, ``members``,
+        ``representation``, ``card`` (its model card), ``records`` of the training of each member.
+    networks
+        One network, or the members of an ensemble.
+    assessor
+        What uncertainties and novelty come from; None: the bundle gives energies only.
+
+    Examples
+    --------
+    >>> import esnet
+    >>> bundle = esnet.open_bundle("gpaw-fast-binary")
+    >>> len(bundle.info.members), bundle.record.data_source["engine"]
+    (5, 'gpaw')
     """
 
     def __init__(self, info: BundleInfo, networks: Networks, assessor: UncertaintyEstimator | None = None) -> None:
@@ -52,45 +68,20 @@ class Bundle:
         return self.info.record
 
     @classmethod
-    def save(
-        cls,
-        path: Path | str,
-        *,
-        model: Any,
-        scaler: ChannelScaler,
-        target_scaling: TargetScaling,
-        representation: Representation,
-        record: TrainingRecord,
-    ) -> Self:
-        """Write a bundle of one network, as `esnet.training.train.train` returned it, as a whole or not at all.
+    def load(cls, path: Path | str, *, representation: Representation | None = None) -> Self:
+        """Read a bundle; Keras' safe mode, so nothing in it is executed.
 
         Parameters
         ----------
         path
-            The directory to make. The files are written beside it under a temporary name, which is then
-            changed: an interrupted call leaves no half bundle.
+            Its folder.
+        representation
+            How the features are made that it is to predict from; None: they are made as it says.
 
         Returns
         -------
         Bundle
-            The one written, read back: predictions come from what is on disk. (The network in memory may differ
-            in the last bits, since TensorFlow orders the operations of its graph in another way.)
-
-        Raises
-        ------
-        BundleExistsError
-            If ``path`` is there: a bundle is never overwritten.
-        """
-        with new_bundle(path) as folder:
-            model.save(folder / MODEL)
-            write_info(
-                folder, representation=representation, scaler=scaler, target_scaling=target_scaling, records=[record]
-            )
-        return cls.load(path)
-
-    @classmethod
-    def load(cls, path: Path | str, *, representation: Representation | None = None) -> Self:
-        """Read a bundle; Keras' safe mode, so nothing in it is executed.
+            Ready to predict.
 
         Raises
         ------
@@ -98,6 +89,13 @@ class Bundle:
             If a file is missing, altered, of another format version, or cannot be read by this Keras.
         RepresentationError
             If ``representation`` is given and the model's is another.
+
+        Examples
+        --------
+        >>> import esnet
+        >>> esnet.Bundle.load("no-such-folder")
+        Traceback (most recent call last):
+        esnet.bundle.files.BundleError: ...
         """
         info = BundleInfo.read(path, representation=representation)
         assessor = None if info.assessment is None else UncertaintyEstimator.read(info.path)
@@ -113,7 +111,7 @@ class Bundle:
         compositions
             (n, 111).
         batch_size
-            Candidates that the network takes at once.
+            Candidates that the network takes together.
 
         Returns
         -------
@@ -124,6 +122,14 @@ class Bundle:
         ------
         FeatureError
             If a shape is wrong or a value is not finite.
+
+        Examples
+        --------
+        >>> import esnet
+        >>> bundle = esnet.open_bundle("gpaw-fast-binary")
+        >>> samples = esnet.Dataset.open("dataset").samples([0, 1])
+        >>> bundle.predict(samples.dos, samples.compositions).shape
+        (2,)
         """
         energies: NDArray[np.float64] = self.networks.run(dos, compositions, batch_size=batch_size).energies.mean(
             axis=0
@@ -135,6 +141,15 @@ class Bundle:
 
         The energies are those of `predict`, bit for bit.
 
+        Parameters
+        ----------
+        dos
+            (n, 2, 1500, 9), not scaled, made as `representation` says.
+        compositions
+            (n, 111).
+        batch_size
+            Candidates that the network takes together.
+
         Returns
         -------
         Assessment
@@ -145,12 +160,48 @@ class Bundle:
         ------
         FeatureError
             If a shape is wrong or a value is not finite.
+
+        Examples
+        --------
+        >>> import esnet
+        >>> bundle = esnet.open_bundle("gpaw-fast-binary")
+        >>> samples = esnet.Dataset.open("dataset").samples([0, 1])
+        >>> said = bundle.assess(samples.dos, samples.compositions)
+        >>> said.e_form.shape, said.uncertainty.shape, said.novel.tolist()
+        ((2,), (2,), [False, False])
         """
         outputs = self.networks.run(dos, compositions, batch_size=batch_size)
         return self._assessment(outputs, np.asarray(compositions))
 
     def assess_scaled(self, features: ScaledFeatures, *, batch_size: int = 256) -> Assessment:
-        """Do the same as `assess` with features that ``networks.scale`` has scaled already."""
+        """Do the same as `assess` with features that are scaled already.
+
+        Parameters
+        ----------
+        features
+            Of n materials, made by ``networks.scale(dos, compositions)``.
+        batch_size
+            Candidates that the network takes together.
+
+        Returns
+        -------
+        Assessment
+            As `assess`: energies in eV/atom, shape (n,).
+
+        Raises
+        ------
+        ValueError
+            If the features are not those that the networks take.
+
+        Examples
+        --------
+        >>> import esnet
+        >>> bundle = esnet.open_bundle("gpaw-fast-binary")
+        >>> samples = esnet.Dataset.open("dataset").samples([0])
+        >>> scaled = bundle.networks.scale(samples.dos, samples.compositions)
+        >>> bundle.assess_scaled(scaled).e_form.shape
+        (1,)
+        """
         outputs = self.networks.run_scaled(features, batch_size=batch_size)
         return self._assessment(outputs, features.compositions)
 
@@ -158,3 +209,39 @@ class Bundle:
         if self.assessor is None or not outputs.energies.shape[1]:
             return without_assessor(outputs)
         return self.assessor.assess(outputs, compositions)
+
+
+def save_bundle(
+    path: Path | str,
+    *,
+    model: Any,
+    scaler: ChannelScaler,
+    target_scaling: TargetScaling,
+    representation: Representation,
+    record: TrainingRecord,
+) -> Bundle:
+    """Write a bundle of one network, as `esnet.training.train.train` returned it, as a whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The directory to make. The files are written beside it under a temporary name, which is then
+        changed: an interrupted call leaves no half bundle.
+
+    Returns
+    -------
+    Bundle
+        The one written, read back: predictions come from what is on disk. (The network in memory may differ
+        in the last bits, since TensorFlow orders the operations of its graph in another way.)
+
+    Raises
+    ------
+    BundleExistsError
+        If ``path`` is there: a bundle is never overwritten.
+    """
+    with new_bundle(path) as folder:
+        model.save(folder / MODEL)
+        write_info(
+            folder, representation=representation, scaler=scaler, target_scaling=target_scaling, records=[record]
+        )
+    return Bundle.load(path)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from esnet.bundle.files import BundleError
 from esnet.bundle.info import BundleInfo
+from esnet.files.quiet import without_chatter
 from esnet.network.folded_network import inference_network
 from esnet.representation.checks import check_features
 from esnet.representation.features import network_inputs
@@ -81,11 +82,12 @@ class Networks:
     @classmethod
     def load_all(cls, infos: Sequence[BundleInfo]) -> Self:
         """Load the networks of several bundles that have the same scalings."""
-        return cls(
-            [load_network(info.path / member, info) for info in infos for member in info.members],
-            scaler=infos[0].scaler,
-            target_scaling=infos[0].target_scaling,
-        )
+        with without_chatter():
+            return cls(
+                [load_network(info.path / member, info) for info in infos for member in info.members],
+                scaler=infos[0].scaler,
+                target_scaling=infos[0].target_scaling,
+            )
 
     def run(self, dos: ArrayLike, compositions: ArrayLike, *, batch_size: int = 256) -> Outputs:
         """Run all members on features that are not scaled: dos (n, 2, 1500, 9) and compositions (n, 111).

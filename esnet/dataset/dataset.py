@@ -54,6 +54,13 @@ class Dataset:
         Its directory.
     manifest
         What it says about itself: filters and what they dropped, source, versions.
+
+    Examples
+    --------
+    >>> import esnet
+    >>> data = esnet.Dataset.open("dataset")
+    >>> len(data), data.energies.shape, data.representation.normalisation
+    (8, (8,), 'atom')
     """
 
     def __init__(self, path: Path, manifest: DatasetManifest, columns: Columns) -> None:
@@ -69,14 +76,28 @@ class Dataset:
 
         Parameters
         ----------
+        path
+            Its directory, as `campaign dataset`, `esnet dataset` or `esnet fetch-mp` has made it.
         verify
             Whether the SHA-256 of every file is compared with the manifest (about 1.5 GB/s); without it names, sizes
             and the manifest itself are checked.
+
+        Returns
+        -------
+        Dataset
+            Its small columns in memory, its densities on the disk.
 
         Raises
         ------
         DatasetError
             Naming the file that is missing, surplus, truncated, altered or of a newer version.
+
+        Examples
+        --------
+        >>> import esnet
+        >>> data = esnet.Dataset.open("dataset")
+        >>> len(data.ids), len(data.checksum)
+        (8, 64)
         """
         folder = Path(path)
         manifest = DatasetManifest.read(folder)
@@ -159,19 +180,90 @@ class Dataset:
         return vectors
 
     def amounts(self, place: int) -> dict[str, float]:
-        """Composition of one sample as the source gave it: element symbol -> amount."""
+        """Composition of one sample as the source gave it.
+
+        Parameters
+        ----------
+        place
+            Of the sample, from 0.
+
+        Returns
+        -------
+        dict
+            Element symbol -> amount.
+
+        Raises
+        ------
+        IndexError
+            There is no such place.
+
+        Examples
+        --------
+        >>> import esnet
+        >>> data = esnet.Dataset.open("dataset")
+        >>> data.amounts(0)
+        {'Li': 1.0, 'Al': 1.0}
+        """
         row = self._columns.amounts[place]
         return {ELEMENTS[column]: float(row[column]) for column in np.flatnonzero(row)}
 
     def provenance(self, indices: ArrayLike) -> list[dict[str, Any]]:
-        """Where samples come from; read from the disk."""
+        """Where samples come from; read from the disk.
+
+        Parameters
+        ----------
+        indices
+            k places, from 0.
+
+        Returns
+        -------
+        list of dict
+            k of them, as the source gave it.
+
+        Raises
+        ------
+        DatasetError
+            If a place does not exist.
+
+        Examples
+        --------
+        >>> import esnet
+        >>> data = esnet.Dataset.open("dataset")
+        >>> data.provenance([0])[0]["engine"]
+        'gpaw'
+        """
         wanted = self._checked_places(indices)
         with open_h5(self.path / COLUMNS) as file:
             texts = file["provenance"].asstr()[()]
         return [json.loads(texts[place]) for place in wanted]
 
     def indices(self, *, kind: DosKind | None = None, materials: Collection[str] | None = None) -> NDArray[np.intp]:
-        """Places of the samples of one kind, or of some materials, in ascending order; of all by default."""
+        """Places of the samples of one kind, or of some materials; of all by default.
+
+        Parameters
+        ----------
+        kind
+            ``is_dos`` or ``rs_dos``; None: both.
+        materials
+            As in `materials`; None: all. One that is not there has no place.
+
+        Returns
+        -------
+        array of int
+            (k,) places in ascending order.
+
+        Raises
+        ------
+        DatasetError
+            There is no such kind.
+
+        Examples
+        --------
+        >>> import esnet
+        >>> data = esnet.Dataset.open("dataset")
+        >>> data.indices(kind="rs_dos").tolist()
+        [0, 2, 3, 5, 6, 7]
+        """
         chosen = np.ones(len(self), dtype=bool)
         if kind is not None:
             if kind not in KINDS:
@@ -183,12 +275,29 @@ class Dataset:
         return np.flatnonzero(chosen)
 
     def read(self, indices: ArrayLike) -> NDArray[np.float32]:
-        """Read densities (k, 2, 1500, 9), not scaled, of k places in any order; one may come more than once.
+        """Read densities from the disk.
+
+        Parameters
+        ----------
+        indices
+            k places, from 0, in any order; one may come more than once.
+
+        Returns
+        -------
+        array of float32
+            (k, 2, 1500, 9), not scaled, in states/(eV atom) or as `representation` normalises.
 
         Raises
         ------
         DatasetError
             If a place does not exist, or a file was damaged after opening.
+
+        Examples
+        --------
+        >>> import esnet
+        >>> data = esnet.Dataset.open("dataset")
+        >>> data.read([0, 0]).shape
+        (2, 2, 1500, 9)
         """
         wanted = self._checked_places(indices)
         dos = np.empty((len(wanted), *DOS_SHAPE), dtype=np.float32)
@@ -197,7 +306,32 @@ class Dataset:
         return dos
 
     def blocks(self, indices: ArrayLike, *, size: int = 256) -> Iterator[NDArray[np.float32]]:
-        """Read densities in blocks of at most ``size`` samples, in the order given: for `ChannelScaler.fit_batches`."""
+        """Read densities in blocks, so that not all are in memory.
+
+        Parameters
+        ----------
+        indices
+            n places, from 0.
+        size
+            Most samples in a block.
+
+        Yields
+        ------
+        array of float32
+            (at most size, 2, 1500, 9), in the order of the places.
+
+        Raises
+        ------
+        DatasetError
+            If a place does not exist, ``size`` is below 1, or a file was damaged after opening.
+
+        Examples
+        --------
+        >>> import esnet
+        >>> data = esnet.Dataset.open("dataset")
+        >>> [len(block) for block in data.blocks([0, 1, 2], size=2)]
+        [2, 1]
+        """
         if size < 1:
             raise DatasetError(f"size={size!r}: must be a whole number above 0")
         wanted = self._checked_places(indices)
@@ -205,7 +339,30 @@ class Dataset:
             yield self.read(wanted[start : start + size])
 
     def samples(self, indices: ArrayLike) -> Samples:
-        """Read samples into memory (108 kB each)."""
+        """Read samples into memory (108 kB each).
+
+        Parameters
+        ----------
+        indices
+            k places, from 0.
+
+        Returns
+        -------
+        Samples
+            ``ids``, ``dos`` (k, 2, 1500, 9), ``compositions`` (k, 111), ``energies`` (k,) in eV/atom.
+
+        Raises
+        ------
+        DatasetError
+            If a place does not exist, or a file was damaged after opening.
+
+        Examples
+        --------
+        >>> import esnet
+        >>> data = esnet.Dataset.open("dataset")
+        >>> data.samples([0]).energies.shape
+        (1,)
+        """
         wanted = self._checked_places(indices)
         return Samples.checked(
             [self.ids[place] for place in wanted], self.read(wanted), self.compositions[wanted], self.energies[wanted]

@@ -20,6 +20,12 @@ class Prediction:
     novel
         Whether the model has never seen a similar structure (see `esnet.bundle.bundle.Assessment.novel`); None where it
         cannot say.
+
+    Examples
+    --------
+    >>> import esnet
+    >>> esnet.Prediction(id="AlPd", e_form=-0.37, uncertainty=0.22, novel=False).e_form
+    -0.37
     """
 
     id: str

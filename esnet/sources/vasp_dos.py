@@ -15,6 +15,11 @@ from numpy.typing import NDArray
 from esnet.representation.dos import DosError, EnergyReference, Normalisation, project_dos, source_spacing
 
 
+def engine_of_version(version: str) -> str:
+    """``gpaw`` for the version of a run of the project's own vasp-gpaw, which says so, else ``vasp``."""
+    return "gpaw" if "-gpaw-" in version else "vasp"
+
+
 class VaspReadError(DosError):
     """An output file of VASP that cannot be read; the message names the file and says why."""
 

@@ -12,7 +12,7 @@ import numpy as np
 from esnet.dataset.sample import DosKind, Sample
 from esnet.files.errors import UserError
 from esnet.representation.features import Representation
-from esnet.sources.vasp_dos import VaspDos, VaspReadError, VaspRun
+from esnet.sources.vasp_dos import VaspDos, VaspReadError, VaspRun, engine_of_version
 from esnet.sources.vasp_kinds import GIVES_DOS, RunKind, is_true, kind_of, not_converged
 from esnet.sources.vasp_report import Problems, VaspFolderError
 from esnet.sources.vasp_settings import MAGNETIC, charge_of
@@ -211,7 +211,7 @@ def _without_moment(dos: VaspDos) -> list[str]:
 
 def engine_of(sample: Sample) -> str:
     """``gpaw`` for a run of the project's own vasp-gpaw, which says so in its version, else ``vasp``."""
-    return "gpaw" if "-gpaw-" in str(sample.provenance["vasp_version"]) else "vasp"
+    return engine_of_version(str(sample.provenance["vasp_version"]))
 
 
 def _provenance(dos: VaspDos, kind: RunKind, file: Path, source: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from esnet.bundle.bundle import Bundle
+from esnet.bundle.bundle import Bundle, save_bundle
 from esnet.bundle.record import TrainingRecord
 from esnet.dataset.corrections import require_same_corrections
 from esnet.dataset.dataset import Dataset
@@ -47,8 +47,8 @@ class TrainingResult(NamedTuple):
     record: TrainingRecord
 
     def save(self, path: Path | str) -> Bundle:
-        """Write it as a bundle; see `esnet.bundle.bundle.Bundle.save`."""
-        return Bundle.save(
+        """Write it as a bundle; see `esnet.bundle.bundle.save_bundle`."""
+        return save_bundle(
             path,
             model=self.model,
             scaler=self.scaler,

@@ -2,10 +2,10 @@
 
 import pytest
 
-from campaign.commands.policy import PolicyTextError, parse_policy
 from campaign.policies.best_first import BestFirst
 from campaign.policies.probability import Probability
 from campaign.policies.thresholds import Thresholds
+from campaign.spec.policy_text import PolicyTextError, parse_policy
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from campaign.cli.app import app
 from campaign.replay.data import ReplayDataError
 from campaign.replay.read import read_replay_data
-from esnet.bundle.bundle import Bundle
+from esnet.bundle.bundle import save_bundle
 from esnet.dataset.dataset import Dataset, DatasetWriter
 from esnet.dataset.splits import split_dataset
 from esnet.dataset.synthetic import synthetic_samples
@@ -39,7 +39,7 @@ def world(tmp_path_factory):
     split = split_dataset(dataset, validation_fraction=0.2, test_fraction=0.3)
     settings = TrainingSettings(widths=(2, 2, 2, 2), batch_size=16, max_epochs=1, learning_rate=0.004, seed=0)
     result = train_on(dataset, split, settings=settings)
-    plain = Bundle.save(
+    plain = save_bundle(
         folder / "member",
         model=result.model,
         scaler=result.scaler,

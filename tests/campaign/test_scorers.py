@@ -376,7 +376,7 @@ def test_a_scorer_that_wants_a_dos_but_no_esnet_trains_nothing(store, database, 
 
 def untrained_bundle(path):
     """A small network with the weights that it begins with."""
-    from esnet.bundle.bundle import Bundle
+    from esnet.bundle.bundle import save_bundle
     from esnet.bundle.record import RECORD_VERSION, TrainingRecord
     from esnet.network.model import build_esnet
     from esnet.representation.features import Representation
@@ -384,7 +384,7 @@ def untrained_bundle(path):
 
     unknown = {field.name: None for field in fields(TrainingRecord)}
     record = TrainingRecord(**unknown | {"version": RECORD_VERSION, "n_materials": 7, "data_source": {}})
-    Bundle.save(
+    save_bundle(
         path,
         model=build_esnet(widths=(4, 4, 8, 8)),
         scaler=ChannelScaler(((0.0,) * 9,) * 2, ((1.0,) * 9,) * 2),

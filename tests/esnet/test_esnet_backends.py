@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from small_dataset import synthetic
 
-from esnet.bundle.bundle import Bundle
+from esnet.bundle.bundle import save_bundle
 from esnet.dataset.splits import split_dataset
 from esnet.network.model import build_esnet
 from esnet.scoring.scoring import score
@@ -106,7 +106,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     trained = train_on(dataset, split, settings=settings)
     models = trained.model, build_esnet(widths=settings.widths, seed=1)
     for seed, model in enumerate(models):
-        Bundle.save(
+        save_bundle(
             folder / f"member-{seed}",
             model=model,
             scaler=trained.scaler,

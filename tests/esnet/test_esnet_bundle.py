@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from esnet.bundle.bundle import Bundle, BundleError, BundleInfo
+from esnet.bundle.bundle import Bundle, BundleError, BundleInfo, save_bundle
 from esnet.bundle.networks import load_network
 from esnet.representation.errors import FeatureError, RepresentationError
 from esnet.representation.features import Representation
@@ -100,7 +100,7 @@ def test_a_bundle_is_never_overwritten_and_leaves_no_half(bundle, trained, tmp_p
         "record": trained.record,
     }
     with pytest.raises(FileExistsError, match="never overwritten"):
-        Bundle.save(bundle.info.path, model=trained.model, **parts)
+        save_bundle(bundle.info.path, model=trained.model, **parts)
 
     class Interrupted:
         def save(self, path):
@@ -108,7 +108,7 @@ def test_a_bundle_is_never_overwritten_and_leaves_no_half(bundle, trained, tmp_p
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Bundle.save(tmp_path / "models" / "new", model=Interrupted(), **parts)
+        save_bundle(tmp_path / "models" / "new", model=Interrupted(), **parts)
     assert list((tmp_path / "models").iterdir()) == []
 
 

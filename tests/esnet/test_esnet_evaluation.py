@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from esnet.bundle.bundle import Bundle, BundleError, BundleExistsError, BundleInfo, add_model_card
+from esnet.bundle.bundle import Bundle, BundleError, BundleExistsError, BundleInfo, add_model_card, save_bundle
 from esnet.bundle.files import new_bundle
 from esnet.bundle.info import write_info
 from esnet.bundle.networks import Networks, Outputs
@@ -72,7 +72,7 @@ def world(tmp_path_factory):
     split = split_dataset(dataset, validation_fraction=0.2, test_fraction=0.2)
     settings = TrainingSettings(widths=(2, 2, 2, 2), batch_size=16, max_epochs=8, learning_rate=0.004, seed=0)
     result = train_on(dataset, split, settings=settings)
-    plain = Bundle.save(
+    plain = save_bundle(
         folder / "member-0",
         model=result.model,
         scaler=result.scaler,

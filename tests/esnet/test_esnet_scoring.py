@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import SMALL, make_labelled
 
-from esnet.bundle.bundle import Bundle, BundleError
+from esnet.bundle.bundle import Bundle, BundleError, save_bundle
 from esnet.ray.session import RaySessionError
 from esnet.representation.errors import RepresentationError
 from esnet.representation.features import Representation
@@ -159,7 +159,7 @@ def test_training_in_ray_keeps_tensorflow_out_of_the_caller_and_gives_the_same_b
     # 17 samples in batches of 8 would leave a last batch of one
     assert loaded.record.batch_size == 9
     assert loaded.record.data_checksum == here.record.data_checksum
-    saved = Bundle.save(
+    saved = save_bundle(
         tmp_path / "here",
         model=here.model,
         scaler=here.scaler,

@@ -1,4 +1,4 @@
-"""A policy on the command line: ``thresholds``, or ``probability:p=0.3,uncertainty=0.27``."""
+"""A policy as one text, on the command line and from Python: ``thresholds``, or ``probability:p=0.3``."""
 
 import re
 from typing import Any
@@ -16,11 +16,11 @@ _COMMA = re.compile(r",(?![^\[{]*[\]}])")
 
 
 class PolicyTextError(UserError, ValueError):
-    """A policy was written on the command line that cannot be made; the message says what is wrong with it."""
+    """A text from which no policy can be made; the message says what is wrong with it."""
 
 
 def parse_policy(text: str) -> Policy:
-    """Make a policy from what stands on the command line.
+    """Make a policy from a text.
 
     Parameters
     ----------

@@ -1,0 +1,108 @@
+"""A density of states on the network's grid, to look at: what a bundle predicts from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.representation.dos import ENERGY_GRID, ORBITALS, DosError, EnergyReference, Normalisation
+
+_UNITS = {"atom": "states/(eV atom)", "element": "states/(eV element)"}
+_SHELLS = "spd"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridDos:
+    """A projected density of states on the fixed grid of the network, with what it was made of.
+
+    Attributes
+    ----------
+    name
+        Where it comes from: the path of a file, the formula of a ``CompleteDos``, the id of a candidate.
+    composition
+        Element symbol -> number of atoms in the cell.
+    channels
+        (2, 1500, 9) float32: spin (up, down), energy, orbital (s, px, py, pz, dxy, dyz, dxz, dx2-y2, dz2); in `unit`.
+        Of a calculation with one spin the second row is the first one with the opposite sign.
+    efermi
+        Fermi level on the axis of `energies`, eV; None where the source does not say.
+    normalisation
+        What the sum over the sites was divided by: number of ``atom``, number of distinct ``element``, or ``none``.
+    energy_reference
+        ``absolute`` energies, or relative to the ``fermi`` level.
+    engine
+        ``vasp`` or ``gpaw``; None where the source does not say.
+
+    Examples
+    --------
+    >>> import esnet
+    >>> dos = esnet.read_dos("vasprun.xml")
+    >>> dos.channels.shape, dos.composition
+    ((2, 1500, 9), {'Al': 1.0, 'Pd': 1.0})
+    """
+
+    name: str
+    composition: Mapping[str, float]
+    channels: NDArray[np.float32]
+    efermi: float | None
+    normalisation: Normalisation
+    energy_reference: EnergyReference
+    engine: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<GridDos {self.name!r}, {self.unit}>"
+
+    @property
+    def energies(self) -> NDArray[np.float64]:
+        """(1500,) energies of the grid from -20 to 10 eV, absolute or relative to the Fermi level."""
+        return ENERGY_GRID
+
+    @property
+    def unit(self) -> str:
+        """Unit of the densities, e.g. ``states/(eV atom)``."""
+        return _UNITS.get(self.normalisation, "states/eV")
+
+    @property
+    def is_spin_polarised(self) -> bool:
+        """Whether the calculation had two spins."""
+        return not np.array_equal(self.channels[0], -self.channels[1])
+
+    def total(self, orbitals: str | Sequence[str] | None = None) -> NDArray[np.float64]:
+        """Sum over both spins, and over orbitals.
+
+        Parameters
+        ----------
+        orbitals
+            A shell (``s``, ``p``, ``d``), an orbital (``dz2``), or a list of these, each orbital counted once; None:
+            all nine.
+
+        Returns
+        -------
+        ndarray
+            (1500,) densities in `unit`.
+
+        Raises
+        ------
+        DosError
+            There is no such shell and no such orbital.
+
+        Examples
+        --------
+        >>> import esnet
+        >>> dos = esnet.read_dos("vasprun.xml")
+        >>> d_band = dos.total("d")
+        >>> bool((d_band <= dos.total()).all()), d_band.shape
+        (True, (1500,))
+        """
+        wanted = [orbitals] if isinstance(orbitals, str) else list(_SHELLS if orbitals is None else orbitals)
+        places: set[int] = set()
+        for name in wanted:
+            found = {place for place, orbital in enumerate(ORBITALS) if name in (orbital, orbital[0])}
+            if not found:
+                raise DosError(f"orbitals: found {name!r}; right: a shell (s, p, d) or one of {', '.join(ORBITALS)}")
+            places |= found
+        # with one spin, the only row there is holds the states of both
+        rows = self.channels if self.is_spin_polarised else self.channels[:1]
+        summed: NDArray[np.float64] = np.abs(rows[:, :, sorted(places)]).sum(axis=(0, 2), dtype=np.float64)
+        return summed
