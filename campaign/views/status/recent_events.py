@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from campaign.attempts.causes import stored_cause
 from campaign.budget.decision_document import is_persons
+from campaign.recovery.retry import document_name
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document, in_utc
 from campaign.store.counts import count_candidates, failures_by_stage_and_kind
@@ -50,12 +52,29 @@ class FailureCount:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """One that failed for good; ``error`` is the first line of what it said, ``time`` UTC in ISO 8601."""
+    """One that failed for good.
+
+    Attributes
+    ----------
+    id, formula, role
+        The candidate, or the reference.
+    name
+        What people call it, ``AlPd:B2`` or ``reference Al``.
+    stage, kind, cause
+        Of which calculation, ``science`` or ``machine``, and why (`campaign.attempts.causes`).
+    error
+        First line of what it said.
+    time
+        UTC, ISO 8601.
+    """
 
     id: str
     formula: str
+    role: str
+    name: str
     stage: str
     kind: str
+    cause: str
     error: str
     time: str | None
 
@@ -102,8 +121,11 @@ def newest_failures(campaign: Campaign, *, number: int) -> list[Failure]:
         Failure(
             id=document["_id"],
             formula=document["formula"],
+            role=str(document.get("role")),
+            name=document_name(document),
             stage=str(document["final_failure"].get("stage")),
             kind=str(document["final_failure"].get("kind")),
+            cause=stored_cause(document["final_failure"]),
             error=next(iter(str(document["final_failure"].get("error") or "no reason given").splitlines()), ""),
             time=_utc(document["final_failure"].get("time")),
         )

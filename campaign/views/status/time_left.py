@@ -91,12 +91,20 @@ def time_left(
     if to_come is None:
         how = "no candidate has been decided on yet, so nobody knows how many will be relaxed"
         return TimeLeft(hours=None, at_least_hours=at_least, cpu_hours=None, how=how)
-    how = f"{to_come:.3g} CPU-h still to come at {rate:.3g} CPU-h per hour, as in the last {pace.hours:.2g} h"
+    window = format_duration(pace.hours or 0.0)
+    how = f"{to_come:.3g} CPU-h still to come at {rate:.3g} CPU-h per hour, as in the last {window}"
     hours, limit = to_come / rate, current_budget(campaign).cpu_hours
     if limit is not None and limit - spent_cpu_hours < to_come:
         left = max(limit - spent_cpu_hours, 0.0)
         hours, how = left / rate, f"{how}; the budget allows {left:.3g} of them"
     return TimeLeft(hours=hours, at_least_hours=min(at_least, hours), cpu_hours=to_come, how=how)
+
+
+def format_duration(hours: float) -> str:
+    """Format a number of hours in the unit that suits it."""
+    if hours < 1.0:
+        return f"{hours * 60:.0f} min"
+    return f"{hours:.1f} h" if hours < 48.0 else f"{hours / 24:.1f} d"
 
 
 def _work(campaign: Campaign, counts: Mapping[tuple[str, str], int]) -> _Work:
