@@ -1,8 +1,17 @@
-"""The live page is about now: the first screen says what the commands say, and changes while the campaign runs."""
+"""The live page is about now: the first screen says what the commands say, and changes while the campaign runs.
+
+Its picture in docs/images is made by
+
+    LIVE_PICTURES=docs/images python -m pytest tests/campaign/test_live_page.py -k follows
+"""
 
 import json
+import os
 import re
+from datetime import datetime, timedelta
 from html import unescape
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from browser import Page, chromium
@@ -14,6 +23,8 @@ from under_way import find_one_more, under_way
 from campaign.cli.app import app
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
+from campaign.views.metrics.campaign_metrics import campaign_metrics
+from campaign.views.metrics.text import metrics_notes
 from campaign.views.report.data import build_report
 from campaign.views.report.page import render_html
 
@@ -55,8 +66,16 @@ def panel(html, name):
 
 
 def test_the_first_screen_says_what_the_commands_say(running, said):
+    running.campaigns.insert_one({**running.campaigns.find_one(), "_id": "hidden", "archived": now()})
     with served(running) as port:
-        html = json.loads(ask(port, "/campaigns/small/now")[2])["html"]
+        found = json.loads(ask(port, "/campaigns/small/now")[2])
+        listed = ask(port, "/")[2]
+    _first_screen(found["html"], said)
+    _figures(found["figures"], running, said)
+    _list_with_bars(listed, running, said)
+
+
+def _first_screen(html, said):
     status, rows = said("status", "small", "--json"), said("results", "small", "--format", "json")
     stable = [row for row in rows if row["stable"]]
     assert card(html, "found")[0] == str(len(stable)) == str(status["stable"])
@@ -87,7 +106,41 @@ def test_the_first_screen_says_what_the_commands_say(running, said):
     assert f"{relaxed['number']} /" in panel(html, "stages")
 
 
-def test_a_limit_shows_what_is_left_of_it(running, said):
+def _figures(figures, running, said):
+    """The curve ends at what the status says; no two bars of a row are at work at the same time."""
+    status = said("status", "small", "--json")
+    (curve,) = figures["discoveries"]["data"]
+    assert curve["x"][-1] == pytest.approx(status["budget"]["spent_cpu_hours"], abs=1e-5)
+    assert curve["y"][-1] == status["stable"]
+    assert curve["x"] == sorted(curve["x"])
+    assert curve["y"] == sorted(curve["y"])
+    names = {trace["name"] for trace in figures["timeline"]["data"]}
+    assert names == {f"completed ({running.attempts.count_documents({'outcome': 'completed'})})", "running (3)"}
+    rows = {}
+    for trace in figures["timeline"]["data"]:
+        for row, base, milliseconds in zip(trace["y"], trace["base"], trace["x"], strict=True):
+            start = datetime.fromisoformat(base)
+            rows.setdefault(row, []).append((start, start + timedelta(milliseconds=milliseconds)))
+    assert len(rows) > 2
+    for bars in rows.values():
+        ordered = sorted(bars)
+        assert all(end <= later for (_, end), (later, _) in pairwise(ordered))
+
+
+def _list_with_bars(html, running, said):
+    (row,) = said("list", "--json")
+    text = " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
+    assert f"IS-DOS {row['after_dos']} / {row['candidates']}" in text
+    assert f"relaxations {row['after_relaxation']} / {row['to_relax']}" in text
+    assert row["to_relax"] == running.candidates.count_documents(
+        {"state": {"$in": ["promoted", "relax_running", "relaxed", "relax_failed"]}}
+    )
+    assert f"{row['stable']} stable of {row['candidates']} candidates" in text
+    assert html.count("<progress") == 2
+    assert "hidden" not in html
+
+
+def test_limits_are_shown_and_stored_words_stay_text(running, said):
     running.campaigns.update_one({"_id": "small"}, {"$set": {"budget": {"cpu_hours": 0.001, "stop_after_stable": 1}}})
     with served(running) as port:
         html = json.loads(ask(port, "/campaigns/small/now")[2])["html"]
@@ -97,10 +150,7 @@ def test_a_limit_shows_what_is_left_of_it(running, said):
     assert f"nothing more is submitted: {status['budget']['closed']}" in panel(html, "next")
     assert "all CPU-hours of the budget are spent" in panel(html, "next")
 
-
-def test_stored_words_stay_text_on_the_first_screen(running):
-    with served(running) as port:
-        clean = json.loads(ask(port, "/campaigns/small/now")[2])["html"]
+    clean = html
     running.candidates.update_many({}, {"$set": {"prototype": HOSTILE, "formula": HOSTILE}})
     failure = {"stage": HOSTILE, "kind": HOSTILE, "cause": HOSTILE, "error": f"`{HOSTILE}`", "time": now()}
     running.candidates.update_many({"state": "relax_failed"}, {"$set": {"final_failure": failure}})
@@ -117,25 +167,6 @@ def test_stored_words_stay_text_on_the_first_screen(running):
     assert not [text for text in texts if "<" in text]
 
 
-def test_the_figures_end_at_what_the_status_says(running, said):
-    with served(running) as port:
-        figures = json.loads(ask(port, "/campaigns/small/now")[2])["figures"]
-    status = said("status", "small", "--json")
-    (curve,) = figures["discoveries"]["data"]
-    assert curve["x"][-1] == pytest.approx(status["budget"]["spent_cpu_hours"], abs=1e-5)
-    assert curve["y"][-1] == status["stable"]
-    assert curve["x"] == sorted(curve["x"])
-    assert curve["y"] == sorted(curve["y"])
-    names = {trace["name"] for trace in figures["timeline"]["data"]}
-    assert names == {f"completed ({running.attempts.count_documents({'outcome': 'completed'})})", "running (3)"}
-    # no two bars of a row at the same time
-    bars = {}
-    for trace in figures["timeline"]["data"]:
-        for row, base, width in zip(trace["y"], trace["base"], trace["x"], strict=True):
-            bars.setdefault(row, []).append((base, width))
-    assert len(bars) > 2
-
-
 def test_few_results_make_no_claims(store, launchpad, small_spec):
     name = under_way(store, launchpad, small_spec(**SECTIONS), relaxed=4)
     store.candidates.update_many({"role": "bootstrap"}, {"$unset": {"prediction": ""}})
@@ -147,8 +178,12 @@ def test_few_results_make_no_claims(store, launchpad, small_spec):
     assert text.count("Too few yet: 4 of at least 20 relaxed candidates that were decided on") == 3
     assert "too few yet: 4 of at least 10 relaxed ones" in text
     assert not re.search(r"\b100 %|MAE \d|hold \d+ ?%", text)
-    assert "No audit" not in text
-    assert "no audit" not in text
+    assert "no audit" not in text.lower()
+    # where the share is so small that nothing has been drawn yet, there is an audit nevertheless
+    none_drawn = {"decision.audit": False, "decision.policy.audit": 1e-9}
+    store.candidates.update_many({"decision": {"$ne": None}}, {"$set": none_drawn})
+    (note, *_) = metrics_notes(campaign_metrics(Campaign.read(store, name)))
+    assert "The audit has drawn none of the" in note
 
 
 def test_a_finished_campaign_begins_with_what_was_found(store, launchpad, small_spec):
@@ -163,24 +198,9 @@ def test_a_finished_campaign_begins_with_what_was_found(store, launchpad, small_
     assert "/candidate/" not in html[: html.index('id="report-data"')]
 
 
-def test_the_list_has_a_bar_for_each_stage(running, said):
-    running.campaigns.insert_one({**running.campaigns.find_one(), "_id": "hidden", "archived": now()})
-    with served(running) as port:
-        html = ask(port, "/")[2]
-    (row,) = said("list", "--json")
-    text = " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
-    assert f"IS-DOS {row['after_dos']} / {row['candidates']}" in text
-    assert f"relaxations {row['after_relaxation']} / {row['to_relax']}" in text
-    assert row["to_relax"] == running.candidates.count_documents(
-        {"state": {"$in": ["promoted", "relax_running", "relaxed", "relax_failed"]}}
-    )
-    assert f"{row['stable']} stable of {row['candidates']} candidates" in text
-    assert html.count("<progress") == 2
-    assert "hidden" not in html
-
-
 @pytest.mark.browser
-def test_the_first_screen_answers_and_follows_without_losing_the_place(running):
+def test_the_first_screen_answers_and_follows_without_losing_the_place(running, tmp_path):
+    pictures = Path(os.environ.get("LIVE_PICTURES") or tmp_path)
     with served(running) as port, chromium() as browser:
         address = f"http://127.0.0.1:{port}/campaigns/small"
         wide = Page(browser, address)
@@ -188,6 +208,9 @@ def test_the_first_screen_answers_and_follows_without_losing_the_place(running):
         lowest = wide.evaluate("document.getElementById('now').getBoundingClientRect().bottom + window.scrollY")
         assert lowest <= 900
         assert wide.evaluate("document.documentElement.scrollWidth") <= 1400
+        wide.page.screenshot(path=pictures / "live-top.png")
+        # a page of one colour takes some 5 kB
+        assert (pictures / "live-top.png").stat().st_size > 20_000
         assert all(wide.draw_all().values())
         narrow = Page(browser, address, width=400, dark=True)
         assert narrow.evaluate("document.documentElement.scrollWidth") <= 400
@@ -200,8 +223,10 @@ def test_the_first_screen_answers_and_follows_without_losing_the_place(running):
             page.evaluate("void (window.sameDocument = true)")
         place = wide.evaluate("document.getElementById('candidates-section').getBoundingClientRect().top")
         before = int(wide.evaluate("document.querySelector('#card-found .value').textContent"))
+        running.candidates.update_many({"state": "relax_failed"}, {"$set": {"final_failure.error": HOSTILE}})
         formula = find_one_more(running, "small")
         wide.wait_for(f"document.querySelector('#card-found .value').textContent.trim() === '{before + 1}'")
+        assert wide.evaluate("document.querySelector('.words').textContent") == HOSTILE.splitlines()[0]
         assert formula in wide.evaluate("document.querySelector('#now-found td').textContent")
         wide.wait_for(f"report.figures.discoveries.data[0].y.at(-1) === {before + 1}")
         wide.wait_for("!document.getElementById('renew').hidden", seconds=90)
@@ -210,4 +235,5 @@ def test_the_first_screen_answers_and_follows_without_losing_the_place(running):
         after = wide.evaluate("document.getElementById('candidates-section').getBoundingClientRect().top")
         assert after == pytest.approx(place, abs=2.0)
         narrow.wait_for("window.sameDocument === undefined && window.scrollY === 300", seconds=90)
+        assert [page.evaluate("window.injected") for page in (wide, narrow)] == [None, None]
         assert wide.errors + narrow.errors == []
