@@ -80,7 +80,7 @@ def _first_screen(html, said):
     stable = [row for row in rows if row["stable"]]
     assert card(html, "found")[0] == str(len(stable)) == str(status["stable"])
     assert (
-        f"{sum(row['e_form_dft'] is not None for row in rows if row['decision'] != 'training')} of them"
+        f"among {len(rows)} candidates, {sum(row['e_form_dft'] is not None for row in rows)} of them"
         in (card(html, "found")[1])
     )
     assert card(html, "running")[0] == str(sum(queue["running"] for queue in status["queues"])) == "3"
@@ -96,7 +96,8 @@ def _first_screen(html, said):
         assert quoted == found["id"].replace("/", "%2F")
         assert name == f"{row['formula']} {row['prototype']}"
         assert (e_form, e_hull) == (f"{row['e_form_dft']:+.3f}", f"{row['e_hull_dft']:+.3f}")
-    (failure,) = status["newest_failures"]
+    (failure,), (retried,) = status["newest_failures"], status["newest_retried"]
+    assert f"{retried['name']} relaxation, license_missing; tried again {retried['error']}" in panel(html, "failed")
     assert "the relaxation did not converge" in panel(html, "failed")
     assert failure["name"] in panel(html, "failed")
     assert "campaign failures small" in panel(html, "next")
@@ -115,7 +116,11 @@ def _figures(figures, running, said):
     assert curve["x"] == sorted(curve["x"])
     assert curve["y"] == sorted(curve["y"])
     names = {trace["name"] for trace in figures["timeline"]["data"]}
-    assert names == {f"completed ({running.attempts.count_documents({'outcome': 'completed'})})", "running (3)"}
+    assert names == {
+        f"completed ({running.attempts.count_documents({'outcome': 'completed'})})",
+        "running (3)",
+        "failed (machine) (1)",
+    }
     rows = {}
     for trace in figures["timeline"]["data"]:
         for row, base, milliseconds in zip(trace["y"], trace["base"], trace["x"], strict=True):

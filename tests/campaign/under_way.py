@@ -26,12 +26,18 @@ def under_way(store, launchpad, spec, *, relaxed=None, failing=1):
     relax(store, name, truth, failing=failing)
     store.candidates.update_many({"_id": {"$in": waiting}}, {"$set": {"state": "promoted"}})
     store.candidates.update_many({"_id": {"$in": waiting[:2]}}, {"$set": {"state": "relax_running"}})
+    store.candidates.update_many({"state": "relax_failed"}, {"$set": {"final_failure.cause": "not_converged"}})
     began = now() - timedelta(hours=2.0)
     for place, entry in enumerate(store.attempts.find({"campaign": name}).sort("_id")):
         ended = began + timedelta(seconds=100 * (place + 1))
         times = {"started": ended - timedelta(seconds=90 + 60 * (place % 3)), "ended": ended}
         store.attempts.update_one({"_id": entry["_id"]}, {"$set": times | {"host": f"node{1 + place % 2}"}})
     run_on_nodes(store, name, number=3)
+    retried = store.candidates.find_one({"campaign": name, "state": "relax_running"})["_id"]
+    entry = {"campaign": name, "document": retried, "stage": "relax", "host": "node2", "outcome": "machine"}
+    times = {"started": now() - timedelta(minutes=50), "ended": now() - timedelta(minutes=35)}
+    words = {"cause": "license_missing", "error": "no licence for vasp_std on node2"}
+    store.attempts.insert_one({"_id": f"{retried}/relax.0", **entry, **times, **words, "cpu_s": 4.0})
     return name
 
 

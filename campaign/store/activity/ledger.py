@@ -1,6 +1,6 @@
 """The ledger over time: what ended last, what runs, and sums over time. Nothing here writes."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from campaign.store.states import STAGES
 #: hands over the newest, and no other entry is read.
 _STAGES = (*STAGES, "train", "retrain", "screen", "rescore", "report", None)
 _ENDED = ("completed", "science", "machine", "lost", "stopped")
-_FIELDS = ("document", "stage", "outcome", "cause", "started", "ended", "host", "cpu_s")
+_FIELDS = ("document", "stage", "outcome", "cause", "error", "started", "ended", "host")
 
 
 class Interval(NamedTuple):
@@ -24,12 +24,14 @@ class Interval(NamedTuple):
     total: float
 
 
-def newest_attempts(campaign: Campaign, *, since: datetime, number: int) -> list[Document]:
-    """Read the attempts that ended last, since a time (UTC), the newest first, at most `number`."""
+def newest_attempts(
+    campaign: Campaign, *, since: datetime, number: int, outcomes: Sequence[str] = _ENDED
+) -> list[Document]:
+    """Read the attempts that ended last with these outcomes, since a time (UTC), the newest first, at most `number`."""
     query = {
         "campaign": campaign.name,
         "stage": {"$in": list(_STAGES)},
-        "outcome": {"$in": list(_ENDED)},
+        "outcome": {"$in": list(outcomes)},
         "ended": {"$gte": since},
     }
     return list(campaign.store.attempts.find(query, _FIELDS).sort("ended", -1).limit(number))
@@ -54,8 +56,8 @@ def running_attempts(campaign: Campaign, *, number: int) -> list[Document]:
 
 
 def names_of_structures(campaign: Campaign, ids: Collection[str]) -> dict[str, Document]:
-    """Read ``formula``, ``prototype`` and ``label`` of candidates and references by id."""
-    fields = ["formula", "prototype", "label"]
+    """Read names, ``role`` and ``final_failure.attempt`` of candidates and references by id."""
+    fields = ["formula", "prototype", "label", "role", "final_failure.attempt"]
     found = campaign.store.find_structures({"_id": {"$in": sorted(ids)}}, fields)
     return {document["_id"]: document for document in found}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from campaign.store.states import STAGES
+from campaign.store.states import STAGES, CandidateState
 from campaign.views.failures import advice
 from campaign.views.status.funnel import FunnelStep
 from campaign.views.status.next_steps import next_steps
@@ -60,11 +60,12 @@ class ShownJob:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownFailure:
-    """One that failed for good, its last words, and what to do."""
+    """One that failed, its last words, what to do, and whether it failed for good."""
 
     failure: Failure
     stage: str
     advice: str
+    is_final: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +86,10 @@ class FirstScreen:
         Of each kind of calculation, per hour, in words.
     queues, jobs, n_jobs
         What runs and waits by category, with where, in words; those that have been at it longest; how many there are.
-    discoveries, n_stable
-        The newest stable materials, and how many there are.
-    failures, n_failed
-        The newest ones, and how many there are.
+    discoveries
+        The newest stable materials.
+    failures
+        What failed for good last, then what is tried again.
     next_steps
         What to do; commands in backticks.
     """
@@ -102,9 +103,7 @@ class FirstScreen:
     jobs: Sequence[ShownJob]
     n_jobs: int
     discoveries: Sequence[Discovery]
-    n_stable: int
     failures: Sequence[ShownFailure]
-    n_failed: int
     next_steps: Sequence[str]
 
 
@@ -120,14 +119,18 @@ def first_screen(report: StatusReport) -> FirstScreen:
         jobs=[_shown_job(job, report) for job in _longest_first(report.jobs)[:_JOBS]],
         n_jobs=len(report.jobs),
         discoveries=report.discoveries,
-        n_stable=report.status.stable,
-        failures=[
-            ShownFailure(failure=failure, stage=format_stage(failure.stage), advice=advice(failure.cause))
-            for failure in report.newest_failures[:_FAILURES]
-        ],
-        n_failed=_n_failed(report),
+        failures=list(_failures(report))[:_FAILURES],
         next_steps=next_steps(report),
     )
+
+
+def _failures(report: StatusReport) -> Iterator[ShownFailure]:
+    """What failed for good, then what is tried again while the campaign runs."""
+    retried = [] if report.status.is_finished else report.newest_retried
+    for failures, is_final in ((report.newest_failures, True), (retried, False)):
+        for failure in failures:
+            said = {"stage": format_stage(failure.stage), "advice": advice(failure.cause)}
+            yield ShownFailure(failure=failure, is_final=is_final, **said)
 
 
 def _n_failed(report: StatusReport) -> int:
@@ -143,12 +146,10 @@ def _cards(report: StatusReport) -> Iterator[Card]:
     yield _failed(report)
 
 
-def _step(report: StatusReport, key: str) -> int:
-    return next((step.number for step in report.funnel if step.key == key), 0)
-
-
 def _found(report: StatusReport) -> Card:
-    candidates, relaxed = _step(report, "candidates"), _step(report, "relaxed")
+    # the training sample too: what is stable in it has been found
+    states = report.status.candidates
+    candidates, relaxed = sum(states.values()), states.get(CandidateState.RELAXED, 0)
     if report.status.purpose != "screening":
         text = f"of {candidates:,} candidates; a training set relaxes them all"
         return Card(id="found", title="Relaxed", value=f"{relaxed:,}", unit="", text=text)
@@ -232,7 +233,7 @@ def _format_rest(step: FunnelStep) -> str:
 def _format_rates(report: StatusReport) -> str:
     pace = report.pace
     parts = [
-        f"{rate.per_hour:,.{0 if rate.per_hour >= 10 else 1}f} {STAGES[stage].title}"
+        f"{rate.per_hour:,.{0 if rate.per_hour >= 10 else 1}f} {STAGES[stage].title}{'s' if stage == 'relax' else ''}"
         for stage, rate in pace.stages.items()
         if rate.per_hour
     ]
