@@ -16,8 +16,8 @@ from campaign.recovery.reconcile import reconcile
 from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.collections import CampaignStore
-from campaign.store.states import CandidateState
 from campaign.views.status.drawing import draw
+from campaign.views.status.next_steps import status_notes
 from campaign.views.status.report import StatusReport, status_report
 from esnet.commands.console import console, draws_on
 from esnet.files.errors import UserError
@@ -61,24 +61,8 @@ def _picture(report: StatusReport, to_repair: ReconcileReport) -> Group:
     status = report.status
     more = [f"needs recovery: {found} (`campaign reconcile {status.name}` does it)" for found in to_repair.findings()]
     more += to_repair.removed
-    if not status.problem and status.can_go_on and not status.fireworks.get("RUNNING"):
-        more.append(_why_nothing_runs(status.fireworks))
-    if status.paused_note:
-        more.append(status.paused_note)
-    if report.reused:
-        more.append(report.reused)
-    if held := status.candidates.get(CandidateState.HELD):
-        more.append(f"the budget holds {held} candidates: see `campaign budget {status.name}`")
+    more += status_notes(report)
     return draw(report, notes=tuple(more))
-
-
-def _why_nothing_runs(fireworks: dict[str, int]) -> str:
-    if queued := fireworks.get("RESERVED"):
-        return f"nothing is running, {queued} in the queues: `squeue` (or `qstat`) says what their jobs wait for"
-    return (
-        "nothing is running: start workers with `rlaunch rapidfire` or `campaign run FILE`, "
-        "on a cluster jobs with `campaign cluster run`"
-    )
 
 
 def _watch(store: CampaignStore, connection: LaunchPad, name: str, console: Console, *, every_s: float) -> None:

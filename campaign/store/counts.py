@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import OUR_CAMPAIGNS, CampaignStore, Document, counts_by, sums_by
-from campaign.store.states import AWAITS_RS_DOS, PERSON, SCREENED, STAGES, CampaignState, CandidateState, StepState
+from campaign.store.collections import Document, counts_by, sums_by
+from campaign.store.states import AWAITS_RS_DOS, PERSON, SCREENED, STAGES, CandidateState, StepState
 
 #: FireWorks states in which a firework runs, or can start without anyone's help. One that waits starts after another
 #: one: where none can, what it waits for was defused or paused.
@@ -34,20 +34,6 @@ def count_candidates(
     wanted = {"state": state, "role": role, "result.stable": stable, "result.time": since and {"$gte": since}}
     query = {"campaign": campaign.name} | {field: value for field, value in wanted.items() if value is not None}
     return campaign.store.candidates.count_documents(query, session=session)
-
-
-def campaign_overviews(store: CampaignStore) -> Iterator[Document]:
-    """Yield every campaign's ``_id``, ``state``, ``counts`` (candidates by state) and ``stable``, ordered by name.
-
-    Those that are archived, or being deleted, are left out.
-    """
-    shown = {**OUR_CAMPAIGNS, "archived": None, "state": {"$ne": CampaignState.DELETING}}
-    for found in store.campaigns.find(shown, ["state"]).sort("_id"):
-        yield {
-            **found,
-            "counts": store.state_counts(found["_id"]),
-            "stable": store.candidates.count_documents({"campaign": found["_id"], "result.stable": True}),
-        }
 
 
 def count_references(campaign: Campaign, *states: CandidateState) -> int:

@@ -121,7 +121,9 @@ def newest_failed(campaign: Campaign, *, number: int) -> list[Document]:
     found: list[Document] = []
     for collection in campaign.store.structures:
         for query in failed_for_good(campaign.name):
-            latest = collection.find(query, ["formula", "final_failure"]).sort("final_failure.time", -1)
+            latest = collection.find(query, ["formula", "prototype", "label", "role", "final_failure"]).sort(
+                "final_failure.time", -1
+            )
             found.extend(latest.limit(number))
     return found
 

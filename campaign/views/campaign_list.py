@@ -10,7 +10,8 @@ from rich.table import Table
 
 from campaign.store.collections import CampaignStore, in_utc
 from campaign.store.lifecycle.overviews import read_overviews
-from campaign.store.states import BEFORE_SCREEN, OPEN_STATES, CampaignState
+from campaign.store.states import BEFORE_SCREEN, OPEN_STATES, CampaignState, CandidateState
+from campaign.store.usage import SENT_TO_RELAXATION
 
 #: What a firework of each category does, as people call it.
 _WORK = {"dos": "DOS", "relax": "relaxation", "train": "training", "screen": "Screen", "record": "record"}
@@ -30,6 +31,9 @@ class CampaignRow:
         How many there are, and of how many the last calculation has ended.
     after_dos
         How many have their IS-DOS behind them, or need none.
+    to_relax, after_relaxation
+        How many have come to their relaxation, those without a decision (training) included, and of how many it has
+        ended, well or not.
     stable
         Discoveries: candidates found stable.
     cpu_hours
@@ -44,6 +48,8 @@ class CampaignRow:
     candidates: int
     ended: int
     after_dos: int
+    to_relax: int
+    after_relaxation: int
     stable: int
     cpu_hours: float
     started: str | None
@@ -80,6 +86,8 @@ def _row(found: Mapping[str, Any]) -> CampaignRow:
         candidates=sum(by_state.values()),
         ended=sum(number for state, number in by_state.items() if state not in OPEN_STATES),
         after_dos=sum(number for state, number in by_state.items() if state not in BEFORE_SCREEN),
+        to_relax=sum(by_state[state] for state in SENT_TO_RELAXATION),
+        after_relaxation=by_state[CandidateState.RELAXED] + by_state[CandidateState.RELAX_FAILED],
         stable=found["stable"],
         cpu_hours=found["cpu_s"] / 3600.0,
         started=_iso(found.get("created")),

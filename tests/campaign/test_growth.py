@@ -13,7 +13,9 @@ from campaign.store.candidates import read_ready, ready_ids
 from campaign.store.collections import now
 from campaign.store.reuse.sources import calculation_keys, read_to_calculate
 from campaign.store.states import STAGES
+from campaign.views.figures.timeline import MOST_ATTEMPTS
 from campaign.views.server.candidates import CandidatePages
+from campaign.views.server.now import FirstScreens
 from campaign.views.status.counts import campaign_status
 from campaign.views.status.report import status_report
 
@@ -136,6 +138,21 @@ def test_a_status_reads_only_what_runs_has_failed_or_is_relaxed(store, large):
     # 250 are relaxed and stable: for the errors, and for the newest of them
     assert number <= 4 * 250 + FEW, worst
     assert documents_read(store, "attempts", lambda: status_report(Campaign.read(store, large)))[0] <= FEW
+
+
+def test_the_first_screen_reads_of_the_ledger_only_what_it_shows(store, large):
+    store.attempts.insert_many(
+        {
+            **{"_id": f"{n}.1", "campaign": large, "document": "copy-1", "stage": "dos", "fw_id": -n, "host": "node1"},
+            **{"outcome": "completed", "started": now(), "ended": now(), "cpu_s": 10.0, "gpu_s": 0.0},
+        }
+        for n in range(1000, 4000)
+    )
+    number, worst = documents_read(store, "attempts", lambda: FirstScreens(store).content(large))
+    assert number <= MOST_ATTEMPTS + FEW, worst
+    found, _ = documents_read(store, "candidates", lambda: FirstScreens(store).content(large))
+    # beside what the status reads: the times of the 250 stable ones, and one name
+    assert found <= 5 * 250 + FEW
 
 
 def test_indexes_of_an_earlier_version_are_replaced(store):

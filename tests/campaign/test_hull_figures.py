@@ -14,13 +14,13 @@ from pymatgen.entries.computed_entries import ComputedEntry
 from ternary_campaign import ELEMENTS, KNOWN
 
 from campaign.hull.hull import HullSet, MissingElementError
+from campaign.metrics.enough import FEWEST_FOR_THRESHOLDS
 from campaign.store.campaigns import Campaign
 from campaign.views.export.full_rows import full_rows
 from campaign.views.figures import hulls as hulls_module
 from campaign.views.figures.documents import CandidateColumns, read_candidates
 from campaign.views.figures.elements import FEWEST_RELAXED, element_success
 from campaign.views.figures.hulls import campaign_hulls
-from campaign.views.figures.thresholds import FEWEST_RELAXED as FEWEST_RELAXED_OF_THRESHOLDS
 from campaign.views.report.cost_figures import effective_cost_figure
 from campaign.views.report.data import build_report
 from campaign.views.report.hull_figures import elements_json, hull_figures, hulls_json
@@ -121,7 +121,7 @@ def test_numbers_of_all_systems_are_those_of_results_and_of_pymatgen(
 
     # of so few relaxed candidates no surface is drawn
     relaxed = data.thresholds.sweep.n_relaxed
-    assert 0 < relaxed < FEWEST_RELAXED_OF_THRESHOLDS
+    assert 0 < relaxed < FEWEST_FOR_THRESHOLDS
     for figure in (f1_figure(data), effective_cost_figure(data)):
         assert figure.json is None
         assert f"{relaxed} candidates that were decided on are relaxed" in figure.missing

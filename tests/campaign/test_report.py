@@ -220,6 +220,8 @@ def test_the_map_of_the_dos_is_made_once_or_says_why_not(store, launchpad, small
 @pytest.mark.mongo
 def test_names_from_files_stay_text(store, launchpad, small_spec):
     name = finished(store, launchpad, small_spec(**SECTIONS))
+    # a state that is none is not that of a finished campaign either
+    store.campaigns.update_one({"_id": name}, {"$set": {"state": "running"}})
     clean = _Elements(render_html(build_report(Campaign.read(store, name), map_of_dos=False)))
     hostile = {"prototype": HOSTILE, "parent": {"source": HOSTILE}, "formula": f"Al{HOSTILE}"}
     store.candidates.update_many({}, {"$set": hostile})

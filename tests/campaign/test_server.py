@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 import pymongo
 import pytest
-from browser import Page, chromium
 from prepared import relax_references
 
 from campaign.running_campaign import start_campaign
@@ -74,7 +73,15 @@ def test_nothing_but_get_is_answered_and_nothing_is_written(begun):
 
 def test_nothing_is_answered_without_the_token(begun):
     with served(begun, token=TOKEN) as port:
-        for path in ("/", "/campaigns/small", "/campaigns/small/revision", "/none", "/?token=wrong", f"/?tok={TOKEN}"):
+        for path in (
+            "/",
+            "/campaigns/small",
+            "/campaigns/small/revision",
+            "/campaigns/small/now",
+            "/none",
+            "/?token=wrong",
+            f"/?tok={TOKEN}",
+        ):
             status, _, text = ask(port, path)
             assert (path, status) == (path, 401)
             assert "small" not in text
@@ -150,23 +157,6 @@ def test_a_database_that_is_away_is_said_and_the_page_looks_again(free_port):
         status, headers, text = ask(port, "/")
         assert (status, headers["refresh"]) == (503, "1")
         assert "does not answer" in text
-
-
-def test_an_open_page_refreshes_by_itself_and_keeps_its_place(begun):
-    with served(begun) as port, chromium() as browser:
-        wide = Page(browser, f"http://127.0.0.1:{port}/campaigns/small", width=1400)
-        assert all(wide.draw_all().values())
-        assert wide.errors == []
-        wide.context.close()
-        page = Page(browser, f"http://127.0.0.1:{port}/campaigns/small", width=400)
-        assert page.evaluate("document.getElementById('live-note').textContent") == "live"
-        page.evaluate("window.scrollTo(0, 300)")
-        old = json.loads(page.evaluate("document.getElementById('live-data').textContent"))["revision"]
-        begun.candidates.update_one({"campaign": "small"}, {"$set": {"state": "rejected"}})
-        begun.attempts.insert_one({"_id": "x.1", "campaign": "small", "stage": "dos", "outcome": "machine"})
-        page.wait_for(f"JSON.parse(document.getElementById('live-data').textContent).revision !== '{old}'", seconds=90)
-        page.wait_for("window.scrollY === 300")
-        assert page.errors == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "::1"])

@@ -10,20 +10,11 @@ from campaign.views.candidate.data import KINDS, CandidateData
 from campaign.views.candidate.dos_figure import HEIGHT, LEFT, RIGHT, WIDTH, dos_figures
 from campaign.views.candidate.ledger import format_seconds
 from campaign.views.report.browser_data import crystal_look, script_json
-from campaign.views.report.page import content_security_policy, report_asset, script_text
+from campaign.views.report.html import asset, campaign_address, candidate_address
+from campaign.views.report.page import content_security_policy, script_text
 from esnet.files.errors import require
 
 _REPORT_SCRIPTS = ("theme.js", "crystal.js")
-
-
-def campaign_address(campaign: str) -> str:
-    """Address of a campaign's page on its server."""
-    return f"/campaigns/{quote(campaign, safe='')}"
-
-
-def candidate_address(campaign: str, candidate: str) -> str:
-    """Address of a candidate's page on its server."""
-    return f"{campaign_address(campaign)}/candidate/{quote(candidate, safe='')}"
 
 
 def render_candidate(data: CandidateData) -> str:
@@ -56,7 +47,7 @@ def render_candidate(data: CandidateData) -> str:
         rule=look["rule"],
         browser_data=_markup(script_json(in_browser)),
         policy=content_security_policy([_script()], connect="'none'", blobs=False),
-        style=_markup(report_asset("page.css") + _asset("candidate.css")),
+        style=_markup(asset("page.css") + _asset("candidate.css")),
         script=_markup(_script()),
     )
     return html
@@ -92,7 +83,7 @@ def _markup(text: str) -> Any:
 
 @cache
 def _script() -> str:
-    return script_text("\n".join([*map(report_asset, _REPORT_SCRIPTS), _asset("candidate.js")]))
+    return script_text("\n".join([*map(asset, _REPORT_SCRIPTS), _asset("candidate.js")]))
 
 
 @cache

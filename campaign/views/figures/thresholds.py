@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from campaign.metrics.enough import FEWEST_FOR_THRESHOLDS
 from campaign.metrics.metrics import Costs, Metrics, screening_metrics
 from campaign.metrics.precision_recall import precision_recall
 from campaign.metrics.sweep import Sweep, sweep_thresholds
@@ -16,8 +17,6 @@ from campaign.store.campaigns import Campaign
 from campaign.views.figures.documents import CandidateColumns, Floats
 from campaign.views.metrics.sweep import SweepOfRelaxed
 
-FEWEST_RELAXED = 20
-"""Relaxed candidates below which no thresholds are compared."""
 FEWEST_LET_THROUGH = 5
 """Relaxed candidates below which a pair of thresholds has no F1 and no C_eff: they would be those of a few crystals."""
 _MOST_POINTS = 400
@@ -61,7 +60,7 @@ class ThresholdFigures:
         All pairs of thresholds; `best` by F1.
     f1
         F1 of every pair of thresholds; NaN where they let through fewer than `FEWEST_LET_THROUGH` relaxed candidates,
-        and everywhere below `FEWEST_RELAXED` of them.
+        and everywhere below `FEWEST_FOR_THRESHOLDS` of them.
     c_eff
         C_eff, CPU-s, over E_f and over E_hull along the axes of the sweep, with the other threshold as chosen; NaN
         likewise and where no costs are known, infinite where nothing is found.
@@ -81,10 +80,10 @@ class ThresholdFigures:
     @property
     def too_few(self) -> str:
         """Why `f1` or `c_eff` is NaN everywhere, where costs are known."""
-        if self.sweep.n_relaxed < FEWEST_RELAXED:
+        if self.sweep.n_relaxed < FEWEST_FOR_THRESHOLDS:
             return (
                 f"Too few yet: {self.sweep.n_relaxed} candidates that were decided on are relaxed, a comparison of "
-                f"thresholds needs {FEWEST_RELAXED}."
+                f"thresholds needs {FEWEST_FOR_THRESHOLDS}."
             )
         return f"Too few yet: no thresholds let through {FEWEST_LET_THROUGH} or more candidates that are relaxed."
 
@@ -129,7 +128,7 @@ def threshold_figures(
 
 
 def _where_known(sweep: Sweep, values: Floats) -> Floats:
-    known = (sweep.promoted >= FEWEST_LET_THROUGH) & (sweep.n_candidates >= FEWEST_RELAXED)
+    known = (sweep.promoted >= FEWEST_LET_THROUGH) & (sweep.n_candidates >= FEWEST_FOR_THRESHOLDS)
     return np.where(known, values, np.nan)
 
 

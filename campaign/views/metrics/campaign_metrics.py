@@ -78,6 +78,8 @@ class CampaignMetrics:
     ----------
     name, purpose
         The campaign.
+    has_audit
+        Whether its policy audits, or has audited: what is not known of what was missed is then not known yet.
     candidates
         How many there are.
     n_results, n_stable
@@ -97,6 +99,7 @@ class CampaignMetrics:
 
     name: str
     purpose: str
+    has_audit: bool
     candidates: CandidateCounts
     n_results: int
     n_stable: int
@@ -112,6 +115,7 @@ class CampaignMetrics:
         return {
             "name": self.name,
             "purpose": self.purpose,
+            "has_audit": self.has_audit,
             "candidates": asdict(self.candidates),
             "n_results": self.n_results,
             "n_stable": self.n_stable,
@@ -158,6 +162,7 @@ def campaign_metrics(
     return CampaignMetrics(
         name=campaign.name,
         purpose=campaign.spec.purpose,
+        has_audit=bool(campaign.spec.policy.audit) or any(_audit_share(document) for document in decided),
         candidates=counts,
         n_results=len(results),
         n_stable=sum(results),

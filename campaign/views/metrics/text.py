@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from campaign.metrics.audit import DiscoverabilityEstimate
+from campaign.metrics.enough import too_few_for_share
 from campaign.metrics.metrics import Metrics
 from campaign.metrics.sweep import Optimum
 from campaign.views.metrics.campaign_metrics import CampaignMetrics, CandidateCounts
@@ -61,7 +62,9 @@ def _candidate_rows(found: CampaignMetrics) -> Iterator[tuple[str, str, str]]:
 def _metric_rows(
     found: CampaignMetrics, metrics: Metrics, estimate: DiscoverabilityEstimate
 ) -> Iterator[tuple[str, str, str]]:
-    yield "success ratio", _number(metrics.success_ratio), "TP / (TP + FP), of the relaxations that succeeded"
+    few = too_few_for_share(estimate.counts.promoted_ended - estimate.counts.promoted_failed, "relaxed ones")
+    meaning = "TP / (TP + FP), of the relaxations that succeeded" + (f"; {few}" if few else "")
+    yield "success ratio", _number(metrics.success_ratio), meaning
     low, high = estimate.interval
     sure = "exact" if estimate.is_exact else f"{estimate.confidence:.0%} interval {_number(low)} to {_number(high)}"
     yield "discoverability", _number(metrics.discoverability), f"TP / (TP + FN), {sure}"
@@ -106,7 +109,7 @@ def metrics_notes(found: CampaignMetrics) -> list[str]:
         return ["A training set: everything is relaxed and nothing is predicted, so there are no decisions to measure."]
     if estimate is None:
         return ["Nothing has been decided yet, so there is nothing to measure."]
-    notes = [_discoverability_note(estimate)]
+    notes = [_discoverability_note(estimate, has_audit=found.has_audit)]
     if estimate.counts.promoted_open or estimate.counts.audit_open:
         low, high = estimate.interval_as_ended
         notes.append(
@@ -118,7 +121,7 @@ def metrics_notes(found: CampaignMetrics) -> list[str]:
     return notes
 
 
-def _discoverability_note(estimate: DiscoverabilityEstimate) -> str:
+def _discoverability_note(estimate: DiscoverabilityEstimate, *, has_audit: bool) -> str:
     known = estimate.counts
     low, high = estimate.interval
     if not known.not_promoted:
@@ -133,6 +136,11 @@ def _discoverability_note(estimate: DiscoverabilityEstimate) -> str:
         )
     if known.audit_open:
         return "No relaxation of the audit has ended yet, so nothing can be said of what was missed."
+    if has_audit:
+        return (
+            f"The audit has drawn none of the {known.not_promoted} that were not promoted so far, so nothing can be "
+            "said of what was missed."
+        )
     return (
         f"No audit: {known.stable} stable materials were found, and nobody knows how many of the "
         f"{known.not_promoted} that were not promoted are stable. Discoverability is somewhere from {_number(low)} to "

@@ -8,10 +8,10 @@ import numpy as np
 from campaign.views.figures.documents import Floats
 from campaign.views.figures.thresholds import FEWEST_LET_THROUGH, ThresholdFigures
 from campaign.views.report.data import ReportData
+from campaign.views.report.enough import NOTHING_STABLE, saving_missing, thresholds_missing
 from campaign.views.report.plotly_figures import (
     BELOW,
     BLUE,
-    NOTHING_STABLE,
     ORANGE,
     PageFigure,
     compact,
@@ -62,6 +62,8 @@ def effective_cost_figure(data: ReportData) -> PageFigure:
             f"{FEWEST_LET_THROUGH} of them are let through."
         ],
     )
+    if (missing := thresholds_missing(data)) is not None:
+        return replace(blank, missing=missing, notes=())
     return _over_thresholds(blank, data.thresholds, "c_eff", title="C_eff (CPU-s)", digits=".0f")
 
 
@@ -74,6 +76,8 @@ def saving_figure(data: ReportData) -> PageFigure:
         "screening costs more than it saves.",
         notes=["Over all candidates decided on, with measured mean costs; an audit is not counted here."],
     )
+    if data.thresholds is not None and (missing := saving_missing(data)) is not None:
+        return replace(blank, missing=missing, notes=())
     return _over_thresholds(blank, data.thresholds, "saving", title="saving", digits=".1%")
 
 

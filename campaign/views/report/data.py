@@ -11,6 +11,7 @@ from campaign.store.collections import now
 from campaign.store.listings import failed_references
 from campaign.store.reference_sets import find_reference_set
 from campaign.views.figures.costs import CampaignCosts, campaign_costs
+from campaign.views.figures.discoveries import Discoveries, discoveries
 from campaign.views.figures.documents import CandidateColumns, read_candidates
 from campaign.views.figures.dos_map import DosMap, dos_map
 from campaign.views.figures.dos_pairs import DosPairs, dos_pairs
@@ -19,11 +20,13 @@ from campaign.views.figures.hulls import CampaignHulls, campaign_hulls
 from campaign.views.figures.parity import Calibration, Parity, calibration, parity
 from campaign.views.figures.reproduction import Reproduction, reproduction
 from campaign.views.figures.thresholds import ThresholdFigures, threshold_figures
+from campaign.views.figures.timeline import Timeline, timeline
 from campaign.views.metrics.campaign_metrics import CampaignMetrics, campaign_metrics
 from campaign.views.report.structures import ShownStructure, read_structures
 from campaign.views.results import Row, format_model, result_rows
-from campaign.views.status.counts import Status, campaign_status
+from campaign.views.status.counts import Status
 from campaign.views.status.funnel import passed_steps
+from campaign.views.status.report import StatusReport, status_report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +64,10 @@ class ReportData:
     ----------
     name, made
         The campaign, and when it was read (UTC).
-    campaign, status, metrics
+    campaign, status_report, metrics
         As stored, as ``campaign status``, and as ``campaign metrics --sweep``.
+    discoveries, timeline
+        What was found over what it cost, and the attempts of the last hours; None where there are none.
     model_line
         What the predictions rest on.
     reference_notes
@@ -82,7 +87,9 @@ class ReportData:
     name: str
     made: datetime
     campaign: Campaign
-    status: Status
+    status_report: StatusReport
+    discoveries: Discoveries | None
+    timeline: Timeline | None
     metrics: CampaignMetrics
     model_line: str
     reference_notes: Sequence[str]
@@ -101,6 +108,11 @@ class ReportData:
     elements: Sequence[ElementSuccess] | None
     reproduction: Reproduction
 
+    @property
+    def status(self) -> Status:
+        """The counts of ``campaign status``."""
+        return self.status_report.status
+
 
 def build_report(campaign: Campaign, *, map_of_dos: bool = True) -> ReportData:
     """Read all that a report says; the campaign is only read, and may be running.
@@ -114,11 +126,14 @@ def build_report(campaign: Campaign, *, map_of_dos: bool = True) -> ReportData:
     metrics = campaign_metrics(campaign, sweep=True)
     rows = result_rows(campaign)
     swept = metrics.sweep
+    made = now()
     return ReportData(
         name=campaign.name,
-        made=now(),
+        made=made,
         campaign=campaign,
-        status=campaign_status(campaign),
+        status_report=status_report(campaign, at=made),
+        discoveries=discoveries(campaign, at=made),
+        timeline=timeline(campaign, at=made),
         metrics=metrics,
         model_line=format_model(campaign),
         reference_notes=_reference_notes(campaign),

@@ -12,6 +12,7 @@ from campaign.views.figures.dos_map import MOST_POINTS as MOST_ON_MAP
 from campaign.views.figures.dos_map import DosMap
 from campaign.views.figures.parity import MOST_POINTS, Parity
 from campaign.views.report.data import ReportData
+from campaign.views.report.enough import coverage_missing, errors_missing
 from campaign.views.report.plotly_figures import (
     BELOW,
     BLUE,
@@ -36,10 +37,12 @@ def parity_figure(data: ReportData) -> PageFigure:
         title="Predicted against calculated formation energy",
         reading="On the diagonal a prediction is right; above it the model finds a crystal less stable than it is.",
     )
-    found = data.parity
+    found, missing = data.parity, errors_missing(data)
     if found is None:
-        return replace(blank, missing="No candidate with a prediction is relaxed yet.")
-    limits, notes = found.limits, [_format_parity(found)]
+        return replace(blank, missing=missing)
+    limits = found.limits
+    # the points are what they are; a mean over a few of them is not
+    notes = [_format_parity(found) if missing is None else f"Mean errors: {missing[0].lower()}{missing[1:]}"]
     traces = [guide_line(limits, limits, showlegend=False)]
     if len(found.labels) > MOST_POINTS:
         traces.append(_parity_density(found))
@@ -95,9 +98,9 @@ def calibration_figure(data: ReportData) -> PageFigure:
         title="Calibration of the uncertainty",
         reading="On the diagonal the stated uncertainties are honest; below it errors are larger than was said.",
     )
-    found = data.calibration
-    if found is None:
-        return replace(blank, missing="No relaxed candidate has a prediction with an uncertainty.")
+    found, missing = data.calibration, coverage_missing(data)
+    if found is None or missing is not None:
+        return replace(blank, missing=missing)
     go = graph_objects()
     limits = np.linspace(-4.0, 4.0, 33)
     density, edges = np.histogram(np.clip(found.scores, -4.0, 4.0), bins=limits, density=True)

@@ -5,12 +5,12 @@ import hashlib
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Any
 
 from campaign.views.metrics.text import metrics_notes, metrics_rows
 from campaign.views.report.browser_data import browser_json, script_json
 from campaign.views.report.data import ReportData
+from campaign.views.report.html import asset, environment, first_screen_html, state_word
 from campaign.views.report.plotly_figures import PageFigure
 from campaign.views.report.sections import Section, sections
 from campaign.views.report.summary import summary
@@ -62,14 +62,13 @@ def render_html(data: ReportData, *, live: LivePage | None = None) -> str:
     figures: list[PageFigure] = [figure for section in shown for figure in section.figures]
     tables = page_tables(data)
     libraries = [_plotly_script(), _own_script()]
-    jinja2 = require("jinja2", extra="report")
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(report_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
+    template = environment().get_template("page.html.j2")
     from markupsafe import Markup
 
-    html: str = environment.get_template("page.html.j2").render(
+    html: str = template.render(
         data=data,
+        first_screen=Markup(first_screen_html(data.status_report, is_live=live is not None)),
+        state=state_word(data.status_report),
         summary=summary(data),
         summary_metrics=list(metrics_rows(data.metrics)),
         metrics_notes=metrics_notes(data.metrics),
@@ -77,7 +76,7 @@ def render_html(data: ReportData, *, live: LivePage | None = None) -> str:
         tables={table.id: table for table in tables},
         live=None if live is None else Markup(script_json(asdict(live))),
         policy=content_security_policy(libraries, connect="'none'" if live is None else "'self'"),
-        styles=[Markup(_style_text(text)) for text in (_datatables("css"), report_asset("page.css"))],
+        styles=[Markup(_style_text(text)) for text in (_datatables("css"), asset("page.css"))],
         scripts=[Markup(text) for text in libraries],
         datatables=base64.b64encode(_datatables("js").encode()).decode("ascii"),
         browser_data=Markup(browser_json(data, figures, tables)),
@@ -114,7 +113,7 @@ def _plotly_script() -> str:
 
 @cache
 def _own_script() -> str:
-    return script_text("\n".join(report_asset(name) for name in _SCRIPTS))
+    return script_text("\n".join(asset(name) for name in _SCRIPTS))
 
 
 @cache
@@ -122,13 +121,6 @@ def _datatables(kind: str) -> str:
     """The bundle of DataTables and its extensions that itables ships."""
     itables = require("itables", extra="report")
     return (files(itables.__name__) / "html" / f"dt_bundle.{kind}").read_text(encoding="utf-8")
-
-
-@cache
-def report_asset(name: str) -> str:
-    """Text of a file of the page."""
-    folder: Traversable = files("campaign.views.report") / "assets"
-    return (folder / name).read_text(encoding="utf-8")
 
 
 def script_text(text: str) -> str:

@@ -106,5 +106,3 @@ def padded_range(values: Any) -> list[float]:
 
 BELOW = {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0}
 """A legend that does not take width from the figure on a phone."""
-
-NOTHING_STABLE = "No candidate that was decided on is relaxed and stable yet, so thresholds cannot be compared."

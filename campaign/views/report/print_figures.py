@@ -16,6 +16,7 @@ from campaign.views.figures.dos_pairs import DosPairs
 from campaign.views.figures.parity import MOST_POINTS, Calibration, Parity
 from campaign.views.figures.thresholds import ThresholdFigures, f1_isoline
 from campaign.views.report.data import ReportData
+from campaign.views.report.enough import coverage_missing, errors_missing, saving_missing, thresholds_missing
 from campaign.views.report.print_hulls import print_hulls
 from campaign.views.report.print_style import BLUE, COLUMN, GREEN, GREY, ORANGE, PAGE, PURPLE, plain_text, print_axes
 from campaign.views.report.screening_figures import three_metrics
@@ -37,19 +38,19 @@ def print_figures(data: ReportData) -> Iterator[tuple[str, Any]]:
     matplotlib = require("matplotlib", extra="report")
     with matplotlib.rc_context(_STYLE):
         yield "funnel", _funnel(data)
-        if data.thresholds is not None:
+        if data.thresholds is not None and thresholds_missing(data) is None:
             yield "precision-recall", _precision_recall(data, data.thresholds)
             if np.isfinite(data.thresholds.f1).any():
                 yield "f1-surface", _f1_surface(data.thresholds)
             if any(np.isfinite(part).any() for part in data.thresholds.c_eff):
                 yield "c-eff", _over_thresholds(data.thresholds, data.thresholds.c_eff, "C_eff (CPU-s)")
-            if np.isfinite(data.thresholds.saving[0]).any():
+            if saving_missing(data) is None and np.isfinite(data.thresholds.saving[0]).any():
                 yield "saving", _over_thresholds(data.thresholds, data.thresholds.saving, "saving (share of CPU-s)")
         if three_metrics(data):
             yield "three-metrics", _three_metrics(data)
         if data.parity is not None:
-            yield "parity", _parity(data.parity)
-        if data.calibration is not None:
+            yield "parity", _parity(data.parity, with_errors=errors_missing(data) is None)
+        if data.calibration is not None and coverage_missing(data) is None:
             yield "calibration", _calibration(data.calibration)
         if isinstance(data.dos_map, DosMap):
             yield "dos-map", _map(data.dos_map)
@@ -131,7 +132,7 @@ def _over_thresholds(found: ThresholdFigures, values: tuple[Floats, Floats], lab
     return figure
 
 
-def _parity(found: Parity) -> Any:
+def _parity(found: Parity, *, with_errors: bool) -> Any:
     figure, (axis,) = print_axes(COLUMN, COLUMN)
     limits = found.limits
     if len(found.labels) > MOST_POINTS:
@@ -144,7 +145,8 @@ def _parity(found: Parity) -> Any:
         axis.legend(loc="lower right")
     axis.plot(limits, limits, color=GREY, lw=0.8)
     errors = found.metrics
-    text = f"MAE {errors.mae:.3f} eV/atom\nRMSE {errors.rmse:.3f} eV/atom\nn = {errors.n}"
+    text = f"MAE {errors.mae:.3f} eV/atom\nRMSE {errors.rmse:.3f} eV/atom\n" if with_errors else ""
+    text += f"n = {errors.n}"
     axis.text(0.04, 0.96, text, transform=axis.transAxes, va="top")
     axis.set(xlim=limits, ylim=limits, aspect="equal", xlabel="E_f(DFT) (eV/atom)", ylabel="E_f(ML) (eV/atom)")
     return figure

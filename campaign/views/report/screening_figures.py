@@ -12,12 +12,12 @@ from campaign.metrics.metrics import Metrics
 from campaign.views.figures.thresholds import FEWEST_LET_THROUGH, ThresholdFigures, f1_isoline
 from campaign.views.metrics.text import sweep_note
 from campaign.views.report.data import ReportData
+from campaign.views.report.enough import success_ratio_missing, thresholds_missing
 from campaign.views.report.plotly_figures import (
     BELOW,
     BLUE,
     GREEN,
     GREY,
-    NOTHING_STABLE,
     ORANGE,
     PURPLE,
     PageFigure,
@@ -38,9 +38,9 @@ def precision_recall_figure(data: ReportData) -> PageFigure:
         reading="Looser thresholds move to the right: more of the stable ones found, more relaxations in vain; "
         "the upper right corner is perfect.",
     )
-    found = data.thresholds
-    if found is None:
-        return replace(blank, missing=NOTHING_STABLE)
+    found, missing = data.thresholds, thresholds_missing(data)
+    if found is None or missing is not None:
+        return replace(blank, missing=missing)
     go = graph_objects()
     traces = [*_isolines()]
     for curve, colour, dash in zip(found.curves, (BLUE, ORANGE) * 2, ("solid",) * 2 + ("dot",) * 2, strict=True):
@@ -117,7 +117,7 @@ def three_metrics_figure(data: ReportData) -> PageFigure:
     )
     bars = three_metrics(data)
     if not bars:
-        return replace(blank, missing="No promoted candidate is relaxed yet: there is nothing to measure.")
+        return replace(blank, missing=success_ratio_missing(data))
     go = graph_objects()
     traces = []
     for (label, metrics, interval), colour in zip(bars, (GREEN, BLUE, ORANGE), strict=False):
@@ -144,12 +144,12 @@ def three_metrics_figure(data: ReportData) -> PageFigure:
         )
     notes = ["The bar on discoverability is its interval from the audit."] if bars[0][2] is not None else []
     if data.metrics.estimate is not None and math.isnan(data.metrics.estimate.discoverability):
-        notes = [_why_unknown(data.metrics.estimate)]
+        notes = [_why_unknown(data.metrics.estimate, has_audit=data.metrics.has_audit)]
     json = figure_json(traces, barmode="group", yaxis={"range": [0, 1.04]}, legend=BELOW)
     return replace(blank, json=json, notes=notes)
 
 
-def _why_unknown(estimate: DiscoverabilityEstimate) -> str:
+def _why_unknown(estimate: DiscoverabilityEstimate, *, has_audit: bool) -> str:
     """Why the discoverability has no value."""
     if waiting := estimate.counts.audit_open:
         return (
@@ -158,6 +158,11 @@ def _why_unknown(estimate: DiscoverabilityEstimate) -> str:
         )
     if estimate.counts.audited:
         return "Nothing stable is known yet, so discoverability and F1 of the campaign have no value."
+    if has_audit:
+        return (
+            "The audit has drawn none of those that were not promoted so far: what was missed is unknown, and with it "
+            "discoverability and F1 of the campaign."
+        )
     return "There is no audit, so what was missed is unknown, and with it discoverability and F1 of the campaign."
 
 
@@ -165,11 +170,13 @@ def three_metrics(data: ReportData) -> list[tuple[str, Metrics, tuple[float, flo
     """Label, metrics and interval of the discoverability: the campaign, its decisions among the relaxed, the best."""
     bars: list[tuple[str, Metrics, tuple[float, float] | None]] = []
     whole = data.metrics.metrics
+    if success_ratio_missing(data) is not None:
+        return []
     if whole is not None and math.isfinite(whole.success_ratio):
         estimate = data.metrics.estimate
         interval = None if estimate is None or math.isnan(estimate.discoverability) else estimate.interval
         bars.append(("this campaign (all decided on)", whole, interval))
-    if data.thresholds is not None:
+    if data.thresholds is not None and thresholds_missing(data) is None:
         bars.append(("this campaign, among the relaxed", data.thresholds.at_chosen, None))
         if (best := data.thresholds.sweep.best_by_f1) is not None:
             at = f"{best.max_formation_energy:g}, {best.max_hull_energy:g} eV/atom"
@@ -184,9 +191,9 @@ def f1_figure(data: ReportData) -> PageFigure:
         title="F1 over both thresholds",
         reading="Bright is good: the colour says what F1 a pair of thresholds would have had among the relaxed.",
     )
-    found = data.thresholds
-    if found is None:
-        return replace(blank, missing=NOTHING_STABLE)
+    found, missing = data.thresholds, thresholds_missing(data)
+    if found is None or missing is not None:
+        return replace(blank, missing=missing)
     if not np.isfinite(found.f1).any():
         return replace(blank, missing=found.too_few)
     go = graph_objects()

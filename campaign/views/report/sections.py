@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from campaign.views.report import cost_figures, hull_figures, model_figures, screening_figures
+from campaign.views.report import activity_figures, cost_figures, hull_figures, model_figures, screening_figures
 from campaign.views.report.data import ReportData
 from campaign.views.report.plotly_figures import PageFigure
 
@@ -18,7 +18,12 @@ class Section:
 
 def sections(data: ReportData) -> list[Section]:
     """The figures of a campaign; a training set has no decisions and no model to show."""
-    found = [Section(id="funnel-section", title="What happened", figures=[screening_figures.funnel_figure(data)])]
+    happened = [
+        activity_figures.discoveries_figure(data.discoveries),
+        activity_figures.timeline_figure(data.timeline),
+        screening_figures.funnel_figure(data),
+    ]
+    found = [Section(id="funnel-section", title="What happened", figures=happened)]
     screening = data.campaign.spec.purpose == "screening"
     if screening:
         model = [model_figures.parity_figure(data), model_figures.calibration_figure(data)]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pymongo.errors import PyMongoError
@@ -13,12 +12,13 @@ from pymongo.errors import PyMongoError
 from campaign.store.campaigns import UnknownCampaignError
 from campaign.store.candidates import UnknownCandidateError
 from campaign.store.collections import CampaignStore, now
-from campaign.store.counts import campaign_overviews
-from campaign.store.states import CandidateState
+from campaign.store.states import CampaignState
+from campaign.views.campaign_list import CampaignRow, campaign_rows
 from campaign.views.candidate.crystal import NoCrystalError
-from campaign.views.candidate.page import candidate_address
+from campaign.views.report.html import candidate_address
 from campaign.views.server.access import ReadOnlyAccess, is_loopback
 from campaign.views.server.candidates import CandidatePages
+from campaign.views.server.now import FirstScreens
 from campaign.views.server.pages import CampaignPages
 from esnet.commands.console import printable
 from esnet.files.errors import require
@@ -65,7 +65,7 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
     from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
     from starlette.routing import Route
 
-    pages = CampaignPages(store, refresh_s=refresh_s)
+    pages, screens = CampaignPages(store, refresh_s=refresh_s), FirstScreens(store)
     candidates = CandidatePages(store)
 
     # plain functions: Starlette runs them in threads, so that making a page keeps nobody else waiting
@@ -77,6 +77,9 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
 
     def revision(request: Request) -> Response:
         return JSONResponse({"revision": pages.page(request.path_params["name"]).revision})
+
+    def first_screen(request: Request) -> Response:
+        return JSONResponse(screens.content(request.path_params["name"]))
 
     def candidate(request: Request) -> Response:
         wanted = request.path_params["candidate"]
@@ -106,6 +109,7 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
         routes=[
             Route("/", index, methods=["GET"]),
             Route("/campaigns/{name}", page, methods=["GET"]),
+            Route("/campaigns/{name}/now", first_screen, methods=["GET"]),
             Route("/campaigns/{name}/revision", revision, methods=["GET"]),
             Route("/campaigns/{name}/candidate/{candidate:path}", candidate, methods=["GET"]),
             Route("/campaigns/{name}/cif/{which}/{candidate:path}", cif, methods=["GET"]),
@@ -120,22 +124,26 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
 
 def _index_html(store: CampaignStore, refresh_s: float) -> str:
     environment = require("jinja2", extra="report").Environment(autoescape=True, trim_blocks=True)
+    campaigns = [row for row in campaign_rows(store) if row.state != CampaignState.DELETING]
     text: str = environment.from_string(_index_template()).render(
-        campaigns=[_overview(found) for found in campaign_overviews(store)], made=now(), refresh_s=f"{refresh_s:g}"
+        campaigns=[(row, f"campaigns/{quote(row.name, safe='')}", _stages(row), _work(row)) for row in campaigns],
+        made=now(),
+        refresh_s=f"{refresh_s:g}",
     )
     return text
 
 
-def _overview(found: Mapping[str, Any]) -> dict[str, Any]:
-    name, counts = found["_id"], found["counts"]
-    return {
-        "name": name,
-        "address": f"campaigns/{quote(name, safe='')}",
-        "state": found["state"],
-        "candidates": sum(counts.values()),
-        "relaxed": counts.get(CandidateState.RELAXED, 0),
-        "stable": found["stable"],
-    }
+def _work(row: CampaignRow) -> str:
+    """What runs and what waits, in words."""
+    waiting = {"queued", "ready"}
+    parts = [f"{number:,} {what}" + ("" if what in waiting else " running") for what, number in row.runs.items()]
+    return ", ".join(sorted(parts, key=lambda part: not part.endswith("running"))) or "nothing runs"
+
+
+def _stages(row: CampaignRow) -> list[tuple[str, int, int]]:
+    """Stages of a campaign with what is done and all of it; those that have begun."""
+    stages = [("IS-DOS", row.after_dos, row.candidates), ("relaxations", row.after_relaxation, row.to_relax)]
+    return [stage for stage in stages if stage[2]]
 
 
 @cache

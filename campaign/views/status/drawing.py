@@ -1,7 +1,6 @@
 """`campaign status` on a terminal, from 60 columns on: what happened first, details below."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -10,14 +9,19 @@ from rich.text import Text
 from campaign.store.states import STAGES
 from campaign.views.history import format_history
 from campaign.views.status.funnel import FunnelStep
-from campaign.views.status.prediction_quality import PredictionQuality
 from campaign.views.status.report import StatusReport
-from campaign.views.status.running_jobs import Queue
-from campaign.views.status.time_left import format_duration
+from campaign.views.status.words import (
+    format_count,
+    format_last_day,
+    format_prediction_quality,
+    format_spent,
+    format_stage,
+    format_time_left,
+    format_workers,
+)
 
 _BAR = 10
 _LABEL = 11
-_JOB_IDS = 6
 
 
 def draw(report: StatusReport, *, notes: tuple[str, ...] = ()) -> Group:
@@ -32,9 +36,9 @@ def _parts(report: StatusReport) -> Iterator[RenderableType]:
         yield _line("problem", status.problem, style="red")
     if report.budget.closed:
         yield _line("budget", f"nothing more is submitted: {report.budget.closed}", style="yellow")
-    yield _line("24 h", _last_day(report))
-    yield _line("time left", _format_time_left(report))
-    yield _line("CPU-hours", _spent(report))
+    yield _line("24 h", format_last_day(report))
+    yield _line("time left", format_time_left(report))
+    yield _line("CPU-hours", format_spent(report.budget))
     yield _funnel(report.funnel)
     yield from _preparations(report)
     if report.pace.stages:
@@ -70,48 +74,6 @@ def _title(report: StatusReport) -> Text:
     title = Text(f"campaign {report.status.name}: ", "bold")
     title.append(state, "bold green" if report.status.is_finished else "bold")
     return title.append(f"   {report.at[:16].replace('T', ' ')} UTC", "dim")
-
-
-def _last_day(report: StatusReport) -> str:
-    stages = report.pace.stages
-    parts = [_counted(rate.ended, STAGES[stage].title) for stage, rate in stages.items() if rate.ended]
-    failed = sum(rate.failed for rate in stages.values())
-    parts.append(f"{report.discoveries_24h} stable found")
-    if failed:
-        parts.append(_counted(failed, "failed attempt"))
-    if stages:
-        return ", ".join(parts)
-    running = sum(queue.running for queue in report.queues)
-    return f"nothing has ended yet; running: {running}" if running else "nothing was started yet"
-
-
-def _counted(number: int, what: str) -> str:
-    """``1 relaxation``, ``5 relaxations``; a DOS has no plural."""
-    return f"{number} {what}" + ("s" if number != 1 and not what.endswith("DOS") else "")
-
-
-def _format_time_left(report: StatusReport) -> str:
-    """Format how long it will take, or why that is unknown."""
-    left = report.time_left
-    if report.status.is_finished:
-        return "none: finished"
-    if left.hours is None:
-        least = f" (at least {format_duration(left.at_least_hours)})" if left.at_least_hours is not None else ""
-        return f"unknown{least}: {left.how}"
-    end = datetime.fromisoformat(report.at).replace(tzinfo=UTC) + timedelta(hours=left.hours)
-    return f"about {format_duration(left.hours)}, until {end:%Y-%m-%d %H:%M} UTC: {left.how}"
-
-
-def _spent(report: StatusReport) -> str:
-    budget = report.budget
-    said = f"{budget.spent_cpu_hours:.2f} spent"
-    if budget.left_cpu_hours is not None:
-        said += f", {budget.left_cpu_hours:.2f} left of {budget.cpu_hours:g}"
-    if budget.relaxation_cpu_hours is not None:
-        said += f", {budget.relaxation_cpu_hours:g} for relaxations"
-    if budget.spent_gpu_hours:
-        said += f"; {budget.spent_gpu_hours:.2f} GPU-hours spent"
-    return said
 
 
 def _funnel(steps: list[FunnelStep]) -> Table:
@@ -163,16 +125,8 @@ def _queues(report: StatusReport) -> RenderableType:
     table = _table("", "running", "queued", "ready", "workers, scheduler's jobs", numbers=3)
     for queue in report.queues:
         numbers = [str(number) for number in (queue.running, queue.reserved, queue.ready)]
-        table.add_row(queue.category, *numbers, Text(_workers(queue), "dim"))
+        table.add_row(queue.category, *numbers, Text(format_workers(queue), "dim"))
     return table
-
-
-def _workers(queue: Queue) -> str:
-    said = ", ".join(f"{worker} ({number})" for worker, number in queue.workers.items())
-    if queue.job_ids:
-        more = len(queue.job_ids) - _JOB_IDS
-        said += "; jobs " + " ".join(queue.job_ids[:_JOB_IDS]) + (f" and {more} more" if more > 0 else "")
-    return said
 
 
 def _discoveries(report: StatusReport) -> Iterator[RenderableType]:
@@ -202,35 +156,22 @@ def _predictions(report: StatusReport) -> Iterator[RenderableType]:
         which = f", number {number} of {number}" if number > 1 else ""
         trained = f"on {status.model['n_structures']} structures"
         yield _line("model", f"{trained}, {status.model['checksum'][:12]}{which}")
-    yield _line("so far", _format_prediction_quality(report.predictions))
+    yield _line("so far", format_prediction_quality(report.predictions))
     if status.needs_model and report.predictions_of_model.n != report.predictions.n:
-        yield _line("this model", _format_prediction_quality(report.predictions_of_model))
-
-
-def _format_prediction_quality(found: PredictionQuality) -> str:
-    """Format how well the predictions held."""
-    if found.mae is None:
-        said = "no predicted candidate is relaxed yet"
-    else:
-        said = f"E_f(ML): MAE {found.mae:.3f}, bias {found.bias:+.3f} eV/atom on {found.n} relaxed"
-    if found.success_ratio is None:
-        return said
-    return f"{said}; success ratio {found.success_ratio:.2f} ({found.stable} of {found.promoted} promoted)"
+        yield _line("this model", format_prediction_quality(report.predictions_of_model))
 
 
 def _failures(report: StatusReport) -> Iterator[RenderableType]:
     if not report.failures:
         return
-    counts = ", ".join(f"{_counted(found.number, _stage(found.stage))} ({found.kind})" for found in report.failures)
+    counts = ", ".join(
+        f"{format_count(found.number, format_stage(found.stage))} ({found.kind})" for found in report.failures
+    )
     yield _heading("failed for good")
     yield Text(f"{counts}; `campaign failures {report.status.name}` says what to do")
     for found in report.newest_failures:
         line = Text(f"{_time(found.time)} ", "dim", no_wrap=True, overflow="ellipsis")
-        yield line.append(f"{found.formula} {_stage(found.stage)}: {found.error}", "not dim")
-
-
-def _stage(name: str) -> str:
-    return STAGES[name].title if name in STAGES else name
+        yield line.append(f"{found.formula} {format_stage(found.stage)}: {found.error}", "not dim")
 
 
 def _engine(report: StatusReport) -> str:

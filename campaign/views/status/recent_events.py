@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from campaign.attempts.causes import stored_cause
 from campaign.budget.decision_document import is_persons
+from campaign.recovery.retry import document_name
+from campaign.store.activity.ledger import names_of_structures, newest_attempts
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document, in_utc
 from campaign.store.counts import count_candidates, failures_by_stage_and_kind
@@ -50,12 +53,29 @@ class FailureCount:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """One that failed for good; ``error`` is the first line of what it said, ``time`` UTC in ISO 8601."""
+    """One that failed, for good or to be tried again.
+
+    Attributes
+    ----------
+    id, formula, role
+        The candidate, or the reference; of a step the role ``step`` alone.
+    name
+        What people call it, ``AlPd:B2`` or ``reference Al``.
+    stage, kind, cause
+        Of which calculation, ``science`` or ``machine``, and why (`campaign.attempts.causes`).
+    error
+        First line of what it said.
+    time
+        UTC, ISO 8601.
+    """
 
     id: str
     formula: str
+    role: str
+    name: str
     stage: str
     kind: str
+    cause: str
     error: str
     time: str | None
 
@@ -104,14 +124,42 @@ def newest_failures(campaign: Campaign, *, number: int) -> list[Failure]:
         Failure(
             id=document["_id"],
             formula=document["formula"],
+            role=str(document.get("role")),
+            name=document_name(document),
             stage=str(document["final_failure"].get("stage")),
             kind=str(document["final_failure"].get("kind")),
+            cause=stored_cause(document["final_failure"]),
             error=next(iter(str(document["final_failure"].get("error") or "no reason given").splitlines()), ""),
             time=_utc(document["final_failure"].get("time")),
         )
         for document in newest_failed(campaign, number=number)
     ]
     return sorted(failures, key=lambda failure: failure.time or "", reverse=True)[:number]
+
+
+def newest_retried(campaign: Campaign, *, at: datetime, number: int) -> list[Failure]:
+    """Attempts that failed on their machine in the last 24 h and are tried again, the newest first."""
+    entries = newest_attempts(campaign, since=at - _DAY, number=2 * number, outcomes=("machine", "lost"))
+    structures = names_of_structures(campaign, {entry["document"] for entry in entries if entry.get("document")})
+    failures = []
+    for entry in entries:
+        document = structures.get(entry.get("document") or "")
+        if document is not None and (document.get("final_failure") or {}).get("attempt") == entry["_id"]:
+            continue
+        failures.append(
+            Failure(
+                id="" if document is None else document["_id"],
+                formula="" if document is None else str(document["formula"]),
+                role="step" if document is None else str(document.get("role")),
+                name=str(entry.get("stage")) if document is None else document_name(document),
+                stage=str(entry.get("stage")),
+                kind="machine",
+                cause=stored_cause(entry),
+                error=next(iter(str(entry.get("error") or "no reason given").splitlines()), ""),
+                time=_utc(entry["ended"]),
+            )
+        )
+    return failures[:number]
 
 
 def _utc(time: datetime | None) -> str | None:

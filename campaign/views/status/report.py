@@ -26,6 +26,7 @@ from campaign.views.status.recent_events import (
     failure_counts,
     newest_discoveries,
     newest_failures,
+    newest_retried,
 )
 from campaign.views.status.running_jobs import Queue, RunningJob, queues, running_jobs
 from campaign.views.status.throughput import Throughput, throughput
@@ -81,7 +82,9 @@ class StatusReport:
     queues, jobs
         What runs, waits and is ready, by category; every job that runs or is reserved.
     failures, newest_failures
-        Counts by stage and kind, and the newest.
+        Counts by stage and kind of what failed for good, and the newest.
+    newest_retried
+        Attempts that failed on their machine in the last 24 h and are tried again, the newest.
     discoveries, discoveries_24h
         The newest stable materials, and how many were found in the last 24 h.
     reused
@@ -102,6 +105,7 @@ class StatusReport:
     jobs: list[RunningJob]
     failures: list[FailureCount]
     newest_failures: list[Failure]
+    newest_retried: list[Failure]
     discoveries: list[Discovery]
     discoveries_24h: int
     reused: str | None
@@ -146,6 +150,7 @@ def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusRe
         jobs=jobs,
         failures=failure_counts(campaign),
         newest_failures=newest_failures(campaign, number=_NEWEST),
+        newest_retried=newest_retried(campaign, at=time, number=_NEWEST),
         discoveries=newest_discoveries(campaign, number=_NEWEST),
         discoveries_24h=discoveries_of_a_day(campaign, at=time),
         reused=format_reused(campaign),

@@ -91,7 +91,8 @@ def time_left(
     if to_come is None:
         how = "no candidate has been decided on yet, so nobody knows how many will be relaxed"
         return TimeLeft(hours=None, at_least_hours=at_least, cpu_hours=None, how=how)
-    how = f"{to_come:.3g} CPU-h still to come at {rate:.3g} CPU-h per hour, as in the last {pace.hours:.2g} h"
+    window = format_duration(pace.hours or 0.0)
+    how = f"{to_come:.3g} CPU-h still to come at {rate:.3g} CPU-h per hour, as in the last {window}"
     hours, limit = to_come / rate, current_budget(campaign).cpu_hours
     if limit is not None and limit - spent_cpu_hours < to_come:
         left = max(limit - spent_cpu_hours, 0.0)

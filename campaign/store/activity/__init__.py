@@ -1,0 +1,1 @@
+"""What a campaign did over time, as its live page shows it."""

@@ -1,0 +1,92 @@
+"""The ledger over time: what ended last, what runs, and sums over time. Nothing here writes."""
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from pymongo.collection import Collection as MongoCollection
+
+from campaign.store.campaigns import Campaign
+from campaign.store.collections import Document
+from campaign.store.states import STAGES
+
+#: Stages of the ledger, and outcomes of what has ended in an attempt of its own: with all of them named the index
+#: hands over the newest, and no other entry is read.
+_STAGES = (*STAGES, "train", "retrain", "screen", "rescore", "report", None)
+_ENDED = ("completed", "science", "machine", "lost", "stopped")
+_FIELDS = ("document", "stage", "outcome", "cause", "error", "started", "ended", "host")
+
+
+class Interval(NamedTuple):
+    """Sum over an interval of time; `start` is None for what has no time."""
+
+    start: datetime | None
+    total: float
+
+
+def newest_attempts(
+    campaign: Campaign, *, since: datetime, number: int, outcomes: Sequence[str] = _ENDED
+) -> list[Document]:
+    """Read the attempts that ended last with these outcomes, since a time (UTC), the newest first, at most `number`."""
+    query = {
+        "campaign": campaign.name,
+        "stage": {"$in": list(_STAGES)},
+        "outcome": {"$in": list(outcomes)},
+        "ended": {"$gte": since},
+    }
+    return list(campaign.store.attempts.find(query, _FIELDS).sort("ended", -1).limit(number))
+
+
+def count_attempts_since(campaign: Campaign, since: datetime) -> int:
+    """Count the attempts that ended since a time (UTC), from an index alone."""
+    query = {"stage": {"$in": list(_STAGES)}, "outcome": {"$in": list(_ENDED)}, "ended": {"$gte": since}}
+    return campaign.store.attempts.count_documents({"campaign": campaign.name, **query})
+
+
+def last_attempt_end(campaign: Campaign) -> datetime | None:
+    """When an attempt ended last; None where none has."""
+    newest = newest_attempts(campaign, since=datetime.fromtimestamp(0, UTC), number=1)
+    return newest[0]["ended"] if newest else None
+
+
+def running_attempts(campaign: Campaign, *, number: int) -> list[Document]:
+    """Read the attempts that are running, in any order, at most `number`."""
+    query = {"campaign": campaign.name, "stage": {"$in": list(_STAGES)}, "outcome": "running"}
+    return list(campaign.store.attempts.find(query, _FIELDS).limit(number))
+
+
+def names_of_structures(campaign: Campaign, ids: Collection[str]) -> dict[str, Document]:
+    """Read names, ``role`` and ``final_failure.attempt`` of candidates and references by id."""
+    fields = ["formula", "prototype", "label", "role", "final_failure.attempt"]
+    found = campaign.store.find_structures({"_id": {"$in": sorted(ids)}}, fields)
+    return {document["_id"]: document for document in found}
+
+
+def cpu_seconds_over_time(campaign: Campaign, *, width_s: float) -> list[Interval]:
+    """CPU-seconds of the ledger by the interval of `width_s` in which attempts ended; from an index alone.
+
+    What is running stands first, without a time. Calculations that were taken over cost nothing here.
+    """
+    query = {"campaign": campaign.name, "outcome": {"$ne": "reused"}}
+    return _over_time(campaign.store.attempts, query, "ended", "$cpu_s", width_s=width_s)
+
+
+def discoveries_over_time(campaign: Campaign, *, width_s: float) -> list[Interval]:
+    """Number of stable candidates by the interval of `width_s` in which they were found, those without a time first."""
+    query = {"campaign": campaign.name, "result.stable": True}
+    return _over_time(campaign.store.candidates, query, "result.time", 1, width_s=width_s)
+
+
+def _over_time(
+    collection: MongoCollection[Document], query: dict[str, Any], field: str, summed: Any, *, width_s: float
+) -> list[Interval]:
+    milliseconds = {"$toLong": f"${field}"}
+    interval = {"$floor": {"$divide": [milliseconds, 1000.0 * width_s]}}
+    groups = list(collection.aggregate([{"$match": query}, {"$group": {"_id": interval, "total": {"$sum": summed}}}]))
+    groups.sort(key=lambda group: -1.0 if group["_id"] is None else group["_id"])
+    return [
+        Interval(
+            None if group["_id"] is None else datetime.fromtimestamp(group["_id"] * width_s, UTC), float(group["total"])
+        )
+        for group in groups
+    ]

@@ -1,0 +1,45 @@
+"""Why a figure or a number of the report is not shown: there are too few results for it, or none."""
+
+from campaign.metrics.enough import FEWEST_FOR_COVERAGE, too_few, too_few_for_share, too_few_for_thresholds
+from campaign.views.report.data import ReportData
+
+NOTHING_STABLE = "No candidate that was decided on is relaxed and stable yet, so thresholds cannot be compared."
+
+
+def thresholds_missing(data: ReportData) -> str | None:
+    """Why thresholds cannot be compared; None where they can."""
+    if data.thresholds is None:
+        return NOTHING_STABLE
+    return _sentence(too_few_for_thresholds(data.thresholds.sweep.n_relaxed, data.thresholds.sweep.sweep.n_stable))
+
+
+def success_ratio_missing(data: ReportData) -> str | None:
+    """Why the campaign's success ratio says nothing; None where it does."""
+    estimate = data.metrics.estimate
+    if estimate is None or not (known := estimate.counts.promoted_ended - estimate.counts.promoted_failed):
+        return "No promoted candidate is relaxed yet: there is nothing to measure."
+    return _sentence(too_few_for_share(known, "relaxed candidates that were promoted"))
+
+
+def errors_missing(data: ReportData) -> str | None:
+    """Why the mean error of the predictions says nothing; None where it does."""
+    if data.parity is None:
+        return "No candidate with a prediction is relaxed yet."
+    return _sentence(too_few_for_share(data.parity.metrics.n, "relaxed candidates with a prediction"))
+
+
+def coverage_missing(data: ReportData) -> str | None:
+    """Why the coverage of the uncertainties says nothing; None where it does."""
+    if data.calibration is None:
+        return "No relaxed candidate has a prediction with an uncertainty."
+    n_samples = data.calibration.curve.n_samples
+    return _sentence(too_few((n_samples, FEWEST_FOR_COVERAGE, "relaxed candidates with an uncertainty")))
+
+
+def saving_missing(data: ReportData) -> str | None:
+    """Why the saving says nothing: its mean cost of a relaxation is one of too few; None where it does."""
+    return _sentence(too_few_for_share(data.metrics.costs.n_relaxations, "relaxations with a known cost"))
+
+
+def _sentence(words: str | None) -> str | None:
+    return None if words is None else f"{words[0].upper()}{words[1:]}."

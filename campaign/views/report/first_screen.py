@@ -1,0 +1,264 @@
+"""The first screen of a campaign's page: found, running, time left, cost, failed, what to do next; in ten seconds.
+
+Every number is one of `campaign status`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from campaign.store.states import STAGES, CandidateState
+from campaign.views.failures import advice
+from campaign.views.status.funnel import FunnelStep
+from campaign.views.status.next_steps import next_steps
+from campaign.views.status.recent_events import Discovery, Failure
+from campaign.views.status.report import StatusReport
+from campaign.views.status.running_jobs import Queue, RunningJob
+from campaign.views.status.time_left import format_duration
+from campaign.views.status.words import format_count, format_end, format_last_day, format_stage, format_workers
+
+_JOBS, _FAILURES, _WORKERS = 4, 3, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """One large number with what it means; `share` of a bar under it, 0 to 1, where there is one."""
+
+    id: str
+    title: str
+    value: str
+    unit: str
+    text: str
+    share: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageBar:
+    """How far a stage is: `done` of `whole`, and where the others are, in words."""
+
+    id: str
+    title: str
+    done: int
+    whole: int
+    rest: str
+
+    @property
+    def share(self) -> float:
+        """Part that is done, 0 to 1."""
+        return min(self.done / self.whole, 1.0) if self.whole else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownJob:
+    """Something that runs or waits in a scheduler's queue: what, where, and for how long in words."""
+
+    name: str
+    state: str
+    where: str
+    since: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownFailure:
+    """One that failed, its last words, what to do, and whether it failed for good."""
+
+    failure: Failure
+    stage: str
+    advice: str
+    is_final: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstScreen:
+    """What the first screen shows.
+
+    Attributes
+    ----------
+    at
+        When the numbers were taken, ``YYYY-MM-DD HH:MM:SS``, UTC.
+    cards
+        The large numbers.
+    bars
+        How far each stage is.
+    last_day
+        What ended in the last 24 h, in words.
+    rates
+        Of each kind of calculation, per hour, in words.
+    queues, jobs, n_jobs
+        What runs and waits by category, with where, in words; those that have been at it longest; how many there are.
+    discoveries
+        The newest stable materials.
+    failures
+        What failed for good last, then what is tried again.
+    next_steps
+        What to do; commands in backticks.
+    """
+
+    at: str
+    cards: Sequence[Card]
+    bars: Sequence[StageBar]
+    last_day: str
+    rates: str
+    queues: Sequence[tuple[Queue, str]]
+    jobs: Sequence[ShownJob]
+    n_jobs: int
+    discoveries: Sequence[Discovery]
+    failures: Sequence[ShownFailure]
+    next_steps: Sequence[str]
+
+
+def first_screen(report: StatusReport) -> FirstScreen:
+    """Say it."""
+    return FirstScreen(
+        at=report.at[:19].replace("T", " "),
+        cards=list(_cards(report)),
+        bars=list(_bars(report)),
+        last_day=format_last_day(report),
+        rates=_format_rates(report),
+        queues=[(queue, format_workers(queue, most=_WORKERS)) for queue in report.queues],
+        jobs=[_shown_job(job, report) for job in _longest_first(report.jobs)[:_JOBS]],
+        n_jobs=len(report.jobs),
+        discoveries=report.discoveries,
+        failures=list(_failures(report))[:_FAILURES],
+        next_steps=next_steps(report),
+    )
+
+
+def _failures(report: StatusReport) -> Iterator[ShownFailure]:
+    """What failed for good, then what is tried again while the campaign runs."""
+    retried = [] if report.status.is_finished else report.newest_retried
+    for failures, is_final in ((report.newest_failures, True), (retried, False)):
+        for failure in failures:
+            said = {"stage": format_stage(failure.stage), "advice": advice(failure.cause)}
+            yield ShownFailure(failure=failure, is_final=is_final, **said)
+
+
+def _n_failed(report: StatusReport) -> int:
+    return sum(count.number for count in report.failures)
+
+
+def _cards(report: StatusReport) -> Iterator[Card]:
+    yield _found(report)
+    if not report.status.is_finished:
+        yield _running(report)
+        yield _time_left(report)
+    yield _cost(report)
+    yield _failed(report)
+
+
+def _found(report: StatusReport) -> Card:
+    # the training sample too: what is stable in it has been found
+    states = report.status.candidates
+    candidates, relaxed = sum(states.values()), states.get(CandidateState.RELAXED, 0)
+    if report.status.purpose != "screening":
+        text = f"of {candidates:,} candidates; a training set relaxes them all"
+        return Card(id="found", title="Relaxed", value=f"{relaxed:,}", unit="", text=text)
+    text = f"among {candidates:,} candidates, {relaxed:,} of them relaxed"
+    if not report.status.is_finished:
+        text += f"; {report.discoveries_24h:,} in the last 24 h"
+    return Card(id="found", title="Stable crystals found", value=f"{report.status.stable:,}", unit="", text=text)
+
+
+def _running(report: StatusReport) -> Card:
+    running, reserved, ready = (
+        sum(getattr(queue, state) for queue in report.queues) for state in ("running", "reserved", "ready")
+    )
+    waiting = {"in a scheduler's queue": reserved, "waiting for a worker": ready}
+    later = sum(step.rest.get("waiting", 0) for step in report.funnel)
+    waiting["candidates to be submitted"] = later
+    text = ", ".join(f"{number:,} {what}" for what, number in waiting.items() if number) or "nothing waits"
+    return Card(id="running", title="Running now", value=f"{running:,}", unit="", text=text)
+
+
+def _time_left(report: StatusReport) -> Card:
+    left = report.time_left
+    if left.hours is not None:
+        value, text = f"≈ {format_duration(left.hours)}", f"until {format_end(report)}; {left.how}"
+    else:
+        value, text = "unknown", left.how
+        if left.at_least_hours is not None:
+            text = f"at least {format_duration(left.at_least_hours)}; {text}"
+    return Card(id="time", title="Time left", value=value, unit="", text=text)
+
+
+def _cost(report: StatusReport) -> Card:
+    budget = report.budget
+    hours, share = budget.spent_cpu_hours, None
+    text = "all stages and failed attempts counted"
+    if budget.cpu_hours is not None:
+        share = min(hours / budget.cpu_hours, 1.0) if budget.cpu_hours else 1.0
+        text = f"of {budget.cpu_hours:g}: {budget.left_cpu_hours:.3g} left; {text}"
+    elif not report.status.is_finished:
+        text += "; no limit is set"
+    if budget.relaxation_cpu_hours is not None:
+        text += f"; {budget.relaxation_cpu_hours:g} for relaxations"
+    if budget.spent_gpu_hours:
+        text += f"; {budget.spent_gpu_hours:.3g} GPU-hours"
+    value = f"{hours:,.3g}" if hours < 1000 else f"{hours:,.0f}"
+    return Card(id="cost", title="Cost", value=value, unit="CPU-hours", text=text, share=share)
+
+
+def _failed(report: StatusReport) -> Card:
+    counts = [f"{format_count(count.number, format_stage(count.stage))} ({count.kind})" for count in report.failures]
+    failed = sum(rate.failed for rate in report.pace.stages.values())
+    if failed and not report.status.is_finished:
+        counts.append(f"{format_count(failed, 'failed attempt')} in 24 h, those that are tried again included")
+    text = ", ".join(counts) or "no calculation has failed for good"
+    return Card(id="failed", title="Failed for good", value=f"{_n_failed(report):,}", unit="", text=text)
+
+
+def _bars(report: StatusReport) -> Iterator[StageBar]:
+    status = report.status
+    prepared = {"references": status.references}
+    if status.purpose == "screening":
+        prepared["training"] = status.bootstrap
+    for title, counts in prepared.items():
+        if counts["all"]:
+            yield StageBar(id=title, title=title, done=counts["done"], whole=counts["all"], rest="")
+    steps = {step.key: step for step in report.funnel}
+    every = steps["candidates"].number
+    wholes = {"dos": every, "decided": every, "relaxed": every}
+    if promoted := steps.get("promoted"):
+        # of those that were not promoted some are relaxed, for the audit
+        wholes["relaxed"] = promoted.number + promoted.rest.get("relaxed for the audit", 0)
+    for key, whole in wholes.items():
+        if step := steps.get(key):
+            yield StageBar(id=key, title=step.title, done=step.number, whole=whole, rest=_format_rest(step))
+
+
+def _format_rest(step: FunnelStep) -> str:
+    return ", ".join(f"{number:,} {what}" for what, number in step.rest.items())
+
+
+def _format_rates(report: StatusReport) -> str:
+    pace = report.pace
+    parts = [
+        f"{rate.per_hour:,.{0 if rate.per_hour >= 10 else 1}f} {STAGES[stage].title}{'s' if stage == 'relax' else ''}"
+        for stage, rate in pace.stages.items()
+        if rate.per_hour
+    ]
+    return f"{', '.join(parts)} per hour (last {format_duration(pace.hours)})" if parts and pace.hours else ""
+
+
+def _longest_first(jobs: Sequence[RunningJob]) -> list[RunningJob]:
+    return sorted(jobs, key=lambda job: (job.state != "RUNNING", job.since or "9"))
+
+
+def _shown_job(job: RunningJob, report: StatusReport) -> ShownJob:
+    where = job.worker or "unknown"
+    if job.job_id is not None:
+        where += f", job {job.job_id}"
+    state = "running" if job.state == "RUNNING" else "queued"
+    return ShownJob(name=job.name, state=state, where=where, since=_format_since(job.since, report.at))
+
+
+def _format_since(since: str | None, at: str) -> str:
+    try:
+        began = None if since is None else datetime.fromisoformat(since)
+    except ValueError:
+        began = None
+    if began is None:
+        return ""
+    began = began if began.tzinfo is not None else began.replace(tzinfo=UTC)
+    passed = datetime.fromisoformat(at).astimezone(UTC) - began
+    return format_duration(max(passed.total_seconds(), 0.0) / 3600.0)

@@ -1,0 +1,50 @@
+"""What a person may have to do about a campaign: the notes of `campaign status`, and "what to do next" of its page."""
+
+from collections.abc import Iterator
+
+from campaign.store.states import CandidateState
+from campaign.views.status.report import StatusReport
+
+
+def status_notes(report: StatusReport) -> Iterator[str]:
+    """Yield what keeps a campaign waiting, and what lets it continue, one sentence each; commands in backticks."""
+    status = report.status
+    if not (status.problem or status.is_finished) and status.can_go_on and not status.fireworks.get("RUNNING"):
+        yield _why_nothing_runs(status.fireworks)
+    if status.paused_note:
+        yield status.paused_note
+    if report.reused:
+        yield report.reused
+    if held := status.candidates.get(CandidateState.HELD):
+        yield f"the budget holds {held} candidates: see `campaign budget {status.name}`"
+
+
+def _why_nothing_runs(fireworks: dict[str, int]) -> str:
+    if queued := fireworks.get("RESERVED"):
+        return f"nothing is running, {queued} in the queues: `squeue` (or `qstat`) says what their jobs wait for"
+    return (
+        "nothing is running: start workers with `rlaunch rapidfire` or `campaign run FILE`, "
+        "on a cluster jobs with `campaign cluster run`"
+    )
+
+
+def next_steps(report: StatusReport) -> list[str]:
+    """What to do next, the most urgent first; never empty."""
+    status, name = report.status, report.status.name
+    steps = [status.problem] if status.problem else []
+    if report.budget.closed:
+        steps.append(f"nothing more is submitted: {report.budget.closed}; `campaign budget {name}` changes limits")
+    if report.budget.left_cpu_hours == 0.0 and not status.is_finished:
+        steps.append(
+            f"all CPU-hours of the budget are spent: `campaign budget {name} --cpu-hours ...` raises the limit"
+        )
+    steps += status_notes(report)
+    if failed := sum(count.number for count in report.failures):
+        steps.append(
+            f"{failed} failed for good: `campaign failures {name}` says why, `campaign retry {name}` tries again"
+        )
+    if status.is_finished:
+        steps.append(f"finished: `campaign results {name}` lists the candidates, `campaign export {name}` writes them")
+    elif not steps:
+        steps.append("nothing: it is running, and this page follows it")
+    return steps

@@ -1,0 +1,89 @@
+"""The phrases of `campaign status`, which the page of a campaign says as well."""
+
+from datetime import UTC, datetime, timedelta
+
+from campaign.store.states import STAGES
+from campaign.views.status.prediction_quality import PredictionQuality
+from campaign.views.status.report import Budget, StatusReport
+from campaign.views.status.running_jobs import Queue
+from campaign.views.status.time_left import format_duration
+
+_JOB_IDS = 6
+
+
+def format_last_day(report: StatusReport) -> str:
+    """Format what ended in the last 24 h."""
+    stages = report.pace.stages
+    parts = [format_count(rate.ended, STAGES[stage].title) for stage, rate in stages.items() if rate.ended]
+    failed = sum(rate.failed for rate in stages.values())
+    parts.append(f"{report.discoveries_24h} stable found")
+    if failed:
+        parts.append(format_count(failed, "failed attempt"))
+    if stages:
+        return ", ".join(parts)
+    running = sum(queue.running for queue in report.queues)
+    return f"nothing has ended yet; running: {running}" if running else "nothing was started yet"
+
+
+def format_count(number: int, what: str) -> str:
+    """``1 relaxation``, ``5 relaxations``; a DOS has no plural."""
+    return f"{number} {what}" + ("s" if number != 1 and not what.endswith("DOS") else "")
+
+
+def format_time_left(report: StatusReport) -> str:
+    """Format how long it will take, or why that is unknown."""
+    left = report.time_left
+    if report.status.is_finished:
+        return "none: finished"
+    if left.hours is None:
+        least = f" (at least {format_duration(left.at_least_hours)})" if left.at_least_hours is not None else ""
+        return f"unknown{least}: {left.how}"
+    return f"about {format_duration(left.hours)}, until {format_end(report)}: {left.how}"
+
+
+def format_end(report: StatusReport) -> str:
+    """Format when it will be finished, UTC; empty where that is unknown."""
+    if report.time_left.hours is None:
+        return ""
+    end = datetime.fromisoformat(report.at).replace(tzinfo=UTC) + timedelta(hours=report.time_left.hours)
+    return f"{end:%Y-%m-%d %H:%M} UTC"
+
+
+def format_spent(budget: Budget) -> str:
+    """Format what was spent and what is left, in CPU-hours."""
+    said = f"{budget.spent_cpu_hours:.2f} spent"
+    if budget.left_cpu_hours is not None:
+        said += f", {budget.left_cpu_hours:.2f} left of {budget.cpu_hours:g}"
+    if budget.relaxation_cpu_hours is not None:
+        said += f", {budget.relaxation_cpu_hours:g} for relaxations"
+    if budget.spent_gpu_hours:
+        said += f"; {budget.spent_gpu_hours:.2f} GPU-hours spent"
+    return said
+
+
+def format_prediction_quality(found: PredictionQuality) -> str:
+    """Format how well the predictions held."""
+    if found.mae is None:
+        said = "no predicted candidate is relaxed yet"
+    else:
+        said = f"E_f(ML): MAE {found.mae:.3f}, bias {found.bias:+.3f} eV/atom on {found.n} relaxed"
+    if found.success_ratio is None:
+        return said
+    return f"{said}; success ratio {found.success_ratio:.2f} ({found.stable} of {found.promoted} promoted)"
+
+
+def format_stage(name: str) -> str:
+    """What people call a stage of the ledger."""
+    return STAGES[name].title if name in STAGES else name
+
+
+def format_workers(queue: Queue, *, most: int | None = None) -> str:
+    """Format where a queue's jobs run, and the scheduler's ids of some; of the workers at most `most` are named."""
+    named = list(queue.workers.items())[:most]
+    said = ", ".join(f"{worker} ({number})" for worker, number in named)
+    if more := len(queue.workers) - len(named):
+        said += f" and {more} more workers"
+    if queue.job_ids:
+        more = len(queue.job_ids) - _JOB_IDS
+        said += "; jobs " + " ".join(queue.job_ids[:_JOB_IDS]) + (f" and {more} more" if more > 0 else "")
+    return said
