@@ -126,7 +126,7 @@ class Progress:
         said = f"{elapsed // 60:d}:{elapsed % 60:02d}  "
         said += " | ".join(
             part
-            for part in ("paused" if view.status.is_paused else "", _results(view.status), _time_left(view))
+            for part in ("paused" if view.status.is_paused else "", _time_left(view), _results(view.status))
             if part
         )
         summary = Text(said, no_wrap=True, overflow="ellipsis")
