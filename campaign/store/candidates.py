@@ -9,9 +9,10 @@ from pymatgen.core import Composition
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import BY_ID, CampaignStore, counts_by, exists, history_entry, now
+from campaign.store.collections import BY_ID, NAME_INDEX, CampaignStore, counts_by, exists, history_entry, now
 from campaign.store.documents import CandidateDocument, LeftOutDocument, stage_fields
 from campaign.store.states import AWAITS_RS_DOS, BEFORE_SCREEN, OPEN_STATES, SCREENED, CandidateState, RsDosState, Stage
 from esnet.files.errors import UserError
@@ -47,7 +48,7 @@ def find_candidate(campaign: Campaign, wanted: str) -> CandidateDocument:
     """
     candidates = collection_of_candidates(campaign.store)
     for query in _meanings(wanted):
-        found = list(candidates.find({"campaign": campaign.name, **query}).limit(_SHOWN + 1))
+        found = _find_some(candidates, {"campaign": campaign.name, **query})
         if len(found) == 1:
             return found[0]
         if found:
@@ -63,6 +64,15 @@ def find_candidate(campaign: Campaign, wanted: str) -> CandidateDocument:
         f"campaign {campaign.name!r} has no candidate {wanted!r}; right: an id, its beginning, a formula, "
         f"formula:prototype{shown}, or the name of a crystal in its source (see `campaign results {campaign.name}`)"
     )
+
+
+def _find_some(candidates: Collection[CandidateDocument], query: dict[str, Any]) -> list[CandidateDocument]:
+    found = candidates.find(query).limit(_SHOWN + 1)
+    if isinstance(query.get("parent.name"), dict):
+        # a pattern that nothing matches would let MongoDB try every index of the campaign, with all its documents
+        with suppress(OperationFailure):  # a database that no new version has written to has no such index
+            return list(found.clone().hint(NAME_INDEX))
+    return list(found)
 
 
 def _meanings(wanted: str) -> Iterator[dict[str, Any]]:

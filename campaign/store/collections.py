@@ -40,6 +40,8 @@ _RENAMED_INDEXES = (
     *("campaign_1_result.e_hull_1", "campaign_1_result.stable_1_result.e_hull_1", "campaign_1_prediction.e_hull_1"),
 )
 _INDEX_NOT_FOUND = 27
+#: Candidates by their names in their source.
+NAME_INDEX = [("campaign", ASCENDING), ("parent.name", ASCENDING)]
 #: MongoDB filter of the campaigns among what others may keep in a collection of that name.
 OUR_CAMPAIGNS = {"schema_version": {"$type": "number"}, "n_screened": {"$type": "number"}}
 
@@ -135,10 +137,7 @@ class CampaignStore:
         )
         self.candidates.create_index("chemsys")
         # crystals that were given as they are are asked for by their names; others have none
-        self.candidates.create_index(
-            [("campaign", ASCENDING), ("parent.name", ASCENDING)],
-            partialFilterExpression={"parent.name": {"$exists": True}},
-        )
+        self.candidates.create_index(NAME_INDEX, partialFilterExpression={"parent.name": {"$exists": True}})
         self.attempts.create_index([("campaign", ASCENDING), ("document", ASCENDING)])
         # sums over the ledger, and what ended lately
         self.attempts.create_index(

@@ -79,6 +79,8 @@ def _figures(page):
 
 def _tables(page, rows):
     wait_for_cells(page, 0, [str(row["rank"]) for row in rows[:10]])
+    # no server, no pages of candidates
+    assert page.evaluate("document.querySelectorAll('#table-candidates a').length") == 0
     wait_for_cells(page, 8, [f"{row['e_hull_dft']:+.3f}" for row in rows[:10]])
     # by E_f(ML), rising, then falling: without one come last when rising
     head = "#table-candidates thead th >> nth=4"
