@@ -157,7 +157,7 @@ def test_limits_are_shown_and_stored_words_stay_text(running, said):
 
     clean = html
     running.candidates.update_many({}, {"$set": {"prototype": HOSTILE, "formula": HOSTILE}})
-    failure = {"stage": HOSTILE, "kind": HOSTILE, "cause": HOSTILE, "error": f"`{HOSTILE}`", "time": now()}
+    failure = {"stage": HOSTILE, "kind": HOSTILE, "cause": "not_converged", "error": f"`{HOSTILE}`", "time": now()}
     running.candidates.update_many({"state": "relax_failed"}, {"$set": {"final_failure": failure}})
     running.database["launches"].update_many({}, {"$set": {"fworker.name": HOSTILE}})
     running.database["fireworks"].update_many({"state": "RUNNING"}, {"$set": {"name": HOSTILE}})

@@ -9,10 +9,11 @@ from pymongo.collection import Collection as MongoCollection
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document
 from campaign.store.states import STAGES
+from campaign.store.steps import StepKind
 
 #: Stages of the ledger, and outcomes of what has ended in an attempt of its own: with all of them named the index
-#: hands over the newest, and no other entry is read.
-_STAGES = (*STAGES, "train", "retrain", "screen", "rescore", "report", None)
+#: hands over the newest, and no other entry is read. Entries without a stage would have to be read to be told apart.
+_STAGES = (*STAGES, *StepKind)
 _ENDED = ("completed", "science", "machine", "lost", "stopped")
 _FIELDS = ("document", "stage", "outcome", "cause", "error", "started", "ended", "host")
 
