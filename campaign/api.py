@@ -89,7 +89,7 @@ class CampaignResults:
 
     @property
     def state(self) -> str:
-        """``starting``, ``running`` or ``finished``."""
+        """Where it stands: ``starting``, ``running`` or ``finished``."""
         return str(self._campaign.document["state"])
 
     def results(self, *, structures: bool = False) -> pd.DataFrame:

@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
+from numpy.typing import ArrayLike
+
 _HEADING = re.compile(r"^(.+)\n-{3,}$", flags=re.MULTILINE)
+_LONGEST_LINE = 70
+_SHORTER = {
+    r"(: |-> )(['\"])(.*?)\2": r"\1\3",  # an annotation that is not looked at before it is asked for
+    r"\b(?:[a-z_]\w*\.)+(?=[A-Z])": "",
+    r"numpy\.ndarray\[tuple\[Any, \.\.\.\], numpy\.dtype\[(?:numpy\.)?(\w+)\]\]": r"NDArray[\1]",
+}
+"""What annotations are too long for, and how they are shown."""
 _NAME_OF_CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 
 
@@ -47,17 +56,27 @@ def _name(words: str, found: Any, *, level: int) -> Iterator[str]:
 
 
 def _described(words: str, found: Any) -> Iterator[str]:
-    if callable(found):
-        yield f"```python\n{words}{_signature(found)}\n```"
+    if callable(found) and (signature := _signature(found)):
+        yield f"```python\n{words}{signature}\n```"
     yield from docstring(inspect.getdoc(found) or "")
 
 
 def _signature(found: Any) -> str:
-    try:
-        signature = inspect.signature(found)
-    except ValueError:
-        return "(...)"
-    return re.sub(r"\((self|cls)(, )?", "(", str(signature).replace("'", ""))
+    """How it is called, a parameter a line where that is long; empty for a class that another function makes."""
+    signature = inspect.signature(found)
+    parameters = [one for name, one in signature.parameters.items() if name not in ("self", "cls")]
+    if any(one.name.startswith("_") for one in parameters):
+        return ""
+    given = inspect.Signature.empty if isinstance(found, type) else signature.return_annotation
+    text = str(signature.replace(parameters=parameters, return_annotation=given))
+    text = text.replace(inspect.formatannotation(ArrayLike), "ArrayLike")
+    for pattern, shown in _SHORTER.items():
+        text = re.sub(pattern, shown, text)
+    if len(text) > _LONGEST_LINE:
+        end = text.index(") ->") if ") ->" in text else len(text) - 1
+        inner = re.sub(r", (?=\*|\w+: )", ",\n    ", text[1:end])
+        text = f"(\n    {inner},\n{text[end:]}"
+    return text
 
 
 def docstring(text: str) -> Iterator[str]:

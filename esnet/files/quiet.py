@@ -18,8 +18,6 @@ def without_chatter() -> Iterator[None]:
 
     TensorFlow writes from C++ to the file descriptor, past Python's streams: that is what is turned aside.
     """
-    # a trace for each network of an ensemble is what is wanted here, and no mistake of the user's
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         stream = os.dup(2)
@@ -31,6 +29,8 @@ def without_chatter() -> Iterator[None]:
         try:
             yield
         finally:
+            # afterwards, since importing TensorFlow sets it: a trace for each network of an ensemble is no mistake
+            logging.getLogger("tensorflow").setLevel(logging.ERROR)
             sys.stderr.flush()
             os.dup2(stream, 2)
             os.close(stream)

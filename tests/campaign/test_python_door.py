@@ -193,7 +193,7 @@ MODULES = {
     "a campaign": ("campaign.api",),
 }
 #: Returned by a method and described where it is: no page of their own.
-DESCRIBED_WHERE_RETURNED = {"HullSet", "Spread", "PredictionError", "Samples"}
+DESCRIBED_WHERE_RETURNED = {"Spread", "PredictionError", "Samples"}
 
 
 @pytest.fixture
