@@ -239,7 +239,7 @@ class CampaignResults:
         >>> import campaign
         >>> found = campaign.open_campaign("quickstart").predict("gpaw-fast-binary")
         >>> len(found), all(-5 < prediction.e_form < 5 for prediction in found)
-        (7, True)
+        (6, True)
         """
         return predict_stored(self._campaign, bundle, candidates)
 
