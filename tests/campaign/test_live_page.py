@@ -89,7 +89,7 @@ def _first_screen(html, said):
     assert card(html, "cost")[0] == f"{status['budget']['spent_cpu_hours']:,.3g}"
     assert card(html, "failed")[0] == str(sum(count["number"] for count in status["failures_by_stage"])) == "1"
     by_id = {row["id"]: row for row in rows}
-    shown = re.findall(r'href="small/candidate/([^"]+)">([^<]+)</a>.*?>([+-][\d.]+)<.*?>([+-][\d.]+)<', html)
+    shown = re.findall(r'href="/campaigns/small/candidate/([^"]+)">([^<]+)</a>.*?>([+-][\d.]+)<.*?>([+-][\d.]+)<', html)
     assert len(shown) == len(status["discoveries"]) == 5
     for (quoted, name, e_form, e_hull), found in zip(shown, status["discoveries"], strict=True):
         row = by_id[found["id"]]
