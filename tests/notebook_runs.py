@@ -43,7 +43,9 @@ def run(name: str, folder: Path, *, environment: Mapping[str, str]) -> NotebookN
     for file in files_asked_for(notebook):
         shutil.copy(NOTEBOOKS / file, folder)
     for line in commands_asked_for(notebook):
-        done = subprocess.run(["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, timeout=600
+        )
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
     with tempfile.TemporaryDirectory() as place:
         kernel = Path(place) / "kernels" / "asked"

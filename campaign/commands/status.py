@@ -62,6 +62,8 @@ def _picture(report: StatusReport, to_repair: ReconcileReport) -> Group:
     more = [f"needs recovery: {found} (`campaign reconcile {status.name}` does it)" for found in to_repair.findings()]
     more += to_repair.removed
     more += status_notes(report)
+    if report.reused:
+        more.append(report.reused)
     return draw(report, notes=tuple(more))
 
 

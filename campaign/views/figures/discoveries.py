@@ -4,7 +4,12 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from campaign.store.activity.ledger import cpu_seconds_over_time, discoveries_over_time
+from campaign.store.activity.ledger import (
+    cpu_seconds_over_time,
+    discoveries_over_time,
+    last_attempt_end,
+    running_attempts,
+)
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import in_utc
 
@@ -37,7 +42,10 @@ def discoveries(campaign: Campaign, *, at: datetime) -> Discoveries | None:
     The curve's last point is what `campaign status` says: what has no time, such as what is running, is added there.
     """
     created = campaign.document.get("created")
-    age_s = 0.0 if created is None else (at - in_utc(created)).total_seconds()
+    # of a campaign at rest the curve ends where its last attempt did, however long ago that was
+    last = None if running_attempts(campaign, number=1) else last_attempt_end(campaign)
+    end = at if last is None else min(at, in_utc(last))
+    age_s = 0.0 if created is None else (end - in_utc(created)).total_seconds()
     width_s = max(age_s / _MOST_POINTS, 1.0)
     spent, found = (
         Counter({part.start: part.total for part in over_time(campaign, width_s=width_s)})

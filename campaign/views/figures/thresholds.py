@@ -80,11 +80,6 @@ class ThresholdFigures:
     @property
     def too_few(self) -> str:
         """Why `f1` or `c_eff` is NaN everywhere, where costs are known."""
-        if self.sweep.n_relaxed < FEWEST_FOR_THRESHOLDS:
-            return (
-                f"Too few yet: {self.sweep.n_relaxed} candidates that were decided on are relaxed, a comparison of "
-                f"thresholds needs {FEWEST_FOR_THRESHOLDS}."
-            )
         return f"Too few yet: no thresholds let through {FEWEST_LET_THROUGH} or more candidates that are relaxed."
 
 

@@ -14,7 +14,7 @@ from campaign.views.status.next_steps import next_steps
 from campaign.views.status.recent_events import Discovery, Failure
 from campaign.views.status.report import StatusReport
 from campaign.views.status.running_jobs import Queue, RunningJob
-from campaign.views.status.time_left import format_duration
+from campaign.views.status.time_left import format_duration, format_hours
 from campaign.views.status.words import format_count, format_end, format_last_day, format_stage, format_workers
 
 _JOBS, _FAILURES, _WORKERS = 4, 3, 4
@@ -107,8 +107,8 @@ class FirstScreen:
     next_steps: Sequence[str]
 
 
-def first_screen(report: StatusReport) -> FirstScreen:
-    """Say it."""
+def first_screen(report: StatusReport, *, is_live: bool) -> FirstScreen:
+    """Say it; on a live page it is said again as the campaign moves on."""
     return FirstScreen(
         at=report.at[:19].replace("T", " "),
         cards=list(_cards(report)),
@@ -120,7 +120,7 @@ def first_screen(report: StatusReport) -> FirstScreen:
         n_jobs=len(report.jobs),
         discoveries=report.discoveries,
         failures=list(_failures(report))[:_FAILURES],
-        next_steps=next_steps(report),
+        next_steps=next_steps(report, is_live=is_live),
     )
 
 
@@ -171,9 +171,13 @@ def _running(report: StatusReport) -> Card:
 
 
 def _time_left(report: StatusReport) -> Card:
-    left = report.time_left
-    if left.hours is not None:
-        value, text = f"≈ {format_duration(left.hours)}", f"until {format_end(report)}; {left.how}"
+    left, status = report.time_left, report.status
+    if status.is_paused or status.is_stopped or not status.can_go_on:
+        value = "paused" if status.is_paused else "stopped" if status.is_stopped else "unknown"
+        text = "nothing runs or can run; what to do next is said below"
+    elif left.hours is not None:
+        end = format_end(report)
+        value, text = f"≈ {format_duration(left.hours)}", f"until {end}; {left.how}" if end else left.how
     else:
         value, text = "unknown", left.how
         if left.at_least_hours is not None:
@@ -187,15 +191,14 @@ def _cost(report: StatusReport) -> Card:
     text = "all stages and failed attempts counted"
     if budget.cpu_hours is not None:
         share = min(hours / budget.cpu_hours, 1.0) if budget.cpu_hours else 1.0
-        text = f"of {budget.cpu_hours:g}: {budget.left_cpu_hours:.3g} left; {text}"
+        text = f"of {format_hours(budget.cpu_hours)}: {format_hours(budget.left_cpu_hours)} left; {text}"
     elif not report.status.is_finished:
         text += "; no limit is set"
     if budget.relaxation_cpu_hours is not None:
-        text += f"; {budget.relaxation_cpu_hours:g} for relaxations"
+        text += f"; {format_hours(budget.relaxation_cpu_hours)} for relaxations"
     if budget.spent_gpu_hours:
-        text += f"; {budget.spent_gpu_hours:.3g} GPU-hours"
-    value = f"{hours:,.3g}" if hours < 1000 else f"{hours:,.0f}"
-    return Card(id="cost", title="Cost", value=value, unit="CPU-hours", text=text, share=share)
+        text += f"; {format_hours(budget.spent_gpu_hours)} GPU-hours"
+    return Card(id="cost", title="Cost", value=format_hours(hours), unit="CPU-hours", text=text, share=share)
 
 
 def _failed(report: StatusReport) -> Card:

@@ -32,7 +32,7 @@ def first_screen_html(report: StatusReport, *, is_live: bool) -> str:
     """Write the first screen of a page; on a live one candidates are linked to their pages."""
     template = environment().get_template("first_screen.html.j2")
     html: str = template.render(
-        screen=first_screen(report),
+        screen=first_screen(report, is_live=is_live),
         is_finished=report.status.is_finished,
         name_of=_linked(report.status.name) if is_live else lambda words, candidate: words,
     )

@@ -13,8 +13,6 @@ def status_notes(report: StatusReport) -> Iterator[str]:
         yield _why_nothing_runs(status.fireworks)
     if status.paused_note:
         yield status.paused_note
-    if report.reused:
-        yield report.reused
     if held := status.candidates.get(CandidateState.HELD):
         yield f"the budget holds {held} candidates: see `campaign budget {status.name}`"
 
@@ -28,11 +26,19 @@ def _why_nothing_runs(fireworks: dict[str, int]) -> str:
     )
 
 
-def next_steps(report: StatusReport) -> list[str]:
-    """What to do next, the most urgent first; never empty."""
+def next_steps(report: StatusReport, *, is_live: bool) -> list[str]:
+    """What to do next, the most urgent first; never empty.
+
+    Parameters
+    ----------
+    is_live
+        Whether the page that says it follows the campaign.
+    """
     status, name = report.status, report.status.name
     steps = [status.problem] if status.problem else []
-    if report.budget.closed:
+    if not (steps or status.is_finished or status.can_go_on or status.paused_note):
+        steps.append(f"nothing of it is left to run, and it is not complete: `campaign reconcile {name}` says why")
+    if report.budget.closed and not status.is_finished:
         steps.append(f"nothing more is submitted: {report.budget.closed}; `campaign budget {name}` changes limits")
     if report.budget.left_cpu_hours == 0.0 and not status.is_finished:
         steps.append(
@@ -46,5 +52,5 @@ def next_steps(report: StatusReport) -> list[str]:
     if status.is_finished:
         steps.append(f"finished: `campaign results {name}` lists the candidates, `campaign export {name}` writes them")
     elif not steps:
-        steps.append("nothing: it is running, and this page follows it")
+        steps.append(f"nothing: it is running{', and this page follows it' if is_live else ''}")
     return steps

@@ -141,11 +141,14 @@ def newest_retried(campaign: Campaign, *, at: datetime, number: int) -> list[Fai
     """Attempts that failed on their machine in the last 24 h and are tried again, the newest first."""
     entries = newest_attempts(campaign, since=at - _DAY, number=2 * number, outcomes=("machine", "lost"))
     structures = names_of_structures(campaign, {entry["document"] for entry in entries if entry.get("document")})
-    failures = []
+    failures, seen = [], set[str]()
     for entry in entries:
         document = structures.get(entry.get("document") or "")
-        if document is not None and (document.get("final_failure") or {}).get("attempt") == entry["_id"]:
+        # one entry for each; what failed for good is said elsewhere
+        if document is not None and (document.get("final_failure") or document["_id"] in seen):
             continue
+        if document is not None:
+            seen.add(document["_id"])
         failures.append(
             Failure(
                 id="" if document is None else document["_id"],

@@ -92,12 +92,17 @@ def time_left(
         how = "no candidate has been decided on yet, so nobody knows how many will be relaxed"
         return TimeLeft(hours=None, at_least_hours=at_least, cpu_hours=None, how=how)
     window = format_duration(pace.hours or 0.0)
-    how = f"{to_come:.3g} CPU-h still to come at {rate:.3g} CPU-h per hour, as in the last {window}"
+    how = f"{format_hours(to_come)} CPU-h still to come at {format_hours(rate)} CPU-h per hour, as in the last {window}"
     hours, limit = to_come / rate, current_budget(campaign).cpu_hours
     if limit is not None and limit - spent_cpu_hours < to_come:
         left = max(limit - spent_cpu_hours, 0.0)
-        hours, how = left / rate, f"{how}; the budget allows {left:.3g} of them"
+        hours, how = left / rate, f"{how}; the budget allows {format_hours(left)} of them"
     return TimeLeft(hours=hours, at_least_hours=min(at_least, hours), cpu_hours=to_come, how=how)
+
+
+def format_hours(hours: float) -> str:
+    """Format CPU-hours with three digits, and whole ones with thousands apart."""
+    return f"{hours:,.0f}" if hours >= 999.5 else f"{hours:.3g}"
 
 
 def format_duration(hours: float) -> str:

@@ -9,6 +9,8 @@ from campaign.views.status.running_jobs import Queue
 from campaign.views.status.time_left import format_duration
 
 _JOB_IDS = 6
+_LONGEST_H = 1e6
+"""Hours, a hundred years: no date is said beyond."""
 
 
 def format_last_day(report: StatusReport) -> str:
@@ -38,12 +40,13 @@ def format_time_left(report: StatusReport) -> str:
     if left.hours is None:
         least = f" (at least {format_duration(left.at_least_hours)})" if left.at_least_hours is not None else ""
         return f"unknown{least}: {left.how}"
-    return f"about {format_duration(left.hours)}, until {format_end(report)}: {left.how}"
+    end = format_end(report)
+    return f"about {format_duration(left.hours)}{f', until {end}' if end else ''}: {left.how}"
 
 
 def format_end(report: StatusReport) -> str:
     """Format when it will be finished, UTC; empty where that is unknown."""
-    if report.time_left.hours is None:
+    if report.time_left.hours is None or report.time_left.hours > _LONGEST_H:
         return ""
     end = datetime.fromisoformat(report.at).replace(tzinfo=UTC) + timedelta(hours=report.time_left.hours)
     return f"{end:%Y-%m-%d %H:%M} UTC"
@@ -82,7 +85,7 @@ def format_workers(queue: Queue, *, most: int | None = None) -> str:
     named = list(queue.workers.items())[:most]
     said = ", ".join(f"{worker} ({number})" for worker, number in named)
     if more := len(queue.workers) - len(named):
-        said += f" and {more} more workers"
+        said += f" and {format_count(more, 'more worker')}"
     if queue.job_ids:
         more = len(queue.job_ids) - _JOB_IDS
         said += "; jobs " + " ".join(queue.job_ids[:_JOB_IDS]) + (f" and {more} more" if more > 0 else "")

@@ -69,5 +69,8 @@ function drawPair(element, pair) {
 for (const element of document.querySelectorAll(".plot")) near.observe(element);
 // a printed page has all of them
 window.addEventListener("beforeprint", () => {
-  for (const element of document.querySelectorAll(".plot:not([data-drawn])")) drawFigure(element);
+  for (const element of document.querySelectorAll(".plot:not([data-drawn])")) {
+    near.unobserve(element);
+    drawFigure(element);
+  }
 });

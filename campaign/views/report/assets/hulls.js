@@ -168,7 +168,8 @@ function simplexHull(hull, isNarrow) {
   const labels = (chosen, position, style) => ({
     ...simplexPlaces(chosen, isFlat), ...UNSEEN, hoverinfo: "skip", showlegend: false, name: "labels",
     text: chosen.map((point) => plotlyText(shorten(point.formula, 16))), textposition: chosen.map(position),
-    textfont: { size: isNarrow ? 10 : 12, color: cssColour("--fg"), ...style },
+    // on a flat one the page's colour, which follows the mode
+    textfont: { size: isNarrow ? 10 : 12, ...(isFlat ? {} : { color: cssColour("--fg") }), ...style },
   });
   const outwards = (point) => {
     if (!isFlat) return "top center";

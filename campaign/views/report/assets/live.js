@@ -32,10 +32,10 @@
 
   // What is below stays where it is on the screen, unless the first screen itself is being looked at.
   function showNow(found) {
-    document.getElementById("now-time").textContent = found.at;
     const state = document.getElementById("state");
     state.textContent = found.state;
     state.className = `state ${found.state === "finished" ? "finished" : ""}`;
+    if (now.dataset.shown === found.html || !isBeingRead()) document.getElementById("now-time").textContent = found.at;
     if (now.dataset.shown !== found.html && !isBeingRead()) {
       const bottom = now.getBoundingClientRect().bottom;
       now.innerHTML = found.html;

@@ -55,7 +55,9 @@ function draw(element, traces, layout) {
 
 function setMode() {
   document.documentElement.classList.toggle("dark", darkMode.matches); // DataTables looks for this class
-  for (const element of document.querySelectorAll(".js-plotly-plot")) Plotly.relayout(element, themed(element.layout));
+  for (const element of document.querySelectorAll(".js-plotly-plot")) {
+    if (element.layout) Plotly.relayout(element, themed(element.layout)); // a table in place of a figure has none
+  }
 }
 darkMode.addEventListener("change", setMode);
 setMode();
