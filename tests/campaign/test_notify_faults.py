@@ -124,6 +124,16 @@ def test_a_damaged_candidate_is_said_once_and_the_others_are_told_of(
 
 
 @pytest.mark.mongo
+def test_a_look_at_a_damaged_document_ends_no_run(store, launchpad, small_spec, notifier, outlet, problems):
+    start_campaign(store, launchpad, small_spec(**BATCHES))
+    store.campaigns.update_one({"_id": "small"}, {"$set": {"notices": [{"user": who()["user"]}]}})
+    look(notifier, store)
+    look(notifier, store)
+    (problem,) = problems
+    assert (outlet, "(KeyError)" in problem) == ([], True)
+
+
+@pytest.mark.mongo
 def test_a_damaged_campaign_keeps_nothing_from_the_others(store, launchpad, small_spec, notifier, outlet, problems):
     for name in ("a-damaged", "small"):
         start_campaign(store, launchpad, small_spec(name=name, **BATCHES))
