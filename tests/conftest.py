@@ -26,6 +26,15 @@ settings.register_profile("fixed", deadline=None, derandomize=True)
 settings.load_profile("fixed")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_notify_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the notify.yaml of whoever runs the tests out of them: nobody is told of a test's campaigns."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        patch.delenv("ESNET_CAMPAIGN_NOTIFY", raising=False)
+        yield
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let `-n 2 --dist loadgroup` keep a file's tests together, and all that need SLURM: one cluster at a time."""
     if config.pluginmanager.hasplugin("xdist"):

@@ -1,5 +1,6 @@
 """What is told of a campaign: the words, and the fields beside them."""
 
+import html
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -45,6 +46,10 @@ class Message:
     def to_dict(self) -> dict[str, Any]:
         """Return the message in JSON types."""
         return asdict(self)
+
+    def for_webhook(self) -> dict[str, Any]:
+        """Return the message in JSON types; the text as Slack and Mattermost want it, which obey ``<!channel>``."""
+        return self.to_dict() | {"text": html.escape(self.text, quote=False)}
 
 
 def _message(event: Event, status: Status, text: str, found: Sequence[Discovery] = ()) -> Message:

@@ -2,6 +2,8 @@
 
 import logging
 import time
+import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Protocol
 
@@ -9,6 +11,7 @@ from pymongo.errors import PyMongoError
 
 from campaign.notify.message import Message, finished_message, found_message, stuck_message
 from campaign.notify.settings import Event, NotifySettings
+from campaign.recovery.stuck_workflows import awaits_a_try
 from campaign.store.campaigns import Campaign
 from campaign.store.changes.events import who
 from campaign.store.collections import in_utc, now
@@ -47,17 +50,21 @@ class Notifier:
         The user's.
     outlet
         Where messages go.
+    on_problem
+        Told in a sentence, once of each campaign, that it cannot be looked at.
     """
 
-    def __init__(self, settings: NotifySettings, outlet: Outlet) -> None:
+    def __init__(self, settings: NotifySettings, outlet: Outlet, on_problem: Callable[[str], None]) -> None:
         self._settings = settings
         self._outlet = outlet
+        self._on_problem = on_problem
+        self._said_of: set[str] = set()
         self._user = who()["user"]
         self._stable: dict[str, int] = {}
-        self._found_at: dict[str, float] = {}
+        self._found: dict[str, tuple[float, str]] = {}  # when, and the word of the claim
 
     def look(self, campaign: Campaign, status: Status, *, is_over: bool = False, collect: bool = True) -> None:
-        """Send what is new; a database that is away is asked again at the next look.
+        """Send what is new; a database that is away is asked again at the next look. Whatever happens, it returns.
 
         Parameters
         ----------
@@ -70,6 +77,15 @@ class Notifier:
             self._look(campaign, status, is_over=is_over, collect=collect)
         except PyMongoError as error:
             logger.debug("no notification now: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 whatever is wrong with a document, a notification ends no run
+            self.say_damaged(campaign.name, error)
+
+    def say_damaged(self, name: str, error: Exception) -> None:
+        """Say once that a campaign cannot be looked at; of the error its type, since its words may be anything."""
+        if name not in self._said_of:
+            self._said_of.add(name)
+            what = f"{name}: what the database has of it cannot be told of ({type(error).__name__})"
+            self._on_problem(f"{what}; the campaign continues. See `campaign status {name}`")
 
     def _look(self, campaign: Campaign, status: Status, *, is_over: bool, collect: bool) -> None:
         if (notice := notice_of(campaign, self._user)) is None:
@@ -97,13 +113,11 @@ class Notifier:
         if campaign.stop_kind == "failures":
             return STUCK
         if campaign.is_halted or status.is_paused:
-            return RUNNING  # a person has stopped it, and knows
+            return self._running(campaign)  # a person has stopped it, and knows
+        if status.can_go_on or (not is_over and awaits_a_try(campaign)):
+            return self._running(campaign)
         notice = notice_of(campaign, self._user)
         idle_since = None if notice is None else notice.get("idle_since")
-        if status.can_go_on:
-            if idle_since is not None:
-                note_idle(campaign, self._user, None)
-            return RUNNING
         if is_over or (notice is not None and notice["said"] == STUCK):
             return STUCK
         if idle_since is None:
@@ -111,17 +125,32 @@ class Notifier:
             return RUNNING
         return STUCK if now() - in_utc(idle_since) >= _IDLE else RUNNING
 
+    def _running(self, campaign: Campaign) -> str:
+        """That it runs, or would; the minute of standing still begins anew."""
+        notice = notice_of(campaign, self._user)
+        if notice is not None and notice.get("idle_since") is not None:
+            note_idle(campaign, self._user, None)
+        return RUNNING
+
     def _look_for_discoveries(self, campaign: Campaign, status: Status, *, collect: bool) -> None:
         name = campaign.name
         if "found" not in self._settings.events:
             return
         if status.stable > self._stable.get(name, 0):
-            self._found_at.setdefault(name, time.monotonic())
+            self._found.setdefault(name, (time.monotonic(), uuid.uuid4().hex))
         self._stable[name] = status.stable
-        if (since := self._found_at.get(name)) is None:
+        if name not in self._found:
             return
+        since, claim = self._found[name]
         if collect and time.monotonic() - since < self._settings.collect_s:
             return
-        del self._found_at[name]
-        if found := claim_discoveries(campaign, self._user):
-            self._put("found", found_message(status, [discovery_of(document) for document in found]))
+        documents = claim_discoveries(campaign, self._user, claim)
+        del self._found[name]  # only now: where the database is away, the next look tries again
+        found = []
+        for document in documents:
+            try:
+                found.append(discovery_of(document))
+            except (LookupError, TypeError, ValueError) as error:  # the others are told of
+                self.say_damaged(name, error)
+        if found:
+            self._put("found", found_message(status, found))

@@ -7,6 +7,7 @@ import os
 import queue
 import signal
 import subprocess
+import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -26,6 +27,9 @@ _LATER = {429, 502, 503, 504}
 #: Variables that no program of a user needs.
 _SECRET = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _LONGEST = 200
+_READ = 4096  # bytes of the end of what a command says
+#: How long the end of a run waits for messages, unless a single one may take longer.
+_AT_END_S = 60.0
 
 
 class NotSentError(RuntimeError):
@@ -65,28 +69,33 @@ def _run(settings: NotifySettings, message: Message) -> None:
     variables = {name: value for name, value in os.environ.items() if name not in _SECRET}
     variables |= {f"ESNET_{name}": value for name, value in fields.items()}
     variables["ESNET_JSON"] = json.dumps(message.to_dict())
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=variables,
-            start_new_session=True,  # so that it is ended with all that it has started
-        )
-    except OSError as error:
-        raise NotSentError(f"{command[0]} cannot be started: {error.strerror}") from None
-    try:
-        _, said = process.communicate(f"{message.text}\n".encode(), timeout=settings.timeout_s)
-    except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise NotSentError(f"{command[0]} did not end within {settings.timeout_s:g} s") from None
-    if process.returncode:
-        last = (said.decode(errors="replace").strip().splitlines() or [""])[-1]
-        reason = f": {printable(last)[:_LONGEST]}" if last else ""
-        raise NotSentError(f"{command[0]} ended with code {process.returncode}{reason}")
+    # a file, not a pipe: what the command leaves running may keep it open, and is not waited for
+    with tempfile.TemporaryFile() as errors:
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env=variables,
+                start_new_session=True,  # so that it is ended with all that it has started
+            )
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+            raise NotSentError(f"{printable(command[0])} cannot be started: {reason}") from None
+        try:
+            process.communicate(f"{message.text}\n".encode(errors="replace"), timeout=settings.timeout_s)
+        except subprocess.TimeoutExpired:
+            with suppress(OSError):  # it has ended meanwhile, or is another user's
+                os.killpg(process.pid, signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(1.0)
+            raise NotSentError(f"{command[0]} did not end within {settings.timeout_s:g} s") from None
+        if process.returncode:
+            errors.seek(max(errors.seek(0, os.SEEK_END) - _READ, 0))
+            last = (errors.read(_READ).decode(errors="replace").strip().splitlines() or [""])[-1]
+            reason = f": {printable(last)[:_LONGEST]}" if last else ""
+            raise NotSentError(f"{command[0]} ended with code {process.returncode}{reason}")
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
@@ -103,7 +112,7 @@ def _post(settings: NotifySettings, message: Message) -> None:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
     address = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path or "/", parts.query, ""))
-    request = urllib.request.Request(address, json.dumps(message.to_dict()).encode(), headers, method="POST")
+    request = urllib.request.Request(address, json.dumps(message.for_webhook()).encode(), headers, method="POST")
     # on this machine no proxy is asked, whatever the environment says
     handlers: list[Any] = [_Stay(), *([urllib.request.ProxyHandler({})] if settings.is_here else [])]
     host = settings.host
@@ -147,25 +156,45 @@ class Sender:
             self._thread.start()
         self._messages.put(message)
 
-    def close(self, *, wait_s: float | None = None) -> None:
-        """Wait for what is being sent; default: as long as the command and the host may take together, and a second."""
+    def close(self, *, wait_s: float | None = None, all_of_them: bool = False) -> None:
+        """Wait for what is being sent and what waits: as long as the command and the host may take for each of them.
+
+        Parameters
+        ----------
+        wait_s
+            Wait this long instead.
+        all_of_them
+            However many wait; else a minute, or as long as one may take.
+        """
         if self._thread is None:
             return
         self._closing.set()
+        if wait_s is None:
+            one_s = 2 * self._settings.timeout_s + 1.0
+            wait_s = one_s * (self._messages.qsize() + 1)  # the one that is being sent is in no queue
+            wait_s = wait_s if all_of_them else min(wait_s, max(_AT_END_S, one_s))
         self._messages.put(None)
-        self._thread.join(2 * self._settings.timeout_s + 1.0 if wait_s is None else wait_s)
+        self._thread.join(wait_s)
+        if self._thread.is_alive():
+            self._report("the end of this command came first")
         self._thread = None
 
     def _work(self) -> None:
         while (message := self._messages.get()) is not None:
-            for pause_s in (*_PAUSES_S, None):
-                try:
-                    send(self._settings, message)
-                    break
-                except NotSentError as error:
-                    self._report(str(error))
-                    if pause_s is None or not error.later or self._closing.wait(pause_s):
-                        break
+            self._send(message)
+
+    def _send(self, message: Message) -> None:
+        for pause_s in (*_PAUSES_S, None):
+            try:
+                send(self._settings, message)
+                return
+            except NotSentError as error:
+                self._report(str(error))
+                if pause_s is None or not error.later or self._closing.wait(pause_s):
+                    return
+            except Exception as error:  # noqa: BLE001 the messages after this one are sent
+                self._report(type(error).__name__)
+                return
 
     def _report(self, reason: str) -> None:
         if not self._said:

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import shlex
+import stat
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -89,12 +90,23 @@ class NotifySettings(StrictModel):
             return name == "localhost"
 
 
-def settings_file() -> Path:
-    """Where the file is: as ESNET_CAMPAIGN_NOTIFY says, else ``esnet-campaign/notify.yaml`` in ~/.config."""
-    if named := os.environ.get(FILE_VARIABLE):
-        return Path(named).expanduser()
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "esnet-campaign" / "notify.yaml"
+def settings_file() -> Path | None:
+    """Where the file is: as ESNET_CAMPAIGN_NOTIFY says, else ``esnet-campaign/notify.yaml`` in ~/.config.
+
+    None for a user without a home folder who has named none.
+    """
+    named, base = os.environ.get(FILE_VARIABLE), os.environ.get("XDG_CONFIG_HOME")
+    try:
+        if named:
+            return Path(named).expanduser()
+        return (Path(base) if base else Path.home() / ".config") / "esnet-campaign" / "notify.yaml"
+    except RuntimeError:
+        if not named:
+            return None
+        raise NotifyFileError(
+            f"{FILE_VARIABLE}: {named} is in the home folder of a user that this machine does not know; right: a path "
+            "that begins with /"
+        ) from None
 
 
 def read_settings() -> NotifySettings | None:
@@ -104,15 +116,19 @@ def read_settings() -> NotifySettings | None:
     ------
     NotifyFileError
         If the file that ESNET_CAMPAIGN_NOTIFY names is absent, or a file says something else than `NotifySettings`
-        has; or others than its owner may read it although it has the address of a webhook.
+        has; or others than its owner may write it, or may read it although it has the address of a webhook.
     """
     path = settings_file()
-    if not path.exists() and FILE_VARIABLE not in os.environ:
+    if path is None:
         return None
     try:
-        text = path.read_bytes()[:LARGEST_FILE].decode("utf-8")
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno())  # of the file that is read, whatever has the name by now
+            text = file.read(LARGEST_FILE).decode("utf-8")
         content = load_yaml(text)
     except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError) and not os.environ.get(FILE_VARIABLE):
+            return None
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise NotifyFileError(
             f"{path}: cannot be read ({reason}); right: a YAML file with the section notify"
@@ -121,22 +137,38 @@ def read_settings() -> NotifySettings | None:
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
         where = "" if mark is None else f", line {mark.line + 1}"
         raise NotifyFileError(f"{path}{where}: is not valid YAML") from None  # its words would quote the line
+    _check_owner(path, found)
     if not isinstance(content, dict) or set(content) != {"notify"}:
         raise NotifyFileError(f"{path}: found another content; right: one section, notify, with command or webhook")
     try:
         settings = NotifySettings.model_validate(content["notify"])
     except ValidationError as error:
-        problems = [_problem(str(path), found["loc"], found["msg"]) for found in error.errors(include_input=False)]
+        problems = [_problem(str(path), each["loc"], each["msg"]) for each in error.errors(include_input=False)]
         raise NotifyFileError("; ".join(problems)) from None
-    if settings.webhook is not None and path.stat().st_mode & 0o077:
+    if settings.webhook is not None and found.st_mode & 0o077:
         raise NotifyFileError(
             f"{path}: others may read it, and the address of a webhook is a password; right: chmod 600 {path}"
         )
     return settings
 
 
+def _check_owner(path: Path, found: os.stat_result) -> None:
+    """Refuse a file that others may write: what they write would run as this user."""
+    if found.st_uid not in (os.geteuid(), 0):
+        raise NotifyFileError(
+            f"{path}: belongs to user {found.st_uid}; right: a file of your own, then chmod 600 {path}"
+        )
+    if stat.S_IMODE(found.st_mode) & 0o022:
+        raise NotifyFileError(
+            f"{path}: others may write it (mode {stat.S_IMODE(found.st_mode):o}), and its command would run as you; "
+            f"right: chmod 600 {path}"
+        )
+
+
 def _problem(path: str, place: tuple[str | int, ...], message: str) -> str:
+    known = NotifySettings.model_fields
+    if place and place[0] not in known:
+        # which is not named: it may be the address of a webhook, written without its key
+        return f"{path}: notify: an unknown field (known here: {', '.join(known)})"
     field = ".".join(str(part) for part in ("notify", *place))
-    known = ", ".join(NotifySettings.model_fields)
-    more = f" (known here: {known})" if "Extra inputs" in message else ""
-    return f"{path}: {field}: {message.removeprefix('Value error, ')}{more}"
+    return f"{path}: {field}: {message.removeprefix('Value error, ')}"

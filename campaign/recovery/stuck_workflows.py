@@ -56,7 +56,7 @@ def rerun_fizzled(campaign: OpenCampaign, done: ReconcileReport, *, dry_run: boo
 
     A few times, each after a longer pause: what fails every time would be tried for ever and tell nobody.
     """
-    for firework in fizzled_fireworks(campaign.launchpad, campaign.name):
+    for firework in fizzled_fireworks(campaign.store, campaign.name):
         fw_id, launches = firework["fw_id"], firework["launches"]
         if (due := next_try(campaign, firework)) is None:
             continue
@@ -81,6 +81,12 @@ def next_try(campaign: Campaign, firework: Mapping[str, Any]) -> datetime | None
     if tries > min(campaign.spec.retries.max_retries, len(_PAUSES)):
         return None
     return updated(firework) + _PAUSES[tries - 1]
+
+
+def awaits_a_try(campaign: Campaign) -> bool:
+    """Whether a recording firework or a step that fizzled pauses before its next try."""
+    tries = (next_try(campaign, firework) for firework in fizzled_fireworks(campaign.store, campaign.name))
+    return any(due is not None and due > datetime.now(UTC) for due in tries)
 
 
 def refresh_waiting(launchpad: LaunchPad, name: str, *, dry_run: bool = False) -> list[int]:

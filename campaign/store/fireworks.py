@@ -227,10 +227,10 @@ def fizzled_query(campaign: str) -> dict[str, Any]:
     }
 
 
-def fizzled_fireworks(launchpad: LaunchPad, campaign: str) -> list[Document]:
+def fizzled_fireworks(store: CampaignStore, campaign: str) -> list[Document]:
     """Read the launches of the fizzled fireworks that stop a campaign: steps, and those that record."""
     fields = ["fw_id", "launches", "archived_launches", "updated_on"]
-    return list(launchpad.fireworks.find(fizzled_query(campaign), fields))
+    return list(store.database["fireworks"].find(fizzled_query(campaign), fields))
 
 
 def updated(firework: Mapping[str, Any]) -> datetime:

@@ -2,21 +2,28 @@
 
 import json
 import os
+import pwd
 import subprocess
 import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from prepared import BATCHES
 from typer.testing import CliRunner
 
 from campaign.cli.app import app
+from campaign.commands.lifecycle.notify import notifications
+from campaign.notify.message import Message
+from campaign.notify.sending import send
+from campaign.notify.settings import NotifySettings, read_settings, settings_file
 from campaign.running_campaign import start_campaign
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from campaign.views.status.recent_events import newest_discoveries
+from esnet.commands.console import console
 
 SECRET = "T0K3N-of-a-webhook"
 
@@ -131,6 +138,7 @@ def test_what_does_not_arrive_is_said_without_the_secret(settings, host, way, ex
         ),
         (f"notify:\n  webhook: https://example.org/a b{SECRET}\n", "notify.webhook: not an address"),
         (f"notify:\n  webhok: https://example.org/{SECRET}\n", "(known here: command, webhook, events, timeout_s"),
+        (f"notify:\n  https://example.org/{SECRET}: x\n", "notify: an unknown field (known here: command, "),
         (f"notify:\n  webhook: [https://example.org/{SECRET}\n", ", line 3: is not valid YAML"),
         ("notify: {}\n", "neither command nor webhook is given"),
         (f"webhook: https://example.org/{SECRET}\n", "right: one section, notify"),
@@ -150,6 +158,54 @@ def test_a_webhook_that_others_may_read_and_no_file_at_all(settings):
     assert f"right: chmod 600 {path}" in run("--test")[1]
     path.unlink()
     assert "there is no " in run("--test")[1]
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_file_that_others_may_write_runs_nothing(settings, tmp_path, mode):
+    path = settings(f"notify:\n  command: [touch, {tmp_path}/started]\n", mode=mode)
+    code, said = run("--test")
+    assert (code, (tmp_path / "started").exists()) == (1, False)
+    assert "others may write it" in said
+    assert f"right: chmod 600 {path}" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to another user")
+def test_a_file_of_another_user_runs_nothing(settings, tmp_path):
+    path = settings(f"notify:\n  command: [touch, {tmp_path}/started]\n")
+    os.chown(path, 1234, -1)
+    code, said = run("--test")
+    assert (code, (tmp_path / "started").exists()) == (1, False)
+    assert f"{path}: belongs to user 1234; right: a file of your own" in said
+
+
+@pytest.mark.parametrize("named", ["~no-such-user-anywhere/notify.yaml", "/x" * 4000, "/proc"])
+def test_a_place_that_cannot_be_looked_at_is_said_once_and_the_run_continues(monkeypatch, capsys, named):
+    monkeypatch.setenv("ESNET_CAMPAIGN_NOTIFY", named)
+    with notifications(console()) as notifier:
+        assert notifier is None
+    assert capsys.readouterr().out.count("no notifications: ") == 1
+
+
+def test_without_a_home_folder_there_are_no_notifications(monkeypatch, capsys):
+    for name in ("HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name)
+    # a user that the machine's list does not have, as in a container
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    with notifications(console()) as notifier:
+        assert notifier is None
+    assert capsys.readouterr().out == ""
+
+
+def test_these_tests_do_not_read_the_file_of_whoever_runs_them():
+    assert settings_file() != Path.home() / ".config" / "esnet-campaign" / "notify.yaml"
+    assert read_settings() is None
+
+
+def test_a_chat_is_given_no_markup_of_a_name(host):
+    webhook = f"http://127.0.0.1:{host.server_port}/200"
+    send(NotifySettings(webhook=webhook), Message(event="found", campaign="<!here>", text="<!channel> & <@U1>"))
+    ((_, _, body),) = host.taken
+    assert (body["text"], body["campaign"]) == ("&lt;!channel&gt; &amp; &lt;@U1&gt;", "<!here>")
 
 
 @contextmanager

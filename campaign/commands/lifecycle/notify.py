@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import typer
+from pymongo.errors import PyMongoError
 from rich.console import Console
 
 from campaign.commands.connection import open_for_writing
@@ -29,15 +30,16 @@ def notify(*, test: bool, launchpad: Path | None) -> None:
     """Send what is new of all campaigns, or a message that tries the settings."""
     out, settings = console(), read_settings()
     if settings is None:
+        file = settings_file() or "home folder with a .config/esnet-campaign/notify.yaml"
         raise NoNotifyFileError(
-            f"there is no {settings_file()}; right: that file, or another one that {FILE_VARIABLE} names, with the "
+            f"there is no {file}; right: that file, or another one that {FILE_VARIABLE} names, with the "
             "section notify (docs/notify.md)"
         )
     if test:
         _send_test(settings, out)
         return
     store, _ = open_for_writing(launchpad)
-    with notifications(out) as notifier:
+    with notifications(out, is_only=True) as notifier:
         if notifier is not None:
             look_at_all(store, notifier, out, collect=False)
 
@@ -54,8 +56,14 @@ def _send_test(settings: NotifySettings, out: Console) -> None:
 
 
 @contextmanager
-def notifications(out: Console) -> Iterator[Notifier | None]:
-    """Read the user's file and send messages while the block runs; None where there is none, or it cannot be used."""
+def notifications(out: Console, *, is_only: bool = False) -> Iterator[Notifier | None]:
+    """Read the user's file and send messages while the block runs; None where there is none, or it cannot be used.
+
+    Parameters
+    ----------
+    is_only
+        Whether this process looks once, and so waits at its end until everything is sent.
+    """
     try:
         settings = read_settings()
     except NotifyFileError as error:
@@ -65,14 +73,18 @@ def notifications(out: Console) -> Iterator[Notifier | None]:
     if settings is None:
         yield None
         return
-    sender = Sender(settings, lambda said: print_labelled(out, "notify:", said))
+
+    def on_problem(said: str) -> None:
+        print_labelled(out, "notify:", said)
+
+    sender = Sender(settings, on_problem)
     try:
-        yield Notifier(settings, sender)
+        yield Notifier(settings, sender, on_problem)
     except (KeyboardInterrupt, typer.Exit):  # Ctrl-C, which is to end soon
         sender.close(wait_s=1.0)
         raise
     finally:
-        sender.close()
+        sender.close(all_of_them=is_only)
 
 
 def look_at_all(store: CampaignStore, notifier: Notifier, out: Console, *, collect: bool) -> None:
@@ -80,7 +92,10 @@ def look_at_all(store: CampaignStore, notifier: Notifier, out: Console, *, colle
     for name in campaigns_to_tell_of(store, who()["user"]):
         try:
             campaign = Campaign.read(store, name)
+            notifier.look(campaign, campaign_status(campaign), collect=collect)
         except UserError as error:
             print_plain(out, f"{name}: no notifications: {error}")
-            continue
-        notifier.look(campaign, campaign_status(campaign), collect=collect)
+        except PyMongoError:
+            raise  # the database is away from the others as well
+        except Exception as error:  # noqa: BLE001 one damaged campaign keeps nothing from those who wait for the others
+            notifier.say_damaged(name, error)

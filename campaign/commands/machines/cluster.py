@@ -137,7 +137,7 @@ def run(*, folder: Path, once: bool, every: float | None) -> None:
         raise typer.BadParameter("--once and --every exclude each other")
     site = SiteSettings.from_file(folder)
     out = console()
-    with notifications(out) as notifier:
+    with notifications(out, is_only=every is None) as notifier:
         while True:
             all_well = _fill_once(site, folder.absolute(), out, notifier, is_only=every is None)
             if every is None:

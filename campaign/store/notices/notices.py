@@ -4,7 +4,6 @@ A message is claimed before it is sent. Of two processes that see the same, one 
 its claim has sent nothing, and that message is lost rather than sent twice.
 """
 
-import uuid
 from datetime import datetime
 from typing import Any
 
@@ -48,14 +47,18 @@ def note_idle(campaign: Campaign, user: str, since: datetime | None) -> None:
     campaign.store.campaigns.update_one({"_id": campaign.name, "notices.user": user}, change)
 
 
-def claim_discoveries(campaign: Campaign, user: str) -> list[Document]:
-    """Take the stable candidates of which the user was not told yet, the newest first; no other process gets them."""
-    claim = uuid.uuid4().hex
+def claim_discoveries(campaign: Campaign, user: str, claim: str) -> list[Document]:
+    """Take the stable candidates of which the user was not told yet, the newest first; no other process gets them.
+
+    Parameters
+    ----------
+    claim
+        A word that no other claim has; where the database went away, the same again gets what it had taken.
+    """
     stable: dict[str, Any] = {"campaign": campaign.name, "result.stable": True}
     candidates = campaign.store.candidates
     # each document goes to one of several processes: the filter is looked at again where another one was first
     told = {"$push": {"announced": {"user": user, "claim": claim}}}
-    if not candidates.update_many({**stable, "announced.user": {"$ne": user}}, told).modified_count:
-        return []
+    candidates.update_many({**stable, "announced.user": {"$ne": user}}, told)
     found = candidates.find({**stable, "announced.claim": claim}, STABLE_FIELDS)
     return list(found.sort([("result.time", -1), ("_id", 1)]))
