@@ -5,11 +5,11 @@ import math
 import os
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import Self, TypeVar, get_args
 
 from fireworks import LaunchPad
 from pymongo.errors import PyMongoError
@@ -24,7 +24,9 @@ from campaign.store.collections import CampaignStore
 from campaign.store.fireworks import fireworks_in_state, has_live_fireworks, latest_launches
 from campaign.views.status.counts import Status
 from campaign.views.status.run_view import RunView, RunWatch
+from esnet.ray.credentials import ray_token, write_private
 from esnet.ray.kept import keep_ray
+from esnet.ray.session import RaySession
 from launchers.database.patience import is_outage, patiently
 from launchers.workers.command_cores import command_cores
 from launchers.workers.local import LocalWorkers
@@ -164,10 +166,12 @@ def run_campaign(
                 environment["OMP_NUM_THREADS"] = threads  # else one; `default_workers` has counted them
             if spec.scorer.needs_model:
                 # one Ray for the whole run, so that its dashboard can be watched; the workers' steps join it
-                ray = ending.enter_context(keep_ray(dashboard=True, on_change=on_ray_change))
-                token = _write_private(directory / RAY_TOKEN, os.environ.get("RAY_AUTH_TOKEN", ""))
-                _write_private(directory / RAY_DASHBOARD, ray.dashboard_url or "")
-                on_ray(ray.dashboard_url, token)
+                files = ending.enter_context(_RayFiles(directory))
+                ray = ending.enter_context(
+                    keep_ray(dashboard=True, on_change=on_ray_change, on_restart=files.write_dashboard)
+                )
+                files.write_dashboard(ray)
+                on_ray(ray.dashboard_url, write_private(files.token, ray_token()))
                 environment["RAY_ADDRESS"] = ray.address
             query = {"spec.campaign_name": name}
             with LocalWorkers(settings.launchpad_file, directory, query=query, environment=environment) as workers:
@@ -181,6 +185,29 @@ def run_campaign(
             if not is_outage(error):
                 raise
             logger.warning("the database does not answer: the next `campaign run` repairs what this one leaves behind")
+
+
+class _RayFiles:
+    """What `campaign dashboard` reads, for as long as the run's Ray is there: afterwards another may be at its port."""
+
+    def __init__(self, directory: Path) -> None:
+        self.token, self._dashboard = directory / RAY_TOKEN, directory / RAY_DASHBOARD
+        self._written = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(FileNotFoundError):
+            if self._dashboard.read_text(encoding="utf-8") != self._written:
+                return  # they are those of a later run in the same folder
+        for path in (self._dashboard, self.token):
+            path.unlink(missing_ok=True)
+
+    def write_dashboard(self, ray: RaySession) -> None:
+        """Write down where the dashboard is; empty where there is none."""
+        self._written = ray.dashboard_url or ""
+        write_private(self._dashboard, self._written)
 
 
 class _Watch:
@@ -249,15 +276,6 @@ def _running_elsewhere(launchpad: LaunchPad, name: str) -> int:
     running = fireworks_in_state(launchpad, name, "RUNNING", ["fw_id", "launches", "spec.worker"])
     launches = latest_launches(launchpad, running)
     return sum(is_running_here(firework, launches.get(firework["fw_id"])) is True for firework in running)
-
-
-def _write_private(path: Path, text: str) -> Path:
-    """Write a file that only this user can read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    return path
 
 
 def _let_last_firework_end(launchpad: LaunchPad, name: str) -> None:

@@ -86,7 +86,7 @@ class DosFeatures:
         Raises
         ------
         ValueError
-            If the data does not match its checksum, or was written by a newer version.
+            If the data does not match its checksum, is not finite, or was written by a newer version.
         """
         if self.version not in (1, FEATURES_VERSION):
             raise ValueError(
@@ -95,7 +95,10 @@ class DosFeatures:
         found = hashlib.sha256(self.data).hexdigest()
         if found != self.sha256:
             raise ValueError(f"DOS features are damaged: SHA-256 is {found}, stored is {self.sha256}")
-        return np.frombuffer(zlib.decompress(self.data), dtype="<f4").reshape(self.shape)
+        dos = np.frombuffer(zlib.decompress(self.data), dtype="<f4").reshape(self.shape)
+        if others := np.count_nonzero(~np.isfinite(dos)):
+            raise ValueError(f"DOS features are damaged: {others} values are not finite")
+        return dos
 
     def to_document(self) -> dict[str, Any]:
         """Return a dictionary that MongoDB stores (the data stays binary)."""

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 _LAUNCHER = re.compile(r"launcher_[\d\-]+")
 #: What `campaign run` writes into the folder of its launch folders (`launchers.workers.local`).
-_OF_RUN = re.compile(r"worker-\d+-\d+\.log|ray-token")
+_OF_RUN = re.compile(r"worker-\d+-\d+\.log|ray-token|ray-dashboard")
 _BLOCK = re.compile(r"block_[\d\-]+")
 
 

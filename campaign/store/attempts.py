@@ -1,5 +1,6 @@
 """The ledger of attempts, and the calculations on candidates and references that they belong to."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -72,6 +73,12 @@ def attempts_at(campaign: Campaign, document_id: str, *, limit: int) -> list[Doc
     """Read the latest ledger entries of a candidate or a reference, in no particular order."""
     query = {"campaign": campaign.name, "document": document_id}
     return list(campaign.store.attempts.find(query).sort("started", -1).limit(limit))
+
+
+def other_attempts(campaign: Campaign, document_id: str, shown: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    """Count, by stage, the ledger entries of a candidate or a reference beside those that are shown."""
+    query = {"campaign": campaign.name, "document": document_id, "_id": {"$nin": [entry["_id"] for entry in shown]}}
+    return Counter(str(entry.get("stage")) for entry in campaign.store.attempts.find(query, ["stage"]))
 
 
 def shares_job(store: CampaignStore, entry: Mapping[str, Any]) -> bool:

@@ -130,6 +130,10 @@ class CampaignStore:
             partialFilterExpression={"decision.promoted": {"$exists": True}},
         )
         self.candidates.create_index([("campaign", ASCENDING), ("prediction.e_above_hull", ASCENDING)])
+        # those with a prediction alone, in its order
+        self.candidates.create_index(
+            [("campaign", ASCENDING), ("result.e_above_hull", ASCENDING), ("prediction.e_above_hull", ASCENDING)]
+        )
         self.candidates.create_index([("campaign", ASCENDING), ("prediction.step", ASCENDING)])
         # what a retraining waits for
         self.candidates.create_index(

@@ -42,7 +42,7 @@ def decode_features(
     Raises
     ------
     DamagedFeaturesError
-        If a field is missing, the data does not match its checksum, or the composition is none.
+        If a field is missing, the data does not match its checksum or is not finite, or the composition is none.
     """
     try:
         dos = DosFeatures.from_document(document).decode()

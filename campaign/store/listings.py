@@ -69,7 +69,8 @@ def candidates_by_energy(
     """
     field = f"{part}.e_above_hull"
     query: dict[str, Any] = {"campaign": campaign.name, field: {"$gte" if upwards else "$lte": energy}}
-    query |= {"state": CandidateState.RELAXED} if part == "result" else {}
+    # a candidate with a result has its place by that one, whatever was predicted
+    query |= {"state": CandidateState.RELAXED} if part == "result" else {"result.e_above_hull": None}
     return list(campaign.store.candidates.find(query, fields).sort(field, 1 if upwards else -1).limit(limit))
 
 

@@ -1,5 +1,6 @@
 """The command `esnet train`."""
 
+import math
 import os
 import sys
 import time
@@ -120,20 +121,27 @@ def _display(out: Console, *, members: int, epochs: int) -> Iterator[MemberProgr
     with Progress(*columns, console=out, disable=not draws, redirect_stderr=sys.stderr.isatty()) as bar:
         tasks = {}
         printed: dict[int, float] = {}
+        unprinted: dict[int, str] = {}
 
         def show(member: int, epoch: int, values: Mapping[str, float]) -> None:
             title = f"network {member}/{members}" if members > 1 else "training"
             if not draws:
-                if epoch == epochs or time.monotonic() - printed.get(member, -_LINE_EVERY_S) >= _LINE_EVERY_S:
+                unprinted[member] = f"{title}: epoch {epoch}/{epochs}  {_figures(values)}"
+                if epoch == epochs or time.monotonic() - printed.get(member, -math.inf) >= _LINE_EVERY_S:
                     printed[member] = time.monotonic()
-                    print_dated(out, f"{title}: epoch {epoch}/{epochs}  {_figures(values)}")
+                    print_dated(out, unprinted.pop(member))
                 return
             if member not in tasks:
                 # what an interrupted run had done already says nothing about the speed of this one
                 tasks[member] = bar.add_task(title, total=epochs, completed=epoch - 1, figures="")
             bar.update(tasks[member], completed=epoch, figures=_figures(values))
 
-        yield show
+        try:
+            yield show
+        finally:
+            # a network that stops early does not say which epoch is its last
+            for _, line in sorted(unprinted.items()):
+                print_dated(out, line)
 
 
 def _figures(values: Mapping[str, float]) -> str:

@@ -16,6 +16,7 @@ from esnet.commands.console import console, draws_on, print_dated, print_plain
 from esnet.commands.settings import training_settings
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import SplitBy, split_dataset
+from esnet.ray.credentials import ray_token, write_private
 from esnet.ray.dashboard_link import DashboardLink
 from esnet.ray.session import ray_session
 from esnet.training.split_selection import Kinds
@@ -139,10 +140,7 @@ def _token_file(out: Path) -> Iterator[Path]:
     """Keep the token that Ray's dashboard asks for beside OUT, in a file that only this user can read."""
     # its own name: a second `esnet tune` of the same OUT is refused, and must not take this one's away
     path = out.with_name(f"{out.name}.ray-token-{os.getpid()}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(os.environ.get("RAY_AUTH_TOKEN", ""))
+    write_private(path, ray_token())
     try:
         yield path
     finally:

@@ -5,20 +5,57 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 #: Its lines before its log is set up: information and warnings about this build, which no user can act on.
 _CHATTER = re.compile(rb"WARNING: All log messages before absl|[IW]\d{4} \d\d:\d\d:|To enable the following")
+
+
+class _Uses:
+    """Counts who holds standard error back: the first turns it aside, the last one puts it back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._number = 0
+        self._ending = ExitStack()
+
+    def begin(self) -> None:
+        with self._lock:
+            if not self._number:
+                self._ending.enter_context(_turned_aside())
+            self._number += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._number -= 1
+            if not self._number:
+                self._ending.close()
+
+
+_USES = _Uses()
 
 
 @contextmanager
 def without_chatter() -> Iterator[None]:
     """Hold back what is written to standard error inside, and write what is not TensorFlow's chatter afterwards.
 
-    TensorFlow writes from C++ to the file descriptor, past Python's streams: that is what is turned aside.
+    TensorFlow writes from C++ to the file descriptor, past Python's streams: that is what is turned aside. The
+    descriptor is that of all threads: where they overlap, what was held back comes when the last one has ended.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    _USES.begin()
+    try:
+        yield
+    finally:
+        # afterwards, since importing TensorFlow sets it: a trace for each network of an ensemble is no mistake
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+        _USES.end()
+
+
+@contextmanager
+def _turned_aside() -> Iterator[None]:
     try:
         stream = os.dup(2)
     except OSError:  # closed: nothing is written, nothing is held back
@@ -29,8 +66,6 @@ def without_chatter() -> Iterator[None]:
         try:
             yield
         finally:
-            # afterwards, since importing TensorFlow sets it: a trace for each network of an ensemble is no mistake
-            logging.getLogger("tensorflow").setLevel(logging.ERROR)
             sys.stderr.flush()
             os.dup2(stream, 2)
             os.close(stream)

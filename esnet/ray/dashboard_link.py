@@ -6,18 +6,33 @@ link leads to a page of this process on loopback, whose address has a word of it
 it gets the cookie and is sent on; after that the word is worth nothing.
 """
 
+import http.client
+import logging
+import os
 import secrets
-import socket
 import threading
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
+import psutil
+
 from esnet.ray.session import LOOPBACK
+
+logger = logging.getLogger(__name__)
 
 #: The name that Ray's dashboard looks for (`ray._private.authentication.authentication_constants`).
 COOKIE = "ray-authentication-token"
 _ANSWER_S = 10.0
+#: What the dashboard tells nobody without its token.
+_ASKED = "/nodes?view=summary"
+
+
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print no traceback: a browser that hangs up is no mistake of this program."""
+        logger.debug("the link of Ray's dashboard, asked by %s", client_address, exc_info=True)
 
 
 class DashboardLink:
@@ -41,7 +56,7 @@ class DashboardLink:
             raise ValueError(f"the dashboard at {dashboard} is not at {LOOPBACK}")
         self.used = threading.Event()
         self._word = secrets.token_urlsafe(32)
-        self._server = ThreadingHTTPServer((LOOPBACK, 0), self._handler(dashboard, token))
+        self._server = _QuietServer((LOOPBACK, 0), self._handler(dashboard, token))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="dashboard-link", daemon=True)
 
@@ -65,7 +80,11 @@ class DashboardLink:
                 else:
                     # a browser forgets it when it is closed, as Ray forgets its token when it ends
                     cookie = f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict"
-                    self._answer(303, "", **{"Set-Cookie": cookie, "Location": dashboard})
+                    try:
+                        self._answer(303, "", **{"Set-Cookie": cookie, "Location": dashboard})
+                    except OSError:
+                        first.release()  # the browser has not got it, and may ask again
+                        raise
                     used.set()
 
             def _answer(self, code: int, text: str, **headers: str) -> None:
@@ -92,11 +111,40 @@ class DashboardLink:
         self._server.server_close()
 
 
-def answers(dashboard: str) -> bool:
-    """Whether anything listens at the address of a dashboard."""
-    parts = urlsplit(dashboard)
+def answers(dashboard: str, token: str) -> bool:
+    """Whether a dashboard of this user's answers at an address on loopback, and takes the token.
+
+    After a run another user's program may listen there: it is not sent the token.
+    """
     try:
-        with socket.create_connection((str(parts.hostname), parts.port or 80), timeout=_ANSWER_S):
-            return True
-    except (OSError, ValueError):
+        parts = urlsplit(dashboard)
+        if parts.hostname != LOOPBACK or not parts.port or not _is_mine(parts.port):
+            return False
+        connection = http.client.HTTPConnection(LOOPBACK, parts.port, timeout=_ANSWER_S)
+        with closing(connection):
+            connection.request("GET", _ASKED, headers={"Authorization": f"Bearer {token}"})
+            return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
+
+
+def _is_mine(port: int) -> bool:
+    """Whether processes of this user listen at a port of loopback, and no others."""
+    listening = [
+        found.pid
+        for found in psutil.net_connections(kind="tcp")
+        if found.status == psutil.CONN_LISTEN
+        and found.laddr
+        and found.laddr.port == port
+        and found.laddr.ip.removeprefix("::ffff:") in (LOOPBACK, "0.0.0.0", "::")
+    ]
+    return bool(listening) and all(map(_is_of_this_user, listening))
+
+
+def _is_of_this_user(pid: int | None) -> bool:
+    if pid is None:  # not even its number can be seen
+        return False
+    try:
+        return psutil.Process(pid).uids().real == os.getuid()
+    except psutil.Error:
         return False

@@ -20,7 +20,9 @@ _VITAL = ("raylet", "gcs_server")
 
 
 @contextmanager
-def keep_ray(*, dashboard: bool, on_change: Callable[[str], None]) -> Iterator[RaySession]:
+def keep_ray(
+    *, dashboard: bool, on_change: Callable[[str], None], on_restart: Callable[[RaySession], None] = lambda _: None
+) -> Iterator[RaySession]:
     """Start a Ray on this machine and keep it up while the block runs.
 
     Parameters
@@ -29,6 +31,9 @@ def keep_ray(*, dashboard: bool, on_change: Callable[[str], None]) -> Iterator[R
         Whether it has its dashboard, on loopback.
     on_change
         Told in a sentence, from another thread, that Ray has died, and what became of it.
+    on_restart
+        Given, from another thread, the session that was started in place of one that died; its dashboard may be
+        elsewhere.
 
     Yields
     ------
@@ -36,7 +41,7 @@ def keep_ray(*, dashboard: bool, on_change: Callable[[str], None]) -> Iterator[R
         Its address and its token (RAY_AUTH_TOKEN) stay the same when it is started again. After `_PAUSES_S` is used
         up it is not; steps that need it fail then, and say so.
     """
-    kept = _KeptRay(dashboard, on_change)
+    kept = _KeptRay(dashboard, on_change, on_restart)
     with environment_variables(authentication()), _quiet_driver():
         session = kept.start()
         port = session.address.rpartition(":")[2]
@@ -67,10 +72,13 @@ def _quiet_driver() -> Iterator[None]:
 
 
 class _KeptRay:
-    def __init__(self, dashboard: bool, on_change: Callable[[str], None]) -> None:
+    def __init__(
+        self, dashboard: bool, on_change: Callable[[str], None], on_restart: Callable[[RaySession], None]
+    ) -> None:
         self.over = threading.Event()
         self._dashboard = dashboard
         self._on_change = on_change
+        self._on_restart = on_restart
         self._block: AbstractContextManager[RaySession] | None = None
 
     def start(self) -> RaySession:
@@ -105,9 +113,11 @@ class _KeptRay:
                 return
             try:
                 with environment_variables({"RAY_GCS_SERVER_PORT": port}):
-                    self.start()
+                    session = self.start()
             except RaySessionError as error:
                 self._on_change(str(error))
+            else:
+                self._on_restart(session)
             started = time.monotonic()
 
 

@@ -1,6 +1,10 @@
 """The page of a candidate: its numbers, its CIFs, what is missing or damaged, hostile names, and a real browser."""
 
+import hashlib
 import json
+import math
+import zlib
+from datetime import timedelta
 from html.parser import HTMLParser
 from urllib.parse import quote
 
@@ -10,10 +14,14 @@ from pymatgen.core import Structure
 from report_campaign import HOSTILE
 from test_server import ask, served
 
+from campaign.store.collections import now
+from campaign.views.candidate.data import MOST_ATTEMPTS, read_candidate
+from campaign.views.candidate.neighbours import neighbours
 from campaign.views.explanation import explanation, format_explanation
 from campaign.views.export.formats import json_texts
 from campaign.views.export.full_rows import full_rows
 from campaign.views.report.structures import BOND_FACTOR
+from workflows.dos import DosFeatures
 
 pytestmark = pytest.mark.mongo
 #: How many colours a canvas shows.
@@ -190,10 +198,56 @@ def test_what_is_damaged_or_missing_is_named_and_the_rest_is_shown(ended):
         assert {"crystal-relaxed", "no-unrelaxed", "card-dft"} <= set(found.ids)
         status, _, text = cif(port, "unrelaxed", one["_id"])
         assert (status, "cannot be read" in text, "campaign verify finished" in text) == (404, True, True)
+        stored = store.features.find_one({"_id": f"{one['_id']}:dos"})
+        for number in (math.inf, math.nan):
+            values = DosFeatures.from_document(stored).decode().copy()
+            values[0] = number
+            data = zlib.compress(values.astype("<f4").tobytes())
+            changed = {"data": data, "sha256": hashlib.sha256(data).hexdigest()}
+            store.features.update_one({"_id": stored["_id"]}, {"$set": changed})
+            text = page_of(port, one["_id"]).text
+            assert "its IS-DOS cannot be read" in text
+            assert "13500 values are not finite" in text
         store.features.update_one({"_id": f"{one['_id']}:dos"}, {"$set": {"data": b"x"}})
         assert "its IS-DOS cannot be read" in page_of(port, one["_id"]).text
         store.features.delete_one({"_id": f"{one['_id']}:dos"})
         assert f"{one['_id']}:dos are not in the database" in page_of(port, one["_id"]).text
+
+
+def test_the_latest_attempts_have_the_numbers_that_they_had(ended):
+    store = ended.store
+    one = store.candidates.find_one({"state": "relaxed", "role": "screened"})
+    entry = store.attempts.find_one({"document": one["_id"], "stage": "relax"})
+    query = {"document": one["_id"], "stage": "relax"}
+    before = store.attempts.count_documents(query)
+    more = [
+        {**entry, "_id": f"{-number}.1", "fw_id": -number, "started": now() + timedelta(seconds=number)}
+        for number in range(1, MOST_ATTEMPTS + 6)
+    ]
+    store.attempts.insert_many(more)
+    data = read_candidate(ended.read(), one, hull_of=lambda _: None)
+    assert data.more_attempts
+    first = before + len(more) - MOST_ATTEMPTS + 1
+    assert [row.number for row in data.attempts] == list(range(first, first + MOST_ATTEMPTS))
+
+
+def test_neighbours_by_prediction_are_found_past_many_that_are_relaxed(ended):
+    store = ended.store
+    one = store.candidates.find_one({"prediction.e_above_hull": {"$ne": None}, "state": "relaxed"})
+    e_hull = one["prediction"]["e_above_hull"]
+    alone = {key: value for key, value in one.items() if key not in ("result", "relaxation")} | {"state": "held"}
+    for name, shift in (("low", -0.5), ("high", 0.5)):
+        store.candidates.insert_one(
+            {**alone, "_id": name, "prediction": {**one["prediction"], "e_above_hull": e_hull + shift}}
+        )
+    for number in range(30):
+        shift = -0.4 + 0.8 * number / 29
+        store.candidates.insert_one(
+            {**one, "_id": f"relaxed-{number}", "prediction": {**one["prediction"], "e_above_hull": e_hull + shift}}
+        )
+    store.candidates.delete_many({"_id": {"$nin": ["low", "high"]}, "result.e_above_hull": None})
+    found = neighbours(ended.read(), store.candidates.find_one({"_id": "low"}))
+    assert {word: one.id for word, one in found.items()} == {"next": "high"}
 
 
 def test_it_works_in_a_browser_whatever_is_in_its_texts(ended, tmp_path):

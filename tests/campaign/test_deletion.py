@@ -147,7 +147,8 @@ def test_the_folder_of_campaign_run_goes_with_its_last_launch_folder(store, laun
     folder = home / "launcher_2026-12-01-10-00-00-000001"
     folder.mkdir(parents=True)
     (folder / "FW.json").write_text(json.dumps({"spec": {"campaign_name": "small"}}))
-    (home / "worker-12-1.log").write_text("log")
+    for name in ("worker-12-1.log", "ray-token", "ray-dashboard"):
+        (home / name).write_text("of a run that was killed")
     entry = {"_id": "1.1", "campaign": "small", "directory": str(folder / "calculation_0123456789ab")}
     store.attempts.insert_one(entry)
     run("delete", "small", "--files", "--yes")

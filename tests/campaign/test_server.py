@@ -140,6 +140,27 @@ def test_a_campaign_that_is_not_there_is_said_in_plain_text(begun):
         assert "small" in text
 
 
+def test_a_campaign_that_cannot_be_shown_is_said_in_plain_text(begun):
+    known = begun.campaigns.find_one()
+    spec = {**known["spec"], "retries": {"machine": "many"}}
+    damages = {
+        "was written with schema version 99": {"$set": {"schema_version": 99}},
+        "was written by an earlier version": {"$set": {"schema_version": 1}},
+        "belongs to another program": {"$unset": {"schema_version": "", "n_screened": ""}},
+        "retries": {"$set": {"spec": spec}},
+    }
+    with served(begun) as port:
+        for said, damage in damages.items():
+            begun.campaigns.update_one({"_id": "small"}, damage)
+            for path in ("", "/now", "/revision", "/candidate/none", "/cif/relaxed/none"):
+                status, headers, text = ask(port, f"/campaigns/small{path}")
+                if said == "retries" and "/none" in path:
+                    continue  # the settings are not asked for there
+                assert (path, status, said in " ".join(text.split())) == (path, 409, True), text
+                assert headers["content-type"].startswith("text/plain")
+            begun.campaigns.replace_one({"_id": "small"}, known)
+
+
 def test_a_name_with_markup_is_shown_as_text_in_the_list(begun):
     name = "<script>window.injected=1</script>"
     begun.campaigns.insert_one({**begun.campaigns.find_one(), "_id": name})

@@ -28,11 +28,18 @@ def kill(kind):
 
 JOIN = "import ray; from esnet.ray.session import ray_session\\n" \\
     "with ray_session(): print(ray.get(ray.remote(num_cpus=0)(lambda: 2 + 2).remote()))"
-with kept.keep_ray(dashboard=False, on_change=on_change) as session:
+sessions, restarted = [], threading.Event()
+def on_restart(session):
+    sessions.append(session)
+    restarted.set()
+
+with kept.keep_ray(dashboard=False, on_change=on_change, on_restart=on_restart) as session:
     token = os.environ["RAY_AUTH_TOKEN"]
     kill("raylet")
     while not ray.is_initialized() or kept._dead_process():
         threading.Event().wait(0.1)
+    assert restarted.wait(60)
+    assert [found.address for found in sessions] == [session.address]
     assert os.environ["RAY_AUTH_TOKEN"] == token
     import subprocess
     environment = {**os.environ, "RAY_ADDRESS": session.address}

@@ -103,11 +103,12 @@ def test_a_second_user_cannot_join_the_ray_of_a_run_nor_find_its_token():
     hold = (
         "import os, sys\n"
         "from esnet.ray.session import ray_session\n"
-        "from campaign.runner import RAY_DASHBOARD, RAY_TOKEN, _write_private\n"
+        "from campaign.runner import RAY_DASHBOARD, RAY_TOKEN\n"
+        "from esnet.ray.credentials import ray_token, write_private\n"
         "from pathlib import Path\n"
         "with ray_session('local', dashboard=True) as session:\n"
-        "    _write_private(Path(sys.argv[1]) / 'small' / RAY_TOKEN, os.environ['RAY_AUTH_TOKEN'])\n"
-        "    _write_private(Path(sys.argv[1]) / 'small' / RAY_DASHBOARD, session.dashboard_url)\n"
+        "    write_private(Path(sys.argv[1]) / 'small' / RAY_TOKEN, ray_token())\n"
+        "    write_private(Path(sys.argv[1]) / 'small' / RAY_DASHBOARD, session.dashboard_url)\n"
         "    print(session.address, session.dashboard_url, flush=True)\n"
         "    sys.stdin.read()\n"
     )

@@ -1,6 +1,10 @@
 """The command `campaign dashboard`: opens Ray's dashboard of a run on this machine."""
 
+import html
+import tempfile
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -9,6 +13,7 @@ from campaign.runner import RAY_DASHBOARD, RAY_TOKEN
 from esnet.commands.console import console, print_plain
 from esnet.files.errors import UserError
 from esnet.ray.allocation import private_text
+from esnet.ray.credentials import write_private
 from esnet.ray.dashboard_link import DashboardLink, answers
 
 _WAIT_S = 300.0
@@ -25,18 +30,38 @@ def dashboard(*, name: str, directory: Path, no_open: bool) -> None:
         address, token = private_text(folder / RAY_DASHBOARD), private_text(folder / RAY_TOKEN)
     except OSError:
         raise NoDashboardError(
-            f"{folder / RAY_DASHBOARD} is not there: no `campaign run` of {name} with a model has begun in this "
+            f"{folder / RAY_DASHBOARD} is not there: no `campaign run` of {name} with a model is under way in this "
             "folder; right: the folder that it was given with --directory, or that it was called in"
         ) from None
-    if not address or not answers(address):
+    if not address or not answers(address, token):
         raise NoDashboardError(
             f"the dashboard of {name} does not answer at {address or 'any address'}: the run has ended, or is on "
             "another machine"
         )
     with DashboardLink(address, token) as link:
-        if no_open or not webbrowser.open(link.address):
-            print_plain(out, f"open in a browser of this machine, once, within 5 minutes: {link.address}")
-        if not link.used.wait(_WAIT_S):
+        by_hand = f"open in a browser of this machine, once, within 5 minutes: {link.address}"
+        if no_open:
+            print_plain(out, by_hand)
+            came = link.used.wait(_WAIT_S)
+        else:
+            print_plain(out, f"opening {address} in a browser, 5 minutes at most (--no-open prints a link instead)")
+            with _page(folder, link.address) as page:
+                if not webbrowser.open(page.as_uri()):
+                    print_plain(out, by_hand)
+                came = link.used.wait(_WAIT_S)
+        if not came:
             print_plain(out, "no browser came: the link is gone")
             raise typer.Exit(1)
     print_plain(out, f"opened {address}")
+
+
+@contextmanager
+def _page(folder: Path, address: str) -> Iterator[Path]:
+    """Write a page that leads to the link, which would be for every user to see in a browser's command line.
+
+    It is not in /tmp, which a browser in a sandbox (snap, flatpak) does not see.
+    """
+    with tempfile.TemporaryDirectory(prefix="dashboard-", dir=folder.resolve()) as made:
+        link = html.escape(address)
+        text = f'<!doctype html><meta http-equiv="refresh" content="0; url={link}"><a href="{link}">Ray dashboard</a>'
+        yield write_private(Path(made) / "open.html", text + "\n")

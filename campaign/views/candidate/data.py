@@ -14,7 +14,7 @@ from pymongo.errors import PyMongoError
 
 from campaign.hull.hull import HullSet
 from campaign.scorers.base import identity_text
-from campaign.store.attempts import attempts_at
+from campaign.store.attempts import attempts_at, other_attempts
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import in_utc, now
 from campaign.store.documents import CandidateDocument
@@ -144,6 +144,7 @@ def read_candidate(
     entries = attempts_at(campaign, data.id, limit=MOST_ATTEMPTS + 1)
     data.more_attempts = len(entries) > MOST_ATTEMPTS
     entries = entries[:MOST_ATTEMPTS]
+    earlier = other_attempts(campaign, data.id, entries) if data.more_attempts else {}
     cpu_s = cpu_seconds_by_document(campaign, documents=[data.id]).get(data.id, 0.0)
     data.title = str(document.get("formula") or data.id)
     data.label = label_of(document)
@@ -158,7 +159,7 @@ def read_candidate(
     _read_dos(campaign, document, data)
     for what, make in (("its origin", _origin), ("its energies", _energies), ("its settings", _overrides)):
         data.facts += data.read(what, make, document) or []
-    data.attempts = data.read("its attempts", attempt_rows, entries) or []
+    data.attempts = data.read("its attempts", attempt_rows, entries, earlier) or []
     data.folders = data.read("its folders", folders, document, entries) or []
     data.predictions = data.read("its predictions", _predictions, document) or []
     data.history = data.read("its history", _history, document) or []

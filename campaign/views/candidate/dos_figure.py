@@ -103,7 +103,7 @@ def dos_figures(found: Sequence[SpinDos]) -> list[DosFigure]:
     """Figures of one candidate's DOS; all have the same axes, so that they can be compared."""
     if not found:
         return []
-    highest = max(float(np.nanmax([one.up, one.down])) for one in found) or 1.0
+    highest = max(float(np.max([one.up, one.down])) for one in found) or 1.0
     low, high = _range(found, highest)
     return [_figure(one, low, high, highest) for one in found]
 
@@ -146,7 +146,7 @@ def _figure(dos: SpinDos, low: float, high: float, highest: float) -> DosFigure:
 
 
 def _area(x: Floats, y: Floats, zero: float) -> str:
-    points = [f"{a:.1f},{b:.1f}" for a, b in zip(x, np.nan_to_num(y, nan=zero), strict=True)]
+    points = [f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True)]
     return f"M{x[0]:.1f},{zero:.1f}L{'L'.join(points)}L{x[-1]:.1f},{zero:.1f}"
 
 

@@ -1,8 +1,9 @@
 """The attempts at a candidate's calculations as the ledger has them, and where their files lie."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from campaign.attempts.causes import stored_cause
@@ -46,9 +47,17 @@ class AttemptRow:
     last_words: str
 
 
-def attempt_rows(entries: Iterable[Mapping[str, Any]]) -> list[AttemptRow]:
-    """Rows of ledger entries, the first attempt first."""
-    numbers: dict[str, int] = {}
+def attempt_rows(
+    entries: Sequence[Mapping[str, Any]], earlier: Mapping[str, int] = MappingProxyType({})
+) -> list[AttemptRow]:
+    """Rows of ledger entries, the first attempt first.
+
+    Parameters
+    ----------
+    earlier
+        How many attempts of each stage were before these.
+    """
+    numbers = dict(earlier)
     rows = []
     for entry in sorted(entries, key=_order):
         stage = str(entry.get("stage"))

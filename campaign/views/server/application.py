@@ -21,7 +21,7 @@ from campaign.views.server.candidates import CandidatePages
 from campaign.views.server.now import FirstScreens
 from campaign.views.server.pages import CampaignPages
 from esnet.commands.console import printable
-from esnet.files.errors import require
+from esnet.files.errors import UserError, require
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -97,6 +97,10 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
         # the address is in the message, and a terminal may show it
         return PlainTextResponse(printable(str(error)), status_code=404)
 
+    def refused(request: Request, error: Exception) -> Response:
+        # it is there, and cannot be shown as it is: of another schema, imported just now, damaged
+        return PlainTextResponse(printable(str(error)), status_code=409)
+
     def no_database(request: Request, error: Exception) -> Response:
         text = "the database does not answer; this page works again when it does (`campaign db status`)"
         return PlainTextResponse(text, status_code=503, headers={"refresh": f"{refresh_s:g}"})
@@ -117,6 +121,7 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
         middleware=middleware,
         exception_handlers={
             **dict.fromkeys((UnknownCampaignError, UnknownCandidateError, NoCrystalError), unknown),
+            UserError: refused,
             PyMongoError: no_database,
         },
     )
