@@ -111,7 +111,8 @@ def open_references(campaign: Campaign) -> list[Document]:
 def failed_references(campaign: Campaign) -> list[Document]:
     """Read every reference that has a failure, in the order of their ids."""
     query = {"campaign": campaign.name, "final_failure": {"$ne": None}}
-    return list(campaign.store.references.find(query, ["label", "formula", "final_failure"]).sort("_id"))
+    fields = ["label", "formula", "state", "rs_dos.state", "final_failure"]
+    return list(campaign.store.references.find(query, fields).sort("_id"))
 
 
 def newest_failed(campaign: Campaign, *, number: int) -> list[Document]:

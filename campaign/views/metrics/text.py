@@ -84,7 +84,9 @@ def _metric_rows(
         _number(metrics.cpu_s_per_stable, digits=0),
         "IS-DOS of all and relaxations of the promoted, for each stable material found",
     )
-    yield "saving", _percent(metrics.saving), "of the CPU-s of relaxing everything; IS-DOS and audit counted"
+    few = too_few_for_share(costs.n_relaxations, "relaxations with a known cost")
+    meaning = "of the CPU-s of relaxing everything; IS-DOS and audit counted" + (f"; {few}" if few else "")
+    yield "saving", _percent(metrics.saving), meaning
     yield (
         "saving, relaxations only",
         _percent(metrics.saving_relaxations_only),

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from campaign.spec.reference_checks import entries_notes
 from campaign.store.campaigns import Campaign
@@ -194,9 +195,10 @@ def _failures(campaign: Campaign, columns: CandidateColumns) -> list[FailureRow]
     return [row for row in found if row is not None]
 
 
-def _failure(document: dict[str, object], name: str) -> FailureRow | None:
+def _failure(document: dict[str, Any], name: str) -> FailureRow | None:
     failure, refused = document.get("final_failure"), document.get("correction_error")
-    if isinstance(failure, dict) and str(document.get("state", "failed")).endswith("failed"):
+    states = document.get("state"), (document.get("rs_dos") or {}).get("state")
+    if isinstance(failure, dict) and any(str(state).endswith("failed") for state in states):
         stage, kind, error = (str(failure.get(key) or "") for key in ("stage", "kind", "error"))
     elif isinstance(refused, dict):
         stage, kind, error = "result", "uncorrectable", str(refused.get("reason") or "")

@@ -191,7 +191,7 @@ def _cost(report: StatusReport) -> Card:
     text = "all stages and failed attempts counted"
     if budget.cpu_hours is not None:
         share = min(hours / budget.cpu_hours, 1.0) if budget.cpu_hours else 1.0
-        text = f"of {format_hours(budget.cpu_hours)}: {format_hours(budget.left_cpu_hours)} left; {text}"
+        text = f"of {format_hours(budget.cpu_hours)}: {format_hours(budget.left_cpu_hours or 0.0)} left; {text}"
     elif not report.status.is_finished:
         text += "; no limit is set"
     if budget.relaxation_cpu_hours is not None:

@@ -71,8 +71,11 @@ def _saving(data: ReportData) -> Card:
 
 def _format_notes(data: ReportData) -> list[str]:
     lines = [data.model_line, *(f"Note: {note}." for note in data.reference_notes)]
-    if data.failures:
-        lines.append(f"{len(data.failures)} calculation(s) failed for good; see Failures.")
+    uncorrectable = sum(row.kind == "uncorrectable" for row in data.failures)
+    if failed := len(data.failures) - uncorrectable:
+        lines.append(f"{failed} calculation(s) failed for good; see Failures.")
+    if uncorrectable:
+        lines.append(f"Results that the correction scheme cannot treat: {uncorrectable}; see Failures.")
     if data.metrics.purpose == "screening" and not data.metrics.n_results:
         lines.append("Nothing is relaxed yet: everything below rests on predictions.")
     return lines

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from campaign.metrics.enough import too_few_for_share
 from campaign.store.states import STAGES
 from campaign.views.status.prediction_quality import PredictionQuality
 from campaign.views.status.report import Budget, StatusReport
@@ -70,9 +71,10 @@ def format_prediction_quality(found: PredictionQuality) -> str:
         said = "no predicted candidate is relaxed yet"
     else:
         said = f"E_f(ML): MAE {found.mae:.3f}, bias {found.bias:+.3f} eV/atom on {found.n} relaxed"
-    if found.success_ratio is None:
-        return said
-    return f"{said}; success ratio {found.success_ratio:.2f} ({found.stable} of {found.promoted} promoted)"
+    few = too_few_for_share(found.n, "relaxed ones") if found.mae is not None else None
+    if found.success_ratio is not None:
+        said += f"; success ratio {found.success_ratio:.2f} ({found.stable} of {found.promoted} promoted)"
+    return f"{said}; {few}" if few else said
 
 
 def format_stage(name: str) -> str:
