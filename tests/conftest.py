@@ -35,6 +35,7 @@ def _no_notify_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist looks for the marks in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let `-n 2 --dist loadgroup` keep a file's tests together, and all that need SLURM: one cluster at a time."""
     if config.pluginmanager.hasplugin("xdist"):
