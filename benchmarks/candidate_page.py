@@ -8,8 +8,8 @@ of its own. Measured are the first page after its start, the median of 20 candid
 name (server and transfer), and the time in chromium from opening the address until both crystals are drawn.
 A mongod of its own on a free loopback port in a temporary folder; chromium and playwright (extra dev) must be there.
 
-2026-12-02, two cores that a test run wanted too: 100,000 candidates, first page after its start in 0.50 s, by id 0.024 s
-(median; longest 0.094 s), by name 0.11 s, unknown name 0.10 s, in chromium 0.18 s (longest 0.57 s).
+2026-12-02, two cores that a test run wanted too, 100,000 candidates: first page after its start in 0.50 s, by id in
+0.024 s (median; longest 0.094 s), by name in 0.11 s, unknown name in 0.10 s, in chromium 0.18 s (longest 0.57 s).
 """
 
 import argparse
