@@ -230,6 +230,7 @@ def test_what_other_commands_say_of_an_old_campaign_is_the_same(finished, comman
         later = [found["candidates"].pop(key) for key in ("by_person", "person_stable", "rejected_by_person")]
         later += [found["audit"]["counts"].pop(key) for key in ("known_stable", "known_unstable")]
         assert later == [0] * 5
+        assert found.pop("has_audit") is True
     assert found == near(stored, 1e-9)
 
 
