@@ -25,7 +25,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.screening import mongod  # noqa: E402
+from benchmarks.screening import fresh_store  # noqa: E402
 
 ELEMENTS = ("Li", "Mg", "Al", "Ti", "V", "Cr", "Fe", "Co", "Ni", "Cu", "Zn", "Zr", "Nb", "Mo", "Ru", "Rh", "Pd", "Ag")
 ELEMENTS += ("Cd", "Hf", "Ta", "W", "Re", "Ir", "Pt", "Au", "Pb", "Ca", "Sr", "Y")
@@ -107,9 +107,6 @@ def main() -> None:
     from campaign.running_campaign import start_campaign
     from campaign.spec.given import candidates_of, make_candidates, usable_crystals
     from campaign.spec.reader import read_firework_spec
-    from campaign.store.collections import CampaignStore
-    from campaign.store.fireworks import initialise_launchpad
-    from launchers.database.settings import DatabaseSettings
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--crystals", type=int, default=22_709)
@@ -139,10 +136,7 @@ def main() -> None:
         made = make_candidates(spec)
         forget_reading()
         del found, usable, new, duplicates, part, groups
-        with mongod() as launchpad_file:
-            launchpad = DatabaseSettings.from_file(launchpad_file).launchpad(strm_lvl="ERROR")
-            initialise_launchpad(launchpad)
-            store = CampaignStore(launchpad.db)
+        with fresh_store() as (_, store, launchpad):
             clock = Clock()
             started = start_campaign(store, launchpad, spec, made=made)
             clock.say(f"submitted: {started.message}")

@@ -241,9 +241,7 @@ def record(store: Any, launchpad: Any, name: str, state: str, to: str, changes: 
 
 def main() -> None:
     """Measure and print."""
-    from benchmarks.screening import mongod
-    from campaign.store.collections import CampaignStore
-    from campaign.store.fireworks import initialise_launchpad
+    from benchmarks.screening import fresh_store
     from launchers.database.settings import DatabaseSettings
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -253,11 +251,8 @@ def main() -> None:
     parser.add_argument("--held", action="store_true", help="with --cpu-hours: candidates that it does not allow")
     options = parser.parse_args()
     logging.disable(logging.INFO)
-    with mongod() as file:
+    with fresh_store() as (file, store, launchpad):
         settings = DatabaseSettings.from_file(file)
-        launchpad = settings.launchpad(strm_lvl="ERROR")
-        initialise_launchpad(launchpad)
-        store = CampaignStore(launchpad.db)
         if options.jobs:
             compare(store, launchpad, settings, options.jobs)
         print("(b)                 seconds for all            milliseconds for each")

@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.screening import mongod  # noqa: E402
+from benchmarks.screening import fresh_store  # noqa: E402
 from benchmarks.synthetic_campaign import campaign_with  # noqa: E402
 
 NAME = "large"
@@ -44,19 +44,12 @@ def main() -> None:
         return
     if options.folder is not None:
         os.environ["TMPDIR"] = str(options.folder)
-    with mongod() as file:
-        run_steps(file, options.candidates)
+    with fresh_store() as (file, store, launchpad):
+        run_steps(file, store, launchpad, options.candidates)
 
 
-def run_steps(file: Path, number: int) -> None:
+def run_steps(file: Path, store: Any, launchpad: Any, number: int) -> None:
     """Every step, one after the other."""
-    from campaign.store.collections import CampaignStore
-    from campaign.store.fireworks import initialise_launchpad
-    from launchers.database.settings import DatabaseSettings
-
-    launchpad = DatabaseSettings.from_file(file).launchpad(strm_lvl="ERROR")
-    initialise_launchpad(launchpad)
-    store = CampaignStore(launchpad.db)
     began = time.perf_counter()
     campaign_with(store, launchpad, number, name=NAME)
     print(f"{number} candidates; the machine's load is {os.getloadavg()[0]:.0f}")

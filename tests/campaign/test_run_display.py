@@ -1,17 +1,15 @@
 """`campaign run` on a terminal and in a file: bars that are redrawn, or dated lines; the terminal is left as it was."""
 
 import os
-import pty
 import re
-import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
+from pseudo_terminal import PseudoTerminal
 from reference_entries import GPAW, alloys, write
 from small_campaign import write_campaign
 
@@ -39,52 +37,8 @@ def file(tmp_path, engine):
     )
 
 
-class OnTerminal:
-    """A command on a terminal of 60 columns; what it writes is kept, and its standard error goes into a file."""
-
-    def __init__(self, words, *, columns=60, rows=30, **variables):
-        self.output = ""
-        self.pid, self._terminal = pty.fork()
-        if self.pid == 0:
-            os.environ |= {"COLUMNS": str(columns), "LINES": str(rows), "TERM": "xterm", **variables}
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            os.execv(words[0], [str(word) for word in words])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.pid is not None:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-        os.close(self._terminal)
-
-    def _read(self, deadline):
-        ready, _, _ = select.select([self._terminal], [], [], max(0.0, deadline - time.monotonic()))
-        assert ready, f"nothing more is printed after:\n{self.output}"
-        try:
-            return os.read(self._terminal, 65536).decode(errors="replace") or None
-        except OSError:
-            return None
-
-    def read_until(self, pattern, *, seconds=120):
-        start, deadline = len(self.output), time.monotonic() + seconds
-        while not (found := re.search(pattern, self.output[start:])):
-            printed = self._read(deadline)
-            assert printed is not None, f"ended after:\n{self.output}"
-            self.output += printed
-        return found
-
-    def wait(self, *, seconds=120):
-        deadline = time.monotonic() + seconds
-        while (printed := self._read(deadline)) is not None:
-            self.output += printed
-        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        self.pid = None
-        return code
-
-    def plain_lines(self):
-        return [line.rstrip() for line in ESCAPE.sub("", self.output).replace("\r", "\n").splitlines() if line.strip()]
+def plain_lines(output):
+    return [line.rstrip() for line in ESCAPE.sub("", output).replace("\r", "\n").splitlines() if line.strip()]
 
 
 def test_bars_on_a_terminal_and_dated_lines_in_a_file(
@@ -93,7 +47,7 @@ def test_bars_on_a_terminal_and_dated_lines_in_a_file(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ENGINE_S", "90")
     words = [BIN / "campaign", "run", file, "--launchpad", launchpad_file, "--workers", "1"]
-    with OnTerminal(words, NO_COLOR="1") as terminal:
+    with PseudoTerminal(words, seconds=120, NO_COLOR="1") as terminal:
         terminal.read_until(r"decided on .*0/1")
         terminal.read_until(r"relaxed .*0/1")
         terminal.read_until(r"running: AlCu relaxation \(0 min\)")
@@ -117,7 +71,7 @@ def test_bars_on_a_terminal_and_dated_lines_in_a_file(
         assert USUAL.match(escape), repr(escape)
     assert not re.search(r"\x1b\[[0-9;]*3[1-7]m", terminal.output)  # NO_COLOR
     assert terminal.output.rfind("\x1b[?25h") > terminal.output.rfind("\x1b[?25l") >= 0
-    lines = terminal.plain_lines()
+    lines = plain_lines(terminal.output)
     assert [line for line in lines if len(line) > 60 and "running:" in line] == []
     assert f"worker {workers[0].pid} ended with code -9; starting another" in lines
     assert lines[-1].startswith("stopped; `campaign run "), lines[-3:]

@@ -2,14 +2,11 @@
 
 import json
 import os
-import pty
 import re
-import select
 import signal
 import socket
 import subprocess
 import sys
-import time
 from datetime import timedelta
 from math import nan, sqrt
 
@@ -17,6 +14,7 @@ import bson
 import pytest
 from fireworks import FWorker
 from prepared import BATCHES, with_model
+from pseudo_terminal import PseudoTerminal
 from typer.testing import CliRunner
 
 from campaign.cli.app import app
@@ -363,60 +361,13 @@ def test_an_unknown_campaign_is_named(store, campaign):
         status_report(Campaign.read(store, "other"))
 
 
-class Terminal:
-    """`campaign status small --watch` on a pseudo-terminal of 60 columns, ended with the block."""
-
-    def __init__(self, folder):
-        self.output = ""
-        self.pid, self._terminal = pty.fork()
-        if self.pid == 0:
-            os.chdir(folder)
-            os.environ |= {"COLUMNS": "60", "LINES": "50", "TERM": "xterm"}
-            # a test run that was started in the background ignores Ctrl-C, and its children would too
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            command = [*COMMAND, "status", "small", "--watch", "0.5"]
-            os.execv(sys.executable, command)  # a child of this test alone
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.pid is not None:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-        os.close(self._terminal)
-
-    def _read(self, deadline):
-        """What is printed next; None when the command has closed its end."""
-        ready, _, _ = select.select([self._terminal], [], [], max(0.0, deadline - time.monotonic()))
-        assert ready, f"nothing more is printed after:\n{self.output}"
-        try:
-            return os.read(self._terminal, 65536).decode(errors="replace") or None
-        except OSError:
-            return None
-
-    def read_until(self, wanted, *, seconds=60):
-        """Read until something was printed after what was read before."""
-        start, deadline = len(self.output), time.monotonic() + seconds
-        while wanted not in self.output[start:]:
-            printed = self._read(deadline)
-            assert printed is not None, f"ended after:\n{self.output}"
-            self.output += printed
-        return self.output[start:]
-
-    def wait(self, *, seconds=60):
-        """Exit code of the command."""
-        deadline = time.monotonic() + seconds
-        while (printed := self._read(deadline)) is not None:
-            self.output += printed
-            assert time.monotonic() < deadline, f"it goes on:\n{self.output}"
-        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        self.pid = None
-        return code
+def watching(folder):
+    """`campaign status small --watch`, a child of the test alone."""
+    return PseudoTerminal([*COMMAND, "status", "small", "--watch", "0.5"], rows=50, folder=folder)
 
 
 def test_watch_redraws_until_the_campaign_ends_and_fits_a_narrow_terminal(store, campaign, launchpad_file):
-    with Terminal(launchpad_file.parent) as terminal:
+    with watching(launchpad_file.parent) as terminal:
         first = terminal.read_until("failed for good")
         assert "stable: 2" in first
         store.candidates.update_one(
@@ -433,7 +384,7 @@ def test_watch_redraws_until_the_campaign_ends_and_fits_a_narrow_terminal(store,
 
 
 def test_watch_ends_with_ctrl_c_without_a_traceback(store, campaign, launchpad_file):
-    with Terminal(launchpad_file.parent) as terminal:
+    with watching(launchpad_file.parent) as terminal:
         terminal.read_until("failed for good")
         os.kill(terminal.pid, signal.SIGINT)
         assert terminal.wait() == 0
