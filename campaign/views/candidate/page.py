@@ -2,18 +2,17 @@
 
 import math
 from functools import cache
-from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
 
 from campaign.views.candidate.data import KINDS, CandidateData
 from campaign.views.candidate.dos_figure import HEIGHT, LEFT, RIGHT, WIDTH, dos_figures
-from campaign.views.candidate.ledger import format_seconds
 from campaign.views.report.browser_data import crystal_look, script_json
-from campaign.views.report.html import asset, campaign_address, candidate_address
+from campaign.views.report.html import asset, campaign_address, candidate_address, environment
 from campaign.views.report.page import content_security_policy, script_text
 from esnet.files.errors import require
 
+_PACKAGE = "campaign.views.candidate"
 _REPORT_SCRIPTS = ("theme.js", "crystal.js")
 
 
@@ -47,7 +46,7 @@ def render_candidate(data: CandidateData) -> str:
         rule=look["rule"],
         browser_data=_markup(script_json(in_browser)),
         policy=content_security_policy([_script()], connect="'none'", blobs=False),
-        style=_markup(asset("page.css") + _asset("candidate.css")),
+        style=_markup(asset("page.css") + asset("candidate.css", package=_PACKAGE)),
         script=_markup(_script()),
     )
     return html
@@ -55,12 +54,9 @@ def render_candidate(data: CandidateData) -> str:
 
 @cache
 def _template() -> Any:
-    jinja2 = require("jinja2", extra="report")
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters |= {"energy": _energy, "seconds": format_seconds, "last_line": _last_line}
-    return environment.get_template("candidate.html.j2")
+    templates = environment(_PACKAGE)
+    templates.filters |= {"energy": _energy, "last_line": _last_line}
+    return templates.get_template("candidate.html.j2")
 
 
 def _energy(value: float | None) -> str:
@@ -83,9 +79,4 @@ def _markup(text: str) -> Any:
 
 @cache
 def _script() -> str:
-    return script_text("\n".join([*map(asset, _REPORT_SCRIPTS), _asset("candidate.js")]))
-
-
-@cache
-def _asset(name: str) -> str:
-    return (files("campaign.views.candidate") / "assets" / name).read_text(encoding="utf-8")
+    return script_text("\n".join([*map(asset, _REPORT_SCRIPTS), asset("candidate.js", package=_PACKAGE)]))

@@ -1,9 +1,8 @@
 """Templates of the page, and the first screen in HTML: whatever a user's file or an error says stays text."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Any
 from urllib.parse import quote
 
@@ -11,9 +10,11 @@ from campaign.views.report.first_screen import first_screen
 from campaign.views.status.report import StatusReport
 from esnet.files.errors import require
 
+REPORT = "campaign.views.report"
 
-def environment() -> Any:
-    """Jinja's environment for the report's templates.
+
+def environment(package: str = REPORT) -> Any:
+    """Jinja's environment for the templates of a package: whatever is written into them is escaped.
 
     Raises
     ------
@@ -22,7 +23,10 @@ def environment() -> Any:
     """
     jinja2 = require("jinja2", extra="report")
     made = jinja2.Environment(
-        loader=jinja2.FunctionLoader(asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+        loader=jinja2.FunctionLoader(partial(asset, package=package)),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
     )
     made.filters["with_code"] = _with_code
     return made
@@ -78,7 +82,6 @@ def _with_code(words: str) -> Any:
 
 
 @cache
-def asset(name: str) -> str:
-    """Text of a file beside the templates."""
-    folder: Traversable = files("campaign.views.report") / "assets"
-    return (folder / name).read_text(encoding="utf-8")
+def asset(name: str, *, package: str = REPORT) -> str:
+    """Text of a file in the folder ``assets`` of a package."""
+    return (files(package) / "assets" / name).read_text(encoding="utf-8")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -15,11 +13,12 @@ from campaign.store.collections import CampaignStore, now
 from campaign.store.states import CampaignState
 from campaign.views.campaign_list import CampaignRow, campaign_rows
 from campaign.views.candidate.crystal import NoCrystalError
-from campaign.views.report.html import candidate_address
+from campaign.views.report.html import candidate_address, environment
 from campaign.views.server.access import ReadOnlyAccess, is_loopback
 from campaign.views.server.candidates import CandidatePages
 from campaign.views.server.now import FirstScreens
 from campaign.views.server.pages import CampaignPages
+from campaign.views.status.time_left import format_hours
 from esnet.commands.console import printable
 from esnet.files.errors import UserError, require
 
@@ -128,9 +127,10 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
 
 
 def _index_html(store: CampaignStore, refresh_s: float) -> str:
-    environment = require("jinja2", extra="report").Environment(autoescape=True, trim_blocks=True)
+    templates = environment("campaign.views.server")
+    templates.filters["hours"] = format_hours
     campaigns = [row for row in campaign_rows(store) if row.state != CampaignState.DELETING]
-    text: str = environment.from_string(_index_template()).render(
+    text: str = templates.get_template("index.html.j2").render(
         campaigns=[(row, f"campaigns/{quote(row.name, safe='')}", _stages(row), _work(row)) for row in campaigns],
         made=now(),
         refresh_s=f"{refresh_s:g}",
@@ -149,8 +149,3 @@ def _stages(row: CampaignRow) -> list[tuple[str, int, int]]:
     """Stages of a campaign with what is done and all of it; those that have begun."""
     stages = [("IS-DOS", row.after_dos, row.candidates), ("relaxations", row.after_relaxation, row.to_relax)]
     return [stage for stage in stages if stage[2]]
-
-
-@cache
-def _index_template() -> str:
-    return (files("campaign.views.server") / "assets" / "index.html.j2").read_text(encoding="utf-8")

@@ -2,19 +2,14 @@
 
 import hashlib
 import json
-import threading
-import time
-from collections import defaultdict
 from dataclasses import dataclass
 
-from campaign.store.campaigns import Campaign, campaign_exists
+from campaign.store.campaigns import Campaign
 from campaign.store.collections import CampaignStore
 from campaign.store.counts import count_attempts, count_candidates, count_completed_steps
 from campaign.views.report.data import build_report
 from campaign.views.report.page import LivePage, render_html
-
-#: A page is not made again before so many times the time that making it took: a large campaign changes all the time.
-_REST = 10.0
+from campaign.views.server.kept import KeptByCampaign
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +28,8 @@ class Page:
     revision: str
 
 
-@dataclass(frozen=True)
-class _Kept:
-    page: Page
-    not_before: float
-
-
 class CampaignPages:
-    """Pages by campaign; safe in threads. One thread makes a page while others wait for it.
+    """Pages by campaign; safe in threads.
 
     Parameters
     ----------
@@ -51,8 +40,7 @@ class CampaignPages:
     def __init__(self, store: CampaignStore, *, refresh_s: float) -> None:
         self.store = store
         self.refresh_s = refresh_s
-        self._kept: dict[str, _Kept] = {}
-        self._making: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._kept = KeptByCampaign(store, self._make)
 
     def page(self, name: str) -> Page:
         """Return the page of a campaign, made anew where it has changed.
@@ -62,23 +50,12 @@ class CampaignPages:
         UnknownCampaignError
             If there is none of that name.
         """
-        if not campaign_exists(self.store, name):
-            # no lock, and nothing kept, for names that anybody may think of; and why it is not there is said below
-            return self._make(name, "")
-        with self._making[name]:
-            kept = self._kept.get(name)
-            if kept is not None and time.monotonic() < kept.not_before:
-                return kept.page
-            revision = _campaign_revision(Campaign.read(self.store, name))
-            if kept is not None and kept.page.revision == revision:
-                return kept.page
-            began = time.monotonic()
-            page = self._make(name, revision)
-            ended = time.monotonic()
-            self._kept[name] = _Kept(page, ended + _REST * (ended - began))
-            return page
+        return self._kept.get(name)
 
-    def _make(self, name: str, revision: str) -> Page:
+    def _make(self, name: str, before: Page | None) -> Page:
+        revision = _campaign_revision(Campaign.read(self.store, name))
+        if before is not None and before.revision == revision:
+            return before
         # the map of the DOS costs half a minute each time another DOS is there: `campaign report` has it
         data = build_report(Campaign.read(self.store, name), map_of_dos=False)
         live = LivePage(refresh_s=self.refresh_s, revision=revision)

@@ -1,0 +1,63 @@
+"""What is made of campaigns for a browser, kept for a while: a large campaign changes all the time."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from campaign.store.campaigns import campaign_exists
+from campaign.store.collections import CampaignStore
+
+T = TypeVar("T")
+
+#: Nothing is made again before ten times the time that making it took.
+_REST = 10.0
+
+
+@dataclass(frozen=True)
+class _Kept(Generic[T]):
+    made: T
+    not_before: float
+
+
+class KeptByCampaign(Generic[T]):
+    """One thing for each campaign; safe in threads. One thread makes it while others wait for it.
+
+    Parameters
+    ----------
+    make
+        Makes it of a campaign's name; given what was made before, or None. It may return that as it is.
+    least_s
+        Seconds for which it is kept in any case.
+    """
+
+    def __init__(self, store: CampaignStore, make: Callable[[str, T | None], T], *, least_s: float = 0.0) -> None:
+        self._store = store
+        self._make = make
+        self._least_s = least_s
+        self._kept: dict[str, _Kept[T]] = {}
+        self._making: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def get(self, name: str) -> T:
+        """Return what was made of a campaign, or make it.
+
+        Raises
+        ------
+        UnknownCampaignError
+            If there is no campaign of that name.
+        """
+        if not campaign_exists(self._store, name):
+            # no lock, and nothing kept, for any name that is asked for; `make` says why it is not there
+            return self._make(name, None)
+        with self._making[name]:
+            kept = self._kept.get(name)
+            if kept is not None and time.monotonic() < kept.not_before:
+                return kept.made
+            began = time.monotonic()
+            made = self._make(name, None if kept is None else kept.made)
+            if kept is None or made is not kept.made:
+                ended = time.monotonic()
+                self._kept[name] = _Kept(made, ended + max(_REST * (ended - began), self._least_s))
+            return made
