@@ -154,7 +154,8 @@ def run_campaign(
     directory = settings.directory.resolve() / name
     on_start(started, directory, _running_elsewhere(launchpad, name))
     campaign = RunningCampaign.open(store, launchpad, name)
-    view = RunWatch().look(campaign)
+    watch = RunWatch()
+    view = watch.look(campaign)
     if view.status.is_finished or (view.status.is_stopped and not view.status.can_go_on):
         return view.status
     if view.status.is_paused:
@@ -176,7 +177,7 @@ def run_campaign(
             query = {"spec.campaign_name": name}
             with LocalWorkers(settings.launchpad_file, directory, query=query, environment=environment) as workers:
                 workers.start(settings.workers)
-                return _Watch(campaign, workers, on_progress, on_outage).until_end()
+                return _Watch(campaign, workers, on_progress, on_outage, watch).until_end()
     finally:
         # what the workers were computing when they were ended is ready for the next call
         try:
@@ -219,6 +220,7 @@ class _Watch:
         workers: LocalWorkers,
         on_progress: Callable[[RunView], None],
         on_outage: Callable[[bool], None],
+        watch: RunWatch,
     ) -> None:
         self.campaign = campaign
         self.workers = workers
@@ -226,7 +228,7 @@ class _Watch:
         self.on_outage = on_outage
         self._reconcile_at = time.monotonic() + _RECONCILE_S
         self._idle_since: float | None = None
-        self._watch = RunWatch()
+        self._watch = watch
 
     def until_end(self) -> Status:
         """Return the last status: the campaign is finished, or nothing of it is left to run."""

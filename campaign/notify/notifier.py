@@ -15,6 +15,7 @@ from campaign.recovery.stuck_workflows import awaits_a_try
 from campaign.store.campaigns import Campaign
 from campaign.store.changes.events import who
 from campaign.store.collections import in_utc, now
+from campaign.store.documents import NoticeDocument
 from campaign.store.notices.notices import (
     FINISHED,
     RUNNING,
@@ -93,7 +94,7 @@ class Notifier:
                 return  # over before anyone was to be told
             begin_notices(campaign, self._user)
         said = RUNNING if notice is None else notice["said"]
-        standing = self._standing(campaign, status, is_over=is_over)
+        standing = self._standing(campaign, status, notice, is_over=is_over)
         self._look_for_discoveries(campaign, status, collect=collect and standing == RUNNING)
         if standing == said or not claim_notice(campaign, self._user, standing):
             return
@@ -106,17 +107,16 @@ class Notifier:
         if event in self._settings.events:
             self._outlet.put(message)
 
-    def _standing(self, campaign: Campaign, status: Status, *, is_over: bool) -> str:
+    def _standing(self, campaign: Campaign, status: Status, notice: NoticeDocument | None, *, is_over: bool) -> str:
         """What there is to say: that of the last look where nothing can run for a moment only."""
         if status.is_finished:
             return FINISHED
         if campaign.stop_kind == "failures":
             return STUCK
         if campaign.is_halted or status.is_paused:
-            return self._running(campaign)  # a person has stopped it, and knows
+            return self._running(campaign, notice)  # a person has stopped it, and knows
         if status.can_go_on or (not is_over and awaits_a_try(campaign)):
-            return self._running(campaign)
-        notice = notice_of(campaign, self._user)
+            return self._running(campaign, notice)
         idle_since = None if notice is None else notice.get("idle_since")
         if is_over or (notice is not None and notice["said"] == STUCK):
             return STUCK
@@ -125,9 +125,8 @@ class Notifier:
             return RUNNING
         return STUCK if now() - in_utc(idle_since) >= _IDLE else RUNNING
 
-    def _running(self, campaign: Campaign) -> str:
+    def _running(self, campaign: Campaign, notice: NoticeDocument | None) -> str:
         """That it runs, or would; the minute of standing still begins anew."""
-        notice = notice_of(campaign, self._user)
         if notice is not None and notice.get("idle_since") is not None:
             note_idle(campaign, self._user, None)
         return RUNNING

@@ -19,6 +19,7 @@ from esnet.files.errors import UserError
 
 _SHOWN = 8
 _LONGEST = 1000  # characters
+_Index = list[tuple[str, int]]
 
 
 class UnknownCandidateError(UserError, LookupError):
@@ -47,8 +48,8 @@ def find_candidate(campaign: Campaign, wanted: str) -> CandidateDocument:
         If none or several are meant.
     """
     candidates = collection_of_candidates(campaign.store)
-    for query in _meanings(wanted):
-        found = _find_some(candidates, {"campaign": campaign.name, **query})
+    for query, index in _meanings(wanted):
+        found = _find_some(candidates, {"campaign": campaign.name, **query}, index)
         if len(found) == 1:
             return found[0]
         if found:
@@ -66,19 +67,20 @@ def find_candidate(campaign: Campaign, wanted: str) -> CandidateDocument:
     )
 
 
-def _find_some(candidates: Collection[CandidateDocument], query: dict[str, Any]) -> list[CandidateDocument]:
+def _find_some(
+    candidates: Collection[CandidateDocument], query: dict[str, Any], index: _Index | None
+) -> list[CandidateDocument]:
     found = candidates.find(query).limit(_SHOWN + 1)
-    if isinstance(query.get("parent.name"), dict):
-        # a pattern that nothing matches would let MongoDB try every index of the campaign, with all its documents
+    if index is not None:
         with suppress(OperationFailure):  # a database that no new version has written to has no such index
-            return list(found.clone().hint(NAME_INDEX))
+            return list(found.clone().hint(index))
     return list(found)
 
 
-def _meanings(wanted: str) -> Iterator[dict[str, Any]]:
-    """Yield what a text may mean as MongoDB filters, the likeliest first; each is answered by an index."""
-    yield {"_id": wanted}
-    yield {"parent.name": wanted}
+def _meanings(wanted: str) -> Iterator[tuple[dict[str, Any], _Index | None]]:
+    """Yield what a text may mean as MongoDB filters, the likeliest first, with the index that MongoDB is to take."""
+    yield {"_id": wanted}, None
+    yield {"parent.name": wanted}, None
     if len(wanted) > _LONGEST or "\0" in wanted:
         return  # no formula, and no pattern that MongoDB takes
     formula, _, prototype = wanted.partition(":")
@@ -86,9 +88,10 @@ def _meanings(wanted: str) -> Iterator[dict[str, Any]]:
     with suppress(ValueError, ArithmeticError, RecursionError):
         composition = Composition(formula)
         named = {"chemsys": composition.chemical_system, "formula": composition.reduced_formula}
-        yield named | ({"prototype": prototype} if prototype else {})
-    yield {"_id": {"$regex": f"^{re.escape(wanted)}"}}
-    yield {"parent.name": {"$regex": f"/{re.escape(wanted)}$"}}
+        yield named | ({"prototype": prototype} if prototype else {}), None
+    yield {"_id": {"$regex": f"^{re.escape(wanted)}"}}, None
+    # where nothing matches, MongoDB would try every index of the campaign, with all its documents
+    yield {"parent.name": {"$regex": f"/{re.escape(wanted)}$"}}, NAME_INDEX
 
 
 def collection_of_candidates(store: CampaignStore) -> Collection[CandidateDocument]:
