@@ -73,6 +73,12 @@ def test_the_first_screen_says_what_the_commands_say(running, said):
     _first_screen(found["html"], said)
     _figures(found["figures"], running, said)
     _list_with_bars(listed, running, said)
+    # outputs that cannot be used end a candidate, and no attempt is named then
+    (retried,) = said("status", "small", "--json")["newest_retried"]
+    failure = {"stage": "relax", "kind": "machine", "cause": "unusable_output", "error": "no energy", "time": now()}
+    ended = {"state": "relax_failed", "final_failure": failure}
+    running.candidates.update_one({"_id": retried["id"]}, {"$set": ended})
+    assert said("status", "small", "--json")["newest_retried"] == []
 
 
 def _first_screen(html, said):

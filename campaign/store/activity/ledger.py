@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from pymongo.collection import Collection as MongoCollection
 
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import Document
+from campaign.store.collections import Document, in_utc
 from campaign.store.states import STAGES
 from campaign.store.steps import StepKind
 
@@ -44,21 +44,23 @@ def count_attempts_since(campaign: Campaign, since: datetime) -> int:
     return campaign.store.attempts.count_documents({"campaign": campaign.name, **query})
 
 
-def last_attempt_end(campaign: Campaign) -> datetime | None:
-    """When an attempt ended last; None where none has."""
-    newest = newest_attempts(campaign, since=datetime.fromtimestamp(0, UTC), number=1)
-    return newest[0]["ended"] if newest else None
-
-
 def running_attempts(campaign: Campaign, *, number: int) -> list[Document]:
     """Read the attempts that are running, in any order, at most `number`."""
     query = {"campaign": campaign.name, "stage": {"$in": list(_STAGES)}, "outcome": "running"}
     return list(campaign.store.attempts.find(query, _FIELDS).limit(number))
 
 
+def active_until(campaign: Campaign, *, at: datetime) -> datetime | None:
+    """`at` while an attempt is running, else when the last one ended (UTC); None where none has begun."""
+    if running_attempts(campaign, number=1):
+        return at
+    newest = newest_attempts(campaign, since=datetime.fromtimestamp(0, UTC), number=1)
+    return min(at, in_utc(newest[0]["ended"])) if newest else None
+
+
 def names_of_structures(campaign: Campaign, ids: Collection[str]) -> dict[str, Document]:
-    """Read names, ``role`` and ``final_failure.attempt`` of candidates and references by id."""
-    fields = ["formula", "prototype", "label", "role", "final_failure.attempt"]
+    """Read names, ``role`` and ``final_failure.kind`` of candidates and references by id."""
+    fields = ["formula", "prototype", "label", "role", "final_failure.kind"]
     found = campaign.store.find_structures({"_id": {"$in": sorted(ids)}}, fields)
     return {document["_id"]: document for document in found}
 

@@ -4,12 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from campaign.store.activity.ledger import (
-    cpu_seconds_over_time,
-    discoveries_over_time,
-    last_attempt_end,
-    running_attempts,
-)
+from campaign.store.activity.ledger import active_until, cpu_seconds_over_time, discoveries_over_time
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import in_utc
 
@@ -43,8 +38,7 @@ def discoveries(campaign: Campaign, *, at: datetime) -> Discoveries | None:
     """
     created = campaign.document.get("created")
     # of a campaign at rest the curve ends where its last attempt did, however long ago that was
-    last = None if running_attempts(campaign, number=1) else last_attempt_end(campaign)
-    end = at if last is None else min(at, in_utc(last))
+    end = active_until(campaign, at=at) or at
     age_s = 0.0 if created is None else (end - in_utc(created)).total_seconds()
     width_s = max(age_s / _MOST_POINTS, 1.0)
     spent, found = (

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from campaign.store.activity.ledger import (
+    active_until,
     count_attempts_since,
-    last_attempt_end,
     names_of_structures,
     newest_attempts,
     running_attempts,
@@ -73,11 +73,10 @@ class Timeline:
 
 def timeline(campaign: Campaign, *, at: datetime) -> Timeline | None:
     """Read the attempts of the last hours; of a campaign at rest, those before its last end. None where none began."""
-    running = running_attempts(campaign, number=MOST_ATTEMPTS)
-    last = last_attempt_end(campaign)
-    if not running and last is None:
+    end = active_until(campaign, at=at)
+    if end is None:
         return None
-    end = at if running or last is None else min(at, in_utc(last))
+    running = running_attempts(campaign, number=MOST_ATTEMPTS)
     since = end - timedelta(hours=HOURS)
     ended = newest_attempts(campaign, since=since, number=max(MOST_ATTEMPTS - len(running), 0))
     entries = [entry for entry in [*running, *ended] if isinstance(entry.get("started"), datetime)]

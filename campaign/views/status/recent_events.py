@@ -1,7 +1,9 @@
 """What a campaign has found and lost lately: the newest stable materials, failures by kind, and the newest of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from campaign.attempts.causes import stored_cause
 from campaign.budget.decision_document import is_persons
@@ -129,7 +131,7 @@ def newest_failures(campaign: Campaign, *, number: int) -> list[Failure]:
             stage=str(document["final_failure"].get("stage")),
             kind=str(document["final_failure"].get("kind")),
             cause=stored_cause(document["final_failure"]),
-            error=next(iter(str(document["final_failure"].get("error") or "no reason given").splitlines()), ""),
+            error=_first_line(document["final_failure"]),
             time=_utc(document["final_failure"].get("time")),
         )
         for document in newest_failed(campaign, number=number)
@@ -158,11 +160,15 @@ def newest_retried(campaign: Campaign, *, at: datetime, number: int) -> list[Fai
                 stage=str(entry.get("stage")),
                 kind="machine",
                 cause=stored_cause(entry),
-                error=next(iter(str(entry.get("error") or "no reason given").splitlines()), ""),
+                error=_first_line(entry),
                 time=_utc(entry["ended"]),
             )
         )
     return failures[:number]
+
+
+def _first_line(failure: Mapping[str, Any]) -> str:
+    return next(iter(str(failure.get("error") or "no reason given").splitlines()), "")
 
 
 def _utc(time: datetime | None) -> str | None:
