@@ -2,7 +2,7 @@
 
     python benchmarks/candidate_page.py [--candidates 100000]
 
-A campaign is made up in bulk, every candidate predicted, one in five relaxed, each with entries in the ledger and a
+A campaign is written in bulk, every candidate predicted, one in five relaxed, each with entries in the ledger and a
 name of its own, as crystals that were given as they are have; some have both DOS. `campaign serve` answers in a process
 of its own. Measured are the first page after its start, the median of 20 candidates by id, by name and of an unknown
 name (server and transfer), and the time in chromium from opening the address until both crystals are drawn.

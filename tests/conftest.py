@@ -28,7 +28,7 @@ settings.load_profile("fixed")
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_notify_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the notify.yaml of whoever runs the tests out of them: nobody is told of a test's campaigns."""
+    """Keep the notify.yaml of whoever runs the tests out of them: no one is told of a test's campaigns."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         patch.delenv("ESNET_CAMPAIGN_NOTIFY", raising=False)

@@ -260,10 +260,9 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _report_outcome(status: Status, console: Console, *, removed: Sequence[str]) -> None:
-    seconds = sum(cost["cpu_s"] for cost in status.cost.values())
     console.print(
-        f"{status.stable} stable; {seconds:.0f} CPU-s in all. Look again with `campaign results {status.name}`, "
-        f"in a browser with `campaign report {status.name} --open`; the database goes on running, `campaign db stop` "
+        f"{status.stable} stable; {status.cpu_s:.0f} CPU-s in all. Look again with `campaign results {status.name}`, "
+        f"in a browser with `campaign report {status.name} --open`; the database continues to run, `campaign db stop` "
         "ends it",
         highlight=False,
     )

@@ -65,14 +65,14 @@ def _message(event: Event, status: Status, text: str, found: Sequence[Discovery]
 
 def finished_message(status: Status) -> Message:
     """Say that a campaign is finished."""
-    hours = sum(cost["cpu_s"] for cost in status.cost.values()) / 3600.0
+    hours = status.cpu_s / 3600.0
     failed = sum(status.failures.values())
     text = f"{status.name} is finished: {status.stable} stable of {sum(status.candidates.values())} candidates"
     return _message("finished", status, f"{text}, {failed} failed, {hours:.2f} CPU-hours")
 
 
 def stuck_message(status: Status) -> Message:
-    """Say that nothing of a campaign goes on until a person does something."""
+    """Say that a campaign waits for a person to do something."""
     why = status.problem or "nothing of it is left to run, and it is not complete: see `campaign status`"
     return _message("stuck", status, f"{status.name} is stuck: {why}")
 

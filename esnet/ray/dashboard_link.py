@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 #: The name that Ray's dashboard looks for (`ray._private.authentication.authentication_constants`).
 COOKIE = "ray-authentication-token"
 _ANSWER_S = 10.0
-#: What the dashboard tells nobody without its token.
+#: What the dashboard tells only with its token.
 _ASKED = "/nodes?view=summary"
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from esnet.files.errors import UserError
 
 Normalisation = Literal["atom", "element", "none"]
+_UNITS = {"atom": "states/(eV atom)", "element": "states/(eV element)"}
 EnergyReference = Literal["absolute", "fermi"]
 
 ENERGY_MIN = -20.0
@@ -118,6 +119,11 @@ def _efermi(complete_dos: Any) -> float:
     if not np.isfinite(efermi):
         raise DosError(f"efermi is {efermi}: energy_reference='fermi' needs a finite Fermi level")
     return efermi
+
+
+def dos_unit(normalisation: str | None) -> str:
+    """Unit of densities that were divided by this."""
+    return _UNITS.get(str(normalisation), "states/eV")
 
 
 def _divisor(structure: Any, normalisation: Normalisation) -> int:

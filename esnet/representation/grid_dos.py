@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from esnet.representation.dos import ENERGY_GRID, ORBITALS, DosError, EnergyReference, Normalisation
+from esnet.representation.dos import ENERGY_GRID, ORBITALS, DosError, EnergyReference, Normalisation, dos_unit
 
-_UNITS = {"atom": "states/(eV atom)", "element": "states/(eV element)"}
 _SHELLS = "spd"
 
 
@@ -61,7 +60,7 @@ class GridDos:
     @property
     def unit(self) -> str:
         """Unit of the densities, e.g. ``states/(eV atom)``."""
-        return _UNITS.get(self.normalisation, "states/eV")
+        return dos_unit(self.normalisation)
 
     @property
     def is_spin_polarised(self) -> bool:

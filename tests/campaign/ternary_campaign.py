@@ -1,4 +1,4 @@
-"""A campaign of three elements and its hull: references from a file, made-up energies of the candidates."""
+"""A campaign of three elements and its hull: references from a file, invented energies of the candidates."""
 
 from pathlib import Path
 

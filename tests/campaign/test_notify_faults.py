@@ -167,7 +167,7 @@ def test_a_step_that_is_about_to_be_tried_again_is_not_stuck(store, launchpad, s
     fizzled(timedelta(seconds=-600))  # its pause of 30 s lasts
     assert outlet == []
     assert "idle_since" not in store.campaigns.find_one({"_id": "small"})["notices"][0]
-    fizzled(timedelta(hours=1))  # and here nobody has tried
+    fizzled(timedelta(hours=1))  # and here no one has tried
     assert [each.event for each in outlet] == ["stuck"]
 
 

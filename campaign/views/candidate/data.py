@@ -23,11 +23,12 @@ from campaign.store.states import SCREENED, STAGES, CandidateState
 from campaign.store.usage import cpu_seconds_by_document
 from campaign.views.candidate.crystal import WHICH, CrystalFacts, Which, crystal_facts, label_of, stored_crystal
 from campaign.views.candidate.dos_figure import SpinDos, read_dos
-from campaign.views.candidate.ledger import AttemptRow, attempt_rows, folders, stage_title
+from campaign.views.candidate.ledger import AttemptRow, attempt_rows, folders
 from campaign.views.candidate.neighbours import Neighbour, neighbours
 from campaign.views.explanation import explanation, format_explanation
 from campaign.views.export.full_rows import decompositions
 from campaign.views.results import Row, make_row
+from campaign.views.status.words import format_stage
 
 T = TypeVar("T")
 MOST_ATTEMPTS = 200
@@ -289,7 +290,7 @@ def _number(value: Any) -> float | None:
 
 def _history(document: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     moves = document.get("history") or []
-    return [(_time(move.get("time")), stage_title(str(move.get("stage"))), str(move.get("state"))) for move in moves]
+    return [(_time(move.get("time")), format_stage(str(move.get("stage"))), str(move.get("state"))) for move in moves]
 
 
 def _time(value: Any) -> str:

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from campaign.store.features import decode_features
-from esnet.representation.dos import ENERGY_GRID
+from esnet.representation.dos import ENERGY_GRID, dos_unit
 
 WIDTH, HEIGHT = 480, 250
 LEFT, RIGHT, TOP, BOTTOM = 46, 8, 10, 34
-_UNITS = {"atom": "states/(eV atom)", "element": "states/(eV element)"}
 _MARGIN_EV = 1.0  # shown beyond the first and the last state
 _SMALLEST = 1e-3  # of the highest value: less than a pixel
 
@@ -92,7 +91,7 @@ def read_dos(document: Mapping[str, Any]) -> SpinDos:
     return SpinDos(
         up=up,
         down=down,
-        unit=_UNITS.get(str(document.get("normalisation")), "states/eV"),
+        unit=dos_unit(document.get("normalisation")),
         efermi=None if efermi is None or not math.isfinite(efermi) else float(efermi),
         fermi_is_zero=fermi_is_zero,
         spacing=float(document["spacing"]),
@@ -151,7 +150,7 @@ def _area(x: Floats, y: Floats, zero: float) -> str:
 
 
 def _nice_ticks(low: float, high: float, *, number: int) -> list[float]:
-    """Round numbers from low to high, at most about so many steps."""
+    """Round numbers from low to high, in about `number` steps at most."""
     rough = (high - low) / number
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)

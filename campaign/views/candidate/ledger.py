@@ -9,6 +9,7 @@ from typing import Any
 from campaign.attempts.causes import stored_cause
 from campaign.store.collections import in_utc
 from campaign.store.states import STAGES
+from campaign.views.status.words import format_stage
 
 _FAILED = ("science", "machine", "lost")
 
@@ -75,7 +76,7 @@ def _row(entry: Mapping[str, Any], stage: str, number: int) -> AttemptRow:
     outcome, cpu_s = str(entry.get("outcome")), entry.get("cpu_s")
     started = _time(entry, "started")
     return AttemptRow(
-        stage=stage_title(stage),
+        stage=format_stage(stage),
         number=number,
         id=str(entry["_id"]),
         outcome=outcome,
@@ -135,13 +136,8 @@ def folders(document: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -
 def _places(document: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
     for entry in sorted(entries, key=_order):
         if entry.get("directory"):
-            yield stage_title(str(entry.get("stage"))), str(entry["directory"]), str(entry.get("host") or "")
+            yield format_stage(str(entry.get("stage"))), str(entry["directory"]), str(entry.get("host") or "")
     for stage in STAGES.values():
         facts = document.get(stage.fields) or {}
         if facts.get("directory"):
             yield stage.title, str(facts["directory"]), ""
-
-
-def stage_title(stage: str) -> str:
-    """What people call a stage of the ledger."""
-    return STAGES[stage].title if stage in STAGES else stage

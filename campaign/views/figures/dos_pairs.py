@@ -13,6 +13,7 @@ from campaign.store.collections import Document
 from campaign.store.features import read_features, readable_features
 from campaign.store.states import RsDosState
 from campaign.views.figures.documents import CandidateColumns, Floats
+from esnet.representation.dos import dos_unit
 from esnet.representation.features import Representation
 from esnet.similarity.similarity import Similarity, compare_dos
 
@@ -121,9 +122,7 @@ def dos_pairs(campaign: Campaign, columns: CandidateColumns) -> DosPairs | None:
         shown=[_pair(columns, place, found, zero=representation.energy_reference == "fermi") for place in shown],
         similarity=_similarity(campaign, columns, drawn, found) if len(drawn) > 1 else None,
         n_pairs=len(both),
-        unit={"atom": "states/(eV atom)", "element": "states/(eV element)"}.get(
-            representation.normalisation, "states/eV"
-        ),
+        unit=dos_unit(representation.normalisation),
         fermi_is_zero=representation.energy_reference == "fermi",
     )
 

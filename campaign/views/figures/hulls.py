@@ -120,13 +120,13 @@ def campaign_hulls(campaign: Campaign, rows: Sequence[Row], columns: CandidateCo
     for row in rows:
         if _energies(row) is not None and len(system := elements.get(row.id, ())) > 1:
             groups[system].append(row)
+    if not groups:
+        return None
     chosen = {system: groups[system] for system in list(groups)[:MOST_SYSTEMS]}
     ids = [row.id for found in chosen.values() for row in found[:MOST_CANDIDATES]]
-    documents = candidates_by_id(campaign.store, ids, ["composition"]) if ids else {}
+    documents = candidates_by_id(campaign.store, ids, ["composition"])
     # a large set takes seconds to verify and read: once for all systems
-    entries = (
-        load_hull(campaign.store, checksum, elements={one for key in chosen for one in key}).entries if ids else []
-    )
+    entries = load_hull(campaign.store, checksum, elements={one for key in chosen for one in key}).entries
     systems = []
     for system, found in chosen.items():
         hull = HullSet(entry for entry in entries if symbols_of(entry.composition) <= set(system))

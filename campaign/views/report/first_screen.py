@@ -5,7 +5,7 @@ Every number is one of `campaign status`.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from campaign.store.states import STAGES, CandidateState
 from campaign.views.failures import advice
@@ -14,7 +14,7 @@ from campaign.views.status.next_steps import next_steps
 from campaign.views.status.recent_events import Discovery, Failure
 from campaign.views.status.report import StatusReport
 from campaign.views.status.running_jobs import Queue, RunningJob
-from campaign.views.status.time_left import format_duration, format_hours
+from campaign.views.status.time_left import format_duration, format_hours, format_since
 from campaign.views.status.words import format_count, format_end, format_last_day, format_stage, format_workers
 
 _JOBS, _FAILURES, _WORKERS = 4, 3, 4
@@ -74,8 +74,6 @@ class FirstScreen:
 
     Attributes
     ----------
-    at
-        When the numbers were taken, ``YYYY-MM-DD HH:MM:SS``, UTC.
     cards
         The large numbers.
     bars
@@ -94,7 +92,6 @@ class FirstScreen:
         What to do; commands in backticks.
     """
 
-    at: str
     cards: Sequence[Card]
     bars: Sequence[StageBar]
     last_day: str
@@ -110,7 +107,6 @@ class FirstScreen:
 def first_screen(report: StatusReport, *, is_live: bool) -> FirstScreen:
     """Say it; on a live page it is said again as the campaign moves on."""
     return FirstScreen(
-        at=report.at[:19].replace("T", " "),
         cards=list(_cards(report)),
         bars=list(_bars(report)),
         last_day=format_last_day(report),
@@ -131,10 +127,6 @@ def _failures(report: StatusReport) -> Iterator[ShownFailure]:
         for failure in failures:
             said = {"stage": format_stage(failure.stage), "advice": advice(failure.cause)}
             yield ShownFailure(failure=failure, is_final=is_final, **said)
-
-
-def _n_failed(report: StatusReport) -> int:
-    return sum(count.number for count in report.failures)
 
 
 def _cards(report: StatusReport) -> Iterator[Card]:
@@ -207,7 +199,7 @@ def _failed(report: StatusReport) -> Card:
     if failed and not report.status.is_finished:
         counts.append(f"{format_count(failed, 'failed attempt')} in 24 h, those that are tried again included")
     text = ", ".join(counts) or "no calculation has failed for good"
-    return Card(id="failed", title="Failed for good", value=f"{_n_failed(report):,}", unit="", text=text)
+    return Card(id="failed", title="Failed for good", value=f"{report.n_failed:,}", unit="", text=text)
 
 
 def _bars(report: StatusReport) -> Iterator[StageBar]:
@@ -252,16 +244,6 @@ def _shown_job(job: RunningJob, report: StatusReport) -> ShownJob:
     if job.job_id is not None:
         where += f", job {job.job_id}"
     state = "running" if job.state == "RUNNING" else "queued"
-    return ShownJob(name=job.name, state=state, where=where, since=_format_since(job.since, report.at))
-
-
-def _format_since(since: str | None, at: str) -> str:
-    try:
-        began = None if since is None else datetime.fromisoformat(since)
-    except ValueError:
-        began = None
-    if began is None:
-        return ""
-    began = began if began.tzinfo is not None else began.replace(tzinfo=UTC)
-    passed = datetime.fromisoformat(at).astimezone(UTC) - began
-    return format_duration(max(passed.total_seconds(), 0.0) / 3600.0)
+    return ShownJob(
+        name=job.name, state=state, where=where, since=format_since(job.since, datetime.fromisoformat(report.at))
+    )

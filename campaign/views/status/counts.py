@@ -91,6 +91,11 @@ class Status:
     needs_model: bool
 
     @property
+    def cpu_s(self) -> float:
+        """CPU-seconds of all stages, failed attempts included."""
+        return sum(cost["cpu_s"] for cost in self.cost.values())
+
+    @property
     def is_finished(self) -> bool:
         """Whether the campaign has come to its report."""
         return self.state == CampaignState.FINISHED

@@ -45,7 +45,7 @@ def next_steps(report: StatusReport, *, is_live: bool) -> list[str]:
             f"all CPU-hours of the budget are spent: `campaign budget {name} --cpu-hours ...` raises the limit"
         )
     steps += status_notes(report)
-    if failed := sum(count.number for count in report.failures):
+    if failed := report.n_failed:
         steps.append(
             f"{failed} failed for good: `campaign failures {name}` says why, `campaign retry {name}` tries again"
         )

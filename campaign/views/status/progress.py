@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Iterator
-from datetime import datetime
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -11,19 +10,18 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from campaign.store.collections import in_utc, now
+from campaign.store.collections import now
 from campaign.store.states import CandidateState
 from campaign.views.status.counts import Status
 from campaign.views.status.run_view import RunView, StageShare
 from campaign.views.status.running_jobs import RunningJob
-from campaign.views.status.time_left import format_duration
+from campaign.views.status.time_left import format_duration, format_since
 from esnet.commands.console import LogsAbove, draws_on, print_dated, print_labelled
 
 _LOG_EVERY_S = 30.0
 _JOBS = 3
 #: Columns of a bar, and those that its label and numbers take.
 _BAR, _BESIDE = (6, 40), 34
-_HOUR_S = 3600.0
 
 
 def _format_progress(view: RunView) -> str:
@@ -48,8 +46,7 @@ def _results(status: Status) -> str:
         parts.append(f"failed {failed}")
     if held := status.candidates.get(CandidateState.HELD):
         parts.append(f"held {held}")
-    seconds = sum(cost["cpu_s"] for cost in status.cost.values())
-    return " | ".join([*parts, f"{seconds:.0f} CPU-s"])
+    return " | ".join([*parts, f"{status.cpu_s:.0f} CPU-s"])
 
 
 def _time_left(view: RunView) -> str:
@@ -164,14 +161,7 @@ def _running(jobs: list[RunningJob]) -> str:
     """``3: AlPd relaxation (2 min), ...``: how many, and those that run for the longest time."""
     running = [job for job in jobs if job.state == "RUNNING"]
     waiting = len(jobs) - len(running)
-    said = [f"{job.name}{_age(job.since)}" for job in running[:_JOBS]]
+    said = [job.name + (f" ({age})" if (age := format_since(job.since, now())) else "") for job in running[:_JOBS]]
     more = f", {len(running) - _JOBS} more" if len(running) > _JOBS else ""
     queued = f"; {waiting} in the scheduler's queues" if waiting else ""
     return (f"{', '.join(said)}{more}" if running else "nothing") + queued
-
-
-def _age(since: str | None) -> str:
-    if since is None:
-        return ""
-    hours = (now() - in_utc(datetime.fromisoformat(since))).total_seconds() / _HOUR_S
-    return f" ({format_duration(max(hours, 0.0))})"

@@ -113,6 +113,11 @@ class StatusReport:
     predictions_of_model: PredictionQuality
     changes: list[dict[str, Any]]
 
+    @property
+    def n_failed(self) -> int:
+        """How many calculations failed for good."""
+        return sum(count.number for count in self.failures)
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON types; the counts stand at the top level."""
         found = asdict(self)
@@ -161,7 +166,7 @@ def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusRe
 
 
 def _budget(campaign: Campaign, status: Status) -> Budget:
-    spent = sum(cost["cpu_s"] for cost in status.cost.values()) / _HOUR_S
+    spent = status.cpu_s / _HOUR_S
     limit = current_budget(campaign).cpu_hours
     return Budget(
         spent_cpu_hours=spent,

@@ -71,7 +71,7 @@ class RunWatch:
                 throughput(campaign, at=now()),
                 decided=decided.number,
                 sent=decided.sent,
-                spent_cpu_hours=sum(cost["cpu_s"] for cost in status.cost.values()) / _HOUR_S,
+                spent_cpu_hours=status.cpu_s / _HOUR_S,
             )
         return RunView(
             campaign=campaign,

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from campaign.budget.limits import current_budget
 from campaign.store.campaigns import Campaign
+from campaign.store.collections import in_utc
 from campaign.store.counts import count_open_rs_dos, count_references
 from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, SCREENED, TRAINING, CampaignState, CandidateState
 from campaign.views.status.throughput import Throughput
@@ -110,6 +112,15 @@ def format_duration(hours: float) -> str:
     if hours < 1.0:
         return f"{hours * 60:.0f} min"
     return f"{hours:.1f} h" if hours < 48.0 else f"{hours / 24:.1f} d"
+
+
+def format_since(since: str | None, at: datetime) -> str:
+    """Format how long ago a time of FireWorks was (ISO 8601, UTC where it does not say); empty where it is none."""
+    try:
+        began = None if since is None else in_utc(datetime.fromisoformat(since))
+    except ValueError:
+        began = None
+    return "" if began is None else format_duration(max((in_utc(at) - began).total_seconds(), 0.0) / _HOUR_S)
 
 
 def _work(campaign: Campaign, counts: Mapping[tuple[str, str], int]) -> _Work:
