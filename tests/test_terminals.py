@@ -105,6 +105,10 @@ def test_ctrl_c_is_one_line_from_the_first_import_on(words, seconds):
     time.sleep(seconds + 0.005)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert "Traceback" not in errors.decode()
-    if process.returncode != 2:  # it may have come to its end, which is an error message here
-        assert (process.returncode, errors.decode()) == (130, "stopped by Ctrl-C\n")
+    lines = errors.decode().splitlines()
+    if lines[-1:] == ["stopped by Ctrl-C"]:
+        assert process.returncode == 130
+        lines.pop()
+    else:  # it had come to its end, and Python, which puts SIGINT back as it was, to its own
+        assert process.returncode in (0, 2, -signal.SIGINT)
+    assert lines == [] or is_one_line(errors.decode().removesuffix("stopped by Ctrl-C\n"))
