@@ -60,6 +60,7 @@ say "Python $version ($python)"
 if [ "$(.venv/bin/python -c 'import platform; print(platform.python_version())' 2>/dev/null)" != "$version" ] ||
     ! head -n 1 .venv/bin/pip 2>/dev/null | grep -qF "$(pwd -P)/.venv/" ||
     ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    [ ! -L .venv ] || fail ".venv is a link, and would be emptied where it leads to; remove the link (rm .venv) and try again"
     say "virtual environment: making .venv"
     "$python" -m venv --clear .venv || fail "python -m venv failed: see above"
 else
