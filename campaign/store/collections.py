@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from pymongo import ASCENDING, UpdateOne
+from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -124,6 +124,11 @@ class CampaignStore:
         # as few as possible of those that hold the state: each move writes into every one of them
         self.candidates.create_index(
             [("campaign", ASCENDING), ("result.stable", ASCENDING), ("result.e_above_hull", ASCENDING)]
+        )
+        # the newest discoveries
+        self.candidates.create_index(
+            [("campaign", ASCENDING), ("result.time", DESCENDING), ("_id", ASCENDING)],
+            partialFilterExpression={"result.stable": True},
         )
         self.candidates.create_index(
             [("campaign", ASCENDING), ("decision.promoted", ASCENDING), ("state", ASCENDING)],

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from campaign.store.collections import CampaignStore, in_utc
 from campaign.store.lifecycle.overviews import read_overviews
-from campaign.store.states import BEFORE_SCREEN, OPEN_STATES, CampaignState, CandidateState
+from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, OPEN_STATES, CampaignState, CandidateState
 from campaign.store.usage import SENT_TO_RELAXATION
 
 #: What a firework of each category does, as people call it.
@@ -29,11 +29,11 @@ class CampaignRow:
         Number of fireworks that run by what they do; ``queued``: that wait in a batch queue, ``ready``: for a worker.
     candidates, ended
         How many there are, and of how many the last calculation has ended.
-    after_dos
-        How many have their IS-DOS behind them, or need none.
+    to_screen, after_dos
+        How many are not of the training sample, which is relaxed at once; how many of them have their IS-DOS behind
+        them, or need none.
     to_relax, after_relaxation
-        How many have come to their relaxation, those without a decision (training) included, and of how many it has
-        ended, well or not.
+        How many of them have come to their relaxation, and of how many it has ended, well or not.
     stable
         Discoveries: candidates found stable.
     cpu_hours
@@ -47,6 +47,7 @@ class CampaignRow:
     runs: dict[str, int]
     candidates: int
     ended: int
+    to_screen: int
     after_dos: int
     to_relax: int
     after_relaxation: int
@@ -68,9 +69,12 @@ def campaign_rows(store: CampaignStore, *, archived: bool = False) -> list[Campa
 
 
 def _row(found: Mapping[str, Any]) -> CampaignRow:
+    every: Counter[str] = Counter()
     by_state: Counter[str] = Counter()
-    for (_, state), number in found["counts"].items():
-        by_state[state] += number
+    for (role, state), number in found["counts"].items():
+        every[state] += number
+        if role != BOOTSTRAP:
+            by_state[state] += number
     runs: Counter[str] = Counter()
     for (state, category), number in found["fireworks"].items():
         kind = {"RESERVED": "queued", "READY": "ready"}.get(state, _WORK.get(category, str(category)))
@@ -83,8 +87,9 @@ def _row(found: Mapping[str, Any]) -> CampaignRow:
         name=found["_id"],
         state=_state(found, is_held=bool(found["fireworks"]) and not is_live),
         runs=dict(runs),
-        candidates=sum(by_state.values()),
-        ended=sum(number for state, number in by_state.items() if state not in OPEN_STATES),
+        candidates=sum(every.values()),
+        ended=sum(number for state, number in every.items() if state not in OPEN_STATES),
+        to_screen=sum(by_state.values()),
         after_dos=sum(number for state, number in by_state.items() if state not in BEFORE_SCREEN),
         to_relax=sum(by_state[state] for state in SENT_TO_RELAXATION),
         after_relaxation=by_state[CandidateState.RELAXED] + by_state[CandidateState.RELAX_FAILED],

@@ -73,6 +73,18 @@ def test_the_first_screen_says_what_the_commands_say(running, said):
     _first_screen(found["html"], said)
     _figures(found["figures"], running, said)
     _list_with_bars(listed, running, said)
+    # what has succeeded since is not tried again
+    (lost,) = said("status", "small", "--json")["newest_retried"]
+    again = {
+        "campaign": "small",
+        "document": lost["id"],
+        "stage": lost["stage"],
+        "outcome": "completed",
+        "ended": now(),
+    }
+    done = running.attempts.insert_one({**again, "_id": "again", "started": now()}).inserted_id
+    assert said("status", "small", "--json")["newest_retried"] == []
+    running.attempts.delete_one({"_id": done})
     # outputs that cannot be used end a candidate, and no attempt is named then
     (retried,) = said("status", "small", "--json")["newest_retried"]
     failure = {"stage": "relax", "kind": "machine", "cause": "unusable_output", "error": "no energy", "time": now()}
@@ -109,8 +121,8 @@ def _first_screen(html, said):
     assert "campaign failures small" in panel(html, "next")
     assert "node1 (2), node2 (1)" in panel(html, "jobs")
     assert "30 min on node1" in panel(html, "jobs")
-    relaxed = next(step for step in status["funnel"] if step["key"] == "relaxed")
-    assert f"{relaxed['number']} /" in panel(html, "stages")
+    for stage in status["stages"]:
+        assert f"{stage['title']} {stage['done']} / {stage['whole']}" in panel(html, "stages")
 
 
 def _figures(figures, running, said):
@@ -141,11 +153,13 @@ def _figures(figures, running, said):
 def _list_with_bars(html, running, said):
     (row,) = said("list", "--json")
     text = " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
-    assert f"IS-DOS {row['after_dos']} / {row['candidates']}" in text
+    stages = {stage["key"]: (stage["done"], stage["whole"]) for stage in said("status", "small", "--json")["stages"]}
+    assert (row["after_dos"], row["to_screen"]) == stages["dos"]
+    assert (row["after_relaxation"], row["to_relax"]) == stages["relaxed"]
+    ended = {"role": "screened", "state": {"$in": ["relaxed", "relax_failed"]}}
+    assert row["after_relaxation"] == running.candidates.count_documents(ended)
+    assert f"IS-DOS {row['after_dos']} / {row['to_screen']}" in text
     assert f"relaxations {row['after_relaxation']} / {row['to_relax']}" in text
-    assert row["to_relax"] == running.candidates.count_documents(
-        {"state": {"$in": ["promoted", "relax_running", "relaxed", "relax_failed"]}}
-    )
     assert f"{row['stable']} stable of {row['candidates']} candidates" in text
     assert html.count("<progress") == 2
     assert "hidden" not in html

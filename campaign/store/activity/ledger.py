@@ -38,6 +38,13 @@ def newest_attempts(
     return list(campaign.store.attempts.find(query, _FIELDS).sort("ended", -1).limit(number))
 
 
+def completed_since(campaign: Campaign, documents: Collection[str], since: datetime) -> set[tuple[str, str, datetime]]:
+    """Read which calculations of candidates and references were completed since a time: id, stage and end (UTC)."""
+    query = {"campaign": campaign.name, "document": {"$in": sorted(documents)}, "outcome": "completed"}
+    found = campaign.store.attempts.find({**query, "ended": {"$gte": since}}, ["document", "stage", "ended"])
+    return {(each["document"], each["stage"], in_utc(each["ended"])) for each in found}
+
+
 def count_attempts_since(campaign: Campaign, since: datetime) -> int:
     """Count the attempts that ended since a time (UTC), from an index alone."""
     query = {"stage": {"$in": list(_STAGES)}, "outcome": {"$in": list(_ENDED)}, "ended": {"$gte": since}}

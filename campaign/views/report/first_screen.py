@@ -14,7 +14,8 @@ from campaign.views.status.next_steps import next_steps
 from campaign.views.status.recent_events import Discovery, Failure
 from campaign.views.status.report import StatusReport
 from campaign.views.status.running_jobs import Queue, RunningJob
-from campaign.views.status.time_left import format_duration, format_hours, format_since
+from campaign.views.status.stages import StageShare
+from campaign.views.status.time_left import format_duration, format_hours, format_left, format_since
 from campaign.views.status.words import format_count, format_end, format_last_day, format_stage, format_workers
 
 _JOBS, _FAILURES, _WORKERS = 4, 3, 4
@@ -34,18 +35,10 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True)
 class StageBar:
-    """How far a stage is: `done` of `whole`, and where the others are, in words."""
+    """How far a stage is, and where those are that did not come through it, in words."""
 
-    id: str
-    title: str
-    done: int
-    whole: int
+    stage: StageShare
     rest: str
-
-    @property
-    def share(self) -> float:
-        """Part that is done, 0 to 1."""
-        return min(self.done / self.whole, 1.0) if self.whole else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,11 +162,11 @@ def _time_left(report: StatusReport) -> Card:
         text = "nothing runs or can run; what to do next is said below"
     elif left.hours is not None:
         end = format_end(report)
-        value, text = f"≈ {format_duration(left.hours)}", f"until {end}; {left.how}" if end else left.how
+        value, text = format_left(left, "≈"), f"until {end}; {left.how}" if end else left.how
     else:
         value, text = "unknown", left.how
-        if left.at_least_hours is not None:
-            text = f"at least {format_duration(left.at_least_hours)}; {text}"
+        if least := format_left(left):
+            text = f"{least}; {text}"
     return Card(id="time", title="Time left", value=value, unit="", text=text)
 
 
@@ -203,22 +196,9 @@ def _failed(report: StatusReport) -> Card:
 
 
 def _bars(report: StatusReport) -> Iterator[StageBar]:
-    status = report.status
-    prepared = {"references": status.references}
-    if status.purpose == "screening":
-        prepared["training"] = status.bootstrap
-    for title, counts in prepared.items():
-        if counts["all"]:
-            yield StageBar(id=title, title=title, done=counts["done"], whole=counts["all"], rest="")
     steps = {step.key: step for step in report.funnel}
-    every = steps["candidates"].number
-    wholes = {"dos": every, "decided": every, "relaxed": every}
-    if promoted := steps.get("promoted"):
-        # of those that were not promoted some are relaxed, for the audit
-        wholes["relaxed"] = promoted.number + promoted.rest.get("relaxed for the audit", 0)
-    for key, whole in wholes.items():
-        if step := steps.get(key):
-            yield StageBar(id=key, title=step.title, done=step.number, whole=whole, rest=_format_rest(step))
+    for stage in report.stages:
+        yield StageBar(stage=stage, rest=_format_rest(steps[stage.key]) if stage.key in steps else "")
 
 
 def _format_rest(step: FunnelStep) -> str:

@@ -147,5 +147,5 @@ def _work(row: CampaignRow) -> str:
 
 def _stages(row: CampaignRow) -> list[tuple[str, int, int]]:
     """Stages of a campaign with what is done and all of it; those that have begun."""
-    stages = [("IS-DOS", row.after_dos, row.candidates), ("relaxations", row.after_relaxation, row.to_relax)]
+    stages = [("IS-DOS", row.after_dos, row.to_screen), ("relaxations", row.after_relaxation, row.to_relax)]
     return [stage for stage in stages if stage[2]]

@@ -27,7 +27,8 @@ class FirstScreens:
         Returns
         -------
         dict
-            ``at`` (UTC), ``state``, ``html`` of the first screen, and ``figures`` by their ids.
+            ``at`` (UTC), ``state``, ``html`` of the first screen; by their ids ``figures``, and ``beside`` them the
+        ``notes`` under each and its ``height`` in pixels.
 
         Raises
         ------
@@ -41,9 +42,11 @@ def _content(campaign: Campaign) -> dict[str, Any]:
     at = now()
     report = status_report(campaign, at=at)
     figures = [discoveries_figure(discoveries(campaign, at=at)), timeline_figure(timeline(campaign, at=at))]
+    drawn = [figure for figure in figures if figure.json is not None]
     return {
         "at": f"{at:%Y-%m-%d %H:%M:%S}",
         "state": state_word(report),
         "html": first_screen_html(report, is_live=True),
-        "figures": {figure.id: json.loads(figure.json) for figure in figures if figure.json is not None},
+        "figures": {figure.id: json.loads(str(figure.json)) for figure in drawn},
+        "beside": {figure.id: {"notes": figure.notes, "height": figure.height} for figure in drawn},
     }

@@ -13,9 +13,10 @@ from rich.text import Text
 from campaign.store.collections import now
 from campaign.store.states import CandidateState
 from campaign.views.status.counts import Status
-from campaign.views.status.run_view import RunView, StageShare
+from campaign.views.status.run_view import RunView
 from campaign.views.status.running_jobs import RunningJob
-from campaign.views.status.time_left import format_duration, format_since
+from campaign.views.status.stages import StageShare
+from campaign.views.status.time_left import format_left, format_since
 from esnet.commands.console import LogsAbove, draws_on, print_dated, print_labelled
 
 _LOG_EVERY_S = 30.0
@@ -53,9 +54,8 @@ def _time_left(view: RunView) -> str:
     left = view.time_left
     if left is None or view.status.is_finished or view.status.is_paused:
         return ""
-    if left.hours is not None:
-        return f"about {format_duration(left.hours)} left"
-    return "" if left.at_least_hours is None else f"at least {format_duration(left.at_least_hours)} left"
+    said = format_left(left)
+    return f"{said} left" if said else ""
 
 
 def _model(status: Status) -> str:

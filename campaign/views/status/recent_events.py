@@ -8,7 +8,7 @@ from typing import Any
 from campaign.attempts.causes import stored_cause
 from campaign.budget.decision_document import is_persons
 from campaign.recovery.retry import document_name
-from campaign.store.activity.ledger import names_of_structures, newest_attempts
+from campaign.store.activity.ledger import completed_since, names_of_structures, newest_attempts
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document, in_utc
 from campaign.store.counts import count_candidates, failures_by_stage_and_kind
@@ -140,14 +140,18 @@ def newest_failures(campaign: Campaign, *, number: int) -> list[Failure]:
 
 
 def newest_retried(campaign: Campaign, *, at: datetime, number: int) -> list[Failure]:
-    """Attempts that failed on their machine in the last 24 h and are tried again, the newest first."""
+    """Attempts that failed on their machine in the last 24 h and have not succeeded since, the newest first."""
     entries = newest_attempts(campaign, since=at - _DAY, number=2 * number, outcomes=("machine", "lost"))
-    structures = names_of_structures(campaign, {entry["document"] for entry in entries if entry.get("document")})
+    ids = {entry["document"] for entry in entries if entry.get("document")}
+    structures, completed = names_of_structures(campaign, ids), completed_since(campaign, ids, at - _DAY)
     failures, seen = [], set[str]()
     for entry in entries:
         document = structures.get(entry.get("document") or "")
         # one entry for each; what failed for good is said elsewhere
         if document is not None and (document.get("final_failure") or document["_id"] in seen):
+            continue
+        what, ended = (entry.get("document"), entry.get("stage")), in_utc(entry["ended"])
+        if any(done[:2] == what and done[2] >= ended for done in completed):
             continue
         if document is not None:
             seen.add(document["_id"])

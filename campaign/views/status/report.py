@@ -29,6 +29,7 @@ from campaign.views.status.recent_events import (
     newest_retried,
 )
 from campaign.views.status.running_jobs import Queue, RunningJob, queues, running_jobs
+from campaign.views.status.stages import StageShare, stage_shares
 from campaign.views.status.throughput import Throughput, throughput
 from campaign.views.status.time_left import TimeLeft, time_left
 
@@ -73,6 +74,8 @@ class StatusReport:
         When they were taken, UTC, ISO 8601.
     funnel
         Candidates by stage.
+    stages
+        How far each stage is.
     pace
         Rates of the last hours.
     time_left
@@ -98,6 +101,7 @@ class StatusReport:
     status: Status
     at: str
     funnel: list[FunnelStep]
+    stages: list[StageShare]
     pace: Throughput
     time_left: TimeLeft
     budget: Budget
@@ -146,6 +150,7 @@ def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusRe
         status=status,
         at=time.isoformat(),
         funnel=funnel(campaign, counts, decided, stable=count_candidates(campaign, stable=True, role=role)),
+        stages=stage_shares(status, counts, decided),
         pace=pace,
         time_left=time_left(
             campaign, counts, pace, decided=decided.number, sent=decided.sent, spent_cpu_hours=budget.spent_cpu_hours

@@ -1,30 +1,20 @@
 """What `campaign run` shows while it runs: the counts, the stages with their shares, what runs, the time left."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
-from campaign.store.states import SCREENED, CandidateState
 from campaign.views.status.counts import Status, status_of_counts
-from campaign.views.status.funnel import Decided, count_decided
+from campaign.views.status.funnel import count_decided
 from campaign.views.status.running_jobs import RunningJob, running_jobs
+from campaign.views.status.stages import StageShare, stage_shares
 from campaign.views.status.throughput import throughput
 from campaign.views.status.time_left import TimeLeft, time_left
 
 #: The rates are sums over the ledger, which grows; everything else is a count that an index answers.
 _ESTIMATE_EVERY_S = 15.0
 _HOUR_S = 3600.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageShare:
-    """How far a stage is: ``done`` of those that are to come through it, as known so far."""
-
-    title: str
-    done: int
-    whole: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,29 +66,7 @@ class RunWatch:
         return RunView(
             campaign=campaign,
             status=status,
-            stages=_stage_shares(status, counts, decided),
+            stages=stage_shares(status, counts, decided),
             jobs=running_jobs(campaign),
             time_left=self._time_left,
         )
-
-
-def _stage_shares(status: Status, counts: Mapping[tuple[str, str], int], decided: Decided) -> list[StageShare]:
-    """Return the stages of a campaign in their order; those that failed for good have come through theirs."""
-    found = [_share("references", status.references)]
-    if status.purpose == "screening":
-        found.append(_share("training sample", status.bootstrap))
-    if status.needs_dos:
-        found.append(_share("IS-DOS", status.dos))
-    if status.purpose == "screening":
-        # without its IS-DOS a candidate is never decided on
-        screened = sum(number for (role, _), number in counts.items() if role == SCREENED)
-        to_decide = screened - counts.get((SCREENED, CandidateState.DOS_FAILED), 0)
-        found.append(StageShare(title="decided on", done=min(decided.number, to_decide), whole=to_decide))
-        found.append(StageShare(title="relaxed", done=decided.relaxed, whole=decided.sent))
-    else:
-        found.append(_share("relaxed", status.bootstrap))
-    return [stage for stage in found if stage.whole]
-
-
-def _share(title: str, counts: Mapping[str, int]) -> StageShare:
-    return StageShare(title=title, done=counts["done"], whole=counts["all"])

@@ -114,6 +114,14 @@ def format_duration(hours: float) -> str:
     return f"{hours:.1f} h" if hours < 48.0 else f"{hours / 24:.1f} d"
 
 
+def format_left(left: TimeLeft, before: str = "about") -> str:
+    """``about 5 min``; ``at least 5 min`` where only that is known, and nothing where that is less than a minute."""
+    if left.hours is None:
+        least = (left.at_least_hours or 0.0) * 60 >= 1.0
+        return f"at least {format_duration(left.at_least_hours or 0.0)}" if least else ""
+    return "less than a minute" if left.hours * 60 < 1.0 else f"{before} {format_duration(left.hours)}"
+
+
 def format_since(since: str | None, at: datetime) -> str:
     """Format how long ago a time of FireWorks was (ISO 8601, UTC where it does not say); empty where it is none."""
     try:

@@ -7,7 +7,7 @@ from campaign.store.states import STAGES
 from campaign.views.status.prediction_quality import PredictionQuality
 from campaign.views.status.report import Budget, StatusReport
 from campaign.views.status.running_jobs import Queue
-from campaign.views.status.time_left import format_duration
+from campaign.views.status.time_left import format_left
 
 _JOB_IDS = 6
 _LONGEST_H = 1e6
@@ -39,10 +39,10 @@ def format_time_left(report: StatusReport) -> str:
     if report.status.is_finished:
         return "none: finished"
     if left.hours is None:
-        least = f" (at least {format_duration(left.at_least_hours)})" if left.at_least_hours is not None else ""
-        return f"unknown{least}: {left.how}"
+        least = format_left(left)
+        return f"unknown{f' ({least})' if least else ''}: {left.how}"
     end = format_end(report)
-    return f"about {format_duration(left.hours)}{f', until {end}' if end else ''}: {left.how}"
+    return f"{format_left(left)}{f', until {end}' if end else ''}: {left.how}"
 
 
 def format_end(report: StatusReport) -> str:

@@ -45,7 +45,12 @@
     for (const [id, figure] of Object.entries(found.figures)) {
       const plot = document.getElementById(`plot-${id}`);
       report.figures[id] = figure;
-      if (plot !== null && plot.dataset.drawn) draw(plot, figure.data, figure.layout);
+      if (plot === null) continue;
+      const { notes, height } = found.beside[id];
+      plot.style.height = `${height}px`;
+      for (const old of plot.parentElement.querySelectorAll(".note")) old.remove();
+      plot.after(...notes.map((text) => Object.assign(document.createElement("p"), { className: "note", textContent: text })));
+      if (plot.dataset.drawn) draw(plot, figure.data, figure.layout);
     }
   }
 

@@ -1,0 +1,64 @@
+"""How far each stage of a campaign is: the bars of `campaign run` and of its page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from campaign.store.states import SCREENED, CandidateState
+from campaign.views.status.counts import Status
+from campaign.views.status.funnel import Decided
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageShare:
+    """How far a stage is.
+
+    Attributes
+    ----------
+    key
+        ``references``, ``training``, ``dos``, ``decided`` or ``relaxed``.
+    title
+        What people call it.
+    done, whole
+        How many have come through it, those that failed for good included, of those that are to come through it as
+        known so far.
+    """
+
+    key: str
+    title: str
+    done: int
+    whole: int
+
+    @property
+    def share(self) -> float:
+        """Part that is done, 0 to 1."""
+        return min(self.done / self.whole, 1.0) if self.whole else 0.0
+
+
+def stage_shares(status: Status, counts: Mapping[tuple[str, str], int], decided: Decided) -> list[StageShare]:
+    """Return the stages of a campaign in their order, without those that it has none of.
+
+    Parameters
+    ----------
+    counts
+        Candidates by ``(role, state)``.
+    """
+    found = [_share("references", "references", status.references)]
+    if status.purpose == "screening":
+        found.append(_share("training", "training sample", status.bootstrap))
+    if status.needs_dos:
+        found.append(_share("dos", "IS-DOS", status.dos))
+    if status.purpose == "screening":
+        # without its IS-DOS a candidate is never decided on
+        screened = sum(number for (role, _), number in counts.items() if role == SCREENED)
+        to_decide = screened - counts.get((SCREENED, CandidateState.DOS_FAILED), 0)
+        found.append(
+            StageShare(key="decided", title="decided on", done=min(decided.number, to_decide), whole=to_decide)
+        )
+        found.append(StageShare(key="relaxed", title="relaxed", done=decided.relaxed, whole=decided.sent))
+    else:
+        found.append(_share("relaxed", "relaxed", status.bootstrap))
+    return [stage for stage in found if stage.whole]
+
+
+def _share(key: str, title: str, counts: Mapping[str, int]) -> StageShare:
+    return StageShare(key=key, title=title, done=counts["done"], whole=counts["all"])
