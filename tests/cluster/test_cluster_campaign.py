@@ -1,6 +1,7 @@
 """Whole campaigns through the queues of a real SLURM, and through PBS's commands over it."""
 
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -145,7 +146,9 @@ def test_pbs_runs_a_campaign_through_the_same_files(pbs_place):
     place.init("cluster", "--jobs-per-allocation", "relax=4", scheduler="pbs")
     write_file(place, TINY)
     place.command("lpad", "add", "small.yaml")
-    until_finished(place, lambda _: place.command("campaign", "cluster", "run", "cluster"))
+    said: list[str] = []
+    until_finished(place, lambda _: said.append(place.command("campaign", "cluster", "run", "cluster")))
+    assert re.search(r"^small: .*\| stable 0 \| \d+ CPU-s", "".join(said), re.MULTILINE)  # where it stands
     found = launches_by_job(place)
     assert "record" not in {category for category, _ in found}
     (row,) = table(place).values()

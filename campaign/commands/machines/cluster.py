@@ -23,6 +23,8 @@ from campaign.store.collections import CampaignStore
 from campaign.store.listings import running_campaigns
 from campaign.views.engine_questions import engine_questions, together, unfinished_specs
 from campaign.views.failures import pause_reason, stop_reason
+from campaign.views.status.progress import format_progress
+from campaign.views.status.run_view import RunWatch
 from esnet.commands.console import console, print_plain
 from launchers.cluster.checking import Checked, check_here, check_queues, check_scheduler
 from launchers.cluster.launch_files import write_again, write_new
@@ -173,6 +175,7 @@ def _reconcile_running(store: CampaignStore, launchpad: LaunchPad, out: Console)
             lines = list(reconcile(campaign).lines())
             if (reason := stop_reason(campaign := campaign.refresh()) or pause_reason(campaign)) is not None:
                 lines.append(reason)
+            lines.append(format_progress(RunWatch().look(campaign)))
         except Exception as error:
             # what is wrong with one campaign keeps no other from the queues; the database's errors are everybody's
             if not is_user_error(error) or isinstance(error, DatabaseError):

@@ -25,7 +25,7 @@ _JOBS = 3
 _BAR, _BESIDE = (6, 40), 34
 
 
-def _format_progress(view: RunView) -> str:
+def format_progress(view: RunView) -> str:
     """Where a campaign stands, in one line."""
     status = view.status
     parts = [f"references {_share(status.references)}"] if status.references["all"] else []
@@ -101,7 +101,7 @@ class Progress:
         elif self._logged is None or time.monotonic() - self._logged >= _LOG_EVERY_S or status.is_finished:
             self._logged = time.monotonic()
             paused = "paused | " if status.is_paused else ""
-            print_dated(self.console, f"{paused}{_format_progress(view)}")
+            print_dated(self.console, f"{paused}{format_progress(view)}")
 
     def _draw(self, view: RunView) -> None:
         picture = self._picture(view)
