@@ -10,6 +10,8 @@ import pytest
 
 #: Names under which distributions install it.
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
+#: A busy machine takes its time.
+_PATIENCE_S = 300.0
 
 
 @contextmanager
@@ -20,7 +22,7 @@ def chromium() -> Iterator[Any]:
         pytest.skip(f"no browser: none of {', '.join(_NAMES)} is installed")
     playwright = pytest.importorskip("playwright.sync_api", reason="the Python package playwright is not installed")
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        browser = started.chromium.launch(executable_path=executable, args=["--no-sandbox"], timeout=1000 * _PATIENCE_S)
         try:
             yield browser
         finally:
@@ -34,6 +36,7 @@ class Page:
         self.context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", accept_downloads=True
         )
+        self.context.set_default_timeout(1000 * _PATIENCE_S)
         self.page = self.context.new_page()
         self.errors: list[str] = []
         self.requests: list[str] = []
@@ -41,7 +44,8 @@ class Page:
         self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(url)
-        self.wait_for("document.querySelectorAll('table.display:not([data-made])').length === 0")
+        tables = "document.querySelectorAll('table.display:not([data-made])').length === 0"
+        self.wait_for(f"document.getElementById('waiting') === null && {tables}")
 
     def draw_all(self) -> dict[str, str | None]:
         """Scroll through the page, so that every figure is drawn; return what each says of itself."""
@@ -55,7 +59,7 @@ class Page:
         """Run a script in the page and return what it gives."""
         return self.page.evaluate(script)
 
-    def wait_for(self, condition: str, *, seconds: float = 60.0) -> None:
+    def wait_for(self, condition: str, *, seconds: float = _PATIENCE_S) -> None:
         """Ask a page until something is true; playwright's own waiting is what the page's security policy forbids."""
         from playwright.sync_api import Error
 

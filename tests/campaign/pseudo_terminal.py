@@ -14,7 +14,7 @@ class PseudoTerminal:
     `seconds` is the longest time that is waited for a text, or for its end.
     """
 
-    def __init__(self, words, *, rows=30, folder=".", seconds=60, **variables):
+    def __init__(self, words, *, rows=30, folder=".", seconds=300, **variables):
         self.output = ""
         self._seconds = seconds
         self.pid, self._terminal = pty.fork()

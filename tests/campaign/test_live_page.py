@@ -263,3 +263,16 @@ def test_the_first_screen_answers_and_follows_without_losing_the_place(running, 
         narrow.wait_for("window.sameDocument === undefined && window.scrollY === 300", seconds=600)
         assert [page.evaluate("window.injected") for page in (wide, narrow)] == [None, None]
         assert wide.errors + narrow.errors == []
+
+
+@pytest.mark.browser
+def test_a_report_that_takes_a_while_is_preceded_by_the_first_screen(running, monkeypatch):
+    monkeypatch.setattr("campaign.views.server.pages._PATIENCE_S", 0.0)
+    with served(running) as port, chromium() as browser:
+        _, headers, html = ask(port, "/campaigns/small")
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert 'id="waiting"' in html
+        assert card(html, "running")[0] == "3"
+        page = Page(browser, f"http://127.0.0.1:{port}/campaigns/small")  # which waits for the report
+        assert page.evaluate("document.getElementById('table-candidates') !== null")
+        assert page.errors == []

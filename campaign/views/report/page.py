@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
@@ -67,6 +68,9 @@ def render_html(data: ReportData, *, live: LivePage | None = None) -> str:
 
     html: str = template.render(
         data=data,
+        name=data.name,
+        as_of=f"{data.made:%Y-%m-%d %H:%M:%S}",
+        about=_about(data),
         first_screen=Markup(first_screen_html(data.status_report, is_live=live is not None)),
         state=state_word(data.status_report),
         summary=summary(data),
@@ -76,12 +80,54 @@ def render_html(data: ReportData, *, live: LivePage | None = None) -> str:
         tables={table.id: table for table in tables},
         live=None if live is None else Markup(script_json(asdict(live))),
         policy=content_security_policy(libraries, connect="'none'" if live is None else "'self'"),
-        styles=[Markup(_style_text(text)) for text in (_datatables("css"), asset("page.css"))],
+        styles=_styles(_datatables("css"), asset("page.css")),
         scripts=[Markup(text) for text in libraries],
         datatables=base64.b64encode(_datatables("js").encode()).decode("ascii"),
         browser_data=Markup(browser_json(data, figures, tables)),
     )
     return html
+
+
+def render_waiting(name: str, now: Mapping[str, Any], *, refresh_s: float) -> str:
+    """Write the page of a campaign whose report is being made: the first screen, renewed, and then the report.
+
+    Parameters
+    ----------
+    now
+        ``at``, ``state`` and ``html`` of the first screen.
+    refresh_s
+        Seconds after which the browser asks again.
+    """
+    from markupsafe import Markup
+
+    script = asset("waiting.js")
+    html: str = (
+        environment()
+        .get_template("waiting.html.j2")
+        .render(
+            name=name,
+            as_of=now["at"],
+            about="",
+            first_screen=Markup(now["html"]),
+            state=now["state"],
+            live=Markup(script_json({"refresh_s": refresh_s})),
+            policy=content_security_policy([script], connect="'self'", blobs=False),
+            styles=_styles(asset("page.css")),
+            script=Markup(script),
+        )
+    )
+    return html
+
+
+def _about(data: ReportData) -> str:
+    fast = ", quality fast: coarse k-points, for examples only" if data.status.quality == "fast" else ""
+    return f"DFT by {data.status.engine}{fast}."
+
+
+def _styles(*texts: str) -> list[Any]:
+    from markupsafe import Markup
+
+    return [Markup(text.replace("</style", "<\\/style")) for text in texts]
 
 
 def content_security_policy(scripts: list[str], *, connect: str, blobs: bool = True) -> str:
@@ -126,7 +172,3 @@ def _datatables(kind: str) -> str:
 def script_text(text: str) -> str:
     """A library as it may stand in a script element; in JavaScript's strings the escaped forms mean the same."""
     return text.replace("</script", "<\\/script").replace("<!--", "<\\!--")
-
-
-def _style_text(text: str) -> str:
-    return text.replace("</style", "<\\/style")

@@ -14,6 +14,7 @@ from campaign.store.states import CampaignState
 from campaign.views.campaign_list import CampaignRow, campaign_rows
 from campaign.views.candidate.crystal import NoCrystalError
 from campaign.views.report.html import candidate_address, environment
+from campaign.views.report.page import render_waiting
 from campaign.views.server.access import ReadOnlyAccess, is_loopback
 from campaign.views.server.candidates import CandidatePages
 from campaign.views.server.now import FirstScreens
@@ -72,7 +73,10 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
         return HTMLResponse(_index_html(store, refresh_s), headers=_INDEX_POLICY)
 
     def page(request: Request) -> Response:
-        return HTMLResponse(pages.page(request.path_params["name"]).html, headers=_POLICY)
+        name = request.path_params["name"]
+        made = pages.page_soon(name)
+        html = made.html if made else render_waiting(name, screens.content(name), refresh_s=refresh_s)
+        return HTMLResponse(html, headers=_POLICY)
 
     def revision(request: Request) -> Response:
         return JSONResponse({"revision": pages.page(request.path_params["name"]).revision})

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -39,6 +40,26 @@ class KeptByCampaign(Generic[T]):
         self._least_s = least_s
         self._kept: dict[str, _Kept[T]] = {}
         self._making: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def get_soon(self, name: str, *, wait_s: float) -> T | None:
+        """Return what `get` does if that takes no longer than this, else what was made before; None: nothing was.
+
+        It is made all the same, for the next one who asks.
+        """
+        future: Future[T] = Future()
+        # a daemon: whoever ends the server does not wait for a page
+        threading.Thread(target=self._get_into, args=(future, name), daemon=True).start()
+        try:
+            return future.result(timeout=wait_s)
+        except TimeoutError:
+            kept = self._kept.get(name)
+            return None if kept is None else kept.made
+
+    def _get_into(self, future: Future[T], name: str) -> None:
+        try:
+            future.set_result(self.get(name))
+        except BaseException as error:  # noqa: BLE001 - whoever asked raises it
+            future.set_exception(error)
 
     def get(self, name: str) -> T:
         """Return what was made of a campaign, or make it.

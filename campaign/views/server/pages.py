@@ -11,6 +11,9 @@ from campaign.views.report.data import build_report
 from campaign.views.report.page import LivePage, render_html
 from campaign.views.server.kept import KeptByCampaign
 
+#: How long a browser waits for a page before it gets the first screen alone.
+_PATIENCE_S = 1.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
@@ -41,6 +44,16 @@ class CampaignPages:
         self.store = store
         self.refresh_s = refresh_s
         self._kept = KeptByCampaign(store, self._make)
+
+    def page_soon(self, name: str) -> Page | None:
+        """Return the page of a campaign, or the one before if another takes a while to make; None: there is none yet.
+
+        Raises
+        ------
+        UnknownCampaignError
+            If there is none of that name.
+        """
+        return self._kept.get_soon(name, wait_s=_PATIENCE_S)
 
     def page(self, name: str) -> Page:
         """Return the page of a campaign, made anew where it has changed.
