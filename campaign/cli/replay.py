@@ -56,7 +56,7 @@ def replay(
         typer.Option(
             metavar="CHEAP,DEAR",
             help="Of a file with several scorers: add one that asks DEAR only where CHEAP leaves hope, as a prefilter "
-            "does; may be given several times; default: none",
+            "does; CHEAP,DEAR,combined: and then weighs both; may be given several times; default: none",
         ),
     ] = None,
     campaign: Annotated[

@@ -181,11 +181,18 @@ def test_in_a_cascade_the_dear_scorer_is_paid_for_only_where_the_cheap_one_leave
     unsure = [replace(each, uncertainty=None) for each in data.scorers["CHGNet"]]
     assert {each.dos_cpu_s for each in cascade(unsure, data.scorers["ESNet"])} == {52.0}
     assert cascade(unsure, data.scorers["ESNet"], uncertainty=0.05) == (first, second)
+    # both together, by inverse variance: -0.2 within 0.05 and -0.1 within 0.2
+    both, _ = cascade(*data.scorers.values(), combine=True)
+    assert both.e_form_ml == pytest.approx((-0.2 * 400 - 0.1 * 25) / 425)
+    assert both.e_hull_ml - both.e_form_ml == pytest.approx(0.3)
+    assert both.uncertainty == pytest.approx(425**-0.5)
+    assert both.dos_cpu_s == 52.0
+    assert cascade(unsure, data.scorers["ESNet"], combine=True)[0].e_form_ml == -0.1
     with pytest.raises(ValueError, match="the same candidates"):
         cascade(data.scorers["CHGNet"], data.scorers["ESNet"][::-1])
 
 
-@pytest.mark.parametrize("text", ["CHGNet", "CHGNet,MEGNet", "CHGNet,CHGNet", "CHGNet,ESNet,ESNet"])
+@pytest.mark.parametrize("text", ["CHGNet", "CHGNet,MEGNet", "CHGNet,CHGNet", "CHGNet,ESNet,ESNet", "CHGNet,combined"])
 def test_a_cascade_of_other_scorers_than_the_tables_is_refused(tmp_path, text):
     data = read_replay_data(table(tmp_path / "two.csv", TWO))
     with pytest.raises(ReplayDataError, match="two of its scorers: CHGNet, ESNet"):
@@ -220,15 +227,16 @@ def test_what_is_learnt_from_is_what_was_relaxed_before_and_predictions_follow_i
 def test_the_command_compares_scorers_policies_and_limits_in_one_table(tmp_path):
     path = table(tmp_path / "two.csv", TWO)
     words = [path, "--policy", "thresholds", "--policy", "expected_yield:explore=0.1", "--cascade", "CHGNet,ESNet"]
+    words += ["--cascade", "CHGNet,ESNet,combined"]
     done = call(*words, "--seeds", 3, "--output", tmp_path / "out")
     assert done.exit_code == 0
     for text in ("oracle's", "CHGNet>ESNet", "expected_yield:explore=0.1", "random", "oracle", "predictions of ESNet"):
         assert text in done.output
     with (tmp_path / "out" / "totals.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert len(rows) == 3 * (3 * 2 + 2)
+    assert len(rows) == 3 * (4 * 2 + 2)
     found = json.loads(call(*words, "--json").stdout)
-    assert set(found["prediction_errors"]) == {"CHGNet", "ESNet", "CHGNet>ESNet"}
+    assert set(found["prediction_errors"]) == {"CHGNet", "ESNet", "CHGNet>ESNet", "CHGNet+ESNet"}
     row = found["policies"]["CHGNet>ESNet: expected_yield:explore=0.1"]
     assert (row["scorer"], row["policy"]) == ("CHGNet>ESNet", "expected_yield:explore=0.1")
     # a: 52 CPU-s, b: 2 CPU-s, and one relaxation of 1000 CPU-s, for 2 candidates and all that is stable
