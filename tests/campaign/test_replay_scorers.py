@@ -2,6 +2,7 @@
 
 import csv
 import json
+import runpy
 from dataclasses import replace
 from pathlib import Path
 
@@ -244,3 +245,17 @@ def test_the_command_compares_scorers_policies_and_limits_in_one_table(tmp_path)
     assert row["c_eff_over_oracle"]["mean"] == pytest.approx(1.054)
     with pytest.raises(ReplayDataError, match="--cascade CHGNet"):
         call(path, "--cascade", "CHGNet")
+
+
+def test_the_table_of_the_documentation_is_that_of_the_shipped_data(capsys, monkeypatch):
+    benchmark = runpy.run_path(str(ROOT / "benchmarks" / "cascade.py"))
+    data = read_replay_data(ROOT / "benchmarks" / "data" / "cascade.csv")
+    assert list(data.scorers) == ["ESNet", "CHGNet"]
+    assert not [note for note in data.notes if "no column scorer_cpu_s" in note]
+    page = (ROOT / "docs" / "choosing.md").read_text()
+    assert f"{len(data.candidates)} candidates" in page
+    # exit code 1: a strategy has beaten the oracle
+    monkeypatch.setattr("sys.argv", ["cascade.py", "--markdown"])
+    assert benchmark["main"]() == 0
+    for line in capsys.readouterr().out.splitlines():
+        assert not line.startswith("|") or line in page
