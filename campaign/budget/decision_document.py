@@ -59,6 +59,7 @@ def decision_document(
             "e_above_hull": prediction.e_hull,  # eV/atom
             "uncertainty": prediction.uncertainty,  # eV/atom
             "novel": prediction.novel,
+            "relax_cpu_s": prediction.relax_cpu_s,  # CPU-s; the decision has what was still to pay
         },
         "policy": campaign.spec.policy.to_dict(),
         "seed": campaign.spec.seed,

@@ -87,8 +87,8 @@ def release_held(campaign: Campaign) -> int:
 
 def _still_to_pay(document: Mapping[str, Any], costs: Costs) -> Prediction:
     # as it is expected now, not when it was predicted; one that the audit has relaxed already costs nothing more
-    cost = costs.screened(document) if _is_held(document) else 0.0
-    return replace(prediction_of(document), relax_cpu_s=cost)
+    # its place must not depend on who has had it relaxed: the audit's sample would be one of something else
+    return replace(prediction_of(document), relax_cpu_s=costs.screened(document), is_paid=not _is_held(document))
 
 
 def _is_held(document: Mapping[str, Any]) -> bool:

@@ -120,7 +120,7 @@ def _made(campaign: Campaign, costs: Costs, session: ClientSession | None = None
     first_held = min((_place(policy, each) for each in held), default=None)
     for document in documents:
         if document["_id"] not in waiting:
-            prediction = replace(prediction_of(document), relax_cpu_s=0.0)
+            prediction = replace(prediction_of(document), relax_cpu_s=costs.screened(document), is_paid=True)
             if (again := _audited_again(policy, prediction, seed, first_held)) is not None:
                 yield _Again(document, prediction, again)
 

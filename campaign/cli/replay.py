@@ -51,6 +51,14 @@ def replay(
             "several times; default: none",
         ),
     ] = None,
+    cascade: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CHEAP,DEAR",
+            help="Of a file with several scorers: add one that asks DEAR only where CHEAP leaves hope, as a prefilter "
+            "does; CHEAP,DEAR,combined: and then weighs both; may be given several times; default: none",
+        ),
+    ] = None,
     campaign: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Instead of DATASET: a finished campaign of the database; default: none"),

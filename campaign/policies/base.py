@@ -30,11 +30,19 @@ class Prediction(scoring.Prediction):
         known.
     relax_cpu_s
         Estimated cost of its relaxation, CPU-s.
+    is_paid
+        Its relaxation has been paid for (the audit had it relaxed): it is judged as all others, and costs nothing more.
     """
 
     e_form: float
     e_hull: float
     relax_cpu_s: float = 0.0
+    is_paid: bool = False
+
+    @property
+    def to_pay_cpu_s(self) -> float:
+        """What of a budget its relaxation still takes, CPU-s."""
+        return 0.0 if self.is_paid else self.relax_cpu_s
 
     @property
     def is_known(self) -> bool:
@@ -106,6 +114,10 @@ class Policy(StrictModel, ABC):
     def relaxation_cpu_hours(self) -> float | None:
         """CPU-hours that the relaxations chosen by this policy may cost altogether; None: it sets no limit itself."""
         return None
+
+    def reseeded(self, seed: int) -> Self:
+        """Return it as a replay with that seed uses it: by default itself, since most policies draw nothing."""
+        return self
 
     def needs_uncertainty(self) -> bool:
         """Whether it promotes nothing where predictions have no standard deviation."""

@@ -36,7 +36,7 @@ class Decision:
     reason
         Why, in words and numbers.
     relax_cpu_s
-        What its relaxation was expected to cost, CPU-s.
+        What its relaxation was expected to cost yet, CPU-s; 0 where it had been paid for.
     budget_before, budget_after
         CPU-seconds that could be promised before and after it; None where there is no limit or it takes nothing.
     """
@@ -112,7 +112,7 @@ def decide(
             outcome=outcome,
             rank=ranks.get(prediction.id),
             reason=reason,
-            relax_cpu_s=prediction.relax_cpu_s,
+            relax_cpu_s=prediction.to_pay_cpu_s,
         )
     promising = [prediction for prediction in known if decisions[prediction.id].outcome == "held"]
     drawn = {p.id for p in predictions if policy.audit and audit_draw(p.id, seed) < policy.audit}
@@ -131,7 +131,7 @@ def _promote(
     for_audit: RemainingBudget,
 ) -> list[Prediction]:
     """Promote the promising in their order while it is allowed; return those that are held."""
-    audited_after = [p.relax_cpu_s if p.id in drawn else None for p in promising]
+    audited_after = [p.to_pay_cpu_s if p.id in drawn else None for p in promising]
     reserved_cpu_s = sum(cost for cost in audited_after if cost is not None)
     reserved = sum(cost is not None for cost in audited_after)
     for place, prediction in enumerate(promising):
@@ -139,7 +139,7 @@ def _promote(
         if cost is not None:  # promoted or not, it needs no place in the audit sample of those after it
             reserved_cpu_s, reserved = reserved_cpu_s - cost, reserved - 1
         refused = left.refusal(
-            prediction.relax_cpu_s,
+            prediction.to_pay_cpu_s,
             reserved_cpu_s=max(min(reserved_cpu_s, _or_infinite(for_audit.cpu_s)), 0.0),
             reserved=int(min(reserved, _or_infinite(for_audit.relaxations))),
         )
@@ -168,13 +168,13 @@ def _audit(
     sample = [prediction for prediction in among if prediction.id in drawn]
     for prediction in sorted(sample, key=lambda p: audit_draw(p.id, seed)):
         decision = decisions[prediction.id]
-        refused = left.refusal(prediction.relax_cpu_s)
-        if refused is None and for_audit.refusal(prediction.relax_cpu_s) is not None:
+        refused = left.refusal(prediction.to_pay_cpu_s)
+        if refused is None and for_audit.refusal(prediction.to_pay_cpu_s) is not None:
             refused = "the audit's share of the budget is spent"
         if refused is not None:
             decisions[prediction.id] = replace(decision, reason=f"{decision.reason}; not audited: {refused}")
             continue
-        for_audit.take(prediction.relax_cpu_s)
+        for_audit.take(prediction.to_pay_cpu_s)
         decisions[prediction.id] = as_audited(_taken(decision, left))
 
 

@@ -1,5 +1,6 @@
 """Promoted where the candidate is stable with a probability of at least p."""
 
+from abc import ABC
 from statistics import NormalDist
 from typing import Literal
 
@@ -9,16 +10,14 @@ from campaign.config.strict_model import EnergyPerAtom
 from campaign.policies.base import Policy, Prediction, Verdict
 
 
-class Probability(Policy):
-    """P(E_f <= max_formation_energy and E_hull <= max_hull_energy) of at least `p`, most probable first.
+class StableProbability(Policy, ABC):
+    """A policy that goes by P(E_f <= max_formation_energy and E_hull <= max_hull_energy).
 
     The relaxed formation energy is taken as normally distributed about the prediction, with the scorer's standard
     deviation. The hull is known exactly, so E_hull = E_f - E_f(hull) and both conditions are one on E_f: the
     probability is that of the tighter one.
     """
 
-    kind: Literal["probability"] = Field(default="probability", description="probability")
-    p: float = Field(default=0.5, gt=0.0, lt=1.0, description="least probability of being stable, between 0 and 1")
     max_formation_energy: EnergyPerAtom = Field(default=0.0, description="stable if E_f in eV/atom is at most this")
     max_hull_energy: EnergyPerAtom = Field(default=0.1, description="stable if E_hull in eV/atom is at most this")
     uncertainty: float | None = Field(
@@ -30,7 +29,7 @@ class Probability(Policy):
 
     def probability(self, prediction: Prediction) -> float | None:
         """Probability of being stable; None without a standard deviation."""
-        deviation = prediction.uncertainty if prediction.uncertainty is not None else self.uncertainty
+        deviation = self._deviation(prediction)
         if deviation is None:
             return None
         slack = min(self.max_formation_energy - prediction.e_form, self.max_hull_energy - prediction.e_hull)
@@ -38,19 +37,40 @@ class Probability(Policy):
             return float(slack >= 0.0)
         return NormalDist().cdf(slack / deviation)
 
+    def _deviation(self, prediction: Prediction) -> float | None:
+        return prediction.uncertainty if prediction.uncertainty is not None else self.uncertainty
+
+    def inputs(self, prediction: Prediction) -> str:
+        """Say what the probability was computed from."""
+        assumed = "" if prediction.uncertainty is not None else " (the policy's)"
+        return (
+            f"from E_f(ML) = {prediction.e_form:.3f}, E_hull(ML) = {prediction.e_hull:.3f}, deviation "
+            f"{self._deviation(prediction):.3f}{assumed}"
+        )
+
+    def needs_uncertainty(self) -> bool:
+        """Unless it assumes one itself."""
+        return self.uncertainty is None
+
+    def limits(self) -> str:
+        """Say what counts as stable."""
+        return f"E_f <= {self.max_formation_energy:g} and E_hull <= {self.max_hull_energy:g} eV/atom"
+
+
+class Probability(StableProbability):
+    """P(E_f <= max_formation_energy and E_hull <= max_hull_energy) of at least `p`, most probable first."""
+
+    kind: Literal["probability"] = Field(default="probability", description="probability")
+    p: float = Field(default=0.5, gt=0.0, lt=1.0, description="least probability of being stable, between 0 and 1")
+
     def verdict(self, prediction: Prediction) -> Verdict:
         """Compare the probability with `p`."""
         found = self.probability(prediction)
         if found is None:
-            return Verdict(
-                False, "the scorer gives no uncertainty for it (an element it has never seen?), and the policy none"
-            )
-        assumed = "" if prediction.uncertainty is not None else " (the policy's)"
-        deviation = prediction.uncertainty if prediction.uncertainty is not None else self.uncertainty
+            return without_deviation()
         return Verdict(
             found >= self.p,
-            f"P(stable) = {found:.3f} {'>=' if found >= self.p else '<'} {self.p:g}, from E_f(ML) = "
-            f"{prediction.e_form:.3f}, E_hull(ML) = {prediction.e_hull:.3f}, deviation {deviation:.3f}{assumed}",
+            f"P(stable) = {found:.3f} {'>=' if found >= self.p else '<'} {self.p:g}, {self.inputs(prediction)}",
         )
 
     def priority(self, prediction: Prediction) -> tuple[float, ...]:
@@ -58,10 +78,11 @@ class Probability(Policy):
         found = self.probability(prediction)
         return (1.0 - found if found is not None else 2.0, prediction.e_hull, prediction.e_form)
 
-    def needs_uncertainty(self) -> bool:
-        """Unless it assumes one itself."""
-        return self.uncertainty is None
-
     def describe(self) -> str:
         """Say in one line what is promoted."""
-        return f"P(E_f <= {self.max_formation_energy:g} and E_hull <= {self.max_hull_energy:g} eV/atom) >= {self.p:g}"
+        return f"P({self.limits()}) >= {self.p:g}"
+
+
+def without_deviation() -> Verdict:
+    """The verdict on a candidate whose prediction has no standard deviation, where the policy assumes none either."""
+    return Verdict(False, "the scorer gives no uncertainty for it (an element it has never seen?), and the policy none")

@@ -5,6 +5,7 @@ from typing import Any
 from campaign.config.plugins import Kinds
 from campaign.policies.base import Policy
 from campaign.policies.best_first import BestFirst
+from campaign.policies.expected_yield import ExpectedYield
 from campaign.policies.probability import Probability
 from campaign.policies.thresholds import Thresholds
 
@@ -16,7 +17,12 @@ class UnknownPolicyError(ValueError):
 POLICIES: Kinds[Policy] = Kinds(
     noun="policy",
     base=Policy,  # type: ignore[type-abstract]
-    shipped={"thresholds": Thresholds, "best_first": BestFirst, "probability": Probability},
+    shipped={
+        "thresholds": Thresholds,
+        "best_first": BestFirst,
+        "probability": Probability,
+        "expected_yield": ExpectedYield,
+    },
     group="esnet_campaign.policies",
     unknown=UnknownPolicyError,
     renamed={"budget": "best_first"},

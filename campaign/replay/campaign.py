@@ -76,6 +76,7 @@ def _candidate(document: Mapping[str, Any], costs: Mapping[str, Mapping[str, flo
         novel=prediction.get("novel"),
         e_form=float(result.get("e_form_per_atom", math.nan)),
         e_hull=float(result.get("e_above_hull", math.nan)),
+        composition=document["composition"],
         n_sites=int(document["n_sites"]),
         n_electrons=valence_electrons(document["composition"]),
         dos_cpu_s=costs["dos"].get(document["_id"]) or PUBLISHED_DOS_CPU_S,

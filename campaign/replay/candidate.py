@@ -1,6 +1,7 @@
 """A candidate of a replay: what was predicted for it, and what its relaxation comes to."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from campaign.spec.sections.stable import StableSection
 
@@ -24,7 +25,10 @@ class KnownCandidate:
     n_sites, n_electrons
         Atoms and valence electrons of its cell, by which costs are estimated.
     dos_cpu_s, relax_cpu_s
-        What its IS-DOS and its relaxation cost, all attempts, CPU-s.
+        What its prediction (its IS-DOS, or whatever else the scorer needs) and its relaxation cost, all attempts,
+        CPU-s.
+    composition
+        Number of atoms in its cell by element; empty: not known.
     relaxation_failed
         Its relaxation is paid for and gives nothing.
 
@@ -48,6 +52,7 @@ class KnownCandidate:
     dos_cpu_s: float
     relax_cpu_s: float
     relaxation_failed: bool = False
+    composition: Mapping[str, float] = field(default_factory=dict)
 
     def is_stable(self, stable: StableSection) -> bool:
         """Whether it is stable in truth; one whose relaxation fails is not.

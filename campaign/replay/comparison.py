@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from campaign.policies.base import Policy, without_uncertainty
-from campaign.replay.data import ReplayData, ReplayDataError
+from campaign.replay.data import ReplayData, ReplayDataError, prediction_error
 from campaign.replay.result import Replay, Spread, spread
 from campaign.replay.simulate import ORACLE, RANDOM, replay, replay_limit
 from campaign.spec.policy_text import parse_policy
@@ -27,11 +28,12 @@ class Comparison:
     settings
         How, as JSON takes it: limits, batch size, seeds, what counts as stable.
     policies
-        By the name that the user gave it, the replays of every seed.
+        By the name that the user gave it, the replays of every seed; by ``SCORER: POLICY`` where the
+        data have several scorers.
     limits
         The same of ``random`` and ``oracle``.
     described
-        What each policy promotes, and its settings.
+        What each policy promotes, and its settings; of data with several scorers also ``scorer`` and ``policy``.
 
     Examples
     --------
@@ -101,6 +103,39 @@ class Comparison:
         }
         return spread(self.every()[label], lambda found: reached[found.seed])
 
+    def c_eff_over_oracle(self, label: str) -> Spread | None:
+        """Its C_eff in units of what the oracle's is for as many stable materials: at least 1.
+
+        Parameters
+        ----------
+        label
+            A policy or a limit, by its name in `every`.
+
+        Returns
+        -------
+        Spread or None
+            ``mean``, ``least`` and ``most`` over the seeds; None where a seed found nothing.
+
+        Raises
+        ------
+        KeyError
+            There is no such policy or limit.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> data = campaign.read_replay_data("examples/replay.csv")
+        >>> found = campaign.compare(data, ["thresholds"])
+        >>> round(found.c_eff_over_oracle("thresholds").mean, 2), found.c_eff_over_oracle("oracle").mean
+        (3.97, 1.0)
+        """
+        ratios = {}
+        for found, oracle in zip(self.every()[label], self.limits[ORACLE], strict=True):
+            least = oracle.cpu_hours_to(found.total_stable) if found.total_stable else None
+            # relaxations that cost nothing have no ratio
+            ratios[found.seed] = found.counted_cpu_hours / least if least else None
+        return spread(self.every()[label], lambda found: ratios[found.seed])
+
     def to_dict(self) -> dict[str, Any]:
         """All but the curves, as JSON takes it.
 
@@ -124,12 +159,17 @@ class Comparison:
             "source": self.data.source,
             "notes": list(self.data.notes),
             "prediction_error": self.data.prediction_error()._asdict(),
+            "prediction_errors": {
+                scorer: prediction_error(known)._asdict() for scorer, known in self.data.scorers.items()
+            },
             "settings": dict(self.settings),
             "policies": {
                 label: {
                     **self.described.get(label, {}),
                     "random_at_same_cost": _as_dict(self.limit_at_same_cost(label, RANDOM)),
                     "oracle_at_same_cost": _as_dict(self.limit_at_same_cost(label, ORACLE)),
+                    "c_eff_cpu_s": _as_dict(spread(replays, attrgetter("c_eff_cpu_s"))),
+                    "c_eff_over_oracle": _as_dict(self.c_eff_over_oracle(label)),
                     "seeds": [found.totals() for found in replays],
                 }
                 for label, replays in self.every().items()
@@ -159,7 +199,7 @@ def compare(
     batch_size: int = 256,
     seeds: Sequence[int] = (1,),
 ) -> Comparison:
-    """Replay every policy and both limits with every seed.
+    """Replay every policy on every scorer's predictions, and both limits, with every seed.
 
     Parameters
     ----------
@@ -202,20 +242,27 @@ def compare(
     policies = _policies(data, policies)
     if not seeds:
         raise ReplayDataError(data.source, ["seeds: found none; right: at least one whole number"])
-    known = data.candidates
-    if all(found.uncertainty is None for found in known):
-        wrong = {policy.kind for policy in policies.values() if policy.needs_uncertainty()}
-        remedies = f"right: {data.uncertainty_from}; or e.g. {{}}:uncertainty=0.3, which assumes one"
-        if problems := [f"{without_uncertainty(kind)}; {remedies.format(kind)}" for kind in sorted(wrong)]:
-            raise ReplayDataError(data.source, problems)
+    _require_uncertainties(data, policies)
     budget, stable = budget or BudgetSection(), stable or data.stable or StableSection()
-    replays = {
-        label: [
-            replay(policy, known, budget=budget, stable=stable, batch_size=batch_size, seed=seed, label=label)
-            for seed in seeds
-        ]
-        for label, policy in policies.items()
-    }
+    replays: dict[str, list[Replay]] = {}
+    described = {}
+    for scorer, known in data.by_scorer().items():
+        for name, policy in policies.items():
+            label = f"{scorer}: {name}" if scorer else name
+            replays[label] = [
+                replay(
+                    policy.reseeded(seed),
+                    known,
+                    budget=budget,
+                    stable=stable,
+                    batch_size=batch_size,
+                    seed=seed,
+                    label=label,
+                )
+                for seed in seeds
+            ]
+            named = {"scorer": scorer, "policy": name} if scorer else {}
+            described[label] = {**named, "promotes": policy.describe(), "settings": policy.to_dict()}
     return Comparison(
         data=data,
         settings={
@@ -226,10 +273,23 @@ def compare(
         },
         policies=replays,
         limits={
-            limit: [replay_limit(limit, known, budget=budget, stable=stable, seed=seed) for seed in seeds]
+            limit: [replay_limit(limit, data.candidates, budget=budget, stable=stable, seed=seed) for seed in seeds]
             for limit in (RANDOM, ORACLE)
         },
-        described={
-            label: {"promotes": policy.describe(), "settings": policy.to_dict()} for label, policy in policies.items()
-        },
+        described=described,
     )
+
+
+def _require_uncertainties(data: ReplayData, policies: Mapping[str, Policy]) -> None:
+    """Refuse a policy that would reject everything a scorer predicts."""
+    wrong = sorted({policy.kind for policy in policies.values() if policy.needs_uncertainty()})
+    problems = []
+    for scorer, known in data.by_scorer().items():
+        if all(found.uncertainty is None for found in known):
+            of, right = (f"{scorer}: " if scorer else ""), data.uncertainty_from.replace("NAME", scorer)
+            problems += [
+                f"{of}{without_uncertainty(kind)}; right: {right}; or e.g. {kind}:uncertainty=0.3, which assumes one"
+                for kind in wrong
+            ]
+    if problems:
+        raise ReplayDataError(data.source, problems)

@@ -1,8 +1,8 @@
 """Known data for a replay, whatever they come from: a table, an ESNet data set, or a campaign."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,6 +47,9 @@ class ReplayData:
         What a reader of the replay must know.
     stable
         What the source itself counts as stable; None: it does not say.
+    scorers
+        Of data with several scorers: by the scorer's name, the candidates as it predicts them, with what its prediction
+        costs in place of an IS-DOS; `candidates` are those of the first. Empty: there is one scorer.
     uncertainty_from
         Where uncertainties would come from, for the message that there are none.
 
@@ -62,7 +65,25 @@ class ReplayData:
     source: str
     notes: tuple[str, ...] = ()
     stable: StableSection | None = None
+    scorers: Mapping[str, tuple[KnownCandidate, ...]] = field(default_factory=dict)
     uncertainty_from: str = "predictions with an uncertainty"
+
+    def by_scorer(self) -> Mapping[str, tuple[KnownCandidate, ...]]:
+        """The candidates by the scorer that predicts them.
+
+        Returns
+        -------
+        mapping
+            `scorers`, or `candidates` under an empty name where there is one scorer.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> data = campaign.read_replay_data("examples/replay.csv")
+        >>> [(name, len(found)) for name, found in data.by_scorer().items()]
+        [('', 60)]
+        """
+        return self.scorers or {"": self.candidates}
 
     def prediction_error(self) -> PredictionError:
         """How far ``e_form_ml`` is from ``e_form``, where both are known.
@@ -79,9 +100,14 @@ class ReplayData:
         >>> round(error.mae, 3), error.n
         (0.136, 60)
         """
-        errors = [
-            abs(found.e_form_ml - found.e_form)
-            for found in self.candidates
-            if not found.relaxation_failed and math.isfinite(found.e_form_ml) and math.isfinite(found.e_form)
-        ]
-        return PredictionError(mae=math.fsum(errors) / len(errors) if errors else None, n=len(errors))
+        return prediction_error(self.candidates)
+
+
+def prediction_error(candidates: Sequence[KnownCandidate]) -> PredictionError:
+    """How far ``e_form_ml`` is from ``e_form``, where both are known."""
+    errors = [
+        abs(found.e_form_ml - found.e_form)
+        for found in candidates
+        if not found.relaxation_failed and math.isfinite(found.e_form_ml) and math.isfinite(found.e_form)
+    ]
+    return PredictionError(mae=math.fsum(errors) / len(errors) if errors else None, n=len(errors))

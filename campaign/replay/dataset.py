@@ -114,6 +114,7 @@ def _candidates(
                 novel=None if novel is None else bool(novel[row]),
                 e_form=true,
                 e_hull=true - float(hull),
+                composition=cell,
                 n_sites=max(1, round(sum(cell.values()))),
                 n_electrons=valence_electrons(cell),
                 dos_cpu_s=PUBLISHED_DOS_CPU_S,

@@ -22,7 +22,8 @@ class Replay:
     Attributes
     ----------
     label
-        Name of the policy, as the user gave it; or ``random``, ``oracle``.
+        Name of the policy, as the user gave it, after that of the scorer where there are several; or ``random``,
+        ``oracle``.
     seed
         Of the order of the candidates and the audit sample.
     cpu_hours
@@ -46,6 +47,8 @@ class Replay:
         Stable ones among the promoted, and in the audit sample.
     stopped
         The stop rule that ended it; None: none did.
+    is_limit
+        Whether it is no policy but what chance, or full knowledge, would have found.
 
     Examples
     --------
@@ -74,6 +77,7 @@ class Replay:
     stable_promoted: int
     stable_audited: int
     stopped: str | None
+    is_limit: bool = False
 
     @property
     def relaxations(self) -> int:
@@ -110,6 +114,46 @@ class Replay:
     def cpu_hours_per_stable(self) -> float | None:
         """CPU-hours, IS-DOS included, for each stable material found; None where none was found."""
         return self.total_cpu_hours / self.total_stable if self.total_stable else None
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the stable materials that was found, by the audit sample too; None where nothing is stable."""
+        return self.total_stable / self.n_stable if self.n_stable else None
+
+    @property
+    def counted_cpu_hours(self) -> float:
+        """CPU-hours for what it found: all of a policy's, those of a limit up to its last stable material."""
+        hours = self.cpu_hours_to(self.total_stable) if self.is_limit else None
+        return self.total_cpu_hours if hours is None else hours
+
+    @property
+    def c_eff_cpu_s(self) -> float | None:
+        """C_eff: `counted_cpu_hours` in CPU-s for each candidate, over `recall`; None where nothing was found."""
+        return 3600.0 * self.counted_cpu_hours / self.n_candidates / self.recall if self.recall else None
+
+    def cpu_hours_to(self, stable: int) -> float | None:
+        """CPU-hours by which so many stable materials were found.
+
+        Parameters
+        ----------
+        stable
+            How many.
+
+        Returns
+        -------
+        float or None
+            CPU-hours; None where fewer were found.
+
+        Examples
+        --------
+        >>> import campaign
+        >>> data = campaign.read_replay_data("examples/replay.csv")
+        >>> [oracle] = campaign.compare(data, ["thresholds"]).limits["oracle"]
+        >>> round(oracle.cpu_hours_to(13), 1), oracle.cpu_hours_to(1000)
+        (5.5, None)
+        """
+        place = int(np.searchsorted(self.stable, stable))
+        return float(self.cpu_hours[place]) if place < len(self.stable) else None
 
     @property
     def saving(self) -> float | None:
@@ -165,6 +209,8 @@ class Replay:
             "dos_cpu_hours": self.dos_cpu_hours,
             "relaxations": self.relaxations,
             "stable": self.total_stable,
+            "recall": self.recall,
+            "c_eff_cpu_s": self.c_eff_cpu_s,
             **{name: getattr(self, name) for name in _AS_THEY_ARE},
         }
 

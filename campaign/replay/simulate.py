@@ -17,8 +17,8 @@ Where it is simpler than a live campaign:
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -31,6 +31,10 @@ from campaign.replay.candidate import KnownCandidate
 from campaign.replay.result import Replay
 from campaign.spec.sections.budget import BudgetSection
 from campaign.spec.sections.stable import StableSection
+
+Correction = Callable[[KnownCandidate], KnownCandidate]
+Learner = Callable[[Sequence[KnownCandidate]], Correction]
+"""What corrects predictions, made of the candidates that have been relaxed, with their own predictions."""
 
 Limit = Literal["random", "oracle"]
 RANDOM: Limit = "random"
@@ -46,6 +50,7 @@ def replay(
     batch_size: int = 256,
     seed: int = 1,
     label: str | None = None,
+    learner: Learner | None = None,
 ) -> Replay:
     """Run a campaign's decisions on candidates whose relaxations are known.
 
@@ -64,8 +69,10 @@ def replay(
         Candidates in a Screen; seed of the order of the candidates and of the audit sample.
     label
         Name of the result; None: the policy's kind.
+    learner
+        Corrects the predictions that a Screen decides on by what was relaxed before it. None: they stay as they are.
     """
-    run = _Run(known, budget or BudgetSection(), stable or StableSection(), seed)
+    run = _Run(known, budget or BudgetSection(), stable or StableSection(), seed, learner=learner)
     batches = run.compute_dos(batch_size)
     held: list[KnownCandidate] = []
     looked_at = 0
@@ -100,7 +107,7 @@ def replay_limit(
     if limit == ORACLE:
         order = sorted(known, key=lambda found: (not run.stable[found.id], found.relax_cpu_s, found.id))
     run.relax_in_order(order)
-    return run.result(limit, held=len(known) - run.relaxations)
+    return replace(run.result(limit, held=len(known) - run.relaxations), is_limit=True)
 
 
 @dataclass
@@ -123,6 +130,8 @@ class _Run:
     stable_audited: int = 0
     since_discovery: int = 0
     without_dos: int = 0
+    learner: Learner | None = None
+    relaxed: list[KnownCandidate] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
     curve: list[tuple[float, int]] = field(default_factory=list)
 
@@ -181,6 +190,7 @@ class _Run:
     def screen(self, policy: Policy, candidates: Sequence[KnownCandidate], *, share: float) -> list[KnownCandidate]:
         """Decide on candidates, relax what is chosen while the limits allow it, and return those that are held."""
         model = CostModel.fit(self.ended, default_cpu_s=self.budget.relax_cpu_s)
+        correct = _unchanged if self.learner is None else self.learner(self.relaxed)
         predictions = [
             Prediction(
                 id=found.id,
@@ -190,7 +200,7 @@ class _Run:
                 novel=found.novel,
                 relax_cpu_s=model.estimate(n_sites=found.n_sites, n_electrons=found.n_electrons),
             )
-            for found in candidates
+            for found in map(correct, candidates)
         ]
         decisions = decide(policy, predictions, allowance=self.allowance(policy, share=share), seed=self.seed)
         by_id = {found.id: found for found in candidates}
@@ -220,6 +230,7 @@ class _Run:
         self.ended.append(_ended(found, found.relax_cpu_s))
         stable, failed = self.stable[found.id], found.relaxation_failed
         if not failed:
+            self.relaxed.append(found)
             self.since_discovery = 0 if stable else self.since_discovery + 1
         if audit:
             self.audited += 1
@@ -254,6 +265,10 @@ class _Run:
             stable_audited=self.stable_audited,
             stopped=stopped,
         )
+
+
+def _unchanged(found: KnownCandidate) -> KnownCandidate:
+    return found
 
 
 def _ended(found: KnownCandidate, cpu_s: float) -> Ended:

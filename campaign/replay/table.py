@@ -1,6 +1,5 @@
 """Known data for a replay from a CSV or JSONL file (columns: docs/decisions.md, Replay)."""
 
-import difflib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -14,31 +13,16 @@ from campaign.candidates.structure_files import list_structure_folder, read_stru
 from campaign.candidates.structure_text import StructureFileError
 from campaign.policies.cost_model import PUBLISHED_DOS_CPU_S, PUBLISHED_RELAX_CPU_S, valence_electrons
 from campaign.replay.candidate import KnownCandidate
+from campaign.replay.columns import COLUMNS, PRICE, check_columns, column_of, scorers_of
 from campaign.replay.data import ReplayData, ReplayDataError
 from campaign.replay.hull import ELEMENTS_ONLY, hull_energies
 from campaign.replay.rows import Row, read_rows
 
-COLUMNS = {
-    "id": "name of the candidate, all different",
-    "formula": "of the cell, e.g. Al2Pd2",
-    "composition": 'instead of formula; in JSONL also an object, e.g. {"Al": 2, "Pd": 2}',
-    "e_form": "true formation energy of the relaxed crystal, eV/atom",
-    "e_hull": "true energy above the hull of known phases, eV/atom",
-    "e_form_ml": "predicted formation energy of the relaxed crystal, eV/atom; empty: no prediction",
-    "e_hull_ml": "predicted energy above the hull, eV/atom",
-    "uncertainty": "standard deviation of the prediction, eV/atom; empty: not known",
-    "dos_cpu_s": f"cost of the IS-DOS, CPU-s; without it {PUBLISHED_DOS_CPU_S:g}",
-    "relax_cpu_s": f"cost of the relaxation, CPU-s; without it {PUBLISHED_RELAX_CPU_S:g}",
-    "n_sites": "atoms of the cell; without it those of the structure or of the formula",
-    "relaxation_failed": "true or false: its relaxation costs and gives nothing; e_form and e_hull may be empty",
-}
 UNPHYSICAL = "unphysical"
 _ENERGIES = ("e_form", "e_hull", "e_form_ml", "e_hull_ml")
-_REQUIRED = ("id", "e_form", "e_form_ml")
 _ENERGY = (-20.0, 20.0, "a number between -20 and 20 (eV/atom)")
 _POSITIVE = (math.ulp(0.0), 20.0, "a number above 0, at most 20 (eV/atom)")
 _COST = (0.0, 1e12, "a number of CPU-s, 0 or more")
-_TYPO = 0.8
 
 
 @dataclass
@@ -132,22 +116,27 @@ def read_replay_table(
         If the references lack an element.
     """
     rows, columns = read_rows(path)
-    notes = _check_columns(path, columns, has_structures=structures is not None, has_references=references is not None)
+    notes = check_columns(path, columns, has_structures=structures is not None, has_references=references is not None)
     files = {} if structures is None else list_structure_folder(structures).by_stem()
     reader = _Reader(path)
     rows, left_out = _left_out(reader, rows, leave_out)
     notes += left_out
-    parsed = [found for row in rows if (found := _parsed(reader, row, files)) is not None]
+    scorers = scorers_of(columns)
+    priced = [scorer for scorer in scorers if column_of(PRICE, scorer) in columns]
+    parsed = [found for row in rows if (found := _parsed(reader, row, files, scorers, priced)) is not None]
     reader.problems += _repeated(rows)
     if reader.problems:
         raise ReplayDataError(path, reader.problems)
     if any("e_hull" not in row.row.values and not row.failed for row in parsed):
         notes += [ELEMENTS_ONLY] if references is None else []
+    by_scorer = _candidates(reader, parsed, references, scorers)
+    column = column_of("uncertainty", "NAME" if "" not in by_scorer else "")
     return ReplayData(
-        candidates=_candidates(reader, parsed, references),
+        candidates=next(iter(by_scorer.values())),
+        scorers={} if "" in by_scorer else by_scorer,
         source=str(path),
         notes=tuple(notes),
-        uncertainty_from=f"a column uncertainty ({COLUMNS['uncertainty']})",
+        uncertainty_from=f"a column {column} ({COLUMNS['uncertainty']})",
     )
 
 
@@ -158,7 +147,8 @@ def _left_out(reader: _Reader, rows: Sequence[Row], leave_out: Sequence[str]) ->
         reader.problems.append(f"--leave-out {', '.join(unknown)}: there is no row of that id")
     stay, notes = [], []
     for row in rows:
-        energies = {key: row.values[key] for key in _ENERGIES if UNPHYSICAL in leave_out and _is_unphysical(row, key)}
+        named = [key for key in row.values if key.split(":")[0].strip() in _ENERGIES]
+        energies = {key: row.values[key] for key in named if UNPHYSICAL in leave_out and _is_unphysical(row, key)}
         if energies or str(row.values.get("id")) in names:
             why = ", ".join([f"line {row.line}", *(f"{key} {value}" for key, value in energies.items())])
             notes.append(f"{row.values.get('id', 'without an id')} ({why})")
@@ -188,7 +178,9 @@ class _Parsed(NamedTuple):
     numbers: dict[str, float | None]
 
 
-def _parsed(reader: _Reader, row: Row, structures: Mapping[str, Path]) -> _Parsed | None:
+def _parsed(
+    reader: _Reader, row: Row, structures: Mapping[str, Path], scorers: Sequence[str], priced: Sequence[str]
+) -> _Parsed | None:
     before = len(reader.problems)
     failed = reader.flag(row, "relaxation_failed")
     if "id" not in row.values:
@@ -196,12 +188,16 @@ def _parsed(reader: _Reader, row: Row, structures: Mapping[str, Path]) -> _Parse
     numbers = {
         "e_form": (reader.number if failed else reader.required)(row, "e_form", _ENERGY),
         "e_hull": reader.number(row, "e_hull", _ENERGY),
-        "e_form_ml": reader.number(row, "e_form_ml", _ENERGY),
-        "e_hull_ml": reader.number(row, "e_hull_ml", _ENERGY),
-        "uncertainty": reader.number(row, "uncertainty", _POSITIVE),
         "dos_cpu_s": reader.number(row, "dos_cpu_s", _COST),
         "relax_cpu_s": reader.number(row, "relax_cpu_s", _COST),
     }
+    for scorer in scorers:
+        for name, limits in (("e_form_ml", _ENERGY), ("e_hull_ml", _ENERGY), ("uncertainty", _POSITIVE)):
+            column = column_of(name, scorer)
+            numbers[column] = reader.number(row, column, limits)
+    for column in (column_of(PRICE, scorer) for scorer in priced):
+        # an IS-DOS instead would be a hundred times too much for a potential
+        numbers[column] = reader.required(row, column, _COST)
     sites = reader.number(row, "n_sites", (1, 1e6, "a whole number above 0"))
     if sites is not None and sites != int(sites):
         reader.problem(row, "n_sites", repr(row.values["n_sites"]), "a whole number above 0")
@@ -213,47 +209,58 @@ def _parsed(reader: _Reader, row: Row, structures: Mapping[str, Path]) -> _Parse
     return _Parsed(row, composition, n_sites, failed, numbers)
 
 
-def _candidates(reader: _Reader, parsed: Sequence[_Parsed], references: Path | None) -> tuple[KnownCandidate, ...]:
-    """The candidates, with the hulls that are not in the file.
+def _candidates(
+    reader: _Reader, parsed: Sequence[_Parsed], references: Path | None, scorers: Sequence[str]
+) -> dict[str, tuple[KnownCandidate, ...]]:
+    """The candidates as each scorer predicts them, with the hulls that are not in the file.
 
     The hull is known, so it follows from the true energies, and gives E_hull(ML) where there is no such column.
     """
     # where the truth has its own hull and a row has no truth, nothing says where the hull of that row is
     own_hull = any(row.numbers["e_hull"] is not None for row in parsed)
     computed = hull_energies([row.composition for row in parsed], references)
-    candidates = []
+    candidates: dict[str, list[KnownCandidate]] = {scorer: [] for scorer in scorers}
     for row, hull in zip(parsed, computed, strict=True):
-        given = row.numbers
-        e_form, e_hull, e_form_ml, e_hull_ml = (given[key] for key in ("e_form", "e_hull", "e_form_ml", "e_hull_ml"))
-        known_hull = float(hull) if e_form is None or e_hull is None else e_form - e_hull
-        if own_hull and e_hull is None and not row.failed:
+        if own_hull and row.numbers["e_hull"] is None and not row.failed:
             reader.problem(row.row, "e_hull", "nothing", "a number in every row (eV/atom), or no such column")
-        if e_form_ml is not None and e_hull_ml is None:
-            if own_hull and (e_form is None or e_hull is None):
-                reader.problem(row.row, "e_hull_ml", "nothing", "a number (eV/atom): without e_form and e_hull its "
-                               "hull is not known")  # fmt: skip
-            e_hull_ml = e_form_ml - known_hull
-        e_form = math.nan if e_form is None else e_form
-        amounts = row.composition.get_el_amt_dict()
-        scale = row.n_sites / row.composition.num_atoms
-        candidates.append(
-            KnownCandidate(
-                id=str(row.row.values["id"]),
-                e_form_ml=math.nan if e_form_ml is None else e_form_ml,
-                e_hull_ml=math.nan if e_hull_ml is None else e_hull_ml,
-                uncertainty=given["uncertainty"],
-                e_form=e_form,
-                e_hull=e_form - known_hull if e_hull is None else e_hull,
-                n_sites=row.n_sites,
-                n_electrons=valence_electrons({symbol: count * scale for symbol, count in amounts.items()}),
-                dos_cpu_s=PUBLISHED_DOS_CPU_S if given["dos_cpu_s"] is None else given["dos_cpu_s"],
-                relax_cpu_s=PUBLISHED_RELAX_CPU_S if given["relax_cpu_s"] is None else given["relax_cpu_s"],
-                relaxation_failed=row.failed,
-            )
-        )
+        for scorer in scorers:
+            candidates[scorer].append(_candidate(reader, row, float(hull), scorer, own_hull=own_hull))
     if reader.problems:
         raise ReplayDataError(reader.path, reader.problems)
-    return tuple(candidates)
+    return {scorer: tuple(found) for scorer, found in candidates.items()}
+
+
+def _candidate(reader: _Reader, row: _Parsed, hull: float, scorer: str, *, own_hull: bool) -> KnownCandidate:
+    given = row.numbers
+    e_form, e_hull = given["e_form"], given["e_hull"]
+    e_form_ml, e_hull_ml, uncertainty = (
+        given[column_of(name, scorer)] for name in ("e_form_ml", "e_hull_ml", "uncertainty")
+    )
+    known_hull = hull if e_form is None or e_hull is None else e_form - e_hull
+    if e_form_ml is not None and e_hull_ml is None:
+        if own_hull and (e_form is None or e_hull is None):
+            right = "a number (eV/atom): without e_form and e_hull its hull is not known"
+            reader.problem(row.row, column_of("e_hull_ml", scorer), "nothing", right)
+        e_hull_ml = e_form_ml - known_hull
+    e_form = math.nan if e_form is None else e_form
+    amounts = row.composition.get_el_amt_dict()
+    scale = row.n_sites / row.composition.num_atoms
+    dos_cpu_s = PUBLISHED_DOS_CPU_S if given["dos_cpu_s"] is None else given["dos_cpu_s"]
+    price = given.get(column_of(PRICE, scorer))
+    return KnownCandidate(
+        id=str(row.row.values["id"]),
+        composition={symbol: count * scale for symbol, count in amounts.items()},
+        e_form_ml=math.nan if e_form_ml is None else e_form_ml,
+        e_hull_ml=math.nan if e_hull_ml is None else e_hull_ml,
+        uncertainty=uncertainty,
+        e_form=e_form,
+        e_hull=e_form - known_hull if e_hull is None else e_hull,
+        n_sites=row.n_sites,
+        n_electrons=valence_electrons({symbol: count * scale for symbol, count in amounts.items()}),
+        dos_cpu_s=dos_cpu_s if price is None else price,
+        relax_cpu_s=PUBLISHED_RELAX_CPU_S if given["relax_cpu_s"] is None else given["relax_cpu_s"],
+        relaxation_failed=row.failed,
+    )
 
 
 def _composition(value: Any) -> Composition | None:
@@ -264,31 +271,6 @@ def _composition(value: Any) -> Composition | None:
     # pymatgen reads X2 as two dummy atoms, and Al0 as nothing
     usable = found.num_atoms > 0 and all(isinstance(element, Element) for element in found.elements)
     return found if usable else None
-
-
-def _check_columns(path: Path, columns: Sequence[str], *, has_structures: bool, has_references: bool) -> list[str]:
-    """Refuse a missing or misspelt column; say which are not read."""
-    problems = []
-    absent = [name for name in COLUMNS if name not in columns]
-    surplus = [name for name in columns if name not in COLUMNS]
-    for name in surplus:
-        if meant := difflib.get_close_matches(name.lower(), absent, n=1, cutoff=_TYPO):
-            problems.append(f"column {name!r} is not known; did you mean {meant[0]!r} ({COLUMNS[meant[0]]})?")
-    found = ", ".join(columns) or "none"
-    problems += [
-        f"column {name} is missing ({COLUMNS[name]}); found columns: {found}" for name in _REQUIRED if name in absent
-    ]
-    if {"formula", "composition"} <= set(absent) and not has_structures:
-        problems.append(f"no column formula or composition, and no --structures DIR; found columns: {found}")
-    if has_references and "e_hull" not in absent:
-        problems.append("column e_hull says what --references would compute; leave one of them out")
-    if problems:
-        raise ReplayDataError(path, problems)
-    notes = [f"columns not read: {', '.join(surplus)}"] if surplus else []
-    for name, cost in (("dos_cpu_s", PUBLISHED_DOS_CPU_S), ("relax_cpu_s", PUBLISHED_RELAX_CPU_S)):
-        if name in absent:
-            notes.append(f"no column {name}: {cost:g} CPU-s each, the paper's mean")
-    return notes
 
 
 def _repeated(rows: Sequence[Row]) -> list[str]:

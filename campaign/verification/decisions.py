@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -124,7 +125,9 @@ def _wrong_decision(
     outcome, audit = decision.get("outcome"), bool(decision.get("audit"))
     if bool(decision.get("promoted")) != (outcome == "promoted"):
         yield f"decision.promoted is {decision.get('promoted')}, and decision.outcome is {outcome}"
-    predicted = prediction_of(document)
+    # the cost may be expected to be another by now; decisions of earlier versions have none among their inputs
+    cost = inputs.get("relax_cpu_s", decision.get("relax_cpu_s"))
+    predicted = replace(prediction_of(document), relax_cpu_s=float(cost or 0.0))
     promising = predicted.is_known and policy.judge(predicted).promising
     if promising != (outcome in ("promoted", "held")):
         wants = "wants" if promising else "does not want"

@@ -49,7 +49,8 @@ def _made_again(document: Mapping[str, Any]) -> dict[str, Any] | None:
     decision = document.get("decision")
     if not decision or "inputs" not in decision:
         return None
-    inputs = {**decision["inputs"], "relax_cpu_s": decision["relax_cpu_s"]}
+    # decisions of earlier versions have no cost among their inputs
+    inputs = {"relax_cpu_s": decision["relax_cpu_s"], **decision["inputs"]}
     prediction = prediction_of({"_id": document["_id"], "prediction": inputs})
     if not prediction.is_known:
         return {"promising": False, "reason": "no prediction", "same": decision["outcome"] == "rejected"}

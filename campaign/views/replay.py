@@ -51,6 +51,36 @@ def replay_table(comparison: Comparison) -> Table:
     return table
 
 
+def scorers_table(comparison: Comparison) -> Table:
+    """Of data with several scorers: one row for each scorer and policy, and for each limit."""
+    first = next(iter(comparison.policies.values()))
+    seeds = f"; {len(first)} seeds: mean, least to largest" if len(first) > 1 else ""
+    title = f"{first[0].n_candidates} candidates, {first[0].n_stable} of them stable{seeds}"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column("scorer", overflow="fold")
+    table.add_column("policy", overflow="fold")
+    for heading in ("stable\nfound", "CPU-h", "recall", "C_eff\nCPU-s", "C_eff /\noracle's"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for label, replays in comparison.every().items():
+        named = comparison.described.get(label, {})
+        hours = spread(replays, attrgetter("counted_cpu_hours"))
+        table.add_row(
+            str(named.get("scorer", "")),
+            str(named.get("policy", label)),
+            _cell(spread(replays, attrgetter("total_stable")), ".0f"),
+            _cell(hours, _hours_form(hours)),
+            _cell(spread(replays, attrgetter("recall")), ".3f"),
+            _cell(spread(replays, attrgetter("c_eff_cpu_s")), ".0f"),
+            _cell(comparison.c_eff_over_oracle(label), ".2f"),
+        )
+    return table
+
+
+def _hours_form(hours: Spread | None) -> str:
+    most = 0.0 if hours is None else hours.most
+    return ".3f" if most < 1.0 else ".1f" if most < 1000.0 else ".0f"
+
+
 def _cell(value: Spread | None, form: str) -> str:
     if value is None:
         return "-"

@@ -127,6 +127,25 @@ def test_whatever_the_policies_nothing_is_unpromoted_and_every_decision_can_be_m
 
 
 @pytest.mark.mongo
+def test_a_policy_that_goes_by_cost_is_made_again_with_the_cost_that_was_expected_then(ended):
+    costs = [found["prediction"]["relax_cpu_s"] for found in ended.store.candidates.find(SCREENED)]
+    kind = ["policy.kind=expected_yield", "policy.uncertainty=0.2", "policy.max_hull_energy=0.1", "policy.audit=0.5"]
+    for least in (0.5, 0.05):
+        ended.run("set", *kind, f"policy.min_yield={least * 3600.0 / max(costs)}", "--redecide")
+        made = list(ended.store.candidates.find({**SCREENED, "decision.policy.kind": "expected_yield"}))
+        assert made
+        for document in made:
+            told = ended.json("explain", document["_id"])
+            assert told["made_again"]["same"], told
+            assert document["decision"]["inputs"]["relax_cpu_s"] > 0.0
+    # what the audit has had relaxed is judged by its cost too, and takes nothing more of the budget
+    paid = [found for found in made if found["state"] == "relaxed"]
+    assert paid
+    assert all(found["decision"]["relax_cpu_s"] == 0.0 for found in paid)
+    assert "nothing is wrong" in ended.run("verify")
+
+
+@pytest.mark.mongo
 def test_a_stricter_policy_rejects_what_is_held_and_keeps_the_audit(ended):
     audited = ended.candidate(**{"decision.audit": True})
     said = ended.run("set", "policy.max_hull_energy=-0.2", "--redecide")

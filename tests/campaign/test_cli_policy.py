@@ -26,10 +26,10 @@ def test_the_text_gives_the_policy_that_a_campaign_file_would_give(text, policy)
 @pytest.mark.parametrize(
     ("text", "messages"),
     [
-        ("guess", ["kind: found 'guess'", "one of thresholds, best_first, probability"]),
+        ("guess", ["kind: found 'guess'", "one of thresholds, best_first, probability, expected_yield"]),
         ("", ["kind: found ''", "thresholds"]),
         ("p=0.3", ["kind: found 'p=0.3'"]),
-        ("probability:q=0.3", ["q: unknown key", "known here: kind, audit, novel, p"]),
+        ("probability:q=0.3", ["q: unknown key", "known here: kind, audit, novel, max_formation_energy"]),
         ("probability:p=1.5", ["p: found 1.5", "less than 1"]),
         ("probability:p=often", ["p: found 'often'", "a number"]),
         ("probability:p=.nan", ["p: found nan", "finite number"]),
