@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from esnet.files.errors import UserError
+from esnet.files.quiet import without_chatter
 from esnet.network.model import build_esnet
 from esnet.training.settings import TrainingSettings
 
@@ -17,9 +18,14 @@ class TrainingError(UserError, ValueError):
 
 def require_tensorflow() -> None:
     """Raise TrainingError on another Keras backend: the reading of data and the distribution are TensorFlow's."""
-    import keras
+    with without_chatter():  # it is the first to import them, and the first sum prints again what importing does
+        import keras
 
-    backend = keras.config.backend()
+        backend = keras.config.backend()
+        if backend == "tensorflow":
+            import tensorflow
+
+            tensorflow.constant(0.0) + 0.0
     if backend != "tensorflow":
         raise TrainingError(
             f"training needs Keras's TensorFlow backend, and KERAS_BACKEND is {backend}: unset it, or set it to "

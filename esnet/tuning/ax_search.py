@@ -137,6 +137,8 @@ class AxSearch:
         return self._client
 
     def _new_client(self) -> Any:
+        # importing Ax warns of a database that it is not asked to write to
+        logging.getLogger("ax.storage.sqa_store.with_db_settings_base").disabled = True
         client = require("ax.api.client", extra="tune").Client(random_seed=self._seed)
         _quiet()
         client.configure_experiment(

@@ -6,6 +6,7 @@ import sys
 import threading
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
 from esnet.commands import train
@@ -73,3 +74,13 @@ def test_a_ray_that_cannot_show_a_trial_ends_no_study():
     assert done.stdout == "still here\n", done.stderr
     assert done.stderr.count("Ray's dashboard does not show the trials as they are: ") == 2, done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.keras
+def test_what_training_begins_with_says_nothing():
+    code = (
+        "from esnet.training.network import require_tensorflow; require_tensorflow(); import keras; keras.ops.ones(2)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
