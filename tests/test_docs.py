@@ -113,6 +113,7 @@ def test_every_number_of_a_campaign_file_has_a_unit_or_is_known_to_have_none(sit
             "min_completed_fraction",
             "audit",
             "dos_share",
+            "explore",
             "p",
         ),
         *("gpus_per_actor", "time_factor", "memory_factor"),

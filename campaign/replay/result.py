@@ -150,7 +150,7 @@ class Replay:
         >>> data = campaign.read_replay_data("examples/replay.csv")
         >>> [oracle] = campaign.compare(data, ["thresholds"]).limits["oracle"]
         >>> round(oracle.cpu_hours_to(13), 1), oracle.cpu_hours_to(1000)
-        (5.5, None)
+        (8.5, None)
         """
         place = int(np.searchsorted(self.stable, stable))
         return float(self.cpu_hours[place]) if place < len(self.stable) else None

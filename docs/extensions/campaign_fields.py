@@ -14,6 +14,7 @@ _UNITS = (
     (r"eV/A", "eV/A"),
     (r"in eV\b", "eV"),
     (r"in A\b", "A"),
+    (r"for each CPU-hour\b", "1/CPU-h"),
     (r"CPU-hours", "CPU-h"),
     (r"CPU-s\b", "CPU-s"),
     (r"in (s|seconds|min|minutes|h|hours|MB|GB|MiB|GiB)\b", None),

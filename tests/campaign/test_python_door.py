@@ -281,7 +281,8 @@ def is_data(found) -> bool:
 
 def is_total(found) -> bool:
     """Functions for which no argument of the right type is wrong."""
-    return found.__qualname__ in ("CampaignResults.results", "KnownCandidate.is_stable", "Replay.stable_at")
+    total = ("CampaignResults.results", "KnownCandidate.is_stable", "Replay.stable_at", "Replay.cpu_hours_to")
+    return found.__qualname__ in total
 
 
 def test_what_a_public_name_returns_is_public_too():
