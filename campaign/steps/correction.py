@@ -30,8 +30,6 @@ def fitted_to(campaign: Campaign) -> dict[str, Any]:
 
 def current_correction(campaign: Campaign) -> Correction | None:
     """What corrects predictions of the campaign's scorer and model now; None: nothing does."""
-    if campaign.spec.screening.recalibrate_every is None:
-        return None
     fits = fits_newest_first(campaign)
     if not fits:
         return None

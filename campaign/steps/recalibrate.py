@@ -52,7 +52,7 @@ def _fit(campaign: Campaign, step_id: str) -> None:
     present = fitted_to(campaign)
     n_relaxed = count_relaxed(campaign)  # before they are read: what comes between the two counts for the next
     results = predicted_results(campaign)
-    samples = [_sample(found) for found in results if _is_usable(found, present)]
+    samples = [sample_of(found) for found in results if _is_usable(found, present)]
     fit = fit_correction(samples, seed=campaign.spec.seed)
     write_fit(campaign, step_id, fit.to_dict(), fitted_to=present, n_relaxed=n_relaxed)
 
@@ -64,7 +64,8 @@ def _is_usable(document: CandidateDocument, present: dict[str, object]) -> bool:
     return math.isfinite(prediction["e_form_per_atom"])
 
 
-def _sample(document: CandidateDocument) -> Sample:
+def sample_of(document: CandidateDocument) -> Sample:
+    """Make a sample of a relaxed candidate: what the scorer itself said of it, and what it has come to."""
     prediction = document["prediction"]
     assert prediction is not None  # looked at in `_is_usable`
     said = prediction.get("raw") or prediction
