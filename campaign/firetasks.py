@@ -149,6 +149,15 @@ class Retrain(_Step):
 
 
 @explicit_serialize
+class Recalibrate(_Step):
+    """Fit what corrects predictions to what the campaign has relaxed."""
+
+    def step(self, campaign: RunningCampaign) -> None:
+        """Fit, and have the waiting candidates decided on again."""
+        campaign.recalibrate(self["step"], fw_id=self.fw_id)
+
+
+@explicit_serialize
 class Screen(_Step):
     """Score every candidate that is ready, decide, and submit the relaxations."""
 

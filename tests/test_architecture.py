@@ -33,7 +33,8 @@ ROOMS = (
         "campaign.replay",
     ),
     *("campaign.budget", "campaign.attempts", "campaign.metrics", "campaign.references", "campaign.store"),
-    *("campaign.spec", "campaign.scorers", "campaign.policies", "campaign.hull", "campaign.candidates"),
+    *("campaign.spec", "campaign.scorers", "campaign.policies", "campaign.recalibration", "campaign.hull"),
+    "campaign.candidates",
     "campaign.config",
     "workflows",
     *(
@@ -61,7 +62,7 @@ ROOMS = (
 #: What several rooms above them share: how a command is declared, and the console.
 EVERYWHERE = {"esnet.cli.lazy", "esnet.commands.console"}
 #: Rooms of arithmetic, which know no database.
-PURE = ("config", "hull", "policies", "metrics", "candidates")
+PURE = ("config", "hull", "policies", "recalibration", "metrics", "candidates")
 MAY_IMPORT = {
     "campaign": {"campaign", "workflows", "esnet", "launchers"},
     "workflows": {"workflows", "esnet"},

@@ -54,6 +54,7 @@ def decision_document(
     said = document["prediction"]
     return {
         **decision.to_dict(),
+        "reason": f"{decision.reason}{_corrected_by(said)}",
         "inputs": {
             "e_form_per_atom": prediction.e_form,  # eV/atom
             "e_above_hull": prediction.e_hull,  # eV/atom
@@ -65,7 +66,17 @@ def decision_document(
         "seed": campaign.spec.seed,
         "model": said.get("model"),
         "scorer": said.get("scorer"),
+        **({"recalibration": said["recalibration"]} if "recalibration" in said else {}),
         "reference_set": said.get("reference_set"),
         "step": step_id,
         "time": now(),
     }
+
+
+def _corrected_by(prediction: Mapping[str, Any]) -> str:
+    """Say which fit has corrected the prediction that was decided on; nothing where none has."""
+    used, raw = prediction.get("recalibration"), prediction.get("raw")
+    if not used or not raw:
+        return ""
+    before, after = raw["e_form_per_atom"], prediction["e_form_per_atom"]
+    return f"; E_f(ML) {before:+.3f} corrected to {after:+.3f} eV/atom by {used['step']}, of {used['n']} relaxed"

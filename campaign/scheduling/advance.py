@@ -9,6 +9,7 @@ from campaign.budget.persons import settle_decided
 from campaign.references.reference_sets import freeze_reference_set
 from campaign.scheduling.batch_due import screen_when_due
 from campaign.scheduling.evaluate import evaluate_relaxed
+from campaign.scheduling.recalibrate_due import recalibrate_when_due
 from campaign.scheduling.retrain_due import retrain_when_due
 from campaign.scheduling.submit import submit_ready, submit_step
 from campaign.store.campaigns import OpenCampaign
@@ -51,7 +52,8 @@ def advance(campaign: OpenCampaign, *, batch: int | None = None) -> None:
             return
         screen_when_due(campaign, batch)
     finished = not is_any_open(campaign)
-    # asked after that: if the last result makes a retraining due, the report must wait for it
-    retraining = retrain_when_due(campaign)
-    if finished and not retraining:
+    # asked after that: if the last result makes one of them due, the report must wait for it. A new model comes first:
+    # it takes the corrections of the one before away
+    learning = retrain_when_due(campaign) or recalibrate_when_due(campaign)
+    if finished and not learning:
         submit_step(campaign, Step.report(campaign.name))

@@ -5,11 +5,11 @@ from campaign.scheduling.submit import submit_step
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.candidates import is_any_in_state
 from campaign.store.states import BEFORE_SCREEN, SCREENED, CandidateState, StepState
-from campaign.store.steps import Step, count_retrainings, find_step
+from campaign.store.steps import Step, StepKind, count_of_kind, find_step
 from campaign.store.training_samples import count_to_learn_from
 
-#: States of candidates that another model would still be asked about.
-_UNDECIDED = (*BEFORE_SCREEN, CandidateState.DOS_DONE, CandidateState.HELD)
+#: States of candidates that another model, or another correction, would still be asked about.
+UNDECIDED = (*BEFORE_SCREEN, CandidateState.DOS_DONE, CandidateState.HELD)
 
 
 def retrain_when_due(campaign: OpenCampaign) -> bool:
@@ -22,7 +22,7 @@ def retrain_when_due(campaign: OpenCampaign) -> bool:
     every, name = campaign.spec.screening.retrain_every, campaign.name
     if every is None:
         return False
-    number = count_retrainings(campaign)
+    number = count_of_kind(campaign, StepKind.RETRAIN)
     learnt_from = 0
     if number:
         # state and count in one document: both are of the same moment
@@ -32,7 +32,7 @@ def retrain_when_due(campaign: OpenCampaign) -> bool:
         learnt_from = last["n_relaxed"]
     if count_to_learn_from(campaign) - learnt_from < every or closed_reason(campaign) is not None:
         return False
-    if not is_any_in_state(campaign, *_UNDECIDED, role=SCREENED):
+    if not is_any_in_state(campaign, *UNDECIDED, role=SCREENED):
         return False
     submit_step(campaign, Step.retrain(name, number))
     return True

@@ -100,6 +100,11 @@ class CampaignSpec(StrictModel):
                 f"purpose is training_set, which has no model, but screening.retrain_every is "
                 f"{self.screening.retrain_every}; set screening.retrain_every: null or purpose: screening"
             )
+        if self.purpose == "training_set" and self.screening.recalibrate_every is not None:
+            raise ValueError(
+                f"purpose is training_set, which predicts nothing, but screening.recalibrate_every is "
+                f"{self.screening.recalibrate_every}; set screening.recalibrate_every: null or purpose: screening"
+            )
         if self.purpose == "training_set" and self.scorer != Esnet():
             raise ValueError(
                 f"purpose is training_set, which predicts nothing, but scorer.kind is {self.scorer.kind}; "

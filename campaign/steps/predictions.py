@@ -2,9 +2,9 @@
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pymatgen.core import Composition
 
@@ -12,13 +12,15 @@ from campaign.budget.costs import Costs
 from campaign.budget.limits import expected_costs
 from campaign.hull.corrections import convert_formation_energy, is_corrected
 from campaign.hull.hull import HullSet
+from campaign.recalibration.fit import Corrected
 from campaign.references.reference_sets import correction_scheme, load_hull
 from campaign.scorers.base import Score
+from campaign.steps.correction import Correction, fitted_to
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import candidates_by_id
 from campaign.store.collections import in_chunks, now
-from campaign.store.documents import PredictionDocument
-from campaign.store.predictions import add_predictions
+from campaign.store.documents import PredictionDocument, RawPrediction, RecalibrationUsed
+from campaign.store.predictions import add_predictions, discarded_predictions
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +28,9 @@ logger = logging.getLogger(__name__)
 _AT_ONCE = 256
 
 
-def write_predictions(campaign: Campaign, step_id: str, scores: Iterable[Score]) -> None:
+def write_predictions(
+    campaign: Campaign, step_id: str, scores: Iterable[Score], *, correction: Correction | None = None
+) -> None:
     """Write predictions as they come, with the corrections that the reference set carries.
 
     Parameters
@@ -35,6 +39,8 @@ def write_predictions(campaign: Campaign, step_id: str, scores: Iterable[Score])
         The campaign, with a reference set, and a model where its scorer needs one.
     scores
         What the scorer says, one for each candidate.
+    correction
+        What corrects it; None: nothing.
     """
     costs = expected_costs(campaign)
     wanted = correction_scheme(campaign.store, campaign.reference_set)
@@ -46,7 +52,41 @@ def write_predictions(campaign: Campaign, step_id: str, scores: Iterable[Score])
         hull = loader.submit(load_hull, campaign.store, campaign.reference_set)
         for part in in_chunks(scores, _AT_ONCE):
             converted = part if given in (None, wanted) else _converted(campaign, part, str(given), wanted)
-            _write(campaign, step_id, converted, hull=hull.result(), costs=costs, corrections=given and wanted)
+            found = _Found(hull.result(), costs, corrections=given and wanted, correction=correction)
+            _write(campaign, step_id, converted, found)
+
+
+def write_known_again(
+    campaign: Campaign, step_id: str, ids: Sequence[str], *, correction: Correction | None
+) -> list[str]:
+    """Write predictions of candidates whose scorer's own prediction is known already; return the others' ids.
+
+    It is known where a prediction was discarded because another fit corrects it now: the scorer, its model and the
+    corrections of the references are the same, so asking again would cost as much and say the same.
+    """
+    if correction is None and campaign.spec.screening.recalibrate_every is None:
+        return list(ids)
+    wanted = correction_scheme(campaign.store, campaign.reference_set)
+    same = fitted_to(campaign) | {"corrections": campaign.spec.scorer.energy_corrections(campaign) and wanted}
+    costs, hull, known = expected_costs(campaign), None, set[str]()
+    for part in in_chunks(ids, _AT_ONCE):
+        scores = [
+            _raw_score(name, said)
+            for name, said in discarded_predictions(campaign, part).items()
+            if all(said.get(key) == value for key, value in same.items())
+        ]
+        if scores := [score for score in scores if score.e_form is not None]:
+            hull = hull or load_hull(campaign.store, campaign.reference_set)
+            _write(campaign, step_id, scores, _Found(hull, costs, same["corrections"], correction))
+            known |= {score.id for score in scores}
+    return [name for name in ids if name not in known]
+
+
+def _raw_score(name: str, said: PredictionDocument) -> Score:
+    raw = said.get("raw") or said
+    energy = raw["e_form_per_atom"]
+    uncertainty, novel = raw.get("uncertainty"), said.get("novel")
+    return Score(id=name, e_form=energy if math.isfinite(energy) else None, uncertainty=uncertainty, novel=novel)
 
 
 def _converted(campaign: Campaign, scores: Sequence[Score], given: str, wanted: str) -> list[Score]:
@@ -64,17 +104,35 @@ def _converted(campaign: Campaign, scores: Sequence[Score], given: str, wanted: 
     return converted
 
 
-def _write(
-    campaign: Campaign, step_id: str, scores: Sequence[Score], *, hull: HullSet, costs: Costs, corrections: str | None
-) -> None:
-    found = candidates_by_id(campaign.store, [score.id for score in scores], ["composition", "n_sites"])
-    energies = [math.nan if score.e_form is None else float(score.e_form) for score in scores]
-    distances = hull.distances([Composition(found[score.id]["composition"]) for score in scores], energies)
+@dataclass(frozen=True)
+class _Found:
+    """What a prediction is made of beside the scorer's answer, which has the `corrections` of the references."""
+
+    hull: HullSet
+    costs: Costs
+    corrections: str | None
+    correction: Correction | None
+
+    def corrected(self, score: Score, composition: Mapping[str, float]) -> Corrected:
+        """Energy and standard deviation that are decided on."""
+        energy = math.nan if score.e_form is None else float(score.e_form)
+        if self.correction is None or score.e_form is None:
+            return Corrected(energy, score.uncertainty)
+        atoms = sum(composition.values())
+        fractions = {symbol: number / atoms for symbol, number in composition.items()}
+        return self.correction.fit.correct(fractions, energy, score.uncertainty)
+
+
+def _write(campaign: Campaign, step_id: str, scores: Sequence[Score], found: _Found) -> None:
+    known = candidates_by_id(campaign.store, [score.id for score in scores], ["composition", "n_sites"])
+    corrected = [found.corrected(score, known[score.id]["composition"]) for score in scores]
+    compositions = [Composition(known[score.id]["composition"]) for score in scores]
+    distances = found.hull.distances(compositions, [each.energy for each in corrected])
     common: PredictionDocument = {
         "scorer": campaign.spec.scorer.identity(campaign),
         "model": campaign.model_checksum,
         "reference_set": campaign.reference_set,
-        "corrections": corrections,
+        "corrections": found.corrections,
         "step": step_id,
         "time": now(),
     }
@@ -82,15 +140,33 @@ def _write(
         (
             score.id,
             {
-                "e_form_per_atom": energy,
+                "e_form_per_atom": each.energy,
                 "e_above_hull": float(distance),
-                "uncertainty": score.uncertainty,
+                "uncertainty": each.uncertainty,
                 "novel": score.novel,
-                "relax_cpu_s": costs.screened(found[score.id]),
+                "relax_cpu_s": found.costs.screened(known[score.id]),
                 "reason": score.reason,
                 **common,
+                **_said(campaign, score, each, float(distance), found.correction),
             },
         )
-        for score, energy, distance in zip(scores, energies, distances, strict=True)
+        for score, each, distance in zip(scores, corrected, distances, strict=True)
     ]
     add_predictions(campaign, predictions)
+
+
+def _said(
+    campaign: Campaign, score: Score, corrected: Corrected, distance: float, correction: Correction | None
+) -> PredictionDocument:
+    """What the scorer itself said, and what has corrected it; nothing in a campaign that corrects none."""
+    if correction is None and campaign.spec.screening.recalibrate_every is None:
+        return {}
+    energy = math.nan if score.e_form is None else float(score.e_form)
+    # the hull is known: both are as far above it as their energies differ
+    raw: RawPrediction = {
+        "e_form_per_atom": energy,
+        "e_above_hull": distance + energy - corrected.energy,
+        "uncertainty": score.uncertainty,
+    }
+    used: RecalibrationUsed | None = None if correction is None else {"step": correction.step, "n": correction.fit.n}
+    return {"raw": raw, "recalibration": used}

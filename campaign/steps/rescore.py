@@ -1,13 +1,14 @@
-"""Another model for candidates that still wait; what has been decided stays as it was decided.
+"""Another model or another correction for candidates that still wait; what has been decided stays as it was decided.
 
-One Screen uses one model. A Screen that began with the model before ends with it, and what it leaves waiting is scored
-again afterwards.
+One Screen uses one model and one correction. A Screen that began with those before ends with them, and what it leaves
+waiting comes to a Screen again afterwards.
 """
 
 import logging
 from dataclasses import replace
 
 from campaign.scheduling.submit import submit_step
+from campaign.steps.correction import current_correction
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.predictions import discard_predictions, is_any_discarded, model_of_predictions
 from campaign.store.steps import Step, open_screens
@@ -16,24 +17,29 @@ logger = logging.getLogger(__name__)
 
 
 def rescore_waiting(campaign: Campaign) -> int:
-    """Put candidates that wait with a prediction of an earlier model before the next Screen; return how many.
+    """Put candidates that wait with a prediction of an earlier model or fit before the next Screen; return how many.
 
     These are candidates that are held, and those with a prediction and no decision yet, unless a Screen is at them just
     now. Their prediction goes into ``previous_predictions``, the decision to hold them into ``previous_decisions``, and
     they are ``dos_done`` without a prediction. Promoted and rejected ones are left alone. Doing it again does nothing.
     """
     campaign = campaign.refresh()
-    model = campaign.model_checksum
-    if model is None:
-        return 0
-    number = discard_predictions(campaign, current_model=model, busy_steps=open_screens(campaign))
+    # before the fits are read: a Screen that begins afterwards finds them too
+    busy = open_screens(campaign)
+    correction = current_correction(campaign)
+    number = discard_predictions(
+        campaign,
+        current_model=campaign.model_checksum,
+        current_fit=None if correction is None else correction.step,
+        busy_steps=busy,
+    )
     if number:
-        logger.info("campaign %s: %d waiting candidates are scored again by the new model", campaign.name, number)
+        logger.info("campaign %s: %d waiting candidates are decided on again", campaign.name, number)
     return number
 
 
 def screen_again(campaign: OpenCampaign, *, after: str) -> None:
-    """Have candidates that wait with a prediction of an earlier model scored and decided on by a Screen of their own.
+    """Have candidates that wait with a prediction of an earlier model or fit decided on by a Screen of their own.
 
     They must not wait for a batch: the next one may need what the budget does not allow.
 

@@ -6,14 +6,15 @@ from contextlib import nullcontext
 
 from campaign.attempts.ledger import attempt
 from campaign.scorers.base import Score, checked_scores
+from campaign.steps.correction import Correction, correction_of_step
 from campaign.steps.decide import make_decisions
 from campaign.steps.features import compute_features_again, restore_features
-from campaign.steps.predictions import write_predictions
+from campaign.steps.predictions import write_known_again, write_predictions
 from campaign.steps.rescore import screen_again, with_model_of_step
 from campaign.steps.scoring_context import StoredScoringContext
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.features import unusable_features
-from campaign.store.predictions import unscored_ids
+from campaign.store.predictions import discarded_ids, unscored_ids
 from campaign.store.states import STAGES
 from campaign.store.steps import read_step
 from esnet.ray.metrics import PROMOTED, RayMetrics
@@ -31,9 +32,16 @@ def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str
     """
     campaign = with_model_of_step(campaign, step_id)
     with attempt(campaign.store, campaign=campaign.name, stage="screen", fw_id=fw_id) as entry:
-        # without a DOS all are ready from the start, and all Screens run at once: each does its own batch
-        batch = None if campaign.spec.scorer.needs_dos else read_step(campaign, step_id).batch
-        ids = unscored_ids(campaign, batch=batch)
+        step = read_step(campaign, step_id)
+        if campaign.spec.scorer.needs_dos:
+            ids = unscored_ids(campaign)
+        elif step.after is None:
+            # without a DOS all are ready from the start, and all Screens run at once: each does its own batch
+            ids = unscored_ids(campaign, batch=step.batch)
+        else:
+            ids = discarded_ids(campaign)
+        correction = correction_of_step(campaign, step_id)
+        ids = write_known_again(campaign, step_id, ids, correction=correction)
 
         def add_usage(usage: Usage) -> None:
             entry.elsewhere_cpu_s += usage.cpu_s
@@ -43,7 +51,7 @@ def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str
         # one connection for all: the decisions show in Ray's metrics too. Without candidates Ray is not needed
         with campaign.spec.scorer.connected(context) if ids else nullcontext():
             if ids:
-                _predict(campaign, context, step_id, ids)
+                _predict(campaign, context, step_id, ids, correction)
             decided = make_decisions(campaign, step_id)
             RayMetrics(campaign.name).add(PROMOTED, sum(decision.promoted for decision in decided))
         logger.info(
@@ -55,11 +63,18 @@ def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str
             sum(d.audit for d in decided),
         )
         campaign.store.close_step(step_id)
-    if campaign.spec.screening.retrain_every is not None:
-        screen_again(campaign, after=step_id)  # what it held with a model that has got a successor
+    learns = (campaign.spec.screening.retrain_every, campaign.spec.screening.recalibrate_every)
+    if any(every is not None for every in learns):
+        screen_again(campaign, after=step_id)  # what it held with a model or a fit that has got a successor
 
 
-def _predict(campaign: OpenCampaign, context: StoredScoringContext, step_id: str, ids: Sequence[str]) -> None:
+def _predict(
+    campaign: OpenCampaign,
+    context: StoredScoringContext,
+    step_id: str,
+    ids: Sequence[str],
+    correction: Correction | None,
+) -> None:
     """Write a prediction for every candidate whose features can be read; have the others' DOS computed again."""
     is_dos = STAGES["dos"]
 
@@ -73,10 +88,10 @@ def _predict(campaign: OpenCampaign, context: StoredScoringContext, step_id: str
                 else:
                     yield score
 
-        write_predictions(campaign, step_id, with_energy())
+        write_predictions(campaign, step_id, with_energy(), correction=correction)
         unread = unusable_features(campaign.store, [score.id for score in without], is_dos.name)
         if final := [score for score in without if score.id not in unread]:
-            write_predictions(campaign, step_id, final)
+            write_predictions(campaign, step_id, final, correction=correction)
         return list(unread)
 
     if not (unread := write(ids)):

@@ -8,10 +8,25 @@ from typing import Any, Literal, Required, TypedDict
 from campaign.store.states import CampaignState, CandidateState, Stage, StepState
 
 
+class RawPrediction(TypedDict):
+    """What the scorer itself said (``prediction.raw``), where a correction may have been applied."""
+
+    e_form_per_atom: float  # eV/atom; NaN where there is no prediction
+    e_above_hull: float  # eV/atom
+    uncertainty: float | None  # eV/atom, one standard deviation
+
+
+class RecalibrationUsed(TypedDict):
+    """Which fit has corrected a prediction (``prediction.recalibration``)."""
+
+    step: str  # id of the step that made it
+    n: int  # relaxed candidates that it was made of
+
+
 class PredictionDocument(TypedDict, total=False):
     """What a Screen has predicted (``prediction`` of a candidate)."""
 
-    e_form_per_atom: float  # eV/atom; NaN where there is no prediction
+    e_form_per_atom: float  # eV/atom, corrected where ``recalibration`` names a fit; NaN where there is no prediction
     e_above_hull: float  # eV/atom
     uncertainty: float | None  # eV/atom, one standard deviation
     novel: bool | None
@@ -21,6 +36,8 @@ class PredictionDocument(TypedDict, total=False):
     model: str | None  # checksum
     reference_set: str  # checksum
     corrections: str | None  # none or mp2020, in the energies: those of the reference set; None: not known
+    raw: RawPrediction  # with screening.recalibrate_every
+    recalibration: RecalibrationUsed | None  # with screening.recalibrate_every; None: not corrected
     step: str  # id of the Screen
     time: datetime
 
@@ -130,7 +147,7 @@ class StepDocument(TypedDict, total=False):
     campaign: str  # name
     kind: str  # `campaign.store.steps.StepKind`
     batch: int | None  # of the Screen of a batch
-    number: int | None  # of a retraining or a sweep, from 0
+    number: int | None  # of a retraining, a recalibration or a sweep, from 0
     after: str | None  # id of the step that a Screen follows
     state: StepState
     fw_id: int
@@ -139,8 +156,11 @@ class StepDocument(TypedDict, total=False):
     policy: dict[str, Any]  # that a Screen decides by, from its first decision on
     allowance: dict[str, Any]  # what a Screen may promise: CPU-seconds, relaxations
     reserved: dict[str, Any]  # what it has set aside while it decides: CPU-seconds, relaxations
-    n_relaxed: int  # relaxations that a retraining could learn from
-    outcome: str  # of a retraining
+    n_relaxed: int  # relaxations that a retraining or a recalibration could learn from
+    outcome: str  # of a retraining: new model or no model; of a recalibration: on or off
+    fit: dict[str, Any]  # of a recalibration (`campaign.recalibration.fit.Fit.to_dict`)
+    fitted_to: dict[str, Any]  # of a recalibration: scorer and model (checksum or None) whose predictions it corrects
+    fitted: datetime
     reason: str
     model: str  # checksum
 

@@ -31,6 +31,19 @@ def add_predictions(campaign: Campaign, predictions: Iterable[tuple[str, Predict
     )
 
 
+def discarded_ids(campaign: Campaign) -> list[str]:
+    """Ids of the candidates that wait for a prediction after an earlier one was discarded, sorted."""
+    found = collection_of_candidates(campaign.store).find(_discarded(campaign), ["_id"]).sort("_id")
+    return [each["_id"] for each in found]
+
+
+def discarded_predictions(campaign: Campaign, ids: Sequence[str]) -> dict[str, PredictionDocument]:
+    """Return the latest discarded prediction of these candidates, by id, where there is one."""
+    query = {"_id": {"$in": list(ids)}, "previous_predictions.0": {"$exists": True}}
+    found = collection_of_candidates(campaign.store).find(query, {"_id": 1, "previous_predictions": {"$slice": -1}})
+    return {each["_id"]: each["previous_predictions"][0] for each in found}
+
+
 def predicted_by_step(campaign: Campaign, step_id: str) -> list[CandidateDocument]:
     """Predictions of a Screen, in the order of the candidates' ids."""
     query = {"campaign": campaign.name, "prediction.step": step_id}
@@ -64,8 +77,12 @@ def write_decisions(
     )
 
 
-def discard_predictions(campaign: Campaign, *, current_model: str, busy_steps: Sequence[str]) -> int:
-    """Put candidates that wait with a prediction of another model before the next Screen; return how many.
+def discard_predictions(
+    campaign: Campaign, *, current_model: str | None, current_fit: str | None, busy_steps: Sequence[str]
+) -> int:
+    """Put candidates that wait with a prediction of another model or another fit before the next Screen.
+
+    Return how many.
 
     These are the held ones, and those with a prediction and no decision. What was predicted and decided is kept in
     ``previous_predictions`` and ``previous_decisions``.
@@ -73,14 +90,20 @@ def discard_predictions(campaign: Campaign, *, current_model: str, busy_steps: S
     Parameters
     ----------
     current_model
-        Checksum of the model whose predictions stay.
+        Checksum of the model whose predictions stay; None where the scorer needs none.
+    current_fit
+        Id of the step whose fit corrects the predictions that stay; None: they are not corrected.
     busy_steps
         Screens whose predictions stay, because they still decide.
     """
     candidates = campaign.store.candidates
     query = {
         "campaign": campaign.name,
-        "prediction.model": {"$nin": [None, current_model]},
+        "prediction": {"$ne": None},
+        "$or": [
+            {"prediction.model": {"$nin": [None, current_model]}},
+            {"prediction.recalibration.step": {"$ne": current_fit}},
+        ],
         "prediction.step": {"$nin": list(busy_steps)},
     }
     undecided = candidates.update_many(
@@ -115,10 +138,9 @@ def _kept(field: str) -> dict[str, Any]:
 
 def is_any_discarded(campaign: Campaign) -> bool:
     """Whether any candidate waits for a new prediction after an earlier one was discarded."""
-    query = {
-        "campaign": campaign.name,
-        "state": CandidateState.DOS_DONE,
-        "prediction": None,
-        "previous_predictions.0": {"$exists": True},
-    }
-    return exists(campaign.store.candidates, query)
+    return exists(campaign.store.candidates, _discarded(campaign))
+
+
+def _discarded(campaign: Campaign) -> dict[str, Any]:
+    waiting = {"campaign": campaign.name, "state": CandidateState.DOS_DONE, "prediction": None}
+    return {**waiting, "previous_predictions.0": {"$exists": True}}

@@ -20,6 +20,7 @@ class StepKind(StrEnum):
 
     TRAIN = "train"
     RETRAIN = "retrain"
+    RECALIBRATE = "recalibrate"
     SCREEN = "screen"
     REPORT = "report"
 
@@ -39,7 +40,7 @@ class Step:
     batch
         Batch that a Screen scores; None for a Screen that takes what is there, and for other kinds.
     number
-        Which retraining or which sweep it is, from 0.
+        Which retraining, recalibration or sweep it is, from 0.
     after
         Id of the step that a Screen follows.
     state
@@ -63,6 +64,11 @@ class Step:
     def retrain(cls, campaign: str, number: int) -> Self:
         """A retraining, counted from 0."""
         return cls(id=f"{campaign}/retrain/{number}", campaign=campaign, kind=StepKind.RETRAIN, number=number)
+
+    @classmethod
+    def recalibrate(cls, campaign: str, number: int) -> Self:
+        """A fit of what corrects predictions, counted from 0."""
+        return cls(id=f"{campaign}/recalibrate/{number}", campaign=campaign, kind=StepKind.RECALIBRATE, number=number)
 
     @classmethod
     def screen(cls, campaign: str, batch: int) -> Self:
@@ -166,9 +172,9 @@ def batches_without_screen(campaign: Campaign, batches: Sequence[int]) -> list[i
     return [batch for step_id, batch in ids.items() if step_id not in submitted]
 
 
-def count_retrainings(campaign: Campaign) -> int:
-    """Number of retrainings that were submitted."""
-    return _steps(campaign).count_documents({"campaign": campaign.name, "kind": StepKind.RETRAIN})
+def count_of_kind(campaign: Campaign, kind: StepKind) -> int:
+    """Number of steps of a kind that were submitted."""
+    return _steps(campaign).count_documents({"campaign": campaign.name, "kind": kind})
 
 
 def count_sweeps(campaign: Campaign) -> int:

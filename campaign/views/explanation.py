@@ -113,6 +113,9 @@ def _format_prediction(prediction: Mapping[str, Any]) -> Iterator[str]:
     seen = {True: "; unlike what the model was trained on", False: "", None: ""}[prediction.get("novel")]
     energies = f"E_f(ML) {prediction['e_form_per_atom']:+.3f}, E_hull(ML) {prediction['e_above_hull']:+.3f}"
     yield f"prediction: {energies}, {doubt} eV/atom{seen}{_format_corrections(prediction)}"
+    if used := prediction.get("recalibration"):
+        said = f"the scorer itself said E_f(ML) {prediction['raw']['e_form_per_atom']:+.3f}"
+        yield f"  corrected by {used['step']}, of {used['n']} relaxed: {said}"
     by = f"model {prediction['model'][:12]}" if prediction.get("model") else identity_text(prediction.get("scorer"))
     yield f"  by {by} in {prediction['step']}, against reference set {prediction['reference_set'][:12]}"
 

@@ -29,6 +29,7 @@ _FIELDS = (
     *("formula", "prototype", "role", "state", "parent.name", "parent.columns"),
     *("decision.outcome", "decision.promoted", "decision.audit", "decision.kind"),
     *(f"{part}.{key}" for part in ("prediction", "result") for key in ("e_form_per_atom", "e_above_hull")),
+    *("prediction.raw.e_form_per_atom", "prediction.raw.e_above_hull", "prediction.recalibration.step"),
     *("prediction.corrections", "prediction.uncertainty", "prediction.novel", "result.corrections", "result.stable"),
     *("correction_error", *(f"is_dos.{flag}" for flag in _CHANGED)),
     *(f"{stage.fields}.reused_from" for stage in STAGES.values()),
@@ -48,6 +49,8 @@ class Row:
     names the campaigns whose calculations were taken over at no cost; None: it was computed here.
     `uncertainty` is the standard deviation of `e_form_ml`, `novel` whether the model has seen nothing like the crystal;
     both None where the model cannot say. Energies are rounded to 1e-6 eV/atom.
+    `e_form_raw` and `e_hull_raw` are what the scorer itself said, and `recalibration` is the step whose fit has made
+    `e_form_ml` and `e_hull_ml` of them; all None where nothing has corrected the prediction.
     `name` is what a crystal that was given as it is is called in its source, and `columns` what that says of it.
     """
 
@@ -68,6 +71,9 @@ class Row:
     state: str = ""
     uncertainty: float | None = None
     novel: bool | None = None
+    e_form_raw: float | None = None
+    e_hull_raw: float | None = None
+    recalibration: str | None = None
     name: str | None = None
     columns: Mapping[str, Any] | None = None
 
@@ -115,9 +121,20 @@ def make_row(document: Mapping[str, Any], *, rank: int, cpu_s: float) -> Row:
         state=document["state"],
         uncertainty=_number(document, "prediction", "uncertainty"),
         novel=(document.get("prediction") or {}).get("novel"),
+        **_corrected(document),
         name=(document.get("parent") or {}).get("name"),
         columns=plain_json((document.get("parent") or {}).get("columns")) or None,
     )
+
+
+def _corrected(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the scorer itself said of a candidate whose prediction was corrected, and by which fit."""
+    prediction = document.get("prediction") or {}
+    if not prediction.get("recalibration"):
+        return {}
+    energies = {"e_form_raw": "e_form_per_atom", "e_hull_raw": "e_above_hull"}
+    said = {column: _number(prediction, "raw", key) for column, key in energies.items()}
+    return {**said, "recalibration": prediction["recalibration"]["step"]}
 
 
 def plain_json(value: Any) -> Any:
@@ -234,6 +251,8 @@ def rows_as_table(rows: Sequence[Row], *, title: str, more: Mapping[str, Sequenc
     notes = []
     if any(row.dos_changed for row in rows):
         notes.append("* custodian changed k-points or smearing of the IS-DOS: see campaign explain")
+    if number := sum(row.recalibration is not None for row in rows):
+        notes.append(f"{number} predictions are corrected by what was relaxed; the scorer's own: --format csv")
     if any(row.novel for row in rows):
         notes.append("! the model has seen nothing like it")
     table.caption, table.caption_justify = "\n".join(notes) or None, "left"

@@ -49,6 +49,12 @@ class ScreeningSection(StrictModel):
         description="after so many new relaxations of screened candidates (each with an RS-DOS then) the model is "
         "trained on with what the campaign has found; null: never",
     )
+    recalibrate_every: int | None = Field(
+        default=None,
+        ge=1,
+        description="after so many new relaxations of screened candidates predictions are corrected by what was "
+        "relaxed (offsets of the elements, scale of the uncertainty), if that makes them more accurate; null: never",
+    )
 
     def enough_of(self, size: int) -> int:
         """How many candidates of a batch of this size must have their IS-DOS, or have failed, before its Screen."""

@@ -275,6 +275,9 @@ def _predictions(document: Mapping[str, Any]) -> list[PredictionRow]:
 def _prediction(one: Mapping[str, Any]) -> PredictionRow:
     by = f"model {str(one['model'])[:12]}" if one.get("model") else identity_text(one.get("scorer"))
     step = str(one.get("step") or "").rsplit("/", 1)[-1]
+    if used := one.get("recalibration"):
+        said = float(one["raw"]["e_form_per_atom"])
+        by += f", E_f {said:+.3f} corrected by {used['step']} ({used['n']} relaxed)"
     return PredictionRow(
         time=_time(one.get("time")),
         e_form=_number(one.get("e_form_per_atom")),

@@ -17,7 +17,9 @@ from campaign.views.results import plain_json
 from esnet.files.errors import require
 
 _UNITS = {
-    **dict.fromkeys(("e_form_ml", "e_hull_ml", "e_form_dft", "e_hull_dft", "uncertainty"), "eV/atom"),
+    **dict.fromkeys(
+        ("e_form_ml", "e_hull_ml", "e_form_dft", "e_hull_dft", "uncertainty", "e_form_raw", "e_hull_raw"), "eV/atom"
+    ),
     "cpu_s": "CPU-s",
 }
 _ROW_GROUP = 1000

@@ -18,6 +18,7 @@ from campaign.views.reused import format_reused
 from campaign.views.status.counts import Status, status_of_counts
 from campaign.views.status.funnel import FunnelStep, count_decided, funnel
 from campaign.views.status.prediction_quality import PredictionQuality, prediction_quality
+from campaign.views.status.recalibration import Recalibration, last_recalibration
 from campaign.views.status.recent_events import (
     Discovery,
     Failure,
@@ -96,6 +97,8 @@ class StatusReport:
         How well predictions held: all of the campaign, and those of the model in use.
     changes
         What people changed of the campaign last, the oldest first (`campaign.views.history`).
+    recalibration
+        The last fit that corrects predictions; None: there is none.
     """
 
     status: Status
@@ -116,6 +119,7 @@ class StatusReport:
     predictions: PredictionQuality
     predictions_of_model: PredictionQuality
     changes: list[dict[str, Any]]
+    recalibration: Recalibration | None = None
 
     @property
     def n_failed(self) -> int:
@@ -167,6 +171,7 @@ def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusRe
         predictions=predictions,
         predictions_of_model=of_model,
         changes=campaign_history(campaign, newest=_CHANGES),
+        recalibration=last_recalibration(campaign),
     )
 
 

@@ -1,0 +1,1 @@
+"""Predictions corrected by what a campaign has relaxed: pure arithmetic."""

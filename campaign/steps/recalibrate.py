@@ -1,0 +1,89 @@
+"""The recalibration step: what corrects the scorer's predictions, fitted to what the campaign has relaxed."""
+
+import logging
+import math
+
+from campaign.attempts.ledger import attempt
+from campaign.recalibration.fit import Fit, Sample
+from campaign.recalibration.trial import fit_correction
+from campaign.scheduling.advance import advance
+from campaign.steps.correction import fitted_to
+from campaign.steps.rescore import screen_again
+from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.documents import CandidateDocument
+from campaign.store.recalibration.fits import count_relaxed, find_fit, predicted_results, write_fit
+from campaign.store.states import StepState
+from campaign.store.steps import read_step
+
+logger = logging.getLogger(__name__)
+
+#: Most candidates that one of the audit sample stands for: a share of a per cent would let a few decide everything.
+_MOST_WEIGHT = 10.0
+
+
+def recalibrate_step(campaign: OpenCampaign, step_id: str, *, fw_id: int) -> None:
+    """Fit, write the fit into the step, and have the waiting candidates decided on again.
+
+    The fit is written once, so a step that is killed anywhere and run again corrects the same.
+    """
+    if read_step(campaign, step_id).state == StepState.DONE:  # killed between its last write and FireWorks' own
+        advance(campaign)
+        return
+    with attempt(campaign.store, campaign=campaign.name, stage="screen", fw_id=fw_id):
+        if find_fit(campaign, step_id) is None:
+            _fit(campaign, step_id)
+        step = find_fit(campaign, step_id)
+        if step is None:
+            raise LookupError(f"the fit of {step_id} was removed while the step ran")
+        fit = Fit.from_dict(step["fit"])
+        logger.info("campaign %s: correction %d: %s", campaign.name, step["number"], fit.reason)
+        screen_again(campaign, after=step_id)
+        campaign.store.close_step(step_id, {"outcome": "on" if fit.is_on else "off", "reason": fit.reason})
+        advance(campaign)
+
+
+def _fit(campaign: Campaign, step_id: str) -> None:
+    """Fit to the candidates that the present model, or the present scorer, has predicted before they were relaxed.
+
+    A model that was trained on since has learnt from those that an earlier one predicted: its errors there would say
+    nothing about candidates that it has not seen, so they are not asked of it.
+    """
+    campaign = campaign.refresh()
+    present = fitted_to(campaign)
+    n_relaxed = count_relaxed(campaign)  # before they are read: what comes between the two counts for the next
+    results = predicted_results(campaign)
+    samples = [sample_of(found) for found in results if _is_usable(found, present)]
+    fit = fit_correction(samples, seed=campaign.spec.seed)
+    write_fit(campaign, step_id, fit.to_dict(), fitted_to=present, n_relaxed=n_relaxed)
+
+
+def _is_usable(document: CandidateDocument, present: dict[str, object]) -> bool:
+    prediction = document.get("prediction")
+    if prediction is None or any(prediction.get(key) != value for key, value in present.items()):
+        return False
+    return math.isfinite(prediction["e_form_per_atom"])
+
+
+def sample_of(document: CandidateDocument) -> Sample:
+    """Make a sample of a relaxed candidate: what the scorer itself said of it, and what it has come to."""
+    prediction = document["prediction"]
+    assert prediction is not None  # looked at in `_is_usable`
+    said = prediction.get("raw") or prediction
+    atoms = sum(document["composition"].values())
+    return Sample(
+        id=document["_id"],
+        fractions={symbol: number / atoms for symbol, number in document["composition"].items()},
+        predicted=said["e_form_per_atom"],
+        calculated=document["result"]["e_form_per_atom"],
+        uncertainty=said.get("uncertainty"),
+        weight=_weight(document),
+    )
+
+
+def _weight(document: CandidateDocument) -> float:
+    """How many candidates it stands for: those of the audit for all that were not promoted."""
+    decision = document.get("decision") or {}
+    share = (decision.get("policy") or {}).get("audit")
+    if decision.get("promoted") or not decision.get("audit") or not share:
+        return 1.0
+    return min(1.0 / float(share), _MOST_WEIGHT)

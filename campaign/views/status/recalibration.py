@@ -1,0 +1,59 @@
+"""What corrects a campaign's predictions: its last fit, in numbers and in a line."""
+
+from dataclasses import dataclass
+
+from campaign.recalibration.fit import Fit
+from campaign.store.campaigns import Campaign
+from campaign.store.recalibration.fits import fits_newest_first
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recalibration:
+    """The last fit of what corrects predictions.
+
+    Attributes
+    ----------
+    step
+        Id of the step that made it.
+    number
+        Which one it is, from 1.
+    n
+        Relaxed candidates that it was made of.
+    is_on
+        Whether it corrects predictions.
+    is_of_model
+        Whether it is of the model in use: a new model is not corrected before enough of what it predicted is relaxed.
+    reason
+        Why, with the errors of held-out relaxations without and with it.
+    """
+
+    step: str
+    number: int
+    n: int
+    is_on: bool
+    is_of_model: bool
+    reason: str
+
+
+def last_recalibration(campaign: Campaign) -> Recalibration | None:
+    """Read the last fit of a campaign; None where there is none."""
+    newest = next(iter(fits_newest_first(campaign)), None)
+    if newest is None:
+        return None
+    fit = Fit.from_dict(newest["fit"])
+    return Recalibration(
+        step=newest["_id"],
+        number=(newest["number"] or 0) + 1,
+        n=fit.n,
+        is_on=fit.is_on,
+        is_of_model=newest["fitted_to"]["model"] == campaign.model_checksum,
+        reason=fit.reason,
+    )
+
+
+def format_recalibration(found: Recalibration) -> str:
+    """Say it in one line."""
+    state = "on" if found.is_on else "off"
+    if not found.is_of_model:
+        state = "off (of the model before)"
+    return f"{state}, number {found.number} on {found.n} relaxed: {found.reason}"
