@@ -2,9 +2,10 @@
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from queue import SimpleQueue
 
 from pymatgen.core import Composition
 
@@ -16,18 +17,21 @@ from campaign.references.reference_sets import correction_scheme, load_hull
 from campaign.scorers.base import Score
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import candidates_by_id
-from campaign.store.collections import in_chunks, now
+from campaign.store.collections import now
 from campaign.store.documents import PredictionDocument
 from campaign.store.predictions import add_predictions
 
 logger = logging.getLogger(__name__)
 
-#: Candidates written at once; as many as an actor scores in one batch.
+#: Candidates written together at most; as many as an actor scores in one batch.
 _AT_ONCE = 256
 
 
 def write_predictions(campaign: Campaign, step_id: str, scores: Iterable[Score]) -> None:
     """Write predictions as they come, with the corrections that the reference set carries.
+
+    Those that are there are written while the scorer is busy with the next, in a thread of their own: a Screen that is
+    killed has to repeat what was being scored, and nothing else.
 
     Parameters
     ----------
@@ -41,12 +45,37 @@ def write_predictions(campaign: Campaign, step_id: str, scores: Iterable[Score])
     given = campaign.spec.scorer.energy_corrections(campaign)
     if given is None:
         logger.warning("it is not known which corrections the predictions contain; compared with %s", wanted)
-    with ThreadPoolExecutor(1) as loader:
-        # the hull takes seconds to load, and an actor takes longer to start
-        hull = loader.submit(load_hull, campaign.store, campaign.reference_set)
-        for part in in_chunks(scores, _AT_ONCE):
+    come: SimpleQueue[Score | None] = SimpleQueue()
+
+    def write() -> None:
+        # takes seconds, and so does what a scorer loads
+        hull = load_hull(campaign.store, campaign.reference_set)
+        for part in _parts(come):
             converted = part if given in (None, wanted) else _converted(campaign, part, str(given), wanted)
-            _write(campaign, step_id, converted, hull=hull.result(), costs=costs, corrections=given and wanted)
+            _write(campaign, step_id, converted, hull=hull, costs=costs, corrections=given and wanted)
+
+    with ThreadPoolExecutor(1, "predictions") as pool:
+        writing = pool.submit(write)
+        try:
+            for score in scores:
+                if writing.done():
+                    break  # it has failed, and says why below
+                come.put(score)
+        finally:
+            come.put(None)
+            writing.result()
+
+
+def _parts(come: SimpleQueue[Score | None]) -> Iterator[list[Score]]:
+    """Hand out what has come, as soon as there is something and at most `_AT_ONCE` together, until None comes."""
+    last = False
+    while not last:
+        part = [come.get()]
+        while len(part) < _AT_ONCE and part[-1] is not None and not come.empty():
+            part.append(come.get())
+        last = part[-1] is None
+        if found := [score for score in part if score is not None]:
+            yield found
 
 
 def _converted(campaign: Campaign, scores: Sequence[Score], given: str, wanted: str) -> list[Score]:

@@ -10,6 +10,7 @@ from campaign.store.states import STAGES
 from campaign.views.history import format_history
 from campaign.views.status.funnel import FunnelStep
 from campaign.views.status.report import StatusReport
+from campaign.views.status.scoring import format_scoring
 from campaign.views.status.words import (
     format_count,
     format_last_day,
@@ -156,6 +157,8 @@ def _predictions(report: StatusReport) -> Iterator[RenderableType]:
         which = f", number {number} of {number}" if number > 1 else ""
         trained = f"on {status.model['n_structures']} structures"
         yield _line("model", f"{trained}, {status.model['checksum'][:12]}{which}")
+    if report.scoring.predicted:
+        yield _line("scoring", format_scoring(report.scoring))
     yield _line("so far", format_prediction_quality(report.predictions))
     if status.needs_model and report.predictions_of_model.n != report.predictions.n:
         yield _line("this model", format_prediction_quality(report.predictions_of_model))

@@ -12,7 +12,7 @@ from campaign.budget.limits import closed_reason, current_budget, relaxation_cpu
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from campaign.store.counts import count_candidates
-from campaign.store.states import SCREENED, TRAINING
+from campaign.store.states import SCREENED, TRAINING, CandidateState
 from campaign.views.history import campaign_history
 from campaign.views.reused import format_reused
 from campaign.views.status.counts import Status, status_of_counts
@@ -29,6 +29,7 @@ from campaign.views.status.recent_events import (
     newest_retried,
 )
 from campaign.views.status.running_jobs import Queue, RunningJob, queues, running_jobs
+from campaign.views.status.scoring import ScoringProgress, scoring_progress
 from campaign.views.status.throughput import Throughput, throughput
 from campaign.views.status.time_left import TimeLeft, time_left
 
@@ -89,6 +90,8 @@ class StatusReport:
         The newest stable materials, and how many were found in the last 24 h.
     reused
         What was taken over from other campaigns, in words; None: nothing.
+    scoring
+        What Screens have predicted and not decided on yet, and how fast.
     predictions, predictions_of_model
         How well predictions held: all of the campaign, and those of the model in use.
     changes
@@ -109,6 +112,7 @@ class StatusReport:
     discoveries: list[Discovery]
     discoveries_24h: int
     reused: str | None
+    scoring: ScoringProgress
     predictions: PredictionQuality
     predictions_of_model: PredictionQuality
     changes: list[dict[str, Any]]
@@ -159,6 +163,7 @@ def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusRe
         discoveries=newest_discoveries(campaign, number=_NEWEST),
         discoveries_24h=discoveries_of_a_day(campaign, at=time),
         reused=format_reused(campaign),
+        scoring=scoring_progress(campaign, ready=status.candidates.get(CandidateState.DOS_DONE, 0), at=time),
         predictions=predictions,
         predictions_of_model=of_model,
         changes=campaign_history(campaign, newest=_CHANGES),

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
+from campaign.store.predictions import count_predicted
 from campaign.store.states import SCREENED, CandidateState
+from campaign.store.steps import open_screens
 from campaign.views.status.counts import Status, status_of_counts
 from campaign.views.status.funnel import Decided, count_decided
 from campaign.views.status.running_jobs import RunningJob, running_jobs
@@ -38,7 +40,8 @@ class RunView:
     status
         The counts, those of `campaign status`.
     stages
-        References, training sample, IS-DOS, decisions and relaxations, without those that the campaign has none of.
+        References, training sample, IS-DOS, predictions where a Screen is at them, decisions and relaxations, without
+        those that the campaign has none of.
     jobs
         What runs or waits in a scheduler's queue, the oldest first.
     time_left
@@ -76,13 +79,21 @@ class RunWatch:
         return RunView(
             campaign=campaign,
             status=status,
-            stages=_stage_shares(status, counts, decided),
+            stages=_stage_shares(status, counts, decided, predicted=_predicted(campaign, counts)),
             jobs=running_jobs(campaign),
             time_left=self._time_left,
         )
 
 
-def _stage_shares(status: Status, counts: Mapping[tuple[str, str], int], decided: Decided) -> list[StageShare]:
+def _predicted(campaign: Campaign, counts: Mapping[tuple[str, str], int]) -> int:
+    """What Screens have predicted and not decided on yet: where a prediction takes long, it is all that moves."""
+    ready = counts.get((SCREENED, CandidateState.DOS_DONE), 0)
+    return min(count_predicted(campaign, open_screens(campaign)), ready) if ready else 0
+
+
+def _stage_shares(
+    status: Status, counts: Mapping[tuple[str, str], int], decided: Decided, *, predicted: int
+) -> list[StageShare]:
     """Return the stages of a campaign in their order; those that failed for good have come through theirs."""
     found = [_share("references", status.references)]
     if status.purpose == "screening":
@@ -93,6 +104,10 @@ def _stage_shares(status: Status, counts: Mapping[tuple[str, str], int], decided
         # without its IS-DOS a candidate is never decided on
         screened = sum(number for (role, _), number in counts.items() if role == SCREENED)
         to_decide = screened - counts.get((SCREENED, CandidateState.DOS_FAILED), 0)
+        if predicted:
+            found.append(
+                StageShare(title="predicted", done=min(decided.number + predicted, to_decide), whole=to_decide)
+            )
         found.append(StageShare(title="decided on", done=min(decided.number, to_decide), whole=to_decide))
         found.append(StageShare(title="relaxed", done=decided.relaxed, whole=decided.sent))
     else:
