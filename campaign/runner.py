@@ -122,7 +122,7 @@ def run_campaign(
         campaign other workers of this machine are running already.
     on_ray
         Called once, when Ray is up, with the address of its dashboard and the file that holds its token; not called
-        where the scorer needs no ESNet, and so no Ray.
+        where the scorer needs no Ray.
     on_ray_change
         Called, from another thread, with a sentence that says that Ray has died, and what becomes of it.
     on_progress
@@ -165,7 +165,7 @@ def run_campaign(
             environment = {}
             if spec.dft.engine == "vasp" and (threads := os.environ.get("OMP_NUM_THREADS")):
                 environment["OMP_NUM_THREADS"] = threads  # else one; `default_workers` has counted them
-            if spec.scorer.needs_model:
+            if spec.scorer.uses_ray(spec.screening):
                 # one Ray for the whole run, so that its dashboard can be watched; the workers' steps join it
                 files = ending.enter_context(_RayFiles(directory))
                 ray = ending.enter_context(

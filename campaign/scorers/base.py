@@ -1,7 +1,7 @@
 """What a scorer is: ids of candidates in, formation energies of their relaxed crystals out.
 
-ESNet is one (`campaign.scorers.esnet`), interatomic potentials are another
-(`campaign.scorers.force_field`); other packages may bring more (docs/scorers.md).
+ESNet is one (`campaign.scorers.esnet`), interatomic potentials are others
+(`campaign.scorers.force_field`, `campaign.scorers.ensemble`); other packages may bring more (docs/scorers.md).
 """
 
 import logging
@@ -140,6 +140,10 @@ class Scorer(StrictModel, ABC):
     def connected(self, context: ScoringContext) -> AbstractContextManager[None]:
         """Keep up what scoring needs (Ray, a service) while the block runs: a Screen scores and decides in it."""
         return nullcontext()
+
+    def uses_ray(self, actors: ActorSettings) -> bool:
+        """Whether its Screens need Ray: `campaign run` then starts one for all of them, which they join."""
+        return self.needs_model
 
     @abstractmethod
     def identity(self, campaign: ScoredCampaign) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class PotentialEnergies:
-    """Energies of a potential, with the weights that atomate2 takes by default.
+    """Energies of a potential, with its default weights or those named.
 
     Attributes
     ----------
@@ -29,6 +29,7 @@ class PotentialEnergies:
 _RAW_MACE = "its authors: the energies are those of VASP without corrections (ACEsuit/mace, pull request 342)"
 _MATPES = "trained on MatPES: static PBE or r2SCAN energies, without U and without corrections (arXiv:2503.04070)"
 _NOT_MEASURED = "not measured"
+_HIGHER_MGO = "E_f of MgO is higher than that of CHGNet by half of 0.687 eV"
 
 POTENTIAL_ENERGIES: Mapping[str, PotentialEnergies] = {
     "EMT": PotentialEnergies(functional=None, corrections="none", evidence="fitted to metals, which have none"),
@@ -44,10 +45,28 @@ POTENTIAL_ENERGIES: Mapping[str, PotentialEnergies] = {
     "M3GNet": PotentialEnergies(corrections="none", evidence=f"{_MATPES}; atomate2's default weights"),
     "MatPES-PBE": PotentialEnergies(corrections="none", evidence=_MATPES),
     "MatPES-r2SCAN": PotentialEnergies(functional="r2SCAN", corrections="none", evidence=_MATPES),
-    "SevenNet": PotentialEnergies(
-        corrections="none", evidence="E_f of MgO is higher than that of CHGNet by half of 0.687 eV"
-    ),
+    "SevenNet": PotentialEnergies(corrections="none", evidence=_HIGHER_MGO),
     "MatterSim": PotentialEnergies(evidence=_NOT_MEASURED),
     "FAIRChem": PotentialEnergies(functional=None, evidence=_NOT_MEASURED),
     "UPET": PotentialEnergies(functional=None, evidence=_NOT_MEASURED),
 }
+
+_R2SCAN_CHGNET = PotentialEnergies(
+    functional="r2SCAN", corrections="none", evidence="transfer learning to MP-r2SCAN (chgnet, pretrained/r2scan)"
+)
+#: Of weights that are not the default ones.
+_OF_WEIGHTS: Mapping[tuple[str, str], PotentialEnergies] = {
+    ("CHGNet", "0.2.0"): PotentialEnergies(
+        corrections="mp2020",
+        evidence="trained on the energies of 0.3.0; in the same cell (a = 4.24 A) MgO has -12.640 eV with it, -12.627 "
+        "with 0.3.0 and -11.954 with SevenNet-0",
+    ),
+    ("CHGNet", "r2scan"): _R2SCAN_CHGNET,
+    ("SevenNet", "l3i5"): PotentialEnergies(corrections="none", evidence=_HIGHER_MGO),
+    ("SevenNet", "MF-0"): PotentialEnergies(corrections="none", evidence=f"its task PBE; {_HIGHER_MGO}"),
+}
+
+
+def energies_of(calculator: str, model: str | None) -> PotentialEnergies:
+    """What the energies of a potential with these weights are; None: with its default ones."""
+    return _OF_WEIGHTS.get((calculator, model or ""), POTENTIAL_ENERGIES[calculator])

@@ -1,32 +1,21 @@
-"""Relaxing crystals with an interatomic potential, through atomate2's makers for ASE calculators.
+"""The interatomic potentials that a campaign file may name, their sets of weights, and how they are loaded."""
 
-A relaxation ends with an energy or with the reason why there is none: a wrong number is worse than no number.
-"""
-
-import logging
-import math
-from collections.abc import Mapping, Sequence
+import importlib.util
+import io
+from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from pymatgen.core import Lattice, Structure
-from pymatgen.io.ase import AseAtomsAdaptor
-
-from campaign.candidates.elements import volume_per_atom
 from campaign.config.yaml_file import did_you_mean
 from esnet.files.errors import require
 from esnet.files.versions import installed_versions
-
-logger = logging.getLogger(__name__)
 
 EMT = "EMT"
 EMT_ELEMENTS = ("Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au")
 """What effective medium theory describes: K. W. Jacobsen et al., Surf. Sci. 366, 394 (1996). ASE's H, C, N and O are
 there "just for fun" and are refused."""
-
-_LARGEST_VOLUME_CHANGE = 3.0
-#: What potentials and optimisers raise on crystals that they cannot treat; a machine's failures are none of these.
-_BROKEN_OFF = (ArithmeticError, LookupError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,21 +42,58 @@ _MATGL = Package(module="matgl", distribution="matgl")
 #: Those of atomate2's ML potentials that need no file of the user's, by atomate2's names (atomate2.forcefields.MLFF).
 ML_POTENTIALS: Mapping[str, Package] = {
     "CHGNet": Package(module="chgnet", distribution="chgnet", extra="forcefields"),
+    "SevenNet": Package(module="sevenn", distribution="sevenn", extra="forcefields"),
     "MACE-MP-0": _MACE,
     "MACE-MP-0b3": _MACE,
     "MACE-MPA-0": _MACE,
     "M3GNet": _MATGL,
     "MatPES-PBE": _MATGL,
     "MatPES-r2SCAN": _MATGL,
-    "SevenNet": Package(module="sevenn", distribution="sevenn"),
     "MatterSim": Package(module="mattersim", distribution="mattersim"),
     "FAIRChem": Package(module="fairchem", distribution="fairchem-core"),
     "UPET": Package(module="upet", distribution="upet"),
 }
 
 
-class NoEnergyError(Exception):
-    """A relaxation that gives no energy; the message says why."""
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """A set of weights that is part of a potential's package: nothing is fetched.
+
+    Attributes
+    ----------
+    name
+        That its package knows it by.
+    file
+        Where it lies inside the package.
+    modality
+        Of a model that was trained on several functionals, the one that is asked for.
+    """
+
+    name: str
+    file: str
+    modality: str | None = None
+
+
+#: Sets of weights by the names of a campaign file, the default one first. Other potentials have atomate2's default
+#: weights alone, which they fetch when they are first used.
+MODELS: Mapping[str, Mapping[str, Weights]] = {
+    "CHGNet": {
+        "0.3.0": Weights(name="0.3.0", file="pretrained/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar"),
+        "0.2.0": Weights(name="0.2.0", file="pretrained/0.2.0/chgnet_0.2.0_e30f77s348m32.pth.tar"),
+        "r2scan": Weights(
+            name="r2scan", file="pretrained/r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar"
+        ),
+    },
+    "SevenNet": {
+        "SevenNet-0": Weights(
+            name="7net-0", file="pretrained_potentials/SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth"
+        ),
+        "l3i5": Weights(name="7net-l3i5", file="pretrained_potentials/SevenNet_l3i5/checkpoint_l3i5.pth"),
+        "MF-0": Weights(
+            name="7net-mf-0", file="pretrained_potentials/SevenNet_MF_0/checkpoint_sevennet_mf_0.pth", modality="PBE"
+        ),
+    },
+}
 
 
 def check_calculator(name: str) -> str:
@@ -83,6 +109,35 @@ def check_calculator(name: str) -> str:
     return name
 
 
+def model_of(calculator: str, model: str | None) -> str | None:
+    """Name of the weights that are used; None where a potential has no choice of them."""
+    return model if model is not None else next(iter(MODELS.get(calculator, {})), None)
+
+
+def model_problem(calculator: str, model: str | None) -> str | None:
+    """Say what is wrong with the name of a potential's weights; None: nothing."""
+    known = MODELS.get(calculator, {})
+    if model is None or model in known:
+        return None
+    right = did_you_mean(model, tuple(known)) if known else "right: null, since it has one set of weights"
+    return f"found {model!r}: {calculator} has no weights of this name; {right}"
+
+
+def missing_weights(calculator: str, model: str | None) -> str | None:
+    """Say which file of the weights is missing on this machine; None where all is there, or its package is not."""
+    weights = MODELS.get(calculator, {}).get(model_of(calculator, model) or "")
+    spec = importlib.util.find_spec(ML_POTENTIALS[calculator].module) if weights else None
+    if weights is None or spec is None or not spec.submodule_search_locations:
+        return None
+    if any((Path(folder) / weights.file).is_file() for folder in spec.submodule_search_locations):
+        return None
+    distribution = ML_POTENTIALS[calculator].distribution
+    return (
+        f"the weights {model_of(calculator, model)} of {calculator} are not in the installed package "
+        f"({weights.file}); right: pip install --force-reinstall --no-deps {distribution}"
+    )
+
+
 def calculator_versions(calculator: str) -> dict[str, str]:
     """Versions of everything that decides a potential's energies."""
     if calculator == EMT:
@@ -90,93 +145,8 @@ def calculator_versions(calculator: str) -> dict[str, str]:
     return installed_versions("ase", "atomate2", "torch", ML_POTENTIALS[calculator].distribution)
 
 
-class Relaxer:
-    """One potential, loaded once.
-
-    Parameters
-    ----------
-    calculator
-        ``EMT`` or a key of `ML_POTENTIALS`.
-    steps
-        Most steps of a relaxation.
-    force_tolerance
-        Largest force at its end, eV/A; that on the cell (stress times volume) is at most this too.
-
-    Raises
-    ------
-    MissingExtraError
-        If the potential's package is not installed.
-    """
-
-    def __init__(self, calculator: str, *, steps: int, force_tolerance: float) -> None:
-        settings = {"fmax": force_tolerance, "final_atoms_object_file": None, "use_emmet_models": True}
-        common: dict[str, Any] = {"steps": steps, "relax_kwargs": settings}
-        if calculator == EMT:
-            from atomate2.ase.jobs import EmtRelaxMaker
-
-            self._maker = EmtRelaxMaker(**common)
-        else:
-            # atomate2 would take another package's CHGNet where this one is missing
-            package = ML_POTENTIALS[calculator]
-            require(package.module, extra=package.extra, distribution=package.distribution)
-            from atomate2.forcefields.jobs import ForceFieldRelaxMaker
-
-            self._maker = ForceFieldRelaxMaker(force_field_name=calculator, **common)
-        _ = self._maker.calculator  # loads it, with an error of its own if it cannot
-
-    def energy(self, structure: Structure) -> float:
-        """Relax atoms and cell; return the energy in eV/atom.
-
-        Raises
-        ------
-        NoEnergyError
-            If the relaxation broke off, did not converge, gave no number, or ended with less than a third or more than
-            three times the volume that it began with.
-        """
-        try:
-            result = self._maker.run_ase(structure.copy())
-        except _BROKEN_OFF as error:
-            if "out of memory" in str(error).lower():
-                raise  # the machine's failure, not the crystal's
-            raise NoEnergyError(f"the relaxation broke off ({type(error).__name__}: {error})") from error
-        energy = float(result.trajectory.energy[-1]) / len(structure)
-        change = result.final_mol_or_struct.volume / structure.volume
-        if not math.isfinite(energy):
-            raise NoEnergyError("the potential gave no finite energy")
-        if not result.converged:
-            raise NoEnergyError(f"the relaxation did not converge in {self._maker.steps} steps")
-        if not 1.0 / _LARGEST_VOLUME_CHANGE < change < _LARGEST_VOLUME_CHANGE:
-            raise NoEnergyError(f"the relaxation changed the volume by a factor of {change:.2g}")
-        return energy
-
-    def knows(self, symbol: str) -> bool:
-        """Whether the potential gives an element's simple cubic crystal a finite energy."""
-        crystal = Structure(Lattice.cubic(volume_per_atom(symbol) ** (1.0 / 3.0)), [symbol], [[0.0, 0.0, 0.0]])
-        atoms = AseAtomsAdaptor.get_atoms(crystal)
-        atoms.calc = self._maker.calculator
-        try:
-            return math.isfinite(atoms.get_potential_energy())
-        except _BROKEN_OFF as error:
-            logger.info("the potential does not know %s: %s", symbol, error)
-            return False
-
-
-def check_density(structure: Structure) -> None:
-    """Refuse a crystal that no potential is made for, before an hour is spent on it.
-
-    Raises
-    ------
-    NoEnergyError
-        If the cell has less than a third or more than three times the volume of its atoms in their own elements.
-    """
-    expected = sum(number * volume_per_atom(element.symbol) for element, number in structure.composition.items())
-    ratio = structure.volume / expected
-    if not 1.0 / _LARGEST_VOLUME_CHANGE < ratio < _LARGEST_VOLUME_CHANGE:
-        raise NoEnergyError(f"its cell has {ratio:.2g} times the volume of its atoms in their own elements")
-
-
-def unknown_elements(calculator: str, elements: Sequence[str]) -> list[str]:
-    """Those of the elements that a potential does not know; an ML potential is loaded and asked.
+def load_calculator(calculator: str, model: str | None = None) -> Any:
+    """Load a potential as a calculator of ASE, with an error of its own if it cannot.
 
     Raises
     ------
@@ -184,6 +154,23 @@ def unknown_elements(calculator: str, elements: Sequence[str]) -> list[str]:
         If its package is not installed.
     """
     if calculator == EMT:
-        return [symbol for symbol in elements if symbol not in EMT_ELEMENTS]
-    relaxer = Relaxer(calculator, steps=2, force_tolerance=0.1)
-    return [symbol for symbol in elements if not relaxer.knows(symbol)]
+        from ase.calculators.emt import EMT as EmtCalculator
+
+        return EmtCalculator()
+    # atomate2 would take another package's CHGNet where this one is missing
+    package = ML_POTENTIALS[calculator]
+    require(package.module, extra=package.extra, distribution=package.distribution)
+    weights = MODELS.get(calculator, {}).get(model_of(calculator, model) or "")
+    with redirect_stdout(io.StringIO()):  # they greet
+        if calculator == "CHGNet" and weights is not None:
+            from chgnet.model.dynamics import CHGNetCalculator
+            from chgnet.model.model import CHGNet
+
+            return CHGNetCalculator(model=CHGNet.load(model_name=weights.name, verbose=False))
+        if calculator == "SevenNet" and weights is not None:
+            from sevenn.calculator import SevenNetCalculator
+
+            return SevenNetCalculator(model=weights.name, modal=weights.modality)
+        from atomate2.forcefields.jobs import ForceFieldRelaxMaker
+
+        return ForceFieldRelaxMaker(force_field_name=calculator).calculator

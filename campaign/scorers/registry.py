@@ -1,11 +1,14 @@
 """The scorers that a campaign file may name."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from campaign.config.plugins import Kinds
 from campaign.scorers.base import Scorer
+from campaign.scorers.ensemble import Ensemble
 from campaign.scorers.esnet import Esnet
 from campaign.scorers.force_field import ForceField
+from campaign.scorers.relaxation import FORMER_GUARDS
 
 
 class UnknownScorerError(ValueError):
@@ -15,7 +18,7 @@ class UnknownScorerError(ValueError):
 SCORERS: Kinds[Scorer] = Kinds(
     noun="scorer",
     base=Scorer,  # type: ignore[type-abstract]
-    shipped={"esnet": Esnet, "force_field": ForceField},
+    shipped={"esnet": Esnet, "force_field": ForceField, "ensemble": Ensemble},
     group="esnet_campaign.scorers",
     unknown=UnknownScorerError,
 )
@@ -24,3 +27,10 @@ SCORERS: Kinds[Scorer] = Kinds(
 def make_scorer(settings: dict[str, Any]) -> Scorer:
     """Scorer from its stored settings; ``kind`` names it, esnet by default."""
     return SCORERS.class_of(settings.get("kind", "esnet")).model_validate(settings)
+
+
+def stored_scorer(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a stored campaign's scorer; one from before there were guards to set keeps those of its time."""
+    if settings.get("kind") == "force_field" and "guards" not in settings:
+        return {**settings, "guards": dict(FORMER_GUARDS)}
+    return dict(settings)

@@ -2,9 +2,10 @@
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from queue import SimpleQueue
 
 from pymatgen.core import Composition
 
@@ -24,7 +25,7 @@ from campaign.store.predictions import add_predictions, discarded_predictions
 
 logger = logging.getLogger(__name__)
 
-#: Candidates written at once; as many as an actor scores in one batch.
+#: Candidates written together at most; as many as an actor scores in one batch.
 _AT_ONCE = 256
 
 
@@ -32,6 +33,9 @@ def write_predictions(
     campaign: Campaign, step_id: str, scores: Iterable[Score], *, correction: Correction | None = None
 ) -> None:
     """Write predictions as they come, with the corrections that the reference set carries.
+
+    Those that are there are written while the scorer is busy with the next, in a thread of their own: a Screen that is
+    killed has to repeat what was being scored, and nothing else.
 
     Parameters
     ----------
@@ -47,13 +51,38 @@ def write_predictions(
     given = campaign.spec.scorer.energy_corrections(campaign)
     if given is None:
         logger.warning("it is not known which corrections the predictions contain; compared with %s", wanted)
-    with ThreadPoolExecutor(1) as loader:
-        # the hull takes seconds to load, and an actor takes longer to start
-        hull = loader.submit(load_hull, campaign.store, campaign.reference_set)
-        for part in in_chunks(scores, _AT_ONCE):
+    come: SimpleQueue[Score | None] = SimpleQueue()
+
+    def write() -> None:
+        # takes seconds, and so does what a scorer loads
+        hull = load_hull(campaign.store, campaign.reference_set)
+        for part in _parts(come):
             converted = part if given in (None, wanted) else _converted(campaign, part, str(given), wanted)
-            found = _Found(hull.result(), costs, corrections=given and wanted, correction=correction)
+            found = _Found(hull, costs, corrections=given and wanted, correction=correction)
             _write(campaign, step_id, converted, found)
+
+    with ThreadPoolExecutor(1, "predictions") as pool:
+        writing = pool.submit(write)
+        try:
+            for score in scores:
+                if writing.done():
+                    break  # it has failed, and says why below
+                come.put(score)
+        finally:
+            come.put(None)
+            writing.result()
+
+
+def _parts(come: SimpleQueue[Score | None]) -> Iterator[list[Score]]:
+    """Hand out what has come, as soon as there is something and at most `_AT_ONCE` together, until None comes."""
+    last = False
+    while not last:
+        part = [come.get()]
+        while len(part) < _AT_ONCE and part[-1] is not None and not come.empty():
+            part.append(come.get())
+        last = part[-1] is None
+        if found := [score for score in part if score is not None]:
+            yield found
 
 
 def write_known_again(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from campaign.scorers.relaxation import FORMER_GUARDS, Guards
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.changes import SETTABLE
 from campaign.spec.stored_spec import read_stored_spec
@@ -12,7 +13,10 @@ from esnet.files.errors import UserError
 _NOT_COMPARED = {"reuse"}
 #: Defaults of earlier versions. A campaign that was started with one keeps it; its file, which does not name the field,
 #: says nothing else today.
-_FORMER_DEFAULTS = {"screening.min_completed_fraction": (0.95, None)}
+_FORMER_DEFAULTS = {
+    "screening.min_completed_fraction": (0.95, None),
+    **{f"scorer.guards.{name}": (former, getattr(Guards(), name)) for name, former in FORMER_GUARDS.items()},
+}
 
 
 class CampaignExistsError(UserError, ValueError):

@@ -1,6 +1,7 @@
 """Predictions and decisions of candidates, and the candidates that wait for either."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pymongo import UpdateOne
@@ -48,6 +49,20 @@ def predicted_by_step(campaign: Campaign, step_id: str) -> list[CandidateDocumen
     """Predictions of a Screen, in the order of the candidates' ids."""
     query = {"campaign": campaign.name, "prediction.step": step_id}
     return list(collection_of_candidates(campaign.store).find(query, ["prediction"]).sort("_id"))
+
+
+def count_predicted(campaign: Campaign, step_ids: Sequence[str]) -> int:
+    """Count the predictions of these Screens, from an index alone."""
+    query = {"campaign": campaign.name, "prediction.step": {"$in": list(step_ids)}}
+    return collection_of_candidates(campaign.store).count_documents(query)
+
+
+def predictions_since(campaign: Campaign, step_ids: Sequence[str], since: datetime) -> tuple[int, datetime | None]:
+    """Number of predictions of these Screens since a time (UTC), and the time of the first of them."""
+    lately = {"campaign": campaign.name, "prediction.step": {"$in": list(step_ids)}, "prediction.time": {"$gte": since}}
+    group = {"_id": None, "number": {"$sum": 1}, "first": {"$min": "$prediction.time"}}
+    found = next(collection_of_candidates(campaign.store).aggregate([{"$match": lately}, {"$group": group}]), None)
+    return (0, None) if found is None else (found["number"], found["first"])
 
 
 def model_of_predictions(campaign: Campaign, step_id: str) -> str | None:

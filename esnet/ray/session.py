@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -123,6 +124,15 @@ def ray_session(
         else:
             with environment_variables(_credentials(wanted, allocation)), _joined(wanted, name) as session:
                 yield session
+
+
+def is_ray_at_hand() -> bool:
+    """Whether a Ray runs that `ray_session` would join: none has to be started."""
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        return True
+    address = os.environ.get("RAY_ADDRESS")
+    return address != "local" and bool(address or find_allocation())
 
 
 def _credentials(address: str, allocation: RayAllocation | None) -> dict[str, str]:

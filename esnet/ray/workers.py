@@ -54,6 +54,12 @@ def room_for(*, num_gpus: float) -> int:
     return max(1, sum(int(node.get("GPU", 0) / num_gpus + 1e-9) for node in nodes))
 
 
+def room_on_cores(*, bytes_each: int) -> int:
+    """Return how many workers of one core and so much memory Ray's nodes have room for."""
+    each = (min(int(node["CPU"]), int(node.get("memory", 0.0) // bytes_each)) for node in _nodes())
+    return max(1, sum(each))
+
+
 def alive_nodes() -> list[dict[str, float]]:
     """Return the resources of Ray's nodes that are alive."""
     import ray

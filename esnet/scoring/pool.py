@@ -1,25 +1,20 @@
-"""The actors that score, what each of them is doing, and what happens when one is lost."""
+"""A pool of Ray actors that score: what each of them is doing, and what happens when one is lost."""
 
-import gc
 import logging
-import resource
-import threading
 import time
-import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from esnet.bundle.bundle import Bundle
-from esnet.files.garbage_collection import no_garbage_collection
-from esnet.scoring.batch import ReadFeatures, ScoringError, predict_batch, read_batch
-from esnet.scoring.prediction import Prediction
+from esnet.scoring.batch import ScoringError
 
 logger = logging.getLogger(__name__)
 
 #: Batches that an actor has at the same time: the features of one are read while the network is at the other.
 IN_FLIGHT = 2
+_POLL_S = 5.0
+_START_TIMEOUT_S = 600.0  # while no actor has started
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,71 +34,38 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Answer:
-    """Predictions of one batch, and what the actor's process has used since it began."""
+class Answer:
+    """Results of one batch, and what the actor's process has used since it began.
 
-    predictions: list[Prediction]
+    Attributes
+    ----------
+    predictions
+        One result for each of the batch's ids.
+    actor
+        Which process answers.
+    cpu_s, wall_s
+        CPU-seconds that it has used, and seconds since it began.
+    """
+
+    predictions: list[Any]
     actor: str
     cpu_s: float
     wall_s: float
 
 
-class ScoringActor:
-    """Runs inside a Ray actor, a thread for each batch that it has; the bundle must have the ``checksum``."""
-
-    def __init__(
-        self, name: str, bundle_path: str, checksum: str, read_features: ReadFeatures, batch_size: int
-    ) -> None:
-        # this process is Ray's and has no handler; the dashboard shows an actor's log
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-        self._title = name
-        self._name, self._started = uuid.uuid4().hex, time.monotonic()
-        # TensorFlow comes with it, in two thirds of the time without
-        with no_garbage_collection():
-            self._bundle = Bundle.load(bundle_path)
-        gc.freeze()  # it stays: no later collection has to go through it
-        if self._bundle.checksum != checksum:
-            raise ScoringError(
-                f"{bundle_path} has checksum {self._bundle.checksum} here and {checksum} where scoring started"
-            )
-        self._read_features = read_features
-        self._batch_size = batch_size
-        self._scored = 0
-        self._reading, self._predicting = threading.Lock(), threading.Lock()
-
-    def __repr__(self) -> str:
-        return self._title
-
-    def ready(self) -> _Answer:
-        """Say that the model is loaded."""
-        return self._answer([])
-
-    def score(self, ids: list[str]) -> _Answer:
-        """Read the features of a batch and predict."""
-        with self._reading:
-            batch = read_batch(ids, bundle=self._bundle, read_features=self._read_features)
-        with self._predicting:
-            answer = self._answer(predict_batch(batch, bundle=self._bundle, batch_size=self._batch_size))
-            self._scored += len(ids)
-            logger.info("%s: %d candidates scored, %.0f s since the start", self._title, self._scored, answer.wall_s)
-        return answer
-
-    def _answer(self, predictions: list[Prediction]) -> _Answer:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        return _Answer(
-            predictions=predictions,
-            actor=self._name,
-            cpu_s=used.ru_utime + used.ru_stime,
-            wall_s=time.monotonic() - self._started,
-        )
-
-
 @dataclass
 class Batch:
-    """Candidates that are scored together."""
+    """Candidates that are scored together.
+
+    Attributes
+    ----------
+    content
+        What the actor is given in place of their ids; None: the ids.
+    """
 
     ids: list[str]
     failures: int = 0
+    content: Any = None
 
 
 @dataclass
@@ -113,11 +75,20 @@ class ActorPool:
     Attributes
     ----------
     new_actor
-        Starts a `ScoringActor` in Ray.
+        Starts an actor in Ray, with the methods ``ready()`` and ``score(asked)`` that return an `Answer`.
     max_failures
         So many times a batch is given out again.
     task_name
         Of the calls that score, in Ray's dashboard.
+    in_flight
+        Batches that an actor has at the same time.
+    more_to_come
+        Whether batches may still be added: an actor without work is kept until then.
+    give_up
+        What stands in the place of the results of a batch that failed more than `max_failures` times; None: the pool
+        ends with an error that names it.
+    resources
+        What an actor needs of Ray: where it is not free, actors are waited for without an end.
     """
 
     new_actor: Callable[[], Any]
@@ -125,16 +96,24 @@ class ActorPool:
     waiting: deque[Batch]
     n_actors: int
     task_name: str
+    in_flight: int = IN_FLIGHT
+    more_to_come: bool = False
+    give_up: Callable[[Batch, Exception], list[Any]] | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
     # the calls that are under way -> (actor, batch); no batch while the actor starts
     calls: dict[Any, tuple[Any, Batch | None]] = field(default_factory=dict)
     failed_starts: int = 0
     # the last word of each actor; what one that died used after it nobody knows
-    used: dict[str, _Answer] = field(default_factory=dict)
+    used: dict[str, Answer] = field(default_factory=dict)
+    _idle: list[Any] = field(default_factory=list)
 
     def start(self) -> None:
-        """Start all actors."""
-        for _ in range(self.n_actors):
+        """Start all actors that are not there yet."""
+        for _ in range(self.n_actors - self._n_alive()):
             self._add_actor()
+
+    def _n_alive(self) -> int:
+        return len({id(actor) for actor, _ in self.calls.values()}) + len(self._idle)
 
     def _add_actor(self) -> None:
         actor = self.new_actor()
@@ -144,9 +123,34 @@ class ActorPool:
         """Keep an actor busy, or end it where nothing is left for it."""
         while self.waiting and self._has_room(actor, self.waiting[0]):
             batch = self.waiting.popleft()
-            self.calls[actor.score.options(name=self.task_name).remote(batch.ids)] = (actor, batch)
+            asked = batch.ids if batch.content is None else batch.content
+            self.calls[actor.score.options(name=self.task_name).remote(asked)] = (actor, batch)
         if not self._of(actor):
-            _end(actor)
+            if self.more_to_come:
+                self._idle.append(actor)
+            else:
+                _end(actor)
+
+    def add(self, batch: Batch) -> None:
+        """Have one more batch scored."""
+        self.waiting.append(batch)
+        if self._idle:
+            self._give_work(self._idle.pop())
+        else:
+            self._replace_lost()
+
+    def no_more(self) -> None:
+        """Say that no batch will be added any more: actors without work end."""
+        self.more_to_come = False
+        while self._idle:
+            _end(self._idle.pop())
+
+    def _replace_lost(self) -> bool:
+        """Start an actor where work waits and there are fewer than there should be."""
+        if not self.waiting or self._n_alive() >= self.n_actors:
+            return False
+        self._add_actor()
+        return True
 
     def _of(self, actor: Any) -> list[Batch | None]:
         return [batch for busy, batch in self.calls.values() if busy is actor]
@@ -155,7 +159,7 @@ class ActorPool:
         under_way = self._of(actor)
         # one that has failed goes alone: should it kill its actor, no other is to blame
         alone = batch.failures or any(other is not None and other.failures for other in under_way)
-        return len(under_way) < (1 if alone else IN_FLIGHT)
+        return len(under_way) < (1 if alone else self.in_flight)
 
     @property
     def unfinished(self) -> bool:
@@ -167,7 +171,35 @@ class ActorPool:
         """Whether no actor works yet."""
         return all(batch is None for _, batch in self.calls.values())
 
-    def take(self, call: Any) -> list[Prediction]:
+    def answers(self) -> Iterator[list[Any]]:
+        """Start the actors and hand out the results of each batch as they come, until none is left.
+
+        Yields
+        ------
+        list
+            Empty where an actor has started or was lost.
+
+        Raises
+        ------
+        ScoringError
+            If a batch failed more often than allowed (its ids are named), or no actor starts where there is room.
+        """
+        import ray
+
+        self.start()
+        last_start = time.monotonic()
+        while self.unfinished or self.more_to_come:
+            ended, _ = ray.wait(list(self.calls), num_returns=1, timeout=_POLL_S)
+            if ended or not self.starting or not _is_free(self.resources):
+                last_start = time.monotonic()
+            elif time.monotonic() - last_start > _START_TIMEOUT_S:
+                raise ScoringError(
+                    f"no actor started within {_START_TIMEOUT_S:g} s; free in Ray: {ray.available_resources()}"
+                )
+            for call in ended:
+                yield self.take(call)
+
+    def take(self, call: Any) -> list[Any]:
         """Take the answer of a call that has ended, and keep its actor, or a new one, busy.
 
         Raises
@@ -179,7 +211,7 @@ class ActorPool:
 
         actor, batch = self.calls.pop(call)
         try:
-            answer: _Answer = ray.get(call)
+            answer: Answer = ray.get(call)
         except (
             ray.exceptions.RayActorError,  # killed, out of reach, or lost with its node
             ray.exceptions.OutOfMemoryError,
@@ -189,17 +221,17 @@ class ActorPool:
             ray.exceptions.ObjectLostError,  # answered, and then its node was lost with the answer
         ) as error:
             _end(actor)
-            self._actor_died(batch, error)
-            return []
+            return self._actor_died(batch, error)
         except ray.exceptions.RayTaskError as error:
-            self._failed(batch, error)
+            given_up = self._failed(batch, error)
             self._give_work(actor)
-            return []
+            return given_up
         self.used[answer.actor] = answer
         self._give_work(actor)
         return answer.predictions
 
-    def _actor_died(self, batch: Batch | None, error: Exception) -> None:
+    def _actor_died(self, batch: Batch | None, error: Exception) -> list[Any]:
+        given_up: list[Any] = []
         # an exception in the constructor would be the same in the next actor; a killed process need not be
         if getattr(error, "actor_init_failed", False):
             raise ScoringError(f"an actor cannot start: {error}") from error
@@ -210,25 +242,29 @@ class ActorPool:
                 if self.starting:
                     raise ScoringError(f"{self.failed_starts} actors died while they started: {error}") from error
                 logger.warning("an actor died while it started and is not replaced: the others go on (%s)", error)
-                return
+                return []
         else:
-            self._failed(batch, error)
+            given_up = self._failed(batch, error)
         # its other batch comes back too, and only then is it gone
-        if self.waiting and len({id(actor) for actor, _ in self.calls.values()}) < self.n_actors:
+        if self._replace_lost():
             logger.warning("an actor died and is replaced: %s", error)
-            self._add_actor()
+        return given_up
 
-    def _failed(self, batch: Batch | None, error: Exception) -> None:
+    def _failed(self, batch: Batch | None, error: Exception) -> list[Any]:
+        """Have a batch scored again; where it has failed too often, return what stands in place of its results."""
         if batch is None:
             raise ScoringError(f"an actor cannot start: {error}") from error
         batch.failures += 1
         if batch.failures > self.max_failures:
+            if self.give_up is not None:
+                return self.give_up(batch, error)
             raise ScoringError(
                 f"{len(batch.ids)} candidates were tried {batch.failures} times and not scored: "
                 f"{', '.join(batch.ids)}. Last cause: {error}"
             ) from error
         logger.warning("a batch of %d candidates is scored again: %s", len(batch.ids), error)
         self.waiting.append(batch)
+        return []
 
     def usage(self, *, num_gpus: float) -> Usage:
         """Return what all actors have used, ``num_gpus`` GPUs each."""
@@ -242,6 +278,15 @@ class ActorPool:
         for actor, _ in self.calls.values():
             _end(actor)
         self.calls.clear()
+        self.no_more()
+
+
+def _is_free(resources: Mapping[str, float]) -> bool:
+    """Whether Ray has this much left: other Screens may have taken all."""
+    import ray
+
+    free = ray.available_resources()
+    return all(free.get(name, 0.0) >= needed for name, needed in resources.items())
 
 
 def _end(actor: Any) -> None:

@@ -5,7 +5,6 @@ back. The calling process never imports TensorFlow.
 """
 
 import math
-import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from esnet.bundle.bundle import BundleInfo
-from esnet.ray.metrics import QUEUE, SCORED, SPEED, RayMetrics
+from esnet.ray.metrics import RayMetrics
 from esnet.ray.workers import gpus_of_a_worker, room_for, worker_options
 from esnet.representation.features import Representation
+from esnet.scoring.actor import ScoringActor
 from esnet.scoring.batch import ReadFeatures, ScoringError
-from esnet.scoring.pool import IN_FLIGHT, ActorPool, Batch, ScoringActor, Usage
+from esnet.scoring.pool import IN_FLIGHT, ActorPool, Batch, Usage
 from esnet.scoring.prediction import Prediction
+from esnet.scoring.progress import Progress
 
 __all__ = ["Prediction", "ReadFeatures", "ScoringError", "Usage", "score", "stream_predictions"]
 
-_POLL_S = 5.0
-_START_TIMEOUT_S = 600.0  # while no actor has started
 #: Candidates that an actor holds in memory at once, 216 kB each.
 _LARGEST_BATCH = 256
 
@@ -134,52 +133,16 @@ def stream_predictions(
         waiting=deque(batches),
         n_actors=min(n_actors, len(batches)),
         task_name=f"{name}: score",
+        resources={"CPU": cpu_threads, "GPU": gpus} if gpus else {"CPU": cpu_threads},
     )
-    progress = _Progress(RayMetrics(name.split("/")[0]), len(wanted))
-    last_start = time.monotonic()
+    progress = Progress(RayMetrics(name.split("/")[0]), len(wanted))
     try:
-        pool.start()
-        while pool.unfinished:
-            ended, _ = ray.wait(list(pool.calls), num_returns=1, timeout=_POLL_S)
-            if ended or not pool.starting:
-                last_start = time.monotonic()
-            elif time.monotonic() - last_start > _START_TIMEOUT_S:
-                raise ScoringError(
-                    f"no actor started within {_START_TIMEOUT_S:g} s; free in Ray: {ray.available_resources()}"
-                )
-            for call in ended:
-                scored = pool.take(call)
-                progress.tell(len(scored))
-                if scored:
-                    yield scored
+        for scored in pool.answers():
+            progress.tell(len(scored))
+            if scored:
+                yield scored
     finally:
         progress.end()
         pool.end()
         if on_usage is not None:
             on_usage(pool.usage(num_gpus=gpus))
-
-
-class _Progress:
-    """Tells Ray's metrics how far a Screen is."""
-
-    def __init__(self, metrics: RayMetrics, n_wanted: int) -> None:
-        self._metrics, self._left, self._scored = metrics, n_wanted, 0
-        # from when the first actor is ready: loading TensorFlow says nothing of the speed
-        self._began: float | None = None
-        metrics.set(QUEUE, n_wanted)
-
-    def tell(self, n_scored: int) -> None:
-        """Say that so many more candidates are scored; 0: an actor has started, or was lost."""
-        now = time.monotonic()
-        self._began = self._began or now
-        self._left -= n_scored
-        self._scored += n_scored
-        if n_scored:
-            self._metrics.add(SCORED, n_scored)
-            self._metrics.set(QUEUE, self._left)
-            self._metrics.set(SPEED, self._scored / max(now - self._began, 1e-3))
-
-    def end(self) -> None:
-        """Say that nothing waits any more."""
-        self._metrics.set(QUEUE, 0)
-        self._metrics.set(SPEED, 0.0)

@@ -19,9 +19,10 @@ from campaign.running_campaign import RunningCampaign, start_campaign
 from campaign.scheduling.advance import advance
 from campaign.scorers import force_field as scorer_force_field
 from campaign.scorers.base import Score, Scorer, ScorerError, ScorerProblem, checked_scores, identity_text
-from campaign.scorers.force_field import ForceField, formation_energy
-from campaign.scorers.potentials import EMT_ELEMENTS, ML_POTENTIALS, NoEnergyError, Relaxer, check_density
+from campaign.scorers.force_field import ForceField
+from campaign.scorers.potentials import EMT_ELEMENTS, ML_POTENTIALS
 from campaign.scorers.registry import UnknownScorerError, make_scorer
+from campaign.scorers.relaxation import Guards, NoEnergyError, Relaxer, check_density, formation_energy
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_engine
 from campaign.spec.reader import read_campaign_file
@@ -99,12 +100,14 @@ def test_a_relaxation_that_goes_wrong_gives_no_number(emt, elements):
         with pytest.raises(NoEnergyError, match="times the volume of its atoms"):
             formation_energy(wrong, emt, elements)
     with pytest.raises(NoEnergyError, match="changed the volume by a factor of"):
-        emt.energy(B2.copy().scale_lattice(B2.volume * 4.5))
+        Relaxer("EMT", steps=300, force_tolerance=0.01, guards=Guards(volume_change=3.0)).energy(
+            B2.copy().scale_lattice(B2.volume * 4.5)
+        )
     with pytest.raises(NoEnergyError, match="no crystal of Pd"):
         formation_energy(B2, emt, elements | {"Pd": "no crystal of Pd"})
     with pytest.raises(NoEnergyError, match="fell into each other"):
         formation_energy(B2, emt, elements | {"Pd": 100.0})
-    check_density(B2)
+    check_density(B2, emt.guards)
 
 
 # ---- what a campaign file may ask for
@@ -123,7 +126,7 @@ def test_the_scorer_is_esnet_where_the_file_names_none(small_spec):
     [
         ({"scorer": {"kind": "force_field", "calculator": "emt"}}, r"scorer\.calculator: found 'emt': .*mean 'EMT'"),
         ({"scorer": {"kind": "force_field"}}, r"scorer\.calculator: is missing"),
-        ({"scorer": {"kind": "oracle"}}, r"scorer\.kind: found 'oracle': .* one of esnet, force_field"),
+        ({"scorer": {"kind": "oracle"}}, r"scorer\.kind: found 'oracle': .* one of esnet, force_field, ensemble"),
         ({"scorer": {"kind": "esnet", "calculator": "EMT"}}, r"scorer\.calculator: unknown key"),
     ],
     ids=lambda value: None if isinstance(value, str) else str(value["scorer"]),
@@ -160,9 +163,9 @@ def test_a_potential_whose_package_is_missing_is_refused_with_the_extra(small_sp
 def test_an_element_that_an_ml_potential_does_not_know_is_refused_by_name(monkeypatch):
     class Emt(Relaxer):  # stands for a potential that is asked, since none but EMT is always installed
         def __init__(self, calculator: str, **settings: Any) -> None:
-            super().__init__("EMT", **settings)
+            super().__init__("EMT", **settings | {"model": None})
 
-    monkeypatch.setattr("campaign.scorers.potentials.Relaxer", Emt)
+    monkeypatch.setattr("campaign.scorers.relaxation.Relaxer", Emt)
     problems = list(ForceField(calculator="CHGNet").problems_here(["Al", "Fe"]))
     assert [problem.field for problem in problems] == [("candidates", "elements", "Fe")]
 

@@ -11,6 +11,7 @@ from campaign.views.history import format_history
 from campaign.views.status.funnel import FunnelStep
 from campaign.views.status.recalibration import format_recalibration
 from campaign.views.status.report import StatusReport
+from campaign.views.status.scoring import format_scoring
 from campaign.views.status.words import (
     format_count,
     format_last_day,
@@ -159,6 +160,8 @@ def _predictions(report: StatusReport) -> Iterator[RenderableType]:
         yield _line("model", f"{trained}, {status.model['checksum'][:12]}{which}")
     if report.recalibration is not None:
         yield _line("correction", format_recalibration(report.recalibration))
+    if report.scoring.predicted:
+        yield _line("scoring", format_scoring(report.scoring))
     yield _line("so far", format_prediction_quality(report.predictions))
     if status.needs_model and report.predictions_of_model.n != report.predictions.n:
         yield _line("this model", format_prediction_quality(report.predictions_of_model))

@@ -12,7 +12,7 @@ from campaign.budget.limits import closed_reason, current_budget, relaxation_cpu
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from campaign.store.counts import count_candidates
-from campaign.store.states import SCREENED, TRAINING
+from campaign.store.states import SCREENED, TRAINING, CandidateState
 from campaign.views.history import campaign_history
 from campaign.views.reused import format_reused
 from campaign.views.status.counts import Status, status_of_counts
@@ -30,6 +30,7 @@ from campaign.views.status.recent_events import (
     newest_retried,
 )
 from campaign.views.status.running_jobs import Queue, RunningJob, queues, running_jobs
+from campaign.views.status.scoring import ScoringProgress, scoring_progress
 from campaign.views.status.stages import StageShare, stage_shares
 from campaign.views.status.throughput import Throughput, throughput
 from campaign.views.status.time_left import TimeLeft, time_left
@@ -93,6 +94,8 @@ class StatusReport:
         The newest stable materials, and how many were found in the last 24 h.
     reused
         What was taken over from other campaigns, in words; None: nothing.
+    scoring
+        What Screens have predicted and not decided on yet, and how fast.
     predictions, predictions_of_model
         How well predictions held: all of the campaign, and those of the model in use.
     changes
@@ -116,6 +119,7 @@ class StatusReport:
     discoveries: list[Discovery]
     discoveries_24h: int
     reused: str | None
+    scoring: ScoringProgress
     predictions: PredictionQuality
     predictions_of_model: PredictionQuality
     changes: list[dict[str, Any]]
@@ -145,6 +149,7 @@ def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusRe
     time = at or now()
     counts, decided = campaign.store.role_counts(campaign.name), count_decided(campaign)
     status = status_of_counts(campaign, counts, decided)
+    scoring = scoring_progress(campaign, ready=counts.get((SCREENED, CandidateState.DOS_DONE), 0), at=time)
     pace = throughput(campaign, at=time)
     budget = _budget(campaign, status)
     jobs = running_jobs(campaign)
@@ -154,7 +159,7 @@ def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusRe
         status=status,
         at=time.isoformat(),
         funnel=funnel(campaign, counts, decided, stable=count_candidates(campaign, stable=True, role=role)),
-        stages=stage_shares(status, counts, decided),
+        stages=stage_shares(status, counts, decided, predicted=scoring.predicted),
         pace=pace,
         time_left=time_left(
             campaign, counts, pace, decided=decided.number, sent=decided.sent, spent_cpu_hours=budget.spent_cpu_hours
@@ -168,6 +173,7 @@ def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusRe
         discoveries=newest_discoveries(campaign, number=_NEWEST),
         discoveries_24h=discoveries_of_a_day(campaign, at=time),
         reused=format_reused(campaign),
+        scoring=scoring,
         predictions=predictions,
         predictions_of_model=of_model,
         changes=campaign_history(campaign, newest=_CHANGES),

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
+from campaign.store.states import SCREENED, CandidateState
 from campaign.views.status.counts import Status, status_of_counts
 from campaign.views.status.funnel import count_decided
 from campaign.views.status.running_jobs import RunningJob, running_jobs
+from campaign.views.status.scoring import count_undecided
 from campaign.views.status.stages import StageShare, stage_shares
 from campaign.views.status.throughput import throughput
 from campaign.views.status.time_left import TimeLeft, time_left
@@ -28,7 +30,8 @@ class RunView:
     status
         The counts, those of `campaign status`.
     stages
-        References, training sample, IS-DOS, decisions and relaxations, without those that the campaign has none of.
+        References, training sample, IS-DOS, predictions where a Screen is at them, decisions and relaxations, without
+        those that the campaign has none of.
     jobs
         What runs or waits in a scheduler's queue, the oldest first.
     time_left
@@ -52,6 +55,7 @@ class RunWatch:
     def look(self, campaign: Campaign) -> RunView:
         """Return how the campaign is now."""
         counts, decided = campaign.store.role_counts(campaign.name), count_decided(campaign)
+        predicted = count_undecided(campaign, ready=counts.get((SCREENED, CandidateState.DOS_DONE), 0))
         status = status_of_counts(campaign, counts, decided)
         if status.is_finished or time.monotonic() - self._estimated >= _ESTIMATE_EVERY_S:
             self._estimated = time.monotonic()
@@ -66,7 +70,7 @@ class RunWatch:
         return RunView(
             campaign=campaign,
             status=status,
-            stages=stage_shares(status, counts, decided),
+            stages=stage_shares(status, counts, decided, predicted=predicted),
             jobs=running_jobs(campaign),
             time_left=self._time_left,
         )

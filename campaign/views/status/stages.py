@@ -15,7 +15,7 @@ class StageShare:
     Attributes
     ----------
     key
-        ``references``, ``training``, ``dos``, ``decided`` or ``relaxed``.
+        ``references``, ``training``, ``dos``, ``predicted``, ``decided`` or ``relaxed``.
     title
         What people call it.
     done, whole
@@ -34,13 +34,17 @@ class StageShare:
         return min(self.done / self.whole, 1.0) if self.whole else 0.0
 
 
-def stage_shares(status: Status, counts: Mapping[tuple[str, str], int], decided: Decided) -> list[StageShare]:
+def stage_shares(
+    status: Status, counts: Mapping[tuple[str, str], int], decided: Decided, *, predicted: int
+) -> list[StageShare]:
     """Return the stages of a campaign in their order, without those that it has none of.
 
     Parameters
     ----------
     counts
         Candidates by ``(role, state)``.
+    predicted
+        What Screens have predicted and not decided on yet (`campaign.views.status.scoring`).
     """
     found = [_share("references", "references", status.references)]
     if status.purpose == "screening":
@@ -51,6 +55,9 @@ def stage_shares(status: Status, counts: Mapping[tuple[str, str], int], decided:
         # without its IS-DOS a candidate is never decided on
         screened = sum(number for (role, _), number in counts.items() if role == SCREENED)
         to_decide = screened - counts.get((SCREENED, CandidateState.DOS_FAILED), 0)
+        if predicted:
+            done = min(decided.number + predicted, to_decide)
+            found.append(StageShare(key="predicted", title="predicted", done=done, whole=to_decide))
         found.append(
             StageShare(key="decided", title="decided on", done=min(decided.number, to_decide), whole=to_decide)
         )

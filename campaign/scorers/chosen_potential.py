@@ -1,0 +1,132 @@
+"""A potential as a campaign file chooses it, and what speaks against it."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from campaign.config.strict_model import StrictModel
+from campaign.config.yaml_file import FieldPath
+from campaign.scorers.base import ScorerProblem
+from campaign.scorers.potential_energies import PotentialEnergies, energies_of
+from campaign.scorers.potentials import (
+    EMT,
+    calculator_versions,
+    check_calculator,
+    missing_weights,
+    model_of,
+    model_problem,
+)
+from campaign.scorers.relaxation import Guards, Relaxer, unknown_elements
+from esnet.files.errors import MissingExtraError
+
+logger = logging.getLogger(__name__)
+
+
+Calculator = Annotated[
+    str,
+    AfterValidator(check_calculator),
+    Field(
+        description="EMT (Al, Ni, Cu, Pd, Ag, Pt, Au; always there), or an ML potential by atomate2's name, e.g. CHGNet"
+    ),
+]
+WeightsName = Annotated[
+    str | None,
+    Field(
+        description="its weights: 0.3.0, 0.2.0 or r2scan of CHGNet; SevenNet-0, l3i5 or MF-0 of SevenNet; null: the "
+        "first of these, and of other potentials atomate2's"
+    ),
+]
+Corrections = Annotated[
+    Literal["none", "mp2020"] | None,
+    Field(description="corrections in the potential's energies; null: as docs/scorers.md lists them"),
+]
+
+
+class ChosenPotential(StrictModel):
+    """An interatomic potential with its weights."""
+
+    calculator: Calculator
+    model: WeightsName = None
+    corrections: Corrections = None
+
+    def energies(self) -> PotentialEnergies:
+        """What its energies are."""
+        return energies_of(self.calculator, self.model)
+
+    def energy_corrections(self) -> str | None:
+        """Name the corrections that its energies contain; None: not known."""
+        return self.energies().corrections or self.corrections
+
+    def identity(self) -> dict[str, Any]:
+        """Name the potential and its weights."""
+        model = model_of(self.calculator, self.model)
+        return {"calculator": self.calculator} | ({} if model is None else {"model": model})
+
+    def versions(self) -> dict[str, str]:
+        """Versions of everything that decides its energies."""
+        return calculator_versions(self.calculator)
+
+    def describe(self) -> str:
+        """Its name, and that of its weights where they are not the default ones."""
+        return self.calculator if self.model is None else f"{self.calculator} {self.model}"
+
+    def load(self, *, steps: int, force_tolerance: float, guards: Guards) -> Relaxer:
+        """Load it."""
+        return Relaxer(self.calculator, model=self.model, steps=steps, force_tolerance=force_tolerance, guards=guards)
+
+    def problems(self, elements: Sequence[str], field: FieldPath) -> Iterator[ScorerProblem]:
+        """Refuse energies of another kind, weights that there are none of, and elements that EMT does not describe.
+
+        Parameters
+        ----------
+        field
+            Where it stands in a campaign file.
+        """
+        if wrong := model_problem(self.calculator, self.model):
+            yield ScorerProblem((*field, "model"), wrong)
+            return
+        known = self.energies()
+        if known.functional == "r2SCAN":
+            key, value = ("calculator", self.calculator) if self.model is None else ("model", self.model)
+            yield ScorerProblem(
+                (*field, key),
+                f"found {value!r}, which gives energies of r2SCAN; references and relaxations are PBE, and energies of "
+                "two functionals never meet in one hull; right: a potential trained on PBE, e.g. CHGNet",
+            )
+        if None not in (self.corrections, known.corrections) and self.corrections != known.corrections:
+            yield ScorerProblem(
+                (*field, "corrections"),
+                f"found {self.corrections!r}, but energies of {self.describe()} contain {known.corrections} "
+                f"({known.evidence}); right: {known.corrections}, or null",
+            )
+        if self.calculator == EMT:
+            yield from self._unknown(elements, field)
+
+    def problems_here(self, elements: Sequence[str], field: FieldPath) -> Iterator[ScorerProblem]:
+        """Look whether its package and weights are on this machine, and ask it for the elements that it knows."""
+        if self.calculator == EMT or model_problem(self.calculator, self.model):
+            return
+        if missing := missing_weights(self.calculator, self.model):
+            yield ScorerProblem((*field, "calculator" if self.model is None else "model"), missing)
+            return
+        try:
+            yield from self._unknown(elements, field)
+        except MissingExtraError as error:
+            yield ScorerProblem((*field, "calculator"), f"found {self.calculator!r}, but {error}")
+        except Exception as error:  # each package has errors of its own
+            logger.info("%s cannot be loaded", self.describe(), exc_info=True)
+            yield ScorerProblem(
+                (*field, "calculator"),
+                f"found {self.calculator!r}, which cannot be loaded here ({type(error).__name__}: {error}); some "
+                "potentials fetch their weights when they are first used: try it once where there is a network",
+            )
+
+    def _unknown(self, elements: Sequence[str], field: FieldPath) -> Iterator[ScorerProblem]:
+        for symbol in unknown_elements(self.calculator, elements, model=self.model):
+            yield ScorerProblem(
+                ("candidates", "elements", symbol),
+                f"found {symbol!r}: the potential {self.describe()} ({'.'.join(map(str, field))}.calculator) does not "
+                "know it; leave it out, or take another potential",
+            )

@@ -1,0 +1,126 @@
+"""Two or more interatomic potentials as one scorer: the mean of what they say, and their spread as its uncertainty.
+
+Where potentials fail they fail badly, and not alike: that they differ is what shows it.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from statistics import fmean, stdev
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from campaign.hull.corrections import convert_formation_energy
+from campaign.scorers.base import Score, ScoredCampaign, ScorerProblem
+from campaign.scorers.chosen_potential import ChosenPotential
+from campaign.scorers.potentials import model_of
+from campaign.scorers.relaxation import Guards
+from campaign.scorers.relaxation_order import Formed
+from campaign.scorers.relaxing import Relaxations
+from campaign.scorers.relaxing_scorer import ForceTolerance, RelaxingScorer, Steps
+
+
+def _check_members(potentials: list[ChosenPotential]) -> list[ChosenPotential]:
+    if len(potentials) < 2:
+        raise ValueError("an ensemble needs at least two potentials; right: two or more, or scorer.kind: force_field")
+    names = [(each.calculator, model_of(each.calculator, each.model)) for each in potentials]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"{' '.join(part for part in twice if part)} stands twice: its spread would be none")
+    return potentials
+
+
+class Ensemble(RelaxingScorer):
+    """The mean of the formation energies of several potentials; each candidate is relaxed with all of them.
+
+    sigma = sqrt((calibration * s)^2 + floor^2), s: standard deviation of what the potentials say (n - 1). Where one of
+    them gives no energy, its reason stands in the prediction; of two potentials the other's energy is the prediction
+    then, with the uncertainty ``alone``.
+    """
+
+    kind: Literal["ensemble"] = Field(default="ensemble", description="ensemble")
+    potentials: Annotated[list[ChosenPotential], AfterValidator(_check_members)] = Field(
+        description="two or more, each with calculator, model, corrections as in force_field"
+    )
+    calibration: float = Field(
+        default=1.0,
+        gt=0.0,
+        le=100.0,
+        description="factor on the spread of the potentials; 1.0 is measured, a pure number (docs/scorers.md)",
+    )
+    floor: float = Field(
+        default=0.05, gt=0.0, le=20.0, description="least standard deviation in eV/atom, where all happen to agree"
+    )
+    alone: float | None = Field(
+        default=0.5,
+        gt=0.0,
+        le=20.0,
+        description="standard deviation in eV/atom of what one potential says where all others give no energy; null: "
+        "no prediction then",
+    )
+    steps: Steps = 500
+    force_tolerance: ForceTolerance = 0.03
+    guards: Guards = Field(default=Guards(), description="what ends a relaxation without an energy")
+
+    def relaxations(self) -> Relaxations:
+        """How its candidates are relaxed."""
+        return Relaxations(
+            potentials=self.potentials, steps=self.steps, force_tolerance=self.force_tolerance, guards=self.guards
+        )
+
+    def predict(self, formed: Formed) -> Score:
+        """Average what the potentials say, once all have the same corrections."""
+        energies, reasons = [], []
+        for potential, energy in zip(self.potentials, formed.energies, strict=True):
+            found = self._converted(energy, potential, formed)
+            if isinstance(found, str):
+                reasons.append(f"{potential.describe()}: {found}")
+            else:
+                energies.append(found)
+        told = "; ".join(reasons) or None
+        if not energies or (len(energies) == 1 and self.alone is None):
+            return Score(id=formed.name, e_form=None, reason=told)
+        score = Score(id=formed.name, e_form=fmean(energies), reason=told)
+        if len(energies) == 1:
+            return replace(score, uncertainty=self.alone)
+        spread = math.hypot(self.calibration * stdev(energies), self.floor)
+        # of three and more, the one that failed makes the others less certain, too
+        return replace(score, uncertainty=max(spread, self.alone or 0.0) if reasons else spread)
+
+    def _converted(self, energy: float | str, potential: ChosenPotential, formed: Formed) -> float | str:
+        given, wanted = potential.energy_corrections(), self.energy_corrections(None)
+        if isinstance(energy, str) or given is None or wanted is None:
+            return energy
+        found = convert_formation_energy(energy, formed.structure, given=given, wanted=wanted)
+        return str(found.reason) if found.energy is None else found.energy
+
+    def gives_uncertainty(self) -> bool:
+        """Whether the settings give one."""
+        return True
+
+    def identity(self, campaign: ScoredCampaign) -> dict[str, Any]:
+        """Name the potentials, their weights, the settings and the versions that decide the energies."""
+        potentials = [{**each.model_dump(mode="json"), **each.identity()} for each in self.potentials]
+        versions = {name: version for each in self.potentials for name, version in each.versions().items()}
+        return {**self.to_dict(), "potentials": potentials, "versions": versions}
+
+    def energy_corrections(self, campaign: ScoredCampaign | None) -> str | None:
+        """Name the corrections that all potentials are brought to: their own where they agree, else ``none``."""
+        given = {potential.energy_corrections() for potential in self.potentials}
+        if None in given:
+            return None
+        return given.pop() if len(given) == 1 else "none"
+
+    def problems(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
+        """Refuse what speaks against one of the potentials."""
+        for place, potential in enumerate(self.potentials):
+            yield from potential.problems(elements, ("scorer", "potentials", place))
+
+    def problems_here(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
+        """Look whether the potentials are on this machine, and ask them for the elements that they know."""
+        for place, potential in enumerate(self.potentials):
+            yield from potential.problems_here(elements, ("scorer", "potentials", place))
+
+    def describe(self) -> str:
+        """Say in a few words what predicts."""
+        return f"relaxations with the potentials {', '.join(each.describe() for each in self.potentials)}"

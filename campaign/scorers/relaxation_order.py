@@ -1,0 +1,151 @@
+"""Which crystal is relaxed next, and what its energy makes of the candidates: elements first, each once."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from pymatgen.core import Structure
+
+from campaign.candidates.elements import MissingReferenceError
+from campaign.scorers.relaxation import Guards, NoEnergyError, check_density, energy_of_elements
+
+#: An energy in eV/atom, or why there is none.
+EnergyOrReason = float | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A crystal to relax.
+
+    Attributes
+    ----------
+    name
+        Of the candidate, or the symbol of the element.
+    structure
+        The unrelaxed crystal.
+    zeros
+        For each potential the energy of the crystal's elements in eV/atom, above which the result counts, or why it is
+        not relaxed with this one; None: the crystal is one of an element.
+    """
+
+    name: str
+    structure: Structure
+    zeros: tuple[EnergyOrReason, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Formed:
+    """A candidate's formation energies with each potential, eV/atom, or why there are none."""
+
+    name: str
+    structure: Structure
+    energies: tuple[EnergyOrReason, ...]
+
+
+@dataclass
+class _Element:
+    """Results of an element's crystals; settled when all are there."""
+
+    to_come: int
+    found: list[tuple[EnergyOrReason, ...]] = field(default_factory=list)
+
+    def energy(self, symbol: str, potential: int) -> EnergyOrReason:
+        results = [energies[potential] for energies in self.found]
+        numbers = [energy for energy in results if not isinstance(energy, str)]
+        return min(numbers) if numbers else f"the elemental reference of {symbol}: {results[0]}"
+
+
+class RelaxationOrder:
+    """Hands out crystals so that a candidate comes when the energies of its elements are known.
+
+    Parameters
+    ----------
+    n_potentials
+        Potentials that each crystal is relaxed with.
+    element_structures
+        Returns the crystals of an element; raises MissingReferenceError where there is none.
+    guards
+        What a candidate must not be before it is relaxed.
+    """
+
+    def __init__(self, n_potentials: int, element_structures: Callable[[str], list[Structure]], guards: Guards) -> None:
+        self._n_potentials, self._element_structures, self._guards = n_potentials, element_structures, guards
+        self._elements: dict[str, _Element | str] = {}
+        self._first: deque[Task] = deque()
+        self._held: list[tuple[str, Structure]] = []
+        self._ready: deque[Task] = deque()
+        self._formed: deque[Formed] = deque()
+
+    def add(self, name: str, structure: Structure) -> None:
+        """Take in a candidate, and the crystals of those of its elements that are new."""
+        try:
+            check_density(structure, self._guards)
+        except NoEnergyError as error:
+            self._formed.append(Formed(name=name, structure=structure, energies=(str(error),) * self._n_potentials))
+            return
+        for element in structure.composition.elements:
+            if element.symbol not in self._elements:
+                self._add_element(element.symbol)
+        self._held.append((name, structure))
+        self._release()
+
+    def _add_element(self, symbol: str) -> None:
+        try:
+            crystals = self._element_structures(symbol)
+        except MissingReferenceError as error:
+            self._elements[symbol] = str(error)
+            return
+        self._elements[symbol] = _Element(to_come=len(crystals))
+        self._first.extend(Task(name=symbol, structure=crystal, zeros=None) for crystal in crystals)
+
+    def next(self) -> Task | None:
+        """Return what can be relaxed now; None: nothing before a result comes or a candidate is added."""
+        return self._first.popleft() if self._first else self._ready.popleft() if self._ready else None
+
+    @property
+    def n_ready(self) -> int:
+        """How many crystals can be relaxed now."""
+        return len(self._first) + len(self._ready)
+
+    def done(self, task: Task, energies: Sequence[EnergyOrReason]) -> None:
+        """Take in the results of a crystal, one for each potential."""
+        if task.zeros is not None:
+            self._formed.append(Formed(name=task.name, structure=task.structure, energies=tuple(energies)))
+            return
+        element = self._elements[task.name]
+        assert isinstance(element, _Element)
+        element.found.append(tuple(energies))
+        element.to_come -= 1
+        if not element.to_come:
+            self._release()
+
+    def formed(self) -> list[Formed]:
+        """Return the candidates that are finished since the last call."""
+        found = list(self._formed)
+        self._formed.clear()
+        return found
+
+    def _release(self) -> None:
+        """Let the candidates go whose elements are settled."""
+        waiting = self._held
+        self._held = []
+        for name, structure in waiting:
+            known = [self._elements[element.symbol] for element in structure.composition.elements]
+            if any(isinstance(element, _Element) and element.to_come for element in known):
+                self._held.append((name, structure))
+                continue
+            zeros = tuple(self._zero(structure, potential) for potential in range(self._n_potentials))
+            if all(isinstance(zero, str) for zero in zeros):
+                self._formed.append(Formed(name=name, structure=structure, energies=zeros))
+            else:
+                self._ready.append(Task(name=name, structure=structure, zeros=zeros))
+
+    def _zero(self, structure: Structure, potential: int) -> EnergyOrReason:
+        elements: dict[str, EnergyOrReason] = {}
+        for element in structure.composition.elements:
+            known = self._elements[element.symbol]
+            elements[element.symbol] = known if isinstance(known, str) else known.energy(element.symbol, potential)
+        try:
+            return energy_of_elements(structure, elements)
+        except NoEnergyError as error:
+            return str(error)

@@ -1,0 +1,203 @@
+"""Relaxing the candidates of a Screen with interatomic potentials, in its own process or in Ray actors."""
+
+import importlib.util
+import logging
+import sys
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from campaign.scorers.base import ActorSettings, ScoringContext
+from campaign.scorers.chosen_potential import ChosenPotential
+from campaign.scorers.potentials import EMT
+from campaign.scorers.relaxation import Guards
+from campaign.scorers.relaxation_order import Formed, RelaxationOrder
+from campaign.scorers.relaxing_actor import RelaxingActor, relax
+from esnet.ray.metrics import RayMetrics
+from esnet.ray.session import is_ray_at_hand, ray_session
+from esnet.ray.workers import gpus_of_a_worker, room_for, room_on_cores, worker_options
+from esnet.scoring.pool import ActorPool, Batch, Usage
+from esnet.scoring.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+#: What an actor with one potential takes on a node (docs/scorers.md), and each further potential.
+_BYTES, _BYTES_MORE = 1.0 * 2**30, 0.25 * 2**30
+#: Crystals that wait in memory for an actor.
+_AHEAD = 8
+#: So many times a crystal is given out again when its actor died.
+_MAX_FAILURES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relaxations:
+    """How candidates are relaxed.
+
+    Attributes
+    ----------
+    potentials
+        Each crystal is relaxed with all of them.
+    steps, force_tolerance, guards
+        As in the section ``scorer`` of a campaign file.
+    """
+
+    potentials: Sequence[ChosenPotential]
+    steps: int
+    force_tolerance: float
+    guards: Guards
+
+    def uses_ray(self, actors: ActorSettings) -> bool:
+        """Whether they run in Ray actors.
+
+        They do where ``screening.actors`` says how many, or where a Ray is there to be joined and a potential is an ML
+        one; not where Ray is not installed, and else in the Screen's own process: on one machine the Screens of
+        `campaign run` share its cores already.
+        """
+        if importlib.util.find_spec("ray") is None:
+            if actors.actors is not None:
+                logger.warning("Ray is not installed: screening.actors has no effect, crystals are relaxed here")
+            return False
+        return actors.actors is not None or (
+            is_ray_at_hand() and any(potential.calculator != EMT for potential in self.potentials)
+        )
+
+    @contextmanager
+    def connected(self, context: ScoringContext) -> Iterator[None]:
+        """Be connected to Ray, as a job of the Screen's name, where the relaxations run in it."""
+        if not self.uses_ray(context.actors):
+            yield
+            return
+        with ray_session(name=context.step_id):
+            yield
+
+    def run(self, ids: Sequence[str], context: ScoringContext) -> Iterator[Formed]:
+        """Relax the crystals of the elements, each once, and the candidates; each is handed out when it is done."""
+        order = RelaxationOrder(len(self.potentials), context.element_structures, self.guards)
+        with self.connected(context):
+            yield from (self._in_ray if self.uses_ray(context.actors) else self._here)(ids, context, order)
+
+    def _here(self, ids: Sequence[str], context: ScoringContext, order: RelaxationOrder) -> Iterator[Formed]:
+        relaxers = [
+            potential.load(steps=self.steps, force_tolerance=self.force_tolerance, guards=self.guards)
+            for potential in self.potentials
+        ]
+        with _telling_gpu(context):
+            for name, structure in context.structures(ids):
+                order.add(name, structure)
+                while (task := order.next()) is not None:
+                    order.done(task, relax(task, relaxers))
+                yield from order.formed()
+
+    def _in_ray(self, ids: Sequence[str], context: ScoringContext, order: RelaxationOrder) -> Iterator[Formed]:
+        import ray
+
+        name = context.step_id or context.campaign.name
+        gpus = gpus_of_a_worker() if context.actors.gpus_per_actor is None else context.actors.gpus_per_actor
+        options = worker_options(cpu_threads=1, num_gpus=gpus)
+        if not gpus:
+            options["runtime_env"]["env_vars"]["CUDA_VISIBLE_DEVICES"] = ""  # a potential takes what it finds
+        n_actors = context.actors.actors
+        if n_actors is None:
+            bytes_each = _BYTES + _BYTES_MORE * (len(self.potentials) - 1)
+            n_actors = room_for(num_gpus=gpus) if gpus else room_on_cores(bytes_each=int(bytes_each))
+        actor_class = ray.remote(**options, max_restarts=0)(RelaxingActor)
+        # the name of an actor must be one of its kind, and the same Screen may run twice
+        titles, run = (f"{name} relaxer {number}" for number in count(1)), uuid.uuid4().hex[:6]
+
+        def new_actor() -> Any:
+            title = next(titles)
+            named = actor_class.options(name=f"{title} ({run})")
+            return named.remote(title, list(self.potentials), self.steps, self.force_tolerance, self.guards)
+
+        pool = ActorPool(
+            new_actor=new_actor,
+            max_failures=_MAX_FAILURES,
+            waiting=deque(),
+            n_actors=min(n_actors, len(ids)),
+            task_name=f"{name}: relax",
+            in_flight=1,
+            more_to_come=True,
+            give_up=self._give_up,
+            resources={"CPU": 1.0, "GPU": gpus} if gpus else {"CPU": 1.0},
+        )
+        progress = Progress(RayMetrics(name.split("/")[0]), len(ids))
+        told = Usage(cpu_s=0.0, gpu_s=0.0)
+
+        def tell_usage() -> None:
+            nonlocal told
+            used = pool.usage(num_gpus=gpus)
+            context.on_usage(Usage(cpu_s=used.cpu_s - told.cpu_s, gpu_s=used.gpu_s - told.gpu_s))
+            told = used
+
+        try:
+            for formed in _feed(pool, order, context.structures(ids), progress):
+                tell_usage()  # as it grows: a Screen that is killed after hours has used them
+                yield formed
+        finally:
+            progress.end()
+            pool.end()
+            tell_usage()
+
+    def _give_up(self, batch: Batch, error: Exception) -> list[Any]:
+        """What is said of a crystal whose relaxation ends its process again and again; the others need not wait."""
+        reason = f"its relaxation ended its process {batch.failures} times ({type(error).__name__})"
+        logger.warning("%s: %s: %s", batch.ids[0], reason, error)
+        return [(batch.content, [reason] * len(self.potentials))]
+
+
+def _feed(
+    pool: ActorPool, order: RelaxationOrder, structures: Iterator[tuple[str, Any]], progress: Progress
+) -> Iterator[Formed]:
+    """Keep the actors busy, read crystals as they are needed, and hand out candidates as they are finished."""
+    coming, all_read, given_out = iter(structures), False, 0
+
+    def give_out() -> None:
+        nonlocal all_read, given_out
+        ahead = pool.n_actors + _AHEAD
+        while len(pool.waiting) < ahead:
+            while not all_read and order.n_ready + len(pool.waiting) < ahead:
+                found = next(coming, None)
+                if found is None:
+                    all_read = True
+                else:
+                    order.add(*found)
+            if (task := order.next()) is None:
+                break
+            given_out += 1
+            pool.add(Batch([task.name], content=task))
+        if all_read and not given_out:
+            pool.no_more()
+
+    give_out()
+    yield from _told(order, progress)
+    if not pool.more_to_come:
+        return  # there is nothing to relax
+    for results in pool.answers():
+        for task, energies in results:
+            given_out -= 1
+            order.done(task, energies)
+        give_out()
+        yield from _told(order, progress)
+
+
+def _told(order: RelaxationOrder, progress: Progress) -> list[Formed]:
+    formed = order.formed()
+    progress.tell(len(formed))
+    return formed
+
+
+@contextmanager
+def _telling_gpu(context: ScoringContext) -> Iterator[None]:
+    """Count the GPU that an ML potential took for itself; CPU-seconds are this process's own."""
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        torch: Any = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_initialized():
+            context.on_usage(Usage(cpu_s=0.0, gpu_s=time.monotonic() - started))

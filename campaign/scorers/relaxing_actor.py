@@ -1,0 +1,78 @@
+"""The Ray actor that relaxes crystals, one after the other, with one copy of each potential."""
+
+import logging
+import resource
+import time
+import uuid
+from collections.abc import Sequence
+
+from pymatgen.core import Structure
+
+from campaign.scorers.chosen_potential import ChosenPotential
+from campaign.scorers.relaxation import Guards, NoEnergyError, Relaxer
+from campaign.scorers.relaxation_order import EnergyOrReason, Task
+from esnet.scoring.pool import Answer
+
+logger = logging.getLogger(__name__)
+
+
+class RelaxingActor:
+    """Runs inside a Ray actor; what a crystal is asked with and answered with is a `Task` and its energies.
+
+    Parameters
+    ----------
+    title
+        Name of the actor, in its log.
+    potentials, steps, force_tolerance, guards
+        As in the section ``scorer`` of a campaign file.
+    """
+
+    def __init__(
+        self, title: str, potentials: Sequence[ChosenPotential], steps: int, force_tolerance: float, guards: Guards
+    ) -> None:
+        # this process is Ray's and has no handler; the dashboard shows an actor's log
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+        self._title, self._name, self._started = title, uuid.uuid4().hex, time.monotonic()
+        self._relaxers = [
+            potential.load(steps=steps, force_tolerance=force_tolerance, guards=guards) for potential in potentials
+        ]
+        self._relaxed = 0
+
+    def __repr__(self) -> str:
+        return self._title
+
+    def ready(self) -> Answer:
+        """Say that the potentials are loaded."""
+        return self._answer([])
+
+    def score(self, task: Task) -> Answer:
+        """Relax one crystal with each potential."""
+        energies = relax(task, self._relaxers)
+        self._relaxed += 1
+        answer = self._answer([(task, energies)])
+        logger.info("%s: %d crystals relaxed, %.0f s since the start", self._title, self._relaxed, answer.wall_s)
+        return answer
+
+    def _answer(self, results: list[tuple[Task, list[EnergyOrReason]]]) -> Answer:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return Answer(
+            predictions=results,
+            actor=self._name,
+            cpu_s=used.ru_utime + used.ru_stime,
+            wall_s=time.monotonic() - self._started,
+        )
+
+
+def relax(task: Task, relaxers: Sequence[Relaxer]) -> list[EnergyOrReason]:
+    """Relax a crystal with each potential that knows its elements."""
+    zeros: Sequence[EnergyOrReason | None] = task.zeros or [None] * len(relaxers)
+    return [_relax(task.structure, relaxer, zero) for relaxer, zero in zip(relaxers, zeros, strict=True)]
+
+
+def _relax(structure: Structure, relaxer: Relaxer, zero: EnergyOrReason | None) -> EnergyOrReason:
+    if isinstance(zero, str):
+        return zero
+    try:
+        return relaxer.energy(structure) if zero is None else relaxer.formation_energy(structure, zero)
+    except NoEnergyError as error:
+        return str(error)

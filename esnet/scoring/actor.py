@@ -1,0 +1,66 @@
+"""The actor that scores with a bundle."""
+
+import gc
+import logging
+import resource
+import threading
+import time
+import uuid
+
+from esnet.bundle.bundle import Bundle
+from esnet.files.garbage_collection import no_garbage_collection
+from esnet.scoring.batch import ReadFeatures, ScoringError, predict_batch, read_batch
+from esnet.scoring.pool import Answer
+from esnet.scoring.prediction import Prediction
+
+logger = logging.getLogger(__name__)
+
+
+class ScoringActor:
+    """Runs inside a Ray actor, a thread for each batch that it has; the bundle must have the ``checksum``."""
+
+    def __init__(
+        self, name: str, bundle_path: str, checksum: str, read_features: ReadFeatures, batch_size: int
+    ) -> None:
+        # this process is Ray's and has no handler; the dashboard shows an actor's log
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+        self._title = name
+        self._name, self._started = uuid.uuid4().hex, time.monotonic()
+        # TensorFlow comes with it, in two thirds of the time without
+        with no_garbage_collection():
+            self._bundle = Bundle.load(bundle_path)
+        gc.freeze()  # it stays: no later collection has to go through it
+        if self._bundle.checksum != checksum:
+            raise ScoringError(
+                f"{bundle_path} has checksum {self._bundle.checksum} here and {checksum} where scoring started"
+            )
+        self._read_features = read_features
+        self._batch_size = batch_size
+        self._scored = 0
+        self._reading, self._predicting = threading.Lock(), threading.Lock()
+
+    def __repr__(self) -> str:
+        return self._title
+
+    def ready(self) -> Answer:
+        """Say that the model is loaded."""
+        return self._answer([])
+
+    def score(self, ids: list[str]) -> Answer:
+        """Read the features of a batch and predict."""
+        with self._reading:
+            batch = read_batch(ids, bundle=self._bundle, read_features=self._read_features)
+        with self._predicting:
+            answer = self._answer(predict_batch(batch, bundle=self._bundle, batch_size=self._batch_size))
+            self._scored += len(ids)
+            logger.info("%s: %d candidates scored, %.0f s since the start", self._title, self._scored, answer.wall_s)
+        return answer
+
+    def _answer(self, predictions: list[Prediction]) -> Answer:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return Answer(
+            predictions=predictions,
+            actor=self._name,
+            cpu_s=used.ru_utime + used.ru_stime,
+            wall_s=time.monotonic() - self._started,
+        )
