@@ -19,6 +19,7 @@ from campaign.spec.given import MadeCandidates
 from campaign.steps.add import Added, add_candidates
 from campaign.steps.calculate import StageIsOverError, run_calculation
 from campaign.steps.finish import finish_campaign
+from campaign.steps.prefilter import prefilter_step
 from campaign.steps.retrain import retrain_step
 from campaign.steps.screen import screen_step
 from campaign.steps.start import Started, write_campaign
@@ -131,6 +132,11 @@ class RunningCampaign(OpenCampaign):
     def retrain(self, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
         """Fine-tune the model, register the new one, and have the waiting candidates scored again."""
         retrain_step(self, database, step_id, fw_id=fw_id)
+
+    def prefilter(self, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
+        """Run the prefilter on one batch; then submit the IS-DOS of what is left, and repair what was killed."""
+        prefilter_step(self, database, step_id, fw_id=fw_id)
+        reconcile(self)
 
     def screen(self, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
         """Run one Screen; then submit the relaxations, and repair what killed workers left behind meanwhile."""

@@ -30,11 +30,15 @@ class Prediction(scoring.Prediction):
         known.
     relax_cpu_s
         Estimated cost of its relaxation, CPU-s.
+    prefiltered
+        Why the prefilter has rejected it: whatever is predicted now, only the audit may have it relaxed. None: it has
+        not.
     """
 
     e_form: float
     e_hull: float
     relax_cpu_s: float = 0.0
+    prefiltered: str | None = None
 
     @property
     def is_known(self) -> bool:
@@ -89,6 +93,8 @@ class Policy(StrictModel, ABC):
 
     def judge(self, prediction: Prediction) -> Verdict:
         """Judge a candidate that has a prediction, and by `novel` one unlike what the model was trained on."""
+        if prediction.prefiltered is not None:
+            return Verdict(False, prediction.prefiltered)
         found = self.verdict(prediction)
         if self.novel == "ignore" or not prediction.novel:
             return found

@@ -22,7 +22,7 @@ _STEP_PRIORITY = 80
 _REFERENCE_BONUS = 5
 #: FireWorks' own limit (`QUEUE_JOBNAME_MAXLEN`), for the sake of PBS.
 _LONGEST_JOB_NAME = 20
-STEP_TASKS = {"train": "Train", "retrain": "Retrain", "screen": "Screen", "report": "Finish"}
+STEP_TASKS = {"prefilter": "Prefilter", "train": "Train", "retrain": "Retrain", "screen": "Screen", "report": "Finish"}
 """Class in `campaign.firetasks` that runs each kind of step."""
 
 
@@ -66,7 +66,7 @@ def stage_workflow(
 def step_workflow(
     campaign: str, step_id: str, *, kind: str, category: str, fw_ids: count[int], worker: str | None = None
 ) -> WorkflowDocuments:
-    """Workflow of one step of a campaign: ``train``, ``retrain``, ``screen`` or ``report``; one firework."""
+    """Workflow of one step of a campaign: a kind of `STEP_TASKS`; one firework."""
     fw_id, name, step = next(fw_ids), f"{campaign} {kind}", {"step": step_id}
     spec = {"campaign_name": campaign, "_category": category, "_priority": _STEP_PRIORITY, **step}
     spec |= _for_worker(worker) | {"_queueadapter": {"job_name": job_name(campaign, kind)}}

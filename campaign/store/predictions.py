@@ -34,7 +34,8 @@ def add_predictions(campaign: Campaign, predictions: Iterable[tuple[str, Predict
 def predicted_by_step(campaign: Campaign, step_id: str) -> list[CandidateDocument]:
     """Predictions of a Screen, in the order of the candidates' ids."""
     query = {"campaign": campaign.name, "prediction.step": step_id}
-    return list(collection_of_candidates(campaign.store).find(query, ["prediction"]).sort("_id"))
+    fields = ["prediction", "prefilter.outcome", "prefilter.reason"]
+    return list(collection_of_candidates(campaign.store).find(query, fields).sort("_id"))
 
 
 def model_of_predictions(campaign: Campaign, step_id: str) -> str | None:

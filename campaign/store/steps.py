@@ -1,4 +1,4 @@
-"""Steps of a campaign: trainings, Screens and the report, each submitted once for its id."""
+"""Steps of a campaign: prefilters, trainings, Screens and the report, each submitted once for its id."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +20,7 @@ class StepKind(StrEnum):
 
     TRAIN = "train"
     RETRAIN = "retrain"
+    PREFILTER = "prefilter"
     SCREEN = "screen"
     REPORT = "report"
 
@@ -37,7 +38,7 @@ class Step:
     kind
         What it does.
     batch
-        Batch that a Screen scores; None for a Screen that takes what is there, and for other kinds.
+        Batch that a Screen or a prefilter scores; None for a Screen that takes what is there, and for other kinds.
     number
         Which retraining or which sweep it is, from 0.
     after
@@ -63,6 +64,11 @@ class Step:
     def retrain(cls, campaign: str, number: int) -> Self:
         """A retraining, counted from 0."""
         return cls(id=f"{campaign}/retrain/{number}", campaign=campaign, kind=StepKind.RETRAIN, number=number)
+
+    @classmethod
+    def prefilter(cls, campaign: str, batch: int) -> Self:
+        """The prefilter of a batch."""
+        return cls(id=f"{campaign}/prefilter/{batch}", campaign=campaign, kind=StepKind.PREFILTER, batch=batch)
 
     @classmethod
     def screen(cls, campaign: str, batch: int) -> Self:

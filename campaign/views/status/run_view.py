@@ -87,6 +87,8 @@ def _stage_shares(status: Status, counts: Mapping[tuple[str, str], int], decided
     found = [_share("references", status.references)]
     if status.purpose == "screening":
         found.append(_share("training sample", status.bootstrap))
+    if status.prefilter is not None:
+        found.append(_share("prefilter", status.prefilter))
     if status.needs_dos:
         found.append(_share("IS-DOS", status.dos))
     if status.purpose == "screening":
