@@ -158,6 +158,15 @@ class Recalibrate(_Step):
 
 
 @explicit_serialize
+class Prefilter(_Step):
+    """Score candidates without a DOS, and reject those that need none."""
+
+    def step(self, campaign: RunningCampaign) -> None:
+        """Run the prefilter on one batch."""
+        campaign.prefilter(self.database, self["step"], fw_id=self.fw_id)
+
+
+@explicit_serialize
 class Screen(_Step):
     """Score every candidate that is ready, decide, and submit the relaxations."""
 

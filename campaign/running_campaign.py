@@ -19,6 +19,7 @@ from campaign.spec.given import MadeCandidates
 from campaign.steps.add import Added, add_candidates
 from campaign.steps.calculate import StageIsOverError, run_calculation
 from campaign.steps.finish import finish_campaign
+from campaign.steps.prefilter import prefilter_step
 from campaign.steps.recalibrate import recalibrate_step
 from campaign.steps.retrain import retrain_step
 from campaign.steps.screen import screen_step
@@ -136,6 +137,11 @@ class RunningCampaign(OpenCampaign):
     def recalibrate(self, step_id: str, *, fw_id: int) -> None:
         """Fit what corrects predictions, and have the waiting candidates decided on again."""
         recalibrate_step(self, step_id, fw_id=fw_id)
+
+    def prefilter(self, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
+        """Run the prefilter on one batch; then submit the IS-DOS of what is left, and repair what was killed."""
+        prefilter_step(self, database, step_id, fw_id=fw_id)
+        reconcile(self)
 
     def screen(self, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
         """Run one Screen; then submit the relaxations, and repair what killed workers left behind meanwhile."""

@@ -8,7 +8,7 @@ from campaign.policies.base import Prediction
 from campaign.policies.decide import Decision
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
-from campaign.store.states import PERSON
+from campaign.store.states import PERSON, PREFILTER, CandidateState
 
 
 def is_persons(decision: Mapping[str, Any] | None) -> bool:
@@ -16,15 +16,26 @@ def is_persons(decision: Mapping[str, Any] | None) -> bool:
     return (decision or {}).get("kind") == PERSON
 
 
+def is_prefilters(decision: Mapping[str, Any] | None) -> bool:
+    """Whether a stored decision is the prefilter's: on a candidate that it rejects, audited or not."""
+    return (decision or {}).get("kind") == PREFILTER
+
+
 def policy_decision(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The latest decision of a policy on a candidate, whatever persons decided after it; None where there is none."""
+    """The latest decision of a policy or the prefilter on a candidate, whatever persons decided after it; or None.
+
+    One that the prefilter rejects and the audit has drawn is decided on before its IS-DOS, and the decision is written
+    by its Screen: until then it stands in ``prefilter.decision``.
+    """
     made = [*(document.get("previous_decisions") or []), document.get("decision") or None]
-    return next((decision for decision in reversed(made) if decision and not is_persons(decision)), None)
+    found = next((decision for decision in reversed(made) if decision and not is_persons(decision)), None)
+    waits = document.get("state") != CandidateState.DOS_FAILED
+    return found or ((document.get("prefilter") or {}).get("decision") if waits else None)
 
 
 def prediction_of(document: Mapping[str, Any]) -> Prediction:
     """What a candidate's document says of its prediction."""
-    stored = document["prediction"]
+    stored, before = document["prediction"], document.get("prefilter") or {}
     return Prediction(
         id=document["_id"],
         e_form=_number(stored["e_form_per_atom"]),
@@ -32,6 +43,7 @@ def prediction_of(document: Mapping[str, Any]) -> Prediction:
         uncertainty=stored.get("uncertainty"),
         novel=stored.get("novel"),
         relax_cpu_s=float(stored.get("relax_cpu_s") or 0.0),
+        prefiltered=before["reason"] if before.get("outcome") == CandidateState.REJECTED else None,
     )
 
 
@@ -53,6 +65,7 @@ def decision_document(
     """
     said = document["prediction"]
     return {
+        **({} if prediction.prefiltered is None else {"kind": PREFILTER}),
         **decision.to_dict(),
         "reason": f"{decision.reason}{_corrected_by(said)}",
         "inputs": {

@@ -9,6 +9,9 @@ from campaign.metrics.metrics import Costs, finite_or_none
 from campaign.store.campaigns import Campaign
 from campaign.store.counts import stage_costs
 from campaign.store.listings import screened_ids_after_dos, screened_ids_after_relaxation
+from campaign.store.prefilter.prefiltered import prefilter_counts
+from campaign.store.states import PREFILTER
+from campaign.store.usage import cost_by_stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +22,10 @@ class MeasuredCosts:
     ----------
     c_pre, c_opt
         IS-DOS and relaxation of one candidate, CPU-s, all its attempts, failed ones included; NaN where none has ended.
+    c_prefilter
+        Prefilter of one candidate, CPU-s, all its attempts; 0 without a prefilter.
+    dos_share
+        Share of the candidates that got an IS-DOS, as far as the prefilter has decided; 1 without one.
     n_dos, n_relaxations
         Candidates that the means are over.
     n_unknown
@@ -31,11 +38,14 @@ class MeasuredCosts:
     n_dos: int
     n_relaxations: int
     n_unknown: int
+    c_prefilter: float = 0.0
+    dos_share: float = 1.0
 
     @property
     def costs(self) -> Costs:
-        """The means alone."""
-        return Costs(c_pre=self.c_pre, c_opt=self.c_opt)
+        """The means alone; C_pre is what was spent before the decision, for a candidate looked at."""
+        of_dos = self.dos_share * self.c_pre if self.dos_share else 0.0
+        return Costs(c_pre=self.c_prefilter + of_dos, c_opt=self.c_opt)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON takes it: None for a mean over nothing."""
@@ -52,8 +62,16 @@ def measured_costs(campaign: Campaign) -> MeasuredCosts:
     c_pre, n_dos, unknown_dos = _mean(stage_costs(campaign, "dos"), after_dos)
     relaxed = screened_ids_after_relaxation(campaign)
     c_opt, n_relaxations, unknown_relax = _mean(stage_costs(campaign, "relax"), relaxed)
+    prefiltered = prefilter_counts(campaign)
+    spent = cost_by_stage(campaign).get(PREFILTER, {}).get("cpu_s", 0.0) if prefiltered.seen else 0.0
     return MeasuredCosts(
-        c_pre=c_pre, c_opt=c_opt, n_dos=n_dos, n_relaxations=n_relaxations, n_unknown=unknown_dos + unknown_relax
+        c_pre=c_pre,
+        c_opt=c_opt,
+        n_dos=n_dos,
+        n_relaxations=n_relaxations,
+        n_unknown=unknown_dos + unknown_relax,
+        c_prefilter=spent / prefiltered.seen if prefiltered.seen else 0.0,
+        dos_share=1.0 - prefiltered.rejected / prefiltered.seen if prefiltered.seen else 1.0,
     )
 
 

@@ -32,12 +32,16 @@ class Prediction(scoring.Prediction):
         Estimated cost of its relaxation, CPU-s.
     is_paid
         Its relaxation has been paid for (the audit had it relaxed): it is judged as all others, and costs nothing more.
+    prefiltered
+        Why the prefilter has rejected it: whatever is predicted now, only the audit may have it relaxed. None: it has
+        not.
     """
 
     e_form: float
     e_hull: float
     relax_cpu_s: float = 0.0
     is_paid: bool = False
+    prefiltered: str | None = None
 
     @property
     def to_pay_cpu_s(self) -> float:
@@ -97,6 +101,8 @@ class Policy(StrictModel, ABC):
 
     def judge(self, prediction: Prediction) -> Verdict:
         """Judge a candidate that has a prediction, and by `novel` one unlike what the model was trained on."""
+        if prediction.prefiltered is not None:
+            return Verdict(False, prediction.prefiltered)
         found = self.verdict(prediction)
         if self.novel == "ignore" or not prediction.novel:
             return found

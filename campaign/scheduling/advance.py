@@ -9,6 +9,7 @@ from campaign.budget.persons import settle_decided
 from campaign.references.reference_sets import freeze_reference_set
 from campaign.scheduling.batch_due import screen_when_due
 from campaign.scheduling.evaluate import evaluate_relaxed
+from campaign.scheduling.prefilter_due import prefilter_when_due
 from campaign.scheduling.recalibrate_due import recalibrate_when_due
 from campaign.scheduling.retrain_due import retrain_when_due
 from campaign.scheduling.submit import submit_ready, submit_step
@@ -38,6 +39,7 @@ def advance(campaign: OpenCampaign, *, batch: int | None = None) -> None:
     if reference_set is None:
         return
     evaluate_relaxed(campaign, reference_set)
+    prefilter_when_due(campaign)
     # what is taken over from another campaign is relaxed now and cost nothing, so that more may be released
     while release_held(campaign):
         submit_ready(campaign)

@@ -18,6 +18,8 @@ def screen_when_due(campaign: OpenCampaign, batch: int | None) -> None:
         Look only at this batch; None: at all.
     """
     name, sizes = campaign.name, campaign.document["batch_sizes"]
+    if campaign.spec.prefilter is not None and not is_any_in_state(campaign, CandidateState.DOS_DONE):
+        return  # the prefilter may have left nothing of a batch
     open_batches = batches_without_screen(campaign, range(len(sizes)) if batch is None else [batch])
     waiting = count_before_screen_by_batch(campaign, open_batches)
     for number in open_batches:

@@ -23,7 +23,7 @@ _REFERENCE_BONUS = 5
 #: FireWorks' own limit (`QUEUE_JOBNAME_MAXLEN`), for the sake of PBS.
 _LONGEST_JOB_NAME = 20
 STEP_TASKS = {
-    **{"train": "Train", "retrain": "Retrain", "recalibrate": "Recalibrate"},
+    **{"prefilter": "Prefilter", "train": "Train", "retrain": "Retrain", "recalibrate": "Recalibrate"},
     **{"screen": "Screen", "report": "Finish"},
 }
 """Class in `campaign.firetasks` that runs each kind of step."""

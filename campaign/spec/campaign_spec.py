@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic import Field, model_validator
 
 from campaign.candidates.elements import BUILT_IN
 from campaign.config.plugins import Kinds
 from campaign.config.strict_model import StrictModel
-from campaign.policies.base import Policy
-from campaign.policies.registry import POLICIES, make_policy
+from campaign.policies.registry import POLICIES
 from campaign.policies.thresholds import Thresholds
-from campaign.scorers.base import Scorer
 from campaign.scorers.esnet import Esnet
-from campaign.scorers.registry import SCORERS, make_scorer
+from campaign.scorers.registry import SCORERS
 from campaign.spec.sections.budget import BudgetSection
 from campaign.spec.sections.candidates import CandidateSection
+from campaign.spec.sections.chosen import ChosenPolicy, ChosenScorer
 from campaign.spec.sections.dft import DftSection
 from campaign.spec.sections.model import ModelSection
+from campaign.spec.sections.prefilter import PrefilterSection
 from campaign.spec.sections.references import ReferenceSection
 from campaign.spec.sections.retries import RetrySection
 from campaign.spec.sections.screening import ScreeningSection
@@ -39,18 +39,15 @@ FIREWORK_HEADER: dict[str, Any] = {
 """The part of a campaign file's ``spec`` that makes it a firework which starts the campaign."""
 
 
-def _made_by(make: Callable[[dict[str, Any]], Any]) -> BeforeValidator:
-    return BeforeValidator(lambda value: make(value) if isinstance(value, dict) else value)
-
-
-ChosenPolicy = Annotated[SerializeAsAny[Policy], _made_by(make_policy)]
-ChosenScorer = Annotated[SerializeAsAny[Scorer], _made_by(make_scorer)]
-
-
 def chosen_kinds() -> Iterator[tuple[str, Kinds[Any]]]:
     """Sections whose class the user chooses by ``kind``, and the classes that there are."""
     yield "policy", POLICIES
     yield "scorer", SCORERS
+
+
+def with_chosen_inside() -> Iterator[tuple[str, str, Kinds[Any]]]:
+    """Sections with a field whose class the user chooses by ``kind``, that field, and the classes that there are."""
+    yield "prefilter", "scorer", SCORERS
 
 
 class CampaignSpec(StrictModel):
@@ -73,6 +70,9 @@ class CampaignSpec(StrictModel):
     dft: DftSection = Field(default=DftSection(), description="how structures are calculated")
     model: ModelSection = Field(default=ModelSection(), description="the network")
     scorer: ChosenScorer = Field(default=Esnet(), description="what predicts formation energies")
+    prefilter: PrefilterSection | None = Field(
+        default=None, description="a cheap scorer that decides which candidates get an IS-DOS; null: all do"
+    )
     screening: ScreeningSection = Field(default=ScreeningSection(), description="batches of predictions")
     policy: ChosenPolicy = Field(default=Thresholds(), description="which candidates are promoted")
     budget: BudgetSection = Field(default=BudgetSection(), description="what the campaign may cost")
@@ -109,6 +109,22 @@ class CampaignSpec(StrictModel):
             raise ValueError(
                 f"purpose is training_set, which predicts nothing, but scorer.kind is {self.scorer.kind}; "
                 "leave scorer out or set purpose: screening"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _prefilter_saves_dos(self) -> CampaignSpec:
+        if self.prefilter is None:
+            return self
+        if self.purpose == "training_set":
+            raise ValueError(
+                "purpose is training_set, in which every candidate gets an IS-DOS, but prefilter names a scorer that "
+                "decides which do; set prefilter: null or purpose: screening"
+            )
+        if not self.scorer.needs_dos:
+            raise ValueError(
+                f"scorer.kind is {self.scorer.kind}, which needs no IS-DOS, so that prefilter would save none; set "
+                "prefilter: null or scorer.kind: esnet"
             )
         return self
 

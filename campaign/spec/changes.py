@@ -24,6 +24,7 @@ _FIXED = {
     "dft": f"every calculated number depends on it; {_ANEW}, or `campaign retry --set` for one that failed",
     "model": f"predictions made before and after could not be compared; {_ANEW}",
     "scorer": f"predictions made before and after could not be compared; {_ANEW}",
+    "prefilter": f"candidates were rejected by it before their IS-DOS; {_ANEW}",
     "seed": f"the samples that were drawn depend on it; {_ANEW}",
 }
 #: What every policy has, and a policy of another kind therefore keeps.

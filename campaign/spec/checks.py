@@ -10,7 +10,7 @@ from campaign.candidates.prototypes import shipped_prototypes
 from campaign.candidates.structure_text import StructureFileError
 from campaign.config.yaml_file import CampaignFileError, Problem, dotted
 from campaign.policies.base import without_uncertainty
-from campaign.scorers.base import Scorer
+from campaign.scorers.base import Scorer, ScorerProblem
 from campaign.scorers.esnet import Esnet
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.corrections_checks import corrections_problems
@@ -22,6 +22,7 @@ from campaign.spec.potcar_checks import potcar_problems
 from campaign.spec.reference_checks import Finding, entries_problems, read_entries
 from campaign.spec.sections.candidates import CandidateSection
 from campaign.spec.sections.dft import DftSection
+from campaign.spec.sections.prefilter import PrefilterSection, prefilter_path
 from campaign.spec.sections.references import ReferenceSection
 from esnet.bundle.info import BundleInfo
 from esnet.bundle.shipped import bundle_folder, shipped_bundles
@@ -43,6 +44,7 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
     references: ReferenceSection | None = sections.get("references")
     dft: DftSection | None = sections.get("dft")
     scorer: Scorer | None = sections.get("scorer")
+    prefilter: PrefilterSection | None = sections.get("prefilter")
     if dft is not None:
         yield from command_problems(dft)
     if candidates is not None:
@@ -55,6 +57,8 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
                 yield from paw_problems(elements)
         if scorer is not None:
             yield from ((path, message, None) for path, message in scorer.problems(elements))
+        if prefilter is not None:
+            yield from ((prefilter_path(path), message, None) for path, message in prefilter.scorer.problems(elements))
     corrections: str | None = None if references is None else references.corrections or "none"
     if references is not None:
         findings, given = reference_folder(references)
@@ -68,7 +72,8 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
                 yield from entries_problems(
                     file, None if candidates is None else elements, dft, given=None if findings else given
                 )
-        needed = references.entries is None or (scorer is not None and scorer.needs_element_crystals)
+        scorers = [scorer, None if prefilter is None else prefilter.scorer]
+        needed = references.entries is None or any(each is not None and each.needs_element_crystals for each in scorers)
         if candidates is not None and not findings and needed:
             yield from missing_references(elements, given)
     model = sections.get("model")
@@ -78,6 +83,9 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
         yield from hubbard_problems(elements, dft, references=corrections)
     if candidates and scorer and model and corrections:
         yield from corrections_problems(elements, scorer, model, references=corrections)
+    if candidates and prefilter and model and corrections:
+        found = corrections_problems(elements, prefilter.scorer, model, references=corrections)
+        yield from ((prefilter_path(path), message, file) for path, message, file in found)
 
 
 def _source_problems(candidates: CandidateSection) -> Iterator[Finding]:
@@ -165,6 +173,12 @@ def check_new(spec: CampaignSpec, *, file: Path | None = None) -> None:
     if spec.purpose == "screening" and spec.policy.needs_uncertainty() and gives_uncertainty(spec) is False:
         message = f"{without_uncertainty(spec.policy.kind)}; {UNCERTAINTY_REMEDY}"
         problems.append(Problem("spec.campaign.policy", message, file))
+    if spec.prefilter is not None and spec.prefilter.gives_uncertainty() is False:
+        message = (
+            f"found null, and {spec.prefilter.scorer.describe()} give no uncertainty, so that nothing would be "
+            "rejected; right: the standard deviation of its error in eV/atom, e.g. 0.1, here or in prefilter.scorer"
+        )
+        problems.append(Problem("spec.campaign.prefilter.uncertainty", message, file))
     if spec.policy.novel != "ignore" and spec.scorer.gives_novelty() is False:
         message = (
             f"found {spec.policy.novel}, but {spec.scorer.describe()} does not say which candidates are unlike what it "
@@ -196,7 +210,13 @@ def check_engine(spec: CampaignSpec, *, file: Path | None = None) -> None:
     problems = [Problem(dotted(("spec", "campaign", *path)), message, file) for path, message in findings]
     if spec.purpose == "screening":
         in_file = spec.candidates.elements or ()
-        for path, message in spec.scorer.problems_here(candidate_elements(spec)):
+        elements = candidate_elements(spec)
+        found = list(spec.scorer.problems_here(elements))
+        if spec.prefilter is not None:
+            # a crystal of `as_given` that it does not know gets its IS-DOS
+            of_prefilter = spec.prefilter.scorer.problems_here(spec.candidates.elements or ())
+            found += [ScorerProblem(prefilter_path(path), message) for path, message in of_prefilter]
+        for path, message in found:
             is_element = path[:2] == ("candidates", "elements") and path[2:] and path[2] in in_file
             place = (*path[:2], in_file.index(str(path[2]))) if is_element else path
             problems.append(Problem(dotted(("spec", "campaign", *place)), message, file))

@@ -20,6 +20,7 @@ from campaign.spec.corrections_checks import corrections_problems
 from campaign.spec.element_checks import missing_references, paw_problems, reference_folder
 from campaign.spec.hubbard_checks import hubbard_problems
 from campaign.spec.reference_checks import Finding, entries_problems, read_entries
+from campaign.spec.sections.prefilter import prefilter_path
 from esnet.files.errors import UserError
 
 AS_GIVEN = "as given"
@@ -205,6 +206,9 @@ def refuse_mixtures(spec: CampaignSpec, elements: Sequence[str]) -> None:
         *hubbard_problems(elements, spec.dft, references=references),
         *corrections_problems(elements, spec.scorer, spec.model, references=references),
     ]
+    if spec.prefilter is not None:
+        found = corrections_problems(elements, spec.prefilter.scorer, spec.model, references=references)
+        findings += [(prefilter_path(path), message, file) for path, message, file in found]
     if findings:
         places = (("as_given",) if path[:2] == ("candidates", "elements") else path for path, _, _ in findings)
         raise CampaignFileError(

@@ -8,10 +8,11 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from campaign.config.plugins import Kinds
 from campaign.config.yaml_file import (
     CampaignFileError,
     FieldPath,
@@ -24,7 +25,7 @@ from campaign.config.yaml_file import (
     read_yaml,
 )
 from campaign.policies.base import Policy
-from campaign.spec.campaign_spec import FIREWORK_HEADER, CampaignSpec, chosen_kinds
+from campaign.spec.campaign_spec import FIREWORK_HEADER, CampaignSpec, chosen_kinds, with_chosen_inside
 from campaign.spec.checks import section_problems
 
 if TYPE_CHECKING:
@@ -118,8 +119,9 @@ def _checked(
     if "name" in campaign:
         problems.append(place.problem((*_PREFIX, "name"), "the name stands at the top of the file, not here"))
     chosen, wrong = _chosen_sections(content, place)
-    problems += wrong
-    content |= chosen
+    inside, wrong_inside = _chosen_inside(content, place)
+    problems += wrong + wrong_inside
+    content |= chosen | inside
     spec: CampaignSpec | None = None
     try:
         spec = CampaignSpec.model_validate({"name": name, **content}, context=context)
@@ -176,17 +178,53 @@ def _chosen_sections(content: Mapping[str, Any], place: _Place) -> tuple[dict[st
         given = content.get(key)
         if not isinstance(given, dict):
             continue  # absent: the default; something else: the whole spec's validation says so
-        given = kinds.current(given)
-        sections[key] = CampaignSpec.model_fields[key].default
-        kind = given.get("kind", sections[key].kind)
-        try:
-            model = kinds.class_of(str(kind))
-            sections[key] = model.model_validate(given)
-        except kinds.unknown as error:
-            problems.append(place.problem((*_PREFIX, key, "kind"), f"found {describe(kind)}: {error}"))
-        except ValidationError as error:
-            problems += [_translated(details, place, section=key, model=model) for details in _own_errors(error)]
+        default = CampaignSpec.model_fields[key].default
+        made, wrong = _chosen(given, kinds, place, path=(key,), default=default.kind)
+        sections[key] = default if made is None else made
+        problems += wrong
     return sections, problems
+
+
+def _chosen_inside(content: Mapping[str, Any], place: _Place) -> tuple[dict[str, Any], list[Problem]]:
+    """The sections with a field whose class the user chooses by ``kind``, that field made, and what is wrong with it.
+
+    A section of which it is wrong is left out, once the rest of it was looked at.
+    """
+    sections: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for key, field, kinds in with_chosen_inside():
+        section = content.get(key)
+        if not (isinstance(section, dict) and isinstance(given := section.get(field), dict)):
+            continue
+        made, wrong = _chosen(given, kinds, place, path=(key, field), default=None)
+        sections[key] = {**section, field: made}
+        if made is None:
+            sections[key] = None
+            model = next(model for model in _models(CampaignSpec.model_fields[key].annotation))
+            try:
+                model.model_validate({name: value for name, value in section.items() if name != field})
+            except ValidationError as error:
+                others = [each for each in _own_errors(error) if each["loc"] != (field,)]
+                problems += [_translated(each, place, inside=(key,), model=model) for each in others]
+        problems += wrong
+    return sections, problems
+
+
+def _chosen(
+    given: Mapping[str, Any], kinds: Kinds[Any], place: _Place, *, path: FieldPath, default: str | None
+) -> tuple[Any, list[Problem]]:
+    """Make what ``kind`` chooses; None with what is wrong where it cannot be made."""
+    settings = kinds.current(given)
+    kind = settings.get("kind", default)
+    if kind is None:
+        return None, [place.problem((*_PREFIX, *path, "kind"), f"is missing; right: one of {', '.join(kinds.names())}")]
+    try:
+        model = kinds.class_of(str(kind))
+        return model.model_validate(settings), []
+    except kinds.unknown as error:
+        return None, [place.problem((*_PREFIX, *path, "kind"), f"found {describe(kind)}: {error}")]
+    except ValidationError as error:
+        return None, [_translated(details, place, inside=path, model=model) for details in _own_errors(error)]
 
 
 def read_policy(settings: Mapping[str, Any]) -> tuple[Policy, list[str]]:
@@ -206,7 +244,8 @@ def wrong_settings(
 
     They are those of a section whose model is given, or of a spec as a whole.
     """
-    problems = [_translated(details, _Place(), section=section, model=model) for details in _own_errors(error)]
+    inside = () if section is None else (section,)
+    problems = [_translated(details, _Place(), inside=inside, model=model) for details in _own_errors(error)]
     prefix = f"{dotted(_PREFIX)}."
     return [f"{problem.field.removeprefix(prefix)}: {problem.message}" for problem in problems]
 
@@ -222,10 +261,10 @@ def _usable_sections(content: Mapping[str, Any], context: dict[str, Any]) -> dic
     """The sections without their wrong values, so that what is left of them can be looked at all the same."""
     sections: dict[str, Any] = {}
     for key, field in CampaignSpec.model_fields.items():
-        model = field.annotation
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        model = next(_models(field.annotation), None)
+        given = content.get(key, {} if field.default is not None else None)
+        if model is None or given is None:
             continue
-        given = content.get(key, {})
         if isinstance(given, BaseModel):
             sections[key] = given
             continue
@@ -298,14 +337,14 @@ def _as_yaml(value: Any) -> str:
 
 
 def _translated(
-    details: ErrorDetails, place: _Place, *, section: str | None = None, model: type[BaseModel] = CampaignSpec
+    details: ErrorDetails, place: _Place, *, inside: FieldPath = (), model: type[BaseModel] = CampaignSpec
 ) -> Problem:
     """One of pydantic's errors as a sentence: what was found, what would be right.
 
-    The location starts in the spec as a whole, or in a section whose model is given.
+    The location starts in the spec as a whole, or inside a section whose model is given.
     """
     location: FieldPath = tuple(details["loc"])
-    path = location if location == ("name",) else (*_PREFIX, *((section,) if section else ()), *location)
+    path = location if location == ("name",) else (*_PREFIX, *inside, *location)
     kind, found = details["type"], describe(details["input"])
     model, description = _field(location, model)
     context = details.get("ctx", {})
@@ -343,6 +382,13 @@ def _field(location: FieldPath, model: type[BaseModel]) -> tuple[type[BaseModel]
         if field is None:
             break
         description = field.description or ""
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel) and part != location[-1]:
-            model = field.annotation
+        if part != location[-1]:
+            model = next(_models(field.annotation), model)
     return model, description
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The section that a field is, also where it may be null."""
+    for found in (annotation, *get_args(annotation)):
+        if isinstance(found, type) and issubclass(found, BaseModel):
+            yield found

@@ -57,7 +57,7 @@ def write_predictions(
         # takes seconds, and so does what a scorer loads
         hull = load_hull(campaign.store, campaign.reference_set)
         for part in _parts(come):
-            converted = part if given in (None, wanted) else _converted(campaign, part, str(given), wanted)
+            converted = in_scheme(campaign, part, given=given, wanted=wanted)
             found = _Found(hull, costs, corrections=given and wanted, correction=correction)
             _write(campaign, step_id, converted, found)
 
@@ -118,8 +118,16 @@ def _raw_score(name: str, said: PredictionDocument) -> Score:
     return Score(id=name, e_form=energy if math.isfinite(energy) else None, uncertainty=uncertainty, novel=novel)
 
 
-def _converted(campaign: Campaign, scores: Sequence[Score], given: str, wanted: str) -> list[Score]:
-    """Scores in the scheme of the references; without an energy, and with the reason, where there is no way there."""
+def in_scheme(campaign: Campaign, scores: Sequence[Score], *, given: str | None, wanted: str) -> Sequence[Score]:
+    """Scores in the scheme of the references; without an energy, and with the reason, where there is no way there.
+
+    Parameters
+    ----------
+    given, wanted
+        Corrections in the energies, and those of the references; where it is not known what they contain they stay.
+    """
+    if given in (None, wanted):
+        return scores
     known = candidates_by_id(campaign.store, [score.id for score in scores if score.e_form is not None], ["elements"])
     corrected = [name for name, document in known.items() if is_corrected(document["elements"])]
     crystals = candidates_by_id(campaign.store, corrected, ["structure"])
@@ -127,7 +135,7 @@ def _converted(campaign: Campaign, scores: Sequence[Score], given: str, wanted: 
     for score in scores:
         if score.e_form is not None and score.id in crystals:
             crystal = crystals[score.id]["structure"]
-            found = convert_formation_energy(score.e_form, crystal, given=given, wanted=wanted)
+            found = convert_formation_energy(score.e_form, crystal, given=str(given), wanted=wanted)
             score = replace(score, e_form=found.energy, reason=found.reason)
         converted.append(score)
     return converted

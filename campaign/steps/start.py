@@ -29,7 +29,16 @@ from campaign.store.migration import migrate
 from campaign.store.models import model_summary, register_bundle, store_lost_bundle
 from campaign.store.reference_sets import find_reference_set
 from campaign.store.reuse.keys import add_calculation_keys
-from campaign.store.states import BOOTSTRAP, REFERENCE, SCREENED, TRAINING, CampaignState, CandidateState, RsDosState
+from campaign.store.states import (
+    BOOTSTRAP,
+    REFERENCE,
+    SCREENED,
+    TRAINING,
+    CampaignState,
+    CandidateState,
+    PrefilterState,
+    RsDosState,
+)
 from esnet.bundle.shipped import bundle_folder
 from esnet.files.errors import UserError
 
@@ -343,6 +352,8 @@ def candidate_documents(
             screened = document | {"role": SCREENED, "batch": first_batch + place // spec.screening.batch_size}
             # without a DOS to wait for it is ready to be scored
             screened["state"] = CandidateState.NEW if spec.scorer.needs_dos else CandidateState.DOS_DONE
+            if spec.prefilter is not None:
+                screened["prefilter"] = {"state": PrefilterState.NEW}
             # only what is relaxed comes to its RS-DOS, which the next model learns from
             yield screened if spec.screening.retrain_every is None else screened | {"rs_dos": {"state": RsDosState.NEW}}
             place += 1

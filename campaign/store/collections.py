@@ -144,6 +144,14 @@ class CampaignStore:
         self.candidates.create_index(
             [("campaign", ASCENDING), ("role", ASCENDING), ("rs_dos.state", ASCENDING), ("result.stable", ASCENDING)]
         )
+        # only in campaigns with a prefilter
+        self.candidates.create_index(
+            [
+                *(("campaign", ASCENDING), ("prefilter.state", ASCENDING)),
+                *(("prefilter.outcome", ASCENDING), ("prefilter.audit", ASCENDING)),
+            ],
+            partialFilterExpression={"prefilter.state": {"$exists": True}},
+        )
         self.candidates.create_index("chemsys")
         # crystals that were given as they are are asked for by their names; others have none
         self.candidates.create_index(NAME_INDEX, partialFilterExpression={"parent.name": {"$exists": True}})

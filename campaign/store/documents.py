@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, Required, TypedDict
 
-from campaign.store.states import CampaignState, CandidateState, Stage, StepState
+from campaign.store.states import CampaignState, CandidateState, PrefilterState, Stage, StepState
 
 
 class RawPrediction(TypedDict):
@@ -39,6 +39,24 @@ class PredictionDocument(TypedDict, total=False):
     raw: RawPrediction  # with screening.recalibrate_every
     recalibration: RecalibrationUsed | None  # with screening.recalibrate_every; None: not corrected
     step: str  # id of the Screen
+    time: datetime
+
+
+class PrefilterDocument(TypedDict, total=False):
+    """What the prefilter says of a candidate (``prefilter``)."""
+
+    state: Required[PrefilterState]  # new until it has come through
+    e_form_per_atom: float  # eV/atom; NaN where there is no prediction
+    e_above_hull: float  # eV/atom
+    uncertainty: float | None  # eV/atom, one standard deviation
+    outcome: str  # passed or rejected
+    audit: bool  # rejected, and drawn for the audit: it gets its IS-DOS and is relaxed
+    reason: str  # in words and numbers
+    decision: dict[str, Any]  # of the audited, until their Screen
+    scorer: dict[str, Any]
+    reference_set: str  # checksum
+    corrections: str | None  # none or mp2020, in the energies
+    step: str  # id of the prefilter's step
     time: datetime
 
 
@@ -89,6 +107,7 @@ class CandidateDocument(TypedDict, total=False):
     is_dos: dict[str, Any]
     relaxation: dict[str, Any]  # firework, energy (eV, whole cell), energy_per_atom (eV/atom), cpu_s (s), structure
     rs_dos: dict[str, Any]  # RS-DOS: its own state, else as ``is_dos``
+    prefilter: PrefilterDocument  # only in a campaign with a prefilter
     prediction: PredictionDocument | None
     decision: dict[str, Any]  # energies in eV/atom, relax_cpu_s in CPU-seconds
     previous_predictions: list[PredictionDocument]
@@ -115,7 +134,7 @@ class AttemptDocument(TypedDict, total=False):
     schema_version: int
     campaign: str  # name
     document: str | None  # id of the candidate or reference; None for a step
-    stage: str | None  # dos, relax, rs_dos, train, screen
+    stage: str | None  # dos, relax, rs_dos, prefilter, train, screen
     fw_id: int | None  # None of what was taken over
     host: str
     pid: int
@@ -140,13 +159,13 @@ class AttemptDocument(TypedDict, total=False):
 
 
 class StepDocument(TypedDict, total=False):
-    """A training, a Screen or the report."""
+    """A prefilter, a training, a Screen or the report."""
 
     _id: Required[str]
     schema_version: int
     campaign: str  # name
     kind: str  # `campaign.store.steps.StepKind`
-    batch: int | None  # of the Screen of a batch
+    batch: int | None  # of the Screen or prefilter of a batch
     number: int | None  # of a retraining, a recalibration or a sweep, from 0
     after: str | None  # id of the step that a Screen follows
     state: StepState

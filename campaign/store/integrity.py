@@ -19,6 +19,8 @@ _STRUCTURE_FIELDS = [
     *(f"prediction.{field}" for field in ("e_form_per_atom", "e_above_hull", "uncertainty", "novel")),
     *(f"prediction.{field}" for field in ("model", "reference_set", "step")),
     *(f"decision.{field}" for field in ("outcome", "promoted", "audit", "inputs", "policy", "seed", "step")),
+    *(f"prefilter.{field}" for field in ("state", "outcome", "audit", "reason", "step", "reference_set")),
+    *("prefilter.e_form_per_atom", "prefilter.e_above_hull", "prefilter.uncertainty", "decision.rule"),
     *("decision.model", "decision.reference_set", "decision.kind", "decision.user", "decision.said", "decision.time"),
 ]
 

@@ -48,7 +48,8 @@ def discarded_predictions(campaign: Campaign, ids: Sequence[str]) -> dict[str, P
 def predicted_by_step(campaign: Campaign, step_id: str) -> list[CandidateDocument]:
     """Predictions of a Screen, in the order of the candidates' ids."""
     query = {"campaign": campaign.name, "prediction.step": step_id}
-    return list(collection_of_candidates(campaign.store).find(query, ["prediction"]).sort("_id"))
+    fields = ["prediction", "prefilter.outcome", "prefilter.reason"]
+    return list(collection_of_candidates(campaign.store).find(query, fields).sort("_id"))
 
 
 def count_predicted(campaign: Campaign, step_ids: Sequence[str]) -> int:
@@ -61,7 +62,7 @@ def predictions_since(campaign: Campaign, step_ids: Sequence[str], since: dateti
     """Number of predictions of these Screens since a time (UTC), and the time of the first of them."""
     lately = {"campaign": campaign.name, "prediction.step": {"$in": list(step_ids)}, "prediction.time": {"$gte": since}}
     group = {"_id": None, "number": {"$sum": 1}, "first": {"$min": "$prediction.time"}}
-    found = next(collection_of_candidates(campaign.store).aggregate([{"$match": lately}, {"$group": group}]), None)
+    found: Any = next(collection_of_candidates(campaign.store).aggregate([{"$match": lately}, {"$group": group}]), None)
     return (0, None) if found is None else (found["number"], found["first"])
 
 

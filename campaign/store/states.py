@@ -6,6 +6,8 @@
            dos_failed                                                            relax_failed
 
 Where the scorer needs no DOS (`campaign.scorers.base`), a candidate begins at ``dos_done``.
+With a prefilter (section ``prefilter`` of the campaign file) a ``new`` candidate waits for it until ``prefilter.state``
+is ``done``; what it rejects goes from ``new`` to ``rejected``.
 A bootstrap structure and a reference go from ``new`` to the relaxation at once; a structure of a training set goes
 there from ``dos_done``. Their relaxed structures then get an RS-DOS, whose states stand in ``rs_dos.state``.
 """
@@ -21,6 +23,8 @@ StageName = Literal["dos", "relax", "rs_dos"]
 RECORD_CATEGORY = "record"
 #: Kind of a decision that a person made (``decision.kind``); those of policies have none.
 PERSON = "person"
+#: Kind of a decision that the prefilter made, and the name of its stage in the ledger.
+PREFILTER = "prefilter"
 SCREENED, BOOTSTRAP, REFERENCE, TRAINING = "screened", "bootstrap", "reference", "training"
 
 
@@ -46,6 +50,13 @@ class RsDosState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+
+
+class PrefilterState(StrEnum):
+    """Whether a candidate has come through the prefilter (``prefilter.state``), in campaigns that have one."""
+
+    NEW = "new"
+    DONE = "done"
 
 
 class StepState(StrEnum):
@@ -131,7 +142,11 @@ STAGES: dict[str, Stage] = {
             category="dos",
             priority=10,
             state_field="state",
-            ready={"role": {"$in": [SCREENED, TRAINING]}, "state": CandidateState.NEW},
+            ready={
+                "role": {"$in": [SCREENED, TRAINING]},
+                "state": CandidateState.NEW,
+                "prefilter.state": {"$ne": PrefilterState.NEW},
+            },
             running=CandidateState.DOS_RUNNING,
             done=CandidateState.DOS_DONE,
             failed=CandidateState.DOS_FAILED,

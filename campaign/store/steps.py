@@ -1,4 +1,4 @@
-"""Steps of a campaign: trainings, Screens and the report, each submitted once for its id."""
+"""Steps of a campaign: prefilters, trainings, Screens and the report, each submitted once for its id."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +21,7 @@ class StepKind(StrEnum):
     TRAIN = "train"
     RETRAIN = "retrain"
     RECALIBRATE = "recalibrate"
+    PREFILTER = "prefilter"
     SCREEN = "screen"
     REPORT = "report"
 
@@ -38,7 +39,7 @@ class Step:
     kind
         What it does.
     batch
-        Batch that a Screen scores; None for a Screen that takes what is there, and for other kinds.
+        Batch that a Screen or a prefilter scores; None for a Screen that takes what is there, and for other kinds.
     number
         Which retraining, recalibration or sweep it is, from 0.
     after
@@ -69,6 +70,11 @@ class Step:
     def recalibrate(cls, campaign: str, number: int) -> Self:
         """A fit of what corrects predictions, counted from 0."""
         return cls(id=f"{campaign}/recalibrate/{number}", campaign=campaign, kind=StepKind.RECALIBRATE, number=number)
+
+    @classmethod
+    def prefilter(cls, campaign: str, batch: int) -> Self:
+        """The prefilter of a batch."""
+        return cls(id=f"{campaign}/prefilter/{batch}", campaign=campaign, kind=StepKind.PREFILTER, batch=batch)
 
     @classmethod
     def screen(cls, campaign: str, batch: int) -> Self:

@@ -6,12 +6,13 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from campaign.budget.decision_document import is_persons, prediction_of
+from campaign.budget.decision_document import is_persons, is_prefilters, prediction_of
 from campaign.policies.base import Policy
 from campaign.policies.decide import audit_draw
+from campaign.policies.prefilter import prefilter_verdict
 from campaign.store.campaigns import Campaign
 from campaign.store.changes.settings import policies_in_force
-from campaign.store.states import BEFORE_SCREEN, SCREENED, CandidateState
+from campaign.store.states import BEFORE_SCREEN, SCREENED, CandidateState, PrefilterState
 from campaign.store.usage import SENT_TO_RELAXATION
 from campaign.verification.finding import Finding
 
@@ -51,6 +52,9 @@ def check_decision(campaign: Campaign, document: Mapping[str, Any], steps: Mappi
     if is_persons(decision):
         yield from map(wrong, _wrong_person_decision(decision, state))
         return
+    if prediction is None and is_prefilters(decision):
+        yield from map(wrong, _wrong_prefilter_decision(document["prefilter"], decision, state, steps))
+        return
     if prediction is None:
         yield wrong("it has a decision and no prediction")
         return
@@ -89,6 +93,20 @@ def _wrong_person_decision(decision: Mapping[str, Any], state: str | None) -> It
         yield f"decision.promoted is {decision.get('promoted')}, and decision.outcome is {outcome}"
     if missing := [field for field in ("user", "said", "time") if not decision.get(field)]:
         yield f"a person decided on it, and {' and '.join(f'decision.{field}' for field in missing)} is missing"
+
+
+def _wrong_prefilter_decision(
+    said: Mapping[str, Any], decision: Mapping[str, Any], state: str | None, steps: Mapping[str, Any]
+) -> Iterator[str]:
+    """What is wrong with a decision that was made before the IS-DOS."""
+    if state != CandidateState.REJECTED or decision.get("promoted") or decision.get("audit"):
+        yield f"the prefilter's decision is {_said(decision)}, and its state is {state}; right: rejected in both"
+    if decision.get("step") not in steps:
+        yield f"its decision is by the step {decision.get('step')!r}, which is not there"
+    if said.get("reference_set") != decision.get("reference_set"):
+        yield "its decision and what the prefilter says of it name different values of reference_set"
+    if prefilter_verdict(said.get("e_above_hull"), said.get("uncertainty"), **decision["rule"]).promising:
+        yield f"the prefilter's decision is {_said(decision)}, and by its rule it gets an IS-DOS"
 
 
 def _wrong_prediction(campaign: Campaign, prediction: Mapping[str, Any], steps: Mapping[str, Any]) -> Iterator[str]:
@@ -164,7 +182,9 @@ def check_reference_set(campaign: Campaign, document: Mapping[str, Any]) -> Iter
     frozen = campaign.document.get("reference_set")
     # phases with other elements alone came later: the hulls of the earlier candidates are the same
     accepted = {frozen, *(campaign.document.get("previous_reference_sets") or [])}
-    for part in ("prediction", "decision", "result"):
+    for part in ("prefilter", "prediction", "decision", "result"):
+        if part == "prefilter" and (document.get(part) or {}).get("state") == PrefilterState.NEW:
+            continue
         named = (document.get(part) or {}).get("reference_set")
         # a person decides against no reference set
         if document.get(part) and not is_persons(document[part]) and named not in accepted:

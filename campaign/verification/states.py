@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from campaign.budget.decision_document import is_persons
+from campaign.budget.decision_document import is_persons, is_prefilters
 from campaign.store.campaigns import Campaign
 from campaign.store.documents import stage_fields
 from campaign.store.states import (
@@ -82,6 +82,8 @@ def _needs_is_dos(campaign: Campaign, document: Mapping[str, Any]) -> bool:
     """Whether a document is past its IS-DOS."""
     if is_persons(document.get("decision")):
         return False  # a person has it relaxed, or rejected, without one
+    if is_prefilters(document.get("decision")) and document["state"] == CandidateState.REJECTED:
+        return False
     if document["role"] not in (SCREENED, TRAINING) or document["state"] in (CandidateState.NEW, CandidateState.HELD):
         return False
     return document["role"] == TRAINING or campaign.spec.scorer.needs_dos

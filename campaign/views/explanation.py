@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from campaign.budget.decision_document import is_persons, prediction_of
+from campaign.budget.decision_document import is_persons, is_prefilters, prediction_of
 from campaign.policies.base import Policy
+from campaign.policies.prefilter import prefilter_verdict
 from campaign.policies.registry import make_policy
 from campaign.scorers.base import identity_text
 from campaign.spec.given import AS_GIVEN
 from campaign.store.campaigns import Campaign
-from campaign.store.states import SCREENED
+from campaign.store.states import SCREENED, CandidateState, PrefilterState
 from campaign.store.usage import cpu_seconds_by_document
 from campaign.views.results import dos_changed
 from campaign.views.reused import reused_from
@@ -19,7 +20,7 @@ from campaign.views.reused import reused_from
 
 def explanation(campaign: Campaign, document: Mapping[str, Any]) -> dict[str, Any]:
     """Return all that is stored about a candidate's way, as JSON types (times as text)."""
-    keys = ("_id", "campaign", "formula", "prototype", "parent", "role", "state", "prediction", "decision")
+    keys = ("_id", "campaign", "formula", "prototype", "parent", "role", "state", "prefilter", "prediction", "decision")
     told: dict[str, Any] = {key: document.get(key) for key in keys}
     told["previous_decisions"] = document.get("previous_decisions", [])
     told["is_dos_changed"] = dos_changed(document)
@@ -49,9 +50,14 @@ def _made_again(document: Mapping[str, Any]) -> dict[str, Any] | None:
     decision = document.get("decision")
     if not decision or "inputs" not in decision:
         return None
+    if "rule" in decision:  # the prefilter's
+        inputs = decision["inputs"]
+        promising, reason = prefilter_verdict(inputs["e_above_hull"], inputs["uncertainty"], **decision["rule"])
+        same = not promising and decision["reason"].startswith(reason)
+        return {"promising": promising, "reason": reason, "same": same}
     # decisions of earlier versions have no cost among their inputs
     inputs = {"relax_cpu_s": decision["relax_cpu_s"], **decision["inputs"]}
-    prediction = prediction_of({"_id": document["_id"], "prediction": inputs})
+    prediction = prediction_of({**document, "prediction": inputs})
     if not prediction.is_known:
         return {"promising": False, "reason": "no prediction", "same": decision["outcome"] == "rejected"}
     policy: Policy = make_policy(decision["policy"])
@@ -76,8 +82,10 @@ def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
     if told["role"] != SCREENED:
         yield f"not decided on: it is relaxed in any case (role {told['role']})"
     elif told["prediction"] is None:
-        yield "not predicted yet"
+        yield from _format_prefilter(told["prefilter"])
+        yield "not predicted yet" if told["state"] != CandidateState.REJECTED else "not predicted: it has no IS-DOS"
     else:
+        yield from _format_prefilter(told["prefilter"])
         yield from _format_prediction(told["prediction"])
     if told["decision"]:
         yield from _format_decision(told["decision"], told["made_again"])
@@ -102,6 +110,20 @@ def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
     yield f"cost so far: {told['cpu_s']:.0f} CPU-s, all attempts"
     moves = ", ".join(f"{move['state']} {move['time']}" for move in told["history"])
     yield f"history: {moves or 'none'}"
+
+
+def _format_prefilter(said: Mapping[str, Any] | None) -> Iterator[str]:
+    if said is None:
+        return
+    if said["state"] == PrefilterState.NEW:
+        yield "prefilter: not looked at yet"
+        return
+    audit = ", and drawn for the audit" if said["audit"] else ""
+    yield f"{said['outcome']} by the {said['reason']}{audit}"
+    if said["e_form_per_atom"] is not None:
+        deviation = "" if said["uncertainty"] is None else f", standard deviation {said['uncertainty']:.3f}"
+        yield f"  E_f {said['e_form_per_atom']:+.3f}{deviation} eV/atom{_format_corrections(said)}"
+    yield f"  by {identity_text(said['scorer'])} in {said['step']}, against reference set {said['reference_set'][:12]}"
 
 
 def _format_prediction(prediction: Mapping[str, Any]) -> Iterator[str]:
@@ -152,7 +174,8 @@ def _format_decision(decision: Mapping[str, Any], again: Mapping[str, Any] | Non
     audit = ", and relaxed for the audit" if decision.get("audit") else ""
     rank = f", rank {decision['rank']} of those decided on together" if decision.get("rank") else ""
     outcome = decision.get("outcome") or ("promoted" if decision["promoted"] else "rejected")
-    yield f"decision: {outcome}{audit}{rank}, at {decision['time']} in {decision['step']}"
+    by = " by the prefilter" if is_prefilters(decision) else ""
+    yield f"decision: {outcome}{by}{audit}{rank}, at {decision['time']} in {decision['step']}"
     yield f"  because {decision['reason']}"
     settings = ", ".join(f"{key} {value}" for key, value in decision["policy"].items())
     yield f"  policy: {settings}; seed {decision.get('seed')}"

@@ -63,7 +63,7 @@ def dry_run(campaign: Campaign, policy: Policy) -> DryRun:
 
     The budget in force holds, without what relaxations of screened candidates have cost. Nothing is written.
     """
-    fields = ["formula", "prototype", "prediction", "decision", "state", "result.stable"]
+    fields = ["formula", "prototype", "prediction", "decision", "state", "result.stable", "prefilter"]
     documents = {found["_id"]: found for found in predicted_candidates(campaign, fields, role=SCREENED)}
     predictions = [prediction_of(document) for document in documents.values()]
     if policy.needs_uncertainty() and predictions and all(found.uncertainty is None for found in predictions):

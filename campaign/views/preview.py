@@ -67,6 +67,10 @@ def format_preview(spec: CampaignSpec, made: MadeCandidates | None = None) -> It
         check_model_engine(model, spec.dft.engine)
         yield from _format_unknown(spec, model, candidates)
         yield f"all candidates get an IS-DOS and a prediction by model {model.checksum[:12]} ({spec.model.bundle})"
+    if spec.prefilter is not None:
+        yield f"before that, {spec.prefilter.describe()}; a candidate without a prediction gets its IS-DOS"
+        if spec.prefilter.gives_uncertainty() is None:
+            yield "note: where the prefilter's scorer gives no uncertainty, every candidate gets its IS-DOS"
     if spec.purpose == "screening":
         yield f"promoted to a relaxation: {spec.policy.describe()}"
         if spec.policy.needs_uncertainty() and gives_uncertainty(spec) is None:
@@ -199,8 +203,11 @@ def _format_costs(spec: CampaignSpec, screened: int, relaxed: int) -> Iterator[s
     everything = first + screened * budget.relax_cpu_s / 3600
     dos = f"{budget.dos_cpu_s:g} CPU-s for an IS-DOS and " if with_dos else ""
     scoring = "" if spec.scorer.needs_dos else "; the scorer's own cost comes on top"
+    if spec.prefilter is not None:
+        scoring = "; each IS-DOS that the prefilter saves is less, and its own cost comes on top"
+    about = "about" if spec.prefilter is None else "at most about"
     yield (
-        f"expected cost: about {first:.4g} CPU-hours before the first promotion, {everything:.4g} if everything were "
+        f"expected cost: {about} {first:.4g} CPU-hours before the first promotion, {everything:.4g} if everything were "
         f"promoted (at {dos}{budget.relax_cpu_s:g} CPU-s for a relaxation: the section budget, or the paper's averages "
         f"where it says nothing; what has ended tells better{scoring})"
     )

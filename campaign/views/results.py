@@ -28,7 +28,7 @@ _DIGITS = 6  # of an energy in eV/atom: a millionth of an eV, far below what any
 _FIELDS = (
     *("formula", "prototype", "role", "state", "parent.name", "parent.columns"),
     *("decision.outcome", "decision.promoted", "decision.audit", "decision.kind"),
-    *(f"{part}.{key}" for part in ("prediction", "result") for key in ("e_form_per_atom", "e_above_hull")),
+    *(f"{part}.{key}" for part in ("prefilter", "prediction", "result") for key in ("e_form_per_atom", "e_above_hull")),
     *("prediction.raw.e_form_per_atom", "prediction.raw.e_above_hull", "prediction.recalibration.step"),
     *("prediction.corrections", "prediction.uncertainty", "prediction.novel", "result.corrections", "result.stable"),
     *("correction_error", *(f"is_dos.{flag}" for flag in _CHANGED)),
@@ -49,6 +49,8 @@ class Row:
     names the campaigns whose calculations were taken over at no cost; None: it was computed here.
     `uncertainty` is the standard deviation of `e_form_ml`, `novel` whether the model has seen nothing like the crystal;
     both None where the model cannot say. Energies are rounded to 1e-6 eV/atom.
+    `e_form_prefilter` and `e_hull_prefilter` are the prefilter's, None without one; a rejected candidate without
+    `e_form_ml` was rejected by it, without an IS-DOS.
     `e_form_raw` and `e_hull_raw` are what the scorer itself said, and `recalibration` is the step whose fit has made
     `e_form_ml` and `e_hull_ml` of them; all None where nothing has corrected the prediction.
     `name` is what a crystal that was given as it is is called in its source, and `columns` what that says of it.
@@ -71,6 +73,8 @@ class Row:
     state: str = ""
     uncertainty: float | None = None
     novel: bool | None = None
+    e_form_prefilter: float | None = None
+    e_hull_prefilter: float | None = None
     e_form_raw: float | None = None
     e_hull_raw: float | None = None
     recalibration: str | None = None
@@ -121,6 +125,8 @@ def make_row(document: Mapping[str, Any], *, rank: int, cpu_s: float) -> Row:
         state=document["state"],
         uncertainty=_number(document, "prediction", "uncertainty"),
         novel=(document.get("prediction") or {}).get("novel"),
+        e_form_prefilter=_number(document, "prefilter", "e_form_per_atom"),
+        e_hull_prefilter=_number(document, "prefilter", "e_above_hull"),
         **_corrected(document),
         name=(document.get("parent") or {}).get("name"),
         columns=plain_json((document.get("parent") or {}).get("columns")) or None,
@@ -259,13 +265,14 @@ def rows_as_table(rows: Sequence[Row], *, title: str, more: Mapping[str, Sequenc
     longest = max((len(row.decision) for row in rows), default=0)
     widths = {"#": len(str(len(rows))), "formula": max([7, *map(len, formulas)]), "prototype": 9}
     widths |= {"decision": max(8, longest), "stable": 6, "CPU-s": 5}
+    before = ("E_hull\npre",) if any(row.e_hull_prefilter is not None for row in rows) else ()
     ml, dft = ("E_f\nML", "E_hull\nML"), ("E_f\nDFT", "E_hull\nDFT")
     with_deviation = any(row.uncertainty is not None or row.novel for row in rows)
     deviation = ("+/-\nML",) if with_deviation else ()
     widths["+/-\nML"] = 5
     # crystals that were given as they are are known by their names
     named = ("name",) if any(row.name for row in rows) else ()
-    for heading in ("#", *named, "formula", "prototype", *ml, *deviation, "decision", *dft, "stable", "CPU-s"):
+    for heading in ("#", *named, "formula", "prototype", *before, *ml, *deviation, "decision", *dft, "stable", "CPU-s"):
         justify: Literal["left", "right"] = "left" if heading in texts else "right"
         table.add_column(heading, justify=justify, no_wrap=True, min_width=widths.get(heading, 6))
     for heading in added:
@@ -278,6 +285,8 @@ def rows_as_table(rows: Sequence[Row], *, title: str, more: Mapping[str, Sequenc
         if with_deviation:
             predicted.append(_deviation(row))
         name = [row.name or ""] if named else []
+        if before:
+            predicted.insert(0, _energy(row.e_hull_prefilter))
         cells = [str(row.rank), *name, formula, row.prototype, *predicted, row.decision, *found, stable, cost, *rest]
         table.add_row(*cells)
     return table

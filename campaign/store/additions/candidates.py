@@ -72,7 +72,7 @@ def append_candidates(
 
 def open_steps_of_sets(campaign: Campaign, session: ClientSession) -> list[str]:
     """Steps that take the reference set as it is when they run, and are not done yet."""
-    kinds = [StepKind.SCREEN, StepKind.TRAIN, StepKind.RETRAIN, StepKind.RECALIBRATE]
+    kinds = [StepKind.PREFILTER, StepKind.SCREEN, StepKind.TRAIN, StepKind.RETRAIN, StepKind.RECALIBRATE]
     query = {"campaign": campaign.name, "kind": {"$in": kinds}, "state": {"$ne": StepState.DONE}}
     return sorted(step["_id"] for step in campaign.store.steps.find(query, ["_id"], session=session))
 

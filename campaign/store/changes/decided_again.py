@@ -8,17 +8,17 @@ from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document, history_entry
-from campaign.store.states import PERSON, STAGES
+from campaign.store.states import PERSON, PREFILTER, STAGES
 
 _FIELDS = ["prediction", "state", "decision", "n_sites", "composition"]
 
 
 def not_promoted(campaign: Campaign, *, session: ClientSession | None = None) -> list[Document]:
-    """Candidates that policies have rejected or held, and persons have not decided on."""
+    """Candidates that policies have rejected or held, and neither persons nor the prefilter have decided on."""
     query = {
         "campaign": campaign.name,
         "decision.promoted": False,
-        "decision.kind": {"$ne": PERSON},
+        "decision.kind": {"$nin": [PERSON, PREFILTER]},
         "prediction": {"$ne": None},
     }
     return list(campaign.store.candidates.find(query, _FIELDS, session=session))

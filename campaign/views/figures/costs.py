@@ -7,6 +7,7 @@ from campaign.store.campaigns import Campaign
 from campaign.store.usage import cost_by_stage
 
 TITLES = {
+    "prefilter": "prefilter",
     "dos": "IS-DOS",
     "relax": "relaxations",
     "rs_dos": "RS-DOS",

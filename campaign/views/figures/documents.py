@@ -13,7 +13,7 @@ from campaign.budget.decision_document import policy_decision
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import Document
 from campaign.store.listings import all_candidates
-from campaign.store.states import SCREENED
+from campaign.store.states import SCREENED, CandidateState
 from campaign.views.policy_dry_run import word_of
 
 Floats = NDArray[np.float64]
@@ -26,6 +26,7 @@ _FIELDS = [
     *(f"previous_decisions.{field}" for field in ("kind", "outcome", "promoted", "audit")),
     "result.e_form_per_atom",
     *("result.e_above_hull", "result.stable", "rs_dos.state", "is_dos.features", "final_failure", "correction_error"),
+    *("prefilter.outcome", "prefilter.audit"),
 ]
 
 
@@ -53,6 +54,13 @@ class CandidateColumns:
     def screened(self) -> Flags:
         """Whether a candidate is screened, not relaxed to train a model."""
         return np.array([document["role"] == SCREENED for document in self.documents], dtype=bool)
+
+    @cached_property
+    def prefiltered(self) -> Flags:
+        """Whether the prefilter has rejected it, so that it has no IS-DOS; one that the audit has drawn has."""
+        said = [document.get("prefilter") or {} for document in self.documents]
+        flags = [each.get("outcome") == CandidateState.REJECTED and not each.get("audit") for each in said]
+        return np.array(flags, dtype=bool)
 
     @cached_property
     def decisions(self) -> list[str]:

@@ -18,8 +18,12 @@ from campaign.views.metrics.sweep import SweepOfRelaxed, predicted_energies, swe
 
 _FIELDS = [
     *("role", "state", "prediction.e_form_per_atom", "prediction.e_above_hull", "result.stable"),
-    *(f"{where}.{field}" for where in ("decision", "previous_decisions") for field in ("kind", "promoted", "audit")),
-    *(f"{where}.{field}" for where in ("decision", "previous_decisions") for field in ("outcome", "policy.audit")),
+    *(
+        f"{where}.{field}"
+        for where in ("decision", "previous_decisions", "prefilter.decision")
+        for field in ("kind", "promoted", "audit", "outcome", "policy.audit")
+    ),
+    *("prefilter.outcome", "is_dos.fw_id", "is_dos.reused_from.campaign"),
 ]
 
 
@@ -145,7 +149,9 @@ def campaign_metrics(
     by_persons = [document for document in documents if is_persons(document.get("decision"))]
     # metrics are of the policy: a person chose with an eye on more than the policy sees, and drew no random sample
     documents = [
-        document if not is_persons(document.get("decision")) else {**document, "decision": policy_decision(document)}
+        document
+        if document.get("decision") and not is_persons(document["decision"])
+        else {**document, "decision": policy_decision(document)}
         for document in documents
     ]
     counts = _candidate_counts(documents, by_persons, seed=campaign.spec.seed)

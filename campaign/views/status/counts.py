@@ -19,6 +19,7 @@ from campaign.store.counts import (
     fireworks_by_state,
 )
 from campaign.store.listings import fizzled_firework
+from campaign.store.prefilter.prefiltered import prefilter_counts
 from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, SCREENED, CampaignState, CandidateState
 from campaign.store.usage import cost_by_stage
 from campaign.views.failures import pause_reason, stop_reason
@@ -61,6 +62,9 @@ class Status:
     model
         The model in use: its checksum, number of training structures, and ``number`` among the models that the campaign
         has had, the latest; None before there is a model.
+    prefilter
+        ``{"done", "all", "rejected", "audited"}``: candidates that the prefilter has looked at, and those that it
+        rejects, without an IS-DOS or drawn for the audit; None where there is none.
     scorer
         What predicts, in words.
     needs_dos, needs_model
@@ -86,6 +90,7 @@ class Status:
     failures: dict[str, int]
     cost: dict[str, dict[str, float]]
     model: dict[str, Any] | None
+    prefilter: dict[str, int] | None
     scorer: str
     needs_dos: bool
     needs_model: bool
@@ -135,6 +140,8 @@ def status_of_counts(campaign: Campaign, counts: Mapping[tuple[str, str], int], 
     model = document.get("model")
     stop = document.get("stopped")
     promoted, paused = decided.promoted, pause_reason(campaign)
+    seen = prefilter_counts(campaign)
+    dos = _done_of_all(counts, lambda role: role != BOOTSTRAP, lambda state: state not in BEFORE_SCREEN)
     return Status(
         name=campaign.name,
         state=document["state"],
@@ -148,7 +155,7 @@ def status_of_counts(campaign: Campaign, counts: Mapping[tuple[str, str], int], 
         candidates=counts_by_state(counts),
         references={"done": count_references(campaign, CandidateState.RELAXED), "all": count_references(campaign)},
         bootstrap=_done_of_all(counts, lambda role: role != SCREENED, lambda state: state == CandidateState.RELAXED),
-        dos=_done_of_all(counts, lambda role: role != BOOTSTRAP, lambda state: state not in BEFORE_SCREEN),
+        dos={key: number - seen.rejected for key, number in dos.items()},
         promoted={
             "done": sum(promoted.get(state, 0) for state in (CandidateState.RELAXED, CandidateState.RELAX_FAILED)),
             "all": sum(promoted.values()),
@@ -163,6 +170,9 @@ def status_of_counts(campaign: Campaign, counts: Mapping[tuple[str, str], int], 
             "n_structures": model["n_structures"],
             "number": max(len(document.get("models") or []), 1),
         },
+        prefilter=None
+        if campaign.spec.prefilter is None
+        else {"done": seen.seen, "all": seen.seen + seen.waiting, "rejected": seen.rejected, "audited": seen.audited},
         scorer=campaign.spec.scorer.describe(),
         needs_dos=campaign.spec.scorer.needs_dos,
         needs_model=campaign.spec.scorer.needs_model,

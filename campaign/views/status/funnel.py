@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from campaign.policies.thresholds import Thresholds
 from campaign.store.campaigns import Campaign
 from campaign.store.counts import decisions_by_state
+from campaign.store.prefilter.prefiltered import PrefilterCounts
 from campaign.store.states import BEFORE_SCREEN, SCREENED, TRAINING, CandidateState
 from campaign.views.figures.documents import CandidateColumns
 
@@ -19,7 +20,8 @@ class FunnelStep:
     Attributes
     ----------
     key
-        ``candidates``, ``dos``, ``decided``, ``promoted``, ``relaxed`` or ``stable``.
+        ``candidates``, ``prefilter`` (where there is one), ``dos``, ``decided``, ``promoted``, ``relaxed`` or
+        ``stable``.
     title
         What people call it.
     number
@@ -76,7 +78,12 @@ def count_decided(campaign: Campaign) -> Decided:
 
 
 def funnel(
-    campaign: Campaign, counts: Mapping[tuple[str, str], int], decided: Decided, *, stable: int
+    campaign: Campaign,
+    counts: Mapping[tuple[str, str], int],
+    decided: Decided,
+    *,
+    stable: int,
+    prefiltered: PrefilterCounts,
 ) -> list[FunnelStep]:
     """Return the stages of a campaign with their numbers.
 
@@ -87,6 +94,8 @@ def funnel(
         training set all candidates are relaxed, and none is decided on.
     stable
         Stable ones of the funnel's candidates.
+    prefiltered
+        What the prefilter says of them.
     """
     is_screening = campaign.spec.purpose == "screening"
     role = SCREENED if is_screening else TRAINING
@@ -96,10 +105,13 @@ def funnel(
     # a budget may hold candidates before their IS-DOS, which then have no decision
     held_before_dos = max(states.get(CandidateState.HELD, 0) - decided.not_promoted.get(CandidateState.HELD, 0), 0)
     not_through = sum(states.get(state, 0) for state in (*BEFORE_SCREEN, CandidateState.DOS_FAILED))
-    through_dos = whole - not_through - held_before_dos
+    through_dos = whole - not_through - held_before_dos - prefiltered.rejected
+    if campaign.spec.prefilter is not None:
+        rest = {"waiting for it": prefiltered.waiting, "rejected by it": prefiltered.rejected}
+        steps.append(_step("prefilter", "passed the prefilter", prefiltered.passed + prefiltered.audited, rest))
     if campaign.spec.scorer.needs_dos:
         rest = {
-            "waiting": states.get(CandidateState.NEW, 0),
+            "waiting": max(states.get(CandidateState.NEW, 0) - prefiltered.waiting, 0),
             "queued or running": states.get(CandidateState.DOS_RUNNING, 0),
             "failed": states.get(CandidateState.DOS_FAILED, 0),
             "held by the budget": held_before_dos,
@@ -148,7 +160,10 @@ def passed_steps(columns: CandidateColumns, campaign: Campaign) -> dict[str, int
     steps = {"candidates": int(columns.screened.sum())}
     if spec.scorer.needs_dos:
         failed = {*BEFORE_SCREEN, CandidateState.DOS_FAILED}
-        steps["IS-DOS computed"] = int((columns.screened & [state not in failed for state in states]).sum())
+        after_dos = columns.screened & [state not in failed for state in states] & ~columns.prefiltered
+        if spec.prefilter is not None:
+            steps["passed the prefilter"] = int((columns.screened & ~columns.prefiltered).sum())
+        steps["IS-DOS computed"] = int(after_dos.sum())
     decided = columns.decided
     steps["predicted"] = int((columns.screened & columns.predicted).sum())
     if isinstance(spec.policy, Thresholds):

@@ -31,6 +31,8 @@ def format_progress(view: RunView) -> str:
     parts = [f"references {_share(status.references)}"] if status.references["all"] else []
     if status.bootstrap["all"]:
         parts.append(f"training sample {_share(status.bootstrap)}")
+    if status.prefilter is not None:
+        parts.append(f"prefilter {_share(status.prefilter)}, {status.prefilter['rejected']} rejected")
     if status.needs_dos:
         parts.append(f"IS-DOS {_share(status.dos)}")
     if status.purpose == "screening" and status.needs_model:

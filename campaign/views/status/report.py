@@ -12,6 +12,7 @@ from campaign.budget.limits import closed_reason, current_budget, relaxation_cpu
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from campaign.store.counts import count_candidates
+from campaign.store.prefilter.prefiltered import prefilter_counts
 from campaign.store.states import SCREENED, TRAINING, CandidateState
 from campaign.views.history import campaign_history
 from campaign.views.reused import format_reused
@@ -158,7 +159,13 @@ def status_report(campaign: Campaign, *, at: datetime | None = None) -> StatusRe
     return StatusReport(
         status=status,
         at=time.isoformat(),
-        funnel=funnel(campaign, counts, decided, stable=count_candidates(campaign, stable=True, role=role)),
+        funnel=funnel(
+            campaign,
+            counts,
+            decided,
+            stable=count_candidates(campaign, stable=True, role=role),
+            prefiltered=prefilter_counts(campaign),
+        ),
         stages=stage_shares(status, counts, decided, predicted=scoring.predicted),
         pace=pace,
         time_left=time_left(

@@ -15,7 +15,7 @@ class StageShare:
     Attributes
     ----------
     key
-        ``references``, ``training``, ``dos``, ``predicted``, ``decided`` or ``relaxed``.
+        ``references``, ``training``, ``prefilter``, ``dos``, ``predicted``, ``decided`` or ``relaxed``.
     title
         What people call it.
     done, whole
@@ -49,6 +49,8 @@ def stage_shares(
     found = [_share("references", "references", status.references)]
     if status.purpose == "screening":
         found.append(_share("training", "training sample", status.bootstrap))
+    if status.prefilter is not None:
+        found.append(_share("prefilter", "prefilter", status.prefilter))
     if status.needs_dos:
         found.append(_share("dos", "IS-DOS", status.dos))
     if status.purpose == "screening":

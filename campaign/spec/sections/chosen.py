@@ -1,0 +1,19 @@
+"""Sections whose class the user chooses by ``kind``."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, SerializeAsAny
+
+from campaign.policies.base import Policy
+from campaign.policies.registry import make_policy
+from campaign.scorers.base import Scorer
+from campaign.scorers.registry import make_scorer
+
+
+def _made_by(make: Callable[[dict[str, Any]], Any]) -> BeforeValidator:
+    return BeforeValidator(lambda value: make(value) if isinstance(value, dict) else value)
+
+
+ChosenPolicy = Annotated[SerializeAsAny[Policy], _made_by(make_policy)]
+ChosenScorer = Annotated[SerializeAsAny[Scorer], _made_by(make_scorer)]

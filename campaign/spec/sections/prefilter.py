@@ -1,0 +1,67 @@
+"""StrictModel ``prefilter``: a scorer without DOS that looks at every candidate before its IS-DOS."""
+
+from pydantic import Field, field_validator
+
+from campaign.config.strict_model import EnergyPerAtom, StrictModel
+from campaign.config.yaml_file import FieldPath
+from campaign.policies.base import Verdict
+from campaign.policies.prefilter import prefilter_verdict
+from campaign.scorers.base import Scorer
+from campaign.spec.sections.chosen import ChosenScorer
+
+
+class PrefilterSection(StrictModel):
+    """Which candidates get no IS-DOS because a cheap prediction puts them too far above the hull."""
+
+    scorer: ChosenScorer = Field(
+        description="what predicts, e.g. {kind: force_field, calculator: CHGNet}; one that needs neither an IS-DOS nor "
+        "ESNet"
+    )
+    max_hull_energy: EnergyPerAtom = Field(
+        default=0.1, description="rejected if E_hull(prefilter) - z x uncertainty is above this, eV/atom"
+    )
+    z: float = Field(
+        default=2.0, ge=0.0, le=10.0, description="standard deviations of its error that a candidate is given"
+    )
+    uncertainty: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=20.0,
+        description="standard deviation of the scorer's predictions in eV/atom where it gives none itself; null: not "
+        "known, and candidates without one get their IS-DOS",
+    )
+
+    @field_validator("scorer")
+    @classmethod
+    def _needs_no_dos(cls, scorer: Scorer) -> Scorer:
+        if scorer.needs_dos or scorer.needs_model:
+            needed = "an IS-DOS of every candidate" if scorer.needs_dos else "the campaign's ESNet"
+            raise ValueError(
+                f"found kind {scorer.kind!r}, which needs {needed}; a prefilter is asked before any IS-DOS; right: a "
+                "scorer that needs neither, e.g. {kind: force_field, calculator: CHGNet}"
+            )
+        return scorer
+
+    def deviation(self, predicted: float | None) -> float | None:
+        """Standard deviation of a prediction, eV/atom: the scorer's own, or else the one of this section."""
+        return self.uncertainty if predicted is None else predicted
+
+    def verdict(self, e_hull: float | None, uncertainty: float | None, *, why_none: str | None = None) -> Verdict:
+        """Judge a prediction, see `prefilter_verdict`."""
+        return prefilter_verdict(e_hull, uncertainty, z=self.z, max_hull_energy=self.max_hull_energy, why_none=why_none)
+
+    def gives_uncertainty(self) -> bool | None:
+        """Whether its predictions have a standard deviation; None: only scoring tells."""
+        return True if self.uncertainty is not None else self.scorer.gives_uncertainty()
+
+    def describe(self) -> str:
+        """Say in one line what is rejected."""
+        return (
+            f"prefilter by {self.scorer.describe()}: no IS-DOS where E_hull - {self.z:g} x uncertainty is above "
+            f"{self.max_hull_energy:g} eV/atom"
+        )
+
+
+def prefilter_path(path: FieldPath) -> FieldPath:
+    """Where a problem of the prefilter's scorer stands, which a scorer reports as one of the section ``scorer``."""
+    return ("prefilter", *path) if path[:1] == ("scorer",) else path

@@ -1,0 +1,1 @@
+"""Candidates before their IS-DOS, as the prefilter finds and leaves them."""

@@ -1,0 +1,104 @@
+"""Candidates that wait for the prefilter, and what it says of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo import UpdateOne
+
+from campaign.store.campaigns import Campaign
+from campaign.store.candidates import collection_of_candidates
+from campaign.store.collections import counts_by, history_entry
+from campaign.store.documents import PrefilterDocument
+from campaign.store.states import SCREENED, STAGES, CandidateState, PrefilterState
+
+#: States of a candidate that may wait for the prefilter; a budget that is spent may hold it meanwhile.
+_WAITING = (CandidateState.NEW, CandidateState.HELD)
+
+
+def batches_before_prefilter(campaign: Campaign) -> list[int]:
+    """Batches with candidates that wait for the prefilter, in ascending order."""
+    return sorted(counts_by(campaign.store.candidates, _waiting(campaign), "batch"))
+
+
+def ids_before_prefilter(campaign: Campaign, batch: int) -> list[str]:
+    """Ids of the candidates of a batch that wait for the prefilter, sorted."""
+    query = {**_waiting(campaign), "batch": batch}
+    return [found["_id"] for found in collection_of_candidates(campaign.store).find(query, ["_id"]).sort("_id")]
+
+
+def _waiting(campaign: Campaign) -> dict[str, Any]:
+    query = {"campaign": campaign.name, "prefilter.state": PrefilterState.NEW}
+    return query | {"state": {"$in": list(_WAITING)}, "role": SCREENED}
+
+
+def write_prefiltered(
+    campaign: Campaign, told: Sequence[tuple[str, PrefilterDocument]], rejected: Mapping[str, Mapping[str, Any]]
+) -> int:
+    """Write what the prefilter says of candidates that wait for it; return how many it rejected.
+
+    Parameters
+    ----------
+    told
+        The candidates' ids, and what is said of each.
+    rejected
+        Decisions on those that get no IS-DOS, by id. What a person has decided on meanwhile stays as it is.
+    """
+    found = dict(told)
+    moved = campaign.store.bulk_update(
+        UpdateOne(
+            {"_id": name, "prefilter.state": PrefilterState.NEW, "state": {"$in": list(_WAITING)}, "decision": None},
+            {
+                "$set": {"prefilter": found[name], "decision": decision, "state": CandidateState.REJECTED},
+                "$push": {"history": history_entry(STAGES["dos"], CandidateState.REJECTED)},
+            },
+        )
+        for name, decision in rejected.items()
+    )
+    campaign.store.bulk_update(
+        UpdateOne({"_id": name, "prefilter.state": PrefilterState.NEW}, {"$set": {"prefilter": document}})
+        for name, document in told
+    )
+    return moved
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrefilterCounts:
+    """How many candidates there are of each kind; none where a campaign has no prefilter.
+
+    Attributes
+    ----------
+    waiting
+        Not looked at yet.
+    passed
+        They get an IS-DOS.
+    rejected
+        They get none.
+    audited
+        Rejected, and drawn for the audit: they get an IS-DOS and are relaxed.
+    """
+
+    waiting: int = 0
+    passed: int = 0
+    rejected: int = 0
+    audited: int = 0
+
+    @property
+    def seen(self) -> int:
+        """Those that it has looked at."""
+        return self.passed + self.rejected + self.audited
+
+
+def prefilter_counts(campaign: Campaign) -> PrefilterCounts:
+    """Count what the prefilter says of a campaign's candidates, from an index alone."""
+    if campaign.spec.prefilter is None:
+        return PrefilterCounts()
+    query = {"campaign": campaign.name, "prefilter.state": {"$in": list(PrefilterState)}}
+    found = counts_by(campaign.store.candidates, query, "prefilter.outcome", "prefilter.audit")
+    rejected = CandidateState.REJECTED
+    return PrefilterCounts(
+        waiting=found.get((None, None), 0),
+        passed=found.get(("passed", False), 0),
+        rejected=found.get((rejected, False), 0),
+        audited=found.get((rejected, True), 0),
+    )
