@@ -95,6 +95,15 @@ def relaxed_structures(campaign: Campaign, fields: Sequence[str]) -> list[Docume
     return list(campaign.store.find_structures(query, fields))
 
 
+def crystals_of(campaign: Campaign, ids: Sequence[str]) -> dict[str, tuple[Document | None, Document | None]]:
+    """Read the unrelaxed and the relaxed crystal of candidates and references, each as pymatgen stores it, by id."""
+    found = campaign.store.find_structures({"_id": {"$in": list(ids)}}, ["structure", "relaxation.structure"])
+    return {
+        document["_id"]: (document.get("structure"), (document.get("relaxation") or {}).get("structure"))
+        for document in found
+    }
+
+
 def relaxed_references(campaign: Campaign, fields: Sequence[str]) -> list[Document]:
     """Read fields of every relaxed reference, in the order of their ids."""
     query = {"campaign": campaign.name, "state": CandidateState.RELAXED}

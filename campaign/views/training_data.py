@@ -1,21 +1,25 @@
 """A data set out of a campaign: the DOS that it computed, with the formation energies of the relaxed crystals."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
+
+from pymatgen.core import Structure
 
 from campaign.hull.corrections import relaxed_fields
 from campaign.references.reference_sets import correction_scheme, relaxed_formation_energies
 from campaign.store.campaigns import Campaign
-from campaign.store.collections import Document
+from campaign.store.collections import Document, in_chunks
 from campaign.store.counts import count_references
 from campaign.store.features import features_of_campaign
-from campaign.store.listings import open_references, relaxed_structures
+from campaign.store.listings import crystals_of, open_references, relaxed_structures
 from esnet.dataset.dataset import DatasetError, DatasetManifest, DatasetWriter, DosKind, Filters, Sample
 from workflows.dos import DosFeatures
 
 _KINDS: Mapping[str, DosKind] = {"dos": "is_dos", "rs_dos": "rs_dos"}
+_AT_ONCE = 64
+"""DOS whose crystals are read together."""
 _FACTS = ("engine", "quality", "vasp_version", "fw_id", "smearing_changed", "kpoints_changed")
 _FIELDS = [
     *("role", "composition", "chemsys", "prototype", "relaxation.energy", "relaxation.fw_id"),
@@ -69,13 +73,17 @@ def write_training_data(
     with DatasetWriter(path, representation=campaign.spec.representation(), filters=filters, source=source) as writer:
         with_dos: set[str] = set()
         without_target = 0
-        for features in features_of_campaign(campaign):
-            structure = structures.get(features["document"])
-            if structure is None:
-                without_target += 1
-                continue
-            with_dos.add(features["document"])
-            writer.add(_sample(campaign, structure, features))
+        for part in in_chunks(features_of_campaign(campaign), _AT_ONCE):
+            crystals = _crystals(campaign, {features["document"] for features in part} & set(structures))
+            for features in part:
+                structure = structures.get(features["document"])
+                if structure is None:
+                    without_target += 1
+                    continue
+                with_dos.add(features["document"])
+                sample = _sample(campaign, structure, features)
+                initial, relaxed = crystals[features["document"]]
+                writer.add(replace(sample, initial_structure=initial, relaxed_structure=relaxed))
         writer.source |= {"relaxed_without_dos": len(structures) - len(with_dos), "dos_without_target": without_target}
     return DatasetManifest.read(path)
 
@@ -94,6 +102,18 @@ def _relaxed(campaign: Campaign) -> dict[str, _Structure]:
         for document in found
         if document["_id"] in energies
     }
+
+
+def _crystals(campaign: Campaign, ids: Iterable[str]) -> dict[str, tuple[Structure | None, Structure | None]]:
+    """Unrelaxed and relaxed crystal of each document."""
+    return {
+        name: (_decoded(initial), _decoded(relaxed))
+        for name, (initial, relaxed) in crystals_of(campaign, sorted(ids)).items()
+    }
+
+
+def _decoded(stored: Document | None) -> Structure | None:
+    return None if stored is None else Structure.from_dict(stored)
 
 
 def _waits_for(campaign: Campaign) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from esnet.dataset.hdf5 import open_h5
 from esnet.dataset.sample import KINDS, DatasetError, Sample
@@ -37,6 +37,18 @@ class Columns(NamedTuple):
     spacing: NDArray[np.float64]
     digests: tuple[bytes, ...]
     amounts: NDArray[np.float64]
+
+    def places(self, indices: ArrayLike, folder: Path) -> NDArray[np.intp]:
+        """Return places of samples as an array; DatasetError, naming the data set, where there is no such place."""
+        wanted = np.asarray(indices)
+        if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
+            raise DatasetError(f"indices are {wanted.dtype} of shape {wanted.shape}, must be whole numbers on one axis")
+        wanted = wanted.astype(np.intp)
+        if wanted.size and not (wanted.min() >= 0 and wanted.max() < len(self.ids)):
+            raise DatasetError(
+                f"indices run from {wanted.min()} to {wanted.max()}; {folder} has 0 to {len(self.ids) - 1}"
+            )
+        return wanted
 
 
 def create_columns(columns: Any) -> None:

@@ -6,27 +6,29 @@ densities are read as they are needed.
 """
 
 import json
-import threading
-import zlib
-from collections import OrderedDict
 from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from esnet.dataset.columns import Columns, read_columns
-from esnet.dataset.format import COLUMNS, SHARD_SIZE, DatasetManifest, shard_name
+from esnet.dataset.crystals import WHICH, Which
+from esnet.dataset.format import COLUMNS, STRUCTURES, DatasetManifest
 from esnet.dataset.hdf5 import open_h5
 from esnet.dataset.sample import KINDS, DatasetError, DosKind, Filters, Sample
-from esnet.dataset.shards import fetch, inflated, open_shard
+from esnet.dataset.shards import OpenShards
+from esnet.dataset.structures import read_structures
 from esnet.dataset.writer import DatasetExistsError, DatasetWriter
 from esnet.representation.composition import ELEMENTS
 from esnet.representation.dos import DOS_SHAPE
 from esnet.representation.features import Representation
 from esnet.representation.samples import Samples
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
 
 __all__ = [
     "KINDS",
@@ -39,8 +41,6 @@ __all__ = [
     "Filters",
     "Sample",
 ]
-
-_OPEN_SHARDS = 64
 
 
 class Dataset:
@@ -67,8 +67,7 @@ class Dataset:
         self.path = path
         self.manifest = manifest
         self._columns = columns
-        self._shards: OrderedDict[int, Any] = OrderedDict()
-        self._lock = threading.Lock()
+        self._shards = OpenShards(path, columns.ids)
 
     @classmethod
     def open(cls, path: Path | str, *, verify: bool = True) -> Self:
@@ -232,10 +231,45 @@ class Dataset:
         >>> data.provenance([0])[0]["engine"]
         'gpaw'
         """
-        wanted = self._checked_places(indices)
+        wanted = self._columns.places(indices, self.path)
         with open_h5(self.path / COLUMNS) as file:
             texts = file["provenance"].asstr()[()]
         return [json.loads(texts[place]) for place in wanted]
+
+    def structures(self, indices: ArrayLike, which: Which) -> list["Structure | None"]:
+        """Read crystals from the disk.
+
+        Parameters
+        ----------
+        indices
+            k places, from 0, in any order; one may come more than once.
+        which
+            ``initial``: before the relaxation (of this an IS-DOS is); ``relaxed``: after it (of this an RS-DOS is).
+
+        Returns
+        -------
+        list of Structure or None
+            k of them, each an object of its own: elements, lattice and positions. None: the sample has none, as all
+            of a data set of format 1.
+
+        Raises
+        ------
+        DatasetError
+            If a place or ``which`` does not exist, or the file was damaged after opening.
+
+        Examples
+        --------
+        >>> import esnet
+        >>> data = esnet.Dataset.open("dataset")
+        >>> [crystal is None for crystal in data.structures([0, 1], "relaxed")]
+        [True, True]
+        """
+        wanted = self._columns.places(indices, self.path)
+        if which not in WHICH:
+            raise DatasetError(f"which={which!r}: must be one of {', '.join(WHICH)}")
+        if not self.manifest.structures[which]:
+            return [None] * len(wanted)
+        return read_structures(self.path / STRUCTURES, len(self), wanted, which)
 
     def indices(self, *, kind: DosKind | None = None, materials: Collection[str] | None = None) -> NDArray[np.intp]:
         """Places of the samples of one kind, or of some materials; of all by default.
@@ -299,10 +333,10 @@ class Dataset:
         >>> data.read([0, 0]).shape
         (2, 2, 1500, 9)
         """
-        wanted = self._checked_places(indices)
+        wanted = self._columns.places(indices, self.path)
         dos = np.empty((len(wanted), *DOS_SHAPE), dtype=np.float32)
         for row, place in enumerate(wanted):
-            dos[row] = self._densities(int(place))
+            dos[row] = self._shards.densities(int(place))
         return dos
 
     def blocks(self, indices: ArrayLike, *, size: int = 256) -> Iterator[NDArray[np.float32]]:
@@ -334,7 +368,7 @@ class Dataset:
         """
         if size < 1:
             raise DatasetError(f"size={size!r}: must be a whole number above 0")
-        wanted = self._checked_places(indices)
+        wanted = self._columns.places(indices, self.path)
         for start in range(0, len(wanted), size):
             yield self.read(wanted[start : start + size])
 
@@ -363,43 +397,10 @@ class Dataset:
         >>> data.samples([0]).energies.shape
         (1,)
         """
-        wanted = self._checked_places(indices)
+        wanted = self._columns.places(indices, self.path)
         return Samples.checked(
             [self.ids[place] for place in wanted], self.read(wanted), self.compositions[wanted], self.energies[wanted]
         )
-
-    def _checked_places(self, indices: ArrayLike) -> NDArray[np.intp]:
-        wanted = np.asarray(indices)
-        if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
-            raise DatasetError(f"indices are {wanted.dtype} of shape {wanted.shape}, must be whole numbers on one axis")
-        wanted = wanted.astype(np.intp)
-        if wanted.size and not (wanted.min() >= 0 and wanted.max() < len(self)):
-            raise DatasetError(
-                f"indices run from {wanted.min()} to {wanted.max()}; {self.path} has 0 to {len(self) - 1}"
-            )
-        return wanted
-
-    def _densities(self, place: int) -> NDArray[np.float32]:
-        """Densities of one sample."""
-        number, row = divmod(place, SHARD_SIZE)
-        file = self.path / shard_name(number)
-        try:
-            with self._lock:
-                filter_mask, data = fetch(self._shard(number, file), row)
-            return inflated(filter_mask, data)
-        except (OSError, ValueError, zlib.error) as error:
-            raise DatasetError(f"{file}: sample {self.ids[place]!r} cannot be read: {error}") from error
-
-    def _shard(self, number: int, file: Path) -> Any:
-        """The densities in one file, opened where they are not; the caller holds the lock."""
-        shard = self._shards.pop(number, None)
-        if shard is None:
-            shard = open_shard(file)
-        self._shards[number] = shard
-        while len(self._shards) > _OPEN_SHARDS:
-            _, oldest = self._shards.popitem(last=False)
-            oldest.file.close()
-        return shard
 
 
 def _reopen(path: str, checksum: str) -> Dataset:

@@ -2,6 +2,8 @@
 
 manifest.json     format version, representation, filters and what they dropped, sources, SHA-256 and size of each file
 samples.h5        one row for each sample: ids, materials, energies, compositions ... (opens fast)
+structures.h5     initial and relaxed crystal of each sample that has them (see `esnet.dataset.structures`); absent
+                  where none has
 dos-00000.h5 ...  the densities of up to 1,024 samples: ``dos`` (n, 2, 1500, 9) float32, one sample a chunk, deflate
 
 HDF5 rather than Zarr, Arrow or TFRecord: it comes with Keras (h5py), every language reads it, a sample is one chunk
@@ -15,16 +17,20 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
+from esnet.dataset.crystals import WHICH
 from esnet.dataset.sample import DatasetError
 from esnet.files.atomic import sha256_of, sha256_of_json
 from esnet.representation.dos import ENERGY_MAX, ENERGY_MIN, N_GRID, ORBITALS, SPINS
 from esnet.representation.features import Representation
 
 FORMAT = "esnet-dataset"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_READABLE = (1, FORMAT_VERSION)
+"""1: without crystals."""
 
 MANIFEST = "manifest.json"
 COLUMNS = "samples.h5"
+STRUCTURES = "structures.h5"
 SHARD_SIZE = 1024
 """Samples in one file of densities; only the last file may have fewer."""
 
@@ -55,6 +61,8 @@ class DatasetManifest:
         Samples kept.
     counts
         Kept samples by kind (``is_dos``, ``rs_dos``).
+    structures
+        Kept samples that have each crystal (``initial``, ``relaxed``).
     n_given
         Samples that came from the source.
     n_dropped
@@ -78,6 +86,7 @@ class DatasetManifest:
     checksum: str
     n_samples: int
     counts: dict[str, int]
+    structures: dict[str, int]
     n_given: int
     n_dropped: dict[str, int]
     dropped_ids: dict[str, list[str]]
@@ -108,16 +117,19 @@ class DatasetManifest:
         said = _read_json(folder, file)
         if not isinstance(said, dict) or said.get("format") != FORMAT:
             raise DatasetError(f"{file} is not the manifest of an ESNet data set (no format: {FORMAT})")
-        if said.get("format_version") != FORMAT_VERSION:
+        if said.get("format_version") not in _READABLE:
             raise DatasetError(
-                f"{file} has format version {said.get('format_version')!r}; this program reads {FORMAT_VERSION}: "
-                "use the program's version that wrote it, or write the data set again"
+                f"{file} has format version {said.get('format_version')!r}; this program reads "
+                f"{' and '.join(map(str, _READABLE))}: use the program's version that wrote it, or write the data set "
+                "again"
             )
         seal = said.pop("manifest_sha256", None)
         if seal != sha256_of_json(said):
             raise DatasetError(f"{file} was altered: its checksum is not that of what it says")
         if said["grid"] != GRID:
             raise DatasetError(f"{file}: its grid is {said['grid']}, this version reads {GRID}")
+        if said["format_version"] == 1:
+            said["structures"] = dict.fromkeys(WHICH, 0)
         names = {field.name for field in fields(cls)}
         found = {key: value for key, value in said.items() if key not in ("format", "format_version", "grid")}
         if set(found) != names:

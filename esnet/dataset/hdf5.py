@@ -7,13 +7,21 @@ from typing import Any
 from esnet.dataset.sample import DatasetError
 from esnet.files.errors import require
 
+_CACHE = 4_000_000
 
-def open_h5(file: Path) -> Any:
-    """Open an HDF5 file to read; DatasetError, naming it, where it is none."""
+
+def open_h5(file: Path, *, cached: bool = False) -> Any:
+    """Open an HDF5 file to read; DatasetError, naming it, where it is none.
+
+    Parameters
+    ----------
+    cached
+        Whether inflated chunks are held (4 MB of each column), for what is read in many small pieces.
+    """
     h5py = require("h5py", extra="esnet")
     try:
-        # no cache of chunks: densities are fetched past it
-        return h5py.File(file, "r", rdcc_nbytes=0)
+        # else no cache of chunks: densities are fetched past it
+        return h5py.File(file, "r", rdcc_nbytes=_CACHE if cached else 0)
     except OSError as error:
         raise DatasetError(f"{file} cannot be read as HDF5: {error}") from error
 

@@ -6,14 +6,18 @@ import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from esnet.dataset.crystals import WHICH, Crystal, CrystalError, Which
 from esnet.files.errors import UserError
 from esnet.representation.composition import ELEMENTS
 from esnet.representation.dos import DOS_SHAPE
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
 
 DosKind = Literal["is_dos", "rs_dos"]
 """IS-DOS teach and test IS2RE, RS-DOS RS2RE."""
@@ -58,6 +62,9 @@ class Sample:
         Name of the structure type; empty: unknown.
     provenance
         Where the sample comes from, in JSON types.
+    initial_structure, relaxed_structure
+        The crystal before and after its relaxation: the DOS is of the first (``is_dos``) or of the second
+        (``rs_dos``). None: unknown. Elements, lattice and positions are kept, see `esnet.dataset.crystals`.
     """
 
     id: str
@@ -71,6 +78,12 @@ class Sample:
     chemsys: str
     prototype: str
     provenance: Mapping[str, Any]
+    initial_structure: "Structure | None" = None
+    relaxed_structure: "Structure | None" = None
+
+    def structure(self, which: Which) -> "Structure | None":
+        """Return the crystal before its relaxation (``initial``), or after it (``relaxed``)."""
+        return self.initial_structure if which == "initial" else self.relaxed_structure
 
     def checked(self) -> Self:
         """Return the sample in the types that are stored.
@@ -93,11 +106,14 @@ class Sample:
         for field, value in (("efermi", self.efermi), ("spacing", self.spacing)):
             if value is not None and not _is_finite(value):
                 raise DatasetError(f"{name}: {field} is {value!r}, must be a finite number (eV) or None")
+        composition = _checked_composition(name, self.composition, self.chemsys)
+        for which in WHICH:
+            _check_crystal(f"{name}: {which}_structure", self.structure(which), composition)
         return type(self)(
             **{field.name: getattr(self, field.name) for field in fields(self)}
             | {
                 "dos": _checked_dos(name, self.dos),
-                "composition": _checked_composition(name, self.composition, self.chemsys),
+                "composition": composition,
                 "provenance": _checked_provenance(name, self.provenance),
                 "energy": float(self.energy),
                 "efermi": None if self.efermi is None else float(self.efermi),
@@ -110,9 +126,15 @@ class Sample:
         return hashlib.sha256(np.ascontiguousarray(self.dos, dtype="<f4").tobytes()).digest()
 
     def identity(self, digest: bytes) -> bytes:
-        """Return all that tells the sample from another one, but not where it comes from."""
-        said = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "provenance"}
+        """Return all that tells the sample from another one, but not where it comes from.
+
+        A sample without crystals has the identity that format 1 gave it.
+        """
+        crystals = {f"{which}_structure": self.structure(which) for which in WHICH}
+        others = {"provenance", *crystals}
+        said = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in others}
         said |= {"dos": digest.hex(), "composition": sorted(self.composition.items())}
+        said |= {name: Crystal.of(found).digest().hex() for name, found in crystals.items() if found is not None}
         return json.dumps(said, sort_keys=True).encode() + b"\n"
 
 
@@ -183,6 +205,15 @@ def _checked_composition(name: str, composition: Mapping[str, float], chemsys: s
     if chemsys != right:
         raise DatasetError(f"{name}: chemsys is {chemsys!r}, must be {right!r} as the composition has it")
     return {symbol: float(amount) for symbol, amount in amounts.items()}
+
+
+def _check_crystal(name: str, structure: "Structure | None", composition: Mapping[str, float]) -> None:
+    if structure is None:
+        return
+    try:
+        Crystal.of(structure).check_composition(composition)
+    except CrystalError as error:
+        raise DatasetError(f"{name} {error}") from error
 
 
 def _checked_provenance(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,14 +4,17 @@ A chunk is one sample, deflated. It is fetched under HDF5's lock as it lies in t
 that several threads read at the same time.
 """
 
+import threading
 import zlib
+from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from esnet.dataset.format import SHARD_SIZE
+from esnet.dataset.format import SHARD_SIZE, shard_name
 from esnet.dataset.hdf5 import open_h5
 from esnet.dataset.sample import DatasetError
 from esnet.representation.dos import DOS_SHAPE
@@ -20,6 +23,7 @@ _NAME = "dos"
 _DTYPE = np.dtype("<f4")
 _SAMPLE_BYTES = _DTYPE.itemsize * int(np.prod(DOS_SHAPE))
 _DEFLATE = 1  # HDF5's number of the filter
+_OPEN_SHARDS = 64
 
 
 def create_shard(content: Any) -> None:
@@ -78,3 +82,42 @@ def inflated(filter_mask: int, data: bytes) -> NDArray[np.float32]:
 def _filters(shard: Any) -> list[int]:
     made_with = shard.id.get_create_plist()
     return [made_with.get_filter(number)[0] for number in range(made_with.get_nfilters())]
+
+
+class OpenShards:
+    """The densities of one data set, its files opened as they are needed; several threads may read.
+
+    Parameters
+    ----------
+    folder
+        Of the data set.
+    ids
+        Of all samples, for messages.
+    """
+
+    def __init__(self, folder: Path, ids: Sequence[str]) -> None:
+        self._folder, self._ids = folder, ids
+        self._open: OrderedDict[int, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def densities(self, place: int) -> NDArray[np.float32]:
+        """Densities of one sample; DatasetError, naming it, where its file was damaged after opening."""
+        number, row = divmod(place, SHARD_SIZE)
+        file = self._folder / shard_name(number)
+        try:
+            with self._lock:
+                filter_mask, data = fetch(self._shard(number, file), row)
+            return inflated(filter_mask, data)
+        except (OSError, ValueError, zlib.error) as error:
+            raise DatasetError(f"{file}: sample {self._ids[place]!r} cannot be read: {error}") from error
+
+    def _shard(self, number: int, file: Path) -> Any:
+        """The densities in one file, opened where they are not; the caller holds the lock."""
+        shard = self._open.pop(number, None)
+        if shard is None:
+            shard = open_shard(file)
+        self._open[number] = shard
+        while len(self._open) > _OPEN_SHARDS:
+            _, oldest = self._open.popitem(last=False)
+            oldest.file.close()
+        return shard

@@ -27,6 +27,7 @@ def dataset_summary(dataset: Dataset) -> dict[str, Any]:
         "kinds": dict(manifest.counts),
         "materials": len(set(dataset.materials)),
         "materials_with_both": len(set.intersection(*materials.values())),
+        "structures": dict(manifest.structures),
         "copies": len(dataset) - len(set(dataset.digests)),
         "chemical_systems": dict(Counter(dataset.chemsys).most_common()),
         "prototypes": dict(Counter(dataset.prototypes).most_common()),
@@ -80,6 +81,7 @@ def summary_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     kinds = ", ".join(f"{count} {kind}" for kind, count in summary["kinds"].items())
     yield "samples", f"{summary['samples']} ({kinds})"
     yield "materials", f"{summary['materials']}, {summary['materials_with_both']} of them with IS-DOS and RS-DOS"
+    yield "crystals", crystals_line(summary["samples"], summary["structures"])
     if summary["copies"]:
         yield "copies", f"{summary['copies']} with the DOS of another sample (a split keeps them together)"
     yield "elements", f"{len(summary['elements'])}: {' '.join(summary['elements'])}"
@@ -105,6 +107,13 @@ def summary_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "source", _pairs(summary["source"])
     yield "written", f"{summary['created']}, {_pairs(summary['versions'])}, {summary['bytes'] / 1e6:.1f} MB"
     yield "checksum", summary["checksum"]
+
+
+def crystals_line(n_samples: int, structures: dict[str, int]) -> str:
+    """Say how many samples have an initial and a relaxed crystal."""
+    if not any(structures.values()):
+        return "none: models that read crystals cannot be trained on these samples"
+    return f"{structures['initial']} initial and {structures['relaxed']} relaxed ones for {n_samples} samples"
 
 
 def dropped_line(n_given: int, n_dropped: dict[str, int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,23 @@ from numpy.typing import NDArray
 from esnet.dataset.sample import DosKind, Sample
 from esnet.representation.dos import DOS_SHAPE, ENERGY_GRID, N_ORBITALS
 
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
 ELEMENTS = ("Al", "Ti", "Fe", "Ni", "Cu", "Zn", "Pd", "Ag", "Pt", "Au")
 PROTOTYPES = ("B1", "B2", "B3", "L1_2", "D0_3")
 EFERMI = 0.0
 """eV. The bands lie around it."""
 
+_VOLUME = 15.0
+"""A^3 per atom of a crystal whose d band is of `_WIDTH`."""
+_WIDTH = 2.5
+"""eV, half of the band."""
+_SITES = {
+    1: [[0.5, 0.5, 0.5]],
+    2: [[1 / 3, 2 / 3, 0.5], [2 / 3, 1 / 3, 0.5]],
+    3: [[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]],
+}
 _STATES = np.array([1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0])
 _EFFECT = dict(zip(ELEMENTS, np.linspace(-0.4, 0.4, len(ELEMENTS)), strict=True))
 
@@ -28,7 +41,8 @@ def synthetic_samples(
     Each material has a semi-elliptic s, p and d band for each spin (zero outside, as a real band is) with the centres
     and widths that its two elements and chance give it. The formation energy falls with the width of the d band, as
     cohesion by d bands does (Friedel), and has a part for each element. The RS-DOS has the bands that the
-    energy follows from; the IS-DOS has them shifted and narrowed at random, so that it predicts less well.
+    energy follows from; the IS-DOS has them shifted and narrowed at random, so that it predicts less well. The crystals
+    say the same: the closer the atoms, the wider the d band (Harrison).
 
     Parameters
     ----------
@@ -43,6 +57,7 @@ def synthetic_samples(
         energy = -0.25 * bands.widths[2] + (ratio * _EFFECT[first] + _EFFECT[second]) / (ratio + 1)
         unrelaxed = bands.changed(rng)
         prototype = PROTOTYPES[int(rng.integers(len(PROTOTYPES)))]
+        initial, relaxed = (_crystal(first, second, ratio, state.widths[2]) for state in (unrelaxed, bands))
         for kind in kinds:
             yield Sample(
                 id=f"synthetic-{number:06d}:{kind}",
@@ -56,7 +71,26 @@ def synthetic_samples(
                 chemsys=f"{first}-{second}",
                 prototype=prototype,
                 provenance={"source": "synthetic", "seed": seed, "number": number},
+                initial_structure=initial,
+                relaxed_structure=relaxed,
             )
+
+
+def _crystal(first: str, second: str, ratio: int, width: float) -> Structure:
+    """A crystal of ``ratio`` atoms of the first element to one of the second: as B2, AlB2 or L1_2.
+
+    ``width`` is half of its d band's, eV.
+    """
+    from pymatgen.core import Lattice, Structure
+
+    edge = (_VOLUME * (ratio + 1)) ** (1 / 3) * (
+        width / _WIDTH
+    ) ** -0.2  # the width falls with the distance's 5th power
+    lattice = Lattice.cubic(edge)
+    if ratio == 2:
+        short = edge / 3 ** (1 / 6) * 2 ** (1 / 3)  # c/a = 1 at the volume of the cube
+        lattice = Lattice.hexagonal(short, short)
+    return Structure(lattice, [*[first] * ratio, second], [*_SITES[ratio], [0.0, 0.0, 0.0]])
 
 
 @dataclass(frozen=True)

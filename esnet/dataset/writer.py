@@ -16,10 +16,11 @@ from typing import Any, Self
 import numpy as np
 
 from esnet.dataset.columns import append_rows, create_columns
-from esnet.dataset.format import COLUMNS, SHARD_SIZE, DatasetManifest, shard_name
+from esnet.dataset.format import COLUMNS, SHARD_SIZE, STRUCTURES, DatasetManifest, shard_name
 from esnet.dataset.hdf5 import NewH5
 from esnet.dataset.sample import KINDS, DatasetError, Filters, Sample
 from esnet.dataset.shards import append_sample, create_shard
+from esnet.dataset.structures import StructureWriter
 from esnet.files.atomic import file_entry, whole_folder
 from esnet.files.errors import UserError
 from esnet.files.versions import installed_versions
@@ -46,7 +47,7 @@ class DatasetWriter:
 
     The data set appears at its path when the context ends without an error; until then, and after an error, there
     is nothing. (A process that is killed leaves a folder ``.NAME-...`` beside it, which may be deleted.) Held in
-    memory are the densities of one file, deflated (some 20 MB), and about 1 kB for each sample.
+    memory are the densities of one file, deflated (some 20 MB), about 1 kB for each sample, and its crystals, deflated.
 
     Parameters
     ----------
@@ -84,6 +85,7 @@ class DatasetWriter:
         self._shard: NewH5 | None = None
         self._columns = NewH5()
         create_columns(self._columns.content)
+        self._structures = StructureWriter()
         self._rows: list[tuple[Sample, bytes]] = []
         self._ids: set[str] = set()
         self._files: dict[str, dict[str, Any]] = {}
@@ -161,8 +163,10 @@ class DatasetWriter:
         append_sample(self._shard.content, sample.dos)
         digest = sample.digest()
         self._content.update(sample.identity(digest))
-        # the densities are in the file already
-        self._rows.append((replace(sample, dos=_NO_DOS), digest))
+        self._structures.add(sample)
+        # densities and crystals are in their files already
+        row = replace(sample, dos=_NO_DOS, initial_structure=None, relaxed_structure=None)
+        self._rows.append((row, digest))
         self._counts[sample.kind] += 1
         self._n_samples += 1
         if self._n_samples % SHARD_SIZE == 0:
@@ -173,6 +177,7 @@ class DatasetWriter:
         self._write(shard, shard_name(len(self._files)))
         self._shard = None
         append_rows(self._columns.content, self._rows)
+        self._structures.flush()
         self._rows = []
 
     def _write(self, content: NewH5, name: str) -> None:
@@ -190,6 +195,8 @@ class DatasetWriter:
         if not self._n_samples:
             raise DatasetError("; ".join([f"{self.path}: {self._nothing_kept()}", *warnings]))
         self._write(self._columns, COLUMNS)
+        if any(self._structures.counts.values()):
+            self._write(self._structures.file, STRUCTURES)
         self._manifest(warnings).write(self._folder)
 
     def _manifest(self, warnings: list[str]) -> DatasetManifest:
@@ -197,6 +204,7 @@ class DatasetWriter:
             checksum=self._content.hexdigest(),
             n_samples=self._n_samples,
             counts={kind: self._counts[kind] for kind in KINDS},
+            structures=dict(self._structures.counts),
             n_given=self._n_given,
             n_dropped=self._n_dropped,
             dropped_ids=self._dropped,

@@ -1,7 +1,8 @@
 """A data set out of the Materials Project: relaxed crystals, their DOS, and their formation energies.
 
 The energies are the Materials Project's own (GGA and GGA+U, never r2SCAN), with its corrections of 2020 or without
-them; each sample's provenance has both. A DOS is of the relaxed crystal (RS-DOS), so such a data set trains RS2RE.
+them; each sample's provenance has both. A DOS is of the relaxed crystal (RS-DOS), so such a data set trains RS2RE; it
+has the relaxed crystals and no initial ones: what a calculation of the Materials Project began with is no prototype.
 """
 
 import logging
@@ -9,10 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from esnet.dataset.crystals import Crystal, CrystalError
 from esnet.dataset.dataset import Dataset, DatasetWriter, Filters, Sample
 from esnet.dataset.writer import refuse_existing
 from esnet.representation.dos import DOS_SHAPE, DosError, project_dos, source_spacing
@@ -25,6 +27,9 @@ from esnet.sources.materials_project_client import (
     MaterialsQuery,
     batches,
 )
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
 
 __all__ = ["FetchReport", "MaterialsProjectError", "MaterialsQuery", "fetch"]
 
@@ -210,8 +215,16 @@ def _store_dos(store: DownloadCache, material: Material, task: str, dos: Any, re
         composition=composition,
         efermi=float(dos.efermi) if absolute else 0.0,
         spacing=spacing,
+        structure=_kept(dos.structure),
     )
     store.store(entry, features)
+
+
+def _kept(structure: "Structure") -> dict[str, Any] | None:
+    try:
+        return Crystal.of(structure).to_dict()
+    except CrystalError:  # disordered; its DOS can be used
+        return None
 
 
 def _unseen(material: Material, energy: float) -> Sample:
@@ -258,6 +271,7 @@ def _sample(material: Material, energy: float, store: DownloadCache, filters: Fi
             "formation_energy_uncorrected": material.uncorrected,
             "run_type": material.run_type,
         },
+        relaxed_structure=None if entry.structure is None else Crystal.from_dict(entry.structure).structure(),
     )
 
 

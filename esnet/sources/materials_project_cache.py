@@ -47,6 +47,9 @@ class Fetched:
         Of the structure that the DOS is of.
     efermi, spacing
         eV; as in `esnet.dataset.dataset.Sample`.
+    structure
+        The crystal that the DOS is of, see `esnet.dataset.crystals.Crystal.to_dict`; None where an earlier version of
+        the program fetched it.
     sha256
         Of the file of features.
     """
@@ -58,6 +61,7 @@ class Fetched:
     composition: Mapping[str, float] | None = None
     efermi: float | None = None
     spacing: float | None = None
+    structure: Mapping[str, Any] | None = None
     sha256: str = ""
 
 

@@ -1,7 +1,6 @@
 """Which VASP runs are of the same crystal, and what is no crystal at all."""
 
 from collections import defaultdict
-from typing import Any
 
 import numpy as np
 
@@ -76,7 +75,7 @@ def _same_sites(first: Crystal, second: Crystal) -> bool:
 
 def _neighbours(crystal: Crystal) -> float:
     """Weighted number of neighbours of an atom: equal in all cells of one crystal, and soon computed."""
-    distances = _structure(crystal).get_neighbor_list(_RANGE)[3]
+    distances = crystal.structure().get_neighbor_list(_RANGE)[3]
     return 1.0 + float((np.exp(-distances) * (1 - distances / _RANGE) ** 2).sum()) / len(crystal.symbols)
 
 
@@ -84,7 +83,7 @@ def _match(first: Crystal, second: Crystal) -> bool:
     """Whether two cells, with their sites in any order and axes in any direction, are of one crystal."""
     from pymatgen.analysis.structure_matcher import ElementComparator, StructureMatcher
 
-    cells = [_structure(crystal).get_primitive_structure(tolerance=TOLERANCE) for crystal in (first, second)]
+    cells = [crystal.structure().get_primitive_structure(tolerance=TOLERANCE) for crystal in (first, second)]
     shortest = min(min(cell.lattice.abc) for cell in cells)
     matcher = StructureMatcher(
         ltol=TOLERANCE / shortest,
@@ -103,7 +102,7 @@ def vacuum_around(crystal: Crystal) -> str | None:
     In a crystal all atoms are connected in three directions through neighbours no further apart than
     `FARTHEST_NEIGHBOUR`.
     """
-    structure = _structure(crystal)
+    structure = crystal.structure()
     centers, neighbours, images, _ = structure.get_neighbor_list(FARTHEST_NEIGHBOUR)
     shifts: dict[int, np.ndarray] = {0: np.zeros(3)}
     loops: list[np.ndarray] = []
@@ -128,9 +127,3 @@ def vacuum_around(crystal: Crystal) -> str | None:
     return (
         f"is {what[directions]} surrounded by vacuum ({crystal.volume:.0f} A^3 per atom), not a crystal of the element"
     )
-
-
-def _structure(crystal: Crystal) -> Any:
-    from pymatgen.core import Structure
-
-    return Structure(crystal.lattice, list(crystal.symbols), crystal.positions)

@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esnet.representation.dos import DosError, EnergyReference, Normalisation, project_dos, source_spacing
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
 
 
 def engine_of_version(version: str) -> str:
@@ -66,6 +69,12 @@ class Crystal:
     def volume(self) -> float:
         """Volume per atom, A^3."""
         return abs(float(np.linalg.det(self.lattice))) / len(self.symbols)
+
+    def structure(self) -> Structure:
+        """Return the crystal for pymatgen."""
+        from pymatgen.core import Lattice, Structure
+
+        return Structure(Lattice(self.lattice), self.symbols, self.positions)
 
 
 @dataclass(frozen=True, kw_only=True)

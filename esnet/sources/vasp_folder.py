@@ -154,7 +154,7 @@ def _samples_by_elements(runs: FolderRuns) -> Iterator[Sample]:
             else:
                 runs.leave_out(file, reason, str(error), error=VaspEnergyError)
             continue
-        yield from runs.sample(file, kind, energy, pairing, source=runs.inside(target.path))
+        yield from runs.sample(file, kind, energy, pairing, source=runs.inside(target.path), target=target)
 
 
 def _samples_by_table(runs: FolderRuns, table: EnergyTable) -> Iterator[Sample]:

@@ -111,8 +111,9 @@ class FolderRuns:
         material: str = "",
         prototype: str = "",
         asked_for: bool = False,
+        target: VaspRun | None = None,
     ) -> Iterator[Sample]:
-        """Yield the sample of a run, or nothing."""
+        """Yield the sample of a run, or nothing; ``target`` is the run of the relaxed crystal, where it is known."""
         settings = self.representation
         relaxation = self.kinds[file] == "relaxation" and not asked_for
         if relaxation and self._has_other_dos(file, pairing):
@@ -143,6 +144,7 @@ class FolderRuns:
         for element in _without_moment(dos):
             self.without_moment.setdefault(element, []).append(file.as_posix())
         efermi = dos.efermi if math.isfinite(dos.efermi) else None
+        initial, relaxed = pairing.cells(self.runs[file], kind, target)
         yield Sample(
             id=name,
             material=material or dos.formula,
@@ -155,6 +157,8 @@ class FolderRuns:
             chemsys="-".join(sorted(dos.composition)),
             prototype=prototype,
             provenance=_provenance(dos, self.kinds[file], file, source),
+            initial_structure=None if initial is None else initial.structure(),
+            relaxed_structure=None if relaxed is None else relaxed.structure(),
         )
 
     def _has_other_dos(self, file: Path, pairing: Pairing) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from esnet.dataset.sample import DosKind
 from esnet.sources.vasp_crystals import CrystalIndex, deviation, vacuum_around
-from esnet.sources.vasp_dos import VaspRun
+from esnet.sources.vasp_dos import Crystal, VaspRun
 from esnet.sources.vasp_energies import VaspEnergyError
 
 AMBIGUOUS = 0.01
@@ -91,6 +91,50 @@ class Pairing:
     def stopped_from(self, crystal: int) -> VaspRun | None:
         """A relaxation of this crystal that did not converge."""
         return next((link.run for link in self.relaxations if link.initial == crystal and not link.converged), None)
+
+    def cells(
+        self, run: VaspRun, kind: DosKind, target: VaspRun | None = None
+    ) -> tuple[Crystal | None, Crystal | None]:
+        """Return the crystal before and after the relaxation that a DOS belongs to; None: no file says it.
+
+        The two may be given in different cells. Where relaxations from several crystals end in one, or from one in
+        several, it is not known which is meant.
+
+        Parameters
+        ----------
+        target
+            Run that has the energy of the relaxed crystal, where it is known.
+        """
+        crystal = self.crystals[run.path]
+        if kind == "is_dos":
+            if target is not None:
+                return run.final, target.final
+            ends = self.ends(crystal)
+            return run.final, self._at(ends, last=True)
+        mine = [link.initial for link in self.relaxations if link.run is run]
+        return self._at(self._starts(mine[0] if mine else crystal), last=False), run.final
+
+    def _starts(self, crystal: int) -> set[int]:
+        """Crystals from which relaxations lead to this one, step by step, and to which none leads."""
+        reached, waiting = set[int](), [crystal]
+        while waiting:
+            place = waiting.pop()
+            if place not in reached:
+                reached.add(place)
+                waiting += [link.initial for link in self.relaxations if link.final == place]
+        return reached - {link.final for link in self.relaxations if link.initial != link.final}
+
+    def _at(self, crystals: set[int], *, last: bool) -> Crystal | None:
+        """The crystal, if it is one, as the relaxation that begins or ends (``last``) with it has it."""
+        if len(crystals) != 1:
+            return None
+        (number,) = crystals
+        found = (
+            link.run.final if last else link.run.initial
+            for link in self.relaxations
+            if (link.final if last else link.initial) == number
+        )
+        return next(found, None)
 
 
 def _is_copy_of_initial(run: VaspRun, link: Relaxation) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pymatgen.core import Structure
 from typer.testing import CliRunner
 
 from campaign.cli.app import app
@@ -50,13 +51,21 @@ def give_features(store, document_id: str, kind: str, *, energy_reference: str =
     )
 
 
+def relaxed_cell(initial: dict) -> Structure:
+    """A crystal as a relaxation leaves it: with moments, which a data set does not keep."""
+    relaxed = Structure.from_dict(initial).scale_lattice(100.0)
+    return relaxed.add_site_property("magmom", [0.5] * len(relaxed))
+
+
 def relax(collection, document_id: str, energy: float) -> None:
+    initial = collection.find_one({"_id": document_id})["structure"]
     collection.update_one(
         {"_id": document_id},
         {
             "$set": {
                 "state": "relaxed",
                 "relaxation.energy": energy,
+                "relaxation.structure": relaxed_cell(initial).as_dict(),
                 "relaxation.vasp_version": "6.9.9-gpaw-test",
                 "relaxation.fw_id": 8,
             }
@@ -108,6 +117,14 @@ def test_a_dos_gets_the_energy_of_another_crystal(store, candidates, tmp_path):
     assert dataset.amounts(place) == relaxed["composition"]
     assert dataset.efermi[place] == EFERMI
     assert dataset.spacing[place] == 0.02
+    assert dataset.manifest.structures == {"initial": 3, "relaxed": 3}
+    for row, name in enumerate(dataset.ids):
+        owner = name.rpartition(":")[0]
+        initial = store.collection_of(owner).find_one({"_id": owner})["structure"]
+        assert dataset.structures([row], "initial") == [Structure.from_dict(initial)]
+        (relaxed,) = dataset.structures([row], "relaxed")
+        assert relaxed.volume == pytest.approx(100.0)
+        assert relaxed.site_properties == {}
     (provenance,) = dataset.provenance([place])
     assert provenance["role"] == "training"
     assert provenance["fw_id"] == 7

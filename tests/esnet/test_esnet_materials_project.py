@@ -73,6 +73,12 @@ def test_the_data_set_is_not_what_the_service_has(whole):
         assert dataset.efermi[place] == document["efermi"]
         spacing = (document["window"][1] - document["window"][0]) / (document["n_energies"] - 1)
         assert dataset.spacing[place] == pytest.approx(spacing)
+        (crystal,) = dataset.structures([place], "relaxed")
+        assert crystal.lattice.a == document["a"]
+        assert [site.specie.symbol for site in crystal] == document["species"]
+        assert crystal.frac_coords.tolist() == document["positions"]
+    # of a calculation's beginning nothing is known
+    assert dataset.manifest.structures == {"initial": 0, "relaxed": 6}
     # no document, no DOS in the document, no densities, no projections
     assert report.counts == {"dos": 6, "no DOS": 4, "unusable DOS": 0}
     assert report.n_materials == 12

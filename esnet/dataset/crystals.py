@@ -1,0 +1,117 @@
+"""A crystal as a data set keeps it: the elements of its sites, its lattice and its fractional coordinates.
+
+That is all that graph models and interatomic potentials read of a crystal, so nothing else of a pymatgen structure is
+kept: oxidation states, magnetic moments, velocities, selective dynamics, labels and other properties of its sites are
+dropped. What a run's moments did to its bands stands in the DOS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.representation.composition import ELEMENTS
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+Which = Literal["initial", "relaxed"]
+"""The crystal before its relaxation, or after it."""
+
+WHICH: tuple[Which, ...] = get_args(Which)
+
+_NUMBER = {symbol: number for number, symbol in enumerate(ELEMENTS)}
+_SAME_FRACTION = 1e-6
+"""Of an element in two compositions of one material."""
+
+
+class CrystalError(ValueError):
+    """A structure that a data set cannot keep; the message says why."""
+
+
+class Crystal(NamedTuple):
+    """A unit cell in the types that are stored.
+
+    Attributes
+    ----------
+    elements
+        (n,) uint8, places in `esnet.representation.composition.ELEMENTS`.
+    lattice
+        (3, 3) lattice vectors in rows, A.
+    coords
+        (n, 3) fractional coordinates.
+    """
+
+    elements: NDArray[np.uint8]
+    lattice: NDArray[np.float64]
+    coords: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, structure: Structure) -> Crystal:
+        """Return what is kept of a structure.
+
+        Raises
+        ------
+        CrystalError
+            If it is no structure, is disordered, has no site, something that is not an element from H to Rg, no volume
+            or a number that is not finite.
+        """
+        if not hasattr(structure, "frac_coords") or not hasattr(structure, "lattice"):
+            raise CrystalError(f"{type(structure).__name__} is given, must be a pymatgen Structure or None")
+        if not len(structure):
+            raise CrystalError("has no sites")
+        if not structure.is_ordered:
+            raise CrystalError("is disordered; each site must have one element with occupancy 1")
+        symbols = [getattr(site.specie, "symbol", str(site.specie)) for site in structure]
+        if unknown := sorted(set(symbols) - set(_NUMBER)):
+            raise CrystalError(f"has {', '.join(map(repr, unknown))}, which is not an element from H to Rg")
+        # + 0: a negative zero and a zero are the same coordinate and must be the same bytes
+        lattice = np.array(structure.lattice.matrix, dtype=np.float64) + 0.0
+        coords = np.array(structure.frac_coords, dtype=np.float64).reshape(-1, 3) + 0.0
+        for name, numbers in (("lattice", lattice), ("coordinates", coords)):
+            if bad := int((~np.isfinite(numbers)).sum()):
+                raise CrystalError(f"{bad} numbers of its {name} are not finite")
+        if not abs(float(np.linalg.det(lattice))) > 0.0:
+            raise CrystalError("its lattice vectors span no volume")
+        return cls(np.array([_NUMBER[symbol] for symbol in symbols], dtype=np.uint8), lattice, coords)
+
+    def structure(self) -> Structure:
+        """Return the crystal for pymatgen."""
+        from pymatgen.core import Lattice, Structure
+
+        return Structure(Lattice(self.lattice), [ELEMENTS[number] for number in self.elements], self.coords)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the crystal as JSON takes it, every digit kept."""
+        symbols = [ELEMENTS[number] for number in self.elements]
+        return {"symbols": symbols, "lattice": self.lattice.tolist(), "coords": self.coords.tolist()}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Crystal:
+        """Return the crystal that `to_dict` gave."""
+        numbers = np.array([_NUMBER[symbol] for symbol in content["symbols"]], dtype=np.uint8)
+        return cls(numbers, np.array(content["lattice"]), np.array(content["coords"]))
+
+    def digest(self) -> bytes:
+        """SHA-256 of the cell, sites in their order."""
+        parts = (self.elements, self.lattice.astype("<f8"), self.coords.astype("<f8"))
+        return hashlib.sha256(b"".join(part.tobytes() for part in parts)).digest()
+
+    def check_composition(self, composition: Mapping[str, float]) -> None:
+        """Raise CrystalError where the cell has the elements in other proportions than a composition."""
+        counts = Counter(self.elements.tolist())
+        mine = {ELEMENTS[number]: count / len(self.elements) for number, count in counts.items()}
+        whole = sum(composition.values())
+        given = {symbol: amount / whole for symbol, amount in composition.items()}
+        if set(mine) != set(given) or any(abs(mine[symbol] - given[symbol]) > _SAME_FRACTION for symbol in mine):
+            formulas = ["".join(f"{s}{n:g}" for s, n in sorted(c.items())) for c in (self.amounts(), composition)]
+            raise CrystalError(f"is {formulas[0]}, must have the composition of its sample, {formulas[1]}")
+
+    def amounts(self) -> dict[str, float]:
+        """Element symbol -> atoms in the cell."""
+        return {ELEMENTS[number]: float(count) for number, count in sorted(Counter(self.elements.tolist()).items())}
