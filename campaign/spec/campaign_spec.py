@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, model_validator
 
 from campaign.candidates.elements import BUILT_IN
 from campaign.config.plugins import Kinds
@@ -39,11 +39,14 @@ FIREWORK_HEADER: dict[str, Any] = {
 """The part of a campaign file's ``spec`` that makes it a firework which starts the campaign."""
 
 
-def _made_by(make: Callable[[dict[str, Any]], Any]) -> BeforeValidator:
-    return BeforeValidator(lambda value: make(value) if isinstance(value, dict) else value)
+def _made_by(make: Callable[[dict[str, Any], Any], Any]) -> BeforeValidator:
+    def made(value: Any, info: ValidationInfo) -> Any:
+        return make(value, info.context) if isinstance(value, dict) else value
+
+    return BeforeValidator(made)
 
 
-ChosenPolicy = Annotated[SerializeAsAny[Policy], _made_by(make_policy)]
+ChosenPolicy = Annotated[SerializeAsAny[Policy], _made_by(lambda settings, _: make_policy(settings))]
 ChosenScorer = Annotated[SerializeAsAny[Scorer], _made_by(make_scorer)]
 
 

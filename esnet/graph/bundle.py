@@ -167,6 +167,7 @@ def fit(
     *,
     settings: GraphTraining | None = None,
     data_source: Mapping[str, Any] | None = None,
+    about: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> TrainedGraphModel:
     """Train a graph model on crystals (or compositions) and formation energies in eV/atom.
@@ -179,6 +180,8 @@ def fit(
         None: as the model's authors train it.
     data_source
         Where the samples come from, as their data set says.
+    about
+        What else is to be known of the training, in JSON types.
     progress
         Is told after each epoch.
 
@@ -215,6 +218,7 @@ def fit(
         calibration=None,
         dropout_seed=settings.seed,
         training={
+            **(about or {}),
             "settings": settings.to_dict() | {"batch_size": fitted.batch_size},
             "n_train": len(parts["training"].items),
             "n_validation": len(parts["validation"].items),

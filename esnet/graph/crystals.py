@@ -1,11 +1,11 @@
 """What every graph model asks of a crystal before it looks at it."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from pymatgen.core import Composition, Structure
 
-Material = Structure | Composition
+Material: TypeAlias = Structure | Composition
 """What a graph model reads; a composition is enough for Roost."""
 
 
