@@ -117,7 +117,7 @@ def _checked(
     problems += _read_old_names(content, place)
     if "name" in campaign:
         problems.append(place.problem((*_PREFIX, "name"), "the name stands at the top of the file, not here"))
-    chosen, wrong = _chosen_sections(content, place)
+    chosen, wrong = _chosen_sections(content, place, context)
     problems += wrong
     content |= chosen
     spec: CampaignSpec | None = None
@@ -165,7 +165,9 @@ def _read_old_names(content: dict[str, Any], place: _Place) -> Iterator[Problem]
             logger.warning("%s", place.problem((*_PREFIX, key, "kind"), message))
 
 
-def _chosen_sections(content: Mapping[str, Any], place: _Place) -> tuple[dict[str, Any], list[Problem]]:
+def _chosen_sections(
+    content: Mapping[str, Any], place: _Place, context: dict[str, Any] | None = None
+) -> tuple[dict[str, Any], list[Problem]]:
     """The sections whose class the user chooses by ``kind``, made, and what is wrong with them.
 
     A wrong one is replaced by its default, so that the others can be looked at.
@@ -181,7 +183,7 @@ def _chosen_sections(content: Mapping[str, Any], place: _Place) -> tuple[dict[st
         kind = given.get("kind", sections[key].kind)
         try:
             model = kinds.class_of(str(kind))
-            sections[key] = model.model_validate(given)
+            sections[key] = model.model_validate(given, context=context)
         except kinds.unknown as error:
             problems.append(place.problem((*_PREFIX, key, "kind"), f"found {describe(kind)}: {error}"))
         except ValidationError as error:

