@@ -49,6 +49,7 @@ ROOMS = (
     *(
         "esnet.api",
         "esnet.scoring",
+        "esnet.graph",
         "esnet.bundle",
         "esnet.similarity",
         "esnet.sources",
@@ -69,7 +70,7 @@ MAY_IMPORT = {
     "esnet": {"esnet"},
     "launchers": {"launchers"},
 }
-HEAVY = {"tensorflow", "keras", "ray", "ax", "torch", "atomate2", "gpaw", "umap", "xgboost"}
+HEAVY = {"tensorflow", "keras", "ray", "ax", "torch", "atomate2", "gpaw", "umap", "xgboost", "aviary", "matgl"}
 SLOW_FOR_HELP = {"pymatgen", "fireworks", "jobflow", "maggma", "custodian", "emmet", "ase", "numpy", "scipy"} | {
     *("plotly", "itables", "matplotlib", "pandas", "jinja2", "starlette", "uvicorn", "sphinx", "pymongo", "h5py")
 }

@@ -1,7 +1,8 @@
 """What a scorer is: ids of candidates in, formation energies of their relaxed crystals out.
 
-ESNet is one (`campaign.scorers.esnet`), interatomic potentials are others
-(`campaign.scorers.force_field`, `campaign.scorers.ensemble`); other packages may bring more (docs/scorers.md).
+ESNet is one (`campaign.scorers.esnet`); others are interatomic potentials (`campaign.scorers.force_field`,
+`campaign.scorers.ensemble`) and trained graph models (`campaign.scorers.baseline`); other packages may bring more
+(docs/scorers.md).
 """
 
 import logging
@@ -71,6 +72,12 @@ class ScoredCampaign(Protocol):
     def model_corrections(self) -> str | None:
         """Corrections in the energies of that ESNet, ``none`` or ``mp2020``; None where they are not known."""
 
+    def scorer_bundle(self, path: Path) -> Mapping[str, Any]:
+        """What the campaign stored when it took in a trained model of its scorer (`Scorer.bundles`).
+
+        ``checksum``, ``network`` and ``corrections``.
+        """
+
 
 class ScoringContext(Protocol):
     """What a Screen hands to a scorer beside the ids; a scorer knows no database.
@@ -106,6 +113,9 @@ class ScoringContext(Protocol):
 
     def bundle(self) -> Path:
         """Folder of the campaign's model on this machine."""
+
+    def scorer_bundle(self, path: Path) -> Path:
+        """Folder on this machine of a trained model that the scorer names (`Scorer.bundles`)."""
 
     def representation(self) -> Representation:
         """Representation of the campaign's features."""
@@ -159,6 +169,13 @@ class Scorer(StrictModel, ABC):
         as far as the settings alone tell.
         """
         return None
+
+    def bundles(self) -> tuple[Path, ...]:
+        """Folders of trained graph models that it scores with, as the campaign file names them.
+
+        They are stored in the database when a campaign starts, and every machine that scores fetches them from there.
+        """
+        return ()
 
     def problems(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
         """Say why it can nowhere work for candidates of these elements; looked at wherever a campaign file is read."""

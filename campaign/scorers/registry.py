@@ -5,6 +5,7 @@ from typing import Any
 
 from campaign.config.plugins import Kinds
 from campaign.scorers.base import Scorer
+from campaign.scorers.baseline import Baseline
 from campaign.scorers.ensemble import Ensemble
 from campaign.scorers.esnet import Esnet
 from campaign.scorers.force_field import ForceField
@@ -18,15 +19,18 @@ class UnknownScorerError(ValueError):
 SCORERS: Kinds[Scorer] = Kinds(
     noun="scorer",
     base=Scorer,  # type: ignore[type-abstract]
-    shipped={"esnet": Esnet, "force_field": ForceField, "ensemble": Ensemble},
+    shipped={"esnet": Esnet, "force_field": ForceField, "ensemble": Ensemble, "baseline": Baseline},
     group="esnet_campaign.scorers",
     unknown=UnknownScorerError,
 )
 
 
-def make_scorer(settings: dict[str, Any]) -> Scorer:
-    """Scorer from its stored settings; ``kind`` names it, esnet by default."""
-    return SCORERS.class_of(settings.get("kind", "esnet")).model_validate(settings)
+def make_scorer(settings: dict[str, Any], context: dict[str, Any] | None = None) -> Scorer:
+    """Scorer from its stored settings; ``kind`` names it, esnet by default.
+
+    ``context`` has the folder that paths in a campaign file are relative to, ``base_dir``.
+    """
+    return SCORERS.class_of(settings.get("kind", "esnet")).model_validate(settings, context=context)
 
 
 def stored_scorer(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from campaign.config.plugins import Kinds
 from campaign.config.strict_model import StrictModel
 from campaign.policies.registry import POLICIES
 from campaign.policies.thresholds import Thresholds
+from campaign.scorers.base import Scorer
 from campaign.scorers.esnet import Esnet
 from campaign.scorers.registry import SCORERS
 from campaign.spec.sections.budget import BudgetSection
@@ -174,6 +175,10 @@ class CampaignSpec(StrictModel):
     def dft_settings(self) -> DftSettings:
         """The settings that `workflows` takes."""
         return DftSettings(**self.dft.model_dump())
+
+    def scorers(self) -> tuple[Scorer, ...]:
+        """Everything that predicts: the scorer, and that of the prefilter."""
+        return (self.scorer,) if self.prefilter is None else (self.scorer, self.prefilter.scorer)
 
     def training_settings(self) -> TrainingSettings:
         """The settings that `esnet.training.train` takes."""

@@ -118,8 +118,8 @@ def _checked(
     problems += _read_old_names(content, place)
     if "name" in campaign:
         problems.append(place.problem((*_PREFIX, "name"), "the name stands at the top of the file, not here"))
-    chosen, wrong = _chosen_sections(content, place)
-    inside, wrong_inside = _chosen_inside(content, place)
+    chosen, wrong = _chosen_sections(content, place, context)
+    inside, wrong_inside = _chosen_inside(content, place, context)
     problems += wrong + wrong_inside
     content |= chosen | inside
     spec: CampaignSpec | None = None
@@ -167,7 +167,9 @@ def _read_old_names(content: dict[str, Any], place: _Place) -> Iterator[Problem]
             logger.warning("%s", place.problem((*_PREFIX, key, "kind"), message))
 
 
-def _chosen_sections(content: Mapping[str, Any], place: _Place) -> tuple[dict[str, Any], list[Problem]]:
+def _chosen_sections(
+    content: Mapping[str, Any], place: _Place, context: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Problem]]:
     """The sections whose class the user chooses by ``kind``, made, and what is wrong with them.
 
     A wrong one is replaced by its default, so that the others can be looked at.
@@ -179,13 +181,15 @@ def _chosen_sections(content: Mapping[str, Any], place: _Place) -> tuple[dict[st
         if not isinstance(given, dict):
             continue  # absent: the default; something else: the whole spec's validation says so
         default = CampaignSpec.model_fields[key].default
-        made, wrong = _chosen(given, kinds, place, path=(key,), default=default.kind)
+        made, wrong = _chosen(given, kinds, place, context, path=(key,), default=default.kind)
         sections[key] = default if made is None else made
         problems += wrong
     return sections, problems
 
 
-def _chosen_inside(content: Mapping[str, Any], place: _Place) -> tuple[dict[str, Any], list[Problem]]:
+def _chosen_inside(
+    content: Mapping[str, Any], place: _Place, context: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Problem]]:
     """The sections with a field whose class the user chooses by ``kind``, that field made, and what is wrong with it.
 
     A section of which it is wrong is left out, once the rest of it was looked at.
@@ -196,7 +200,7 @@ def _chosen_inside(content: Mapping[str, Any], place: _Place) -> tuple[dict[str,
         section = content.get(key)
         if not (isinstance(section, dict) and isinstance(given := section.get(field), dict)):
             continue
-        made, wrong = _chosen(given, kinds, place, path=(key, field), default=None)
+        made, wrong = _chosen(given, kinds, place, context, path=(key, field), default=None)
         sections[key] = {**section, field: made}
         if made is None:
             sections[key] = None
@@ -211,7 +215,13 @@ def _chosen_inside(content: Mapping[str, Any], place: _Place) -> tuple[dict[str,
 
 
 def _chosen(
-    given: Mapping[str, Any], kinds: Kinds[Any], place: _Place, *, path: FieldPath, default: str | None
+    given: Mapping[str, Any],
+    kinds: Kinds[Any],
+    place: _Place,
+    context: Mapping[str, Any],
+    *,
+    path: FieldPath,
+    default: str | None,
 ) -> tuple[Any, list[Problem]]:
     """Make what ``kind`` chooses; None with what is wrong where it cannot be made."""
     settings = kinds.current(given)
@@ -220,7 +230,7 @@ def _chosen(
         return None, [place.problem((*_PREFIX, *path, "kind"), f"is missing; right: one of {', '.join(kinds.names())}")]
     try:
         model = kinds.class_of(str(kind))
-        return model.model_validate(settings), []
+        return model.model_validate(settings, context=context), []
     except kinds.unknown as error:
         return None, [place.problem((*_PREFIX, *path, "kind"), f"found {describe(kind)}: {error}")]
     except ValidationError as error:
@@ -232,7 +242,7 @@ def read_policy(settings: Mapping[str, Any]) -> tuple[Policy, list[str]]:
 
     Where something is wrong the policy is the default one.
     """
-    sections, problems = _chosen_sections({"policy": dict(settings)}, _Place())
+    sections, problems = _chosen_sections({"policy": dict(settings)}, _Place(), {})
     prefix = f"{dotted((*_PREFIX, 'policy'))}."
     return sections["policy"], [f"{problem.field.removeprefix(prefix)}: {problem.message}" for problem in problems]
 

@@ -68,6 +68,10 @@ class StoredScoringContext:
         """Folder of the campaign's model on this machine, fetched if it is not there yet."""
         return fetch_bundle(self.campaign.store, self.campaign.model["checksum"])
 
+    def scorer_bundle(self, path: Path) -> Path:
+        """Folder of a graph model that the scorer names on this machine, fetched if it is not there yet."""
+        return fetch_bundle(self.campaign.store, self.campaign.scorer_bundle(path)["checksum"])
+
     def representation(self) -> Representation:
         """Representation of the campaign's features."""
         return self.campaign.spec.representation()

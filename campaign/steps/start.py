@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from pymatgen.core import Structure
@@ -26,7 +27,7 @@ from campaign.store.candidates import insert_candidates, insert_left_out, insert
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
 from campaign.store.documents import CampaignDocument, CandidateDocument, LeftOutDocument, ModelSummary, SourceDocument
 from campaign.store.migration import migrate
-from campaign.store.models import model_summary, register_bundle, store_lost_bundle
+from campaign.store.models import model_summary, register_bundle, register_graph_bundle, store_lost_bundle
 from campaign.store.reference_sets import find_reference_set
 from campaign.store.reuse.keys import add_calculation_keys
 from campaign.store.states import (
@@ -128,6 +129,8 @@ def write_campaign(
     if known is None:
         model = _register_given_model(store, spec) if spec.model.bundle is not None else None
         document = _campaign_document(spec, len(candidates) - len(relaxed), model)
+        if bundles := [path for scorer in spec.scorers() for path in scorer.bundles()]:
+            document["scorer_bundles"] = [register_graph_bundle(store, path) for path in bundles]
         if made.sources:
             document["sources"] = [source_document(source) for source in made.sources]
         if entries is not None:
@@ -145,6 +148,8 @@ def write_campaign(
             store_entries(store, entries, campaign=spec.name)
         if spec.model.bundle is not None and (models := known.get("models")):
             store_lost_bundle(store, bundle_folder(str(spec.model.bundle)), models[0]["checksum"])
+        for bundle in known.get("scorer_bundles") or []:
+            store_lost_bundle(store, Path(bundle["path"]), bundle["checksum"])
     insert_references(store, references)
     insert_left_out(store, left_out_documents(spec.name, made.left_out))
     added = insert_candidates(store, candidate_documents(spec, candidates, relaxed))

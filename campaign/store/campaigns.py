@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Self, cast
 
 from fireworks import LaunchPad
@@ -11,7 +12,7 @@ from fireworks import LaunchPad
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.stored_spec import read_stored_spec
 from campaign.store.collections import OUR_CAMPAIGNS, SCHEMA_VERSION, CampaignStore
-from campaign.store.documents import CampaignDocument, ModelSummary, StopKind
+from campaign.store.documents import CampaignDocument, ModelSummary, ScorerBundle, StopKind
 from campaign.store.fireworks import fizzled_reason
 from campaign.store.migration import migrate
 from campaign.store.states import CampaignState
@@ -103,6 +104,19 @@ class Campaign:
         """Corrections in the energies of the campaign's ESNet, ``none`` or ``mp2020``; None: not known."""
         model = self.document.get("model")
         return (model and model.get("corrections")) or self.spec.model.corrections
+
+    def scorer_bundle(self, path: Path) -> ScorerBundle:
+        """What was stored of a graph model that the campaign's scorer names.
+
+        Raises
+        ------
+        LookupError
+            If none of that name was.
+        """
+        for bundle in self.document.get("scorer_bundles") or []:
+            if bundle["path"] == str(path):
+                return bundle
+        raise LookupError(f"campaign {self.name!r} has stored no model of its scorer from {path}")
 
     @property
     def reference_set(self) -> str:
@@ -274,7 +288,7 @@ def find_start_settings(store: CampaignStore, name: str) -> CampaignDocument | N
     if not campaign_exists(store, name):
         return None
     fields = ["spec", "structures_checksum", "models", "sources", "settings", "budget", "state", "imported.file"]
-    fields += ["additions.id", "imported_references"]
+    fields += ["additions.id", "imported_references", "scorer_bundles"]
     found = cast("CampaignDocument | None", store.campaigns.find_one({"_id": name}, fields))
     if found is not None:
         _refuse_half_imported(found)

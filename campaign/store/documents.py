@@ -201,6 +201,16 @@ class ModelSummary(TypedDict, total=False):
     validation_mae: float | None  # eV/atom
 
 
+class ScorerBundle(TypedDict):
+    """What a campaign's document says of a graph model that its scorer predicts with."""
+
+    path: str  # as the campaign file names it
+    checksum: str
+    network: str  # e.g. CGCNN-HD
+    corrections: str | None  # none or mp2020, in the energies that it predicts; None: not known
+    time: datetime
+
+
 #: Why a campaign submits nothing more: its calculations failed alike, or a person has paused or stopped it.
 StopKind = Literal["failures", "paused", "stopped"]
 
@@ -301,6 +311,7 @@ class CampaignDocument(TypedDict, total=False):
     batch_sizes: list[int]  # candidates
     model: ModelSummary | None
     models: list[ModelSummary]  # all that it has had
+    scorer_bundles: list[ScorerBundle]  # absent: none
     reference_set: str | None  # checksum
     previous_reference_sets: list[str]  # checksums; each later set has the phases of the earlier ones, and others
     reference_serial: int  # grows when phases are added after the start

@@ -13,11 +13,13 @@ from gridfs import GridFSBucket
 from gridfs.errors import GridFSError
 
 from campaign.store.collections import SCHEMA_VERSION, CampaignStore, now
-from campaign.store.documents import ModelSummary
+from campaign.store.documents import ModelSummary, ScorerBundle
 from esnet.bundle.files import BundleError, bundle_file_names
 from esnet.bundle.info import BundleInfo
 from esnet.dataset.corrections import stated_corrections
 from esnet.files.errors import UserError
+from esnet.graph.info import MANIFEST as GRAPH_MANIFEST
+from esnet.graph.info import WEIGHTS, GraphBundleInfo, is_graph_bundle
 from esnet.representation.features import Representation
 
 
@@ -68,31 +70,63 @@ def register_bundle(
     info = BundleInfo.read(path, representation=expected)
     if engine is not None:
         check_model_engine(info, engine)
-    known = store.models.find_one({"_id": info.checksum}, ["file"])
-    if known is None or not _is_whole(store, known["file"]):
-        _upload(store, path, info)
+    _store_once(store, path, info.checksum)
     return info.checksum
 
 
-def _upload(store: CampaignStore, path: Path, info: BundleInfo) -> None:
+def register_graph_bundle(store: CampaignStore, path: Path) -> ScorerBundle:
+    """Store the graph model of a scorer; storing it again does nothing.
+
+    Returns
+    -------
+    ScorerBundle
+        What the campaign's document says of it.
+
+    Raises
+    ------
+    esnet.graph.info.GraphBundleError
+        If its folder is damaged or incomplete.
+    """
+    info = GraphBundleInfo.read(path)
+    _store_once(store, path, info.checksum)
+    return {
+        "path": str(path),
+        "checksum": info.checksum,
+        "network": info.kind.title,
+        "corrections": info.corrections,
+        "time": now(),
+    }
+
+
+def _checksum_of(folder: Path) -> str:
+    """Checksum of the model in a folder, an ESNet or a graph model; all its files are compared with it."""
+    return GraphBundleInfo.read(folder).checksum if is_graph_bundle(folder) else BundleInfo.read(folder).checksum
+
+
+def _store_once(store: CampaignStore, path: Path, checksum: str) -> None:
+    known = store.models.find_one({"_id": checksum}, ["file"])
+    if known is None or not _is_whole(store, known["file"]):
+        _upload(store, path, checksum)
+
+
+def _upload(store: CampaignStore, path: Path, checksum: str) -> None:
+    if is_graph_bundle(path):
+        files, said = [GRAPH_MANIFEST, WEIGHTS], {"graph": GraphBundleInfo.read(path).to_dict()}
+    else:
+        info = BundleInfo.read(path)
+        files = bundle_file_names(path)
+        said = {"representation": info.representation.to_dict(), "record": info.record.to_dict()}
     packed = io.BytesIO()
     # only what the manifest lists; links (as in caches of downloaded models) as the files that they lead to.
     # Not compressed: weights hardly shrink, and a Screen would wait while they are unpacked
     with tarfile.open(fileobj=packed, mode="w", dereference=True) as archive:
-        for file in bundle_file_names(path):
+        for file in files:
             archive.add(path / file, arcname=file)
     packed.seek(0)
-    file_id = _bucket(store).upload_from_stream(f"{info.checksum}.tar", packed)
-    document = {
-        "_id": info.checksum,
-        "schema_version": SCHEMA_VERSION,
-        "file": file_id,
-        "representation": info.representation.to_dict(),
-        "record": info.record.to_dict(),
-        "created": now(),
-    }
+    file_id = _bucket(store).upload_from_stream(f"{checksum}.tar", packed)
+    document = {"_id": checksum, "schema_version": SCHEMA_VERSION, "file": file_id, **said, "created": now()}
     store.insert_missing(store.models, [document])
-    store.models.update_one({"_id": info.checksum}, {"$set": {"file": file_id}})
+    store.models.update_one({"_id": checksum}, {"$set": {"file": file_id}})
 
 
 def _is_whole(store: CampaignStore, file_id: Any) -> bool:
@@ -103,7 +137,7 @@ def _is_whole(store: CampaignStore, file_id: Any) -> bool:
             tempfile.TemporaryDirectory() as folder,
         ):
             archive.extractall(folder, filter="data")
-            BundleInfo.read(Path(folder))
+            _checksum_of(Path(folder))
     except (*_DAMAGED, BundleError):
         return False
     return True
@@ -122,12 +156,12 @@ def store_lost_bundle(store: CampaignStore, path: Path, checksum: str) -> bool:
     if known is not None and _is_whole(store, known["file"]):
         return False
     try:
-        info = BundleInfo.read(path)
+        found = _checksum_of(path)
     except BundleError:
         return False  # moved or changed since: the Screen that needs it says so
-    if info.checksum == checksum:
-        _upload(store, path, info)
-    return info.checksum == checksum
+    if found == checksum:
+        _upload(store, path, checksum)
+    return found == checksum
 
 
 def model_summary(store: CampaignStore, checksum: str, *, source: str) -> ModelSummary:
@@ -217,7 +251,7 @@ def fetch_bundle(store: CampaignStore, checksum: str) -> Path:
 def _require_model(folder: Path, checksum: str, hint: str) -> None:
     """Refuse a directory that does not hold this model, whole."""
     try:
-        found = BundleInfo.read(folder).checksum
+        found = _checksum_of(folder)
     except BundleError as error:
         raise BundleError(f"{error}; {hint}") from error
     if found != checksum:

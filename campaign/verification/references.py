@@ -57,6 +57,7 @@ def check_models(campaign: Campaign) -> Iterator[Finding]:
     checksums = [model["checksum"] for model in campaign.document.get("models") or []]
     if campaign.model_checksum is not None and campaign.model_checksum not in checksums:
         checksums.append(campaign.model_checksum)
+    checksums += [bundle["checksum"] for bundle in campaign.document.get("scorer_bundles") or []]
     files = integrity.model_files(campaign.store, checksums)
     incomplete = integrity.incomplete_bundles(campaign.store)
     for checksum in checksums:

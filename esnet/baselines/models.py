@@ -10,11 +10,14 @@ import numpy as np
 
 from esnet.baselines.classical import MODELS, fit_classical, require_package
 from esnet.baselines.data import BenchmarkData
+from esnet.baselines.graph_models import fit_graph_model
 from esnet.baselines.networks import NetworkFit, fit_cnn, fit_dnn
 from esnet.baselines.result import ModelResult
-from esnet.baselines.settings import NETWORKS, TITLES, BenchmarkSettings
+from esnet.baselines.settings import GRAPH_MODELS, NETWORKS, TITLES, BenchmarkSettings
 from esnet.baselines.work import BenchmarkWork
 from esnet.files.errors import require
+from esnet.graph.kinds import KINDS
+from esnet.graph.packages import require_graph_packages
 from esnet.training.loop import CheckpointConfig, Progress
 from esnet.training.metrics import predict_places
 from esnet.training.network import require_tensorflow
@@ -34,6 +37,8 @@ def require_packages(name: str) -> None:
     """Raise MissingExtraError, naming the extra, if a package that a model needs is not installed."""
     if name in MODELS:
         require_package(name)
+    elif name in GRAPH_MODELS:
+        require_graph_packages(KINDS[name])
     elif name in NETWORKS:
         for package in ("keras", "tensorflow"):
             if importlib.util.find_spec(package) is None:
@@ -43,12 +48,23 @@ def require_packages(name: str) -> None:
 def fit_and_predict(
     name: str, data: BenchmarkData, settings: BenchmarkSettings, *, work: BenchmarkWork, tell: Report
 ) -> ModelResult:
-    """Train one model (a key of `TITLES`) and predict the test part; a network's checkpoints lie in ``work``."""
+    """Train one model (a key of `TITLES`) and predict the test part.
+
+    A network's checkpoints lie in ``work``, and a graph model as it was trained.
+
+    Raises
+    ------
+    CannotTrainError
+        If the data set lacks what the model reads.
+    """
     wall, cpu = time.monotonic(), time.process_time()
     if name == "mean":
         found = _mean(data)
     elif name in MODELS:
         found = _classical(name, data, settings)
+    elif name in GRAPH_MODELS:
+        progress = _epochs(TITLES[name], settings.graph_settings(name).epochs, tell)
+        found = fit_graph_model(name, data, settings, folder=work.model_folder(name), progress=progress)
     else:
         found = _network(name, data, settings, work, tell)
     return ModelResult(

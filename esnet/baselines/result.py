@@ -2,8 +2,9 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ class ModelResult:
     name, title
         Key and name of the model.
     predictions
-        Formation energies of the test part's samples, in its order, eV/atom.
+        Formation energies of the test part's samples, in its order, eV/atom; None where the model gives none.
     n_train
         Samples that it was fitted to.
     mae_validation
@@ -42,7 +43,7 @@ class ModelResult:
 
     name: str
     title: str
-    predictions: list[float]
+    predictions: list[float | None]
     n_train: int
     mae_validation: float
     parameters: dict[str, Any]
@@ -64,6 +65,8 @@ class BenchmarkResult:
         Of the test part (eV/atom).
     about
         Data set, split, settings, versions, environment and notes, in JSON types.
+    models
+        Folders of the graph models as they were trained, by name; those of the working folder.
     """
 
     rows: tuple[ModelResult, ...]
@@ -72,14 +75,16 @@ class BenchmarkResult:
     kinds: tuple[str, ...]
     energies: NDArray[np.float64]
     about: dict[str, Any]
+    models: Mapping[str, Path] = field(default_factory=dict)
 
     def metrics(self, row: ModelResult) -> dict[str, dict[str, float | int] | None]:
-        """Return ``n``, ``mae`` and ``rmse`` (eV/atom) by task; None where the test part has no such sample."""
-        predictions, kinds = np.asarray(row.predictions), np.asarray(self.kinds)
-        return {
-            task: errors(predictions[kinds == kind], self.energies[kinds == kind]) if (kinds == kind).any() else None
-            for task, kind in TASKS.items()
-        }
+        """Return ``n``, ``mae`` and ``rmse`` (eV/atom) by task; None where the row predicts no such sample."""
+        predictions = np.array(row.predictions, dtype=np.float64)  # NaN for None
+        found: dict[str, dict[str, float | int] | None] = {}
+        for task, kind in TASKS.items():
+            chosen = (np.asarray(self.kinds) == kind) & ~np.isnan(predictions)
+            found[task] = errors(predictions[chosen], self.energies[chosen]) if chosen.any() else None
+        return found
 
     @property
     def notes(self) -> list[str]:
@@ -97,8 +102,13 @@ class BenchmarkResult:
             lines.append(f"| {row.title} | {' | '.join(cells)} |")
         return "\n".join(lines) + "\n"
 
-    def write(self, folder: Path) -> None:
-        """Write table.md, table.csv, benchmark.json and predictions.csv into a folder."""
+    def write(self, folder: Path, *, models: bool = False) -> None:
+        """Write table.md, table.csv, benchmark.json and predictions.csv into a folder.
+
+        With ``models`` also the graph models, each in ``models/NAME``.
+        """
+        for name, kept in self.models.items() if models else ():
+            shutil.copytree(kept, folder / "models" / name)
         notes = "".join(f"* {note}\n" for note in self.notes)
         split = self.about["split"]
         (folder / "table.md").write_text(

@@ -1,8 +1,9 @@
-"""The DOS models of the paper's Table 1 on one data set and one split: each trained, tested, and put into one table.
+"""The models of the paper's Table 1 on one data set and one split: each trained, tested, and put into one table.
 
 Source: Mok et al., J. Mater. Chem. A 11 (2023), DOI 10.1039/D3TA01767B, Table 1: KRR, SVR, random forest, XGBoost and
 a DNN on 90 DOS moments and the composition, a CNN and ESNet on the DOS signal and the composition, trained on RS-DOS
-and tested on RS-DOS (RS2RE) and on IS-DOS (IS2RE). Every model sees the same training part; the validation part
+and tested on RS-DOS (RS2RE) and on IS-DOS (IS2RE); CGCNN-HD, MEGNet and Wren on the crystals that these DOS are of,
+relaxed and unrelaxed, and Roost on the composition. Every model sees the same training part; the validation part
 chooses parameters or stops the training; the test part is read once, at the end.
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from esnet.baselines.data import BenchmarkData
+from esnet.baselines.graph_models import CannotTrainError
 from esnet.baselines.models import Report, fit_and_predict, require_packages
 from esnet.baselines.result import BenchmarkResult
 from esnet.baselines.settings import NEED_MOMENTS, TITLES, BenchmarkError, BenchmarkSettings
@@ -26,13 +28,15 @@ logger = logging.getLogger(__name__)
 FORMAT, FORMAT_VERSION = "esnet-benchmark", 1
 
 _PACKAGES = ("esnet-campaign", "numpy", "scipy", "scikit-learn", "xgboost-cpu", "xgboost", "keras", "tensorflow",
-             "tensorflow-cpu")  # fmt: skip
+             "tensorflow-cpu", "torch", "aviary-models", "matgl")  # fmt: skip
 
 
 def run_benchmark(
     dataset: Dataset, *, settings: BenchmarkSettings, work: Path | None = None, report: Report | None = None
 ) -> BenchmarkResult:
     """Train and test the models of a comparison; the result has a row for each, in the table's order.
+
+    A graph model that the data set has too few crystals for has no row, and a note says why.
 
     Parameters
     ----------
@@ -54,7 +58,7 @@ def run_benchmark(
         require_packages(name)
     data = BenchmarkData.of(dataset, settings)
     done = _work(dataset, settings, work)
-    rows, prepared = [], False
+    rows, notes, prepared = [], list[str](), False
     for name in settings.models:
         row = done.done(name)
         if row is None:
@@ -63,7 +67,12 @@ def run_benchmark(
                 data.moment_scaler  # noqa: B018 (computed once, in no model's time)
                 prepared = True
             tell(f"{TITLES[name]}: training on {len(data.training)} samples")
-            row = fit_and_predict(name, data, settings, work=done, tell=tell)
+            try:
+                row = fit_and_predict(name, data, settings, work=done, tell=tell)
+            except CannotTrainError as error:
+                notes.append(f"{TITLES[name]} is not in the table: {error}")
+                tell(notes[-1])
+                continue
             done.keep(row)
         rows.append(row)
     test = data.test
@@ -73,7 +82,8 @@ def run_benchmark(
         materials=tuple(dataset.materials[place] for place in test),
         kinds=tuple(dataset.kinds[place] for place in test),
         energies=dataset.energies[test],
-        about=_about(data, settings),
+        about=_about(data, settings, notes),
+        models=done.kept_models(settings.models),
     )
 
 
@@ -88,7 +98,7 @@ def _work(dataset: Dataset, settings: BenchmarkSettings, work: Path | None) -> B
     return BenchmarkWork(work, {"format_version": FORMAT_VERSION, "dataset": dataset.checksum} | made_of)
 
 
-def _about(data: BenchmarkData, settings: BenchmarkSettings) -> dict[str, Any]:
+def _about(data: BenchmarkData, settings: BenchmarkSettings, notes: list[str]) -> dict[str, Any]:
     dataset = data.dataset
     quick = ["a quick look (small networks, parameters not chosen): these figures compare nothing"]
     return {
@@ -102,5 +112,5 @@ def _about(data: BenchmarkData, settings: BenchmarkSettings) -> dict[str, Any]:
         "settings": settings.to_dict(),
         "n_without_fermi_level": data.n_without_fermi_level,
         "versions": installed_versions(*_PACKAGES),
-        "notes": [*(quick if settings.quick else []), *data.notes],
+        "notes": [*(quick if settings.quick else []), *data.notes, *notes],
     }

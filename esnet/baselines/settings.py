@@ -5,11 +5,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from esnet.files.errors import UserError
+from esnet.graph.kinds import KINDS, GraphTraining
 from esnet.network.model import PAPER_WIDTHS
 from esnet.training.settings import TrainingSettings
 
 TITLES: Mapping[str, str] = {
     "mean": "mean of the training part",
+    **{name: kind.title for name, kind in KINDS.items()},
     "krr": "KRR",
     "svr": "SVR",
     "rf": "RF",
@@ -22,6 +24,9 @@ TITLES: Mapping[str, str] = {
 
 NEED_MOMENTS = frozenset({"krr", "svr", "rf", "xgboost", "dnn"})
 NETWORKS = frozenset({"dnn", "cnn", "esnet"})
+GRAPH_MODELS = frozenset(KINDS)
+"""Those that see the crystal, or its composition, and no DOS."""
+DOS_MODELS = tuple(name for name in TITLES if name not in GRAPH_MODELS)
 
 _QUICK_EPOCHS = 15
 _QUICK_WIDTHS = (8, 16, 32, 64)
@@ -38,22 +43,23 @@ class BenchmarkSettings:
     Attributes
     ----------
     models
-        Keys of `TITLES`; the baseline is always there.
+        Keys of `TITLES`; the baseline is always there. By default those that need the DOS alone.
     train_kinds
         ``rs_dos`` (as the paper: trained on relaxed structures, tested on both), ``is_dos`` or ``both``.
     split_by, seed, validation_fraction, test_fraction
         See `esnet.dataset.splits.split_dataset`; the seed is also that of every model.
     epochs, widths
-        Of the networks; None: the paper's (300; 64, 128, 256, 512), or with ``quick`` 15 and 8, 16, 32, 64.
+        Of the networks; None: the paper's (300; 64, 128, 256, 512), or with ``quick`` 15 and 8, 16, 32, 64. Graph
+        models: 100 epochs.
     quick
         A first look: small networks, few trees, parameters that are not chosen. Its figures compare nothing.
     max_kernel_samples
         KRR and SVR are fitted to at most so many samples (see `esnet.baselines.classical.fit_classical`).
     threads
-        For the trees; None: the cores of this process.
+        For the trees and the graph models; None: the cores of this process.
     """
 
-    models: tuple[str, ...] = tuple(TITLES)
+    models: tuple[str, ...] = DOS_MODELS
     train_kinds: Literal["is_dos", "rs_dos", "both"] = "rs_dos"
     split_by: Literal["random", "chemsys", "prototype"] = "random"
     seed: int = 1
@@ -95,6 +101,11 @@ class BenchmarkSettings:
             max_dos=None,
             max_abs_formation_energy=None,
         )
+
+    def graph_settings(self, name: str) -> GraphTraining:
+        """Return the settings of a graph model: its authors', but for what is given here."""
+        epochs = self.epochs if self.epochs is not None else _QUICK_EPOCHS if self.quick else None
+        return KINDS[name].training.with_changes(seed=self.seed, epochs=epochs, threads=self.threads)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON takes them."""

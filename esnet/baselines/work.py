@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,23 @@ class BenchmarkWork:
         if self.folder is not None:
             content = json.loads(json.dumps(asdict(result)))
             _write(self.folder / f"{result.name}.json", {"result": content, "sha256": sha256_of_json(content)})
+
+    def model_folder(self, name: str) -> Path | None:
+        """Folder for a model as it was trained, a place that is empty; None where nothing is kept."""
+        if self.folder is None:
+            return None
+        folder = self._model(name)
+        if folder.exists():  # trained by a run that ended before it had written down the result
+            shutil.rmtree(folder)
+        return folder
+
+    def kept_models(self, names: Iterable[str]) -> dict[str, Path]:
+        """Folders of the models that are kept as they were trained, by name."""
+        return {name: self._model(name) for name in names if self.folder is not None and self._model(name).is_dir()}
+
+    def _model(self, name: str) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{name}.model"
 
     def remove(self) -> None:
         """Remove the folder: the comparison is written."""

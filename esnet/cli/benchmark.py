@@ -24,16 +24,24 @@ def benchmark(
         Path | None, typer.Option(help="Folder to make; default: DATASET.benchmark", show_default=False)
     ] = None,
     models: Annotated[
-        str, typer.Option(help="Names with commas between them; the mean of the training part is always there")
+        str,
+        typer.Option(
+            help="Names with commas between them, also cgcnn-hd, megnet, wren and roost (extra graph), or all; the "
+            "mean of the training part is always there"
+        ),
     ] = "krr,svr,rf,xgboost,dnn,cnn,esnet",
-    train_kinds: Annotated[Kinds, typer.Option(help="DOS to train on; tested on both")] = "rs_dos",
+    train_kinds: Annotated[
+        Kinds, typer.Option(help="DOS to train on, of graph models their crystals; tested on both")
+    ] = "rs_dos",
     split_by: Annotated[SplitBy, typer.Option(help="The parts share no material, and none of these")] = "random",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split and of every model")] = 1,
     validation_fraction: Annotated[float, typer.Option(help="Fraction of the samples; chooses parameters")] = 0.1,
     test_fraction: Annotated[float, typer.Option(help="Fraction of the samples; read once, at the end")] = 0.1,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Epochs of the networks at most; default: 300, quick: 15", show_default=False),
+        typer.Option(
+            min=1, help="Epochs of the networks at most; default: 300, graph models 100, quick: 15", show_default=False
+        ),
     ] = None,
     widths: Annotated[
         str | None,
@@ -48,11 +56,19 @@ def benchmark(
     ] = 10_000,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="Threads of the tree models; default: the cores of this process", show_default=False),
+        typer.Option(
+            min=1,
+            help="Threads of the tree models and graph models; default: the cores of this process",
+            show_default=False,
+        ),
     ] = None,
+    save_models: Annotated[
+        bool, typer.Option("--save-models", help="Keep each graph model in OUTPUT/models/NAME, for scorer.bundle")
+    ] = False,
 ) -> None:
-    """Train and test the paper's DOS models on one data set and split: KRR, SVR, RF, XGBoost, DNN, CNN and ESNet.
+    """Train and test the models of the paper's table on one data set and split.
 
+    KRR, SVR, RF, XGBoost, DNN, CNN and ESNet see the DOS, CGCNN-HD, MEGNet and Wren the crystal, Roost the composition.
     Writes the table (markdown, CSV, JSON) and all predictions. The same command goes on after an interruption.
 
     Example: esnet benchmark oxides --models krr,xgboost,esnet

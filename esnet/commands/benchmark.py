@@ -8,6 +8,7 @@ from rich.table import Table
 
 from esnet.baselines.result import BenchmarkResult
 from esnet.baselines.run import BenchmarkSettings, remove_work, run_benchmark
+from esnet.baselines.settings import TITLES
 from esnet.commands.console import console, print_labelled, print_plain
 from esnet.commands.settings import widths_of
 from esnet.dataset.dataset import Dataset
@@ -31,10 +32,12 @@ def benchmark(
     quick: bool,
     max_kernel_samples: int,
     threads: int | None,
+    save_models: bool,
 ) -> None:
-    """Train and test the paper's DOS models on one data set and split: KRR, SVR, RF, XGBoost, DNN, CNN and ESNet."""
+    """Train and test the models of the paper's table on one data set and split."""
+    named = tuple(name.strip() for name in models.split(",") if name.strip())
     settings = BenchmarkSettings(
-        models=tuple(name.strip() for name in models.split(",") if name.strip()),
+        models=tuple(TITLES) if named == ("all",) else named,
         train_kinds=train_kinds,
         split_by=split_by,
         seed=seed,
@@ -65,7 +68,7 @@ def benchmark(
         messages.print(f"stopped; the same command goes on with what is in {work}", soft_wrap=True)
         raise typer.Exit(130) from None
     with new_output_folder(folder) as temporary:
-        found.write(temporary)
+        found.write(temporary, models=save_models)
     remove_work(data, settings=settings, work=work)
     out.print(_table(found))
     for note in found.notes:

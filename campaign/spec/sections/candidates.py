@@ -8,8 +8,9 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from campaign.candidates.structure_text import MAX_SITES
+from campaign.config.paths import FilePath
 from campaign.config.strict_model import StrictModel
-from campaign.spec.sections.types import ElementList, FilePath, PathList, PrototypeList
+from campaign.spec.sections.types import ElementList, PathList, PrototypeList
 
 
 class CandidateSection(StrictModel):

@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from campaign.config.paths import FilePath
 from campaign.config.strict_model import StrictModel
 from campaign.hull.entries_file import MAX_FORMATION_ENERGY
-from campaign.spec.sections.types import FilePath
 
 
 class ReferenceSection(StrictModel):

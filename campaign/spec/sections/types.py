@@ -1,6 +1,5 @@
 """Types of values that several sections have."""
 
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,30 +8,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from campaign.candidates.elements import check_element
 from campaign.candidates.prototypes import check_prototype_name
+from campaign.config.paths import FilePath, resolved
 from esnet.bundle.shipped import shipped_bundles
-
-
-def _resolved(value: Any, info: ValidationInfo) -> Any:
-    """Paths are relative to the campaign file's folder, which the validation context knows as ``base_dir``."""
-    if not isinstance(value, str) or not value.strip():
-        return value
-    path = Path(os.path.expanduser(value))
-    if path.is_absolute():
-        return path
-    base_dir = (info.context or {}).get("base_dir")
-    if base_dir is None:
-        raise ValueError(
-            "a relative path, and a campaign that comes through lpad add has no folder to start from; "
-            "write the absolute path in a file that is given to lpad add"
-        )
-    return (Path(base_dir) / path).resolve()
 
 
 def _resolved_bundle(value: Any, info: ValidationInfo) -> Any:
     """The name of a shipped bundle stays as it is, so that a stored campaign means the same on every machine."""
     if isinstance(value, str) and value in shipped_bundles():
         return Path(value)
-    return _resolved(value, info)
+    return resolved(value, info)
 
 
 def _no_repeats(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -42,7 +26,6 @@ def _no_repeats(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return values
 
 
-FilePath = Annotated[Path, BeforeValidator(_resolved)]
 BundlePath = Annotated[Path, BeforeValidator(_resolved_bundle)]
 ElementSymbol = Annotated[str, AfterValidator(check_element)]
 PrototypeName = Annotated[str, AfterValidator(check_prototype_name)]

@@ -167,11 +167,11 @@ def delete_reference_sets(store: CampaignStore, document: Mapping[str, Any]) -> 
 
 def delete_models(store: CampaignStore, document: Mapping[str, Any]) -> int:
     """Delete the models that a campaign has had and no other one has; return how many."""
-    models = [document.get("model"), *(document.get("models") or [])]
+    models = [document.get("model"), *(document.get("models") or []), *(document.get("scorer_bundles") or [])]
     mine = {model["checksum"] for model in models if model}
     deleted = 0
     for checksum in sorted(mine):
-        of_model = {"$or": [{"model.checksum": checksum}, {"models.checksum": checksum}]}
+        of_model = {"$or": [{f"{field}.checksum": checksum} for field in ("model", "models", "scorer_bundles")]}
         found = store.models.find_one({"_id": checksum}, ["file"])
         if found is None or exists(store.campaigns, {"_id": {"$ne": document["_id"]}, **of_model}):
             continue

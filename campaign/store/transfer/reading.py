@@ -165,6 +165,7 @@ def _write_shared(store: CampaignStore, document: Document, archive: ArchiveWrit
     found = sets.find({"$or": [{"campaign": document["_id"]}, {"_id": {"$in": named}}]})
     _write_raw(archive, "reference_sets", found)
     every = [model for model in (document.get("model"), *(document.get("models") or [])) if model]
+    every += document.get("scorer_bundles") or []
     checksums = sorted({model[key] for model in every for key in ("checksum", "initial") if model.get(key)})
     models = list(store.models.with_options(codec_options=_RAW).find({"_id": {"$in": checksums}}))
     seen.missing = sorted(set(checksums) - {str(model["_id"]) for model in models})

@@ -1,0 +1,26 @@
+"""Paths in a campaign file: relative to its folder."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ValidationInfo
+
+
+def resolved(value: Any, info: ValidationInfo) -> Any:
+    """Paths are relative to the campaign file's folder, which the validation context knows as ``base_dir``."""
+    if not isinstance(value, str) or not value.strip():
+        return value
+    path = Path(os.path.expanduser(value))
+    if path.is_absolute():
+        return path
+    base_dir = (info.context or {}).get("base_dir")
+    if base_dir is None:
+        raise ValueError(
+            "a relative path, and a campaign that comes through lpad add has no folder to start from; "
+            "write the absolute path in a file that is given to lpad add"
+        )
+    return (Path(base_dir) / path).resolve()
+
+
+FilePath = Annotated[Path, BeforeValidator(resolved)]

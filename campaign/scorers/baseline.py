@@ -1,0 +1,124 @@
+"""A trained graph model as a scorer: CGCNN-HD, MEGNet, Roost or Wren predicts from the unrelaxed crystal. No DOS."""
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from campaign.config.paths import FilePath
+from campaign.scorers.base import Score, ScoredCampaign, Scorer, ScorerProblem, ScoringContext
+from esnet.bundle.files import BundleError
+from esnet.files.errors import MissingExtraError
+from esnet.files.versions import installed_versions
+from esnet.graph.build import best_device
+from esnet.graph.bundle import TrainedGraphModel
+from esnet.graph.info import GraphBundleInfo
+from esnet.graph.packages import require_graph_packages
+from esnet.scoring.scoring import Usage
+
+_AT_ONCE = 64
+_BUNDLE = ("scorer", "bundle")
+
+
+class Baseline(Scorer):
+    """A graph model that `esnet benchmark --save-models` has trained, in the Screen's own process."""
+
+    kind: Literal["baseline"] = Field(default="baseline", description="baseline")
+    bundle: FilePath = Field(
+        description="folder of a trained CGCNN-HD, MEGNet, Roost or Wren, as `esnet benchmark --save-models` writes it"
+    )
+    corrections: Literal["none", "mp2020"] | None = Field(
+        default=None, description="corrections in the model's energies where it does not say it; null: as it says"
+    )
+    needs_dos: ClassVar[bool] = False
+    needs_model: ClassVar[bool] = False
+
+    def bundles(self) -> tuple[Path, ...]:
+        """The one model."""
+        return (self.bundle,)
+
+    def score(self, ids: Sequence[str], context: ScoringContext) -> Iterator[Score]:
+        """Predict from the candidates' unrelaxed crystals."""
+        started = time.monotonic()
+        trained = TrainedGraphModel.load(context.scorer_bundle(self.bundle))
+        crystals = context.structures(ids)
+        while part := list(islice(crystals, _AT_ONCE)):
+            predictions = trained.predict([crystal for _, crystal in part])
+            for (name, _), said in zip(part, predictions, strict=True):
+                yield Score(id=name, e_form=said.e_form, uncertainty=said.uncertainty, reason=said.reason)
+        if best_device() == "cuda":
+            context.on_usage(Usage(cpu_s=0.0, gpu_s=time.monotonic() - started))
+
+    def identity(self, campaign: ScoredCampaign) -> dict[str, Any]:
+        """Name the model by its checksum, with the versions of what computes."""
+        stored = campaign.scorer_bundle(self.bundle)
+        return {
+            "kind": self.kind,
+            "network": stored["network"],
+            "model": stored["checksum"],
+            "versions": installed_versions("torch", "aviary-models", "matgl"),
+        }
+
+    def energy_corrections(self, campaign: ScoredCampaign | None) -> str | None:
+        """Name the corrections that the energies it was trained on contain."""
+        if campaign is not None:
+            stated = campaign.scorer_bundle(self.bundle).get("corrections")
+        else:
+            info = self._info()
+            stated = None if info is None else info.corrections
+        return stated or self.corrections
+
+    def problems(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
+        """Refuse a folder that holds no such model, and elements that no sample it was trained on has."""
+        right = "right: a folder that `esnet benchmark --save-models` has written"
+        if not self.bundle.is_dir():
+            found = "is a file" if self.bundle.exists() else "does not exist"
+            yield ScorerProblem(_BUNDLE, f"{self.bundle} {found}; {right}")
+            return
+        try:
+            info = GraphBundleInfo.read(self.bundle)
+        except BundleError as error:
+            yield ScorerProblem(_BUNDLE, f"{error}; {right}")
+            return
+        if None not in (self.corrections, info.corrections) and self.corrections != info.corrections:
+            message = f"found {self.corrections!r}, but {self.bundle} says {info.corrections}; right: that, or null"
+            yield ScorerProblem(("scorer", "corrections"), message)
+        for symbol in info.unknown_elements(elements):
+            yield ScorerProblem(
+                ("candidates", "elements", symbol),
+                f"found {symbol!r}: no sample that the {info.kind.title} in {self.bundle} (scorer.bundle) was trained "
+                "on has it; leave it out, or take a model that has seen it",
+            )
+
+    def problems_here(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
+        """Look whether the packages that the model needs are installed."""
+        info = self._info()
+        if info is None:
+            return
+        try:
+            require_graph_packages(info.kind)
+        except MissingExtraError as error:
+            yield ScorerProblem(_BUNDLE, f"found a {info.kind.title}, but {error}")
+
+    def gives_uncertainty(self) -> bool | None:
+        """Whether the model's uncertainties were calibrated; None where its folder is not on this machine."""
+        info = self._info()
+        return None if info is None else info.calibration is not None
+
+    def gives_novelty(self) -> bool:
+        """Say that a graph model tells no novelty; candidates of unknown elements get no prediction at all."""
+        return False
+
+    def describe(self) -> str:
+        """Say in a few words what predicts."""
+        return f"the graph model {self.bundle.name}"
+
+    def _info(self) -> GraphBundleInfo | None:
+        """What the model says, where its folder is on this machine."""
+        try:
+            return GraphBundleInfo.read(self.bundle)
+        except BundleError:
+            return None

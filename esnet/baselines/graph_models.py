@@ -1,0 +1,114 @@
+"""CGCNN-HD, MEGNet, Roost and Wren in a comparison: the crystals behind the densities of states that others see."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pymatgen.core import Composition
+
+from esnet.baselines.data import BenchmarkData
+from esnet.baselines.settings import BenchmarkError, BenchmarkSettings
+from esnet.dataset.crystals import Which
+from esnet.dataset.dataset import Dataset
+from esnet.dataset.sample import DosKind
+from esnet.graph.bundle import GraphPrediction, TrainedGraphModel, fit
+from esnet.graph.crystals import Material
+from esnet.graph.kinds import KINDS, GraphKind
+from esnet.graph.training import Progress
+from esnet.training.split_selection import MIN_TRAINING, MIN_VALIDATION
+
+_CRYSTAL_OF: Mapping[DosKind, Which] = {"is_dos": "initial", "rs_dos": "relaxed"}
+
+
+class CannotTrainError(BenchmarkError):
+    """A model that a data set does not have enough of what it reads for."""
+
+
+def fit_graph_model(
+    name: str, data: BenchmarkData, settings: BenchmarkSettings, *, folder: Path | None, progress: Progress
+) -> dict[str, Any]:
+    """Train a graph model on the training part and predict the test part; it is kept in ``folder``, where one is given.
+
+    Raises
+    ------
+    CannotTrainError
+        If too few samples have a crystal.
+    """
+    kind, dataset = KINDS[name], data.dataset
+    parts = [(materials_of(dataset, part, kind), dataset.energies[part]) for part in (data.training, data.validation)]
+    _require_materials(data, kind, [materials for materials, _ in parts])
+    trained = fit(
+        kind,
+        *parts,
+        settings=settings.graph_settings(name),
+        data_source=dataset.manifest.source,
+        about={
+            "dataset": {"name": Path(dataset.path).name, "checksum": dataset.checksum},
+            "train_kinds": settings.train_kinds,
+            "split": {"by": settings.split_by, "seed": settings.seed},
+        },
+        progress=progress,
+    )
+    if folder is not None:
+        trained.save(folder)
+    predictions = trained.predict(materials_of(dataset, data.test, kind), any_element=True)
+    record = trained.info.training
+    return {
+        "predictions": [each.e_form for each in predictions],
+        "n_train": record["n_train"],
+        "mae_validation": record["mae_validation"],
+        "parameters": {"parameters": trained.info.n_parameters, "epochs": record["epochs"], **record["settings"]},
+        "source": kind.source,
+        "notes": _notes(trained, predictions),
+    }
+
+
+def materials_of(dataset: Dataset, places: NDArray[np.intp], kind: GraphKind) -> list[Material | None]:
+    """What a graph model reads of samples: of an IS-DOS the unrelaxed crystal, of an RS-DOS the relaxed one.
+
+    None where a sample has none; of a kind that needs no crystal, the composition.
+    """
+    if not kind.needs_crystal:
+        return [Composition(dataset.amounts(place)) for place in places.tolist()]
+    found: list[Material | None] = [None] * len(places)
+    kinds = np.asarray(dataset.kinds)[places]
+    for dos, which in _CRYSTAL_OF.items():
+        rows = np.flatnonzero(kinds == dos)
+        for row, crystal in zip(rows, dataset.structures(places[rows], which), strict=True):
+            found[row] = crystal
+    return found
+
+
+def _require_materials(data: BenchmarkData, kind: GraphKind, parts: Sequence[Sequence[Material | None]]) -> None:
+    counts = [sum(material is not None for material in materials) for materials in parts]
+    if counts[0] >= MIN_TRAINING and counts[1] >= MIN_VALIDATION:
+        return
+    remedy = (
+        "data sets of earlier versions have none: write it again from its source"
+        if not any(counts)
+        else ("complete them at the source, or leave the model out")
+    )
+    raise CannotTrainError(
+        f"it reads crystals, and in {data.dataset.path} {counts[0]} of {len(parts[0])} samples to train on and "
+        f"{counts[1]} of {len(parts[1])} to stop by have one, at least {MIN_TRAINING} and {MIN_VALIDATION} are needed; "
+        f"{remedy}"
+    )
+
+
+def _notes(trained: TrainedGraphModel, predictions: Sequence[GraphPrediction]) -> list[str]:
+    title, record = trained.info.kind.title, trained.info.training
+    notes = []
+    if record["n_left_out"]:
+        notes.append(
+            f"{title}: {record['n_left_out']} samples of the training and the validation part are left out "
+            f"({'; '.join(record['left_out'])})"
+        )
+    reasons = [str(each.reason) for each in predictions if each.e_form is None]
+    if reasons:
+        notes.append(
+            f"{title}: no prediction for {len(reasons)} of {len(predictions)} test samples, which count in none of its "
+            f"figures ({'; '.join(sorted(set(reasons))[:3])})"
+        )
+    return notes

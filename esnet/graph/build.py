@@ -1,0 +1,76 @@
+"""A graph model of a kind, with the weights that it begins with."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from esnet.graph.aviary_models import Roost, Wren
+from esnet.graph.cgcnn_hd import CgcnnHd
+from esnet.graph.crystals import Material
+from esnet.graph.kinds import GraphKind, kind_of
+from esnet.graph.megnet import Megnet
+from esnet.graph.packages import require_graph_packages
+
+
+class GraphModel(Protocol):
+    """A network with the way from crystals to its input.
+
+    Attributes
+    ----------
+    network
+        ``torch.nn.Module`` with all weights.
+    """
+
+    network: Any
+
+    @property
+    def elements(self) -> frozenset[str]:
+        """Symbols that it has features of."""
+
+    def item(self, material: Material | None) -> Any:
+        """Return one crystal as the network takes it, or raise UnusableCrystalError."""
+
+    def batch(self, items: Sequence[Any], device: str) -> Any:
+        """Put items together."""
+
+    def forward(self, batch: Any) -> Any:
+        """Return standardised energies, a tensor (n,)."""
+
+
+_MODELS: Mapping[str, Callable[[], GraphModel]] = {"cgcnn-hd": CgcnnHd, "megnet": Megnet, "roost": Roost, "wren": Wren}
+
+
+def build_model(kind: GraphKind | str, *, seed: int = 1) -> GraphModel:
+    """Return a model with random weights, which the seed decides; torch's own random numbers stay as they were.
+
+    Raises
+    ------
+    MissingExtraError
+        If a package is not installed.
+    """
+    kind = kind_of(kind) if isinstance(kind, str) else kind
+    require_graph_packages(kind)
+    with seeded(seed):
+        return _MODELS[kind.name]()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let torch draw from a seed inside, and go on afterwards as if nothing had been drawn."""
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def best_device() -> str:
+    """Name of the device to compute on: a GPU that torch can use, or the CPU."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def n_parameters(model: GraphModel) -> int:
+    """Count all parameters of a network, as its library does; MEGNet has 100 among them that are not trained."""
+    return sum(each.numel() for each in model.network.parameters())

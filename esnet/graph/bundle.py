@@ -1,0 +1,260 @@
+"""A trained graph model: its predictions, and its folder on disk."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.bundle.uncertainty import fit_calibration
+from esnet.files.atomic import file_entry, whole_folder
+from esnet.files.output_folder import refuse_existing_output
+from esnet.files.versions import installed_versions
+from esnet.graph.build import GraphModel, best_device, build_model, n_parameters
+from esnet.graph.cgcnn_hd import CgcnnHd
+from esnet.graph.crystals import Material, UnusableCrystalError, checked_composition, elements_of
+from esnet.graph.info import MANIFEST, WEIGHTS, GraphBundleError, GraphBundleInfo, with_identity
+from esnet.graph.kinds import GraphKind, GraphTraining
+from esnet.graph.training import Examples, Progress, in_parts, outputs, train
+
+_PACKAGES = ("esnet-campaign", "numpy", "torch", "aviary-models", "matgl", "torch-geometric", "pymatgen-core", "spglib")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphPrediction:
+    """What a graph model says of one material.
+
+    Attributes
+    ----------
+    e_form
+        Formation energy of the relaxed crystal, eV/atom; None where there is no prediction.
+    deviation
+        Of the passes of CGCNN-HD with dropout, eV/atom; None for other kinds.
+    uncertainty
+        Standard deviation learnt from the validation part, eV/atom; None where that was too small.
+    reason
+        Why there is no prediction.
+    """
+
+    e_form: float | None
+    deviation: float | None = None
+    uncertainty: float | None = None
+    reason: str | None = None
+
+
+class TrainedGraphModel:
+    """A graph model that predicts; made by `fit` or `load`.
+
+    Attributes
+    ----------
+    model
+        The network and its input.
+    info
+        What it says about itself.
+    """
+
+    def __init__(self, model: GraphModel, info: GraphBundleInfo) -> None:
+        self.model, self.info = model, info
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Load a trained model.
+
+        Raises
+        ------
+        GraphBundleError
+            If a file is missing or was altered.
+        MissingExtraError
+            If a package that the model needs is not installed.
+        """
+        info = GraphBundleInfo.read(path)
+        model = build_model(info.kind)
+        _set_weights(model, info.path / WEIGHTS)
+        model.network.to(best_device()).eval()
+        return cls(model, info)
+
+    def save(self, path: Path | str) -> Self:
+        """Write the model into a new folder, there as a whole or not at all; return it as it is there.
+
+        Raises
+        ------
+        OutputExistsError
+            If something of that name exists.
+        """
+        folder = Path(path)
+        with whole_folder(folder, refuse_existing=refuse_existing_output) as temporary:
+            weights = {name: value.cpu().numpy() for name, value in self.model.network.state_dict().items()}
+            with (temporary / WEIGHTS).open("wb") as stream:
+                np.savez(stream, allow_pickle=False, **weights)
+            manifest = self.info.to_dict() | {
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "files": {WEIGHTS: file_entry(temporary / WEIGHTS)},
+            }
+            text = json.dumps(with_identity(manifest), indent=1, allow_nan=False) + "\n"
+            (temporary / MANIFEST).write_text(text, encoding="utf-8")
+        return type(self)(self.model, GraphBundleInfo.read(folder))
+
+    def predict(self, materials: Sequence[Material | None], *, any_element: bool = False) -> list[GraphPrediction]:
+        """Predict formation energies, one for each material, from the crystal or composition given.
+
+        Parameters
+        ----------
+        any_element
+            Also predict for elements that no training sample has: what comes out tells how the model generalises, and
+            is no basis for a decision.
+        """
+        items, said = self._items(materials, self.info.elements if not any_element else None)
+        for place, prediction in zip(items, self.predict_items(list(items.values())), strict=True):
+            said[place] = prediction
+        return [said[place] for place in range(len(materials))]
+
+    def predict_items(self, items: Sequence[Any]) -> Iterator[GraphPrediction]:
+        """Predict from items of its model (`GraphModel.item`)."""
+        for part in in_parts(items):
+            energies, deviations = self._energies(part)
+            uncertainties = self._uncertainties(energies, deviations)
+            for place, energy in enumerate(energies):
+                if not np.isfinite(energy):
+                    yield GraphPrediction(e_form=None, reason="the network gave no finite energy")
+                    continue
+                yield GraphPrediction(
+                    e_form=float(energy),
+                    deviation=None if deviations is None else float(deviations[place]),
+                    uncertainty=None if uncertainties is None else float(uncertainties[place]),
+                )
+
+    def _items(
+        self, materials: Sequence[Material | None], known: Collection[str] | None
+    ) -> tuple[dict[int, Any], dict[int, GraphPrediction]]:
+        items: dict[int, Any] = {}
+        refused: dict[int, GraphPrediction] = {}
+        for place, material in enumerate(materials):
+            try:
+                symbols = {str(element) for element in checked_composition(material)}
+                if unknown := [] if known is None else sorted(symbols - set(known)):
+                    raise UnusableCrystalError(f"no sample that it was trained on has {', '.join(unknown)}")
+                items[place] = self.model.item(material)
+            except UnusableCrystalError as error:
+                refused[place] = GraphPrediction(e_form=None, reason=f"{self.info.kind.title}: {error}")
+        return items, refused
+
+    def _energies(self, items: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Energies, and of CGCNN-HD their deviations, in eV/atom."""
+        scaling = self.info.target_scaling
+        if not isinstance(self.model, CgcnnHd):
+            return scaling.restore(outputs(self.model, items)), None
+        self.model.network.eval()
+        device = str(next(self.model.network.parameters()).device)
+        passes = self.model.passes(self.model.batch(items, device), seed=self.info.dropout_seed)
+        return scaling.restore(passes.mean(axis=0)), passes.std(axis=0, ddof=1) * scaling.deviation
+
+    def _uncertainties(
+        self, energies: NDArray[np.float64], deviations: NDArray[np.float64] | None
+    ) -> NDArray[np.float64] | None:
+        if self.info.calibration is None:
+            return None
+        return self.info.calibration.std(np.zeros(len(energies)) if deviations is None else deviations**2)
+
+
+def fit(
+    kind: GraphKind,
+    training: tuple[Sequence[Material | None], NDArray[np.float64]],
+    validation: tuple[Sequence[Material | None], NDArray[np.float64]],
+    *,
+    settings: GraphTraining | None = None,
+    data_source: Mapping[str, Any] | None = None,
+    about: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> TrainedGraphModel:
+    """Train a graph model on crystals (or compositions) and formation energies in eV/atom.
+
+    Parameters
+    ----------
+    training, validation
+        Materials and energies; those that the model cannot treat are left out, and counted in the model's record.
+    settings
+        None: as the model's authors train it.
+    data_source
+        Where the samples come from, as their data set says.
+    about
+        What else is to be known of the training, in JSON types.
+    progress
+        Is told after each epoch.
+
+    Raises
+    ------
+    GraphModelError
+        If too few samples are left, or the training fails.
+    MissingExtraError
+        If a package is not installed.
+    """
+    settings = settings or kind.training
+    model = build_model(kind, seed=settings.seed)
+    parts, elements, reasons = {}, set[str](), []
+    for name, (materials, energies) in (("training", training), ("validation", validation)):
+        items, kept = [], []
+        for place, material in enumerate(materials):
+            try:
+                items.append(model.item(material))
+            except UnusableCrystalError as error:
+                reasons.append(str(error))
+                continue
+            kept.append(place)
+            if name == "training" and material is not None:
+                elements |= elements_of(material)
+        parts[name] = Examples(items, np.asarray(energies, dtype=np.float64)[kept])
+    fitted = train(model, parts["training"], parts["validation"], settings=settings, progress=progress)
+    info = GraphBundleInfo(
+        path=Path(),
+        checksum="",
+        kind=kind,
+        n_parameters=n_parameters(model),
+        elements=tuple(sorted(elements)),
+        target_scaling=fitted.target_scaling,
+        calibration=None,
+        dropout_seed=settings.seed,
+        training={
+            **(about or {}),
+            "settings": settings.to_dict() | {"batch_size": fitted.batch_size},
+            "n_train": len(parts["training"].items),
+            "n_validation": len(parts["validation"].items),
+            "n_left_out": len(reasons),
+            "left_out": sorted(set(reasons))[:20],
+            "epochs": fitted.epochs,
+            "best_epoch": fitted.best_epoch,
+            "mae_validation": fitted.mae_validation,
+            "versions": installed_versions(*_PACKAGES),
+        },
+        data_source=dict(data_source or {}),
+    )
+    return _calibrated(TrainedGraphModel(model, info), parts["validation"])
+
+
+def _calibrated(trained: TrainedGraphModel, validation: Examples) -> TrainedGraphModel:
+    """Learn the standard deviations of predictions from a part that was not trained on."""
+    energies, deviations = [np.empty(0)], [np.empty(0)]
+    for part in in_parts(validation.items):
+        found, spread = trained._energies(part)
+        energies.append(found)
+        deviations.append(np.zeros(len(found)) if spread is None else spread)
+    residuals = np.concatenate(energies) - validation.energies
+    spread = np.concatenate(deviations)
+    uses_spread = isinstance(trained.model, CgcnnHd)
+    calibration = fit_calibration(residuals, spread**2, kind="spread" if uses_spread else "constant")
+    training = dict(trained.info.training) | {"mae_validation": float(np.abs(residuals).mean())}
+    return TrainedGraphModel(trained.model, replace(trained.info, calibration=calibration, training=training))
+
+
+def _set_weights(model: GraphModel, file: Path) -> None:
+    import torch
+
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            weights = {name: torch.from_numpy(stored[name]) for name in stored.files}
+        model.network.load_state_dict(weights)
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise GraphBundleError(f"{file} cannot be used: {error}") from error

@@ -1,0 +1,54 @@
+"""What every graph model asks of a crystal before it looks at it."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from pymatgen.core import Composition, Structure
+
+Material: TypeAlias = Structure | Composition
+"""What a graph model reads; a composition is enough for Roost."""
+
+
+class UnusableCrystalError(Exception):
+    """A crystal that a graph model cannot treat; the message says why."""
+
+
+def elements_of(material: Material) -> set[str]:
+    """Symbols of a material's elements."""
+    composition = material if isinstance(material, Composition) else material.composition
+    return {element.symbol for element in composition.elements}
+
+
+def checked_crystal(material: Material | None) -> Structure:
+    """Return a material as a crystal that can be looked at.
+
+    Raises
+    ------
+    UnusableCrystalError
+        If it is none, is disordered, or a number in it is not finite (which would end the process in spglib).
+    """
+    if not isinstance(material, Structure):
+        raise UnusableCrystalError("there is no crystal")
+    if not material.is_ordered:
+        raise UnusableCrystalError("its sites are not each of one element")
+    if not (np.isfinite(material.lattice.matrix).all() and np.isfinite(material.frac_coords).all()):
+        raise UnusableCrystalError("its cell or a position is not finite")
+    return material
+
+
+def checked_composition(material: Material | None) -> Composition:
+    """Return a material's composition, with its elements in alphabetical order.
+
+    Raises
+    ------
+    UnusableCrystalError
+        If there is none.
+    """
+    if material is None:
+        raise UnusableCrystalError("there is no composition")
+    composition: Any = material if isinstance(material, Composition) else material.composition
+    amounts = composition.element_composition.get_el_amt_dict()
+    return Composition({symbol: amounts[symbol] for symbol in sorted(amounts)})
+
+
+NO_NEIGHBOURS = "no atom has another one within {cutoff:g} A"

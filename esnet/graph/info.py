@@ -1,0 +1,173 @@
+"""What the folder of a trained graph model says about it, read without torch.
+
+manifest.json   format version, kind, settings, elements, scaling of the energies, calibration, where the samples come
+                from; SHA-256 and size of each file; and `checksum`, the model's identity, over all that it says
+weights.npz     the weights by their names, as NumPy arrays (never pickled)
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from esnet.bundle.files import BundleError, check_files
+from esnet.bundle.uncertainty import Calibration
+from esnet.dataset.corrections import stated_corrections
+from esnet.files.atomic import sha256_of_json
+from esnet.graph.kinds import KINDS, GraphKind
+from esnet.representation.scaling import TargetScaling
+
+FORMAT = "esnet-graph-bundle"
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+WEIGHTS = "weights.npz"
+
+
+class GraphBundleError(BundleError):
+    """A trained graph model that cannot be used; the message names the folder and what is wrong with it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphBundleInfo:
+    """All that a trained graph model says about itself.
+
+    Attributes
+    ----------
+    path
+        Its folder.
+    checksum
+        The model's identity.
+    kind
+        Which network.
+    n_parameters
+        Parameters of the network.
+    elements
+        Symbols that a training sample has; others are not predicted.
+    target_scaling
+        Mean and deviation of the training part's energies, eV/atom.
+    calibration
+        Of the standard deviations; None with too few validation samples.
+    dropout_seed
+        Of the passes of CGCNN-HD.
+    training
+        Settings, parts, epochs, errors and versions, in JSON types.
+    data_source
+        Where the samples come from, as their data set says.
+    """
+
+    path: Path
+    checksum: str
+    kind: GraphKind
+    n_parameters: int
+    elements: tuple[str, ...]
+    target_scaling: TargetScaling
+    calibration: Calibration | None
+    dropout_seed: int
+    training: Mapping[str, Any]
+    data_source: Mapping[str, Any]
+
+    @property
+    def corrections(self) -> str | None:
+        """Corrections that its energies contain, ``none`` or ``mp2020``; None: its data set does not say."""
+        return stated_corrections(self.data_source)
+
+    def unknown_elements(self, symbols: Iterable[str]) -> list[str]:
+        """Those of the elements that no training sample has."""
+        return sorted(set(symbols) - set(self.elements))
+
+    @classmethod
+    def read(cls, path: Path | str) -> Self:
+        """Read and check a folder, its weights by their checksum alone.
+
+        Raises
+        ------
+        GraphBundleError
+            If a file is missing, altered, or of another format version.
+        """
+        folder = Path(path)
+        content = read_manifest(folder)
+        check_files(folder, content["files"])
+        try:
+            calibration = content["calibration"]
+            return cls(
+                path=folder,
+                checksum=content["checksum"],
+                kind=KINDS[content["kind"]],
+                n_parameters=content["n_parameters"],
+                elements=tuple(content["elements"]),
+                target_scaling=TargetScaling(**content["target_scaling"]),
+                calibration=None if calibration is None else Calibration.from_dict(calibration),
+                dropout_seed=content["dropout_seed"],
+                training=content["training"],
+                data_source=content["data_source"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise GraphBundleError(f"{folder / MANIFEST} cannot be used: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the manifest says, but for what `with_identity` adds."""
+        return {
+            "kind": self.kind.name,
+            "n_parameters": self.n_parameters,
+            "elements": list(self.elements),
+            "target_scaling": {"mean": self.target_scaling.mean, "deviation": self.target_scaling.deviation},
+            "calibration": None if self.calibration is None else self.calibration.to_dict(),
+            "dropout_seed": self.dropout_seed,
+            "training": dict(self.training),
+            "data_source": dict(self.data_source),
+        }
+
+
+def is_graph_bundle(folder: Path) -> bool:
+    """Whether a folder says that it holds a trained graph model."""
+    try:
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read and check a manifest, the files that it lists not yet.
+
+    Raises
+    ------
+    GraphBundleError
+        If it is missing, altered, of another format version, or lists other files than such a model has.
+    """
+    file = folder / MANIFEST
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise GraphBundleError(
+            f"{folder} is not the folder of a trained graph model: {MANIFEST} cannot be read ({error.strerror})"
+        ) from error
+    except ValueError as error:
+        raise GraphBundleError(f"{file} cannot be read as JSON: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise GraphBundleError(
+            f"{file} is not that of a trained graph model (no format: {FORMAT}); `esnet benchmark --save-models` "
+            "writes one"
+        )
+    if content.get("format_version") != FORMAT_VERSION:
+        raise GraphBundleError(
+            f"{file} has format version {content.get('format_version')!r}; this program reads {FORMAT_VERSION}: use "
+            "the program's version that wrote it, or train again"
+        )
+    if content.get("checksum") != _checksum(content):
+        raise GraphBundleError(f"{file} was altered: its checksum is not that of what it says")
+    files = content.get("files")
+    if not isinstance(files, dict) or set(files) != {WEIGHTS} or "sha256" not in files[WEIGHTS]:
+        raise GraphBundleError(f"{file} lists other files than {WEIGHTS}")
+    return content
+
+
+def with_identity(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a manifest with format and checksum."""
+    said = {"format": FORMAT, "format_version": FORMAT_VERSION, **content}
+    return said | {"checksum": _checksum(said)}
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return sha256_of_json({key: value for key, value in content.items() if key != "checksum"})

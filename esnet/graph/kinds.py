@@ -1,0 +1,149 @@
+"""Which graph models there are, what each needs, and how its authors train it. Nothing heavy is imported."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self
+
+from esnet.files.errors import UserError
+
+
+class GraphModelError(UserError, ValueError):
+    """A graph model that cannot be trained or used; the message says why and what would help."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphTraining:
+    """How a graph model is trained.
+
+    Attributes
+    ----------
+    seed
+        Of the weights at the beginning, the order of the samples and the dropout.
+    epochs, patience
+        Most passes over the training part; training stops after ``patience`` of them without a lower validation MAE.
+    batch_size
+        Samples in one step, at most: a small training part is divided into `FEWEST_STEPS` batches an epoch.
+    learning_rate, decay, weight_decay
+        The rate is multiplied by ``decay`` after each epoch.
+    optimiser, loss
+        ``loss`` of the standardised formation energies: their squared or absolute errors.
+    threads
+        Of torch; None: as it is set.
+    """
+
+    seed: int = 1
+    epochs: int = 100
+    patience: int = 20
+    batch_size: int
+    learning_rate: float
+    decay: float = 1.0
+    weight_decay: float = 0.0
+    optimiser: Literal["adam", "adamw"] = "adam"
+    loss: Literal["mse", "mae"] = "mse"
+    threads: int | None = None
+
+    def with_changes(self, **changes: Any) -> Self:
+        """Return the same settings but for some; None leaves one as it is."""
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON takes them, without the threads, which change no result."""
+        return {name: value for name, value in asdict(self).items() if name != "threads"}
+
+
+FEWEST_STEPS = 16
+"""Optimiser steps in an epoch: where the training part is smaller than so many batches, these are smaller."""
+SMALLEST_BATCH = 8
+"""Samples; normalisation over a batch says little about fewer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphKind:
+    """One kind of model.
+
+    Attributes
+    ----------
+    name, title
+        As it is written in commands and files, and in tables.
+    n_parameters
+        Parameters of its network, as its library counts them.
+    packages
+        What it needs: names to import.
+    needs_crystal
+        Whether it reads the crystal; otherwise the composition is enough.
+    training
+        How it is trained.
+    source
+        Where network and training come from.
+    """
+
+    name: str
+    title: str
+    n_parameters: int
+    packages: tuple[str, ...]
+    needs_crystal: bool
+    training: GraphTraining
+    source: str
+
+
+_AVIARY = GraphTraining(batch_size=128, learning_rate=3e-4, weight_decay=1e-6, optimiser="adamw", loss="mae")
+
+KINDS: Mapping[str, GraphKind] = {
+    kind.name: kind
+    for kind in (
+        GraphKind(
+            name="cgcnn-hd",
+            title="CGCNN-HD",
+            n_parameters=242_011,
+            packages=("torch", "aviary"),
+            needs_crystal=True,
+            training=GraphTraining(batch_size=64, learning_rate=1e-3, decay=0.97),
+            source="J. Noh et al., J. Chem. Inf. Model. 60, 1996 (2020), DOI 10.1021/acs.jcim.0c00003: network and "
+            "training; elements' features: those of CGCNN, from aviary",
+        ),
+        GraphKind(
+            name="megnet",
+            title="MEGNet",
+            n_parameters=189_621,
+            packages=("torch", "matgl"),
+            needs_crystal=True,
+            training=GraphTraining(batch_size=128, learning_rate=1e-3),
+            source="C. Chen et al., Chem. Mater. 31, 3564 (2019), DOI 10.1021/acs.chemmater.9b01294: network of matgl "
+            "with its defaults, Adam and squared errors",
+        ),
+        GraphKind(
+            name="wren",
+            title="Wren",
+            n_parameters=2_603_421,
+            packages=("torch", "aviary"),
+            needs_crystal=True,
+            training=_AVIARY,
+            source="R. Goodall et al., Sci. Adv. 8, eabn4117 (2022), DOI 10.1126/sciadv.abn4117: network and training "
+            "of aviary",
+        ),
+        GraphKind(
+            name="roost",
+            title="Roost",
+            n_parameters=2_322_896,
+            packages=("torch", "aviary"),
+            needs_crystal=False,
+            training=_AVIARY,
+            source="R. Goodall, A. Lee, Nat. Commun. 11, 6280 (2020), DOI 10.1038/s41467-020-19964-7: network and "
+            "training of aviary",
+        ),
+    )
+}
+"""In the order of the paper's Table 1."""
+
+
+def kind_of(name: str) -> GraphKind:
+    """Return the kind of that name.
+
+    Raises
+    ------
+    GraphModelError
+        Naming those that there are.
+    """
+    if name not in KINDS:
+        raise GraphModelError(f"graph model {name!r} is not known; there are {', '.join(KINDS)}")
+    return KINDS[name]
