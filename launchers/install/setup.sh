@@ -11,7 +11,7 @@ install=launchers/install
 level=${1:-all}
 case $level in
     run) extras="esnet,gpaw,embedded,report,parquet" packages="about 170 of them, 3 GB" ;;
-    all) extras="esnet,gpaw,embedded,report,parquet,tune,analysis,forcefields,mp,docs,dev" packages="about 250 of them, 5 GB" ;;
+    all) extras="esnet,gpaw,embedded,report,parquet,tune,analysis,forcefields,graph,mp,docs,dev" packages="about 280 of them, 5 GB" ;;
     *)
         echo "[setup] setup.sh $level: must be run or all" >&2
         exit 1
