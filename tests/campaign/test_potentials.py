@@ -375,7 +375,7 @@ def predicted_ids(store) -> list[str]:
 
 
 def wait_for(store, number: int, screen: subprocess.Popen | None = None) -> None:
-    deadline = time.monotonic() + 120.0
+    deadline = time.monotonic() + 600.0
     while len(predicted_ids(store)) < number:
         assert screen is None or screen.poll() is None, "the Screen has ended"
         assert time.monotonic() < deadline, "a prediction that is there is not written while the next is made"
