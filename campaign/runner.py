@@ -165,7 +165,7 @@ def run_campaign(
             environment = {}
             if spec.dft.engine == "vasp" and (threads := os.environ.get("OMP_NUM_THREADS")):
                 environment["OMP_NUM_THREADS"] = threads  # else one; `default_workers` has counted them
-            if spec.scorer.uses_ray(spec.screening):
+            if any(scorer.uses_ray(spec.screening) for scorer in spec.scorers()):
                 # one Ray for the whole run, so that its dashboard can be watched; the workers' steps join it
                 files = ending.enter_context(_RayFiles(directory))
                 ray = ending.enter_context(

@@ -116,7 +116,7 @@ def test_every_number_of_a_campaign_file_has_a_unit_or_is_known_to_have_none(sit
             "explore",
             "p",
         ),
-        *("gpus_per_actor", "time_factor", "memory_factor"),
+        *("gpus_per_actor", "time_factor", "memory_factor", "z", "calibration"),
     }
     rows = html.parse(str(site / "campaign-file.html")).findall(".//tbody/tr")
     cells = [[cell.text_content().strip() for cell in row] for row in rows]

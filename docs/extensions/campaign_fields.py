@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -31,9 +32,11 @@ def campaign_fields() -> str:
     from campaign.spec.campaign_spec import CampaignSpec
 
     kinds = {"policy": POLICIES.shipped, "scorer": SCORERS.shipped}
-    single = [name for name, field in CampaignSpec.model_fields.items() if name not in kinds and not _section(field)]
+    fields = CampaignSpec.model_fields.items()
+    # a section that may be null is a field that says so, too
+    single = [name for name, found in fields if name not in kinds and (_may_be_null(found) or not _section(found))]
     parts = [f"## {', '.join(single)}\n\n{_HEAD}\n" + "\n".join(_rows(CampaignSpec, only=single))]
-    for name, field in CampaignSpec.model_fields.items():
+    for name, field in fields:
         if name in kinds:
             parts += _kinds(name, field.description or "", kinds[name])
         elif section := _section(field):
@@ -42,12 +45,19 @@ def campaign_fields() -> str:
 
 
 def _section(field: Any) -> type[BaseModel] | None:
-    found = field.annotation
-    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+    """The model of a field that is a section of its own, also of one that may be null."""
+    kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType] or [field.annotation]
+    found = kinds[0]
+    return found if len(kinds) == 1 and isinstance(found, type) and issubclass(found, BaseModel) else None
+
+
+def _may_be_null(field: Any) -> bool:
+    return NoneType in get_args(field.annotation)
 
 
 def _sections(path: str, section: type[BaseModel]) -> Iterator[str]:
-    inner = {name: found for name, field in section.model_fields.items() if (found := _section(field))}
+    given = {name: field for name, field in section.model_fields.items() if not _may_be_null(field)}
+    inner = {name: found for name, field in given.items() if (found := _section(field))}
     rows = list(_rows(section, only=[name for name in section.model_fields if name not in inner]))
     yield f"{'#' * (2 + path.count('.'))} {path}\n\n{_first_paragraph(section)}\n\n{_HEAD}\n" + "\n".join(rows)
     for name, found in inner.items():
