@@ -23,8 +23,10 @@ def fit_correction(samples: Sequence[Sample], *, seed: int = 0) -> Fit:
     """Fit offsets of the elements and the scale of the uncertainty; each is used only where it helps.
 
     Both are tried on folds that they were not fitted to. Offsets are used if the mean absolute error of what was held
-    out is smaller with them; the scale if the share of it within one standard deviation is then nearer to 68 %, or
-    where the scorer gives no standard deviation and offsets are used.
+    out is smaller with them by more than the standard error of that gain, chemical systems taken as wholes (the
+    one-standard-error rule of Breiman et al., Classification and Regression Trees, 1984). The scale is used if the
+    share of it within one standard deviation is then nearer to 68 %, or where the scorer gives no standard deviation
+    and offsets are used.
 
     Parameters
     ----------
@@ -60,6 +62,7 @@ class _Trial:
         self.errors = np.array([sample.calculated - sample.predicted for sample in samples])
         self.deviations = np.array([sample.deviation for sample in samples])
         self.stated = np.array([sample.uncertainty is not None for sample in samples])
+        self.groups = np.unique(groups, return_inverse=True)[1]
         splitter = GroupKFold(_FOLDS, shuffle=True, random_state=seed)
         self.folds: list[tuple[Any, Any]] = list(splitter.split(self.errors, groups=groups))
         self.shifts, self.variances = np.zeros(len(samples)), np.zeros(len(samples))
@@ -74,7 +77,7 @@ class _Trial:
     def fit(self, empty: Fit) -> Fit:
         """Fit to all samples what helps with those that are left out."""
         everywhere = np.arange(len(self.errors))
-        with_offsets = self._mae(self.errors - self.shifts) < self._mae(self.errors)
+        with_offsets = self._is_gain(np.abs(self.errors) - np.abs(self.errors - self.shifts))
         left = self.errors - self.shifts if with_offsets else self.errors
         doubt = self.variances if with_offsets else np.zeros(len(self.errors))
         has_deviations = bool(self.stated.any())
@@ -96,6 +99,12 @@ class _Trial:
         )
         tried = self._errors(self.errors - self.shifts, 0.0, False)
         return replace(fit, reason=_reason(fit, tried))
+
+    def _is_gain(self, gains: Floats) -> bool:
+        """Whether the mean of these is above 0 by more than its standard error; what is in one group may be alike."""
+        mean = float(np.average(gains, weights=self.weights))
+        of_groups = np.bincount(self.groups, weights=self.weights * (gains - mean))
+        return mean > float(np.sqrt(np.sum(of_groups**2))) / float(np.sum(self.weights))
 
     def _scaled(self, left: Floats, doubt: Floats, used: Any) -> Floats:
         """Variances of what is held out, by the scale of the others."""
@@ -136,7 +145,7 @@ def _reason(fit: Fit, tried: Errors) -> str:
         return fit.reason
     maes = f"mean error of held-out relaxations {before.mae:.3f} -> {tried.mae:.3f} eV/atom"
     if fit.offsets is None:
-        said = f"no offsets of elements, they would not help: {maes}"
+        said = f"no offsets of elements, no gain beyond chance: {maes}"
     else:
         number = len(fit.offsets.elements)
         said = f"offsets of {number} elements: {maes}, median {before.median:.3f} -> {after.median:.3f}"
