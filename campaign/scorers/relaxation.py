@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 #: What potentials and optimisers raise on crystals that they cannot treat; a machine's failures are none of these.
 _BROKEN_OFF = (ArithmeticError, LookupError, RuntimeError, ValueError)
+#: What their messages say where memory is out or a GPU has failed: no fault of the crystal, and after a failure of the
+#: GPU every later one would fail alike in this process.
+_OF_THE_MACHINE = ("out of memory", "cuda", "cudnn", "cublas", "hip error", "nccl")
 
 
 class NoEnergyError(Exception):
@@ -129,8 +132,8 @@ class Relaxer:
                     raise NoEnergyError(f"the potential gave no finite energy or force (step {number})")
                 self._check(energy, zero, atoms.get_volume() / begun_with, number)
         except _BROKEN_OFF as error:
-            if "out of memory" in str(error).lower():
-                raise  # the machine's failure, not the crystal's
+            if any(word in str(error).lower() for word in _OF_THE_MACHINE):
+                raise
             raise NoEnergyError(f"the relaxation broke off ({type(error).__name__}: {error})") from error
         if not converged:
             raise NoEnergyError(f"the relaxation did not converge in {self._steps} steps")

@@ -1,6 +1,7 @@
 """The Ray actor that relaxes crystals, one after the other, with one copy of each potential."""
 
 import logging
+import os
 import resource
 import time
 import uuid
@@ -46,8 +47,13 @@ class RelaxingActor:
         return self._answer([])
 
     def score(self, task: Task) -> Answer:
-        """Relax one crystal with each potential."""
-        energies = relax(task, self._relaxers)
+        """Relax one crystal with each potential; the process ends where its machine has failed: a new one may do."""
+        try:
+            energies = relax(task, self._relaxers)
+        except RuntimeError:
+            logger.exception("%s: %s was not relaxed, and this process ends", self._title, task.name)
+            logging.shutdown()
+            os._exit(1)
         self._relaxed += 1
         answer = self._answer([(task, energies)])
         logger.info("%s: %d crystals relaxed, %.0f s since the start", self._title, self._relaxed, answer.wall_s)

@@ -97,6 +97,20 @@ class Falling(EmtCalculator):
             self.results["energy"] = self.results["free_energy"] = float("nan")
 
 
+@pytest.mark.parametrize("said", ["CUDA error: an illegal memory access was encountered", "CUDA out of memory"])
+def test_a_gpu_that_has_failed_is_no_fault_of_the_crystal(monkeypatch, said):
+    def fails(*_args, **_keywords):
+        raise RuntimeError(said)
+
+    relaxer = Relaxer("EMT", steps=10, force_tolerance=0.01)
+    monkeypatch.setattr(EmtCalculator, "calculate", fails)
+    with pytest.raises(RuntimeError, match="CUDA"):
+        relaxer.energy(reference_structure("Al"))
+    monkeypatch.setattr(EmtCalculator, "calculate", lambda *_, **__: [][0])
+    with pytest.raises(NoEnergyError, match="broke off"):
+        relaxer.energy(reference_structure("Al"))
+
+
 def test_an_energy_that_is_no_number_ends_a_relaxation_where_it_comes(monkeypatch):
     monkeypatch.setattr("campaign.scorers.relaxation.load_calculator", lambda *_: Falling())
     swollen = B2.copy().scale_lattice(1.3 * B2.volume)

@@ -12,6 +12,7 @@ import pytest
 from prepared import relax_references
 
 from campaign.running_campaign import start_campaign
+from campaign.store.campaigns import SchemaVersionError
 from campaign.store.collections import CampaignStore
 from campaign.views.server.access import TOKEN_COOKIE
 from campaign.views.server.application import application
@@ -117,16 +118,25 @@ def test_a_port_that_is_taken_is_named(begun):
         listen("127.0.0.1", taken.getsockname()[1])
 
 
+def revision(port):
+    """Of the page, when it is there."""
+    deadline = time.monotonic() + 300
+    while (found := json.loads(ask(port, "/campaigns/small/revision")[2])["revision"]) is None:
+        assert time.monotonic() < deadline, "the page never came"
+        time.sleep(0.2)
+    return found
+
+
 def test_the_page_follows_the_campaign(begun):
     with served(begun) as port:
-        first, again = (json.loads(ask(port, "/campaigns/small/revision")[2])["revision"] for _ in range(2))
+        first, again = (revision(port) for _ in range(2))
         assert first == again
         assert "live-data" in ask(port, "/campaigns/small")[2]
         relax_references(begun)
         begun.candidates.update_one({"campaign": "small"}, {"$set": {"state": "rejected"}})
         # a page is kept for ten times as long as it took to make
-        deadline = time.monotonic() + 60
-        while (changed := json.loads(ask(port, "/campaigns/small/revision")[2])["revision"]) == first:
+        deadline = time.monotonic() + 300
+        while (changed := revision(port)) == first:
             assert time.monotonic() < deadline, "the page never changed"
             time.sleep(0.2)
         assert changed in ask(port, "/campaigns/small")[2]
@@ -159,6 +169,25 @@ def test_a_campaign_that_cannot_be_shown_is_said_in_plain_text(begun):
                 assert (path, status, said in " ".join(text.split())) == (path, 409, True), text
                 assert headers["content-type"].startswith("text/plain")
             begun.campaigns.replace_one({"_id": "small"}, known)
+
+
+def test_a_page_that_cannot_be_made_is_tried_now_and_then_and_says_why(begun, monkeypatch):
+    tries = []
+
+    def fails(*_arguments, **_keywords):
+        tries.append(None)
+        time.sleep(1.5)
+        raise SchemaVersionError("its documents are damaged")
+
+    monkeypatch.setattr("campaign.views.server.pages.build_report", fails)
+    with served(begun) as port:
+        assert 'id="waiting"' in ask(port, "/campaigns/small")[2]
+        deadline = time.monotonic() + 60
+        while (answer := ask(port, "/campaigns/small/revision"))[0] == 200:
+            assert time.monotonic() < deadline, "the failure is never said"
+        assert (answer[0], answer[2]) == (409, "its documents are damaged")
+        assert ask(port, "/campaigns/small")[0] == 409
+    assert len(tries) == 1
 
 
 def test_a_name_with_markup_is_shown_as_text_in_the_list(begun):

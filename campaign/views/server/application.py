@@ -79,7 +79,8 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
         return HTMLResponse(html, headers=_POLICY)
 
     def revision(request: Request) -> Response:
-        return JSONResponse({"revision": pages.page(request.path_params["name"]).revision})
+        made = pages.page_soon(request.path_params["name"])
+        return JSONResponse({"revision": made and made.revision})
 
     def first_screen(request: Request) -> Response:
         return JSONResponse(screens.content(request.path_params["name"]))

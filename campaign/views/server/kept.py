@@ -1,5 +1,6 @@
 """What is made of campaigns for a browser, kept for a while: a large campaign changes all the time."""
 
+import math
 import threading
 import time
 from collections import defaultdict
@@ -15,6 +16,8 @@ T = TypeVar("T")
 
 #: Nothing is made again before ten times the time that making it took.
 _REST = 10.0
+#: What fails sooner is tried again by whoever asks next.
+_SOON_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -39,16 +42,23 @@ class KeptByCampaign(Generic[T]):
         self._make = make
         self._least_s = least_s
         self._kept: dict[str, _Kept[T]] = {}
+        self._asking = threading.Lock()
+        self._asked: dict[str, Future[T]] = {}
+        self._failed_until: dict[str, float] = {}
         self._making: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def get_soon(self, name: str, *, wait_s: float) -> T | None:
         """Return what `get` does if that takes no longer than this, else what was made before; None: nothing was.
 
-        It is made all the same, for the next one who asks.
+        It is made in any case, once for all who ask meanwhile.
         """
-        future: Future[T] = Future()
-        # a daemon: whoever ends the server does not wait for a page
-        threading.Thread(target=self._get_into, args=(future, name), daemon=True).start()
+        with self._asking:
+            future = self._asked.get(name)
+            if future is None or self._failed_until.get(name, math.inf) < time.monotonic():
+                self._failed_until.pop(name, None)
+                future = self._asked[name] = Future()
+                # a daemon: whoever ends the server does not wait for a page
+                threading.Thread(target=self._get_into, args=(future, name), daemon=True).start()
         try:
             return future.result(timeout=wait_s)
         except TimeoutError:
@@ -56,10 +66,17 @@ class KeptByCampaign(Generic[T]):
             return None if kept is None else kept.made
 
     def _get_into(self, future: Future[T], name: str) -> None:
+        began = time.monotonic()
         try:
             future.set_result(self.get(name))
         except BaseException as error:  # noqa: BLE001 - whoever asked raises it
             future.set_exception(error)
+        with self._asking:
+            took = time.monotonic() - began
+            if future.exception() is not None and took > _SOON_S:
+                self._failed_until[name] = began + (1.0 + _REST) * took  # as long as a page would be kept
+            else:
+                del self._asked[name]
 
     def get(self, name: str) -> T:
         """Return what was made of a campaign, or make it.

@@ -55,16 +55,6 @@ class CampaignPages:
         """
         return self._kept.get_soon(name, wait_s=_PATIENCE_S)
 
-    def page(self, name: str) -> Page:
-        """Return the page of a campaign, made anew where it has changed.
-
-        Raises
-        ------
-        UnknownCampaignError
-            If there is none of that name.
-        """
-        return self._kept.get(name)
-
     def _make(self, name: str, before: Page | None) -> Page:
         revision = _campaign_revision(Campaign.read(self.store, name))
         if before is not None and before.revision == revision:

@@ -60,16 +60,21 @@
   }
   renew.addEventListener("click", loadAgain);
 
+  let isLooking = false;
   async function look() {
+    if (isLooking) return; // a busy server is asked one thing at a time
+    isLooking = true;
     try {
       showNow(await ask("now"));
       note.textContent = "live";
       const { revision } = await ask("revision");
-      if (revision === live.revision || document.hidden) return;
+      if (revision === null || revision === live.revision || document.hidden) return;
       if (touched || viewer.open) renew.hidden = false;
       else loadAgain();
     } catch (error) {
       note.textContent = "the server does not answer; this page keeps asking";
+    } finally {
+      isLooking = false;
     }
   }
   look();

@@ -18,13 +18,13 @@
     }
   }
   async function wait() {
-    try {
-      await ask("revision"); // answers when the report is there
-      location.reload();
-    } catch (error) {
-      setTimeout(wait, 1000 * live.refresh_s);
-    }
+    const answer = await fetch(`${location.pathname}/revision`, { cache: "no-store" }).catch(() => null);
+    if (answer === null || answer.status === 503) return; // the server or its database is away
+    if (!answer.ok) {
+      clearInterval(waiting);
+      document.getElementById("report-note").textContent = `The report cannot be made: ${await answer.text()}`;
+    } else if ((await answer.json()).revision !== null) location.reload();
   }
+  const waiting = setInterval(wait, 1000 * live.refresh_s);
   setInterval(show, 1000 * live.refresh_s);
-  wait();
 })();
