@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import warnings
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -166,6 +167,8 @@ def load_calculator(calculator: str, model: str | None = None) -> Any:
             from chgnet.model.dynamics import CHGNetCalculator
             from chgnet.model.model import CHGNet
 
+            # PyTorch's word on a line of CHGNet's
+            warnings.filterwarnings("ignore", "Converting a tensor with requires_grad", module="chgnet")
             return CHGNetCalculator(model=CHGNet.load(model_name=weights.name, verbose=False))
         if calculator == "SevenNet" and weights is not None:
             from sevenn.calculator import SevenNetCalculator

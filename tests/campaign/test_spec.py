@@ -9,6 +9,7 @@ import pytest
 from potcar_files import write_potcars
 from pydantic import ValidationError
 from pymatgen.core import SETTINGS
+from ruamel.yaml import YAML
 
 from campaign.config.yaml_file import CampaignFileError
 from campaign.spec.campaign_spec import CampaignSpec
@@ -142,6 +143,20 @@ def test_an_element_with_a_reference_file_needs_no_built_in_crystal(tmp_path):
         text.replace("structures: null            # folder of CIF/POSCAR files of further", "structures: phases #")
     )
     assert read_campaign_file(path).references.structures == folder
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_example_has_the_name_of_its_file_and_is_read(file):
+    assert read_campaign_file(file).name == file.stem.replace("_", "-")
+
+
+def test_the_recommended_file_is_what_the_page_recommends():
+    spec = read_campaign_file(EXAMPLES / "recommended.yaml")
+    page = (EXAMPLES.parent / "docs" / "choosing.md").read_text()
+    wanted = YAML(typ="safe").load(page.split("```yaml")[1].split("```")[0])
+    for section, settings in wanted.items():
+        found = getattr(spec, section).to_dict()
+        assert {key: found[key] for key in settings} == settings
 
 
 def test_the_example_of_oxides_needs_nothing_but_its_file():
