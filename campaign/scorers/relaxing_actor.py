@@ -27,6 +27,8 @@ class RelaxingActor:
         As in the section ``scorer`` of a campaign file.
     """
 
+    _title = "relaxer"  # Ray names the actor in the error of a constructor that never ran, too
+
     def __init__(
         self, title: str, potentials: Sequence[ChosenPotential], steps: int, force_tolerance: float, guards: Guards
     ) -> None:

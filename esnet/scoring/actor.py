@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 class ScoringActor:
     """Runs inside a Ray actor, a thread for each batch that it has; the bundle must have the ``checksum``."""
 
+    _title = "scorer"  # Ray names the actor in the error of a constructor that never ran, too
+
     def __init__(
         self, name: str, bundle_path: str, checksum: str, read_features: ReadFeatures, batch_size: int
     ) -> None:

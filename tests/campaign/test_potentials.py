@@ -43,6 +43,7 @@ from campaign.views.status.report import status_report
 from campaign.views.status.run_view import RunWatch
 from esnet.commands.console import console
 from esnet.ray.session import ray_session
+from esnet.scoring.batch import ScoringError
 
 ROOT = Path(__file__).parents[2]
 RELAXED = ROOT / "benchmarks" / "data" / "relaxed_structures.jsonl.gz"
@@ -323,15 +324,21 @@ class Deadly:
 
 @pytest.mark.ray
 def test_actors_relax_what_this_process_would_whatever_dies(tmp_path):
+    from ray import cloudpickle
+
     here = scores(ForceField(calculator="EMT"), asked(None))
     with ray_session("local", num_cpus=2, num_gpus=0):
         context = asked(2)
         there = scores(ForceField(calculator="EMT"), context)
         assert context.cpu_s > 0.5  # of the actors, which this process does not count
         settings = {"steps": 500, "force_tolerance": 0.03, "guards": Guards()}
+        always = Relaxations(potentials=[Deadly(2, None)], **settings)
+        # an actor cannot import this module, and what cannot be loaded once is not tried again
+        with pytest.raises(ScoringError, match=rf"an actor cannot start: (?s:.*)No module named '{__name__}'"):
+            list(always.run(["B2"], asked(1)))
+        cloudpickle.register_pickle_by_value(sys.modules[__name__])
         once = Relaxations(potentials=[Deadly(2, str(tmp_path / "died"))], **settings)
         after_a_kill = {found.name: found.energies for found in once.run(list(context.crystals), asked(2))}
-        always = Relaxations(potentials=[Deadly(2, None)], **settings)
         given_up = {found.name: found.energies for found in always.run(list(context.crystals), asked(1))}
     assert {name: score.reason for name, score in there.items()} == {name: score.reason for name, score in here.items()}
     for name, score in here.items():
