@@ -5,6 +5,7 @@ import resource
 import time
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 from pymatgen.core import Structure
 
@@ -35,16 +36,16 @@ class RelaxingActor:
         # this process is Ray's and has no handler; the dashboard shows an actor's log
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
         self._title, self._name, self._started = title, uuid.uuid4().hex, time.monotonic()
-        self._relaxers = [
-            potential.load(steps=steps, force_tolerance=force_tolerance, guards=guards) for potential in potentials
-        ]
+        self._potentials = potentials
+        self._settings: dict[str, Any] = {"steps": steps, "force_tolerance": force_tolerance, "guards": guards}
         self._relaxed = 0
 
     def __repr__(self) -> str:
         return self._title
 
     def ready(self) -> Answer:
-        """Say that the potentials are loaded."""
+        """Load the potentials, before anything is relaxed."""
+        self._relaxers = [potential.load(**self._settings) for potential in self._potentials]
         return self._answer([])
 
     def score(self, task: Task) -> Answer:
