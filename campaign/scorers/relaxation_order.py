@@ -86,8 +86,7 @@ class RelaxationOrder:
         for element in structure.composition.elements:
             if element.symbol not in self._elements:
                 self._add_element(element.symbol)
-        self._held.append((name, structure))
-        self._release()
+        self._release(name, structure)
 
     def _add_element(self, symbol: str) -> None:
         try:
@@ -107,6 +106,11 @@ class RelaxationOrder:
         """How many crystals can be relaxed now."""
         return len(self._first) + len(self._ready)
 
+    @property
+    def n_held(self) -> int:
+        """How many candidates wait for an energy of their elements."""
+        return len(self._held)
+
     def done(self, task: Task, energies: Sequence[EnergyOrReason]) -> None:
         """Take in the results of a crystal, one for each potential."""
         if task.zeros is not None:
@@ -117,7 +121,9 @@ class RelaxationOrder:
         element.found.append(tuple(energies))
         element.to_come -= 1
         if not element.to_come:
-            self._release()
+            held, self._held = self._held, []
+            for name, structure in held:
+                self._release(name, structure)
 
     def formed(self) -> list[Formed]:
         """Return the candidates that are finished since the last call."""
@@ -125,20 +131,17 @@ class RelaxationOrder:
         self._formed.clear()
         return found
 
-    def _release(self) -> None:
-        """Let the candidates go whose elements are settled."""
-        waiting = self._held
-        self._held = []
-        for name, structure in waiting:
-            known = [self._elements[element.symbol] for element in structure.composition.elements]
-            if any(isinstance(element, _Element) and element.to_come for element in known):
-                self._held.append((name, structure))
-                continue
-            zeros = tuple(self._zero(structure, potential) for potential in range(self._n_potentials))
-            if all(isinstance(zero, str) for zero in zeros):
-                self._formed.append(Formed(name=name, structure=structure, energies=zeros))
-            else:
-                self._ready.append(Task(name=name, structure=structure, zeros=zeros))
+    def _release(self, name: str, structure: Structure) -> None:
+        """Let a candidate go if its elements are settled, and hold it otherwise."""
+        known = [self._elements[element.symbol] for element in structure.composition.elements]
+        if any(isinstance(element, _Element) and element.to_come for element in known):
+            self._held.append((name, structure))
+            return
+        zeros = tuple(self._zero(structure, potential) for potential in range(self._n_potentials))
+        if all(isinstance(zero, str) for zero in zeros):
+            self._formed.append(Formed(name=name, structure=structure, energies=zeros))
+        else:
+            self._ready.append(Task(name=name, structure=structure, zeros=zeros))
 
     def _zero(self, structure: Structure, potential: int) -> EnergyOrReason:
         elements: dict[str, EnergyOrReason] = {}

@@ -101,10 +101,14 @@ class Relaxations:
         options = worker_options(cpu_threads=1, num_gpus=gpus)
         if not gpus:
             options["runtime_env"]["env_vars"]["CUDA_VISIBLE_DEVICES"] = ""  # a potential takes what it finds
+        resources = {"CPU": 1.0, "GPU": gpus} if gpus else {"CPU": 1.0}
         n_actors = context.actors.actors
-        if n_actors is None:
+        if n_actors is None and gpus:
+            n_actors = room_for(num_gpus=gpus)
+        elif n_actors is None:
             bytes_each = _BYTES + _BYTES_MORE * (len(self.potentials) - 1)
-            n_actors = room_for(num_gpus=gpus) if gpus else room_on_cores(bytes_each=int(bytes_each))
+            n_actors, options["memory"] = room_on_cores(bytes_each=int(bytes_each))
+            resources["memory"] = options["memory"]
         actor_class = ray.remote(**options, max_restarts=0)(RelaxingActor)
         # the name of an actor must be one of its kind, and the same Screen may run twice
         titles, run = (f"{name} relaxer {number}" for number in count(1)), uuid.uuid4().hex[:6]
@@ -123,7 +127,7 @@ class Relaxations:
             in_flight=1,
             more_to_come=True,
             give_up=self._give_up,
-            resources={"CPU": 1.0, "GPU": gpus} if gpus else {"CPU": 1.0},
+            resources=resources,
         )
         progress = Progress(RayMetrics(name.split("/")[0]), len(ids))
         told = Usage(cpu_s=0.0, gpu_s=0.0)
@@ -160,7 +164,8 @@ def _feed(
         nonlocal all_read, given_out
         ahead = pool.n_actors + _AHEAD
         while len(pool.waiting) < ahead:
-            while not all_read and order.n_ready + len(pool.waiting) < ahead:
+            # what is held waits for elements that are ready or with an actor, so that it needs no further candidate
+            while not all_read and order.n_ready + order.n_held + len(pool.waiting) < ahead:
                 found = next(coming, None)
                 if found is None:
                     all_read = True

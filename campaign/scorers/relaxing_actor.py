@@ -6,6 +6,7 @@ import resource
 import time
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 from pymatgen.core import Structure
 
@@ -28,22 +29,24 @@ class RelaxingActor:
         As in the section ``scorer`` of a campaign file.
     """
 
+    _title = "relaxer"  # Ray names the actor in the error of a constructor that never ran, too
+
     def __init__(
         self, title: str, potentials: Sequence[ChosenPotential], steps: int, force_tolerance: float, guards: Guards
     ) -> None:
         # this process is Ray's and has no handler; the dashboard shows an actor's log
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
         self._title, self._name, self._started = title, uuid.uuid4().hex, time.monotonic()
-        self._relaxers = [
-            potential.load(steps=steps, force_tolerance=force_tolerance, guards=guards) for potential in potentials
-        ]
+        self._potentials = potentials
+        self._settings: dict[str, Any] = {"steps": steps, "force_tolerance": force_tolerance, "guards": guards}
         self._relaxed = 0
 
     def __repr__(self) -> str:
         return self._title
 
     def ready(self) -> Answer:
-        """Say that the potentials are loaded."""
+        """Load the potentials, before anything is relaxed."""
+        self._relaxers = [potential.load(**self._settings) for potential in self._potentials]
         return self._answer([])
 
     def score(self, task: Task) -> Answer:

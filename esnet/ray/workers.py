@@ -54,10 +54,14 @@ def room_for(*, num_gpus: float) -> int:
     return max(1, sum(int(node.get("GPU", 0) / num_gpus + 1e-9) for node in nodes))
 
 
-def room_on_cores(*, bytes_each: int) -> int:
-    """Return how many workers of one core and so much memory Ray's nodes have room for."""
-    each = (min(int(node["CPU"]), int(node.get("memory", 0.0) // bytes_each)) for node in _nodes())
-    return max(1, sum(each))
+def room_on_cores(*, bytes_each: int) -> tuple[int, int]:
+    """Return how many workers of one core and so much memory Ray's nodes have room for, and what each reserves.
+
+    Where no node has as much memory, one worker reserves what the largest has: otherwise it would wait for ever.
+    """
+    nodes = [(int(node["CPU"]), int(node.get("memory", 0.0))) for node in _nodes()]
+    n_workers = sum(min(cores, memory // bytes_each) for cores, memory in nodes)
+    return max(1, n_workers), min(bytes_each, max((memory for _, memory in nodes), default=0))
 
 
 def alive_nodes() -> list[dict[str, float]]:

@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 class ScoringActor:
     """Runs inside a Ray actor, a thread for each batch that it has; the bundle must have the ``checksum``."""
 
+    _title = "scorer"  # Ray names the actor in the error of a constructor that never ran, too
+
     def __init__(
         self, name: str, bundle_path: str, checksum: str, read_features: ReadFeatures, batch_size: int
     ) -> None:
@@ -26,14 +28,7 @@ class ScoringActor:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
         self._title = name
         self._name, self._started = uuid.uuid4().hex, time.monotonic()
-        # TensorFlow comes with it, in two thirds of the time without
-        with no_garbage_collection():
-            self._bundle = Bundle.load(bundle_path)
-        gc.freeze()  # it stays: no later collection has to go through it
-        if self._bundle.checksum != checksum:
-            raise ScoringError(
-                f"{bundle_path} has checksum {self._bundle.checksum} here and {checksum} where scoring started"
-            )
+        self._bundle_path, self._checksum = bundle_path, checksum
         self._read_features = read_features
         self._batch_size = batch_size
         self._scored = 0
@@ -43,7 +38,16 @@ class ScoringActor:
         return self._title
 
     def ready(self) -> Answer:
-        """Say that the model is loaded."""
+        """Load the model, before anything is scored."""
+        # TensorFlow comes with it, in two thirds of the time without
+        with no_garbage_collection():
+            self._bundle = Bundle.load(self._bundle_path)
+        gc.freeze()  # it stays: no later collection has to go through it
+        if self._bundle.checksum != self._checksum:
+            raise ScoringError(
+                f"{self._bundle_path} has checksum {self._bundle.checksum} here and {self._checksum} where scoring "
+                "started"
+            )
         return self._answer([])
 
     def score(self, ids: list[str]) -> Answer:

@@ -14,7 +14,8 @@ logger = logging.getLogger(__name__)
 #: Batches that an actor has at the same time: the features of one are read while the network is at the other.
 IN_FLIGHT = 2
 _POLL_S = 5.0
-_START_TIMEOUT_S = 600.0  # while no actor has started
+_START_TIMEOUT_S = 600.0  # from an actor's place in Ray, while none has started
+_SAY_S = 300.0  # between two messages that Ray has no room
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,8 @@ class ActorPool:
     Attributes
     ----------
     new_actor
-        Starts an actor in Ray, with the methods ``ready()`` and ``score(asked)`` that return an `Answer`.
+        Starts an actor in Ray, with the methods ``ready()`` and ``score(asked)`` that return an `Answer`. It loads in
+        ``ready()``: its constructor ends soon, by which is seen that Ray has a place for it.
     max_failures
         So many times a batch is given out again.
     task_name
@@ -106,6 +108,8 @@ class ActorPool:
     # the last word of each actor; what one that died used after it nobody knows
     used: dict[str, Answer] = field(default_factory=dict)
     _idle: list[Any] = field(default_factory=list)
+    # the calls of ready() that are under way -> a call that ends when the actor has its place in Ray
+    _placing: dict[Any, Any] = field(default_factory=dict)
 
     def start(self) -> None:
         """Start all actors that are not there yet."""
@@ -117,7 +121,9 @@ class ActorPool:
 
     def _add_actor(self) -> None:
         actor = self.new_actor()
-        self.calls[actor.ready.remote()] = (actor, None)
+        placed = actor.__ray_ready__.remote()  # before the other: an actor with one thread keeps the order
+        call = actor.ready.remote()
+        self.calls[call], self._placing[call] = (actor, None), placed
 
     def _give_work(self, actor: Any) -> None:
         """Keep an actor busy, or end it where nothing is left for it."""
@@ -182,22 +188,40 @@ class ActorPool:
         Raises
         ------
         ScoringError
-            If a batch failed more often than allowed (its ids are named), or no actor starts where there is room.
+            If a batch failed more often than allowed (its ids are named), or no actor starts although one has its
+            place in Ray or there is room.
         """
         import ray
 
         self.start()
-        last_start = time.monotonic()
+        last_start = last_said = time.monotonic()
         while self.unfinished or self.more_to_come:
             ended, _ = ray.wait(list(self.calls), num_returns=1, timeout=_POLL_S)
-            if ended or not self.starting or not _is_free(self.resources):
-                last_start = time.monotonic()
-            elif time.monotonic() - last_start > _START_TIMEOUT_S:
+            now = time.monotonic()
+            if ended or not self.starting:
+                last_start = last_said = now
+            elif not self._is_one_placed() and not _is_free(self.resources):
+                last_start = now
+                if now - last_said > _SAY_S:
+                    last_said = now
+                    logger.warning(
+                        "waiting for Ray: it has no room for an actor (%s); free are %s",
+                        dict(self.resources),
+                        ray.available_resources(),
+                    )
+            elif now - last_start > _START_TIMEOUT_S:
                 raise ScoringError(
                     f"no actor started within {_START_TIMEOUT_S:g} s; free in Ray: {ray.available_resources()}"
                 )
             for call in ended:
                 yield self.take(call)
+
+    def _is_one_placed(self) -> bool:
+        """Whether Ray has a process and the resources for an actor that starts."""
+        import ray
+
+        placing = list(self._placing.values())
+        return bool(placing and ray.wait(placing, num_returns=1, timeout=0)[0])
 
     def take(self, call: Any) -> list[Any]:
         """Take the answer of a call that has ended, and keep its actor, or a new one, busy.
@@ -210,6 +234,7 @@ class ActorPool:
         import ray
 
         actor, batch = self.calls.pop(call)
+        self._placing.pop(call, None)
         try:
             answer: Answer = ray.get(call)
         except (
@@ -278,6 +303,7 @@ class ActorPool:
         for actor, _ in self.calls.values():
             _end(actor)
         self.calls.clear()
+        self._placing.clear()
         self.no_more()
 
 

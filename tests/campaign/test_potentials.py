@@ -30,7 +30,7 @@ from campaign.scorers.ensemble import Ensemble
 from campaign.scorers.force_field import ForceField
 from campaign.scorers.potentials import MODELS, Weights, load_calculator
 from campaign.scorers.relaxation import FORMER_GUARDS, Guards, NoEnergyError, Relaxer, check_density, formation_energy
-from campaign.scorers.relaxation_order import Formed
+from campaign.scorers.relaxation_order import Formed, RelaxationOrder
 from campaign.scorers.relaxing import Relaxations
 from campaign.spec.checks import check_engine
 from campaign.spec.stored_spec import read_stored_spec
@@ -43,6 +43,7 @@ from campaign.views.status.report import status_report
 from campaign.views.status.run_view import RunWatch
 from esnet.commands.console import console
 from esnet.ray.session import ray_session
+from esnet.scoring.batch import ScoringError
 
 ROOT = Path(__file__).parents[2]
 RELAXED = ROOT / "benchmarks" / "data" / "relaxed_structures.jsonl.gz"
@@ -275,10 +276,12 @@ class Asked:
     campaign = SimpleNamespace(name="test")
 
     def __post_init__(self):
-        self.cpu_s = 0.0
+        self.cpu_s, self.n_read = 0.0, 0
 
     def structures(self, ids):
-        yield from ((name, self.crystals[name]) for name in ids)
+        for name in ids:
+            self.n_read += 1
+            yield name, self.crystals[name]
 
     def element_structures(self, symbol):
         return [reference_structure(symbol)]
@@ -292,6 +295,32 @@ def asked(n_actors: int | None) -> Asked:
     crystals |= {"B2": B2, "iron": Structure(B2.lattice, ["Fe", "Al"], B2.frac_coords)}
     crystals["far"] = B2.copy().scale_lattice(1000 * B2.volume)
     return Asked(crystals, SimpleNamespace(actors=n_actors, gpus_per_actor=None, actor_batch=None))
+
+
+class Watched(Structure):
+    """A crystal that counts how often its elements are asked for."""
+
+    times = 0
+
+    @property
+    def composition(self):
+        Watched.times += 1
+        return super().composition
+
+
+def test_a_candidate_that_waits_for_its_elements_is_not_looked_at_for_each_further_one():
+    order = RelaxationOrder(1, lambda symbol: [reference_structure(symbol)], Guards())
+    order.add("first", Watched.from_sites(B2.sites))
+    before = Watched.times
+    for number in range(20):
+        order.add(str(number), L1_2)
+    assert (order.n_held, Watched.times) == (21, before)
+    elements = [order.next() for _ in range(4)]
+    assert order.next() is None
+    for element in elements:
+        order.done(element, [-1.0])
+    released = [order.next() for _ in range(21)]
+    assert (order.n_held, {task.name for task in released}) == (0, {"first", *map(str, range(20))})
 
 
 def scores(scorer: ForceField, context: Asked) -> dict:
@@ -337,19 +366,31 @@ class Deadly:
 
 @pytest.mark.ray
 def test_actors_relax_what_this_process_would_whatever_dies(tmp_path):
+    from ray import cloudpickle
+
     here = scores(ForceField(calculator="EMT"), asked(None))
     with ray_session("local", num_cpus=2, num_gpus=0):
         context = asked(2)
         there = scores(ForceField(calculator="EMT"), context)
         assert context.cpu_s > 0.5  # of the actors, which this process does not count
         settings = {"steps": 500, "force_tolerance": 0.03, "guards": Guards()}
+        always = Relaxations(potentials=[Deadly(2, None)], **settings)
+        # an actor cannot import this module, and what cannot be loaded once is not tried again
+        with pytest.raises(ScoringError, match=rf"an actor cannot start: (?s:.*)No module named '{__name__}'"):
+            list(always.run(["B2"], asked(1)))
+        cloudpickle.register_pickle_by_value(sys.modules[__name__])
         once = Relaxations(potentials=[Deadly(2, str(tmp_path / "died"))], **settings)
         after_a_kill = {found.name: found.energies for found in once.run(list(context.crystals), asked(2))}
-        always = Relaxations(potentials=[Deadly(2, None)], **settings)
+        many = Asked({str(number): L1_2 for number in range(40)}, asked(1).actors)
+        running = ForceField(calculator="EMT").score(list(many.crystals), many)
+        assert next(running).id == "0"
+        read_ahead = many.n_read
+        running.close()
         given_up = {found.name: found.energies for found in always.run(list(context.crystals), asked(1))}
     assert {name: score.reason for name, score in there.items()} == {name: score.reason for name, score in here.items()}
     for name, score in here.items():
         assert there[name].e_form == (None if score.e_form is None else pytest.approx(score.e_form, abs=1e-6))
+    assert read_ahead < 20  # while candidates wait for their elements, too
     assert (tmp_path / "died").exists()
     assert after_a_kill["B2"] == (pytest.approx(here["B2"].e_form, abs=1e-6),)
     assert given_up["B2"][0].startswith("its relaxation ended its process 3 times")
