@@ -86,8 +86,7 @@ class RelaxationOrder:
         for element in structure.composition.elements:
             if element.symbol not in self._elements:
                 self._add_element(element.symbol)
-        self._held.append((name, structure))
-        self._release()
+        self._place(name, structure)
 
     def _add_element(self, symbol: str) -> None:
         try:
@@ -103,9 +102,9 @@ class RelaxationOrder:
         return self._first.popleft() if self._first else self._ready.popleft() if self._ready else None
 
     @property
-    def n_ready(self) -> int:
-        """How many crystals can be relaxed now."""
-        return len(self._first) + len(self._ready)
+    def n_waiting(self) -> int:
+        """How many crystals wait here: those that can be relaxed now, and candidates whose elements are not settled."""
+        return len(self._first) + len(self._ready) + len(self._held)
 
     def done(self, task: Task, energies: Sequence[EnergyOrReason]) -> None:
         """Take in the results of a crystal, one for each potential."""
@@ -126,19 +125,22 @@ class RelaxationOrder:
         return found
 
     def _release(self) -> None:
-        """Let the candidates go whose elements are settled."""
-        waiting = self._held
-        self._held = []
+        """Look again at the candidates that wait for their elements."""
+        waiting, self._held = self._held, []
         for name, structure in waiting:
-            known = [self._elements[element.symbol] for element in structure.composition.elements]
-            if any(isinstance(element, _Element) and element.to_come for element in known):
-                self._held.append((name, structure))
-                continue
-            zeros = tuple(self._zero(structure, potential) for potential in range(self._n_potentials))
-            if all(isinstance(zero, str) for zero in zeros):
-                self._formed.append(Formed(name=name, structure=structure, energies=zeros))
-            else:
-                self._ready.append(Task(name=name, structure=structure, zeros=zeros))
+            self._place(name, structure)
+
+    def _place(self, name: str, structure: Structure) -> None:
+        """Let a candidate go if its elements are settled."""
+        known = [self._elements[element.symbol] for element in structure.composition.elements]
+        if any(isinstance(element, _Element) and element.to_come for element in known):
+            self._held.append((name, structure))
+            return
+        zeros = tuple(self._zero(structure, potential) for potential in range(self._n_potentials))
+        if all(isinstance(zero, str) for zero in zeros):
+            self._formed.append(Formed(name=name, structure=structure, energies=zeros))
+        else:
+            self._ready.append(Task(name=name, structure=structure, zeros=zeros))
 
     def _zero(self, structure: Structure, potential: int) -> EnergyOrReason:
         elements: dict[str, EnergyOrReason] = {}

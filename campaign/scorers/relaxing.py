@@ -160,7 +160,9 @@ def _feed(
         nonlocal all_read, given_out
         ahead = pool.n_actors + _AHEAD
         while len(pool.waiting) < ahead:
-            while not all_read and order.n_ready + len(pool.waiting) < ahead:
+            # those that wait for their elements count: a batch of few elements would else be read as a whole before the
+            # first answer; an element that they wait for is with an actor or comes before them, so this always ends
+            while not all_read and order.n_waiting + len(pool.waiting) < ahead:
                 found = next(coming, None)
                 if found is None:
                     all_read = True
