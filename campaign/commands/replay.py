@@ -83,7 +83,7 @@ def replay(
     )
     stable = _stable(data, stable_e_form, stable_e_hull)
     for text in cascade or ():
-        data = with_cascade(data, text, stable=stable)
+        data = with_cascade(data, text)
     comparison = compare(data, policies, budget=budget, stable=stable, batch_size=batch_size, seeds=range(1, seeds + 1))
     if as_json:
         typer.echo(json.dumps(comparison.to_dict(), indent=1, allow_nan=False))

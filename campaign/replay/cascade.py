@@ -7,17 +7,20 @@ from dataclasses import replace
 from campaign.policies.prefilter import prefilter_verdict
 from campaign.replay.candidate import KnownCandidate
 from campaign.replay.data import ReplayData, ReplayDataError
-from campaign.spec.sections.stable import StableSection
+from campaign.spec.sections.prefilter import PrefilterSection
 
 COMBINED = "combined"
+#: Of a campaign file whose section ``prefilter`` sets neither.
+MAX_HULL_ENERGY: float = PrefilterSection.model_fields["max_hull_energy"].default
+Z: float = PrefilterSection.model_fields["z"].default
 
 
 def cascade(
     cheap: Sequence[KnownCandidate],
     dear: Sequence[KnownCandidate],
     *,
-    stable: StableSection | None = None,
-    z: float = 2.0,
+    max_hull_energy: float = MAX_HULL_ENERGY,
+    z: float = Z,
     uncertainty: float | None = None,
     combine: bool = False,
 ) -> tuple[KnownCandidate, ...]:
@@ -30,28 +33,26 @@ def cascade(
     ----------
     cheap, dear
         The same candidates as two scorers predict them, in one order.
-    stable
-        What counts as stable, eV/atom: what is above its limit of E_hull, or of E_f, by more than `z` deviations of the
-        cheap prediction, does not pass. None: the defaults of a campaign file.
-    z
-        Standard deviations that a candidate is given.
+    max_hull_energy, z
+        As in the section ``prefilter`` of a campaign file: a candidate that the cheap scorer predicts above this
+        E_hull, eV/atom, by more than `z` of its standard deviations does not pass.
     uncertainty
         Standard deviation of cheap predictions that have none, eV/atom; None: such candidates pass.
     combine
         Whether those that pass are predicted by both, each weighted by its inverse variance as if their errors were
         independent; else by the dear scorer alone. Where one gives no deviation, or no energy, the dear one's stands.
     """
-    limits = stable or StableSection()
     found = []
     for first, second in zip(cheap, dear, strict=True):
         if first.id != second.id:
             raise ValueError(f"found {first.id} beside {second.id}; right: the same candidates in one order")
         known = replace(first, uncertainty=uncertainty if first.uncertainty is None else first.uncertainty)
-        found.append(_one(known, second, limits, z, combine))
+        passes = prefilter_verdict(known.e_hull_ml, known.uncertainty, z=z, max_hull_energy=max_hull_energy).promising
+        found.append(_one(known, second, passes, combine))
     return tuple(found)
 
 
-def with_cascade(data: ReplayData, text: str, *, stable: StableSection | None = None) -> ReplayData:
+def with_cascade(data: ReplayData, text: str) -> ReplayData:
     """Return the data with one more scorer, ``CHEAP>DEAR``, for a text ``CHEAP,DEAR``; ``CHEAP,DEAR,combined``: both.
 
     Raises
@@ -67,15 +68,11 @@ def with_cascade(data: ReplayData, text: str, *, stable: StableSection | None = 
         right = f"CHEAP,DEAR or CHEAP,DEAR,{COMBINED}, two of its scorers: {known}"
         raise ReplayDataError(data.source, [f"--cascade {text}: right: {right}"])
     cheap, dear = (data.scorers[name] for name in names)
-    found = cascade(cheap, dear, stable=stable or data.stable, combine=combine)
+    found = cascade(cheap, dear, combine=combine)
     return replace(data, scorers={**data.scorers, ("+" if combine else ">").join(names): found})
 
 
-def _one(cheap: KnownCandidate, dear: KnownCandidate, limits: StableSection, z: float, combine: bool) -> KnownCandidate:
-    passes = all(
-        prefilter_verdict(energy, cheap.uncertainty, z=z, max_hull_energy=most).promising
-        for energy, most in ((cheap.e_hull_ml, limits.max_hull_energy), (cheap.e_form_ml, limits.max_formation_energy))
-    )
+def _one(cheap: KnownCandidate, dear: KnownCandidate, passes: bool, combine: bool) -> KnownCandidate:
     if not passes:
         return replace(dear, dos_cpu_s=cheap.dos_cpu_s, e_form_ml=math.nan, e_hull_ml=math.nan, uncertainty=None)
     both = replace(dear, dos_cpu_s=cheap.dos_cpu_s + dear.dos_cpu_s)
