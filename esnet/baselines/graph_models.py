@@ -15,7 +15,7 @@ from esnet.dataset.dataset import Dataset
 from esnet.dataset.sample import DosKind
 from esnet.graph.bundle import GraphPrediction, TrainedGraphModel, fit
 from esnet.graph.crystals import Material
-from esnet.graph.kinds import KINDS, GraphKind
+from esnet.graph.kinds import KINDS, GraphKind, GraphModelError
 from esnet.graph.training import Progress
 from esnet.training.split_selection import MIN_TRAINING, MIN_VALIDATION
 
@@ -23,7 +23,7 @@ _CRYSTAL_OF: Mapping[DosKind, Which] = {"is_dos": "initial", "rs_dos": "relaxed"
 
 
 class CannotTrainError(BenchmarkError):
-    """A model that a data set does not have enough of what it reads for."""
+    """A model that cannot be trained on a data set; the others of a comparison can."""
 
 
 def fit_graph_model(
@@ -34,23 +34,26 @@ def fit_graph_model(
     Raises
     ------
     CannotTrainError
-        If too few samples have a crystal.
+        If too few samples have a crystal that the model can use, or the training fails.
     """
     kind, dataset = KINDS[name], data.dataset
     parts = [(materials_of(dataset, part, kind), dataset.energies[part]) for part in (data.training, data.validation)]
     _require_materials(data, kind, [materials for materials, _ in parts])
-    trained = fit(
-        kind,
-        *parts,
-        settings=settings.graph_settings(name),
-        data_source=dataset.manifest.source,
-        about={
-            "dataset": {"name": Path(dataset.path).name, "checksum": dataset.checksum},
-            "train_kinds": settings.train_kinds,
-            "split": {"by": settings.split_by, "seed": settings.seed},
-        },
-        progress=progress,
-    )
+    try:
+        trained = fit(
+            kind,
+            *parts,
+            settings=settings.graph_settings(name),
+            data_source=dataset.manifest.source,
+            about={
+                "dataset": {"name": Path(dataset.path).name, "checksum": dataset.checksum},
+                "train_kinds": settings.train_kinds,
+                "split": {"by": settings.split_by, "seed": settings.seed},
+            },
+            progress=progress,
+        )
+    except GraphModelError as error:
+        raise CannotTrainError(str(error)) from error
     if folder is not None:
         trained.save(folder)
     predictions = trained.predict(materials_of(dataset, data.test, kind), any_element=True)

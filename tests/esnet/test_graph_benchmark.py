@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pymatgen.core import Structure
 from small_dataset import synthetic, write
 from typer.testing import CliRunner
 
@@ -92,6 +93,22 @@ def test_without_crystals_only_roost_is_trained_and_the_others_are_named(tmp_pat
     assert "0 of 36 samples to train on and 0 of 9 to stop by have one" in notes[0]
     assert notes[0] in told
     assert "| MEGNet |" not in found.markdown()
+
+
+def test_a_model_that_can_use_no_crystal_is_named_and_the_others_are_trained(tmp_path):
+    def apart(crystal):
+        return Structure(crystal.lattice.scale(1e5), crystal.species, crystal.frac_coords)
+
+    samples = [
+        replace(sample, initial_structure=None, relaxed_structure=apart(sample.relaxed_structure))
+        for sample in synthetic_samples(60, seed=1)
+    ]
+    dataset = Dataset.open(write(tmp_path / "apart", samples))
+    settings = replace(SETTINGS, models=("cgcnn-hd", "roost"), epochs=1)
+    found = run_benchmark(dataset, settings=settings)
+    assert [row.name for row in found.rows] == ["mean", "roost"]
+    (note,) = [note for note in found.notes if "is not in the table" in note]
+    assert note.startswith("CGCNN-HD is not in the table: 0 samples to train on and 0 to stop by")
 
 
 def test_samples_without_a_crystal_are_left_out_of_the_model_alone_and_counted(compared, tmp_path):
