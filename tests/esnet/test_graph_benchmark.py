@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from esnet.baselines.models import require_packages
 from esnet.baselines.run import BenchmarkSettings, run_benchmark
+from esnet.baselines.settings import TITLES, BenchmarkError
 from esnet.cli.app import app
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.synthetic import synthetic_samples
@@ -137,6 +138,29 @@ def test_the_command_keeps_the_models_where_it_is_asked_to(dataset, tmp_path):
     assert run.exit_code == 0, run.output
     assert TrainedGraphModel.load(output / "models" / "roost").info.kind.title == "Roost"
     assert list(tmp_path.iterdir()) == [output]
+
+
+def test_models_cannot_be_kept_where_none_is_a_graph_model(dataset, tmp_path):
+    output = tmp_path / "comparison"
+    run = CliRunner().invoke(
+        app, ["benchmark", str(dataset.path), "--models", "krr, rf", "--output", str(output), "--save-models"]
+    )
+    assert isinstance(run.exception, BenchmarkError)
+    assert "--models krr, rf names none: add one of cgcnn-hd, megnet, roost, wren" in str(run.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_beside_another_name_is_all(dataset, tmp_path, monkeypatch):
+    asked = []
+
+    def record(data, *, settings, **options):
+        asked.append(settings.models)
+        raise BenchmarkError("enough is known")
+
+    monkeypatch.setattr("esnet.commands.benchmark.run_benchmark", record)
+    for models in ("all", "all,krr", "krr, all"):
+        CliRunner().invoke(app, ["benchmark", str(dataset.path), "--models", models, "--output", str(tmp_path / "o")])
+    assert asked == [tuple(TITLES)] * 3
 
 
 def test_a_missing_package_is_named_with_the_extra_graph(monkeypatch):
