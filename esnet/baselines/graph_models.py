@@ -89,7 +89,8 @@ def _require_materials(data: BenchmarkData, kind: GraphKind, parts: Sequence[Seq
     if counts[0] >= MIN_TRAINING and counts[1] >= MIN_VALIDATION:
         return
     remedy = (
-        "data sets of earlier versions have none: write it again from its source"
+        "data sets of earlier versions have none: write it again from its source (esnet fetch-mp: with another "
+        "--cache, since a download of an earlier version has none either)"
         if not any(counts)
         else ("complete them at the source, or leave the model out")
     )

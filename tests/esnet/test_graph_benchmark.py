@@ -92,6 +92,7 @@ def test_without_crystals_only_roost_is_trained_and_the_others_are_named(tmp_pat
     notes = [note for note in found.notes if "is not in the table" in note]
     assert [note.split()[0] for note in notes] == ["CGCNN-HD", "MEGNet", "Wren"]
     assert "0 of 36 samples to train on and 0 of 9 to stop by have one" in notes[0]
+    assert "esnet fetch-mp: with another --cache" in notes[0]
     assert notes[0] in told
     assert "| MEGNet |" not in found.markdown()
 
