@@ -1,7 +1,7 @@
 """A trained graph model: its predictions, and its folder on disk."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -171,8 +171,8 @@ class TrainedGraphModel:
 
 def fit(
     kind: GraphKind,
-    training: tuple[Sequence[Material | None], NDArray[np.float64]],
-    validation: tuple[Sequence[Material | None], NDArray[np.float64]],
+    training: tuple[Iterable[Material | None], NDArray[np.float64]],
+    validation: tuple[Iterable[Material | None], NDArray[np.float64]],
     *,
     settings: GraphTraining | None = None,
     data_source: Mapping[str, Any] | None = None,

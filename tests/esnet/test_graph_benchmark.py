@@ -113,6 +113,21 @@ def test_a_model_that_can_use_no_crystal_is_named_and_the_others_are_trained(tmp
     assert note.startswith("CGCNN-HD is not in the table: 0 samples to train on and 0 to stop by")
 
 
+def test_crystals_are_read_in_blocks(dataset, compared, monkeypatch):
+    asked: list[int] = []
+    read = Dataset.structures
+
+    def structures(self, indices, which):
+        asked.append(len(indices))
+        return read(self, indices, which)
+
+    monkeypatch.setattr(Dataset, "structures", structures)
+    monkeypatch.setattr("esnet.baselines.graph_models._BLOCK", 7)
+    again = run_benchmark(dataset, settings=SETTINGS)
+    assert max(asked) <= 7
+    assert again.rows[1].predictions == compared.rows[1].predictions
+
+
 def test_samples_without_a_crystal_are_left_out_of_the_model_alone_and_counted(compared, tmp_path):
     lost = {compared.ids[0], compared.ids[5]}
     samples = [
