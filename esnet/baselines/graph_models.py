@@ -1,6 +1,6 @@
 """CGCNN-HD, MEGNet, Roost and Wren in a comparison: the crystals behind the densities of states that others see."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,17 @@ from esnet.dataset.dataset import Dataset
 from esnet.dataset.sample import DosKind
 from esnet.graph.bundle import GraphPrediction, TrainedGraphModel, fit
 from esnet.graph.crystals import Material
-from esnet.graph.kinds import KINDS, GraphKind
+from esnet.graph.kinds import KINDS, GraphKind, GraphModelError
 from esnet.graph.training import Progress
 from esnet.training.split_selection import MIN_TRAINING, MIN_VALIDATION
 
 _CRYSTAL_OF: Mapping[DosKind, Which] = {"is_dos": "initial", "rs_dos": "relaxed"}
+_BLOCK = 1024
+"""Samples whose crystals are read at one time."""
 
 
 class CannotTrainError(BenchmarkError):
-    """A model that a data set does not have enough of what it reads for."""
+    """A model that cannot be trained on a data set; the others of a comparison can."""
 
 
 def fit_graph_model(
@@ -34,26 +36,30 @@ def fit_graph_model(
     Raises
     ------
     CannotTrainError
-        If too few samples have a crystal.
+        If too few samples have a crystal that the model can use, or the training fails.
     """
     kind, dataset = KINDS[name], data.dataset
+    _require_materials(data, kind)
+    # read block by block, so that the crystals are not held beside what the network takes of them
     parts = [(materials_of(dataset, part, kind), dataset.energies[part]) for part in (data.training, data.validation)]
-    _require_materials(data, kind, [materials for materials, _ in parts])
-    trained = fit(
-        kind,
-        *parts,
-        settings=settings.graph_settings(name),
-        data_source=dataset.manifest.source,
-        about={
-            "dataset": {"name": Path(dataset.path).name, "checksum": dataset.checksum},
-            "train_kinds": settings.train_kinds,
-            "split": {"by": settings.split_by, "seed": settings.seed},
-        },
-        progress=progress,
-    )
+    try:
+        trained = fit(
+            kind,
+            *parts,
+            settings=settings.graph_settings(name),
+            data_source=dataset.manifest.source,
+            about={
+                "dataset": {"name": Path(dataset.path).name, "checksum": dataset.checksum},
+                "train_kinds": settings.train_kinds,
+                "split": {"by": settings.split_by, "seed": settings.seed},
+            },
+            progress=progress,
+        )
+    except GraphModelError as error:
+        raise CannotTrainError(str(error)) from error
     if folder is not None:
         trained.save(folder)
-    predictions = trained.predict(materials_of(dataset, data.test, kind), any_element=True)
+    predictions = trained.predict(list(materials_of(dataset, data.test, kind)), any_element=True)
     record = trained.info.training
     return {
         "predictions": [each.e_form for each in predictions],
@@ -65,29 +71,33 @@ def fit_graph_model(
     }
 
 
-def materials_of(dataset: Dataset, places: NDArray[np.intp], kind: GraphKind) -> list[Material | None]:
-    """What a graph model reads of samples: of an IS-DOS the unrelaxed crystal, of an RS-DOS the relaxed one.
+def materials_of(dataset: Dataset, places: NDArray[np.intp], kind: GraphKind) -> Iterator[Material | None]:
+    """Yield what a graph model reads of samples: of an IS-DOS the unrelaxed crystal, of an RS-DOS the relaxed one.
 
     None where a sample has none; of a kind that needs no crystal, the composition.
     """
-    if not kind.needs_crystal:
-        return [Composition(dataset.amounts(place)) for place in places.tolist()]
-    found: list[Material | None] = [None] * len(places)
-    kinds = np.asarray(dataset.kinds)[places]
-    for dos, which in _CRYSTAL_OF.items():
-        rows = np.flatnonzero(kinds == dos)
-        for row, crystal in zip(rows, dataset.structures(places[rows], which), strict=True):
-            found[row] = crystal
-    return found
+    for start in range(0, len(places), _BLOCK):
+        block = places[start : start + _BLOCK]
+        if not kind.needs_crystal:
+            yield from (Composition(dataset.amounts(place)) for place in block.tolist())
+            continue
+        found: list[Material | None] = [None] * len(block)
+        kinds = np.asarray([dataset.kinds[place] for place in block])
+        for dos, which in _CRYSTAL_OF.items():
+            rows = np.flatnonzero(kinds == dos)
+            for row, crystal in zip(rows, dataset.structures(block[rows], which), strict=True):
+                found[row] = crystal
+        yield from found
 
 
-def _require_materials(data: BenchmarkData, kind: GraphKind, parts: Sequence[Sequence[Material | None]]) -> None:
-    counts = [sum(material is not None for material in materials) for materials in parts]
+def _require_materials(data: BenchmarkData, kind: GraphKind) -> None:
+    parts = (data.training, data.validation)
+    counts = [sum(material is not None for material in materials_of(data.dataset, part, kind)) for part in parts]
     if counts[0] >= MIN_TRAINING and counts[1] >= MIN_VALIDATION:
         return
     remedy = (
         "data sets of earlier versions have none: write it again from its source (esnet fetch-mp: with another "
-        "--cache, as their downloads have none either)"
+        "--cache, since a download of an earlier version has none either)"
         if not any(counts)
         else ("complete them at the source, or leave the model out")
     )

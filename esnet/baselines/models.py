@@ -55,7 +55,7 @@ def fit_and_predict(
     Raises
     ------
     CannotTrainError
-        If the data set lacks what the model reads.
+        If a graph model cannot be trained on the data set.
     """
     wall, cpu = time.monotonic(), time.process_time()
     if name == "mean":

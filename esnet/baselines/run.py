@@ -36,7 +36,8 @@ def run_benchmark(
 ) -> BenchmarkResult:
     """Train and test the models of a comparison; the result has a row for each, in the table's order.
 
-    A graph model that the data set has too few crystals for has no row, and a note says why.
+    A graph model that cannot be trained (the data set has too few crystals for it, or its loss is not finite) has no
+    row, and a note says why.
 
     Parameters
     ----------

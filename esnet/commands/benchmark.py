@@ -8,7 +8,7 @@ from rich.table import Table
 
 from esnet.baselines.result import BenchmarkResult
 from esnet.baselines.run import BenchmarkSettings, remove_work, run_benchmark
-from esnet.baselines.settings import TITLES
+from esnet.baselines.settings import GRAPH_MODELS, TITLES, BenchmarkError
 from esnet.commands.console import console, print_labelled, print_plain
 from esnet.commands.settings import widths_of
 from esnet.dataset.dataset import Dataset
@@ -37,7 +37,7 @@ def benchmark(
     """Train and test the models of the paper's table on one data set and split."""
     named = tuple(name.strip() for name in models.split(",") if name.strip())
     settings = BenchmarkSettings(
-        models=tuple(TITLES) if named == ("all",) else named,
+        models=tuple(TITLES) if "all" in named else named,
         train_kinds=train_kinds,
         split_by=split_by,
         seed=seed,
@@ -49,6 +49,11 @@ def benchmark(
         max_kernel_samples=max_kernel_samples,
         threads=threads,
     )
+    if save_models and not GRAPH_MODELS & set(settings.models):
+        raise BenchmarkError(
+            f"--save-models keeps graph models, and --models {models} names none: add one of "
+            f"{', '.join(sorted(GRAPH_MODELS))}, or leave --save-models out"
+        )
     folder = output or Path(f"{dataset}.benchmark")
     work = Path(f"{folder}.work")
     refuse_existing_output(folder)

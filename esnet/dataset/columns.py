@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from esnet.dataset.hdf5 import open_h5
+from esnet.dataset.hdf5 import mistake_in, open_h5
 from esnet.dataset.sample import KINDS, DatasetError, Sample
 from esnet.files.errors import require
 from esnet.representation.composition import ELEMENTS, N_ELEMENTS
@@ -87,21 +87,29 @@ def _append(file: Any, column: str, values: Any) -> None:
     dataset[start:] = values
 
 
+def _check(file: Path, content: Any, name: str, dtype: str | None, n_rows: int) -> None:
+    """Raise DatasetError for a column that is not as it was written, before any of it is read."""
+    if wrong := mistake_in(content[name], dtype, (32,) if name == "digest" else (), n_rows, n_rows):
+        raise DatasetError(f"{file}: its column {name}: {wrong}")
+
+
 def read_columns(file: Path, n_samples: int) -> Columns:
-    """Read the columns; DatasetError where one is missing or has another number of rows than ``n_samples``."""
+    """Read the columns; DatasetError where one is missing or is not of ``n_samples`` samples."""
     with open_h5(file) as content:
         try:
+            for name, dtype in {**dict.fromkeys(_TEXT), **_NUMBERS, "digest": "u1"}.items():
+                _check(file, content, name, dtype, n_samples)
             text = {name: content[name].asstr()[()] for name in ("id", "material", "chemsys", "prototype")}
-            numbers = {
-                name: content[name][()]
-                for name in ("kind", "energy", "efermi", "spacing", "n_elements", "element", "amount", "digest")
-            }
-        except (KeyError, OSError, TypeError, UnicodeDecodeError) as error:
+            numbers = {name: content[name][()] for name in (*_NUMBERS, "digest")}
+            n_elements = int(numbers["n_elements"].sum(dtype=np.int64))
+            for name, dtype in _ELEMENTS.items():
+                _check(file, content, name, dtype, n_elements)
+                numbers[name] = content[name][()]
+        except (AttributeError, KeyError, OSError, TypeError, UnicodeDecodeError) as error:
             raise DatasetError(f"{file} lacks a column or cannot be read: {error}") from error
-    lengths = {name: len(column) for name, column in (text | numbers).items()}
-    wrong = [f"{name}: {n}" for name, n in lengths.items() if name not in ("element", "amount") and n != n_samples]
-    if wrong:
-        raise DatasetError(f"{file} must have {n_samples} rows; it has {', '.join(wrong)}")
+    for name, limit in (("kind", len(KINDS)), ("element", N_ELEMENTS)):
+        if len(numbers[name]) and numbers[name].max() >= limit:
+            raise DatasetError(f"{file}: {name} has {numbers[name].max()}, must be at most {limit - 1}")
     amounts = np.zeros((n_samples, N_ELEMENTS))
     amounts[np.repeat(np.arange(n_samples), numbers["n_elements"]), numbers["element"]] = numbers["amount"]
     for name in ("energy", "efermi", "spacing"):

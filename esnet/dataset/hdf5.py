@@ -1,13 +1,18 @@
 """HDF5 files of a data set: opened to read, or made in memory and written at once."""
 
 import io
+import math
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from esnet.dataset.sample import DatasetError
 from esnet.files.errors import require
 
 _CACHE = 4_000_000
+_DEFLATE = 1032
+"""Bytes that deflate makes of one, at most."""
 
 
 def open_h5(file: Path, *, cached: bool = False) -> Any:
@@ -24,6 +29,34 @@ def open_h5(file: Path, *, cached: bool = False) -> Any:
         return h5py.File(file, "r", rdcc_nbytes=_CACHE if cached else 0)
     except OSError as error:
         raise DatasetError(f"{file} cannot be read as HDF5: {error}") from error
+
+
+def mistake_in(column: Any, dtype: str | None, row: tuple[int, ...], least: int, most: int) -> str | None:
+    """Say what is wrong with a column before any of it is read; None: nothing.
+
+    HDF5 reads rows that were never written as zeros, so that a small file can state any number of rows, and fill the
+    memory of whoever reads them.
+
+    Parameters
+    ----------
+    dtype
+        Of the numbers; None: text.
+    row
+        Shape of a row.
+    least, most
+        Limits of the number of rows.
+    """
+    if dtype is not None and column.dtype != np.dtype(dtype):
+        return f"is {column.dtype}, must be {np.dtype(dtype)}"
+    if column.shape is None or column.shape[1:] != row or not column.shape:
+        return f"has the shape {column.shape}, must be (rows, {', '.join(map(str, row))})"
+    n_rows = len(column)
+    if not least <= n_rows <= most:
+        return f"{n_rows} rows, must be {least if least == most else f'{least} to {most}'}"
+    chunk = math.prod(column.chunks or ()) * column.dtype.itemsize
+    if n_rows and max(column.nbytes, chunk) > _DEFLATE * column.id.get_storage_size():
+        return "states more rows than the file holds"
+    return None
 
 
 class NewH5:

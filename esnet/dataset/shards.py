@@ -22,6 +22,7 @@ from esnet.representation.dos import DOS_SHAPE
 _NAME = "dos"
 _DTYPE = np.dtype("<f4")
 _SAMPLE_BYTES = _DTYPE.itemsize * int(np.prod(DOS_SHAPE))
+_CHUNK_BYTES = _SAMPLE_BYTES + 1024  # what deflate cannot make smaller grows by 0.1 %
 _DEFLATE = 1  # HDF5's number of the filter
 _OPEN_SHARDS = 64
 
@@ -74,6 +75,8 @@ def fetch(shard: Any, row: int) -> tuple[int, bytes]:
 
 def inflated(filter_mask: int, data: bytes) -> NDArray[np.float32]:
     """Return the densities (2, 1500, 9), read only, of what `fetch` returned; zlib.error or ValueError: damaged."""
+    if len(data) > _CHUNK_BYTES:  # what deflate makes of it is at most 1,032 times as long
+        raise ValueError(f"its chunk has {len(data)} bytes, must be at most {_CHUNK_BYTES}")
     # bit 0: HDF5 stored the chunk without its only filter, since deflate did not make it smaller
     content = data if filter_mask & 1 else zlib.decompress(data, bufsize=_SAMPLE_BYTES)
     return np.frombuffer(content, dtype=_DTYPE).reshape(DOS_SHAPE)

@@ -5,7 +5,7 @@ Each crystal is kept once, however many samples have it (an IS-DOS and an RS-DOS
 ``element`` and ``coords``, and ``n_sites`` says how many belong to a crystal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnet.dataset.crystals import WHICH, Crystal, Which
-from esnet.dataset.hdf5 import NewH5, open_h5
+from esnet.dataset.hdf5 import NewH5, mistake_in, open_h5
 from esnet.dataset.sample import DatasetError, Sample
 from esnet.representation.composition import N_ELEMENTS
 
@@ -113,22 +113,33 @@ def read_structures(file: Path, n_samples: int, places: NDArray[np.intp], which:
     with open_h5(file, cached=True) as content:
         try:
             columns = {name: content[name] for name in _COLUMNS}
+            limits = dict.fromkeys(("n_sites", "lattice"), (0, 2 * n_samples))
+            limits |= dict.fromkeys(WHICH, (n_samples, n_samples))
+            _check(file, columns, limits)
             rows, n_sites = columns[which][()], columns["n_sites"][()].astype(np.int64)
             ends = np.cumsum(n_sites)
-            lengths = {name: len(column) for name, column in columns.items()}
-            right = {which: n_samples, "lattice": len(n_sites)} | dict.fromkeys(("element", "coords"), n_sites.sum())
-            wrong = [f"{name}: {lengths[name]}" for name, length in right.items() if lengths[name] != length]
-            if wrong or (len(rows) and not _NONE <= rows.min() <= rows.max() < len(n_sites)):
-                raise DatasetError(f"{file}: its columns contradict each other ({', '.join(wrong) or which})")
+            total = int(n_sites.sum())
+            exact = {"lattice": len(n_sites), "element": total, "coords": total}
+            _check(file, columns, {name: (n_rows, n_rows) for name, n_rows in exact.items()})
+            if len(rows) and not _NONE <= rows.min() <= rows.max() < len(n_sites):
+                raise DatasetError(f"{file}: its columns contradict each other ({which})")
             wanted = rows[places]
             # neighbours in the file follow each other, so that each chunk is inflated once
             crystals = {
                 int(row): _read_crystal(file, columns, int(row), int(ends[row] - n_sites[row]), int(ends[row]))
                 for row in np.unique(wanted[wanted != _NONE])
             }
-        except (KeyError, OSError, TypeError) as error:
+        except (AttributeError, KeyError, OSError, TypeError) as error:
             raise DatasetError(f"{file} lacks a column or cannot be read: {error}") from error
     return [None if row == _NONE else crystals[int(row)].structure() for row in wanted]
+
+
+def _check(file: Path, columns: Mapping[str, Any], limits: Mapping[str, tuple[int, int]]) -> None:
+    """Raise DatasetError for columns that are not as they were written, or have other numbers of rows."""
+    for name, (least, most) in limits.items():
+        dtype, row, _ = _COLUMNS[name]
+        if wrong := mistake_in(columns[name], dtype, row, least, most):
+            raise DatasetError(f"{file}: its columns contradict each other ({name}: {wrong})")
 
 
 def _read_crystal(file: Path, columns: dict[str, Any], row: int, start: int, end: int) -> Crystal:

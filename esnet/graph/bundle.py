@@ -1,11 +1,13 @@
 """A trained graph model: its predictions, and its folder on disk."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, Self
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,13 @@ from esnet.graph.kinds import GraphKind, GraphTraining
 from esnet.graph.training import Examples, Progress, in_parts, outputs, train
 
 _PACKAGES = ("esnet-campaign", "numpy", "torch", "aviary-models", "matgl", "torch-geometric", "pymatgen-core", "spglib")
+
+_UNREADABLE = (
+    BadZipFile, EOFError, KeyError, MemoryError, OSError, RuntimeError, SyntaxError, TokenError, TypeError, ValueError
+)  # fmt: skip
+"""What zipfile, NumPy and torch raise over a damaged file of weights."""
+_HEADER_BYTES = 1024
+"""More than NumPy writes before an array."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +171,8 @@ class TrainedGraphModel:
 
 def fit(
     kind: GraphKind,
-    training: tuple[Sequence[Material | None], NDArray[np.float64]],
-    validation: tuple[Sequence[Material | None], NDArray[np.float64]],
+    training: tuple[Iterable[Material | None], NDArray[np.float64]],
+    validation: tuple[Iterable[Material | None], NDArray[np.float64]],
     *,
     settings: GraphTraining | None = None,
     data_source: Mapping[str, Any] | None = None,
@@ -253,8 +262,26 @@ def _set_weights(model: GraphModel, file: Path) -> None:
     import torch
 
     try:
+        with ZipFile(file) as archive:
+            _check_members(archive.infolist(), {name: of.nbytes for name, of in model.network.state_dict().items()})
         with np.load(file, allow_pickle=False) as stored:
             weights = {name: torch.from_numpy(stored[name]) for name in stored.files}
         model.network.load_state_dict(weights)
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except _UNREADABLE as error:
         raise GraphBundleError(f"{file} cannot be used: {error}") from error
+
+
+def _check_members(found: Sequence[ZipInfo], sizes: Mapping[str, int]) -> None:
+    """Raise ValueError unless an archive has the weights of a network alone, before any of them is read.
+
+    NumPy inflates a member and makes an array of whatever size it states.
+    """
+    names, expected = {member.filename for member in found}, {f"{name}.npy" for name in sizes}
+    if len(found) != len(expected) or names != expected:
+        odd = ", ".join(sorted(names ^ expected)[:3]) or "one of them twice"
+        raise ValueError(f"it holds {len(found)} arrays, must be the {len(expected)} of the network ({odd})")
+    if deflated := sorted(member.filename for member in found if member.compress_type != ZIP_STORED):
+        raise ValueError(f"{deflated[0]} is compressed, must be stored as it is")
+    n_bytes, limit = sum(member.file_size for member in found), sum(sizes.values()) + _HEADER_BYTES * len(found)
+    if n_bytes > limit:
+        raise ValueError(f"its arrays have {n_bytes} bytes, must be at most {limit}")

@@ -107,12 +107,18 @@ class Pairing:
         """
         crystal = self.crystals[run.path]
         if kind == "is_dos":
-            if target is not None:
-                return run.final, target.final
-            ends = self.ends(crystal)
-            return run.final, self._at(ends, last=True)
+            initial = None if self._is_relaxed(run) else run.final  # a table may call the DOS of either is_dos
+            return initial, target.final if target is not None else self._at(self.ends(crystal), last=True)
         mine = [link.initial for link in self.relaxations if link.run is run]
         return self._at(self._starts(mine[0] if mine else crystal), last=False), run.final
+
+    def _is_relaxed(self, run: VaspRun) -> bool:
+        """Whether a run's crystal is certainly what a relaxation made: it is one's own, or none begins with it."""
+        if any(link.run is run for link in self.relaxations):
+            return True
+        crystal = self.crystals[run.path]
+        ends = any(link.final == crystal for link in self.relaxations)
+        return ends and not any(link.initial == crystal for link in self.relaxations)
 
     def _starts(self, crystal: int) -> set[int]:
         """Crystals from which relaxations lead to this one, step by step, and to which none leads."""

@@ -1,6 +1,7 @@
 """Crystals of a data set: they come back as they went in, belong to its identity, and are refused where they lie."""
 
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -211,6 +212,12 @@ def test_an_altered_or_missing_crystal_is_used(copy: Path):
         Dataset.open(copy)
 
 
+def stated_anew(folder: Path, file: Path) -> None:
+    """Let the manifest say what a file is now, as whoever makes a data set to do harm would."""
+    manifest = DatasetManifest.read(folder)
+    replace(manifest, files=manifest.files | {file.name: file_entry(file)}).write(folder)
+
+
 SPOILT = {
     "a crystal that is not there": ("relaxed", [0, 1, 0], "columns contradict each other .*relaxed"),
     "a crystal before the first": ("relaxed", [0, -2, 0], "columns contradict each other"),
@@ -229,11 +236,81 @@ def test_columns_that_another_program_wrote_wrong_give_some_crystal(copy: Path, 
         del file[column]
         if values is not None:
             file[column] = np.array(values, dtype=dtype)
-    manifest = DatasetManifest.read(copy)
-    entry = {"structures.h5": file_entry(copy / "structures.h5")}
-    replace(manifest, files=manifest.files | entry).write(copy)
+    stated_anew(copy, copy / "structures.h5")
     with pytest.raises(DatasetError, match=rf"structures\.h5.*{message}"):
         Dataset.open(copy).structures([0, 1], "relaxed")
+
+
+def never_written(file: Path, column: str, row: tuple[int, ...], n_rows: int) -> None:
+    """Let a column state rows that take no room in its file."""
+    with h5py.File(file, "r+") as content:
+        dtype = content[column].dtype
+        del content[column]
+        limits = {"shape": (n_rows, *row), "maxshape": (None, *row), "chunks": (4096, *row)}
+        content.create_dataset(column, **limits, dtype=dtype, compression="gzip")
+
+
+HUGE = {
+    "initial": (),
+    "relaxed": (),
+    "n_sites": (),
+    "lattice": (3, 3),
+    "element": (),
+    "coords": (3,),
+    "digest": (32,),
+    "id": (),
+    "energy": (),
+    "amount": (),
+}
+
+
+@pytest.mark.parametrize("column", HUGE)
+def test_rows_that_a_file_does_not_hold_are_read_into_the_memory(copy: Path, column: str):
+    file = copy / ("samples.h5" if column in ("digest", "id", "energy", "amount") else "structures.h5")
+    never_written(file, column, HUGE[column], 10**12)
+    stated_anew(copy, file)
+    with pytest.raises(DatasetError, match=rf"{file.name}.*{column}: {10**12} rows, must be"):
+        Dataset.open(copy).structures([0, 1], "relaxed")
+
+
+def test_rows_of_the_right_number_that_a_file_does_not_hold_are_read(copy: Path):
+    never_written(copy / "structures.h5", "relaxed", (), 3)
+    stated_anew(copy, copy / "structures.h5")
+    with pytest.raises(DatasetError, match="relaxed: states more rows than the file holds"):
+        Dataset.open(copy).structures([0], "relaxed")
+
+
+@pytest.mark.parametrize(("column", "row"), [("lattice", (4, 3)), ("coords", (2,)), ("n_sites", (1,))])
+def test_rows_of_another_shape_are_read(copy: Path, column: str, row: tuple[int, ...]):
+    with h5py.File(copy / "structures.h5", "r+") as file:
+        values = np.ones((len(file[column]), *row), dtype=file[column].dtype)
+        del file[column]
+        file[column] = values
+    stated_anew(copy, copy / "structures.h5")
+    with pytest.raises(DatasetError, match=rf"{column}: has the shape .*, must be \(rows"):
+        Dataset.open(copy).structures([0], "relaxed")
+
+
+@pytest.mark.parametrize(
+    ("column", "values"), [("kind", [7, 0, 0]), ("element", [12, 200] * 3), ("n_elements", [9] * 3)]
+)
+def test_columns_that_name_what_is_not_there_end_in_a_traceback(copy: Path, column: str, values: list[int]):
+    with h5py.File(copy / "samples.h5", "r+") as file:
+        file[column][...] = values
+    stated_anew(copy, copy / "samples.h5")
+    with pytest.raises(DatasetError, match=r"samples\.h5.*must be"):
+        Dataset.open(copy)
+
+
+def test_densities_that_deflate_made_small_fill_the_memory(copy: Path):
+    shard = copy / "dos-00000.h5"
+    with h5py.File(shard, "r+") as file:
+        file["dos"].id.write_direct_chunk((1, 0, 0, 0), zlib.compress(bytes(200_000_000)))
+    stated_anew(copy, shard)
+    dataset = Dataset.open(copy)
+    assert dataset.read([0]).shape[0] == 1
+    with pytest.raises(DatasetError, match=r"dos-00000\.h5: sample 'sample-0001' cannot be read: its chunk has"):
+        dataset.read([1])
 
 
 def test_a_crystal_or_a_place_that_does_not_exist_gives_another(copy: Path):

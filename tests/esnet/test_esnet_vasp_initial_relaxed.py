@@ -74,6 +74,17 @@ def test_a_relaxation_with_a_fine_dos_has_no_beginning(tmp_path: Path):
     assert edges(sample) == (2.7, 2.6)
 
 
+def test_a_relaxed_crystal_that_a_table_calls_is_dos_is_the_initial_one(tmp_path: Path):
+    folder, table = tmp_path / "runs", tmp_path / "energies.csv"
+    runs = runs_of("AlPd_B2", 0)
+    for name in runs:
+        write_vasprun(folder / name / "vasprun.xml", runs[name])
+    for mistaken in ("relax", "rs"):
+        table.write_text(f"id,formation_energy_per_atom,kind\nis,-0.8,is_dos\n{mistaken},-0.8,is_dos\n")
+        cells = {sample.id: edges(sample) for sample in read(folder, energies=table)}
+        assert cells == {"is:is_dos": (3.05 * 1.04, 3.05), f"{mistaken}:is_dos": (None, 3.05)}
+
+
 def test_the_command_writes_no_crystals(tmp_path: Path):
     places = write_polymorphs(tmp_path / "runs", "nested")
     written = tmp_path / "data"

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pymatgen.core import Structure
 from small_dataset import synthetic, write
 from typer.testing import CliRunner
 
 from esnet.baselines.models import require_packages
 from esnet.baselines.run import BenchmarkSettings, run_benchmark
+from esnet.baselines.settings import TITLES, BenchmarkError
 from esnet.cli.app import app
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.synthetic import synthetic_samples
@@ -90,8 +92,40 @@ def test_without_crystals_only_roost_is_trained_and_the_others_are_named(tmp_pat
     notes = [note for note in found.notes if "is not in the table" in note]
     assert [note.split()[0] for note in notes] == ["CGCNN-HD", "MEGNet", "Wren"]
     assert "0 of 36 samples to train on and 0 of 9 to stop by have one" in notes[0]
+    assert "esnet fetch-mp: with another --cache" in notes[0]
     assert notes[0] in told
     assert "| MEGNet |" not in found.markdown()
+
+
+def test_a_model_that_can_use_no_crystal_is_named_and_the_others_are_trained(tmp_path):
+    def apart(crystal):
+        return Structure(crystal.lattice.scale(1e5), crystal.species, crystal.frac_coords)
+
+    samples = [
+        replace(sample, initial_structure=None, relaxed_structure=apart(sample.relaxed_structure))
+        for sample in synthetic_samples(60, seed=1)
+    ]
+    dataset = Dataset.open(write(tmp_path / "apart", samples))
+    settings = replace(SETTINGS, models=("cgcnn-hd", "roost"), epochs=1)
+    found = run_benchmark(dataset, settings=settings)
+    assert [row.name for row in found.rows] == ["mean", "roost"]
+    (note,) = [note for note in found.notes if "is not in the table" in note]
+    assert note.startswith("CGCNN-HD is not in the table: 0 samples to train on and 0 to stop by")
+
+
+def test_crystals_are_read_in_blocks(dataset, compared, monkeypatch):
+    asked: list[int] = []
+    read = Dataset.structures
+
+    def structures(self, indices, which):
+        asked.append(len(indices))
+        return read(self, indices, which)
+
+    monkeypatch.setattr(Dataset, "structures", structures)
+    monkeypatch.setattr("esnet.baselines.graph_models._BLOCK", 7)
+    again = run_benchmark(dataset, settings=SETTINGS)
+    assert max(asked) <= 7
+    assert again.rows[1].predictions == compared.rows[1].predictions
 
 
 def test_samples_without_a_crystal_are_left_out_of_the_model_alone_and_counted(compared, tmp_path):
@@ -120,6 +154,29 @@ def test_the_command_keeps_the_models_where_it_is_asked_to(dataset, tmp_path):
     assert run.exit_code == 0, run.output
     assert TrainedGraphModel.load(output / "models" / "roost").info.kind.title == "Roost"
     assert list(tmp_path.iterdir()) == [output]
+
+
+def test_models_cannot_be_kept_where_none_is_a_graph_model(dataset, tmp_path):
+    output = tmp_path / "comparison"
+    run = CliRunner().invoke(
+        app, ["benchmark", str(dataset.path), "--models", "krr, rf", "--output", str(output), "--save-models"]
+    )
+    assert isinstance(run.exception, BenchmarkError)
+    assert "--models krr, rf names none: add one of cgcnn-hd, megnet, roost, wren" in str(run.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_beside_another_name_is_all(dataset, tmp_path, monkeypatch):
+    asked = []
+
+    def record(data, *, settings, **options):
+        asked.append(settings.models)
+        raise BenchmarkError("enough is known")
+
+    monkeypatch.setattr("esnet.commands.benchmark.run_benchmark", record)
+    for models in ("all", "all,krr", "krr, all"):
+        CliRunner().invoke(app, ["benchmark", str(dataset.path), "--models", models, "--output", str(tmp_path / "o")])
+    assert asked == [tuple(TITLES)] * 3
 
 
 def test_a_missing_package_is_named_with_the_extra_graph(monkeypatch):

@@ -1,10 +1,12 @@
 """CGCNN-HD, MEGNet, Roost and Wren: the published networks, the libraries' own numbers, and something learnt."""
 
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import numpy as np
 import pytest
@@ -12,10 +14,11 @@ from emt_alloys import emt_alloys
 from pymatgen.core import Composition, Lattice, Structure
 
 from esnet.bundle.files import BundleError
+from esnet.files.atomic import file_entry
 from esnet.files.output_folder import OutputExistsError
 from esnet.graph.build import build_model
 from esnet.graph.bundle import TrainedGraphModel, fit
-from esnet.graph.info import MANIFEST, WEIGHTS, GraphBundleInfo
+from esnet.graph.info import MANIFEST, WEIGHTS, GraphBundleError, GraphBundleInfo, with_identity
 from esnet.graph.kinds import KINDS, GraphModelError, kind_of
 
 pytestmark = pytest.mark.keras
@@ -320,6 +323,58 @@ def test_an_altered_model_is_refused(cgcnn, tmp_path):
         TrainedGraphModel.load(folder)
     with pytest.raises(BundleError, match="is not the folder of a trained graph model"):
         TrainedGraphModel.load(tmp_path / "nowhere")
+
+
+SPOILT_WEIGHTS = {
+    "no zip": "not a zip file",
+    "an empty array": "cannot be used",
+    "a deflated array": "is compressed, must be stored",
+    "a huge array": r"its arrays have \d+ bytes, must be at most \d+",
+    "a header that promises more": "cannot be used",
+    "another array": r"must be the \d+ of the network \(more\.npy\)",
+    "an array twice": r"must be the \d+ of the network \(one of them twice\)",
+    "another shape": "cannot be used",
+}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("case", SPOILT_WEIGHTS)
+def test_weights_of_another_program_are_refused_before_they_take_memory(cgcnn, tmp_path, case):
+    folder = tmp_path / "model"
+    cgcnn.save(folder)
+    file, spoilt = folder / WEIGHTS, "embedding.bias.npy"
+    with ZipFile(file) as archive:
+        arrays = {name: archive.read(name) for name in archive.namelist()}
+    huge = io.BytesIO()
+    np.lib.format.write_array_header_1_0(huge, {"descr": "<f4", "fortran_order": False, "shape": (10**15,)})
+    zeros = io.BytesIO()
+    np.save(zeros, np.zeros(3 * 10**6, dtype=np.float32))
+    arrays |= {
+        "an empty array": {spoilt: b""},
+        "a huge array": {spoilt: zeros.getvalue()},
+        "a header that promises more": {spoilt: huge.getvalue()},
+        "another array": {"more.npy": arrays[spoilt]},
+        "another shape": {spoilt: arrays["first.bias.npy"]},
+    }.get(case, {})
+    with ZipFile(file, "w", ZIP_DEFLATED if case == "a deflated array" else ZIP_STORED) as archive:
+        for name, content in [*arrays.items(), *([(spoilt, arrays[spoilt])] if case == "an array twice" else [])]:
+            archive.writestr(name, content)
+    if case == "no zip":
+        file.write_bytes(b"PK\x03\x04 and nothing more")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["files"] = {WEIGHTS: file_entry(file)}
+    (folder / MANIFEST).write_text(json.dumps(with_identity(manifest)))
+    with pytest.raises(GraphBundleError, match=rf"weights\.npz.*{SPOILT_WEIGHTS[case]}"):
+        TrainedGraphModel.load(folder)
+
+
+@pytest.mark.parametrize("files", [None, [WEIGHTS], {WEIGHTS: ["sha256"]}, {WEIGHTS: "sha256"}, {"other": {}}])
+def test_a_manifest_of_other_files_is_refused(cgcnn, tmp_path, files):
+    cgcnn.save(tmp_path / "model")
+    manifest = json.loads((tmp_path / "model" / MANIFEST).read_text()) | {"files": files}
+    (tmp_path / "model" / MANIFEST).write_text(json.dumps(with_identity(manifest)))
+    with pytest.raises(GraphBundleError, match=r"lists other files than weights\.npz"):
+        TrainedGraphModel.load(tmp_path / "model")
 
 
 def test_neither_tensorflow_nor_wandb_is_loaded():
