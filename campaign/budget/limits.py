@@ -18,8 +18,6 @@ from campaign.store.collections import now
 from campaign.store.counts import count_candidates
 from campaign.store.usage import audited_cost, count_before_screen, latest_results, reserved_by_screens
 
-_LIMITS = ("cpu_hours", "relaxation_cpu_hours", "relaxations", "until", "stop_after_stable", "stop_after_no_discovery")
-
 
 def current_budget(campaign: Campaign) -> BudgetSection:
     """The budget in force."""
@@ -34,8 +32,7 @@ def relaxation_cpu_hours(campaign: Campaign) -> float | None:
 
 def is_limited(campaign: Campaign) -> bool:
     """Whether anything limits what the campaign may spend."""
-    budget = current_budget(campaign)
-    return any(getattr(budget, name) is not None for name in _LIMITS) or relaxation_cpu_hours(campaign) is not None
+    return current_budget(campaign).is_limited() or relaxation_cpu_hours(campaign) is not None
 
 
 def expected_costs(campaign: Campaign, *, session: ClientSession | None = None) -> Costs:
@@ -86,11 +83,10 @@ def allowance_now(
         of_campaign.cpu_s = budget.cpu_hours * 3600.0 - found.cpu_s - found.promised_cpu_s - reserved.cpu_s
     if budget.relaxations is not None:
         of_campaign.relaxations = max(budget.relaxations - taken.relaxations, 0)
-    of_relaxations = RemainingBudget()
-    seconds = relaxation_cpu_seconds(campaign, session=session)
-    if seconds is not None:
-        of_relaxations.cpu_s = seconds - taken.cpu_s
-    allowance, audit = of_campaign.tighter(of_relaxations), campaign.spec.policy.audit
+    hours = relaxation_cpu_hours(campaign)
+    of_relaxations = RemainingBudget(cpu_s=None if hours is None else hours * 3600.0 - taken.cpu_s)
+    allowance = of_campaign.tighter(of_relaxations).paced(_share_looked_at(campaign, session), taken=taken)
+    audit = campaign.spec.policy.audit
     if not audit:
         return allowance
     audited = audited_cost(campaign, session=session)
@@ -112,6 +108,6 @@ def _reserved(campaign: Campaign, step_id: str | None, session: ClientSession | 
 def _share_looked_at(campaign: Campaign, session: ClientSession | None) -> float:
     """Share of the screened candidates that have come to a Screen; 1 for a policy that does not go best first."""
     whole = campaign.document["n_screened"]
-    if campaign.spec.policy.relaxation_cpu_hours() is None or not whole:
+    if not campaign.spec.policy.paces() or not whole:
         return 1.0
     return 1.0 - count_before_screen(campaign, session=session) / whole

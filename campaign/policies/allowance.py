@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
@@ -117,6 +118,24 @@ class RemainingBudget:
             relaxations=_least(self.relaxations, other.relaxations),
             closed=self.closed or other.closed,
         )
+
+    def paced(self, share: float, *, taken: Reserved) -> RemainingBudget:
+        """Return what is left of a share of all that relaxations may ever take.
+
+        Parameters
+        ----------
+        share
+            From 0 to 1.
+        taken
+            What relaxations have taken so far.
+        """
+        cpu_s, relaxations, later = self.cpu_s, self.relaxations, 1.0 - share
+        if cpu_s is not None:
+            cpu_s -= later * (cpu_s + taken.cpu_s)
+        if relaxations is not None:
+            # 0.1 * 30 is a little more than 3
+            relaxations -= math.ceil(later * (relaxations + taken.relaxations) - 1e-9)
+        return replace(self, cpu_s=cpu_s, relaxations=relaxations)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as it is stored."""

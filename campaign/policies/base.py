@@ -121,6 +121,10 @@ class Policy(StrictModel, ABC):
         """CPU-hours that the relaxations chosen by this policy may cost altogether; None: it sets no limit itself."""
         return None
 
+    def paces(self) -> bool:
+        """Whether Screens share what limits relaxations, since the first ones would spend all of it else."""
+        return self.relaxation_cpu_hours() is not None
+
     def reseeded(self, seed: int) -> Self:
         """Return it as a replay with that seed uses it: by default itself, since most policies draw nothing."""
         return self

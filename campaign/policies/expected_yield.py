@@ -85,6 +85,10 @@ class ExpectedYield(StableProbability):
         """Return the hours, if there is a limit."""
         return self.cpu_hours
 
+    def paces(self) -> bool:
+        """Always: with a low `min_yield` the first Screens would take everything."""
+        return True
+
     def reseeded(self, seed: int) -> Self:
         """Return it with draws of another seed; 1 is its own."""
         return self.model_copy(update={"seed": self.seed + seed - 1})

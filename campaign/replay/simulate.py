@@ -78,7 +78,7 @@ def replay(
     looked_at = 0
     for batch in batches[:-1]:
         looked_at += len(batch)
-        # a policy with CPU-hours of its own may not have spent them on those that happened to come first
+        # a policy that goes best first may not have spent them on those that happened to come first
         held += run.screen(policy, batch, share=looked_at / len(known))
     relaxed_before = -1
     held += batches[-1] if batches else []
@@ -158,10 +158,10 @@ class _Run:
             return whole
         hours = hours_for_relaxations(self.budget, policy)
         if hours is not None:
-            # as in a campaign: only a policy that goes best first spends by the share that was looked at
-            reached = 3600.0 * hours * (1.0 if policy.relaxation_cpu_hours() is None else share)
-            whole = whole.tighter(RemainingBudget(cpu_s=reached - self.relax_cpu_s))
+            whole = whole.tighter(RemainingBudget(cpu_s=3600.0 * hours - self.relax_cpu_s))
         taken, audited = Reserved(self.relax_cpu_s, self.relaxations), Reserved(self.audit_cpu_s, self.audited)
+        # as in a campaign: only a policy that goes best first spends by the share that was looked at
+        whole = whole.paced(share if policy.paces() else 1.0, taken=taken)
         return whole.with_audit(policy.audit, taken=taken, audited=audited)
 
     def stop_rule(self) -> str | None:

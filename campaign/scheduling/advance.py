@@ -15,6 +15,7 @@ from campaign.scheduling.retrain_due import retrain_when_due
 from campaign.scheduling.submit import submit_ready, submit_step
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.candidates import is_any_open
+from campaign.store.held import may_be_decided_again
 from campaign.store.states import CampaignState
 from campaign.store.steps import Step
 from campaign.store.training_samples import is_bootstrap_open
@@ -57,5 +58,7 @@ def advance(campaign: OpenCampaign, *, batch: int | None = None) -> None:
     # asked after that: if the last result makes one of them due, the report must wait for it. A new model comes first:
     # it takes the corrections of the one before away
     learning = retrain_when_due(campaign) or recalibrate_when_due(campaign)
-    if finished and not learning:
-        submit_step(campaign, Step.report(campaign.name))
+    report = Step.report(campaign.name)
+    # whatever the settings are by now: a fit that is under way was submitted with those before
+    if finished and not learning and not may_be_decided_again(campaign, report.id):
+        submit_step(campaign, report)

@@ -159,7 +159,8 @@ class Scorer(StrictModel, ABC):
     def identity(self, campaign: ScoredCampaign) -> dict[str, Any]:
         """Say what scores, so that it can be found again: stored with every prediction (JSON types).
 
-        Begins with ``kind``; then a checksum of the model, or the calculator's name, its settings and versions.
+        Begins with ``kind``; then a checksum of the model, or the calculator's name, its settings and ``versions``.
+        What differs in ``versions`` alone counts as the same scorer where predictions are corrected by results.
         """
 
     def energy_corrections(self, campaign: ScoredCampaign | None) -> str | None:

@@ -10,6 +10,7 @@ from campaign.candidates.prototypes import shipped_prototypes
 from campaign.candidates.structure_text import StructureFileError
 from campaign.config.yaml_file import CampaignFileError, Problem, dotted
 from campaign.policies.base import without_uncertainty
+from campaign.policies.expected_yield import ExpectedYield
 from campaign.scorers.base import Scorer, ScorerProblem
 from campaign.scorers.esnet import Esnet
 from campaign.spec.campaign_spec import CampaignSpec
@@ -151,7 +152,7 @@ def gives_uncertainty(spec: CampaignSpec) -> bool | None:
 
 
 def check_new(spec: CampaignSpec, *, file: Path | None = None) -> None:
-    """Refuse to start a campaign that could never promote anything; one that has started continues.
+    """Refuse to start a campaign that could promote nothing or would promote all; one that has started continues.
 
     Parameters
     ----------
@@ -173,6 +174,14 @@ def check_new(spec: CampaignSpec, *, file: Path | None = None) -> None:
     if spec.purpose == "screening" and spec.policy.needs_uncertainty() and gives_uncertainty(spec) is False:
         message = f"{without_uncertainty(spec.policy.kind)}; {UNCERTAINTY_REMEDY}"
         problems.append(Problem("spec.campaign.policy", message, file))
+    policy = spec.policy
+    is_limited = spec.budget.is_limited() or policy.relaxation_cpu_hours() is not None
+    if spec.purpose == "screening" and isinstance(policy, ExpectedYield) and not policy.min_yield and not is_limited:
+        message = (
+            "found 0 and no limit, so that every candidate with an uncertainty would be relaxed; right: the fewest "
+            "stable materials for each CPU-hour that are worth it, e.g. 0.1, or policy.cpu_hours, or a limit in budget"
+        )
+        problems.append(Problem("spec.campaign.policy.min_yield", message, file))
     if spec.prefilter is not None and spec.prefilter.gives_uncertainty() is False:
         message = (
             f"found null, and {spec.prefilter.scorer.describe()} give no uncertainty, so that nothing would be "

@@ -1,5 +1,6 @@
 """Which fit corrects the predictions of a Screen."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -28,13 +29,30 @@ def fitted_to(campaign: Campaign) -> dict[str, Any]:
     return {"scorer": campaign.spec.scorer.identity(campaign), "model": campaign.model_checksum}
 
 
+def is_of_same(found: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
+    """Whether a stored fit or prediction is of the same scorer and model as another, or as `fitted_to` says.
+
+    The versions of libraries are stored, and not compared: what predicts is the model with its settings. Else a fit
+    would be over with each update, and nodes with different builds would discard each other's predictions in turn.
+    """
+    return _comparable(found) == _comparable(present)
+
+
+def _comparable(found: Mapping[str, Any]) -> dict[str, Any]:
+    scorer = {key: value for key, value in (found.get("scorer") or {}).items() if key != "versions"}
+    return {"scorer": scorer, "model": found.get("model")}
+
+
 def current_correction(campaign: Campaign) -> Correction | None:
-    """What corrects predictions of the campaign's scorer and model now; None: nothing does."""
-    fits = fits_newest_first(campaign)
+    """What corrects predictions of the campaign's scorer and model now; None: nothing does.
+
+    Without `screening.recalibrate_every` nothing does, whatever was fitted before.
+    """
+    fits = [] if campaign.spec.screening.recalibrate_every is None else fits_newest_first(campaign)
     if not fits:
         return None
     present = fitted_to(campaign)
-    return Correction.of_step(next((step for step in fits if step["fitted_to"] == present), None))
+    return Correction.of_step(next((step for step in fits if is_of_same(step["fitted_to"], present)), None))
 
 
 def correction_of_step(campaign: Campaign, step_id: str) -> Correction | None:

@@ -16,12 +16,13 @@ from campaign.hull.hull import HullSet
 from campaign.recalibration.fit import Corrected
 from campaign.references.reference_sets import correction_scheme, load_hull
 from campaign.scorers.base import Score
-from campaign.steps.correction import Correction, fitted_to
+from campaign.steps.correction import Correction, fitted_to, is_of_same
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import candidates_by_id
 from campaign.store.collections import in_chunks, now
 from campaign.store.documents import PredictionDocument, RawPrediction, RecalibrationUsed
 from campaign.store.predictions import add_predictions, discarded_predictions
+from campaign.store.recalibration.fits import fits_newest_first
 
 logger = logging.getLogger(__name__)
 
@@ -93,20 +94,20 @@ def write_known_again(
     It is known where a prediction was discarded because another fit corrects it now: the scorer, its model and the
     corrections of the references are the same, so asking again would cost as much and say the same.
     """
-    if correction is None and campaign.spec.screening.recalibrate_every is None:
+    if not fits_newest_first(campaign):
         return list(ids)
     wanted = correction_scheme(campaign.store, campaign.reference_set)
-    same = fitted_to(campaign) | {"corrections": campaign.spec.scorer.energy_corrections(campaign) and wanted}
+    present, corrections = fitted_to(campaign), campaign.spec.scorer.energy_corrections(campaign) and wanted
     costs, hull, known = expected_costs(campaign), None, set[str]()
     for part in in_chunks(ids, _AT_ONCE):
         scores = [
             _raw_score(name, said)
             for name, said in discarded_predictions(campaign, part).items()
-            if all(said.get(key) == value for key, value in same.items())
+            if is_of_same(said, present) and said.get("corrections") == corrections
         ]
         if scores := [score for score in scores if score.e_form is not None]:
             hull = hull or load_hull(campaign.store, campaign.reference_set)
-            _write(campaign, step_id, scores, _Found(hull, costs, same["corrections"], correction))
+            _write(campaign, step_id, scores, _Found(hull, costs, corrections, correction))
             known |= {score.id for score in scores}
     return [name for name in ids if name not in known]
 

@@ -7,7 +7,7 @@ from campaign.attempts.ledger import attempt
 from campaign.recalibration.fit import Fit, Sample
 from campaign.recalibration.trial import fit_correction
 from campaign.scheduling.advance import advance
-from campaign.steps.correction import fitted_to
+from campaign.steps.correction import fitted_to, is_of_same
 from campaign.steps.rescore import screen_again
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.documents import CandidateDocument
@@ -59,7 +59,7 @@ def _fit(campaign: Campaign, step_id: str) -> None:
 
 def _is_usable(document: CandidateDocument, present: dict[str, object]) -> bool:
     prediction = document.get("prediction")
-    if prediction is None or any(prediction.get(key) != value for key, value in present.items()):
+    if prediction is None or not is_of_same(prediction, present):
         return False
     return math.isfinite(prediction["e_form_per_atom"])
 

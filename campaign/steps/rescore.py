@@ -7,9 +7,12 @@ waiting comes to a Screen again afterwards.
 import logging
 from dataclasses import replace
 
+from pymongo.client_session import ClientSession
+
 from campaign.scheduling.submit import submit_step
 from campaign.steps.correction import current_correction
 from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.held import lock_budget, reopen
 from campaign.store.predictions import discard_predictions, is_any_discarded, model_of_predictions
 from campaign.store.steps import Step, open_screens
 
@@ -50,7 +53,14 @@ def screen_again(campaign: OpenCampaign, *, after: str) -> None:
     """
     rescore_waiting(campaign)
     if is_any_discarded(campaign):
+        # the campaign may have finished when all that was left was held: what the Screen promotes is to be relaxed
+        campaign.store.in_transaction(lambda session: _let_run(campaign, session))
         submit_step(campaign, Step.screen_after(campaign.name, after))
+
+
+def _let_run(campaign: Campaign, session: ClientSession) -> None:
+    lock_budget(campaign, session)  # or a report that closes the campaign just now would be overlooked
+    reopen(campaign, session=session)
 
 
 def with_model_of_step(campaign: OpenCampaign, step_id: str) -> OpenCampaign:

@@ -15,6 +15,7 @@ from campaign.steps.scoring_context import StoredScoringContext
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.features import unusable_features
 from campaign.store.predictions import discarded_ids, unscored_ids
+from campaign.store.recalibration.fits import fits_newest_first
 from campaign.store.states import STAGES
 from campaign.store.steps import read_step
 from esnet.ray.metrics import PROMOTED, RayMetrics
@@ -63,8 +64,9 @@ def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str
             sum(d.audit for d in decided),
         )
         campaign.store.close_step(step_id)
-    learns = (campaign.spec.screening.retrain_every, campaign.spec.screening.recalibrate_every)
-    if any(every is not None for every in learns):
+    screening = campaign.spec.screening
+    learns = screening.retrain_every is not None or screening.recalibrate_every is not None
+    if learns or fits_newest_first(campaign):  # these may have been in force until they were switched off
         screen_again(campaign, after=step_id)  # what it held with a model or a fit that has got a successor
 
 

@@ -10,7 +10,7 @@ from campaign.store.campaigns import Campaign, CampaignIsDeletedError
 from campaign.store.collections import Document, exists, history_entry, now
 from campaign.store.documents import CampaignDocument
 from campaign.store.states import SCREENED, STAGES, CampaignState, CandidateState, StepState
-from campaign.store.steps import Step
+from campaign.store.steps import Step, is_other_step_open
 
 
 def lock_budget(campaign: Campaign, session: ClientSession) -> CampaignDocument:
@@ -55,10 +55,17 @@ def reopen(campaign: Campaign, *, session: ClientSession | None = None) -> None:
     campaign.store.campaigns.update_one(finished, {"$set": {"state": CampaignState.RUNNING}}, session=session)
 
 
-def is_any_decision_held(campaign: Campaign) -> bool:
+def is_any_decision_held(campaign: Campaign, *, session: ClientSession | None = None) -> bool:
     """Whether a candidate is held that a policy or a person wants relaxed."""
     query = {"campaign": campaign.name, "state": CandidateState.HELD, "decision": {"$ne": None}}
-    return exists(campaign.store.candidates, query)
+    return exists(campaign.store.candidates, query, session=session)
+
+
+def may_be_decided_again(campaign: Campaign, step_id: str, *, session: ClientSession | None = None) -> bool:
+    """Whether another step than this is not done, a Screen or a fit, say, after which what is held is decided again."""
+    if not is_any_decision_held(campaign, session=session):
+        return False
+    return is_other_step_open(campaign, step_id, session=session)
 
 
 def decided_as_held(campaign: Campaign, *, session: ClientSession | None = None) -> dict[str, Document]:

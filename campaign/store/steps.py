@@ -160,6 +160,12 @@ def open_steps(campaign: Campaign) -> dict[Step, int]:
     return {Step.from_document(found): found["fw_id"] for found in _steps(campaign).find(query)}
 
 
+def is_other_step_open(campaign: Campaign, step_id: str, *, session: ClientSession | None = None) -> bool:
+    """Whether a step apart from this one was submitted and is not done yet."""
+    query = {"campaign": campaign.name, "state": {"$ne": StepState.DONE}, "_id": {"$ne": step_id}}
+    return exists(campaign.store.steps, query, session=session)
+
+
 def replace_firework(campaign: Campaign, step: Step, *, old: int, new: int, session: ClientSession) -> bool:
     """Give a step that is not done another firework; False if `old` is no longer its firework."""
     current = {"_id": step.id, "fw_id": old, "state": {"$ne": StepState.DONE}}

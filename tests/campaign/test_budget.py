@@ -119,6 +119,15 @@ def test_two_screens_at_once_do_not_spend_the_same_budget_twice(store, launchpad
     assert store.candidates.count_documents({"state": "relax_running"}) == 4
 
 
+@pytest.mark.parametrize("limit", [{"relaxation_cpu_hours": 450 / 3600}, {"cpu_hours": 730 / 3600}, {"relaxations": 4}])
+def test_screens_share_what_limits_a_policy_that_takes_the_best_of_all(store, launchpad, prepare, limit):
+    prepare(policy={"kind": "expected_yield", "uncertainty": 0.2}, **limit)
+    sizes = store.campaigns.find_one({"_id": "small"})["batch_sizes"]
+    assert sizes[:3] == [5, 5, 5]
+    screen(store, launchpad, 0)
+    assert promoted(store) == 1  # five of 16 have been looked at
+
+
 class Killed(Exception):
     """As a kill -9 would: nothing after this write happens."""
 

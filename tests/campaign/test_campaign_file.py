@@ -279,18 +279,36 @@ def test_whole_gpus_and_parts_of_one_are_read(written):
         assert spec.screening.gpus_per_actor == value
 
 
+YIELD = {"kind": "expected_yield", "uncertainty": 0.2}
+
+
 @pytest.mark.parametrize(
     ("changes", "field", "expected"),
     [
         ({"budget": {"until": "2020-03-01T08:00:00Z"}}, "budget.until", "found 2020-03-01T08:00:00+00:00"),
         ({"policy": {"kind": "probability"}}, "policy", "nothing gives an uncertainty here, so the policy probability"),
+        ({"policy": YIELD}, "policy.min_yield", "found 0 and no limit, so that every candidate"),
     ],
 )
-def test_a_new_campaign_that_could_promote_nothing_is_refused(small_spec, changes, field, expected):
+def test_a_new_campaign_that_could_promote_nothing_or_would_promote_all_is_refused(
+    small_spec, changes, field, expected
+):
     with pytest.raises(CampaignFileError) as caught:
         check_new(small_spec(**changes), file=Path("c.yaml"))
     [problem] = caught.value.problems
     assert str(problem).startswith(f"c.yaml: spec.campaign.{field}: {expected}")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"policy": YIELD | {"min_yield": 0.1}},
+        {"policy": YIELD | {"cpu_hours": 10.0}},
+        *({"policy": YIELD, "budget": budget} for budget in ({"relaxations": 3}, {"stop_after_no_discovery": 50})),
+    ],
+)
+def test_a_policy_that_takes_the_best_first_needs_a_limit_or_a_least_yield(small_spec, changes):
+    check_new(small_spec(**changes))
 
 
 def test_an_uncertainty_from_anywhere_lets_the_policy_probability_work(small_spec):

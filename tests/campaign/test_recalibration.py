@@ -12,11 +12,14 @@ from campaign.cli.app import app
 from campaign.recovery.reconcile import reconcile
 from campaign.running_campaign import RunningCampaign, start_campaign
 from campaign.scheduling.advance import advance
+from campaign.scheduling.submit import submit_step
 from campaign.scorers.base import Score, Scorer
-from campaign.steps import recalibrate
+from campaign.steps import recalibrate, screen
 from campaign.steps.correction import current_correction
 from campaign.steps.decide import make_decisions
+from campaign.steps.rescore import screen_again
 from campaign.store.campaigns import Campaign, OpenCampaign
+from campaign.store.steps import Step
 from campaign.verification.verify import verify
 
 pytestmark = pytest.mark.mongo
@@ -43,10 +46,11 @@ class Rule(Scorer):
         return [Score(id=name, e_form=rule(structure)) for name, structure in context.structures(ids)]
 
     def identity(self, campaign):
-        return {"kind": self.kind}
+        return {"kind": self.kind, "versions": dict(versions)}
 
 
 asked: list[str] = []
+versions = {"torch": "2.13.0"}
 
 
 def rule(structure) -> float:
@@ -222,6 +226,59 @@ def test_a_screen_corrects_with_one_fit_and_what_it_leaves_held_is_asked_again(s
     assert [step["_id"] for step in store.steps.find({"state": {"$ne": "done"}})] in ([], ["small/report"])
 
 
+def test_the_report_waits_for_every_step_that_may_decide_on_what_is_held(
+    store, database, launchpad, launchpad_file, screened
+):
+    """A recalibration is submitted, the setting is taken away, and each candidate is held or done."""
+    run(store, database, launchpad, "small/screen/1")
+    relax(store, launchpad, 22)
+    assert set(store.state_counts("small")) == {"relaxed", "held"}
+    command(launchpad_file, "set", "small", "screening.recalibrate_every=null")
+    advance(OpenCampaign.open(store, launchpad, "small"))
+    assert "small/recalibrate/0" in steps(store)
+    assert "small/report" not in steps(store)
+    # a report that an earlier version, or another process, has submitted before
+    submit_step(OpenCampaign.open(store, launchpad, "small"), Step.report("small"))
+    assert RunningCampaign.open(store, launchpad, "small").finish("small/report") == {}
+    assert store.campaigns.find_one({"_id": "small"})["state"] == "running"
+    assert "small/report" not in steps(store)
+    run(store, database, launchpad, "small/recalibrate/0")
+    finish(store, database, launchpad)
+
+
+def test_a_screen_that_comes_back_after_the_campaign_has_finished_lets_it_run_again(
+    store, database, launchpad, launchpad_file, screened, monkeypatch
+):
+    """It was killed between its end and the look for candidates of an earlier fit; the campaign finishes then."""
+    ids = sorted(found["_id"] for found in store.candidates.find({"batch": 1}))
+    store_predictions(Campaign.read(store, "small"), "small/screen/1", ids[:2], dict.fromkeys(ids[:2], -0.2))
+    relax(store, launchpad, 22)
+    run(store, database, launchpad, "small/recalibrate/0")
+    run(store, database, launchpad, "small/screen/after-recalibrate-0")
+    with monkeypatch.context() as patched:
+        patched.setattr(screen, "screen_again", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(store, database, launchpad, "small/screen/1")
+    finish(store, database, launchpad)
+    run(store, database, launchpad, "small/screen/1")
+    assert store.campaigns.find_one({"_id": "small"})["state"] == "running"
+    assert "small/report" not in steps(store)
+    # a Screen promotes what the budget allows by then, and it is relaxed
+    store.campaigns.update_one({"_id": "small"}, {"$set": {"budget": {"relaxations": 24}}})
+    run(store, database, launchpad, "small/screen/after-screen-1")
+    assert store.state_counts("small")["relax_running"] == 2
+
+
+def finish(store, database, launchpad):
+    """Run what is submitted, then the report."""
+    while waiting := [step["_id"] for step in store.steps.find({"state": {"$ne": "done"}, "kind": {"$ne": "report"}})]:
+        for step_id in waiting:
+            run(store, database, launchpad, step_id)
+    advance(OpenCampaign.open(store, launchpad, "small"))
+    assert RunningCampaign.open(store, launchpad, "small").finish("small/report")
+    assert store.campaigns.find_one({"_id": "small"})["state"] == "finished"
+
+
 def test_it_can_be_switched_on_later_and_changes_nothing_where_it_would_not_help(
     store, database, launchpad, launchpad_file, small_spec, installed, monkeypatch
 ):
@@ -247,6 +304,69 @@ def test_it_can_be_switched_on_later_and_changes_nothing_where_it_would_not_help
     said = [document["prediction"] for document in store.candidates.find({"batch": 1})]
     assert all(each["recalibration"] is None for each in said)
     assert all(each["raw"]["e_form_per_atom"] == each["e_form_per_atom"] for each in said)
+
+
+def test_another_version_of_a_library_is_no_other_scorer(
+    store, database, launchpad, launchpad_file, screened, monkeypatch
+):
+    """Each step runs on a node with a build of its own."""
+    relax(store, launchpad, 22)
+    monkeypatch.setitem(versions, "torch", "2.14.0")
+    run(store, database, launchpad, "small/recalibrate/0")
+    step = store.steps.find_one({"_id": "small/recalibrate/0"})
+    assert (step["outcome"], step["fit"]["n"]) == ("on", 22)
+    monkeypatch.setitem(versions, "torch", "2.14.0+cu128")
+    before = list(asked)
+    run(store, database, launchpad, "small/screen/after-recalibrate-0")
+    assert asked == before
+    held = store.candidates.find_one({"state": "held"})["prediction"]
+    assert held["recalibration"]["step"] == "small/recalibrate/0"
+    assert held["scorer"]["versions"] == {"torch": "2.14.0+cu128"}
+    monkeypatch.setitem(versions, "torch", "2.14.0+cpu")
+    screen_again(OpenCampaign.open(store, launchpad, "small"), after="small/screen/1")
+    assert store.candidates.count_documents({"state": "held"}) > 0
+    assert "small/screen/after-screen-1" not in steps(store)
+    assert "correction on, number 1" in " ".join(command(launchpad_file, "status", "small").split())
+    monkeypatch.setattr(Rule, "identity", lambda self, campaign: {"kind": self.kind, "settings": "others"})
+    assert current_correction(Campaign.read(store, "small")) is None
+    assert "correction off (of an earlier scorer or model)" in " ".join(
+        command(launchpad_file, "status", "small").split()
+    )
+
+
+def test_switched_off_nothing_is_corrected_and_what_waits_is_decided_by_the_scorer_alone(
+    store, database, launchpad, launchpad_file, screened
+):
+    relax(store, launchpad, 22)
+    run(store, database, launchpad, "small/recalibrate/0")
+    run(store, database, launchpad, "small/screen/after-recalibrate-0")
+    run(store, database, launchpad, "small/screen/1")
+    held = {found["_id"]: found for found in store.candidates.find({"state": "held"})}
+    rejected = {found["_id"]: found for found in store.candidates.find({"state": "rejected"})}
+    assert held
+    assert all(document["prediction"]["recalibration"] for document in held.values())
+    before = list(asked)
+    command(launchpad_file, "set", "small", "screening.recalibrate_every=null")
+    (again,) = (step for step in steps(store) if "/screen/after-set-" in step)
+    assert "correction off (screening.recalibrate_every is null)" in " ".join(
+        command(launchpad_file, "status", "small").split()
+    )
+    run(store, database, launchpad, again)
+    assert asked == before  # the scorer has said it before
+    for name, old in held.items():
+        found = store.candidates.find_one({"_id": name})
+        assert found["prediction"]["e_form_per_atom"] == old["prediction"]["raw"]["e_form_per_atom"]
+        assert found["prediction"].get("recalibration") is None
+        assert (found["prediction"]["step"], found["decision"]["outcome"]) == (again, "held")
+    assert {found["_id"]: found for found in store.candidates.find({"state": "rejected"})} == rejected
+    finish(store, database, launchpad)
+    # and on again: the fit that there is, on what is held in a campaign that has finished
+    command(launchpad_file, "set", "small", "screening.recalibrate_every=20")
+    (on,) = (step["_id"] for step in store.steps.find({"state": {"$ne": "done"}}))
+    run(store, database, launchpad, on)
+    found = store.candidates.find({"_id": {"$in": list(held)}})
+    assert {each["prediction"]["recalibration"]["step"] for each in found} == {"small/recalibrate/0"}
+    finish(store, database, launchpad)
 
 
 def test_a_new_model_is_corrected_by_what_it_has_predicted_itself(store, launchpad, small_spec):

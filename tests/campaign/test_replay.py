@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campaign.policies.best_first import BestFirst
+from campaign.policies.expected_yield import ExpectedYield
 from campaign.policies.probability import Probability
 from campaign.policies.thresholds import Thresholds
 from campaign.replay.candidate import KnownCandidate
@@ -24,6 +25,7 @@ POLICIES = [
     Probability(p=0.3, uncertainty=0.27),
     BestFirst(cpu_hours=3.0),
     BestFirst(cpu_hours=1.5, audit=0.2),
+    ExpectedYield(uncertainty=0.2, audit=0.2),
 ]
 
 
@@ -193,6 +195,16 @@ def test_a_budget_is_not_spent_on_those_that_happened_to_come_first():
     flat = [replace(found, n_sites=4, n_electrons=20, relax_cpu_s=360.0) for found in population(1000)]
     result = replay_policy(BestFirst(cpu_hours=10.0), flat, budget=BudgetSection(relax_cpu_s=360.0), batch_size=50)
     best = sorted(flat, key=lambda found: (found.e_hull_ml, found.e_form_ml))[:100]
+    assert result.relaxations == 100
+    assert result.total_stable >= 0.9 * sum(found.is_stable(StableSection()) for found in best)
+
+
+@pytest.mark.parametrize("limit", [{"relaxation_cpu_hours": 10.0}, {"cpu_hours": 10.0}, {"relaxations": 100}])
+def test_no_limit_is_spent_on_those_that_came_first_by_a_policy_that_takes_the_best_of_all(limit):
+    flat = [replace(found, n_sites=4, n_electrons=20, relax_cpu_s=360.0, dos_cpu_s=0.0) for found in population(1000)]
+    budget = BudgetSection(relax_cpu_s=360.0, **limit)
+    result = replay_policy(ExpectedYield(uncertainty=0.2), flat, budget=budget, batch_size=50)
+    best = sorted(flat, key=lambda found: max(found.e_hull_ml - 0.1, found.e_form_ml))[:100]
     assert result.relaxations == 100
     assert result.total_stable >= 0.9 * sum(found.is_stable(StableSection()) for found in best)
 

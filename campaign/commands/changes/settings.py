@@ -10,7 +10,9 @@ import typer
 from campaign.commands.connection import open_for_writing
 from campaign.scheduling.change_settings import SettingsReport, change_settings
 from campaign.spec.changes import SETTABLE, SettingsError, read_assignments
+from campaign.steps.rescore import rescore_waiting, screen_again
 from campaign.store.campaigns import OpenCampaign
+from campaign.store.collections import now
 from esnet.commands.console import console, print_plain
 
 _FOR_NEW_ONES = "screening.batch_size"
@@ -26,10 +28,23 @@ def set_settings(
         raise SettingsError([f"found nothing to change; right: {right}. What can be: {', '.join(SETTABLE)}"])
     given, problems = read_assignments(assignments or [])
     report = change_settings(campaign, given, problems=problems, redecide=redecide, dry_run=dry_run)
+    if "recalibrate_every" in given.get("screening", {}) and not dry_run:
+        _correct_waiting(campaign.refresh())
     if as_json:
         typer.echo(json.dumps({**asdict(report), "dry_run": dry_run}, indent=1))
     else:
         print_plain(console(), *_format(name, report, dry_run=dry_run))
+
+
+def _correct_waiting(campaign: OpenCampaign) -> None:
+    """Have candidates that wait decided on by what corrects predictions now; again where nothing was changed.
+
+    An earlier call may have been killed after it had written the setting.
+    """
+    if campaign.is_halted:
+        rescore_waiting(campaign)  # a later Screen finds them
+    else:
+        screen_again(campaign, after=f"{campaign.name}/set-{now():%Y%m%dT%H%M%S}")
 
 
 def _format(name: str, report: SettingsReport, *, dry_run: bool) -> Iterator[str]:

@@ -44,6 +44,10 @@ class BudgetSection(StrictModel):
         description="cost of an IS-DOS in CPU-s, until the first have ended and tell it",
     )
 
+    def is_limited(self) -> bool:
+        """Whether any limit or stop rule is set."""
+        return any(value is not None for name, value in self if name not in ("relax_cpu_s", "dos_cpu_s"))
+
     @field_validator("until")
     @classmethod
     def _with_time_zone(cls, value: datetime | None) -> datetime | None:

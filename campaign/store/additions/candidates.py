@@ -9,7 +9,7 @@ from campaign.store.campaigns import Campaign
 from campaign.store.candidates import is_any_open
 from campaign.store.collections import CampaignStore, Document, in_chunks, now
 from campaign.store.documents import AdditionDocument, CandidateDocument
-from campaign.store.held import lock_budget, reopen
+from campaign.store.held import lock_budget, may_be_decided_again, reopen
 from campaign.store.states import CampaignState, StepState
 from campaign.store.steps import StepKind
 
@@ -105,15 +105,17 @@ def append_references(
 def close_campaign(campaign: Campaign, summary: Mapping[str, Any], step_id: str) -> bool:
     """Close a campaign and its report's step with the summary, unless candidates are still to be worked on.
 
+    While something is held, a step that is not done may have it decided on again: that is not the end either.
+
     Returns
     -------
     bool
-        False if there are such candidates; the report is submitted again when they are done.
+        False if there is something left; the report is submitted again when they are done.
     """
 
     def close(session: ClientSession) -> bool:
         lock_budget(campaign, session)
-        if is_any_open(campaign, session=session):
+        if is_any_open(campaign, session=session) or may_be_decided_again(campaign, step_id, session=session):
             return False
         campaign.store.campaigns.update_one(
             {"_id": campaign.name, "state": {"$ne": CampaignState.FINISHED}},

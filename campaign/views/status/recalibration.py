@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from campaign.recalibration.fit import Fit
+from campaign.steps.correction import fitted_to, is_of_same
 from campaign.store.campaigns import Campaign
 from campaign.store.recalibration.fits import fits_newest_first
 
@@ -22,7 +23,10 @@ class Recalibration:
     is_on
         Whether it corrects predictions.
     is_of_model
-        Whether it is of the model in use: a new model is not corrected before enough of what it predicted is relaxed.
+        Whether it is of the scorer and model in use: a new model is not corrected before enough of what it predicted is
+        relaxed.
+    is_switched_off
+        Whether the campaign file, or `campaign set`, says that predictions are not corrected.
     reason
         Why, with the errors of held-out relaxations without and with it.
     """
@@ -32,6 +36,7 @@ class Recalibration:
     n: int
     is_on: bool
     is_of_model: bool
+    is_switched_off: bool
     reason: str
 
 
@@ -46,7 +51,8 @@ def last_recalibration(campaign: Campaign) -> Recalibration | None:
         number=(newest["number"] or 0) + 1,
         n=fit.n,
         is_on=fit.is_on,
-        is_of_model=newest["fitted_to"]["model"] == campaign.model_checksum,
+        is_of_model=is_of_same(newest["fitted_to"], fitted_to(campaign)),
+        is_switched_off=campaign.spec.screening.recalibrate_every is None,
         reason=fit.reason,
     )
 
@@ -54,6 +60,8 @@ def last_recalibration(campaign: Campaign) -> Recalibration | None:
 def format_recalibration(found: Recalibration) -> str:
     """Say it in one line."""
     state = "on" if found.is_on else "off"
-    if not found.is_of_model:
-        state = "off (of the model before)"
+    if found.is_switched_off:
+        state = "off (screening.recalibrate_every is null)"
+    elif not found.is_of_model:
+        state = "off (of an earlier scorer or model)"
     return f"{state}, number {found.number} on {found.n} relaxed: {found.reason}"
