@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.core import Structure
 
+from campaign.budget.limits import relaxation_cpu_seconds
 from campaign.config.yaml_file import CampaignFileError
 from campaign.policies.decide import audit_draw
 from campaign.policies.prefilter import prefilter_verdict
 from campaign.running_campaign import RunningCampaign
+from campaign.scheduling.advance import advance
 from campaign.scheduling.persons import promote
 from campaign.scorers.base import Score, Scorer
 from campaign.scorers.force_field import ForceField
@@ -21,6 +23,7 @@ from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_new
 from campaign.store import integrity
 from campaign.store.campaigns import Campaign
+from campaign.store.states import STAGES
 from campaign.verification.decisions import check_decision, check_reference_set
 from campaign.verification.states import check_states
 from campaign.views.explanation import explanation, format_explanation
@@ -355,3 +358,37 @@ def test_a_person_decides_before_and_after_it(make_cascade):
     # as the prefilter decided: rejected, whatever a person did then
     counts = campaign_metrics(campaign).candidates
     assert counts.rejected >= len(rejected)
+
+
+def screens(cascade):
+    return [step["_id"] for step in cascade.store.steps.find({"campaign": cascade.name, "kind": "screen"})]
+
+
+@pytest.mark.mongo
+def test_what_it_rejects_is_no_part_of_a_batch_that_waits_for_its_screen(make_cascade):
+    cascade = make_cascade(
+        policy={"kind": "best_first", "cpu_hours": 1.0}, screening={"batch_size": 6, "min_completed_fraction": 0.5}
+    )
+    with open_job_store(cascade.database) as cascade.job_store:
+        cascade.compute_what_runs()
+        cascade.step("prefilter")
+        left = cascade.candidates(state="dos_running")
+        assert 1 < len(left) <= 3
+        # none of them has been predicted, so no Screen may promise any of the hours
+        assert relaxation_cpu_seconds(Campaign.read(cascade.store, "cascade")) == 0.0
+        for number, document in enumerate(left):
+            assert screens(cascade) == (["cascade/screen/0"] if number >= len(left) / 2 else [])
+            cascade.compute(document, STAGES["dos"])
+            advance(RunningCampaign.open(cascade.store, cascade.launchpad, "cascade"))
+        cascade.step("screen")
+    assert relaxation_cpu_seconds(Campaign.read(cascade.store, "cascade")) == pytest.approx(3600.0)
+
+
+@pytest.mark.mongo
+def test_a_batch_that_it_rejects_altogether_has_no_screen(make_cascade):
+    candidates = {"prototypes": ["B1"], "elements": ["Al", "Pd", "Au"]}
+    cascade = make_cascade(candidates=candidates, policy={"max_formation_energy": 0.1})
+    cascade.run()
+    assert {each["state"] for each in cascade.candidates()} == {"rejected"}
+    assert screens(cascade) == []
+    assert cascade.store.steps.find_one({"_id": "cascade/report"})

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import collection_of_candidates
@@ -30,6 +31,16 @@ def ids_before_prefilter(campaign: Campaign, batch: int) -> list[str]:
 def _waiting(campaign: Campaign) -> dict[str, Any]:
     query = {"campaign": campaign.name, "prefilter.state": PrefilterState.NEW}
     return query | {"state": {"$in": list(_WAITING)}, "role": SCREENED}
+
+
+def rejected_by_batch(campaign: Campaign, batches: Sequence[int]) -> dict[int, int]:
+    """Count the candidates of each batch that the prefilter has left without an IS-DOS, from an index alone."""
+    if campaign.spec.prefilter is None or not batches:
+        return {}
+    query: dict[str, Any] = {"campaign": campaign.name, "prefilter.state": PrefilterState.DONE}
+    query |= {"prefilter.outcome": CandidateState.REJECTED, "prefilter.audit": False}
+    query["batch"] = {"$gte": min(batches), "$lte": max(batches)}
+    return counts_by(campaign.store.candidates, query, "batch")
 
 
 def write_prefiltered(
@@ -89,12 +100,12 @@ class PrefilterCounts:
         return self.passed + self.rejected + self.audited
 
 
-def prefilter_counts(campaign: Campaign) -> PrefilterCounts:
+def prefilter_counts(campaign: Campaign, *, session: ClientSession | None = None) -> PrefilterCounts:
     """Count what the prefilter says of a campaign's candidates, from an index alone."""
     if campaign.spec.prefilter is None:
         return PrefilterCounts()
     query = {"campaign": campaign.name, "prefilter.state": {"$in": list(PrefilterState)}}
-    found = counts_by(campaign.store.candidates, query, "prefilter.outcome", "prefilter.audit")
+    found = counts_by(campaign.store.candidates, query, "prefilter.outcome", "prefilter.audit", session=session)
     rejected = CandidateState.REJECTED
     return PrefilterCounts(
         waiting=found.get((None, None), 0),
