@@ -16,11 +16,13 @@ from campaign.policies.decide import audit_draw
 from campaign.policies.prefilter import prefilter_verdict
 from campaign.running_campaign import RunningCampaign
 from campaign.scheduling.advance import advance
+from campaign.scheduling.change_settings import change_settings
 from campaign.scheduling.persons import promote
 from campaign.scorers.base import Score, Scorer
 from campaign.scorers.force_field import ForceField
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_new
+from campaign.steps.finish import finish_campaign
 from campaign.store import integrity
 from campaign.store.campaigns import Campaign
 from campaign.store.states import STAGES
@@ -392,3 +394,27 @@ def test_a_batch_that_it_rejects_altogether_has_no_screen(make_cascade):
     assert {each["state"] for each in cascade.candidates()} == {"rejected"}
     assert screens(cascade) == []
     assert cascade.store.steps.find_one({"_id": "cascade/report"})
+
+
+@pytest.mark.mongo
+def test_it_does_not_begin_when_the_budget_is_spent_and_ends_when_it_has_begun(make_cascade):
+    cascade = make_cascade(policy={"max_formation_energy": 0.1}, budget={"cpu_hours": 0.001})
+    reading = Campaign.read(cascade.store, "cascade")
+    with open_job_store(cascade.database) as cascade.job_store:
+        cascade.compute_what_runs()
+        assert cascade.step("prefilter") == 0
+        assert {each["state"] for each in cascade.candidates()} == {"held"}
+        assert cascade.store.steps.find_one({"_id": "cascade/report"})
+        finish_campaign(reading, "cascade/report")
+        change_settings(opened(cascade), {"budget": {"cpu_hours": 9.0}})
+        # submitted, and the budget ends before it runs: nothing is held under it
+        change_settings(opened(cascade), {"budget": {"cpu_hours": 0.002}})
+        assert {each["state"] for each in cascade.candidates()} == {"new"}
+        assert cascade.store.steps.find_one({"_id": "cascade/report"}) is None
+        assert cascade.step("prefilter") == 1
+    assert {each["state"] for each in cascade.candidates()} == {"held", "rejected"}
+    assert cascade.store.steps.find_one({"_id": "cascade/report"})
+
+
+def opened(cascade):
+    return RunningCampaign.open(cascade.store, cascade.launchpad, cascade.name)

@@ -17,11 +17,6 @@ from campaign.store.states import SCREENED, STAGES, CandidateState, PrefilterSta
 _WAITING = (CandidateState.NEW, CandidateState.HELD)
 
 
-def batches_before_prefilter(campaign: Campaign) -> list[int]:
-    """Batches with candidates that wait for the prefilter, in ascending order."""
-    return sorted(counts_by(campaign.store.candidates, _waiting(campaign), "batch"))
-
-
 def ids_before_prefilter(campaign: Campaign, batch: int) -> list[str]:
     """Ids of the candidates of a batch that wait for the prefilter, sorted."""
     query = {**_waiting(campaign), "batch": batch}
