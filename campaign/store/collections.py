@@ -149,6 +149,7 @@ class CampaignStore:
             [
                 *(("campaign", ASCENDING), ("prefilter.state", ASCENDING)),
                 *(("prefilter.outcome", ASCENDING), ("prefilter.audit", ASCENDING), ("batch", ASCENDING)),
+                ("state", ASCENDING),
             ],
             partialFilterExpression={"prefilter.state": {"$exists": True}},
         )

@@ -17,7 +17,7 @@ from campaign.policies.prefilter import prefilter_verdict
 from campaign.running_campaign import RunningCampaign
 from campaign.scheduling.advance import advance
 from campaign.scheduling.change_settings import change_settings
-from campaign.scheduling.persons import promote
+from campaign.scheduling.persons import promote, reject
 from campaign.scorers.base import Score, Scorer
 from campaign.scorers.force_field import ForceField
 from campaign.spec.campaign_spec import CampaignSpec
@@ -25,6 +25,7 @@ from campaign.spec.checks import check_new
 from campaign.steps.finish import finish_campaign
 from campaign.store import integrity
 from campaign.store.campaigns import Campaign
+from campaign.store.prefilter.prefiltered import prefilter_counts
 from campaign.store.states import STAGES
 from campaign.verification.decisions import check_decision, check_reference_set
 from campaign.verification.states import check_states
@@ -345,6 +346,7 @@ def test_a_person_decides_before_and_after_it(make_cascade):
         before = cascade.candidates()[0]["_id"]
         running = RunningCampaign.open(cascade.store, cascade.launchpad, "cascade")
         promote(running, [before], reason="seen elsewhere")
+        assert prefilter_counts(running).waiting == 5
         cascade.step("prefilter")
         cascade.compute_what_runs()
         rejected = [each["_id"] for each in cascade.candidates(state="rejected")]
@@ -360,6 +362,30 @@ def test_a_person_decides_before_and_after_it(make_cascade):
     # as the prefilter decided: rejected, whatever a person did then
     counts = campaign_metrics(campaign).candidates
     assert counts.rejected >= len(rejected)
+
+
+@pytest.mark.mongo
+def test_of_what_a_person_decides_on_while_it_is_scored_nothing_is_written(make_cascade, monkeypatch):
+    cascade = make_cascade(policy={"max_formation_energy": 0.1})
+    score, decided = ForceField.score, []
+
+    def interrupted(self, ids, context):
+        for found in score(self, ids, context):
+            if cascade.store.candidates.find_one({"_id": found.id})["prototype"] == "B1" and len(decided) < 2:
+                decide = (promote, reject)[len(decided)]
+                decide(opened(cascade), [found.id], reason="seen elsewhere")
+                decided.append(found.id)
+            yield found
+
+    monkeypatch.setattr(ForceField, "score", interrupted)
+    with open_job_store(cascade.database) as cascade.job_store:
+        cascade.compute_what_runs()
+        cascade.step("prefilter")
+    for each in cascade.candidates(_id={"$in": decided}):
+        assert each["prefilter"] == {"state": "new"}
+        assert each["decision"]["kind"] == "person"
+    counts = prefilter_counts(opened(cascade))
+    assert (counts.waiting, counts.seen, counts.rejected) == (0, 4, 1)
 
 
 def screens(cascade):
