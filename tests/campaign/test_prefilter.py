@@ -31,6 +31,7 @@ from campaign.verification.decisions import check_decision, check_reference_set
 from campaign.verification.states import check_states
 from campaign.views.explanation import explanation, format_explanation
 from campaign.views.metrics.campaign_metrics import campaign_metrics
+from campaign.views.metrics.text import metrics_rows
 from campaign.views.preview import format_preview
 from campaign.views.results import result_rows
 from campaign.views.status.report import status_report
@@ -283,6 +284,8 @@ def test_it_is_seen_wherever_candidates_are_shown(done):
     # nothing of it is a waiting candidate, the audit counts it, and what it cost is in C_pre
     found = campaign_metrics(campaign)
     assert (found.candidates.decided, found.candidates.waiting) == (12, 0)
+    assert (found.candidates.before_dos, found.candidates.without_prediction) == (len(rejected), 0)
+    assert any(f"{len(rejected)} were rejected by the prefilter" in row[2] for row in metrics_rows(found))
     assert found.estimate is not None
     assert found.estimate.counts.audited == n_audited
     spent = report.status.cost["prefilter"]["cpu_s"]
