@@ -5,7 +5,7 @@ import uuid
 from typing import Literal
 
 import pytest
-from finished_campaign import Finished
+from finished_campaign import CPU_S, Finished
 from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.core import Structure
@@ -447,3 +447,26 @@ def test_it_does_not_begin_when_the_budget_is_spent_and_ends_when_it_has_begun(m
 
 def opened(cascade):
     return RunningCampaign.open(cascade.store, cascade.launchpad, cascade.name)
+
+
+@pytest.mark.mongo
+def test_what_is_still_to_come_leaves_out_what_it_will_reject(make_cascade):
+    cascade = make_cascade(policy={"max_formation_energy": 0.1}, screening={"batch_size": 5})
+    with open_job_store(cascade.database) as cascade.job_store:
+        cascade.compute_what_runs()
+        first = cascade.store.steps.find_one({"_id": "cascade/prefilter/0"})
+        opened(cascade).prefilter(cascade.database, first["_id"], fw_id=first["fw_id"])
+        cascade.compute_what_runs()
+        second = cascade.store.steps.find_one({"_id": "cascade/screen/0"})
+        opened(cascade).screen(cascade.database, second["_id"], fw_id=second["fw_id"])
+        cascade.compute_what_runs()
+    of_batch = cascade.candidates(batch=0)
+    rejected = sum(each["prefilter"]["outcome"] == "rejected" for each in of_batch)
+    sent = sum(each["state"] in ("relaxed", "relax_failed") for each in of_batch)
+    screened = sum(each["state"] != "dos_failed" for each in of_batch) - rejected
+    assert 0 < rejected < 5
+    assert sent > 0
+    each_passing = CPU_S + sent / screened * CPU_S
+    left = status_report(Campaign.read(cascade.store, "cascade")).time_left
+    assert left.at_least_hours == 0.0
+    assert left.cpu_hours == pytest.approx((1 - rejected / 5) * each_passing / 3600)
