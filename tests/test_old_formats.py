@@ -227,10 +227,12 @@ def test_what_other_commands_say_of_an_old_campaign_is_the_same(finished, comman
     for failure in [*found, *stored] if command == "failures" else []:
         del failure["lines"]  # of launch directories, which are not here
         del failure["advice"]  # the program's present words, not what the campaign's documents say
-    if command == "metrics":  # what persons decided, which came later
+    if command == "metrics":  # what persons and a prefilter decide, which came later
         later = [found["candidates"].pop(key) for key in ("by_person", "person_stable", "rejected_by_person")]
         later += [found["audit"]["counts"].pop(key) for key in ("known_stable", "known_unstable")]
-        assert later == [0] * 5
+        later += [found["candidates"].pop("before_dos"), found["costs"].pop("c_prefilter")]
+        assert later == [0] * 7
+        assert found["costs"].pop("dos_share") == 1
         assert found.pop("has_audit") is True
     assert found == near(stored, 1e-9)
 

@@ -29,6 +29,7 @@ from campaign.store.held import (
     write_releases,
 )
 from campaign.store.states import MOVING_STATES, SCREENED, CandidateState
+from campaign.store.steps import StepKind, is_step_open
 
 logger = logging.getLogger(__name__)
 
@@ -146,5 +147,8 @@ def hold_waiting(campaign: Campaign) -> int:
         return 0
     # what has its DOS already waits for a last Screen, which waits until no other candidate is to come
     if is_any_in_state(campaign, *MOVING_STATES) or dos_room(campaign) != 0:
+        return 0
+    # what a prefilter looks at now would be held, and the campaign finished, under it
+    if is_step_open(campaign, StepKind.PREFILTER):
         return 0
     return hold_waiting_for_dos(campaign)

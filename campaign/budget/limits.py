@@ -16,6 +16,7 @@ from campaign.spec.sections.budget import BudgetSection
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import now
 from campaign.store.counts import count_candidates
+from campaign.store.prefilter.prefiltered import prefilter_counts
 from campaign.store.usage import audited_cost, count_before_screen, latest_results, reserved_by_screens
 
 
@@ -110,4 +111,5 @@ def _share_looked_at(campaign: Campaign, session: ClientSession | None) -> float
     whole = campaign.document["n_screened"]
     if not campaign.spec.policy.paces() or not whole:
         return 1.0
-    return 1.0 - count_before_screen(campaign, session=session) / whole
+    rejected = prefilter_counts(campaign, session=session).rejected  # they come to no Screen
+    return 1.0 - count_before_screen(campaign, session=session) / max(whole - rejected, 1)

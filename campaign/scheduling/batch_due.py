@@ -3,12 +3,15 @@
 from campaign.scheduling.submit import submit_step
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.candidates import count_before_screen_by_batch, is_any_in_state
+from campaign.store.prefilter.prefiltered import rejected_by_batch
 from campaign.store.states import BEFORE_SCREEN, SCREENED, CandidateState
-from campaign.store.steps import Step, batches_without_screen, count_sweeps, is_screen_open
+from campaign.store.steps import Step, StepKind, batches_without_step, count_sweeps, is_step_open
 
 
 def screen_when_due(campaign: OpenCampaign, batch: int | None) -> None:
     """Submit the Screen of each batch of which enough candidates have their IS-DOS or have failed, once.
+
+    What the prefilter rejects never comes to a Screen: enough is a share of the others.
 
     Parameters
     ----------
@@ -18,12 +21,13 @@ def screen_when_due(campaign: OpenCampaign, batch: int | None) -> None:
         Look only at this batch; None: at all.
     """
     name, sizes = campaign.name, campaign.document["batch_sizes"]
-    if campaign.spec.prefilter is not None and not is_any_in_state(campaign, CandidateState.DOS_DONE):
-        return  # the prefilter may have left nothing of a batch
-    open_batches = batches_without_screen(campaign, range(len(sizes)) if batch is None else [batch])
+    open_batches = batches_without_step(campaign, Step.screen, range(len(sizes)) if batch is None else [batch])
     waiting = count_before_screen_by_batch(campaign, open_batches)
+    # after those that wait: one that is rejected in between counts twice, so that no Screen comes too early
+    rejected = rejected_by_batch(campaign, open_batches)
     for number in open_batches:
-        if sizes[number] - waiting.get(number, 0) >= campaign.spec.screening.enough_of(sizes[number]):
+        left = sizes[number] - rejected.get(number, 0)
+        if left and left - waiting.get(number, 0) >= campaign.spec.screening.enough_of(left):
             submit_step(campaign, Step.screen(name, number))
     _sweep_when_due(campaign)
 
@@ -32,5 +36,5 @@ def _sweep_when_due(campaign: OpenCampaign) -> None:
     """A last Screen for candidates that came after their batch was closed."""
     if is_any_in_state(campaign, *BEFORE_SCREEN, role=SCREENED):
         return
-    if is_any_in_state(campaign, CandidateState.DOS_DONE) and not is_screen_open(campaign):
+    if is_any_in_state(campaign, CandidateState.DOS_DONE) and not is_step_open(campaign, StepKind.SCREEN):
         submit_step(campaign, Step.sweep(campaign.name, count_sweeps(campaign)))

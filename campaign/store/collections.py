@@ -148,7 +148,8 @@ class CampaignStore:
         self.candidates.create_index(
             [
                 *(("campaign", ASCENDING), ("prefilter.state", ASCENDING)),
-                *(("prefilter.outcome", ASCENDING), ("prefilter.audit", ASCENDING)),
+                *(("prefilter.outcome", ASCENDING), ("prefilter.audit", ASCENDING), ("batch", ASCENDING)),
+                ("state", ASCENDING),
             ],
             partialFilterExpression={"prefilter.state": {"$exists": True}},
         )

@@ -52,9 +52,10 @@ def predicted_by_step(campaign: Campaign, step_id: str) -> list[CandidateDocumen
     return list(collection_of_candidates(campaign.store).find(query, fields).sort("_id"))
 
 
-def count_predicted(campaign: Campaign, step_ids: Sequence[str]) -> int:
-    """Count the predictions of these Screens, from an index alone."""
-    query = {"campaign": campaign.name, "prediction.step": {"$in": list(step_ids)}}
+def count_undecided_predictions(campaign: Campaign, step_ids: Sequence[str]) -> int:
+    """Count the predictions of these Screens that are not decided on yet."""
+    query: dict[str, Any] = {"campaign": campaign.name, "prediction.step": {"$in": list(step_ids)}}
+    query |= {"state": CandidateState.DOS_DONE, "decision": None}
     return collection_of_candidates(campaign.store).count_documents(query)
 
 

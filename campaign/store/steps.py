@@ -1,6 +1,6 @@
 """Steps of a campaign: prefilters, trainings, Screens and the report, each submitted once for its id."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Self, cast
@@ -177,9 +177,15 @@ def withdraw_step(campaign: Campaign, step_id: str) -> None:
     campaign.store.steps.delete_one({"_id": step_id, "state": StepState.SUBMITTED})
 
 
-def batches_without_screen(campaign: Campaign, batches: Sequence[int]) -> list[int]:
-    """Those of the batches whose Screen was not submitted yet: a large campaign has hundreds, most of them closed."""
-    ids = {Step.screen(campaign.name, batch).id: batch for batch in batches}
+def batches_without_step(campaign: Campaign, step: Callable[[str, int], Step], batches: Sequence[int]) -> list[int]:
+    """Those of the batches whose step was not submitted yet: a large campaign has hundreds, most of them closed.
+
+    Parameters
+    ----------
+    step
+        Makes the step of a campaign and a batch, e.g. `Step.screen`.
+    """
+    ids = {step(campaign.name, batch).id: batch for batch in batches}
     submitted = {found["_id"] for found in _steps(campaign).find({"_id": {"$in": list(ids)}}, ["_id"])}
     return [batch for step_id, batch in ids.items() if step_id not in submitted]
 
@@ -197,9 +203,9 @@ def count_sweeps(campaign: Campaign) -> int:
     return sum(step.number is not None for step in steps)
 
 
-def is_screen_open(campaign: Campaign) -> bool:
-    """Whether a Screen was submitted and is not done yet."""
-    query = {"campaign": campaign.name, "kind": StepKind.SCREEN, "state": StepState.SUBMITTED}
+def is_step_open(campaign: Campaign, kind: StepKind) -> bool:
+    """Whether a step of a kind was submitted and is not done yet."""
+    query = {"campaign": campaign.name, "kind": kind, "state": StepState.SUBMITTED}
     return exists(campaign.store.steps, query)
 
 

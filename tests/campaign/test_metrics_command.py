@@ -104,6 +104,9 @@ def test_the_command_prints_the_numbers_of_the_decision_core(insert, metrics):
         "n_dos": 51,
         "n_relaxations": 20,
         "n_unknown": 1,
+        # the same keys in every campaign: without a prefilter every candidate gets its IS-DOS
+        "c_prefilter": 0.0,
+        "dos_share": 1.0,
     }
     expected = metrics_of_counts(n_candidates=50, n_promoted=10, tp=6, fp=3, fn=4.0, n_audited=10)
     for name, value in expected.to_dict().items():

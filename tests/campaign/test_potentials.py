@@ -23,6 +23,7 @@ from campaign.candidates.elements import reference_structure
 from campaign.config.yaml_file import CampaignFileError
 from campaign.running_campaign import start_campaign
 from campaign.scheduling.advance import advance
+from campaign.scheduling.persons import promote
 from campaign.scorers import potentials as known_potentials
 from campaign.scorers.base import Score
 from campaign.scorers.chosen_potential import ChosenPotential
@@ -493,6 +494,9 @@ def test_a_screen_that_is_killed_loses_what_it_was_relaxing_and_status_says_how_
         assert "4 of 12 predicted and not decided on yet" in " ".join(shown.get().split())
         stages = {stage.title: (stage.done, stage.whole) for stage in RunWatch().look(at_screen).stages}
         assert stages["predicted"] == (4, 12)
+        promote(OpenCampaign.open(store, launchpad, "small"), [predicted_ids(store)[0]], reason="seen elsewhere")
+        report = status_report(Campaign.read(store, "small"))
+        assert (report.scoring.predicted, report.scoring.waiting) == (3, 8)
     finally:
         screen.kill()
         screen.wait()

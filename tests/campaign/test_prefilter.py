@@ -5,26 +5,33 @@ import uuid
 from typing import Literal
 
 import pytest
-from finished_campaign import Finished
+from finished_campaign import CPU_S, Finished
 from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.core import Structure
 
+from campaign.budget.limits import relaxation_cpu_seconds
 from campaign.config.yaml_file import CampaignFileError
 from campaign.policies.decide import audit_draw
 from campaign.policies.prefilter import prefilter_verdict
 from campaign.running_campaign import RunningCampaign
-from campaign.scheduling.persons import promote
+from campaign.scheduling.advance import advance
+from campaign.scheduling.change_settings import change_settings
+from campaign.scheduling.persons import promote, reject
 from campaign.scorers.base import Score, Scorer
 from campaign.scorers.force_field import ForceField
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_new
+from campaign.steps.finish import finish_campaign
 from campaign.store import integrity
 from campaign.store.campaigns import Campaign
+from campaign.store.prefilter.prefiltered import prefilter_counts
+from campaign.store.states import STAGES
 from campaign.verification.decisions import check_decision, check_reference_set
 from campaign.verification.states import check_states
 from campaign.views.explanation import explanation, format_explanation
 from campaign.views.metrics.campaign_metrics import campaign_metrics
+from campaign.views.metrics.text import metrics_rows
 from campaign.views.preview import format_preview
 from campaign.views.results import result_rows
 from campaign.views.status.report import status_report
@@ -277,6 +284,8 @@ def test_it_is_seen_wherever_candidates_are_shown(done):
     # nothing of it is a waiting candidate, the audit counts it, and what it cost is in C_pre
     found = campaign_metrics(campaign)
     assert (found.candidates.decided, found.candidates.waiting) == (12, 0)
+    assert (found.candidates.before_dos, found.candidates.without_prediction) == (len(rejected), 0)
+    assert any(f"{len(rejected)} were rejected by the prefilter" in row[2] for row in metrics_rows(found))
     assert found.estimate is not None
     assert found.estimate.counts.audited == n_audited
     spent = report.status.cost["prefilter"]["cpu_s"]
@@ -340,6 +349,7 @@ def test_a_person_decides_before_and_after_it(make_cascade):
         before = cascade.candidates()[0]["_id"]
         running = RunningCampaign.open(cascade.store, cascade.launchpad, "cascade")
         promote(running, [before], reason="seen elsewhere")
+        assert prefilter_counts(running).waiting == 5
         cascade.step("prefilter")
         cascade.compute_what_runs()
         rejected = [each["_id"] for each in cascade.candidates(state="rejected")]
@@ -355,3 +365,108 @@ def test_a_person_decides_before_and_after_it(make_cascade):
     # as the prefilter decided: rejected, whatever a person did then
     counts = campaign_metrics(campaign).candidates
     assert counts.rejected >= len(rejected)
+
+
+@pytest.mark.mongo
+def test_of_what_a_person_decides_on_while_it_is_scored_nothing_is_written(make_cascade, monkeypatch):
+    cascade = make_cascade(policy={"max_formation_energy": 0.1})
+    score, decided = ForceField.score, []
+
+    def interrupted(self, ids, context):
+        for found in score(self, ids, context):
+            if cascade.store.candidates.find_one({"_id": found.id})["prototype"] == "B1" and len(decided) < 2:
+                decide = (promote, reject)[len(decided)]
+                decide(opened(cascade), [found.id], reason="seen elsewhere")
+                decided.append(found.id)
+            yield found
+
+    monkeypatch.setattr(ForceField, "score", interrupted)
+    with open_job_store(cascade.database) as cascade.job_store:
+        cascade.compute_what_runs()
+        cascade.step("prefilter")
+    for each in cascade.candidates(_id={"$in": decided}):
+        assert each["prefilter"] == {"state": "new"}
+        assert each["decision"]["kind"] == "person"
+    counts = prefilter_counts(opened(cascade))
+    assert (counts.waiting, counts.seen, counts.rejected) == (0, 4, 1)
+
+
+def screens(cascade):
+    return [step["_id"] for step in cascade.store.steps.find({"campaign": cascade.name, "kind": "screen"})]
+
+
+@pytest.mark.mongo
+def test_what_it_rejects_is_no_part_of_a_batch_that_waits_for_its_screen(make_cascade):
+    cascade = make_cascade(
+        policy={"kind": "best_first", "cpu_hours": 1.0}, screening={"batch_size": 6, "min_completed_fraction": 0.5}
+    )
+    with open_job_store(cascade.database) as cascade.job_store:
+        cascade.compute_what_runs()
+        cascade.step("prefilter")
+        left = cascade.candidates(state="dos_running")
+        assert 1 < len(left) <= 3
+        # none of them has been predicted, so no Screen may promise any of the hours
+        assert relaxation_cpu_seconds(Campaign.read(cascade.store, "cascade")) == 0.0
+        for number, document in enumerate(left):
+            assert screens(cascade) == (["cascade/screen/0"] if number >= len(left) / 2 else [])
+            cascade.compute(document, STAGES["dos"])
+            advance(RunningCampaign.open(cascade.store, cascade.launchpad, "cascade"))
+        cascade.step("screen")
+    assert relaxation_cpu_seconds(Campaign.read(cascade.store, "cascade")) == pytest.approx(3600.0)
+
+
+@pytest.mark.mongo
+def test_a_batch_that_it_rejects_altogether_has_no_screen(make_cascade):
+    candidates = {"prototypes": ["B1"], "elements": ["Al", "Pd", "Au"]}
+    cascade = make_cascade(candidates=candidates, policy={"max_formation_energy": 0.1})
+    cascade.run()
+    assert {each["state"] for each in cascade.candidates()} == {"rejected"}
+    assert screens(cascade) == []
+    assert cascade.store.steps.find_one({"_id": "cascade/report"})
+
+
+@pytest.mark.mongo
+def test_it_does_not_begin_when_the_budget_is_spent_and_ends_when_it_has_begun(make_cascade):
+    cascade = make_cascade(policy={"max_formation_energy": 0.1}, budget={"cpu_hours": 0.001})
+    reading = Campaign.read(cascade.store, "cascade")
+    with open_job_store(cascade.database) as cascade.job_store:
+        cascade.compute_what_runs()
+        assert cascade.step("prefilter") == 0
+        assert {each["state"] for each in cascade.candidates()} == {"held"}
+        assert cascade.store.steps.find_one({"_id": "cascade/report"})
+        finish_campaign(reading, "cascade/report")
+        change_settings(opened(cascade), {"budget": {"cpu_hours": 9.0}})
+        # submitted, and the budget ends before it runs: nothing is held under it
+        change_settings(opened(cascade), {"budget": {"cpu_hours": 0.002}})
+        assert {each["state"] for each in cascade.candidates()} == {"new"}
+        assert cascade.store.steps.find_one({"_id": "cascade/report"}) is None
+        assert cascade.step("prefilter") == 1
+    assert {each["state"] for each in cascade.candidates()} == {"held", "rejected"}
+    assert cascade.store.steps.find_one({"_id": "cascade/report"})
+
+
+def opened(cascade):
+    return RunningCampaign.open(cascade.store, cascade.launchpad, cascade.name)
+
+
+@pytest.mark.mongo
+def test_what_is_still_to_come_leaves_out_what_it_will_reject(make_cascade):
+    cascade = make_cascade(policy={"max_formation_energy": 0.1}, screening={"batch_size": 5})
+    with open_job_store(cascade.database) as cascade.job_store:
+        cascade.compute_what_runs()
+        first = cascade.store.steps.find_one({"_id": "cascade/prefilter/0"})
+        opened(cascade).prefilter(cascade.database, first["_id"], fw_id=first["fw_id"])
+        cascade.compute_what_runs()
+        second = cascade.store.steps.find_one({"_id": "cascade/screen/0"})
+        opened(cascade).screen(cascade.database, second["_id"], fw_id=second["fw_id"])
+        cascade.compute_what_runs()
+    of_batch = cascade.candidates(batch=0)
+    rejected = sum(each["prefilter"]["outcome"] == "rejected" for each in of_batch)
+    sent = sum(each["state"] in ("relaxed", "relax_failed") for each in of_batch)
+    screened = sum(each["state"] != "dos_failed" for each in of_batch) - rejected
+    assert 0 < rejected < 5
+    assert sent > 0
+    each_passing = CPU_S + sent / screened * CPU_S
+    left = status_report(Campaign.read(cascade.store, "cascade")).time_left
+    assert left.at_least_hours == 0.0
+    assert left.cpu_hours == pytest.approx((1 - rejected / 5) * each_passing / 3600)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
 
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import collection_of_candidates
@@ -12,13 +13,9 @@ from campaign.store.collections import counts_by, history_entry
 from campaign.store.documents import PrefilterDocument
 from campaign.store.states import SCREENED, STAGES, CandidateState, PrefilterState
 
-#: States of a candidate that may wait for the prefilter; a budget that is spent may hold it meanwhile.
-_WAITING = (CandidateState.NEW, CandidateState.HELD)
-
-
-def batches_before_prefilter(campaign: Campaign) -> list[int]:
-    """Batches with candidates that wait for the prefilter, in ascending order."""
-    return sorted(counts_by(campaign.store.candidates, _waiting(campaign), "batch"))
+#: A candidate that may wait for the prefilter: a budget that is spent may hold it meanwhile. One that a person has
+#: decided on does not.
+_UNDECIDED: dict[str, Any] = {"state": {"$in": [CandidateState.NEW, CandidateState.HELD]}, "decision": None}
 
 
 def ids_before_prefilter(campaign: Campaign, batch: int) -> list[str]:
@@ -29,7 +26,17 @@ def ids_before_prefilter(campaign: Campaign, batch: int) -> list[str]:
 
 def _waiting(campaign: Campaign) -> dict[str, Any]:
     query = {"campaign": campaign.name, "prefilter.state": PrefilterState.NEW}
-    return query | {"state": {"$in": list(_WAITING)}, "role": SCREENED}
+    return query | _UNDECIDED | {"role": SCREENED}
+
+
+def rejected_by_batch(campaign: Campaign, batches: Sequence[int]) -> dict[int, int]:
+    """Count the candidates of each batch that the prefilter has left without an IS-DOS, from an index alone."""
+    if campaign.spec.prefilter is None or not batches:
+        return {}
+    query: dict[str, Any] = {"campaign": campaign.name, "prefilter.state": PrefilterState.DONE}
+    query |= {"prefilter.outcome": CandidateState.REJECTED, "prefilter.audit": False}
+    query["batch"] = {"$gte": min(batches), "$lte": max(batches)}
+    return counts_by(campaign.store.candidates, query, "batch")
 
 
 def write_prefiltered(
@@ -37,17 +44,19 @@ def write_prefiltered(
 ) -> int:
     """Write what the prefilter says of candidates that wait for it; return how many it rejected.
 
+    Nothing is written on one that a person has decided on meanwhile.
+
     Parameters
     ----------
     told
         The candidates' ids, and what is said of each.
     rejected
-        Decisions on those that get no IS-DOS, by id. What a person has decided on meanwhile stays as it is.
+        Decisions on those that get no IS-DOS, by id.
     """
     found = dict(told)
     moved = campaign.store.bulk_update(
         UpdateOne(
-            {"_id": name, "prefilter.state": PrefilterState.NEW, "state": {"$in": list(_WAITING)}, "decision": None},
+            {"_id": name, "prefilter.state": PrefilterState.NEW, **_UNDECIDED},
             {
                 "$set": {"prefilter": found[name], "decision": decision, "state": CandidateState.REJECTED},
                 "$push": {"history": history_entry(STAGES["dos"], CandidateState.REJECTED)},
@@ -56,8 +65,9 @@ def write_prefiltered(
         for name, decision in rejected.items()
     )
     campaign.store.bulk_update(
-        UpdateOne({"_id": name, "prefilter.state": PrefilterState.NEW}, {"$set": {"prefilter": document}})
+        UpdateOne({"_id": name, "prefilter.state": PrefilterState.NEW, **_UNDECIDED}, {"$set": {"prefilter": document}})
         for name, document in told
+        if name not in rejected
     )
     return moved
 
@@ -69,7 +79,7 @@ class PrefilterCounts:
     Attributes
     ----------
     waiting
-        Not looked at yet.
+        Not looked at yet, and still to be: no person has decided on them.
     passed
         They get an IS-DOS.
     rejected
@@ -89,15 +99,19 @@ class PrefilterCounts:
         return self.passed + self.rejected + self.audited
 
 
-def prefilter_counts(campaign: Campaign) -> PrefilterCounts:
-    """Count what the prefilter says of a campaign's candidates, from an index alone."""
+def prefilter_counts(campaign: Campaign, *, session: ClientSession | None = None) -> PrefilterCounts:
+    """Count what the prefilter says of a campaign's candidates, nearly all from an index."""
     if campaign.spec.prefilter is None:
         return PrefilterCounts()
-    query = {"campaign": campaign.name, "prefilter.state": {"$in": list(PrefilterState)}}
-    found = counts_by(campaign.store.candidates, query, "prefilter.outcome", "prefilter.audit")
+    candidates, waiting = campaign.store.candidates, {"campaign": campaign.name, "prefilter.state": PrefilterState.NEW}
+    query = {"campaign": campaign.name, "prefilter.state": PrefilterState.DONE}
+    found = counts_by(candidates, query, "prefilter.outcome", "prefilter.audit", session=session)
     rejected = CandidateState.REJECTED
+    # a person's decision moves a candidate on from new, so the many are counted without their documents
+    held = {**waiting, "state": CandidateState.HELD, "decision": None}
     return PrefilterCounts(
-        waiting=found.get((None, None), 0),
+        waiting=candidates.count_documents({**waiting, "state": CandidateState.NEW}, session=session)
+        + candidates.count_documents(held, session=session),
         passed=found.get(("passed", False), 0),
         rejected=found.get((rejected, False), 0),
         audited=found.get((rejected, True), 0),

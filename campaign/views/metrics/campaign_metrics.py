@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from campaign.budget.decision_document import is_persons, policy_decision
+from campaign.budget.decision_document import is_persons, is_prefilters, policy_decision
 from campaign.metrics.audit import AuditCounts, DiscoverabilityEstimate, estimate_discoverability
 from campaign.metrics.measured_costs import MeasuredCosts, measured_costs
 from campaign.metrics.metrics import Costs, Metrics, effective_cost, finite_or_none, metrics_of_counts, ratio
@@ -45,7 +45,7 @@ class CandidateCounts:
     dos_failed
         IS-DOS failed for good: never decided on, so in no metric.
     without_prediction
-        Decided on without a prediction: not promoted.
+        Decided on by a Screen without a prediction: not promoted.
     promoted, held, rejected
         Of those decided on; held ones count as not promoted until the budget is raised.
     audited
@@ -56,6 +56,9 @@ class CandidateCounts:
         Promoted by a person, and those of them that are known to be stable: in no metric.
     rejected_by_person
         Rejected by a person; those that the policy had promoted stay open.
+    before_dos
+        Of those rejected, the ones that the prefilter rejected and no Screen has predicted: they have no IS-DOS, or
+        the audit's is still to come.
     """
 
     screened: int
@@ -72,6 +75,7 @@ class CandidateCounts:
     by_person: int = 0
     person_stable: int = 0
     rejected_by_person: int = 0
+    before_dos: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,15 +213,15 @@ def _candidate_counts(documents: Sequence[Document], by_persons: Sequence[Docume
     persons_alone = sum(
         policy_decision(document) is None and document["state"] != CandidateState.DOS_FAILED for document in by_persons
     )
+    before_dos = [each for each in decided if is_prefilters(each["decision"]) and not each.get("prediction")]
+    unknown = sum(any(math.isnan(value) for value in predicted_energies(document)) for document in decided)
     return CandidateCounts(
         screened=len(screened),
         training=len(documents) - len(screened),
         decided=len(decided),
         waiting=len(screened) - len(decided) - dos_failed - persons_alone,
         dos_failed=dos_failed,
-        without_prediction=sum(
-            any(math.isnan(value) for value in predicted_energies(document)) for document in decided
-        ),
+        without_prediction=unknown - len(before_dos),
         promoted=promoted,
         held=held,
         rejected=len(decided) - promoted - held,
@@ -226,6 +230,7 @@ def _candidate_counts(documents: Sequence[Document], by_persons: Sequence[Docume
         by_person=len(chosen),
         person_stable=sum(_results(chosen)),
         rejected_by_person=len(by_persons) - len(chosen),
+        before_dos=len(before_dos),
     )
 
 

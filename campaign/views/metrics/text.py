@@ -48,7 +48,10 @@ def _candidate_rows(found: CampaignMetrics) -> Iterator[tuple[str, str, str]]:
     yield "promoted", str(counts.promoted), results
     if counts.held:
         yield "held (budget)", str(counts.held), "count as not promoted until the budget is raised"
-    yield "not promoted", str(audit.not_promoted), f"{counts.without_prediction} of all have no prediction"
+    without = f"{counts.without_prediction} of all have no prediction"
+    if counts.before_dos:
+        without += f"; {counts.before_dos} were rejected by the prefilter, before an IS-DOS"
+    yield "not promoted", str(audit.not_promoted), without
     if counts.audited:
         unstable = audit.audited - audit.audit_failed - audit.audit_stable
         still_open = audit.audit_open - counts.audit_refused

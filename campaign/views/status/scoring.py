@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import in_utc
-from campaign.store.predictions import count_predicted, predictions_since
+from campaign.store.predictions import count_undecided_predictions, predictions_since
 from campaign.store.steps import open_screens
 from campaign.views.status.time_left import format_duration
 
@@ -34,7 +34,7 @@ class ScoringProgress:
 
 def count_undecided(campaign: Campaign, *, ready: int) -> int:
     """Count what open Screens have predicted and not decided on: where a prediction takes long, all that moves."""
-    return min(count_predicted(campaign, open_screens(campaign)), ready) if ready else 0
+    return min(count_undecided_predictions(campaign, open_screens(campaign)), ready) if ready else 0
 
 
 def scoring_progress(campaign: Campaign, *, ready: int, at: datetime) -> ScoringProgress:

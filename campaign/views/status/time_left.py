@@ -8,6 +8,7 @@ from campaign.budget.limits import current_budget
 from campaign.store.campaigns import Campaign
 from campaign.store.collections import in_utc
 from campaign.store.counts import count_open_rs_dos, count_references
+from campaign.store.prefilter.prefiltered import PrefilterCounts, prefilter_counts
 from campaign.store.states import BEFORE_SCREEN, BOOTSTRAP, SCREENED, TRAINING, CampaignState, CandidateState
 from campaign.views.status.throughput import Throughput
 
@@ -40,12 +41,16 @@ class TimeLeft:
 
 @dataclass(frozen=True, kw_only=True)
 class _Work:
-    """Calculations still to come: those that are certain, and candidates that are still to be decided on."""
+    """Calculations still to come: those that are certain, and candidates that are still to be decided on.
+
+    Those that are still before the prefilter are apart: it is not known which of them get an IS-DOS.
+    """
 
     dos: int
     relax: int
     rs_dos: int
     undecided: int
+    before_prefilter: int
 
 
 def time_left(
@@ -67,7 +72,7 @@ def time_left(
         What happened in the last hours.
     decided, sent
         Candidates that were decided on, and those of them that were sent to a relaxation. Of those still to be decided
-        on the same share is expected to be relaxed.
+        on the same share is expected to be relaxed; of those before the prefilter, what it has left of others.
     spent_cpu_hours
         Spent so far, for the budget.
 
@@ -79,12 +84,15 @@ def time_left(
     """
     if campaign.document["state"] == CampaignState.FINISHED:
         return TimeLeft(hours=0.0, at_least_hours=0.0, cpu_hours=0.0, how="finished")
-    work = _work(campaign, counts)
-    certain, each = _cpu_seconds(campaign, work, pace)
-    share = sent / decided if decided else None
-    to_come = certain / _HOUR_S if not work.undecided else None
-    if work.undecided and share is not None:
-        to_come = (certain + work.undecided * share * each) / _HOUR_S
+    seen = prefilter_counts(campaign)
+    work = _work(campaign, counts, seen)
+    certain, dos, each = _cpu_seconds(campaign, work, pace)
+    at_screens = decided - seen.rejected
+    to_come = certain / _HOUR_S if not work.undecided and not work.before_prefilter else None
+    if to_come is None and at_screens > 0:
+        passing = work.before_prefilter * (1.0 - seen.rejected / seen.seen) if seen.seen else 0.0
+        to_relax = (work.undecided + passing) * sent / at_screens
+        to_come = (certain + passing * dos + to_relax * each) / _HOUR_S
     rate = pace.cpu_hours_per_hour
     if not rate:
         how = "nothing ended in the last 24 h" if rate is None else "what ended lately has no known cost"
@@ -131,8 +139,10 @@ def format_since(since: str | None, at: datetime) -> str:
     return "" if began is None else format_duration(max((in_utc(at) - began).total_seconds(), 0.0) / _HOUR_S)
 
 
-def _work(campaign: Campaign, counts: Mapping[tuple[str, str], int]) -> _Work:
+def _work(campaign: Campaign, counts: Mapping[tuple[str, str], int], seen: PrefilterCounts) -> _Work:
     spec = campaign.spec
+    # the budget holds the others of those that wait for it
+    waiting = min(seen.waiting, counts.get((SCREENED, CandidateState.NEW), 0))
 
     def number(role: str, *states: str) -> int:
         return sum(counts.get((role, state), 0) for state in states)
@@ -146,15 +156,16 @@ def _work(campaign: Campaign, counts: Mapping[tuple[str, str], int]) -> _Work:
     with_rs_dos += references if spec.model.bundle is None and spec.scorer.needs_model else 0
     with_rs_dos += screened if spec.screening.retrain_every is not None else 0
     return _Work(
-        dos=number(SCREENED, *BEFORE_SCREEN) + number(TRAINING, *BEFORE_SCREEN),
+        dos=number(SCREENED, *BEFORE_SCREEN) - waiting + number(TRAINING, *BEFORE_SCREEN),
         relax=references + bootstrap + training + screened,
         rs_dos=with_rs_dos + count_open_rs_dos(campaign),
-        undecided=number(SCREENED, *BEFORE_SCREEN, CandidateState.DOS_DONE),
+        undecided=number(SCREENED, *BEFORE_SCREEN, CandidateState.DOS_DONE) - waiting,
+        before_prefilter=waiting,
     )
 
 
-def _cpu_seconds(campaign: Campaign, work: _Work, pace: Throughput) -> tuple[float, float]:
-    """CPU-s of what is certain, and of relaxing one more candidate."""
+def _cpu_seconds(campaign: Campaign, work: _Work, pace: Throughput) -> tuple[float, float, float]:
+    """CPU-s of what is certain, of one more IS-DOS, and of relaxing one more candidate."""
     budget = current_budget(campaign)
 
     def mean(stage: str, default: float) -> float:
@@ -164,4 +175,4 @@ def _cpu_seconds(campaign: Campaign, work: _Work, pace: Throughput) -> tuple[flo
     dos = mean("dos", budget.dos_cpu_s)
     relax, rs_dos = mean("relax", budget.relax_cpu_s), mean("rs_dos", dos)
     each = relax + (rs_dos if campaign.spec.screening.retrain_every is not None else 0.0)
-    return work.dos * dos + work.relax * relax + work.rs_dos * rs_dos, each
+    return work.dos * dos + work.relax * relax + work.rs_dos * rs_dos, dos, each
