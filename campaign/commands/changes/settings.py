@@ -44,7 +44,7 @@ def _correct_waiting(campaign: OpenCampaign) -> None:
     if campaign.is_halted:
         rescore_waiting(campaign)  # a later Screen finds them
     else:
-        screen_again(campaign, after=f"{campaign.name}/set-{now():%Y%m%dT%H%M%S}")
+        screen_again(campaign, after=f"{campaign.name}/set-{now():%Y%m%dT%H%M%S%f}")
 
 
 def _format(name: str, report: SettingsReport, *, dry_run: bool) -> Iterator[str]:
