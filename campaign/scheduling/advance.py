@@ -9,9 +9,8 @@ from campaign.budget.persons import settle_decided
 from campaign.references.reference_sets import freeze_reference_set
 from campaign.scheduling.batch_due import screen_when_due
 from campaign.scheduling.evaluate import evaluate_relaxed
+from campaign.scheduling.learning_due import recalibrate_when_due, retrain_when_due
 from campaign.scheduling.prefilter_due import prefilter_when_due
-from campaign.scheduling.recalibrate_due import recalibrate_when_due
-from campaign.scheduling.retrain_due import retrain_when_due
 from campaign.scheduling.submit import submit_ready, submit_step
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.candidates import is_any_open
