@@ -2,9 +2,6 @@
 
 import logging
 import os
-import resource
-import time
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,11 +11,12 @@ from campaign.scorers.chosen_potential import ChosenPotential
 from campaign.scorers.relaxation import Guards, NoEnergyError, Relaxer
 from campaign.scorers.relaxation_order import EnergyOrReason, Task
 from esnet.scoring.pool import Answer
+from esnet.scoring.pool_actor import PoolActor
 
 logger = logging.getLogger(__name__)
 
 
-class RelaxingActor:
+class RelaxingActor(PoolActor):
     """Runs inside a Ray actor; what a crystal is asked with and answered with is a `Task` and its energies.
 
     Parameters
@@ -29,20 +27,15 @@ class RelaxingActor:
         As in the section ``scorer`` of a campaign file.
     """
 
-    _title = "relaxer"  # Ray names the actor in the error of a constructor that never ran, too
+    _title = "relaxer"
 
     def __init__(
         self, title: str, potentials: Sequence[ChosenPotential], steps: int, force_tolerance: float, guards: Guards
     ) -> None:
-        # this process is Ray's and has no handler; the dashboard shows an actor's log
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-        self._title, self._name, self._started = title, uuid.uuid4().hex, time.monotonic()
+        super().__init__(title)
         self._potentials = potentials
         self._settings: dict[str, Any] = {"steps": steps, "force_tolerance": force_tolerance, "guards": guards}
         self._relaxed = 0
-
-    def __repr__(self) -> str:
-        return self._title
 
     def ready(self) -> Answer:
         """Load the potentials, before anything is relaxed."""
@@ -61,15 +54,6 @@ class RelaxingActor:
         answer = self._answer([(task, energies)])
         logger.info("%s: %d crystals relaxed, %.0f s since the start", self._title, self._relaxed, answer.wall_s)
         return answer
-
-    def _answer(self, results: list[tuple[Task, list[EnergyOrReason]]]) -> Answer:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        return Answer(
-            predictions=results,
-            actor=self._name,
-            cpu_s=used.ru_utime + used.ru_stime,
-            wall_s=time.monotonic() - self._started,
-        )
 
 
 def relax(task: Task, relaxers: Sequence[Relaxer]) -> list[EnergyOrReason]:

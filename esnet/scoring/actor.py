@@ -2,40 +2,29 @@
 
 import gc
 import logging
-import resource
 import threading
-import time
-import uuid
 
 from esnet.bundle.bundle import Bundle
 from esnet.files.garbage_collection import no_garbage_collection
 from esnet.scoring.batch import ReadFeatures, ScoringError, predict_batch, read_batch
 from esnet.scoring.pool import Answer
-from esnet.scoring.prediction import Prediction
+from esnet.scoring.pool_actor import PoolActor
 
 logger = logging.getLogger(__name__)
 
 
-class ScoringActor:
+class ScoringActor(PoolActor):
     """Runs inside a Ray actor, a thread for each batch that it has; the bundle must have the ``checksum``."""
-
-    _title = "scorer"  # Ray names the actor in the error of a constructor that never ran, too
 
     def __init__(
         self, name: str, bundle_path: str, checksum: str, read_features: ReadFeatures, batch_size: int
     ) -> None:
-        # this process is Ray's and has no handler; the dashboard shows an actor's log
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-        self._title = name
-        self._name, self._started = uuid.uuid4().hex, time.monotonic()
+        super().__init__(name)
         self._bundle_path, self._checksum = bundle_path, checksum
         self._read_features = read_features
         self._batch_size = batch_size
         self._scored = 0
         self._reading, self._predicting = threading.Lock(), threading.Lock()
-
-    def __repr__(self) -> str:
-        return self._title
 
     def ready(self) -> Answer:
         """Load the model, before anything is scored."""
@@ -59,12 +48,3 @@ class ScoringActor:
             self._scored += len(ids)
             logger.info("%s: %d candidates scored, %.0f s since the start", self._title, self._scored, answer.wall_s)
         return answer
-
-    def _answer(self, predictions: list[Prediction]) -> Answer:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        return Answer(
-            predictions=predictions,
-            actor=self._name,
-            cpu_s=used.ru_utime + used.ru_stime,
-            wall_s=time.monotonic() - self._started,
-        )
