@@ -9,7 +9,8 @@ from ruamel.yaml.error import YAMLError
 
 from campaign.config.yaml_file import did_you_mean, load_yaml
 from campaign.spec.campaign_spec import CampaignSpec
-from campaign.spec.reader import current_section, read_policy, wrong_settings
+from campaign.spec.reader import current_section, read_policy
+from campaign.spec.translation import wrong_settings
 from esnet.files.errors import UserError
 
 #: Sections that may be changed, in the order of a campaign file. The budget is stored apart from the others.

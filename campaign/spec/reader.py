@@ -6,34 +6,23 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
 from campaign.config.plugins import Kinds
-from campaign.config.yaml_file import (
-    CampaignFileError,
-    FieldPath,
-    Problem,
-    describe,
-    did_you_mean,
-    dotted,
-    line_of,
-    nearest,
-    read_yaml,
-)
+from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, describe, did_you_mean, dotted, read_yaml
 from campaign.policies.base import Policy
 from campaign.spec.campaign_spec import FIREWORK_HEADER, CampaignSpec, chosen_kinds, with_chosen_inside
 from campaign.spec.checks import section_problems
+from campaign.spec.translation import PREFIX, Place, models_of, own_errors, translated
 
 if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+    pass
 
 logger = logging.getLogger(__name__)
 
-_PREFIX: FieldPath = ("spec", "campaign")
 _FIREWORK_KEYS = ("_priority", "_queueadapter", "_fworker", "_launch_dir", "_trackers", "_dupefinder")
 """FireWorks' own keys that a user may add to ``spec``."""
 
@@ -42,31 +31,6 @@ ENGINE_ELSEWHERE = "_engine_elsewhere"
 
 RENAMED_FIELDS: dict[tuple[str, str], str] = {("screening", "close_at"): "min_completed_fraction"}
 """Fields of earlier versions, by section, and what they are called now."""
-
-_RIGHT_TYPES = {
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "string_type": "text (put it in quotes)",
-    "tuple_type": "a list, e.g. [a, b]",
-    "path_type": "a path (text)",
-    "is_instance_of": "a path (text)",
-    "model_type": "a section with keys of its own",
-    "bool_type": "true or false",
-}
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where a campaign's content comes from, to say it in messages."""
-
-    file: Path | None = None
-    text: str | None = None
-
-    def problem(self, path: FieldPath, message: str) -> Problem:
-        line = None if self.text is None else line_of(self.text, path)
-        return Problem(dotted(path), message, self.file, line)
 
 
 def read_campaign_file(path: str | Path) -> CampaignSpec:
@@ -79,7 +43,7 @@ def read_campaign_file(path: str | Path) -> CampaignSpec:
     """
     path = Path(path)
     content, text = read_yaml(path)
-    place = _Place(path, text)
+    place = Place(path, text)
     problems = _header_problems(content, place)
     firework_spec = content.get("spec")
     campaign = firework_spec.get("campaign") if isinstance(firework_spec, dict) else None
@@ -103,21 +67,19 @@ def read_firework_spec(spec: Mapping[str, Any], *, name: str, base_dir: Path | N
     CampaignFileError
         Listing everything that is wrong.
     """
-    return _checked(spec.get("campaign"), name, [], _Place(), base_dir=base_dir)
+    return _checked(spec.get("campaign"), name, [], Place(), base_dir=base_dir)
 
 
-def _checked(
-    campaign: Any, name: Any, problems: list[Problem], place: _Place, *, base_dir: Path | None
-) -> CampaignSpec:
+def _checked(campaign: Any, name: Any, problems: list[Problem], place: Place, *, base_dir: Path | None) -> CampaignSpec:
     if not isinstance(campaign, dict):
         found = "is missing" if campaign is None else f"found {describe(campaign)}"
         message = f"{found}; right: the campaign's sections (candidates, dft, ...), see examples/quickstart.yaml"
-        raise CampaignFileError([*problems, place.problem(_PREFIX, message)])
+        raise CampaignFileError([*problems, place.problem(PREFIX, message)])
     context = {"base_dir": base_dir}
     content = {key: value for key, value in campaign.items() if key != "name"}
     problems += _read_old_names(content, place)
     if "name" in campaign:
-        problems.append(place.problem((*_PREFIX, "name"), "the name stands at the top of the file, not here"))
+        problems.append(place.problem((*PREFIX, "name"), "the name stands at the top of the file, not here"))
     chosen, wrong = _chosen_sections(content, place, context)
     inside, wrong_inside = _chosen_inside(content, place, context)
     problems += wrong + wrong_inside
@@ -126,10 +88,10 @@ def _checked(
     try:
         spec = CampaignSpec.model_validate({"name": name, **content}, context=context)
     except ValidationError as error:
-        problems += [_translated(details, place) for details in _own_errors(error)]
+        problems += [translated(details, place) for details in own_errors(error)]
     sections = _usable_sections(content, context) if spec is None else dict(spec)
     problems += [
-        place.problem((*_PREFIX, *path), message) if file is None else Problem(dotted((*_PREFIX, *path)), message, file)
+        place.problem((*PREFIX, *path), message) if file is None else Problem(dotted((*PREFIX, *path)), message, file)
         for path, message, file in (
             (_in_file(path, content), message, file) for path, message, file in section_problems(sections)
         )
@@ -147,15 +109,15 @@ def current_section(section: str, content: Any) -> Any:
     return next((kinds.current(new) for key, kinds in chosen_kinds() if key == section), new)
 
 
-def _read_old_names(content: dict[str, Any], place: _Place) -> Iterator[Problem]:
+def _read_old_names(content: dict[str, Any], place: Place) -> Iterator[Problem]:
     """Give the fields of earlier versions their present names, each with a line that says so."""
     for (section, old), new in RENAMED_FIELDS.items():
         given = content.get(section)
         if not isinstance(given, dict) or old not in given:
             continue
-        told = place.problem((*_PREFIX, section, old), f"is called {new} since version 0.2; it is read as that")
+        told = place.problem((*PREFIX, section, old), f"is called {new} since version 0.2; it is read as that")
         if new in given:
-            yield place.problem((*_PREFIX, section, old), f"is called {new} since version 0.2, which is given too")
+            yield place.problem((*PREFIX, section, old), f"is called {new} since version 0.2, which is given too")
         else:
             logger.warning("%s", told)
         content[section] = {new: given[old], **{key: value for key, value in given.items() if key != old}}
@@ -164,11 +126,11 @@ def _read_old_names(content: dict[str, Any], place: _Place) -> Iterator[Problem]
         if isinstance(given, dict) and kinds.current(given) != given:
             new = kinds.renamed[given["kind"]]
             message = f"{given['kind']!r} is called {new!r} since version 0.2; it is read as that"
-            logger.warning("%s", place.problem((*_PREFIX, key, "kind"), message))
+            logger.warning("%s", place.problem((*PREFIX, key, "kind"), message))
 
 
 def _chosen_sections(
-    content: Mapping[str, Any], place: _Place, context: Mapping[str, Any]
+    content: Mapping[str, Any], place: Place, context: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[Problem]]:
     """The sections whose class the user chooses by ``kind``, made, and what is wrong with them.
 
@@ -188,7 +150,7 @@ def _chosen_sections(
 
 
 def _chosen_inside(
-    content: Mapping[str, Any], place: _Place, context: Mapping[str, Any]
+    content: Mapping[str, Any], place: Place, context: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[Problem]]:
     """The sections with a field whose class the user chooses by ``kind``, that field made, and what is wrong with it.
 
@@ -204,12 +166,12 @@ def _chosen_inside(
         sections[key] = {**section, field: made}
         if made is None:
             sections[key] = None
-            model = next(model for model in _models(CampaignSpec.model_fields[key].annotation))
+            model = next(model for model in models_of(CampaignSpec.model_fields[key].annotation))
             try:
                 model.model_validate({name: value for name, value in section.items() if name != field})
             except ValidationError as error:
-                others = [each for each in _own_errors(error) if each["loc"] != (field,)]
-                problems += [_translated(each, place, inside=(key,), model=model) for each in others]
+                others = [each for each in own_errors(error) if each["loc"] != (field,)]
+                problems += [translated(each, place, inside=(key,), model=model) for each in others]
         problems += wrong
     return sections, problems
 
@@ -217,7 +179,7 @@ def _chosen_inside(
 def _chosen(
     given: Mapping[str, Any],
     kinds: Kinds[Any],
-    place: _Place,
+    place: Place,
     context: Mapping[str, Any],
     *,
     path: FieldPath,
@@ -227,14 +189,14 @@ def _chosen(
     settings = kinds.current(given)
     kind = settings.get("kind", default)
     if kind is None:
-        return None, [place.problem((*_PREFIX, *path, "kind"), f"is missing; right: one of {', '.join(kinds.names())}")]
+        return None, [place.problem((*PREFIX, *path, "kind"), f"is missing; right: one of {', '.join(kinds.names())}")]
     try:
         model = kinds.class_of(str(kind))
         return model.model_validate(settings, context=context), []
     except kinds.unknown as error:
-        return None, [place.problem((*_PREFIX, *path, "kind"), f"found {describe(kind)}: {error}")]
+        return None, [place.problem((*PREFIX, *path, "kind"), f"found {describe(kind)}: {error}")]
     except ValidationError as error:
-        return None, [_translated(details, place, inside=path, model=model) for details in _own_errors(error)]
+        return None, [translated(details, place, inside=path, model=model) for details in own_errors(error)]
 
 
 def read_policy(settings: Mapping[str, Any]) -> tuple[Policy, list[str]]:
@@ -242,36 +204,16 @@ def read_policy(settings: Mapping[str, Any]) -> tuple[Policy, list[str]]:
 
     Where something is wrong the policy is the default one.
     """
-    sections, problems = _chosen_sections({"policy": dict(settings)}, _Place(), {})
-    prefix = f"{dotted((*_PREFIX, 'policy'))}."
+    sections, problems = _chosen_sections({"policy": dict(settings)}, Place(), {})
+    prefix = f"{dotted((*PREFIX, 'policy'))}."
     return sections["policy"], [f"{problem.field.removeprefix(prefix)}: {problem.message}" for problem in problems]
-
-
-def wrong_settings(
-    error: ValidationError, *, section: str | None = None, model: type[BaseModel] = CampaignSpec
-) -> list[str]:
-    """What is wrong with settings that stand in no file, each beginning with the setting, e.g. ``budget.until: ``.
-
-    They are those of a section whose model is given, or of a spec as a whole.
-    """
-    inside = () if section is None else (section,)
-    problems = [_translated(details, _Place(), inside=inside, model=model) for details in _own_errors(error)]
-    prefix = f"{dotted(_PREFIX)}."
-    return [f"{problem.field.removeprefix(prefix)}: {problem.message}" for problem in problems]
-
-
-def _own_errors(error: ValidationError) -> list[ErrorDetails]:
-    """The errors without those that follow from others: a list is not too short because an item of it is wrong."""
-    found = error.errors(include_url=False)
-    above = {details["loc"][:-1] for details in found if details["loc"]}
-    return [details for details in found if not (details["type"] == "too_short" and details["loc"] in above)]
 
 
 def _usable_sections(content: Mapping[str, Any], context: dict[str, Any]) -> dict[str, Any]:
     """The sections without their wrong values, so that what is left of them can be looked at all the same."""
     sections: dict[str, Any] = {}
     for key, field in CampaignSpec.model_fields.items():
-        model = next(_models(field.annotation), None)
+        model = next(models_of(field.annotation), None)
         given = content.get(key, {} if field.default is not None else None)
         if model is None or given is None:
             continue
@@ -307,7 +249,7 @@ def _in_file(path: FieldPath, content: Mapping[str, Any]) -> FieldPath:
     return path
 
 
-def _header_problems(content: Mapping[str, Any], place: _Place) -> list[Problem]:
+def _header_problems(content: Mapping[str, Any], place: Place) -> list[Problem]:
     """What is wrong with the lines that make the file a firework."""
     problems = [
         place.problem((key,), f"unknown key; {did_you_mean(key, ('name', 'spec'))}")
@@ -344,61 +286,3 @@ def _as_yaml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return '[{_fw_name: "{{campaign.firetasks.StartCampaign}}"}]' if isinstance(value, list) else str(value)
-
-
-def _translated(
-    details: ErrorDetails, place: _Place, *, inside: FieldPath = (), model: type[BaseModel] = CampaignSpec
-) -> Problem:
-    """One of pydantic's errors as a sentence: what was found, what would be right.
-
-    The location starts in the spec as a whole, or inside a section whose model is given.
-    """
-    location: FieldPath = tuple(details["loc"])
-    path = location if location == ("name",) else (*_PREFIX, *inside, *location)
-    kind, found = details["type"], describe(details["input"])
-    model, description = _field(location, model)
-    context = details.get("ctx", {})
-    if kind == "extra_forbidden":
-        known = tuple(key for key in model.model_fields if (model, key) != (CampaignSpec, "name"))
-        return place.problem(path, f"unknown key; {did_you_mean(location[-1], known)}")
-    if kind == "missing":
-        return place.problem(path, f"is missing and has no default; right: {description}")
-    if kind == "value_error":
-        error = str(context["error"])
-        shown = "" if isinstance(details["input"], dict) else f"found {found}: "
-        return place.problem(path, f"{shown}{error}")
-    if kind == "literal_error":
-        literals = context["expected"].replace(" or ", ",").split(",")
-        guess = nearest(details["input"], [part.strip(" '") for part in literals if part.strip()])
-        remedy = f"did you mean {guess!r}? right: " if guess else "right: "
-        return place.problem(path, f"found {found}; {remedy}{context['expected']} ({description})")
-    if kind == "string_pattern_mismatch":
-        return place.problem(path, f"found {found}; right: {description}")
-    if kind in ("too_short", "too_long"):
-        limit = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
-        return place.problem(path, f"found {found}; right: {limit} of them ({description})")
-    message = details["msg"].removeprefix("Input should be ")
-    right = _RIGHT_TYPES.get(kind) or message[:1].lower() + message[1:]
-    return place.problem(path, f"found {found}; right: {right} ({description})")
-
-
-def _field(location: FieldPath, model: type[BaseModel]) -> tuple[type[BaseModel], str]:
-    """The section that holds the field at `location` inside a model, and the field's description."""
-    description = ""
-    for part in location:
-        if isinstance(part, int):
-            continue
-        field = model.model_fields.get(part)
-        if field is None:
-            break
-        description = field.description or ""
-        if part != location[-1]:
-            model = next(_models(field.annotation), model)
-    return model, description
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The section that a field is, also where it may be null."""
-    for found in (annotation, *get_args(annotation)):
-        if isinstance(found, type) and issubclass(found, BaseModel):
-            yield found

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from campaign.scorers.registry import stored_scorer
 from campaign.spec.campaign_spec import CampaignSpec
-from campaign.spec.reader import wrong_settings
+from campaign.spec.translation import wrong_settings
 from esnet.files.errors import UserError
 
 

@@ -79,7 +79,10 @@ def test_a_file_without_it_is_what_it_was(small_spec):
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"prefilter": {"scorer": {"kind": "esnet"}}}, r"prefilter\.scorer: .*needs an IS-DOS of every candidate"),
+        (
+            {"prefilter": {"scorer": {"kind": "esnet"}}},
+            r"prefilter\.scorer: found kind 'esnet', which needs an IS-DOS of every candidate",
+        ),
         ({"prefilter": {"scorer": {"kind": "oracle"}}}, r"prefilter\.scorer\.kind: found 'oracle'.*force_field"),
         ({"prefilter": {"scorer": {"calculator": "EMT"}}}, r"prefilter\.scorer\.kind: is missing"),
         ({"prefilter": {"scorer": {**EMT, "stepz": 3}}}, r"prefilter\.scorer\.stepz: .*mean 'steps'"),
