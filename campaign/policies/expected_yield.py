@@ -27,7 +27,7 @@ class ExpectedYield(StableProbability):
         default=0.0,
         ge=0.0,
         allow_inf_nan=False,
-        description="promoted only if at least so many stable materials are expected for each CPU-hour of relaxation "
+        description="promoted only if at least this many stable materials are expected for each CPU-hour of relaxation "
         "(0: all, best first, as far as the budget goes)",
     )
     cpu_hours: float | None = Field(

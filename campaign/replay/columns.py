@@ -60,7 +60,7 @@ def check_columns(path: Path, columns: Sequence[str], *, has_structures: bool, h
     surplus = [name for name in columns if name not in known]
     problems = []
     for name in surplus:
-        if named and (wrong := _nobodys(name, scorers)):
+        if named and (wrong := _of_no_scorer(name, scorers)):
             problems.append(wrong)
         elif meant := difflib.get_close_matches(name.lower(), [each.lower() for each in absent], n=1, cutoff=_TYPO):
             right = next(each for each in absent if each.lower() == meant[0])
@@ -78,7 +78,7 @@ def check_columns(path: Path, columns: Sequence[str], *, has_structures: bool, h
     return _notes(scorers if named else [], surplus, absent)
 
 
-def _nobodys(name: str, scorers: Sequence[str]) -> str | None:
+def _of_no_scorer(name: str, scorers: Sequence[str]) -> str | None:
     """What is wrong with a scorer's column in a table that names its scorers; None: it is no such column."""
     kind, _, scorer = (part.strip() for part in name.partition(":"))
     if kind not in SCORERS_COLUMNS:

@@ -132,7 +132,7 @@ class Replay:
         return 3600.0 * self.counted_cpu_hours / self.n_candidates / self.recall if self.recall else None
 
     def cpu_hours_to(self, stable: int) -> float | None:
-        """CPU-hours by which so many stable materials were found.
+        """CPU-hours by which this many stable materials were found.
 
         Parameters
         ----------

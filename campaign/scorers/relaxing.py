@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 _BYTES, _BYTES_MORE = 1.0 * 2**30, 0.25 * 2**30
 #: Crystals that wait in memory for an actor.
 _AHEAD = 8
-#: So many times a crystal is given out again when its actor died.
+#: How often a crystal is given out again when its actor died.
 _MAX_FAILURES = 2
 
 

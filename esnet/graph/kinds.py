@@ -52,7 +52,7 @@ class GraphTraining:
 
 
 FEWEST_STEPS = 16
-"""Optimiser steps in an epoch: where the training part is smaller than so many batches, these are smaller."""
+"""Optimiser steps in an epoch: where the training part is smaller than this many batches, these are smaller."""
 SMALLEST_BATCH = 8
 """Samples; normalisation over a batch says little about fewer."""
 

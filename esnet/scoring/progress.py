@@ -15,7 +15,7 @@ class Progress:
         metrics.set(QUEUE, n_wanted)
 
     def tell(self, n_scored: int) -> None:
-        """Say that so many more candidates are scored; 0: an actor has started, or was lost."""
+        """Say that this many more candidates are scored; 0: an actor has started, or was lost."""
         now = time.monotonic()
         self._began = self._began or now
         self._left -= n_scored

@@ -46,13 +46,13 @@ class ScreeningSection(StrictModel):
     retrain_every: int | None = Field(
         default=None,
         ge=1,
-        description="after so many new relaxations of screened candidates (each with an RS-DOS then) the model is "
+        description="after this many new relaxations of screened candidates (each with an RS-DOS then) the model is "
         "trained on with what the campaign has found; null: never",
     )
     recalibrate_every: int | None = Field(
         default=None,
         ge=1,
-        description="after so many new relaxations of screened candidates predictions are corrected by what was "
+        description="after this many new relaxations of screened candidates predictions are corrected by what was "
         "relaxed (offsets of the elements, scale of the uncertainty), if that makes them more accurate; null: never",
     )
 
