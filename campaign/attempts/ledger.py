@@ -5,6 +5,8 @@ far is written down every quarter of a minute, so that of one that was killed (`
 is known; it may have used some seconds more.
 """
 
+from __future__ import annotations
+
 import logging
 import threading
 from collections.abc import Iterator, Mapping
@@ -12,7 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from campaign.attempts.causes import failure_cause
 from campaign.attempts.cpu_time import ended_cpu_seconds, running_cpu_seconds
@@ -32,6 +34,9 @@ from campaign.store.collections import SCHEMA_VERSION, CampaignStore, in_utc, no
 from launchers.database.patience import DEFAULT_WAIT_S, patiently
 from launchers.scheduler.this_job import this_job
 from launchers.workers.process_identity import IDENTITY, this_process
+
+if TYPE_CHECKING:
+    from esnet.scoring.pool import Usage
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +68,11 @@ class Attempt:
         self.elsewhere_cpu_s = 0.0
         self.gpu_s = 0.0
         self._before = ended_cpu_seconds()
+
+    def add_usage(self, usage: Usage) -> None:
+        """Add what other processes than this one's children have used, and GPUs."""
+        self.elsewhere_cpu_s += usage.cpu_s
+        self.gpu_s += usage.gpu_s
 
     def used_cpu_s(self, *, ended: bool) -> float:
         """CPU-seconds so far."""

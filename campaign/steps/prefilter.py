@@ -22,7 +22,6 @@ from campaign.store.documents import PrefilterDocument
 from campaign.store.prefilter.prefiltered import ids_before_prefilter, write_prefiltered
 from campaign.store.states import PREFILTER, CandidateState, PrefilterState
 from campaign.store.steps import read_step
-from esnet.scoring.scoring import Usage
 from launchers.database.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
@@ -42,12 +41,7 @@ def prefilter_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: 
     if section is None or batch is None:
         raise ValueError(f"campaign {campaign.name!r} has no section prefilter, or {step_id} is of no batch")
     with attempt(campaign.store, campaign=campaign.name, stage=PREFILTER, fw_id=fw_id) as entry:
-
-        def add_usage(usage: Usage) -> None:
-            entry.elsewhere_cpu_s += usage.cpu_s
-            entry.gpu_s += usage.gpu_s
-
-        context = StoredScoringContext(database=database, campaign=campaign, step_id=step_id, on_usage=add_usage)
+        context = StoredScoringContext(database=database, campaign=campaign, step_id=step_id, on_usage=entry.add_usage)
         ids, rejected = ids_before_prefilter(campaign, batch), 0
         if ids:
             with section.scorer.connected(context):

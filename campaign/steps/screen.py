@@ -19,7 +19,6 @@ from campaign.store.recalibration.fits import fits_newest_first
 from campaign.store.states import STAGES
 from campaign.store.steps import read_step
 from esnet.ray.metrics import PROMOTED, RayMetrics
-from esnet.scoring.scoring import Usage
 from launchers.database.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
@@ -43,12 +42,7 @@ def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str
             ids = discarded_ids(campaign)
         correction = correction_of_step(campaign, step_id)
         ids = write_known_again(campaign, step_id, ids, correction=correction)
-
-        def add_usage(usage: Usage) -> None:
-            entry.elsewhere_cpu_s += usage.cpu_s
-            entry.gpu_s += usage.gpu_s
-
-        context = StoredScoringContext(database=database, campaign=campaign, step_id=step_id, on_usage=add_usage)
+        context = StoredScoringContext(database=database, campaign=campaign, step_id=step_id, on_usage=entry.add_usage)
         # one connection for all: the decisions show in Ray's metrics too. Without candidates Ray is not needed
         with campaign.spec.scorer.connected(context) if ids else nullcontext():
             if ids:
