@@ -35,13 +35,19 @@ def _no_notify_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist looks for the marks in the same hook
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Let `-n 2 --dist loadgroup` keep a file's tests together, and all that need SLURM: one cluster at a time."""
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            group = "slurm" if item.get_closest_marker("slurm") is not None else str(item.path)
-            item.add_marker(pytest.mark.xdist_group(group))
+    if item.config.pluginmanager.hasplugin("xdist"):
+        group = "slurm" if item.get_closest_marker("slurm") is not None else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse a pytest and an xdist that do not understand each other: a file's tests would run in two processes."""
+    if getattr(session.config.option, "loadgroup", False):
+        apart = [item.nodeid for item in session.items if "@" not in item.nodeid]
+        if apart:
+            raise pytest.UsageError(f"pytest-xdist has not grouped {apart[0]}: install the pytest of constraints.txt")
 
 
 def _free_port() -> int:
