@@ -218,6 +218,8 @@ def test_a_finished_campaign_begins_with_what_was_found(store, launchpad, small_
     assert ids[:3] == ["card-found", "card-cost", "card-failed"]
     assert not {"card-running", "card-time"} & set(ids)
     assert {"card-model", "card-saving", "now-failed"} <= set(ids)
+    # it has no rate any more
+    assert "Rates:" not in html
     assert "campaign results small" in panel(html, "next")
     # a file has no other pages beside it
     assert "/candidate/" not in html[: html.index('id="report-data"')]
