@@ -63,6 +63,15 @@ def installed(tmp_path_factory) -> dict[str, str]:
     return environment
 
 
+def test_an_installed_wheel_gives_a_campaign_file_to_begin_with(installed, tmp_path):
+    for command in (["example"], ["example", "quickstart"], ["check", "quickstart.yaml"]):
+        said = subprocess.run(["campaign", *command], cwd=tmp_path, env=installed, capture_output=True, text=True)
+        assert said.returncode == 0, said.stderr
+    assert "20 candidates (10 B2, 10 B3)" in said.stdout
+    # what the check says is said of the file that the user has
+    assert (tmp_path / "quickstart.yaml").read_text().count("examples/") == 0
+
+
 @pytest.mark.keras
 def test_predict_runs_from_an_empty_folder_where_the_wheel_is_installed(installed, tmp_path):
     assert not commands_asked_for(read("predict.ipynb"))

@@ -12,6 +12,7 @@ from campaign.cli.changes.persons import promote, reject
 from campaign.cli.changes.settings import set_settings
 from campaign.cli.dataset import dataset
 from campaign.cli.decisions import decide, explain, release
+from campaign.cli.example import example
 from campaign.cli.failures import failures, reconcile, retry
 from campaign.cli.lifecycle.export import export
 from campaign.cli.lifecycle.notify import notify
@@ -37,14 +38,14 @@ from esnet.commands.console import global_options, run_app
 app = typer.Typer(
     name="campaign",
     help="Find the few stable crystals among tens of thousands: DOS, ESNet, and relaxations where they pay."
-    "\n\nExample: campaign run examples/quickstart.yaml",
+    "\n\nExample: campaign example quickstart",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 app.callback()(global_options)
 # in the order in which one meets them
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Run a campaign": (check, run, submit),
+    "Run a campaign": (example, check, run, submit),
     "Look at it": (status, results, report, serve, history, notify, dashboard),
     "Decisions and what they cost": (explain, metrics, budget, decide, release),
     "Change a running campaign": (add, promote, reject, set_settings),

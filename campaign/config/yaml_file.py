@@ -114,7 +114,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], str]:
         text = start.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        message = f"cannot be read ({reason}); give the path of a campaign file, e.g. examples/quickstart.yaml"
+        message = f"cannot be read ({reason}); give the path of a campaign file (`campaign example` writes one)"
         raise CampaignFileError([Problem("", message, path)]) from error
     try:
         content = load_yaml(text)
@@ -129,7 +129,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], str]:
     if not isinstance(content, dict):
         message = (
             f"holds {describe(content)}; a campaign file is a mapping with the keys name and spec, "
-            "see examples/quickstart.yaml"
+            "`campaign example` writes one"
         )
         raise CampaignFileError([Problem("", message, path)])
     return content, text

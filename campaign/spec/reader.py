@@ -73,7 +73,7 @@ def read_firework_spec(spec: Mapping[str, Any], *, name: str, base_dir: Path | N
 def _checked(campaign: Any, name: Any, problems: list[Problem], place: Place, *, base_dir: Path | None) -> CampaignSpec:
     if not isinstance(campaign, dict):
         found = "is missing" if campaign is None else f"found {describe(campaign)}"
-        message = f"{found}; right: the campaign's sections (candidates, dft, ...), see examples/quickstart.yaml"
+        message = f"{found}; right: the campaign's sections (candidates, dft, ...), `campaign example` writes one"
         raise CampaignFileError([*problems, place.problem(PREFIX, message)])
     context = {"base_dir": base_dir}
     content = {key: value for key, value in campaign.items() if key != "name"}
@@ -260,7 +260,7 @@ def _header_problems(content: Mapping[str, Any], place: Place) -> list[Problem]:
     if not isinstance(spec, dict):
         found = "is missing" if "spec" not in content else f"found {describe(spec)}"
         right = (
-            f"{found}; right: a mapping with {', '.join(FIREWORK_HEADER)} and campaign, see examples/quickstart.yaml"
+            f"{found}; right: a mapping with {', '.join(FIREWORK_HEADER)} and campaign, `campaign example` writes one"
         )
         return [*problems, place.problem(("spec",), right)]
     for key, right in FIREWORK_HEADER.items():
