@@ -40,7 +40,7 @@ def _head(said: Mapping[str, Any]) -> str:
     parts = said["parts"]
     few = (
         f"**{said['crystals']} compounds are too few to rank models**: a test part has {parts['t']} of them, and the "
-        "intervals below overlap. The page shows what is measured so far; it is made again as the set grows.\n\n"
+        "intervals are wide. The page shows what is measured so far; it is made again as the set grows.\n\n"
         if said["crystals"] < FEW
         else ""
     )
@@ -50,7 +50,7 @@ def _head(said: Mapping[str, Any]) -> str:
     absent += [name for name in DEFAULT if name not in there]
     missing = f"**Not in this run: {', '.join(absent)}.**\n\n" if absent else ""
     if said["missing"]:
-        missing += f"**{said['missing']} of {said['trainings']} trainings were not done when time was up.**\n\n"
+        missing += f"**{said['missing']} of {said['trainings']} trainings were not done when time was up: rows rest on fewer seeds, or are empty.**\n\n"
     return (
         "# Leaderboard\n\n"
         "The models of the paper's Table 1 and interatomic potentials on the [open data set](dataset.md), on the "
@@ -184,17 +184,18 @@ def _question(said: Mapping[str, Any]) -> str:
     if moved:
         text += (
             f"\nHow far crystals moved (norm of the strain, with the sites' displacements over the distance of atoms): "
-            f"median {moved[len(moved) // 2]:.3f}, largest {moved[-1]:.3f}. ESNet's MAE of IS2RE in thirds of it:\n\n"
+            f"median {moved[len(moved) // 2]:.3f}, largest {moved[-1]:.3f}.\n"
         )
         names = {"rs_dos": "trained on RS", "is_dos": "trained on IS"}
-        text += table(
-            ["ESNet", "least moved", "middle", "most moved"],
-            (
-                [names[kinds], *(f"{part['mae']:.3f} (to {part['to']:.3f}, n = {part['n']})" for part in parts)]
-                for kinds, parts in said["by_movement"].items()
-                if len(parts) == 3
-            ),
-        )
+        thirds = {kinds: parts for kinds, parts in said["by_movement"].items() if len(parts) == 3}
+        if thirds:
+            text += "\nESNet's MAE of IS2RE in thirds of it:\n\n" + table(
+                ["ESNet", "least moved", "middle", "most moved"],
+                (
+                    [names[kinds], *(f"{part['mae']:.3f} (to {part['to']:.3f}, n = {part['n']})" for part in parts)]
+                    for kinds, parts in thirds.items()
+                ),
+            )
     for by, title in _SPLITS.items():
         row = next((row for row in said["table"][by] if row["name"] == "esnet"), None)
         if row and row["IS2RE"] and row["IS2RE_trained_on_IS"] and row["RS2RE"]:
@@ -223,7 +224,7 @@ def _elements(rows: Sequence[Mapping[str, Any]]) -> str:
         )
         if worst is not None:
             lines.append(
-                f"* {name}: worst for {worst['element']}, {worst['mae'][name]:.3f} eV/atom on {worst['n_test']} compounds"
+                f"* {name}: worst for {worst['element']}, {worst['mae'][name]:.3f} eV/atom (n = {worst['n_test']})"
             )
     return text + "\n" + "\n".join(lines)
 

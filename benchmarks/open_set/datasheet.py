@@ -109,6 +109,17 @@ Opening it with all checksums took {measured["load"]["cpu_s"]:.2f} CPU-s; the pr
 {files}
 Content checksum `{dataset.checksum}`, written {manifest.created[:10]}. Licence: {LICENCE} (name the project and its version).
 
+## To enlarge it
+
+The campaigns are those of this table, every pair of 26 elements in B2, then B1 and B3 (`purpose: training_set`). When more is relaxed:
+
+```text
+python -m benchmarks.open_set -l my_launchpad.yaml     # data set, splits and this page, from the database
+make leaderboard                                       # trains what is missing, remakes the leaderboard
+```
+
+Campaigns whose names begin with `training-` are taken, or those of `--campaign`. A set above 40 MB, or one whose rounding changes predictions by 1 meV/atom, is not written.
+
 ## What it is not good for
 
 Small cells of few structure types, one functional, no magnetic search: no statement about other structures, oxides or magnetic order. E_f is against the elements alone, so E_f <= 0 is not stability against other compounds.
