@@ -10,6 +10,7 @@ PYTEST_WORKERS ?= 2
 COVERAGE ?= -m coverage run
 CAMPAIGN ?= examples/quickstart.yaml
 CHAOS_ARGS ?=
+LEADERBOARD_ARGS ?=
 export PYTHON
 
 VENV := .venv/bin
@@ -21,7 +22,7 @@ TEST_ENV := $(RUN_ENV) OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_T
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-run quickstart test lint format test-fast test-marked coverage chaos docs metrics clean
+.PHONY: help setup setup-run quickstart test lint format test-fast test-marked coverage chaos leaderboard docs metrics clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -67,6 +68,9 @@ coverage: setup ## the share of lines that `make test-fast` ran last; below the 
 
 chaos: setup ## let faults happen to small campaigns; CHAOS_ARGS="--seed 100 --minutes 60 --ways run,rapidfire,cluster"
 	@$(RUN_ENV) $(VENV)/python benchmarks/chaos.py $(CHAOS_ARGS)
+
+leaderboard: setup ## train and test every model on the open data set, write docs/leaderboard.md; LEADERBOARD_ARGS="--seeds 1 --quick"
+	@$(RUN_ENV) $(VENV)/python -m benchmarks.leaderboard $(LEADERBOARD_ARGS)
 
 docs: setup ## build the documentation into docs/_build/html; a warning (a broken link, too) is an error
 	@$(VENV)/python -m sphinx -W --keep-going -n -E -q -b html docs docs/_build/html

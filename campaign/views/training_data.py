@@ -18,12 +18,13 @@ from esnet.dataset.dataset import DatasetError, DatasetManifest, DatasetWriter, 
 from workflows.dos import DosFeatures
 
 _KINDS: Mapping[str, DosKind] = {"dos": "is_dos", "rs_dos": "rs_dos"}
+"""By the kind of the features; the document has a field of the same name as the kind of DOS."""
 _AT_ONCE = 64
 """DOS whose crystals are read together."""
-_FACTS = ("engine", "quality", "vasp_version", "fw_id", "smearing_changed", "kpoints_changed")
+_FACTS = ("engine", "quality", "vasp_version", "fw_id", "smearing_changed", "kpoints_changed", "cpu_s")
 _FIELDS = [
-    *("role", "composition", "chemsys", "prototype", "relaxation.energy", "relaxation.fw_id"),
-    *(f"{kind}.{fact}" for kind in _KINDS for fact in _FACTS),
+    *("role", "composition", "chemsys", "prototype", "relaxation.energy", "relaxation.fw_id", "relaxation.cpu_s"),
+    *(f"{field}.{fact}" for field in _KINDS.values() for fact in _FACTS),
 ]
 
 
@@ -145,7 +146,7 @@ def _sample(campaign: Campaign, structure: _Structure, stored: Mapping[str, Any]
     except ValueError as error:
         remedy = f"`campaign reconcile {campaign.name}` takes them from the JobStore again"
         raise DatasetError(f"features {stored['_id']}: {error}; {remedy}") from error
-    facts = document.get(stage) or {}
+    facts = document.get(_KINDS[stage]) or {}
     efermi = features.efermi
     if features.energy_reference == "fermi":
         efermi = 0.0
@@ -173,6 +174,8 @@ def _sample(campaign: Campaign, structure: _Structure, stored: Mapping[str, Any]
             "smearing_changed": facts.get("smearing_changed"),
             "kpoints_changed": facts.get("kpoints_changed"),
             "fw_id": facts.get("fw_id"),
+            "cpu_s": facts.get("cpu_s"),
+            "relaxation_cpu_s": cast("dict[str, Any]", document["relaxation"]).get("cpu_s"),
             "relaxation_fw_id": cast("dict[str, Any]", document["relaxation"]).get("fw_id"),
         },
     )

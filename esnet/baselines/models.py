@@ -99,8 +99,10 @@ def _classical(name: str, data: BenchmarkData, settings: BenchmarkSettings) -> d
         max_kernel_samples=settings.max_kernel_samples,
         threads=settings.threads,
     )
+    features, cpu = data.table(data.test).features, time.process_time()
     return {
-        "predictions": fitted.predict(data.table(data.test).features).tolist(),
+        "predictions": fitted.predict(features).tolist(),
+        "predict_cpu_s": time.process_time() - cpu,
         "n_train": fitted.n_train,
         "mae_validation": fitted.mae_validation,
         "parameters": fitted.parameters,
@@ -134,6 +136,7 @@ def _network(
                   "learning_rate": training.learning_rate}  # fmt: skip
     return {
         "predictions": fitted.predictions.tolist(),
+        "predict_cpu_s": fitted.predict_cpu_s,
         "n_train": len(data.training),
         "mae_validation": fitted.mae_validation,
         "parameters": parameters | ({} if name == "dnn" else {"widths": list(training.widths)}),
@@ -151,12 +154,14 @@ def _esnet(data: BenchmarkData, settings: BenchmarkSettings, folder: Path | None
         checkpoints=folder,
         progress=progress,
     )
+    cpu = time.process_time()
     predictions = predict_places(
         result.model, data.dataset, data.test, scaler=result.scaler, scaling=result.target_scaling
     )
+    predict_cpu_s = time.process_time() - cpu
     record = result.record
     assert record.mae_validation is not None  # BenchmarkData saw to a validation part
-    return NetworkFit(predictions, record.n_parameters, record.epochs, record.mae_validation)
+    return NetworkFit(predictions, record.n_parameters, record.epochs, record.mae_validation, predict_cpu_s)
 
 
 def _epochs(title: str, n_epochs: int, tell: Report) -> Progress:

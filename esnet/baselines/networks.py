@@ -7,6 +7,7 @@ units, no attention, and both spins as the 18 channels of one signal. So the tab
 They are trained as ESNet is: LogCosh, Adam, learning rate halved on a plateau, early stopping on the validation part.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -42,12 +43,15 @@ class NetworkFit(NamedTuple):
         Run.
     mae_validation
         Of the epoch whose weights were kept, eV/atom.
+    predict_cpu_s
+        Of the predictions.
     """
 
     predictions: NDArray[np.float64]
     n_parameters: int
     epochs: int
     mae_validation: float
+    predict_cpu_s: float
 
 
 def _build_dnn(n_features: int) -> Any:
@@ -177,7 +181,10 @@ def _fitted(
     )
     # the weights kept are those of the lowest loss, whose epoch need not have the lowest MAE
     best = int(np.argmin(state.history["val_loss"]))
-    return NetworkFit(predict(), int(model.count_params()), state.epoch, state.history["val_mae"][best])
+    cpu = time.process_time()
+    found = predict()
+    predict_cpu_s = time.process_time() - cpu
+    return NetworkFit(found, int(model.count_params()), state.epoch, state.history["val_mae"][best], predict_cpu_s)
 
 
 def _compiled(model: Any, settings: TrainingSettings) -> Any:

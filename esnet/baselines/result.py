@@ -39,6 +39,8 @@ class ModelResult:
         What a reader must know.
     wall_s, cpu_s
         Of fitting and predicting, the moments not included.
+    predict_cpu_s
+        Of predicting the test part alone; None: not measured (results of earlier versions).
     """
 
     name: str
@@ -51,6 +53,7 @@ class ModelResult:
     notes: list[str]
     wall_s: float
     cpu_s: float
+    predict_cpu_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

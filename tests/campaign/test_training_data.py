@@ -19,6 +19,7 @@ from workflows.dos import DosFeatures
 pytestmark = pytest.mark.mongo
 
 EFERMI = 4.5
+FIELDS = {"dos": "is_dos", "rs_dos": "rs_dos"}
 
 
 def dos_of(document_id: str, kind: str) -> np.ndarray:
@@ -47,7 +48,12 @@ def give_features(store, document_id: str, kind: str, *, energy_reference: str =
     )
     store.collection_of(document_id).update_one(
         {"_id": document_id},
-        {"$set": {f"{kind}.{key}": value for key, value in (facts | {"fw_id": 7, "smearing_changed": True}).items()}},
+        {
+            "$set": {
+                f"{FIELDS[kind]}.{key}": value
+                for key, value in (facts | {"fw_id": 7, "smearing_changed": True, "cpu_s": 4.5}).items()
+            }
+        },
     )
 
 
@@ -128,6 +134,7 @@ def test_a_dos_gets_the_energy_of_another_crystal(store, candidates, tmp_path):
     (provenance,) = dataset.provenance([place])
     assert provenance["role"] == "training"
     assert provenance["fw_id"] == 7
+    assert provenance["cpu_s"] == 4.5
     assert provenance["smearing_changed"] is True
     assert provenance["settings_hash"] == Campaign.read(store, "small").document["settings_hash"]
     assert dataset.manifest.source["campaign"] == "small"

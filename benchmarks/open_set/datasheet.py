@@ -1,0 +1,170 @@
+"""docs/dataset.md: what the open set is, made from its manifest, its campaigns and measurements."""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks.leaderboard.numbers import moved
+from benchmarks.leaderboard.page import table
+from esnet.dataset.dataset import Dataset
+from esnet.files.atomic import whole_file
+
+LICENCE = "CC-BY-4.0"
+_LOAD = """import esnet
+data = esnet.Dataset.open("benchmarks/data/open_set")  # every checksum is compared
+dos, energies = data.read(data.indices(kind="is_dos")), data.energies"""
+_MEASURE = r"""
+import re, sys, time
+import esnet
+start = time.process_time()
+esnet.Dataset.open(sys.argv[1])
+# not ru_maxrss, which begins with the memory of the process that started this one
+print(time.process_time() - start, int(re.search(r"VmHWM:\s*(\d+)", open("/proc/self/status").read())[1]) / 1024)
+"""
+
+
+def loading(folder: Path) -> dict[str, float]:
+    """CPU-s of opening with all checksums, and peak MiB of the process, measured in one of its own."""
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", _MEASURE, str(folder.resolve())], cwd=root, check=True,
+                          capture_output=True, text=True)  # fmt: skip
+    seconds, memory = map(float, done.stdout.split())
+    return {"cpu_s": seconds, "mib": memory}
+
+
+def datasheet(dataset: Dataset, campaigns: Sequence[Mapping[str, Any]], measured: Mapping[str, Any]) -> str:
+    """Return the page as markdown.
+
+    Parameters
+    ----------
+    campaigns
+        For each: ``name``, ``candidates``, ``states``, ``failures`` (stage and reason -> number), ``cpu_s`` by stage.
+    measured
+        ``change_mev`` (of predictions, by the rounding), ``load`` (`loading`).
+    """
+    manifest, source = dataset.manifest, dataset.manifest.source
+    system = dict(zip(dataset.materials, dataset.chemsys, strict=True))
+    energy = dict(zip(dataset.materials, dataset.energies.tolist(), strict=True))
+    compounds = sorted(name for name, found in system.items() if "-" in found)
+    prototypes = Counter(name.split("-")[0] for name in compounds)
+    energies = np.array([energy[name] for name in compounds])
+    how_far = np.array(list(moved(dataset).values()))
+    size = sum(entry["bytes"] for entry in manifest.files.values())
+    files = table(
+        ["file", "bytes", "SHA-256"],
+        (
+            [f"`{name}`", f"{entry['bytes']:,}", f"`{entry['sha256']}`"]
+            for name, entry in sorted(manifest.files.items())
+        ),
+    )
+    elements = sorted({symbol for name in compounds for symbol in system[name].split("-")})
+    counts = Counter(symbol for name in compounds for symbol in system[name].split("-"))
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(manifest.versions.items()))
+    engines = ", ".join(sorted({row["vasp_version"] for row in dataset.provenance(range(len(dataset)))
+                                if row.get("vasp_version")})) or "not recorded"  # fmt: skip
+    return f"""# The open data set
+
+IS-DOS and RS-DOS, spin- and lm-resolved, of unrelaxed and relaxed crystals, with both crystals and the formation energy of the relaxed one. Made by `python -m benchmarks.open_set` from the project's own campaigns; this page too.
+
+{len(compounds)} compounds ({", ".join(f"{number} {name}" for name, number in sorted(prototypes.items()))}) of {len(elements)} elements, and {len(system) - len(compounds)} crystals of elements; {manifest.counts.get("is_dos", 0)} IS-DOS and {manifest.counts.get("rs_dos", 0)} RS-DOS; {size / 1e6:.2f} MB in `benchmarks/data/open_set`, which is in the repository and not in the wheel. The campaigns are for {sum(each["candidates"] for each in campaigns)} compounds: what is not relaxed yet is not in it.
+
+## Loading
+
+```python
+{_LOAD}
+```
+
+Opening it with all checksums took {measured["load"]["cpu_s"]:.2f} CPU-s; the process had {measured["load"]["mib"]:.0f} MiB at most, Python and its packages included. A byte that was altered is refused, with the file's name. Format 2 of [data sets](learning.md#data-sets).
+
+## What is in it
+
+* Formation energies: {energies.min():.3f} to {energies.max():.3f} eV/atom, median {np.median(energies):.3f}; {int((energies <= 0).sum())} of {len(compounds)} compounds have E_f <= 0 against the elements of the same campaign and settings. Corrections: {source.get("corrections")}.
+* Relaxations moved the crystals by a median of {np.median(how_far):.3f} and at most {how_far.max():.3f} (norm of the strain, with the sites' displacements over the distance of atoms).
+* Compounds by element: {", ".join(f"{name} {counts[name]}" for name in elements)}.
+
+![Formation energies, elements and movement of the compounds](images/dataset-coverage.png)
+
+## How it was computed
+
+* Engine {source.get("engine")} ({engines}), quality {source.get("quality")}: PBE, 520 eV, k-points and DOS window as in [the science](science.md); settings hash `{source.get("settings_hash")}`. Written with {versions}.
+* Representation: {", ".join(f"{name} {value}" for name, value in manifest.representation.items())}. Filters left out {sum(manifest.n_dropped.values())} of {manifest.n_given} samples.
+* Densities are {source.get("densities")}: predictions of the shipped ESNet change by at most {measured["change_mev"]:.4f} meV/atom on all {len(dataset)} samples.
+
+{_campaigns(campaigns)}
+## Failures
+
+{_failures(campaigns)}
+## Splits
+
+`splits.json` has the fixed splits with their own checksum: `random-1` to `random-5`, `chemsys-1` to `chemsys-5` (no chemical system in two parts), and `element-X` for each element (all its compounds are the test part). `t` is test, `v` validation, `.` training, in the order of the sorted names of materials. Elements, whose formation energy is 0 by definition, are never tested. They are made anew when the set grows.
+
+## Files
+
+{files}
+Content checksum `{dataset.checksum}`, written {manifest.created[:10]}. Licence: {LICENCE} (name the project and its version).
+
+## To enlarge it
+
+The campaigns are those of this table, every pair of 26 elements in B2, then B1 and B3 (`purpose: training_set`). When more is relaxed:
+
+```text
+python -m benchmarks.open_set -l my_launchpad.yaml     # data set, splits and this page, from the database
+make leaderboard                                       # trains what is missing, remakes the leaderboard
+```
+
+Campaigns whose names begin with `training-` are taken, or those of `--campaign`. A set above 40 MB, or one whose rounding changes predictions by 1 meV/atom, is not written.
+
+## What it is not good for
+
+Small cells of few structure types, one functional, no magnetic search: no statement about other structures, oxides or magnetic order. E_f is against the elements alone, so E_f <= 0 is not stability against other compounds.
+"""
+
+
+def _campaigns(campaigns: Sequence[Mapping[str, Any]]) -> str:
+    stages = sorted({stage for each in campaigns for stage in each["cpu_s"]})
+    return table(
+        ["campaign", "compounds", "states", *(f"{stage}, CPU-s" for stage in stages)],
+        (
+            [
+                each["name"],
+                str(each["candidates"]),
+                ", ".join(f"{number} {state}" for state, number in each["states"].items()),
+                *(f"{each['cpu_s'].get(stage, 0.0):.0f}" for stage in stages),
+            ]
+            for each in campaigns
+        ),
+    )
+
+
+def _failures(campaigns: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        f"* {each['name']}: {number} x {reason}" for each in campaigns for reason, number in each["failures"].items()
+    ]
+    return "\n".join(lines or ["No calculation of these campaigns has failed for good."]) + "\n"
+
+
+def write_coverage(dataset: Dataset, file: Path) -> None:
+    """Draw energies, compounds by element, and how far crystals moved."""
+    system = dict(zip(dataset.materials, dataset.chemsys, strict=True))
+    energy = dict(zip(dataset.materials, dataset.energies.tolist(), strict=True))
+    compounds = [name for name, found in system.items() if "-" in found]
+    counts = Counter(symbol for name in compounds for symbol in system[name].split("-"))
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    left.hist([energy[name] for name in compounds], bins=20)
+    left.set_xlabel("E_f, eV/atom")
+    left.set_ylabel("compounds")
+    middle.bar(sorted(counts), [counts[symbol] for symbol in sorted(counts)])
+    middle.tick_params(axis="x", labelsize=6, rotation=90)
+    middle.set_ylabel("compounds with the element")
+    right.hist(list(moved(dataset).values()), bins=20)
+    right.set_xlabel("how far it moved (strain, displacement)")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(file) as temporary:
+        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})

@@ -1,0 +1,121 @@
+"""Several campaigns as one data set of format 2, its densities rounded so that deflate makes them small.
+
+A density is rounded to the 11 significant bits of float16 and stored as float32, so that nothing that reads format 2
+changes; the bits that are zero then cost next to nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.dataset.dataset import Dataset, DatasetError, DatasetWriter, Sample
+
+SAME = ("engine", "quality", "corrections", "settings_hash")
+"""What all campaigns of one data set must agree in: energies of two settings never meet."""
+
+
+def rounded(dos: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Round densities to float16; what float16 cannot hold stays as it is."""
+    with np.errstate(over="ignore"):
+        half = dos.astype(np.float16).astype(np.float32)
+    return np.where(np.isfinite(half), half, dos)
+
+
+def pack(parts: Sequence[Dataset], path: Path) -> Dataset:
+    """Write data sets of campaigns as one.
+
+    Materials get names that can be read (``B2-PtZr``; ``element-Zr``). A crystal that two campaigns have, as the
+    elements, is taken from the first.
+
+    Raises
+    ------
+    DatasetError
+        If two campaigns differ in what `SAME` names.
+    """
+    first = parts[0].manifest.source
+    for part in parts[1:]:
+        for name in SAME:
+            if part.manifest.source.get(name) != first.get(name):
+                raise DatasetError(
+                    f"campaign {part.manifest.source.get('campaign')} has {name} {part.manifest.source.get(name)!r}, "
+                    f"campaign {first.get('campaign')} {first.get(name)!r}: one data set has one of them"
+                )
+    source = {name: first.get(name) for name in ("kind", *SAME)}
+    source["campaigns"] = [part.manifest.source.get("campaign") for part in parts]
+    source["densities"] = "rounded to the 11 significant bits of float16"
+    with DatasetWriter(path, representation=parts[0].representation, source=source) as writer:
+        for sample in _samples(parts):
+            writer.add(sample)
+    return Dataset.open(path)
+
+
+def _samples(parts: Sequence[Dataset]) -> Iterator[Sample]:
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for part in parts:
+        for place in range(len(part)):
+            sample = sample_at(part, place)
+            name = _material(sample)
+            # two crystals of one prototype and formula: the later one carries its campaign's id
+            if names.setdefault(name, sample.material) != sample.material:
+                if sample.provenance.get("role") == "reference":
+                    continue
+                name = f"{name}-{sample.material}"
+            identity = f"{name}:{sample.kind}"
+            if identity in taken:
+                continue
+            taken.add(identity)
+            yield replace(sample, id=identity, material=name, dos=rounded(sample.dos))
+
+
+def _material(sample: Sample) -> str:
+    formula = "".join(
+        f"{symbol}{'' if amount == 1 else f'{amount:g}'}" for symbol, amount in sorted(sample.composition.items())
+    )
+    if sample.provenance.get("role") == "reference" and len(sample.composition) == 1:
+        return f"element-{next(iter(sample.composition))}"
+    return f"{sample.prototype or 'crystal'}-{formula}"
+
+
+def sample_at(dataset: Dataset, place: int) -> Sample:
+    """Read one sample whole."""
+    (provenance,) = dataset.provenance([place])
+    efermi, spacing = (float(column[place]) for column in (dataset.efermi, dataset.spacing))
+    known: dict[str, Any] = {
+        "efermi": None if np.isnan(efermi) else efermi,
+        "spacing": None if np.isnan(spacing) else spacing,
+    }
+    return Sample(
+        id=dataset.ids[place],
+        material=dataset.materials[place],
+        kind=dataset.kinds[place],  # type: ignore[arg-type]
+        dos=dataset.read([place])[0],
+        composition=dataset.amounts(place),
+        energy=float(dataset.energies[place]),
+        chemsys=dataset.chemsys[place],
+        prototype=dataset.prototypes[place],
+        provenance=provenance,
+        initial_structure=dataset.structures([place], "initial")[0],
+        relaxed_structure=dataset.structures([place], "relaxed")[0],
+        **known,
+    )
+
+
+def prediction_change(parts: Sequence[Dataset], packed: Dataset) -> float:
+    """Largest change of a prediction of the shipped ESNet by the rounding, meV/atom."""
+    import esnet
+    from esnet.bundle.shipped import bundle_folder
+
+    bundle = esnet.open_bundle(bundle_folder("gpaw-fast-binary"))
+    exact = {}
+    for part in parts:
+        for place, document in enumerate(part.provenance(range(len(part)))):
+            exact[document["features"]] = part.read([place])[0]
+    places = range(len(packed))
+    given = np.stack([exact[document["features"]] for document in packed.provenance(places)])
+    exact_energies, energies = (bundle.predict(dos, packed.compositions) for dos in (given, packed.read(places)))
+    return float(1000 * np.abs(energies - exact_energies).max())
