@@ -170,7 +170,7 @@ def test_an_unknown_potential_is_named_before_any_work(tmp_path):
 
 @pytest.mark.keras
 def test_a_residual_model_says_what_it_added_and_predicts_with_its_potential(tmp_path):
-    initial, relaxed, energies = emt_alloys()
+    initial, relaxed, energies = (found[:50] for found in emt_alloys())
     samples = [
         tiny_sample(
             number,
