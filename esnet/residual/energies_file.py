@@ -86,10 +86,9 @@ def _read(path: Path, potential: ResidualPotential) -> dict[str, float | str]:
                 known[content["crystal"]] = content["energy"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PotentialError(f"{path}, line {number}: was altered; remove the file to relax anew") from error
-        if said is not None and said != (mine := potential.description()):
-            wrong = {key: said.get(key) for key in mine if said.get(key) != mine[key]}
+        if said is not None and (differing := potential.differences(said)):
             raise PotentialError(
-                f"{path}: its energies were computed with {wrong}, asked for is { {key: mine[key] for key in wrong} }; "
-                "right: another file (--potential-energies), or remove this one"
+                f"{path}: its energies are not those of the potential asked for: {differing}; right: another file "
+                "(--potential-energies), or remove this one"
             )
     return known

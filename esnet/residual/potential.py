@@ -77,20 +77,28 @@ class ResidualPotential:
             "versions": calculator_versions(self.calculator),
         }
 
+    def differences(self, description: Mapping[str, Any]) -> str:
+        """Say in what another description differs: weights, settings, or the version of the potential's own package.
+
+        Versions of other packages (PyTorch for another GPU) change rounding alone.
+        """
+        package = "ase" if self.calculator == EMT else ML_POTENTIALS[self.calculator].distribution
+        pairs = {key: (description.get(key), mine) for key, mine in self.description().items() if key != "versions"}
+        pairs[package] = (description["versions"].get(package), self.description()["versions"].get(package))
+        return "; ".join(f"{key} {there} there, {here} here" for key, (there, here) in pairs.items() if there != here)
+
     @classmethod
     def of(cls, description: Mapping[str, Any]) -> Self:
-        """Return the potential that a bundle or a file says it is of.
+        """Return the potential that a bundle says it is of.
 
         Raises
         ------
         PotentialError
-            If the versions that are installed here are others: their energies may be others too.
+            If the one here differs: its energies may be others too.
         """
         potential = cls(description["calculator"], description["model"])
-        if (mine := potential.description()) != {key: description.get(key) for key in mine}:
-            wrong = {key: (description.get(key), mine[key]) for key in mine if mine[key] != description.get(key)}
-            told = "; ".join(f"{key} {there} there, {here} here" for key, (there, here) in wrong.items())
-            raise PotentialError(f"the potential {potential.title} was another one: {told}; right: the same versions")
+        if differing := potential.differences(description):
+            raise PotentialError(f"the potential {potential.title} was another one: {differing}; right: the same one")
         return potential
 
     @cached_property

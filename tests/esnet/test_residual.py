@@ -161,6 +161,15 @@ def test_samples_of_one_material_are_no_independent_evidence():
     assert "one material cannot say" in verdict("CHGNet", "IS2RE", alike)
 
 
+def test_another_version_of_the_potential_is_refused_but_not_of_what_runs_it():
+    chgnet = ResidualPotential.named("CHGNet")
+    about = chgnet.description()
+    other = {**about, "versions": {**about["versions"], "torch": "2.0.0+cu128", "python": "3.12.1"}}
+    assert ResidualPotential.of(other) == chgnet
+    with pytest.raises(PotentialError, match=r"chgnet 0\.1\.0 there"):
+        ResidualPotential.of({**about, "versions": {**about["versions"], "chgnet": "0.1.0"}})
+
+
 def test_an_unknown_potential_is_named_before_any_work(tmp_path):
     data = dataset(tmp_path, b2("Al", "Cu"))
     done = CliRunner().invoke(app, ["train", str(data.path), str(tmp_path / "model"), "--residual-of", "CHGnet"])
