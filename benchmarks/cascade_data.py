@@ -36,13 +36,13 @@ from pymatgen.io.vasp import Vasprun
 
 from campaign.candidates.elements import reference_structure
 from campaign.candidates.generate import generate
-from campaign.hull.corrections import convert_formation_energy
 from campaign.scorers.force_field import ForceField
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.reader import read_campaign_file
 from esnet.api import predict
 from esnet.bundle.fingerprints import TrainingFingerprints, fingerprints
 from esnet.bundle.shipped import bundle_folder
+from esnet.dataset.mp2020 import convert_formation_energy
 from esnet.scoring.pool import Usage
 from workflows.engine import engine_environment
 from workflows.input_files import write_input_files

@@ -30,9 +30,9 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from campaign.candidates.elements import reference_structure, volume_per_atom
 from campaign.scorers.chosen_potential import ChosenPotential
-from campaign.scorers.potentials import load_calculator
 from campaign.scorers.relaxation import Guards
 from campaign.scorers.relaxing import Relaxations
+from esnet.potentials.potentials import load_calculator
 from esnet.ray.session import ray_session
 from esnet.scoring.scoring import Usage
 

@@ -21,6 +21,7 @@ from esnet.representation.dos import DosError, EnergyReference, Normalisation, p
 from esnet.representation.errors import FeatureError
 from esnet.representation.features import Representation
 from esnet.representation.grid_dos import GridDos
+from esnet.residual.prediction import PotentialAdder
 from esnet.scoring.prediction import Prediction
 from esnet.sources import vasprun
 from esnet.sources.vasp_dos import engine_of_version
@@ -145,8 +146,12 @@ def predict(bundle: Bundle | str | os.PathLike[str], sources: Any, *, strict: bo
     True
     """
     wanted = _listed(sources)
-    info = bundle.info if isinstance(bundle, Bundle) else BundleInfo.read(bundle_folder(os.fspath(bundle)))
+    info = (
+        bundle.info if isinstance(bundle, Bundle) else BundleInfo.read(bundle_folder(os.fspath(bundle)), residual=True)
+    )
     model = bundle if isinstance(bundle, Bundle) else None
+    of = info.record.residual_of
+    add = None if of is None else PotentialAdder(of)
     found: list[Prediction] = []
     for start in range(0, len(wanted), _AT_ONCE):
         part = wanted[start : start + _AT_ONCE]
@@ -155,8 +160,10 @@ def predict(bundle: Bundle | str | os.PathLike[str], sources: Any, *, strict: bo
         _warn_of_engines(info, usable)
         if usable and model is None:
             # not before something can be predicted: networks take seconds to load
-            model = open_bundle(info.path)
+            model = Bundle.load(info.path, residual=True)
         said = iter(_predictions(model, usable) if model is not None else ())
+        if add is not None:
+            said = (add(each, dos.structure, strict=strict) for each, dos in zip(list(said), usable, strict=True))
         found += [next(said) if isinstance(dos, GridDos) else dos for dos in read]
     return found
 
@@ -191,8 +198,11 @@ def _read(source: Any, name: str, normalisation: Normalisation, energy_reference
         run = vasprun.read_dos(_output_file(Path(source)))
         channels, efermi, composition = run.features(**options), run.efermi, run.composition
         found_name, engine = os.fspath(source), engine_of_version(run.version)
+        # the DOS is of the last step
+        structure = None if run.final is None else run.final.structure()
     elif hasattr(source, "pdos") and hasattr(source, "structure"):
         channels, efermi, engine = project_dos(source, **options), float(source.efermi), None
+        structure = source.structure
         amounts = source.structure.composition
         composition = {element.symbol: float(amount) for element, amount in amounts.element_composition.items()}
         found_name = str(amounts.reduced_formula)
@@ -206,6 +216,7 @@ def _read(source: Any, name: str, normalisation: Normalisation, energy_reference
         channels=channels,
         efermi=0.0 if energy_reference == "fermi" else efermi,
         engine=engine,
+        structure=structure,
         **options,
     )
 

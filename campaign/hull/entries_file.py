@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from campaign.candidates.elements import is_f_block, symbols
-from campaign.hull.corrections import mp2020_untreated
 from campaign.hull.entries_format import EntriesFileError, open_entries
 from campaign.hull.entry import EntryError, ReferenceEntry, entry_id, functional_of, read_entry
 from esnet.dataset.corrections import SCHEMES
+from esnet.dataset.mp2020 import mp2020_untreated
 from esnet.files.garbage_collection import no_garbage_collection
 
 ENGINES = ("vasp", "gpaw")

@@ -7,21 +7,36 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from campaign.config.strict_model import StrictModel
-from campaign.config.yaml_file import FieldPath
+from campaign.config.yaml_file import FieldPath, did_you_mean
 from campaign.scorers.base import ScorerProblem
-from campaign.scorers.potential_energies import PotentialEnergies, energies_of
-from campaign.scorers.potentials import (
-    EMT,
-    calculator_versions,
-    check_calculator,
-    missing_weights,
-    model_of,
-    model_problem,
-)
 from campaign.scorers.relaxation import Guards, Relaxer, unknown_elements
 from esnet.files.errors import MissingExtraError
+from esnet.potentials.energies import PotentialEnergies, energies_of
+from esnet.potentials.potentials import EMT, ML_POTENTIALS, MODELS, calculator_versions, missing_weights, model_of
 
 logger = logging.getLogger(__name__)
+
+
+def check_calculator(name: str) -> str:
+    """Return the name of a potential that can be used.
+
+    Raises
+    ------
+    ValueError
+        Naming those that there are.
+    """
+    if name != EMT and name not in ML_POTENTIALS:
+        raise ValueError(f"no potential has this name; {did_you_mean(name, (EMT, *ML_POTENTIALS))}")
+    return name
+
+
+def model_problem(calculator: str, model: str | None) -> str | None:
+    """Say what is wrong with the name of a potential's weights; None: nothing."""
+    known = MODELS.get(calculator, {})
+    if model is None or model in known:
+        return None
+    right = did_you_mean(model, tuple(known)) if known else "right: null, since it has one set of weights"
+    return f"found {model!r}: {calculator} has no weights of this name; {right}"
 
 
 Calculator = Annotated[

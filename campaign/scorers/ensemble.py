@@ -11,14 +11,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from campaign.hull.corrections import convert_formation_energy
 from campaign.scorers.base import Score, ScoredCampaign, ScorerProblem
 from campaign.scorers.chosen_potential import ChosenPotential
-from campaign.scorers.potentials import model_of
 from campaign.scorers.relaxation import Guards
 from campaign.scorers.relaxation_order import Formed
 from campaign.scorers.relaxing import Relaxations
 from campaign.scorers.relaxing_scorer import ForceTolerance, RelaxingScorer, Steps
+from esnet.dataset.mp2020 import convert_formation_energy
+from esnet.potentials.potentials import model_of
 
 
 def _check_members(potentials: list[ChosenPotential]) -> list[ChosenPotential]:

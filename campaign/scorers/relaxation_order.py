@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pymatgen.core import Structure
 
 from campaign.candidates.elements import MissingReferenceError
-from campaign.scorers.relaxation import Guards, NoEnergyError, check_density, energy_of_elements
+from campaign.scorers.relaxation import Guards, check_density
+from esnet.potentials.relaxation import NoEnergyError, energy_of_elements
 
 #: An energy in eV/atom, or why there is none.
 EnergyOrReason = float | str

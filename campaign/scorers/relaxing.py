@@ -14,10 +14,10 @@ from typing import Any
 
 from campaign.scorers.base import ActorSettings, ScoringContext
 from campaign.scorers.chosen_potential import ChosenPotential
-from campaign.scorers.potentials import EMT
 from campaign.scorers.relaxation import Guards
 from campaign.scorers.relaxation_order import Formed, RelaxationOrder
 from campaign.scorers.relaxing_actor import RelaxingActor, relax
+from esnet.potentials.potentials import EMT
 from esnet.ray.metrics import RayMetrics
 from esnet.ray.session import is_ray_at_hand, ray_session
 from esnet.ray.workers import gpus_of_a_worker, room_for, room_on_cores, worker_options

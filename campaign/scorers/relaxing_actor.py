@@ -8,8 +8,9 @@ from typing import Any
 from pymatgen.core import Structure
 
 from campaign.scorers.chosen_potential import ChosenPotential
-from campaign.scorers.relaxation import Guards, NoEnergyError, Relaxer
+from campaign.scorers.relaxation import Guards, Relaxer
 from campaign.scorers.relaxation_order import EnergyOrReason, Task
+from esnet.potentials.relaxation import NoEnergyError
 from esnet.scoring.pool import Answer
 from esnet.scoring.pool_actor import PoolActor
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from campaign.hull.corrections import is_corrected, mp2020_untreated
 from campaign.scorers.base import Scorer
 from campaign.spec.reference_checks import Finding
 from campaign.spec.sections.model import ModelSection
@@ -11,6 +10,7 @@ from esnet.bundle.files import BundleError
 from esnet.bundle.info import BundleInfo
 from esnet.bundle.shipped import bundle_folder, shipped_bundles
 from esnet.dataset.corrections import SCHEMES, stated_corrections
+from esnet.dataset.mp2020 import is_corrected, mp2020_untreated
 
 _RIGHT = " or ".join(SCHEMES)
 

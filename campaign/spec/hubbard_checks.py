@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from campaign.hull.corrections import is_corrected, mp2020_untreated
 from campaign.spec.reference_checks import Finding
 from campaign.spec.sections.dft import DftSection
+from esnet.dataset.mp2020 import is_corrected, mp2020_untreated
 from workflows.potcars.titles import replaced_symbols
 
 

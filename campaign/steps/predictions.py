@@ -11,7 +11,6 @@ from pymatgen.core import Composition
 
 from campaign.budget.costs import Costs
 from campaign.budget.limits import expected_costs
-from campaign.hull.corrections import convert_formation_energy, is_corrected
 from campaign.hull.hull import HullSet
 from campaign.recalibration.fit import Corrected
 from campaign.references.reference_sets import correction_scheme, load_hull
@@ -23,6 +22,7 @@ from campaign.store.collections import in_chunks, now
 from campaign.store.documents import PredictionDocument, RawPrediction, RecalibrationUsed
 from campaign.store.predictions import add_predictions, discarded_predictions
 from campaign.store.recalibration.fits import fits_newest_first
+from esnet.dataset.mp2020 import convert_formation_energy, is_corrected
 
 logger = logging.getLogger(__name__)
 

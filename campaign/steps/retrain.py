@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from campaign.attempts.ledger import attempt
-from campaign.hull.corrections import convert_formation_energy
 from campaign.references.reference_sets import correction_scheme
 from campaign.scheduling.advance import advance
 from campaign.steps.features import restore_features
@@ -23,6 +22,7 @@ from campaign.store.models import fetch_bundle, model_summary
 from campaign.store.states import STAGES, RsDosState, StepState
 from campaign.store.steps import read_step
 from campaign.store.training_samples import count_to_learn_from, screened_results
+from esnet.dataset.mp2020 import convert_formation_energy
 from esnet.training.network import TrainingError
 from launchers.database.settings import DatabaseSettings
 

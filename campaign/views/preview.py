@@ -8,7 +8,6 @@ import numpy as np
 
 from campaign.candidates.generate import Candidate
 from campaign.candidates.structure_files import Crystal, list_structure_folder, read_crystals
-from campaign.hull.corrections import mp2020_untreated
 from campaign.references.phases import reference_phases
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import gives_uncertainty
@@ -19,6 +18,7 @@ from campaign.steps.start import divide_candidates, elements_of
 from campaign.store.models import check_model_engine
 from esnet.bundle.bundle import BundleInfo
 from esnet.bundle.shipped import bundle_folder
+from esnet.dataset.mp2020 import mp2020_untreated
 from workflows.inputs.incar_tags import NUMBERS, changes_numbers
 from workflows.inputs.outside_settings import has_settings_file, outside
 from workflows.potcars.titles import replaced_symbols

@@ -68,7 +68,7 @@ class Bundle:
         return self.info.record
 
     @classmethod
-    def load(cls, path: Path | str, *, representation: Representation | None = None) -> Self:
+    def load(cls, path: Path | str, *, representation: Representation | None = None, residual: bool = False) -> Self:
         """Read a bundle; Keras' safe mode, so nothing in it is executed.
 
         Parameters
@@ -77,6 +77,8 @@ class Bundle:
             Its folder.
         representation
             How the features are made that it is to predict from; None: they are made as it says.
+        residual
+            Whether a model of what a potential leaves over is taken, whose energies are no formation energies.
 
         Returns
         -------
@@ -86,7 +88,8 @@ class Bundle:
         Raises
         ------
         BundleError
-            If a file is missing, altered, of another format version, or cannot be read by this Keras.
+            If a file is missing, altered, of another format version, or cannot be read by this Keras, or it
+            is a model of what a potential leaves over and that is not asked for.
         RepresentationError
             If ``representation`` is given and the model's is another.
 
@@ -97,7 +100,7 @@ class Bundle:
         Traceback (most recent call last):
         esnet.bundle.files.BundleError: ...
         """
-        info = BundleInfo.read(path, representation=representation)
+        info = BundleInfo.read(path, representation=representation, residual=residual)
         assessor = None if info.assessment is None else UncertaintyEstimator.read(info.path)
         return cls(info, Networks.load(info), assessor)
 
@@ -244,4 +247,4 @@ def save_bundle(
         write_info(
             folder, representation=representation, scaler=scaler, target_scaling=target_scaling, records=[record]
         )
-    return Bundle.load(path)
+    return Bundle.load(path, residual=True)

@@ -34,6 +34,12 @@ def summary_rows(info: BundleInfo) -> Iterator[tuple[str, str]]:
     yield "networks", f"{len(info.members)}, of {record.n_parameters:,} parameters each"
     yield "widths", ", ".join(str(width) for width in record.settings["widths"])
     yield "representation", _pairs(info.representation.to_dict())
+    if (of := record.residual_of) is not None:
+        yield (
+            "predicts",
+            f"what the potential {of['potential']} leaves over of formation energies; {_pairs(of['versions'])}",
+        )
+        yield "potential", f"corrections {of['corrections'] or 'not known'}; crystals of {' '.join(of['elements'])}"
     yield "energies", f"mean {info.target_scaling.mean:.4f}, deviation {info.target_scaling.deviation:.4f} eV/atom"
     yield from _data_rows(record)
     yield from _training_rows(record)
@@ -58,7 +64,7 @@ def error_rows(info: BundleInfo) -> Iterator[tuple[str, str, int, float, float]]
 def _data_rows(record: TrainingRecord) -> Iterator[tuple[str, str]]:
     yield "data", f"{record.data_name or 'samples in memory'}, checksum {record.data_checksum}"
     if record.data_source:
-        yield "source", _pairs(record.data_source)
+        yield "source", _pairs({name: value for name, value in record.data_source.items() if name != "residual_of"})
     yield "corrections", format_corrections(stated_corrections(record.data_source))
     kinds = f" of kind {record.kinds}" if record.kinds else ""
     yield (

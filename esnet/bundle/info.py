@@ -111,13 +111,21 @@ class BundleInfo:
         return None if known is None else ~np.isin(composition_fingerprints(compositions), known)
 
     @classmethod
-    def read(cls, path: Path | str, *, representation: Representation | None = None) -> Self:
+    def read(cls, path: Path | str, *, representation: Representation | None = None, residual: bool = False) -> Self:
         """Read and check a bundle, its weights by their checksum alone.
+
+        Parameters
+        ----------
+        representation
+            What the model's must be; None: any.
+        residual
+            Whether a model of what a potential leaves over is taken (`esnet train --residual-of`).
 
         Raises
         ------
         BundleError
-            If a file is missing, altered, or of another format version.
+            If a file is missing, altered, or of another format version, or its energies are what a potential leaves
+            over and that is not asked for.
         RepresentationError
             If ``representation`` is given and the model's is another.
         """
@@ -146,6 +154,12 @@ class BundleInfo:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"{folder}: {REPRESENTATION} or {TRAINING} cannot be used: {error}") from error
+        if (of := info.record.residual_of) is not None and not residual:
+            raise BundleError(
+                f"{folder} gives no formation energies of its own: it was trained on what the potential "
+                f"{of['potential']} leaves over (esnet train --residual-of). Right here: a bundle that was trained "
+                "without --residual-of; `esnet predict` and `esnet describe` take this one"
+            )
         if representation is not None:
             info.representation.require(representation)
         return info

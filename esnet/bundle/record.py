@@ -8,6 +8,8 @@ from esnet.files.versions import installed_versions
 
 RECORD_VERSION = 3
 """Version 1 had no split, kinds, metrics by task or environment; version 2 no `initial`, and is read as None."""
+RESIDUAL_VERSION = 4
+"""As 3, of a training on what a potential leaves over: programs that would take it for formation energies refuse it."""
 
 _WITHOUT_INITIAL = 2
 
@@ -119,6 +121,15 @@ class TrainingRecord:
     wall_s: float
     cpu_s: float
 
+    @property
+    def residual_of(self) -> dict[str, Any] | None:
+        """The potential whose formation energies the targets lack (`esnet.residual.residuals`); None: they lack none.
+
+        ``potential`` and what decides its energies, ``energies``: their corrections, ``elements``: the potential's
+        energies of the elements in eV/atom, ``comparison``: errors of the potential alone and with the model.
+        """
+        return self.data_source.get("residual_of")
+
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON takes it."""
         return asdict(self)
@@ -129,9 +140,9 @@ class TrainingRecord:
         version = data.get("version", 1)
         if version == _WITHOUT_INITIAL:
             data = {**data, "initial": None, "version": RECORD_VERSION}
-        elif version != RECORD_VERSION:
+        elif version not in (RECORD_VERSION, RESIDUAL_VERSION):
             raise ValueError(
-                f"training record has version {version}, this program reads {_WITHOUT_INITIAL} and {RECORD_VERSION}: "
+                f"training record has version {version}, this program reads {_WITHOUT_INITIAL} to {RESIDUAL_VERSION}: "
                 "use the program's version that wrote it, or train again"
             )
         names = {field.name for field in fields(cls)}

@@ -53,6 +53,23 @@ def train(
     ] = None,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Epochs between two checkpoints")] = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew where there are checkpoints")] = False,
+    residual_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POTENTIAL",
+            help="Learn what this potential leaves over (EMT, CHGNet, SevenNet-0, ...): does the DOS add to it? "
+            "Default: formation energies",
+            show_default=False,
+        ),
+    ] = None,
+    potential_energies: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keeps that potential's energies; default: DATASET.POTENTIAL.jsonl beside the data set",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Train an ESNet, or an ensemble, on a data set. The same command goes on after an interruption.
 

@@ -16,6 +16,7 @@ from esnet.bundle.files import refuse_existing
 from esnet.bundle.info import BundleInfo
 from esnet.commands.console import console, draws_on, print_dated, print_plain
 from esnet.commands.describe import error_table
+from esnet.commands.residual import print_comparison, residuals_of
 from esnet.commands.settings import training_settings
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import SplitBy, split_dataset
@@ -48,6 +49,8 @@ def train(
     work: Path | None,
     checkpoint_every: int,
     fresh: bool,
+    residual_of: str | None,
+    potential_energies: Path | None,
 ) -> None:
     """Train an ESNet, or an ensemble, on a data set. The same command goes on after an interruption."""
     if gpus == 0:
@@ -67,7 +70,11 @@ def train(
         mixed_precision=mixed_precision,
         xla=xla,
     )
-    data = Dataset.open(dataset)
+    data, out = Dataset.open(dataset), console()
+    if residual_of is not None:
+        data = residuals_of(out, data, residual_of, potential_energies)
+    elif potential_energies is not None:
+        raise typer.BadParameter("is for --residual-of", param_hint="--potential-energies")
     split = split_dataset(
         data,
         by=split_by,
@@ -76,7 +83,7 @@ def train(
         test_fraction=test_fraction,
         test_chemsys=tuple(test_chemsys.split(",")) if test_chemsys else (),
     )
-    out, folder = console(), default_work(bundle) if work is None else work
+    folder = default_work(bundle) if work is None else work
     print_plain(out, f"{data.path}: {split.describe()}")
     print_plain(out, f"logs: tensorboard --logdir {folder}")
     try:
@@ -99,6 +106,8 @@ def train(
         print_plain(out, f"\ninterrupted: the same command goes on from the last checkpoint in {folder}{without}")
         raise typer.Exit(130) from None
     _print_result(out, made.info)
+    if (of := made.record.residual_of) is not None:
+        print_comparison(out, of)
     print_plain(out, f"bundle: {bundle}   (esnet describe {bundle})")
     print_plain(out, f"table of epochs: {folder / 'member-*' / 'logs'}")
 

@@ -176,7 +176,7 @@ def split_dataset(
     fractions: dict[Part, float] = {"test": test_fraction, "validation": validation_fraction}
     held_out = _units_of(dataset, units, test_chemsys)
     parts = _assign(dataset, units, sizes, seed, fractions, by, held_out)
-    return Split(
+    made = Split(
         by=by,
         seed=seed,
         validation_fraction=validation_fraction,
@@ -189,6 +189,8 @@ def split_dataset(
         notes=notes,
         checksum=_checksum(dataset, parts),
     )
+    # of a residual where the potential gives no energy (esnet.residual); a data set on disk has an energy everywhere
+    return made.without(dataset, ~np.isfinite(dataset.energies), why="they have no energy to learn")
 
 
 def _check(by: str, seed: int, validation_fraction: float, test_fraction: float) -> None:

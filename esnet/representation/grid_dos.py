@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esnet.representation.dos import ENERGY_GRID, ORBITALS, DosError, EnergyReference, Normalisation, dos_unit
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
 
 _SHELLS = "spd"
 
@@ -32,6 +36,8 @@ class GridDos:
         ``absolute`` energies, or relative to the ``fermi`` level.
     engine
         ``vasp`` or ``gpaw``; None where the source does not say.
+    structure
+        pymatgen's structure of the crystal that it is of; None where the source does not say.
 
     Examples
     --------
@@ -48,6 +54,7 @@ class GridDos:
     normalisation: Normalisation
     energy_reference: EnergyReference
     engine: str | None = None
+    structure: "Structure | None" = None
 
     def __repr__(self) -> str:
         return f"<GridDos {self.name!r}, {self.unit}>"

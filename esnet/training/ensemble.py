@@ -2,7 +2,9 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +14,19 @@ from esnet.bundle.files import member_names, new_bundle, refuse_existing
 from esnet.bundle.fingerprints import TrainingFingerprints, composition_fingerprints, fingerprints
 from esnet.bundle.info import BundleInfo, write_info
 from esnet.bundle.networks import Networks
+from esnet.bundle.record import TrainingRecord
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import Split
+from esnet.representation.composition import composition_vector
+from esnet.residual.comparison import compare
 from esnet.training.calibration import EnsembleError, calibrate, fit_reference
+from esnet.training.metrics import TASKS
 from esnet.training.settings import TrainingSettings
 from esnet.training.split_selection import Kinds, choose_parts
 
 __all__ = ["EnsembleError", "assemble_bundle"]
+
+_BLOCK = 256
 
 
 def assemble_bundle(
@@ -29,7 +37,7 @@ def assemble_bundle(
     The uncertainties are calibrated on the validation part, of both kinds of DOS whatever was trained on, since a
     screening asks with IS-DOS. The novelty is measured against the training part (at most
     `esnet.bundle.novelty.REFERENCE_LIMIT` samples of it, which the split's seed chooses). The test part is not
-    looked at.
+    looked at, but to compare a potential's residuals with what the networks say of them.
 
     Parameters
     ----------
@@ -56,11 +64,12 @@ def assemble_bundle(
         If ``path`` is there.
     """
     refuse_existing(Path(path))
-    infos = [BundleInfo.read(member) for member in members]
+    infos = [BundleInfo.read(member, residual=True) for member in members]
     _check_members(infos, dataset, split, kinds)
     first = infos[0]
     networks = Networks.load_all(infos)
     assessor = _make_assessor(networks, first, dataset, split, kinds)
+    comparison = _comparison(networks, first, dataset, split, kinds)
     with new_bundle(path, n_members=len(infos)) as folder:
         for info, name in zip(infos, member_names(len(infos)), strict=True):
             shutil.copyfile(info.path / info.members[0], folder / name)
@@ -69,11 +78,11 @@ def assemble_bundle(
             representation=first.representation,
             scaler=first.scaler,
             target_scaling=first.target_scaling,
-            records=[info.record for info in infos],
+            records=[_with_comparison(info.record, comparison) for info in infos],
         )
         assessor.write(folder)
     # the networks were read from the very files that now lie in the bundle
-    return Bundle(BundleInfo.read(path), networks, UncertaintyEstimator.read(Path(path)))
+    return Bundle(BundleInfo.read(path, residual=True), networks, UncertaintyEstimator.read(Path(path)))
 
 
 def _check_members(infos: Sequence[BundleInfo], dataset: Dataset, split: Split, kinds: Kinds) -> None:
@@ -97,6 +106,42 @@ def _check_members(infos: Sequence[BundleInfo], dataset: Dataset, split: Split, 
         if seed in seeds:
             raise EnsembleError(f"{info.path} and {seeds[seed]} were both trained with seed {seed}: they say the same")
         seeds[seed] = info.path
+
+
+def _comparison(
+    networks: Networks, info: BundleInfo, dataset: Dataset, split: Split, kinds: Kinds
+) -> dict[str, Any] | None:
+    """Compare a potential alone and with the networks, by task; None where the energies are no residuals."""
+    if info.record.residual_of is None:
+        return None
+    parts = choose_parts(dataset, split, kinds=kinds, settings=TrainingSettings.from_dict(info.record.settings))
+    part = "test" if len(parts.metrics["test"]) else "validation"
+    found = np.asarray(dataset.kinds)
+    amounts = np.array([composition_vector(dataset.amounts(row), mode="fraction") for row in range(len(dataset))])
+    tasks = {}
+    for kind, task in TASKS.items():
+        places = parts.metrics[part][found[parts.metrics[part]] == kind]
+        if len(places):
+            said = [
+                networks.run(dataset.read(some), dataset.compositions[some]).energies.mean(axis=0)
+                for some in np.split(places, range(_BLOCK, len(places), _BLOCK))
+            ]
+            tasks[task] = compare(
+                residuals=dataset.energies,
+                fractions=amounts,
+                predicted=np.concatenate(said),
+                training=parts.training,
+                held_out=places,
+                materials=np.asarray(dataset.materials, dtype=object),
+            )
+    return {"part": part, "tasks": tasks}
+
+
+def _with_comparison(record: TrainingRecord, comparison: dict[str, Any] | None) -> TrainingRecord:
+    if comparison is None:
+        return record
+    of = {**(record.residual_of or {}), "comparison": comparison}
+    return replace(record, data_source={**record.data_source, "residual_of": of})
 
 
 def _make_assessor(

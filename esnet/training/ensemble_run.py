@@ -124,7 +124,7 @@ def _check_member(folder: Path, made_of: Mapping[str, object]) -> None:
     """Refuse a trained member that is another training's."""
     if not (folder / _BUNDLE).exists():
         return
-    record = BundleInfo.read(folder / _BUNDLE).record
+    record = BundleInfo.read(folder / _BUNDLE, residual=True).record
     found = {
         "data": record.data_checksum,
         "split": record.split,

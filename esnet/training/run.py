@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from esnet.bundle.record import TrainingRecord, software_versions
+from esnet.bundle.record import RECORD_VERSION, RESIDUAL_VERSION, TrainingRecord, software_versions
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.pipeline import batches, reading_errors
 from esnet.representation.features import Representation
@@ -169,6 +169,7 @@ class Run:
         monitored = history.get("val_loss")
         mae = {part: found.get(ALL, {}).get("mae") for part, found in metrics.items()}
         return TrainingRecord(
+            version=RESIDUAL_VERSION if "residual_of" in about_data["data_source"] else RECORD_VERSION,
             **about_data,
             initial=None if self.initial is None else self.initial.to_dict() | _before(state),
             n_train=self.n_train,

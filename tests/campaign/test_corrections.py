@@ -15,16 +15,16 @@ from small_campaign import SMALL
 
 from campaign.candidates.elements import reference_structure
 from campaign.config.yaml_file import CampaignFileError
-from campaign.hull.corrections import convert_formation_energy
 from campaign.running_campaign import RunningCampaign, start_campaign
 from campaign.scorers.force_field import ForceField
-from campaign.scorers.potential_energies import POTENTIAL_ENERGIES
-from campaign.scorers.potentials import EMT, ML_POTENTIALS
 from campaign.spec.checks import check_new
 from campaign.spec.reader import read_firework_spec
 from campaign.store.campaigns import Campaign
 from campaign.views.explanation import explanation, format_explanation
 from campaign.views.results import result_rows
+from esnet.dataset.mp2020 import convert_formation_energy
+from esnet.potentials.energies import POTENTIAL_ENERGIES
+from esnet.potentials.potentials import EMT, ML_POTENTIALS
 
 ELEMENTS = ["Mg", "O", "Cl"]
 #: eV for the formula, without corrections, and what mp2020 adds.

@@ -24,13 +24,11 @@ from campaign.config.yaml_file import CampaignFileError
 from campaign.running_campaign import start_campaign
 from campaign.scheduling.advance import advance
 from campaign.scheduling.persons import promote
-from campaign.scorers import potentials as known_potentials
 from campaign.scorers.base import Score
 from campaign.scorers.chosen_potential import ChosenPotential
 from campaign.scorers.ensemble import Ensemble
 from campaign.scorers.force_field import ForceField
-from campaign.scorers.potentials import MODELS, Weights, load_calculator
-from campaign.scorers.relaxation import FORMER_GUARDS, Guards, NoEnergyError, Relaxer, check_density, formation_energy
+from campaign.scorers.relaxation import FORMER_GUARDS, Guards, Relaxer, check_density, formation_energy
 from campaign.scorers.relaxation_order import Formed, RelaxationOrder
 from campaign.scorers.relaxing import Relaxations
 from campaign.spec.checks import check_engine
@@ -43,6 +41,9 @@ from campaign.views.status.drawing import draw
 from campaign.views.status.report import status_report
 from campaign.views.status.run_view import RunWatch
 from esnet.commands.console import console
+from esnet.potentials import potentials as known_potentials
+from esnet.potentials.potentials import MODELS, Weights, load_calculator
+from esnet.potentials.relaxation import NoEnergyError
 from esnet.ray.session import ray_session
 from esnet.scoring.batch import ScoringError
 
@@ -114,7 +115,7 @@ def test_a_gpu_that_has_failed_is_no_fault_of_the_crystal(monkeypatch, said):
 
 
 def test_an_energy_that_is_no_number_ends_a_relaxation_where_it_comes(monkeypatch):
-    monkeypatch.setattr("campaign.scorers.relaxation.load_calculator", lambda *_: Falling())
+    monkeypatch.setattr("esnet.potentials.relaxation.load_calculator", lambda *_: Falling())
     swollen = B2.copy().scale_lattice(1.3 * B2.volume)
     with pytest.raises(NoEnergyError, match="no finite energy or force") as caught:
         Relaxer("EMT", steps=2000, force_tolerance=0.001).energy(swollen)

@@ -20,9 +20,8 @@ from campaign.scheduling.advance import advance
 from campaign.scorers import force_field as scorer_force_field
 from campaign.scorers.base import Score, Scorer, ScorerError, ScorerProblem, checked_scores, identity_text
 from campaign.scorers.force_field import ForceField
-from campaign.scorers.potentials import EMT_ELEMENTS, ML_POTENTIALS
 from campaign.scorers.registry import UnknownScorerError, make_scorer
-from campaign.scorers.relaxation import Guards, NoEnergyError, Relaxer, check_density, formation_energy
+from campaign.scorers.relaxation import Guards, Relaxer, check_density, formation_energy
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import check_engine
 from campaign.spec.reader import read_campaign_file
@@ -31,6 +30,8 @@ from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.views.preview import format_preview
 from campaign.views.results import format_model
 from campaign.views.status.counts import campaign_status
+from esnet.potentials.potentials import EMT_ELEMENTS, ML_POTENTIALS
+from esnet.potentials.relaxation import NoEnergyError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 B2 = Structure(Lattice.cubic(3.1), ["Al", "Pd"], [[0, 0, 0], [0.5, 0.5, 0.5]])

@@ -39,6 +39,7 @@ def labelled(rows: list[tuple[str, int, str, str]]) -> Any:
         digests=tuple(row[1].to_bytes(32, "big") for row in rows),
         chemsys=tuple(row[2] for row in rows),
         prototypes=tuple(row[3] for row in rows),
+        energies=np.zeros(len(rows)),
     )
 
 

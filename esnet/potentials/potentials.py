@@ -1,4 +1,4 @@
-"""The interatomic potentials that a campaign file may name, their sets of weights, and how they are loaded."""
+"""The interatomic potentials that can be named, their sets of weights, and how they are loaded."""
 
 import importlib.util
 import io
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from campaign.config.yaml_file import did_you_mean
 from esnet.files.errors import require
 from esnet.files.versions import installed_versions
 
@@ -97,31 +96,9 @@ MODELS: Mapping[str, Mapping[str, Weights]] = {
 }
 
 
-def check_calculator(name: str) -> str:
-    """Return the name of a potential that can be used.
-
-    Raises
-    ------
-    ValueError
-        Naming those that there are.
-    """
-    if name != EMT and name not in ML_POTENTIALS:
-        raise ValueError(f"no potential has this name; {did_you_mean(name, (EMT, *ML_POTENTIALS))}")
-    return name
-
-
 def model_of(calculator: str, model: str | None) -> str | None:
     """Name of the weights that are used; None where a potential has no choice of them."""
     return model if model is not None else next(iter(MODELS.get(calculator, {})), None)
-
-
-def model_problem(calculator: str, model: str | None) -> str | None:
-    """Say what is wrong with the name of a potential's weights; None: nothing."""
-    known = MODELS.get(calculator, {})
-    if model is None or model in known:
-        return None
-    right = did_you_mean(model, tuple(known)) if known else "right: null, since it has one set of weights"
-    return f"found {model!r}: {calculator} has no weights of this name; {right}"
 
 
 def missing_weights(calculator: str, model: str | None) -> str | None:

@@ -1,0 +1,51 @@
+"""What `esnet train --residual-of` says of a potential."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from esnet.commands.console import console, print_labelled, print_plain
+from esnet.dataset.dataset import Dataset
+from esnet.residual.comparison import verdict
+from esnet.residual.potential import ResidualPotential
+from esnet.residual.residuals import residual_dataset
+
+_REASONS = 3
+
+
+def residuals_of(out: Console, dataset: Dataset, name: str, file: Path | None) -> Dataset:
+    """Relax the crystals of a data set and return its residuals; say how many samples have none, and why."""
+    potential = ResidualPotential.named(name)
+    with Progress(console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"relaxing with {potential.title}", total=len(dataset))
+        found = residual_dataset(
+            dataset, potential, file=file, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    if found.reasons:
+        ordered = sorted(found.reasons.items(), key=lambda item: -item[1])
+        first = "; ".join(f"{reason} ({count})" for reason, count in ordered[:_REASONS])
+        more = f"; {len(ordered) - _REASONS} more reasons" if len(ordered) > _REASONS else ""
+        lost = f"{sum(found.reasons.values())} of {len(dataset)} samples"
+        print_labelled(out, "note:", f"{potential.title} gives {lost} no energy: {first}{more}")
+    return found.dataset
+
+
+def print_comparison(out: Console, of: Mapping[str, Any]) -> None:
+    """Print the errors of the potential alone and with the model, and whether the DOS improved them."""
+    potential, compared = of["potential"], of["comparison"]
+    table = Table(
+        title=f"formation energies by {potential}, {compared['part']} part; errors in eV/atom", title_justify="left"
+    )
+    for column in ("task", "predicted by", "samples", "MAE", "RMSE", "bias"):
+        table.add_column(column, justify="left" if column in ("task", "predicted by") else "right")
+    for task, found in compared["tasks"].items():
+        for name, errors in found["errors"].items():
+            figures = (f"{errors['mae']:.3f}", f"{errors['rmse']:.3f}", f"{errors['bias']:+.3f}")
+            table.add_row(task, f"{potential} {name}", str(errors["n"]), *figures)
+    out.print(table)
+    for task, found in compared["tasks"].items():
+        print_plain(out, verdict(potential, task, found))

@@ -1,0 +1,159 @@
+"""Relaxing a crystal with an interatomic potential; what collapses is ended at the step where it shows.
+
+A relaxation ends with an energy or with the reason why there is none: a wrong number is worse than no number. It is
+ASE's FIRE with the Frechet cell filter, as in atomate2's makers, looked at after every step.
+"""
+
+import logging
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from pymatgen.core import Structure
+from pymatgen.io.ase import AseAtomsAdaptor
+
+from esnet.potentials.potentials import load_calculator
+
+logger = logging.getLogger(__name__)
+
+#: What potentials and optimisers raise on crystals that they cannot treat; a machine's failures are none of these.
+_BROKEN_OFF = (ArithmeticError, LookupError, RuntimeError, ValueError)
+#: What their messages say where memory is out or a GPU has failed: no fault of the crystal, and after a failure of the
+#: GPU every later one would fail alike in this process.
+_OF_THE_MACHINE = ("out of memory", "cuda", "cudnn", "cublas", "hip error", "nccl")
+
+
+class NoEnergyError(Exception):
+    """A relaxation that gives no energy; the message says why."""
+
+
+class PotentialRelaxer:
+    """One potential, loaded once.
+
+    Parameters
+    ----------
+    calculator
+        ``EMT`` or a key of `esnet.potentials.potentials.ML_POTENTIALS`.
+    model
+        Its weights by name; None: the default ones.
+    steps
+        Most steps of a relaxation.
+    force_tolerance
+        Largest force at its end, eV/A; that on the cell (stress times volume) is at most this too.
+    volume_change
+        Largest factor, up or down, by which a relaxation may change the volume; None: any.
+    largest_formation_energy
+        Of either sign, eV/atom.
+
+    Raises
+    ------
+    MissingExtraError
+        If the potential's package is not installed.
+    """
+
+    def __init__(
+        self,
+        calculator: str,
+        *,
+        model: str | None = None,
+        steps: int = 500,
+        force_tolerance: float = 0.03,
+        volume_change: float | None = 10.0,
+        largest_formation_energy: float = 20.0,
+    ) -> None:
+        self._calculator = load_calculator(calculator, model)
+        self._steps = steps
+        self._force_tolerance = force_tolerance
+        self._volume_change = volume_change
+        self._largest = largest_formation_energy
+
+    def energy(self, structure: Structure) -> float:
+        """Relax atoms and cell; return the energy in eV/atom.
+
+        Raises
+        ------
+        NoEnergyError
+            If the relaxation broke off, did not converge, gave no number, or changed the volume beyond
+            ``volume_change``.
+        """
+        return self._relax(structure, zero=None)
+
+    def formation_energy(self, structure: Structure, zero: float) -> float:
+        """Relax atoms and cell; return the energy above ``zero``, that of the elements, in eV/atom.
+
+        Raises
+        ------
+        NoEnergyError
+            As `energy`, or if that is beyond ``largest_formation_energy``.
+        """
+        energy = self._relax(structure, zero=zero) - zero
+        if abs(energy) > self._largest:
+            raise NoEnergyError(f"its formation energy would be {energy:.3g} eV/atom: its atoms fell into each other")
+        return energy
+
+    def _relax(self, structure: Structure, *, zero: float | None) -> float:
+        from ase.filters import FrechetCellFilter
+        from ase.optimize import FIRE
+
+        atoms = AseAtomsAdaptor.get_atoms(structure)
+        atoms.calc = self._calculator
+        begun_with, converged = atoms.get_volume(), False
+        try:
+            optimizer = FIRE(FrechetCellFilter(atoms), logfile=None)
+            for number, is_converged in enumerate(optimizer.irun(fmax=self._force_tolerance, steps=self._steps)):
+                converged = bool(is_converged)
+                energy = float(atoms.get_potential_energy()) / len(atoms)
+                if not (math.isfinite(energy) and np.isfinite(atoms.get_forces()).all()):
+                    raise NoEnergyError(f"the potential gave no finite energy or force (step {number})")
+                self._check(energy, zero, atoms.get_volume() / begun_with, number)
+        except _BROKEN_OFF as error:
+            if any(word in str(error).lower() for word in _OF_THE_MACHINE):
+                raise
+            raise NoEnergyError(f"the relaxation broke off ({type(error).__name__}: {error})") from error
+        if not converged:
+            raise NoEnergyError(f"the relaxation did not converge in {self._steps} steps")
+        return energy
+
+    def _check(self, energy: float, zero: float | None, change: float, number: int) -> None:
+        """End a relaxation that has left the volumes or energies of crystals: nothing brings it back."""
+        largest = self._volume_change
+        if largest is not None and not 1.0 / largest < change < largest:
+            raise NoEnergyError(f"the relaxation changed the volume by a factor of {change:.2g} (step {number})")
+        # upwards many begin: atoms of an unrelaxed crystal may be close
+        if zero is not None and energy - zero < -self._largest:
+            raise NoEnergyError(
+                f"its formation energy would be {energy - zero:.3g} eV/atom or less (step {number}): its atoms fell "
+                "into each other"
+            )
+
+    def gives_energy(self, structure: Structure) -> bool:
+        """Whether the potential gives a crystal as it is a finite energy."""
+        atoms = AseAtomsAdaptor.get_atoms(structure)
+        atoms.calc = self._calculator
+        try:
+            return math.isfinite(atoms.get_potential_energy())
+        except _BROKEN_OFF as error:
+            logger.info("the potential gives %s no energy: %s", structure.composition.reduced_formula, error)
+            return False
+
+
+def energy_of_elements(structure: Structure, elements: Mapping[str, float | str]) -> float:
+    """Energy that the atoms of a crystal have in their own elements, in eV/atom.
+
+    Parameters
+    ----------
+    elements
+        Energy of each element in eV/atom, or why there is none.
+
+    Raises
+    ------
+    NoEnergyError
+        If that of one of its elements is missing.
+    """
+    total = 0.0
+    for element, number in structure.composition.items():
+        known = elements[element.symbol]
+        if isinstance(known, str):
+            raise NoEnergyError(known)
+        total += number * known
+    return total / len(structure)

@@ -1,0 +1,91 @@
+"""Whether ESNet adds anything to a potential: both on the same samples, which neither was fitted to."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RAW, SHIFTED, BY_ELEMENT, WITH_ESNET = "alone", "with a mean offset", "with element offsets", "with ESNet"
+
+
+def compare(
+    *,
+    residuals: NDArray[np.float64],
+    fractions: NDArray[np.floating],
+    predicted: NDArray[np.float64],
+    training: NDArray[np.intp],
+    held_out: NDArray[np.intp],
+    materials: NDArray[np.object_],
+) -> dict[str, Any]:
+    """Compare a potential alone, with offsets fitted on the training part, and with ESNet on held-out samples.
+
+    Parameters
+    ----------
+    residuals
+        (n,) formation energy minus the potential's, eV/atom.
+    fractions
+        (n, 111) fractions of the elements.
+    predicted
+        (k,) residuals that ESNet predicts for the held-out samples, eV/atom.
+    training, held_out
+        Places of the samples fitted to and of the k others.
+    materials
+        (n,) their materials: samples of one material are no independent evidence.
+
+    Returns
+    -------
+    dict
+        ``errors`` by `RAW`, `SHIFTED`, `BY_ELEMENT` and `WITH_ESNET` (``n``, ``mae``, ``rmse``, ``bias``),
+        ``compared_with``: the best of the first three here, ``gain``: its MAE minus that with ESNet, and its
+        ``standard_error`` (None: fewer than two materials), eV/atom.
+    """
+    true = residuals[held_out]
+    offset = float(residuals[training].mean())
+    corrections = {
+        RAW: np.zeros(len(true)),
+        SHIFTED: np.full(len(true), offset),
+        BY_ELEMENT: offset + fractions[held_out] @ _element_offsets(fractions[training], residuals[training] - offset),
+        WITH_ESNET: predicted,
+    }
+    errors = {name: _errors(correction - true) for name, correction in corrections.items()}
+    # the strictest of the three to compare with: the one that happens to be best on these very samples
+    best = min((RAW, SHIFTED, BY_ELEMENT), key=lambda name: float(np.abs(corrections[name] - true).mean()))
+    gains = np.abs(corrections[best] - true) - np.abs(predicted - true)
+    gain = float(gains.mean())
+    _, groups = np.unique(materials[held_out].astype(str), return_inverse=True)
+    n_groups = int(groups.max()) + 1
+    sums = np.bincount(groups, weights=gains - gain)
+    error = float(np.sqrt((sums**2).sum() * n_groups / (n_groups - 1)) / len(gains)) if n_groups > 1 else None
+    return {"errors": errors, "compared_with": best, "gain": gain, "standard_error": error, "n_materials": n_groups}
+
+
+def _errors(differences: NDArray[np.float64]) -> dict[str, float | int]:
+    return {
+        "n": len(differences),
+        "mae": float(np.abs(differences).mean()),
+        "rmse": float(np.sqrt((differences**2).mean())),
+        "bias": float(differences.mean()),
+    }
+
+
+def _element_offsets(fractions: NDArray[np.floating], targets: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ridge regression on the elements' fractions; its strength is chosen by leave-one-out errors."""
+    from sklearn.linear_model import RidgeCV
+
+    fitted = RidgeCV(alphas=np.logspace(-3, 3, 13), fit_intercept=False).fit(fractions, targets)
+    return np.asarray(fitted.coef_, dtype=np.float64)
+
+
+def verdict(potential: str, task: str, compared: Mapping[str, Any]) -> str:
+    """Say in a sentence whether ESNet improved the potential's predictions; beyond two standard errors it did."""
+    errors, gain, error = compared["errors"], compared["gain"], compared["standard_error"]
+    before, after = errors[compared["compared_with"]]["mae"], errors[WITH_ESNET]["mae"]
+    figures = (
+        f"MAE {before:.3f} eV/atom by {potential} {compared['compared_with']}, {after:.3f} with ESNet, on "
+        f"{errors[WITH_ESNET]['n']} held-out samples"
+    )
+    if error is None:
+        return f"{task}: one material cannot say whether the DOS improves on {potential} ({figures})"
+    how = "improved" if gain > 2 * error else "made worse" if gain < -2 * error else "did not measurably improve"
+    return f"{task}: the DOS {how} the predictions of {potential}: {figures}; gain {gain:.3f} +/- {error:.3f} eV/atom"

@@ -1,0 +1,94 @@
+"""Energies of relaxed crystals, kept as they come: a kill loses what is being relaxed, and nothing is relaxed twice.
+
+A file of JSON lines: the first says which potential, each further one has the energy of a crystal, or why it has none,
+and a checksum of the line.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from esnet.dataset.crystals import Crystal
+from esnet.files.atomic import sha256_of_json
+from esnet.files.folder_lock import exclusive
+from esnet.potentials.relaxation import NoEnergyError
+from esnet.residual.potential import PotentialError, ResidualPotential
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+_FORMAT = {"format": "esnet-potential-energies", "format_version": 1}
+
+
+class EnergiesFile:
+    """Energies in eV/atom by the crystal that a relaxation began with; made by `opened`."""
+
+    def __init__(self, potential: ResidualPotential, file: Any, known: dict[str, float | str]) -> None:
+        self._potential, self._file, self._known = potential, file, known
+
+    def energy(self, structure: "Structure") -> float:
+        """Return the energy of a crystal that is relaxed with the potential; NoEnergyError where there is none."""
+        name = Crystal.of(structure).digest().hex()
+        if name not in self._known:
+            try:
+                self._known[name] = self._potential.energy(structure)
+            except NoEnergyError as error:
+                self._known[name] = str(error)
+            write_line(self._file, {"crystal": name, "energy": self._known[name]})
+        found = self._known[name]
+        if isinstance(found, str):
+            raise NoEnergyError(found)
+        return found
+
+
+def write_line(file: Any, content: dict[str, Any]) -> None:
+    """Write a line with its checksum."""
+    file.write(json.dumps(content | {"sha256": sha256_of_json(content)}) + "\n")
+    file.flush()
+
+
+@contextmanager
+def opened(path: Path, potential: ResidualPotential) -> Iterator[EnergiesFile]:
+    """Open a file of energies for this process alone; make it where there is none.
+
+    Raises
+    ------
+    PotentialError
+        If another process uses it, it is damaged, or its energies are of another potential or version.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    with exclusive(lock, busy=PotentialError(f"{path}: another process relaxes crystals into this file")):
+        known = _read(path, potential)
+        with path.open("a", encoding="utf-8") as file:
+            if not path.stat().st_size:
+                write_line(file, {**_FORMAT, "potential": potential.description()})
+            yield EnergiesFile(potential, file, known)
+
+
+def _read(path: Path, potential: ResidualPotential) -> dict[str, float | str]:
+    if not path.exists():
+        return {}
+    text = path.read_bytes()
+    whole = text[: text.rfind(b"\n") + 1]
+    if len(whole) < len(text):  # cut off by a kill
+        with path.open("r+b") as file:
+            file.truncate(len(whole))
+    known: dict[str, float | str] = {}
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            content = json.loads(line)
+            if content.pop("sha256") != sha256_of_json(content):
+                raise ValueError
+            said = content["potential"] if number == 1 else None
+            if number > 1:
+                known[content["crystal"]] = content["energy"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PotentialError(f"{path}, line {number}: was altered; remove the file to relax anew") from error
+        if said is not None and (differing := potential.differences(said)):
+            raise PotentialError(
+                f"{path}: its energies are not those of the potential asked for: {differing}; right: another file "
+                "(--potential-energies), or remove this one"
+            )
+    return known

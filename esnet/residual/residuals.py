@@ -1,0 +1,141 @@
+"""A data set whose targets are what a potential leaves over: formation energy minus the potential's.
+
+A sample without an energy by the potential has a target that is not a number; a split gives it to no part.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnet.dataset.columns import read_columns
+from esnet.dataset.corrections import stated_corrections
+from esnet.dataset.dataset import Dataset
+from esnet.dataset.format import COLUMNS
+from esnet.files.atomic import sha256_of_json
+from esnet.potentials.relaxation import NoEnergyError
+from esnet.residual.energies_file import EnergiesFile, opened
+from esnet.residual.potential import PotentialError, ResidualPotential
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+RESIDUAL_OF = "residual_of"
+_AT_ONCE = 256
+#: What `ase.build.bulk` builds without further input.
+_CRYSTALS = frozenset({"fcc", "bcc", "hcp", "diamond", "sc", "bct", "rhombohedral"})
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Residuals:
+    """A data set of residuals.
+
+    Attributes
+    ----------
+    dataset
+        The data set but for its energies, its checksum, and ``residual_of`` in its source.
+    potential
+        (n,) formation energies by the potential, eV/atom, in the scheme of the data set; NaN where there is none.
+    reasons
+        Why there is none, with the number of samples.
+    """
+
+    dataset: Dataset
+    potential: NDArray[np.float64]
+    reasons: Mapping[str, int]
+
+
+def default_energies_file(dataset: Path, potential: ResidualPotential) -> Path:
+    """Return the file beside a data set that keeps the energies of a potential."""
+    folder = dataset.resolve()
+    return folder.with_name(f"{folder.name}.{potential.title.replace(' ', '-')}.jsonl")
+
+
+def residual_dataset(
+    dataset: Dataset, potential: ResidualPotential, *, file: Path | None = None, progress: Progress | None = None
+) -> Residuals:
+    """Relax the initial crystal of each sample (the relaxed one where that is all there is), and the elements'.
+
+    An element's energy is the lowest of its crystals in the data set; where it has none, that of the element's crystal
+    that ASE builds.
+
+    Parameters
+    ----------
+    file
+        Keeps the energies; None: beside the data set.
+    progress
+        Is called with the samples done and all samples.
+
+    Raises
+    ------
+    PotentialError
+        If no sample has an energy by the potential, or the file cannot be used.
+    MissingExtraError
+        If the potential's package is not installed.
+    """
+    wanted = stated_corrections(dataset.manifest.source)
+    energies, reasons = np.full(len(dataset), np.nan), dict[str, int]()
+    elements: dict[str, float | str] = {}
+    with opened(file or default_energies_file(dataset.path, potential), potential) as known:
+        for start in range(0, len(dataset), _AT_ONCE):
+            places = np.arange(start, min(start + _AT_ONCE, len(dataset)))
+            for place, crystal in zip(places.tolist(), _crystals(dataset, places), strict=True):
+                try:
+                    if crystal is None:
+                        raise NoEnergyError("the data set has no crystal of it")
+                    for symbol in sorted(dataset.amounts(place)):
+                        if symbol not in elements:
+                            elements[symbol] = _element_energy(symbol, dataset, known)
+                    energies[place] = potential.formation_energy(crystal, known.energy(crystal), elements, wanted)
+                except NoEnergyError as error:
+                    reasons[str(error)] = reasons.get(str(error), 0) + 1
+                if progress is not None:
+                    progress(place + 1, len(dataset))
+    if not np.isfinite(energies).any():
+        why = "; ".join(f"{reason} ({count})" for reason, count in list(reasons.items())[:5])
+        raise PotentialError(
+            f"{dataset.path}: {potential.title} gives none of its {len(dataset)} samples a formation energy: {why}"
+        )
+    about: dict[str, Any] = potential.description() | {
+        "energies": wanted,
+        "elements": {symbol: energy for symbol, energy in sorted(elements.items()) if not isinstance(energy, str)},
+    }
+    residuals = dataset.energies - energies
+    checksum = sha256_of_json({"dataset": dataset.checksum, "of": about, "residuals": [f"{x:.6f}" for x in residuals]})
+    manifest = replace(dataset.manifest, checksum=checksum, source={**dataset.manifest.source, RESIDUAL_OF: about})
+    columns = read_columns(dataset.path / COLUMNS, len(dataset))._replace(energies=residuals)
+    return Residuals(dataset=Dataset(dataset.path, manifest, columns), potential=energies, reasons=reasons)
+
+
+def _crystals(dataset: Dataset, places: NDArray[np.intp]) -> "list[Structure | None]":
+    initial, relaxed = dataset.structures(places, "initial"), dataset.structures(places, "relaxed")
+    return [after if before is None else before for before, after in zip(initial, relaxed, strict=True)]
+
+
+def _element_energy(symbol: str, dataset: Dataset, known: EnergiesFile) -> float | str:
+    """Lowest energy of an element's crystals, eV/atom, or why there is none."""
+    own = np.flatnonzero([chemsys == symbol for chemsys in dataset.chemsys])
+    crystals = [crystal for crystal in _crystals(dataset, own) if crystal is not None] or _built(symbol)
+    found, why = [], f"the data set has no crystal of {symbol}, and ASE builds none: add one to the data set"
+    for crystal in crystals:
+        try:
+            found.append(known.energy(crystal))
+        except NoEnergyError as error:
+            why = str(error)
+    return min(found) if found else f"the element {symbol}: {why}"
+
+
+def _built(symbol: str) -> "list[Structure]":
+    from ase.build import bulk
+    from ase.data import atomic_numbers, reference_states
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    state = reference_states[atomic_numbers[symbol]]
+    if state is None or state["symmetry"] not in _CRYSTALS or state.get("basis", ()) is None:
+        return []
+    return [AseAtomsAdaptor.get_structure(bulk(symbol))]
