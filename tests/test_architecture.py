@@ -34,6 +34,7 @@ ROOMS = (
     ),
     *("campaign.budget", "campaign.attempts", "campaign.metrics", "campaign.references", "campaign.store"),
     *("campaign.spec", "campaign.scorers", "campaign.policies", "campaign.recalibration", "campaign.hull"),
+    "campaign.combination",
     "campaign.candidates",
     "campaign.config",
     "workflows",
@@ -65,7 +66,7 @@ ROOMS = (
 #: What several rooms above them share: how a command is declared, and the console.
 EVERYWHERE = {"esnet.cli.lazy", "esnet.commands.console"}
 #: Rooms of arithmetic, which know no database.
-PURE = ("config", "hull", "policies", "recalibration", "metrics", "candidates")
+PURE = ("config", "hull", "policies", "recalibration", "combination", "metrics", "candidates")
 MAY_IMPORT = {
     "campaign": {"campaign", "workflows", "esnet", "launchers"},
     "workflows": {"workflows", "esnet"},

@@ -28,6 +28,10 @@ class Kinds(Generic[Kind]):
         Error for a name that means none.
     renamed
         Names of earlier versions, and what they are called now; they are still read.
+    implied
+        Fields that name the kind where ``kind`` is left out, and the kind that each names.
+    lists
+        Kinds with a field that is a list of what other classes make, that field, and those classes.
     """
 
     noun: str
@@ -36,14 +40,18 @@ class Kinds(Generic[Kind]):
     group: str
     unknown: type[Exception]
     renamed: Mapping[str, str] = field(default_factory=dict)
+    implied: Mapping[str, str] = field(default_factory=dict)
+    lists: Mapping[str, tuple[str, "Kinds[Any]"]] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """Names of all, the shipped ones first."""
         return [*self.shipped, *sorted({entry.name for entry in entry_points(group=self.group)} - set(self.shipped))]
 
     def current(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Settings with the present name of their ``kind``."""
+        """Settings with the present name of their ``kind``, also where only a field of theirs says which it is."""
         kind = settings.get("kind")
+        if kind is None and (named := next((self.implied[key] for key in self.implied if key in settings), None)):
+            return {**settings, "kind": named}
         if not isinstance(kind, str) or kind not in self.renamed:
             return dict(settings)
         return {**settings, "kind": self.renamed[kind]}

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from campaign.combination.correlation import ASSUMED_CORRELATION
+from campaign.combination.weights import combine as weighted_mean
 from campaign.policies.prefilter import prefilter_verdict
 from campaign.replay.candidate import KnownCandidate
 from campaign.replay.data import ReplayData, ReplayDataError
@@ -39,8 +41,9 @@ def cascade(
     uncertainty
         Standard deviation of cheap predictions that have none, eV/atom; None: such candidates pass.
     combine
-        Whether those that pass are predicted by both, each weighted by its inverse variance as if their errors were
-        independent; else by the dear scorer alone. Where one gives no deviation, or no energy, the dear one's stands.
+        Whether those that pass are predicted by both, as ``scorer.combine`` of a campaign combines them before enough
+        is relaxed to estimate the correlation of their errors; else by the dear scorer alone. Where one gives no
+        deviation, or no energy, the dear one's stands.
     """
     found = []
     for first, second in zip(cheap, dear, strict=True):
@@ -78,11 +81,7 @@ def _one(cheap: KnownCandidate, dear: KnownCandidate, passes: bool, combine: boo
     both = replace(dear, dos_cpu_s=cheap.dos_cpu_s + dear.dos_cpu_s)
     if not combine or not cheap.uncertainty or not dear.uncertainty or math.isnan(cheap.e_form_ml + dear.e_form_ml):
         return both
-    weights = cheap.uncertainty**-2, dear.uncertainty**-2
-    share = weights[0] / sum(weights)
-    return replace(
-        both,
-        e_form_ml=share * cheap.e_form_ml + (1.0 - share) * dear.e_form_ml,
-        e_hull_ml=share * cheap.e_hull_ml + (1.0 - share) * dear.e_hull_ml,
-        uncertainty=sum(weights) ** -0.5,
-    )
+    deviations = cheap.uncertainty, dear.uncertainty
+    e_form = weighted_mean((cheap.e_form_ml, dear.e_form_ml), deviations, ASSUMED_CORRELATION)
+    e_hull = weighted_mean((cheap.e_hull_ml, dear.e_hull_ml), deviations, ASSUMED_CORRELATION)
+    return replace(both, e_form_ml=e_form.mean, e_hull_ml=e_hull.mean, uncertainty=e_form.deviation)

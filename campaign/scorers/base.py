@@ -123,6 +123,12 @@ class ScoringContext(Protocol):
     def feature_reader(self) -> ReadFeatures:
         """Read IS-DOS and compositions by ids; can be sent to another process."""
 
+    def known_parts(self, ids: Sequence[str]) -> Mapping[str, Mapping[int, Any]]:
+        """What scorers of a combination have said of candidates before, by id and the scorer's place.
+
+        `campaign.scorers.combined.Part`; of the same scorers, and in the energy scheme of the references.
+        """
+
 
 class Scorer(StrictModel, ABC):
     """One way to predict formation energies; also the section ``scorer`` of a campaign file.
@@ -186,6 +192,18 @@ class Scorer(StrictModel, ABC):
         """Say why it cannot work on this machine (a package is missing); not looked at with ``--engine-elsewhere``."""
         yield from ()
 
+    def members(self) -> tuple["Scorer", ...]:
+        """The scorers that it consists of: itself, where it does not combine others."""
+        return (self,)
+
+    def member_names(self) -> tuple[str, ...]:
+        """Names of these, all different."""
+        return (self.short_name(),)
+
+    def lacks_dos(self, score: Score) -> bool:
+        """Whether it may give no energy because the candidate's IS-DOS cannot be used."""
+        return self.needs_dos and score.e_form is None
+
     def gives_uncertainty(self) -> bool | None:
         """Whether its predictions have a standard deviation; None: only scoring tells. ESNet's bundle says it."""
         return None
@@ -196,6 +214,10 @@ class Scorer(StrictModel, ABC):
 
     def describe(self) -> str:
         """Say in a few words what predicts."""
+        return self.kind
+
+    def short_name(self) -> str:
+        """Its name beside other scorers, e.g. ``CHGNet``."""
         return self.kind
 
     def to_dict(self) -> dict[str, Any]:
@@ -249,6 +271,10 @@ def identity_text(identity: Mapping[str, Any] | None) -> str:
     """A stored identity in words."""
     if not identity:
         return "an unknown scorer"
+    if combined := identity.get("combine"):
+        versions = [f"{name} {version}" for name, version in (identity.get("versions") or {}).items()]
+        told = " and ".join(identity_text(each) for each in combined)
+        return f"{told}, combined" + (f" ({', '.join(versions)})" if versions else "")
     parts = [
         f"{key} {str(value)[:12] if key == 'model' else value}"
         for key, value in identity.items()

@@ -116,6 +116,10 @@ class Baseline(Scorer):
         """Say in a few words what predicts."""
         return f"the graph model {self.bundle.name}"
 
+    def short_name(self) -> str:
+        """Its name beside other scorers."""
+        return self.bundle.name
+
     def _info(self) -> GraphBundleInfo | None:
         """What the model says, where its folder is on this machine."""
         try:

@@ -62,3 +62,7 @@ class Esnet(Scorer):
     def describe(self) -> str:
         """Say in a few words what predicts."""
         return "ESNet"
+
+    def short_name(self) -> str:
+        """Its name beside other scorers."""
+        return "ESNet"

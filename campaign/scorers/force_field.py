@@ -70,3 +70,7 @@ class ForceField(RelaxingScorer):
     def describe(self) -> str:
         """Say in a few words what predicts."""
         return f"relaxations with the potential {self.potential().describe()}"
+
+    def short_name(self) -> str:
+        """Its name beside other scorers."""
+        return self.potential().describe()

@@ -5,31 +5,27 @@ from typing import Any
 
 from campaign.config.plugins import Kinds
 from campaign.scorers.base import Scorer
-from campaign.scorers.baseline import Baseline
-from campaign.scorers.ensemble import Ensemble
-from campaign.scorers.esnet import Esnet
-from campaign.scorers.force_field import ForceField
+from campaign.scorers.combined import COMBINE, COMBINED, Combined
+from campaign.scorers.members import MEMBERS, UnknownScorerError
 from campaign.scorers.relaxation import FORMER_GUARDS
-
-
-class UnknownScorerError(ValueError):
-    """No scorer has that name, or what an entry point names is none."""
-
 
 SCORERS: Kinds[Scorer] = Kinds(
     noun="scorer",
     base=Scorer,  # type: ignore[type-abstract]
-    shipped={"esnet": Esnet, "force_field": ForceField, "ensemble": Ensemble, "baseline": Baseline},
-    group="esnet_campaign.scorers",
+    shipped={**MEMBERS.shipped, COMBINED: Combined},
+    group=MEMBERS.group,
     unknown=UnknownScorerError,
+    implied={COMBINE: COMBINED},
+    lists={COMBINED: (COMBINE, MEMBERS)},
 )
 
 
 def make_scorer(settings: dict[str, Any], context: dict[str, Any] | None = None) -> Scorer:
-    """Scorer from its stored settings; ``kind`` names it, esnet by default.
+    """Scorer from its stored settings; ``kind`` names it, by default combined where there is ``combine``, else esnet.
 
     ``context`` has the folder that paths in a campaign file are relative to, ``base_dir``.
     """
+    settings = SCORERS.current(settings)
     return SCORERS.class_of(settings.get("kind", "esnet")).model_validate(settings, context=context)
 
 

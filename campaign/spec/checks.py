@@ -8,10 +8,11 @@ from typing import Any
 from campaign.candidates.given.source_files import find_source
 from campaign.candidates.prototypes import shipped_prototypes
 from campaign.candidates.structure_text import StructureFileError
-from campaign.config.yaml_file import CampaignFileError, Problem, dotted
+from campaign.config.yaml_file import CampaignFileError, FieldPath, Problem, dotted
 from campaign.policies.base import without_uncertainty
 from campaign.policies.expected_yield import ExpectedYield
 from campaign.scorers.base import Scorer, ScorerProblem
+from campaign.scorers.combined import COMBINE
 from campaign.scorers.esnet import Esnet
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.corrections_checks import corrections_problems
@@ -144,8 +145,13 @@ def _prototype_problems(candidates: CandidateSection) -> Iterator[Finding]:
 
 def gives_uncertainty(spec: CampaignSpec) -> bool | None:
     """Whether predictions will have a standard deviation; None: only scoring tells."""
-    if not isinstance(spec.scorer, Esnet):
-        return spec.scorer.gives_uncertainty()
+    said = [_gives_uncertainty(member, spec) for member in spec.scorer.members()]
+    return False if False in said else None if None in said else True
+
+
+def _gives_uncertainty(scorer: Scorer, spec: CampaignSpec) -> bool | None:
+    if not isinstance(scorer, Esnet):
+        return scorer.gives_uncertainty()
     # what is trained on a bootstrap sample is one network without a calibration
     bundle = spec.model.bundle
     return bundle is not None and BundleInfo.read(bundle_folder(bundle)).assessment is not None
@@ -182,6 +188,7 @@ def check_new(spec: CampaignSpec, *, file: Path | None = None) -> None:
             "stable materials for each CPU-hour that are worth it, e.g. 0.1, or policy.cpu_hours, or a limit in budget"
         )
         problems.append(Problem("spec.campaign.policy.min_yield", message, file))
+    problems += [Problem(dotted(("spec", "campaign", *field)), message, file) for field, message in _unweighable(spec)]
     if spec.prefilter is not None and spec.prefilter.gives_uncertainty() is False:
         message = (
             f"found null, and {spec.prefilter.scorer.describe()} give no uncertainty, so that nothing would be "
@@ -196,6 +203,27 @@ def check_new(spec: CampaignSpec, *, file: Path | None = None) -> None:
         problems.append(Problem("spec.campaign.policy.novel", message, file))
     if problems:
         raise CampaignFileError(problems)
+
+
+def _unweighable(spec: CampaignSpec) -> Iterator[tuple[FieldPath, str]]:
+    """Refuse each scorer of a combination that gives no uncertainty: weights are made of nothing else."""
+    members = spec.scorer.members()
+    for place, member in enumerate(members if len(members) > 1 else ()):
+        if _gives_uncertainty(member, spec) is not False:
+            continue
+        name = spec.scorer.member_names()[place]
+        field: FieldPath = ("model", "bundle")
+        if isinstance(member, Esnet):
+            found = "null" if spec.model.bundle is None else f"{spec.model.bundle}"
+            right = "the bundle of an ESNet that was calibrated, e.g. gpaw-fast-binary; one that is trained on a "
+            right += "bootstrap sample is not"
+        elif "uncertainty" in type(member).model_fields:
+            field, found = ("scorer", COMBINE, place, "uncertainty"), "null"
+            right = "the standard deviation of its error in eV/atom, e.g. 0.1"
+        else:
+            field, found = ("scorer", COMBINE, place), f"kind {member.kind!r}"
+            right = "one that gives an uncertainty, as a baseline with 5 validation samples or more does"
+        yield field, f"found {found}, so that {name} gives no uncertainty, by which scorers are weighed; right: {right}"
 
 
 def check_engine(spec: CampaignSpec, *, file: Path | None = None) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from campaign.scorers.base import Scorer
+from campaign.scorers.combined import member_path
 from campaign.spec.reference_checks import Finding
 from campaign.spec.sections.model import ModelSection
 from esnet.bundle.files import BundleError
@@ -29,6 +30,12 @@ def corrections_problems(
     references
         Corrections that its references carry, ``none`` or ``mp2020``.
     """
+    members = scorer.members()
+    if len(members) > 1:
+        for place, member in enumerate(members):
+            for path, message, file in corrections_problems(elements, member, model, references=references):
+                yield member_path(path, place), message, file
+        return
     if scorer.needs_model:
         if model.bundle is None:
             return  # trained on what the campaign relaxes, against its references

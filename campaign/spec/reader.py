@@ -123,7 +123,7 @@ def _read_old_names(content: dict[str, Any], place: Place) -> Iterator[Problem]:
         content[section] = {new: given[old], **{key: value for key, value in given.items() if key != old}}
     for key, kinds in chosen_kinds():
         given = content.get(key)
-        if isinstance(given, dict) and kinds.current(given) != given:
+        if isinstance(given, dict) and "kind" in given and kinds.current(given) != given:
             new = kinds.renamed[given["kind"]]
             message = f"{given['kind']!r} is called {new!r} since version 0.2; it is read as that"
             logger.warning("%s", place.problem((*PREFIX, key, "kind"), message))
@@ -190,13 +190,34 @@ def _chosen(
     kind = settings.get("kind", default)
     if kind is None:
         return None, [place.problem((*PREFIX, *path, "kind"), f"is missing; right: one of {', '.join(kinds.names())}")]
+    settings, problems = _with_members(settings, str(kind), kinds, place, context, path)
     try:
         model = kinds.class_of(str(kind))
-        return model.model_validate(settings, context=context), []
+        made = model.model_validate(settings, context=context)
     except kinds.unknown as error:
         return None, [place.problem((*PREFIX, *path, "kind"), f"found {describe(kind)}: {error}")]
     except ValidationError as error:
-        return None, [translated(details, place, inside=path, model=model) for details in own_errors(error)]
+        # of a list with a wrong item it is said already what is wrong
+        own = [each for each in own_errors(error) if not problems or each["loc"][:1] != (kinds.lists[str(kind)][0],)]
+        return None, problems + [translated(details, place, inside=path, model=model) for details in own]
+    return (None, problems) if problems else (made, [])
+
+
+def _with_members(
+    settings: dict[str, Any], kind: str, kinds: Kinds[Any], place: Place, context: Mapping[str, Any], path: FieldPath
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Make each of a list of what other classes make, so that what is wrong is said of the field that is wrong."""
+    field, others = kinds.lists.get(kind, ("", kinds))
+    given = settings.get(field)
+    if not isinstance(given, list):
+        return settings, []
+    made, problems = [], []
+    for number, each in enumerate(given):
+        if isinstance(each, dict):
+            each, wrong = _chosen(each, others, place, context, path=(*path, field, number), default=None)
+            problems += wrong
+        made.append(each)
+    return {**settings, field: made}, problems
 
 
 def read_policy(settings: Mapping[str, Any]) -> tuple[Policy, list[str]]:

@@ -4,18 +4,21 @@ import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from queue import SimpleQueue
 
 from pymatgen.core import Composition
 
 from campaign.budget.costs import Costs
 from campaign.budget.limits import expected_costs
+from campaign.combination.correlation import Correlation
 from campaign.hull.hull import HullSet
 from campaign.recalibration.fit import Corrected
 from campaign.references.reference_sets import correction_scheme, load_hull
 from campaign.scorers.base import Score
+from campaign.scorers.combined import CombinedScore
 from campaign.steps.correction import Correction, fitted_to, is_of_same
+from campaign.steps.energies import combined, in_scheme, part_documents, stored_parts
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import candidates_by_id
 from campaign.store.collections import in_chunks, now
@@ -31,7 +34,12 @@ _AT_ONCE = 256
 
 
 def write_predictions(
-    campaign: Campaign, step_id: str, scores: Iterable[Score], *, correction: Correction | None = None
+    campaign: Campaign,
+    step_id: str,
+    scores: Iterable[Score],
+    *,
+    correction: Correction | None = None,
+    correlation: Correlation | None = None,
 ) -> None:
     """Write predictions as they come, with the corrections that the reference set carries.
 
@@ -46,6 +54,8 @@ def write_predictions(
         What the scorer says, one for each candidate.
     correction
         What corrects it; None: nothing.
+    correlation
+        Of the errors of the scorers that are combined; None: there is one scorer.
     """
     costs = expected_costs(campaign)
     wanted = correction_scheme(campaign.store, campaign.reference_set)
@@ -58,9 +68,12 @@ def write_predictions(
         # takes seconds, and so does what a scorer loads
         hull = load_hull(campaign.store, campaign.reference_set)
         for part in _parts(come):
-            converted = in_scheme(campaign, part, given=given, wanted=wanted)
-            found = _Found(hull, costs, corrections=given and wanted, correction=correction)
-            _write(campaign, step_id, converted, found)
+            converted: Sequence[Score]
+            if correlation is None:
+                converted = in_scheme(campaign, part, given=given, wanted=wanted)
+            else:
+                converted = combined(campaign, part, wanted=wanted, correlation=correlation)
+            _write(campaign, step_id, converted, _Found(hull, costs, given and wanted, correction, correlation))
 
     with ThreadPoolExecutor(1, "predictions") as pool:
         writing = pool.submit(write)
@@ -87,12 +100,18 @@ def _parts(come: SimpleQueue[Score | None]) -> Iterator[list[Score]]:
 
 
 def write_known_again(
-    campaign: Campaign, step_id: str, ids: Sequence[str], *, correction: Correction | None
+    campaign: Campaign,
+    step_id: str,
+    ids: Sequence[str],
+    *,
+    correction: Correction | None,
+    correlation: Correlation | None = None,
 ) -> list[str]:
     """Write predictions of candidates whose scorer's own prediction is known already; return the others' ids.
 
     It is known where a prediction was discarded because another fit corrects it now: the scorer, its model and the
-    corrections of the references are the same, so asking again would cost as much and say the same.
+    corrections of the references are the same, so asking again would cost as much and say the same. What several
+    scorers said is combined anew, with the correlation of this Screen.
     """
     if not fits_newest_first(campaign):
         return list(ids)
@@ -100,46 +119,27 @@ def write_known_again(
     present, corrections = fitted_to(campaign), campaign.spec.scorer.energy_corrections(campaign) and wanted
     costs, hull, known = expected_costs(campaign), None, set[str]()
     for part in in_chunks(ids, _AT_ONCE):
-        scores = [
+        scores: Sequence[Score] = [
             _raw_score(name, said)
             for name, said in discarded_predictions(campaign, part).items()
             if is_of_same(said, present) and said.get("corrections") == corrections
         ]
         if scores := [score for score in scores if score.e_form is not None]:
             hull = hull or load_hull(campaign.store, campaign.reference_set)
-            _write(campaign, step_id, scores, _Found(hull, costs, corrections, correction))
+            if correlation is not None:
+                scores = combined(campaign, scores, wanted=wanted, correlation=correlation)
+            _write(campaign, step_id, scores, _Found(hull, costs, corrections, correction, correlation))
             known |= {score.id for score in scores}
     return [name for name in ids if name not in known]
 
 
 def _raw_score(name: str, said: PredictionDocument) -> Score:
+    if parts := stored_parts(name, said):
+        return CombinedScore.of(name, parts)
     raw = said.get("raw") or said
     energy = raw["e_form_per_atom"]
     uncertainty, novel = raw.get("uncertainty"), said.get("novel")
     return Score(id=name, e_form=energy if math.isfinite(energy) else None, uncertainty=uncertainty, novel=novel)
-
-
-def in_scheme(campaign: Campaign, scores: Sequence[Score], *, given: str | None, wanted: str) -> Sequence[Score]:
-    """Scores in the scheme of the references; without an energy, and with the reason, where there is no way there.
-
-    Parameters
-    ----------
-    given, wanted
-        Corrections in the energies, and those of the references; where it is not known what they contain they stay.
-    """
-    if given in (None, wanted):
-        return scores
-    known = candidates_by_id(campaign.store, [score.id for score in scores if score.e_form is not None], ["elements"])
-    corrected = [name for name, document in known.items() if is_corrected(document["elements"])]
-    crystals = candidates_by_id(campaign.store, corrected, ["structure"])
-    converted = []
-    for score in scores:
-        if score.e_form is not None and score.id in crystals:
-            crystal = crystals[score.id]["structure"]
-            found = convert_formation_energy(score.e_form, crystal, given=str(given), wanted=wanted)
-            score = replace(score, e_form=found.energy, reason=found.reason)
-        converted.append(score)
-    return converted
 
 
 @dataclass(frozen=True)
@@ -150,6 +150,7 @@ class _Found:
     costs: Costs
     corrections: str | None
     correction: Correction | None
+    correlation: Correlation | None
 
     def corrected(self, score: Score, composition: Mapping[str, float]) -> Corrected:
         """Energy and standard deviation that are decided on."""
@@ -174,6 +175,8 @@ def _write(campaign: Campaign, step_id: str, scores: Sequence[Score], found: _Fo
         "step": step_id,
         "time": now(),
     }
+    if found.correlation is not None:
+        common["combination"] = found.correlation.to_dict()
     predictions: list[tuple[str, PredictionDocument]] = [
         (
             score.id,
@@ -185,6 +188,7 @@ def _write(campaign: Campaign, step_id: str, scores: Sequence[Score], found: _Fo
                 "relax_cpu_s": found.costs.screened(known[score.id]),
                 "reason": score.reason,
                 **common,
+                **({"parts": parts} if (parts := part_documents(score)) else {}),
                 **_said(campaign, score, each, float(distance), found.correction),
             },
         )

@@ -13,7 +13,7 @@ from campaign.policies.decide import Decision, as_audited, audit_draw
 from campaign.references.reference_sets import correction_scheme, load_hull
 from campaign.scorers.base import Score, checked_scores
 from campaign.spec.sections.prefilter import PrefilterSection
-from campaign.steps.predictions import in_scheme
+from campaign.steps.energies import in_scheme
 from campaign.steps.scoring_context import StoredScoringContext
 from campaign.store.campaigns import Campaign, OpenCampaign
 from campaign.store.candidates import candidates_by_id

@@ -1,6 +1,6 @@
 """What a Screen hands to its scorer, out of the database."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,8 @@ from pymatgen.core import Structure
 
 from campaign.candidates.elements import reference_structure
 from campaign.scorers.base import ActorSettings
+from campaign.scorers.combined import Part
+from campaign.steps.energies import known_parts
 from campaign.store.campaigns import Campaign
 from campaign.store.candidates import candidates_by_id, element_phases
 from campaign.store.collections import in_chunks
@@ -80,3 +82,7 @@ class StoredScoringContext:
         """Read IS-DOS and compositions by ids; can be sent to another process."""
         composition = self.campaign.model["representation"]["composition"]
         return FeatureReader(database=self.database, kind="dos", composition=composition)
+
+    def known_parts(self, ids: Sequence[str]) -> Mapping[str, Mapping[int, Part]]:
+        """What scorers of a combination have said of candidates before, see `campaign.steps.energies.known_parts`."""
+        return known_parts(self.campaign, ids)

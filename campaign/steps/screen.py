@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 
 from campaign.attempts.ledger import attempt
+from campaign.combination.correlation import Correlation
 from campaign.scorers.base import Score, checked_scores
 from campaign.steps.correction import Correction, correction_of_step
 from campaign.steps.decide import make_decisions
+from campaign.steps.energies import correlation_of_step
 from campaign.steps.features import compute_features_again, restore_features
 from campaign.steps.predictions import write_known_again, write_predictions
 from campaign.steps.rescore import screen_again, with_model_of_step
@@ -41,12 +43,15 @@ def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str
         else:
             ids = discarded_ids(campaign)
         correction = correction_of_step(campaign, step_id)
-        ids = write_known_again(campaign, step_id, ids, correction=correction)
+        correlation = correlation_of_step(campaign, step_id)
+        if correlation is not None:
+            logger.info("campaign %s: %s", campaign.name, correlation.describe())
+        ids = write_known_again(campaign, step_id, ids, correction=correction, correlation=correlation)
         context = StoredScoringContext(database=database, campaign=campaign, step_id=step_id, on_usage=entry.add_usage)
         # one connection for all: the decisions show in Ray's metrics too. Without candidates Ray is not needed
         with campaign.spec.scorer.connected(context) if ids else nullcontext():
             if ids:
-                _predict(campaign, context, step_id, ids, correction)
+                _predict(campaign, context, step_id, ids, correction, correlation)
             decided = make_decisions(campaign, step_id)
             RayMetrics(campaign.name).add(PROMOTED, sum(decision.promoted for decision in decided))
         logger.info(
@@ -70,6 +75,7 @@ def _predict(
     step_id: str,
     ids: Sequence[str],
     correction: Correction | None,
+    correlation: Correlation | None,
 ) -> None:
     """Write a prediction for every candidate whose features can be read; have the others' DOS computed again."""
     is_dos = STAGES["dos"]
@@ -79,15 +85,15 @@ def _predict(
 
         def with_energy() -> Iterator[Score]:
             for score in checked_scores(campaign.spec.scorer.score(ids, context), ids):
-                if score.e_form is None and campaign.spec.scorer.needs_dos:
+                if campaign.spec.scorer.lacks_dos(score):
                     without.append(score)
                 else:
                     yield score
 
-        write_predictions(campaign, step_id, with_energy(), correction=correction)
+        write_predictions(campaign, step_id, with_energy(), correction=correction, correlation=correlation)
         unread = unusable_features(campaign.store, [score.id for score in without], is_dos.name)
         if final := [score for score in without if score.id not in unread]:
-            write_predictions(campaign, step_id, final, correction=correction)
+            write_predictions(campaign, step_id, final, correction=correction, correlation=correlation)
         return list(unread)
 
     if not (unread := write(ids)):

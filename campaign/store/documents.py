@@ -23,6 +23,17 @@ class RecalibrationUsed(TypedDict):
     n: int  # relaxed candidates that it was made of
 
 
+class PartDocument(TypedDict):
+    """What one of several scorers has said (``prediction.parts``), in the energy scheme of the references."""
+
+    scorer: str  # its name, as in the results
+    e_form_per_atom: float | None  # eV/atom; None where it gives no prediction
+    uncertainty: float | None  # eV/atom, one standard deviation
+    novel: bool | None
+    weight: float | None  # share of the combined prediction; None where it does not count
+    reason: str | None  # why it gives none
+
+
 class PredictionDocument(TypedDict, total=False):
     """What a Screen has predicted (``prediction`` of a candidate)."""
 
@@ -38,6 +49,8 @@ class PredictionDocument(TypedDict, total=False):
     corrections: str | None  # none or mp2020, in the energies: those of the reference set; None: not known
     raw: RawPrediction  # with screening.recalibrate_every
     recalibration: RecalibrationUsed | None  # with screening.recalibrate_every; None: not corrected
+    parts: list[PartDocument]  # of a combined prediction, one for each scorer
+    combination: dict[str, Any]  # of a combined prediction: correlation of the errors, with what it rests on
     step: str  # id of the Screen
     time: datetime
 

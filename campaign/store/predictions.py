@@ -75,6 +75,14 @@ def model_of_predictions(campaign: Campaign, step_id: str) -> str | None:
     return None if prediction is None else prediction.get("model")
 
 
+def combination_of_predictions(campaign: Campaign, step_id: str) -> dict[str, Any] | None:
+    """Correlation with which a Screen has begun to combine (``prediction.combination``); None if it has not."""
+    query = {"campaign": campaign.name, "prediction.step": step_id, "prediction.combination": {"$exists": True}}
+    found = collection_of_candidates(campaign.store).find_one(query, ["prediction.combination"])
+    prediction = None if found is None else found.get("prediction")
+    return None if prediction is None else prediction.get("combination")
+
+
 def write_decisions(
     campaign: Campaign, step_id: str, decisions: Iterable[tuple[str, CandidateState, Mapping[str, Any]]]
 ) -> int:

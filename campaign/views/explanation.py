@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from campaign.budget.decision_document import is_persons, is_prefilters, prediction_of
+from campaign.combination.correlation import Correlation
 from campaign.policies.base import Policy
 from campaign.policies.prefilter import prefilter_verdict
 from campaign.policies.registry import make_policy
@@ -129,17 +130,33 @@ def _format_prefilter(said: Mapping[str, Any] | None) -> Iterator[str]:
 def _format_prediction(prediction: Mapping[str, Any]) -> Iterator[str]:
     if prediction["e_form_per_atom"] is None:
         yield f"prediction: none ({prediction.get('reason') or 'its features are missing or cannot be used'})"
+        yield from _format_parts(prediction)
         return
     deviation = prediction.get("uncertainty")
     doubt = "no uncertainty" if deviation is None else f"standard deviation {deviation:.3f}"
     seen = {True: "; unlike what the model was trained on", False: "", None: ""}[prediction.get("novel")]
     energies = f"E_f(ML) {prediction['e_form_per_atom']:+.3f}, E_hull(ML) {prediction['e_above_hull']:+.3f}"
     yield f"prediction: {energies}, {doubt} eV/atom{seen}{_format_corrections(prediction)}"
+    yield from _format_parts(prediction)
     if used := prediction.get("recalibration"):
         said = f"the scorer itself said E_f(ML) {prediction['raw']['e_form_per_atom']:+.3f}"
         yield f"  corrected by {used['step']}, of {used['n']} relaxed: {said}"
     by = f"model {prediction['model'][:12]}" if prediction.get("model") else identity_text(prediction.get("scorer"))
     yield f"  by {by} in {prediction['step']}, against reference set {prediction['reference_set'][:12]}"
+
+
+def _format_parts(prediction: Mapping[str, Any]) -> Iterator[str]:
+    """What each of several scorers says, with its share of the prediction."""
+    if not (parts := prediction.get("parts")):
+        return
+    for part in parts:
+        if part["e_form_per_atom"] is None:
+            yield f"  {part['scorer']}: no prediction ({part['reason']})"
+            continue
+        doubt = "no uncertainty" if part["uncertainty"] is None else f"standard deviation {part['uncertainty']:.3f}"
+        share = "not counted" if part["weight"] is None else f"weight {part['weight']:.2f}"
+        yield f"  {part['scorer']}: E_f(ML) {part['e_form_per_atom']:+.3f}, {doubt} eV/atom; {share}"
+    yield f"  combined: {Correlation.from_dict(prediction['combination']).describe()}"
 
 
 def _format_corrections(energies: Mapping[str, Any]) -> str:

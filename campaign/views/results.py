@@ -30,6 +30,7 @@ _FIELDS = (
     *("decision.outcome", "decision.promoted", "decision.audit", "decision.kind"),
     *(f"{part}.{key}" for part in ("prefilter", "prediction", "result") for key in ("e_form_per_atom", "e_above_hull")),
     *("prediction.raw.e_form_per_atom", "prediction.raw.e_above_hull", "prediction.recalibration.step"),
+    "prediction.parts",
     *("prediction.corrections", "prediction.uncertainty", "prediction.novel", "result.corrections", "result.stable"),
     *("correction_error", *(f"is_dos.{flag}" for flag in _CHANGED)),
     *(f"{stage.fields}.reused_from" for stage in STAGES.values()),
@@ -53,6 +54,8 @@ class Row:
     `e_form_ml` was rejected by it, without an IS-DOS.
     `e_form_raw` and `e_hull_raw` are what the scorer itself said, and `recalibration` is the step whose fit has made
     `e_form_ml` and `e_hull_ml` of them; all None where nothing has corrected the prediction.
+    `parts` is what each of several scorers says whose predictions are combined (its `e_form`, `uncertainty` and
+    `weight`, by its name); None with one scorer.
     `name` is what a crystal that was given as it is is called in its source, and `columns` what that says of it.
     """
 
@@ -78,6 +81,7 @@ class Row:
     e_form_raw: float | None = None
     e_hull_raw: float | None = None
     recalibration: str | None = None
+    parts: Mapping[str, Mapping[str, float | None]] | None = None
     name: str | None = None
     columns: Mapping[str, Any] | None = None
 
@@ -128,6 +132,7 @@ def make_row(document: Mapping[str, Any], *, rank: int, cpu_s: float) -> Row:
         e_form_prefilter=_number(document, "prefilter", "e_form_per_atom"),
         e_hull_prefilter=_number(document, "prefilter", "e_above_hull"),
         **_corrected(document),
+        parts=_parts(document),
         name=(document.get("parent") or {}).get("name"),
         columns=plain_json((document.get("parent") or {}).get("columns")) or None,
     )
@@ -141,6 +146,19 @@ def _corrected(document: Mapping[str, Any]) -> dict[str, Any]:
     energies = {"e_form_raw": "e_form_per_atom", "e_hull_raw": "e_above_hull"}
     said = {column: _number(prediction, "raw", key) for column, key in energies.items()}
     return {**said, "recalibration": prediction["recalibration"]["step"]}
+
+
+def _parts(document: Mapping[str, Any]) -> dict[str, dict[str, float | None]] | None:
+    """What each of several scorers says of a candidate, in eV/atom, and its share of the prediction."""
+    parts = (document.get("prediction") or {}).get("parts") or []
+    names = {"e_form": "e_form_per_atom", "uncertainty": "uncertainty", "weight": "weight"}
+    return {
+        part["scorer"]: {
+            name: None if part[field] is None else round(float(part[field]), _DIGITS) + 0.0
+            for name, field in names.items()
+        }
+        for part in parts
+    } or None
 
 
 def plain_json(value: Any) -> Any:
@@ -259,6 +277,8 @@ def rows_as_table(rows: Sequence[Row], *, title: str, more: Mapping[str, Sequenc
         notes.append("* custodian changed k-points or smearing of the IS-DOS: see campaign explain")
     if number := sum(row.recalibration is not None for row in rows):
         notes.append(f"{number} predictions are corrected by what was relaxed; the scorer's own: --format csv")
+    if combined := next((row.parts for row in rows if row.parts), None):
+        notes.append(f"ML: combined of {' and '.join(combined)}; what each says: --format csv, campaign explain")
     if any(row.novel for row in rows):
         notes.append("! the model has seen nothing like it")
     table.caption, table.caption_justify = "\n".join(notes) or None, "left"

@@ -190,12 +190,15 @@ def test_in_a_cascade_the_dear_scorer_is_paid_for_only_where_the_cheap_one_leave
     unsure = [replace(each, uncertainty=None) for each in data.scorers["CHGNet"]]
     assert {each.dos_cpu_s for each in cascade(unsure, data.scorers["ESNet"])} == {52.0}
     assert cascade(unsure, data.scorers["ESNet"], uncertainty=0.05) == (first, second)
-    # both together, by inverse variance: -0.2 within 0.05 and -0.1 within 0.2
+    # both together, as a campaign combines them: -0.2 within 0.05 and -0.1 within 0.2, errors correlated by 0.5
     both, _ = cascade(*data.scorers.values(), combine=True)
-    assert both.e_form_ml == pytest.approx((-0.2 * 400 - 0.1 * 25) / 425)
+    assert (both.e_form_ml, both.uncertainty, both.dos_cpu_s) == (-0.2, 0.05, 52.0)
+    less_sure = [replace(each, uncertainty=0.15) for each in data.scorers["CHGNet"]]
+    both, _ = cascade(less_sure, data.scorers["ESNet"], z=20.0, combine=True)
+    weight = (0.2**2 - 0.5 * 0.15 * 0.2) / (0.15**2 + 0.2**2 - 0.15 * 0.2)
+    assert both.e_form_ml == pytest.approx(-0.2 * weight - 0.1 * (1.0 - weight))
     assert both.e_hull_ml - both.e_form_ml == pytest.approx(0.3)
-    assert both.uncertainty == pytest.approx(425**-0.5)
-    assert both.dos_cpu_s == 52.0
+    assert both.uncertainty < 0.15
     assert cascade(unsure, data.scorers["ESNet"], combine=True)[0].e_form_ml == -0.1
     with pytest.raises(ValueError, match="the same candidates"):
         cascade(data.scorers["CHGNet"], data.scorers["ESNet"][::-1])

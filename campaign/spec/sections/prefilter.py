@@ -34,6 +34,11 @@ class PrefilterSection(StrictModel):
     @field_validator("scorer")
     @classmethod
     def _needs_no_dos(cls, scorer: Scorer) -> Scorer:
+        if len(scorer.members()) > 1:
+            raise ValueError(
+                f"found {scorer.describe()}; a prefilter is one scorer; right: one of them, or several potentials as "
+                "{kind: ensemble}"
+            )
         if scorer.needs_dos or scorer.needs_model:
             needed = "an IS-DOS of every candidate" if scorer.needs_dos else "the campaign's ESNet"
             raise ValueError(

@@ -278,6 +278,8 @@ def _prediction(one: Mapping[str, Any]) -> PredictionRow:
     if used := one.get("recalibration"):
         said = float(one["raw"]["e_form_per_atom"])
         by += f", E_f {said:+.3f} corrected by {used['step']} ({used['n']} relaxed)"
+    if parts := one.get("parts"):
+        by += f", combined: {'; '.join(map(_part, parts))}"
     return PredictionRow(
         time=_time(one.get("time")),
         e_form=_number(one.get("e_form_per_atom")),
@@ -285,6 +287,15 @@ def _prediction(one: Mapping[str, Any]) -> PredictionRow:
         uncertainty=_number(one.get("uncertainty")),
         by=by + (f", Screen {step}" if step else ""),
     )
+
+
+def _part(part: Mapping[str, Any]) -> str:
+    """What one of several scorers says, in eV/atom, with its share of the prediction."""
+    if (energy := _number(part["e_form_per_atom"])) is None:
+        return f"{part['scorer']} none ({part['reason']})"
+    doubt = "" if part["uncertainty"] is None else f" +/- {part['uncertainty']:.3f}"
+    share = "not counted" if part["weight"] is None else f"weight {part['weight']:.2f}"
+    return f"{part['scorer']} {energy:+.3f}{doubt} ({share})"
 
 
 def _number(value: Any) -> float | None:

@@ -1,0 +1,1 @@
+"""One prediction from several: weights, and the correlation of the errors. Pure numbers."""

@@ -1,0 +1,234 @@
+"""Several scorers as one: each predicts every candidate, and a campaign weighs what they say.
+
+What they say is combined where predictions are written (`campaign.steps.energies`), once all of it has the energy
+scheme of the references; the formula is `campaign.combination.weights`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, ValidationInfo
+
+from campaign.combination.weights import MOST_MEMBERS
+from campaign.config.yaml_file import FieldPath
+from campaign.scorers.base import (
+    ActorSettings,
+    Score,
+    ScoredCampaign,
+    Scorer,
+    ScorerProblem,
+    ScoringContext,
+    checked_scores,
+)
+from campaign.scorers.members import make_member
+
+COMBINED = "combined"
+COMBINE = "combine"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What one scorer of several says of a candidate.
+
+    Attributes
+    ----------
+    scorer
+        Its name, see `Combined.member_names`.
+    score
+        Its prediction.
+    corrections
+        Corrections in its energy, ``none`` or ``mp2020``; None: not known.
+    weight
+        Its share of the combined prediction, 0 to 1; None: it has not been combined, or there is nothing to weigh.
+    """
+
+    scorer: str
+    score: Score
+    corrections: str | None
+    weight: float | None = None
+
+
+@dataclass(frozen=True)
+class CombinedScore(Score):
+    """What several scorers say of a candidate: `parts`, one for each scorer, in their order."""
+
+    parts: tuple[Part, ...] = ()
+
+    @classmethod
+    def of(cls, name: str, parts: Sequence[Part]) -> "CombinedScore":
+        """What is known before it is combined: the first energy that there is, else all reasons why there is none."""
+        first = next((part.score for part in parts if part.score.e_form is not None), None)
+        novel = {part.score.novel for part in parts}
+        return cls(
+            id=name,
+            e_form=None if first is None else first.e_form,
+            uncertainty=None if first is None else first.uncertainty,
+            reason=reasons(parts),
+            novel=next((said for said in (True, False) if said in novel), None),
+            parts=tuple(parts),
+        )
+
+
+def reasons(parts: Iterable[Part]) -> str | None:
+    """Say which scorers give no energy, and why; None where all give one."""
+    return "; ".join(f"{part.scorer}: {part.score.reason}" for part in parts if part.score.e_form is None) or None
+
+
+def _made(value: Any, info: ValidationInfo) -> Any:
+    return make_member(value, info.context) if isinstance(value, dict) else value
+
+
+def _check(members: list[Scorer]) -> list[Scorer]:
+    if not 2 <= len(members) <= MOST_MEMBERS:
+        raise ValueError(f"{len(members)} of them; right: two scorers or more, at most {MOST_MEMBERS}")
+    for place, member in enumerate(members):
+        if isinstance(member, Combined):
+            raise ValueError("a scorer that combines others; right: those others in one list")
+        if member in members[:place]:
+            raise ValueError(f"{member.short_name()} stands twice with the same settings; right: each once")
+    return members
+
+
+Member = Annotated[SerializeAsAny[Scorer], BeforeValidator(_made)]
+
+
+class Combined(Scorer):
+    """Each candidate is predicted by all; the weights follow from their standard deviations and correlation."""
+
+    kind: Literal["combined"] = Field(default="combined", description="combined; it may be left out")
+    combine: Annotated[list[Member], AfterValidator(_check)] = Field(
+        description="two scorers or more, each as in this section with its kind; each must give an uncertainty"
+    )
+
+    def members(self) -> tuple[Scorer, ...]:
+        """The scorers, in the order of the file."""
+        return tuple(self.combine)
+
+    def member_names(self) -> tuple[str, ...]:
+        """Names of the scorers, all different."""
+        counted, names = Counter[str](), []
+        for member in self.combine:
+            counted[name := member.short_name()] += 1
+            names.append(name if counted[name] == 1 else f"{name} {counted[name]}")
+        return tuple(names)
+
+    @property
+    def needs_dos(self) -> bool:  # type: ignore[override]
+        """Whether one of them needs an IS-DOS of every candidate."""
+        return any(member.needs_dos for member in self.combine)
+
+    @property
+    def needs_model(self) -> bool:  # type: ignore[override]
+        """Whether one of them is the campaign's ESNet."""
+        return any(member.needs_model for member in self.combine)
+
+    @property
+    def needs_element_crystals(self) -> bool:  # type: ignore[override]
+        """Whether one of them relaxes or computes the elements."""
+        return any(member.needs_element_crystals for member in self.combine)
+
+    def score(self, ids: Sequence[str], context: ScoringContext) -> Iterator[Score]:
+        """Ask one scorer after the other; each candidate is handed out when the last one has predicted it.
+
+        Those that relax come last: what they say is handed out as it comes, and a Screen that is killed repeats the
+        others, which take seconds. What a scorer has said of a candidate before is not asked again.
+        """
+        names, known = self.member_names(), context.known_parts(ids)
+        parts: dict[str, dict[int, Part]] = {name: dict(known.get(name, {})) for name in ids}
+        order = sorted(range(len(names)), key=lambda place: self.combine[place].needs_element_crystals)
+
+        def asked(place: int) -> Iterator[str]:
+            member = self.combine[place]
+            corrections = member.energy_corrections(context.campaign)
+            missing = [name for name in ids if place not in known.get(name, {})]
+            for score in checked_scores(member.score(missing, context), missing) if missing else ():
+                parts[score.id][place] = Part(scorer=names[place], score=score, corrections=corrections)
+                yield score.id
+
+        for place in order[:-1]:
+            for _ in asked(place):
+                pass
+        complete = (name for name in ids if order[-1] in known.get(name, {}))
+        for name in chain(list(complete), asked(order[-1])):
+            found = parts.pop(name)
+            yield CombinedScore.of(name, [found[place] for place in range(len(names))])
+
+    @contextmanager
+    def connected(self, context: ScoringContext) -> Iterator[None]:
+        """Keep up what all of them need."""
+        with ExitStack() as stack:
+            for member in self.combine:
+                stack.enter_context(member.connected(context))
+            yield
+
+    def uses_ray(self, actors: ActorSettings) -> bool:
+        """Whether one of them does."""
+        return any(member.uses_ray(actors) for member in self.combine)
+
+    def lacks_dos(self, score: Score) -> bool:
+        """Whether a scorer that needs the IS-DOS gives no energy."""
+        parts = zip(self.combine, score.parts, strict=True) if isinstance(score, CombinedScore) else ()
+        return any(member.lacks_dos(part.score) for member, part in parts)
+
+    def identity(self, campaign: ScoredCampaign) -> dict[str, Any]:
+        """Name all scorers, each as it names itself; the versions of all stand together."""
+        identities = [member.identity(campaign) for member in self.combine]
+        versions: dict[str, str] = {}
+        for each in identities:
+            versions |= each.pop("versions", None) or {}
+        return {"kind": self.kind, COMBINE: identities, "versions": versions}
+
+    def energy_corrections(self, campaign: ScoredCampaign | None) -> str | None:
+        """Name those that all have; ``none`` where they differ, since each is converted; None: one is not known."""
+        given = {member.energy_corrections(campaign) for member in self.combine}
+        if None in given:
+            return None
+        return given.pop() if len(given) == 1 else "none"
+
+    def bundles(self) -> tuple[Path, ...]:
+        """Those of all, each once."""
+        return tuple(dict.fromkeys(path for member in self.combine for path in member.bundles()))
+
+    def problems(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
+        """Say what speaks against each of them."""
+        for place, member in enumerate(self.combine):
+            yield from (_moved(problem, place) for problem in member.problems(elements))
+
+    def problems_here(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
+        """Say what keeps each of them from working on this machine."""
+        for place, member in enumerate(self.combine):
+            yield from (_moved(problem, place) for problem in member.problems_here(elements))
+
+    def gives_uncertainty(self) -> bool | None:
+        """Whether all of them give one; ESNet's bundle says it."""
+        said = [member.gives_uncertainty() for member in self.combine]
+        return None if None in said else all(said)
+
+    def gives_novelty(self) -> bool | None:
+        """Whether one of them says which candidates are novel."""
+        said = [member.gives_novelty() for member in self.combine]
+        return True if True in said else None if None in said else False
+
+    def short_name(self) -> str:
+        """``ESNet+CHGNet``."""
+        return "+".join(self.member_names())
+
+    def describe(self) -> str:
+        """Say in a few words what predicts."""
+        *first, last = self.member_names()
+        return f"{', '.join(first)} and {last}, combined"
+
+
+def _moved(problem: ScorerProblem, place: int) -> ScorerProblem:
+    """Say where a problem of a member stands, which a scorer reports as one of the section ``scorer``."""
+    return problem._replace(field=member_path(problem.field, place))
+
+
+def member_path(path: FieldPath, place: int) -> FieldPath:
+    """Where a field of a member stands; others stay where they are."""
+    return ("scorer", COMBINE, place, *path[1:]) if path[:1] == ("scorer",) else path

@@ -1,0 +1,28 @@
+"""The scorers that may stand in ``scorer.combine``: all but the one that combines them."""
+
+from typing import Any
+
+from campaign.config.plugins import Kinds
+from campaign.scorers.base import Scorer
+from campaign.scorers.baseline import Baseline
+from campaign.scorers.ensemble import Ensemble
+from campaign.scorers.esnet import Esnet
+from campaign.scorers.force_field import ForceField
+
+
+class UnknownScorerError(ValueError):
+    """No scorer has that name, or what an entry point names is none."""
+
+
+MEMBERS: Kinds[Scorer] = Kinds(
+    noun="scorer",
+    base=Scorer,  # type: ignore[type-abstract]
+    shipped={"esnet": Esnet, "force_field": ForceField, "ensemble": Ensemble, "baseline": Baseline},
+    group="esnet_campaign.scorers",
+    unknown=UnknownScorerError,
+)
+
+
+def make_member(settings: dict[str, Any], context: dict[str, Any] | None = None) -> Scorer:
+    """Scorer from its stored settings; ``kind`` names it. ``context`` as in `campaign.scorers.registry.make_scorer`."""
+    return MEMBERS.class_of(str(settings.get("kind"))).model_validate(settings, context=context)

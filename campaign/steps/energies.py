@@ -1,0 +1,166 @@
+"""What scorers say, made comparable with the references: in their energy scheme, and of several scorers combined."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from campaign.combination.correlation import Correlation, estimate_correlation
+from campaign.combination.weights import combine
+from campaign.hull.corrections import convert_formation_energy, is_corrected
+from campaign.references.reference_sets import correction_scheme
+from campaign.scorers.base import Score
+from campaign.scorers.combined import COMBINE, Combined, CombinedScore, Part, reasons
+from campaign.store.campaigns import Campaign
+from campaign.store.candidates import candidates_by_id
+from campaign.store.documents import PartDocument, PredictionDocument
+from campaign.store.predictions import combination_of_predictions, discarded_predictions
+from campaign.store.recalibration.fits import predicted_results
+
+
+def in_scheme(campaign: Campaign, scores: Sequence[Score], *, given: str | None, wanted: str) -> Sequence[Score]:
+    """Scores in the scheme of the references; without an energy, and with the reason, where there is no way there.
+
+    Parameters
+    ----------
+    given, wanted
+        Corrections in the energies, and those of the references; where it is not known what they contain they stay.
+    """
+    if given in (None, wanted):
+        return scores
+    known = candidates_by_id(campaign.store, [score.id for score in scores if score.e_form is not None], ["elements"])
+    corrected = [name for name, document in known.items() if is_corrected(document["elements"])]
+    crystals = candidates_by_id(campaign.store, corrected, ["structure"])
+    converted = []
+    for score in scores:
+        if score.e_form is not None and score.id in crystals:
+            crystal = crystals[score.id]["structure"]
+            found = convert_formation_energy(score.e_form, crystal, given=str(given), wanted=wanted)
+            score = replace(score, e_form=found.energy, reason=found.reason)
+        converted.append(score)
+    return converted
+
+
+def combined(
+    campaign: Campaign, scores: Sequence[Score], *, wanted: str, correlation: Correlation
+) -> Sequence[CombinedScore]:
+    """Combine what the scorers of a `Combined` say of each candidate, once all of it is in the references' scheme.
+
+    A scorer that gives no energy is left out, with its reason in ``reason``; so is one that gives no standard deviation
+    where another does. Where none gives one, their energies count the same, and the mean has none.
+    """
+    parts = [list(score.parts) if isinstance(score, CombinedScore) else [] for score in scores]
+    for place in range(len(correlation.scorers)):
+        for given in {found[place].corrections for found in parts}:
+            chosen = [row for row, found in enumerate(parts) if found[place].corrections == given]
+            converted = in_scheme(campaign, [parts[row][place].score for row in chosen], given=given, wanted=wanted)
+            for row, score in zip(chosen, converted, strict=True):
+                parts[row][place] = replace(parts[row][place], score=score, corrections=given and wanted)
+    return [_combined(score.id, found, correlation) for score, found in zip(scores, parts, strict=True)]
+
+
+def _combined(name: str, parts: Sequence[Part], correlation: Correlation) -> CombinedScore:
+    energies = {place: part.score.e_form for place, part in enumerate(parts) if part.score.e_form is not None}
+    deviations = {place: parts[place].score.uncertainty for place in energies}
+    certain = {place: value for place, value in deviations.items() if value is not None}
+    if not energies:
+        return CombinedScore.of(name, parts)
+    chosen = list(certain or energies)
+    if certain:
+        found = combine([energies[place] for place in chosen], list(certain.values()), correlation.of(chosen))
+    else:
+        found = combine([energies[place] for place in chosen], [1.0] * len(chosen), 0.0)
+    weights: dict[int, float | None] = dict(zip(chosen, found.weights, strict=True))
+    weighed = [replace(part, weight=weights.get(place)) for place, part in enumerate(parts)]
+    deviation = found.deviation if certain else None
+    return replace(CombinedScore.of(name, weighed), e_form=found.mean, uncertainty=deviation, reason=reasons(parts))
+
+
+def part_documents(score: Score) -> list[PartDocument]:
+    """What is stored of the scorers that a prediction is combined of; none where it is not combined."""
+    return [
+        {
+            "scorer": part.scorer,
+            "e_form_per_atom": part.score.e_form,
+            "uncertainty": part.score.uncertainty,
+            "novel": part.score.novel,
+            "weight": part.weight,
+            "reason": part.score.reason,
+        }
+        for part in (score.parts if isinstance(score, CombinedScore) else ())
+    ]
+
+
+def stored_parts(name: str, prediction: PredictionDocument) -> list[Part]:
+    """Parts of a stored prediction, without their weights."""
+    return [
+        Part(
+            scorer=part["scorer"],
+            score=Score(
+                id=name,
+                e_form=part["e_form_per_atom"],
+                uncertainty=part["uncertainty"],
+                novel=part["novel"],
+                reason=part["reason"],
+            ),
+            corrections=prediction.get("corrections"),
+        )
+        for part in prediction.get("parts") or []
+    ]
+
+
+def known_parts(campaign: Campaign, ids: Sequence[str]) -> dict[str, dict[int, Part]]:
+    """What scorers of a combination have said of candidates whose prediction was discarded, by id and place.
+
+    After a retraining ESNet is another scorer; the others would say the same again.
+    """
+    scorer = campaign.spec.scorer
+    known: dict[str, dict[int, Part]] = {}
+    if not isinstance(scorer, Combined):
+        return known
+    present = scorer.identity(campaign)[COMBINE]
+    corrections = scorer.energy_corrections(campaign) and correction_scheme(campaign.store, campaign.reference_set)
+    for name, said in discarded_predictions(campaign, ids).items():
+        before = (said.get("scorer") or {}).get(COMBINE) or []
+        if said.get("corrections") == corrections and len(before) == len(present):
+            known[name] = {
+                place: part
+                for place, part in enumerate(stored_parts(name, said))
+                if before[place] == present[place] and part.score.e_form is not None
+            }
+    return known
+
+
+def correlation_of_step(campaign: Campaign, step_id: str) -> Correlation | None:
+    """Correlation with which a Screen combines: what it has begun with, else what the campaign has shown until now.
+
+    None where the campaign's scorer does not combine others.
+    """
+    scorer = campaign.spec.scorer
+    if not isinstance(scorer, Combined):
+        return None
+    if (begun_with := combination_of_predictions(campaign, step_id)) is not None:
+        return Correlation.from_dict(begun_with)
+    return estimate_correlation(scorer.member_names(), _errors(campaign, scorer.member_names()))
+
+
+def _errors(campaign: Campaign, names: Sequence[str]) -> list[list[float]]:
+    """Errors of all scorers on what is relaxed, each in its standard deviations.
+
+    Also those of an ESNet before a retraining: its errors are as much like the others' as those of the next.
+    """
+    errors = []
+    for document in predicted_results(campaign):
+        parts = (document.get("prediction") or {}).get("parts") or []
+        if [part["scorer"] for part in parts] != list(names):
+            continue
+        calculated = document["result"]["e_form_per_atom"]
+        found = [_error(part, calculated) for part in parts]
+        if None not in found:
+            errors.append([error for error in found if error is not None])
+    return errors
+
+
+def _error(part: Mapping[str, Any], calculated: float) -> float | None:
+    if part["e_form_per_atom"] is None or not part["uncertainty"]:
+        return None
+    return float((part["e_form_per_atom"] - calculated) / part["uncertainty"])
