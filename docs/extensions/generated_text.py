@@ -38,6 +38,7 @@ SHOWN = {
     ROOT / "README.md": "readme.md",
     ROOT / "CONTRIBUTING.md": "contributing.md",
     ROOT / "CHANGELOG.md": "changelog.md",
+    ROOT / "SECURITY.md": "security-policy.md",
     ROOT / "esnet" / "bundles" / "gpaw-fast-binary" / "README.md": "gpaw-fast-binary.md",
 }
 """Files of the repository that are pages here."""
