@@ -17,10 +17,10 @@ from campaign.spec.reader import read_firework_spec
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
-CAMPAIGN_FILE = DOCS / "campaign-file.md"
-DATABASE = DOCS / "data.md"
-GLOSSARY = DOCS / "glossary.md"
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+CAMPAIGN_FILE = DOCS / "reference" / "campaign-file.md"
+DATABASE = DOCS / "reference" / "data.md"
+GLOSSARY = DOCS / "reference" / "glossary.md"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(page: Path, language: str) -> list[str]:
