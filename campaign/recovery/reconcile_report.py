@@ -86,5 +86,5 @@ class ReconcileReport:
             return None
         return (
             f"{len(self.unknown)} firework(s) run or wait elsewhere, and nobody here can say whether they still do: "
-            f"{', '.join(map(str, self.unknown))}. Unknown means left alone; see docs/explanation/reconcile.md"
+            f"{', '.join(map(str, self.unknown))}. Unknown means left alone; see docs/failures.md"
         )

@@ -40,7 +40,7 @@ WeightsName = Annotated[
 ]
 Corrections = Annotated[
     Literal["none", "mp2020"] | None,
-    Field(description="corrections in the potential's energies; null: as docs/reference/potentials.md lists them"),
+    Field(description="corrections in the potential's energies; null: as docs/scorers.md lists them"),
 ]
 
 

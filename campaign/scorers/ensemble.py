@@ -46,8 +46,7 @@ class Ensemble(RelaxingScorer):
         default=1.0,
         gt=0.0,
         le=100.0,
-        description="factor on the spread of the potentials, without a unit; 1.0 is assumed "
-        "(docs/reference/potentials.md)",
+        description="factor on the spread of the potentials, without a unit; 1.0 is assumed (docs/scorers.md)",
     )
     floor: float = Field(
         default=0.05, gt=0.0, le=20.0, description="least standard deviation in eV/atom, where all happen to agree"

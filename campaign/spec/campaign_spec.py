@@ -86,7 +86,7 @@ class CampaignSpec(StrictModel):
     built_in: Literal[1, 2] = Field(
         default=BUILT_IN,
         description="version of the built-in data, i.e. volumes of candidates and crystals of the elements "
-        "(docs/reference/prototypes.md); a running campaign keeps the one that it was started with",
+        "(docs/prototypes.md); a running campaign keeps the one that it was started with",
     )
 
     @model_validator(mode="after")

@@ -49,7 +49,7 @@ def corrections_problems(
         message = (
             f"nobody says whether {what} contain corrections of the Materials Project, and those of {corrected} would "
             f"differ by up to 0.7 eV for each such atom; right: {_RIGHT}"
-            + ("" if has_field else ", returned by its method energy_corrections (docs/reference/scorers.md)")
+            + ("" if has_field else ", returned by its method energy_corrections (docs/scorers.md)")
         )
         yield ((field, "corrections") if has_field else (field, "kind")), message, None
         return

@@ -17,7 +17,7 @@ from campaign.store.listings import attempts_with_outcome
 from campaign.views.failure_output import last_lines
 
 _FAILED = ("science", "machine", "lost")
-#: What to do, by cause or by what stands before its colon; docs/reference/failure-causes.md says the same at length.
+#: What to do, by cause or by what stands before its colon; docs/failures.md says the same at length.
 _ADVICE = {
     "timeout": "tried again with more time (retries.time_factor); else --set walltime=HH:MM:SS",
     "out_of_memory": "tried again with more memory (retries.memory_factor); else --set memory=8000M, fewer ranks, or "
@@ -54,8 +54,7 @@ _ADVICE = {
     "output_lost": "a large output is not whole in the database (GridFS); computed again",
     "features_lost": "the DOS is computed again: its features were lost or damaged in the database",
     "not_converged": "science: --set INCAR.NELM=400; relaxations: INCAR.ALGO=All, INCAR.NSW=200, INCAR.POTIM=0.2",
-    "custodian": "science: custodian's remedies were used up; docs/reference/custodian-codes.md has its codes, "
-    "then --set INCAR....",
+    "custodian": "science: custodian's remedies were used up; docs/failures.md has its codes, then --set INCAR....",
 }
 _OTHERWISE = "a fault of the machine or of the program: mend what the error says, then `campaign retry`"
 

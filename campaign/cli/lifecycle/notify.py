@@ -17,7 +17,7 @@ def notify(
 
     `campaign run` and `campaign cluster run` do so while they run; this is for cron, where campaigns are run in another
     way. Where to is in ~/.config/esnet-campaign/notify.yaml, or the file that ESNET_CAMPAIGN_NOTIFY names: a command or
-    a webhook (docs/how-to/notify.md). With --test, exit code 1 says that the message did not arrive.
+    a webhook (docs/notify.md). With --test, exit code 1 says that the message did not arrive.
 
     Example: campaign notify --test
     """

@@ -33,7 +33,7 @@ def notify(*, test: bool, launchpad: Path | None) -> None:
         file = settings_file() or "home folder with a .config/esnet-campaign/notify.yaml"
         raise NoNotifyFileError(
             f"there is no {file}; right: that file, or another one that {FILE_VARIABLE} names, with the "
-            "section notify (docs/how-to/notify.md)"
+            "section notify (docs/notify.md)"
         )
     if test:
         _send_test(settings, out)

@@ -94,7 +94,7 @@ def init(
         print_plain(
             out,
             "each IS-DOS gets a job of its own; where they take minutes, let many share one: jobs_per_allocation of "
-            f"queues.dos in {folder / 'cluster.yaml'} (docs/how-to/queues.md says what to set), then --again",
+            f"queues.dos in {folder / 'cluster.yaml'} (docs/cluster.md says what to set), then --again",
         )
     out.print(f"look at {folder / 'cluster.yaml'}, then: campaign cluster check {folder} --submit", soft_wrap=True)
 

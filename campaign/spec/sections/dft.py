@@ -41,7 +41,7 @@ Commands = Annotated[CommandByKind | None, BeforeValidator(_for_both)]
 
 
 class DftSection(StrictModel):
-    """How every structure is calculated; defaults: docs/explanation/science.md, "DFT"."""
+    """How every structure is calculated; defaults: docs/science.md, "DFT"."""
 
     engine: Literal["gpaw", "vasp"] = Field(
         default="gpaw", description="gpaw (GPAW behind VASP's files, no licence) or vasp (your own VASP)"
@@ -82,8 +82,7 @@ class DftSection(StrictModel):
         default="PBE", description="pymatgen's name of the POTCAR set; PBE is v2010-05-06 of the MP"
     )
     incar: dict[str, Any] = Field(
-        default={},
-        description="INCAR tags of your own, e.g. {NCORE: 8, KPAR: 2, ALGO: Fast}; which: docs/reference/incar.md",
+        default={}, description="INCAR tags of your own, e.g. {NCORE: 8, KPAR: 2, ALGO: Fast}; which: docs/incar.md"
     )
     magmom: dict[ElementSymbol, Moment] = Field(
         default={}, description="initial moments by element in Bohr magnetons, e.g. {Fe: 5.0}; others: atomate2's"
