@@ -39,13 +39,15 @@ quickstart: setup-run ## run the example campaign to its end and print its table
 test: setup ## everything that must pass: ruff, mypy, all tests, the floor of the coverage
 	@$(MAKE) --no-print-directory lint test-fast test-marked coverage
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy, and the words of the documentation (docs/words.txt)
 	@echo "[lint] ruff check"
 	@$(VENV)/ruff check
 	@echo "[lint] ruff format --check"
 	@$(VENV)/ruff format --check
 	@echo "[lint] mypy"
 	@$(VENV)/mypy
+	@echo "[lint] words"
+	@$(VENV)/python -m pytest -q tests/test_words.py
 
 format: setup ## let ruff rewrite the files
 	@$(VENV)/ruff check --fix
