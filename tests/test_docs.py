@@ -134,6 +134,14 @@ def test_no_command_and_no_option_is_left_out(site):
             )
 
 
+def test_no_field_of_a_stored_document_is_left_out(site):
+    from campaign.store.documents import AttemptDocument, CampaignDocument, CandidateDocument, StepDocument
+
+    text = shown(site, "reference/schema.html")
+    for document in (AttemptDocument, CampaignDocument, CandidateDocument, StepDocument):
+        assert not [name for name in document.__annotations__ if name not in text.split()]
+
+
 def test_the_page_of_the_science_has_the_defaults_of_the_program():
     from campaign.policies.thresholds import Thresholds
     from campaign.spec.sections.dft import DftSection

@@ -19,6 +19,7 @@ from campaign_fields import campaign_fields
 from command_help import command_help
 from python_names import python_names
 from sphinx.errors import ExtensionError
+from stored_documents import stored_documents
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -31,6 +32,7 @@ GENERATED = {
     "prototypes": prototype_table,
     "elements": element_table,
     "python": python_names,
+    "documents": stored_documents,
 }
 SHOWN = {
     ROOT / "README.md": "readme.md",
