@@ -40,13 +40,15 @@ quickstart: setup-run ## run the example campaign to its end and print its table
 test: setup ## everything that must pass: ruff, mypy, all tests, the floor of the coverage
 	@$(MAKE) --no-print-directory lint test-fast test-marked coverage
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy, and the words of the documentation (docs/words.txt)
 	@echo "[lint] ruff check"
 	@$(VENV)/ruff check
 	@echo "[lint] ruff format --check"
 	@$(VENV)/ruff format --check
 	@echo "[lint] mypy"
 	@$(VENV)/mypy
+	@echo "[lint] words"
+	@$(VENV)/python -m pytest -q tests/test_words.py
 
 format: setup ## let ruff rewrite the files
 	@$(VENV)/ruff check --fix
@@ -69,7 +71,7 @@ coverage: setup ## the share of lines that `make test-fast` ran last; below the 
 chaos: setup ## let faults happen to small campaigns; CHAOS_ARGS="--seed 100 --minutes 60 --ways run,rapidfire,cluster"
 	@$(RUN_ENV) $(VENV)/python benchmarks/chaos.py $(CHAOS_ARGS)
 
-leaderboard: setup ## train and test every model on the open data set, write docs/leaderboard.md; LEADERBOARD_ARGS="--seeds 1 --quick"
+leaderboard: setup ## train and test every model on the open data set, write docs/explanation/leaderboard.md; LEADERBOARD_ARGS="--seeds 1 --quick"
 	@$(RUN_ENV) $(VENV)/python -m benchmarks.leaderboard $(LEADERBOARD_ARGS)
 
 docs: setup ## build the documentation into docs/_build/html; a warning (a broken link, too) is an error

@@ -5,7 +5,7 @@
 Binaries of 2 to 12 atoms are made at random, half of them off their symmetric places, one in twenty a copy of an
 earlier one in another cell or shifted by 0.01 A, and one in fifty not usable. They are read from JSONL, matched, and
 submitted to a mongod of its own on a free loopback port. The same run gives a part of them to pymatgen's
-`StructureMatcher.group_structures`. Dated results in docs/own-structures.md.
+`StructureMatcher.group_structures`. Dated results in docs/reference/structure-sources.md.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     python benchmarks/recalibration.py [TABLE ...] [--fit 10 20 40 80] [--draws 20] [--seed 1]
 
-TABLE has the columns of `campaign replay` (docs/decisions.md): formula, e_form, e_form_ml, and uncertainty where the
+TABLE has the columns of `campaign replay` (docs/how-to/replay.md): formula, e_form, e_form_ml, and uncertainty if the
 scorer gives one. For each n and each of the draws, n random rows are "relaxed", a fit is made of them as in a campaign
 (`campaign/recalibration/`), and the other rows are corrected by it. Printed are means over the draws: area under the
 ROC curve for E_f <= 0, median and mean error, the share within one standard deviation, and in how many draws offsets

@@ -12,7 +12,8 @@ first order with 0.1 eV, no spin (to keep the cost down: this is about forces an
 equilibrium volume around which the starts lie is found first, by a secant in the pressure at fixed shape. Both
 starts use the same mesh of k-points. A cell that is in the --output file already is not computed again.
 
-2026-11-23, one core of a shared machine: 22 cells, 1501 CPU-s in relaxations, 54 minutes; result in docs/engine.md.
+2026-11-23, one core of a shared machine: 22 cells, 1501 CPU-s in relaxations, 54 minutes; result in
+docs/explanation/engine-benchmark.md.
 """
 
 import argparse

@@ -4,7 +4,7 @@
 
 A campaign at its end is written in bulk, as `benchmarks/verify.py` does, with a DOS of real size (about 100 kB) for
 each candidate. Then a second campaign with the same candidates takes over every IS-DOS. A mongod of its own on a free
-loopback port in a temporary folder. Dated figures: docs/reuse.md.
+loopback port in a temporary folder. Dated figures: docs/how-to/reuse.md.
 """
 
 import argparse

@@ -6,7 +6,7 @@ Candidates are written in bulk, without features: real binaries under further id
 would take longer than all else (2 to 3 ms each, most of it the search for their symmetry). Everything after that is the
 program itself, each step in a process of its own: the workflows of all IS-DOS are submitted, looked at and verified;
 then half of the candidates get a prediction, one in a hundred of these a result, and the table is read. A mongod of its
-own on a free loopback port, in a temporary folder (10^6 candidates: some GB). Dated figures: docs/scale.md.
+own on a free loopback port, in a temporary folder (10^6 candidates: some GB). Dated figures: docs/explanation/scale.md.
 """
 
 import argparse

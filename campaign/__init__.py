@@ -1,7 +1,7 @@
 """What to screen, and every decision about it: the campaign file, candidates, states, decisions and views.
 
 For use from Python: `open_campaign`, `HullSet`, `screening_metrics`, and for replays `read_replay_data` and `compare`,
-with what they return (docs/python.md).
+with what they return (docs/reference/python.md).
 """
 
 TYPE_CHECKING = False  # typing's own, without the time that importing it takes

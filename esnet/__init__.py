@@ -1,6 +1,6 @@
 """ESNet: densities of states of unrelaxed crystals in, formation energies of the relaxed ones out.
 
-For use from Python: `open_bundle`, `predict`, `read_dos`, `Dataset` and what they return (docs/python.md).
+For use from Python: `open_bundle`, `predict`, `read_dos`, `Dataset` and what they return (docs/reference/python.md).
 """
 
 from __future__ import annotations

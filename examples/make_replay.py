@@ -15,7 +15,7 @@ CELLS = {"B1": (1, 1), "B2": (1, 1), "L1_0": (1, 1), "L1_2": (3, 1), "A15": (6, 
 
 HEADER = """\
 # Synthetic: no material and no number here is real. Made by examples/make_replay.py (seed 1), for `campaign replay`.
-# Energies and uncertainty in eV/atom, costs in CPU-s; what the columns mean: docs/decisions.md, Replay."""
+# Energies and uncertainty in eV/atom, costs in CPU-s; what the columns mean: docs/how-to/replay.md."""
 
 
 def main() -> None:

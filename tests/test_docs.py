@@ -14,7 +14,7 @@ from campaign.spec.reader import read_firework_spec
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 COMMANDS = commands()
 
@@ -55,7 +55,7 @@ def shown(site: Path, page: str) -> str:
 
 def test_it_builds_without_a_warning_and_every_page_can_be_found(site):
     front = (site / "index.html").read_text(encoding="utf-8")
-    pages = {page.stem for page in DOCS.glob("*.md")} - {"index"}
+    pages = {str(page.relative_to(DOCS).with_suffix("")) for page in DOCS.rglob("*.md")} - {"index"}
     assert not {page for page in pages if f'href="{page}.html"' not in front}
     assert not re.findall(r"(?:src|href)=\"https?://[^\"]*\.(?:js|css|woff2?)", front), "it reads without a network"
 
@@ -91,7 +91,7 @@ def test_no_field_of_a_campaign_file_is_left_out(site):
 
     campaign = {"candidates": {"prototypes": ["B2"], "elements": ["Al", "Pd"]}}
     spec = read_firework_spec({"campaign": campaign}, name="x").model_dump(mode="json")
-    rows = html.parse(str(site / "campaign-file.html")).findall(".//tbody/tr")
+    rows = html.parse(str(site / "reference/campaign-file.html")).findall(".//tbody/tr")
     found = {row[0].text_content().strip(): [cell.text_content().strip() for cell in row] for row in rows}
     assert {name.split(".")[-1] for name in fields_of(spec)} <= set(found)
     assert found["encut"] == [
@@ -118,14 +118,14 @@ def test_every_number_of_a_campaign_file_has_a_unit_or_is_known_to_have_none(sit
         ),
         *("gpus_per_actor", "time_factor", "memory_factor", "z", "calibration"),
     }
-    rows = html.parse(str(site / "campaign-file.html")).findall(".//tbody/tr")
+    rows = html.parse(str(site / "reference/campaign-file.html")).findall(".//tbody/tr")
     cells = [[cell.text_content().strip() for cell in row] for row in rows]
     bare = {row[0] for row in cells if row[1].startswith("number") and not row[2]}
     assert bare <= without, "say the unit in the field's description, e.g. 'in eV', or name it here"
 
 
 def test_no_command_and_no_option_is_left_out(site):
-    text = shown(site, "commands.html")
+    text = shown(site, "reference/commands.html")
     for words, command in COMMANDS.items():
         assert words in text
         for parameter in command.params:
@@ -134,12 +134,20 @@ def test_no_command_and_no_option_is_left_out(site):
             )
 
 
+def test_no_field_of_a_stored_document_is_left_out(site):
+    from campaign.store.documents import AttemptDocument, CampaignDocument, CandidateDocument, StepDocument
+
+    text = shown(site, "reference/schema.html")
+    for document in (AttemptDocument, CampaignDocument, CandidateDocument, StepDocument):
+        assert not [name for name in document.__annotations__ if name not in text.split()]
+
+
 def test_the_page_of_the_science_has_the_defaults_of_the_program():
     from campaign.policies.thresholds import Thresholds
     from campaign.spec.sections.dft import DftSection
     from campaign.spec.sections.stable import StableSection
 
-    page = (DOCS / "science.md").read_text(encoding="utf-8")
+    page = (DOCS / "explanation" / "science.md").read_text(encoding="utf-8")
     table = page.split("## DFT")[1].split("\n\n")[1].replace(",", "")
     checked = set()
     for row in table.splitlines():
@@ -219,7 +227,7 @@ def test_every_target_of_make_that_a_page_names_exists():
 def test_the_commands_of_the_first_page_do_what_it_says(finished):
     """Its blocks of the language console, line by line; what takes minutes is of the language sh (installing, DFT)."""
     (finished.folder / "examples").symlink_to(ROOT / "examples")
-    blocks = fenced(DOCS / "start.md", "console")
+    blocks = fenced(DOCS / "tutorials" / "quickstart.md", "console")
     lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
     assert all(block.startswith("$ ") for block in blocks)
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
@@ -241,17 +249,17 @@ def test_the_commands_of_the_first_page_do_what_it_says(finished):
 def test_the_commands_of_the_page_on_own_structures_do_what_it_says(launchpad_file, tmp_path):
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     shown = {}
-    for line in "".join(fenced(DOCS / "own-structures.md", "console")).removeprefix("$ ").split("\n$ "):
+    for line in "".join(fenced(DOCS / "tutorials" / "own-structures.md", "console")).removeprefix("$ ").split("\n$ "):
         done = subprocess.run(
             ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         shown[line.strip()] = done.stdout
     said = " ".join(shown["campaign check generated.yaml"].split())
-    (promised,) = fenced(DOCS / "own-structures.md", "text")
+    (promised,) = fenced(DOCS / "tutorials" / "own-structures.md", "text")
     for words in promised.splitlines():
         assert words in said
-    (content,) = fenced(DOCS / "own-structures.md", "yaml")
+    (content,) = fenced(DOCS / "tutorials" / "own-structures.md", "yaml")
     assert YAML(typ="safe").load(content) == YAML(typ="safe").load(tmp_path / "generated.yaml")
     assert "gen_0004" in shown["cat generated.left_out.csv"]
     assert "as given: gen_0002" in shown["campaign explain generated gen_0002"]
@@ -265,7 +273,7 @@ def test_the_queries_of_the_page_of_the_data_show_a_finished_campaign(finished, 
 
     namespace = {"db": DatabaseSettings.from_file(find_launchpad_file()).database()}
     shown = []
-    for query in fenced(DOCS / "data.md", "python"):
+    for query in fenced(DOCS / "reference" / "data.md", "python")[6:]:
         exec(query, namespace)
         shown.append(capsys.readouterr().out)
     namespace["db"].client.close()
@@ -280,12 +288,12 @@ def test_the_queries_of_the_page_of_the_data_show_a_finished_campaign(finished, 
 
 
 def test_what_is_shown_as_a_page_of_the_site_is_shown_whole(site):
-    assert "The same campaign in FireWorks" in shown(site, "data.html")
+    assert "A campaign in ten lines" in shown(site, "readme.html")
     assert "Two commands" in shown(site, "readme.html")
 
 
 def test_the_campaign_file_of_the_page_on_vasp_is_one():
-    (text,) = fenced(DOCS / "vasp.md", "yaml")
+    (text,) = fenced(DOCS / "tutorials" / "vasp.md", "yaml")
     shown = YAML(typ="safe", pure=True).load(text)
     spec = read_firework_spec(shown["spec"], name=shown["name"])
     assert (spec.dft.engine, spec.purpose, spec.candidates.max_candidates) == ("vasp", "training_set", 3)

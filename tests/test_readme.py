@@ -1,8 +1,9 @@
-"""What the README promises: its campaign file is one, its queries work, its links lead somewhere."""
+"""What the README and the pages it grew into promise: campaign files are ones, queries work, links lead somewhere."""
 
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,26 +15,69 @@ from ruamel.yaml import YAML
 from campaign.spec.reader import read_firework_spec
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+README = ROOT / "README.md"
+CAMPAIGN_FILE = DOCS / "reference" / "campaign-file.md"
+DATABASE = DOCS / "reference" / "data.md"
+GLOSSARY = DOCS / "reference" / "glossary.md"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def blocks(language: str) -> list[str]:
-    """Texts of the README's fenced blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+def blocks(page: Path, language: str) -> list[str]:
+    """Texts of a page's fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+# ---- the first page
+
+
+def test_the_readme_is_short():
+    assert len(README.read_text(encoding="utf-8").split()) <= 1200
+
+
+def test_the_figure_of_the_loop_is_as_its_program_draws_it():
+    program = DOCS / "images" / "loop.py"
+    drawn = runpy.run_path(str(program))["picture"]()
+    assert (DOCS / "images" / "loop.svg").read_text(encoding="utf-8") == drawn
+
+
+def test_the_ten_lines_are_the_campaign_of_the_quickstart():
+    (text,) = blocks(README, "yaml")
+    assert len(text.splitlines()) == 10
+    shown = YAML(typ="safe", pure=True).load(text)
+    quickstart = YAML(typ="safe", pure=True).load((ROOT / "examples" / "quickstart.yaml").read_text(encoding="utf-8"))
+    short = read_firework_spec(shown["spec"], name="same")
+    whole = read_firework_spec(quickstart["spec"], name="same")
+    for section in ("candidates", "references", "dft", "policy", "stable"):
+        assert getattr(short, section) == getattr(whole, section), section
+    assert short.model.bundle == whole.model.bundle
+
+
+def test_the_glossary_of_the_readme_is_part_of_the_whole_one():
+    section = README.read_text(encoding="utf-8").split("## Glossary")[1].split("\n## ")[0]
+    short = dict(re.findall(r"^\* \*\*(.+?)\*\*: (.+)$", section, flags=re.MULTILINE))
+    whole = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", GLOSSARY.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    assert len(short) >= 8
+    for terms, meaning in short.items():
+        if terms in whole:
+            assert meaning == whole[terms], terms
+        else:
+            assert set(terms.split(", ")) <= set(whole), f"{terms} is missing in the glossary"
+    names = list(whole)[2:]
+    assert names == sorted(names, key=str.lower)
 
 
 # ---- the campaign file
 
 
 def test_the_campaign_file_shown_is_right_and_has_every_default():
-    (text,) = blocks("yaml")
+    (text,) = blocks(CAMPAIGN_FILE, "yaml")
     shown = YAML(typ="safe", pure=True).load(text)
     spec = read_firework_spec(shown["spec"], name=shown["name"])
     required = {key: shown["spec"]["campaign"]["candidates"][key] for key in ("prototypes", "elements")}
     assert spec == read_firework_spec({"campaign": {"candidates": required}}, name=shown["name"])
     full = spec.to_firework_dict()
-    assert fields_of(shown) == fields_of(full), "a field is missing in the README, or is there and not in the program"
+    assert fields_of(shown) == fields_of(full), "a field is missing on the page, or is there and not in the program"
 
 
 def fields_of(content: dict, prefix: str = "") -> set[str]:
@@ -47,7 +91,8 @@ def fields_of(content: dict, prefix: str = "") -> set[str]:
 def test_every_shipped_prototype_is_named():
     from campaign.candidates.prototypes import shipped_prototypes
 
-    (line,) = [line for line in README.splitlines() if line.startswith("* Shipped prototypes:")]
+    lines = CAMPAIGN_FILE.read_text(encoding="utf-8").splitlines()
+    (line,) = [line for line in lines if line.startswith("* Shipped prototypes:")]
     assert set(line.removeprefix("* Shipped prototypes:").strip(" .").split(", ")) == set(shipped_prototypes())
 
 
@@ -74,8 +119,7 @@ def test_no_placeholder_was_left(page):
 
 @pytest.mark.mongo
 def test_the_five_queries_show_a_finished_campaign(finished, capsys):
-    connect, *queries = blocks("python")
-    assert len(queries) == 5
+    connect, *queries = blocks(DATABASE, "python")[:6]
     namespace: dict = {}
     exec(connect, namespace)
     shown = []
@@ -84,6 +128,10 @@ def test_the_five_queries_show_a_finished_campaign(finished, capsys):
         shown.append(capsys.readouterr().out)
     namespace["db"].client.close()
     stable, decisions, problems, cost, crystal = shown
+    (first,) = blocks(README, "python")
+    exec(first, namespace)
+    namespace["db"].client.close()
+    assert capsys.readouterr().out == stable
     assert stable.splitlines()[0] == "AlPd B2 -0.9 eV/atom"
     assert len(stable.splitlines()) == 3
     assert "rejected because E_f(ML) = 0.320 > 0.1 eV/atom" in decisions
@@ -98,7 +146,7 @@ def test_the_five_queries_show_a_finished_campaign(finished, capsys):
 
 @pytest.mark.mongo
 def test_the_commands_shown_find_the_same_campaign(finished):
-    (console,) = blocks("console")
+    (console,) = blocks(DATABASE, "console")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     shown = []
     for line in console.splitlines():
@@ -121,8 +169,8 @@ def test_the_commands_shown_find_the_same_campaign(finished):
 
 
 def table_rows(start: str, end: str) -> list[tuple[set[str], set[str]]]:
-    """Names in code type in the first and in the second column of the README's table between two texts."""
-    lines = README.split(start)[1].split(end)[0].splitlines()
+    """Names in code type in the first and in the second column of the page's table between two texts."""
+    lines = DATABASE.read_text(encoding="utf-8").split(start)[1].split(end)[0].splitlines()
     cells = [line.split("|") for line in lines if line.startswith("| `")]
     return [(set(re.findall(r"`(\w+)`", row[1])), set(re.findall(r"`(\w+)`", row[2]))) for row in cells]
 

@@ -20,7 +20,7 @@ FAST_KPOINT_SPACING = 0.4
 
 @dataclass(frozen=True, kw_only=True)
 class DftSettings:
-    """DFT settings shared by every calculation of a campaign; the defaults are in docs/science.md.
+    """DFT settings shared by every calculation of a campaign; the defaults are in docs/explanation/science.md.
 
     Attributes
     ----------

@@ -1,6 +1,6 @@
 """atomate2 makers for the two calculations of a campaign: the DOS single point and the full relaxation.
 
-Settings: docs/science.md, "DFT" (PBE, spin-polarised, 520 eV, 1e-5 eV, Monkhorst-Pack with a_n * k_n >= 30 A).
+Settings: docs/explanation/science.md, "DFT" (PBE, spin-polarised, 520 eV, 1e-5 eV, Monkhorst-Pack, a_n * k_n >= 30 A).
 """
 
 from __future__ import annotations

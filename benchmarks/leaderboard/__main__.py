@@ -38,7 +38,9 @@ def options(words: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--dataset", type=Path, default=ROOT / "benchmarks" / "data" / "open_set")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder of leaderboard.md, .json and images/")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "docs" / "explanation", help="folder of leaderboard.md, .json and images/"
+    )
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "leaderboard", help="folder of the results so far")
     parser.add_argument("--models", default="all", help="names with commas; all")
     parser.add_argument("--potentials", default=",".join(DEFAULT), help="names with commas; none")

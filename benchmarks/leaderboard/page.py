@@ -1,4 +1,4 @@
-"""The page docs/leaderboard.md: every table and sentence with a number is made from the numbers."""
+"""The page docs/explanation/leaderboard.md: every table and sentence with a number is made from the numbers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -53,7 +53,7 @@ def _head(said: Mapping[str, Any]) -> str:
         missing += f"**{said['missing']} of {said['trainings']} trainings were not done when time was up: rows rest on fewer seeds, or are empty.**\n\n"
     return (
         "# Leaderboard\n\n"
-        "The models of the paper's Table 1 and interatomic potentials on the [open data set](dataset.md), on the "
+        "The models of the paper's Table 1 and interatomic potentials on the [open data set](../reference/dataset.md), on the "
         "same parts. Made by `make leaderboard`; nothing on this page is written by hand.\n\n"
         f"{said['date']}: {said['crystals']} compounds ({said['stable']} with E_f <= 0) and {said['elements']} elements, "
         f"{said['samples'].get('is_dos', 0)} IS-DOS and {said['samples'].get('rs_dos', 0)} RS-DOS; {said['seeds']} "

@@ -43,7 +43,9 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("-l", "--launchpad", type=Path, help="my_launchpad.yaml; default: the one that lpad would take")
     parser.add_argument("--campaign", action="append", help="may be given more than once; default: all of training-*")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "data" / "open_set")
-    parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="folder of dataset.md and images/")
+    parser.add_argument(
+        "--docs", type=Path, default=ROOT / "docs" / "reference", help="folder of dataset.md and images/"
+    )
     asked = parser.parse_args(words)
     store = CampaignStore(connect(asked.launchpad).db)
     names = asked.campaign or [

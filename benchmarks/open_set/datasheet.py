@@ -1,4 +1,4 @@
-"""docs/dataset.md: what the open set is, made from its manifest, its campaigns and measurements."""
+"""docs/reference/dataset.md: what the open set is, made from its manifest, its campaigns and measurements."""
 
 import subprocess
 import sys
@@ -80,7 +80,7 @@ IS-DOS and RS-DOS, spin- and lm-resolved, of unrelaxed and relaxed crystals, wit
 {_LOAD}
 ```
 
-Opening it with all checksums took {measured["load"]["cpu_s"]:.2f} CPU-s; the process had {measured["load"]["mib"]:.0f} MiB at most, Python and its packages included. A byte that was altered is refused, with the file's name. Format 2 of [data sets](learning.md#data-sets).
+Opening it with all checksums took {measured["load"]["cpu_s"]:.2f} CPU-s; the process had {measured["load"]["mib"]:.0f} MiB at most, Python and its packages included. A byte that was altered is refused, with the file's name. Format 2 of [data sets](../how-to/data-sets.md).
 
 ## What is in it
 
@@ -92,7 +92,7 @@ Opening it with all checksums took {measured["load"]["cpu_s"]:.2f} CPU-s; the pr
 
 ## How it was computed
 
-* Engine {source.get("engine")} ({engines}), quality {source.get("quality")}: PBE, 520 eV, k-points and DOS window as in [the science](science.md); settings hash `{source.get("settings_hash")}`. Written with {versions}.
+* Engine {source.get("engine")} ({engines}), quality {source.get("quality")}: PBE, 520 eV, k-points and DOS window as in [the science](../explanation/science.md); settings hash `{source.get("settings_hash")}`. Written with {versions}.
 * Representation: {", ".join(f"{name} {value}" for name, value in manifest.representation.items())}. Filters left out {sum(manifest.n_dropped.values())} of {manifest.n_given} samples.
 * Densities are {source.get("densities")}: predictions of the shipped ESNet change by at most {measured["change_mev"]:.4f} meV/atom on all {len(dataset)} samples.
 

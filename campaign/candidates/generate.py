@@ -178,7 +178,7 @@ def substitute(prototype: Prototype, elements: Sequence[str], *, built_in: int =
     (`campaign.candidates.volumes`). Either way the prototype compound's own volume plays no part, so an ionic or
     covalent prototype compound does not set the size of an alloy.
 
-    Limits: strongly bound alloys are 5 to 10 % smaller; errors by class of compound are in docs/prototypes.md.
+    Limits: strongly bound alloys are 5 to 10 % smaller; errors by class of compound: docs/reference/prototypes.md.
     Compounds of noble gases and of elements beyond bismuth have the volumes of their elements. IS-DOS is computed in
     that unrelaxed cell on purpose (IS2RE); a relaxation corrects it.
 

@@ -1,6 +1,6 @@
 """How good decisions were: success ratio, discoverability, what they cost and what they saved. Pure numpy.
 
-Definitions: docs/decisions.md, "Metrics". The functions of counts take numbers or arrays of any shape alike, so that
+Definitions: docs/reference/metrics.md. The functions of counts take numbers or arrays of any shape alike, so that
 one campaign, a sweep over thresholds and a replay are measured by the same lines.
 """
 

@@ -75,7 +75,7 @@ class Policy(StrictModel, ABC):
 
     To add one: a subclass with a ``kind`` of its own (``kind: Literal["mine"] = "mine"``), its settings as fields and
     `verdict`; then an entry point ``mine = "package.module:Class"`` in the group ``esnet_campaign.policies`` of your
-    package (docs/decisions.md). It must be pure: the same settings and prediction give the same verdict.
+    package (docs/explanation/decisions.md). It must be pure: the same settings and prediction give the same verdict.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""Known data for a replay from a CSV or JSONL file (columns: docs/decisions.md, Replay)."""
+"""Known data for a replay from a CSV or JSONL file (columns: docs/how-to/replay.md)."""
 
 import json
 import math

@@ -21,8 +21,8 @@ from campaign.store.reference_sets import (
 def evaluate_relaxed(campaign: Campaign, reference_set: str) -> int:
     """Give every relaxed candidate without a result its result; return how many got one.
 
-    The candidates' own energies never enter the hull (docs/science.md). They get the corrections that the reference set
-    carries; a candidate that these cannot treat gets no result but the reason (``correction_error``). Stable is
+    Candidates never enter the hull (docs/explanation/science.md). Their energies get the corrections that the reference
+    set carries; a candidate that these cannot treat gets no result but the reason (``correction_error``). Stable is
     E_f(DFT) and E_hull(DFT) at most the campaign's ``stable`` limits.
     """
     if not is_any_without_result(campaign):

@@ -2,7 +2,7 @@
 
 ESNet is one (`campaign.scorers.esnet`); others are interatomic potentials (`campaign.scorers.force_field`,
 `campaign.scorers.ensemble`) and trained graph models (`campaign.scorers.baseline`); other packages may bring more
-(docs/scorers.md).
+(docs/reference/scorers.md).
 """
 
 import logging
@@ -135,7 +135,7 @@ class Scorer(StrictModel, ABC):
 
     To add one: a subclass with a ``kind`` of its own (``kind: Literal["mine"] = "mine"``), its settings as fields,
     `score` and `identity`; then an entry point ``mine = "package.module:Class"`` in the group
-    ``esnet_campaign.scorers`` of your package (docs/scorers.md).
+    ``esnet_campaign.scorers`` of your package (docs/reference/scorers.md).
     """
 
     kind: str

@@ -26,7 +26,7 @@ from esnet.scoring.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-#: What an actor with one potential takes on a node (docs/scorers.md), and each further potential.
+#: What an actor with one potential takes on a node (docs/reference/potentials.md), and each further potential.
 _BYTES, _BYTES_MORE = 1.0 * 2**30, 0.25 * 2**30
 #: Crystals that wait in memory for an actor.
 _AHEAD = 8

@@ -25,7 +25,6 @@ from campaign.store.collections import in_chunks, now
 from campaign.store.documents import PredictionDocument, RawPrediction, RecalibrationUsed
 from campaign.store.predictions import add_predictions, discarded_predictions
 from campaign.store.recalibration.fits import fits_newest_first
-from esnet.dataset.mp2020 import convert_formation_energy, is_corrected
 
 logger = logging.getLogger(__name__)
 

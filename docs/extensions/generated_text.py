@@ -2,9 +2,7 @@
 
 * ``% generated: NAME``: made from the program when the documentation is built, so it cannot be out of date; the NAMEs
   are the keys of `GENERATED`.
-* ``% file: README.md``: a Markdown file of the repository, with its links as they are from here; with
-  ``# Where the results are`` behind it that section alone, without its heading.
-* ``% pages: cluster, ray``: in a list of pages, those of these that there are.
+* ``% file: README.md``: a Markdown file of the repository, with its links turned so that they work from that page.
 
 Links to such files in other pages lead to the pages that show them.
 """
@@ -21,6 +19,7 @@ from campaign_fields import campaign_fields
 from command_help import command_help
 from python_names import python_names
 from sphinx.errors import ExtensionError
+from stored_documents import stored_documents
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -33,15 +32,17 @@ GENERATED = {
     "prototypes": prototype_table,
     "elements": element_table,
     "python": python_names,
+    "documents": stored_documents,
 }
 SHOWN = {
     ROOT / "README.md": "readme.md",
-    ROOT / "CONTRIBUTING.md": "contributing.md",
-    ROOT / "CHANGELOG.md": "changelog.md",
-    ROOT / "esnet" / "bundles" / "gpaw-fast-binary" / "README.md": "gpaw-fast-binary.md",
+    ROOT / "CONTRIBUTING.md": "explanation/contributing.md",
+    ROOT / "CHANGELOG.md": "reference/changelog.md",
+    ROOT / "SECURITY.md": "reference/security-policy.md",
+    ROOT / "esnet" / "bundles" / "gpaw-fast-binary" / "README.md": "reference/gpaw-fast-binary.md",
 }
 """Files of the repository that are pages here."""
-_MARK = re.compile(r"^% (generated|file|pages): (.+)$", flags=re.MULTILINE)
+_MARK = re.compile(r"^% (generated|file): (.+)$", flags=re.MULTILINE)
 _LINK = re.compile(r"\]\((?!#)([^)\s#]+)(#[^)\s]*)?\)")
 
 
@@ -56,48 +57,30 @@ def insert(_app: Sphinx, page: str, text: list[str]) -> None:
 
     def made(found: re.Match[str]) -> str:
         name = found[2].strip()
-        if found[1] == "pages":
-            return "\n".join(word for word in name.split(", ") if (DOCS / f"{word}.md").exists())
         if found[1] == "file":
-            path, _, heading = (part.strip() for part in name.partition("#"))
-            if (file := ROOT / path) not in SHOWN:
+            if (file := ROOT / name) not in SHOWN:
                 raise ExtensionError(f"{page}: found '% file: {name}'; right: a file named in {Path(__file__).name}")
-            text = links_from(file.read_text(encoding="utf-8"), file.parent)
-            return section_of(text, heading, page) if heading else text
+            return turn_links(file.read_text(encoding="utf-8"), file.parent, folder)
         if name not in GENERATED:
             raise ExtensionError(f"{page}: found '% generated: {name}'; right: one of {', '.join(GENERATED)}")
         return GENERATED[name]()
 
-    text[0] = _MARK.sub(made, links_from(text[0], DOCS))
+    folder = (DOCS / page).parent
+    text[0] = _MARK.sub(made, turn_links(text[0], folder, folder))
 
 
-def links_from(text: str, folder: Path) -> str:
-    """Turn a text's links, which start at its folder, into ones that start in docs/."""
+def turn_links(text: str, source: Path, folder: Path) -> str:
+    """Turn a text's links, which start at the folder ``source``, into ones that start at ``folder`` (a page's)."""
 
     def turned(found: re.Match[str]) -> str:
         target, anchor = found[1], found[2] or ""
         if "://" in target or target.startswith("mailto:"):
             return found[0]
-        file = (folder / target).resolve()
-        if file in SHOWN:
-            return f"]({SHOWN[file]}{anchor})"
-        return f"]({os.path.relpath(file, DOCS)}{anchor})"
+        file = (source / target).resolve()
+        file = DOCS / SHOWN[file] if file in SHOWN else file
+        return f"]({os.path.relpath(file, folder)}{anchor})"
 
     return _LINK.sub(turned, text)
-
-
-def section_of(text: str, heading: str, page: str) -> str:
-    """The text below one heading of the second level, up to the next; headings in it stay a level below the page's.
-
-    Raises
-    ------
-    sphinx.errors.ExtensionError
-        If there is no such heading.
-    """
-    found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", text, flags=re.DOTALL | re.MULTILINE)
-    if found is None:
-        raise ExtensionError(f"{page}: there is no heading {heading!r}")
-    return re.sub(r"^##(#+ )", r"#\1", found[1], flags=re.MULTILINE)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

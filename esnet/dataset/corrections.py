@@ -1,7 +1,7 @@
 """Which energy corrections the formation energies of a data set, and of a model trained on it, contain.
 
 ``none``: as DFT gives them. ``mp2020``: with the corrections of the Materials Project (A. Wang et al., Sci. Rep. 11
-(2021) 15496). Energies of different corrections are never compared (docs/inputs.md).
+(2021) 15496). Energies of different corrections are never compared (docs/reference/inputs.md).
 """
 
 from collections.abc import Mapping

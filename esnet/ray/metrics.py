@@ -1,4 +1,4 @@
-"""What Screens, trainings and tunings tell Ray's metrics: Prometheus collects them, Grafana shows them (docs/ray.md).
+"""What Screens, trainings and tunings tell Ray's metrics, for Prometheus and Grafana (docs/how-to/ray.md).
 
 At Ray's endpoint ``ray_`` stands before a name, and ``_total`` behind that of a counter.
 """

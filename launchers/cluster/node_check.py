@@ -78,7 +78,7 @@ def _look_at_database(launchpad_file: Path) -> Iterator[Finding]:
         settings = DatabaseSettings.from_file(launchpad_file)
         check_database(settings)
     except DatabaseError as error:
-        remedy = "nodes without a way to the database: docs/cluster.md, workers without the database"
+        remedy = "nodes without a way to the database: docs/how-to/nodes-without-database.md"
         yield Finding(f"database: {error}", remedy)
         return
     yield Finding(f"database: {settings.address} answers")
@@ -120,7 +120,8 @@ def _look_at_data_store(settings: DatabaseSettings) -> Finding:
             f"JobStore: {settings.redacted(error)}", "the database's user needs to read and write (role readWrite)"
         )
     if "data" not in names:
-        return Finding("JobStore: has no additional store data", "atomate2 keeps the DOS there: see docs/cluster.md")
+        remedy = "atomate2 keeps the DOS there: see docs/how-to/cluster.md"
+        return Finding("JobStore: has no additional store data", remedy)
     return Finding("JobStore: outputs, and the additional store data")
 
 

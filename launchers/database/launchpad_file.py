@@ -65,7 +65,7 @@ _EMBEDDED = f"""\
 # Where the database is: the one description that `campaign`, `lpad`, `rlaunch` and `qlaunch` read.
 # This one is MongoDB on this machine alone, which `campaign run` and `campaign db start` start. Its data lie in the
 # folder mongodb/ beside this file, and the login below, which they write, is its owner's: keep this file to yourself.
-# A server of your own instead: docs/inputs.md of esnet-campaign, "The database".
+# A server of your own instead: docs/how-to/database-server.md of esnet-campaign.
 uri_mode: true
 host: mongodb://127.0.0.1:{EMBEDDED_PORT}/{EMBEDDED_NAME}?replicaSet=rs0
 name: {EMBEDDED_NAME}

@@ -11,7 +11,7 @@ FILE_NAME = "my_fworker.yaml"
 _NAME = "esnet-campaign"
 _TEXT = f"""\
 # FireWorker of this project: `rlaunch` and `qlaunch` in this folder read it beside my_launchpad.yaml.
-# Campaigns in a database that others work in are for workers of this name alone (docs/cluster.md).
+# Campaigns in a database that others work in are for workers of this name alone (docs/how-to/cluster.md).
 name: {_NAME}
 category: ''
 query: '{{}}'

@@ -66,7 +66,7 @@ def test_without_the_package_the_campaign_is_refused_by_name():
 
 @pytest.mark.gpaw
 def test_the_commands_of_the_page_about_it_work(site_packages):
-    page = (ROOT / "docs" / "plugin.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "plugin.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```sh\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
     paths = {
         "PYTHONPATH": os.pathsep.join([str(site_packages), os.environ.get("PYTHONPATH", "")]),

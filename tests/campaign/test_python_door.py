@@ -179,7 +179,7 @@ def test_a_file_and_its_complete_dos_are_predicted_the_same(tmp_path, loaded_onc
         esnet.predict(bundle, [file, 3])
 
 
-# ---- the docstrings, which docs/python.md is made of
+# ---- the docstrings, which docs/reference/python.md is made of
 
 #: The modules of the public names, by what their examples need.
 MODULES = {

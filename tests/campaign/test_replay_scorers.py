@@ -263,7 +263,8 @@ def test_the_table_of_the_documentation_is_that_of_the_shipped_data(capsys, monk
     data = read_replay_data(ROOT / "benchmarks" / "data" / "cascade.csv")
     assert list(data.scorers) == ["ESNet", "CHGNet"]
     assert not [note for note in data.notes if "no column scorer_cpu_s" in note]
-    page = (ROOT / "docs" / "choosing.md").read_text()
+    pages = (ROOT / "docs" / "how-to" / "choosing.md", ROOT / "docs" / "explanation" / "choosing-paper-prices.md")
+    page = "".join(path.read_text(encoding="utf-8") for path in pages)
     assert f"{len(data.candidates)} candidates" in page
     # exit code 1: a strategy has beaten the oracle; what is recalibrated takes minutes
     monkeypatch.setattr("sys.argv", ["cascade.py", "--markdown", "--without-recalibration"])

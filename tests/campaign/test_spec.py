@@ -152,7 +152,7 @@ def test_every_example_has_the_name_of_its_file_and_is_read(file):
 
 def test_the_recommended_file_is_what_the_page_recommends():
     spec = read_campaign_file(EXAMPLES / "recommended.yaml")
-    page = (EXAMPLES.parent / "docs" / "choosing.md").read_text()
+    page = (EXAMPLES.parent / "docs" / "how-to" / "choosing.md").read_text()
     wanted = YAML(typ="safe").load(page.split("```yaml")[1].split("```")[0])
     for section, settings in wanted.items():
         found = getattr(spec, section).to_dict()

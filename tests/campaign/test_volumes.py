@@ -40,7 +40,7 @@ def crystals():
 
 
 def test_the_median_error_is_small_in_every_class_of_compound():
-    """Every eighth crystal of the file; docs/prototypes.md has the errors on crystals that the fit had not seen."""
+    """Every eighth crystal of the file; docs/reference/prototypes.md has the errors on crystals unknown to the fit."""
     errors = {symbol: [] for symbol in CLASSES}
     for structure, species in crystals():
         kind = next((symbol for symbol in CLASSES if symbol in species), None)

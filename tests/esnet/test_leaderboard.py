@@ -204,7 +204,7 @@ def test_densities_that_float16_cannot_hold_stay():
 def test_the_open_set_is_whole_small_and_has_its_splits(tmp_path):
     data = Dataset.open(OPEN_SET)
     assert sum(entry["bytes"] for entry in data.manifest.files.values()) < 40e6
-    assert data.checksum in (ROOT / "docs" / "dataset.md").read_text()
+    assert data.checksum in (ROOT / "docs" / "reference" / "dataset.md").read_text()
     splits = read_splits(data, OPEN_SET / FILE)
     elements = {name for name in data.materials if name.startswith("element-")}
     for name, letters in splits.items():

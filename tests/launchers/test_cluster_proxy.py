@@ -1,4 +1,4 @@
-"""Workers that reach the database through another machine only: the recipe of docs/cluster.md."""
+"""Workers that reach the database through another machine only: the recipe of docs/how-to/nodes-without-database.md."""
 
 import subprocess
 import sys

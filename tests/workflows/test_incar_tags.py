@@ -111,7 +111,7 @@ def test_vasp_gpaw_refuses_what_it_would_ignore_though_it_changes_numbers():
 
 def test_every_tag_is_of_one_kind_and_stands_on_its_page():
     assert not SAFE & NUMBERS.keys()
-    page = (Path(__file__).resolve().parents[2] / "docs" / "incar.md").read_text(encoding="utf-8")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "incar.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", page))
     assert SAFE | NUMBERS.keys() | _RETRY_ONLY <= named
 

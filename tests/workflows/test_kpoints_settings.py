@@ -1,4 +1,4 @@
-"""K-point meshes and INCAR settings of the two calculations, as docs/science.md has them."""
+"""K-point meshes and INCAR settings of the two calculations, as docs/explanation/science.md has them."""
 
 import pytest
 from hypothesis import given

@@ -11,7 +11,7 @@ with a kinetic energy that rises steeply,
 
 so that they are empty where they enter or leave. The stress has the term that belongs to it, so it is the slope of
 the energy. The idea is that of ABINIT's ``ecutsm`` and of Bernasconi et al., J. Phys. Chem. Solids 56, 501 (1995);
-the energy lies between those of sharp cutoffs at ENCUT and at ENCUT + w. Measurements: docs/engine.md.
+the energy lies between those of sharp cutoffs at ENCUT and at ENCUT + w. Measurements: docs/explanation/engine.md.
 
 GPAW's classes are imported inside the functions: this module costs nothing to import.
 """

@@ -41,7 +41,7 @@ ATOMATE2_SYMBOLS = {
 """Symbols that atomate2's base set has in place of pymatgen's (atomate2 0.1.5, vasp/sets/base.py)."""
 
 HARD_ELEMENTS = frozenset({"O", "F", "N"})
-"""Elements whose GPAW data sets need 700 eV; 500 eV do for the others (measured, see docs/engine.md)."""
+"""Elements whose GPAW data sets need 700 eV; 500 eV do for the others (measured, see docs/explanation/engine.md)."""
 
 
 def _setup_folders() -> list[Path]:

@@ -15,7 +15,7 @@ from workflows.gpaw_vasp.settings import Settings
 STRESS_TOLERANCE = 0.5
 """Largest component of the stress, in kB, at which a cell counts as relaxed.
 
-It leaves a soft metal (bulk modulus 200 kB) within 0.25 % of its volume. See docs/engine.md for the measurement.
+It leaves a soft metal (bulk modulus 200 kB) within 0.25 % of its volume: docs/explanation/engine-benchmark.md.
 """
 
 CELL_STIFFNESS = 2.5

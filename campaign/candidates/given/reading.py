@@ -1,6 +1,6 @@
 """Reading all crystals that are given as they are: in several processes, in one order, once for each process.
 
-Measured by benchmarks/as_given.py, see docs/own-structures.md.
+Measured by benchmarks/as_given.py, see docs/reference/structure-sources.md.
 """
 
 import hashlib

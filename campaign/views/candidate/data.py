@@ -221,7 +221,7 @@ def _no_dos(document: Mapping[str, Any], kind: str) -> str:
             f"`campaign reconcile {document.get('campaign')}` mends that."
         )
     if kind == "rs_dos" and not facts.get("state"):
-        return "None is computed: RS-DOS are for structures that train a model (docs/design.md)."
+        return "None is computed: RS-DOS are for structures that train a model (docs/explanation/design.md)."
     state = facts.get("state") if kind == "rs_dos" else document.get("state")
     if state == stage.failed:
         return "It failed for good: see its attempts."

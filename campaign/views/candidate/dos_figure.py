@@ -84,7 +84,7 @@ def read_dos(document: Mapping[str, Any]) -> SpinDos:
         If they cannot be read.
     """
     dos, _ = decode_features(document)
-    # a calculation with one spin has the other one with the opposite sign (docs/science.md)
+    # a calculation with one spin has the other one with the opposite sign (docs/explanation/science.md)
     up, down = np.abs(np.asarray(dos, dtype=np.float64)).sum(axis=2)
     fermi_is_zero = document.get("energy_reference") == "fermi"
     efermi = 0.0 if fermi_is_zero else document.get("efermi")

@@ -134,7 +134,7 @@ def _ids(columns: CandidateColumns, indices: Sequence[int]) -> list[str]:
 
 def _pair(columns: CandidateColumns, place: int, found: Mapping[str, _Features], *, zero: bool) -> DosPair:
     (initial, initial_dos), (relaxed, relaxed_dos) = (found[name] for name in _ids(columns, [place]))
-    # a calculation with one spin has the other one with the opposite sign (docs/science.md)
+    # a calculation with one spin has the other one with the opposite sign (docs/explanation/science.md)
     totals = [np.abs(dos).sum(axis=(0, 2)) for dos in (initial_dos, relaxed_dos)]
     return DosPair(
         label=columns.labels[place],
