@@ -31,13 +31,15 @@ class NotifySettings(StrictModel):
     """
 
     command: list[str] | None = Field(
-        default=None, description="program and its arguments, started without a shell, with the message on stdin"
+        default=None, description="program and its arguments, run without a shell; receives the message on stdin"
     )
-    webhook: str | None = Field(default=None, description="http(s) address that takes a POST of JSON")
-    events: list[Event] = Field(default=list(EVENTS), description="what is told: finished, stuck, found")
-    timeout_s: float = Field(default=10.0, gt=0.0, le=300.0, description="s until the command or the host is given up")
+    webhook: str | None = Field(default=None, description="http or https address that accepts a POST request with JSON")
+    events: list[Event] = Field(default=list(EVENTS), description="events to report: finished, stuck, found")
+    timeout_s: float = Field(
+        default=10.0, gt=0.0, le=300.0, description="seconds after which the command or the request is abandoned"
+    )
     collect_s: float = Field(
-        default=60.0, ge=0.0, le=86400.0, description="s in which what is found is collected into one message"
+        default=60.0, ge=0.0, le=86400.0, description="seconds during which discoveries are collected into one message"
     )
 
     @field_validator("command", mode="before")

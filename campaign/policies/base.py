@@ -83,14 +83,14 @@ class Policy(StrictModel, ABC):
         default=0.0,
         ge=0.0,
         lt=1.0,
-        description="share of the candidates that are not promoted and yet relaxed, chosen at random, so that "
-        "discoverability can be estimated (0: none)",
+        description="fraction of the rejected candidates that are relaxed anyway, chosen at random, to estimate the "
+        "discoverability (0: none)",
     )
 
     novel: Literal["ignore", "reject", "promote", "audit"] = Field(
         default="ignore",
-        description="candidates unlike what the model was trained on: ignore (judged as all others), reject, promote, "
-        "or audit (rejected; needs an audit share, which relaxes some of them)",
+        description="candidates unlike the training data: ignore (treated as all others), reject, promote, or audit "
+        "(rejected; requires an audit fraction, which relaxes some of them)",
     )
 
     @model_validator(mode="after")

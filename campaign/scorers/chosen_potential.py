@@ -28,19 +28,20 @@ Calculator = Annotated[
     str,
     AfterValidator(check_calculator),
     Field(
-        description="EMT (Al, Ni, Cu, Pd, Ag, Pt, Au; always there), or an ML potential by atomate2's name, e.g. CHGNet"
+        description="EMT (Al, Ni, Cu, Pd, Ag, Pt, Au; always available), or an ML potential by its atomate2 name, "
+        "e.g. CHGNet"
     ),
 ]
 WeightsName = Annotated[
     str | None,
     Field(
-        description="its weights: 0.3.0, 0.2.0 or r2scan of CHGNet; SevenNet-0, l3i5 or MF-0 of SevenNet; null: the "
-        "first of these, and of other potentials atomate2's"
+        description="its weights: 0.3.0, 0.2.0 or r2scan for CHGNet; SevenNet-0, l3i5 or MF-0 for SevenNet; null: the "
+        "first of these, or atomate2's default for other potentials"
     ),
 ]
 Corrections = Annotated[
     Literal["none", "mp2020"] | None,
-    Field(description="corrections in the potential's energies; null: as docs/scorers.md lists them"),
+    Field(description="corrections included in the potential's energies; null: as listed in docs/scorers.md"),
 ]
 
 

@@ -40,27 +40,30 @@ class Ensemble(RelaxingScorer):
 
     kind: Literal["ensemble"] = Field(default="ensemble", description="ensemble")
     potentials: Annotated[list[ChosenPotential], AfterValidator(_check_members)] = Field(
-        description="two or more, each with calculator, model, corrections as in force_field"
+        description="two or more potentials, each with calculator, model and corrections as in force_field"
     )
     calibration: float = Field(
         default=1.0,
         gt=0.0,
         le=100.0,
-        description="factor on the spread of the potentials, without a unit; 1.0 is assumed (docs/scorers.md)",
+        description="factor on the spread of the potentials, no unit; 1.0 is an assumption (docs/scorers.md)",
     )
     floor: float = Field(
-        default=0.05, gt=0.0, le=20.0, description="least standard deviation in eV/atom, where all happen to agree"
+        default=0.05,
+        gt=0.0,
+        le=20.0,
+        description="smallest standard deviation in eV/atom, for potentials that happen to agree",
     )
     alone: float | None = Field(
         default=0.5,
         gt=0.0,
         le=20.0,
-        description="standard deviation in eV/atom of what one potential says where all others give no energy; null: "
-        "no prediction then",
+        description="standard deviation in eV/atom if only one potential gives an energy; null: no prediction in this "
+        "case",
     )
     steps: Steps = 500
     force_tolerance: ForceTolerance = 0.03
-    guards: Guards = Field(default=Guards(), description="what ends a relaxation without an energy")
+    guards: Guards = Field(default=Guards(), description="conditions that end a relaxation without an energy")
 
     def relaxations(self) -> Relaxations:
         """How its candidates are relaxed."""

@@ -14,21 +14,18 @@ class PrefilterSection(StrictModel):
     """Which candidates get no IS-DOS because a cheap prediction puts them too far above the hull."""
 
     scorer: ChosenScorer = Field(
-        description="what predicts, e.g. {kind: force_field, calculator: CHGNet}; one that needs neither an IS-DOS nor "
-        "ESNet"
+        description="the scorer, e.g. {kind: force_field, calculator: CHGNet}; must need neither an IS-DOS nor ESNet"
     )
     max_hull_energy: EnergyPerAtom = Field(
         default=0.1, description="rejected if E_hull(prefilter) - z x uncertainty is above this, eV/atom"
     )
-    z: float = Field(
-        default=2.0, ge=0.0, le=10.0, description="standard deviations of its error that a candidate is given"
-    )
+    z: float = Field(default=2.0, ge=0.0, le=10.0, description="margin z, in standard deviations of the scorer's error")
     uncertainty: float | None = Field(
         default=None,
         gt=0.0,
         le=20.0,
-        description="standard deviation of the scorer's predictions in eV/atom where it gives none itself; null: not "
-        "known, and candidates without one get their IS-DOS",
+        description="standard deviation in eV/atom for predictions without one; null: unknown, and candidates without "
+        "one get their IS-DOS",
     )
 
     @field_validator("scorer")
