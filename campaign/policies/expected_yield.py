@@ -95,7 +95,7 @@ class ExpectedYield(StableProbability):
         return self.model_copy(update={"seed": self.seed + seed - 1})
 
     def describe(self) -> str:
-        """Say in one line what is promoted."""
+        """Say in one line which candidates are promoted."""
         parts = ["most stable materials per CPU-hour first"]
         if self.min_yield:
             parts.append(f"at least {self.min_yield:g}")

@@ -84,7 +84,7 @@ class Probability(StableProbability):
         return (1.0 - found if found is not None else 2.0, prediction.e_hull, prediction.e_form)
 
     def describe(self) -> str:
-        """Say in one line what is promoted."""
+        """Say in one line which candidates are promoted."""
         return f"P({self.limits()}) >= {self.p:g}"
 
 

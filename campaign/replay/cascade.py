@@ -40,12 +40,13 @@ def cascade(
         Standard deviation of cheap predictions that have none, eV/atom; None: such candidates pass.
     combine
         Whether those that pass are predicted by both, each weighted by its inverse variance as if their errors were
-        independent; else by the dear scorer alone. Where one gives no deviation, or no energy, the dear one's stands.
+        independent; else by the dear scorer alone. If one gives no deviation, or no energy, that of the expensive one
+        is used.
     """
     found = []
     for first, second in zip(cheap, dear, strict=True):
         if first.id != second.id:
-            raise ValueError(f"found {first.id} beside {second.id}; right: the same candidates in one order")
+            raise ValueError(f"found {first.id} and {second.id}; right: the same candidates in the same order")
         known = replace(first, uncertainty=uncertainty if first.uncertainty is None else first.uncertainty)
         passes = prefilter_verdict(known.e_hull_ml, known.uncertainty, z=z, max_hull_energy=max_hull_energy).promising
         found.append(_one(known, second, passes, combine))

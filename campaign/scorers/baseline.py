@@ -111,7 +111,7 @@ class Baseline(Scorer):
         return None if info is None else info.calibration is not None
 
     def gives_novelty(self) -> bool:
-        """Say that a graph model tells no novelty; candidates of unknown elements get no prediction at all."""
+        """Say that a graph model does not report novelty; candidates with unknown elements get no prediction at all."""
         return False
 
     def describe(self) -> str:

@@ -83,7 +83,7 @@ class ChosenPotential(StrictModel):
         Parameters
         ----------
         field
-            Where it stands in a campaign file.
+            Its place in a campaign file.
         """
         if wrong := model_problem(self.calculator, self.model):
             yield ScorerProblem((*field, "model"), wrong)
@@ -93,8 +93,8 @@ class ChosenPotential(StrictModel):
             key, value = ("calculator", self.calculator) if self.model is None else ("model", self.model)
             yield ScorerProblem(
                 (*field, key),
-                f"found {value!r}, which gives energies of r2SCAN; references and relaxations are PBE, and energies of "
-                "two functionals never meet in one hull; right: a potential trained on PBE, e.g. CHGNet",
+                f"found {value!r}, which gives energies of r2SCAN; references and relaxations are PBE, and energies "
+                "of two functionals must not be mixed in one hull; right: a potential trained on PBE, e.g. CHGNet",
             )
         if None not in (self.corrections, known.corrections) and self.corrections != known.corrections:
             yield ScorerProblem(
@@ -116,7 +116,7 @@ class ChosenPotential(StrictModel):
             yield from self._unknown(elements, field)
         except MissingExtraError as error:
             yield ScorerProblem((*field, "calculator"), f"found {self.calculator!r}, but {error}")
-        except Exception as error:  # each package has errors of its own
+        except Exception as error:  # each package has its own errors
             logger.info("%s cannot be loaded", self.describe(), exc_info=True)
             yield ScorerProblem(
                 (*field, "calculator"),

@@ -1,4 +1,4 @@
-"""Two or more interatomic potentials as one scorer: the mean of what they say, and their spread as its uncertainty.
+"""Two or more interatomic potentials as one scorer: the mean of their energies, with their spread as the uncertainty.
 
 Where potentials fail they fail badly, and not alike: that they differ is what shows it.
 """
@@ -26,16 +26,16 @@ def _check_members(potentials: list[ChosenPotential]) -> list[ChosenPotential]:
         raise ValueError("an ensemble needs at least two potentials; right: two or more, or scorer.kind: force_field")
     names = [(each.calculator, model_of(each.calculator, each.model)) for each in potentials]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"{' '.join(part for part in twice if part)} stands twice: its spread would be none")
+        raise ValueError(f"{' '.join(part for part in twice if part)} is given twice: the spread would be zero")
     return potentials
 
 
 class Ensemble(RelaxingScorer):
     """The mean of the formation energies of several potentials; each candidate is relaxed with all of them.
 
-    sigma = sqrt((calibration * s)^2 + floor^2), s: standard deviation of what the potentials say (n - 1). Where one of
-    them gives no energy, its reason stands in the prediction; of two potentials the other's energy is the prediction
-    then, with the uncertainty ``alone``.
+    sigma = sqrt((calibration * s)^2 + floor^2), s: standard deviation of the potentials' energies (n - 1). If one of
+    them gives no energy, the prediction contains its reason; with two potentials, the other's energy is then the
+    prediction, with the uncertainty ``alone``.
     """
 
     kind: Literal["ensemble"] = Field(default="ensemble", description="ensemble")
@@ -72,7 +72,7 @@ class Ensemble(RelaxingScorer):
         )
 
     def predict(self, formed: Formed) -> Score:
-        """Average what the potentials say, once all have the same corrections."""
+        """Average the potentials' energies, once all have the same corrections."""
         energies, reasons = [], []
         for potential, energy in zip(self.potentials, formed.energies, strict=True):
             found = self._converted(energy, potential, formed)

@@ -1,4 +1,4 @@
-"""Relaxing a crystal with an interatomic potential; what collapses is ended at the step where it shows.
+"""Relaxes a crystal with an interatomic potential; a collapse stops the relaxation at the step where it appears.
 
 A relaxation ends with an energy or with the reason why there is none: a wrong number is worse than no number. It is
 ASE's FIRE with the Frechet cell filter, as in atomate2's makers, looked at after every step.
@@ -32,7 +32,7 @@ class NoEnergyError(Exception):
 
 
 class Guards(StrictModel):
-    """What is beyond reason; a relaxation that gets there is ended at once, without a prediction."""
+    """Limits of what is plausible; a relaxation that exceeds them is stopped immediately, without a prediction."""
 
     start_volume: float | None = Field(
         default=10.0,
@@ -113,7 +113,7 @@ class Relaxer:
         """
         energy = self._relax(structure, zero=zero) - zero
         if abs(energy) > self.guards.formation_energy:
-            raise NoEnergyError(f"its formation energy would be {energy:.3g} eV/atom: its atoms fell into each other")
+            raise NoEnergyError(f"its formation energy would be {energy:.3g} eV/atom: its atoms have collapsed")
         return energy
 
     def _relax(self, structure: Structure, *, zero: float | None) -> float:
@@ -147,8 +147,8 @@ class Relaxer:
         # upwards many begin: atoms of an unrelaxed crystal may be close
         if zero is not None and energy - zero < -self.guards.formation_energy:
             raise NoEnergyError(
-                f"its formation energy would be {energy - zero:.3g} eV/atom or less (step {number}): its atoms fell "
-                "into each other"
+                f"its formation energy would be {energy - zero:.3g} eV/atom or less (step {number}): its atoms have "
+                "collapsed"
             )
 
     def knows(self, symbol: str) -> bool:

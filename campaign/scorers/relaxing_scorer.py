@@ -44,5 +44,5 @@ class RelaxingScorer(Scorer):
         return actors.actors is not None and self.relaxations().uses_ray(actors)
 
     def gives_novelty(self) -> bool:
-        """No: a potential does not say what it was trained on."""
+        """No: a potential does not state its training data."""
         return False

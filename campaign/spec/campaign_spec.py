@@ -127,12 +127,12 @@ class CampaignSpec(StrictModel):
             return self
         if self.purpose == "training_set":
             raise ValueError(
-                "purpose is training_set, in which every candidate gets an IS-DOS, but prefilter names a scorer that "
-                "decides which do; set prefilter: null or purpose: screening"
+                "purpose is training_set, in which every candidate gets an IS-DOS, but prefilter would leave some "
+                "out; set prefilter: null or purpose: screening"
             )
         if not self.scorer.needs_dos:
             raise ValueError(
-                f"scorer.kind is {self.scorer.kind}, which needs no IS-DOS, so that prefilter would save none; set "
+                f"scorer.kind is {self.scorer.kind}, which needs no IS-DOS, so prefilter would save nothing; set "
                 "prefilter: null or scorer.kind: esnet"
             )
         return self
@@ -150,7 +150,7 @@ class CampaignSpec(StrictModel):
     def _without_model_none_of_its_settings(self) -> CampaignSpec:
         if self.model.corrections is not None and (self.model.bundle is None or not self.scorer.needs_model):
             raise ValueError(
-                f"model.corrections is {self.model.corrections}, which says it of a bundle, but none is used; set "
+                f"model.corrections is {self.model.corrections}, which describes a bundle, but none is used; set "
                 "model.corrections: null, or name the bundle in model.bundle"
             )
         if self.scorer.needs_model:
@@ -162,7 +162,7 @@ class CampaignSpec(StrictModel):
             )
         if self.screening.retrain_every is not None:
             raise ValueError(
-                f"scorer.kind is {self.scorer.kind}, which learns nothing here, but screening.retrain_every is "
+                f"scorer.kind is {self.scorer.kind}, which is not trained here, but screening.retrain_every is "
                 f"{self.screening.retrain_every}; set screening.retrain_every: null or scorer.kind: esnet"
             )
         return self

@@ -35,8 +35,8 @@ def write_predictions(
 ) -> None:
     """Write predictions as they come, with the corrections that the reference set carries.
 
-    Those that are there are written while the scorer is busy with the next, in a thread of their own: a Screen that is
-    killed has to repeat what was being scored, and nothing else.
+    Predictions are written in a separate thread while the scorer works on the next ones: a Screen that is killed only
+    has to repeat those being scored.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def write_predictions(
     wanted = correction_scheme(campaign.store, campaign.reference_set)
     given = campaign.spec.scorer.energy_corrections(campaign)
     if given is None:
-        logger.warning("it is not known which corrections the predictions contain; compared with %s", wanted)
+        logger.warning("it is unknown which corrections the predictions contain; compared with %s", wanted)
     come: SimpleQueue[Score | None] = SimpleQueue()
 
     def write() -> None:
@@ -75,7 +75,7 @@ def write_predictions(
 
 
 def _parts(come: SimpleQueue[Score | None]) -> Iterator[list[Score]]:
-    """Hand out what has come, as soon as there is something and at most `_AT_ONCE` together, until None comes."""
+    """Yield the received items as soon as there are any, at most `_AT_ONCE` together, until None is received."""
     last = False
     while not last:
         part = [come.get()]
@@ -125,7 +125,7 @@ def in_scheme(campaign: Campaign, scores: Sequence[Score], *, given: str | None,
     Parameters
     ----------
     given, wanted
-        Corrections in the energies, and those of the references; where it is not known what they contain they stay.
+        Corrections in the energies, and those of the references; if these are unknown, the energies are unchanged.
     """
     if given in (None, wanted):
         return scores
@@ -152,7 +152,7 @@ class _Found:
     correction: Correction | None
 
     def corrected(self, score: Score, composition: Mapping[str, float]) -> Corrected:
-        """Energy and standard deviation that are decided on."""
+        """Energy and standard deviation used for the decision."""
         energy = math.nan if score.e_form is None else float(score.e_form)
         if self.correction is None or score.e_form is None:
             return Corrected(energy, score.uncertainty)
@@ -196,7 +196,7 @@ def _write(campaign: Campaign, step_id: str, scores: Sequence[Score], found: _Fo
 def _said(
     campaign: Campaign, score: Score, corrected: Corrected, distance: float, correction: Correction | None
 ) -> PredictionDocument:
-    """What the scorer itself said, and what has corrected it; nothing in a campaign that corrects none."""
+    """The scorer's own prediction, and its correction; empty in a campaign without corrections."""
     if correction is None and campaign.spec.screening.recalibrate_every is None:
         return {}
     energy = math.nan if score.e_form is None else float(score.e_form)

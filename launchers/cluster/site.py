@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 FILE_NAME = "cluster.yaml"
-#: The categories of a campaign's fireworks; what others wait for comes first.
+#: The categories of a campaign's fireworks; those that others wait for come first.
 CATEGORIES = ("train", "screen", "relax", "dos")
 #: Those that come before the others of their queue, whatever the weights say.
 URGENT = ("train", "screen")
@@ -149,11 +149,11 @@ class SiteSettings(_Section):
         return f"{self.name}-{category}"
 
     def shell_lines(self, category: str) -> list[str]:
-        """Lines that every job of a category begins with: what a login shell or a plain one does not know."""
+        """The first lines of each job of a category: settings that neither a login shell nor a plain one has."""
         lines = [f"module load {module}" for module in self.modules]
         lines += [*self.environment, *self.queues[category].environment]
         if self.vasp_command is not None:
-            # what a campaign file without dft.vasp_command gets; atomate2 reads it when a job begins
+            # used if a campaign file has no dft.vasp_command; atomate2 reads it when a job starts
             quoted = "'" + self.vasp_command.replace("'", "'\\''") + "'"
             lines.append(f"export ATOMATE2_VASP_CMD={quoted}")
         return lines
@@ -171,7 +171,7 @@ class SiteSettings(_Section):
         try:
             content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise ClusterError(f"{path}: there is no such file; `campaign cluster init {folder}` makes it") from None
+            raise ClusterError(f"{path}: there is no such file; `campaign cluster init {folder}` creates it") from None
         except (OSError, ValueError, YAMLError) as error:
             raise ClusterError(f"{path}: cannot be read as YAML: {error}") from None
         except RecursionError:
@@ -187,7 +187,7 @@ class SiteSettings(_Section):
             found: dict[tuple[str, str], list[str]] = {}
             for problem in error.errors():
                 *where, last = map(str, problem["loc"] or ["the whole"])
-                # what is wrong alike in every queue is said once
+                # a problem common to all queues is reported once
                 found.setdefault((_format_problem(problem, last), last), []).append(".".join([*where, last]))
             texts = [f"{_together(names)}: {text}" for (text, _), names in found.items()]
             raise ClusterError(f"{origin}: " + "; ".join(texts)) from None
@@ -195,8 +195,9 @@ class SiteSettings(_Section):
     def to_yaml(self) -> str:
         """The commented file."""
         head = [
-            "# The cluster that campaigns run on. After a change here `campaign cluster init DIR --again` makes anew",
-            "# what FireWorks reads (my_fworker_*, my_qadapter_*); `campaign cluster check DIR --submit` tries it.",
+            "# The cluster on which campaigns run. After a change, `campaign cluster init DIR --again` regenerates",
+            "# the files for FireWorks (my_fworker_*, my_qadapter_*); `campaign cluster check DIR --submit` tests "
+            "them.",
         ]
         lines = [*head, *_commented(self, skip="queues", indent="")]
         lines += ["", "# One queue for each category of fireworks; several categories may share one.", "queues:"]

@@ -1,4 +1,4 @@
-"""StrictModel ``budget``: what a campaign may cost."""
+"""StrictModel ``budget``: limits on the cost of a campaign."""
 
 from datetime import UTC, datetime
 

@@ -71,12 +71,12 @@ class CandidateSection(StrictModel):
         if not self.has_prototypes and self.as_given is None:
             raise ValueError(
                 "no prototypes and no crystals; name shipped prototypes in candidates.prototypes, e.g. [B1, B2], a "
-                "folder of CIF/POSCAR files in candidates.structures, or crystals that are screened as they are in "
+                "folder of CIF or POSCAR files in candidates.structures, or crystals to use without substitution in "
                 "candidates.as_given"
             )
         if self.as_given is None and (self.rescale is not None or self.structure_column is not None):
             raise ValueError(
-                "rescale and structure_column are about the crystals of candidates.as_given, which names none; "
-                "leave them out"
+                "rescale and structure_column apply to the crystals of candidates.as_given, which is not given; leave "
+                "them out"
             )
         return self

@@ -136,7 +136,7 @@ def _checked_tags(given: Mapping[str, Any], *, gpaw: bool, prefix: str = "") -> 
     for name, value in given.items():
         tag = name.strip().upper()
         if tag in tags:
-            wrong.append(f"{prefix}{tag}: is given twice, as {name!r} too; right: once")
+            wrong.append(f"{prefix}{tag}: is given twice, also as {name!r}; right: once")
             continue
         try:
             tags[tag] = check_tag(tag, value, Door(retry=False, gpaw=gpaw))

@@ -34,7 +34,7 @@ class PrefilterSection(StrictModel):
         if scorer.needs_dos or scorer.needs_model:
             needed = "an IS-DOS of every candidate" if scorer.needs_dos else "the campaign's ESNet"
             raise ValueError(
-                f"found kind {scorer.kind!r}, which needs {needed}; a prefilter is asked before any IS-DOS; right: a "
+                f"found kind {scorer.kind!r}, which needs {needed}; a prefilter runs before any IS-DOS; right: a "
                 "scorer that needs neither, e.g. {kind: force_field, calculator: CHGNet}"
             )
         return scorer
@@ -48,7 +48,7 @@ class PrefilterSection(StrictModel):
         return prefilter_verdict(e_hull, uncertainty, z=self.z, max_hull_energy=self.max_hull_energy, why_none=why_none)
 
     def gives_uncertainty(self) -> bool | None:
-        """Whether its predictions have a standard deviation; None: only scoring tells."""
+        """Whether its predictions have a standard deviation; None: known only after scoring."""
         return True if self.uncertainty is not None else self.scorer.gives_uncertainty()
 
     def describe(self) -> str:
@@ -60,5 +60,5 @@ class PrefilterSection(StrictModel):
 
 
 def prefilter_path(path: FieldPath) -> FieldPath:
-    """Where a problem of the prefilter's scorer stands, which a scorer reports as one of the section ``scorer``."""
+    """The place of a problem of the prefilter's scorer, which a scorer reports as one of the section ``scorer``."""
     return ("prefilter", *path) if path[:1] == ("scorer",) else path

@@ -44,7 +44,7 @@ class ReferenceSection(StrictModel):
     def _about_entries(self) -> ReferenceSection:
         if self.entries is None and self.engine is not None:
             raise ValueError(
-                f"found engine: {self.engine} without entries, and what the campaign computes itself is of dft.engine; "
-                "name a file in references.entries, or set engine to null"
+                f"found engine: {self.engine} without entries, but references that the campaign computes are of "
+                "dft.engine; name a file in references.entries, or set engine to null"
             )
         return self
