@@ -127,7 +127,7 @@ def test_every_setting_is_found_by_its_hall_symbol_and_its_operations_are_those_
             cif("_symmetry_space_group_name_H-M 'F m -3 m'", "loop_\n_symmetry_equiv_pos_as_xyz\n'x, y, z'\n", a="5.6"),
             "lists the identity as its only operation",
         ),
-        (cif("loop_\n_symmetry_equiv_pos_as_xyz\n'x, y, z'\n'x, q, z'\n"), "operation 'x, q, z' is none"),
+        (cif("loop_\n_symmetry_equiv_pos_as_xyz\n'x, y, z'\n'x, q, z'\n"), "'x, q, z' is not a symmetry operation"),
         (
             cif(
                 "_symmetry_space_group_name_H-M 'F m -3 m'",
@@ -158,8 +158,8 @@ def test_every_setting_is_found_by_its_hall_symbol_and_its_operations_are_those_
         (cif(P1).replace("0.5 0.5 1", "0.5"), "last row lacks values"),
         (cif(P1).replace("0.5 0.5 0.5", "0.5 1e11 0.5"), "fract_y of atom 2 is '1e11'"),
         (cif(P1).replace("_cell_length_b", "_cell_length_x"), "has no _cell_length_b"),
-        (cif(P1, second="X"), "is 'X', no element"),
-        (cif(P1, second="Vac"), "is 'Vac', no element"),
+        (cif(P1, second="X"), "is 'X', not an element"),
+        (cif(P1, second="Vac"), "is 'Vac', not an element"),
         (cif(P1, a="nan"), "_cell_length_a is 'nan'; right: a finite number"),
         (cif(P1, a="-3"), "_cell_length_a is '-3'; right: a length above 0"),
         (cif(P1, gamma="180"), "_cell_angle_gamma is '180'; right: an angle between 0 and 180"),
