@@ -4,7 +4,7 @@
 
 Binaries of 2 to 12 atoms are made at random, half of them off their symmetric places, one in twenty a copy of an
 earlier one in another cell or shifted by 0.01 A, and one in fifty not usable. They are read from JSONL, matched, and
-submitted to a mongod of its own on a free loopback port. The same run gives a part of them to pymatgen's
+submitted to a separate mongod on a free loopback port. The same run gives a part of them to pymatgen's
 `StructureMatcher.group_structures`. Dated results in docs/reference/structure-sources.md.
 """
 
@@ -83,7 +83,7 @@ def used_cpu() -> float:
 
 
 class Clock:
-    """Prints what each part takes."""
+    """Prints the time of each part."""
 
     def __init__(self) -> None:
         self.began, self.cpu = time.perf_counter(), used_cpu()
@@ -99,7 +99,7 @@ class Clock:
 
 
 def main() -> None:
-    """Make the crystals, and print what each part takes."""
+    """Make the crystals, and print the time of each part."""
     from pymatgen.analysis.structure_matcher import StructureMatcher
 
     from campaign.candidates.given.duplicates import find_duplicates

@@ -2,11 +2,11 @@
 
     python benchmarks/candidate_page.py [--candidates 100000]
 
-A campaign is written in bulk, every candidate predicted, one in five relaxed, each with entries in the ledger and a
-name of its own, as crystals that were given as they are have; some have both DOS. `campaign serve` answers in a process
-of its own. Measured are the first page after its start, the median of 20 candidates by id, by name and of an unknown
-name (server and transfer), and the time in chromium from opening the address until both crystals are drawn.
-A mongod of its own on a free loopback port in a temporary folder; chromium and playwright (extra dev) must be there.
+A campaign is written in bulk, every candidate predicted, one in five relaxed, each with entries in the ledger and its
+own name, like given crystals; some have both DOS. `campaign serve` answers in a separate process. Measured are the
+first page after its start, the median of 20 candidates by id, by name and of an unknown name (server and transfer), and
+the time in chromium from opening the address until both crystals are drawn. It uses a separate mongod on a free
+loopback port in a temporary folder; chromium and playwright (extra dev) must be there.
 
 2026-12-02, two cores that a test run wanted too, 100,000 candidates: first page after its start in 0.50 s, by id in
 0.024 s (median; longest 0.094 s), by name in 0.11 s, unknown name in 0.10 s, in chromium 0.18 s (longest 0.57 s).
@@ -43,7 +43,7 @@ _DRAWN = (
 
 
 def main() -> None:
-    """Make the campaign, and print what each page takes."""
+    """Make the campaign, and print the time of each page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--candidates", type=int, default=100_000)
     options = parser.parse_args()

@@ -2,9 +2,9 @@
 
 Everything is counted: IS-DOS, potentials, relaxations. The candidates are those of data/cascade.csv (cascade_data.py
 says how they were computed); what decides is `campaign.replay` with the policies of a campaign. Each seed draws four
-fifths of the candidates and their order, so that the intervals (least to largest of the seeds) show what the choice of
-candidates does. Two prices: as measured here (GPAW, two atoms in a cell), and the paper's, where an IS-DOS costs
-108.506 and a relaxation 3107 CPU-s on average, each crystal in proportion to what it costs here.
+fifths of the candidates and their order, so that the intervals (smallest to largest of the seeds) show the effect of
+the choice of candidates. Two prices: as measured here (GPAW, two atoms in a cell), and the paper's, where an IS-DOS
+costs 108.506 and a relaxation 3107 CPU-s on average, each crystal in proportion to what it costs here.
 
     python benchmarks/cascade.py [--seeds 20] [--table FILE] [--markdown] [--without-recalibration]
 
@@ -44,7 +44,7 @@ Known = Sequence[KnownCandidate]
 
 
 def recalibration(relaxed: Known) -> Correction:
-    """Correct by what was relaxed so far, as a campaign with `screening.recalibrate_every` does after each Screen."""
+    """Correct with the relaxations so far, as a campaign with `screening.recalibrate_every` does after each Screen."""
     samples = [
         Sample(
             id=each.id,
@@ -129,7 +129,7 @@ def bias(known: Known) -> float:
 
 
 def priced(data: ReplayData, *, dos_cpu_s: float, relax_cpu_s: float) -> ReplayData:
-    """The data with other mean costs of IS-DOS and relaxation; what a potential costs stays."""
+    """The data with other mean costs of IS-DOS and relaxation; the cost of potentials is unchanged."""
     dos = dos_cpu_s / mean(data.scorers["ESNet"], "dos_cpu_s")
     relax = relax_cpu_s / mean(data.candidates, "relax_cpu_s")
     return replace(

@@ -4,12 +4,12 @@
                                [--campaign emt|esnet|tiny] [--kinds processes,database,...] [--number 7] [--between 4]
                                [--keep FOLDER]
 
-For each seed a campaign is started in one of the ways, `--number` faults of the chosen kinds happen to it, whatever
-lasts is healed, and it is kept going as its user would keep it going: an ended command is given again, and where
-nothing moves for 40 s what `campaign verify` names is done. At its end its table is compared with the undisturbed
-one, and `campaign verify` is asked. Lost: candidates and references that failed or are gone. Doubled: calculations
-with more than one successful attempt. Hung: nothing moved for 420 s. Tracebacks: on the screens of all commands that
-the user has given. The exit status is 1 where any campaign ended otherwise than undisturbed.
+For each seed a campaign is started in one of the ways, `--number` faults of the chosen kinds happen to it, lasting
+faults are repaired, and it is kept running as a user would: a command that ended is repeated, and if nothing changes
+for 40 s, the remedy given by `campaign verify` is applied. At its end its table is compared with the undisturbed one,
+and `campaign verify` is asked. Lost: candidates and references that failed or are gone. Doubled: calculations with more
+than one successful attempt. Hung: nothing moved for 420 s. Tracebacks: on the screens of all commands that the user has
+given. The exit status is 1 if any campaign ended differently from an undisturbed one.
 
 The engine is vasp-gpaw, computing each input once and playing its own output back after that (tests/chaos/playback);
 with `--recordings FOLDER` these are kept for the next run. Needs root for two things, which are left out without it:
@@ -49,7 +49,7 @@ KINDS = "processes,memory,database,files,lpad,data,commands,slurm"
 
 
 def main() -> int:
-    """Print a line for each campaign, the details of those that ended otherwise, and the table."""
+    """Print a line for each campaign, the details of those that ended differently, and the table."""
     options = parse()
     faults, ways = chosen(options.kinds.split(",")), options.ways.split(",")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -96,7 +96,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1, help="of the first campaign; default 1")
     parser.add_argument("--minutes", type=float, default=30.0, help="no campaign begins after this; default 30")
-    parser.add_argument("--campaigns", type=int, default=None, help="at most so many; default: as the time allows")
+    parser.add_argument(
+        "--campaigns", type=int, default=None, help="maximum number of campaigns; default: as the time allows"
+    )
     parser.add_argument("--ways", default="run,rapidfire", help=f"of {', '.join(WAYS)}, in turn; default run,rapidfire")
     parser.add_argument("--campaign", default="emt", choices=CAMPAIGNS, help="default emt")
     parser.add_argument("--kinds", default=KINDS, help=f"of {', '.join(FAULTS)}, or names; default {KINDS}")
@@ -112,7 +114,7 @@ def parse() -> argparse.Namespace:
 def place_of(
     server: ChaosServer, folder: Path, options: argparse.Namespace, recorded: Path, cluster: SlurmCluster | None
 ) -> Iterator[Place]:
-    """A folder for one campaign, whose processes are ended afterwards."""
+    """A folder for one campaign, whose processes are stopped afterwards."""
     place = Place(
         server,
         folder,

@@ -1,4 +1,4 @@
-"""How many structures a second does the network score and train, and how far is that from what the device can do?
+"""How many structures per second does the network score and train, and how far is that from the limits of the device?
 
 The paper's network (9,756,225 weights) scores with ``keras.Model.predict`` and trains with ``keras.Model.fit``
 (LogCosh, Adam), in float32 and in mixed bfloat16, for several batch sizes. Its inputs lie in host memory and are
@@ -7,13 +7,13 @@ float32, as the features on disk are: the transfer of 108,444 bytes for each str
     python benchmarks/gpu.py [--markdown gpu.md] [--xla] [--scoring 32 4096] [--training 16 512] [--repeats 5]
     python benchmarks/gpu.py --quick          small sizes, for a CPU: about 3 CPU-minutes (2026-11-23)
 
-Keras' backend is TensorFlow, or what KERAS_BACKEND says; the device is the one that the backend takes by itself, a
-GPU where there is one. JAX always compiles the training step; ``--xla`` asks for it on TensorFlow, and means
-torch.compile on PyTorch. The limits are measured in the same run: products of square matrices in the same precision,
-copies from host memory. Floating-point operations are counted from the layers, two for each multiplication and
-addition in convolutions and dense layers, and three times as many for training (forward, gradients of inputs and
-weights). Rates are medians of the repeats and limits the best of them, after one round that is not counted (tracing,
-compilation). On a machine that others use too, a limit measured in a bad moment can be exceeded.
+Keras' backend is TensorFlow, or what KERAS_BACKEND says; the device is the backend's default, a GPU if there is one.
+JAX always compiles the training step; ``--xla`` asks for it on TensorFlow, and means torch.compile on PyTorch. The
+limits are measured in the same run: products of square matrices in the same precision, copies from host memory.
+Floating-point operations are counted from the layers, two for each multiplication and addition in convolutions and
+dense layers, and three times as many for training (forward, gradients of inputs and weights). Rates are medians of the
+repeats and limits the best of them, after one round that is not counted (tracing, compilation). On a machine that
+others use too, a limit measured in a bad moment can be exceeded.
 """
 
 import argparse
@@ -60,7 +60,7 @@ class Sizes:
     scoring, training
         Batch sizes.
     structures
-        A timing runs over so many at least, and over whole batches.
+        A timing runs over at least this many, and over whole batches.
     matrix
         Rows of the square matrices.
     upload
@@ -200,7 +200,7 @@ def scoring_network(precision: Precision) -> Any:
 def rates(
     inputs: dict[str, np.ndarray], sizes: Sizes, *, precision: Precision, xla: bool
 ) -> Iterator[tuple[str, int, float]]:
-    """Measure one precision: yields what was done, the batch size, and structures a second."""
+    """Measure one precision: yields the task, the batch size, and structures per second."""
     import keras
 
     network = scoring_network(precision)
@@ -240,7 +240,7 @@ def describe_device() -> str:
 
         version = torch.__version__
         name = torch.cuda.get_device_name(0) if torch.cuda.is_available() else ""
-        # as TensorFlow and JAX do by themselves, and PyTorch in convolutions only
+        # as TensorFlow and JAX do by default, and PyTorch in convolutions only
         torch.set_float32_matmul_precision("high")
     else:
         raise SystemExit(f"KERAS_BACKEND is {backend}: this benchmark knows tensorflow, jax and torch")
@@ -259,7 +259,7 @@ def driver_version() -> str:
 
 
 def measure_limits(sizes: Sizes) -> Limits:
-    """Measure what the device can do."""
+    """Measure the limits of the device."""
     return Limits(
         flops={
             "float32": matmul_rate("float32", sizes.matrix, sizes.repeats),

@@ -1,4 +1,4 @@
-"""Wall time of ``--help`` of every subcommand of `campaign` and `esnet`, each in a process of its own.
+"""Wall time of ``--help`` of every subcommand of `campaign` and `esnet`, each in a separate process.
 
     python benchmarks/help.py [--rounds 3]
 

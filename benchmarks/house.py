@@ -3,7 +3,7 @@
     python benchmarks/house.py [--run CAMPAIGN_FILE]
 
 Nothing is imported but the standard library, and nothing is started, unless ``--run`` is given: then `campaign run` is
-called here, with a MongoDB of its own on a free loopback port in a temporary folder, up to the moment at which it
+called here, with a separate MongoDB on a free loopback port in a temporary folder, up to the moment at which it
 starts its worker processes. This counts the files of ours in which a function is called on the way there, and the
 changes of file for a reader who follows the functions in the order of their first calls, each once. Functions that run
 during an import are not counted. ``make metrics`` prints everything, for the quickstart, in under a minute.

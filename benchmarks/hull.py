@@ -63,7 +63,7 @@ def compound(symbols: Sequence[str], generator: np.random.Generator) -> Composit
 
 
 def reference_entries() -> list[ComputedEntry]:
-    """Return 50,000 entries, new objects at every call: pymatgen keeps what it once worked out of a composition."""
+    """Return 50,000 entries, new objects at every call: pymatgen caches properties of a composition."""
     generator = np.random.default_rng(SEED)
     elemental = dict(zip(ELEMENTS, generator.uniform(-10, -1, len(ELEMENTS)), strict=True))
     entries = [ComputedEntry(symbol, energy) for symbol, energy in elemental.items()]

@@ -9,14 +9,14 @@ a real mongod behind a TCP proxy, which cuts every connection and refuses new on
     checkout   a worker asks for its first firework (a relaxation)
     engine     the engine of the first relaxation has begun to write its files
     result     the first result goes into the JobStore
-    record     what became of the candidate's relaxation is recorded
+    record     the outcome of the candidate's relaxation is recorded
     screen     the predictions of the Screen are written
 
 With `--answers-lost` the request of the moment is still carried out, and its answer is what gets lost first. Nobody
 gives a command again: the one `campaign run` has to end well. Compared with the undisturbed campaign are the table
 (energies within 0.005 eV/atom), how often the engine ran, and the ledger: at most one try of a calculation may be
-lost, none where its result is in the JobStore. `campaign verify` must find nothing, and no traceback may stand on the
-screen. The exit status is 1 where a campaign ended otherwise.
+lost, none where its result is in the JobStore. `campaign verify` must find nothing, and no traceback may appear on the
+screen. The exit status is 1 if a campaign ended differently.
 
 The engine is vasp-gpaw, played back from tests/chaos/recordings.tar.xz; 8 s for each calculation, so that an outage
 of 5 s ends before it.
@@ -77,7 +77,7 @@ class Row:
     engine_runs: int
 
     def wrong(self, undisturbed: Row, *, answers_lost: bool) -> list[str]:
-        """Say what is not as it should be."""
+        """List the deviations."""
         is_stored = self.moment == "record" or (self.moment == "result" and answers_lost)
         found = [f"{name} {getattr(self.outcome, name)}" for name in ("different", "lost", "doubled", "tracebacks")]
         found = [each for each in found if not each.endswith("[]")]
@@ -149,7 +149,7 @@ def _moments(text: str) -> list[str]:
 
 @contextmanager
 def place_in(folder: Path, server: ChaosServer, name: str) -> Iterator[Place]:
-    """A folder for one campaign, whose processes are ended afterwards."""
+    """A folder for one campaign, whose processes are stopped afterwards."""
     place = Place(server, folder / name, CAMPAIGN, recorded=folder / "recorded", engine_s=ENGINE_S)
     try:
         yield place

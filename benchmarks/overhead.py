@@ -1,25 +1,25 @@
 """What does a campaign cost beside its calculations, and how does that grow with the number of candidates?
 
-(a) Seconds for each job of a no-op flow: one jobflow job that returns an output made up beforehand. Three ways in one
+(a) Seconds for each job of a no-op flow: one jobflow job that returns an output prepared beforehand. Three ways in one
     run, each in this one process and with the same MongoDB:
     * `run_locally` of jobflow, one flow after the other;
     * FireWorks alone: the same flow as a workflow (jobflow's `flow_to_workflow`), `LaunchPad.add_wf`, `rapidfire`;
     * a campaign: its candidates are promoted, `submit_ready` writes their workflows, `rapidfire` runs each one's two
       fireworks (the calculation, and the one that records and submits what is due).
-    For the campaign alone, this program puts the no-op flow in the place of atomate2's relaxation
-    (`campaign.steps.calculate.flow_for`); all else is what a campaign does: ledger, JobStore, record, result
-    against the hull. It gives seconds of submission, of both tasks and of FireWorks' launching.
+    For the campaign alone, this program replaces atomate2's relaxation with the no-op flow
+    (`campaign.steps.calculate.flow_for`); everything else is as in a campaign: ledger, JobStore, record, result against
+    the hull. It gives seconds of submission, of both tasks and of FireWorks' launching.
 (b) Seconds of submitting all candidates, of `campaign status` (its numbers, and the counts that `campaign run` takes
     every second), of `campaign reconcile`, of asking the budget at one launch, and of one record (the state moved, the
     campaign advanced) after an IS-DOS and after a relaxation, against the number of candidates. The campaign is in its
-    middle: half of the IS-DOS have ended, a tenth of the candidates are relaxed, a hundred jobs run. Submission and
+    middle: half of the IS-DOS have finished, a tenth of the candidates are relaxed, a hundred jobs run. Submission and
     reconcile should be linear or better, a record should cost about the same at any size, and 100,000 candidates should
     give their status in under 5 s.
 
     python benchmarks/overhead.py [--jobs 100] [--sizes 1000,4000,16000,50000,100000] [--cpu-hours 1e6] [--held]
 
 With --cpu-hours the campaigns of (b) have a budget, which is then looked at at every launch; with --held they have
-candidates besides that it does not allow. A mongod of its own on a free loopback port in a temporary folder.
+candidates besides that it does not allow. It uses a separate mongod on a free loopback port in a temporary folder.
 
 2026-11-24, two cores shared with other work (load 4 to 8, so times vary by two), (a) of 100 jobs: run_locally 0.005 s,
 FireWorks alone 0.066 s (add_wf 0.005, rapidfire 0.060), a campaign 0.170 s (submit 0.0007, calculate 0.041, record
@@ -62,7 +62,7 @@ RECORDS = 20
 
 
 def no_op(output: dict[str, Any]) -> dict[str, Any]:
-    """Return what was made up for it."""
+    """Return the prepared output."""
     return output
 
 
@@ -187,7 +187,7 @@ def timed(task: Any) -> list[float]:
 
 
 def growth(store: Any, launchpad: Any, number: int, cpu_hours: float | None, held: bool) -> dict[str, float]:
-    """Seconds of everything for a campaign of so many candidates."""
+    """Measure all seconds for a campaign with a number of candidates."""
     from campaign.recovery.reconcile import reconcile
     from campaign.scheduling.submit import submit_ready
     from campaign.views.status.counts import campaign_status

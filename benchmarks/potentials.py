@@ -1,4 +1,4 @@
-"""Potentials in the actor pool: how fast, in how much memory, and what a kill costs.
+"""Potentials in the actor pool: speed, memory, and the cost of a kill.
 
     python benchmarks/potentials.py [--calculator CHGNet] [--model 0.3.0] [--crystals 24] [--actors 2]
 
@@ -92,7 +92,7 @@ def one_at_a_time(potential: ChosenPotential, crystals: list[Structure]) -> tupl
 
 
 def actor_processes() -> list[psutil.Process]:
-    """The processes of the actors: Ray gives a process the name of what it does."""
+    """The processes of the actors: Ray names a process after its task."""
     found = []
     for process in psutil.process_iter():
         try:

@@ -10,7 +10,7 @@ were used.
 
 Without a table: 150 random crystals of the Materials Project with at most 12 atoms (`data/relaxed_structures.jsonl.gz`,
 sources in `benchmarks/volumes.py`). No DFT energies of them are in the repository, so two potentials that were trained
-on them stand for both sides: SevenNet-0, whose energies are PBE's own, for what is calculated, and CHGNet, whose
+on them represent both sides: SevenNet-0, whose energies are PBE's own, for what is calculated, and CHGNet, whose
 energies contain the corrections of the Materials Project, for the scorer. Both without relaxation, E_f against the
 built-in crystals of the elements. It is the case of a scorer of another energy scheme (needs chgnet and sevenn).
 
@@ -157,7 +157,7 @@ def compare(title: str, samples: list[Sample], sizes: list[int], *, draws: int, 
 
 
 def main() -> None:
-    """Print what is gained on each table, or on the two potentials."""
+    """Print the gain on each table, or on the two potentials."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", type=Path, nargs="*")
     parser.add_argument("--fit", type=int, nargs="+", default=[10, 20, 40, 80])

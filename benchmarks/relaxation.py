@@ -164,7 +164,7 @@ def equilibrium(prototype: str, first: str, second: str, directory: Path) -> tup
 def relax_start(
     cell: tuple[str, str, str], volume: float, mesh: tuple[int, int, int], directory: Path
 ) -> dict[str, float | int | bool]:
-    """Relax from one volume, and say where it ended as the files say it."""
+    """Relax from one volume, and return the final state according to the files."""
     from pymatgen.io.vasp import Vasprun
 
     symbols, lattice, positions = build(*cell, volume)
@@ -198,7 +198,7 @@ def measure(cell: tuple[str, str, str]) -> dict[str, Any]:
 
 
 def verdict(record: dict[str, Any]) -> tuple[float, float, str]:
-    """Return the differences in energy (meV/atom) and volume (%), and what they mean."""
+    """Return the differences in energy (meV/atom) and volume (%), and their meaning."""
     large, small = record["starts"]
     energy = 1000 * abs(large["energy"] - small["energy"])
     volume = 200 * abs(large["volume"] - small["volume"]) / (large["volume"] + small["volume"])

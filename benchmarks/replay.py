@@ -1,9 +1,9 @@
 """How long does a replay of a campaign of the paper's size take, and what do the policies find in it?
 
-The candidates are made up, like the paper's in number (15,318 in 214 binary systems), in how many are promoted by its
+The candidates are synthetic, like the paper's in number (15,318 in 214 binary systems), in how many are promoted by its
 thresholds (half by E_f alone, a fifth by both), and in the error of the predictions (MAE 0.265 eV/atom, with tails as
-heavy as ESNet's: RMSE 0.41). Costs have the paper's means and vary with the size of the cell and by chance. What the
-policies find here says how they compare, not what they would find in nature.
+heavy as ESNet's: RMSE 0.41). Costs have the paper's means and vary with the size of the cell and by chance. The results
+show how the policies compare, not what they would find in nature.
 
     python benchmarks/replay.py [--seeds 1] [--candidates 15318] [--output DIR]
 
@@ -115,7 +115,7 @@ def main() -> None:
     arguments = parser.parse_args()
     known = population(arguments.candidates, seed=0)
     describe(known)
-    data = ReplayData(candidates=tuple(known), source="made up (benchmarks/replay.py)")
+    data = ReplayData(candidates=tuple(known), source="synthetic (benchmarks/replay.py)")
     policies = {text: parse_policy(text) for text in POLICIES}
     for label, policy in policies.items():
         start, cpu = time.perf_counter(), time.process_time()

@@ -6,7 +6,8 @@ tables are made and its first figure is drawn. The map of the DOS is left out: i
 
     python benchmarks/report.py [--sizes 1000,10000,100000]
 
-A mongod of its own on a free loopback port in a temporary folder; chromium and playwright (extra dev) must be there.
+It uses a separate mongod on a free loopback port in a temporary folder; chromium and playwright (extra dev) must be
+there.
 
 2026-11-24, two cores that four other processes used too (one run): 1,000 candidates: read in 0.2 s, written in 0.7 s,
 6.3 MB, open in 2.1 s; 10,000: 2.0 s, 0.1 s, 6.7 MB, 2.2 s; 100,000: 10.7 s, 0.1 s, 6.8 MB, 1.7 s. 5.8 MB

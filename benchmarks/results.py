@@ -2,8 +2,8 @@
 
     python benchmarks/results.py [--candidates 100000]
 
-A campaign is made up in bulk: every candidate predicted, one in five relaxed, with both structures. Then each command
-runs in a process of its own. A mongod of its own on a free loopback port in a temporary folder.
+The campaign is synthetic: every candidate predicted, one in five relaxed, with both structures. Then each command
+runs in a separate process. It uses a separate mongod on a free loopback port in a temporary folder.
 
 2026-12-01, two cores with ten other processes at work (one run): 2,000 candidates took 4.7 CPU-s and 352 MiB as Parquet
 (pyarrow), 4.4 CPU-s and 236 MiB as entries; Python and its packages alone take about 3 CPU-s.
@@ -35,7 +35,7 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Make the campaign, and print what each command takes."""
+    """Make the campaign, and print the time of each command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--candidates", type=int, default=100_000)
     options = parser.parse_args()

@@ -1,10 +1,10 @@
-"""How long does a campaign take to take over what another one has computed?
+"""How long does a campaign take to reuse the calculations of another one?
 
     python benchmarks/reuse.py [--candidates 10000]
 
 A campaign at its end is written in bulk, as `benchmarks/verify.py` does, with a DOS of real size (about 100 kB) for
-each candidate. Then a second campaign with the same candidates takes over every IS-DOS. A mongod of its own on a free
-loopback port in a temporary folder. Dated figures: docs/how-to/reuse.md.
+each candidate. Then a second campaign with the same candidates reuses every IS-DOS. It uses a separate mongod on a
+free loopback port in a temporary folder. Dated figures: docs/how-to/reuse.md.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def make_comparable(store: Any) -> None:
-    """Give each candidate a key of its own, the engine's version, and features that can be read."""
+    """Give each candidate its own key, the engine's version, and features that can be read."""
     import numpy as np
 
     from workflows.dos import DosFeatures

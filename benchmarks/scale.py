@@ -4,7 +4,7 @@
 
 Candidates are written in bulk, without features: real binaries under further ids, because making a million crystals
 would take longer than all else (2 to 3 ms each, most of it the search for their symmetry). Everything after that is the
-program itself, each step in a process of its own: the workflows of all IS-DOS are submitted, looked at and verified;
+program itself, each step in a separate process: the workflows of all IS-DOS are submitted, looked at and verified;
 then half of the candidates get a prediction, one in a hundred of these a result, and the table is read. A mongod of its
 own on a free loopback port, in a temporary folder (10^6 candidates: some GB). Dated figures: docs/explanation/scale.md.
 """
@@ -31,7 +31,7 @@ PROGRAM = str(Path(sys.executable).parent / "campaign")
 
 
 def main() -> None:
-    """Make the campaign, and print what each step takes."""
+    """Make the campaign, and print the time of each step."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--candidates", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, help="where the database lies; default: the system's temporary folder")
@@ -88,7 +88,7 @@ def measure(what: str, words: list[str], store: Any, file: Path) -> None:
 
 
 def wait_for(pid: int) -> tuple[float, int, Any]:
-    """Return the peak memory of a process in MiB, its exit status and what it used.
+    """Return the peak memory of a process in MiB, its exit status and its CPU time.
 
     The peak that `os.wait4` returns counts this process too, from which the other one was forked.
     """
@@ -106,7 +106,7 @@ def first_line(said: str) -> str:
     """What a step says of itself: the first line of its output, or what verify looked at."""
     if said.startswith("{"):
         found = json.loads(said)
-        return f"looked at {found.get('looked_at')}, {len(found.get('findings', []))} findings"
+        return f"checked {found.get('looked_at')}, {len(found.get('findings', []))} findings"
     return next(iter(said.splitlines()), "")[:100]
 
 

@@ -10,8 +10,8 @@
 
     python benchmarks/screening.py [--candidates 22709] [--widths 32,64,128,256] [--sizes 1000,10000,100000]
 
-A mongod of its own on a free loopback port in a temporary folder. The candidates are those of a real campaign file
-(shipped prototypes, elements), their DOS is synthetic (`esnet.dataset.synthetic`), as many different ones as
+It uses a separate mongod on a free loopback port in a temporary folder. The candidates are those of a real campaign
+file (shipped prototypes, elements), their DOS is synthetic (`esnet.dataset.synthetic`), as many different ones as
 `DIFFERENT` says; the network has been trained for an epoch on them.
 
 2026-11-29, two cores, 22,709 candidates, widths 32,64,128,256 (a quarter of the paper's parameters), two runs: bare
@@ -51,7 +51,7 @@ for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREA
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.synthetic_network import DIFFERENT, bare, folding, synthetic, train_one  # noqa: E402
 
-__all__ = ["bare", "folding", "screen", "train_one"]  # each is called in a process of its own
+__all__ = ["bare", "folding", "screen", "train_one"]  # each is called in a separate process
 
 ELEMENTS = (
     *("Li", "Be", "Na", "Mg", "Al", "Si", "K", "Ca", "Sc", "Ti", "V", "Cr", "Fe", "Co", "Ni", "Cu", "Zn", "Ge"),
@@ -111,7 +111,7 @@ def fresh_store() -> Iterator[tuple[Path, Any, Any]]:
 
 
 def multiply(store: Any, name: str, number: int) -> None:
-    """Copy candidates under other ids until there are so many: real prototypes and elements give some 22,709."""
+    """Copy candidates under other ids until there are enough: real prototypes and elements give some 22,709."""
     originals = list(store.candidates.find({"campaign": name, "role": "screened"}))
     missing = number - len(originals)
     for copy in range(1, 2 + missing // len(originals)):
@@ -121,7 +121,7 @@ def multiply(store: Any, name: str, number: int) -> None:
 
 
 def start(store: Any, launchpad: Any, name: str, number: int) -> tuple[float, int]:
-    """Start a campaign of so many candidates; return seconds of submitting, and the number of workflows."""
+    """Start a campaign with a number of candidates; return seconds of submitting, and the number of workflows."""
     from campaign.scheduling.submit import submit_ready
     from campaign.spec.reader import read_firework_spec
     from campaign.steps.start import write_campaign
@@ -198,7 +198,7 @@ def prepare(store: Any, name: str, bundle: Path) -> None:
 
 
 def screen(file: str, name: str) -> None:
-    """Run the whole Screen step in this process, and print what it took as JSON."""
+    """Run the whole Screen step in this process, and print its time as JSON."""
     from campaign.steps.screen import screen_step
     from campaign.store.collections import CampaignStore
     from esnet.ray.session import ray_session

@@ -1,4 +1,4 @@
-"""A campaign in its middle, made up in bulk for benchmarks: no calculation has run."""
+"""A synthetic half-finished campaign for benchmarks: no calculation has run."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,7 +11,7 @@ PROTOTYPES = ("B1", "B2", "B3", "L1_0", "L1_2", "D0_3", "D0_22", "A15")
 
 
 def campaign_with(store: Any, launchpad: Any, number: int, *, name: str, cpu_hours: float | None = None) -> str:
-    """A campaign of so many screened candidates, with a reference set and a model; nothing is submitted."""
+    """A campaign with a number of screened candidates, a reference set and a model; nothing is submitted."""
     from benchmarks.screening import multiply
     from campaign.references.reference_sets import freeze_reference_set
     from campaign.spec.reader import read_firework_spec
@@ -39,7 +39,7 @@ def campaign_with(store: Any, launchpad: Any, number: int, *, name: str, cpu_hou
 
 
 def divide_into_batches(store: Any, name: str, size: int) -> None:
-    """Number the batches anew: `multiply` copies the number with the candidate."""
+    """Renumber the batches: `multiply` copies the number with the candidate."""
     ids = [found["_id"] for found in store.candidates.find({"campaign": name}, ["_id"])]
     parts = [ids[start : start + size] for start in range(0, len(ids), size)]
     for number, part in enumerate(parts):
@@ -84,7 +84,7 @@ def bring_to_the_middle(store: Any, launchpad: Any, name: str) -> None:
 
 
 def fields_of(state: str) -> dict[str, Any]:
-    """What stands in a candidate's document beside its state."""
+    """The other fields of a candidate's document, besides its state."""
     from campaign.store.collections import now
 
     if state == "dos_failed":
@@ -102,7 +102,7 @@ def fields_of(state: str) -> dict[str, Any]:
 
 
 def add_to_ledger(store: Any, name: str, entries: list[tuple[str, str, dict[str, Any]]]) -> None:
-    """Write ended attempts, spread over the last two days."""
+    """Write finished attempts, spread over the last two days."""
     from campaign.policies.cost_model import valence_electrons
     from campaign.store.collections import now
 
@@ -124,7 +124,7 @@ def add_to_ledger(store: Any, name: str, entries: list[tuple[str, str, dict[str,
 
 
 def let_run(launchpad: Any, fw_ids: list[int]) -> None:
-    """Let fireworks run on some other host, from where nobody can tell whether they still do."""
+    """Let fireworks run on some other host, so that it is unknown whether they still do."""
     from datetime import UTC, datetime
 
     started = datetime.now(UTC).isoformat()

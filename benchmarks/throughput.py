@@ -1,9 +1,9 @@
 """Calculations an hour through SLURM: one to a job, many in one job, and several of these at the same time.
 
 Real IS-DOS fireworks through `launchers.cluster` and the test SLURM (tests/cluster/minislurm.sh: Debian's SLURM and
-munge, as root), a mongod of its own, two jobs in the queue at most. The engine is a stand-in that plays back what was
-recorded and sleeps meanwhile, so what is measured is everything around it: the queue, the start of Python and its
-imports, FireWorks, atomate2, the features, the record.
+munge, as root), a mongod of its own, two jobs in the queue at most. The engine is a substitute that plays back recorded
+results and sleeps in between, so that everything around it is measured: the queue, the start of Python and its imports,
+FireWorks, atomate2, the features, the record.
 
     python benchmarks/throughput.py [--calculations 12] [--seconds 2]
 """

@@ -4,7 +4,7 @@
     as needed) against ``keras.Model.fit`` on scaled arrays in memory: the same network, the same batches in the same
     order, in the same process, in alternating rounds after one of each that is not counted. The median ratio should be
     0.95 or more.
-(b) Peak memory and cost for each sample against the size of the data set. Each size has a process of its own, which
+(b) Peak memory and cost for each sample against the size of the data set. Each size has a separate process, which
     opens the data set, divides it, fits the scaler on the training part, trains a bounded number of steps and reads a
     whole epoch. Memory should be flat and below 3 GB.
 
@@ -106,7 +106,7 @@ def measure_speed(path: Path, *, widths: tuple[int, int, int, int], batch_size: 
 
 
 def measure_size(path: Path, *, widths: tuple[int, int, int, int], batch_size: int) -> dict[str, float]:
-    """Use a data set as a training does; run in a process of its own."""
+    """Use a data set as a training does; run in a separate process."""
     clock = _Clock()
     from esnet.dataset.dataset import Dataset
     from esnet.dataset.pipeline import batches

@@ -4,7 +4,7 @@
 
 The campaign is that of `benchmarks/verify.py`, at its end: documents, ledger, outputs, GridFS files. Its features are
 small (1 kB instead of 100): with real ones the file grows by 100 kB for each DOS, which are copied as they are. It is
-exported, imported into another database of the same mongod, and verified there; each command is a process of its own.
+exported, imported into another database of the same mongod, and verified there; each command is a separate process.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from benchmarks.verify import NAME, make_finished  # noqa: E402
 
 
 def main() -> None:
-    """Make the campaign, move it, and print what each command takes."""
+    """Make the campaign, move it, and print the time of each command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--candidates", type=int, default=100_000)
     options = parser.parse_args()
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def run(*words: str) -> None:
-    """Run one command, and print its time, its peak memory and what it said last."""
+    """Run one command, and print its time, its peak memory and its last output."""
     began = time.perf_counter()
     command = [str(Path(sys.executable).parent / "campaign"), *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}

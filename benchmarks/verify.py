@@ -2,10 +2,10 @@
 
     python benchmarks/verify.py [--candidates 100000]
 
-A campaign is made up in bulk, whole and without an error: every candidate with its IS-DOS, prediction and decision,
+The campaign is synthetic, complete and without errors: every candidate with its IS-DOS, prediction and decision,
 one in five relaxed, with the workflows, ledger, features, outputs and GridFS files that belong to them. Then the
-command runs in a process of its own. Features are small here (1 kB instead of 100): only their index is read. A mongod
-of its own on a free loopback port in a temporary folder.
+command runs in a separate process. Features are small here (1 kB instead of 100): only their index is read. It uses a
+separate mongod on a free loopback port in a temporary folder.
 
 2026-12-01, two cores with ten other processes at work (load 11; one run): 100,000 candidates (20,312 relaxed, 240,624
 fireworks, 120,703 attempts, 220,312 outputs): 56.9 s of wall time, 629 MiB at most, nothing wrong found. Of 300: 10.7 s
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def measure(file: Path) -> None:
-    """Run the command, and print its time, its peak memory and what it looked at."""
+    """Run the command, and print its time, its peak memory and what it checked."""
     words = [str(Path(sys.executable).parent / "campaign"), "verify", NAME, "--json", "-l", str(file)]
     began = time.perf_counter()
     done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -59,7 +59,7 @@ def measure(file: Path) -> None:
     found = json.loads(done.stdout) if done.stdout else {"findings": done.stderr}
     print(f"campaign verify: {seconds:.1f} s, {peak_mb:.0f} MiB at most, exit code {done.returncode}")
     print(
-        f"    looked at {found.get('looked_at')}, {len(found['findings'])} findings {found['findings'][:3]}", flush=True
+        f"    checked {found.get('looked_at')}, {len(found['findings'])} findings {found['findings'][:3]}", flush=True
     )
 
 

@@ -59,7 +59,7 @@ class _CampaignTask(FiretaskBase):  # type: ignore[misc, unused-ignore]
 
     @abstractmethod
     def work(self, fw_spec: dict[str, Any]) -> FWAction | None:
-        """Do what this task is for."""
+        """Do the work of this task."""
 
 
 @explicit_serialize
@@ -77,9 +77,9 @@ class StartCampaign(_CampaignTask):
         worker = firework["spec"].get("_fworker")
         if worker is None and (foreign := foreign_work(self.launchpad)) is not None:
             logger.warning(
-                "this database also holds %s: workers without this package would end the campaign's fireworks as "
-                "FIZZLED. Right: a database of its own, or `_fworker: NAME` in the campaign file's spec, with NAME "
-                "that of your own workers",
+                "this database also contains %s: workers without this package would mark the campaign's fireworks as "
+                "FIZZLED. Right: a separate database, or `_fworker: NAME` in the spec of the campaign file, with the "
+                "name of your own workers",
                 foreign,
             )
         started = patiently(partial(start_campaign, self.store, self.launchpad, spec, worker=worker))
@@ -93,7 +93,7 @@ class RunCalculation(_CampaignTask):
     required_params = ("document", "stage")
 
     def work(self, fw_spec: dict[str, Any]) -> None:
-        """Run the stage's jobflow flow; write what became of it, and submit what is due now."""
+        """Run the stage's jobflow flow; write its outcome, and submit all work that is due."""
         self.campaign(fw_spec).calculate(
             self.database, document_id=self["document"], stage=STAGES[self["stage"]], fw_id=self.fw_id
         )
@@ -114,7 +114,7 @@ class RecordCalculation(_CampaignTask):
 
 
 class _Step(_CampaignTask):
-    """A step does what is left of it when it is run again, in a new process or, after an outage, in this one."""
+    """When run again, in a new process or, after an outage, in this one, a step does its remaining work."""
 
     required_params = ("step",)
 
@@ -127,7 +127,7 @@ class _Step(_CampaignTask):
 
     @abstractmethod
     def step(self, campaign: RunningCampaign) -> FWAction | None:
-        """Do what this step is for."""
+        """Do the work of this step."""
 
 
 @explicit_serialize
@@ -141,7 +141,7 @@ class Train(_Step):
 
 @explicit_serialize
 class Retrain(_Step):
-    """Fine-tune the campaign's model with what it has found."""
+    """Fine-tune the campaign's model with its results."""
 
     def step(self, campaign: RunningCampaign) -> None:
         """Train, register the new bundle, and have the waiting candidates scored again."""
@@ -150,7 +150,7 @@ class Retrain(_Step):
 
 @explicit_serialize
 class Recalibrate(_Step):
-    """Fit what corrects predictions to what the campaign has relaxed."""
+    """Fit a correction of predictions to the campaign's relaxations."""
 
     def step(self, campaign: RunningCampaign) -> None:
         """Fit, and have the waiting candidates decided on again."""

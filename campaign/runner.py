@@ -14,6 +14,7 @@ from typing import Self, TypeVar, get_args
 from fireworks import LaunchPad
 from pymongo.errors import PyMongoError
 
+from campaign.config.wording import format_count
 from campaign.recovery.processes import is_running_here
 from campaign.running_campaign import RunningCampaign, start_campaign
 from campaign.spec.campaign_spec import CampaignSpec
@@ -85,7 +86,7 @@ def default_workers(spec: CampaignSpec) -> tuple[int, str | None]:
         return cores, None
     most = max(asked, key=lambda each: each.cores or cores)
     each = most.cores or cores
-    return max(1, cores // each), f"{each} of {cores} core(s) for each calculation: {most.why}"
+    return max(1, cores // each), f"{each} of {format_count(cores, 'core')} for each calculation: {most.why}"
 
 
 def _vasp_commands(spec: CampaignSpec) -> list[str]:
@@ -185,7 +186,10 @@ def run_campaign(
         except PyMongoError as error:
             if not is_outage(error):
                 raise
-            logger.warning("the database does not answer: the next `campaign run` repairs what this one leaves behind")
+            logger.warning(
+                "the database does not answer; the next `campaign run` recovers the calculations that this one leaves "
+                "unfinished"
+            )
 
 
 class _RayFiles:

@@ -1,4 +1,4 @@
-"""The running campaign, with what can be done to it."""
+"""The running campaign, with its operations."""
 
 from dataclasses import dataclass
 from typing import TypedDict
@@ -75,8 +75,8 @@ def start_campaign(
 class RunningCampaign(OpenCampaign):
     """A campaign that is open for writing, and every operation on it.
 
-    A firework, a command or `campaign run` opens it once. Each operation reads the campaign's document again where
-    it depends on what others may have written meanwhile.
+    A firework, a command or `campaign run` opens it once. Each operation rereads the campaign's document if it depends
+    on values that other processes may have changed.
 
     Examples
     --------
@@ -85,7 +85,7 @@ class RunningCampaign(OpenCampaign):
     """
 
     def advance(self, *, batch: int | None = None) -> None:
-        """Submit what is due, see `campaign.scheduling.advance`."""
+        """Submit all work that is due, see `campaign.scheduling.advance`."""
         advance(self, batch=batch)
 
     def submit_ready(self) -> int:
@@ -123,7 +123,7 @@ class RunningCampaign(OpenCampaign):
         record_here(self, database, **of_what)
 
     def record(self, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int) -> None:
-        """Write what became of a calculation, see `campaign.steps.record`; then submit what is due."""
+        """Write the outcome of a calculation, see `campaign.steps.record`; then submit all work that is due."""
         record_and_advance(self, database, document_id=document_id, stage=stage, fw_id=fw_id)
 
     def train(self, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
@@ -139,12 +139,12 @@ class RunningCampaign(OpenCampaign):
         recalibrate_step(self, step_id, fw_id=fw_id)
 
     def prefilter(self, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
-        """Run the prefilter on one batch; then submit the IS-DOS of what is left, and repair what was killed."""
+        """Run the prefilter on one batch; then submit the IS-DOS of the others, and recover from killed workers."""
         prefilter_step(self, database, step_id, fw_id=fw_id)
         reconcile(self)
 
     def screen(self, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
-        """Run one Screen; then submit the relaxations, and repair what killed workers left behind meanwhile."""
+        """Run one Screen; then submit the relaxations, and recover from workers killed meanwhile."""
         screen_step(self, database, step_id, fw_id=fw_id)
         reconcile(self)
 

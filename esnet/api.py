@@ -176,7 +176,7 @@ def _listed(sources: Any) -> list[Any]:
 def _usable(source: Any, place: int, asked: Representation, strict: bool) -> GridDos | Prediction:
     """The densities of one source; a prediction without energy where they cannot be used and need not be."""
     try:
-        # both refuse what they cannot use
+        # both refuse unusable values
         dos = _read(source, f"sources[{place}]", asked.normalisation, asked.energy_reference)
         composition_vector(dos.composition)
         return dos
@@ -254,7 +254,7 @@ def _predictions(model: Bundle, read: Sequence[GridDos]) -> list[Prediction]:
 
 
 def predictions_of(ids: Sequence[str], said: Assessment) -> list[Prediction]:
-    """Predictions, one for each of n names, out of what a bundle says of them."""
+    """Return predictions, one for each of n names, from the results of a bundle."""
     flags = [None] * len(ids) if said.novel is None else said.novel.tolist()
     numbers = zip(ids, said.e_form.tolist(), said.uncertainty.tolist(), flags, strict=True)
     return [

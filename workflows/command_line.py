@@ -16,7 +16,7 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _OPERATOR = re.compile(r"[|&;<>()]+")
 _NO_SHELL = (
     "VASP is started without a shell; right: one program with its arguments, e.g. srun vasp_std, variables in front of "
-    "it (OMP_NUM_THREADS=1 srun vasp_std), or the absolute path of a script that holds the rest"
+    "it (OMP_NUM_THREADS=1 srun vasp_std), or the absolute path of a script for anything more"
 )
 
 
@@ -46,7 +46,7 @@ def check_words(command: str) -> None:
             raise CommandLineError(f"{token!r} is for a shell, and {_NO_SHELL}")
     if not any(Path(word).name in _SHELLS for word in words):
         for token in tokens:
-            # what is left of $ once plain variables are gone: $(...), ${A:-b}; and `...`
+            # remaining uses of $ after plain variables are replaced: $(...), ${A:-b}; and `...`
             if "`" in token or "$(" in token or re.search(r"\$\{\w*[^\w}]", token):
                 raise CommandLineError(f"{token!r} is for a shell, and {_NO_SHELL}")
     if words[0] in ("export", "source", ".", "module", "cd", "exec", "ulimit"):
@@ -70,7 +70,7 @@ def command_words(command: str, *, strict: bool = True) -> list[str]:
     """
     check_words(command)
     words = shlex.split(command)
-    for_shell = any(Path(word).name in _SHELLS for word in words)  # which has variables of its own
+    for_shell = any(Path(word).name in _SHELLS for word in words)  # which has its own variables
     if strict and not for_shell and (unset := unset_variables(command)):
         raise CommandLineError(unset_message(unset))
     words = [os.path.expanduser(os.path.expandvars(word)) for word in words]
@@ -91,8 +91,8 @@ def missing_programs(command: str) -> Iterator[str]:
             yield unset_message(unset)
         elif "/" in program and not Path(program).is_absolute():
             yield (
-                f"{program!r} is a relative path, and every calculation starts in a folder of its own; right: its "
-                f"absolute path, e.g. {Path(program).absolute()}"
+                f"{program!r} is a relative path, but each calculation starts in its own folder; right: its absolute "
+                f"path, e.g. {Path(program).absolute()}"
             )
         elif shutil.which(program, path=path) is None:
             yield (
@@ -120,8 +120,8 @@ def missing_gamma_program(command: str) -> str | None:
     if shutil.which(last) is not None:
         return None
     return (
-        f"its last word {last!r} is no program on PATH of this machine, and custodian starts a Gamma-only command "
-        "only where it is; right: a command line that ends with the program, e.g. srun vasp_gam"
+        f"its last word {last!r} is not a program on PATH on this machine, and custodian uses a Gamma-only command "
+        "only if it is; right: a command line that ends with the program, e.g. srun vasp_gam"
     )
 
 
@@ -151,7 +151,7 @@ def _without_assignments(words: list[str]) -> list[str]:
 
 
 def _programs(words: list[str]) -> list[str]:
-    """The program that is started, and what it starts in its turn."""
+    """The started program, and the program that it starts in turn."""
     programs: list[str] = []
     while words:
         program, words = words[0], words[1:]

@@ -42,7 +42,7 @@ class EngineCommand:
     Attributes
     ----------
     standard, gamma
-        Command lines of the engine, and for a mesh of Gamma alone.
+        Command lines of the engine, in general and for a Gamma-only mesh.
     scratch
         Folder of this machine in which they run; None: in the launch folder.
     """
@@ -147,7 +147,7 @@ def engine_environment(settings: DftSettings) -> Iterator[None]:
 
     VASP's own folders (``potpaw_PBE.54/Fe_pv``) are found as those that ``pmg config -p`` makes of them. GPAW has its
     own data sets; header-only POTCAR files that carry their names take the production path through
-    pymatgen. They say GPAW in their TITEL and never stand where a real VASP looks.
+    pymatgen. Their TITEL contains GPAW, and they are never where a real VASP looks.
     """
     if settings.engine != "gpaw":
         with fixed_settings(), _settings(PMG_VASP_PSP_SUB_DIRS=library_subfolders(settings.potcar_functional)):
@@ -186,6 +186,6 @@ def check_engine_version(vasp_version: str, settings: DftSettings) -> None:
     is_gpaw = "gpaw" in vasp_version.lower()
     if is_gpaw != (settings.engine == "gpaw"):
         raise EngineError(
-            f"the output says it was made by version {vasp_version!r}, but this campaign computes with "
+            f"the output says that it was written by version {vasp_version!r}, but this campaign computes with "
             f"{settings.engine!r}; check the command line of VASP on this worker"
         )

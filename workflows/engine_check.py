@@ -1,7 +1,6 @@
 """Looks for VASP and its POTCARs where this runs: ``python -m workflows.engine_check``, on any node.
 
-It prints what it found as JSON: a list of findings, ``what`` was looked at and found, and the ``remedy``, null where
-all is well.
+It prints its findings as JSON: a list with ``what`` was checked and found, and the ``remedy``, null if all is well.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""What ended an engine before its work was done: its words, those of MPI, the loader and the scheduler, its exit code.
+"""Determines why an engine stopped early: from its output, that of MPI, loader and scheduler, and its exit code.
 
-custodian looks at the files first and at the exit code only if these are whole, so that of a VASP that died early it
-says no more than that a file is missing or cut off. Here the evidence is weighed in the order of what it proves.
+custodian checks the files first, and the exit code only if these are complete, so for a VASP that died early it only
+reports a missing or truncated file. The evidence is weighed in the order of its strength.
 """
 
 import re
@@ -15,7 +15,7 @@ from types import FrameType
 from custodian.custodian import Custodian
 
 _TAIL_BYTES = 100_000
-#: Where custodian puts what the engine writes, and where batch systems put what they say of a job.
+#: Files for the engine's output under custodian, and for a batch system's messages about a job.
 _OF_ENGINE = ("vasp.out", "std_err.txt")
 _OF_JOB = ("*.error", "*.err")
 
@@ -91,7 +91,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
 _RULES = tuple((cause, re.compile(pattern, flags=re.MULTILINE)) for cause, pattern in _WORDS)
 #: What was done to a run from outside, whatever custodian has made of the run's other words.
 FROM_OUTSIDE = frozenset({"disk_full", "timeout", "preempted", "node_fail", "out_of_memory"})
-#: What mpirun and srun report of single ranks: the first that ended made them end the others.
+#: Messages of mpirun and srun about single ranks: the first that ended made them stop the others.
 _RANK = re.compile(
     r"(?i:exit code:?\s+(?P<code>\d+))|(?i:signal:? (?P<signal>1|2|9|15)\b)|SIGTERM|SIGKILL|process killed|"
     r"\btasks? \S+: (?:Killed|Terminated)|^(?:\S+: )?(?:line \d+: )?(?: *\d+ )?(?:Killed|Terminated)\b|PBS: job killed",
@@ -143,7 +143,7 @@ def cause_of_code(code: int | None) -> str | None:
 
 
 def cause_of_ending(folder: Path, code: int | None) -> str | None:
-    """Cause that output and exit code give away together; None: it ended with 0 and said nothing.
+    """Cause that output and exit code give away together; None: it exited with 0 and without a message.
 
     Parameters
     ----------

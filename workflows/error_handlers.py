@@ -28,7 +28,7 @@ from workflows.whole_files import WholeFilesValidator
 logger = logging.getLogger(__name__)
 
 _CHANGED = ("INCAR", "KPOINTS", "POSCAR")
-#: Handlers that read messages: what they find need not keep a run from converging.
+#: Handlers that read messages: their findings need not keep a run from converging.
 _OF_MESSAGES = (VaspErrorHandler, StdErrHandler)
 #: Ends of a run that its messages do not explain.
 _OWN_ENDINGS = frozenset({None, "engine_crash", "input_refused"})
@@ -74,7 +74,7 @@ class RemedyHandler(ErrorHandler):  # type: ignore[misc, unused-ignore]
         if not changes:
             self._helpless = codes
         if self._helpless != known and self._helpless:  # a run is looked at every few minutes
-            logger.warning("%s: found %s, and can do no more about it", self, ", ".join(codes))
+            logger.warning("%s: found %s, which cannot be corrected further", self, ", ".join(codes))
         return changes
 
     def correct(self, directory: str = "./") -> dict[str, Any]:
@@ -103,17 +103,17 @@ class LastResortHandler(ErrorHandler):  # type: ignore[misc, unused-ignore]
         self._has_tried = False
 
     def __repr__(self) -> str:
-        """Names of the handlers that found what it could not help."""
+        """Names of the handlers whose findings it could not correct."""
         return " and ".join(repr(handler) for handler in self._helpless()) or type(self).__name__
 
     def _helpless(self) -> list[RemedyHandler]:
         return [handler for handler in self.handlers if handler.helpless_codes]
 
     def check(self, directory: str = "./") -> bool:
-        """Whether such an error has ended the run."""
+        """Whether such an error stopped the run."""
         if not self._helpless() or any(handler.has_acted for handler in self.handlers) or _ended_well(directory):
             return False
-        # what was killed, or found no memory or disk, is told by its exit code and goes to another machine
+        # a killed run, or one without memory or disk space, is recognised by its exit code and moved to another machine
         return cause_of_ending(Path(directory), exit_code_here()) in _OWN_ENDINGS
 
     def correct(self, directory: str = "./") -> dict[str, Any]:
@@ -183,7 +183,7 @@ def _ended_well(directory: str) -> bool:
         return False
     try:
         return bool(load_vasprun(os.path.join(directory, "vasprun.xml")).converged)
-    except Exception:  # noqa: BLE001 pymatgen has no class of its own for what it cannot read
+    except Exception:  # noqa: BLE001 pymatgen has no exception class for unreadable files
         return False
 
 

@@ -28,7 +28,7 @@ def write_input_files(structure: Structure, settings: DftSettings, kind: Calcula
     make = relax_maker if kind == "relaxation" else static_maker
     maker = make(structure, settings)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of pymatgen, about POTCARs; the checks say what is wrong with them
+        warnings.simplefilter("ignore")  # of pymatgen, about POTCARs; the checks report their problems
         write_vasp_input_set(
             structure,
             maker.input_set_generator,

@@ -1,6 +1,6 @@
 """CPU-seconds of every run of VASP in a launch directory, as its OUTCARs count them: those of failed runs too.
 
-Under srun VASP is no child of the worker, so that what the worker's own processes have used says nothing of it. Before
+Under srun, VASP is not a child of the worker, so it is not included in the usage of the worker's own processes. Before
 each correction custodian packs the OUTCAR into ``error.N.tar.gz``.
 """
 

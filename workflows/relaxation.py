@@ -33,7 +33,7 @@ def relaxation_flow(
     key
         See `workflows.dos.dos_flow`.
     start
-        Geometry of an earlier try that it goes on from, with the k-points of `structure`: the energy of one crystal
+        Geometry of an earlier try from which it continues, with the k-points of `structure`: the energy of one crystal
         must not depend on where a job was killed. None: `structure`.
     incar
         INCAR tags on top of the settings' own.

@@ -74,7 +74,7 @@ def changes_smearing(corrections: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def changes_kpoints(corrections: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a correction changed the KPOINTS (another centre, another mesh), or the tags that stand for them."""
+    """Whether a correction changed the KPOINTS (another centre, another mesh), or the tags that replace them."""
     return any(
         what == "KPOINTS" or (what == "INCAR" and bool(_KPOINT_TAGS & set(change))) or change.get("dest") == "KPOINTS"
         for what, change in _changes(corrections)
@@ -82,7 +82,7 @@ def changes_kpoints(corrections: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _changes(corrections: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield which input each action of custodian changes (INCAR, KPOINTS ...), and what it sets there."""
+    """Yield the input changed by each action of custodian (INCAR, KPOINTS ...), and its new values."""
     for correction in corrections:
         for action in correction["actions"]:
             if not isinstance(action, Mapping):
@@ -93,7 +93,7 @@ def _changes(corrections: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Ma
 
 
 def calculation_from_task(task: Mapping[str, Any]) -> Calculation:
-    """Read what a campaign keeps out of an emmet TaskDoc, as jobflow stores it (a plain dictionary).
+    """Read the fields that a campaign keeps from an emmet TaskDoc, as stored by jobflow (a plain dictionary).
 
     Raises
     ------

@@ -27,11 +27,11 @@ from workflows.settings import DftSettings
 
 logger = logging.getLogger(__name__)
 
-#: What is copied while a calculation runs: what a restart, the ledger and a person look at.
+#: Files copied while a calculation runs: those needed for a restart, the ledger and a person.
 _OUTPUTS = ("CONTCAR", "OUTCAR", "OSZICAR", "vasprun.xml", "vasp.out", "std_err.txt", "custodian.json", "INCAR")
 _COPY_EVERY_S = 300.0
 _PREFIX = "esnet-campaign-"
-#: Names the launch folder; its lock tells whether the process that made it lives.
+#: Names the launch folder; its lock shows whether the process that made it is alive.
 _OWNER = "launch_folder"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 #: A folder without its file is just being made, or was left by a process that was killed at that moment.
@@ -174,7 +174,7 @@ def _copy_every(folder: Path, launch: Path, every_s: float, stop: threading.Even
 
 
 def _copy_output(source: Path, target: Path) -> None:
-    """Copy an output that may grow meanwhile, unless the launch folder has it as new: custodian's copies are last."""
+    """Copy an output that may still grow, unless the copy in the launch folder is as recent: custodian copies last."""
     written = source.stat().st_mtime
     if target.exists() and target.stat().st_mtime >= written:
         return
@@ -190,7 +190,7 @@ def _copy_output(source: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def _copied_on_signals(folder: Path, launch: Path) -> Iterator[None]:
-    """Copy everything back before a signal does what it does; those that raise end in custodian's own copy."""
+    """Copy everything back before a signal takes effect; signals that raise lead to custodian's own copy."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

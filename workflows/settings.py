@@ -31,7 +31,7 @@ class DftSettings:
         ``fast`` are for examples: every document made with it says so.
     vasp_command
         Command line of VASP, for ``engine: vasp``, or one for each kind of calculation (``dos``, ``relaxation``); None
-        takes what the node says (atomate2's VASP_CMD).
+        uses the node's setting (atomate2's VASP_CMD).
     vasp_gamma_command
         The same for a mesh of Gamma alone; None: as the others.
     scratch

@@ -32,8 +32,8 @@ _HUBBARD_TAGS = ("LDAU", "LDAUJ", "LDAUL", "LDAUU", "LDAUTYPE", "LDAUPRINT")
 #: The tetrahedron method needs this many k-points that symmetry does not make equal; VASP stops with fewer.
 _TETRAHEDRA_NEED = 4
 
-#: custodian looks each second whether the engine has ended (its default of 10 s rounds every short job up), and reads
-#: the outputs of one that runs each 300 s, as by default.
+#: custodian checks every second whether the engine has finished (its default of 10 s rounds up every short job), and
+#: reads the outputs of a running one every 300 s, as by default.
 _PACE = {"polling_time_step": 1, "monitor_freq": 300}
 
 
@@ -107,8 +107,8 @@ def _too_few_for_tetrahedra(structure: Structure, settings: DftSettings) -> str 
         return None
     divisions = "x".join(str(number) for number in mesh.kpts[0])
     return (
-        f"Gaussian smearing of 0.05 eV (ISMEAR = 0) in place of tetrahedra: the mesh {divisions} has {found} "
-        f"irreducible k-point(s), and the tetrahedron method needs {_TETRAHEDRA_NEED}"
+        f"Gaussian smearing of 0.05 eV (ISMEAR = 0) in place of tetrahedra: the mesh {divisions} has only {found} "
+        f"irreducible k-points, fewer than the {_TETRAHEDRA_NEED} that the tetrahedron method needs"
     )
 
 
@@ -174,7 +174,7 @@ def _maker_arguments(
         "user_kpoints_settings": kpoints(structure, settings),
         # our smearing is not to be replaced by what atomate2 would pick
         "auto_ismear": False,
-        # nor any of these by what stands in the home of whoever computes
+        # nor any of these by files in the home folder of the user who computes
         **INPUT_SET,
     }
     generator = (RelaxSetGenerator if relaxes else StaticSetGenerator)(**input_set)

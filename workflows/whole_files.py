@@ -22,7 +22,7 @@ def is_whole_contcar(text: str) -> bool:
 
 
 class WholeFilesValidator(Validator):  # type: ignore[misc, unused-ignore]
-    """Tells custodian that an engine ended although OUTCAR or CONTCAR is cut off.
+    """Tells custodian that an engine stopped if OUTCAR or CONTCAR is truncated.
 
     custodian looks whether they are there and whether vasprun.xml is whole. Of an OUTCAR that was cut off the CPU-time
     would be taken with its last digits missing, or not at all, and so would the last coordinate of a CONTCAR.

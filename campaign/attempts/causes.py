@@ -1,4 +1,4 @@
-"""What an attempt failed of, in one word or two, told where and when it fails: the evidence is at hand then."""
+"""The cause of an attempt's failure, in one or two words, determined when it fails and the evidence is available."""
 
 import errno
 import json
@@ -21,8 +21,8 @@ from workflows.engine_ending import FROM_OUTSIDE, cause_in_words, cause_of_endin
 
 #: A signal to end this long before the time limit is the one that batch scripts ask for (`#SBATCH --signal`).
 _END_OF_TIME = timedelta(minutes=15)
-#: What another try ends of again until a person has mended it: such a calculation is given up at once, and
-#: `campaign retry` brings it back.
+#: Causes that make every further try fail until a person has fixed them: such a calculation fails immediately, and
+#: `campaign retry` resubmits it.
 NEEDS_MENDING = frozenset(
     {
         *("not_found", "library_missing", "potcar_missing", "potcar_mismatch", "input_refused"),
@@ -87,7 +87,7 @@ def failure_cause(error: BaseException, directory: Path | None = None) -> str:
 def _cause_of_run(error: CustodianError, folder: Path) -> str:
     """What became of the engine under custodian."""
     if isinstance(error, ReturnCodeError | ValidationError):
-        # custodian looks at the files first: a missing one says nothing of what ended the engine
+        # custodian checks the files first: a missing one does not show why the engine stopped
         code = exit_code(error)
         cause = cause_of_ending(folder, code)
         if cause == "killed":

@@ -20,6 +20,6 @@ def running_cpu_seconds() -> float:
         except psutil.NoSuchProcess:
             continue
         seconds += times.user + times.system
-        # what the child's own children used that have ended
+        # CPU time of the child's own finished children
         seconds += times.children_user + times.children_system
     return seconds

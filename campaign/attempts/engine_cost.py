@@ -11,7 +11,7 @@ from launchers.scheduler.slurm import Slurm
 from launchers.scheduler.this_job import scheduler as the_scheduler
 from workflows.outcar_costs import OutcarCosts
 
-#: An accounting database that is away holds up the end of a calculation by no more.
+#: An unavailable accounting database delays the end of a calculation by at most this.
 _TIMEOUT_S = 5.0
 
 
@@ -49,5 +49,5 @@ class EngineCost:
 
 
 def engine_cost(store: CampaignStore, entry: Mapping[str, Any]) -> EngineCost | None:
-    """Cost of the engine of a ledger entry; None where it has not begun or left no directory."""
+    """Cost of the engine of a ledger entry; None if it has not started or left no directory."""
     return EngineCost(store, entry) if entry.get("directory") and entry.get("started") else None

@@ -24,7 +24,7 @@ def escalated_resources(
     cause
         Why the last one ended: ``timeout`` or ``out_of_memory``; anything else needs no more.
     job, said
-        The job, and what its scheduler said of it.
+        The job, and the scheduler's answer about it.
     asked
         What the firework itself has asked for so far (``_queueadapter``).
 
@@ -32,7 +32,7 @@ def escalated_resources(
     -------
     dict
         ``walltime``, or ``mem``, ``mem_per_cpu`` or ``pmem`` (as the job had it); empty where nothing is known of what
-        the job had, or where its partition allows no more.
+        the job had, or if its partition allows no more.
     """
     if cause not in ("timeout", "out_of_memory") or job is None:
         return {}
@@ -41,7 +41,7 @@ def escalated_resources(
         had = (said.time_limit_s if said is not None else None) or seconds(asked.get("walltime", ""))
         if had is None:
             logger.warning(
-                "job %s ran out of time; its time limit is not known, so the next one has the same", job.job_id
+                "job %s ran out of time; its time limit is unknown, so the next job gets the same", job.job_id
             )
             return {}
         longest = None if scheduler is None or said is None else scheduler.longest_time_s(said.partition)
@@ -54,7 +54,7 @@ def escalated_resources(
     if memory is None:
         memory = megabytes(asked.get("mem", ""))
     if memory is None:
-        logger.warning("job %s ran out of memory; what it had is not known, so the next one has the same", job.job_id)
+        logger.warning("job %s ran out of memory; its memory is unknown, so the next job gets the same", job.job_id)
         return {}
     wanted_mb = math.ceil(memory * retries.memory_factor)
     if scheduler is not None and scheduler.name == "pbs":

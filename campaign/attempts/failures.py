@@ -1,4 +1,4 @@
-"""Failures of the calculation told from failures of the machine that ran it."""
+"""Distinguishes failures of the calculation from failures of the machine that ran it."""
 
 import re
 import traceback

@@ -1,4 +1,4 @@
-"""How an attempt ended, left in its launch directory where the ledger could not be written.
+"""Records in the launch directory how an attempt ended, if the ledger could not be written.
 
 Whoever meets the open entry later (the firework that records, `reconcile`, the next attempt) finds the cause there.
 """
@@ -22,15 +22,15 @@ logger = logging.getLogger(__name__)
 
 
 def leave_last_words(directory: Path, entry_id: str, ending: Mapping[str, Any]) -> None:
-    """Write how an attempt ended into its launch directory, as far as that can be written."""
+    """Write how an attempt ended into its launch directory, if that is writable."""
     try:
         _file(directory, entry_id).write_text(json.dumps({"_id": entry_id, **ending}, default=str), encoding="utf-8")
     except OSError as error:
-        logger.warning("how attempt %s ended cannot be noted in %s: %s", entry_id, directory, error)
+        logger.warning("the outcome of attempt %s cannot be written to %s: %s", entry_id, directory, error)
 
 
 def forget_last_words(directory: Path, entry_id: str) -> None:
-    """Remove what was left: the ledger says it."""
+    """Remove the file: the ledger contains its content."""
     with suppress(OSError):
         _file(directory, entry_id).unlink()
 
@@ -78,7 +78,7 @@ def close_unclosed(
     said = {key: value for key, value in words.items() if value is not None}
     ending = {"error": None, **(facts or {}), **said}
     if (used := _engine_cpu_s(store, entry)) > float(ending.get("cpu_s") or entry.get("cpu_s") or 0.0):
-        # its last note of what it had used knew nothing of an engine that is no child of the worker
+        # its last record of its usage does not include an engine that is not a child of the worker
         ending["cpu_s"] = used
     close_attempt(store, entry["_id"], outcome=ended, facts=ending)
     return {**entry, "outcome": ended, **ending}

@@ -1,4 +1,4 @@
-"""The ledger: one document for every time that a calculation or a step was started, with what it cost.
+"""The ledger: one document for each start of a calculation or a step, with its cost.
 
 Failed attempts are in it too: the CPU-hours of a campaign are the sum over its attempts. What an attempt has used so
 far is written down every quarter of a minute, so that of one that was killed (``lost``, ``stopped``) the last figure
@@ -49,15 +49,15 @@ class Attempt:
     Attributes
     ----------
     cpu_s
-        May be set to what the calculation itself counted (all nodes, all ranks): the larger figure counts.
+        May be set to the calculation's own figure (all nodes, all ranks): the larger figure counts.
     elsewhere_cpu_s
-        CPU-seconds of processes that are not this one's children (Ray's actors): they are added.
+        CPU-seconds of processes that are not children of this one (Ray's actors), added to the total.
     gpu_s
-        GPU-seconds: number of GPUs that were held, times the seconds.
+        GPU-seconds: number of reserved GPUs times seconds.
     engine
-        What counts the engine's own CPU-seconds where it is no child of this process (srun): the larger figure counts.
+        Counter of the engine's CPU-seconds if it is not a child of this process (srun): the larger figure counts.
     inputs
-        What a calculation's engine is asked for, and what it was given, once that is known
+        The inputs requested from a calculation's engine and those it was given, once known
         (`workflows.inputs.used_inputs`).
     """
 
@@ -108,11 +108,11 @@ def attempt(
     document
         Candidate or reference that is calculated; None for a step.
     beat_s
-        Seconds between two notes of what it has used so far.
+        Seconds between two updates of its usage.
     database_wait_s
-        How long the entry waits for a database that is away.
+        How long the entry waits for an unavailable database.
     has_engine
-        An engine computes in this directory, and its OUTCARs and the scheduler say what it has used.
+        An engine computes in this directory; its OUTCARs and the scheduler report its usage.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def attempt(
         with _beating(store, entry_id, usage, beat_s):
             yield usage
     except BaseException as error:
-        # whoever interrupts a process will not wait for the database
+        # a user who interrupts a process will not wait for the database
         wait_s = database_wait_s if isinstance(error, Exception) else 0.0
         _close(store, entry_id, directory, _ending(error, directory), usage, wait_s=wait_s)
         raise
@@ -181,7 +181,7 @@ def _ending(error: BaseException, directory: Path) -> dict[str, Any]:
 def _close(
     store: CampaignStore, entry_id: str, directory: Path, ending: dict[str, Any], usage: Attempt, *, wait_s: float
 ) -> None:
-    """Close an entry; where that cannot be done, leave in the launch directory what it would have said."""
+    """Close an entry; if that fails, leave its content in the launch directory."""
     cost = {"cpu_s": _used_at_end(usage), "gpu_s": usage.gpu_s}
     facts = {**ending, **cost, "ended": now()}
     if usage.inputs is not None:
@@ -195,24 +195,24 @@ def _close(
 
     try:
         patiently(partial(update_running_attempt, store, entry_id, facts), wait_s=wait_s, on_outage=leave_words)
-    except Exception as error:  # noqa: BLE001 whatever it is, it must not hide how the attempt ended
+    except Exception as error:  # noqa: BLE001 no error may hide how the attempt ended
         logger.warning("attempt %s could not be closed in the ledger: %s", entry_id, error)
         leave_words()
 
 
 def _used_at_end(usage: Attempt) -> float:
-    """What an attempt has used; whatever keeps the engine's own figure away must not hide how the attempt ended."""
+    """Return the usage of an attempt; a failure to read the engine's figure must not hide how the attempt ended."""
     try:
         return usage.used_cpu_s(ended=True)
     except Exception as error:  # noqa: BLE001 a database that is away, memory, a disk
-        logger.warning("what the engine has used is counted by its processes here alone: %s", error)
+        logger.warning("the engine's CPU time is counted from its processes on this machine only: %s", error)
         usage.engine = None
         return usage.used_cpu_s(ended=True)
 
 
 @contextmanager
 def _beating(store: CampaignStore, entry_id: str, entry: Attempt, beat_s: float) -> Iterator[None]:
-    """Note now and then what an attempt has used, in a thread of its own."""
+    """Record an attempt's usage periodically, in a separate thread."""
     over = threading.Event()
 
     def beat() -> None:
@@ -222,7 +222,7 @@ def _beating(store: CampaignStore, entry_id: str, entry: Attempt, beat_s: float)
                 used |= {} if entry.inputs is None else {"inputs": entry.inputs}
                 update_running_attempt(store, entry_id, used)
             except Exception as error:  # noqa: BLE001 the calculation continues without a note; its end will be recorded
-                logger.warning("the ledger cannot be written for now: %s", error)
+                logger.warning("the ledger cannot be written at the moment: %s", error)
 
     thread = threading.Thread(target=beat, name=f"ledger-{entry_id}", daemon=True)
     thread.start()
@@ -230,7 +230,7 @@ def _beating(store: CampaignStore, entry_id: str, entry: Attempt, beat_s: float)
         yield
     finally:
         over.set()
-        # a note under way must not come after the entry is closed; the filter on "running" sees to that
+        # an update in progress must not be written after the entry is closed; the filter on "running" ensures that
         thread.join(timeout=1.0)
 
 
@@ -250,9 +250,9 @@ def close_open_attempt(
     firework
         FireWorks' document with ``fw_id``, ``launches`` and ``spec``.
     outcome
-        ``lost`` or ``stopped``; ``completed`` where its results are there all the same.
+        ``lost`` or ``stopped``; ``completed`` if its results are nevertheless there.
     launch
-        The launch that ended: if it has closed an entry of its own, it has said how.
+        The launch that ended; if it has closed its own entry, that entry states the outcome.
     facts
         What is known of its end: ``cause`` (`campaign.attempts.causes`), ``job_id``, ``error`` ...
     """
@@ -262,7 +262,7 @@ def close_open_attempt(
         close_unclosed(store, entry, outcome=outcome, facts=facts)
         return
     if outcome == "completed" or _is_of_launch(entry, launch):
-        return  # it had ended, and said so
+        return  # it had ended, and recorded this
     spec = firework.get("spec") or {}
     lost = {
         "_id": next_attempt_id(store, fw_id),
@@ -283,7 +283,7 @@ def close_open_attempt(
 
 
 def _is_of_launch(entry: Mapping[str, Any] | None, launch: Mapping[str, Any] | None) -> bool:
-    """Whether a launch has made this entry: it failed, and its process ended before FireWorks was told."""
+    """Whether a launch has created this entry: it failed, and its process ended before FireWorks was notified."""
     if entry is None or launch is None or entry["started"] is None or not launch.get("time_start"):
         return False
     began = in_utc(datetime.fromisoformat(launch["time_start"]))

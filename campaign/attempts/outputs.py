@@ -25,7 +25,7 @@ def uuids_of_try(document_id: str, stage: Stage, number: int) -> dict[str, str]:
 
 
 def output_uuids(document_id: str, stage: Stage, facts: Mapping[str, Any]) -> dict[str, str]:
-    """Uuid of each job of a calculation, by its name; those of a calculation that was taken over are its origin's.
+    """Uuid of each job of a calculation, by its name; for a reused calculation, those of its origin.
 
     Parameters
     ----------
@@ -39,10 +39,10 @@ def output_uuids(document_id: str, stage: Stage, facts: Mapping[str, Any]) -> di
 
 
 def first_tries(store: CampaignStore, documents: Sequence[Mapping[str, Any]], stage: Stage) -> dict[str, int]:
-    """Number of the first try of calculations that were never begun, by id of the document; absent where it is 0.
+    """Number of the first try of calculations that were never started, by id of the document; absent if 0.
 
-    A campaign that was deleted may have left outputs (another one has taken them over, or they were to be kept). One
-    of the same name and settings has the same ids, and must not take what was computed then for its own.
+    A campaign that was deleted may have left outputs (another one has taken them over, or they were to be kept). A
+    later campaign with the same name and settings has the same ids, and must not mistake those results for its own.
     """
     new = [document["_id"] for document in documents if "attempt" not in stage_fields(document, stage)]
     found: dict[str, int] = {}

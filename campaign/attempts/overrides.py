@@ -70,10 +70,10 @@ def parse_overrides(words: Sequence[str], *, stages: Sequence[Stage], engine: En
             queue["walltime"] = value
         elif name == "memory":
             if megabytes(value) is None:
-                raise OverrideError(f"--set memory: found {value!r}; right: an amount for each node, e.g. memory=8000M")
+                raise OverrideError(f"--set memory: found {value!r}; right: memory per node, e.g. memory=8000M")
             queue["mem"] = value
         else:
-            raise OverrideError(f"--set {name}: is no setting; right: INCAR.TAG, walltime or memory")
+            raise OverrideError(f"--set {name}: is not a setting; right: INCAR.TAG, walltime or memory")
     return Overrides(incar=incar, queue=queue)
 
 

@@ -1,4 +1,4 @@
-"""Where a relaxation goes on that an earlier attempt had begun: its last CONTCAR."""
+"""The geometry from which a relaxation continues an earlier attempt: its last CONTCAR."""
 
 import logging
 import socket
@@ -49,7 +49,7 @@ def last_geometry(store: CampaignStore, document: Mapping[str, Any]) -> tuple[St
             found = {"attempt": entry["_id"], "directory": entry["directory"], "cause": entry.get("cause")}
             return structure, found
         where = "" if entry.get("host") == socket.gethostname() else f" (written on {entry.get('host')})"
-        logger.info("attempt %s of %s has left no usable CONTCAR%s", entry["_id"], document["_id"], where)
+        logger.info("attempt %s of %s left no usable CONTCAR%s", entry["_id"], document["_id"], where)
     return None
 
 
@@ -63,7 +63,7 @@ def _read_contcar(directory: Path) -> Structure | None:
             if is_whole_contcar(text):
                 return read_poscar(text)[0]
         except (OSError, EOFError, zlib.error, ValueError):
-            continue  # absent, empty (no ionic step had ended) or cut off by whatever killed the run
+            continue  # absent, empty (no ionic step had finished) or truncated when the run was killed
     return None
 
 

@@ -1,4 +1,4 @@
-"""The budget, looked at once more when a calculation is about to begin: it may have waited in a queue for weeks."""
+"""Checks the budget again when a calculation is about to start: it may have waited in a queue for weeks."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -17,15 +17,15 @@ from campaign.store.usage import cost_by_stage
 
 logger = logging.getLogger(__name__)
 
-#: A launch does not learn from the ledger what it will cost while so many times the stored estimate are left.
+#: A launch does not recompute its expected cost from the ledger while this many times the stored estimate are left.
 _FAR = 50.0
 
 
 def hold_at_launch(campaign: Campaign, document: Mapping[str, Any], stage: Stage) -> str | None:
     """Hold a candidate whose calculation was about to begin, if the budget does not allow it any more.
 
-    What was submitted may wait in a queue for weeks: a date may have passed meanwhile, a stop rule be fulfilled, or the
-    budget be spent by jobs that cost more than expected.
+    A submitted calculation may wait in a queue for weeks: meanwhile a date may have passed, a stop rule may be
+    fulfilled, or jobs that cost more than expected may have spent the budget.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def hold_at_launch(campaign: Campaign, document: Mapping[str, Any], stage: Stage
             "decision.outcome": to,
             "decision.promoted": False,
             "decision.audit": False,
-            "decision.reason": f"{decision['reason']}; not begun: {refused}",
+            "decision.reason": f"{decision['reason']}; not started: {refused}",
             "decision.budget_before": None,
             "decision.budget_after": None,
             "decision.step": f"{campaign.name}/launch",
@@ -65,15 +65,15 @@ def hold_at_launch(campaign: Campaign, document: Mapping[str, Any], stage: Stage
         and to == CandidateState.HELD
     ):
         note_held(campaign, document)
-    logger.info("%s of %s is not begun: %s", stage.title, document["_id"], refused)
+    logger.info("%s of %s is not started: %s", stage.title, document["_id"], refused)
     return refused
 
 
 def _refused_by_hours(campaign: Campaign, document: Mapping[str, Any], stage: Stage) -> str | None:
-    """Why a calculation does not fit into what is left of the CPU-hours; None: it fits, or there is no limit.
+    """Return why a calculation does not fit into the remaining CPU-hours; None: it fits, or there is no limit.
 
-    For a relaxation what has begun elsewhere counts at its expected cost. What waits in a queue does not: it is asked
-    in its turn.
+    For a relaxation, calculations started elsewhere count at their expected cost. What waits in a queue does not: it is
+    asked in its turn.
     """
     budget = current_budget(campaign)
     relaxes = stage.name == "relax"
@@ -87,7 +87,8 @@ def _refused_by_hours(campaign: Campaign, document: Mapping[str, Any], stage: St
     if seconds is not None:
         limits.append((seconds, spent_on_screened(campaign, by_stage), "relaxations"))
     if not relaxes:
-        # held before its IS-DOS it goes on only when the budget is raised, so what runs, and may cost less, is left out
+        # held before its IS-DOS it resumes only when the budget is raised, so running work, which may cost less, is
+        # left out
         return _refused(limits, learn_dos_cost(campaign, dos_cpu_s=budget.dos_cpu_s), {})
     stored = (document.get("decision") or {}).get("relax_cpu_s")
     if stored is not None:
@@ -100,11 +101,11 @@ def _refused_by_hours(campaign: Campaign, document: Mapping[str, Any], stage: St
 
 
 def _refused(limits: Sequence[tuple[float, float, str]], cost: float, begun: Mapping[str, float]) -> str | None:
-    """Why one more calculation of this cost does not fit into a limit, beside what has begun; None: it does."""
+    """Return why one more calculation of this cost, besides started ones, exceeds a limit; None: it does."""
     for allowed, spent, of in limits:
         to_come = sum(begun.values()) if of == "all" else begun.get("relax", 0.0)
         if cost > allowed - spent - to_come:
-            runs = f", and what runs may need {to_come / 3600:.3g} more" if to_come else ""
+            runs = f", and running calculations may need {to_come / 3600:.3g} more" if to_come else ""
             which = "" if of == "all" else " of relaxations"
             return f"{spent / 3600:.3g} of {allowed / 3600:.3g} CPU-hours{which} are spent{runs}"
     return None

@@ -45,7 +45,7 @@ class Costs:
 def learn_costs(
     campaign: Campaign, *, relax_cpu_s: float, dos_cpu_s: float, session: ClientSession | None = None
 ) -> Costs:
-    """Learn from the calculations that finished last what the next ones will cost.
+    """Estimate the cost of the next calculations from those that finished last.
 
     Parameters
     ----------

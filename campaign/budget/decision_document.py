@@ -25,7 +25,7 @@ def policy_decision(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The latest decision of a policy or the prefilter on a candidate, whatever persons decided after it; or None.
 
     One that the prefilter rejects and the audit has drawn is decided on before its IS-DOS, and the decision is written
-    by its Screen: until then it stands in ``prefilter.decision``.
+    by its Screen: until then it is stored in ``prefilter.decision``.
     """
     made = [*(document.get("previous_decisions") or []), document.get("decision") or None]
     found = next((decision for decision in reversed(made) if decision and not is_persons(decision)), None)

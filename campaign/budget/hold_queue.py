@@ -82,7 +82,7 @@ def release_held(campaign: Campaign) -> int:
 
     released = campaign.store.in_transaction(release)
     if released:
-        logger.info("campaign %s: %d held candidates go on", campaign.name, released)
+        logger.info("campaign %s: held candidates released: %d", campaign.name, released)
     return released
 
 

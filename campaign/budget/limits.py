@@ -1,7 +1,8 @@
 """What a campaign may still spend: the budget of its file, or what `campaign budget` has made of it since.
 
-Relaxations are promised in a transaction that first writes to the campaign's document
-(`campaign.store.held.lock_budget`): of two at the same time the second waits, and counts what the first has promised.
+Relaxations are reserved in a transaction that first writes to the campaign's document
+(`campaign.store.held.lock_budget`): of two at the same time, the second waits, and counts the reservations of the
+first.
 """
 
 from dataclasses import replace
@@ -40,7 +41,7 @@ def expected_costs(campaign: Campaign, *, session: ClientSession | None = None) 
     """Expected costs of the campaign's calculations."""
     budget = current_budget(campaign)
     costs = learn_costs(campaign, relax_cpu_s=budget.relax_cpu_s, dos_cpu_s=budget.dos_cpu_s, session=session)
-    # what is relaxed gets an RS-DOS then, for the next model to learn from
+    # relaxed candidates then get an RS-DOS, for training the next model
     retrained = campaign.spec.screening.retrain_every is not None
     return replace(costs, rs_dos_cpu_s=costs.dos_cpu_s) if retrained else costs
 

@@ -1,4 +1,4 @@
-"""What a person has decided, within what the budget allows: carried out, held, and released before all others."""
+"""Decisions of persons within the budget: carried out, held, and released before all others."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -78,7 +78,7 @@ def within_budget(decision: Mapping[str, Any], allowance: RemainingBudget) -> di
 
 
 def settle_decided(campaign: Campaign) -> int:
-    """Carry out decisions that persons made while an IS-DOS ran, once that has ended; return how many."""
+    """Carry out decisions that persons made while an IS-DOS was running, once it has finished; return how many."""
     if not is_any_due(campaign):
         return 0
     costs = expected_costs(campaign)

@@ -1,4 +1,4 @@
-"""Decisions made again under another policy: on what was rejected or held, never on what was promoted."""
+"""Repeats decisions under another policy, on rejected and held candidates, never on promoted ones."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ class _Again:
 
     @property
     def change(self) -> str | None:
-        """``rejected -> promoted``; None where the outcome is what it was."""
+        """``rejected -> promoted``; None if the outcome is unchanged."""
         before, after = self.document["decision"], self.decision
         words = ("audited" if before.get("audit") else before["outcome"], "audited" if after.audit else after.outcome)
         return None if words[0] == words[1] else " -> ".join(words)
@@ -102,7 +102,7 @@ def _write(campaign: Campaign, made: Sequence[_Again], session: ClientSession) -
 
 
 def _made(campaign: Campaign, costs: Costs, session: ClientSession | None = None) -> Iterator[_Again]:
-    """Decide on what the policy in force has not decided on yet; what stays in the audit as it was is left out."""
+    """Decide on candidates without a decision by the policy in force; unchanged members of the audit are left out."""
     policy, seed = campaign.spec.policy, campaign.spec.seed
     current = policy.to_dict()
     documents = [each for each in not_promoted(campaign, session=session) if each["decision"].get("policy") != current]
@@ -112,7 +112,7 @@ def _made(campaign: Campaign, costs: Costs, session: ClientSession | None = None
     }
     allowance = allowance_now(campaign, costs, session=session)
     if is_any_held_by_person(campaign, session=session):
-        allowance.closed = allowance.closed or "what a person wants relaxed is held, and comes first"
+        allowance.closed = allowance.closed or "candidates promoted by a person are held, and come first"
     decisions = decide(policy, list(predictions.values()), allowance=allowance, seed=seed)
     for decision in decisions:
         yield _Again(waiting[decision.candidate], predictions[decision.candidate], decision)

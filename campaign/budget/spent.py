@@ -1,4 +1,4 @@
-"""What a campaign has used, and what it has promised to calculations that are queued or running."""
+"""The usage of a campaign, and its reservations for queued and running calculations."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ from campaign.store.usage import (
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """Used and promised; a running calculation counts at its expected cost, or at what it has used if that is more.
+    """Usage and reservations; a running calculation counts at its expected cost, or at its usage if that is larger.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Usage:
 
 
 def usage(campaign: Campaign, costs: Costs, *, session: ClientSession | None = None) -> Usage:
-    """Sum up what a campaign has used and promised at these expected costs, in a transaction if one is given."""
+    """Sum up a campaign's usage and reservations at these expected costs, in a transaction if one is given."""
     by_stage = cost_by_stage(campaign, session=session)
     # asked after each calculation: it reads what is queued and what is not screened, not everything ever relaxed
     relaxations = count_sent_to_relaxation(campaign, session=session)

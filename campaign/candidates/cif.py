@@ -67,7 +67,7 @@ def read_cif(text: str) -> list[CifCrystal | tuple[str, StructureFileError]]:
     if not blocks:
         raise StructureFileError("does not parse as CIF (it has no line data_NAME); right: a CIF file")
     if doubled := next((name for name in blocks if blocks.count(name) > 1), None):
-        raise StructureFileError(f"has two blocks data_{doubled}; right: a name of its own for each")
+        raise StructureFileError(f"has two blocks data_{doubled}; right: a different name for each")
     notes: list[str] = []
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -110,7 +110,7 @@ def _read_block(name: str, block: CifBlock, parser: CifParser, notes: Sequence[s
     if structure is None:
         raise StructureFileError("has no atoms that pymatgen can read")
     if strange := next((each.symbol for each in structure.elements if not Element.is_valid_symbol(each.symbol)), None):
-        raise StructureFileError(f"has atoms {strange!r}, which is no element; right: symbols of elements")
+        raise StructureFileError(f"has atoms {strange!r}, which is not an element; right: symbols of elements")
     noted += [_first_line(warning.message) for warning in said if not str(warning.message).startswith(_CHECKED_HERE)]
     if structure.is_ordered:
         _compare(block.data, structure)
@@ -122,7 +122,7 @@ _CHECKED_HERE = ("A 1-line symmetry op",)
 
 
 def _prepare_sites(data: dict[str, Any]) -> Iterator[str]:
-    """Write out the defaults that CIF defines, and refuse what stands for no atom; yield what is worth a note."""
+    """Write out the defaults defined by CIF, and refuse entries that are not atoms; yield notes."""
     _check_cell(data)
     for axis in "xyz":
         tag = f"_atom_site_fract_{axis}"
@@ -143,9 +143,9 @@ def _prepare_sites(data: dict[str, Any]) -> Iterator[str]:
         for row, value in enumerate(data["_atom_site_occupancy"]):
             tag = f"_atom_site_occupancy of atom {row + 1}"
             if not read_number(value, tag) > 0:
-                raise StructureFileError(f"{tag} is {value!r}; right: 1, and no line for an atom that is not there")
+                raise StructureFileError(f"{tag} is {value!r}; right: 1, and no line for a missing atom")
         if "?" in occupancies:
-            yield "_atom_site_occupancy is unknown (?) for some atoms and taken as 1"
+            yield "_atom_site_occupancy is unknown (?) for some atoms and assumed to be 1"
     tag = "_atom_site_type_symbol" if "_atom_site_type_symbol" in data else "_atom_site_label"
     symbols = data.get(tag)
     if not isinstance(symbols, list):
@@ -158,7 +158,7 @@ def _prepare_sites(data: dict[str, Any]) -> Iterator[str]:
         element = re.match(r"[A-Za-z]*", symbol)[0]  # type: ignore[index]
         if element.lower() in ("x", "va", "vac", "vacancy", "du", "dummy"):
             raise StructureFileError(
-                f"{tag} of atom {row + 1} is {symbol!r}, no element; right: atoms only, no vacancies"
+                f"{tag} of atom {row + 1} is {symbol!r}, not an element; right: atoms only, no vacancies"
             )
         if element in HYDROGEN_ISOTOPES:
             symbols[row] = "H" + symbol[1:]
@@ -183,7 +183,9 @@ def _check_cell(data: Mapping[str, Any]) -> None:
             raise StructureFileError(f"{name} is {data[name]!r}; right: {right}")
     angles = sorted(read_number(data[f"_cell_angle_{angle}"], "") for angle in ("alpha", "beta", "gamma"))
     if sum(angles) >= 360 or angles[2] >= angles[0] + angles[1]:
-        raise StructureFileError(f"has the cell angles {', '.join(map('{:g}'.format, angles))}, which make no cell")
+        raise StructureFileError(
+            f"has the cell angles {', '.join(map('{:g}'.format, angles))}, which do not form a cell"
+        )
 
 
 def _compare(data: Mapping[str, Any], structure: Structure) -> None:

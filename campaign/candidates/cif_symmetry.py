@@ -42,15 +42,15 @@ def give_operations(data: dict[str, Any], notes: list[str]) -> int:
     if listed is not None:
         operations = as_list(listed)
         if wrong := next((text for text in operations if not _is_operation(text)), None):
-            raise StructureFileError(f"the operation {wrong!r} is none; right: e.g. -x,y+1/2,z")
+            raise StructureFileError(f"{wrong!r} is not a symmetry operation; right: e.g. -x,y+1/2,z")
         if contradiction and len(operations) > 1:
-            notes.append(f"{contradiction}; the operations that it lists were taken")
+            notes.append(f"{contradiction}; the listed operations were used")
         elif not _holds_all_atoms(data):
             _compare_operations(len(set(operations)), settings, data, named=f"{value} ({tag})")
         return len(operations)
     if tag is None:
         if _holds_all_atoms(data) or not any(key.startswith(("_symmetry", "_space_group")) for key in lower):
-            notes.append("names no space group: the atoms are taken for all of the cell")
+            notes.append("names no space group: the atoms are assumed to be all atoms of the cell")
             return 1
         raise StructureFileError(
             "has neither operations nor the name of a space group; right: _space_group_symop_operation_xyz"
@@ -60,7 +60,7 @@ def give_operations(data: dict[str, Any], notes: list[str]) -> int:
     setting = _one_setting(settings, data, tag=tag, value=value)
     operations = setting.operations
     if len(operations) > 1:
-        notes.append(f"lists no operations; those of {value} ({tag}) were taken, Hall number {setting.hall_number}")
+        notes.append(f"lists no operations; those of {value} ({tag}) were used, Hall number {setting.hall_number}")
     data["_symmetry_equiv_pos_as_xyz"] = operations
     return len(operations)
 
@@ -121,7 +121,7 @@ def _one_setting(
     if len(fitting) == 1:
         return fitting[0]
     if not settings:
-        why = "is no space group of which the operations are known"
+        why = "is not a space group with known operations"
     elif not fitting:
         why = "does not fit the cell's angles and lengths"
     else:

@@ -29,14 +29,14 @@ _CRYSTALS = frozenset({"fcc", "bcc", "hcp", "diamond", "sc", "bct", "rhombohedra
 """The kinds of crystal that `ase.build.bulk` builds from `ase.data.reference_states` without further input."""
 
 _LABELS = ("Li", "Be", "B", "C")
-"""What the orbits of a crystal are told apart by while its primitive cell is made."""
+"""The properties that distinguish the orbits of a crystal while its primitive cell is determined."""
 
 AVOGADRO_PER_CUBIC_ANGSTROM = 0.602214076
 """Avogadro's number times 1e-24 cm^3/A^3: turns cm^3/mol into A^3/atom (SI definition of 2019)."""
 
 
 class ElementError(UserError, ValueError):
-    """A symbol that is no element, or an element that a campaign cannot treat."""
+    """A symbol that is not an element, or an element that a campaign cannot treat."""
 
 
 class MissingReferenceError(ElementError):
@@ -61,7 +61,7 @@ def check_element(symbol: str) -> str:
     Raises
     ------
     ElementError
-        It is no element (the nearest right one is named), or it is in the f block.
+        It is not an element (the nearest right one is named), or it is in the f block.
     """
     if symbol not in symbols():
         guess = _nearest_symbol(symbol)
@@ -71,7 +71,7 @@ def check_element(symbol: str) -> str:
         kind = "a lanthanide" if symbols().index(symbol) < 80 else "an actinide"
         raise ElementError(
             f"{symbol} is {kind} and f-block elements are refused: the representation has s, p and d channels only, "
-            "so their f electrons would be left out; use elements of the s, p and d blocks"
+            "so their f electrons would be ignored; use elements of the s, p and d blocks"
         )
     return symbol
 

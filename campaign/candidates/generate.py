@@ -268,9 +268,9 @@ def _known(candidate: Candidate, bucket: Sequence[Candidate], matcher: Structure
 def bootstrap_sample(candidates: Sequence[Candidate], size: int, seed: int) -> tuple[str, ...]:
     """Ids of the candidates that are relaxed first, to train on.
 
-    A seeded choice that spreads: one candidate after the other, always from a prototype that has been taken least
-    so far, and among its candidates one whose elements have been taken least; what is equal is decided by the seed.
-    So every prototype comes in before one comes in twice, and no element is left out while another comes often.
+    A seeded choice that spreads evenly: one candidate after the other, always from a prototype chosen least often so
+    far, and among its candidates one whose elements were chosen least often; ties are decided by the seed. So every
+    prototype comes in before one comes in twice, and no element is left out while another comes often.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """VASP's POSCAR and CONTCAR files.
 
 pymatgen's reader guesses where a file says nothing (elements from the comment, H and He where it has none) and drops
-what does not fit. This one reads the same files, and refuses by line what is not there.
+what does not fit. This one reads the same files, and names the line of missing data.
 https://www.vasp.at/wiki/POSCAR
 """
 
@@ -48,7 +48,7 @@ def read_poscar(text: str) -> tuple[Structure, list[str]]:
         raise StructureFileError(f"has coordinates of {len(rows)} atoms; right: {n_sites}, as line 7 says")
     positions = np.array([_vector(row, at + 2 + index) for index, row in enumerate(rows)])
     if any(line.strip() for line in lines[at + 1 + n_sites :]):
-        notes.append("what follows the coordinates (velocities, predictor) is not used")
+        notes.append("data after the coordinates (velocities, predictor) are not used")
     if len(scale) == 1 and scale[0] < 0:  # the volume of the cell
         if not (volume := abs(np.linalg.det(cell))) > 0:
             raise StructureFileError("the cell of lines 3 to 5 has no volume")

@@ -55,7 +55,7 @@ def _positions(structure: Mapping[str, Any]) -> npt.NDArray[np.float64]:
 
 
 def _kinds(structure: Mapping[str, Any]) -> list[str]:
-    """What stands on each site: species with oxidation state and spin, and the properties that count."""
+    """The content of each site: species with oxidation state and spin, and the relevant properties."""
     return [_kind(site) for site in structure["sites"]]
 
 

@@ -16,6 +16,7 @@ from pymatgen.core import Structure
 from campaign.candidates.cif import read_cif
 from campaign.candidates.poscar import read_poscar
 from campaign.candidates.structure_text import FARTHEST, MAX_SITES, Reason, StructureFileError, read_text, unpacked_name
+from campaign.config.wording import format_count
 
 _RIGHT = "right: files named *.cif, *.mcif, *.vasp, *.poscar, *POSCAR* or *CONTCAR*, also packed (.gz, .bz2, .xz)"
 _LONGEST_CELL = 500.0  # A
@@ -111,7 +112,7 @@ def list_structure_folder(folder: Path) -> StructureFolder:
         stem = structure_stem(path)
         if other := by_stem.get(stem):
             raise StructureFileError(
-                f"{folder} has {other.name} and {path.name}, which would both be called {stem!r}; rename one"
+                f"{folder} has {other.name} and {path.name}, which would both be named {stem!r}; rename one"
             )
         by_stem[stem] = path
     return StructureFolder(files, unused)
@@ -120,7 +121,7 @@ def list_structure_folder(folder: Path) -> StructureFolder:
 def _why_unused(path: Path) -> str:
     if path.is_dir():
         inside = sum(1 for found in path.rglob("*") if found.is_file() and structure_kind(found))
-        return f"a subfolder with {inside} structure file(s)"
+        return f"a subfolder with {format_count(inside, 'structure file')}"
     if not path.exists():
         return "a link to nothing"
     return "another ending" if path.is_file() else "no file"
@@ -136,7 +137,7 @@ def read_structure_file(path: Path) -> list[Crystal]:
     """
     kind = structure_kind(path)
     if kind is None:
-        raise StructureFileError(f"{path.name} is neither CIF nor POSCAR; {_RIGHT}")
+        raise StructureFileError(f"{path.name} is neither a CIF nor a POSCAR file; {_RIGHT}")
     crystals = []
     for found in read_structure_text(read_text(path), kind, name=structure_stem(path)):
         if isinstance(found, RefusedCrystal):

@@ -64,7 +64,7 @@ def read_text(path: Path) -> str:
     Raises
     ------
     StructureFileError
-        It cannot be read or unpacked, is larger than `LARGEST_FILE`, or is no text.
+        It cannot be read or unpacked, is larger than `LARGEST_FILE`, or is not text.
     """
     try:
         with open_packed(path) as file:
@@ -85,7 +85,7 @@ def read_text(path: Path) -> str:
         except UnicodeDecodeError:
             text = content.decode("latin-1")  # names of authors in files of before Unicode
     if "\0" in text:
-        raise StructureFileError("is no text; right: a CIF or POSCAR file")
+        raise StructureFileError("is not text; right: a CIF or POSCAR file")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -99,7 +99,7 @@ def open_packed(path: Path) -> IO[bytes]:
 
 
 def isotope_note(symbol: str) -> str:
-    """What a user is told of a symbol that begins with an isotope's."""
+    """The message about a symbol that begins with that of an isotope."""
     return f"{symbol} ({HYDROGEN_ISOTOPES[symbol[0]]}) is read as hydrogen"
 
 

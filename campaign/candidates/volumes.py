@@ -4,7 +4,7 @@ For a crystal of a given shape, the ideal distance of two neighbours i and j is
 
     d0 = r_i + r_j + (k_i + k_j) |x_i - x_j| + (t_i + t_j) (q - 2) + b ln(n_i n_j / 36) + c (m_i + m_j - 2 |x_i - x_j|)
 
-with three lengths r, k and t of each element; Pauling's electronegativities x, whose difference stands for ionicity (as
+with three lengths r, k and t of each element; Pauling's electronegativities x, whose difference measures ionicity (as
 in V. Schomaker and D. P. Stevenson, J. Am. Chem. Soc. 63, 37 (1941)); the formal charge q of the cations; the numbers
 of neighbours n of both (more neighbours are farther away: L. Pauling, J. Am. Chem. Soc. 69, 542 (1947)); and the
 largest difference of electronegativity m that each has with a neighbour: two cations that share an anion may come

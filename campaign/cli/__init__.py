@@ -1,1 +1,1 @@
-"""The command `campaign`: what its subcommands are called, their options, and their help."""
+"""The command `campaign`: its subcommands, their options, and their help."""

@@ -1,4 +1,4 @@
-"""The command `campaign`: what it is made of. Each command has a file of its own."""
+"""The command `campaign`and its subcommands. Each subcommand has its own file."""
 
 import os
 from collections.abc import Callable
@@ -37,25 +37,26 @@ from esnet.commands.console import global_options, run_app
 
 app = typer.Typer(
     name="campaign",
-    help="Find the few stable crystals among tens of thousands: DOS, ESNet, and relaxations where they pay."
+    help="Find the few stable crystals among tens of thousands, with DOS, ESNet, and relaxations of promising "
+    "candidates."
     "\n\nExample: campaign example quickstart",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 app.callback()(global_options)
-# in the order in which one meets them
+# in the order in which a user meets them
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run a campaign": (example, check, run, submit),
-    "Look at it": (status, results, report, serve, history, notify, dashboard),
-    "Decisions and what they cost": (explain, metrics, budget, decide, release),
+    "Inspect a campaign": (status, results, report, serve, history, notify, dashboard),
+    "Decisions and budget": (explain, metrics, budget, decide, release),
     "Change a running campaign": (add, promote, reject, set_settings),
-    "When something failed": (failures, retry, reconcile, verify),
+    "Handle failures": (failures, retry, reconcile, verify),
     "Manage campaigns": (list_campaigns, pause, resume, stop, archive, delete, export, import_),
     "Other data": (dataset, replay),
 }
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
-        # `set`, `import` and `list` are words of Python's own
+        # `set`, `import` and `list` are names in Python
         name = _command.__name__.removesuffix("_settings").removesuffix("_campaigns").rstrip("_")
         app.command(name, rich_help_panel=_panel)(_command)
 app.add_typer(references_app, name="references", rich_help_panel="Other data")
@@ -65,11 +66,11 @@ app.add_typer(cluster_app, name="cluster", rich_help_panel="Machines")
 
 @implemented_in("campaign.commands.errors")
 def message_for_user(error: BaseException) -> str | None:
-    """What to say of an error instead of a traceback; None for one that a user cannot mend."""
+    """Return the message shown instead of a traceback; None for an error that a user cannot fix."""
 
 
 def run_program() -> None:
-    """Run the command: errors that a user can mend are one message, not a traceback."""
-    # TensorFlow's own log lines, here and in the workers and Rays that are started; its errors reach us as exceptions
+    """Run the command; errors that a user can fix are shown as one message, without a traceback."""
+    # silences TensorFlow's log lines, here and in started workers and Ray; its errors reach us as exceptions
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     run_app(app, message_for_user)

@@ -1,4 +1,4 @@
-"""The commands `campaign reconcile`, `failures` and `retry`: what was lost, what failed, and another try."""
+"""The commands `campaign reconcile`, `failures` and `retry`: lost jobs, failed calculations, and retries."""
 
 from typing import Annotated
 
@@ -12,26 +12,29 @@ from esnet.cli.options import JsonOption
 @implemented_in("campaign.commands.failures")
 def reconcile(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Name of the campaign; default: all that are not finished")
+        str | None, typer.Argument(metavar="[NAME]", help="Name of the campaign; default: all unfinished campaigns")
     ] = None,
     launchpad: LaunchpadOption = None,
     retry: Annotated[
-        bool, typer.Option("--retry-failed", help="Also try again what has failed for good, once its cause is mended")
+        bool,
+        typer.Option(
+            "--retry-failed", help="Also retry permanently failed calculations; to be used once their cause is fixed"
+        ),
     ] = False,
     resubmit: Annotated[
-        bool, typer.Option("--resubmit", help="Also submit again whose workflow was deleted (lpad delete_wfs)")
+        bool, typer.Option("--resubmit", help="Also resubmit calculations whose workflow was deleted (lpad delete_wfs)")
     ] = False,
     archived: Annotated[
-        bool, typer.Option("--archived", help="With --resubmit: also whose workflow was archived")
+        bool, typer.Option("--archived", help="With --resubmit: also calculations whose workflow was archived")
     ] = False,
     defused: Annotated[
         bool, typer.Option("--defused", help="With --resubmit: also reignite defused workflows")
     ] = False,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Repair what killed workers and jobs left behind; safe to call at any time, from several places at once.
+    """Recover from killed workers and lost jobs. Safe to call at any time, also from several places simultaneously.
 
-    Workflows that were deleted, archived or defused with lpad are named; --resubmit submits them again.
+    Workflows that were deleted, archived or defused with lpad are listed; --resubmit submits them again.
 
     Example: campaign reconcile my-alloys --dry-run
     """
@@ -39,7 +42,7 @@ def reconcile(
 
 @implemented_in("campaign.commands.failures")
 def failures(name: NameArgument, launchpad: LaunchpadOption = None, as_json: JsonOption = False) -> None:
-    """Show what failed in a campaign: a row for each kind, with an example, its last words, and what to do.
+    """Show the failures of a campaign: one row for each kind, with an example, its last output, and the remedy.
 
     Example: campaign failures my-alloys
     """
@@ -48,21 +51,21 @@ def failures(name: NameArgument, launchpad: LaunchpadOption = None, as_json: Jso
 @implemented_in("campaign.commands.failures")
 def retry(
     name: NameArgument,
-    kind: Annotated[str, typer.Option(help="A cause as `campaign failures` shows it, science, machine, or all")],
-    candidate: Annotated[str | None, typer.Option(help="This one alone: AlPd:B2, or its id; default: all")] = None,
-    stage: Annotated[str | None, typer.Option(help="This stage alone: dos, relax or rs_dos; default: all")] = None,
+    kind: Annotated[str, typer.Option(help="A cause as shown by `campaign failures`, or science, machine or all")],
+    candidate: Annotated[str | None, typer.Option(help="Only this candidate: AlPd:B2, or its id; default: all")] = None,
+    stage: Annotated[str | None, typer.Option(help="Only this stage: dos, relax or rs_dos; default: all")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="SETTING",
-            help="INCAR.TAG=value, walltime=HH:MM:SS or memory=8000M; repeatable; default: as before",
+            help="INCAR.TAG=value, walltime=HH:MM:SS or memory=8000M; may be repeated; default: as before",
         ),
     ] = None,
     launchpad: LaunchpadOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Try again what has failed for good, with other settings or resources where some are given.
+    """Retry permanently failed calculations, optionally with other settings or resources.
 
     Example: campaign retry my-alloys --stage relax --kind not_converged --set INCAR.ALGO=All
     """

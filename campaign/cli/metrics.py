@@ -1,4 +1,4 @@
-"""The command `campaign metrics`: how good a campaign's decisions were, and what they saved."""
+"""The command `campaign metrics`: how good a campaign's decisions were, and how much they saved."""
 
 from typing import Annotated
 
@@ -15,24 +15,27 @@ def metrics(
     launchpad: LaunchpadOption = None,
     as_json: JsonOption = False,
     sweep: Annotated[
-        bool, typer.Option("--sweep", help="Also compare other thresholds on the candidates that are relaxed")
+        bool, typer.Option("--sweep", help="Also compare other thresholds on the relaxed candidates")
     ] = False,
     cpu_hours: Annotated[
         float | None,
         typer.Option(
             "--cpu-hours",
             min=0.0,
-            help="With --sweep: also what finds most within so many CPU-hours; default: not asked",
+            help="With --sweep: also the threshold that finds most within this number of CPU-hours; default: off",
         ),
     ] = None,
     confidence: Annotated[
         float,
         typer.Option(
-            "--confidence", min=0.5, max=0.999, help="Level of the interval for the discoverability, a fraction"
+            "--confidence",
+            min=0.5,
+            max=0.999,
+            help="Confidence level of the interval for the discoverability, as a fraction",
         ),
     ] = 0.95,
 ) -> None:
-    """Measure a campaign's decisions: success ratio, discoverability from the audit, cost, saving. It is only read.
+    """Measure a campaign's decisions: success ratio, discoverability from the audit, cost, saving. Read-only.
 
     Example: campaign metrics quickstart --sweep
     """

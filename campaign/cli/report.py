@@ -1,4 +1,4 @@
-"""The command `campaign report`: a campaign as one HTML file, print figures, CSV files."""
+"""The command `campaign report`: a campaign as one HTML file, figures for print, CSV files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,20 +15,24 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="HTML file; default: NAME-report.html")
     ] = None,
-    open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser")] = False,
+    open_it: Annotated[bool, typer.Option("--open", help="Open the report in the browser")] = False,
     figures: Annotated[
         Path | None,
-        typer.Option("--figures", metavar="DIR", help="Also every figure as PNG (300 dpi) and SVG; default: none"),
+        typer.Option(
+            "--figures", metavar="DIR", help="Also write every figure as PNG (300 dpi) and SVG; default: none"
+        ),
     ] = None,
     csv: Annotated[
-        Path | None, typer.Option("--csv", metavar="DIR", help="Also the tables as CSV, all rows; default: none")
+        Path | None,
+        typer.Option("--csv", metavar="DIR", help="Also write the tables with all rows as CSV; default: none"),
     ] = None,
     map_of_dos: Annotated[
-        bool, typer.Option("--map/--no-map", help="The UMAP of the DOS: half a minute when it is made first")
+        bool,
+        typer.Option("--map/--no-map", help="Include the UMAP of the DOS; takes about half a minute the first time"),
     ] = True,
     launchpad: LaunchpadOption = None,
 ) -> None:
-    """Write a campaign as one HTML file that needs no network: figures, tables, structures. It is only read.
+    """Write a self-contained HTML report of a campaign: figures, tables, structures. Read-only.
 
     Example: campaign report quickstart --output quickstart.html --figures figures --csv tables
     """

@@ -15,27 +15,28 @@ def results(
     launchpad: LaunchpadOption = None,
     format: Annotated[
         Literal["table", "json", "csv", "parquet"],
-        typer.Option(help="A table to read, or all columns for another program"),
+        typer.Option(help="Table for reading, or all columns for another program"),
     ] = "table",
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="File to write, in place of a former one; default: print it"
+            "--output", "-o", metavar="FILE", help="File to write; an existing file is replaced; default: print"
         ),
     ] = None,
     structures: Annotated[
         bool | None,
         typer.Option(
             "--structures/--no-structures",
-            help="Unrelaxed and relaxed structure of each candidate: pymatgen's dictionary in JSON and Parquet, CIF in "
-            "CSV; default: in JSON and Parquet",
+            help="Include the unrelaxed and relaxed structure of each candidate: pymatgen dictionary in JSON and "
+            "Parquet, CIF in CSV; default: included in JSON and Parquet",
         ),
     ] = None,
     wide: Annotated[
-        bool, typer.Option("--wide", help="Table with state, space groups and decomposition too: for wide terminals")
+        bool,
+        typer.Option("--wide", help="Also show state, space groups and decomposition in the table, for wide terminals"),
     ] = False,
 ) -> None:
-    """Print the candidates of a campaign, the most stable first. Energies in eV/atom, cost in CPU-s.
+    """Print the candidates of a campaign, most stable first. Energies are in eV/atom, costs in CPU-s.
 
     Example: campaign results quickstart --format csv --output quickstart.csv
     """

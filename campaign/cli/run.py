@@ -14,12 +14,13 @@ FileArgument = Annotated[
 EngineElsewhere = Annotated[
     bool,
     typer.Option(
-        "--engine-elsewhere", help="The engine, with its POTCARs, is on the compute nodes only: do not look for it here"
+        "--engine-elsewhere",
+        help="Do not look for the engine and its POTCARs on this machine: they are on the compute nodes only",
     ),
 ]
 StrictOption = Annotated[
     bool,
-    typer.Option("--strict", help="Stop where a crystal of candidates.as_given cannot be used; default: leave it out"),
+    typer.Option("--strict", help="Stop if a crystal of candidates.as_given cannot be used; default: leave it out"),
 ]
 LeftOutOption = Annotated[
     Path | None,
@@ -32,7 +33,8 @@ NoReuse = Annotated[
     bool,
     typer.Option(
         "--no-reuse",
-        help="Compute everything anew: take over no equal calculation of another campaign (the file's reuse: false)",
+        help="Compute everything anew, reusing no identical calculations of other campaigns (like reuse: false in the "
+        "file)",
     ),
 ]
 
@@ -44,15 +46,15 @@ def check(
     write_inputs: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="New folder for the input files of one IS-DOS and one relaxation; default: none"
+            metavar="DIR", help="New folder for example input files of one IS-DOS and one relaxation; default: none"
         ),
     ] = None,
     strict: StrictOption = False,
     left_out: LeftOutOption = None,
 ) -> None:
-    """Check a campaign file and say what it would do; nothing is submitted.
+    """Check a campaign file and show what it would do; nothing is submitted.
 
-    All that is wrong is said at once, each with file, line, field, what was found and what would be right. The input
+    All problems are reported together, each with file, line, field, the value found and what would be right. The input
     files are INCAR, KPOINTS, POSCAR and the symbols of the POTCARs (POTCAR.spec), as the jobs will write them.
 
     Example: campaign check examples/quickstart.yaml
@@ -68,9 +70,9 @@ def submit(
     strict: StrictOption = False,
     left_out: LeftOutOption = None,
 ) -> None:
-    """Submit a campaign; `rlaunch rapidfire` or `campaign cluster run` then run it. Submitting again adds nothing.
+    """Submit a campaign, to be run by `rlaunch rapidfire` or `campaign cluster run`. Submitting it again adds nothing.
 
-    Calculations that another campaign of the database has done with the same settings are taken over at no cost.
+    Calculations that another campaign in the database has done with the same settings are reused at no cost.
 
     Example: campaign submit examples/quickstart.yaml --engine-elsewhere
     """
@@ -82,8 +84,8 @@ def run(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="Campaign file (YAML), e.g. examples/quickstart.yaml; or the name of a campaign in the database, e.g. "
-            "of an imported one",
+            help="Campaign file (YAML), e.g. examples/quickstart.yaml, or the name of a campaign in the database, "
+            "e.g. an imported one",
         ),
     ],
     launchpad: LaunchpadOption = None,
@@ -91,8 +93,8 @@ def run(
         int | None,
         typer.Option(
             min=1,
-            help="Worker processes, a calculation each; default: one for each core, with VASP as many as its command's "
-            "ranks leave room for",
+            help="Worker processes, each running one calculation; default: one per core; with VASP, as many as the "
+            "MPI ranks of its command leave room for",
         ),
     ] = None,
     directory: Annotated[Path, typer.Option(help="Folder for launch directories and logs, in a subfolder NAME")] = Path(
@@ -102,10 +104,10 @@ def run(
     strict: StrictOption = False,
     left_out: LeftOutOption = None,
 ) -> None:
-    """Run a whole campaign on this machine. Ctrl-C stops it; the same command goes on where it was.
+    """Run a whole campaign on this machine. Ctrl-C stops it; the same command resumes it.
 
-    Starts the embedded database and Ray where they do not run, then worker processes. Exit code 1: nothing is left to
-    run although the campaign is not complete.
+    Starts the embedded database and Ray, if they are not running, and then the workers. Exit code 1 means that nothing
+    is left to run although the campaign is not complete.
 
     Example: campaign run examples/quickstart.yaml --workers 4
     """

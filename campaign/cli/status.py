@@ -13,15 +13,16 @@ from esnet.cli.options import JsonOption
 def status(
     name: NameArgument,
     seconds: Annotated[
-        float | None, typer.Argument(metavar="SECONDS", min=0.5, help="With --watch: between two looks; default 5")
+        float | None,
+        typer.Argument(metavar="SECONDS", min=0.5, help="With --watch: seconds between two updates; default: 5"),
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Look again and again, until the campaign has ended or Ctrl-C")
+        bool, typer.Option("--watch", help="Update the display until the campaign is finished or Ctrl-C is pressed")
     ] = False,
     launchpad: LaunchpadOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show where a campaign stands, and what `campaign reconcile` would repair. Read-only.
+    """Show the state of a campaign, and what `campaign reconcile` would repair. Read-only.
 
     Example: campaign status my-alloys --watch 10
     """

@@ -14,12 +14,11 @@ def verify(
     name: NameArgument,
     launchpad: LaunchpadOption = None,
     features: Annotated[
-        bool,
-        typer.Option("--features", help="Also compare each stored DOS with its checksum: 100 kB are read for each"),
+        bool, typer.Option("--features", help="Also compare each stored DOS with its checksum (reads 100 kB per DOS)")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check that nothing of a campaign is lost, doubled, damaged or stuck; exit code 1 if something is. Read-only.
+    """Check that nothing in a campaign is lost, duplicated, damaged or stuck; exit code 1 if anything is. Read-only.
 
     Example: campaign verify my-alloys --json
     """

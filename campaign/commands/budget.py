@@ -1,4 +1,4 @@
-"""The command `campaign budget`: what is spent, promised and left, and changing the limits of a running campaign."""
+"""The command `campaign budget`: what is spent, reserved and left, and changes to the limits of a running campaign."""
 
 import json
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def budget(
     launchpad: Path | None,
     as_json: bool,
 ) -> None:
-    """Show what a campaign has spent and has left; with options: change its limits, and let held candidates go on."""
+    """Show what a campaign has spent and has left. Options change its limits and release held candidates."""
     given = {
         "cpu_hours": _limit(cpu_hours, float, "--cpu-hours"),
         "relaxation_cpu_hours": _limit(relaxation_cpu_hours, float, "--relaxation-cpu-hours"),
@@ -61,7 +61,7 @@ def _limit(text: str | None, read: Callable[[str], Any], option: str) -> tuple[b
     if text is None or text.lower() == _NONE:
         return text is not None, None
     rights: dict[Any, str] = {int: "a whole number", float: "a number"}
-    right = rights.get(read, "a time with its zone, e.g. 2027-03-01T08:00:00Z")
+    right = rights.get(read, "a time with time zone, e.g. 2027-03-01T08:00:00Z")
     try:
         value = read(text)
     except ValueError as error:

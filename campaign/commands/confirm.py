@@ -27,6 +27,8 @@ def confirm(question: str, *, answer: str, option: str = "--yes") -> None:
     try:
         typed = typer.prompt(question, default="", show_default=False)
     except typer.Abort:
-        raise NotConfirmedError(f"nothing was typed, and nothing was done; {option} does not ask") from None
+        raise NotConfirmedError(
+            f"no answer was given, and nothing was done; use {option} to skip the question"
+        ) from None
     if typed.strip() != answer:
         raise NotConfirmedError(f"found {typed.strip()!r}, right: {answer}; nothing was done")

@@ -17,8 +17,8 @@ from launchers.mongod.ownership import is_own
 from launchers.mongod.server import default_data_dir
 
 UNPROTECTED = (
-    "an earlier version started this database, and every user of this machine can read and change it: when no "
-    "campaign runs, `campaign db stop` and `campaign db start` give it a password"
+    "this database was started by an earlier version, and every user of this machine can read and change it: when no "
+    "campaign runs, restart it with `campaign db stop` and `campaign db start` to protect it with a password"
 )
 
 
@@ -28,7 +28,7 @@ def connect(launchpad_file: Path | None) -> LaunchPad:
     Raises
     ------
     DatabaseError
-        One sentence: no file, nobody answers, wrong password, no transactions.
+        One sentence: no file, no answer, wrong password, no transactions.
     """
     settings = DatabaseSettings.from_file(find_launchpad_file(launchpad_file))
     check_database(settings)

@@ -1,4 +1,4 @@
-"""The command `campaign dataset`: what a campaign computed as a data set for `esnet train`."""
+"""The command `campaign dataset`: exports a campaign's results as a data set for `esnet train`."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ from esnet.commands.settings import filters_of
 def dataset(
     *, name: str, path: Path, launchpad: Path | None, max_dos: float, max_abs_formation_energy: float, f_block: bool
 ) -> None:
-    """Write what a campaign has relaxed so far, with its DOS, as a data set; the campaign is only read."""
+    """Write the crystals that a campaign has relaxed so far, with their DOS, as a data set. Read-only."""
     filters = filters_of(max_dos, max_abs_formation_energy, f_block)
     out = console()
     manifest = write_training_data(read_campaign(launchpad, name), path, filters=filters)
     states = ", ".join(f"{count} {state}" for state, count in manifest.source["states"].items())
     out.print(
-        f"campaign {name}: {manifest.source['relaxed']} relaxed structures, references included; of the candidates are "
-        f"{states}",
+        f"campaign {name}: {manifest.source['relaxed']} relaxed structures, including references; states of the "
+        f"candidates: {states}",
         highlight=False,
     )
     out.print(

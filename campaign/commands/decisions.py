@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from campaign.commands.connection import open_for_writing, read_campaign
+from campaign.config.wording import format_count
 from campaign.running_campaign import RunningCampaign
 from campaign.spec.policy_text import parse_policy
 from campaign.store.candidates import find_candidate
@@ -24,7 +25,7 @@ class DryRunError(UserError, ValueError):
 
 
 def explain(*, name: str, candidate: str, launchpad: Path | None, as_json: bool) -> None:
-    """Say why a candidate was promoted, rejected or held, and make its decision again from what is stored."""
+    """Explain why a candidate was promoted, rejected or held, and recompute its decision from the stored data."""
     campaign = read_campaign(launchpad, name)
     told = explanation(campaign, find_candidate(campaign, candidate))
     if as_json:
@@ -40,8 +41,8 @@ def decide(
     if not dry_run:
         if policy is not None:
             raise DryRunError(
-                "--policy without --dry-run: a running campaign keeps its policy, so its decisions mean one thing; "
-                "right: add --dry-run, or start a campaign of another name"
+                "--policy without --dry-run: a running campaign keeps its policy, so that its decisions stay "
+                "comparable; right: add --dry-run, or start a campaign with another name"
             )
         renamed = f"`campaign decide` without --dry-run is now `campaign release {name}`"
         print_plain(console(stderr=True), renamed)
@@ -53,18 +54,18 @@ def decide(
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=1))
         return
-    out.print(f"campaign {name}, nothing is written. Promoted would be: {found.policy}", highlight=False)
+    out.print(f"campaign {name}; nothing is written. Would be promoted: {found.policy}", highlight=False)
     for label, counts in (("as it stands", found.now), ("would be", found.would_be)):
         listed = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
         out.print(f"  {label}: {listed or 'nothing has a prediction yet'}", highlight=False)
     inside, outside = found.known_stable
     out.print(
         f"  relaxations would cost about {found.relax_cpu_s / 3600:.3g} CPU-hours; known to be stable: {inside} of "
-        f"what it would relax, {outside} of what it would leave out",
+        f"the candidates it would relax, {outside} of those it would leave out",
         highlight=False,
     )
     if not found.differences:
-        out.print("  no candidate is decided on otherwise", highlight=False)
+        out.print("  the decision is the same for every candidate", highlight=False)
         return
     out.print(differences_table(found, limit=None if all_rows else SHOWN))
     if not all_rows and len(found.differences) > SHOWN:
@@ -72,6 +73,6 @@ def decide(
 
 
 def release(*, name: str, launchpad: Path | None) -> None:
-    """Release held candidates as far as the budget allows, then submit what is due."""
+    """Release held candidates as far as the budget allows, then submit all work that is due."""
     released = RunningCampaign.open(*open_for_writing(launchpad), name).release()
-    console().print(f"{released} held candidate(s) go on", highlight=False)
+    console().print(f"{format_count(released, 'held candidate')} released", highlight=False)

@@ -1,4 +1,4 @@
-"""Errors that a user can mend: shown as one message, without a traceback."""
+"""Errors that a user can fix: shown as one message, without a traceback."""
 
 from pymongo.errors import ConnectionFailure
 
@@ -18,10 +18,10 @@ def is_user_error(error: BaseException) -> bool:
 
 
 def message_for_user(error: BaseException) -> str | None:
-    """What to say of an error instead of a traceback; None for one that a user cannot mend."""
+    """What to say of an error instead of a traceback; None for an error that a user cannot fix."""
     if isinstance(error, ConnectionFailure):
         return (
-            "the database stopped answering. See `campaign db status`; when it runs again, the same command goes on "
-            "where it was"
+            "the database stopped answering. See `campaign db status`; when it runs again, repeat the command to "
+            "continue"
         )
     return str(error) if is_user_error(error) else None

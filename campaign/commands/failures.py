@@ -1,4 +1,4 @@
-"""The commands `campaign reconcile`, `failures` and `retry`: what was lost, what failed, and another try."""
+"""The commands `campaign reconcile`, `failures` and `retry`: lost jobs, failed calculations, and retries."""
 
 import json
 import shlex
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from campaign.commands.connection import open_for_writing, read_campaign
 from campaign.commands.errors import is_user_error
+from campaign.config.wording import format_count
 from campaign.recovery.reconcile import reconcile as reconcile_campaign
 from campaign.recovery.reconcile_report import ReconcileReport
 from campaign.recovery.removed_workflows import format_removed, removed_workflows
@@ -42,9 +43,9 @@ def reconcile(
     defused: bool,
     dry_run: bool,
 ) -> None:
-    """Repair what killed workers and jobs left behind; safe to call at any time, from several places at once."""
+    """Recover from killed workers and lost jobs; safe to call at any time, also from several places simultaneously."""
     if (archived or defused) and not resubmit:
-        raise ResubmitOptionError("--archived and --defused say what --resubmit includes; right: with --resubmit")
+        raise ResubmitOptionError("--archived and --defused extend --resubmit; right: give --resubmit too")
     asked = (("deleted", resubmit), ("archived", archived), ("defused", defused))
     kinds = {kind for kind, wanted in asked if wanted}
     store, connection = open_for_writing(launchpad, dry_run=dry_run)
@@ -53,18 +54,18 @@ def reconcile(
         _reconcile_one(OpenCampaign.open(store, connection, name, dry_run=dry_run), kinds, retry, dry_run, console)
         return
     if foreign := foreign_campaigns(store):
-        passed = f"passed over, since they are no campaigns: {', '.join(foreign)} (collection campaigns);"
-        print_labelled(console, passed, "better take a database of its own (`name` in my_launchpad.yaml)")
+        passed = f"skipped, because they are not campaigns: {', '.join(foreign)} (collection campaigns);"
+        print_labelled(console, passed, "use a separate database for campaigns (`name` in my_launchpad.yaml)")
     names = unfinished_campaigns(store)
     if not names:
-        console.print("no campaign is under way")
+        console.print("no campaign is running")
     failed = False
     for each in names:
         try:
             campaign = OpenCampaign.open(store, connection, each, dry_run=dry_run)
             _reconcile_one(campaign, kinds, retry, dry_run, console, prefix=f"{each}: ")
         except Exception as error:
-            # what is wrong with one campaign keeps no other from its repair; the database's errors are everybody's
+            # a problem of one campaign does not keep others from its repair; errors of the database concern all
             if not is_user_error(error) or isinstance(error, DatabaseError):
                 raise
             print_plain(console, f"{each}: cannot be reconciled: {error}")
@@ -85,22 +86,22 @@ def _reconcile_one(
     _report_repairs(done, console, prefix=prefix, quiet=retry or bool(resubmitted))
     if retry and dry_run:
         number = len(list(failed_calculations(campaign)))
-        console.print(f"{number} failed calculation(s) would be tried again", highlight=False)
+        console.print(f"{format_count(number, 'failed calculation')} would be retried", highlight=False)
     elif retry:
-        console.print(f"{retry_failed(campaign)} failed calculation(s) will be tried again")
+        console.print(f"{format_count(retry_failed(campaign), 'failed calculation')} will be retried")
 
 
 def _resubmit(campaign: OpenCampaign, kinds: Collection[str], done: ReconcileReport, *, dry_run: bool) -> list[str]:
-    """Submit again what was removed in one of these ways; ``done`` keeps what was removed in another."""
+    """Resubmit workflows that were removed in one of these ways; ``done`` keeps what was removed in another."""
     removed = removed_workflows(campaign)
     meant = [each for each in removed if each.how in kinds]
     done.removed = list(format_removed(campaign, [each for each in removed if each.how not in kinds]))
     if not meant:
         return ["no removed workflow to submit again"]
     if dry_run:
-        return [f"{len(meant)} removed workflow(s) would be submitted again"]
+        return [f"{format_count(len(meant), 'removed workflow')} would be submitted again"]
     number, busy = resubmit_workflows(campaign, meant)
-    return [f"{number} removed workflow(s) are submitted again", *busy]
+    return [f"{format_count(number, 'removed workflow')} submitted again", *busy]
 
 
 def _report_repairs(done: ReconcileReport, console: Console, *, prefix: str, quiet: bool) -> None:
@@ -126,7 +127,7 @@ def failures(*, name: str, launchpad: Path | None, as_json: bool) -> None:
         console.print()
         print_plain(console, *format_failure(kind))
     if any(kind.for_good for kind in kinds):
-        console.print(f"\nanother try: campaign retry {name} --kind CAUSE [--set INCAR.NELM=400]")
+        console.print(f"\nto retry: campaign retry {name} --kind CAUSE [--set INCAR.NELM=400]")
 
 
 def retry(
@@ -139,7 +140,7 @@ def retry(
     launchpad: Path | None,
     dry_run: bool,
 ) -> None:
-    """Try again what has failed for good, with other settings or resources where some are given."""
+    """Retry permanently failed calculations, optionally with other settings or resources."""
     store, connection = open_for_writing(launchpad, dry_run=dry_run)
     campaign = OpenCampaign.open(store, connection, name, dry_run=dry_run)
     only = None if candidate is None else str(find_candidate(campaign, candidate)["_id"])
@@ -153,7 +154,7 @@ def retry(
     changed = {**{f"INCAR.{tag}": value for tag, value in overrides.incar.items()}, **overrides.queue}
     with_what = f" with {', '.join(f'{key}={value}' for key, value in changed.items())}" if changed else ""
     will = "would be" if dry_run else "will be"
-    console.print(f"{number} failed calculation(s) {will} tried again{with_what}", highlight=False)
+    console.print(f"{format_count(number, 'failed calculation')} {will} retried{with_what}", highlight=False)
     for each in chosen[:20]:
         console.print(f"  {each.name}: {each.stage.title}, {each.cause}", highlight=False)
     if len(chosen) > 20:

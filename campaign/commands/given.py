@@ -22,7 +22,7 @@ _LOG_EVERY_S = 15.0
 
 @contextlib.contextmanager
 def reading_progress() -> Iterator[OnProgress]:
-    """Show on standard error how far reading is: a bar on a terminal, elsewhere a line now and then."""
+    """Show the progress of reading on standard error: a bar on a terminal, otherwise an occasional line."""
     out = console(stderr=True)
     if not out.is_terminal:
         yield _log_lines(out)
@@ -109,6 +109,6 @@ def write_left_out(left_out: Sequence[LeftOut], file: Path) -> None:
         write_whole(file, csv_text([("name", "file", "reason", "detail"), *rows]))
     except OSError as error:
         raise OutputPlaceError(
-            f"{file} cannot be written: {error.strerror}; name another file for the crystals that are left out with "
-            "--left-out"
+            f"{file} cannot be written: {error.strerror}; use --left-out to name another file for the list of "
+            "crystals left out"
         ) from error

@@ -16,7 +16,7 @@ def metrics(
 ) -> None:
     """Measure a campaign's decisions: success ratio, discoverability from the audit, cost, saving. It is only read."""
     if cpu_hours is not None and not sweep:
-        raise typer.BadParameter("--cpu-hours is a budget for --sweep: give both")
+        raise typer.BadParameter("--cpu-hours sets the budget of --sweep; give both")
     campaign = read_campaign(launchpad, name)
     found = campaign_metrics(campaign, confidence=confidence, sweep=sweep, cpu_hours=cpu_hours)
     if as_json:

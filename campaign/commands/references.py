@@ -6,6 +6,7 @@ import typer
 
 from campaign.candidates.elements import check_element
 from campaign.commands.connection import connect
+from campaign.config.wording import format_count
 from campaign.hull.entries_file import read_entries_file
 from campaign.references.entries_export import export_set, fetch_entries
 from campaign.store.collections import CampaignStore
@@ -17,9 +18,11 @@ def fetch_mp(*, file: Path, elements: str, max_elements: int | None, endpoint: s
     """Fetch the known phases of some elements from the Materials Project (needs mp-api, extra mp)."""
     symbols = [word.strip() for word in elements.split(",") if word.strip()]
     if not symbols:
-        raise typer.BadParameter("no element; right: symbols such as Al,Cu,Pd", param_hint="--elements")
+        raise typer.BadParameter("no element given; right: symbols such as Al,Cu,Pd", param_hint="--elements")
     number = fetch_entries(file, elements=symbols, max_elements=max_elements, endpoint=endpoint)
-    console().print(f"{number} entries in {file}; see `campaign references check {file}`", highlight=False)
+    console().print(
+        f"{format_count(number, 'entry', 'entries')} in {file}; see `campaign references check {file}`", highlight=False
+    )
 
 
 def check(*, file: Path, engine: str | None, elements: str | None) -> None:

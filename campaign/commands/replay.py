@@ -23,14 +23,14 @@ from esnet.commands.console import console, print_labelled, print_plain
 from esnet.files.output_folder import refuse_existing_output
 
 _LEGEND = (
-    "\nCPU-h: IS-DOS included (random and oracle need none). random there, oracle there: stable materials that they "
-    "have found for the same CPU-h. success ratio, discoverability: of the promoted, without the audit sample. saving: "
-    "against relaxing everything"
+    "\nCPU-h: including IS-DOS (random and oracle need none). random there, oracle there: stable materials that these "
+    "find for the same CPU-h. success ratio, discoverability: of the promoted candidates, without the audit sample. "
+    "saving: compared with relaxing everything"
 )
 _SCORERS_LEGEND = (
-    "\nCPU-h: what each prediction costs, IS-DOS included, and all relaxations (random and oracle need no prediction, "
-    "and count up to the last stable material found). recall: share of the stable materials that was found. C_eff: "
-    "CPU-s for each candidate over recall; then over that of the oracle when it has found as many"
+    "\nCPU-h: the cost of the predictions, including IS-DOS, and of all relaxations (random and oracle need no "
+    "prediction, and count up to the last stable material found). recall: fraction of the stable materials found. "
+    "C_eff: CPU-s per candidate divided by recall; then divided by that of the oracle at the same recall"
 )
 
 
@@ -98,7 +98,7 @@ def _policies(texts: Sequence[str]) -> dict[str, Policy]:
     found = {}
     for text in texts:
         if text in found:
-            raise typer.BadParameter(f"--policy {text} stands twice")
+            raise typer.BadParameter(f"--policy {text} is given twice")
         found[text] = parse_policy(text)
     return found
 
@@ -125,7 +125,9 @@ def _data(dataset: Path | None, campaign: str, launchpad: Path | None, **options
     if dataset is not None:
         return read_replay_data(dataset, **options)
     if wrong := [name for name in ("structures", "references", "model", "leave_out") if options[name]]:
-        raise typer.BadParameter(f"--{wrong[0].replace('_', '-')} does not go with --campaign, which has all that")
+        raise typer.BadParameter(
+            f"--{wrong[0].replace('_', '-')} cannot be combined with --campaign, which provides it"
+        )
 
     return read_replay_campaign(read_campaign(launchpad, campaign))
 

@@ -4,6 +4,7 @@ import webbrowser
 from pathlib import Path
 
 from campaign.commands.connection import read_campaign
+from campaign.config.wording import format_count
 from campaign.views.report.data import build_report
 from campaign.views.report.files import write_csv, write_figures, write_page
 from esnet.commands.console import console
@@ -27,9 +28,9 @@ def report(
     out.print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)
     if figures is not None:
         written = write_figures(data, figures)
-        out.print(f"{len(written)} figures in {figures}", highlight=False, soft_wrap=True)
+        out.print(f"{format_count(len(written), 'figure')} in {figures}", highlight=False, soft_wrap=True)
     if csv is not None:
         written = write_csv(data, csv)
-        out.print(f"{len(written)} tables in {csv}", highlight=False, soft_wrap=True)
+        out.print(f"{format_count(len(written), 'table')} in {csv}", highlight=False, soft_wrap=True)
     if open_it and not webbrowser.open(target.resolve().as_uri()):
-        out.print(f"no browser was found here: open {target.resolve()} yourself", soft_wrap=True)
+        out.print(f"no browser was found; open {target.resolve()} manually", soft_wrap=True)

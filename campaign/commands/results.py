@@ -60,18 +60,20 @@ def _refuse(format: str, output: Path | None, *, structures: bool | None, wide: 
     """Say what does not go together before anything is read."""
     if format == "table" and (output is not None or structures is not None):
         raise typer.BadParameter(
-            "a table is printed, without structures; right: --format csv, json or parquet beside it",
+            "the table contains no structures; right: add --format csv, json or parquet",
             param_hint="--output or --structures",
         )
     if wide and format != "table":
-        raise typer.BadParameter(f"{format} has all columns; --wide is for the table", param_hint="--wide")
+        raise typer.BadParameter(
+            f"{format} contains all columns; --wide applies only to the table", param_hint="--wide"
+        )
     if format == "parquet":
         require("pyarrow", extra="parquet")
         if output is None:
-            raise typer.BadParameter("a Parquet file is not printed; right: --output FILE", param_hint="--format")
+            raise typer.BadParameter("a Parquet file cannot be printed; right: --output FILE", param_hint="--format")
     if output is not None and (output.is_dir() or not output.resolve().parent.is_dir()):
         found = f"{output} is a folder" if output.is_dir() else f"the folder {output.resolve().parent} does not exist"
-        raise typer.BadParameter(f"{found}; right: a file in a folder that is there", param_hint="--output")
+        raise typer.BadParameter(f"{found}; right: a file in an existing folder", param_hint="--output")
 
 
 def _texts(rows: Iterable[FullRow], format: str, *, structures: bool) -> Iterable[str]:

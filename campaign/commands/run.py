@@ -15,6 +15,7 @@ from campaign.commands.connection import connect, ensure_running
 from campaign.commands.given import make_and_report
 from campaign.commands.lifecycle.notify import notifications
 from campaign.commands.shared_database import worker_for
+from campaign.config.wording import format_count
 from campaign.recovery.removed_workflows import format_removed, removed_workflows
 from campaign.runner import RunSettings, default_workers, run_campaign
 from campaign.running_campaign import start_campaign
@@ -137,7 +138,7 @@ def run(
     strict: bool,
     left_out: Path | None,
 ) -> None:
-    """Run a whole campaign on this machine. Ctrl-C stops it; the same command goes on where it was."""
+    """Run a whole campaign on this machine. Ctrl-C stops it; the same command resumes it."""
     console = _console()
     stored = _is_name(file)
     given = None if stored else _checked(file, _list_file(file, left_out), strict=strict, reuse=not no_reuse)
@@ -159,9 +160,15 @@ def run(
         console.print(started.message, soft_wrap=True)
         _print_reused(store, spec.name, console)
         if elsewhere:
-            others = f"other workers of this machine run {elsewhere} firework(s) of this campaign already;"
-            print_labelled(console, others, "those started now come on top")
-        said = f"{number} worker(s)" if why is None else f"{number} worker(s) ({why}; --workers N changes it)"
+            others = (
+                f"other workers on this machine already run {format_count(elsewhere, 'firework')} of this campaign;"
+            )
+            print_labelled(console, others, "the workers started now are additional")
+        said = (
+            f"{format_count(number, 'worker')}"
+            if why is None
+            else f"{format_count(number, 'worker')} ({why}; change with --workers N)"
+        )
         console.print(f"{said}; launch directories and logs in {folder}", highlight=False)
 
     def on_ray(dashboard: str | None, token: Path) -> None:
@@ -174,14 +181,14 @@ def run(
             print_plain(console, f"Ray dashboard: {link.address} (opens once, on this machine; again: {again})")
         else:
             opens = f"`campaign dashboard {spec.name}` on this machine opens it"
-            print_plain(console, f"Ray dashboard: {dashboard} ({opens}; the token that it asks for is in {token})")
+            print_plain(console, f"Ray dashboard: {dashboard} ({opens}; its token is in {token})")
 
     def on_ray_change(said: str) -> None:
         print_labelled(console, "Ray:", said)
 
     def on_outage(away: bool) -> None:
         if away:
-            print_labelled(console, "the database does not answer;", "waiting for it; `campaign db status` says more")
+            print_labelled(console, "the database does not answer;", "waiting for it; see `campaign db status`")
         else:
             console.print("the database answers again", highlight=False)
 
@@ -215,7 +222,7 @@ def run(
             )
         except KeyboardInterrupt:
             progress.close()
-            print_labelled(console, "stopped;", f"`campaign run {file}` goes on where it was")
+            print_labelled(console, "stopped;", f"`campaign run {file}` resumes it")
             raise typer.Exit(130) from None
         progress.close()
         campaign = Campaign.read(store, spec.name)
@@ -238,7 +245,7 @@ def _checked_stored(store: CampaignStore, name: Path) -> CampaignSpec:
     try:
         spec = Campaign.read(store, str(name)).spec
     except UnknownCampaignError as error:
-        raise UnknownCampaignError(f"{name} is no file, and {error}") from None
+        raise UnknownCampaignError(f"{name} is not a file, and {error}") from None
     check_engine(spec, file=name)
     return spec
 
@@ -249,10 +256,10 @@ def _make_run_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputPlaceError(
-            f"{folder} cannot be made: {error.strerror}; name a folder that you may write to with --directory"
+            f"{folder} cannot be created: {error.strerror}; use --directory to name a writable folder"
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputPlaceError(f"{folder} may not be written to; name another folder with --directory")
+        raise OutputPlaceError(f"{folder} is not writable; use --directory to name another folder")
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -261,17 +268,19 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def _report_outcome(status: Status, console: Console, *, removed: Sequence[str]) -> None:
     console.print(
-        f"{status.stable} stable; {status.cpu_s:.0f} CPU-s in all. Look again with `campaign results {status.name}`, "
-        f"in a browser with `campaign report {status.name} --open`; the database continues to run, `campaign db stop` "
-        "ends it",
+        f"{status.stable} stable; {status.cpu_s:.0f} CPU-s in total. See the results again with `campaign results "
+        f"{status.name}`, or in a browser with `campaign report {status.name} --open`. The database keeps running; "
+        "`campaign db stop` stops it",
         highlight=False,
     )
     if held := status.candidates.get(CandidateState.HELD):
-        console.print(f"the budget holds {held} candidates: see `campaign budget {status.name}`", soft_wrap=True)
+        console.print(
+            f"{format_count(held, 'candidate')} held by the budget: see `campaign budget {status.name}`", soft_wrap=True
+        )
     if not status.is_finished:
         print_labelled(
             console,
-            f"campaign {status.name} is not complete, and nothing of it is left to run.",
+            f"campaign {status.name} is not complete, but nothing is left to run.",
             status.problem
             or "; ".join(removed)
             or "See `campaign status`, and `lpad get_fws -s FIZZLED -d more` for the reason.",

@@ -15,7 +15,7 @@ TOKEN_VARIABLE = "ESNET_CAMPAIGN_SERVE_TOKEN"
 
 
 def serve(*, port: int, host: str, refresh: float, with_token: bool, launchpad: Path | None) -> None:
-    """Show all campaigns of the database in a browser, as `campaign report` does, refreshing by itself. Read-only."""
+    """Show all campaigns of the database in a browser, as `campaign report` does, with automatic refresh. Read-only."""
     store = CampaignStore(connect(launchpad).db)
     token = None
     if with_token or not is_loopback(host):
@@ -26,5 +26,5 @@ def serve(*, port: int, host: str, refresh: float, with_token: bool, launchpad: 
         address = f"http://{shown}:{listener.getsockname()[1]}/"
         out = console()
         print_plain(out, f"campaigns at {address}" + (f"?token={token}" if token else ""))
-        out.print("Ctrl-C ends it")
+        out.print("Ctrl-C stops it")
         run(app, listener)

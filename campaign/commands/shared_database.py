@@ -31,24 +31,24 @@ def shared_worker(name: str, launchpad: LaunchPad, launchpad_file: Path, console
     foreign = foreign_work(launchpad)
     if foreign is None or campaign_exists(CampaignStore(launchpad.db), name):
         return None
-    warning = f"it also holds {foreign}. Better take one of its own (`name` in {launchpad_file.name})"
-    # what stands in FireWorks' own folder is for all that the user does with FireWorks
+    warning = f"it also contains {foreign}. Preferably use a separate database (`name` in {launchpad_file.name})"
+    # the files in FireWorks' own folder apply to everything that the user does with FireWorks
     is_global = launchpad_file.parent == Path.home() / ".fireworks"
     folder = Path.cwd() if is_global else launchpad_file.parent
     try:
         worker, path, written = project_worker_name(folder)
     except OSError as error:
         warning += (
-            f". {error.filename} cannot be written ({error.strerror}), so workers of theirs may take the campaign's "
-            "fireworks: name your own in the campaign file, `_fworker: NAME` in its spec"
+            f". {error.filename} cannot be written ({error.strerror}), so other workers may take the campaign's "
+            "fireworks: name your own workers in the campaign file, `_fworker: NAME` in its spec"
         )
         print_labelled(console, "a shared database:", warning)
         return None
-    wrote = f"{path}, written just now" if written else f"{path}"
+    wrote = f"{path}, just written" if written else f"{path}"
     warning += (
-        f". So that no worker of theirs takes them, its fireworks are for workers named {worker!r} ({wrote}): "
-        "`rlaunch` and `qlaunch` take them in that folder, or with `-w` and a file of that name; `campaign run` and "
-        "`campaign cluster run` take them anyway"
+        f". To keep other workers from taking them, its fireworks are reserved for workers named {worker!r} ({wrote}): "
+        "`rlaunch` and `qlaunch` take them if started in that folder, or with `-w` and such a file; `campaign run` "
+        "and `campaign cluster run` always take them"
     )
     print_labelled(console, "a shared database:", warning)
     return worker

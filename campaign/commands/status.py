@@ -36,7 +36,7 @@ def status(*, name: str, seconds: float | None, watch: bool, launchpad: Path | N
     if seconds is not None and not watch:
         raise WatchOptionError(f"found {seconds:g} seconds without --watch; right: campaign status {name} --watch 10")
     if watch and as_json:
-        raise WatchOptionError("--json prints once; right: without --watch, again whenever it is wanted")
+        raise WatchOptionError("--json prints once; right: give it without --watch, and repeat the command as needed")
     connection = connect(launchpad)
     store = CampaignStore(connection.db)
     if watch:
@@ -59,7 +59,7 @@ def _to_repair(store: CampaignStore, connection: LaunchPad, name: str) -> Reconc
 
 def _picture(report: StatusReport, to_repair: ReconcileReport) -> Group:
     status = report.status
-    more = [f"needs recovery: {found} (`campaign reconcile {status.name}` does it)" for found in to_repair.findings()]
+    more = [f"needs recovery: {found} (run `campaign reconcile {status.name}`)" for found in to_repair.findings()]
     more += to_repair.removed
     more += status_notes(report)
     if report.reused:
@@ -116,7 +116,7 @@ class _Look:
         except PyMongoError as error:
             if self.last is None:
                 raise
-            away = Text(f"the database does not answer ({type(error).__name__}); as it was before:", style="red")
+            away = Text(f"the database does not answer ({type(error).__name__}); last known state:", style="red")
             return Group(away, self.last), False
         self.last = _picture(report, self._to_repair)
         return self.last, report.status.is_finished

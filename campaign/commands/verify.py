@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from campaign.commands.connection import connect
+from campaign.config.wording import format_count
 from campaign.recovery.reconcile import reconcile
 from campaign.store.campaigns import OpenCampaign
 from campaign.store.collections import CampaignStore
@@ -31,10 +32,10 @@ def verify(*, name: str, launchpad: Path | None, features: bool, as_json: bool) 
         typer.echo(json.dumps(content, indent=1))
     else:
         out = console()
-        print_plain(out, f"campaign {name}: looked at {_counted(found.looked_at)}")
+        print_plain(out, f"campaign {name}: checked {_counted(found.looked_at)}")
         for label, text in _lines(found.findings):
             print_labelled(out, label, text, style="red" if label == "wrong:" else "")
-        print_plain(out, f"{len(found.findings)} findings" if found.findings else "nothing is wrong")
+        print_plain(out, format_count(len(found.findings), "finding") if found.findings else "no problems found")
     if found.findings:
         raise typer.Exit(1)
 
@@ -42,7 +43,11 @@ def verify(*, name: str, launchpad: Path | None, features: bool, as_json: bool) 
 def _counted(looked_at: dict[str, int]) -> str:
     counted = ", ".join(f"{number} {kind}" for kind, number in looked_at.items() if kind != "unknown")
     unknown = looked_at["unknown"]
-    return f"{counted}; of {unknown} fireworks nobody here can say whether they run" if unknown else counted
+    return (
+        f"{counted}; for {format_count(unknown, 'firework')} it is not known from here whether it runs"
+        if unknown
+        else counted
+    )
 
 
 def _lines(findings: Sequence[Finding]) -> Iterator[tuple[str, str]]:

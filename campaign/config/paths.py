@@ -17,8 +17,8 @@ def resolved(value: Any, info: ValidationInfo) -> Any:
     base_dir = (info.context or {}).get("base_dir")
     if base_dir is None:
         raise ValueError(
-            "a relative path, and a campaign that comes through lpad add has no folder to start from; "
-            "write the absolute path in a file that is given to lpad add"
+            "a relative path, but a campaign submitted with lpad add has no folder to which it could be relative; "
+            "write the absolute path in a file for lpad add"
         )
     return (Path(base_dir) / path).resolve()
 

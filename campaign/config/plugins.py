@@ -73,4 +73,4 @@ class Kinds(Generic[Kind]):
                     f"the entry point {kind!r} of {self.group} is {entry.value}, which is not a {self.base.__name__}"
                 )
             return found
-        raise self.unknown(f"no {self.noun} is called {kind!r}; right: one of {', '.join(self.names())}")
+        raise self.unknown(f"there is no {self.noun} named {kind!r}; right: one of {', '.join(self.names())}")

@@ -1,4 +1,4 @@
-"""Reading a campaign file, and saying everything that is wrong with it at once, each with its place in the file."""
+"""Reads a campaign file, and reports all its problems together, each with its place in the file."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +13,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent
 from ruamel.yaml.nodes import MappingNode, SequenceNode
+
+from campaign.config.wording import format_count
 
 FieldPath = tuple[str | int, ...]
 LARGEST_FILE = 128 << 10
@@ -58,7 +60,7 @@ class CampaignFileError(ValueError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         count = len(self.problems)
-        heading = f"{count} problem{'' if count == 1 else 's'} in the campaign file; nothing was submitted."
+        heading = f"{format_count(count, 'problem')} in the campaign file; nothing was submitted."
         super().__init__("\n".join([heading, *(f"  {problem}" for problem in self.problems)]))
 
 
@@ -107,7 +109,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], str]:
             start = file.read(LARGEST_FILE + 1)
         if len(start) > LARGEST_FILE:
             message = (
-                f"has more than {LARGEST_FILE >> 10} KiB; right: a campaign file, of a few KiB, which names the "
+                f"is larger than {LARGEST_FILE >> 10} KiB; right: a campaign file of a few KiB, which names the "
                 "folders and files of its structures and entries"
             )
             raise CampaignFileError([Problem("", message, path)])
@@ -164,7 +166,7 @@ def load_yaml(text: str) -> Any:
         if len(open_nodes) > _DEEPEST:
             raise MarkedYAMLError(problem=f"nested more than {_DEEPEST} levels deep", problem_mark=event.start_mark)
         if repeated > _MOST_REPEATED:
-            message = f"its aliases (*{event.anchor}) stand for more than {_MOST_REPEATED} values; write them out"
+            message = f"its aliases (*{event.anchor}) expand to more than {_MOST_REPEATED} values; write them out"
             raise MarkedYAMLError(problem=message, problem_mark=event.start_mark)
     return YAML(typ="safe", pure=True).load(text)
 
@@ -217,7 +219,7 @@ def _composed(text: str) -> Any:
 
 
 def line_of(text: str, path: FieldPath) -> int | None:
-    """The line, counted from 1, on which the field at `path` stands in YAML `text`; its nearest parent's if absent."""
+    """Return the line, counted from 1, of the field at `path` in YAML `text`; that of its nearest parent if absent."""
     node = _composed(text)
     line: int | None = None
     for part in path:

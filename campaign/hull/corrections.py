@@ -14,7 +14,7 @@ RELAXED_FIELDS = ("composition", "relaxation.energy", "relaxation.hubbards", "re
 
 
 def relaxed_fields(scheme: str) -> list[str]:
-    """Return what has to be read of a relaxed document; structures are large and needed for corrections only."""
+    """Return the fields to read of a relaxed document; structures are large and needed for corrections only."""
     return [field for field in RELAXED_FIELDS if scheme != "none" or field != "relaxation.structure"]
 
 

@@ -101,8 +101,8 @@ def read_entries_file(
     Raises
     ------
     EntriesFileError
-        Everything that is wrong: entries that cannot be read, ids that occur twice, more than one engine, functional
-        or correction scheme, or nobody who says which engine it was.
+        Everything that is wrong: entries that cannot be read, ids that occur twice, more than one engine, functional or
+        correction scheme, or no statement of the engine.
     """
     with no_garbage_collection():
         raw = open_entries(path)
@@ -197,7 +197,7 @@ def _statements(
 
 def _contradiction(what: str, said: Mapping[str, str]) -> str:
     listed = "; ".join(f"{value} by {who}" for value, who in sorted(said.items()))
-    return f"energies of different {what} never meet in one hull, and this is said: {listed}"
+    return f"energies of different {what} must not be mixed in one hull; found: {listed}"
 
 
 def _engine(
@@ -208,7 +208,7 @@ def _engine(
         return None, [_contradiction("engines", said)]
     if not said:
         remedy = "set references.engine: vasp or gpaw, or write {'engine': 'vasp', 'entries': [...]}".replace("'", '"')
-        return None, [f"nobody says which engine computed these entries; {remedy}"]
+        return None, [f"it is unknown which engine computed these entries; {remedy}"]
     (engine,) = said
     if engine not in ENGINES:
         return None, [f"was computed with {engine} ({said[engine]}); right: entries of {' or '.join(ENGINES)}"]

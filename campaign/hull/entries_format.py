@@ -79,7 +79,7 @@ def open_entries(path: Path) -> RawEntries:
     try:
         content = _unpacked(raw) if packed else raw
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise EntriesFileError(path, [f"is damaged or not packed with gzip ({error})"]) from error
+        raise EntriesFileError(path, [f"is damaged or not compressed with gzip ({error})"]) from error
     if content is None:
         raise EntriesFileError(path, [f"unpacks to more than {_LARGEST_RATIO} times its size, as no entries do"])
     if kind == ".jsonl":
@@ -120,7 +120,7 @@ def _whole(path: Path, content: bytes) -> tuple[dict[str, Any], list[Any]]:
     if isinstance(parsed, list):
         return {}, parsed
     if not isinstance(parsed, dict) or not isinstance(parsed.get("entries"), list):
-        raise EntriesFileError(path, [f"holds neither a list nor an object with a list of entries; {_RIGHT}"])
+        raise EntriesFileError(path, [f"contains neither a list nor an object with a list of entries; {_RIGHT}"])
     if unknown := sorted(set(parsed) - set(_HEADER_KEYS)):
         raise EntriesFileError(path, [f"unknown key {', '.join(unknown)}; known here: {', '.join(_HEADER_KEYS)}"])
     return {key: value for key, value in parsed.items() if key != "entries"}, parsed["entries"]

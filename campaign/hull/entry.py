@@ -1,6 +1,6 @@
 """One dictionary of an entries file -> composition, energy, and what it says of how it was computed.
 
-No pymatgen object is built: a file of 50,000 entries holds 50,000 structures that nobody needs.
+No pymatgen object is built: a file of 50,000 entries contains 50,000 structures that are not needed.
 """
 
 import math
@@ -44,9 +44,9 @@ class ReferenceEntry:
     Attributes
     ----------
     id
-        The entry's id, or its place in the file where it has none.
+        The entry's id, or its place in the file if it has none.
     place
-        Where it stands in the file.
+        Its place in the file.
     composition
         Element symbol -> amount.
     energy
@@ -92,7 +92,7 @@ def read_entry(content: Any, place: str) -> ReferenceEntry:
         raise EntryError(f"is a {str(kind)[:40]}; right: {' or '.join(sorted(_CLASSES))}")
     parameters = content.get("parameters") or {}
     if not isinstance(parameters, dict):
-        raise EntryError("has parameters that are no dictionary")
+        raise EntryError("has parameters that are not a dictionary")
     composition = _composition(content)
     correction, scheme = _correction(content)
     return ReferenceEntry(
@@ -145,7 +145,7 @@ def _composition(content: Mapping[str, Any]) -> dict[str, float]:
 def _symbol(species: str) -> str:
     match = _SPECIES.fullmatch(species)
     if match is None or match[1] not in symbols():
-        raise EntryError(f"has {species!r} in its composition, which is no element from H to Rg")
+        raise EntryError(f"has {species!r} in its composition, which is not an element from H to Rg")
     return match[1]
 
 
@@ -153,7 +153,7 @@ def _formula(formula: str) -> dict[str, float]:
     try:
         return dict(Composition(formula[:_LONGEST_FORMULA]).get_el_amt_dict())
     except (ValueError, LookupError, ArithmeticError) as error:
-        raise EntryError(f"has the composition {formula[:40]!r}, which is no formula") from error
+        raise EntryError(f"has the composition {formula[:40]!r}, which is not a formula") from error
 
 
 def _structure_composition(structure: Any) -> dict[str, float]:
@@ -179,7 +179,7 @@ def _correction(content: Mapping[str, Any]) -> tuple[float, str | None]:
         # written before pymatgen named its corrections
         return given, "a correction without a name"
     if not isinstance(adjustments, list) or not all(isinstance(adjustment, dict) for adjustment in adjustments):
-        raise EntryError("has energy_adjustments that are no list of dictionaries")
+        raise EntryError("has energy_adjustments that are not a list of dictionaries")
     total = math.fsum(_adjustment(adjustment) for adjustment in adjustments)
     if given is not None and not math.isclose(total, given, abs_tol=_AGREE):
         raise EntryError(f"has the correction {given:g} eV, but its energy_adjustments make {total:g} eV")
@@ -241,7 +241,7 @@ def _listed(parameters: Mapping[str, Any], key: str) -> list[Any]:
 
 
 def _functional(parameters: Mapping[str, Any]) -> str | None:
-    """The functional that the run type says; what else the parameters say must not contradict it."""
+    """Return the functional given by the run type; other parameters must not contradict it."""
     run_type = parameters.get("run_type")
     has_u = parameters.get("is_hubbard") or any(_values(parameters.get("hubbards")))
     if run_type is None:

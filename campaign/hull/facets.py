@@ -1,4 +1,4 @@
-"""One convex hull as arrays of its facets, evaluated for many compositions at once."""
+"""One convex hull as arrays of its facets, evaluated for many compositions together."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class HullFacets:
         found = " ".join(f"{symbol}{fraction:.6g}" for symbol, fraction in zip(self.symbols, fractions, strict=True))
         return HullGapError(
             f"none of the {len(self.potentials)} facets of the hull of {'-'.join(self.symbols)} contains {found}; "
-            "look for an entry of that system whose energy or composition cannot be right"
+            "check the entries of that system for a wrong energy or composition"
         )
 
 

@@ -243,7 +243,7 @@ class HullSet:
         compositions, values = list(compositions), np.array(energies, dtype=float)
         if values.shape != (len(compositions),):
             raise ValueError(
-                f"{len(compositions)} compositions, but energies of shape {values.shape}: one each, please"
+                f"{len(compositions)} compositions, but energies of shape {values.shape}; right: one per composition"
             )
         try:
             groups = group_compositions(compositions)

@@ -1,4 +1,4 @@
-"""How good decisions were: success ratio, discoverability, what they cost and what they saved. Pure numpy.
+"""The quality of decisions: success ratio, discoverability, cost and saving. Pure numpy.
 
 Definitions: docs/reference/metrics.md. The functions of counts take numbers or arrays of any shape alike, so that
 one campaign, a sweep over thresholds and a replay are measured by the same lines.
@@ -189,7 +189,7 @@ def metrics_of_counts(
         Promoted ones that are stable and not stable, as far as that is known (a failed relaxation is neither); NaN
         where nothing is.
     fn
-        Stable ones that were not promoted; NaN where nobody knows, as after a campaign without an audit.
+        Stable ones that were not promoted; NaN where unknown, as after a campaign without an audit.
     costs
         Mean costs; None: unknown, and so is all that rests on them.
     n_audited

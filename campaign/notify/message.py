@@ -1,4 +1,4 @@
-"""What is told of a campaign: the words, and the fields beside them."""
+"""The messages about a campaign: text and fields."""
 
 import html
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ def finished_message(status: Status) -> Message:
 
 def stuck_message(status: Status) -> Message:
     """Say that a campaign waits for a person to do something."""
-    why = status.problem or "nothing of it is left to run, and it is not complete: see `campaign status`"
+    why = status.problem or "nothing is left to run, but it is not complete: see `campaign status`"
     return _message("stuck", status, f"{status.name} is stuck: {why}")
 
 

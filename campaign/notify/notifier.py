@@ -1,4 +1,4 @@
-"""Looks at campaigns and sends what is new of them, each once, whoever else looks at them."""
+"""Checks campaigns and sends their news, each item once, even if other processes check them too."""
 
 import logging
 import time
@@ -43,7 +43,7 @@ class Outlet(Protocol):
 
 
 class Notifier:
-    """Sends what is new of campaigns, one look after the other.
+    """Sends news of campaigns, one check after the other.
 
     Parameters
     ----------
@@ -65,12 +65,12 @@ class Notifier:
         self._found: dict[str, tuple[float, str]] = {}  # when, and the word of the claim
 
     def look(self, campaign: Campaign, status: Status, *, is_over: bool = False, collect: bool = True) -> None:
-        """Send what is new; a database that is away is asked again at the next look. Whatever happens, it returns.
+        """Send news; an unavailable database is queried again at the next check. Whatever happens, it returns.
 
         Parameters
         ----------
         is_over
-            Whether whoever runs the campaign has found that nothing of it is left to run.
+            Whether the runner of the campaign has found that nothing is left to run.
         collect
             Wait for more where something was found; False: this process looks once.
         """
@@ -85,13 +85,13 @@ class Notifier:
         """Say once that a campaign cannot be looked at; of the error its type, since its words may be anything."""
         if name not in self._said_of:
             self._said_of.add(name)
-            what = f"{name}: what the database has of it cannot be told of ({type(error).__name__})"
+            what = f"{name}: its data cannot be reported ({type(error).__name__})"
             self._on_problem(f"{what}; the campaign continues. See `campaign status {name}`")
 
     def _look(self, campaign: Campaign, status: Status, *, is_over: bool, collect: bool) -> None:
         if (notice := notice_of(campaign, self._user)) is None:
             if status.is_finished:
-                return  # over before anyone was to be told
+                return  # finished before notifications were requested
             begin_notices(campaign, self._user)
         said = RUNNING if notice is None else notice["said"]
         standing = self._standing(campaign, status, notice, is_over=is_over)
@@ -126,7 +126,7 @@ class Notifier:
         return STUCK if now() - in_utc(idle_since) >= _IDLE else RUNNING
 
     def _running(self, campaign: Campaign, notice: NoticeDocument | None) -> str:
-        """That it runs, or would; the minute of standing still begins anew."""
+        """Note that the campaign runs, or could run; the minute after which it counts as stuck starts again."""
         if notice is not None and notice.get("idle_since") is not None:
             note_idle(campaign, self._user, None)
         return RUNNING
@@ -149,7 +149,7 @@ class Notifier:
         for document in documents:
             try:
                 found.append(discovery_of(document))
-            except (LookupError, TypeError, ValueError) as error:  # the others are told of
+            except (LookupError, TypeError, ValueError) as error:  # the others are reported
                 self.say_damaged(name, error)
         if found:
             self._put("found", found_message(status, found))

@@ -1,4 +1,4 @@
-"""Hands messages to a command or a webhook, in a thread of its own: whatever becomes of one, a campaign continues."""
+"""Passes messages to a command or a webhook, in a separate thread: a failure never stops a campaign."""
 
 import base64
 import http.client
@@ -69,7 +69,7 @@ def _run(settings: NotifySettings, message: Message) -> None:
     variables = {name: value for name, value in os.environ.items() if name not in _SECRET}
     variables |= {f"ESNET_{name}": value for name, value in fields.items()}
     variables["ESNET_JSON"] = json.dumps(message.to_dict())
-    # a file, not a pipe: what the command leaves running may keep it open, and is not waited for
+    # a file, not a pipe: processes left by the command may keep it open, and are not waited for
     with tempfile.TemporaryFile() as errors:
         try:
             process = subprocess.Popen(
@@ -78,7 +78,7 @@ def _run(settings: NotifySettings, message: Message) -> None:
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 env=variables,
-                start_new_session=True,  # so that it is ended with all that it has started
+                start_new_session=True,  # so that it can be stopped with all its children
             )
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else type(error).__name__
@@ -90,7 +90,7 @@ def _run(settings: NotifySettings, message: Message) -> None:
                 os.killpg(process.pid, signal.SIGKILL)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(1.0)
-            raise NotSentError(f"{command[0]} did not end within {settings.timeout_s:g} s") from None
+            raise NotSentError(f"{command[0]} did not finish within {settings.timeout_s:g} s") from None
         if process.returncode:
             errors.seek(max(errors.seek(0, os.SEEK_END) - _READ, 0))
             last = (errors.read(_READ).decode(errors="replace").strip().splitlines() or [""])[-1]
@@ -157,7 +157,7 @@ class Sender:
         self._messages.put(message)
 
     def close(self, *, wait_s: float | None = None, all_of_them: bool = False) -> None:
-        """Wait for what is being sent and what waits: as long as the command and the host may take for each of them.
+        """Wait for messages being sent or waiting: as long as the command and the host may take for each.
 
         Parameters
         ----------
@@ -176,7 +176,7 @@ class Sender:
         self._messages.put(None)
         self._thread.join(wait_s)
         if self._thread.is_alive():
-            self._report("the end of this command came first")
+            self._report("this command ended first")
         self._thread = None
 
     def _work(self) -> None:

@@ -1,4 +1,4 @@
-"""Who is to be told, and how: the file of a user, which no campaign knows of."""
+"""Whom to notify, and how: a file of the user, independent of campaigns."""
 
 import ipaddress
 import os
@@ -21,7 +21,7 @@ EVENTS: tuple[Event, ...] = ("finished", "stuck", "found")
 
 
 class NotifyFileError(UserError, ValueError):
-    """The file of a user that says who is told cannot be used; the message names file and field, never a value."""
+    """The user's notification file cannot be used; the message names file and field, never a value."""
 
 
 class NotifySettings(StrictModel):
@@ -31,13 +31,15 @@ class NotifySettings(StrictModel):
     """
 
     command: list[str] | None = Field(
-        default=None, description="program and its arguments, started without a shell, with the message on stdin"
+        default=None, description="program and its arguments, run without a shell; receives the message on stdin"
     )
-    webhook: str | None = Field(default=None, description="http(s) address that takes a POST of JSON")
-    events: list[Event] = Field(default=list(EVENTS), description="what is told: finished, stuck, found")
-    timeout_s: float = Field(default=10.0, gt=0.0, le=300.0, description="s until the command or the host is given up")
+    webhook: str | None = Field(default=None, description="http or https address that accepts a POST request with JSON")
+    events: list[Event] = Field(default=list(EVENTS), description="events to report: finished, stuck, found")
+    timeout_s: float = Field(
+        default=10.0, gt=0.0, le=300.0, description="seconds after which the command or the request is abandoned"
+    )
     collect_s: float = Field(
-        default=60.0, ge=0.0, le=86400.0, description="s in which what is found is collected into one message"
+        default=60.0, ge=0.0, le=86400.0, description="seconds during which discoveries are collected into one message"
     )
 
     @field_validator("command", mode="before")
@@ -104,8 +106,7 @@ def settings_file() -> Path | None:
         if not named:
             return None
         raise NotifyFileError(
-            f"{FILE_VARIABLE}: {named} is in the home folder of a user that this machine does not know; right: a path "
-            "that begins with /"
+            f"{FILE_VARIABLE}: {named} is in the home folder of an unknown user; right: a path that begins with /"
         ) from None
 
 
@@ -139,7 +140,7 @@ def read_settings() -> NotifySettings | None:
         raise NotifyFileError(f"{path}{where}: is not valid YAML") from None  # its words would quote the line
     _check_owner(path, found)
     if not isinstance(content, dict) or set(content) != {"notify"}:
-        raise NotifyFileError(f"{path}: found another content; right: one section, notify, with command or webhook")
+        raise NotifyFileError(f"{path}: unexpected content; right: one section, notify, with command or webhook")
     try:
         settings = NotifySettings.model_validate(content["notify"])
     except ValidationError as error:
@@ -147,21 +148,21 @@ def read_settings() -> NotifySettings | None:
         raise NotifyFileError("; ".join(problems)) from None
     if settings.webhook is not None and found.st_mode & 0o077:
         raise NotifyFileError(
-            f"{path}: others may read it, and the address of a webhook is a password; right: chmod 600 {path}"
+            f"{path}: other users may read it, but the address of a webhook is a secret; right: chmod 600 {path}"
         )
     return settings
 
 
 def _check_owner(path: Path, found: os.stat_result) -> None:
-    """Refuse a file that others may write: what they write would run as this user."""
+    """Refuse a file that others may write: their commands would run as this user."""
     if found.st_uid not in (os.geteuid(), 0):
         raise NotifyFileError(
-            f"{path}: belongs to user {found.st_uid}; right: a file of your own, then chmod 600 {path}"
+            f"{path}: belongs to user {found.st_uid}; right: a file that belongs to you, then chmod 600 {path}"
         )
     if stat.S_IMODE(found.st_mode) & 0o022:
         raise NotifyFileError(
-            f"{path}: others may write it (mode {stat.S_IMODE(found.st_mode):o}), and its command would run as you; "
-            f"right: chmod 600 {path}"
+            f"{path}: other users may write it (mode {stat.S_IMODE(found.st_mode):o}), and its command would run as "
+            f"you; right: chmod 600 {path}"
         )
 
 

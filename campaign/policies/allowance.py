@@ -79,9 +79,9 @@ class RemainingBudget:
             self.relaxations -= 1
 
     def with_audit(self, fraction: float, *, taken: Reserved, audited: Reserved) -> RemainingBudget:
-        """Return it with what the audit may still take: its share of all that relaxations may ever take.
+        """Return it with the rest of the audit's fraction of all that relaxations may ever use.
 
-        A share of what is left, asked for anew at each Screen, would add up to more than the share.
+        A fraction of the rest, taken again at each Screen, would add up to more than that fraction.
 
         Parameters
         ----------
@@ -120,7 +120,7 @@ class RemainingBudget:
         )
 
     def paced(self, share: float, *, taken: Reserved) -> RemainingBudget:
-        """Return what is left of a share of all that relaxations may ever take.
+        """Return the rest of a fraction of all that relaxations may ever use.
 
         Parameters
         ----------

@@ -73,7 +73,7 @@ def without_uncertainty(kind: str) -> str:
 class Policy(StrictModel, ABC):
     """One way to choose; also the section ``policy`` of a campaign file.
 
-    To add one: a subclass with a ``kind`` of its own (``kind: Literal["mine"] = "mine"``), its settings as fields and
+    To add one: a subclass with its own ``kind`` (``kind: Literal["mine"] = "mine"``), its settings as fields and
     `verdict`; then an entry point ``mine = "package.module:Class"`` in the group ``esnet_campaign.policies`` of your
     package (docs/explanation/decisions.md). It must be pure: the same settings and prediction give the same verdict.
     """
@@ -83,14 +83,14 @@ class Policy(StrictModel, ABC):
         default=0.0,
         ge=0.0,
         lt=1.0,
-        description="share of the candidates that are not promoted and yet relaxed, chosen at random, so that "
-        "discoverability can be estimated (0: none)",
+        description="fraction of the rejected candidates that are relaxed anyway, chosen at random, to estimate the "
+        "discoverability (0: none)",
     )
 
     novel: Literal["ignore", "reject", "promote", "audit"] = Field(
         default="ignore",
-        description="candidates unlike what the model was trained on: ignore (judged as all others), reject, promote, "
-        "or audit (rejected; needs an audit share, which relaxes some of them)",
+        description="candidates unlike the training data: ignore (treated as all others), reject, promote, or audit "
+        "(rejected; requires an audit fraction, which relaxes some of them)",
     )
 
     @model_validator(mode="after")
@@ -100,7 +100,7 @@ class Policy(StrictModel, ABC):
         return self
 
     def judge(self, prediction: Prediction) -> Verdict:
-        """Judge a candidate that has a prediction, and by `novel` one unlike what the model was trained on."""
+        """Judge a candidate that has a prediction, and by `novel` one unlike the training data."""
         if prediction.prefiltered is not None:
             return Verdict(False, prediction.prefiltered)
         found = self.verdict(prediction)
@@ -130,11 +130,11 @@ class Policy(StrictModel, ABC):
         return self
 
     def needs_uncertainty(self) -> bool:
-        """Whether it promotes nothing where predictions have no standard deviation."""
+        """Whether it promotes nothing if predictions have no standard deviation."""
         return False
 
     def describe(self) -> str:
-        """Say in one line what is promoted."""
+        """Say in one line which candidates are promoted."""
         return self.kind
 
     def to_dict(self) -> dict[str, Any]:

@@ -27,5 +27,5 @@ class BestFirst(Policy):
         return self.cpu_hours
 
     def describe(self) -> str:
-        """Say in one line what is promoted."""
+        """Say in one line which candidates are promoted."""
         return f"the lowest E_hull(ML) first, until {self.cpu_hours:g} CPU-hours of relaxations are spent"

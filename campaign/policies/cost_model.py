@@ -1,4 +1,4 @@
-"""What a calculation will cost, learnt from those that have ended."""
+"""The expected cost of a calculation, learnt from finished ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _EXPONENTS = (0.0, 4.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """A calculation that has ended: atoms and valence electrons of its cell, and its cost in CPU-s, all attempts."""
+    """A finished calculation: atoms and valence electrons of its cell, and its cost in CPU-s, all attempts."""
 
     n_sites: int
     n_electrons: int
@@ -70,7 +70,7 @@ class CostModel:
 
     @classmethod
     def fit(cls, ended: Sequence[Ended], *, default_cpu_s: float) -> Self:
-        """Learn from what has ended.
+        """Learn from finished calculations.
 
         Parameters
         ----------
@@ -81,9 +81,9 @@ class CostModel:
 
         Notes
         -----
-        Ridge regression of log(cost) on the logs of both sizes, centred, the exponents between 0 and 4; what has
-        ended would be expected to cost, altogether, what it did cost (N. Duan, J. Am. Stat. Assoc. 78, 605 (1983),
-        smearing estimate). With fewer than 8 ended calculations all are expected to cost their mean.
+        Ridge regression of log(cost) on the logs of both sizes, centred, the exponents between 0 and 4; the total
+        expected cost of the finished calculations equals their actual cost (N. Duan, J. Am. Stat. Assoc. 78, 605
+        (1983), smearing estimate). With fewer than 8 ended calculations all are expected to cost their mean.
         """
         costs = np.array([item.cpu_s for item in ended if item.cpu_s > 0.0])
         if not len(costs):

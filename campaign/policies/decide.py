@@ -61,7 +61,7 @@ class Decision:
         return self.promoted or self.audit
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what is stored of it, without the candidate's id."""
+        """Return the stored fields, without the candidate's id."""
         return {"promoted": self.promoted, **{name: getattr(self, name) for name in _STORED}}
 
 
@@ -180,7 +180,7 @@ def _audit(
 
 def as_audited(decision: Decision) -> Decision:
     """The decision on a candidate that is relaxed for the audit alone."""
-    return replace(decision, audit=True, reason=f"{decision.reason}; relaxed all the same: drawn for the audit")
+    return replace(decision, audit=True, reason=f"{decision.reason}; relaxed anyway: drawn for the audit")
 
 
 def _taken(decision: Decision, left: RemainingBudget, *, outcome: Outcome | None = None) -> Decision:

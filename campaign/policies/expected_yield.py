@@ -27,23 +27,24 @@ class ExpectedYield(StableProbability):
         default=0.0,
         ge=0.0,
         allow_inf_nan=False,
-        description="promoted only if at least this many stable materials are expected for each CPU-hour of relaxation "
-        "(0: all, best first, as far as the budget goes)",
+        description="promoted only if at least this many stable materials are expected for each CPU-hour of "
+        "relaxation (0: "
+        "all, best first, as far as the budget allows)",
     )
     cpu_hours: float | None = Field(
         default=None,
         ge=0.0,
         allow_inf_nan=False,
-        description="CPU-hours for the relaxations of candidates; null: what the section budget allows",
+        description="CPU-hours for the relaxations of candidates; null: the limit in the section budget",
     )
     explore: float = Field(
         default=0.0,
         ge=0.0,
         le=1.0,
-        description="share of the candidates, drawn at random, that count as stable where an energy drawn from their "
-        "prediction's own distribution is (0: none)",
+        description="fraction of the candidates, drawn at random, that count as stable if an energy drawn from the "
+        "distribution of their prediction is stable (0: none)",
     )
-    seed: int = Field(default=1, ge=0, description="of the random draws of `explore`")
+    seed: int = Field(default=1, ge=0, description="seed of the random draws of `explore`")
 
     def explored(self, prediction: Prediction) -> bool:
         """Whether it counts as stable because a draw of its energy is, decided by id and seed alone."""
@@ -94,7 +95,7 @@ class ExpectedYield(StableProbability):
         return self.model_copy(update={"seed": self.seed + seed - 1})
 
     def describe(self) -> str:
-        """Say in one line what is promoted."""
+        """Say in one line which candidates are promoted."""
         parts = ["most stable materials per CPU-hour first"]
         if self.min_yield:
             parts.append(f"at least {self.min_yield:g}")

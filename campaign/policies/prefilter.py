@@ -1,4 +1,4 @@
-"""The rule of the prefilter: what is too far above the hull, whatever its error, needs no IS-DOS."""
+"""The rule of the prefilter: a candidate too far above the hull, even allowing for the error, needs no IS-DOS."""
 
 import math
 
@@ -8,7 +8,7 @@ from campaign.policies.base import Verdict
 def prefilter_verdict(
     e_hull: float | None, uncertainty: float | None, *, z: float, max_hull_energy: float, why_none: str | None = None
 ) -> Verdict:
-    """Judge a candidate by a cheap prediction; what is not known is promising.
+    """Judge a candidate by a cheap prediction; a candidate without one is promising.
 
     Parameters
     ----------

@@ -18,13 +18,13 @@ class StableProbability(Policy, ABC):
     probability is that of the tighter one.
     """
 
-    max_formation_energy: EnergyPerAtom = Field(default=0.0, description="stable if E_f in eV/atom is at most this")
-    max_hull_energy: EnergyPerAtom = Field(default=0.1, description="stable if E_hull in eV/atom is at most this")
+    max_formation_energy: EnergyPerAtom = Field(default=0.0, description="largest E_f in eV/atom that counts as stable")
+    max_hull_energy: EnergyPerAtom = Field(default=0.1, description="largest E_hull in eV/atom that counts as stable")
     uncertainty: float | None = Field(
         default=None,
         gt=0.0,
         le=20.0,
-        description="standard deviation in eV/atom where the scorer gives none; null: such candidates are rejected",
+        description="standard deviation in eV/atom for predictions without one; null: such candidates are rejected",
     )
 
     def probability(self, prediction: Prediction) -> float | None:
@@ -61,7 +61,12 @@ class Probability(StableProbability):
     """P(E_f <= max_formation_energy and E_hull <= max_hull_energy) of at least `p`, most probable first."""
 
     kind: Literal["probability"] = Field(default="probability", description="probability")
-    p: float = Field(default=0.5, gt=0.0, lt=1.0, description="least probability of being stable, between 0 and 1")
+    p: float = Field(
+        default=0.5,
+        gt=0.0,
+        lt=1.0,
+        description="smallest probability of being stable at which a candidate is promoted, between 0 and 1",
+    )
 
     def verdict(self, prediction: Prediction) -> Verdict:
         """Compare the probability with `p`."""
@@ -79,7 +84,7 @@ class Probability(StableProbability):
         return (1.0 - found if found is not None else 2.0, prediction.e_hull, prediction.e_form)
 
     def describe(self) -> str:
-        """Say in one line what is promoted."""
+        """Say in one line which candidates are promoted."""
         return f"P({self.limits()}) >= {self.p:g}"
 
 

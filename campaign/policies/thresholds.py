@@ -32,5 +32,5 @@ class Thresholds(Policy):
         return Verdict(all(value <= limit for _, value, limit in comparisons), reason)
 
     def describe(self) -> str:
-        """Say in one line what is promoted."""
+        """Say in one line which candidates are promoted."""
         return f"E_f(ML) <= {self.max_formation_energy:g} and E_hull(ML) <= {self.max_hull_energy:g} eV/atom"

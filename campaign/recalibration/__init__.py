@@ -1,1 +1,1 @@
-"""Predictions corrected by what a campaign has relaxed: pure arithmetic."""
+"""Corrects predictions with a campaign's relaxations: pure arithmetic."""

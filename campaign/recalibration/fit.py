@@ -68,7 +68,7 @@ class Errors(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """What corrects predictions of a scorer, and what it was tried on.
+    """A correction of a scorer's predictions, and the trial of it.
 
     Attributes
     ----------

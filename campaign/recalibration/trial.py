@@ -139,7 +139,7 @@ class _Trial:
 
 
 def _reason(fit: Fit, tried: Errors) -> str:
-    """Say what is used and why, with the errors of the held-out relaxations."""
+    """Say which correction is used and why, with the errors of the held-out relaxations."""
     before, after = fit.before, fit.after
     if before is None or after is None:
         return fit.reason

@@ -19,7 +19,7 @@ _NAMED = 5
 
 
 class CampaignAtWorkError(UserError, RuntimeError):
-    """Something of a campaign runs that must have ended first; the message names it."""
+    """Part of a campaign is still running that must finish first; the message names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +55,12 @@ class AtWork:
             where = f"process {self.process['pid']} of {self.process['host']}"
         else:
             where = "in an unknown process"
-        doubt = "" if self.known else "; nobody here can say whether it still does"
+        doubt = "" if self.known else "; whether it still does is not known here"
         return f"{self.name} (firework {self.fw_id}, {where}{doubt})"
 
 
 def find_at_work(launchpad: LaunchPad, name: str) -> list[AtWork]:
-    """Find what of a campaign runs or waits in a queue; what is known to be gone is left out."""
+    """Find the work of a campaign that runs or waits in a queue, without work known to be gone."""
     running = fireworks_marked_running(launchpad, name, _FIELDS)
     reserved = fireworks_in_state(launchpad, name, "RESERVED", _FIELDS)
     launches = latest_launches(launchpad, [*running, *reserved])
@@ -96,7 +96,7 @@ def _at_work(firework: Mapping[str, Any], launch: Mapping[str, Any] | None, *, q
 
 
 def format_at_work(found: Iterable[AtWork]) -> str:
-    """Name what is at work, the first few of it."""
+    """Name the running work, only the first few items."""
     every = list(found)
     more = f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
     return ", ".join(map(str, every[:_NAMED])) + more
@@ -113,7 +113,7 @@ def refuse_at_work(launchpad: LaunchPad, name: str, *, to: str) -> None:
     Raises
     ------
     CampaignAtWorkError
-        Naming what runs, and what ends it.
+        Naming the running work, and how to stop it.
     """
     found = find_at_work(launchpad, name)
     if not found:

@@ -1,4 +1,4 @@
-"""A campaign deleted for good. It may be killed at any point: called again, it completes what it had begun."""
+"""A campaign deleted for good. It may be killed at any point: called again, it completes the deletion."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -40,8 +40,8 @@ def delete_campaign(
     ----------
     outputs, features, files
         Whether its outputs in the JobStore, its stored DOS and its launch folders on this machine are deleted too.
-        What was asked for when the deletion began holds for the rest of it. Outputs that another campaign has taken
-        over stay.
+        What was asked for when the deletion began holds for the rest of it. Outputs reused by another campaign are
+        kept.
     on_progress
         Called with what is deleted next.
 
@@ -59,7 +59,7 @@ def delete_campaign(
         migrate(store, name)
     chosen = deletion.mark_deleting(store, name, outputs=outputs, features=features, files=files)
     try:
-        # what a worker has taken meanwhile; what it takes from now on ends when it reads the campaign
+        # work taken by a worker meanwhile; anything taken from now on stops when it reads the campaign
         refuse_at_work(launchpad, name, to="deleted")
     except CampaignAtWorkError:
         if not is_begun:
@@ -96,7 +96,7 @@ def _delete_outputs(store: CampaignStore, name: str) -> int:
 
 
 def _own_outputs(store: CampaignStore, name: str) -> Iterator[str]:
-    """Yield the uuids of the jobs of every try, and of those taken over from campaigns that are deleted already."""
+    """Yield the uuids of the jobs of every try, and of those reused from deleted campaigns."""
     for each in deletion.tries_of(store, name):
         for number in range(each.latest + 1):
             yield from _uuids(each, number)

@@ -1,4 +1,4 @@
-"""What of a stopped campaign still runs, ended: its batch jobs by their scheduler, its processes on this machine."""
+"""Stops the running work of a stopped campaign: its batch jobs by their scheduler, its processes on this machine."""
 
 import logging
 import time
@@ -25,7 +25,7 @@ _OF_RUN_S = 20.0
 
 @dataclass
 class Ended:
-    """What was ended.
+    """The stopped work.
 
     Attributes
     ----------

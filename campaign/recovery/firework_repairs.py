@@ -37,12 +37,12 @@ def run_again(
     fw_id, state, launches
         The firework as it was seen.
     queue
-        What its next job asks the queue for on top of what it did (``_queueadapter``).
+        What its next job requests from the queue in addition (``_queueadapter``).
 
     Returns
     -------
     bool
-        False if somebody else was faster.
+        False if another process was faster.
     """
     with WFLock(launchpad, fw_id):
         if not is_as_seen(launchpad, fw_id, state=state, launches=launches):
@@ -53,8 +53,8 @@ def run_again(
         held = {other: kept for other, kept in workflow.fw_states.items() if kept in _HELD}
         updated = workflow.rerun_fw(fw_id)
         if held:
-            # `lpad pause_wflows` cannot pause what is running: its owner meant it all the same, and a job that is
-            # cancelled then must not come back
+            # `lpad pause_wflows` cannot pause what is running: its owner nevertheless meant to pause it, and a job that
+            # is cancelled then must not be restarted
             for other, kept in {fw_id: next(iter(held.values())), **held}.items():
                 workflow.id_fw[other].state = workflow.fw_states[other] = kept
         launchpad._update_wf(workflow, {*updated, *held})

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 #: Clocks of compute nodes and of the controller may differ by so much.
 _CLOCK_SKEW = timedelta(seconds=60)
-#: Ways a job can end that the ledger names as the cause; a process whose job went on without it was killed.
+#: Ways a job can end that the ledger records as the cause; a process whose job continued without it was killed.
 _CAUSES = ("cancelled", "timeout", "out_of_memory", "node_fail", "preempted")
 
 
@@ -74,7 +74,7 @@ def jobs_of(fireworks: Iterable[Mapping[str, Any]], launches: Mapping[int, Mappi
 
 
 def cause_of(said: JobState, *, otherwise: str) -> str:
-    """How a job ended, in the ledger's words."""
+    """The outcome of a job, in the ledger's terms."""
     return said.ending if said.ending in _CAUSES else otherwise
 
 
@@ -137,7 +137,7 @@ def _conclude(
         return False, "requeued"
     if said.phase == "ended" and _ended_after(job, said):
         if job.began is None and (launch is None or not is_silent(launch)):
-            return None, None  # it has just begun and may still say who it is
+            return None, None  # it has just started and may still identify itself
         return False, cause_of(said, otherwise="killed")
     return unheard
 
@@ -154,5 +154,5 @@ def _was_put_back(job: Job, said: JobState) -> bool:
 
 
 def _ended_after(job: Job, said: JobState) -> bool:
-    """Whether it is this run of a job that has ended: what is kept of jobs may be of an earlier one."""
+    """Whether this run of a job has ended: the scheduler's record may be of an earlier one."""
     return job.began is None or said.ended is None or said.ended >= job.began - timedelta(seconds=5)

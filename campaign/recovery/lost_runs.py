@@ -1,4 +1,4 @@
-"""Running fireworks whose process or job is gone: run again, given back to their job, or ended with their results."""
+"""Running fireworks whose process or job is gone: rerun, returned to their job, or completed with their results."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ _FIELDS += ["spec._allow_fizzled_parents"]
 
 
 def end_lost(campaign: OpenCampaign, outcome: Outcome, done: ReconcileReport, *, dry_run: bool) -> None:
-    """Repair running fireworks whose process is gone; one that loses it every time is ended as fizzled."""
+    """Repair running fireworks whose process is gone; one that loses it every time is marked as fizzled."""
     running = fireworks_marked_running(campaign.launchpad, campaign.name, _FIELDS)
     launches = latest_launches(campaign.launchpad, running)
     found = liveness_of(running, launches)
@@ -33,7 +33,7 @@ def end_lost(campaign: OpenCampaign, outcome: Outcome, done: ReconcileReport, *,
         if where.alive is not False:
             continue
         if launch is not None and launch["state"] != "RUNNING":
-            # it had ended, and its process died before the firework was told
+            # it had finished, and its process died before the firework was updated
             if not dry_run:
                 refresh_workflow(campaign.launchpad, fw_id)
             continue
@@ -55,7 +55,7 @@ def _repair(
     facts: dict[str, Any] = {"cause": where.cause}
     if where.job is not None:
         facts |= {"job_id": where.job.job_id, "scheduler": where.job.scheduler}
-        said = "goes on" if where.job_state is None else where.job_state.description
+        said = "still running" if where.job_state is None else where.job_state.description
         done.why[fw_id] = f"job {where.job.job_id}: {said}"
     if has_results(campaign.store, firework):
         kind, outcome = done.completed, "completed"
@@ -85,9 +85,9 @@ def _repair(
         kind = done.lost
         changed = dry_run or end(campaign.launchpad, fw_id, **seen, as_state="FIZZLED")
     if not changed:
-        return  # somebody else was faster
+        return  # another process was faster
     if not dry_run:
-        # only whoever changed it writes the ledger: others who look at the same time must not count it twice
+        # only the process that changed it writes the ledger: others must not count it twice
         close_open_attempt(
             campaign.store, firework, campaign=campaign.name, outcome=outcome, launch=launch, facts=facts
         )

@@ -1,4 +1,4 @@
-"""Results that are in the JobStore and that nobody has recorded."""
+"""Results in the JobStore that have not been recorded."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -38,7 +38,7 @@ def is_recorded(store: CampaignStore, firework: Mapping[str, Any]) -> bool:
     state = document["state"] if stage.state_field == "state" else facts.get("state")
     current = int(facts.get("fw_id") or 0)
     if facts.get("reused_from"):
-        return True  # a later try was taken over from another campaign
+        return True  # a later try was reused from another campaign
     return current > firework["fw_id"] or (current == firework["fw_id"] and state != stage.running)
 
 
@@ -54,7 +54,7 @@ def _calculation_of(firework: Mapping[str, Any]) -> tuple[str, Stage] | None:
 def record_orphaned_results(campaign: OpenCampaign, *, dry_run: bool = False) -> list[int]:
     """Record calculations whose recording firework is gone or over without having recorded; return their fireworks."""
     recorded = []
-    for stage, document in _waiting_for_nobody(campaign):
+    for stage, document in _unattended(campaign):
         facts = document[stage.fields]
         if not has_outputs(campaign.store, document["_id"], stage, facts["attempt"]):
             continue
@@ -66,7 +66,7 @@ def record_orphaned_results(campaign: OpenCampaign, *, dry_run: bool = False) ->
     return recorded
 
 
-def _waiting_for_nobody(campaign: OpenCampaign) -> Iterator[tuple[Stage, dict[str, Any]]]:
+def _unattended(campaign: OpenCampaign) -> Iterator[tuple[Stage, dict[str, Any]]]:
     for stage in STAGES.values():
         for running in running_calculations(campaign, stage):
             for part in in_chunks(running, _CHUNK):

@@ -1,4 +1,4 @@
-"""Which process runs a firework, so that one that was killed can be told from one at work."""
+"""Records which process runs a firework, so that a killed one can be distinguished from a running one."""
 
 import socket
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ def is_running_here(firework: Mapping[str, Any], launch: Mapping[str, Any] | Non
     Returns
     -------
     bool or None
-        None where it cannot be told: it runs on another host, or has not said yet who it is.
+        None where it cannot be told: it runs on another host, or has not identified itself yet.
     """
     if not firework["launches"]:
         return None
@@ -64,7 +64,7 @@ def is_running_here(firework: Mapping[str, Any], launch: Mapping[str, Any] | Non
     if process is not None:
         return is_alive(dict(process))
     if launch is not None and launch.get("host") == socket.gethostname() and is_silent(launch):
-        # a process of this host says who it is at once; one that has not was killed before it could
+        # a process of this host identifies itself immediately; one that has not was killed before it could
         return False
     return None
 

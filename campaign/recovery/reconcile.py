@@ -1,4 +1,4 @@
-"""FireWorks, processes, the scheduler and the store made to agree. Idempotent, and safe from two places at once.
+"""Makes FireWorks, processes, the scheduler and the store agree. Idempotent, and safe to call simultaneously.
 
 A process or a job that was killed reports nothing: FireWorks shows its firework as RUNNING for ever. Each kind of
 repair has its own module: `lost_runs`, `reservations`, `stuck_workflows`, `recording`, `orphaned_results`. A missing
@@ -24,14 +24,14 @@ logger = logging.getLogger(__name__)
 
 
 def reconcile(campaign: OpenCampaign, *, outcome: Outcome = "lost", dry_run: bool = False) -> ReconcileReport:
-    """Repair what killed processes and jobs left behind in one campaign, then submit what is due.
+    """Recover one campaign from killed processes and lost jobs, then submit all work that is due.
 
     Parameters
     ----------
     outcome
-        What the ledger says of attempts that ended unheard: ``lost``, or ``stopped`` where the user stopped them.
+        The ledger's outcome of attempts that ended unnoticed: ``lost``, or ``stopped`` where the user stopped them.
     dry_run
-        Change nothing; what would be changed is returned all the same.
+        Change nothing, but return what would be changed.
     """
     campaign = campaign.refresh()
     tries = campaign.spec.retries.max_retries
@@ -49,7 +49,7 @@ def reconcile(campaign: OpenCampaign, *, outcome: Outcome = "lost", dry_run: boo
     if not dry_run:
         advance(campaign)
         if campaign.stop_kind != "failures":
-            pause_again(campaign)  # what was repaired is ready, and a person wants nothing to begin
+            pause_again(campaign)  # repaired fireworks are ready, but a person wants nothing to start
         for line in done.lines():
             logger.info("campaign %s: %s", campaign.name, line)
     return done

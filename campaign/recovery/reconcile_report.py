@@ -3,17 +3,19 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from campaign.config.wording import format_count
+
 _KINDS = {
-    "lost": "ran in a process or job that is gone; run again while tries are left",
-    "requeued": "ran in a job that its scheduler has put back into the queue, and wait for it",
-    "half_checked_out": "was taken by a process that is gone before it began, and is ready again",
-    "unreserved": "were reserved for a job that is gone, and are ready again",
-    "completed": "had left their results before their process was gone, and are complete",
-    "recorded": "had results that were not recorded, and now are",
-    "retried": "had fizzled and will run again",
-    "refreshed": "waited for a firework that had ended",
-    "defused": "waited to record calculations that were defused and are recorded, and are defused too",
-    "unlocked": "were left locked",
+    "lost": "running in a process or job that is gone; run again while retries are left",
+    "requeued": "running in a job that its scheduler has requeued; waiting for it",
+    "half_checked_out": "taken by a process that was gone before it started; ready again",
+    "unreserved": "reserved for a job that is gone; ready again",
+    "completed": "finished before their process was gone; now complete",
+    "recorded": "with results that had not been recorded; now recorded",
+    "retried": "fizzled; will be run again",
+    "refreshed": "waiting for a firework that had finished; released",
+    "defused": "waiting to record calculations that were defused and are recorded; defused too",
+    "unlocked": "left locked; unlocked",
 }
 
 
@@ -71,20 +73,21 @@ class ReconcileReport:
         yield from (f"{would}{finding}" for finding in self.findings())
         if self.delayed:
             named = ", ".join(f"{fw_id} ({self.why[fw_id]})" for fw_id in self.delayed)
-            yield f"{len(self.delayed)} firework(s) had fizzled and run again after a pause: {named}"
+            yield f"{format_count(len(self.delayed), 'firework')} fizzled, to be run again after a pause: {named}"
 
     def findings(self) -> Iterator[str]:
         """Say what was found, a line for each kind."""
         for what, ids in self.by_kind():
             if ids:
                 named = [f"{fw_id} ({self.why[fw_id]})" if fw_id in self.why else str(fw_id) for fw_id in ids]
-                yield f"{len(ids)} firework(s) {what}: {', '.join(named)}"
+                yield f"{format_count(len(ids), 'firework')} {what}: {', '.join(named)}"
 
     def unknown_line(self) -> str | None:
-        """Say what was left alone for want of an answer; None: nothing was."""
+        """Say what was left unchanged for lack of an answer; None: nothing was."""
         if not self.unknown:
             return None
         return (
-            f"{len(self.unknown)} firework(s) run or wait elsewhere, and nobody here can say whether they still do: "
-            f"{', '.join(map(str, self.unknown))}. Unknown means left alone; see docs/failures.md"
+            f"{format_count(len(self.unknown), 'firework')} elsewhere, of which it is not known from here whether "
+            f"they still run or wait: {', '.join(map(str, self.unknown))}. These are left alone; "
+            "see docs/how-to/failures.md"
         )

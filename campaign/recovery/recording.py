@@ -1,4 +1,4 @@
-"""What became of a calculation, recorded where it was computed or by whoever finds it: no queue job of its own.
+"""Records the outcome of a calculation where it was computed or by the process that finds it, without a queue job.
 
 The firework that records stays the fallback. It is completed without a launch of its own once its work is done here;
 where this process is killed before that, it becomes ready (category `RECORD_CATEGORY`), and a worker or
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 def record_and_advance(
     campaign: OpenCampaign, database: DatabaseSettings, *, document_id: str, stage: Stage, fw_id: int
 ) -> None:
-    """Write what became of a calculation, see `campaign.steps.record`; then submit what is due."""
+    """Write the outcome of a calculation, see `campaign.steps.record`; then submit all work that is due."""
     record_calculation(campaign, database, document_id=document_id, stage=stage, fw_id=fw_id)
     # of the batches, what was recorded can only have completed its own; references have none, and look at all
     document = read_document(campaign.store, document_id, ["batch"])
@@ -76,7 +76,7 @@ def record_here(
 
 
 def record_waiting(campaign: OpenCampaign, done: ReconcileReport, *, dry_run: bool) -> None:
-    """Record here what waits to be recorded because the process that computed it was killed."""
+    """Record here the results that wait because the process that computed them was killed."""
     for firework in ready_recorders(campaign.launchpad, campaign.name):
         fw_id, spec = firework["fw_id"], firework["spec"]
         if not dry_run:

@@ -1,4 +1,4 @@
-"""Calculations and steps whose workflow somebody deleted, archived or defused with lpad: named, and submitted again.
+"""Finds calculations and steps whose workflow was deleted, archived or defused with lpad, and resubmits them.
 
 Nobody else notices: their documents stay in a running state, and nothing of them is left to run.
 """
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from campaign.config.wording import format_count
 from campaign.recovery.retry import document_name
 from campaign.scheduling.advance import advance
 from campaign.scheduling.submit import submit_step_again
@@ -102,10 +103,10 @@ def format_removed(campaign: Campaign, removed: Sequence[Removed]) -> Iterator[s
         named = ", ".join(f"{each.name(campaign.store)} (firework {each.fw_ids[0]})" for each in found[:_NAMED])
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         command, alone = remedy(campaign.name, how, found[0].fw_ids[0])
-        given_up = f", `campaign delete {campaign.name}` gives the campaign up" if how == "deleted" else ""
+        given_up = f", `campaign delete {campaign.name}` deletes the campaign" if how == "deleted" else ""
         commands = f"`{command}`" + (f" (or for the first one `{alone}`)" if alone else "")
         yield (
-            f"{len(found)} workflow(s) were {how}, so that the campaign waits for them: {named}{more}; "
+            f"the campaign waits for {format_count(len(found), f'{how} workflow')}: {named}{more}; "
             f"{commands} {'reignites them' if how == 'defused' else 'submits them again'}{given_up}"
         )
 
@@ -132,7 +133,9 @@ def resubmit(campaign: OpenCampaign, removed: Collection[Removed]) -> tuple[int,
     submitted, busy = 0, []
     for each in removed:
         if (process := _process_at_work(campaign.store, each.fw_ids[0])) is not None:
-            busy.append(f"{each.name(campaign.store)} is still being computed by {process}: left alone until that ends")
+            busy.append(
+                f"{each.name(campaign.store)} is still being computed by {process}; left unchanged until that finishes"
+            )
         elif each.how == "defused":
             for fw_id in each.fw_ids:
                 campaign.launchpad.reignite_fw(fw_id)

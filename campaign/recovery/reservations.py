@@ -1,4 +1,4 @@
-"""Reserved fireworks that nobody will run: their job is gone, or their process died while it took them."""
+"""Reserved fireworks that will not run: their job is gone, or their process died while taking them."""
 
 import socket
 from collections.abc import Mapping
@@ -28,8 +28,8 @@ _STALE_SUBMISSION = timedelta(minutes=10)
 def free_reservations(campaign: OpenCampaign, max_retries: int, done: ReconcileReport, *, dry_run: bool) -> None:
     """Make reserved fireworks ready whose job or process is gone.
 
-    A job that ended by itself before its firework began (no environment, no executable, no database) counts as a lost
-    try, and after `max_retries` of these the firework is ended as fizzled: else it would be submitted for ever.
+    A job that ended before its firework started (no environment, no executable, no database) counts as a lost try.
+    After `max_retries` of these, the firework is marked as fizzled; otherwise it would be submitted forever.
     """
     fields = ["fw_id", "launches", "updated_on", "spec.worker", "spec.stage", "spec.document"]
     reserved = fireworks_in_state(campaign.launchpad, campaign.name, "RESERVED", fields)

@@ -1,4 +1,4 @@
-"""Calculations that have failed for good, tried again because a person says so."""
+"""Calculations that have failed permanently, tried again because a person says so."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class NothingFailedError(UserError, LookupError):
 
 @dataclass(frozen=True, kw_only=True)
 class Failed:
-    """A calculation that has failed for good.
+    """A calculation that has failed permanently.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ def document_name(document: Mapping[str, Any]) -> str:
 
 
 def failed_calculations(campaign: Campaign) -> Iterator[Failed]:
-    """Every calculation of a campaign that has failed for good, references first."""
+    """Every calculation of a campaign that has failed permanently, references first."""
     for stage, document in failed_documents(campaign, STAGES.values()):
         yield Failed(document=document, stage=stage, cause=stored_cause(document.get("final_failure") or {}))
 
@@ -85,7 +85,7 @@ def choose(
     ]
     if not chosen:
         there = sorted({f"{each.cause} ({each.stage.name})" for each in failed})
-        shown = ", ".join(there) if there else "none: nothing has failed for good"
+        shown = ", ".join(there) if there else "none: nothing has failed permanently"
         raise NothingFailedError(f"no failed calculation is meant; the kinds that there are: {shown}")
     return chosen
 
@@ -126,14 +126,14 @@ def retry(
         reopen_campaign(campaign)
     stop = campaign.document.get("stopped")
     if is_of_failures(stop) and any(each.cause == stop["cause"] for each in chosen):
-        go_on(campaign)  # whoever tries again what the campaign was stopped for has mended it
+        go_on(campaign)  # a user who retries the failures for which the campaign was stopped has fixed their cause
     else:
         advance(campaign)
     return retried, overrides
 
 
 def retry_failed(campaign: OpenCampaign) -> int:
-    """Send everything that failed for good back for another try, with the settings it had; return how many."""
+    """Send everything that failed permanently back for another try, with the settings it had; return how many."""
     failed = list(failed_calculations(campaign))
     command = f"campaign reconcile {campaign.name} --retry-failed"
     return retry(campaign, failed, command=command)[0]

@@ -1,4 +1,4 @@
-"""Workflows that stand still although nothing of them runs: left locked, not told of an end, or fizzled."""
+"""Workflows that are stuck although nothing of them runs: left locked, not notified of an end, or fizzled."""
 
 import time
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ from campaign.store.fireworks import (
 )
 
 _CHUNK = 5000
-#: A FireWorks lock lives for milliseconds; one that stays this long belongs to nobody.
+#: A FireWorks lock lives for milliseconds; one that stays this long has lost its owner.
 _STALE_LOCK_S = 3.0
-#: Before each new try of a step; there are no more than these, whatever ``retries.max_retries`` says.
+#: Before each new try of a step; there are no more than these, regardless of ``retries.max_retries``.
 _PAUSES = tuple(timedelta(seconds=pause) for pause in (0, 30, 120, 600))
 
 
@@ -54,7 +54,8 @@ def unlock_stale(launchpad: LaunchPad, name: str, *, dry_run: bool = False) -> l
 def rerun_fizzled(campaign: OpenCampaign, done: ReconcileReport, *, dry_run: bool = False) -> None:
     """Run recording fireworks and steps again; a calculation that fizzled is its recorder's business.
 
-    A few times, each after a longer pause: what fails every time would be tried for ever and tell nobody.
+    A few times, each after a longer pause: a firework that fails every time would otherwise be retried forever,
+    unnoticed.
     """
     for firework in fizzled_fireworks(campaign.store, campaign.name):
         fw_id, launches = firework["fw_id"], firework["launches"]
@@ -90,7 +91,7 @@ def awaits_a_try(campaign: Campaign) -> bool:
 
 
 def refresh_waiting(launchpad: LaunchPad, name: str, *, dry_run: bool = False) -> list[int]:
-    """Let FireWorks look again at recording fireworks that wait although their calculation has ended."""
+    """Let FireWorks refresh recording fireworks that wait although their calculation has ended."""
     refreshed: list[int] = []
     for waiting in in_chunks(waiting_fireworks(launchpad, name), _CHUNK):
         # a workflow's calculation has the id before that of the firework that records it (stage_workflow)

@@ -39,7 +39,7 @@ def fetch_entries(
     Raises
     ------
     ElementError
-        If a symbol is no element that a campaign can treat.
+        If a symbol is not an element that a campaign can treat.
     EntriesFileError
         If there is a file of that name, it would be of another form, or nothing was found.
     MaterialsProjectError
@@ -65,8 +65,8 @@ def _systems(path: Path, symbols: Sequence[str], limit: int) -> list[str]:
         raise EntriesFileError(
             path,
             [
-                f"not written: {len(symbols)} elements make {number} chemical systems; say with --max-elements how "
-                "many elements your candidates have at most, e.g. --max-elements 2"
+                f"not written: {len(symbols)} elements make {number} chemical systems; give the largest number of "
+                "elements in your candidates with --max-elements, e.g. --max-elements 2"
             ],
         )
     return ["-".join(chosen) for size in range(1, limit + 1) for chosen in combinations(symbols, size)]
@@ -124,6 +124,6 @@ def refuse_entries_file(path: Path) -> None:
     if not path.name.endswith((".json", ".json.gz")):
         raise EntriesFileError(path, ["right: a name that ends in .json or .json.gz"])
     if path.exists():
-        raise EntriesFileError(path, ["exists already, and nothing is overwritten; give another name"])
+        raise EntriesFileError(path, ["already exists and is not overwritten; give another name"])
     if not path.resolve().parent.is_dir():
         raise EntriesFileError(path, [f"the folder {path.resolve().parent} does not exist"])

@@ -29,7 +29,7 @@ from esnet.files.errors import UserError
 from esnet.files.versions import installed_versions
 
 _BESIDE_THE_CONTENT = ("_id", "campaign", "created", "schema_version", "file_name", "versions")
-"""Fields of a stored set that its checksum does not cover: the same phases are the same set whoever brought them."""
+"""Fields of a stored set that its checksum does not cover: the same phases are the same set, whatever their origin."""
 
 _LARGEST_DOCUMENT = 15 * 1024**2
 """Bytes; MongoDB takes 16 MiB."""
@@ -44,8 +44,8 @@ class ReferenceSetLostError(UserError, LookupError):
 
 
 _REMEDY = (
-    "`campaign reconcile NAME` makes it again from the campaign's own phases, where it came from a file of entries "
-    "`campaign submit FILE` reads that again; else restore the collection reference_sets from a backup"
+    "`campaign reconcile NAME` rebuilds it from the campaign's own phases; if it came from a file of entries, "
+    "`campaign submit FILE` reads that again; otherwise restore the collection reference_sets from a backup"
 )
 
 
@@ -131,7 +131,7 @@ def restore_reference_set(campaign: Campaign) -> str | None:
         if _checksum(body) != checksum:
             raise
         _insert(campaign.store, body, campaign=campaign.name, file_name=file_name)
-        return f"the reference set {checksum} was lost or altered, and is made again from its {len(phases)} phases"
+        return f"the reference set {checksum} was lost or altered; it is rebuilt from its {len(phases)} phases"
     return None
 
 
@@ -218,8 +218,8 @@ def reference_problem(campaign: Campaign) -> str | None:
     failed = found[0]
     return (
         f"the relaxation of the elemental reference of {failed['elements'][0]} failed "
-        f"({(failed.get('final_failure') or {}).get('error')}), so nothing that contains it gets a formation energy. "
-        f"Mend the cause, then `campaign reconcile {campaign.name} --retry-failed`"
+        f"({(failed.get('final_failure') or {}).get('error')}), so no compound of it gets a formation energy. "
+        f"Fix the cause, then run `campaign reconcile {campaign.name} --retry-failed`"
     )
 
 

@@ -1,4 +1,4 @@
-"""Known data for a replay from a campaign in the database: what it predicted, and what it relaxed."""
+"""Known data for a replay, from the predictions and relaxations of a campaign in the database."""
 
 import math
 from collections.abc import Mapping
@@ -32,15 +32,15 @@ def read_replay_campaign(campaign: Campaign) -> ReplayData:
         raise ReplayDataError(
             source,
             [
-                f"{len(predicted)} candidates have a prediction, and none of them is relaxed; right: a campaign that "
-                f"has relaxed some of what it predicted (`campaign status {campaign.name}`)"
+                f"{len(predicted)} candidates have a prediction, but none of them is relaxed; right: a campaign that "
+                f"has relaxed some of its predicted candidates (`campaign status {campaign.name}`)"
             ],
         )
     costs = {stage: cpu_seconds_by_document(campaign, stage=stage) for stage in ("dos", "relax")}
     notes = _notes(len(predicted), len(known), campaign.document["state"])
     without = sum(not of_stage.get(document["_id"]) for document in known for of_stage in costs.values())
     if without:
-        notes.append(f"{without} costs are not in the ledger: the paper's means instead")
+        notes.append(f"{without} costs are not in the ledger; the paper's means are used instead")
     return ReplayData(
         candidates=tuple(_candidate(document, costs) for document in known),
         source=source,
@@ -57,12 +57,12 @@ def _notes(n_predicted: int, n_known: int, state: str) -> list[str]:
     notes = []
     if left_out := n_predicted - n_known:
         notes.append(
-            f"{left_out} of {n_predicted} predicted candidates were left out: they are not relaxed, so nobody knows "
-            "their truth. The rest are those that the campaign's own policy chose (and its audit sample): this replay "
-            "is biased towards that policy, and says nothing of what it missed"
+            f"{left_out} of {n_predicted} predicted candidates were left out: they are not relaxed, so their true "
+            "energies are unknown. The others were chosen by the campaign's own policy (and its audit): this replay "
+            "is biased towards that policy, and does not show what the policy missed"
         )
     if state != CampaignState.FINISHED:
-        notes.append(f"the campaign is not finished ({state}): what it relaxes later is not in this replay")
+        notes.append(f"the campaign is not finished ({state}): later relaxations are not in this replay")
     return notes
 
 

@@ -1,4 +1,4 @@
-"""A candidate of a replay: what was predicted for it, and what its relaxation comes to."""
+"""A candidate of a replay: its prediction, and the result of its relaxation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

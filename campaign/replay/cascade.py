@@ -48,7 +48,7 @@ def cascade(
     found = []
     for first, second in zip(cheap, dear, strict=True):
         if first.id != second.id:
-            raise ValueError(f"found {first.id} beside {second.id}; right: the same candidates in one order")
+            raise ValueError(f"found {first.id} and {second.id}; right: the same candidates in the same order")
         known = replace(first, uncertainty=uncertainty if first.uncertainty is None else first.uncertainty)
         passes = prefilter_verdict(known.e_hull_ml, known.uncertainty, z=z, max_hull_energy=max_hull_energy).promising
         found.append(_one(known, second, passes, combine))

@@ -1,4 +1,4 @@
-"""Columns of a table of known data: which there may be, of which scorers, and what is wrong with those that are."""
+"""Columns of a table of known data: the allowed ones, their scorers, and problems of the given ones."""
 
 import difflib
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ PRICE = "scorer_cpu_s"
 #: With a scorer's name behind a colon, as ``e_form_ml:CHGNet``.
 SCORERS_COLUMNS = {
     **{name: COLUMNS[name] for name in ("e_form_ml", "e_hull_ml", "uncertainty")},
-    PRICE: "all that this scorer's prediction costs, CPU-s, its IS-DOS included; without the column dos_cpu_s",
+    PRICE: "total cost of this scorer's prediction, CPU-s, including its IS-DOS; without the column: dos_cpu_s",
 }
 _REQUIRED = ("id", "e_form", "e_form_ml")
 _TYPO = 0.8
@@ -72,7 +72,7 @@ def check_columns(path: Path, columns: Sequence[str], *, has_structures: bool, h
     if {"formula", "composition"} <= set(absent) and not has_structures:
         problems.append(f"no column formula or composition, and no --structures DIR; found columns: {found}")
     if has_references and "e_hull" not in absent:
-        problems.append("column e_hull says what --references would compute; leave one of them out")
+        problems.append("column e_hull contains what --references would compute; leave one of them out")
     if problems:
         raise ReplayDataError(path, problems)
     return _notes(scorers if named else [], surplus, absent)
@@ -97,5 +97,5 @@ def _notes(scorers: Sequence[str], surplus: Sequence[str], absent: Sequence[str]
             notes.append(f"no column {name}: {cost:g} CPU-s each, the paper's mean")
     if without:
         names = ", ".join(column_of(PRICE, scorer) for scorer in without)
-        notes.append(f"no column {names}: each prediction is taken to need an IS-DOS, and to cost no more than that")
+        notes.append(f"no column {names}: each prediction is assumed to cost one IS-DOS")
     return notes

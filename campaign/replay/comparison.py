@@ -241,7 +241,7 @@ def compare(
     """
     policies = _policies(data, policies)
     if not seeds:
-        raise ReplayDataError(data.source, ["seeds: found none; right: at least one whole number"])
+        raise ReplayDataError(data.source, ["seeds: found none; right: at least one integer"])
     _require_uncertainties(data, policies)
     budget, stable = budget or BudgetSection(), stable or data.stable or StableSection()
     replays: dict[str, list[Replay]] = {}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from campaign.config.wording import format_count
 from campaign.replay.candidate import KnownCandidate
 from campaign.spec.sections.stable import StableSection
 from esnet.files.errors import UserError
@@ -19,7 +20,7 @@ class ReplayDataError(UserError, ValueError):
     def __init__(self, source: Path | str, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
         count = len(self.problems)
-        lines = [f"{source}: {count} problem{'' if count == 1 else 's'}; nothing was replayed."]
+        lines = [f"{source}: {format_count(count, 'problem')}; nothing was replayed."]
         lines += [f"  {problem}" for problem in self.problems[:_SHOWN]]
         if count > _SHOWN:
             lines.append(f"  ... and {count - _SHOWN} more")

@@ -32,7 +32,7 @@ def read_replay_dataset(
     model
         Directory of a bundle, or the name of a shipped one; its representation must be the data set's.
     part
-        ``test``: only what the model has not been fitted to; ``all``: the rest too, which flatters every policy.
+        ``test``: only samples that the model was not fitted to; ``all``: the rest too, which flatters every policy.
     references
         Reference entries for E_hull, against the same elements as the data set's formation energies; None: E_hull is
         against the elements alone.

@@ -15,8 +15,8 @@ from campaign.hull.hull import HullSet
 from campaign.replay.data import ReplayDataError
 
 ELEMENTS_ONLY = (
-    "no reference entries were given: E_hull is against the elements alone, so it is E_f, and more looks stable than "
-    "would be with known compounds (--references FILE)"
+    "no reference entries were given: E_hull is relative to the elements only, so it equals E_f, and more candidates "
+    "look stable than with known compounds (--references FILE)"
 )
 
 

@@ -31,7 +31,7 @@ def read_replay_data(
     model
         Of a data set: directory or name of the bundle that predicts.
     part
-        Of a data set: ``test``, what the model has not been fitted to, or ``all``.
+        Of a data set: ``test`` (samples that the model was not fitted to) or ``all``.
     leave_out
         Of a file: rows to leave out (`campaign.replay.table.read_replay_table`).
 

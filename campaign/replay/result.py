@@ -37,10 +37,10 @@ class Replay:
     n_candidates, n_stable
         All candidates, and the truly stable ones among them.
     promoted, audited
-        Relaxed because the policy wanted it, and as part of the audit sample.
+        Relaxed because promoted by the policy, and as part of the audit sample.
     rejected, held, without_dos
-        Not relaxed: not wanted; wanted, but the budget was spent; never looked at, since the budget did not suffice for
-        its IS-DOS.
+        Not relaxed: rejected; promoted, but the budget was spent; never considered, since the budget did not suffice
+        for the IS-DOS.
     failed_promoted, failed_audited
         Relaxations that gave nothing, among the promoted and in the audit sample.
     stable_promoted, stable_audited

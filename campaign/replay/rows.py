@@ -1,4 +1,4 @@
-"""Rows of a CSV or JSONL file, with the lines that they stand in."""
+"""Rows of a CSV or JSONL file, with their line numbers."""
 
 import csv
 import json
@@ -32,7 +32,7 @@ def read_rows(path: Path) -> tuple[list[Row], list[str]]:
     is_jsonl = path.suffix.lower() in (".jsonl", ".ndjson")
     rows, columns = (_jsonl_rows if is_jsonl else _csv_rows)(path, text)
     if not rows:
-        raise ReplayDataError(path, ["has no row; right: a header line and a row for each candidate"])
+        raise ReplayDataError(path, ["has no rows; right: a header line and a row for each candidate"])
     return rows, columns
 
 
@@ -51,7 +51,7 @@ def _csv_rows(path: Path, text: str) -> tuple[list[Row], list[str]]:
     try:
         header = [name.strip() for name in next(reader, [])]
         if repeated := sorted({name for name in header if header.count(name) > 1}):
-            raise ReplayDataError(path, [f"line {line}: columns {', '.join(repeated)} stand twice; name each once"])
+            raise ReplayDataError(path, [f"line {line}: columns {', '.join(repeated)} are given twice; give each once"])
         for cells in reader:
             if len(cells) != len(header):
                 problem = f"line {line}: found {len(cells)} cells; right: {len(header)}, as the header line has"
@@ -73,6 +73,6 @@ def _jsonl_rows(path: Path, text: str) -> tuple[list[Row], list[str]]:
         except ValueError as error:
             raise ReplayDataError(path, [f"line {line}: not JSON: {error}"]) from error
         if not isinstance(values, dict):
-            raise ReplayDataError(path, [f"line {line}: found {content[:60]}; right: one JSON object a line"])
+            raise ReplayDataError(path, [f"line {line}: found {content[:60]}; right: one JSON object per line"])
         rows.append(Row(line, {key: value for key, value in values.items() if value is not None and value != ""}))
     return rows, list(dict.fromkeys(key for row in rows for key in row.values))

@@ -8,12 +8,12 @@ Where it is simpler than a live campaign:
 * The IS-DOS of everything is computed first, and paid for. Where the CPU-hours of the campaign do not suffice for that,
   those that come later have none, and are never decided on.
 * Candidates come to their Screens in an order that the seed decides, ``batch_size`` at a time.
-* The relaxations of a Screen run one after the other, the promoted ones first, and end before the next Screen. Each is
-  expected to cost what those that ended before the Screen have taught, and pays what it did cost; before each the
-  limits are looked at with true costs. A live campaign that computes many at once learns later.
-* What is held goes on at the end: the last Screen decides on it together with its own candidates, and again while
-  something of the budget is left.
-* No attempt fails but those that are known to: such a relaxation costs what it cost, and finds nothing.
+* The relaxations of a Screen run one after the other, the promoted ones first, and end before the next Screen. The
+  expected cost of each is estimated from those that finished before the Screen, and its true cost is paid; before each,
+  the limits are checked with true costs. A live campaign that computes many of them in parallel learns later.
+* Held candidates are released at the end: the last Screen decides on them together with its own candidates, and again
+  while any budget is left.
+* No attempt fails but those that are known to: such a relaxation has its known cost, and finds nothing.
 """
 
 import math
@@ -183,12 +183,12 @@ class _Run:
                     return [batch for batch in batches if batch]
                 self.dos_cpu_s += found.dos_cpu_s
                 batches[-1].append(found)
-            if self.budget.cpu_hours is not None:  # else nobody asks what the next ones will cost
+            if self.budget.cpu_hours is not None:  # otherwise the cost of the next ones is not needed
                 ended += [_ended(found, found.dos_cpu_s) for found in batches[-1]]
         return batches
 
     def screen(self, policy: Policy, candidates: Sequence[KnownCandidate], *, share: float) -> list[KnownCandidate]:
-        """Decide on candidates, relax what is chosen while the limits allow it, and return those that are held."""
+        """Decide on candidates, relax the chosen ones while the limits allow it, and return the held ones."""
         model = CostModel.fit(self.ended, default_cpu_s=self.budget.relax_cpu_s)
         correct = _unchanged if self.learner is None else self.learner(self.relaxed)
         predictions = [

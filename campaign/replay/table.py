@@ -11,6 +11,7 @@ from pymatgen.core import Composition, Element
 
 from campaign.candidates.structure_files import list_structure_folder, read_structure_file
 from campaign.candidates.structure_text import StructureFileError
+from campaign.config.wording import format_count
 from campaign.policies.cost_model import PUBLISHED_DOS_CPU_S, PUBLISHED_RELAX_CPU_S, valence_electrons
 from campaign.replay.candidate import KnownCandidate
 from campaign.replay.columns import COLUMNS, PRICE, check_columns, column_of, scorers_of
@@ -76,7 +77,7 @@ class _Reader:
                 return None if found is None else (found, None)
         file = structures.get(str(row.values.get("id")))
         if file is None:
-            self.problem(row, "formula", "nothing", "a formula, or --structures DIR with a file of the id's name")
+            self.problem(row, "formula", "nothing", "a formula, or --structures DIR with a file named after the id")
             return None
 
         try:
@@ -144,7 +145,7 @@ def _left_out(reader: _Reader, rows: Sequence[Row], leave_out: Sequence[str]) ->
     """The rows that stay, and a note that names the others."""
     names = set(leave_out) - {UNPHYSICAL}
     if unknown := sorted(names - {str(row.values.get("id")) for row in rows}):
-        reader.problems.append(f"--leave-out {', '.join(unknown)}: there is no row of that id")
+        reader.problems.append(f"--leave-out {', '.join(unknown)}: there is no row with that id")
     stay, notes = [], []
     for row in rows:
         named = [key for key in row.values if key.split(":")[0].strip() in _ENERGIES]
@@ -156,7 +157,7 @@ def _left_out(reader: _Reader, rows: Sequence[Row], leave_out: Sequence[str]) ->
             stay.append(row)
     if rows and not stay:
         reader.problems.append("--leave-out leaves no row")
-    return stay, [f"{len(notes)} row{'' if len(notes) == 1 else 's'} left out: {', '.join(notes)}"] if notes else []
+    return stay, [f"{format_count(len(notes), 'row')} left out: {', '.join(notes)}"] if notes else []
 
 
 def _is_unphysical(row: Row, column: str) -> bool:
@@ -239,7 +240,7 @@ def _candidate(reader: _Reader, row: _Parsed, hull: float, scorer: str, *, own_h
     known_hull = hull if e_form is None or e_hull is None else e_form - e_hull
     if e_form_ml is not None and e_hull_ml is None:
         if own_hull and (e_form is None or e_hull is None):
-            right = "a number (eV/atom): without e_form and e_hull its hull is not known"
+            right = "a number (eV/atom): without e_form and e_hull, the hull at its composition is unknown"
             reader.problem(row.row, column_of("e_hull_ml", scorer), "nothing", right)
         e_hull_ml = e_form_ml - known_hull
     e_form = math.nan if e_form is None else e_form

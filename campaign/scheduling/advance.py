@@ -40,7 +40,7 @@ def advance(campaign: OpenCampaign, *, batch: int | None = None) -> None:
         return
     evaluate_relaxed(campaign, reference_set)
     prefilter_when_due(campaign)
-    # what is taken over from another campaign is relaxed now and cost nothing, so that more may be released
+    # results reused from another campaign count as relaxed at no cost, so that more may be released
     while release_held(campaign):
         submit_ready(campaign)
         if not evaluate_relaxed(campaign, reference_set):

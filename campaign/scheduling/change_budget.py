@@ -1,8 +1,9 @@
-"""Other limits for a campaign that runs, or that has ended with candidates held."""
+"""Changes the limits of a running campaign, or of one that finished with held candidates."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from campaign.config.wording import format_count
 from campaign.scheduling.change_settings import change_settings
 from campaign.spec.changes import SettingsError
 from campaign.store.campaigns import OpenCampaign
@@ -16,10 +17,10 @@ class BudgetError(UserError, ValueError):
 
 
 def change_budget(campaign: OpenCampaign, changes: Mapping[str, Any]) -> str:
-    """Put other limits in force, and let go on what they allow.
+    """Put new limits into force, and release the candidates that they allow.
 
-    Every budget that was in force stands in the campaign's document (``budget_history``). Lower limits stop what has
-    not begun; what has been computed stays.
+    The campaign's document lists every budget that was in force (``budget_history``). Lower limits stop calculations
+    that have not started; results are kept.
 
     Parameters
     ----------
@@ -41,5 +42,7 @@ def change_budget(campaign: OpenCampaign, changes: Mapping[str, Any]) -> str:
         report = change_settings(campaign, {"budget": changes}, kind="budget")
     except SettingsError as error:
         raise BudgetError("; ".join(error.problems)) from error
-    went_on = f"; {report.released} held candidates go on, {report.held} stay held" if held_before else ""
-    return f"campaign {campaign.name}: the budget is {'changed' if report.changes else 'what it was'}{went_on}"
+    went_on = (
+        f"; {format_count(report.released, 'held candidate')} released, {report.held} stay held" if held_before else ""
+    )
+    return f"campaign {campaign.name}: the budget is {'changed' if report.changes else 'unchanged'}{went_on}"

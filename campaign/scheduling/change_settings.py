@@ -1,4 +1,4 @@
-"""Other settings for a campaign that runs or has ended: policy, budget, screening, retries, what counts as stable."""
+"""Changes settings of a running or finished campaign: policy, budget, screening, retries, limits for stable."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -59,9 +59,9 @@ def change_settings(
     dry_run: bool = False,
     kind: str = "set",
 ) -> SettingsReport:
-    """Put other settings in force, date them in the history, and submit what they allow.
+    """Put new settings into force, record them in the history, and submit the work that they allow.
 
-    Decisions that were made stay as they are, unless they are to be made again: then on what was rejected or held.
+    Existing decisions are kept, unless they are to be repeated, which applies to rejected and held candidates.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def _refuse(campaign: Campaign, new: CampaignSpec) -> None:
 
 
 def _write(campaign: OpenCampaign, given: Given, kind: str, session: ClientSession) -> list[Change]:
-    """Write the change on top of what is in force when no other process can change it."""
+    """Apply the change to the settings in force while no other process can change them."""
     lock_budget(campaign, session)
     current = campaign.refresh()
     new, changes = changed_spec(settings_in_force(current), given)

@@ -1,4 +1,4 @@
-"""When a campaign learns from new relaxations while a candidate waits: a model trained on, a fit made anew."""
+"""Decides when a campaign learns from new relaxations while candidates wait: by fine-tuning or refitting."""
 
 from collections.abc import Callable
 

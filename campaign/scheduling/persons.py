@@ -38,7 +38,7 @@ Became = Literal["promoted", "held", "rejected", "later", "unchanged", "refused"
 class Decided:
     """What became of one candidate: ``AlPd:B2``, its id, one word and a sentence.
 
-    ``later``: its IS-DOS runs, and what was decided is carried out when that has ended. ``unchanged``: it was so
+    ``later``: its IS-DOS is running, and the decision is carried out when that has finished. ``unchanged``: it was so
     before. ``refused``: it cannot be done.
     """
 
@@ -93,9 +93,9 @@ def promote(
     ids
         Candidates.
     reason
-        Why; it stands in the decision.
+        Why; stored in the decision.
     over_budget
-        Relax them whatever the budget says.
+        Relax them regardless of the budget.
     dry_run
         Write nothing.
     """
@@ -111,7 +111,7 @@ def promote(
             campaign, outcome=CandidateState.PROMOTED, reason=reason, by=by, relax_cpu_s=cost, over_budget=over_budget
         )
         if state == CandidateState.DOS_RUNNING and not withdraw(campaign, document, STAGES["dos"], session=session):
-            return decision, state, "later", "its IS-DOS runs; it is relaxed when that has ended"
+            return decision, state, "later", "its IS-DOS is running; it is relaxed when that has finished"
         decision = within_budget(decision, left)
         if not decision["promoted"]:
             note_held(campaign, document, session=session)
@@ -130,7 +130,7 @@ def promote(
 
 
 def reject(campaign: OpenCampaign, ids: Sequence[str], *, reason: str, dry_run: bool = False) -> PersonReport:
-    """Keep candidates from being relaxed because a person says so; calculations that have not begun are withdrawn.
+    """Exclude candidates from relaxation because a person says so; calculations that have not started are withdrawn.
 
     A candidate whose relaxation runs or has ended is refused. Parameters are those of `promote`.
     """
@@ -142,9 +142,9 @@ def reject(campaign: OpenCampaign, ids: Sequence[str], *, reason: str, dry_run: 
         if said := _why_not_rejected(document):
             return None, state, *said
         if state == CandidateState.RELAX_RUNNING and not withdraw(campaign, document, STAGES["relax"], session=session):
-            return None, state, "refused", "its relaxation runs; what has begun is not stopped"
+            return None, state, "refused", "its relaxation is running, and is not stopped"
         if state == CandidateState.DOS_RUNNING and not withdraw(campaign, document, STAGES["dos"], session=session):
-            return decision, state, "later", "its IS-DOS runs, and ends; it is not relaxed after that"
+            return decision, state, "later", "its IS-DOS is running, and is completed; it is not relaxed after that"
         audited = "; it was drawn for the audit, which counts it as open from now on"
         drawn = audited if (document.get("decision") or {}).get("audit") else ""
         return decision, CandidateState.REJECTED, "rejected", f"{_was(document)}{drawn}"
@@ -161,11 +161,11 @@ def _nothing(_: ClientSession) -> None:
 def _why_not_promoted(document: Mapping[str, Any], *, over_budget: bool) -> str | None:
     state, decision = document["state"], document.get("decision") or {}
     if document["role"] != SCREENED:
-        return f"it is relaxed in any case (role {document['role']})"
+        return f"it is always relaxed (role {document['role']})"
     if state == CandidateState.RELAXED:
         return "it is relaxed already"
     if state == CandidateState.RELAX_FAILED:
-        return "it was relaxed, and that failed: campaign failures says why, campaign retry tries again"
+        return "its relaxation failed: campaign failures shows why, campaign retry retries it"
     if state in (CandidateState.PROMOTED, CandidateState.RELAX_RUNNING):
         return (
             f"it is {'being relaxed for the audit' if decision.get('audit') else 'promoted'} already ({_by(decision)})"
@@ -179,9 +179,9 @@ def _why_not_promoted(document: Mapping[str, Any], *, over_budget: bool) -> str 
 def _why_not_rejected(document: Mapping[str, Any]) -> tuple[Became, str] | None:
     state, decision = document["state"], document.get("decision") or {}
     if document["role"] != SCREENED:
-        return "refused", f"it is relaxed in any case, and trains the model (role {document['role']})"
+        return "refused", f"it is always relaxed, to train the model (role {document['role']})"
     if state in (CandidateState.RELAXED, CandidateState.RELAX_FAILED):
-        return "refused", f"its relaxation has {'ended' if state == CandidateState.RELAXED else 'failed'} already"
+        return "refused", f"its relaxation has already {'finished' if state == CandidateState.RELAXED else 'failed'}"
     if state == CandidateState.DOS_FAILED:
         return "unchanged", "its IS-DOS failed, so it is not relaxed"
     if is_persons(decision) and decision["outcome"] == CandidateState.REJECTED:
@@ -194,7 +194,7 @@ def _by(decision: Mapping[str, Any]) -> str:
 
 
 def _waits_for(state: str) -> str:
-    return "the budget: --over-budget relaxes it in any case" if state == CandidateState.HELD else "its IS-DOS to end"
+    return "the budget: --over-budget relaxes it regardless" if state == CandidateState.HELD else "its IS-DOS to finish"
 
 
 def _was(document: Mapping[str, Any]) -> str:
@@ -222,7 +222,7 @@ def _decide_on_all(
     campaign = campaign.refresh()
     refuse_changes(campaign)
     if not reason.strip():
-        raise PersonDecisionError("--reason: found nothing; right: why, in a few words, which the decision keeps")
+        raise PersonDecisionError("--reason: found nothing; right: a short reason, stored with the decision")
     decided: list[Decided] = []
 
     def body(chunk: Sequence[str], session: ClientSession) -> list[Decided]:

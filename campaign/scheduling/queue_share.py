@@ -1,9 +1,9 @@
 """Workers shared between IS-DOS and relaxations, so that neither waits until the other has no work left.
 
-A worker that takes whatever is ready (`campaign run`, `rlaunch`, `qlaunch` without a category) takes what has the
-highest FireWorks priority, and a relaxation's is higher than an IS-DOS'. Where relaxations have more than their share
-of what runs, one IS-DOS is put before them, each time a calculation ends. On a cluster whose queues have their own
-categories, `launchers.cluster.queue_filler` shares them.
+A worker without a category (`campaign run`, `rlaunch`, `qlaunch`) takes the firework with the highest priority, and a
+relaxation has a higher one than an IS-DOS. If relaxations have more than their share of the running calculations, one
+IS-DOS is put before them each time a calculation ends. On a cluster whose queues have their own categories,
+`launchers.cluster.queue_filler` shares them.
 """
 
 from campaign.store.campaigns import OpenCampaign

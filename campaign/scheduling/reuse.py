@@ -1,8 +1,8 @@
-"""Calculations that another campaign of the same database has done already, taken over in place of a submission.
+"""Reuses calculations that another campaign in the same database has done, instead of submitting them.
 
 Equal are calculations of the same crystal in the same cell, with the same settings, engine and, for a DOS, the same
-representation. Only what was successful, what no person changed the settings of (`campaign retry --set`), and what
-has its outputs and features is taken over.
+representation. Only successful calculations with outputs and features, whose settings no person has changed (`campaign
+retry --set`), are reused.
 """
 
 import logging
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 #: In one transaction: their features have 10 MB.
 _CHUNK = 100
-#: Fields of a stage that belong to the document that computed it, and are not taken over.
+#: Fields of a stage that belong to the document that computed it, and are not copied.
 _OWN = frozenset({"state", "fw_id", "record_fw_id", "attempt", "first_attempt", "from_state", "submitted"}) | {
     *("queue", "restarted_from", "features", "recorded", "reused_from")
 }
@@ -46,7 +46,7 @@ _LATEST = 20
 def take_over_all(campaign: Campaign) -> int:
     """Take over every calculation that may start and was done before; return how many.
 
-    Looks at all candidates, also at those that a budget would keep waiting: what is taken over costs nothing.
+    Checks all candidates, including those that a budget would keep waiting: reused calculations cost nothing.
     """
     taken = 0
     for stage in STAGES.values():
@@ -56,7 +56,7 @@ def take_over_all(campaign: Campaign) -> int:
                 for ids in in_chunks(ready, _CHUNK):
                     taken += take_over(campaign, stage, ids, references=references)
     if taken:
-        logger.info("campaign %s: %d calculations taken over from other campaigns", campaign.name, taken)
+        logger.info("campaign %s: calculations reused from other campaigns: %d", campaign.name, taken)
     return taken
 
 

@@ -1,4 +1,4 @@
-"""A campaign submits nothing more: its calculations fail alike and something must be mended, or a person says so."""
+"""Stops a campaign from submitting, because its calculations fail in the same way or a person asks for it."""
 
 import logging
 from itertools import takewhile
@@ -77,7 +77,7 @@ def pause(campaign: OpenCampaign, kind: StopKind, *, reason: str | None = None) 
 
 
 def pause_again(campaign: Campaign) -> int:
-    """Pause what has become ready in a paused or stopped campaign meanwhile, or archive it; return how many."""
+    """Pause or archive fireworks that have meanwhile become ready in a paused or stopped campaign; return how many."""
     if campaign.document.get("archived"):
         return archive_waiting(campaign)
     if campaign.stop_kind is None:
@@ -92,7 +92,7 @@ def put_step_back(campaign: OpenCampaign, step_id: str, *, fw_id: int) -> bool:
         return False
     submit_step_again(campaign, read_step(campaign, step_id), fw_id=fw_id)
     pause_again(campaign)
-    logger.warning("%s is not begun: the campaign is paused, stopped or archived", step_id)
+    logger.warning("%s is not started: the campaign is paused, stopped or archived", step_id)
     return True
 
 
@@ -106,7 +106,7 @@ def show_again(campaign: OpenCampaign) -> tuple[bool, int]:
 
 
 def go_on(campaign: OpenCampaign) -> tuple[StopDocument | None, int]:
-    """Let a campaign submit again, and what was paused run; return why it was stopped, and how many were paused.
+    """Let a campaign submit again and its paused fireworks run; return why it was stopped, and how many were paused.
 
     Called again after it was cut short, it does the rest.
     """

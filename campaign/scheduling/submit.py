@@ -26,8 +26,8 @@ _CHUNK = 500
 def submit_ready(campaign: OpenCampaign) -> int:
     """Submit every calculation that may start; return how many were submitted.
 
-    Safe to call at any time and from several places at once: a document and its workflow are written in one
-    transaction, which only one of them wins.
+    Safe to call at any time and from several places simultaneously: a document and its workflow are written in one
+    transaction, which succeeds for only one of them.
     """
     submitted = 0
     for stage in STAGES.values():
@@ -72,7 +72,7 @@ def _submit_stage(campaign: OpenCampaign, stage: Stage, *, references: bool) -> 
 
         done = campaign.store.in_transaction(submit)
         if limited and not done:
-            return submitted  # what is left waits for the budget
+            return submitted  # the rest waits for the budget
         submitted += done
 
 

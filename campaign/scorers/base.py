@@ -87,7 +87,7 @@ class ScoringContext(Protocol):
     step_id
         The Screen that asks, e.g. ``alloys/screen/0``; None outside one.
     on_usage
-        To be told what other processes than this one have used (Ray's actors), and GPUs; goes into the ledger.
+        Called with the usage of other processes (Ray's actors) and of GPUs, for the ledger.
     """
 
     @property
@@ -133,7 +133,7 @@ class ScoringContext(Protocol):
 class Scorer(StrictModel, ABC):
     """One way to predict formation energies; also the section ``scorer`` of a campaign file.
 
-    To add one: a subclass with a ``kind`` of its own (``kind: Literal["mine"] = "mine"``), its settings as fields,
+    To add one: a subclass with its own ``kind`` (``kind: Literal["mine"] = "mine"``), its settings as fields,
     `score` and `identity`; then an entry point ``mine = "package.module:Class"`` in the group
     ``esnet_campaign.scorers`` of your package (docs/reference/scorers.md).
     """
@@ -185,7 +185,7 @@ class Scorer(StrictModel, ABC):
         return ()
 
     def problems(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
-        """Say why it can nowhere work for candidates of these elements; looked at wherever a campaign file is read."""
+        """Say why it cannot work for candidates of these elements; called whenever a campaign file is read."""
         yield from ()
 
     def problems_here(self, elements: Sequence[str]) -> Iterator[ScorerProblem]:
@@ -205,11 +205,11 @@ class Scorer(StrictModel, ABC):
         return self.needs_dos and score.e_form is None
 
     def gives_uncertainty(self) -> bool | None:
-        """Whether its predictions have a standard deviation; None: only scoring tells. ESNet's bundle says it."""
+        """Whether its predictions have a standard deviation; None: known only after scoring. ESNet's bundle says it."""
         return None
 
     def gives_novelty(self) -> bool | None:
-        """Whether its predictions say which candidates are novel; None: only scoring tells."""
+        """Whether its predictions say which candidates are novel; None: known only after scoring."""
         return None
 
     def describe(self) -> str:
@@ -226,12 +226,12 @@ class Scorer(StrictModel, ABC):
 
 
 def checked_scores(scores: Iterable[Score], ids: Sequence[str]) -> Iterator[Score]:
-    """Hand on what a scorer answers, checked.
+    """Check and pass on a scorer's results.
 
     Yields
     ------
     Score
-        One for each id. An energy or a standard deviation that is no number becomes none, with the reason.
+        One for each id. An energy or a standard deviation that is not a number becomes None, with the reason.
 
     Raises
     ------
@@ -242,7 +242,7 @@ def checked_scores(scores: Iterable[Score], ids: Sequence[str]) -> Iterator[Scor
     for score in scores:
         if score.id not in missing:
             why = "twice" if score.id in answered else "without being asked"
-            raise ScorerError(f"the scorer answered {score.id} {why}; right: one Score for each id")
+            raise ScorerError(f"the scorer returned {score.id} {why}; right: one Score for each id")
         missing.remove(score.id)
         answered.add(score.id)
         usable = _usable(score)

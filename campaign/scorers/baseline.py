@@ -28,10 +28,12 @@ class Baseline(Scorer):
 
     kind: Literal["baseline"] = Field(default="baseline", description="baseline")
     bundle: FilePath = Field(
-        description="folder of a trained CGCNN-HD, MEGNet, Roost or Wren, as `esnet benchmark --save-models` writes it"
+        description="folder of a trained CGCNN-HD, MEGNet, Roost or Wren, as written by `esnet benchmark --save-models`"
     )
     corrections: Literal["none", "mp2020"] | None = Field(
-        default=None, description="corrections in the model's energies where it does not say it; null: as it says"
+        default=None,
+        description="corrections included in the model's energies, if the model does not state them; null: as stated "
+        "by the model",
     )
     needs_dos: ClassVar[bool] = False
     needs_model: ClassVar[bool] = False
@@ -109,7 +111,7 @@ class Baseline(Scorer):
         return None if info is None else info.calibration is not None
 
     def gives_novelty(self) -> bool:
-        """Say that a graph model tells no novelty; candidates of unknown elements get no prediction at all."""
+        """Say that a graph model does not report novelty; candidates with unknown elements get no prediction at all."""
         return False
 
     def describe(self) -> str:

@@ -43,19 +43,20 @@ Calculator = Annotated[
     str,
     AfterValidator(check_calculator),
     Field(
-        description="EMT (Al, Ni, Cu, Pd, Ag, Pt, Au; always there), or an ML potential by atomate2's name, e.g. CHGNet"
+        description="EMT (Al, Ni, Cu, Pd, Ag, Pt, Au; always available), or an ML potential by its atomate2 name, "
+        "e.g. CHGNet"
     ),
 ]
 WeightsName = Annotated[
     str | None,
     Field(
-        description="its weights: 0.3.0, 0.2.0 or r2scan of CHGNet; SevenNet-0, l3i5 or MF-0 of SevenNet; null: the "
-        "first of these, and of other potentials atomate2's"
+        description="its weights: 0.3.0, 0.2.0 or r2scan for CHGNet; SevenNet-0, l3i5 or MF-0 for SevenNet; null: the "
+        "first of these, or atomate2's default for other potentials"
     ),
 ]
 Corrections = Annotated[
     Literal["none", "mp2020"] | None,
-    Field(description="corrections in the potential's energies; null: as docs/scorers.md lists them"),
+    Field(description="corrections included in the potential's energies; null: as listed in docs/reference/scorers.md"),
 ]
 
 
@@ -97,7 +98,7 @@ class ChosenPotential(StrictModel):
         Parameters
         ----------
         field
-            Where it stands in a campaign file.
+            Its place in a campaign file.
         """
         if wrong := model_problem(self.calculator, self.model):
             yield ScorerProblem((*field, "model"), wrong)
@@ -107,8 +108,8 @@ class ChosenPotential(StrictModel):
             key, value = ("calculator", self.calculator) if self.model is None else ("model", self.model)
             yield ScorerProblem(
                 (*field, key),
-                f"found {value!r}, which gives energies of r2SCAN; references and relaxations are PBE, and energies of "
-                "two functionals never meet in one hull; right: a potential trained on PBE, e.g. CHGNet",
+                f"found {value!r}, which gives energies of r2SCAN; references and relaxations are PBE, and energies "
+                "of two functionals must not be mixed in one hull; right: a potential trained on PBE, e.g. CHGNet",
             )
         if None not in (self.corrections, known.corrections) and self.corrections != known.corrections:
             yield ScorerProblem(
@@ -130,7 +131,7 @@ class ChosenPotential(StrictModel):
             yield from self._unknown(elements, field)
         except MissingExtraError as error:
             yield ScorerProblem((*field, "calculator"), f"found {self.calculator!r}, but {error}")
-        except Exception as error:  # each package has errors of its own
+        except Exception as error:  # each package has its own errors
             logger.info("%s cannot be loaded", self.describe(), exc_info=True)
             yield ScorerProblem(
                 (*field, "calculator"),

@@ -1,4 +1,4 @@
-"""Two or more interatomic potentials as one scorer: the mean of what they say, and their spread as its uncertainty.
+"""Two or more interatomic potentials as one scorer: the mean of their energies, with their spread as the uncertainty.
 
 Where potentials fail they fail badly, and not alike: that they differ is what shows it.
 """
@@ -26,41 +26,44 @@ def _check_members(potentials: list[ChosenPotential]) -> list[ChosenPotential]:
         raise ValueError("an ensemble needs at least two potentials; right: two or more, or scorer.kind: force_field")
     names = [(each.calculator, model_of(each.calculator, each.model)) for each in potentials]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"{' '.join(part for part in twice if part)} stands twice: its spread would be none")
+        raise ValueError(f"{' '.join(part for part in twice if part)} is given twice: the spread would be zero")
     return potentials
 
 
 class Ensemble(RelaxingScorer):
     """The mean of the formation energies of several potentials; each candidate is relaxed with all of them.
 
-    sigma = sqrt((calibration * s)^2 + floor^2), s: standard deviation of what the potentials say (n - 1). Where one of
-    them gives no energy, its reason stands in the prediction; of two potentials the other's energy is the prediction
-    then, with the uncertainty ``alone``.
+    sigma = sqrt((calibration * s)^2 + floor^2), s: standard deviation of the potentials' energies (n - 1). If one of
+    them gives no energy, the prediction contains its reason; with two potentials, the other's energy is then the
+    prediction, with the uncertainty ``alone``.
     """
 
     kind: Literal["ensemble"] = Field(default="ensemble", description="ensemble")
     potentials: Annotated[list[ChosenPotential], AfterValidator(_check_members)] = Field(
-        description="two or more, each with calculator, model, corrections as in force_field"
+        description="two or more potentials, each with calculator, model and corrections as in force_field"
     )
     calibration: float = Field(
         default=1.0,
         gt=0.0,
         le=100.0,
-        description="factor on the spread of the potentials, without a unit; 1.0 is assumed (docs/scorers.md)",
+        description="factor on the spread of the potentials, no unit; 1.0 is an assumption (docs/reference/scorers.md)",
     )
     floor: float = Field(
-        default=0.05, gt=0.0, le=20.0, description="least standard deviation in eV/atom, where all happen to agree"
+        default=0.05,
+        gt=0.0,
+        le=20.0,
+        description="smallest standard deviation in eV/atom, for potentials that happen to agree",
     )
     alone: float | None = Field(
         default=0.5,
         gt=0.0,
         le=20.0,
-        description="standard deviation in eV/atom of what one potential says where all others give no energy; null: "
-        "no prediction then",
+        description="standard deviation in eV/atom if only one potential gives an energy; null: no prediction in this "
+        "case",
     )
     steps: Steps = 500
     force_tolerance: ForceTolerance = 0.03
-    guards: Guards = Field(default=Guards(), description="what ends a relaxation without an energy")
+    guards: Guards = Field(default=Guards(), description="conditions that end a relaxation without an energy")
 
     def relaxations(self) -> Relaxations:
         """How its candidates are relaxed."""
@@ -69,7 +72,7 @@ class Ensemble(RelaxingScorer):
         )
 
     def predict(self, formed: Formed) -> Score:
-        """Average what the potentials say, once all have the same corrections."""
+        """Average the potentials' energies, once all have the same corrections."""
         energies, reasons = [], []
         for potential, energy in zip(self.potentials, formed.energies, strict=True):
             found = self._converted(energy, potential, formed)

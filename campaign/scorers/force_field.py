@@ -22,10 +22,10 @@ class ForceField(RelaxingScorer):
     steps: Steps = 500
     force_tolerance: ForceTolerance = 0.03
     uncertainty: float | None = Field(
-        default=None, gt=0.0, le=20.0, description="standard deviation of every prediction in eV/atom; null: not known"
+        default=None, gt=0.0, le=20.0, description="standard deviation of every prediction in eV/atom; null: unknown"
     )
     corrections: Corrections = None
-    guards: Guards = Field(default=Guards(), description="what ends a relaxation without a prediction")
+    guards: Guards = Field(default=Guards(), description="conditions that end a relaxation without a prediction")
 
     def potential(self) -> ChosenPotential:
         """The potential alone."""

@@ -13,23 +13,23 @@ from esnet.potentials.relaxation import NoEnergyError, PotentialRelaxer, energy_
 
 
 class Guards(StrictModel):
-    """What is beyond reason; a relaxation that gets there is ended at once, without a prediction."""
+    """Limits of what is plausible; a relaxation that exceeds them is stopped immediately, without a prediction."""
 
     start_volume: float | None = Field(
         default=10.0,
         gt=1.0,
         le=1e6,
-        description="largest ratio, up or down, of an unrelaxed cell's volume to that of its atoms in their own "
-        "elements; null: any",
+        description="largest ratio, up or down, of the volume of an unrelaxed cell to the sum of its atoms' volumes "
+        "in the elemental crystals; null: no limit",
     )
     volume_change: float | None = Field(
         default=10.0,
         gt=1.0,
         le=1e6,
-        description="largest factor, up or down, by which a relaxation may change the volume; null: any",
+        description="largest factor, up or down, by which a relaxation may change the volume; null: no limit",
     )
     formation_energy: float = Field(
-        default=20.0, gt=0.0, le=100.0, description="largest formation energy of either sign in eV/atom"
+        default=20.0, gt=0.0, le=100.0, description="largest absolute formation energy in eV/atom"
     )
 
 

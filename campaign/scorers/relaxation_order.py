@@ -66,7 +66,7 @@ class RelaxationOrder:
     element_structures
         Returns the crystals of an element; raises MissingReferenceError where there is none.
     guards
-        What a candidate must not be before it is relaxed.
+        Checks of a candidate before it is relaxed.
     """
 
     def __init__(self, n_potentials: int, element_structures: Callable[[str], list[Structure]], guards: Guards) -> None:

@@ -164,7 +164,7 @@ def _feed(
         nonlocal all_read, given_out
         ahead = pool.n_actors + _AHEAD
         while len(pool.waiting) < ahead:
-            # what is held waits for elements that are ready or with an actor, so that it needs no further candidate
+            # held candidates wait for elements that are ready or with an actor, so that they need no further candidate
             while not all_read and order.n_ready + order.n_held + len(pool.waiting) < ahead:
                 found = next(coming, None)
                 if found is None:

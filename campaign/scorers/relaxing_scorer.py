@@ -11,7 +11,7 @@ from campaign.scorers.base import ActorSettings, Score, Scorer, ScoringContext
 from campaign.scorers.relaxation_order import Formed
 from campaign.scorers.relaxing import Relaxations
 
-Steps = Annotated[int, Field(ge=2, le=100_000, description="most steps of a relaxation")]
+Steps = Annotated[int, Field(ge=2, le=100_000, description="maximum number of steps in a relaxation")]
 ForceTolerance = Annotated[float, Field(gt=0.0, le=1.0, description="largest force at the end of a relaxation in eV/A")]
 
 
@@ -44,5 +44,5 @@ class RelaxingScorer(Scorer):
         return actors.actors is not None and self.relaxations().uses_ray(actors)
 
     def gives_novelty(self) -> bool:
-        """No: a potential does not say what it was trained on."""
+        """No: a potential does not state its training data."""
         return False

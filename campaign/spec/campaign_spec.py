@@ -59,34 +59,42 @@ class CampaignSpec(StrictModel):
     """
 
     name: CampaignName = Field(
-        description="the campaign's name: letters, digits, - and _, beginning with a letter or digit, 64 at most"
+        description="the campaign's name: at most 64 letters, digits, - and _, beginning with a letter or digit"
     )
     purpose: Literal["screening", "training_set"] = Field(
         default="screening",
-        description="screening, or training_set: every candidate is relaxed and gets an IS-DOS and an RS-DOS; "
-        "nothing is predicted",
+        description="screening, or training_set: every candidate is relaxed and gets an IS-DOS and an RS-DOS, without "
+        "predictions",
     )
-    candidates: CandidateSection = Field(description="which crystals are screened")
-    references: ReferenceSection = Field(default=ReferenceSection(), description="known phases for the hull")
-    dft: DftSection = Field(default=DftSection(), description="how structures are calculated")
+    candidates: CandidateSection = Field(description="the crystals to screen")
+    references: ReferenceSection = Field(default=ReferenceSection(), description="known phases for the convex hull")
+    dft: DftSection = Field(default=DftSection(), description="settings of the DFT calculations")
     model: ModelSection = Field(default=ModelSection(), description="the network")
-    scorer: ChosenScorer = Field(default=Esnet(), description="what predicts formation energies")
+    scorer: ChosenScorer = Field(default=Esnet(), description="the model that predicts formation energies")
     prefilter: PrefilterSection | None = Field(
-        default=None, description="a cheap scorer that decides which candidates get an IS-DOS; null: all do"
+        default=None, description="a cheap scorer that decides which candidates get an IS-DOS; null: all of them"
     )
-    screening: ScreeningSection = Field(default=ScreeningSection(), description="batches of predictions")
-    policy: ChosenPolicy = Field(default=Thresholds(), description="which candidates are promoted")
-    budget: BudgetSection = Field(default=BudgetSection(), description="what the campaign may cost")
-    stable: StableSection = Field(default=StableSection(), description="what counts as stable")
-    retries: RetrySection = Field(default=RetrySection(), description="what happens after machine failures")
+    screening: ScreeningSection = Field(default=ScreeningSection(), description="settings of the screening batches")
+    policy: ChosenPolicy = Field(
+        default=Thresholds(), description="the decision policy, i.e. which candidates are promoted"
+    )
+    budget: BudgetSection = Field(
+        default=BudgetSection(),
+        description="limits on the campaign's cost (null = unlimited); candidates stopped by a limit are held and "
+        "resume when it is raised",
+    )
+    stable: StableSection = Field(
+        default=StableSection(), description="limits within which a material counts as stable"
+    )
+    retries: RetrySection = Field(default=RetrySection(), description="retries after machine failures")
     reuse: bool = Field(
-        default=True, description="take over equal calculations of other campaigns in the same database, at no cost"
+        default=True, description="reuse identical calculations of other campaigns in the same database, at no cost"
     )
-    seed: int = Field(default=1, ge=0, lt=2**32, description="seed of every random choice, a whole number")
+    seed: int = Field(default=1, ge=0, lt=2**32, description="seed of all random choices, an integer")
     built_in: Literal[1, 2] = Field(
         default=BUILT_IN,
         description="version of the built-in data, i.e. volumes of candidates and crystals of the elements "
-        "(docs/prototypes.md); a running campaign keeps the one that it was started with",
+        "(docs/reference/prototypes.md); a running campaign keeps the version with which it was started",
     )
 
     @model_validator(mode="after")
@@ -119,12 +127,12 @@ class CampaignSpec(StrictModel):
             return self
         if self.purpose == "training_set":
             raise ValueError(
-                "purpose is training_set, in which every candidate gets an IS-DOS, but prefilter names a scorer that "
-                "decides which do; set prefilter: null or purpose: screening"
+                "purpose is training_set, in which every candidate gets an IS-DOS, but prefilter would leave some "
+                "out; set prefilter: null or purpose: screening"
             )
         if not self.scorer.needs_dos:
             raise ValueError(
-                f"scorer.kind is {self.scorer.kind}, which needs no IS-DOS, so that prefilter would save none; set "
+                f"scorer.kind is {self.scorer.kind}, which needs no IS-DOS, so prefilter would save nothing; set "
                 "prefilter: null or scorer.kind: esnet"
             )
         return self
@@ -142,7 +150,7 @@ class CampaignSpec(StrictModel):
     def _without_model_none_of_its_settings(self) -> CampaignSpec:
         if self.model.corrections is not None and (self.model.bundle is None or not self.scorer.needs_model):
             raise ValueError(
-                f"model.corrections is {self.model.corrections}, which says it of a bundle, but none is used; set "
+                f"model.corrections is {self.model.corrections}, which describes a bundle, but none is used; set "
                 "model.corrections: null, or name the bundle in model.bundle"
             )
         if self.scorer.needs_model:
@@ -154,7 +162,7 @@ class CampaignSpec(StrictModel):
             )
         if self.screening.retrain_every is not None:
             raise ValueError(
-                f"scorer.kind is {self.scorer.kind}, which learns nothing here, but screening.retrain_every is "
+                f"scorer.kind is {self.scorer.kind}, which is not trained here, but screening.retrain_every is "
                 f"{self.screening.retrain_every}; set screening.retrain_every: null or scorer.kind: esnet"
             )
         return self

@@ -15,18 +15,18 @@ from esnet.files.errors import UserError
 
 #: Sections that may be changed, in the order of a campaign file. The budget is stored apart from the others.
 SETTABLE = ("screening", "policy", "budget", "stable", "retries")
-_ANEW = "start a campaign of another name"
+_ANEW = "start a campaign with another name"
 #: Why the others may not, and what to do instead.
 _FIXED = {
-    "name": f"it is part of every id; {_ANEW}",
-    "purpose": f"it decides what every candidate is for; {_ANEW}",
-    "candidates": f"they are made from it when the campaign starts; {_ANEW}",
-    "references": f"every formation energy is against them; {_ANEW}",
-    "dft": f"every calculated number depends on it; {_ANEW}, or `campaign retry --set` for one that failed",
-    "model": f"predictions made before and after could not be compared; {_ANEW}",
-    "scorer": f"predictions made before and after could not be compared; {_ANEW}",
-    "prefilter": f"candidates were rejected by it before their IS-DOS; {_ANEW}",
-    "seed": f"the samples that were drawn depend on it; {_ANEW}",
+    "name": f"it is part of all ids; {_ANEW}",
+    "purpose": f"it decides the purpose of all candidates; {_ANEW}",
+    "candidates": f"the candidates are generated from it when the campaign starts; {_ANEW}",
+    "references": f"all formation energies are relative to them; {_ANEW}",
+    "dft": f"all calculated numbers depend on it; {_ANEW}, or use `campaign retry --set` for a failed calculation",
+    "model": f"earlier and later predictions would not be comparable; {_ANEW}",
+    "scorer": f"earlier and later predictions would not be comparable; {_ANEW}",
+    "prefilter": f"it has rejected candidates before their IS-DOS; {_ANEW}",
+    "seed": f"the drawn samples depend on it; {_ANEW}",
 }
 #: What every policy has, and a policy of another kind therefore keeps.
 _OF_EVERY_POLICY = ("audit", "novel")
@@ -75,15 +75,17 @@ def read_assignments(assignments: Sequence[str]) -> tuple[dict[str, dict[str, An
         if not (equals and name):
             problems.append(f"found {text!r}; right: SECTION.KEY=VALUE, e.g. policy.max_hull_energy=0.2")
         elif section in _FIXED:
-            problems.append(f"{name}: cannot be changed: {_FIXED[section]}. What can be: {', '.join(SETTABLE)}")
+            problems.append(
+                f"{name}: cannot be changed: {_FIXED[section]}. Settings that can be changed: {', '.join(SETTABLE)}"
+            )
         elif section not in SETTABLE:
             problems.append(f"{name}: unknown section; {did_you_mean(section, SETTABLE)}")
         elif not key or "." in key:
-            problems.append(f"{name}: found {text!r}; right: {section}.KEY=VALUE, one for each key")
+            problems.append(f"{name}: found {text!r}; right: {section}.KEY=VALUE, one per key")
         else:
             renamed = current_section(section, {key: _value(value)})
             if key := next(iter(renamed.keys() & given.get(section, {}).keys()), ""):
-                problems.append(f"{section}.{key}: stands twice; give it once")
+                problems.append(f"{section}.{key}: is given twice; give it once")
             given.setdefault(section, {}).update(renamed)
     return given, problems
 
@@ -152,8 +154,8 @@ def _fixed_inside(old: CampaignSpec, new: CampaignSpec) -> Iterator[str]:
     before, after = old.screening.retrain_every, new.screening.retrain_every
     if (before is None) != (after is None):
         yield (
-            f"screening.retrain_every: found {_shown(after)}, and it is {_shown(before)}; right: another number, since "
-            f"retraining decides which RS-DOS are calculated; {_ANEW}"
+            f"screening.retrain_every: found {_shown(after)}, but it is {_shown(before)}; right: another number, "
+            f"since retraining decides which RS-DOS are calculated; {_ANEW}"
         )
 
 

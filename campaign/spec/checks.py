@@ -1,4 +1,4 @@
-"""Looking at what a campaign file names, before anything runs: folders, structures, PAW data sets, programs."""
+"""Checks everything that a campaign file names, before anything runs: folders, structures, PAW data sets, programs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -29,11 +29,11 @@ from campaign.spec.sections.references import ReferenceSection
 from esnet.bundle.info import BundleInfo
 from esnet.bundle.shipped import bundle_folder, shipped_bundles
 
-UNCERTAINTY_REMEDY = "set policy.uncertainty, scorer.uncertainty or a model.bundle that was calibrated"
+UNCERTAINTY_REMEDY = "set policy.uncertainty, scorer.uncertainty or a calibrated model.bundle"
 
 
 def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
-    """Everything that is wrong with what the sections name.
+    """Return all problems of what the sections name.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _source_problems(candidates: CandidateSection) -> Iterator[Finding]:
-    """Look whether the sources of crystals as they are exist; what is in them is read later, and may be left out."""
+    """Check whether the sources of given crystals exist; their content is read later, and may be left out."""
     for place, path in enumerate(candidates.as_given or ()):
         try:
             find_source(path)
@@ -102,7 +102,7 @@ def _source_problems(candidates: CandidateSection) -> Iterator[Finding]:
 def _moment_problems(elements: Sequence[str], dft: DftSection) -> Iterator[Finding]:
     for symbol in dft.magmom:
         if symbol not in elements:
-            message = f"found {symbol!r}, which is not among candidates.elements; right: leave it out"
+            message = f"found {symbol!r}, which is not in candidates.elements; right: leave it out"
             yield ("dft", "magmom", symbol), message, None
 
 
@@ -126,11 +126,11 @@ def _prototype_problems(candidates: CandidateSection) -> Iterator[Finding]:
         yield from findings
         for file, crystal in crystals:
             if crystal.name in needed:
-                yield path, f"{crystal.name} is the name of a shipped prototype that is asked for too; rename it", file
+                yield path, f"{crystal.name} is also the name of a requested shipped prototype; rename it", file
             if len(crystal.structure.elements) < 2:
                 message = (
-                    "has one element only and so makes no compound; right: two elements or more here; crystals of "
-                    "one element go into references.structures"
+                    "has only one element and gives no compound; right: two or more elements here; crystals of one "
+                    "element belong in references.structures"
                 )
                 yield path, message, file
             needed[crystal.name] = len(crystal.structure.elements)
@@ -144,7 +144,7 @@ def _prototype_problems(candidates: CandidateSection) -> Iterator[Finding]:
 
 
 def gives_uncertainty(spec: CampaignSpec) -> bool | None:
-    """Whether predictions will have a standard deviation; None: only scoring tells."""
+    """Whether predictions will have a standard deviation; None: known only after scoring."""
     said = [_gives_uncertainty(member, spec) for member in spec.scorer.members()]
     return False if False in said else None if None in said else True
 
@@ -152,7 +152,7 @@ def gives_uncertainty(spec: CampaignSpec) -> bool | None:
 def _gives_uncertainty(scorer: Scorer, spec: CampaignSpec) -> bool | None:
     if not isinstance(scorer, Esnet):
         return scorer.gives_uncertainty()
-    # what is trained on a bootstrap sample is one network without a calibration
+    # a model trained on a bootstrap sample is one network without calibration
     bundle = spec.model.bundle
     return bundle is not None and BundleInfo.read(bundle_folder(bundle)).assessment is not None
 
@@ -184,21 +184,22 @@ def check_new(spec: CampaignSpec, *, file: Path | None = None) -> None:
     is_limited = spec.budget.is_limited() or policy.relaxation_cpu_hours() is not None
     if spec.purpose == "screening" and isinstance(policy, ExpectedYield) and not policy.min_yield and not is_limited:
         message = (
-            "found 0 and no limit, so that every candidate with an uncertainty would be relaxed; right: the fewest "
-            "stable materials for each CPU-hour that are worth it, e.g. 0.1, or policy.cpu_hours, or a limit in budget"
+            "found 0 and no limit, so that every candidate with an uncertainty would be relaxed; right: the smallest "
+            "worthwhile number of stable materials per CPU-hour, e.g. 0.1, or policy.cpu_hours, or a limit in budget"
         )
         problems.append(Problem("spec.campaign.policy.min_yield", message, file))
     problems += [Problem(dotted(("spec", "campaign", *field)), message, file) for field, message in _unweighable(spec)]
     if spec.prefilter is not None and spec.prefilter.gives_uncertainty() is False:
         message = (
             f"found null, and {spec.prefilter.scorer.describe()} give no uncertainty, so that nothing would be "
-            "rejected; right: the standard deviation of its error in eV/atom, e.g. 0.1, here or in prefilter.scorer"
+            "rejected; right: the standard deviation of the scorer's error in eV/atom, e.g. 0.1, here or in "
+            "prefilter.scorer"
         )
         problems.append(Problem("spec.campaign.prefilter.uncertainty", message, file))
     if spec.policy.novel != "ignore" and spec.scorer.gives_novelty() is False:
         message = (
-            f"found {spec.policy.novel}, but {spec.scorer.describe()} does not say which candidates are unlike what it "
-            "was trained on; right: ignore, or scorer.kind: esnet"
+            f"found {spec.policy.novel}, but {spec.scorer.describe()} does not report which candidates are unlike its "
+            "training data; right: ignore, or scorer.kind: esnet"
         )
         problems.append(Problem("spec.campaign.policy.novel", message, file))
     if problems:

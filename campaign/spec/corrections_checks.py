@@ -54,17 +54,17 @@ def corrections_problems(
         has_field = "corrections" in type(model if field == "model" else scorer).model_fields
         corrected = ", ".join(symbol for symbol in elements if is_corrected([symbol, "X"]))
         message = (
-            f"nobody says whether {what} contain corrections of the Materials Project, and those of {corrected} would "
-            f"differ by up to 0.7 eV for each such atom; right: {_RIGHT}"
-            + ("" if has_field else ", returned by its method energy_corrections (docs/scorers.md)")
+            f"it is unknown whether {what} contain corrections of the Materials Project; energies of {corrected} "
+            f"would differ by up to 0.7 eV for each such atom; right: {_RIGHT}"
+            + ("" if has_field else ", returned by its method energy_corrections (docs/reference/scorers.md)")
         )
         yield ((field, "corrections") if has_field else (field, "kind")), message, None
         return
     if untreated := sorted(mp2020_untreated(elements)):
         message = (
-            f"{what} have the corrections {given} and the references {references}; for compounds of "
-            f"{', '.join(untreated)} with O or F there is no way between them (a Hubbard U); leave these elements out, "
-            f"or take references and predictions with the same corrections"
+            f"{what} have the corrections {given} and the references {references}; compounds of "
+            f"{', '.join(untreated)} with O or F cannot be converted between them (Hubbard U); leave these elements "
+            "out, or use references and predictions with the same corrections"
         )
         yield ("candidates", "elements"), message, None
 

@@ -46,7 +46,7 @@ def paw_problems(elements: Sequence[str]) -> Iterator[Finding]:
     for symbol in elements:
         if symbol not in available:
             message = (
-                f"found {symbol!r}: GPAW has no PBE PAW data set of it; leave it out, add the data set's folder to "
+                f"found {symbol!r}: GPAW has no PBE PAW data set for it; leave it out, add the data set's folder to "
                 "GPAW_SETUP_PATH, or use engine: vasp"
             )
             yield ("candidates", "elements", symbol), message, None
@@ -57,7 +57,7 @@ def missing_references(elements: Sequence[str], given: set[str]) -> Iterator[Fin
     for symbol in elements_without_reference(elements):
         if symbol not in given:
             message = (
-                f"found {symbol!r}: there is no built-in crystal to serve as its elemental reference; put a CIF or "
-                f"POSCAR of {symbol} into a folder and name the folder in references.structures, or leave it out"
+                f"found {symbol!r}: there is no built-in crystal for its elemental reference; put a CIF or POSCAR "
+                f"file of {symbol} into a folder and name the folder in references.structures, or leave it out"
             )
             yield ("candidates", "elements", symbol), message, None

@@ -1,4 +1,4 @@
-"""Whether the program that computes can be started: what its command line says, and what this machine has."""
+"""Checks whether the engine can be started, from its command line and the programs of this machine."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def command_problems(dft: DftSection) -> Iterator[Finding]:
 
 
 def check_node_settings(*, file: Path | None = None) -> None:
-    """Refuse to go on where what this machine says to atomate2 cannot be read.
+    """Raise if atomate2's settings on this machine cannot be read.
 
     Raises
     ------
@@ -69,13 +69,16 @@ def command_notes(dft: DftSection) -> Iterator[str]:
     settings = _settings(dft)
     if dft.scratch is not None and (unset := unset_variables(dft.scratch)):
         names = ", ".join(f"${name}" for name in unset)
-        yield f"scratch: {dft.scratch}; {names} is not set here, so the node that computes must set it"
+        yield f"scratch: {dft.scratch}; {names} is not set here; it must be set on the compute nodes"
     of_dos, of_relaxations = (vasp_commands(settings, kind) for kind in _KINDS)
-    for what, dos, relaxation in zip(("VASP", "VASP at Gamma alone"), of_dos, of_relaxations, strict=True):
+    for what, dos, relaxation in zip(("VASP", "VASP at Gamma only"), of_dos, of_relaxations, strict=True):
         if dos == relaxation:
             yield f"{what}: {dos.text} ({dos.origin})"
         else:
-            yield f"{what}: {dos.text} ({dos.origin}) for the DOS, {relaxation.text} ({relaxation.origin}) to relax"
+            yield (
+                f"{what}: {dos.text} ({dos.origin}) for the DOS, {relaxation.text} ({relaxation.origin}) for "
+                "relaxations"
+            )
 
 
 def _settings(dft: DftSection) -> DftSettings:
@@ -113,7 +116,7 @@ def _vasp_missing(dft: DftSection) -> Iterator[tuple[FieldPath, str]]:
             found.setdefault((field, command), []).append(kind)
     for (field, command), kinds in found.items():
         if field == "vasp_gamma_command" and any(command == other for name, other in found if name == "vasp_command"):
-            continue  # there is none of its own
+            continue  # it has none itself
         path: FieldPath = ("dft", field) if len(kinds) == len(_KINDS) else ("dft", field, kinds[0])
         for message in _wrong(command, field):
             yield path, message
@@ -125,8 +128,8 @@ def _wrong(command: VaspCommand, field: str) -> Iterator[str]:
     remedy = (
         ""
         if is_named
-        else "; or name the command line of VASP here, in ATOMATE2_VASP_CMD or as VASP_CMD in ~/.atomate2.yaml; where "
-        "the compute nodes alone have it: --engine-elsewhere"
+        else "; or name the command line of VASP here, in ATOMATE2_VASP_CMD or as VASP_CMD in "
+        "~/.atomate2.yaml; if only the compute nodes have it: --engine-elsewhere"
     )
     try:
         missing = list(missing_programs(command.text))

@@ -83,7 +83,7 @@ class MadeCandidates:
             lines.append(f"and {more} more")
         listed = "\n  ".join(lines)
         raise LeftOutError(
-            f"{len(bad)} of {n_read} crystals cannot be candidates; mend or remove them, or leave them out (without "
+            f"{len(bad)} of {n_read} crystals cannot be candidates; fix or remove them, or leave them out (without "
             f"--strict):\n  {listed}"
         )
 

@@ -23,8 +23,9 @@ def hubbard_problems(elements: Sequence[str], dft: DftSection, *, references: st
     if references == "mp2020" and dft.hubbard_u == "none":
         for symbol in metals:
             message = (
-                f"found {symbol!r} beside {anions}: the references carry the corrections mp2020, which take compounds "
-                f"of {symbol} with {anions} with a Hubbard U only, and this campaign computes without; right: "
+                f"found {symbol!r} together with {anions}: the references include the corrections mp2020, which "
+                f"require a Hubbard U for compounds of {symbol!r} with {anions}, but this campaign computes without; "
+                "right: "
                 f"dft.hubbard_u: mp (engine: vasp), or leave {symbol} or {anions} out, or references without "
                 "corrections"
             )
@@ -32,15 +33,15 @@ def hubbard_problems(elements: Sequence[str], dft: DftSection, *, references: st
     if references == "none" and dft.hubbard_u == "mp" and metals:
         message = (
             f"found mp: compounds of {', '.join(metals)} with {anions} are computed with a Hubbard U and the elements "
-            "without, and only the corrections mp2020 bring such energies together; right: references.corrections: "
-            "mp2020, or entries that carry mp2020, or hubbard_u: none"
+            "without, and only the corrections mp2020 make such energies comparable; right: references.corrections: "
+            "mp2020, or entries with mp2020, or hubbard_u: none"
         )
         yield ("dft", "hubbard_u"), message, None
     replaced = replaced_symbols(elements, dft.potcar_functional)
     if references == "mp2020" and replaced and is_corrected(elements):
-        other = ", ".join(f"{new} in place of {old}" for old, new in replaced.items())
+        other = ", ".join(f"{new} instead of {old}" for old, new in replaced.items())
         message = (
-            f"found {dft.potcar_functional}, which takes {other}: mp2020 was fitted with the Materials "
-            "Project's POTCARs, and pymatgen corrects no others; right: PBE or PBE_52, or leave that element out"
+            f"found {dft.potcar_functional}, which uses {other}: mp2020 was fitted with the Materials Project's "
+            "POTCARs, and pymatgen corrects only these; right: PBE or PBE_52, or leave that element out"
         )
         yield ("dft", "potcar_functional"), message, None

@@ -10,7 +10,7 @@ from campaign.policies.base import Policy
 from campaign.spec.reader import read_policy
 from esnet.files.errors import UserError
 
-_EXAMPLE = "right: a policy's name, with settings where it has some, e.g. probability:p=0.3,uncertainty=0.27"
+_EXAMPLE = "right: the name of a policy, optionally with settings, e.g. probability:p=0.3,uncertainty=0.27"
 # not those inside a list or a mapping
 _COMMA = re.compile(r",(?![^\[{]*[\]}])")
 
@@ -38,10 +38,10 @@ def parse_policy(text: str) -> Policy:
     for part in _COMMA.split(rest) if rest.strip() else []:
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not (key and equals and value):
-            problems.append(f"found {part.strip()!r} where key=value should stand")
+            problems.append(f"found {part.strip()!r} instead of key=value")
         elif key in settings:
-            remedy = "the policy's name stands before the colon" if key == "kind" else "give it once"
-            problems.append(f"{key}: {'stands twice; ' if key != 'kind' else ''}{remedy}")
+            remedy = "the name of the policy is given before the colon" if key == "kind" else "give it once"
+            problems.append(f"{key}: {'is given twice; ' if key != 'kind' else ''}{remedy}")
         else:
             settings[key] = _value(value)
     policy, wrong = read_policy(settings)

@@ -10,7 +10,7 @@ from workflows.potcars.library import library_folder, potcar_findings
 from workflows.potcars.titles import potcar_symbol
 
 _FIELD: FieldPath = ("dft", "potcar_functional")
-_ELSEWHERE = "; where the compute nodes alone have them: --engine-elsewhere, for lpad add spec._engine_elsewhere: true"
+_ELSEWHERE = "; if only the compute nodes have them: --engine-elsewhere, or for lpad add: spec._engine_elsewhere: true"
 
 
 def potcar_elements(spec: CampaignSpec) -> list[str]:
@@ -22,7 +22,7 @@ def potcar_elements(spec: CampaignSpec) -> list[str]:
 
 
 def potcar_problems(spec: CampaignSpec, elements: Sequence[str] | None = None) -> Iterator[tuple[FieldPath, str]]:
-    """Say which POTCARs are missing or wrong on this machine, and how to mend it; of VASP campaigns alone.
+    """Say which POTCARs are missing or wrong on this machine, and the remedy; only for VASP campaigns.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def check_potcars_of(spec: CampaignSpec, elements: Sequence[str]) -> None:
     Raises
     ------
     CampaignFileError
-        Naming each POTCAR, and how to mend it.
+        Naming each POTCAR, and the remedy.
     """
     problems = [Problem(dotted(("spec", "campaign", *path)), text) for path, text in potcar_problems(spec, elements)]
     if problems:
@@ -62,7 +62,7 @@ def check_potcars(spec: CampaignSpec, *, file: Path | None = None) -> None:
     Raises
     ------
     CampaignFileError
-        Naming each POTCAR, and how to mend it.
+        Naming each POTCAR, and the remedy.
     """
     problems = [Problem(dotted(("spec", "campaign", *path)), message, file) for path, message in potcar_problems(spec)]
     if problems:
@@ -72,4 +72,4 @@ def check_potcars(spec: CampaignSpec, *, file: Path | None = None) -> None:
 def _chosen(element: str, functional: str) -> str:
     """The symbol, and the Materials Project's where the set does not have that."""
     symbol, usual = potcar_symbol(element, functional), potcar_symbol(element, "PBE")
-    return symbol if symbol == usual else f"{symbol} (in place of {usual}, which {functional} does not have)"
+    return symbol if symbol == usual else f"{symbol} (instead of {usual}, which {functional} does not have)"

@@ -79,7 +79,7 @@ def _checked(campaign: Any, name: Any, problems: list[Problem], place: Place, *,
     content = {key: value for key, value in campaign.items() if key != "name"}
     problems += _read_old_names(content, place)
     if "name" in campaign:
-        problems.append(place.problem((*PREFIX, "name"), "the name stands at the top of the file, not here"))
+        problems.append(place.problem((*PREFIX, "name"), "the name belongs at the top of the file, not here"))
     chosen, wrong = _chosen_sections(content, place, context)
     inside, wrong_inside = _chosen_inside(content, place, context)
     problems += wrong + wrong_inside
@@ -115,9 +115,11 @@ def _read_old_names(content: dict[str, Any], place: Place) -> Iterator[Problem]:
         given = content.get(section)
         if not isinstance(given, dict) or old not in given:
             continue
-        told = place.problem((*PREFIX, section, old), f"is called {new} since version 0.2; it is read as that")
+        told = place.problem((*PREFIX, section, old), f"has been called {new} since version 0.2; it is read as {new}")
         if new in given:
-            yield place.problem((*PREFIX, section, old), f"is called {new} since version 0.2, which is given too")
+            yield place.problem(
+                (*PREFIX, section, old), f"has been called {new} since version 0.2, which is also given"
+            )
         else:
             logger.warning("%s", told)
         content[section] = {new: given[old], **{key: value for key, value in given.items() if key != old}}
@@ -125,7 +127,7 @@ def _read_old_names(content: dict[str, Any], place: Place) -> Iterator[Problem]:
         given = content.get(key)
         if isinstance(given, dict) and "kind" in given and kinds.current(given) != given:
             new = kinds.renamed[given["kind"]]
-            message = f"{given['kind']!r} is called {new!r} since version 0.2; it is read as that"
+            message = f"{given['kind']!r} has been called {new!r} since version 0.2; it is read as {new!r}"
             logger.warning("%s", place.problem((*PREFIX, key, "kind"), message))
 
 
@@ -221,7 +223,7 @@ def _with_members(
 
 
 def read_policy(settings: Mapping[str, Any]) -> tuple[Policy, list[str]]:
-    """A policy that stands in no file, and what is wrong with its settings, each beginning with the setting's name.
+    """Read a policy given outside a file, and list the problems of its settings, each beginning with its name.
 
     Where something is wrong the policy is the default one.
     """
@@ -231,7 +233,7 @@ def read_policy(settings: Mapping[str, Any]) -> tuple[Policy, list[str]]:
 
 
 def _usable_sections(content: Mapping[str, Any], context: dict[str, Any]) -> dict[str, Any]:
-    """The sections without their wrong values, so that what is left of them can be looked at all the same."""
+    """Return the sections without their wrong values, so that the rest of them can still be checked."""
     sections: dict[str, Any] = {}
     for key, field in CampaignSpec.model_fields.items():
         model = next(models_of(field.annotation), None)
@@ -245,7 +247,7 @@ def _usable_sections(content: Mapping[str, Any], context: dict[str, Any]) -> dic
             sections[key] = model.model_validate(given, context=context)
         except ValidationError as error:
             wrong = [details["loc"] for details in error.errors(include_url=False, include_context=False)]
-            with suppress(ValidationError):  # beyond use: it was told already what is wrong with it
+            with suppress(ValidationError):  # unusable: its problem has already been reported
                 sections[key] = model.model_validate(_without(given, wrong), context=context)
     return sections
 
@@ -264,7 +266,7 @@ def _without(given: Any, wrong: Iterable[FieldPath]) -> Any:
 
 
 def _in_file(path: FieldPath, content: Mapping[str, Any]) -> FieldPath:
-    """The path of a value in the file: an element is found by its symbol, since wrong ones may stand before it."""
+    """The path of a value in the file: an element is found by its symbol, since wrong ones may come before it."""
     if path[:2] == ("candidates", "elements") and len(path) == 3:
         return (*path[:2], content["candidates"]["elements"].index(path[2]))
     return path
@@ -297,7 +299,7 @@ def _header_problems(content: Mapping[str, Any], place: Place) -> list[Problem]:
     sections = CampaignSpec.model_fields.keys()
     for key in spec:
         if key in sections:
-            problems.append(place.problem(("spec", key), "stands too far left; right: inside spec.campaign"))
+            problems.append(place.problem(("spec", key), "is indented too little; right: inside spec.campaign"))
         elif key not in known:
             problems.append(place.problem(("spec", key), f"unknown key; {did_you_mean(key, known)}"))
     return problems

@@ -95,8 +95,8 @@ def _other_settings(file: EntriesFile, dft: DftSection) -> Iterator[Finding]:
     """Entries of another engine, or, where the file says how they were computed, of other DFT settings."""
     if file.engine != dft.engine:
         message = (
-            f"found entries that were computed with {file.engine}, but dft.engine is {dft.engine}: energies of "
-            f"different engines never meet in one hull; right: entries of {dft.engine}, or dft.engine: {file.engine}"
+            f"found entries computed with {file.engine}, but dft.engine is {dft.engine}: energies of different "
+            f"engines must not be mixed in one hull; right: entries of {dft.engine}, or dft.engine: {file.engine}"
         )
         yield _ENTRIES, message, file.path
         return
@@ -105,10 +105,10 @@ def _other_settings(file: EntriesFile, dft: DftSection) -> Iterator[Finding]:
     if file.dft is None:
         return
     wanted = DftSettings(**dft.model_dump()).physics()
-    # what was added later is absent from files of earlier versions, and where it is not used
+    # fields added later are absent from files of earlier versions, and if not used
     later = {key: None for key in LATER_SETTINGS if key in file.dft}
     differing = [
-        f"{key} (there {file.dft.get(key)!r}, here {value!r})"
+        f"{key} (entries: {file.dft.get(key)!r}, campaign: {value!r})"
         for key, value in (later | wanted).items()
         if file.dft.get(key) != value
     ]
@@ -132,8 +132,8 @@ def _other_paw_sets(file: EntriesFile, functional: str) -> Iterator[Finding]:
             here = ", ".join(sorted(known)) or symbol
             message = (
                 f"found the PAW data set {title!r} of {where}; the campaign computes with {here} "
-                f"(dft.potcar_functional: {functional}), and energies of different PAW data sets never meet in one "
-                "hull; right: entries of the same data sets, or the potcar_functional that they were computed with"
+                f"(dft.potcar_functional: {functional}), and energies of different PAW data sets must not be mixed in "
+                "one hull; right: entries of the same data sets, or the potcar_functional with which they were computed"
             )
             yield _ENTRIES, message, file.path
 
@@ -153,13 +153,13 @@ def entries_notes(said: Mapping[str, object] | None, dft: DftSection) -> Iterato
     standard = DftSection()
     if dft.quality != standard.quality:
         yield (
-            f"the entries do not say their k-points, and the campaign computes with quality: {dft.quality}; E_hull of "
-            "both together may be wrong by 10 meV/atom and more"
+            f"the entries do not state their k-points, and the campaign computes with quality: {dft.quality}; the "
+            "resulting E_hull may be wrong by 10 meV/atom and more"
         )
     if dft.encut != standard.encut:
         yield (
-            f"the entries do not say their cutoff, and the campaign computes with {dft.encut:g} eV (the Materials "
-            f"Project's entries: {standard.encut:g} eV); E_hull of both together may be wrong"
+            f"the entries do not state their cutoff, and the campaign computes with {dft.encut:g} eV (the Materials "
+            f"Project's entries: {standard.encut:g} eV); the resulting E_hull may be wrong"
         )
 
 
@@ -168,8 +168,9 @@ def _missing(file: EntriesFile, elements: Collection[str], given: Collection[str
     for symbol in elements:
         if symbol not in have:
             message = (
-                f"found {symbol!r}: {file.path.name} (references.entries) has no elemental reference of it; add an "
-                f"entry of {symbol} to that file, or put a CIF or POSCAR of it into a folder and name the folder in "
+                f"found {symbol!r}: {file.path.name} (references.entries) has no elemental reference for it; add an "
+                f"entry of {symbol} to that file, or put a CIF or POSCAR file of it into a folder and name the folder "
+                "in "
                 "references.structures, or leave it out"
             )
             yield ("candidates", "elements", symbol), message, None

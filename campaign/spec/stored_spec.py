@@ -1,4 +1,4 @@
-"""The settings of a campaign as they stand in its document."""
+"""The settings of a campaign as stored in its document."""
 
 from collections.abc import Mapping
 from typing import Any

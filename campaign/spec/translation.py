@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a campaign file, as sentences: what was found, what would be right."""
+"""Translates pydantic's errors about a campaign file into sentences: what was found, what would be right."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PREFIX: FieldPath = ("spec", "campaign")
-"""Where the settings of a campaign stand in its file."""
+"""The places of a campaign's settings in its file."""
 
 _RIGHT_TYPES = {
     "float_type": "a number",
@@ -48,7 +48,7 @@ class Place:
 def wrong_settings(
     error: ValidationError, *, section: str | None = None, model: type[BaseModel] = CampaignSpec
 ) -> list[str]:
-    """What is wrong with settings that stand in no file, each beginning with the setting, e.g. ``budget.until: ``.
+    """Return the problems of settings given outside a file, each beginning with the setting, e.g. ``budget.until: ``.
 
     They are those of a section whose model is given, or of a spec as a whole.
     """

@@ -16,6 +16,7 @@ from campaign.candidates.given.duplicates import KnownCrystal
 from campaign.candidates.given.reading import OnProgress, Reading
 from campaign.candidates.packed import PackedCrystal
 from campaign.candidates.structure_text import Reason
+from campaign.config.wording import format_count
 from campaign.hull.entries_file import EntriesFile
 from campaign.references.reference_sets import store_entries, stored_set
 from campaign.spec.given import candidates_of, known_crystal, refuse_mixtures, usable_crystals
@@ -89,11 +90,11 @@ class Added:
 def add_candidates(
     campaign: OpenCampaign, found: Reading, *, rescale: str | None = None, on_progress: OnProgress | None = None
 ) -> Added:
-    """Add crystals as candidates; those that are there already are left out, so that doing it again adds nothing.
+    """Add crystals as candidates; existing ones are left out, so that repeating it adds nothing.
 
     A finished campaign runs again. Where a crystal has elements without a reference in the campaign's set, their
-    references are computed first, and the set is frozen anew with them; earlier results stay as they are, since no
-    phase of the later set lies in their chemical systems that was not in the earlier one.
+    references are computed first, and the set is frozen again with them. Earlier results are unchanged, since the later
+    set adds no phase in their chemical systems.
 
     Parameters
     ----------
@@ -130,7 +131,7 @@ def add_candidates(
         "rescale": rescale,
     }
     n_added = sum(_append(campaign, chunk, addition) for chunk in in_chunks(candidates, _CHUNK))
-    # what is a candidate already was not left out of the campaign
+    # a crystal that is already a candidate was not left out of the campaign
     insert_left_out(
         campaign.store,
         left_out_documents(campaign.name, [each for each in left_out if each.reason != Reason.DUPLICATE]),
@@ -194,17 +195,22 @@ def _refuse_changed_entries(file: EntriesFile, stored: Mapping[str, Any]) -> Non
     now_there = {entry.id: entry.energy for entry in file.entries if elements.issuperset(entry.composition)}
     changed = sorted(key for key in before.keys() | now_there.keys() if before.get(key) != now_there.get(key))
     if changed or file.corrections != stored["corrections"]:
-        found = f"{len(changed)} entries ({', '.join(changed[:3])}{' ...' if changed[3:] else ''})" if changed else ""
+        found = (
+            f"{format_count(len(changed), 'entry', 'entries')} "
+            f"({', '.join(changed[:3])}{' ...' if changed[3:] else ''})"
+            if changed
+            else ""
+        )
         what = found or f"corrections {file.corrections!r} instead of {stored['corrections']!r}"
         raise AdditionError(
             f"references.entries: {file.path} has changed since the campaign was started: {what} among the elements "
-            f"{', '.join(sorted(elements))}; right: the file as it was, with the phases of further elements beside, "
-            "or another campaign"
+            f"{', '.join(sorted(elements))}; right: the original file, with phases of additional elements only, or "
+            "another campaign"
         )
 
 
 def _add_references(campaign: OpenCampaign, elements: Sequence[str]) -> tuple[str, ...]:
-    """Add the references of elements that the campaign has none of, and let its set be frozen anew with them."""
+    """Add references for elements without one, and let the reference set be frozen again with them."""
     spec = campaign.spec
     known = _elements_with_reference(campaign)
     new = tuple(symbol for symbol in elements if symbol not in known)
@@ -231,8 +237,8 @@ def _add_references(campaign: OpenCampaign, elements: Sequence[str]) -> tuple[st
         if under_way := open_steps_of_sets(campaign, session):
             raise AdditionError(
                 f"campaign {campaign.name!r} has no reference of {', '.join(new)} yet, and {', '.join(under_way)} is "
-                "under way, which takes the reference set as it is; right: the same command again when that is done, "
-                "or crystals of the campaign's elements alone"
+                "in progress with the current reference set; right: repeat the command when that is done, or add only "
+                "crystals of the campaign's elements"
             )
         append_references(campaign, documents, imported, session)
 

@@ -59,7 +59,7 @@ def flow_for(
     vasp_command
         How the engine runs on this machine; None is atomate2's own.
     start
-        Of a relaxation: the geometry that it goes on from; None: the initial one.
+        For a relaxation: the geometry from which it continues; None: the initial one.
     """
     settings = spec.dft_settings()
     key = flow_key(document["_id"], stage, document[stage.fields]["attempt"])
@@ -101,15 +101,15 @@ def run_calculation(
     if document is None or stage_fields(document, stage).get("fw_id") != fw_id:
         raise StageIsOverError(f"firework {fw_id} ({stage.title}) is not the current one of {document_id}")
     if campaign.is_halted:
-        # its job was in the queue already: it is submitted again, as the same try, when the campaign goes on
+        # its job was in the queue already: it is resubmitted, as the same try, when the campaign resumes
         back = partial(campaign.store.move, document_id, stage, to=stage_fields(document, stage)["from_state"])
         patiently(back, wait_s=wait_s)
-        logger.warning("%s of %s is not begun: the campaign is paused or stopped", stage.title, document_id)
+        logger.warning("%s of %s is not started: the campaign is paused or stopped", stage.title, document_id)
         return
     if patiently(partial(hold_at_launch, campaign, document, stage), wait_s=wait_s) is not None:
         return
     if patiently(partial(_is_computed, campaign.store, document, stage), wait_s=wait_s):
-        logger.info("%s of %s was computed before; it has only to be recorded", stage.title, document["formula"])
+        logger.info("%s of %s was already computed; it only has to be recorded", stage.title, document["formula"])
         return
     spec = campaign.spec
     settings = spec.dft_settings()
@@ -136,7 +136,7 @@ def run_calculation(
         for job in flow.jobs:
             read_output = partial(job_output, job_store, job.uuid)
             if patiently(read_output, wait_s=wait_s) is not None:
-                logger.info("%s of %s: the output is there already", job.name, document["formula"])
+                logger.info("%s of %s: the output is already in the database", job.name, document["formula"])
             else:
                 with noted_inputs(entry, job) if job is flow.jobs[0] else nullcontext():
                     job.run(job_store)
@@ -185,7 +185,7 @@ def store_waiting_outputs(
     """Store what earlier tries have computed and could not store: it waits in their launch directories."""
     facts = document[stage.fields]
     changed = any(entry["stage"] == stage.name for entry in document.get("overrides") or [])
-    # what was computed before a person changed its settings is not what is asked for now
+    # results from before a person changed its settings are not those requested now
     first = int(facts.get("first_attempt") or 0) if changed else 0
     directories = attempt_directories(store, document["_id"], stage)
     tries = [uuids_of_try(document["_id"], stage, number) for number in range(facts["attempt"], first - 1, -1)]
@@ -202,7 +202,7 @@ def store_waiting_outputs(
 def _start_of(
     campaign: Campaign, job_store: JobStore, document: Mapping[str, Any], stage: Stage, fw_id: int
 ) -> Structure | None:
-    """Geometry that a relaxation goes on from, noted on its candidate; None: it begins at the beginning.
+    """The geometry from which a relaxation continues, stored with its candidate; None: it begins at the beginning.
 
     An IS-DOS is that of the unrelaxed crystal, and an RS-DOS that of the relaxed one: these never go on from elsewhere.
     """
@@ -215,7 +215,7 @@ def _start_of(
     if found is None:
         return None
     structure, source = found
-    logger.info("relaxation of %s goes on from %s", document["formula"], source["directory"])
+    logger.info("relaxation of %s continues from %s", document["formula"], source["directory"])
     write_restart(campaign, document["_id"], source, fw_id=fw_id)
     return structure
 

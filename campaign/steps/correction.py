@@ -56,7 +56,7 @@ def current_correction(campaign: Campaign) -> Correction | None:
 
 
 def correction_of_step(campaign: Campaign, step_id: str) -> Correction | None:
-    """What corrects the predictions of a Screen: what it has begun with, else what does now.
+    """The correction of a Screen's predictions: the one with which it started, otherwise the current one.
 
     A Screen that was killed half-way and is run again after another fit would mix two otherwise.
     """

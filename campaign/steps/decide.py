@@ -1,4 +1,4 @@
-"""The decisions of one Screen: made from what it has predicted, within what the budget allows, written once."""
+"""Makes the decisions of one Screen from its predictions, within the budget, and writes them once."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,11 +21,11 @@ from campaign.store.steps import fix_policy, read_allowance, write_allowance
 
 
 def make_decisions(campaign: Campaign, step_id: str) -> list[Decision]:
-    """Decide on everything that this step has predicted; decisions that stand already are left alone.
+    """Decide on all predictions of this step; existing decisions are not changed.
 
     What may be spent is written into the step before the first decision. A Screen that is killed between any two of
-    its writes and run again therefore makes the same decisions, and another Screen at the same time counts what this
-    one has set aside. So is the policy in force, which may be changed between two of its writes.
+    its writes and run again therefore makes the same decisions, and another Screen running at the same time counts its
+    reservations. So is the policy in force, which may be changed between two of its writes.
     """
     policy = make_policy(fix_policy(campaign, step_id, campaign.refresh().spec.policy.to_dict()))
     campaign = replace(campaign, spec=campaign.spec.model_copy(update={"policy": policy}))

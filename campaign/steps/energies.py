@@ -6,7 +6,6 @@ from typing import Any
 
 from campaign.combination.correlation import Correlation, estimate_correlation
 from campaign.combination.weights import combine
-from campaign.hull.corrections import convert_formation_energy, is_corrected
 from campaign.references.reference_sets import correction_scheme
 from campaign.scorers.base import Score
 from campaign.scorers.combined import COMBINE, Combined, CombinedScore, Part, reasons
@@ -15,6 +14,7 @@ from campaign.store.candidates import candidates_by_id
 from campaign.store.documents import PartDocument, PredictionDocument
 from campaign.store.predictions import combination_of_predictions, discarded_predictions
 from campaign.store.recalibration.fits import predicted_results
+from esnet.dataset.mp2020 import convert_formation_energy, is_corrected
 
 
 def in_scheme(campaign: Campaign, scores: Sequence[Score], *, given: str | None, wanted: str) -> Sequence[Score]:

@@ -80,7 +80,7 @@ def restore_features(
     Returns
     -------
     dict
-        Those whose features are in the JobStore no more, with what was found, by id.
+        Those whose features are no longer in the JobStore, with the problem, by id.
     """
     unusable = unusable_features(campaign.store, sorted(ids), stage.name)
     if not unusable:
@@ -95,7 +95,7 @@ def restore_features(
             except DamagedOutputError as error:
                 left[document_id] = f"{why}; {error}"
             else:
-                logger.warning("%s: taken from the JobStore again", why)
+                logger.warning("%s: restored from the JobStore", why)
     return left
 
 
@@ -105,7 +105,7 @@ def compute_features_again(
     """Send candidates and references back for another try of the DOS whose features are lost.
 
     It counts as a failed try: the attempt that had computed the features is a machine failure now. Where the tries are
-    used up, the calculation has failed for good.
+    used up, the calculation has failed permanently.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def compute_features_again(
             changes: dict[str, Any] = {"final_failure": failure}
             campaign.store.move(document_id, stage, expected=expected or stage.done, to=stage.failed, changes=changes)
             continue
-        logger.warning("%s of %s is computed again: %s", stage.title, document_id, why)
+        logger.warning("%s of %s will be recomputed: %s", stage.title, document_id, why)
         changes = {f"{stage.fields}.attempt": attempt + 1, "retried_failure": failure}
         before = facts.get("from_state") or CandidateState.NEW
         again += campaign.store.move(document_id, stage, expected=expected or stage.done, to=before, changes=changes)

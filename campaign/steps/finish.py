@@ -25,7 +25,7 @@ def finish_campaign(campaign: Campaign, step_id: str) -> dict[str, Any]:
         # candidates with further elements were added, whose references are computed now
         withdraw_step(campaign, step_id)
         return {}
-    # a candidate may have been relaxed after whoever submitted this step had looked
+    # a candidate may have been relaxed after the process that submitted this step had checked
     evaluate_relaxed(campaign, campaign.reference_set)
     summary = {
         "states": campaign.store.state_counts(campaign.name),

@@ -14,7 +14,7 @@ def own_folder() -> Iterator[None]:
     """Work in a new folder below the current one where files of a calculation lie there already.
 
     ``rlaunch singleshot`` and ``qlaunch singleshot`` run one calculation after the other where they were started:
-    what the last one has left would be read as the output of the next.
+    files left by the last one would be read as the output of the next.
     """
     launch = Path.cwd()
     if not any(path for pattern in _OF_A_CALCULATION for path in launch.glob(pattern)):

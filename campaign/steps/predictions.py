@@ -42,8 +42,8 @@ def write_predictions(
 ) -> None:
     """Write predictions as they come, with the corrections that the reference set carries.
 
-    Those that are there are written while the scorer is busy with the next, in a thread of their own: a Screen that is
-    killed has to repeat what was being scored, and nothing else.
+    Predictions are written in a separate thread while the scorer works on the next ones: a Screen that is killed only
+    has to repeat those being scored.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def write_predictions(
     wanted = correction_scheme(campaign.store, campaign.reference_set)
     given = campaign.spec.scorer.energy_corrections(campaign)
     if given is None:
-        logger.warning("it is not known which corrections the predictions contain; compared with %s", wanted)
+        logger.warning("it is unknown which corrections the predictions contain; compared with %s", wanted)
     come: SimpleQueue[Score | None] = SimpleQueue()
 
     def write() -> None:
@@ -87,7 +87,7 @@ def write_predictions(
 
 
 def _parts(come: SimpleQueue[Score | None]) -> Iterator[list[Score]]:
-    """Hand out what has come, as soon as there is something and at most `_AT_ONCE` together, until None comes."""
+    """Yield the received items as soon as there are any, at most `_AT_ONCE` together, until None is received."""
     last = False
     while not last:
         part = [come.get()]
@@ -152,7 +152,7 @@ class _Found:
     correlation: Correlation | None
 
     def corrected(self, score: Score, composition: Mapping[str, float]) -> Corrected:
-        """Energy and standard deviation that are decided on."""
+        """Energy and standard deviation used for the decision."""
         energy = math.nan if score.e_form is None else float(score.e_form)
         if self.correction is None or score.e_form is None:
             return Corrected(energy, score.uncertainty)
@@ -199,7 +199,7 @@ def _write(campaign: Campaign, step_id: str, scores: Sequence[Score], found: _Fo
 def _said(
     campaign: Campaign, score: Score, corrected: Corrected, distance: float, correction: Correction | None
 ) -> PredictionDocument:
-    """What the scorer itself said, and what has corrected it; nothing in a campaign that corrects none."""
+    """The scorer's own prediction, and its correction; empty in a campaign without corrections."""
     if correction is None and campaign.spec.screening.recalibrate_every is None:
         return {}
     energy = math.nan if score.e_form is None else float(score.e_form)

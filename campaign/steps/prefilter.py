@@ -1,4 +1,4 @@
-"""The prefilter of one batch: predictions without a DOS, and what is rejected by them before its IS-DOS."""
+"""The prefilter of one batch: predicts without a DOS, and rejects candidates before their IS-DOS."""
 
 import logging
 import math
@@ -32,14 +32,14 @@ PASSED = "passed"
 
 
 def prefilter_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
-    """Score a batch without DOS, and reject what is too far above the hull; the others wait for their IS-DOS then.
+    """Score a batch without DOS, and reject candidates too far above the hull; the others then wait for their IS-DOS.
 
-    What it says of a candidate is written once, with its decision. A prefilter that is killed anywhere and run again
-    scores what is left and says the same.
+    What it says of a candidate is written once, with its decision. A prefilter that is killed at any point and run
+    again scores the remaining candidates, with the same result.
     """
     section, batch = campaign.spec.prefilter, read_step(campaign, step_id).batch
     if section is None or batch is None:
-        raise ValueError(f"campaign {campaign.name!r} has no section prefilter, or {step_id} is of no batch")
+        raise ValueError(f"campaign {campaign.name!r} has no section prefilter, or {step_id} belongs to no batch")
     with attempt(campaign.store, campaign=campaign.name, stage=PREFILTER, fw_id=fw_id) as entry:
         context = StoredScoringContext(database=database, campaign=campaign, step_id=step_id, on_usage=entry.add_usage)
         ids, rejected = ids_before_prefilter(campaign, batch), 0
@@ -52,7 +52,7 @@ def prefilter_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: 
 
 
 def _write_all(campaign: Campaign, section: PrefilterSection, step_id: str, scores: Iterable[Score]) -> int:
-    """Write what is said of each candidate as it comes; return how many get no IS-DOS."""
+    """Write the result of each candidate as it comes; return how many get no IS-DOS."""
     wanted = correction_scheme(campaign.store, campaign.reference_set)
     given = section.scorer.energy_corrections(campaign)
     hull = load_hull(campaign.store, campaign.reference_set)
@@ -68,7 +68,7 @@ def _write_all(campaign: Campaign, section: PrefilterSection, step_id: str, scor
         converted = in_scheme(campaign, part, given=given, wanted=wanted)
         told = _told(campaign, section, converted, hull, common)
         decisions = {name: found["decision"] for name, found in told.items() if "decision" in found}
-        # what is audited gets its IS-DOS, and is decided on by its Screen
+        # audited candidates get their IS-DOS, and are decided on by their Screen
         at_once = {name: decision for name, decision in decisions.items() if not decision["audit"]}
         for name in at_once:
             del told[name]["decision"]

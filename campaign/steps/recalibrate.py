@@ -1,4 +1,4 @@
-"""The recalibration step: what corrects the scorer's predictions, fitted to what the campaign has relaxed."""
+"""The recalibration step: fits a correction of the scorer's predictions to the campaign's relaxations."""
 
 import logging
 import math
@@ -17,7 +17,8 @@ from campaign.store.steps import read_step
 
 logger = logging.getLogger(__name__)
 
-#: Most candidates that one of the audit sample stands for: a share of a per cent would let a few decide everything.
+#: Largest number of candidates represented by one of the audit sample: with an audit of one per cent, a few would
+#: otherwise decide everything.
 _MOST_WEIGHT = 10.0
 
 
@@ -65,7 +66,7 @@ def _is_usable(document: CandidateDocument, present: dict[str, object]) -> bool:
 
 
 def sample_of(document: CandidateDocument) -> Sample:
-    """Make a sample of a relaxed candidate: what the scorer itself said of it, and what it has come to."""
+    """Make a sample of a relaxed candidate: the scorer's own prediction, and the calculated result."""
     prediction = document["prediction"]
     assert prediction is not None  # looked at in `_is_usable`
     said = prediction.get("raw") or prediction
@@ -81,7 +82,7 @@ def sample_of(document: CandidateDocument) -> Sample:
 
 
 def _weight(document: CandidateDocument) -> float:
-    """How many candidates it stands for: those of the audit for all that were not promoted."""
+    """How many candidates it represents: those of the audit represent all rejected ones."""
     decision = document.get("decision") or {}
     share = (decision.get("policy") or {}).get("audit")
     if decision.get("promoted") or not decision.get("audit") or not share:

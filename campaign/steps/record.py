@@ -27,13 +27,13 @@ from workflows.results import calculation_from_task, is_successful
 
 logger = logging.getLogger(__name__)
 
-#: What ended an attempt that could not say anything itself, by its cause.
+#: Messages for attempts that could not report their end, by cause.
 _ENDED_BY = {
     "cancelled": "its job was cancelled",
     "timeout": "its job reached its time limit",
     "out_of_memory": "its job ran out of memory",
     "node_fail": "its node failed",
-    "not_started": "its job ended before it began",
+    "not_started": "its job ended before the calculation started",
 }
 
 
@@ -51,7 +51,7 @@ def record_calculation(
     facts = stage_fields(document, stage)
     state = document["state"] if stage.state_field == "state" else facts.get("state")
     if facts.get("record_fw_id") != fw_id or state != stage.running:
-        logger.info("%s of %s is recorded already", stage.title, document_id)
+        logger.info("%s of %s is already recorded", stage.title, document_id)
         return
     with open_job_store(database) as job_store:
         outputs, unconverged = _outputs(job_store, document_id, stage, facts["attempt"])
@@ -91,7 +91,7 @@ def _outputs(
 ) -> tuple[dict[str, dict[str, Any]] | None, bool]:
     """Outputs of the stage's jobs by name, None unless all are there and the calculation was successful.
 
-    The second value says whether the calculation ended, unsuccessfully.
+    The second value is true if the calculation finished unsuccessfully.
     """
     uuids = uuids_of_try(document_id, stage, attempt)
     outputs = {name: job_output(job_store, uuid) for name, uuid in uuids.items()}
@@ -144,13 +144,13 @@ def _dos_facts(
 def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stage, *, unconverged: bool) -> None:
     """Send a machine failure back for another try while tries are left.
 
-    A science failure is final, and so is what no other try can mend.
+    A science failure is final, and so is any failure that no retry can fix.
     """
     facts = document[stage.fields]
     attempt = last_attempt(campaign.store, facts["fw_id"]) or {"outcome": "machine", "error": "the job never started"}
     unclosed = attempt["outcome"] == "running"
     if unclosed:
-        # its process could not write the ledger, or was ended from outside
+        # its process could not write the ledger, or was stopped from outside
         attempt = close_unclosed(campaign.store, attempt, outcome="machine", facts={"cause": "killed"})
     kind = "science" if unconverged or attempt["outcome"] == "science" else "machine"
     error = attempt.get("error") or _without_words(attempt)
@@ -172,7 +172,7 @@ def _record_failure(campaign: Campaign, document: Mapping[str, Any], stage: Stag
     spent = spent or attempt.get("cause") in NEEDS_MENDING
     if kind == "machine" and not spent:
         logger.warning(
-            "%s of %s failed on its machine and is tried again: %s", stage.title, document["_id"], failure["error"]
+            "%s of %s failed because of its machine, and is retried: %s", stage.title, document["_id"], failure["error"]
         )
         changes = {f"{stage.fields}.attempt": facts["attempt"] + 1, "retried_failure": failure}
         queue = escalated_for_attempt(attempt, campaign.spec.retries, asked=facts.get("queue") or {})
@@ -189,5 +189,5 @@ def _without_words(attempt: Mapping[str, Any]) -> str | None:
     """What is said of an attempt that left no error."""
     if attempt["outcome"] in ("lost", "machine"):
         ended = _ENDED_BY.get(attempt.get("cause") or "", "its process was killed")
-        return f"{ended}, and its tries are used up" if attempt["outcome"] == "lost" else ended
+        return f"{ended}, and no retries are left" if attempt["outcome"] == "lost" else ended
     return "it did not converge" if attempt["outcome"] == "completed" else None

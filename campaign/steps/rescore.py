@@ -1,7 +1,7 @@
-"""Another model or another correction for candidates that still wait; what has been decided stays as it was decided.
+"""Applies another model or correction to candidates that still wait; existing decisions are kept.
 
-One Screen uses one model and one correction. A Screen that began with those before ends with them, and what it leaves
-waiting comes to a Screen again afterwards.
+One Screen uses one model and one correction. A Screen that started with the previous ones finishes with them;
+candidates it leaves waiting are given to another Screen afterwards.
 """
 
 import logging
@@ -37,14 +37,14 @@ def rescore_waiting(campaign: Campaign) -> int:
         busy_steps=busy,
     )
     if number:
-        logger.info("campaign %s: %d waiting candidates are decided on again", campaign.name, number)
+        logger.info("campaign %s: waiting candidates that are decided on again: %d", campaign.name, number)
     return number
 
 
 def screen_again(campaign: OpenCampaign, *, after: str) -> None:
-    """Have candidates that wait with a prediction of an earlier model or fit decided on by a Screen of their own.
+    """Submit a separate Screen for candidates that wait with a prediction by an earlier model or fit.
 
-    They must not wait for a batch: the next one may need what the budget does not allow.
+    They must not wait for a batch: the next one may exceed the budget.
 
     Parameters
     ----------
@@ -53,7 +53,8 @@ def screen_again(campaign: OpenCampaign, *, after: str) -> None:
     """
     rescore_waiting(campaign)
     if is_any_discarded(campaign):
-        # the campaign may have finished when all that was left was held: what the Screen promotes is to be relaxed
+        # the campaign may have finished when only held candidates were left: those that the Screen promotes must be
+        # relaxed
         campaign.store.in_transaction(lambda session: _let_run(campaign, session))
         submit_step(campaign, Step.screen_after(campaign.name, after))
 
@@ -64,7 +65,7 @@ def _let_run(campaign: Campaign, session: ClientSession) -> None:
 
 
 def with_model_of_step(campaign: OpenCampaign, step_id: str) -> OpenCampaign:
-    """Return the campaign with the model that a Screen has begun to predict with; as it is if the Screen begins.
+    """Return the campaign with the model with which a Screen started; unchanged if it is just starting.
 
     A Screen that was killed half-way and is run again after a retraining would mix two models otherwise.
     """

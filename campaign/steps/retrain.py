@@ -1,4 +1,4 @@
-"""The retraining step: the campaign's model trained on with what the campaign has found since."""
+"""The retraining step: fine-tunes the campaign's model with the results found since."""
 
 import logging
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ def retrain_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: st
     """Train the model on, make the new one the campaign's, and have the waiting candidates scored again.
 
     The new model and the step that made it are written in one update, so a step that is killed anywhere and run again
-    makes one new model. Where no model comes of it, because there is too little to learn from, the old one stays, the
-    step says why, and the campaign goes on.
+    makes one new model. If there are too few data for a new model, the old one is kept, the step records why, and the
+    campaign continues.
     """
     if read_step(campaign, step_id).state == StepState.DONE:  # killed between its last write and FireWorks' own
         advance(campaign)
@@ -50,7 +50,7 @@ def retrain_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: st
             try:
                 trained, entry.cpu_s = _train_on(campaign, database, step_id)
             except TrainingError as error:
-                logger.warning("campaign %s: no new model, the one before stays: %s", campaign.name, error)
+                logger.warning("campaign %s: no new model; the previous one is kept: %s", campaign.name, error)
                 facts |= {"outcome": "no model", "reason": str(error)}
             else:
                 trained |= {"step": step_id, "time": now(), "n_relaxed": n_relaxed}
@@ -121,7 +121,7 @@ def _found(campaign: Campaign, database: DatabaseSettings) -> _Found:
         blocks.append((dos, compositions))
         energies += [learnable[name] for name in names]
     if not ids:
-        raise TrainingError(f"campaign {campaign.name!r} has no DOS of a relaxed structure to learn from")
+        raise TrainingError(f"campaign {campaign.name!r} has no DOS of relaxed structures to train on")
     dos, compositions = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
     return _Found(
         ids=ids,
@@ -159,10 +159,10 @@ def _rs_dos_energies(campaign: Campaign) -> dict[str, float]:
 
 
 def _train_on(campaign: Campaign, database: DatabaseSettings, step_id: str) -> tuple[ModelSummary, float]:
-    """Train; return what the campaign's document says of the new model, and the CPU-seconds of Ray's worker."""
+    """Train; return the campaign document's fields of the new model, and the CPU-seconds of Ray's worker."""
     spec, before = campaign.spec, campaign.model
     found = _found(campaign, database)
-    logger.info("campaign %s: training on with %d samples", spec.name, len(found.ids))
+    logger.info("campaign %s: fine-tuning with %d samples", spec.name, len(found.ids))
     samples = {
         "dos": found.dos,
         "compositions": found.compositions,
@@ -171,7 +171,7 @@ def _train_on(campaign: Campaign, database: DatabaseSettings, step_id: str) -> t
         "materials": found.materials,
         "kinds": found.kinds,
         "initial": fetch_bundle(campaign.store, before["checksum"]),
-        # a given bundle says itself what it was trained on, if it can
+        # a given bundle states its own training data, if it can
         "earlier": found.bootstrap if spec.model.bundle is None else None,
     }
     record, info = train_bundle(campaign, step_id, samples, corrections=campaign.model_corrections)
@@ -181,7 +181,7 @@ def _train_on(campaign: Campaign, database: DatabaseSettings, step_id: str) -> t
         "n_new": record.initial["n_new"] if record.initial else None,
         "validation_mae": record.mae_validation,  # eV/atom
     }
-    # what the models before had learnt from counts too, where it was not given again
+    # the data of previous models count too, if they were not given again
     ever = (info.assessment or {}).get("training", {}).get("n_materials_ever", 0)
     model["n_structures"] = max(model["n_structures"], before["n_structures"] or 0, ever)
     return model, sum(each.cpu_s for each in info.records)

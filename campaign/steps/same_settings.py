@@ -1,4 +1,4 @@
-"""The file of a campaign that is there already: its settings must be those that it was started with, or has now."""
+"""Checks the file of an existing campaign: its settings must be the original or the current ones."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -24,7 +24,7 @@ class CampaignExistsError(UserError, ValueError):
 
 
 def refuse_other_settings(known: Mapping[str, Any], spec: CampaignSpec) -> None:
-    """Refuse a file that says neither what a campaign was started with nor what was put in force since.
+    """Refuse a file that contains neither the original settings of a campaign nor those in force since.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def refuse_other_settings(known: Mapping[str, Any], spec: CampaignSpec) -> None:
     CampaignExistsError
         Naming each setting that differs, and how to change it where it can be.
     """
-    # a campaign that an earlier version started lacks the fields that came since: they stand at their defaults
+    # a campaign started by an earlier version lacks newer fields: they have their defaults
     started = read_stored_spec(spec.name, known["spec"]).model_dump(mode="json", exclude=_NOT_COMPARED)
     now = _in_force(known, spec.name)
     found = spec.model_dump(mode="json", exclude=_NOT_COMPARED)
@@ -56,7 +56,7 @@ def refuse_other_settings(known: Mapping[str, Any], spec: CampaignSpec) -> None:
             (settable if path.partition(".")[0] in SETTABLE else fixed).append((path, given))
     message = f"campaign {spec.name!r} was started with other settings; they differ in {'; '.join(sorted(told))}. "
     if fixed:
-        message += "A running campaign keeps its settings: give the new one another name"
+        message += "A running campaign keeps its settings; give the new campaign another name"
     else:
         words = " ".join(f"{path}={_word(given)}" for path, given in sorted(settable))
         message += f"These can be changed while it runs: campaign set {spec.name} {words}"
@@ -72,7 +72,7 @@ def settings_note(known: Mapping[str, Any], spec: CampaignSpec) -> str | None:
     ]
     if not told:
         return None
-    return f"settings were changed since, and stay so (campaign history {spec.name}): {'; '.join(sorted(told))}"
+    return f"settings that were changed since then are kept (campaign history {spec.name}): {'; '.join(sorted(told))}"
 
 
 def _in_force(known: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class StoredScoringContext:
     step_id
         The Screen that asks, e.g. ``alloys/screen/0``; None outside one.
     on_usage
-        To be told what other processes than this one have used (Ray's actors), and GPUs; goes into the ledger.
+        Called with the usage of other processes (Ray's actors) and of GPUs, for the ledger.
     """
 
     campaign: Campaign
@@ -50,7 +50,7 @@ class StoredScoringContext:
 
     def structures(self, ids: Sequence[str]) -> Iterator[tuple[str, Structure]]:
         """Read ids and unrelaxed crystals of candidates, one after the other, in no particular order."""
-        # in parts: MongoDB forgets a cursor that nobody asks for ten minutes
+        # in parts: MongoDB drops a cursor that is not used for ten minutes
         for part in in_chunks(ids, _AT_ONCE):
             for name, document in candidates_by_id(self.campaign.store, part, ["structure"]).items():
                 yield name, Structure.from_dict(document["structure"])

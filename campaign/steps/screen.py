@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str, *, fw_id: int) -> None:
     """Score every candidate that is ready for it, decide on each, and submit the promoted ones.
 
-    Predictions are written as they come, and decisions are made from what was written when all are there: a Screen
-    that is killed anywhere and run again scores what is left and makes the same decisions.
+    Predictions are written as they come, and decisions are made from the written ones when all are there: a Screen that
+    is killed at any point and run again scores the remaining candidates and makes the same decisions.
     """
     campaign = with_model_of_step(campaign, step_id)
     with attempt(campaign.store, campaign=campaign.name, stage="screen", fw_id=fw_id) as entry:
@@ -38,7 +38,8 @@ def screen_step(campaign: OpenCampaign, database: DatabaseSettings, step_id: str
         if campaign.spec.scorer.needs_dos:
             ids = unscored_ids(campaign)
         elif step.after is None:
-            # without a DOS all are ready from the start, and all Screens run at once: each does its own batch
+            # without a DOS, all candidates are ready from the start, and all Screens run in parallel, each on its own
+            # batch
             ids = unscored_ids(campaign, batch=step.batch)
         else:
             ids = discarded_ids(campaign)

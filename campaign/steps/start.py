@@ -14,6 +14,7 @@ from campaign.candidates.generate import Candidate, bootstrap_sample
 from campaign.candidates.given.crystals import LeftOut
 from campaign.candidates.given.reading import SourceRecord, forget_reading
 from campaign.candidates.structure_hash import calculation_key
+from campaign.config.wording import format_count
 from campaign.hull.entries_file import EntriesFile
 from campaign.references.phases import reference_phases
 from campaign.references.reference_sets import store_entries
@@ -63,9 +64,9 @@ class Started:
     name
         The campaign.
     added, known
-        Candidates that were added, and that were there already.
+        Candidates that were added, and those that existed already.
     note
-        In which settings the file is not what is in force; None: in none.
+        Settings in which the file differs from those in force; None: in none.
     left_out
         Crystals of ``candidates.as_given`` that are no candidates, by reason, in words; empty where none was.
     changed
@@ -86,13 +87,13 @@ class Started:
         """What happened, in one sentence, and the note."""
         note = f"; left out: {self.left_out}" if self.left_out else ""
         if self.changed:
-            note += f"; {', '.join(self.changed)} has changed since the start, and the candidates are the same"
+            note += f"; {', '.join(self.changed)} has changed since the start, but the candidates are the same"
         if self.note:
             note += f"; {self.note}"
         if not self.added:
-            return f"campaign {self.name}: all {self.known} candidates are there already; nothing was added{note}"
-        there = f", {self.known} were there already" if self.known else ""
-        return f"campaign {self.name}: {self.added} candidates added{there}{note}"
+            return f"campaign {self.name}: all {self.known} candidates exist already; nothing was added{note}"
+        there = f", {self.known} existed already" if self.known else ""
+        return f"campaign {self.name}: {format_count(self.added, 'candidate')} added{there}{note}"
 
 
 def write_campaign(
@@ -143,7 +144,7 @@ def write_campaign(
             known.get("additions") and _is_all_there(store, candidates, references, known, entries)
         ):
             raise _other_structures(spec, changed)
-        # what was lost of them in the database since
+        # those that have since been lost from the database
         if entries is not None:
             store_entries(store, entries, campaign=spec.name)
         if spec.model.bundle is not None and (models := known.get("models")):
@@ -203,7 +204,7 @@ def divide_candidates(spec: CampaignSpec, made: MadeCandidates | None = None) ->
             raise NoCandidatesError(f"spec.campaign.candidates: there are no crystals in {paths}")
         examples = "; ".join(f"{each.name}: {each.detail}" for each in made.left_out[:3])
         raise NoCandidatesError(
-            f"spec.campaign.candidates: no crystal is left to be a candidate ({made.counts()}), e.g. {examples}"
+            f"spec.campaign.candidates: no crystal can be used as a candidate ({made.counts()}), e.g. {examples}"
         )
     if spec.purpose == "training_set":
         # a campaign that is stopped half-way has made a fair sample of its candidates
@@ -214,8 +215,8 @@ def divide_candidates(spec: CampaignSpec, made: MadeCandidates | None = None) ->
     if spec.model.bootstrap_size >= len(candidates):
         raise BootstrapSizeError(
             f"spec.campaign.model.bootstrap_size: found {spec.model.bootstrap_size}, but there are only "
-            f"{len(candidates)} candidates and all of them would be relaxed to train the model; "
-            "right: fewer, so that some are left to screen"
+            f"{len(candidates)} candidates, and all of them would be relaxed to train the model; right: a smaller "
+            "number, so that some are left to screen"
         )
     return candidates, set(bootstrap_sample(candidates, spec.model.bootstrap_size, spec.seed))
 
@@ -239,12 +240,12 @@ def _structures_checksum(
 def _other_structures(spec: CampaignSpec, changed: Sequence[str]) -> CampaignExistsError:
     references = spec.references
     named = [str(path) for path in (spec.candidates.structures, references.structures, references.entries) if path]
-    add = f", or add what is new with `campaign add {spec.name} PATH`" if spec.candidates.as_given else ""
+    add = f", or add the new crystals with `campaign add {spec.name} PATH`" if spec.candidates.as_given else ""
     return CampaignExistsError(
         f"campaign {spec.name!r} was started with other structures or entries: "
         f"{' or '.join([*changed, *named]) or 'a folder'} has changed since. "
-        f"A running campaign keeps its candidates and references: give the new one another name{add}; `campaign run "
-        f"{spec.name}` goes on with it as it is"
+        f"A running campaign keeps its candidates and references: give the new campaign another name{add}; `campaign "
+        f"run {spec.name}` continues it as it is"
     )
 
 
@@ -359,13 +360,13 @@ def candidate_documents(
             screened["state"] = CandidateState.NEW if spec.scorer.needs_dos else CandidateState.DOS_DONE
             if spec.prefilter is not None:
                 screened["prefilter"] = {"state": PrefilterState.NEW}
-            # only what is relaxed comes to its RS-DOS, which the next model learns from
+            # only relaxed candidates get an RS-DOS, on which the next model is trained
             yield screened if spec.screening.retrain_every is None else screened | {"rs_dos": {"state": RsDosState.NEW}}
             place += 1
 
 
 def reference_documents(spec: CampaignSpec, elements: Sequence[str]) -> Iterator[CandidateDocument]:
-    """Phases that the campaign computes: elemental references where no file has them, and what the user gave."""
+    """Phases that the campaign computes: elemental references without a file, and those given by the user."""
     for label, structure in reference_phases(spec, elements):
         document = _new_document(spec, f"{spec.name}/{REFERENCE}/{label}", structure)
         document |= {"role": REFERENCE, "label": label}

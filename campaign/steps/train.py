@@ -1,4 +1,4 @@
-"""The training step: ESNet on what the campaign itself has relaxed."""
+"""The training step: Trains ESNet on the campaign's own relaxations."""
 
 import logging
 import tempfile
@@ -62,7 +62,7 @@ def wait_for_features(campaign: OpenCampaign, database: DatabaseSettings, ids: C
         return False
     again = compute_features_again(campaign, lost, rs_dos)
     if again:
-        logger.warning("campaign %s: the training waits for %d RS-DOS that are computed again", campaign.name, again)
+        logger.warning("campaign %s: the training waits for RS-DOS that are recomputed: %d", campaign.name, again)
         withdraw_step(campaign, step_id)
         advance(campaign)
     return bool(again)

@@ -12,7 +12,7 @@ from launchers.database.job_store import OUTPUTS_COLLECTION
 #: Documents that MongoDB hands over together.
 _BATCH = 5000
 Outcome = Literal["running", "completed", "science", "machine", "lost", "stopped", "reused"]
-"""How an attempt ended; ``running`` while it has not, ``reused`` of a calculation that was taken over."""
+"""How an attempt ended; ``running`` before that, ``reused`` for a reused calculation."""
 
 
 def attempt_number(entry_id: str) -> int:
@@ -215,7 +215,7 @@ def void_attempt(
     Parameters
     ----------
     fw_id
-        Its firework; None: it was taken over.
+        Its firework; None: it was reused.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A campaign as it stands in the database."""
+"""A campaign as stored in the database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class UnknownCampaignError(UserError, LookupError):
 
 
 class CampaignIsDeletedError(UnknownCampaignError):
-    """A campaign whose deletion was begun and is not complete."""
+    """A campaign whose deletion has started and is not complete."""
 
 
 class SchemaVersionError(UserError, ValueError):
@@ -48,7 +48,8 @@ class Campaign:
     store
         The campaign collections of its database.
     spec
-        What the user asked for, with what `campaign set` has changed since; the budget in force stands in the document.
+        The settings that the user asked for, including later changes by `campaign set`; the budget in force is in the
+        document.
     document
         The campaign's document: state, model, reference set, counts.
     """
@@ -171,7 +172,7 @@ class OpenCampaign(Campaign):
         Parameters
         ----------
         dry_run
-            Write nothing, for operations that only say what they would do.
+            Write nothing, for operations that only report what they would do.
 
         Raises
         ------
@@ -211,9 +212,9 @@ def campaign_names(store: CampaignStore) -> list[str]:
 def _refuse_foreign(store: CampaignStore, document: Mapping[str, Any]) -> None:
     if not all(isinstance(document.get(field), int | float) for field in OUR_CAMPAIGNS):
         raise ForeignDocumentError(
-            f"the document {document['_id']!r} in the collection campaigns of the database {store.database.name} is no "
-            "campaign: it has no schema_version and n_screened. It belongs to another program, or is damaged; give the "
-            "campaign another name, or better take a database of its own (`name` in my_launchpad.yaml)"
+            f"the document {document['_id']!r} in the collection campaigns of the database {store.database.name} is "
+            "not a campaign: it has no schema_version and n_screened. It belongs to another program, or is damaged; "
+            "give the campaign another name, or preferably use a separate database (`name` in my_launchpad.yaml)"
         )
 
 
@@ -221,8 +222,8 @@ def _refuse_deleted(document: Mapping[str, Any]) -> None:
     if document.get("state") == CampaignState.DELETING:
         name = document["_id"]
         raise CampaignIsDeletedError(
-            f"campaign {name!r} is being deleted, and part of it is gone: `campaign delete {name}` completes that, and "
-            "the name is free then"
+            f"campaign {name!r} is being deleted, and part of it is gone: `campaign delete {name}` completes the "
+            "deletion, after which the name is free"
         )
 
 
@@ -243,7 +244,7 @@ def _refuse_unstarted(store: CampaignStore, name: str) -> None:
     if firework["state"] == "FIZZLED":
         why = fizzled_reason(store.database, firework)
         raise UnknownCampaignError(
-            f"campaign {name!r} was refused by its StartCampaign (firework {firework['fw_id']}): {why}"
+            f"campaign {name!r} was rejected by its StartCampaign (firework {firework['fw_id']}): {why}"
         )
     raise UnknownCampaignError(
         f"campaign {name!r} has not started: its StartCampaign (firework {firework['fw_id']}) is {firework['state']}; "
@@ -269,8 +270,8 @@ def _read_document(store: CampaignStore, name: str) -> CampaignDocument:
     if document["schema_version"] < SCHEMA_VERSION:
         raise SchemaVersionError(
             f"campaign {name!r} was written by an earlier version of esnet-campaign (schema version "
-            f"{document['schema_version']}, now {SCHEMA_VERSION}); when none of its workers is left, "
-            f"`campaign reconcile {name}` migrates it, once"
+            f"{document['schema_version']}, now {SCHEMA_VERSION}); when none of its workers is running, `campaign "
+            f"reconcile {name}` migrates it"
         )
     return cast("CampaignDocument", document)
 
@@ -299,13 +300,13 @@ def _refuse_half_imported(document: Mapping[str, Any]) -> None:
     if document.get("state") == CampaignState.IMPORTING:
         file = (document.get("imported") or {}).get("file")
         raise ImportUnderWayError(
-            f"campaign {document['_id']!r} is being imported from {file}, or its import was cut short: "
-            f"`campaign import {file}` completes it; nothing of it starts before"
+            f"campaign {document['_id']!r} is being imported from {file}, or its import was interrupted: `campaign "
+            f"import {file}` completes it; nothing of it starts before that"
         )
 
 
 def insert_campaign(store: CampaignStore, document: CampaignDocument) -> None:
-    """Insert a campaign; one of that name that is there already is left as it is."""
+    """Insert a campaign; an existing one of that name is left unchanged."""
     store.insert_missing(store.campaigns, [document])
 
 

@@ -23,7 +23,7 @@ _Index = list[tuple[str, int]]
 
 
 class UnknownCandidateError(UserError, LookupError):
-    """No candidate is meant, or more than one; the message lists what is there."""
+    """No candidate matches, or more than one; the message lists the existing ones."""
 
 
 def read_document(
@@ -78,13 +78,13 @@ def _find_some(
 
 
 def _meanings(wanted: str) -> Iterator[tuple[dict[str, Any], _Index | None]]:
-    """Yield what a text may mean as MongoDB filters, the likeliest first, with the index that MongoDB is to take."""
+    """Yield the possible meanings of a text as MongoDB filters, the likeliest first, with the index to use."""
     yield {"_id": wanted}, None
     yield {"parent.name": wanted}, None
     if len(wanted) > _LONGEST or "\0" in wanted:
         return  # no formula, and no pattern that MongoDB takes
     formula, _, prototype = wanted.partition(":")
-    # a text that is no formula is no candidate's
+    # a text that is not a formula matches no candidate
     with suppress(ValueError, ArithmeticError, RecursionError):
         composition = Composition(formula)
         named = {"chemsys": composition.chemical_system, "formula": composition.reduced_formula}
@@ -115,7 +115,7 @@ def insert_references(store: CampaignStore, documents: Iterable[CandidateDocumen
 
 
 def insert_left_out(store: CampaignStore, documents: Iterable[LeftOutDocument]) -> int:
-    """Insert what is said of crystals that are no candidates; return how many were added."""
+    """Insert documents about crystals that are not candidates; return how many were added."""
     return store.insert_missing(store.left_out, documents)
 
 
@@ -163,7 +163,7 @@ def claim(
         Documents as `read_ready` returns them, each with the ids of the firework that calculates and of the one that
         records.
     first_tries
-        Number of the first try, by id, of those that were never begun, where it is not 0.
+        Number of the first try, by id, of those that were never started, if not 0.
     session
         Transaction in which they were read.
     """
@@ -187,7 +187,7 @@ def _claim(document: Mapping[str, Any], stage: Stage, fw_ids: Sequence[int], fir
                 f"{stage.fields}.from_state": document["state"] if stage.state_field == "state" else RsDosState.NEW,
                 f"{stage.fields}.submitted": now(),
             },
-            # one that was taken over, and whose features were lost since, is computed
+            # a reused one whose features have since been lost is computed
             "$unset": {f"{stage.fields}.reused_from": ""},
             "$push": {"history": history_entry(stage, stage.running)},
         },
@@ -200,7 +200,7 @@ def take_back(store: CampaignStore, document_id: str, stage: Stage, *, fw_id: in
     Returns
     -------
     bool
-        False if `fw_id` is no longer its firework, or it does not run any more: somebody else was faster.
+        False if `fw_id` is no longer its firework, or it is no longer running: another process was faster.
     """
     current = {"_id": document_id, stage.state_field: stage.running, f"{stage.fields}.fw_id": fw_id}
     structures = store.collection_of(document_id)

@@ -42,12 +42,12 @@ _RENAMED_INDEXES = (
 _INDEX_NOT_FOUND = 27
 #: Candidates by their names in their source.
 NAME_INDEX = [("campaign", ASCENDING), ("parent.name", ASCENDING)]
-#: MongoDB filter of the campaigns among what others may keep in a collection of that name.
+#: MongoDB filter that separates campaigns from foreign documents in a collection of that name.
 OUR_CAMPAIGNS = {"schema_version": {"$type": "number"}, "n_screened": {"$type": "number"}}
 
 
 def in_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Hand out items in lists of at most so many, as they come."""
+    """Yield the items in lists of limited length, as they come."""
     left = iter(items)
     while chunk := list(islice(left, size)):
         yield chunk
@@ -192,11 +192,11 @@ class CampaignStore:
                     try:
                         collection.drop_index(name)
                     except OperationFailure as error:
-                        if error.code != _INDEX_NOT_FOUND:  # somebody else was faster
+                        if error.code != _INDEX_NOT_FOUND:  # another process was faster
                             raise
 
     def collection_of(self, document_id: str) -> Collection[Document]:
-        """Collection that holds a document; the ids of references say what they are."""
+        """Collection that contains a document; references are recognised by their ids."""
         return self.references if f"/{REFERENCE}/" in document_id else self.candidates
 
     def find_structures(
@@ -216,8 +216,8 @@ class CampaignStore:
             if not said and time.monotonic() - began > _SILENT_S:
                 said = True
                 logger.warning(
-                    "the database is busy: another process is writing the same documents, or was killed while it "
-                    "did, which MongoDB notices after 60 to 90 s; waiting"
+                    "the database is busy: another process is writing the same documents, or was killed while doing "
+                    "so, which MongoDB notices after 60 to 90 s; waiting"
                 )
             return body(session)
 
@@ -261,7 +261,7 @@ class CampaignStore:
         Returns
         -------
         bool
-            False if the document was not in the expected state: somebody else moved it.
+            False if the document was not in the expected state: another process has changed it.
         """
         before = stage.running if expected is None else expected
         updated = self.collection_of(document_id).find_one_and_update(
@@ -316,7 +316,7 @@ def sums_by(
     Parameters
     ----------
     sums
-        Name of a sum, and what is summed: a number, a field (``"$cpu_s"``) or an expression.
+        Name of a sum, and its summand: a number, a field (``"$cpu_s"``) or an expression.
 
     Returns
     -------

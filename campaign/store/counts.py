@@ -12,7 +12,7 @@ from campaign.store.collections import Document, counts_by, sums_by
 from campaign.store.states import AWAITS_RS_DOS, PERSON, SCREENED, STAGES, CandidateState, StepState
 
 #: FireWorks states in which a firework runs, or can start without anyone's help. One that waits starts after another
-#: one: where none can, what it waits for was defused or paused.
+#: one: if none can, the one it waits for was defused or paused.
 LIVE_FIREWORK_STATES = ("READY", "RESERVED", "RUNNING")
 #: All states of a firework (`fireworks.core.firework.Firework.STATE_RANKS`).
 _FIREWORK_STATES = (*LIVE_FIREWORK_STATES, "WAITING", "COMPLETED", "FIZZLED", "ARCHIVED", "DEFUSED", "PAUSED")
@@ -130,7 +130,7 @@ def ended_attempts(
 ) -> dict[tuple[str, str], CostSum]:
     """Count the attempts that ended since a time (UTC) and sum their cost, by ``(stage, outcome)``; from an index.
 
-    Calculations that were taken over are none.
+    Reused calculations are not counted.
     """
     query = {"campaign": campaign.name, "stage": {"$in": list(stages)}, "outcome": {"$nin": ["running", "reused"]}}
     if since is not None:
@@ -147,7 +147,7 @@ def stage_costs(campaign: Campaign, stage: str) -> list[Document]:
     list
         For each document (``_id``) its ``cpu_s``, number of ``attempts``, and how many of them have a ``known`` cost.
     """
-    # what was taken over cost nothing here, and says nothing of what a calculation costs
+    # reused calculations cost nothing here, and do not show what a calculation costs
     query = {"campaign": campaign.name, "stage": stage, "outcome": {"$ne": "reused"}, "document": {"$ne": None}}
     known = {"$cond": [{"$gt": ["$cpu_s", None]}, 1, 0]}
     groups = sums_by(campaign.store.attempts, query, "document", cpu_s="$cpu_s", known=known, attempts=1)
@@ -164,10 +164,10 @@ def prediction_errors(campaign: Campaign) -> list[Document]:
         their ``absolute``, ``signed`` (predicted - calculated) and ``squared`` errors in E_f, eV/atom; how many
         candidates with a result were ``promoted``, and how many of those are ``stable``.
     """
-    # null and NaN, which stand for no prediction, sort below every number
+    # null and NaN, which mean no prediction, sort below every number
     is_known = {"$and": [{"$gt": [f"${part}.e_form_per_atom", -1e300]} for part in ("prediction", "result")]}
     error = {"$subtract": ["$prediction.e_form_per_atom", "$result.e_form_per_atom"]}
-    # by a policy: what a person chose says nothing about it
+    # by a policy: choices of a person say nothing about it
     is_promoted = {"$and": [{"$eq": ["$decision.promoted", True]}, {"$ne": ["$decision.kind", PERSON]}]}
 
     def total(of: Any, where: Any) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class ResultDocument(TypedDict):
 
 
 class ReusedFrom(TypedDict):
-    """Where a calculation that was taken over was computed (``reused_from`` of a stage's fields and of the ledger)."""
+    """Where a reused calculation was computed (``reused_from`` of a stage's fields and of the ledger)."""
 
     campaign: str  # name
     document: str  # id of the candidate or reference, in that campaign
@@ -198,7 +198,7 @@ class StepDocument(TypedDict, total=False):
 
 
 class ModelSummary(TypedDict, total=False):
-    """What a campaign's document says of a model of its own."""
+    """The fields of a model in a campaign's document."""
 
     checksum: Required[str]
     representation: dict[str, Any]
@@ -275,7 +275,7 @@ class SourceDocument(TypedDict):
 
 
 class LeftOutDocument(TypedDict, total=False):
-    """A crystal of ``candidates.as_given`` that is no candidate."""
+    """A crystal of ``candidates.as_given`` that is not a candidate."""
 
     _id: Required[str]
     campaign: str  # name

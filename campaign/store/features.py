@@ -61,7 +61,9 @@ def readable_features(store: CampaignStore, ids: Sequence[str]) -> Iterator[tupl
         try:
             yield document, decode_features(document)[0]
         except DamagedFeaturesError as error:
-            logger.warning("%s; left out. `campaign reconcile %s` mends them", error, document.get("campaign", "NAME"))
+            logger.warning(
+                "%s; left out. `campaign reconcile %s` repairs them", error, document.get("campaign", "NAME")
+            )
 
 
 def unusable_features(store: CampaignStore, ids: Sequence[str], kind: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from fireworks.core.firework import Launch
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from campaign.config.wording import format_count
 from campaign.store.collections import CampaignStore, Document, exists, in_chunks, in_utc
 from campaign.store.states import RECORD_CATEGORY
 from esnet.files.errors import UserError
@@ -64,7 +65,7 @@ def next_fw_ids(launchpad: LaunchPad, quantity: int) -> count[int]:
     counter = launchpad.fw_id_assigner.find_one_and_update({}, {"$inc": {"next_fw_id": quantity}})
     if counter is None:
         raise LaunchPadNotReadyError(
-            "this database holds no LaunchPad yet: "
+            "this database contains no LaunchPad yet: "
             "run `campaign db start` (embedded database) or `lpad reset` (your own)"
         )
     return count(counter["next_fw_id"])
@@ -96,12 +97,12 @@ class ForeignWork:
 
     def __str__(self) -> str:
         by = f", launched by {', '.join(self.workers[:5])}" if self.workers else ""
-        return f"{self.fireworks} firework(s) that belong to no campaign{by}"
+        return f"{format_count(self.fireworks, 'firework')} of no campaign{by}"
 
 
 def foreign_work(launchpad: LaunchPad) -> ForeignWork | None:
     """What others do in the same FireWorks database; None where there is nothing of theirs."""
-    # an index answers for None: what has no such field
+    # None matches documents without the field, by an index
     query = {"spec.campaign_name": None, "spec.campaign": {"$exists": False}}
     number = launchpad.fireworks.count_documents(query)
     if not number:

@@ -30,7 +30,7 @@ def lock_budget(campaign: Campaign, session: ClientSession) -> CampaignDocument:
         {"_id": campaign.name}, {"$inc": {"budget_serial": 1}}, session=session, return_document=True
     )
     if found is None or found["state"] in (CampaignState.DELETING, CampaignState.IMPORTING):
-        raise CampaignIsDeletedError(f"campaign {campaign.name!r} has been deleted meanwhile")
+        raise CampaignIsDeletedError(f"campaign {campaign.name!r} has been deleted in the meantime")
     return cast("CampaignDocument", found)
 
 
@@ -62,7 +62,7 @@ def is_any_decision_held(campaign: Campaign, *, session: ClientSession | None = 
 
 
 def may_be_decided_again(campaign: Campaign, step_id: str, *, session: ClientSession | None = None) -> bool:
-    """Whether another step than this is not done, a Screen or a fit, say, after which what is held is decided again."""
+    """Whether another step is not done, e.g. a Screen or a fit, after which held candidates are decided on again."""
     if not is_any_decision_held(campaign, session=session):
         return False
     return is_other_step_open(campaign, step_id, session=session)

@@ -52,7 +52,7 @@ def fireworks(campaign: Campaign) -> Iterator[Document]:
 
 
 def workflows(campaign: Campaign) -> Iterator[Document]:
-    """Yield the fireworks of every workflow of a campaign, and what it is for."""
+    """Yield the fireworks of every workflow of a campaign, and its purpose."""
     fields = {"_id": 0, "nodes": 1, "metadata": 1}
     query = {"metadata.campaign": campaign.name}
     yield from campaign.store.database["workflows"].find(query, fields, batch_size=_CHUNK)

@@ -30,7 +30,7 @@ _FIELDS = {
     **{f"{part}.{old}": f"{part}.{new}" for part in ("prediction", "result") for old, new in _ENERGIES.items()},
     **{f"decision.inputs.{old}": f"decision.inputs.{new}" for old, new in _ENERGIES.items()},
 }
-#: The same fields where they stand in a list, which no ``$rename`` reaches.
+#: The same fields inside lists, where ``$rename`` does not work.
 _LISTS = {"earlier_predictions": "previous_predictions", "earlier_decisions": "previous_decisions"}
 
 

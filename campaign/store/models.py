@@ -1,4 +1,4 @@
-"""Trained models in MongoDB: a bundle is stored once, by its checksum, and fetched by whoever scores with it."""
+"""Trained models in MongoDB: a bundle is stored once, by checksum, and fetched by processes that score with it."""
 
 import io
 import os
@@ -209,15 +209,15 @@ def fetch_bundle(store: CampaignStore, checksum: str) -> Path:
     ModelLostError
         If the database has no such model.
     esnet.bundle.bundle.BundleError
-        If what is there is damaged, or another model.
+        If the stored model is damaged, or another one.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "esnet-campaign" / "bundles"
     target = cache / checksum
     if target.is_dir():
-        _require_model(target, checksum, f"remove {target}, and the model is fetched again")
+        _require_model(target, checksum, f"remove {target}; the model is then fetched again")
         return target
     remedy = (
-        "where the campaign file names the bundle, `campaign submit FILE` stores it again; else copy "
+        "if the campaign file names the bundle, `campaign submit FILE` stores it again; otherwise copy "
         f"{target} from a machine that has scored with it"
     )
     found = store.models.find_one({"_id": checksum}, ["file"])
@@ -229,7 +229,7 @@ def fetch_bundle(store: CampaignStore, checksum: str) -> Path:
         try:
             packed = _packed(store, found["file"])
         except GridFSError as error:
-            raise BundleError(f"model {checksum} is not whole in the database ({error}); {remedy}") from error
+            raise BundleError(f"model {checksum} is incomplete in the database ({error}); {remedy}") from error
         try:
             with tarfile.open(fileobj=packed, mode="r:*") as archive:  # compressed in databases of earlier versions
                 archive.extractall(unpacked, filter="data")
@@ -239,7 +239,7 @@ def fetch_bundle(store: CampaignStore, checksum: str) -> Path:
         try:
             unpacked.rename(target)
         except OSError:
-            # somebody else was faster: either directory is the same bundle
+            # another process was faster: either directory is the same bundle
             if not target.is_dir():
                 raise
     finally:

@@ -68,7 +68,7 @@ def predictions_since(campaign: Campaign, step_ids: Sequence[str], since: dateti
 
 
 def model_of_predictions(campaign: Campaign, step_id: str) -> str | None:
-    """Checksum of the model that a Screen has begun to predict with; None if it has not, or needs no model."""
+    """Checksum of the model with which a Screen has started to predict; None if it has not, or needs no model."""
     query = {"campaign": campaign.name, "prediction.step": step_id}
     found = collection_of_candidates(campaign.store).find_one(query, ["prediction.model"])
     prediction = None if found is None else found.get("prediction")
@@ -137,7 +137,7 @@ def discard_predictions(
     )
     moved = {"stage": STAGES["dos"].name, "state": CandidateState.DOS_DONE, "time": "$$NOW"}
     held = candidates.update_many(
-        # what a person wants relaxed waits for the budget alone
+        # candidates promoted by a person wait only for the budget
         {**query, "state": CandidateState.HELD, "decision.kind": {"$ne": PERSON}},
         [
             {

@@ -28,7 +28,7 @@ def write_uncorrectable_phase(store: CampaignStore, phase_id: str, reason: Mappi
 
 
 def write_problem(campaign: Campaign, problem: str | None) -> None:
-    """Store what keeps a campaign from going on."""
+    """Store the problem that keeps a campaign from continuing."""
     campaign.store.campaigns.update_one({"_id": campaign.name}, {"$set": {"problem": problem}})
 
 
@@ -47,7 +47,7 @@ def insert_reference_set(store: CampaignStore, document: Document) -> None:
 
 
 def delete_reference_set(store: CampaignStore, checksum: str) -> None:
-    """Delete what is stored under the checksum of a reference set: it was altered, and is stored anew."""
+    """Delete the altered content stored under a reference set's checksum, so that it can be stored again."""
     store.reference_sets.delete_one({"_id": checksum})
 
 

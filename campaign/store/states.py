@@ -8,8 +8,8 @@
 Where the scorer needs no DOS (`campaign.scorers.base`), a candidate begins at ``dos_done``.
 With a prefilter (section ``prefilter`` of the campaign file) a ``new`` candidate waits for it until ``prefilter.state``
 is ``done``; what it rejects goes from ``new`` to ``rejected``.
-A bootstrap structure and a reference go from ``new`` to the relaxation at once; a structure of a training set goes
-there from ``dos_done``. Their relaxed structures then get an RS-DOS, whose states stand in ``rs_dos.state``.
+A bootstrap structure and a reference go from ``new`` directly to the relaxation; a structure of a training set goes
+there from ``dos_done``. Their relaxed structures then get an RS-DOS, whose state is stored in ``rs_dos.state``.
 """
 
 from collections.abc import Mapping
@@ -77,8 +77,8 @@ class CampaignState(StrEnum):
     DELETING = "deleting"
 
 
-#: States in which a candidate is still worked on. An index answers a question for these at once, and reads everything
-#: for "none of the others".
+#: States in which a candidate is still worked on. An index answers queries for these values quickly, but reads
+#: everything for "none of the others".
 OPEN_STATES = (
     CandidateState.NEW,
     CandidateState.DOS_RUNNING,

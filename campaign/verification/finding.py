@@ -1,4 +1,4 @@
-"""What a check has found wrong, and how to mend it."""
+"""A problem found by a check, and its remedy."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ class Finding:
     problem
         What was found there, and what would be right.
     remedy
-        One command that mends it, or that shows more where only a person can decide; whatever else there is to say
-        stands in brackets after it.
+        One command that fixes it, or that shows more if a person has to decide; additional information follows in
+        brackets.
     """
 
     check: str

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from campaign.config.wording import format_count
 from campaign.policies.allowance import hours_for_relaxations
 from campaign.spec.sections.budget import BudgetSection
 from campaign.store import integrity
@@ -36,7 +37,10 @@ def check_budget(campaign: Campaign, records: Records) -> Iterator[Finding]:
     over = over_budget_ids(campaign)
     relaxations = _largest(budget.relaxations for budget in budgets)
     if relaxations is not None and (sent := count_sent_to_relaxation(campaign) - len(over)) > relaxations:
-        yield wrong("budget.relaxations", f"{sent} candidates were sent to a relaxation, right: {relaxations} at most")
+        yield wrong(
+            "budget.relaxations",
+            f"{format_count(sent, 'candidate')} sent to a relaxation, right: {relaxations} at most",
+        )
     cpu_hours = _largest(budget.cpu_hours for budget in budgets)
     policies = policies_in_force(campaign)
     for_relaxations = _largest(hours_for_relaxations(budget, policy) for budget in budgets for policy in policies)
@@ -55,7 +59,10 @@ def check_budget(campaign: Campaign, records: Records) -> Iterator[Finding]:
     ):
         if time is not None and (late := [entry.id for entry in limited if entry.began > time + _GRACE]):
             shown = ", ".join(late[:3])
-            yield wrong(limit, f"{len(late)} attempts began after {time:%F %T} UTC, when it was reached: {shown}")
+            yield wrong(
+                limit,
+                f"{format_count(len(late), 'attempt')} started after {time:%F %T} UTC, when it was reached: {shown}",
+            )
 
 
 class _Entry:

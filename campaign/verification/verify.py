@@ -93,7 +93,7 @@ def _look(campaign: Campaign, repairs: ReconcileReport, *, read_features: bool) 
         "fireworks": len(records.firework_states),
         "features": data.features,
         "outputs": data.outputs,
-        # running or reserved elsewhere, and nobody here can say whether they still are
+        # running or reserved elsewhere; whether they still are is not known here
         "unknown": len(repairs.unknown),
     }
     return found

@@ -5,6 +5,7 @@ from typing import Any
 
 from campaign.budget.limits import allowance_now, closed_reason, current_budget, expected_costs, relaxation_cpu_hours
 from campaign.budget.spent import usage
+from campaign.config.wording import format_count
 from campaign.store.campaigns import Campaign
 from campaign.store.counts import count_candidates
 from campaign.store.states import CandidateState
@@ -51,12 +52,12 @@ def budget_report(campaign: Campaign) -> dict[str, Any]:
 
 def format_budget(found: Mapping[str, Any]) -> Iterator[str]:
     """Format it as text, line by line."""
-    yield f"campaign {found['campaign']}: {found['spent_cpu_hours']:.3f} CPU-hours spent, failed attempts included"
+    yield f"campaign {found['campaign']}: {found['spent_cpu_hours']:.3f} CPU-hours spent, including failed attempts"
     for stage, cost in found["stages"].items():
         gpu = f", {cost['gpu_hours']:.3f} GPU-hours" if cost["gpu_hours"] else ""
         yield f"  {stage}: {cost['cpu_hours']:.3f} CPU-hours{gpu} in {cost['attempts']} attempts"
-    yield f"promised to what is queued or runs: {found['promised_cpu_hours']:.3f} CPU-hours"
-    yield f"relaxations of candidates begun or queued: {found['relaxations']}"
+    yield f"reserved for queued and running calculations: {found['promised_cpu_hours']:.3f} CPU-hours"
+    yield f"relaxations of candidates started or queued: {found['relaxations']}"
     limits = {key: value for key, value in found["limits"].items() if value is not None and not key.endswith("_cpu_s")}
     yield "limits: " + (", ".join(f"{key} {value}" for key, value in limits.items()) or "none")
     left = found["left_for_relaxations"]
@@ -68,9 +69,13 @@ def format_budget(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"nothing more is submitted: {found['closed']}"
     if found["held"]:
         yield (
-            f"{found['held']} candidates are held; raise a limit to let them go on, "
-            f"e.g. campaign budget {found['campaign']} --cpu-hours ..."
+            f"{format_count(found['held'], 'candidate')} held; raise a limit to release them, e.g. campaign budget "
+            f"{found['campaign']} --cpu-hours ..."
         )
     learnt = found["expected"]["relax_learnt_from"]
-    rests = f"learnt from {learnt} that have ended" if learnt else "the campaign file's guess: none has ended yet"
+    rests = (
+        f"learnt from {learnt} that have finished"
+        if learnt
+        else "as assumed in the campaign file: none has finished yet"
+    )
     yield f"expected costs of relaxations: {rests}; of a DOS: {found['expected']['dos_cpu_s']:.0f} CPU-s"

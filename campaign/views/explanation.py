@@ -79,9 +79,12 @@ def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
         yield f"made from: {', '.join(f'{key} {value}' for key, value in parent.items())}"
     if told["is_dos_changed"]:
         changed = told["is_dos_changed"]
-        yield f"IS-DOS: custodian changed its {changed} (`is_dos.corrections`), so it is not made as the others are"
+        yield (
+            f"IS-DOS: custodian changed its {changed} (`is_dos.corrections`), so it was not computed with the "
+            "settings of the others"
+        )
     if told["role"] != SCREENED:
-        yield f"not decided on: it is relaxed in any case (role {told['role']})"
+        yield f"not decided on: it is always relaxed (role {told['role']})"
     elif told["prediction"] is None:
         yield from _format_prefilter(told["prefilter"])
         yield "not predicted yet" if told["state"] != CandidateState.REJECTED else "not predicted: it has no IS-DOS"
@@ -102,10 +105,10 @@ def format_explanation(told: Mapping[str, Any]) -> Iterator[str]:
         )
     if told["final_failure"]:
         failure = told["final_failure"]
-        yield f"failed for good: {failure['stage']}, {failure['kind']}: {failure['error']}"
+        yield f"failed permanently: {failure['stage']}, {failure['kind']}: {failure['error']}"
     for title, origin in told["reused_from"].items():
         yield (
-            f"{title} taken over from campaign {origin['campaign']}: {origin['document']}, attempt {origin['entry']}, "
+            f"{title} reused from campaign {origin['campaign']}: {origin['document']}, attempt {origin['entry']}, "
             f"{origin['cpu_s']:.0f} CPU-s there"
         )
     yield f"cost so far: {told['cpu_s']:.0f} CPU-s, all attempts"
@@ -117,7 +120,7 @@ def _format_prefilter(said: Mapping[str, Any] | None) -> Iterator[str]:
     if said is None:
         return
     if said["state"] == PrefilterState.NEW:
-        yield "prefilter: not looked at yet"
+        yield "prefilter: not evaluated yet"
         return
     audit = ", and drawn for the audit" if said["audit"] else ""
     yield f"{said['outcome']} by the {said['reason']}{audit}"
@@ -139,7 +142,7 @@ def _format_prediction(prediction: Mapping[str, Any]) -> Iterator[str]:
     yield f"prediction: {energies}, {doubt} eV/atom{seen}{_format_corrections(prediction)}"
     yield from _format_parts(prediction)
     if used := prediction.get("recalibration"):
-        said = f"the scorer itself said E_f(ML) {prediction['raw']['e_form_per_atom']:+.3f}"
+        said = f"the scorer's own prediction: E_f(ML) {prediction['raw']['e_form_per_atom']:+.3f}"
         yield f"  corrected by {used['step']}, of {used['n']} relaxed: {said}"
     by = f"model {prediction['model'][:12]}" if prediction.get("model") else identity_text(prediction.get("scorer"))
     yield f"  by {by} in {prediction['step']}, against reference set {prediction['reference_set'][:12]}"
@@ -169,7 +172,7 @@ def _by(decision: Mapping[str, Any]) -> str:
 
 
 def _format_person_decision(decision: Mapping[str, Any]) -> Iterator[str]:
-    over = ", whatever the budget says" if decision["over_budget"] else ""
+    over = ", regardless of the budget" if decision["over_budget"] else ""
     yield f"decision: {decision['outcome']} by a person, {_by(decision)}, at {decision['time']}{over}"
     yield f"  because {decision['reason']}"
     yield "  it counts neither for nor against the policy in campaign metrics"
@@ -181,7 +184,7 @@ def _format_cost(decision: Mapping[str, Any]) -> Iterator[str]:
         yield f"  its relaxation was expected to cost {decision['relax_cpu_s']:.0f} CPU-s"
     if decision.get("budget_before") is not None:
         before, after = decision["budget_before"] / 3600, decision["budget_after"] / 3600
-        yield f"  budget: {before:.3f} CPU-hours could be promised before it, {after:.3f} after it"
+        yield f"  budget: {before:.3f} CPU-hours could be reserved before it, {after:.3f} after it"
 
 
 def _format_decision(decision: Mapping[str, Any], again: Mapping[str, Any] | None) -> Iterator[str]:
@@ -189,7 +192,7 @@ def _format_decision(decision: Mapping[str, Any], again: Mapping[str, Any] | Non
         yield from _format_person_decision(decision)
         return
     audit = ", and relaxed for the audit" if decision.get("audit") else ""
-    rank = f", rank {decision['rank']} of those decided on together" if decision.get("rank") else ""
+    rank = f", rank {decision['rank']} among candidates decided on together" if decision.get("rank") else ""
     outcome = decision.get("outcome") or ("promoted" if decision["promoted"] else "rejected")
     by = " by the prefilter" if is_prefilters(decision) else ""
     yield f"decision: {outcome}{by}{audit}{rank}, at {decision['time']} in {decision['step']}"
@@ -198,7 +201,9 @@ def _format_decision(decision: Mapping[str, Any], again: Mapping[str, Any] | Non
     yield f"  policy: {settings}; seed {decision.get('seed')}"
     yield from _format_cost(decision)
     if again is not None:
-        yield f"  made again from what is stored: {'the same' if again['same'] else 'NOT the same: ' + again['reason']}"
+        yield (
+            f"  recomputed from the stored data: {'the same' if again['same'] else 'NOT the same: ' + again['reason']}"
+        )
 
 
 def _as_json(value: Any) -> Any:

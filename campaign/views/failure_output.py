@@ -33,7 +33,7 @@ def last_lines(directory: str | None, *, host: str | None = None) -> list[str]:
     path = Path(re.sub(r"^[\w.-]+:(?=/)", "", directory))
     if not path.is_dir():
         return [f"not reachable from here: {path}{f' on {host}' if host else ''}"]
-    return list(_error_lines(path)) or ["its files say nothing of an error"]
+    return list(_error_lines(path)) or ["its files mention no error"]
 
 
 def _error_lines(folder: Path) -> Iterator[str]:

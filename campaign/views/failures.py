@@ -1,4 +1,4 @@
-"""The failures of a campaign, a row for each kind, with an example, its last words, and what to do."""
+"""The failures of a campaign, a row for each kind, with an example, its last output, and the remedy."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -17,46 +17,50 @@ from campaign.store.listings import attempts_with_outcome
 from campaign.views.failure_output import last_lines
 
 _FAILED = ("science", "machine", "lost")
-#: What to do, by cause or by what stands before its colon; docs/failures.md says the same at length.
+#: What to do, by cause, or by the part of it before the colon; docs/how-to/failures.md explains them in detail.
 _ADVICE = {
-    "timeout": "tried again with more time (retries.time_factor); else --set walltime=HH:MM:SS",
-    "out_of_memory": "tried again with more memory (retries.memory_factor); else --set memory=8000M, fewer ranks, or "
+    "timeout": "retried with more time (retries.time_factor); otherwise --set walltime=HH:MM:SS",
+    "out_of_memory": "retried with more memory (retries.memory_factor); otherwise --set memory=8000M, fewer ranks, or "
     "--set INCAR.KPAR=1",
-    "cancelled": "the job was cancelled; tried again, then `campaign retry`",
-    "node_fail": "the node died; tried again. Many of one node: tell the site, exclude the node",
-    "preempted": "the scheduler wanted the node for others; tried again, without end",
-    "requeued": "the scheduler put the job back; it runs again, without end",
-    "killed": "the process was killed (kill -9, memory, a node that was rebooted); tried again. Always the same "
+    "cancelled": "the job was cancelled; retried; after that, use `campaign retry`",
+    "node_fail": "the node failed; retried. If one node fails often, report it to the site and exclude it",
+    "preempted": "the scheduler needed the node for other jobs; retried without limit",
+    "requeued": "the scheduler requeued the job; it runs again, without limit",
+    "killed": "the process was killed (kill -9, memory, a node that was rebooted); retried. If it is always the same "
     "candidate: --set memory=8000M",
-    "not_started": "the job ended before it could begin: module, environment or database; see its .error file",
-    "interrupted": "rlaunch was interrupted (Ctrl-C); tried again",
-    "disk_full": "free some space or quota, then `campaign retry`",
-    "database": "the database was away; tried again. See `campaign db status`",
-    "launch_folder_gone": "the launch folder was deleted while it ran; it is tried again. See what cleans up there",
-    "not_found": "a program or file is missing on the node, or may not be run: check dft.vasp_command, PATH and "
-    "modules there (`campaign cluster check --submit`), then `campaign retry`",
-    "library_missing": "the program does not find a shared library on the node: load the modules that it was built "
-    "with (pre_rocket, LD_LIBRARY_PATH), then `campaign retry`",
-    "license_missing": "no licence was to be had; tried again. Check the licence server or file on the node, then "
+    "not_started": "the job ended before the calculation started: check modules, environment and database; see its "
+    ".error file",
+    "interrupted": "rlaunch was interrupted (Ctrl-C); retried",
+    "disk_full": "free some disk space or quota, then use `campaign retry`",
+    "database": "the database was unavailable; retried. See `campaign db status`",
+    "launch_folder_gone": "the launch folder was deleted during the calculation; retried. Find out which program "
+    "cleans up that folder",
+    "not_found": "a program or file is missing on the node or is not executable: check dft.vasp_command, PATH and "
+    "modules there (`campaign cluster check --submit`), then use `campaign retry`",
+    "library_missing": "the program does not find a shared library on the node: load the modules with which it was "
+    "built (pre_rocket, LD_LIBRARY_PATH), then use `campaign retry`",
+    "license_missing": "no licence was available; retried. Check the licence server or file on the node, then use "
     "`campaign retry`",
-    "potcar_missing": "set PMG_VASP_PSP_DIR where the jobs run (`pmg config -p`, ~/.pmgrc.yaml), with the set that "
-    "dft.potcar_functional names; then `campaign retry`",
-    "potcar_mismatch": "the POTCAR does not belong to the POSCAR or is cut off: compare TITEL and elements, make the "
-    "POTCAR files anew with `pmg config -p`, then `campaign retry`",
-    "input_changed": "the engine read another INCAR, KPOINTS or POTCAR than was asked for: see what "
-    "dft.vasp_command starts (a script that edits INCAR?) and at PMG_VASP_PSP_DIR on the node, then `campaign retry`",
-    "engine_crash": "look at vasp.out and std_err.txt; often memory or MPI: --set memory=..., --set INCAR.NCORE=...",
-    "incomplete_output": "the engine ended with code 0 and without complete files: look at vasp.out and std_err.txt, "
-    "and whether the command waits for VASP to end",
-    "input_refused": "the engine does not take this input; its output says which tag, file or element: --set INCAR..., "
-    "or `campaign retry` once it is mended",
-    "unusable_output": "the error says what is wrong: another engine's output, or no energy in it",
-    "output_lost": "a large output is not whole in the database (GridFS); computed again",
-    "features_lost": "the DOS is computed again: its features were lost or damaged in the database",
+    "potcar_missing": "set PMG_VASP_PSP_DIR where the jobs run (`pmg config -p`, ~/.pmgrc.yaml), with the set given "
+    "by dft.potcar_functional; then use `campaign retry`",
+    "potcar_mismatch": "the POTCAR does not match the POSCAR or is truncated: compare TITEL and elements, regenerate "
+    "the POTCAR files with `pmg config -p`, then use `campaign retry`",
+    "input_changed": "the engine read a different INCAR, KPOINTS or POTCAR than requested: check what "
+    "dft.vasp_command starts (a script that edits INCAR?) and PMG_VASP_PSP_DIR on the node, then use `campaign retry`",
+    "engine_crash": "see vasp.out and std_err.txt; often a problem of memory or MPI: --set memory=..., --set "
+    "INCAR.NCORE=...",
+    "incomplete_output": "the engine exited with code 0 but left incomplete files: see vasp.out and std_err.txt, and "
+    "check whether the command waits for VASP to finish",
+    "input_refused": "the engine rejects this input; its output names the tag, file or element: --set INCAR..., or "
+    "`campaign retry` once it is fixed",
+    "unusable_output": "see the error: the output is of another engine, or contains no energy",
+    "output_lost": "a large output is incomplete in the database (GridFS); recomputed",
+    "features_lost": "the DOS is recomputed: its features were lost or damaged in the database",
     "not_converged": "science: --set INCAR.NELM=400; relaxations: INCAR.ALGO=All, INCAR.NSW=200, INCAR.POTIM=0.2",
-    "custodian": "science: custodian's remedies were used up; docs/failures.md has its codes, then --set INCAR....",
+    "custodian": "science: custodian has no more corrections; see docs/reference/custodian-codes.md, then use "
+    "--set INCAR....",
 }
-_OTHERWISE = "a fault of the machine or of the program: mend what the error says, then `campaign retry`"
+_OTHERWISE = "a fault of the machine or the program: fix the cause given by the error, then use `campaign retry`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +80,7 @@ class FailureKind:
     for_good
         How many candidates and references failed of it for good.
     example
-        One of them as a person types it, ``AlPd:B2``, those that failed for good first.
+        One of them as a person types it, ``AlPd:B2``, those that failed permanently first.
     directory, host, error, lines
         Where that one ran, what it said, and the last lines that matter of its output.
     """
@@ -97,18 +101,18 @@ class FailureKind:
 def stop_reason(campaign: Campaign) -> str | None:
     """Say why a campaign has stopped submitting, and what to do; None where it has not, or is only paused."""
     if (archived := campaign.document.get("archived")) is not None:
-        return f"archived on {archived:%F}: `campaign archive {campaign.name} --undo` brings it back"
+        return f"archived on {archived:%F}: `campaign archive {campaign.name} --undo` restores it"
     stop = campaign.document.get("stopped")
     if stop is None or campaign.stop_kind == "paused":
         return None
     if campaign.stop_kind == "stopped":
-        return f"{_by_person(stop)}: `campaign resume {campaign.name}` takes it up again"
+        return f"{_by_person(stop)}: `campaign resume {campaign.name}` continues it"
     said = (stop.get("error") or "").strip().splitlines()
     error = f" ({said[-1][:300]})" if said else ""
     return (
-        f"stopped: {stop['number']} calculations in a row failed alike, of {stop['cause']}{error}, and none has "
-        f"succeeded since; the others are paused. What to do: {advice(stop['cause'])}. "
-        f"When it is mended: `campaign resume {campaign.name}`"
+        f"stopped: {stop['number']} consecutive calculations failed in the same way ({stop['cause']}){error}, and "
+        f"none has succeeded since; the others are paused. What to do: {advice(stop['cause'])}. "
+        f"When it is fixed: `campaign resume {campaign.name}`"
     )
 
 
@@ -117,7 +121,7 @@ def pause_reason(campaign: Campaign) -> str | None:
     stop = campaign.document.get("stopped")
     if stop is None or campaign.stop_kind != "paused" or campaign.document.get("archived") is not None:
         return None
-    return f"{_by_person(stop)}: `campaign resume {campaign.name}` lets it go on"
+    return f"{_by_person(stop)}: `campaign resume {campaign.name}` continues it"
 
 
 def _by_person(stop: StopDocument) -> str:

@@ -1,4 +1,4 @@
-"""The history of a campaign: its start, what people changed of it, and its end."""
+"""The history of a campaign: its start, the changes that people made to it, and its end."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What another policy would decide now, beside what was decided."""
+"""Compares what another policy would decide now with the actual decisions."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -133,7 +133,7 @@ def _difference(document: dict[str, Any], decision: Decision) -> Difference:
 
 def differences_table(found: DryRun, *, limit: int | None) -> Table:
     """The candidates that are decided on otherwise, as a table for the terminal."""
-    table = Table(title="decided otherwise (energies in eV/atom)", title_justify="left", box=None)
+    table = Table(title="different decisions (energies in eV/atom)", title_justify="left", box=None)
     for heading in ("formula", "prototype", "E_f(ML)", "E_hull(ML)", "now", "would be", "DFT", "because"):
         table.add_column(heading, justify="right" if heading.startswith("E_") else "left", no_wrap=heading != "because")
     for row in found.differences[:limit]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from campaign.candidates.generate import Candidate
 from campaign.candidates.structure_files import Crystal, list_structure_folder, read_crystals
+from campaign.config.wording import format_count
 from campaign.references.phases import reference_phases
 from campaign.spec.campaign_spec import CampaignSpec
 from campaign.spec.checks import gives_uncertainty
@@ -38,7 +39,7 @@ def format_preview(spec: CampaignSpec, made: MadeCandidates | None = None) -> It
     given = [each for each in candidates if each.parent["source"] == AS_GIVEN]
     kinds = [f"{number} {name}" for name, number in sorted(by_prototype.items())]
     kinds += [f"{len(given)} as given"] if given else []
-    yield f"{len(candidates)} candidates ({', '.join(kinds)})"
+    yield f"{format_count(len(candidates), 'candidate')} ({', '.join(kinds)})"
     yield from _format_given(spec, made, given)
     elements = elements_of(candidates)
     labels = [label for label, _ in reference_phases(spec, elements)]
@@ -51,7 +52,7 @@ def format_preview(spec: CampaignSpec, made: MadeCandidates | None = None) -> It
     if spec.references.structures is not None:
         unused = sorted({crystal.name for _, crystal in crystals[spec.references.structures]} - set(labels))
         if unused:
-            yield f"not used, since they hold other elements than the candidates: {', '.join(unused)}"
+            yield f"not used, because they contain other elements than the candidates: {', '.join(unused)}"
     for folder, found in crystals.items():
         yield from _format_structure_notes(folder, found)
     if spec.purpose == "training_set":
@@ -76,10 +77,10 @@ def format_preview(spec: CampaignSpec, made: MadeCandidates | None = None) -> It
         if spec.policy.needs_uncertainty() and gives_uncertainty(spec) is None:
             yield (
                 f"note: if the scorer {spec.scorer.kind} gives no uncertainty, the policy {spec.policy.kind} rejects "
-                "everything; policy.uncertainty assumes one"
+                "everything; set policy.uncertainty to assume one"
             )
         if spec.policy.audit:
-            yield f"audit: {spec.policy.audit:.0%} of those that are not promoted are relaxed all the same, at random"
+            yield f"audit: {spec.policy.audit:.0%} of the rejected candidates, drawn at random, are relaxed anyway"
         yield from _format_costs(spec, len(candidates) - len(bootstrap), len(bootstrap) + len(labels))
     fast = " with coarse k-points (quality: fast, for examples only)" if spec.dft.quality == "fast" else ""
     yield f"computed by {spec.dft.engine}{fast}, cutoff {spec.dft.encut:g} eV"
@@ -87,12 +88,12 @@ def format_preview(spec: CampaignSpec, made: MadeCandidates | None = None) -> It
 
 
 def _format_given(spec: CampaignSpec, made: MadeCandidates, given: Sequence[Candidate]) -> Iterator[str]:
-    """Say what was read of the crystals that are given as they are, and what is left out."""
+    """Describe the given crystals that were read, and those left out."""
     for source in made.sources:
         of_files = f" in {source.n_files} files" if source.n_files > 1 else ""
-        yield f"{source.path}: {source.n_read} crystals{of_files}"
+        yield f"{source.path}: {format_count(source.n_read, 'crystal')}{of_files}"
     if given:
-        volume = "their volumes from their elements" if spec.candidates.rescale else "unchanged"
+        volume = "volumes from their elements" if spec.candidates.rescale else "unchanged"
         shown = _listed([f"{each.parent['name']} ({each.formula}, {each.prototype})" for each in given], most=3)
         sizes = [each.n_sites for each in given]
         atoms = f"{min(sizes)} to {max(sizes)} atoms" if min(sizes) < max(sizes) else f"{sizes[0]} atoms"
@@ -111,17 +112,17 @@ def _format_given(spec: CampaignSpec, made: MadeCandidates, given: Sequence[Cand
 
 
 def _format_own_settings(dft: DftSection, elements: Sequence[str]) -> Iterator[str]:
-    """Say what the file sets beside the defaults, and what of it changes numbers."""
+    """Say which settings in the file differ from the defaults, and which of them change the results."""
     numbers = changes_numbers(dft.incar)
     if safe := {tag: value for tag, value in dft.incar.items() if tag not in numbers}:
-        yield f"INCAR: {_format_tags(safe)}: another way to the same result"
+        yield f"INCAR: {_format_tags(safe)}: do not change the results"
     for tag, value in numbers.items():
         yield (
-            f"INCAR: {tag} = {value} changes numbers ({NUMBERS[tag]}): it is inside the settings' hash, and compares "
-            "with no campaign, reference or model that was computed without it"
+            f"INCAR: {tag} = {value} changes the results ({NUMBERS[tag]}): it is part of the settings' hash, so "
+            "results are not comparable with campaigns, references or models computed without it"
         )
     if dft.magmom:
-        yield f"initial moments: {_format_tags(dft.magmom)}; inside the settings' hash"
+        yield f"initial moments: {_format_tags(dft.magmom)}; part of the settings' hash"
     if dft.hubbard_u == "mp":
         metals = sorted(mp2020_untreated(elements))
         which = f"of {', '.join(metals)} are" if metals else "are: none among these elements"
@@ -129,11 +130,14 @@ def _format_own_settings(dft: DftSection, elements: Sequence[str]) -> Iterator[s
     if dft.engine == "vasp" and has_settings_file():
         here = outside(dft.engine, given=dft.incar)
         if here.incar:
-            yield f"INCAR: {_format_tags(here.incar)} from atomate2's settings on this machine: parallelism passes"
+            yield (
+                f"INCAR: {_format_tags(here.incar)} from atomate2's settings on this machine: settings of parallelism "
+                "are used"
+            )
         if here.left_out:
             yield f"note: settings of atomate2 on this machine that do not reach a campaign: {', '.join(here.left_out)}"
     for old, new in replaced_symbols(elements, dft.potcar_functional).items():
-        yield f"POTCAR {new} in place of {old}, which the set {dft.potcar_functional} does not have"
+        yield f"POTCAR {new} instead of {old}, which the set {dft.potcar_functional} does not have"
 
 
 def _format_tags(tags: Mapping[str, object]) -> str:
@@ -141,9 +145,9 @@ def _format_tags(tags: Mapping[str, object]) -> str:
 
 
 def _format_unknown(spec: CampaignSpec, model: BundleInfo, candidates: Sequence[Candidate]) -> Iterator[str]:
-    """Say how many candidates are unlike what the bundle was trained on, as far as their compositions tell."""
+    """Say how many candidates are unlike the bundle's training data, judging by their compositions."""
     if model.assessment is None:
-        yield "note: the model does not say what it was trained on, so no candidate can be called unlike it"
+        yield "note: the model does not state its training data, so candidates unlike them cannot be identified"
         return
     unknown: set[str] = set()
     other_numbers: set[int] = set()
@@ -159,9 +163,9 @@ def _format_unknown(spec: CampaignSpec, model: BundleInfo, candidates: Sequence[
         why = [f"with {symbol}" for symbol in sorted(unknown)]
         why += [f"of {number} elements" for number in sorted(other_numbers)]
         yield (
-            f"note: {outside} of {len(candidates)} candidates are unlike what the model was trained on "
-            f"({', '.join(why)}), and their predictions cannot be trusted; policy.novel: {spec.policy.novel} decides "
-            "what becomes of them"
+            f"note: {outside} of {len(candidates)} candidates are unlike the model's training data "
+            f"({', '.join(why)}), so their predictions cannot be trusted; policy.novel: {spec.policy.novel} "
+            "determines what happens to them"
         )
     new = model.unknown_compositions(
         {symbol: float(amount) for symbol, amount in candidate.crystal.composition().items()}
@@ -170,16 +174,18 @@ def _format_unknown(spec: CampaignSpec, model: BundleInfo, candidates: Sequence[
     if new is not None and new.any():
         yield (
             f"{np.count_nonzero(new)} of {len(candidates)} candidates have a composition that the model was not "
-            "trained on, which is what screening is for; their predictions are the less certain"
+            "trained on, as is usual in screening; their predictions are less certain"
         )
     unsaid = [] if model.says_numbers_of_elements else ["numbers of elements"]
     unsaid += ["compositions"] if new is None else []
     if unsaid:
-        yield f"note: the model does not say which {' and '.join(unsaid)} it was trained on, so these are not compared"
+        yield (
+            f"note: the model does not state which {' and '.join(unsaid)} it was trained on, so these are not compared"
+        )
 
 
 def _format_structure_notes(folder: Path, crystals: Sequence[tuple[Path, Crystal]]) -> Iterator[str]:
-    """Say what of a folder is not read, and what was read with a note."""
+    """Say which files of a folder are not read, and which were read with a note."""
     if unused := list_structure_folder(folder).unused:
         yield f"note: {folder}: not read: {_listed(unused)}"
     by_note: dict[str, list[str]] = {}
@@ -202,30 +208,30 @@ def _format_costs(spec: CampaignSpec, screened: int, relaxed: int) -> Iterator[s
     first = (with_dos * budget.dos_cpu_s + relaxed * budget.relax_cpu_s) / 3600
     everything = first + screened * budget.relax_cpu_s / 3600
     dos = f"{budget.dos_cpu_s:g} CPU-s for an IS-DOS and " if with_dos else ""
-    scoring = "" if spec.scorer.needs_dos else "; the scorer's own cost comes on top"
+    scoring = "" if spec.scorer.needs_dos else "; plus the scorer's own cost"
     if spec.prefilter is not None:
-        scoring = "; each IS-DOS that the prefilter saves is less, and its own cost comes on top"
+        scoring = "; less the IS-DOS that the prefilter saves, plus its own cost"
     about = "about" if spec.prefilter is None else "at most about"
     yield (
         f"expected cost: {about} {first:.4g} CPU-hours before the first promotion, {everything:.4g} if everything were "
-        f"promoted (at {dos}{budget.relax_cpu_s:g} CPU-s for a relaxation: the section budget, or the paper's averages "
-        f"where it says nothing; what has ended tells better{scoring})"
+        f"promoted (at {dos}{budget.relax_cpu_s:g} CPU-s for a relaxation: from the section budget, or the paper's "
+        f"averages if not given; finished calculations will give better estimates{scoring})"
     )
     limits = {name: value for name, value in budget.model_dump(mode="json").items() if not name.endswith("_cpu_s")}
     if given := [f"{name} {value}" for name, value in limits.items() if value is not None]:
-        yield f"limits: {', '.join(given)}; what they stop is held"
+        yield f"limits: {', '.join(given)}; candidates stopped by them are held"
     if budget.cpu_hours is not None and budget.cpu_hours < first:
-        yield f"note: budget.cpu_hours ({budget.cpu_hours:g}) may be spent before anything is promoted"
+        yield f"note: budget.cpu_hours ({budget.cpu_hours:g}) may be spent before any candidate is promoted"
 
 
 def _format_entries(spec: CampaignSpec, candidates: Sequence[Candidate], elements: Sequence[str]) -> Iterator[str]:
-    """Say which references come from a file, and what the file lacks."""
+    """Say which references come from a file, and which the file lacks."""
     file = campaign_entries(spec, elements)
     assert file is not None, "the caller has looked"
-    stated = "" if file.functional_stated else " (nobody says otherwise)"
+    stated = "" if file.functional_stated else " (nothing else stated)"
     yield (
         f"{len(file.entries)} reference phases come from {file.path.name}: {file.engine}, {file.functional}{stated}, "
-        f"corrections {file.corrections}; {file.left_out} entries of other elements are left out"
+        f"corrections {file.corrections}; {format_count(file.left_out, 'entry', 'entries')} of other elements left out"
     )
     yield from (f"note: {note}" for note in entries_notes(file.dft, spec.dft))
     if file.corrections == "mp2020" and file.engine != "vasp":
@@ -234,6 +240,6 @@ def _format_entries(spec: CampaignSpec, candidates: Sequence[Candidate], element
         beyond = sum(len(candidate.crystal.composition()) > limit for candidate in candidates)
         if beyond:
             yield (
-                f"{file.path.name} was fetched with at most {limit} elements a phase, and {beyond} candidates have "
-                "more: their hull may lack phases, and they may look more stable than they are"
+                f"{file.path.name} was fetched with at most {limit} elements per phase, but {beyond} candidates have "
+                "more: their hull may lack phases, so they may look more stable than they are"
             )

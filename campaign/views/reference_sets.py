@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from campaign.config.wording import format_count
 from campaign.hull.entries_file import EntriesFile
 from campaign.references.reference_sets import ReferenceSetError, stored_set
 from campaign.store.collections import CampaignStore, Document
@@ -19,20 +20,20 @@ _MOST_SYSTEMS = 12
 
 
 def format_entries_file(file: EntriesFile) -> Iterator[str]:
-    """Format what is in a file of entries, a line for each field."""
-    yield f"{len(file.entries)} entries" + (
-        f"; {file.n_f_block} more have f-block elements and are never used" if file.n_f_block else ""
+    """Format the content of a file of entries, a line for each field."""
+    yield format_count(len(file.entries), "entry", "entries") + (
+        f"; {file.n_f_block} more contain f-block elements and are never used" if file.n_f_block else ""
     )
     yield f"chemical systems: {_systems([entry.composition for entry in file.entries])}"
     elemental = sorted(file.reference_elements)
     yield f"elemental references: {', '.join(elemental) or 'none'}"
     yield f"engine: {file.engine}"
-    yield f"functional: {file.functional}" + ("" if file.functional_stated else " (nobody says otherwise)")
+    yield f"functional: {file.functional}" + ("" if file.functional_stated else " (nothing else stated)")
     yield f"corrections: {file.corrections}"
     version = f", database version {file.database_version}" if file.database_version else ""
     yield f"source: {file.source}{version}"
     if file.max_elements is not None:
-        yield f"fetched with at most {file.max_elements} elements a phase"
+        yield f"fetched with at most {file.max_elements} elements per phase"
     yield f"SHA-256: {file.sha256}"
 
 
@@ -77,7 +78,7 @@ def find_set(store: CampaignStore, beginning: str) -> Document:
     given = beginning.strip().lower()
     if not given or any(digit not in "0123456789abcdef" for digit in given):
         raise ReferenceSetError(
-            f"{beginning!r} is no checksum; right: hexadecimal digits, as `campaign references list`"
+            f"{beginning!r} is not a checksum; right: hexadecimal digits, as listed by `campaign references list`"
         )
     found = reference_sets_beginning_with(store, given)
     if len(found) != 1:
@@ -90,7 +91,7 @@ def find_set(store: CampaignStore, beginning: str) -> Document:
 
 
 def format_reference_set(store: CampaignStore, document: Document) -> Iterator[str]:
-    """Format what a stored set holds, a line for each field."""
+    """Format the content of a stored set, a line for each field."""
     known: Mapping[str, Any] = document
     yield f"checksum: {document['_id']} (verified)"
     version = f", database version {known['database_version']}" if known.get("database_version") else ""
@@ -98,13 +99,13 @@ def format_reference_set(store: CampaignStore, document: Document) -> Iterator[s
     if known.get("sha256"):
         yield f"file: {known.get('file_name')}, SHA-256 {known['sha256']}"
     yield f"engine: {_engine(document)}"
-    stated = "" if known.get("functional_stated", True) else " (nobody said otherwise)"
+    stated = "" if known.get("functional_stated", True) else " (nothing else stated)"
     yield f"functional: {known['functional']}{stated}"
     yield f"corrections: {known['corrections']}"
     yield f"chemical systems: {_systems([entry['composition'] for entry in known['entries']])}"
     yield f"phases: {len(known['entries'])}"
     if known.get("own_phases"):
-        yield f"of these computed by the campaign: {', '.join(known['own_phases'])}"
+        yield f"of which computed by the campaign: {', '.join(known['own_phases'])}"
     if known.get("failed"):
         yield f"failed, so the hull lacks them: {', '.join(known['failed'])}"
     if known.get("versions"):

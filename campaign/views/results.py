@@ -9,6 +9,7 @@ from typing import Any, Literal
 from rich.table import Table
 from rich.text import Text
 
+from campaign.config.wording import format_count
 from campaign.store.campaigns import Campaign
 from campaign.store.listings import iterate_candidates
 from campaign.store.states import BOOTSTRAP, STAGES, TRAINING, CandidateState
@@ -17,7 +18,7 @@ from campaign.views.export.cells import csv_line
 from campaign.views.policy_dry_run import word_of
 from campaign.views.reused import reused_from
 
-#: Flags of an IS-DOS, and what they say of it.
+#: Flags of an IS-DOS, and their meaning.
 _CHANGED = {"smearing_changed": "smearing", "kpoints_changed": "k-points"}
 #: Of these the place in the ranking is made.
 STABILITY_FIELDS = tuple(
@@ -47,16 +48,16 @@ class Row:
     scheme of the references cannot treat the relaxed crystal, which then has no E_f. `corrections` are those in all
     four energies: ``none`` or ``mp2020``.
     `dos_changed` is what custodian changed of the IS-DOS: ``smearing``, ``k-points``, both, or None. `reused_from`
-    names the campaigns whose calculations were taken over at no cost; None: it was computed here.
-    `uncertainty` is the standard deviation of `e_form_ml`, `novel` whether the model has seen nothing like the crystal;
-    both None where the model cannot say. Energies are rounded to 1e-6 eV/atom.
-    `e_form_prefilter` and `e_hull_prefilter` are the prefilter's, None without one; a rejected candidate without
-    `e_form_ml` was rejected by it, without an IS-DOS.
-    `e_form_raw` and `e_hull_raw` are what the scorer itself said, and `recalibration` is the step whose fit has made
-    `e_form_ml` and `e_hull_ml` of them; all None where nothing has corrected the prediction.
-    `parts` is what each of several scorers says whose predictions are combined (its `e_form`, `uncertainty` and
-    `weight`, by its name); None with one scorer.
-    `name` is what a crystal that was given as it is is called in its source, and `columns` what that says of it.
+    names the campaigns whose calculations were reused at no cost; None: it was computed here. `uncertainty` is the
+    standard deviation of `e_form_ml`, `novel` whether the crystal is unlike the model's training data; both None if the
+    model cannot say. Energies are rounded to 1e-6 eV/atom. `e_form_prefilter` and `e_hull_prefilter` are the
+    prefilter's, None without one; a rejected candidate without `e_form_ml` was rejected by it, without an IS-DOS.
+    `e_form_raw` and `e_hull_raw` are the scorer's own predictions, and `recalibration` is the step whose fit turned
+    them into `e_form_ml` and `e_hull_ml`; all None if the prediction was not corrected.
+    `parts` is what each of several combined scorers predicts (its `e_form`, `uncertainty` and `weight`, by its name);
+    None with one scorer.
+    `name` is the name of a given
+    crystal in its source, and `columns` further information from there.
     """
 
     rank: int
@@ -210,7 +211,7 @@ def _decision(document: Mapping[str, Any]) -> str:
 
 
 def format_model(campaign: Campaign) -> str:
-    """One honest line on what the predictions rest on."""
+    """Describe in one line the basis of the predictions."""
     model = campaign.document.get("model")
     if campaign.spec.purpose == "training_set":
         engine = campaign.document["engine"]
@@ -220,15 +221,15 @@ def format_model(campaign: Campaign) -> str:
     if model is None:
         return "No model yet: nothing has been predicted."
     count = model["n_structures"]
-    line = f"Predictions (ML) come from a model that was trained on {count} structures"
+    line = f"Predictions (ML) are from a model trained on {count} structures"
     if model["source"] == "bootstrap":
         line += " of this campaign's own bootstrap sample and references"
     number = len(campaign.document.get("models") or [])
     if model["source"] == "retrained":
-        line += f", those among them that this campaign has relaxed (model {number} of {number}, by retraining; "
-        line += "earlier decisions are those of the models before)"
+        line += f", including those relaxed by this campaign (model {number} of {number}, by retraining; "
+        line += "earlier decisions were made with previous models)"
     if count is None or count < 1000:
-        line += ": far too few to trust; the DFT columns are the results"
+        line += ": far too few to be reliable; only the DFT columns are results"
     return _with_engine(line, campaign)
 
 
@@ -276,11 +277,14 @@ def rows_as_table(rows: Sequence[Row], *, title: str, more: Mapping[str, Sequenc
     if any(row.dos_changed for row in rows):
         notes.append("* custodian changed k-points or smearing of the IS-DOS: see campaign explain")
     if number := sum(row.recalibration is not None for row in rows):
-        notes.append(f"{number} predictions are corrected by what was relaxed; the scorer's own: --format csv")
+        notes.append(
+            f"{format_count(number, 'prediction')} corrected with results of relaxations; uncorrected predictions: "
+            "--format csv"
+        )
     if combined := next((row.parts for row in rows if row.parts), None):
         notes.append(f"ML: combined of {' and '.join(combined)}; what each says: --format csv, campaign explain")
     if any(row.novel for row in rows):
-        notes.append("! the model has seen nothing like it")
+        notes.append("! unlike the model's training data")
     table.caption, table.caption_justify = "\n".join(notes) or None, "left"
     longest = max((len(row.decision) for row in rows), default=0)
     widths = {"#": len(str(len(rows))), "formula": max([7, *map(len, formulas)]), "prototype": 9}

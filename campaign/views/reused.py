@@ -1,4 +1,4 @@
-"""What a campaign has taken over from others, in words."""
+"""The calculations that a campaign reuses from others, in words."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,18 +10,18 @@ from campaign.store.states import STAGES
 
 
 def format_reused(campaign: Campaign) -> str | None:
-    """One line on the calculations that were taken over, and what they saved; None where there are none."""
+    """One line on the reused calculations, and the cost they saved; None where there are none."""
     sums = reused_sums(campaign)
     if not sums:
         return None
     titles = {name: "relaxations" if name == "relax" and sums[name]["n"] > 1 else STAGES[name].title for name in sums}
     counts = ", ".join(f"{sums[name]['n']} {titles[name]}" for name in STAGES if name in sums)
     hours = sum(float(found["saved"]) for found in sums.values()) / 3600.0
-    return f"taken over from {', '.join(reused_campaigns(campaign))}: {counts} ({hours:.3g} CPU-hours saved)"
+    return f"reused from {', '.join(reused_campaigns(campaign))}: {counts} ({hours:.3g} CPU-hours saved)"
 
 
 def reused_from(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the title of each calculation of a document that was taken over, and where it was computed."""
+    """Yield the title of each reused calculation of a document, and where it was computed."""
     for stage in STAGES.values():
         if origin := stage_fields(document, stage).get("reused_from"):
             yield stage.title, origin

@@ -95,7 +95,7 @@ def _read(campaign: Campaign, ids: Sequence[str], *, relaxed: bool = False) -> M
         try:
             channels, _ = decode_features(document)
         except DamagedFeaturesError as error:
-            found[name] = f"{error}; right: `campaign reconcile {campaign.name}`, which mends them"
+            found[name] = f"{error}; right: `campaign reconcile {campaign.name}`, which repairs them"
             continue
         reference = document["energy_reference"]
         found[name] = GridDos(

@@ -45,19 +45,19 @@ def write_training_data(
     """Write everything of a campaign that has a DOS and a relaxed energy as a data set.
 
     Candidates of every role and the references count. A candidate with an IS-DOS and an RS-DOS gives two samples of
-    one material. Formation energies are taken against the campaign's frozen reference set. The campaign may go on
-    running: what is recorded by then is written. The manifest's source says how many DOS have no target, because their
+    one material. Formation energies are taken against the campaign's frozen reference set. The campaign may keep
+    running: data recorded by then are written. The manifest's source says how many DOS have no target, because their
     structure is not relaxed, and how many relaxed structures have no DOS.
 
     Returns
     -------
     DatasetManifest
-        What was written, and what was left out.
+        The written and the omitted data.
 
     Raises
     ------
     DatasetError
-        If the reference set is not frozen yet (the message says what it waits for), nothing is relaxed yet, features
+        If the reference set is not frozen yet (the message says why), nothing is relaxed yet, features
         are damaged or of another representation.
     DatasetExistsError
         If there is something at ``path``.
@@ -126,8 +126,8 @@ def _waits_for(campaign: Campaign) -> str:
     which = f" ({', '.join(open_phases[:20])}{' ...' if len(open_phases) > 20 else ''})" if open_phases else ""
     return (
         f"campaign {name!r} has no formation energies yet: its reference set is frozen when all {phases} reference "
-        f"phases are computed, and {len(open_phases)} of them are not{which}. Let it run on "
-        f"(`campaign status {name}`), then give this command again"
+        f"phases are computed, but {len(open_phases)} of them are not{which}. Let the campaign continue (`campaign "
+        f"status {name}`), then repeat this command"
     )
 
 
@@ -144,7 +144,7 @@ def _sample(campaign: Campaign, structure: _Structure, stored: Mapping[str, Any]
     try:
         dos = features.decode()
     except ValueError as error:
-        remedy = f"`campaign reconcile {campaign.name}` takes them from the JobStore again"
+        remedy = f"`campaign reconcile {campaign.name}` restores them from the JobStore"
         raise DatasetError(f"features {stored['_id']}: {error}; {remedy}") from error
     facts = document.get(_KINDS[stage]) or {}
     efermi = features.efermi

@@ -1,9 +1,9 @@
 """The classical models of the paper's Table 1 on DOS moments and composition: KRR, SVR, random forest, XGBoost.
 
 The paper (Mok et al., J. Mater. Chem. A 11 (2023), DOI 10.1039/D3TA01767B) names the models and their input; their
-parameters stand in a supplement that is not at hand. So each model here has few candidates around what its library
-or its inventor recommends (see `MODELS`), and the validation part chooses, as it stops the networks' training. None
-sees the test part.
+parameters are given in a supplement that is not available. So each model here has few candidates around what its
+library or its inventor recommends (see `MODELS`), and the validation part chooses, as it stops the networks' training.
+None sees the test part.
 """
 
 import logging
@@ -183,7 +183,7 @@ def _subsample(training: Table, largest: int, seed: int, title: str) -> tuple[Ta
 
 
 def _in_blocks(estimator: Any, scaling: TargetScaling) -> Predict:
-    """Predict so many at once that a kernel's rectangle stays small beside its square."""
+    """Predict in batches that keep the rectangular kernel matrix small compared with the square one."""
 
     def predict(features: NDArray[np.float64]) -> NDArray[np.float64]:
         outputs = [

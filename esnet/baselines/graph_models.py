@@ -41,7 +41,7 @@ def fit_graph_model(
     """
     kind, dataset = KINDS[name], data.dataset
     _require_materials(data, kind)
-    # read block by block, so that the crystals are not held beside what the network takes of them
+    # read block by block, so that the crystals are not kept in addition to the network's input
     parts = [(materials_of(dataset, part, kind), dataset.energies[part]) for part in (data.training, data.validation)]
     try:
         trained = fit(
@@ -76,7 +76,7 @@ def fit_graph_model(
 
 
 def materials_of(dataset: Dataset, places: NDArray[np.intp], kind: GraphKind) -> Iterator[Material | None]:
-    """Yield what a graph model reads of samples: of an IS-DOS the unrelaxed crystal, of an RS-DOS the relaxed one.
+    """Yield the input of a graph model: the unrelaxed crystal for an IS-DOS, the relaxed one for an RS-DOS.
 
     None where a sample has none; of a kind that needs no crystal, the composition.
     """

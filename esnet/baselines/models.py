@@ -24,7 +24,7 @@ from esnet.training.network import require_tensorflow
 from esnet.training.train import train_on
 
 Report = Callable[[str], None]
-"""Is told what goes on, one line at a time."""
+"""Called with the progress, one line at a time."""
 
 _SOURCES = {
     "dnn": "two fully connected layers as the paper says, with the 128 and 64 units of ESNet's head",

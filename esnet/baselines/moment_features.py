@@ -1,4 +1,4 @@
-"""What the models on DOS moments take: 90 standardised moments, 18 marks of the bands that are there, the composition.
+"""The input of the models on DOS moments: 90 standardised moments, 18 flags of existing bands, the composition.
 
 A band without states has no moments. Where one is missing the standardised vector has 0, the training part's mean,
 which alone would say "an ordinary band"; so each channel has a mark beside it, 1 where the band is there. One mark a

@@ -1,9 +1,9 @@
 """The two plain networks of the paper's Table 1: a DNN on the moments and a CNN on the DOS signal.
 
 The paper says of the DNN that it has two fully connected layers, and of the CNN that it is a conventional one; their
-sizes stand in a supplement that is not at hand. Here both have ESNet's head (128 and 64 units), and the CNN has
-ESNet's stem and widths without the three ideas that make ESNet: one convolution a block instead of two residual
-units, no attention, and both spins as the 18 channels of one signal. So the table tells what these ideas are worth.
+sizes are given in a supplement that is not available. Here both have ESNet's head (128 and 64 units), and the CNN has
+ESNet's stem and widths without the three ideas that make ESNet: one convolution a block instead of two residual units,
+no attention, and both spins as the 18 channels of one signal. The table therefore shows the benefit of these ideas.
 They are trained as ESNet is: LogCosh, Adam, learning rate halved on a plateau, early stopping on the validation part.
 """
 
@@ -31,7 +31,7 @@ _BATCH = 1024
 
 
 class NetworkFit(NamedTuple):
-    """A trained network's predictions and what is told of it.
+    """A trained network's predictions and their description.
 
     Attributes
     ----------

@@ -44,8 +44,8 @@ def run_benchmark(
     dataset
         With RS-DOS, IS-DOS or both; a task without samples in the test part has no figures.
     work
-        Folder for the models that are done and for checkpoints: where a comparison was interrupted, the same call
-        goes on. It is left there; `remove_work` removes it. None: nothing is kept.
+        Folder for the models that are done and for checkpoints: the same call resumes an interrupted comparison. It is
+        left there; `remove_work` removes it. None: nothing is kept.
 
     Raises
     ------

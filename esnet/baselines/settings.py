@@ -54,7 +54,7 @@ class BenchmarkSettings:
     quick
         A first look: small networks, few trees, parameters that are not chosen. Its figures compare nothing.
     max_kernel_samples
-        KRR and SVR are fitted to at most so many samples (see `esnet.baselines.classical.fit_classical`).
+        KRR and SVR are fitted to at most this many samples (see `esnet.baselines.classical.fit_classical`).
     threads
         For the trees and the graph models; None: the cores of this process.
     """
@@ -89,9 +89,9 @@ class BenchmarkSettings:
             raise BenchmarkError(str(error)) from error
 
     def training_settings(self) -> TrainingSettings:
-        """Return the settings of the three networks: the paper's, but for what is given here.
+        """Return the settings of the three networks: the paper's, except for those given here.
 
-        Their filters are off: what a data set leaves out it left out when it was written, for all models alike.
+        Their filters are off: the data set was filtered when it was written, equally for all models.
         """
         widths = self.widths or (_QUICK_WIDTHS if self.quick else PAPER_WIDTHS)
         return TrainingSettings(
@@ -103,7 +103,7 @@ class BenchmarkSettings:
         )
 
     def graph_settings(self, name: str) -> GraphTraining:
-        """Return the settings of a graph model: its authors', but for what is given here."""
+        """Return the settings of a graph model: its authors', except for those given here."""
         epochs = self.epochs if self.epochs is not None else _QUICK_EPOCHS if self.quick else None
         return KINDS[name].training.with_changes(seed=self.seed, epochs=epochs, threads=self.threads)
 

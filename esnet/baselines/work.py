@@ -1,4 +1,4 @@
-"""A comparison that was interrupted goes on: the results of the models that are done, in a working folder."""
+"""Resumes an interrupted comparison: a working folder keeps the results of the finished models."""
 
 import json
 import shutil
@@ -71,7 +71,7 @@ class BenchmarkWork:
         if self.folder is None:
             return None
         folder = self._model(name)
-        if folder.exists():  # trained by a run that ended before it had written down the result
+        if folder.exists():  # trained by a run that stopped before it had written the result
             shutil.rmtree(folder)
         return folder
 

@@ -1,4 +1,4 @@
-"""What a bundle knows beside its networks: how far a prediction may be off, and what the networks were trained on."""
+"""The parts of a bundle besides its networks: the uncertainty of a prediction, and the training data."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Assessment:
     e_form
         (n,) formation energies of the relaxed crystals, eV/atom; of an ensemble, the mean of its members.
     uncertainty
-        (n,) calibrated standard deviations, eV/atom. NaN for a material with an unseen element too: what the networks
-        make of it is left from their random start, and the members of an ensemble may well agree on it by chance.
+        (n,) calibrated standard deviations, eV/atom. NaN for a material with an unseen element too: its prediction
+        depends on the networks' random initial weights, and the members of an ensemble may agree on it by chance.
     spread
         (n,) standard deviation of an ensemble's members, eV/atom, not calibrated.
     novelty
@@ -128,7 +128,7 @@ class Assessment:
 
 @dataclass(frozen=True, kw_only=True)
 class UncertaintyEstimator:
-    """Turns what the networks say into an `Assessment`.
+    """Turns the networks' output into an `Assessment`.
 
     Attributes
     ----------
@@ -141,7 +141,7 @@ class UncertaintyEstimator:
     reference
         Of the novelty; None: none could be made.
     details
-        What else the makers want to be told, as JSON takes it (see `esnet.training.ensemble`).
+        Other information for the makers, as JSON types (see `esnet.training.ensemble`).
     """
 
     element_counts: NDArray[np.int64]
@@ -217,7 +217,7 @@ def count_numbers_of_elements(compositions: NDArray[np.floating]) -> dict[str, i
 
 
 def without_assessor(outputs: Outputs) -> Assessment:
-    """Return what the networks alone say: energies, and the spread of an ensemble."""
+    """Return the networks' output only: energies, and the spread of an ensemble."""
     members, number = outputs.energies.shape
     unknown = np.full(number, np.nan)
     return Assessment(

@@ -234,7 +234,7 @@ def save_bundle(
     Returns
     -------
     Bundle
-        The one written, read back: predictions come from what is on disk. (The network in memory may differ
+        The written bundle, read back: predictions come from the files on disk. (The network in memory may differ
         in the last bits, since TensorFlow orders the operations of its graph in another way.)
 
     Raises

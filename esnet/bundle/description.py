@@ -117,7 +117,7 @@ def _assessment_rows(assessment: Mapping[str, Any] | None) -> Iterator[tuple[str
     yield "uncertainty", "none: nothing to calibrate it on" if calibration is None else _pairs(calibration)
     yield "novelty", "none" if novelty is None else _pairs(novelty)
     if assessment.get("novelty_of") == "fine-tuning":
-        yield "", "of the samples of the fine-tuning alone: what is like older ones only counts as novel"
+        yield "", "of the samples of the fine-tuning only: samples similar only to older ones count as novel"
     elements = assessment["elements"]
     yield "elements", f"{len(elements)} trained on: {' '.join(elements)}"
 

@@ -3,7 +3,7 @@
 model.keras            the network; of an ensemble member-01.keras, member-02.keras, ...
 representation.json    how features are made, the channel scaler, the scaling of the energies
 training.json          the record of each member's training run
-assessment.json, .npz  calibration of the uncertainties, what was trained on (both or neither)
+assessment.json, .npz  calibration of the uncertainties, training data (both or neither)
 README.md              model card (may be absent)
 manifest.json          format version, SHA-256 and size of each file, and two checksums: `checksum`, the model's
                        identity, over all but the model card, and `manifest_checksum` over all
@@ -34,15 +34,15 @@ CARD = "README.md"
 
 
 class BundleError(UserError, ValueError):
-    """A bundle that cannot be used; the message names the directory, the file and what is wrong with it."""
+    """A bundle that cannot be used; the message names the directory, the file and the problem."""
 
 
 class BundleExistsError(UserError, FileExistsError):
-    """Something is there already; a bundle is never overwritten."""
+    """Something exists there already; a bundle is never overwritten."""
 
 
 def refuse_existing(folder: Path) -> None:
-    """Raise BundleExistsError, saying what to do, if something is there already."""
+    """Raise BundleExistsError, saying what to do, if something exists there already."""
     if folder.exists() or folder.is_symlink():
         raise BundleExistsError(f"{folder} exists: a bundle is never overwritten; name another directory")
 
@@ -74,7 +74,7 @@ def new_bundle(path: Path | str, *, n_members: int = 1) -> Iterator[Path]:
 
 
 def add_model_card(path: Path | str, text: str) -> None:
-    """Put a model card into a bundle, or another one in its place; the model's checksum stays what it is.
+    """Add or replace a bundle's model card; the model's checksum is unchanged.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{FORMAT_VERSION}: use the program's version that wrote it, or train again"
         )
     if manifest.get("manifest_checksum") != _manifest_checksum(manifest):
-        raise BundleError(f"{file} was altered: its checksum is not that of what it says")
+        raise BundleError(f"{file} was altered: its checksum does not match its content")
     _check_lists(file, manifest)
     if manifest.get("checksum") != _model_checksum(manifest):
         raise BundleError(f"{file} was altered: the model's checksum is not that of its files")

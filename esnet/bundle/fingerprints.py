@@ -1,4 +1,4 @@
-"""What a model was fitted to, as fingerprints: enough to tell that a sample or a composition is new, and no more."""
+"""The training data of a model as fingerprints: just enough to recognise a new sample or composition."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -39,7 +39,7 @@ class TrainingFingerprints:
                 raise ValueError(f"{name} must be fingerprints on one axis")
 
     def arrays(self) -> dict[str, NDArray[np.uint64]]:
-        """Return what is known, by the names that `from_arrays` reads."""
+        """Return the data, by the names that `from_arrays` reads."""
         arrays = {name: getattr(self, name) for name in _SEEN}
         return arrays if self.train_compositions is None else arrays | {COMPOSITIONS: self.train_compositions}
 

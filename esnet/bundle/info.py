@@ -56,7 +56,7 @@ class BundleInfo:
     records
         One record of training for each member.
     assessment
-        What `esnet.bundle.assessor.Assessor.summary` gave: calibration of the uncertainties, what was trained on.
+        What `esnet.bundle.assessor.Assessor.summary` gave: calibration of the uncertainties, training data.
         None: the bundle gives energies only.
     card
         Text of the model card; None where there is none.

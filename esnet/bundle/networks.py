@@ -71,7 +71,7 @@ class Networks:
         ]
         self._scaler = scaler
         self._target_scaling = target_scaling
-        # numbers of materials that the networks have taken at once: a graph was made for each
+        # batch sizes that the networks have processed: a graph was compiled for each
         self._sizes: set[int] = set()
 
     @classmethod
@@ -174,7 +174,7 @@ def load_network(file: Path, info: BundleInfo) -> Any:
         layers = list(dict.fromkeys(path.rpartition("/")[0] for path in broken))
         raise BundleError(
             f"{file}: weights of the layer{'s' if len(layers) > 1 else ''} {', '.join(layers[:5])} "
-            f"{'and others ' if len(layers) > 5 else ''}are not finite numbers: its training went wrong, or the file "
-            "was changed; train it again, or take another bundle"
+            f"{'and others ' if len(layers) > 5 else ''}are not finite numbers: its training failed, or the file was "
+            "changed; train it again, or use another bundle"
         )
     return model

@@ -2,7 +2,7 @@
 
 The mean distance to the nearest training samples in the latent space tells errors better than a distance of inputs
 (J. P. Janet, C. Duan, T. Yang, A. Nandy, H. J. Kulik, Chem. Sci. 10, 7913 (2019), DOI 10.1039/C9SC02298H). It is
-divided by what is usual inside the training set: 95 % of the training samples have a novelty of 1 or less, measured
+divided by the typical value inside the training set: 95 % of the training samples have a novelty of 1 or less, measured
 with all samples of the same material left out. Numbers above 1 are flagged.
 """
 
@@ -91,7 +91,7 @@ class NoveltyReference:
         return {"points": self.points, "centres": self.centres, "scales": self.scales}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what is not an array, as JSON takes it."""
+        """Return the fields other than arrays, as JSON types."""
         return {"neighbours": self.neighbours, "unit": self.unit, "n_points": len(self.points)}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What is written down about one training run, so that a model's origin can be told from its bundle."""
+"""The record of one training run, so that a model's origin is documented in its bundle."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -36,7 +36,7 @@ class TrainingRecord:
         How the data set was divided (`esnet.dataset.splits.Split.to_dict`); None for samples in memory, which the
         seed divides.
     initial
-        The trained network that this run went on from (`esnet.training.pretrained.InitialNetwork.to_dict`):
+        The trained network from which this run continued (`esnet.training.pretrained.InitialNetwork.to_dict`):
         ``checksum`` of its bundle, which ``member`` of it, ``n_new`` samples trained on that the bundle was not
         trained on (None: not known), and ``validation_loss`` and ``validation_mae`` (eV/atom) on this run's
         validation part before the first epoch (None without such a part). None: from random weights.
@@ -52,9 +52,9 @@ class TrainingRecord:
         Why there is no validation part; None where there is one.
     epochs, best_epoch
         Epochs run, and the one whose weights were kept (both counted from 1; 0: no epoch was better than the network
-        that the run went on from, whose weights were kept).
+        from which the run continued, whose weights were kept).
     stopped
-        Why there were no more epochs.
+        Why training stopped.
     loss, validation_loss, learning_rate
         One value an epoch; the losses are those of the standardised energies.
     validation_mae
@@ -77,7 +77,7 @@ class TrainingRecord:
     environment
         What it was computed on (see `esnet.training.environment`).
     started, finished
-        UTC, ISO 8601; ``started`` is that of the process that ended the training.
+        UTC, ISO 8601; ``started`` is that of the process that finished the training.
     wall_s, cpu_s
         Of the whole run: building the graph, and the epochs of all processes that worked on it.
     """

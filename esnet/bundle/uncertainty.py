@@ -1,11 +1,11 @@
-"""How far a predicted formation energy may be off: calibrated standard deviations, and how good they are.
+"""The uncertainty of a predicted formation energy: calibrated standard deviations, and their quality.
 
 The squared standard deviation is modelled as ``base**2 + factor**2 * signal``, with the signal
 
 * ``spread``: the variance of the members of an ensemble (B. Lakshminarayanan, A. Pritzel, C. Blundell, "Simple and
-  Scalable Predictive Uncertainty Estimation using Deep Ensembles", NIPS 2017, arXiv:1612.01474). It is too small as
-  it stands, since all members see the same data, and needs a calibration on data that none was fitted to
-  (G. Palmer et al., npj Comput. Mater. 8, 115 (2022), DOI 10.1038/s41524-022-00794-8);
+  Scalable Predictive Uncertainty Estimation using Deep Ensembles", NIPS 2017, arXiv:1612.01474). Uncalibrated, it is
+  too small, since all members see the same data; it needs a calibration on data that none was fitted to (G. Palmer et
+  al., npj Comput. Mater. 8, 115 (2022), DOI 10.1038/s41524-022-00794-8);
 * ``novelty``: for a single network, the distance to the training set in the last hidden layer (J. P. Janet, C. Duan,
   T. Yang, A. Nandy, H. J. Kulik, Chem. Sci. 10, 7913 (2019), DOI 10.1039/C9SC02298H, whose equation this is);
 * ``constant``: where there are too few validation samples for two parameters.
@@ -51,7 +51,7 @@ class Calibration:
     Attributes
     ----------
     signal
-        What the standard deviation grows with (see the module).
+        The quantity with which the standard deviation grows (see the module).
     base
         Standard deviation where the signal is 0, eV/atom.
     factor
@@ -59,7 +59,7 @@ class Calibration:
     n_samples
         Residuals that both were learnt from.
     note
-        What to keep in mind when there were few of them; None otherwise.
+        Caveat if there were few of them; None otherwise.
     """
 
     signal: Signal

@@ -1,4 +1,4 @@
-"""The command `esnet`: what it is made of. Each command has a file of its own."""
+"""The command `esnet`and its subcommands. Each subcommand has its own file."""
 
 import os
 
@@ -30,7 +30,7 @@ for _command in (train, describe, predict, tune, evaluate, benchmark, similarity
 
 
 def run_program() -> None:
-    """Run the command: errors that a user can mend are one message, not a traceback."""
-    # TensorFlow's own log lines, at every start; its errors reach us as exceptions
+    """Run the command; errors that a user can fix are shown as one message, without a traceback."""
+    # silences TensorFlow's log lines at every start; its errors reach us as exceptions
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     run_app(app, lambda error: str(error) if isinstance(error, UserError) else None)

@@ -25,7 +25,7 @@ from esnet.cli.options import (
     ReferenceOption,
 )
 
-app = typer.Typer(help="Data sets: write one, look at one.\n\nExample: esnet dataset info oxides", no_args_is_help=True)
+app = typer.Typer(help="Write and inspect data sets.\n\nExample: esnet dataset info oxides", no_args_is_help=True)
 
 
 @app.command()
@@ -35,7 +35,7 @@ def info(
     as_json: JsonOption = False,
     verify: Annotated[bool, typer.Option(help="Compare the SHA-256 of every file with the manifest")] = True,
 ) -> None:
-    """Say what a data set contains, where it comes from and what its filters left out.
+    """Describe a data set: its contents, its origin, and the samples that its filters left out.
 
     Example: esnet dataset info oxides
     """
@@ -44,28 +44,29 @@ def info(
 @app.command("from-vasp")
 @implemented_in("esnet.commands.dataset")
 def from_vasp(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of VASP runs, searched with all below it")],
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="Directory to make")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of VASP runs, searched recursively")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Directory to create")],
     energies: Annotated[
-        Path | None, typer.Option(help="CSV or JSON with formation energies, eV/atom; default: from the runs in FOLDER")
+        Path | None,
+        typer.Option(help="CSV or JSON file with formation energies in eV/atom; default: from the runs in FOLDER"),
     ] = None,
     corrections: Annotated[
         Literal["none", "mp2020"] | None,
-        typer.Option(help="Corrections contained in the energies of that file; default: not stated"),
+        typer.Option(help="Corrections included in the energies of that file; default: not stated"),
     ] = None,
     pattern: Annotated[str, typer.Option(help="Only runs whose path inside FOLDER matches this")] = "*",
     is_pattern: Annotated[
         str | None,
         typer.Option(
-            help="Static runs whose path matches are of unrelaxed structures, e.g. '*/static/*', all others of relaxed "
-            "ones; default: the crystals that relaxations begin and end with say it"
+            help="Pattern of the paths of static runs of unrelaxed structures, e.g. '*/static/*'; all others are of "
+            "relaxed structures; default: decided from the initial and final crystals of the relaxations"
         ),
     ] = None,
-    unconverged: Annotated[bool, typer.Option("--unconverged", help="Use runs that did not converge, too")] = False,
+    unconverged: Annotated[bool, typer.Option("--unconverged", help="Also use runs that did not converge")] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first run that cannot be used or has other settings")
+        bool, typer.Option("--strict", help="Stop at the first run that cannot be used or has different settings")
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Name every run that is left out")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="List every run that is left out")] = False,
     normalisation: NormalisationOption = "atom",
     energy_reference: ReferenceOption = "absolute",
     composition: CompositionOption = "presence",

@@ -18,11 +18,16 @@ from esnet.cli.lazy import implemented_in
 @implemented_in("esnet.commands.describe")
 def describe(
     bundle: Annotated[
-        str, typer.Argument(metavar="BUNDLE", help="Directory of a trained ESNet, or a shipped one's name")
+        str,
+        typer.Argument(
+            metavar="BUNDLE", help="Directory of a trained ESNet, or the name of one shipped with the project"
+        ),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Everything, scaler and epochs included, as JSON")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything, including scaler and epochs, as JSON")
+    ] = False,
 ) -> None:
-    """Say what a trained ESNet is: data, split, settings, errors, uncertainty, versions, machine, model card.
+    """Describe a trained ESNet: data, split, settings, errors, uncertainty, versions, machine, model card.
 
     Example: esnet describe models/oxides --json
     """

@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 def implemented_in(module: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Make a declaration, a signature with a docstring and no body, call the function of its name in `module`.
+    """Make a declaration (a signature with a docstring and no body) call the function of the same name in `module`.
 
     typer reads the declaration for help and for errors in a command line, which takes milliseconds. The module, with
     NumPy, pymatgen and FireWorks at its top, is imported when the command is called.
@@ -33,7 +33,7 @@ def implemented_in(module: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def implementation(declared: Callable[..., R]) -> Callable[..., R]:
-    """Import what a declaration stands for."""
+    """Import the function that a declaration stands for."""
     function: Any = declared
     found: Callable[..., R] = getattr(importlib.import_module(function.implemented_in), function.__name__)
     return found

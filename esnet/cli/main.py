@@ -1,9 +1,9 @@
-"""The entry point of the command `esnet`; what the command is made of stands in `esnet.cli.app`."""
+"""The entry point of the command `esnet`; its subcommands are defined in `esnet.cli.app`."""
 
-# nothing else, and nothing slow: until `main` is called, Ctrl-C is a traceback
+# only fast imports here: until `main` is called, Ctrl-C causes a traceback
 from esnet.cli.start import start
 
 
 def main() -> None:
-    """Run the command: errors that a user can mend are one message, not a traceback."""
+    """Run the command; errors that a user can fix are shown as one message, without a traceback."""
     start("esnet.cli.app")

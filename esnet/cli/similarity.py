@@ -20,13 +20,13 @@ from esnet.cli.lazy import implemented_in
 def similarity(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Directory of a data set with IS-DOS and RS-DOS")],
     output: Annotated[
-        Path | None, typer.Option(help="Folder to make; default: DATASET.similarity", show_default=False)
+        Path | None, typer.Option(help="Folder to create; default: DATASET.similarity", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random pairs")] = 1,
 ) -> None:
-    """Compare the DOS of unrelaxed and relaxed structures, beside random pairs: the paper's Figure 1b.
+    """Compare the DOS of unrelaxed and relaxed structures, and of random pairs: the paper's Figure 1b.
 
-    Writes the table (markdown, CSV, JSON) and the figure (PNG, SVG).
+    Writes the table (Markdown, CSV, JSON) and the figure (PNG, SVG).
 
     Example: esnet similarity oxides
     """

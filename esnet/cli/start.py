@@ -76,14 +76,14 @@ def check_working_folder() -> None:
 
 
 def say(line: str) -> None:
-    """Write a line on standard error, wherever that leads."""
+    """Write a line on standard error, wherever that is redirected."""
     with suppress(OSError, ValueError):
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
-    """End at once: nothing has begun that would need tidying up."""
+    """Exit immediately: nothing has started that would need cleaning up."""
     with suppress(OSError):
         os.write(2, f"{_STOPPED}\n".encode())
     os._exit(INTERRUPTED)
@@ -116,7 +116,7 @@ def _reopened(stream: io.TextIOWrapper) -> io.TextIOWrapper:
 
 
 class _Output(io.FileIO):
-    """Standard output or error: what cannot be written goes nowhere from then on, and the process ends."""
+    """Standard output or error: output that cannot be written is discarded from then on, and the process ends."""
 
     def write(self, data: Any) -> int:
         """Write bytes; only here is it known that it is this stream that fails, and not a file or a socket."""

@@ -21,12 +21,18 @@ from esnet.cli.options import DatasetArgument, Kinds, SplitBy
 @implemented_in("esnet.commands.train")
 def train(
     dataset: DatasetArgument,
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Directory to make")],
-    kinds: Annotated[Kinds, typer.Option(help="DOS to train on: of unrelaxed, of relaxed crystals")] = "both",
-    split_by: Annotated[SplitBy, typer.Option(help="What the parts must not share, beside materials")] = "random",
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Directory to create")],
+    kinds: Annotated[
+        Kinds, typer.Option(help="DOS to train on: of unrelaxed crystals, of relaxed crystals, or both")
+    ] = "both",
+    split_by: Annotated[
+        SplitBy, typer.Option(help="What the parts must not share, in addition to materials")
+    ] = "random",
     seed: Annotated[int, typer.Option(min=0, help="Seed of split, initial weights and order of batches")] = 1,
-    validation_fraction: Annotated[float, typer.Option(help="Fraction of the samples to stop by")] = 0.1,
-    test_fraction: Annotated[float, typer.Option(help="Fraction of the samples that no choice depends on")] = 0.1,
+    validation_fraction: Annotated[float, typer.Option(help="Fraction of the samples used for early stopping")] = 0.1,
+    test_fraction: Annotated[
+        float, typer.Option(help="Fraction of the samples kept for the test, on which no choice depends")
+    ] = 0.1,
     test_chemsys: Annotated[
         str | None,
         typer.Option(
@@ -34,12 +40,18 @@ def train(
         ),
     ] = None,
     widths: Annotated[str, typer.Option(help="Channels of the four blocks")] = "64,128,256,512",
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs at most")] = 300,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples a step, of all GPUs together")] = 32,
+    epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs")] = 300,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples per step, over all GPUs")] = 32,
     learning_rate: Annotated[float, typer.Option(help="Learning rate of Adam at the start, no unit")] = 0.00175,
-    plateau_patience: Annotated[int, typer.Option(min=1, help="Epochs until the learning rate is halved")] = 15,
-    stop_patience: Annotated[int, typer.Option(min=1, help="Epochs without a better loss that end it")] = 35,
-    members: Annotated[int, typer.Option(min=1, help="Networks of an ensemble, with seeds SEED, SEED+1, ...")] = 1,
+    plateau_patience: Annotated[
+        int, typer.Option(min=1, help="Epochs without a better loss after which the learning rate is halved")
+    ] = 15,
+    stop_patience: Annotated[
+        int, typer.Option(min=1, help="Epochs without a better loss after which training stops")
+    ] = 35,
+    members: Annotated[
+        int, typer.Option(min=1, help="Number of networks in the ensemble, with seeds SEED, SEED+1, ...")
+    ] = 1,
     mixed_precision: Annotated[bool, typer.Option("--mixed-precision", help="Compute in bfloat16")] = False,
     xla: Annotated[bool, typer.Option("--xla", help="Compile the training step with XLA")] = False,
     gpus: Annotated[
@@ -51,8 +63,10 @@ def train(
     work: Annotated[
         Path | None, typer.Option(help="Folder for checkpoints and logs; default: BUNDLE.work", show_default=False)
     ] = None,
-    checkpoint_every: Annotated[int, typer.Option(min=1, help="Epochs between two checkpoints")] = 1,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew where there are checkpoints")] = False,
+    checkpoint_every: Annotated[int, typer.Option(min=1, help="Number of epochs between checkpoints")] = 1,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start from the beginning even if there are checkpoints")
+    ] = False,
     residual_of: Annotated[
         str | None,
         typer.Option(
@@ -71,7 +85,7 @@ def train(
         ),
     ] = None,
 ) -> None:
-    """Train an ESNet, or an ensemble, on a data set. The same command goes on after an interruption.
+    """Train an ESNet, or an ensemble, on a data set. The same command resumes after an interruption.
 
     Example: esnet train oxides models/oxides --kinds rs_dos --members 3
     """

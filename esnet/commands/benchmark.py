@@ -70,7 +70,7 @@ def benchmark(
 
             found = run_benchmark(data, settings=settings, work=work, report=report)
     except KeyboardInterrupt:
-        messages.print(f"stopped; the same command goes on with what is in {work}", soft_wrap=True)
+        messages.print(f"stopped; repeat the command to continue from {work}", soft_wrap=True)
         raise typer.Exit(130) from None
     with new_output_folder(folder) as temporary:
         found.write(temporary, models=save_models)

@@ -25,8 +25,8 @@ _UNSAFE = {"Cc", "Cf", "Zl", "Zp"}
 def printable(text: str) -> str:
     """Return text as a terminal may have it: without escape sequences and whatever else would be obeyed, not shown.
 
-    Line ends and tabs stay. Everything that a command prints goes through it: names, errors and files' words come out
-    of the database as anybody has put them in.
+    Line ends and tabs stay. Everything that a command prints goes through it: names, errors and contents of files come
+    from a database to which other users write.
     """
     if text.isprintable():
         return text
@@ -76,7 +76,7 @@ class LogsAbove:
         self._moved: list[tuple[logging.StreamHandler[Any], Any]] = []
 
     def begin(self) -> None:
-        """Send log lines where standard output and error go now; to be called when the display has begun."""
+        """Send log lines to the current standard output and error; to be called when the display has started."""
         now = {id(new.rich_proxied_file): new for new in (sys.stdout, sys.stderr) if isinstance(new, FileProxy)}
         for logger in (logging.root, *logging.root.manager.loggerDict.values()):
             for handler in getattr(logger, "handlers", []):
@@ -103,7 +103,7 @@ def print_labelled(out: Console, label: str, text: str, *, style: str = "yellow"
 
 
 def print_error(message: str) -> None:
-    """Say what a user can mend, on standard error."""
+    """Print an error that a user can fix, on standard error."""
     print_labelled(console(stderr=True), "error:", message, style="red")
 
 
@@ -127,12 +127,12 @@ def _unusable_path(error: Exception) -> str | None:
 
 
 def run_app(app: typer.Typer, message_for_user: Callable[[BaseException], str | None]) -> None:
-    """Run a program: errors that a user can mend are one message, not a traceback.
+    """Run a program; errors that a user can fix are shown as one message, without a traceback.
 
     Parameters
     ----------
     message_for_user
-        Says what to print of an error; None for one that a user cannot mend.
+        Says what to print of an error; None for an error that a user cannot fix.
     """
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_SafeFormatter())

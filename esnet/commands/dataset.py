@@ -20,7 +20,7 @@ from esnet.sources.vasp_runs import engine_of
 
 
 def print_written(out: Console, path: Path, manifest: DatasetManifest) -> None:
-    """Say what was written, what the filters left out, and what is doubtful."""
+    """Report the written samples, those left out by the filters, and doubtful ones."""
     kinds = ", ".join(f"{count} {kind}" for kind, count in manifest.counts.items())
     lines = [
         f"wrote {path}: {manifest.n_samples} samples ({kinds}), checksum {manifest.checksum[:16]}",
@@ -34,7 +34,7 @@ def print_written(out: Console, path: Path, manifest: DatasetManifest) -> None:
 
 
 def info(*, dataset: Path, as_json: bool, verify: bool) -> None:
-    """Say what a data set contains, where it comes from and what its filters left out."""
+    """Describe a data set: its contents, its origin, and the samples that its filters left out."""
     summary = dataset_summary(Dataset.open(dataset, verify=verify))
     if as_json:
         typer.echo(json.dumps(summary, indent=1))

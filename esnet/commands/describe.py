@@ -13,7 +13,7 @@ from esnet.commands.console import console
 
 
 def describe(*, bundle: str, as_json: bool) -> None:
-    """Say what a trained ESNet is: data, split, settings, errors, uncertainty, versions, machine, model card."""
+    """Describe a trained ESNet: data, split, settings, errors, uncertainty, versions, machine, model card."""
     info = BundleInfo.read(bundle_folder(bundle), residual=True)
     if as_json:
         typer.echo(json.dumps(bundle_summary(info), indent=1, allow_nan=False))

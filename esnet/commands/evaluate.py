@@ -23,7 +23,7 @@ _WORST = 5
 
 
 def evaluate(*, bundle: str, dataset: Path, part: EvaluatedPart, output: Path | None, batch_size: int) -> None:
-    """Say how good a trained ESNet is: errors for IS2RE and RS2RE, uncertainties, and what it has never seen."""
+    """Evaluate a trained ESNet: errors for IS2RE and RS2RE, uncertainties, and samples unlike its training data."""
     if output is not None:
         # before minutes of work
         refuse_existing_output(output)

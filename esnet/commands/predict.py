@@ -23,7 +23,7 @@ _COLUMNS = ("file", "e_form", "uncertainty", "novel", "reason")
 def predict(*, bundle: str, files: list[Path], format: Literal["table", "json", "csv"]) -> None:
     """Predict the formation energies of relaxed crystals from the densities of states of unrelaxed ones, eV/atom.
 
-    A file that cannot be used is named on standard error, and the exit code is 1; the others are predicted.
+    Files that cannot be used are reported on standard error, and the exit code is 1; the others are still predicted.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", EngineWarning)

@@ -52,7 +52,7 @@ def train(
     residual_of: str | None,
     potential_energies: Path | None,
 ) -> None:
-    """Train an ESNet, or an ensemble, on a data set. The same command goes on after an interruption."""
+    """Train an ESNet, or an ensemble, on a data set. The same command resumes after an interruption."""
     if gpus == 0:
         # before TensorFlow looks
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -103,7 +103,7 @@ def train(
             )
     except KeyboardInterrupt:
         without = " (without --fresh)" if fresh else ""
-        print_plain(out, f"\ninterrupted: the same command goes on from the last checkpoint in {folder}{without}")
+        print_plain(out, f"\ninterrupted: repeat the command to resume from the last checkpoint in {folder}{without}")
         raise typer.Exit(130) from None
     _print_result(out, made.info)
     if (of := made.record.residual_of) is not None:

@@ -149,7 +149,7 @@ def _token_file(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def _display(screen: Console, out: Path, total: int) -> Iterator[TrialProgress]:
-    """Show how many trials have ended and where the running ones are, and print a line for each that begins and ends.
+    """Show the progress of the trials, and print a line when one starts or ends.
 
     Where there is no terminal the lines are dated, and one every 30 s says where the running trials are.
     """
@@ -172,7 +172,7 @@ def _display(screen: Console, out: Path, total: int) -> Iterator[TrialProgress]:
             nonlocal said
             if trial.status == "running":
                 if trial.name not in running:
-                    say(screen, f"{trial.name}  begins    {parameters_text(trial.parameters)}")
+                    say(screen, f"{trial.name}  starts    {parameters_text(trial.parameters)}")
                 running[trial.name] = trial
             else:
                 running.pop(trial.name, None)
@@ -186,7 +186,7 @@ def _display(screen: Console, out: Path, total: int) -> Iterator[TrialProgress]:
             bar.update(task, description=where)
             if not draws and running and time.monotonic() - said >= _LINE_EVERY_S:
                 said = time.monotonic()
-                print_dated(screen, f"{where}  ({bar.tasks[task].completed:.0f} of {total} trials have ended)")
+                print_dated(screen, f"{where}  ({bar.tasks[task].completed:.0f} of {total} trials finished)")
 
         yield show
 

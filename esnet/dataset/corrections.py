@@ -37,12 +37,12 @@ def format_corrections(corrections: str | None) -> str:
 
 
 def require_same_corrections(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-    """Refuse to compare a model with data of other corrections; what is not stated passes.
+    """Refuse to compare a model with data with other corrections; unstated ones pass.
 
     Parameters
     ----------
     model, data
-        Source of what the model was trained on (`esnet.bundle.record.TrainingRecord.data_source`), and of the data set.
+        Source of the model's training data (`esnet.bundle.record.TrainingRecord.data_source`), and of the data set.
 
     Raises
     ------

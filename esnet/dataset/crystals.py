@@ -2,7 +2,7 @@
 
 That is all that graph models and interatomic potentials read of a crystal, so nothing else of a pymatgen structure is
 kept: oxidation states, magnetic moments, velocities, selective dynamics, labels and other properties of its sites are
-dropped. What a run's moments did to its bands stands in the DOS.
+dropped. The effect of a run's moments on its bands is contained in the DOS.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Crystal(NamedTuple):
 
     @classmethod
     def of(cls, structure: Structure) -> Crystal:
-        """Return what is kept of a structure.
+        """Return the stored fields of a structure.
 
         Raises
         ------

@@ -53,7 +53,7 @@ class Dataset:
     path
         Its directory.
     manifest
-        What it says about itself: filters and what they dropped, source, versions.
+        Its own description: filters and dropped samples, source, versions.
 
     Examples
     --------
@@ -249,7 +249,7 @@ class Dataset:
         Returns
         -------
         list of Structure or None
-            k of them, each an object of its own: elements, lattice and positions. None: the sample has none, as all
+            k of them, each a separate object: elements, lattice and positions. None: the sample has none, as all
             of a data set of format 1.
 
         Raises
@@ -406,5 +406,5 @@ class Dataset:
 def _reopen(path: str, checksum: str) -> Dataset:
     dataset = Dataset.open(path, verify=False)
     if dataset.checksum != checksum:
-        raise DatasetError(f"{path} holds another data set now: checksum {dataset.checksum}, it was {checksum}")
+        raise DatasetError(f"{path} now contains another data set: checksum {dataset.checksum}, it was {checksum}")
     return dataset

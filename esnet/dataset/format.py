@@ -125,7 +125,7 @@ class DatasetManifest:
             )
         seal = said.pop("manifest_sha256", None)
         if seal != sha256_of_json(said):
-            raise DatasetError(f"{file} was altered: its checksum is not that of what it says")
+            raise DatasetError(f"{file} was altered: its checksum does not match its content")
         if said["grid"] != GRID:
             raise DatasetError(f"{file}: its grid is {said['grid']}, this version reads {GRID}")
         if said["format_version"] == 1:

@@ -1,4 +1,4 @@
-"""HDF5 files of a data set: opened to read, or made in memory and written at once."""
+"""HDF5 files of a data set: opened for reading, or built in memory and written in one go."""
 
 import io
 import math
@@ -21,7 +21,7 @@ def open_h5(file: Path, *, cached: bool = False) -> Any:
     Parameters
     ----------
     cached
-        Whether inflated chunks are held (4 MB of each column), for what is read in many small pieces.
+        Whether inflated chunks are cached (4 MB of each column), for data read in many small pieces.
     """
     h5py = require("h5py", extra="esnet")
     try:
@@ -32,10 +32,10 @@ def open_h5(file: Path, *, cached: bool = False) -> Any:
 
 
 def mistake_in(column: Any, dtype: str | None, row: tuple[int, ...], least: int, most: int) -> str | None:
-    """Say what is wrong with a column before any of it is read; None: nothing.
+    """Report problems of a column before any of it is read; None: nothing.
 
     HDF5 reads rows that were never written as zeros, so that a small file can state any number of rows, and fill the
-    memory of whoever reads them.
+    memory of its reader.
 
     Parameters
     ----------

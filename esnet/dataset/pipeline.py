@@ -91,11 +91,11 @@ def numpy_batches(
     Parameters
     ----------
     batch_size
-        Samples in a batch; the last one has what is left.
+        Samples in a batch; the last one contains the rest.
     drop_remainder
         Whether a last batch that is not full is left out.
     ahead
-        Batches that are prepared beyond the one that is taken, each in a thread of its own as far as there are cores.
+        Batches prepared in advance, each in its own thread as far as there are cores.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def batches(
 
 @contextmanager
 def reading_errors() -> Iterator[list[UserError]]:
-    """Let the error of a sample that cannot be read through as it is; what is yielded is for `batches` (``failed``)."""
+    """Re-raise the error of an unreadable sample unchanged; the yielded value is for `batches` (``failed``)."""
     import tensorflow
 
     failed: list[UserError] = []
@@ -215,6 +215,6 @@ def _in_order(make: Callable[[int], Batch], n_batches: int, ahead: int) -> Itera
             while under_way:
                 yield under_way.popleft().result()
         finally:
-            # left early, or an error: what has not begun need not
+            # left early, or an error: work that has not started is cancelled
             for future in under_way:
                 future.cancel()

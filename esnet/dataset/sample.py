@@ -31,7 +31,7 @@ _SYMBOLS = frozenset(ELEMENTS)
 
 
 class DatasetError(UserError, ValueError):
-    """A data set, or a sample on its way into one, that cannot be used; the message names it and what is wrong."""
+    """A data set, or a sample on its way into one, that cannot be used; the message names it and the problem."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ class Sample:
         Raises
         ------
         DatasetError
-            Naming the sample, the field and what is wrong with it.
+            Naming the sample, the field and the problem.
         """
         name = f"sample {self.id!r}"
         for field in ("id", "material"):
@@ -126,7 +126,7 @@ class Sample:
         return hashlib.sha256(np.ascontiguousarray(self.dos, dtype="<f4").tobytes()).digest()
 
     def identity(self, digest: bytes) -> bytes:
-        """Return all that tells the sample from another one, but not where it comes from.
+        """Return everything that distinguishes the sample from another one, except its origin.
 
         A sample without crystals has the identity that format 1 gave it.
         """

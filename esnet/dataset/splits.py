@@ -156,8 +156,8 @@ def split_dataset(
     validation_fraction, test_fraction
         Of the samples; 0: no such part. Units that are not divided make the parts a little larger or smaller.
     test_chemsys
-        Chemical systems, e.g. ``Al-Pd``, that go into the test part beside what its fraction asks for: what a campaign
-        is to screen and the model must not have seen.
+        Chemical systems, e.g. ``Al-Pd``, that go into the test part in addition to its fraction: the systems that a
+        campaign is to screen and the model must not have seen.
 
     Returns
     -------
@@ -286,7 +286,7 @@ def _assign(
         if unit in part_of:
             continue
         size = int(sizes[unit])
-        # not where what would be too many exceeds what is missing
+        # unless the excess would be larger than the deficit
         fitting = (part for part, number in wanted.items() if have[part] + size - number <= number - have[part])
         part_of[unit] = next(fitting, "train")
         have[part_of[unit]] += size

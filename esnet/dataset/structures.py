@@ -77,7 +77,7 @@ class StructureWriter:
         return self._rows[digest]
 
     def flush(self) -> None:
-        """Deflate what was taken since."""
+        """Deflate the data taken since."""
         for which in WHICH:
             self._append(which, self._places[which])
             self._places[which] = []
@@ -96,7 +96,7 @@ class StructureWriter:
 
 
 def read_structures(file: Path, n_samples: int, places: NDArray[np.intp], which: Which) -> list["Structure | None"]:
-    """Read the crystals of some samples, each a structure of its own; only their sites are read.
+    """Read the crystals of some samples, each a separate structure; only their sites are read.
 
     Parameters
     ----------

@@ -241,6 +241,6 @@ def suspicious_energies(n_far: int, n_given: int) -> list[str]:
 
 
 def refuse_existing(path: Path) -> None:
-    """Raise DatasetExistsError, saying what to do, if something is there already."""
+    """Raise DatasetExistsError, saying what to do, if something exists there already."""
     if path.exists() or path.is_symlink():
         raise DatasetExistsError(f"{path} exists: a data set is never overwritten; name another directory")

@@ -18,7 +18,7 @@ _RUNNING_PARTS = 10
 
 
 def plot_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Draw what the evaluation has figures for; return the files written.
+    """Draw the figures of the evaluation; return the files written.
 
     Parameters
     ----------

@@ -39,19 +39,15 @@ class Evaluation:
     Attributes
     ----------
     bundle, dataset
-        What was evaluated on what.
-    selection
-        How the samples were chosen.
+        The model and its data. selection How the samples were chosen.
     indices
         (n,) of the rows in the data set.
     energies
         (n,) true formation energies, eV/atom.
     assessment
-        (n,) what the bundle says.
-    tasks
-        By ``IS2RE`` and ``RS2RE``; a task without samples is left out.
+        (n,) the bundle's output. tasks By ``IS2RE`` and ``RS2RE``; a task without samples is left out.
     notes
-        What a reader must know, those of the selection among them.
+        Caveats, including those of the selection.
     """
 
     bundle: Bundle
@@ -126,9 +122,9 @@ def evaluate(
     Parameters
     ----------
     bundle, dataset
-        What is evaluated on what; the representations must be the same.
+        The model and the data; the representations must be the same.
     part
-        See `esnet.evaluation.selection.select_samples`; by default what the model has not been fitted to.
+        See `esnet.evaluation.selection.select_samples`; by default samples that the model was not fitted to.
     progress
         Called with the number of samples done and of all.
 
@@ -203,7 +199,7 @@ def _assess(
 def _notes_on_model(bundle: Bundle) -> list[str]:
     notes = []
     if bundle.record.kinds in TASKS:
-        notes.append(f"the model was trained for {TASKS[bundle.record.kinds]} alone ({bundle.record.kinds})")
+        notes.append(f"the model was trained for {TASKS[bundle.record.kinds]} only ({bundle.record.kinds})")
     assessor = bundle.assessor
     if assessor is None or assessor.calibration is None:
         notes.append("the bundle has no calibrated uncertainties")

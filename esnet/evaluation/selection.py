@@ -69,7 +69,7 @@ def select_samples(bundle: Bundle, dataset: Dataset, *, part: EvaluatedPart = "t
     if not len(indices):
         raise EvaluationError(
             f"no sample of {dataset.path} is left to evaluate in the part {part!r} (it has {len(dataset)}, "
-            f"{_HOW[basis]}); --part all takes them all, seen or not"
+            f"{_HOW[basis]}); --part all uses all samples, including the training samples"
         )
     if part in ("train", "all") and basis != "unknown":
         notes.append("the model was fitted to samples among these: their errors say little about new materials")
@@ -105,8 +105,8 @@ def _choose(bundle: Bundle, dataset: Dataset, part: EvaluatedPart) -> tuple[Basi
         return "fingerprints", np.flatnonzero(chosen), [note]
     if part in ("train", "validation"):
         raise EvaluationError(
-            f"{bundle.info.path} does not say what it was trained on, so the part {part!r} of {dataset.path} is not "
-            "known: --part all takes all samples (bundles of `esnet train` say it)"
+            f"{bundle.info.path} does not state its training samples, so the part {part!r} of {dataset.path} is "
+            "unknown: --part all uses all samples (bundles of `esnet train` state them)"
         )
     return (
         "unknown",
@@ -116,7 +116,7 @@ def _choose(bundle: Bundle, dataset: Dataset, part: EvaluatedPart) -> tuple[Basi
 
 
 def _seen(seen: TrainingFingerprints, dataset: Dataset) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which samples belong to what was trained on, and which to what training was stopped by (and only that)."""
+    """Which samples belong to the training data, and which only to the data used for early stopping."""
     materials, densities = fingerprints(dataset.materials), fingerprints(dataset.digests)
     training = np.isin(materials, seen.train_materials) | np.isin(densities, seen.train_dos)
     validation = np.isin(materials, seen.validation_materials) | np.isin(densities, seen.validation_dos)

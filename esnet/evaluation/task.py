@@ -80,7 +80,7 @@ def evaluate_task(
 ) -> TaskEvaluation:
     """Compute the figures of one task.
 
-    The ``assessment`` is what the bundle says of the samples at ``indices``, all that are evaluated; ``rows`` are those
+    The ``assessment`` is the bundle's output for the samples at ``indices``, all that are evaluated; ``rows`` are those
     of them that belong to the task.
 
     Raises

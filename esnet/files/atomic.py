@@ -60,7 +60,7 @@ def whole_folder(folder: Path, *, refuse_existing: Callable[[Path], None]) -> It
 
 
 def _sync_file(file: Path) -> None:
-    """Wait until what was written lies on the disk."""
+    """Wait until the written data are on the disk."""
     with file.open("rb") as stream:
         os.fsync(stream.fileno())
 
@@ -75,7 +75,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def file_entry(file: Path) -> dict[str, Any]:
-    """Return what a manifest says of a file: its SHA-256 and its size in bytes."""
+    """Return a manifest's entry of a file: its SHA-256 and its size in bytes."""
     return {"sha256": sha256_of(file), "bytes": file.stat().st_size}
 
 

@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and packages that an extra brings."""
+"""Errors that a user can fix, and packages provided by an extra."""
 
 import importlib
 from types import ModuleType

@@ -9,7 +9,7 @@ from esnet.files.errors import UserError
 
 
 class OutputExistsError(UserError, FileExistsError):
-    """Something is there already; results are never overwritten."""
+    """Something exists there already; results are never overwritten."""
 
 
 class OutputPlaceError(UserError, NotADirectoryError):

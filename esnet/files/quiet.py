@@ -14,7 +14,7 @@ _CHATTER = re.compile(rb"WARNING: All log messages before absl|[IW]\d{4} \d\d:\d
 
 
 class _Uses:
-    """Counts who holds standard error back: the first turns it aside, the last one puts it back."""
+    """Counts the users that hold back standard error: the first redirects it, the last one restores it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,10 +39,10 @@ _USES = _Uses()
 
 @contextmanager
 def without_chatter() -> Iterator[None]:
-    """Hold back what is written to standard error inside, and write what is not TensorFlow's chatter afterwards.
+    """Hold back output to standard error, and afterwards write the part that is not TensorFlow's chatter.
 
-    TensorFlow writes from C++ to the file descriptor, past Python's streams: that is what is turned aside. The
-    descriptor is that of all threads: where they overlap, what was held back comes when the last one has ended.
+    TensorFlow writes from C++ to the file descriptor, bypassing Python's streams: therefore that is redirected. The
+    descriptor is that of all threads: where they overlap, the held output appears when the last one has finished.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _USES.begin()

@@ -113,8 +113,8 @@ class TrainedGraphModel:
         Parameters
         ----------
         any_element
-            Also predict for elements that no training sample has: what comes out tells how the model generalises, and
-            is no basis for a decision.
+            Also predict for elements that no training sample has: the result shows how the model generalises, and is no
+            basis for a decision.
         """
         items, said = self._items(materials, self.info.elements if not any_element else None)
         for place, prediction in zip(items, self.predict_items(list(items.values())), strict=True):
@@ -244,7 +244,7 @@ def fit(
 
 
 def _calibrated(trained: TrainedGraphModel, validation: Examples) -> TrainedGraphModel:
-    """Learn the standard deviations of predictions from a part that was not trained on."""
+    """Learn the standard deviations of predictions from a part not used for training."""
     energies, deviations = [np.empty(0)], [np.empty(0)]
     for part in in_parts(validation.items):
         found, spread = trained._energies(part)

@@ -82,7 +82,7 @@ class CgcnnHd:
     Attributes
     ----------
     network
-        ``torch.nn.Module`` with all weights: what is trained, saved and loaded.
+        ``torch.nn.Module`` with all weights, to be trained, saved and loaded.
     elements
         Symbols that it has features of.
     """
@@ -173,8 +173,8 @@ class CgcnnHd:
     def passes(self, batch: Any, *, seed: int) -> NDArray[np.float64]:
         """Run the network with dropout 200 times: standardised energies (200, n).
 
-        All that comes before the dropout is the same in every pass and is computed once. A pass drops the same units of
-        every crystal, and the seed says which: so a crystal's energies do not depend on what it is predicted with.
+        All that comes before the dropout is the same in every pass and is computed once. A pass drops the same units
+        for every crystal, chosen by the seed, so a crystal's energies do not depend on the other crystals in its batch.
         """
         import torch
 

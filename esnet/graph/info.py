@@ -25,7 +25,7 @@ WEIGHTS = "weights.npz"
 
 
 class GraphBundleError(BundleError):
-    """A trained graph model that cannot be used; the message names the folder and what is wrong with it."""
+    """A trained graph model that cannot be used; the message names the folder and the problem."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ class GraphBundleInfo:
             raise GraphBundleError(f"{folder / MANIFEST} cannot be used: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what the manifest says, but for what `with_identity` adds."""
+        """Return the manifest's content, except for the fields added by `with_identity`."""
         return {
             "kind": self.kind.name,
             "n_parameters": self.n_parameters,
@@ -156,7 +156,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             "the program's version that wrote it, or train again"
         )
     if content.get("checksum") != _checksum(content):
-        raise GraphBundleError(f"{file} was altered: its checksum is not that of what it says")
+        raise GraphBundleError(f"{file} was altered: its checksum does not match its content")
     files = content.get("files")
     entry = files.get(WEIGHTS) if isinstance(files, dict) and len(files) == 1 else None
     if not isinstance(entry, dict) or "sha256" not in entry:

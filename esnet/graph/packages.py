@@ -1,4 +1,4 @@
-"""Loading aviary, matgl and torch, without what they would drag in and nothing here uses: wandb and TensorFlow."""
+"""Loads aviary, matgl and torch, without unused packages that they would import: wandb and TensorFlow."""
 
 import importlib.util
 import sys
@@ -25,8 +25,8 @@ def load(module: str) -> Any:
     """Import a module of aviary or matgl.
 
     aviary writes logs for Weights & Biases and TensorBoard when it trains a model itself, and imports both for it;
-    TensorBoard in turn imports TensorFlow. Here it trains none. So while it is imported, empty modules of their names
-    stand in, unless the real ones are there already.
+    TensorBoard in turn imports TensorFlow. Here it trains none. While it is imported, empty modules therefore replace
+    them, unless the real ones are already loaded.
 
     Raises
     ------

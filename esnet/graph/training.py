@@ -140,7 +140,7 @@ def outputs(model: GraphModel, items: Sequence[Any]) -> NDArray[np.float64]:
 
 
 def in_parts(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Divide items into what is predicted at a time."""
+    """Divide items into batches for prediction."""
     for start in range(0, len(items), _PREDICTED_AT_ONCE):
         yield items[start : start + _PREDICTED_AT_ONCE]
 

@@ -50,7 +50,7 @@ def _pairs(model: Any) -> list[tuple[Any, Any]]:
 
     def noted(layer: Any, *arguments: Any, **options: Any) -> Any:
         readers.update(map(id, keras.tree.flatten((arguments, options))))
-        # that of its first call: what is called twice counts as read twice, and is left alone
+        # that of its first call: a layer called twice counts as read twice, and is left unchanged
         return layer.output
 
     walked = keras.models.clone_model(

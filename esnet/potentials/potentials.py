@@ -29,7 +29,7 @@ class Package:
     distribution
         Name to install.
     extra
-        The extra of esnet-campaign that brings it; None where it must be installed by itself.
+        The extra of esnet-campaign that brings it; None if it must be installed separately.
     """
 
     module: str
@@ -124,7 +124,7 @@ def calculator_versions(calculator: str) -> dict[str, str]:
 
 
 def load_calculator(calculator: str, model: str | None = None) -> Any:
-    """Load a potential as a calculator of ASE, with an error of its own if it cannot.
+    """Load a potential as an ASE calculator; raise a specific error if it cannot be loaded.
 
     Raises
     ------

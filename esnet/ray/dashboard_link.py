@@ -1,9 +1,9 @@
 """A link that opens Ray's dashboard without its token being typed, printed or logged.
 
 The dashboard takes the token in an ``Authorization`` header, or in a cookie that its own dialog sets (ray 2.60). A link
-can hold neither; with the token in its address it would stay in log files and histories for as long as Ray runs. So the
-link leads to a page of this process on loopback, whose address has a word of its own. The first browser that asks for
-it gets the cookie and is sent on; after that the word is worth nothing.
+can hold neither; with the token in its address it would stay in log files and histories for as long as Ray runs. The
+link therefore leads to a page of this process on loopback, whose address contains a secret word. The first browser that
+asks for it gets the cookie and is sent on; after that the word is worth nothing.
 """
 
 import http.client
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 #: The name that Ray's dashboard looks for (`ray._private.authentication.authentication_constants`).
 COOKIE = "ray-authentication-token"
 _ANSWER_S = 10.0
-#: What the dashboard tells only with its token.
+#: The data that the dashboard provides only with its token.
 _ASKED = "/nodes?view=summary"
 
 

@@ -103,8 +103,8 @@ class _KeptRay:
             self.end()
             if not pauses:
                 self._on_change(
-                    f"it has died {len(_PAUSES_S) + 1} times ({died}) and is not started again: is there memory enough "
-                    "and space in its temporary directory? Stop the run (Ctrl-C) and start it again when there is"
+                    f"it has died {len(_PAUSES_S) + 1} times ({died}) and is not restarted: check the memory and the "
+                    "space in its temporary directory. Stop the run (Ctrl-C) and start it again when there is enough"
                 )
                 return
             pause = pauses.pop(0)
@@ -122,7 +122,7 @@ class _KeptRay:
 
 
 def _dead_process() -> str | None:
-    """What Ray cannot do without and has ended, among the processes that were started here."""
+    """Return the required processes of Ray, started here, that have ended."""
     from ray._private import worker
 
     node = worker._global_node

@@ -1,6 +1,6 @@
 """What Screens, trainings and tunings tell Ray's metrics, for Prometheus and Grafana (docs/how-to/ray.md).
 
-At Ray's endpoint ``ray_`` stands before a name, and ``_total`` behind that of a counter.
+At Ray's endpoint, a name begins with ``ray_``, and that of a counter ends with ``_total``.
 """
 
 import sys
@@ -38,9 +38,9 @@ METRICS = (SCORED, PROMOTED, QUEUE, SPEED, EPOCH, LOSS, VALIDATION_MAE, TRIALS)
 
 
 class RayMetrics:
-    """Metrics with the tag ``campaign``: the name of a campaign, or what else trains or tunes.
+    """Metrics with the tag ``campaign``: the name of a campaign, or of another training or tuning run.
 
-    Nothing is told where this process is connected to no Ray.
+    Nothing is reported if this process is not connected to Ray.
     """
 
     def __init__(self, campaign: str) -> None:

@@ -1,4 +1,4 @@
-"""Ray for as long as a block of code needs it: started here or joined, and only what was started is ended."""
+"""Ray for the duration of a block of code: started here or joined, and stopped only if started here."""
 
 import logging
 import os
@@ -73,7 +73,7 @@ def ray_session(
 ) -> Iterator[RaySession]:
     """Connect to Ray for the length of a ``with`` block.
 
-    A process that is connected already stays so, and nothing is started or ended. Else the Ray at ``address``
+    A process that is already connected stays so, and nothing is started or stopped. Else the Ray at ``address``
     (or at RAY_ADDRESS, or the cluster of this SLURM job, see `esnet.ray.allocation`) is joined and left again at the
     end. Else one is started on this machine: on loopback, with token authentication, its files in a short temporary
     directory; the end of the block ends it.
@@ -102,7 +102,7 @@ def ray_session(
     -----
     For a Ray that is started here a token is made where the environment has none, and RAY_AUTH_MODE and
     RAY_AUTH_TOKEN are set while the block runs, so that child processes can join; nothing is written to the
-    home directory. A Ray that is joined needs the token of whoever started it in the environment (RAY_AUTH_TOKEN or
+    home directory. To join a Ray, its token must be in the environment (RAY_AUTH_TOKEN or
     RAY_AUTH_TOKEN_PATH); that of this SLURM job's cluster is found beside its address.
     """
     with environment_variables(_QUIET):
@@ -136,7 +136,7 @@ def is_ray_at_hand() -> bool:
 
 
 def _credentials(address: str, allocation: RayAllocation | None) -> dict[str, str]:
-    """Variables to join with: what the environment has, completed."""
+    """Variables for joining: those of the environment, completed."""
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
         # Ray does not look at a token where the mode is not set
         return {} if os.environ.get("RAY_AUTH_MODE") else {"RAY_AUTH_MODE": "token"}
@@ -237,7 +237,7 @@ def _start(*, dashboard: bool, **options: Any) -> None:
 
 
 def _end_processes_of(folder: str) -> None:
-    """End what a start that failed has left: Ray itself does so only when this process ends."""
+    """Stop the processes left by a failed start: Ray itself does so only when this process ends."""
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             if any(folder in word for word in child.cmdline()):

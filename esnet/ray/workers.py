@@ -42,7 +42,7 @@ def worker_options(*, cpu_threads: int, num_gpus: float) -> dict[str, Any]:
 
 
 def gpus_of_a_worker() -> float:
-    """Return what a worker gets where nobody says: one GPU, or none where Ray has none."""
+    """Return the default for a worker: one GPU, or none if Ray has none."""
     return 1.0 if any(node.get("GPU", 0) >= 1 for node in _nodes()) else 0.0
 
 
@@ -55,9 +55,9 @@ def room_for(*, num_gpus: float) -> int:
 
 
 def room_on_cores(*, bytes_each: int) -> tuple[int, int]:
-    """Return how many workers of one core and so much memory Ray's nodes have room for, and what each reserves.
+    """Return how many workers of one core and so much memory Ray's nodes have room for, and how much each reserves.
 
-    Where no node has as much memory, one worker reserves what the largest has: otherwise it would wait for ever.
+    If no node has that much memory, one worker reserves the memory of the largest: otherwise it would wait forever.
     """
     nodes = [(int(node["CPU"]), int(node.get("memory", 0.0))) for node in _nodes()]
     n_workers = sum(min(cores, memory // bytes_each) for cores, memory in nodes)

@@ -1,4 +1,4 @@
-"""Features are what the network can take, or the error names the array and the candidates."""
+"""Checks that features are valid input of the network; otherwise the error names the array and the candidates."""
 
 from collections.abc import Sequence
 

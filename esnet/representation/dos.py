@@ -27,7 +27,7 @@ N_ORBITALS = len(ORBITALS)
 SPINS = ("up", "down")
 DOS_SHAPE = (len(SPINS), N_GRID, N_ORBITALS)
 
-# VASP up to 5.4.1 and pymatgen each have a name of their own for the same orbital
+# VASP up to 5.4.1 and pymatgen have different names for the same orbital
 _ALIASES = {"dx2": "dx2-y2", "dx2_y2": "dx2-y2", "x2-y2": "dx2-y2", "dx2y2": "dx2-y2"}
 _SHELLS = {shell: tuple(name for name in ORBITALS if name.startswith(shell)) for shell in "spd"}
 

@@ -54,7 +54,7 @@ class Representation:
         """Raise RepresentationError, naming what differs, unless ``other`` is the same."""
         mine, theirs = self.to_dict(), other.to_dict()
         differing = [
-            f"{name}: the model has {mine[name]!r}, asked for is {theirs[name]!r}"
+            f"{name}: the model has {mine[name]!r}, requested is {theirs[name]!r}"
             for name in mine
             if mine[name] != theirs[name]
         ]

@@ -1,4 +1,4 @@
-"""A density of states on the network's grid, to look at: what a bundle predicts from."""
+"""A density of states on the network's grid, i.e. the input of a bundle, for inspection."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _SHELLS = "spd"
 
 @dataclass(frozen=True, kw_only=True)
 class GridDos:
-    """A projected density of states on the fixed grid of the network, with what it was made of.
+    """A projected density of states on the fixed grid of the network, with its source.
 
     Attributes
     ----------

@@ -67,7 +67,7 @@ class Samples:
     def within(
         self, *, max_dos: float | None, max_abs_formation_energy: float | None
     ) -> tuple[Self, dict[str, int], list[str]]:
-        """Leave out what is above a limit (None: no limit).
+        """Leave out samples above a limit (None: no limit).
 
         Returns
         -------

@@ -12,7 +12,7 @@ from esnet.representation.dos import N_GRID, N_ORBITALS, SPINS
 from esnet.representation.errors import FeatureError
 
 _BLOCK = 256
-#: Samples scaled at once: they stay in a core's cache between the steps.
+#: Samples scaled together: they stay in a core's cache between the steps.
 _IN_CACHE = 4
 
 
@@ -119,12 +119,12 @@ class TargetScaling:
 
     @classmethod
     def fit(cls, energies: NDArray[np.floating]) -> Self:
-        """Fit to formation energies in eV/atom; energies that are all the same have deviation 1."""
+        """Fit to formation energies in eV/atom; if all energies are equal, the deviation is 1."""
         deviation = float(np.std(energies))
         return cls(float(np.mean(energies)), deviation if deviation > 1e-9 else 1.0)
 
     def standardise(self, energies: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Formation energies in eV/atom -> what the network is trained on."""
+        """Formation energies in eV/atom -> the network's targets."""
         return ((np.asarray(energies, dtype=np.float64) - self.mean) / self.deviation).astype(np.float32)
 
     def restore(self, outputs: NDArray[np.floating]) -> NDArray[np.float64]:

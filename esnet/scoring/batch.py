@@ -96,7 +96,7 @@ def _prediction(name: str, assessment: Assessment, row: int) -> Prediction:
 
 def _check(ids: Sequence[str], found: list[str], dos: NDArray[Any], compositions: NDArray[Any]) -> None:
     if len(set(found)) != len(found) or not set(found) <= set(ids):
-        raise ScoringError("read_features gave ids that were not asked for, or one of them twice")
+        raise ScoringError("read_features returned ids that were not requested, or one of them twice")
     if found and (dos.shape != (len(found), *DOS_SHAPE) or compositions.shape != (len(found), N_ELEMENTS)):
         raise ScoringError(
             f"read_features gave dos {dos.shape} and compositions {compositions.shape} for {len(found)} ids"

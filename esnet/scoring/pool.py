@@ -1,4 +1,4 @@
-"""A pool of Ray actors that score: what each of them is doing, and what happens when one is lost."""
+"""A pool of Ray actors that score: keeps track of their work, and replaces lost ones."""
 
 import logging
 import time
@@ -36,7 +36,7 @@ class Usage:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """Results of one batch, and what the actor's process has used since it began.
+    """Results of one batch, and the usage of the actor's process since its start.
 
     Attributes
     ----------
@@ -71,15 +71,15 @@ class Batch:
 
 @dataclass
 class ActorPool:
-    """The actors, what each of them is doing, and what is still to be done.
+    """The actors, their current work, and the remaining work.
 
     Attributes
     ----------
     new_actor
         Starts an actor in Ray, with the methods ``ready()`` and ``score(asked)`` that return an `Answer`. It loads in
-        ``ready()``: its constructor ends soon, by which is seen that Ray has a place for it.
+        ``ready()``: its constructor returns quickly, which shows that Ray has a place for it.
     max_failures
-        So many times a batch is given out again.
+        How often a batch is retried.
     task_name
         Of the calls that score, in Ray's dashboard.
     in_flight
@@ -87,7 +87,7 @@ class ActorPool:
     more_to_come
         Whether batches may still be added: an actor without work is kept until then.
     give_up
-        What stands in the place of the results of a batch that failed more than `max_failures` times; None: the pool
+        Result returned for a batch that failed more than `max_failures` times; None: the pool
         ends with an error that names it.
     resources
         What an actor needs of Ray: where it is not free, actors are waited for without an end.
@@ -105,7 +105,7 @@ class ActorPool:
     # the calls that are under way -> (actor, batch); no batch while the actor starts
     calls: dict[Any, tuple[Any, Batch | None]] = field(default_factory=dict)
     failed_starts: int = 0
-    # the last word of each actor; what one that died used after it nobody knows
+    # the last report of each actor; what a dead actor used after that is unknown
     used: dict[str, Answer] = field(default_factory=dict)
     _idle: list[Any] = field(default_factory=list)
     # the calls of ready() that are under way -> a call that ends when the actor has its place in Ray
@@ -224,7 +224,7 @@ class ActorPool:
         return bool(placing and ray.wait(placing, num_returns=1, timeout=0)[0])
 
     def take(self, call: Any) -> list[Any]:
-        """Take the answer of a call that has ended, and keep its actor, or a new one, busy.
+        """Take the result of a finished call, and keep its actor, or a new one, busy.
 
         Raises
         ------
@@ -262,11 +262,11 @@ class ActorPool:
             raise ScoringError(f"an actor cannot start: {error}") from error
         if batch is None:
             self.failed_starts += 1
-            # a node that is lost while its actors start takes all of them with it, which must not end a Screen
+            # a node that is lost while its actors start takes all of them with it, which must not stop a Screen
             if self.failed_starts > self.max_failures * self.n_actors:
                 if self.starting:
                     raise ScoringError(f"{self.failed_starts} actors died while they started: {error}") from error
-                logger.warning("an actor died while it started and is not replaced: the others go on (%s)", error)
+                logger.warning("an actor died while starting and is not replaced; the others continue (%s)", error)
                 return []
         else:
             given_up = self._failed(batch, error)
@@ -276,7 +276,7 @@ class ActorPool:
         return given_up
 
     def _failed(self, batch: Batch | None, error: Exception) -> list[Any]:
-        """Have a batch scored again; where it has failed too often, return what stands in place of its results."""
+        """Have a batch scored again; where it has failed too often, return the substitute for its results."""
         if batch is None:
             raise ScoringError(f"an actor cannot start: {error}") from error
         batch.failures += 1
@@ -292,7 +292,7 @@ class ActorPool:
         return []
 
     def usage(self, *, num_gpus: float) -> Usage:
-        """Return what all actors have used, ``num_gpus`` GPUs each."""
+        """Return the usage of all actors, ``num_gpus`` GPUs each."""
         return Usage(
             cpu_s=sum(answer.cpu_s for answer in self.used.values()),
             gpu_s=num_gpus * sum(answer.wall_s for answer in self.used.values()),

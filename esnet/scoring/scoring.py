@@ -1,7 +1,7 @@
 """Scoring on Ray: ids of candidates in, predictions out.
 
-Each actor loads the bundle once and reads the features of its batches by itself; ids go to it and numbers come
-back. The calling process never imports TensorFlow.
+Each actor loads the bundle once and reads the features of its batches; it receives ids and returns numbers. The calling
+process never imports TensorFlow.
 """
 
 import math
@@ -24,7 +24,7 @@ from esnet.scoring.progress import Progress
 
 __all__ = ["Prediction", "ReadFeatures", "ScoringError", "Usage", "score", "stream_predictions"]
 
-#: Candidates that an actor holds in memory at once, 216 kB each.
+#: Candidates that an actor keeps in memory together, 216 kB each.
 _LARGEST_BATCH = 256
 
 
@@ -70,17 +70,18 @@ def stream_predictions(
         Of actors and tasks in Ray's dashboard, e.g. ``alloys/screen/0``; metrics are tagged with what is before its
         first ``/``.
     n_actors
-        At most so many actors (not more than batches). One takes 10 to 30 s to start and 0.8 GB. None: as many as
+        Maximum number of actors (not more than batches). One takes 10 to 30 s to start and 0.8 GB. None: as many as
         Ray's GPUs have room for; without GPUs one for each node.
     batch_size
-        Ids a batch, and candidates that the network takes at once. None: every actor gets its share, at most 256.
+        Ids per batch, and candidates that the network processes together. None: every actor gets its share, at most
+        256.
     num_gpus_per_actor
         What Ray reserves for an actor. None: one GPU where Ray has any.
     cpu_threads
         The same for cores.
     on_usage
-        Called once at the end, also where that is an error, with what the actors have used. Of an actor that died only
-        what it had used when it last answered is counted, and of all nothing after their last batch.
+        Called once at the end, also after an error, with the usage of the actors. For an actor that died, only its
+        usage at its last answer is counted; for all, nothing after their last batch.
     representation
         The one that the features were made with: the model's must be the same. None: not checked.
     max_batch_failures

@@ -3,13 +3,13 @@
 Mok et al., J. Mater. Chem. A 11 (2023), DOI 10.1039/D3TA01767B: the mean absolute error (MAE) of six properties, the
 number of states at each energy and the 0th to 4th moments, between the IS-DOS and the RS-DOS of one material, for 18
 channels; beside it the same between an IS-DOS and an RS-DOS drawn at random, as many pairs. Small errors mean that the
-IS-DOS may stand for the RS-DOS.
+IS-DOS may represent the RS-DOS.
 
-How the paper's words are read here: the number of states is min-max normalised for each channel over all densities
-compared (both kinds), so that its MAE is a fraction of the channel's range; energies where neither DOS of a pair has
-states are left out of the mean, since their zeros agree by themselves; a channel that is empty in both, and a moment
-that one of the two lacks, does not count. The paper normalises the number of states alone. The moments' errors are
-given in their units and, so that they can be put on one axis, as fractions of their range as well.
+The paper's definitions are interpreted as follows: the number of states is min-max normalised for each channel over all
+densities compared (both kinds), so that its MAE is a fraction of the channel's range; energies where neither DOS of a
+pair has states are left out of the mean, since their zeros agree trivially; a channel that is empty in both, and a
+moment that one of the two lacks, does not count. The paper normalises the number of states alone. The moments' errors
+are given in their units and, so that they can be put on one axis, as fractions of their range as well.
 """
 
 from collections.abc import Sequence

@@ -2,7 +2,8 @@
 
 The energies are the Materials Project's own (GGA and GGA+U, never r2SCAN), with its corrections of 2020 or without
 them; each sample's provenance has both. A DOS is of the relaxed crystal (RS-DOS), so such a data set trains RS2RE; it
-has the relaxed crystals and no initial ones: what a calculation of the Materials Project began with is no prototype.
+has the relaxed crystals and no initial ones: the initial structure of a Materials Project calculation is not a
+prototype.
 """
 
 import logging
@@ -36,7 +37,7 @@ __all__ = ["FetchReport", "MaterialsProjectError", "MaterialsQuery", "fetch"]
 logger = logging.getLogger(__name__)
 
 _BATCH = 100
-"""Materials whose calculations are asked for at once."""
+"""Number of materials whose calculations are requested together."""
 
 Progress = Callable[[int, int], None]
 
@@ -77,7 +78,7 @@ def fetch(
     endpoint: str | None = None,
     progress: Progress | None = None,
 ) -> tuple[Dataset, FetchReport]:
-    """Fetch what a query asks for and write a data set; a call that was killed or failed is gone on with.
+    """Fetch the results of a query and write a data set; a call that was killed or failed is resumed.
 
     Returns the data set, and what became of the materials.
 
@@ -86,12 +87,12 @@ def fetch(
     output
         Directory of the data set, not there yet.
     filters
-        What is left out, and counted. The DOS of what the composition or the energy rule out is not fetched.
+        What is left out, and counted. DOS excluded by composition or energy are not fetched.
     corrections
         ``mp2020``: formation energies with the corrections of the Materials Project. ``none``: without; materials
         computed with a Hubbard U are left out then, since only the corrections make them comparable.
     cache
-        Folder of what was fetched, ``OUTPUT.download`` by default. It is kept: remove it when you need it no more.
+        Folder of the fetched data, ``OUTPUT.download`` by default. It is kept; remove it when it is no longer needed.
     endpoint
         Address of the REST interface.
     progress
@@ -103,7 +104,7 @@ def fetch(
         If there is something at ``output``.
     MaterialsProjectError
         If MP_API_KEY is not set, the service does not answer, or the cache is of another query. Nothing is at
-        ``output`` then, and what was fetched stays in the cache.
+        ``output`` then, and the fetched data stay in the cache.
     DatasetError
         If nothing is left to write.
     """

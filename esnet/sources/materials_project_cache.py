@@ -110,7 +110,7 @@ class DownloadCache:
         self._journal.close()
 
     def store_materials(self, materials: list[Material], *, database_version: str) -> None:
-        """Keep the materials of the query: what is fetched later is of the same list."""
+        """Store the materials of the query: later downloads use the same list."""
         content = {
             "header": self._header,
             "database_version": database_version,
@@ -137,7 +137,7 @@ class DownloadCache:
         self.fetched[entry.material_id] = Fetched(**said)
 
     def features(self, material_id: str) -> NDArray[np.float32] | None:
-        """Return the features of a material's DOS; None if the file is absent or not what was written."""
+        """Return the features of a material's DOS; None if the file is absent or was altered."""
         try:
             content = self._file(material_id).read_bytes()
         except FileNotFoundError:
@@ -177,7 +177,7 @@ class DownloadCache:
         for name, wanted in self._header.items():
             if content["header"].get(name) != wanted:
                 raise MaterialsProjectError(
-                    f"{self.folder}: was fetched with {name} {content['header'].get(name)}, asked for is {wanted}; "
+                    f"{self.folder}: was fetched with {name} {content['header'].get(name)}, requested is {wanted}; "
                     "name another folder, or remove it"
                 )
         self.materials = [Material(**material) for material in content["materials"]]

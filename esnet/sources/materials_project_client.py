@@ -48,7 +48,7 @@ class MaterialsQuery:
     max_energy_above_hull
         eV/atom.
     max_materials
-        The first so many by id.
+        Maximum number of materials, the first by id.
     """
 
     elements: tuple[str, ...] | None = None
@@ -227,7 +227,7 @@ class MaterialsProjectClient:
         """
         found: dict[str, dict[str, Any]] = {}
         for start in range(0, len(systems), _SYSTEMS):
-            with self._explained("asking for the computed entries", remedy="give the same command again"):
+            with self._explained("asking for the computed entries", remedy="repeat the command to continue"):
                 documents = self._rester.materials.thermo.search(
                     chemsys=list(systems[start : start + _SYSTEMS]),
                     thermo_types=["GGA_GGA+U"],
@@ -240,9 +240,9 @@ class MaterialsProjectClient:
 
     @contextmanager
     def _explained(
-        self, doing: str, *, remedy: str = "what was fetched is kept, and the same command goes on from there"
+        self, doing: str, *, remedy: str = "the data fetched so far are kept; repeat the command to continue"
     ) -> Iterator[None]:
-        """Turn what the client and what is below it raise into an error that says what to do."""
+        """Turn errors of the client and its libraries into an error that names the remedy."""
         from deltalake.exceptions import DeltaError
         from mp_api.client.core.exceptions import MPRestError
 

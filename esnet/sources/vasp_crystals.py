@@ -1,4 +1,4 @@
-"""Which VASP runs are of the same crystal, and what is no crystal at all."""
+"""Determines which VASP runs are of the same crystal, and which structures are not crystals."""
 
 from collections import defaultdict
 

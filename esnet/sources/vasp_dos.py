@@ -97,7 +97,7 @@ class VaspRun:
     potcars
         TITEL of each POTCAR, in the order of the elements in POSCAR.
     types
-        Element of each POTCAR; one that stands twice in POSCAR stands twice here.
+        Element of each POTCAR; one that occurs twice in POSCAR occurs twice here.
     valences
         Valence electrons of each POTCAR; empty: unknown.
     version
@@ -165,7 +165,7 @@ class VaspRun:
 
 @dataclass(frozen=True, kw_only=True)
 class VaspDos(VaspRun):
-    """Projected DOS of one VASP run, and what the run was.
+    """Projected DOS of one VASP run, and a description of the run.
 
     It has the attributes that `esnet.representation.dos.project_dos` and `esnet.representation.dos.source_spacing`
     take from pymatgen's ``CompleteDos``, with the projections by the names that the file gives them.

@@ -87,7 +87,7 @@ class EnergyTable:
         return cls(path, entries)
 
     def find(self, file: Path) -> tuple[EnergyEntry, Path] | None:
-        """Return the entry of a run, the most specific one, and the path of what it names: the run's file or a folder.
+        """Return the most specific entry of a run, and the path it names: the run's file or a folder.
 
         The run is known by the path of its output file inside the folder of runs.
 
@@ -129,7 +129,7 @@ def _json_rows(path: Path, text: str) -> list[Mapping[str, Any]]:
     except VaspEnergyError:
         raise
     except ValueError as error:
-        raise VaspEnergyError(f"{path}: is no JSON: {error}") from error
+        raise VaspEnergyError(f"{path}: is not JSON: {error}") from error
     if isinstance(content, dict):
         content = [
             {"id": name, **value} if isinstance(value, dict) else {"id": name, ENERGY: value}

@@ -18,8 +18,8 @@ _LOOKS_LIKE_VASP = re.compile(r"OUTCAR|vasprun|vaspout", re.IGNORECASE)
 def find_runs(folder: Path, *, pattern: str = "*", report: FolderReport | None = None) -> list[Path]:
     """Return the output file of each run, as paths inside the folder, sorted.
 
-    Links are followed; what is reached in two ways is found once, by the way without links. The steps of a double
-    relaxation in one folder are runs of their own.
+    Links are followed; a run reachable in two ways is found once, by the path without links. The steps of a double
+    relaxation in one folder are separate runs.
 
     Parameters
     ----------

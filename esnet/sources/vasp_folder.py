@@ -72,12 +72,11 @@ def read_vasp_folder(
     strict
         Whether a run that cannot be used ends the reading; otherwise it is reported and left out.
     report
-        Is filled. None: what is left out is logged as warnings.
+        Is filled. None: omitted runs are logged as warnings.
 
     Yields
     ------
-    Sample
-        Its material is what the table says, else the name in the table. Where that does not say which IS-DOS and
+    Sample Its material is given by the table, otherwise its name in the table. Where that does not say which IS-DOS and
         RS-DOS are of one crystal (there is no table, or there are runs of both kinds and the entry is about one of
         them), it is the reduced formula: too many are then taken for one material, but no split divides one.
 
@@ -207,14 +206,15 @@ def _kind_or_refuse(runs: FolderRuns, file: Path, pairing: Pairing, energies: En
     if kind == "rs_dos" and pairing.leaves(run) and runs.kinds[file] != "relaxation":
         raise VaspEnergyError(
             f"{run.path}: does not match {runs.is_pattern!r} (--is-pattern), but a relaxation begins with its crystal; "
-            "without a pattern, the crystals say what is relaxed"
+            "without a pattern, the crystals determine which runs are relaxed"
         )
     if kind is not None:
         return kind
     if (pairing.relaxations or runs.stopped) and not energies.is_reference(run):
         raise VaspEnergyError(
-            f"{run.path}: no relaxation begins or ends with its crystal, so whether it is relaxed is not known; name "
-            "the unrelaxed ones by a pattern (--is-pattern), or give formation energies in a table (--energies)"
+            f"{run.path}: no relaxation begins or ends with its crystal, so it is unknown whether it is relaxed; "
+            "specify the unrelaxed ones with a pattern (--is-pattern), or give formation energies in a table "
+            "(--energies)"
         )
     if (moving := _moving(run)) and not energies.is_reference(run):
         raise VaspEnergyError(f"{run.path}: {moving}, so its energy is not that of a relaxed crystal")

@@ -30,7 +30,7 @@ _STILL = 0.1
 
 
 def kind_of(run: VaspRun) -> RunKind:
-    """Say what a run calculated. Where a tag is absent, its default in VASP counts."""
+    """Describe a run's calculation. Where a tag is absent, its default in VASP counts."""
     tags = run.tags
     nsw, algorithm = whole(tags.get("NSW"), 0), str(tags.get("ALGO", "")).strip().upper()
     ibrion = whole(tags.get("IBRION"), 0 if nsw > 1 else -1)
@@ -54,7 +54,7 @@ def not_converged(run: VaspRun) -> str | None:
     """Say why a run's energy, or a relaxation's last crystal, is not that of a minimum; None where it is.
 
     Relaxations are judged by their criterion EDIFFG: below 0 by the last forces; above 0 by the last change of the
-    energy, and with conjugate gradients (IBRION = 2) by what the energy may still fall, which VASP compares there: a
+    energy, and with conjugate gradients (IBRION = 2) by the expected further decrease of the energy, as in VASP: a
     line search may end with a long step. Selective dynamics: forces on what may not move do not count.
     """
     if run.converged is False:

@@ -84,7 +84,7 @@ def _named(which: list[tuple[str, str]], verbose: bool) -> Iterator[str]:
 
 @dataclass
 class Problems:
-    """Takes what is left out to the report, or ends the reading."""
+    """Passes omissions to the report, or stops reading."""
 
     folder: Path
     strict: bool
@@ -112,7 +112,7 @@ class Problems:
         self.found.reasons.setdefault(reason, []).append(file.as_posix())
 
     def note(self, text: str) -> None:
-        """Say what is doubtful about something that is used."""
+        """Report doubts about something that is used."""
         if self.report is None:
             logger.warning("%s", text)
         self.found.notes.append(text)

@@ -1,4 +1,4 @@
-"""The runs in a folder: what each was, and the sample that its DOS gives."""
+"""The runs in a folder: their descriptions, and the samples from their DOS."""
 
 import fnmatch
 import math
@@ -58,7 +58,7 @@ class FolderRuns:
     ids: set[str] = field(default_factory=set)
 
     def read(self, files: list[Path]) -> None:
-        """Read what the runs were, and leave out those from which nothing can be taken."""
+        """Read the descriptions of the runs, and leave out unusable ones."""
         self.files = files
         for file in files:
             try:
@@ -72,7 +72,7 @@ class FolderRuns:
                 why = "neither its DOS nor its energy is that of a crystal at rest"
                 self.leave_out(file, kind, f"is a run of another kind ({kind}): {why}")
             elif stopped and kind == "relaxation":
-                # its crystals still say what others are
+                # its crystals still identify others
                 self.runs[file] = run
                 self.stopped[file] = stopped
                 self.leave_out(file, "not converged", stopped)
@@ -131,7 +131,7 @@ class FolderRuns:
         if relaxation and dos.spacing > FINEST_RELAXATION:
             if self.by_table:
                 why = f"the energies of this relaxation's DOS are {dos.spacing:.3f} eV apart"
-                limit = f"more than {FINEST_RELAXATION:g} are taken only where the table says a kind for its folder"
+                limit = f"more than {FINEST_RELAXATION:g} are used only if the table states a kind for the folder"
                 self.leave_out(file, "coarse DOS of a relaxation", f"{why}; {limit}")
             else:
                 self.became(file, "energy only (coarse DOS)")

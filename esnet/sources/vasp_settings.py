@@ -9,7 +9,7 @@ from typing import Any
 from esnet.sources.vasp_dos import VaspRun
 from esnet.sources.vasp_kinds import is_true, number, whole
 
-# what a vasprun.xml writes for "no meta-GGA"
+# the value in a vasprun.xml for "no meta-GGA"
 _NO_METAGGA = ("", "--", "NONE", "F", "FALSE")
 _FUNCTIONALS = {"PAW_PBE": "PE", "PAW_GGA": "91", "PAW": "CA"}
 NUMERICAL = frozenset({"ENCUT", "PREC", "LREAL", "LASPH"})

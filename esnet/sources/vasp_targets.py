@@ -113,7 +113,7 @@ class Pairing:
         return self._at(self._starts(mine[0] if mine else crystal), last=False), run.final
 
     def _is_relaxed(self, run: VaspRun) -> bool:
-        """Whether a run's crystal is certainly what a relaxation made: it is one's own, or none begins with it."""
+        """Whether a run's crystal is certainly relaxed: it is the end of a relaxation, or the start of none."""
         if any(link.run is run for link in self.relaxations):
             return True
         crystal = self.crystals[run.path]

@@ -38,7 +38,7 @@ def read_vaspout(path: Path) -> VaspDos:
 
 
 def read_vaspout_settings(path: Path) -> VaspRun:
-    """Read what the run of a vaspout.h5 was, with or without a DOS; see `esnet.sources.vasprun.read_run`."""
+    """Read the description of the run of a vaspout.h5, with or without a DOS; see `esnet.sources.vasprun.read_run`."""
     with _opened(path) as file:
         return VaspRun(**_run_fields(file, path))
 
@@ -47,15 +47,15 @@ def read_vaspout_settings(path: Path) -> VaspRun:
 def _opened(path: Path) -> Iterator[Any]:
     h5py = require("h5py", extra="esnet")
     try:
-        # what is not compressed is not read as a whole: beside the DOS it may have gigabytes of projections
+        # an uncompressed file is not read as a whole: besides the DOS it may contain gigabytes of projections
         with h5py.File(path if is_plain(path) else read_all(path), "r") as file:
             yield file
     except (KeyError, IndexError, TypeError, ValueError, MemoryError) as error:
         if isinstance(error, VaspReadError):
             raise
-        raise VaspReadError(f"{path}: is no complete vaspout.h5: {error}") from error
+        raise VaspReadError(f"{path}: is not a complete vaspout.h5: {error}") from error
     except (OSError, RuntimeError) as error:
-        raise VaspReadError(f"{path}: is no HDF5 file, or is truncated ({error})") from error
+        raise VaspReadError(f"{path}: is not an HDF5 file, or is truncated ({error})") from error
 
 
 def _run_fields(file: Any, path: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ _HDF5 = ".h5"
 
 
 def read_dos(path: str | os.PathLike[str]) -> VaspDos:
-    """Read what a VASP run's output file says about its projected DOS.
+    """Read the projected DOS from the output file of a VASP run.
 
     The features are those of ``project_dos(Vasprun(path).complete_dos)``, several times faster: of a vasprun.xml only
     the header, the last ionic step and the DOS are parsed (``benchmarks/features.py`` measures it). Orbitals are taken
@@ -51,7 +51,7 @@ def read_dos(path: str | os.PathLike[str]) -> VaspDos:
 
 
 def read_run(path: str | os.PathLike[str]) -> VaspRun:
-    """Read what a VASP run was (elements, total energy, settings), whether or not it has a DOS.
+    """Read the description of a VASP run (elements, total energy, settings), with or without a DOS.
 
     Raises
     ------

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ROW = re.compile(rb"<r>([^<>]*)</r>")
-_MOST_DIGITS = 15  # an integer of so many digits is exact in float64
+_MOST_DIGITS = 15  # an integer with this many digits is exact in float64
 _WIDEST = 40
 _SPACE, _MINUS, _POINT, _ZERO = b" -.0"
 
@@ -21,7 +21,7 @@ class RowsError(ValueError):
 
 
 def read_rows(text: bytes, n_columns: int) -> NDArray[np.float64]:
-    """Read what stands between the tags of a ``<set>``.
+    """Read the content of a ``<set>``.
 
     Parameters
     ----------

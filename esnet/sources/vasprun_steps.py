@@ -80,7 +80,7 @@ def largest_force(forces: NDArray[np.float64] | None, free: NDArray[np.bool_] | 
 
 
 def expected_change(before: StepArrays, after: StepArrays, free: NDArray[np.bool_] | None = None) -> float | None:
-    """Return the energy, eV for the cell, that a relaxation may still gain, as far as its last move tells.
+    """Return the energy, in eV per cell, that a relaxation may still gain, estimated from its last step.
 
     This is what VASP's conjugate gradients (IBRION = 2) compare with EDIFFG above 0, and not the energies of two steps:
     half the squared gradient over the curvature along the last move. A strain is a length as in VASP: times the square
@@ -166,7 +166,7 @@ def _is_path(kpoints: Any) -> bool:
     points, weights = _varray(kpoints, "kpointlist"), _varray(kpoints, "weights")
     if points is None or weights is None or len(points) != len(weights):
         return False
-    # what has no weight is not in the DOS
+    # k-points without weight are not in the DOS
     counted = weights[:, 0] > 0
     points, weights = points[counted], weights[counted, 0]
     if len(points) < _SHORTEST_LINE or np.ptp(weights) > _SAME * weights.max():

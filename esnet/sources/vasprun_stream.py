@@ -71,7 +71,7 @@ def _open_compressed(path: Path) -> Iterator[BinaryIO]:
     Raises
     ------
     VaspReadError
-        If there is no such file, or what is compressed in it ends too early or is damaged.
+        If there is no such file, or its compressed data are truncated or damaged.
     """
     try:
         with path.open("rb") as raw:
@@ -99,7 +99,7 @@ def _decompressed(raw: BinaryIO, start: bytes) -> BinaryIO:
 
 
 class _Cutter:
-    """Reads a file piece by piece; ``text`` is what was read and neither kept nor dropped yet."""
+    """Reads a file piece by piece; ``text`` is the input neither kept nor dropped yet."""
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self.file = file
@@ -151,7 +151,7 @@ class _Cutter:
             self.text += piece
 
     def _up_to(self, tags: tuple[bytes, ...], *, past: int = 0) -> bytes | None:
-        """Keep what stands before the first of the tags, searching from ``past`` on; None if there is none."""
+        """Keep the text before the first of the tags, searching from ``past`` on; None if there is none."""
         pieces, size, past_now = [], 0, past
         while True:
             place = self._first(tags, past_now)
@@ -169,7 +169,7 @@ class _Cutter:
             self.text += piece
 
     def _first(self, tags: tuple[bytes, ...], start: int) -> int:
-        """Where the first of the tags is; -1: nowhere."""
+        """Return the position of the first of the tags; -1 if absent."""
         # searching backwards is two to three times faster in CPython, and almost no piece has a tag
         found = [tag for tag in tags if self.text.rfind(tag, start) >= 0]
         return min((self.text.find(tag, start) for tag in found), default=-1)
@@ -181,7 +181,7 @@ class _Cutter:
         return found
 
     def _not_vasprun(self, why: str) -> VaspReadError:
-        return VaspReadError(f"{self.path}: is no complete vasprun.xml: {why}")
+        return VaspReadError(f"{self.path}: is not a complete vasprun.xml: {why}")
 
 
 def is_plain(path: Path) -> bool:

@@ -51,7 +51,7 @@ def read_vasprun(path: Path) -> VaspDos:
 
 
 def read_vasprun_settings(path: Path) -> VaspRun:
-    """Read what the run of a vasprun.xml was, with or without a DOS; see `esnet.sources.vasprun.read_run`."""
+    """Read the description of the run of a vasprun.xml, with or without a DOS; see `esnet.sources.vasprun.read_run`."""
     return VaspRun(**_run_fields(path, read_parts(path)))
 
 
@@ -95,7 +95,7 @@ def elements_of(path: Path, names: Iterable[str]) -> tuple[str, ...]:
 def _header(path: Path, text: bytes) -> Any:
     if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
         raise VaspReadError(f"{path}: has a document type or entities, which VASP never writes; it is not read")
-    # VASP writes text (SYSTEM, say) as it stands in INCAR
+    # VASP writes text (e.g. SYSTEM) as in INCAR
     text = _TEXT.sub(lambda found: found[1] + found[2].replace(b"<", b"&lt;") + found[3], text)
     text = _AMPERSAND.sub(b"&amp;", text)
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
@@ -114,7 +114,7 @@ def _column(atominfo: Any, name: str, place: int) -> list[str]:
 def _tags(element: Any) -> dict[str, Any]:
     """Return INCAR tags as bool, int, float, str, or lists of them.
 
-    A tag that occurs twice counts where it stands last, but for the repetitions among the response functions (as in
+    For a tag that occurs twice, the last one counts, except for the repetitions among the response functions (as in
     pymatgen). Numbers that overflowed their column (``****``) stay text.
     """
     tags: dict[str, Any] = {}
@@ -193,7 +193,7 @@ def _tables(text: bytes, start: int, stop: int) -> Iterator[tuple[int, NDArray[n
 
 
 def _fields(text: bytes, start: int) -> list[str]:
-    """Names of a table's columns; they stand before its rows."""
+    """Names of a table's columns; they precede its rows."""
     end = text.find(b"<set", start)
     return [name.decode("ascii", "replace").strip() for name in _FIELD.findall(text, start, end)]
 

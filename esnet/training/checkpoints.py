@@ -1,4 +1,4 @@
-"""Where a training run stands, on disk: written whole or not at all, read back without executing anything.
+"""The state of a training run on disk: written atomically, read back without executing anything.
 
 A checkpoint is one NumPy archive (``.npz``: no pickle, a CRC-32 for each array) with the arrays of the network and of
 the optimiser and a JSON document. A folder holds the last two, so that a damaged one costs no more than the epochs
@@ -112,13 +112,13 @@ class Checkpoint:
 def latest_checkpoint(folder: Path, *, fingerprint: Mapping[str, Any]) -> Checkpoint | None:
     """Return the last checkpoint of a folder (which may be absent) that can be read, or None where there is none.
 
-    The fingerprint is what the run that wants to go on is made of.
+    The fingerprint identifies the run that is to be resumed.
 
     Raises
     ------
     CheckpointError
-        If the checkpoint is of another run, where going on would mix the two, or of another version, or may not be
-        read by this user.
+        If the checkpoint belongs to another run, so that continuing would mix the two, or to another version, or is not
+        readable by this user.
     """
     for file in reversed(_files(folder)):
         try:
@@ -126,7 +126,7 @@ def latest_checkpoint(folder: Path, *, fingerprint: Mapping[str, Any]) -> Checkp
         except CheckpointError:
             raise
         except PermissionError as error:
-            raise CheckpointError(f"{file} may not be read ({error.strerror}): mend its permissions") from error
+            raise CheckpointError(f"{file} is not readable ({error.strerror}): correct its permissions") from error
         except _DAMAGED as error:
             logger.warning("%s cannot be read (%s): going on from the one before", file, error)
             continue

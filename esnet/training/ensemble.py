@@ -99,7 +99,7 @@ def _check_members(infos: Sequence[BundleInfo], dataset: Dataset, split: Split, 
         for name, value in asked.items():
             found = getattr(info.record, name)
             if found != value:
-                raise EnsembleError(f"{info.path} was trained with {name} {found}; asked for is {value}")
+                raise EnsembleError(f"{info.path} was trained with {name} {found}; requested is {value}")
         if (info.scaler, info.target_scaling) != (first.scaler, first.target_scaling):
             raise EnsembleError(f"{info.path} and {first.path} scale features or energies differently")
         seed = info.record.seed

@@ -68,7 +68,7 @@ def train_bundle(
     work
         Working folder; None: ``PATH.work``. Its trained members stay, so that more can be added to them.
     fresh
-        Remove what the working folder has, instead of going on.
+        Clear the working folder instead of resuming.
     progress
         Called after each epoch.
 

@@ -1,4 +1,4 @@
-"""A bundle trained on with further samples: every network of it, and what it says of its own trustworthiness.
+"""Fine-tunes a bundle on further samples: all its networks, and its calibration and novelty.
 
 What the new bundle claims is its own:
 
@@ -8,9 +8,9 @@ What the new bundle claims is its own:
 * Which elements and samples were trained on: those of the initial bundle and the new ones.
 * Novelty: distances in the last hidden layer, which the training has moved, so the old points say nothing any more and
   the reference is made again, of the samples at hand. Where these are not all that the initial bundle was trained on,
-  ``details["novelty_of"]`` says ``fine-tuning``: a material that is like an old sample alone counts as novel, never the
-  other way round.
-* Where nobody says what the initial bundle was trained on, nothing of it can be said: energies only, as before.
+  ``details["novelty_of"]`` says ``fine-tuning``: a material similar only to old samples counts as novel, never the
+  reverse.
+* If the training data of the initial bundle are unknown, novelty cannot be judged: energies only, as before.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def fine_tune(
 ) -> Bundle:
     """Go on from a bundle with samples in memory, and make a bundle of as many networks.
 
-    Each network goes on with its own seed, all with the same samples. Validated on, and calibrated on, are whole
+    Each network continues with its own seed, all with the same samples. Validated on, and calibrated on, are whole
     materials that the initial bundle was not trained on, in an order that ``settings.seed`` and their names fix:
     ``settings.validation_fraction`` of all samples, at most half of the new materials.
 
@@ -158,7 +158,7 @@ def _write(
 
 @dataclass(frozen=True, kw_only=True)
 class _Parts:
-    """What is trained on and what is held out.
+    """The training and the held-out samples.
 
     Attributes
     ----------
@@ -171,7 +171,7 @@ class _Parts:
     training, validation
         Places.
     before
-        What the initial bundle knows of its own training; None: nothing.
+        The initial bundle's record of its own training; None: nothing.
     """
 
     samples: Samples
@@ -202,7 +202,7 @@ class _Parts:
             # of a material with two DOS of which one was trained on, the other is none to validate on
             known |= np.isin(materials, materials[known])
         if known.all():
-            raise TrainingError(f"none of {len(samples.ids)} samples is new to {info.path}: nothing to go on with")
+            raise TrainingError(f"none of {len(samples.ids)} samples is new to {info.path}: nothing to continue with")
         calibrated = before is not None and before.calibration is not None
         held_out = _held_out(materials, ~known, settings, at_least=MIN_CALIBRATION if calibrated else 0)
         apart = np.isin(materials, list(held_out))
@@ -224,7 +224,7 @@ class _Parts:
         )
 
     def assessor(self, networks: Any, info: BundleInfo, *, seed: int) -> UncertaintyEstimator:
-        """Make what the new bundle says of itself."""
+        """Make the new bundle's own description."""
         training, compositions = self.training, self.samples.compositions
         digests = _dos_fingerprints(self.samples)
         materials = fingerprints(self.materials)
@@ -293,7 +293,7 @@ def _validated(
 def _held_out(
     materials: NDArray[np.object_], new: NDArray[np.bool_], settings: TrainingSettings, *, at_least: int
 ) -> set[str]:
-    """Choose new materials, whole ones: so many samples as the settings say, at most half of the new materials."""
+    """Choose whole new materials: the number of samples given by the settings, at most half of the new materials."""
     wanted = max(round(settings.validation_fraction * len(materials)), at_least)
     order = sorted(set(materials[new]), key=lambda name: hashlib.sha256(f"{settings.seed}:{name}".encode()).digest())
     chosen: set[str] = set()

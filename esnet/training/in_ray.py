@@ -96,17 +96,17 @@ def train_in_ray(
     name
         Of the worker in Ray's dashboard, e.g. ``alloys/train``; metrics are tagged with what is before its first ``/``.
     progress
-        Called in this process, about once a second, with each epoch that has ended since.
+        Called in this process, about once a second, with each epoch finished since.
 
     Returns
     -------
     TrainingRecord
-        As it stands in the bundle; of an ensemble, that of its first member.
+        As stored in the bundle; for an ensemble, that of its first member.
 
     Raises
     ------
     FileExistsError
-        If ``bundle_path`` is there already; nothing is trained then.
+        If ``bundle_path`` already exists; nothing is trained then.
     FeatureError, TrainingError
         As in `esnet.training.train.train`.
     BundleError, RepresentationError
@@ -149,7 +149,7 @@ def train_in_ray(
 
 
 def _follow(trainer: Any, training: Any, progress: Progress | None, metrics: RayMetrics) -> None:
-    """Pass on the epochs that have ended, until training has."""
+    """Pass on the finished epochs, until training has finished."""
     import ray
 
     seen = 0

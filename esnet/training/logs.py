@@ -17,7 +17,7 @@ TENSORBOARD = "tensorboard"
 
 
 def write_csv(folder: Path, history: Mapping[str, Sequence[float]]) -> Path:
-    """Write one line an epoch, all of them each time: a run that went on after a kill has no epoch twice.
+    """Write one line per epoch, all of them each time: a run resumed after a kill has no epoch twice.
 
     Keras' CSVLogger only appends, so that the epochs since the last checkpoint would be there twice.
     """
@@ -33,8 +33,8 @@ def write_csv(folder: Path, history: Mapping[str, Sequence[float]]) -> Path:
 def tensorboard_callbacks(folder: Path) -> list[Any]:
     """Return Keras' callback that writes the losses and the learning rate for TensorBoard.
 
-    None where the package tensorboard, which TensorFlow writes its summaries with, is not installed: a warning says
-    which extra brings it, and the table of epochs is written all the same.
+    None where the package tensorboard, which TensorFlow writes its summaries with, is not installed: a warning names
+    the extra that provides it, and the table of epochs is written anyway.
     """
     import keras
 

@@ -1,4 +1,4 @@
-"""Epochs until the validation loss no longer falls; interrupted at any moment, it goes on from the last checkpoint."""
+"""Trains until the validation loss no longer falls; resumes from the last checkpoint after any interruption."""
 
 import logging
 import time
@@ -43,7 +43,7 @@ class LoopState:
     wall_s, cpu_s
         Spent on the epochs so far, in all processes that worked on them.
     earlier_wall_s, earlier_cpu_s
-        The part of it that other processes spent, before this one went on.
+        The part of it spent by other processes before this one resumed.
     initial
         ``loss`` and ``mae`` (eV/atom) on the validation part before the first epoch, of a network that was trained
         before; None otherwise.
@@ -103,7 +103,7 @@ def run_epochs(
     settings
         Patiences, factor and number of epochs.
     deviation
-        Of the energies, eV/atom: what a standardised error of 1 means.
+        Of the energies, eV/atom: the size of a standardised error of 1.
     validated
         Whether the feed has validation data; without, all epochs are run and the last weights kept.
     keeping

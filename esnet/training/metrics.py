@@ -63,12 +63,12 @@ def errors_by_kind(
     indices
         Of the part; both kinds are predicted, also where one was not trained on.
     kinds
-        ``is_dos``, ``rs_dos`` or ``both``: what the key ``all`` is taken over.
+        ``is_dos``, ``rs_dos`` or ``both``: the kinds covered by the key ``all``.
 
     Returns
     -------
     dict
-        From task or ``all`` to ``n``, ``mae`` and ``rmse``; what has no samples is left out.
+        From task or ``all`` to ``n``, ``mae`` and ``rmse``; tasks without samples are left out.
     """
     if not len(indices):
         return {}

@@ -1,4 +1,4 @@
-"""The network that a training run starts from, on its devices and in its precision, and what is kept of it."""
+"""The network that a training run starts from, on its devices and in its precision, and its stored state."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -87,8 +87,8 @@ def compiled_network(settings: TrainingSettings, *, momentum: float, strategy: A
         )
         if settings.xla and not model.jit_compile:
             raise TrainingError(
-                "xla: Keras does not compile the training step; an earlier training of this process asked TensorFlow "
-                "for deterministic operations (settings.deterministic), so use a process of its own"
+                "xla: Keras does not compile the training step; an earlier training in this process requested "
+                "deterministic operations from TensorFlow (settings.deterministic), so use a separate process"
             )
         # without this the graph is traced twice: 25 s instead of 12 s before the first step (2026-11, one core)
         model.optimizer.build(model.trainable_variables)

@@ -1,4 +1,4 @@
-"""The trained network that a training goes on from: its weights, and what was fitted together with them."""
+"""The trained network from which a training continues: its weights, and everything fitted together with them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from esnet.training.settings import TrainingSettings
 class PretrainedNetwork:
     """One network of a bundle, to go on from.
 
-    Channel scaler and target scaling are the bundle's: the weights were fitted to what they give, and with others the
-    network would have to unlearn first.
+    Channel scaler and target scaling are the bundle's: the weights were fitted to their output, and with others the
+    network would first have to unlearn.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class PretrainedNetwork:
 
     @classmethod
     def of(cls, given: PretrainedNetwork | Bundle | Path | str, *, representation: Representation) -> Self:
-        """Take what a caller names.
+        """Open the bundle named by a caller.
 
         Raises
         ------
@@ -49,7 +49,7 @@ class PretrainedNetwork:
         RepresentationError
             Naming the setting that differs from the bundle's.
         TrainingError
-            If the bundle is an ensemble: `esnet.training.fine_tuning.fine_tune` goes on with all of its networks.
+            If the bundle is an ensemble: `esnet.training.fine_tuning.fine_tune` continues from all of its networks.
         """
         if isinstance(given, cls):
             given.info.representation.require(representation)
@@ -58,8 +58,8 @@ class PretrainedNetwork:
         info = BundleInfo.read(path, representation=representation)
         if len(info.members) > 1:
             raise TrainingError(
-                f"{info.path} is an ensemble of {len(info.members)} networks: go on from one with "
-                "esnet.training.fine_tuning.fine_tune, or name a bundle of one network"
+                f"{info.path} is an ensemble of {len(info.members)} networks: continue from one with "
+                "esnet.training.fine_tuning.fine_tune, or name a bundle with one network"
             )
         return cls(info=info)
 
@@ -82,5 +82,5 @@ class PretrainedNetwork:
                 layer.set_weights(trained.get_layer(layer.name).get_weights())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what the record says of it."""
+        """Return its entry in the record."""
         return {"checksum": self.info.checksum, "member": self.member, "n_new": self.n_new}

@@ -25,10 +25,10 @@ class TrainingSettings:
     max_epochs
         Upper limit, and the number of epochs where there is no validation part.
     fine_tuning_factor
-        The learning rate is multiplied by this where training goes on from a bundle: the weights are good already, and
-        steps of the first size would lose what they know. A tenth is the usual choice of fine-tuning.
+        The learning rate is multiplied by this if training continues from a bundle: its weights are already good, and
+        larger steps would destroy them. A tenth is the usual choice for fine-tuning.
     plateau_factor, plateau_patience
-        The learning rate is multiplied by the factor after so many epochs without a better loss.
+        The learning rate is multiplied by the factor after this many epochs without a better loss.
     stop_patience
         Epochs without a better validation loss after which training stops; the best weights are kept.
     validation_fraction

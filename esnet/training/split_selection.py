@@ -30,7 +30,7 @@ class TrainingParts:
     training, validation
         Of the kinds trained on; validation is empty where it would be too small to stop by.
     metrics
-        All places of each part, both kinds, that errors are told for.
+        All indices of each part, both kinds, for which errors are reported.
     n_samples
         Samples of the kinds trained on in all parts, before the settings' filters.
     n_dropped, dropped_ids

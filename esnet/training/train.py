@@ -181,10 +181,10 @@ def train_on(
     settings
         How to train; ``validation_fraction`` is the split's here.
     kinds
-        What is trained and validated on. The record tells the errors of IS2RE and of RS2RE in any case.
+        What is trained and validated on. The record always contains the errors of IS2RE and of RS2RE.
     checkpoints
-        Folder for the state after each epoch (weights, optimiser, schedules, history). Where it has one already,
-        training goes on from there with the result of a training that was never interrupted. None: none is written.
+        Folder for the state after each epoch (weights, optimiser, schedules, history). If there is one already,
+        training continues from there, with the same result as without an interruption. None: none is written.
     checkpoint_every
         Epochs between two checkpoints.
     logs
@@ -255,7 +255,7 @@ def train_on(
 
 
 def fingerprint(dataset: Dataset, split: Split, *, settings: TrainingSettings, kinds: Kinds) -> dict[str, Any]:
-    """Return what a run is made of: two runs of the same fingerprint give the same model."""
+    """Return the inputs of a run: two runs with the same fingerprint give the same model."""
     return {"data": dataset.checksum, "split": split.to_dict(), "kinds": kinds, "settings": settings.to_dict()}
 
 

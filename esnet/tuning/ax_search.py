@@ -1,7 +1,7 @@
-"""Bayesian optimisation with Ax, asked for points and told results: no Ray in here.
+"""Bayesian optimisation with Ax, which proposes points and receives results; independent of Ray.
 
-Ax keeps no state that could not be made again: what is told is enough, so a search goes on after a crash by telling
-a new one what is known (see `AxSearch.tell_past`).
+Ax keeps no state that could not be rebuilt from the reported results, so a search resumes after a crash by reporting
+the known results to a new one (see `AxSearch.tell_past`).
 """
 
 import logging
@@ -32,7 +32,7 @@ class Outcome:
     ending
         How it ended.
     value
-        Last value of what is minimised; None where there is none.
+        Last value of the minimised metric; None where there is none.
     step
         After how many steps (epochs) that was.
     """
@@ -45,7 +45,7 @@ class Outcome:
 class AxSearch:
     """Proposes points of a search space that make a value small.
 
-    Ax (ax-platform 1.2) starts with the middle of the space and a quasi-random sequence and goes on with a Gaussian
+    Ax (ax-platform 1.2) starts with the middle of the space and a quasi-random sequence and continues with a Gaussian
     process and expected improvement, chosen by Ax (``method="fast"``).
 
     Parameters
@@ -59,8 +59,8 @@ class AxSearch:
 
     Notes
     -----
-    Ax is told of a trial once, at its end. Telling it of every epoch costs 25 ms each with 1,000 epochs told (2026-11,
-    one core), growing with their number, and its model uses the last one alone.
+    A trial is reported to Ax once, at its end. Reporting every epoch costs 25 ms each with 1,000 epochs reported
+    (2026-11, one core), growing with their number, and its model uses the last one alone.
     """
 
     def __init__(self, space: Space, *, seed: int = 0, initial_trials: int = 5) -> None:
@@ -73,11 +73,11 @@ class AxSearch:
         self._client: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave Ax out: it is made again from what was told."""
+        """Leave Ax out: it is rebuilt from the reported results."""
         return self.__dict__ | {"_client": None, "_live": {}}
 
     def tell_past(self, trials: Iterable[tuple[Parameters, Outcome]]) -> None:
-        """Tell of trials that ended in an earlier process, before the first `ask`."""
+        """Report trials that ended in an earlier process, before the first `ask`."""
         self._past.extend((dict(parameters), outcome) for parameters, outcome in trials)
 
     def attach(self, point: Parameters) -> int:
@@ -113,7 +113,7 @@ class AxSearch:
                 warnings.simplefilter("ignore")
                 proposed = client.get_next_trials(max_trials=1)
         except (DataRequiredError, OptimizationComplete, AxGenerationException) as error:
-            # the others: no point is left that it has not proposed, or as many trials run as it would run at once
+            # the others: it has proposed all points, or as many trials run as it allows in parallel
             logger.debug("Ax waits for results: %s", error)
             proposed = {}
         for number, parameters in proposed.items():
@@ -125,7 +125,7 @@ class AxSearch:
         return self.attach(point), point
 
     def tell(self, number: int, outcome: Outcome) -> None:
-        """Tell how a trial ended; a number that is not running is passed over."""
+        """Report how a trial ended; a number that is not running is ignored."""
         if self._live.pop(number, None) is None:
             logger.debug("Ax trial %d is not running", number)
             return
@@ -210,7 +210,7 @@ def _parameter_config(name: str, domain: Domain) -> Any:
 
     if isinstance(domain, Choice):
         kind = type(domain.values[0]).__name__
-        # two values are ordered to Ax in any case, and it warns where it is not told so
+        # two values are always ordered for Ax, and it warns if this is not stated
         return ChoiceParameterConfig(
             name=name, parameter_type=kind, values=list(domain.values), is_ordered=len(domain.values) == 2
         )

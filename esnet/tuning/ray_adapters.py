@@ -1,6 +1,6 @@
 """What connects a study with Ray Tune: a searcher, a scheduler and a callback.
 
-The classes stand inside functions, since their bases come from Ray and importing a module of ours loads no Ray.
+The classes are defined inside functions, since their bases come from Ray, which importing our modules must not load.
 """
 
 import math
@@ -17,7 +17,7 @@ from esnet.tuning.study import Row, Study, Trial
 from esnet.tuning.trial import EPOCH, FINISHED, MESSAGE, NAME
 
 TrialProgress = Callable[[Trial], None]
-"""Called with each trial when it starts, after each of its epochs, and when it has ended."""
+"""Called with each trial when it starts, after each of its epochs, and when it has finished."""
 
 
 def new_searcher(
@@ -34,13 +34,9 @@ def new_searcher(
     Parameters
     ----------
     study
-        Where a trial is written down as soon as it has parameters.
-    search
-        Asked, and told how each trial ended.
+        Where a trial is recorded as soon as it has parameters. search Proposes trials, and receives their results.
     unfinished
-        Trials of an earlier process, gone on with first.
-    first_number
-        Number of the first new trial.
+        Trials of an earlier process, resumed first. first_number Number of the first new trial.
     points
         Parameters of the next trials, before ``search`` is asked.
     """
@@ -92,14 +88,14 @@ def new_scheduler(*, metric: str, max_epochs: int, grace: int, reduction: float,
     grace
         Epochs before a trial may be stopped.
     reduction
-        Of so many trials that reach a rung, one goes on.
+        One of this many trials that reach a rung continues.
     past
-        Trials of earlier processes, ended or not.
+        Trials of earlier processes, finished or not.
     """
     from ray.tune.schedulers import ASHAScheduler
 
     class StudyScheduler(ASHAScheduler):  # type: ignore[misc, unused-ignore]
-        """By the study's names of trials, since Ray gives a trial that goes on another id."""
+        """By the study's names of trials, since Ray gives a resumed trial another id."""
 
         def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
             super().on_trial_add(tune_controller, _named(trial))
@@ -121,7 +117,7 @@ def new_scheduler(*, metric: str, max_epochs: int, grace: int, reduction: float,
         time_attr=EPOCH,
         metric=metric,
         mode="min",
-        # no rung at the last epoch, and no stop there: a trial that reaches it ends by itself and keeps its model
+        # no rung at the last epoch, and no stop there: a trial that reaches it finishes and keeps its model
         max_t=longest,
         grace_period=min(grace, longest),
         reduction_factor=reduction,
@@ -146,7 +142,7 @@ def new_callback(study: Study, *, metric: str, progress: TrialProgress | None) -
             self._progress = progress
 
         def __getstate__(self) -> dict[str, Any]:
-            """Leave the display out: it may be a terminal, and nobody reads Ray's pickle of this."""
+            """Leave the display out: it may be a terminal, and Ray's pickle of it is never read."""
             return {"_progress": None}
 
         def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -202,7 +198,7 @@ def _named(trial: Any) -> Any:
 
 
 def _row(result: Mapping[str, Any]) -> Row:
-    """Return the metrics of a result, without what Ray adds and what is not a number."""
+    """Return the metrics of a result, without Ray's own fields and values that are not numbers."""
     from ray.tune.result import AUTO_RESULT_KEYS
 
     return {

@@ -66,7 +66,7 @@ def write_summary(folder: Path, trials: Sequence[Trial], *, best: Trial, metric:
 def write_plots(folder: Path, trials: Sequence[Trial], *, space: Space, metric: str, label: str) -> list[Path]:
     """Plot the value over the first two parameters with numbers as PNG and SVG; return the files.
 
-    Trials that were stopped early stand with their last value, as triangles; failed ones as crosses. Where enough
+    Trials that were stopped early are shown with their last value, as triangles; failed ones as crosses. Where enough
     points are there and not all on one line, the surface between them is filled by linear interpolation.
 
     Parameters

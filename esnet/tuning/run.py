@@ -1,4 +1,4 @@
-"""Runs the trials of a study with Ray Tune, from the start or on from where an earlier process ended."""
+"""Runs the trials of a study with Ray Tune, from the start or continuing an earlier process."""
 
 import logging
 import signal
@@ -40,13 +40,13 @@ def run_trials(
     objective
         Runs one trial, in a Ray worker.
     study
-        Where the trials are written down; those that ended earlier are not run again, those that did not go on.
+        Where the trials are recorded; finished ones are not run again, unfinished ones continue.
     metric
-        The value that the objective reports and returns, to be made small.
+        The value that the objective reports and returns, to be minimised.
     max_epochs
         Of a trial.
     retry_failed
-        Let trials that failed earlier go on.
+        Resume trials that failed earlier.
     progress
         Called in this process, with each trial that starts, reports or ends.
 
@@ -60,7 +60,7 @@ def run_trials(
     TuningError
         If another process works on the study, the settings do not fit the space, or the run was interrupted.
     RaySessionError
-        If no node has what a trial is to be given.
+        If no node has the resources of a trial.
     MissingExtraError
         If Ray Tune or Ax is not installed.
     """
@@ -113,7 +113,7 @@ def run_trials(
         trials = study.trials()
     left = wanted - sum(trial.status != "running" for trial in trials)
     if left > 0:
-        raise TuningError(f"interrupted with {left} of {wanted} trials to go; the same command goes on")
+        raise TuningError(f"interrupted with {left} of {wanted} trials left; repeat the command to continue")
     return trials
 
 

@@ -15,7 +15,7 @@ class SearchSettings:
     Attributes
     ----------
     trials
-        How many to run, failed ones counted. A study that is done goes on where this is raised. Not for a grid.
+        How many to run, failed ones counted. A finished study continues if this is raised. Not for a grid.
     grid
         Numbers of points along each parameter of a plain grid; None: Ax proposes the points.
     points
@@ -27,7 +27,7 @@ class SearchSettings:
     grace
         Epochs before a trial may be stopped.
     reduction
-        Of so many trials that reach a rung (grace, grace x reduction, ... epochs) one goes on.
+        One of this many trials that reach a rung (grace, grace x reduction, ... epochs) continues.
     seed
         Of the search.
     """
@@ -74,7 +74,7 @@ class Resources:
     concurrent
         Trials at a time; None: as many as Ray's nodes have room for.
     retries
-        How often a trial goes on after its worker died or raised an exception.
+        How often a trial is resumed after its worker died or raised an exception.
     """
 
     cpus: int = 1

@@ -37,7 +37,7 @@ class FloatRange:
         return _between(self.low, self.high, random.random(), log=self.log)
 
     def grid(self, points: int) -> list[float]:
-        """Return so many values at equal distances, both ends among them (the middle where it is one)."""
+        """Return this many values at equal distances, including both ends (the middle if only one)."""
         return [_between(self.low, self.high, place, log=self.log) for place in _places(points)]
 
 
@@ -64,7 +64,7 @@ class IntRange:
         return round(_between(self.low, self.high, random.random(), log=self.log))
 
     def grid(self, points: int) -> list[int]:
-        """Return so many different values, as evenly as whole numbers allow, both ends among them."""
+        """Return this many different values, as evenly spaced as integers allow, including both ends."""
         if points > self.high - self.low + 1:
             raise TuningError(f"{points} different whole numbers do not fit into {self.low} to {self.high}")
         values = {round(_between(self.low, self.high, place, log=self.log)) for place in _places(points)}
@@ -118,7 +118,7 @@ def check_point(space: Space, point: Parameters) -> None:
 
 
 def grid_points(space: Space, shape: Sequence[int]) -> list[dict[str, Any]]:
-    """Return all points of a plain grid with so many values (``shape``) of each parameter, in the order of the space.
+    """Return all points of a grid with ``shape`` values of each parameter, in the order of the space.
 
     Raises
     ------

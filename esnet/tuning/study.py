@@ -1,4 +1,4 @@
-"""A tuning run's folder: what is tuned, and each trial with its results, as JSON files that survive a kill.
+"""The folder of a tuning run: its settings, and each trial with its results, as JSON files that survive a kill.
 
 study.json                    format, what makes the study what it is, versions, UTC
 trials/trial-001/trial.json   parameters, status and results by epoch of one trial; written anew after each epoch
@@ -84,7 +84,7 @@ class Study:
 
     @classmethod
     def begin(cls, path: Path | str, *, identity: Mapping[str, Any], about: Mapping[str, Any]) -> Self:
-        """Make the folder, or go on in one that was begun for the same.
+        """Make the folder, or continue in one started with the same settings.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class Study:
             study._require_same(wanted)
             return study
         if study.path.exists() and (not study.path.is_dir() or any(study.path.iterdir())):
-            raise TuningError(f"{study.path} is there and is no tuning study (no {STUDY} in it): name another folder")
+            raise TuningError(f"{study.path} exists but is not a tuning study (no {STUDY} in it): name another folder")
         study.path.mkdir(parents=True, exist_ok=True)
         content = {
             "format": FORMAT,
@@ -165,7 +165,7 @@ class Study:
         if content.get("format") != FORMAT or content.get("format_version") != FORMAT_VERSION:
             raise TuningError(
                 f"{self.path / STUDY} is of format {content.get('format')!r}, version "
-                f"{content.get('format_version')!r}; this program goes on with {FORMAT}, version {FORMAT_VERSION}"
+                f"{content.get('format_version')!r}; this program continues {FORMAT}, version {FORMAT_VERSION}"
             )
         before, now = _flat(content.get("identity", {})), _flat(wanted)
         differences = [
@@ -175,7 +175,7 @@ class Study:
         ]
         if differences:
             raise TuningError(
-                f"{self.path} was begun with other settings: {'; '.join(differences)}. Use those, or another folder"
+                f"{self.path} was started with other settings: {'; '.join(differences)}. Use those, or another folder"
             )
 
 

@@ -23,7 +23,8 @@ It calls `TrialTask.report` after each epoch. It is called again, in another pro
 exception was raised, and should then go on with what its folder has. A `UserError` is a trial that is not worth
 repeating."""
 
-# A worker that is to run its next trial waits so long for the last one to leave; it leaves where it reports, so at once
+# How long a worker waits for the previous trial to finish before its next one; that one finishes at its next report, so
+# soon
 _THREAD_TIMEOUT_S = "120"
 
 
@@ -38,9 +39,9 @@ class TrialTask:
     parameters
         The values to try.
     folder
-        The trial's own; a restarted trial finds there what it kept.
+        The trial's own folder; a restarted trial finds its files there.
     curve
-        Results of earlier epochs, where the trial goes on after an interruption.
+        Results of earlier epochs, if the trial resumes after an interruption.
     report
         To be called after each epoch with its number (from 1) and metrics. It does not return where the scheduler
         has stopped the trial.

@@ -92,7 +92,7 @@ class EsnetObjective:
             try:
                 self._train(task, bundle)
             finally:
-                # the worker goes on with another trial, and Keras keeps what it made
+                # the worker continues with another trial, and Keras keeps its objects
                 keras.utils.clear_session()
         shutil.rmtree(task.folder / _CHECKPOINTS, ignore_errors=True)
         record = BundleInfo.read(bundle).record
@@ -152,15 +152,15 @@ def tune(
     dataset, split, kinds
         What to train on; all trials share the parts.
     out
-        Folder of the study, on a path that all of Ray's nodes see. Where it has a study of the same data and settings
-        already, this goes on with it: trials that ended are kept, one that was interrupted goes on from its last
-        epoch. A larger ``search.trials`` adds trials.
+        Folder of the study, on a path that all of Ray's nodes see. If it already contains a study of the same data and
+        settings, that study is resumed: finished trials are kept, and an interrupted one continues from its last epoch.
+        A larger ``search.trials`` adds trials.
     training
         All other settings of a trial, the seed among them: trials differ in what is tuned alone.
     space
         Names are those of `TrainingSettings`.
     retry_failed
-        Let trials that failed earlier go on.
+        Resume trials that failed earlier.
     progress
         Called in this process with each trial that starts, reports or ends.
 

@@ -1,4 +1,4 @@
-"""Checks a cluster's files by what they do: the node check run here, and as a small real job in each queue."""
+"""Checks a cluster's files by using them: runs the node check here, and as a small real job in each queue."""
 
 import contextlib
 import json
@@ -49,7 +49,7 @@ class EngineQuestions:
 
 
 def check_here(site: SiteSettings, folder: Path, questions: EngineQuestions) -> tuple[Checked, dict[str, str]]:
-    """Look at the launch files, and run the node check on this machine; the versions here come with what was found."""
+    """Look at the launch files, and run the node check on this machine; the findings include the versions here."""
     found = [_look_at_files(site, folder)]
     with tempfile.TemporaryDirectory(prefix="cluster-check-") as temporary:
         output = Path(temporary) / "here.json"
@@ -74,7 +74,8 @@ def check_scheduler(site: SiteSettings, folder: Path) -> tuple[list[Checked], li
 
     Returns
     -------
-    What was found, what is wrong alike in several categories once; and the categories whose jobs it would take.
+    The findings, with problems common to several categories listed once; and the categories whose jobs would be
+    accepted.
     """
     wrong = scheduler_findings(site, folder)
     good = [name for name in CATEGORIES if name not in wrong and qadapter_path(folder, name).is_file()]
@@ -96,7 +97,7 @@ def check_queues(
 ) -> Generator[Checked, None, None]:
     """Run the node check as a job in the queue of each category; all wait at the same time.
 
-    Jobs that have not reported when the time is over, or when the caller gives up, are cancelled.
+    Jobs that have not reported by the time limit, or when the caller stops waiting, are cancelled.
 
     Parameters
     ----------
@@ -134,7 +135,7 @@ def check_queues(
                 silent = _silent(output, category, wait_s, why_it_waits(site, jobs[category]))
                 yield Checked(f"{category}: queue {site.queues[category].queue}", [silent])
         finally:
-            # what they would write into is about to be removed
+            # their output folder is about to be removed
             for category in outputs:
                 cancel(site, jobs[category])
 
@@ -173,7 +174,7 @@ def _of(report: dict[str, Any]) -> list[Finding]:
 
 
 def _submit(site: SiteSettings, folder: Path, category: str, output: Path, questions: EngineQuestions) -> str | Finding:
-    """Submit the node check with the category's own adapter; return the job's id, or what is wrong."""
+    """Submit the node check with the category's own adapter; return the job's id, or the problem."""
     adapter = load_adapter(folder, category)
     adapter["rocket_launch"] = f"{exec_prefix(site)} {shlex.join(_command(site, output, questions))}"
     adapter["job_name"] = f"check-{category}"
@@ -188,7 +189,7 @@ def _submit(site: SiteSettings, folder: Path, category: str, output: Path, quest
         return str(job)
     return Finding(
         f"submission rejected: {scheduler_words(said)}",
-        f"mend queues.{category} or the account in cluster.yaml, then `campaign cluster init {folder} --again`",
+        f"correct queues.{category} or the account in cluster.yaml, then run `campaign cluster init {folder} --again`",
     )
 
 

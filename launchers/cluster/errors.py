@@ -1,5 +1,5 @@
-"""Errors about a cluster's settings that a user can mend."""
+"""Errors in a cluster's settings that a user can fix."""
 
 
 class ClusterError(RuntimeError):
-    """Something about the cluster's files is wrong; the message names the file, what was found and the remedy."""
+    """The cluster's files have a problem; the message names the file, what was found and the remedy."""

@@ -61,15 +61,15 @@ def write_new(site: SiteSettings, folder: Path) -> list[Path]:
     there = [path.name for path in files if path.exists()]
     if there:
         raise ClusterError(
-            f"{folder}: {', '.join(there)} are there already and are not overwritten; name another folder, or change "
-            f"{FILE_NAME} and make the launch files anew with `campaign cluster init {folder} --again`"
+            f"{folder}: {', '.join(there)} already exist and are not overwritten; name another folder, or change "
+            f"{FILE_NAME} and regenerate the launch files with `campaign cluster init {folder} --again`"
         )
     _write(files)
     return list(files)
 
 
 def write_again(folder: Path) -> list[Path]:
-    """Make the launch files anew from the folder's `cluster.yaml`, whatever they hold."""
+    """Regenerate the launch files from the folder's `cluster.yaml`, whatever they contain."""
     folder = folder.absolute()
     files = launch_files(SiteSettings.from_file(folder), folder)
     _write(files)
@@ -85,7 +85,7 @@ def load_adapter(folder: Path, category: str) -> QueueAdapterBase:
         If it is not there, or is no queue adapter.
     """
     path = qadapter_path(folder, category)
-    again = f"`campaign cluster init {folder} --again` makes it anew"
+    again = f"`campaign cluster init {folder} --again` regenerates it"
     try:
         return load_object_from_file(str(path))
     except FileNotFoundError:
@@ -105,7 +105,7 @@ def load_fworker(folder: Path, category: str) -> FWorker:
     """
     path = _fworker_path(folder, category)
     if not path.is_file():
-        raise ClusterError(f"{path}: there is no such file; `campaign cluster init {folder} --again` makes it anew")
+        raise ClusterError(f"{path}: there is no such file; `campaign cluster init {folder} --again` regenerates it")
     return CampaignWorker.of(FWorker.from_file(str(path)))
 
 
@@ -117,7 +117,7 @@ def _write(files: dict[Path, str]) -> None:
 
 def _fworker(site: SiteSettings, category: str) -> str:
     return (
-        f"# FireWorker of the category {category}: whoever launches with it takes fireworks of that category only.\n"
+        f"# FireWorker of the category {category}: workers started with it run fireworks of that category only.\n"
         f"name: {site.worker_name(category)}\n"
         f"category: {category}\n"
         "query: '{}'\n"
@@ -135,7 +135,7 @@ def _qadapter(site: SiteSettings, folder: Path, category: str) -> str:
     launch = " ".join(f"{option} {shlex.quote(str(path))}" for option, path in options.items())
     lines = [
         f"# Queue adapter of the category {category}, made by `campaign cluster init` from {FILE_NAME}. By hand, in",
-        "# reservation mode (-r: one job for each firework, and a firework that is queued is nobody else's):",
+        "# reservation mode (-r: one job for each firework; no other worker takes a queued firework):",
         f"#   qlaunch {launch} \\",
         f"#     -r rapidfire -m {site.queues[category].max_jobs}",
     ]
@@ -213,16 +213,16 @@ def _rocket_launch(site: SiteSettings, folder: Path, category: str) -> str:
 def _ray_cluster(site: SiteSettings) -> list[str]:
     """Begin a command line that runs with a Ray over all nodes of its job."""
     script = Path(__file__).resolve().parents[1] / "ray_cluster" / "ray_cluster.sh"
-    # Ray ends after what runs in it, and both before the time limit
+    # Ray stops after the programs that use it, and both before the time limit
     grace_s = max(5, site.close_s - 15)
     return ["bash", str(script), "--python", str(site.python), "--grace", str(grace_s)]
 
 
 def exec_prefix(site: SiteSettings) -> str:
-    """What stands before a job's program, so that it is interrupted in time."""
+    """The prefix of a job's program that interrupts it in time."""
     if site.scheduler == "slurm":
         return "exec"
-    # without --foreground what the program has started would be interrupted too, before the program knows why
+    # without --foreground, the program's children would be interrupted too, before the program can react
     return 'exec timeout --foreground --signal=INT "$close_after_s"'
 
 

@@ -1,4 +1,4 @@
-"""A lock in the database that ends by itself: one process at a time fills a queue, wherever it runs."""
+"""A lock in the database that expires: only one process at a time fills a queue, wherever it runs."""
 
 import os
 import socket
@@ -26,7 +26,7 @@ class Lock:
         self._owner = uuid.uuid4().hex
 
     def renew(self) -> bool:
-        """Take the lock or keep it for another five minutes; False if somebody else has it."""
+        """Take the lock or keep it for another five minutes; False if another process has it."""
         mine = {"$eq": ["$owner", self._owner]}
         # the database's clock decides: those of two login nodes may differ
         free = {"$lt": [{"$ifNull": ["$expires", _LONG_AGO]}, "$$NOW"]}
@@ -41,7 +41,7 @@ class Lock:
         return self._collection.find_one({"_id": self._name, "owner": self._owner}, ["_id"]) is not None
 
     def holder(self) -> str:
-        """Host and process id of whoever has it."""
+        """Host and process id of its holder."""
         found = self._collection.find_one({"_id": self._name}) or {}
         return str(found.get("holder", "nobody"))
 
@@ -67,6 +67,6 @@ def locked(database: Database[dict[str, Any]], name: str) -> Iterator[tuple[Lock
         yield lock, taken
     finally:
         if taken:
-            # where the database is away, the lock ends by itself
+            # if the database is unavailable, the lock expires
             with suppress(PyMongoError):
                 lock.release()

@@ -1,9 +1,9 @@
 """Many short fireworks in one queue job: ``python -m launchers.cluster.multi_launch``.
 
-It begins with the firework that was reserved for the job, as ``rlaunch singleshot --fw_id`` would, and goes on with
-others of its category while there are some and the job's time suffices for the expected length of one more. Each of
-them is reserved under the id of the job before it is launched: whoever looks finds their process and their job as
-those of any firework that came through the queue.
+It begins with the firework that was reserved for the job, as ``rlaunch singleshot --fw_id`` would, and continues with
+others of its category as long as there are any and the job's time suffices for one more of the expected length. Each of
+them is reserved under the id of the job before it is launched: their process and job can be found like those of any
+firework from the queue.
 """
 
 import argparse
@@ -99,7 +99,7 @@ class PackedRun:
         return None if firework is None else self._mark(firework.fw_id, launch_id)
 
     def _reserve_following(self, fw_id: int) -> int | None:
-        """Reserve a firework of the same workflow and category that became ready by the one that has just ended."""
+        """Reserve a firework of the same workflow and category that became ready by the one that has just finished."""
         workflow = self.launchpad.workflows.find_one({"nodes": fw_id}, ["links"]) or {}
         children = [int(child) for child in (workflow.get("links") or {}).get(str(fw_id), [])]
         if not children:
@@ -166,7 +166,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--most", type=int, default=1, help="calculations in this job, at most")
     parser.add_argument("--estimate", type=float, default=0.0, help="expected seconds of one")
     parser.add_argument("--margin", type=float, default=60.0, help="seconds to keep free before the job's end")
-    parser.add_argument("--side-by-side", type=int, default=1, help="so many at a time; the job's GPUs are shared out")
+    parser.add_argument(
+        "--side-by-side", type=int, default=1, help="this number at the same time, sharing the job's GPUs"
+    )
     # the two words that FireWorks' queue launcher insists on and appends
     parser.add_argument("mode", choices=["singleshot"])
     parser.add_argument("--fw_id", type=int, default=None, help="the firework that is reserved for this job")
@@ -184,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fworker = CampaignWorker.of(FWorker.from_file(options.fworker))
     run = PackedRun(launchpad, fworker, options.most, options.estimate, options.margin)
     signal.signal(signal.SIGINT, run.interrupt)
-    logger.info("%d firework(s) launched", run.run(options.fw_id))
+    logger.info("fireworks launched: %d", run.run(options.fw_id))
     return 1 if run.interrupted else 0
 
 

@@ -1,7 +1,7 @@
 """Looks whether jobs could run where this runs: ``python -m launchers.cluster.node_check``, on any node.
 
-The same program for the login node and, as a queue job, for a compute node of each queue. It writes what it found as
-JSON into a file, in one step, so that whoever waits for the file reads all of it.
+The same program for the login node and, as a queue job, for a compute node of each queue. It writes its findings as
+JSON into a file atomically, so that a process waiting for the file reads all of it.
 """
 
 import argparse
@@ -40,9 +40,7 @@ class Finding:
     Attributes
     ----------
     what
-        What was looked at, and what was found.
-    remedy
-        What to do; None where it is as it should be.
+        The subject, and what was found. remedy What to do; None where it is as it should be.
     """
 
     what: str
@@ -85,7 +83,7 @@ def _look_at_database(launchpad_file: Path) -> Iterator[Finding]:
     if settings.is_local and _in_job():
         yield Finding(
             f"database: {settings.address} is this node itself",
-            "in my_launchpad.yaml name the database's host as the nodes know it; on one machine alone this is right",
+            "in my_launchpad.yaml, name the database's host as the nodes see it; on a single machine this is right",
         )
     yield _look_at_clock(settings)
     yield _look_at_data_store(settings)
@@ -103,7 +101,7 @@ def _look_at_clock(settings: DatabaseSettings) -> Finding:
         before = datetime.now(UTC)
         server = client.admin.command("hello")["localTime"].replace(tzinfo=UTC)
         after = datetime.now(UTC)
-    # the server's time lies between the two; half their distance is what cannot be told
+    # the server's time lies between the two; half their distance is the uncertainty
     skew = (server - (before + (after - before) / 2)).total_seconds()
     text = f"clock: {skew:+.1f} s between the database's and this one"
     if abs(skew) <= _LARGEST_SKEW_S + (after - before).total_seconds() / 2:
@@ -139,7 +137,7 @@ def _look_at_directory(directory: Path) -> Finding:
 
 
 def _look_at_engine(questions: Sequence[str]) -> Iterator[Finding]:
-    """Look for VASP and its POTCARs; what they are `workflows` knows, which this package does not import."""
+    """Look for VASP and its POTCARs, as defined in `workflows`, which this package does not import."""
     command = [sys.executable, "-m", "workflows.engine_check", *questions]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:

@@ -1,4 +1,4 @@
-"""Keeps the queues filled: as many jobs as there are fireworks for them, and no more than a queue may hold.
+"""Keeps the queues filled: as many jobs as there are fireworks for them, within each queue's limit.
 
 Each job is submitted by FireWorks' own `launch_rocket_to_queue` in reservation mode, which takes one ready firework
 for it: there are never more jobs than fireworks. With several calculations in one job (`jobs_per_allocation`) a job
@@ -27,7 +27,7 @@ from launchers.workers.project_worker import CampaignWorker
 
 #: So many rejected submissions in a row end a call: the next ones would be rejected too.
 _MOST_REJECTED = 3
-#: A reservation is told its job within seconds; one without a job for so long was left by a process that was killed.
+#: A reservation gets its job id within seconds; one without a job for this long was left by a killed process.
 _UNSUBMITTED = timedelta(minutes=10)
 
 
@@ -82,12 +82,12 @@ class Filled:
 
 
 def fill_queues(launchpad: LaunchPad, site: SiteSettings, folder: Path) -> Iterator[Filled]:
-    """Submit jobs for what is ready, queue by queue.
+    """Submit jobs for ready fireworks, queue by queue.
 
     Of the categories that share a queue, train and screen come first, since others wait for them; relax and dos share
-    what is left by their `weight`, so that neither waits until the other has no work left.
+    the rest by `weight`, so that neither waits until the other has no work left.
 
-    Safe from two places at once: a lock in the database, which ends by itself.
+    Safe to call from two places simultaneously: it takes a lock in the database, which expires.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def whose_turn(jobs: Mapping[str, float], weights: Mapping[str, float]) -> str:
     jobs
         Jobs, waiting and running, of each category that has work for another one.
     weights
-        Jobs of the categories in proportion; what others wait for (`URGENT`) comes before them.
+        Relative share of jobs of the categories; urgent ones (`URGENT`) come before them.
     """
     first = [name for name in CATEGORIES if name in jobs and name in URGENT]
     return (
@@ -140,7 +140,7 @@ def whose_turn(jobs: Mapping[str, float], weights: Mapping[str, float]) -> str:
 
 @dataclass
 class _Category:
-    """Fireworks of one category, and what is known of their jobs."""
+    """Fireworks of one category, and the known state of their jobs."""
 
     queue: QueueSettings
     fworker: FWorker
@@ -152,7 +152,7 @@ class _Category:
     tries_left: int = _MOST_REJECTED
 
     def look(self, launchpad: LaunchPad) -> None:
-        """Count what is ready and what is queued, and ask the scheduler where there is work."""
+        """Count ready and queued fireworks, and ask the scheduler if there is work."""
         self.done.freed = _free_unsubmitted(launchpad, self.fworker)
         counts = [
             launchpad.fireworks.count_documents({**self.fworker.query, "state": state})
@@ -179,7 +179,7 @@ def _fill(launchpad: LaunchPad, site: SiteSettings, categories: Sequence[_Catego
     """Submit jobs of the categories of one queue in turn, until there is no more work, or no more room."""
     for category in categories:
         category.look(launchpad)
-    # what is reserved is queued, even if the scheduler should not count it (yet)
+    # reserved fireworks are queued, even if the scheduler does not count them (yet)
     reserved = sum(category.reserved for category in categories)
     in_queue = max([reserved, *(category.done.in_queue or 0 for category in categories)])
     weights = {category.done.category: category.queue.weight for category in categories}
@@ -236,7 +236,7 @@ def _without(fworker: FWorker, fw_ids: list[int]) -> FWorker:
 def _free_unsubmitted(launchpad: LaunchPad, fworker: FWorker) -> list[int]:
     """Make fireworks ready that a killed process reserved and submitted no job for.
 
-    Should there be a job all the same, it takes its firework by its id or, if another was faster, finds nothing to do.
+    If there is nevertheless a job, it takes its firework by its id or, if another was faster, finds nothing to do.
     """
     freed: list[int] = []
     query = {**fworker.query, "state": "RESERVED", "launches.0": {"$exists": True}}
@@ -274,7 +274,7 @@ def collected_messages(*loggers: str) -> Iterator[list[str]]:
         logging.getLogger(name).addHandler(collector)
     try:
         with warnings.catch_warnings():
-            # FireWorks 2.1 changes folders with a function that monty gives up
+            # FireWorks 2.1 changes folders with a deprecated function of monty
             warnings.filterwarnings("ignore", message="cd is deprecated", category=FutureWarning)
             yield collector.texts
     finally:

@@ -17,7 +17,7 @@ _ASK_S = 60
 
 
 def scheduler_findings(site: SiteSettings, folder: Path) -> dict[str, Finding]:
-    """Find what is wrong with the jobs of each category, as they would really be submitted.
+    """Find problems of each category's jobs, exactly as they would be submitted.
 
     On SLURM by `sbatch --test-only`, and by the partition's time limit: where a site does not enforce it at submission,
     a job that asks for more is accepted and never starts. PBS has no such question; there only its commands are looked
@@ -47,7 +47,7 @@ def scheduler_findings(site: SiteSettings, folder: Path) -> dict[str, Finding]:
 
 
 def cancel(site: SiteSettings, job: str) -> None:
-    """Take a job out of the queue; one that has ended is no matter."""
+    """Take a job out of the queue; one that has finished is ignored."""
     answer(("scancel" if site.scheduler == "slurm" else "qdel", job))
 
 
@@ -74,7 +74,7 @@ def _would_be_rejected(site: SiteSettings, folder: Path, category: str) -> Findi
     words = "; ".join(line.removeprefix("sbatch: error: ").strip() for line in done.stderr.splitlines() if line.strip())
     return Finding(
         f"the scheduler would reject its jobs: {words or 'it gave no reason'}",
-        f"mend queue, resources or account in cluster.yaml, then `campaign cluster init {folder} --again`",
+        f"correct queue, resources or account in cluster.yaml, then run `campaign cluster init {folder} --again`",
     )
 
 
@@ -89,7 +89,7 @@ def _never_starts(folder: Path, category: str) -> Finding | None:
     if longest is None or asked <= longest:
         return None
     return Finding(
-        f"its jobs would never start: they ask for {text(asked)}, "
-        f"partition {partition} gives {text(int(longest))} at most",
+        f"its jobs would never start: they request {text(asked)}, but partition {partition} allows at most "
+        f"{text(int(longest))}",
         f"choose another walltime or queue in cluster.yaml, then `campaign cluster init {folder} --again`",
     )

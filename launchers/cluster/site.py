@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 FILE_NAME = "cluster.yaml"
-#: The categories of a campaign's fireworks; what others wait for comes first.
+#: The categories of a campaign's fireworks; those that others wait for come first.
 CATEGORIES = ("train", "screen", "relax", "dos")
 #: Those that come before the others of their queue, whatever the weights say.
 URGENT = ("train", "screen")
@@ -47,30 +47,36 @@ class QueueSettings(_Section):
 
     queue: str = Field(min_length=1, description="partition (SLURM) or queue (PBS)")
     walltime: str = Field(default="04:00:00", description="time limit of a job, HH:MM:SS")
-    nodes: int = Field(default=1, ge=1, description="nodes of a job")
-    ntasks: int = Field(default=1, ge=1, description="MPI processes of a job, on all its nodes")
-    cpus_per_task: int = Field(default=1, ge=1, description="cores of each of them")
+    nodes: int = Field(default=1, ge=1, description="nodes per job")
+    ntasks: int = Field(default=1, ge=1, description="MPI processes per job, over all its nodes")
+    cpus_per_task: int = Field(default=1, ge=1, description="cores per MPI process")
     memory: str | None = Field(
-        default=None, pattern=r"^\d+[MG]$", description="of each node, e.g. 16G; null: the queue's"
+        default=None, pattern=r"^\d+[MG]$", description="memory per node, e.g. 16G; null: the queue's default"
     )
-    gpus: int = Field(default=0, ge=0, description="GPUs of each node")
-    gpu_type: str | None = Field(default=None, description="kind of GPU, where the site asks for it, e.g. a100 (SLURM)")
-    max_jobs: int = Field(default=20, ge=1, description="jobs of yours in that queue, waiting and running, at most")
+    gpus: int = Field(default=0, ge=0, description="GPUs per node")
+    gpu_type: str | None = Field(default=None, description="type of GPU, if the site requires it, e.g. a100 (SLURM)")
+    max_jobs: int = Field(
+        default=20, ge=1, description="maximum number of your jobs in that queue, waiting and running"
+    )
     weight: int = Field(
         default=1,
         ge=1,
         le=1000,
-        description="where relax and dos share a queue and both have work: their jobs in proportion",
+        description="relative share of jobs, where relax and dos share a queue and both have work",
     )
     jobs_per_allocation: int = Field(
-        default=1, ge=1, description="calculations that share one job, one after the other, while its time lasts"
+        default=1, ge=1, description="calculations that share one job, one after the other, as long as its time allows"
     )
     side_by_side: int = Field(
-        default=1, ge=1, description="how many of these run at the same time; the job's GPUs are shared out"
+        default=1, ge=1, description="how many of these calculations run at the same time, sharing the job's GPUs"
     )
-    estimate: str = Field(default="00:10:00", description="expected time of one of them, HH:MM:SS")
-    environment: ShellLines = Field(default=[], description="shell lines for this category, after those for all")
-    adapter: dict[str, str | int] = Field(default={}, description="further keys of FireWorks' queue adapter, e.g. qos")
+    estimate: str = Field(default="00:10:00", description="expected time of one calculation, HH:MM:SS")
+    environment: ShellLines = Field(
+        default=[], description="shell lines for this category, after those for all categories"
+    )
+    adapter: dict[str, str | int] = Field(
+        default={}, description="additional keys of the FireWorks queue adapter, e.g. qos"
+    )
 
     @field_validator("walltime", "estimate")
     @classmethod
@@ -95,26 +101,29 @@ class QueueSettings(_Section):
 
 
 class SiteSettings(_Section):
-    """A cluster, and the queue of each category."""
+    """A cluster, and queue of each category."""
 
-    name: str = Field(
-        default="cluster", pattern=r"^[\w-]{1,40}$", description="what its workers are called in FireWorks"
-    )
+    name: str = Field(default="cluster", pattern=r"^[\w-]{1,40}$", description="name of its workers in FireWorks")
     scheduler: Scheduler = Field(description="slurm | pbs")
-    account: str | None = Field(default=None, description="account or project that is charged")
-    launchpad: Path = Field(description="my_launchpad.yaml, by its absolute path")
-    launch_directory: Path = Field(description="where calculations run; seen by all nodes under the same path")
-    python: Path = Field(description="Python of the environment that the jobs run in, by its absolute path")
-    modules: Lines = Field(default=[], description="modules that a job loads")
-    environment: ShellLines = Field(default=[], description="shell lines of every job after that")
-    vasp_command: str | None = Field(default=None, description="VASP's command line, e.g. srun vasp_std; null: no VASP")
+    account: str | None = Field(default=None, description="account or project to charge")
+    launchpad: Path = Field(description="absolute path of my_launchpad.yaml")
+    launch_directory: Path = Field(
+        description="folder in which calculations run, visible to all nodes under the same path"
+    )
+    python: Path = Field(description="absolute path of the Python interpreter in which the jobs run")
+    modules: Lines = Field(default=[], description="modules that each job loads")
+    environment: ShellLines = Field(default=[], description="shell lines that each job runs after that")
+    vasp_command: str | None = Field(
+        default=None, description="command line of VASP, e.g. srun vasp_std; null: no VASP"
+    )
     close_s: int = Field(
-        default=60, ge=10, le=3600, description="seconds before its time limit that a job ends its firework"
+        default=60, ge=10, le=3600, description="seconds before its time limit at which a job stops its firework"
     )
     pbs_resources: Literal["nodes", "select"] = Field(
-        default="nodes", description="how PBS is asked: nodes=1:ppn=8 (Torque) or select=1:ncpus=8 (PBS Pro, OpenPBS)"
+        default="nodes",
+        description="syntax of resource requests in PBS: nodes=1:ppn=8 (Torque) or select=1:ncpus=8 (PBS Pro, OpenPBS)",
     )
-    queues: dict[str, QueueSettings] = Field(description="the queue of each category")
+    queues: dict[str, QueueSettings] = Field(description="queue of each category")
 
     @field_validator("launchpad", "launch_directory", "python", mode="before")
     @classmethod
@@ -140,11 +149,11 @@ class SiteSettings(_Section):
         return f"{self.name}-{category}"
 
     def shell_lines(self, category: str) -> list[str]:
-        """Lines that every job of a category begins with: what a login shell or a plain one does not know."""
+        """The first lines of each job of a category: settings that neither a login shell nor a plain one has."""
         lines = [f"module load {module}" for module in self.modules]
         lines += [*self.environment, *self.queues[category].environment]
         if self.vasp_command is not None:
-            # what a campaign file without dft.vasp_command gets; atomate2 reads it when a job begins
+            # used if a campaign file has no dft.vasp_command; atomate2 reads it when a job starts
             quoted = "'" + self.vasp_command.replace("'", "'\\''") + "'"
             lines.append(f"export ATOMATE2_VASP_CMD={quoted}")
         return lines
@@ -162,7 +171,7 @@ class SiteSettings(_Section):
         try:
             content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise ClusterError(f"{path}: there is no such file; `campaign cluster init {folder}` makes it") from None
+            raise ClusterError(f"{path}: there is no such file; `campaign cluster init {folder}` creates it") from None
         except (OSError, ValueError, YAMLError) as error:
             raise ClusterError(f"{path}: cannot be read as YAML: {error}") from None
         except RecursionError:
@@ -178,7 +187,7 @@ class SiteSettings(_Section):
             found: dict[tuple[str, str], list[str]] = {}
             for problem in error.errors():
                 *where, last = map(str, problem["loc"] or ["the whole"])
-                # what is wrong alike in every queue is said once
+                # a problem common to all queues is reported once
                 found.setdefault((_format_problem(problem, last), last), []).append(".".join([*where, last]))
             texts = [f"{_together(names)}: {text}" for (text, _), names in found.items()]
             raise ClusterError(f"{origin}: " + "; ".join(texts)) from None
@@ -186,8 +195,9 @@ class SiteSettings(_Section):
     def to_yaml(self) -> str:
         """The commented file."""
         head = [
-            "# The cluster that campaigns run on. After a change here `campaign cluster init DIR --again` makes anew",
-            "# what FireWorks reads (my_fworker_*, my_qadapter_*); `campaign cluster check DIR --submit` tries it.",
+            "# The cluster on which campaigns run. After a change, `campaign cluster init DIR --again` regenerates",
+            "# the files for FireWorks (my_fworker_*, my_qadapter_*); `campaign cluster check DIR --submit` tests "
+            "them.",
         ]
         lines = [*head, *_commented(self, skip="queues", indent="")]
         lines += ["", "# One queue for each category of fireworks; several categories may share one.", "queues:"]

@@ -36,7 +36,7 @@ def job_id() -> str | None:
 
 
 def _job_end() -> float | None:
-    """When the scheduler ends this job, as seconds since 1970; None where nobody says.
+    """When the scheduler ends this job, as seconds since 1970; None if unknown.
 
     The launch file's own variable (``LAUNCHERS_JOB_END``, PBS), then SLURM's, then the controller's answer.
     """
@@ -60,6 +60,6 @@ def _end_by_scontrol(job: str) -> float | None:
 
 
 def time_left() -> float | None:
-    """Seconds until the scheduler ends this job; None where it cannot be told."""
+    """Seconds until the scheduler ends this job; None if unknown."""
     end = _job_end()
     return None if end is None else end - time.time()

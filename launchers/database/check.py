@@ -11,7 +11,7 @@ from launchers.database.settings import DatabaseSettings
 
 # Together under five seconds: the driver looks for a server, then one question to each server named.
 SELECTION_MS = 3000
-LOCAL_SELECTION_MS = 1500  # this machine's own answers at once or not at all
+LOCAL_SELECTION_MS = 1500  # a database on this machine answers immediately or not at all
 PROBE_MS = 1000
 AUTHENTICATION_FAILED = 18
 UNAUTHORIZED = 13
@@ -77,7 +77,7 @@ def _refusal(settings: DatabaseSettings, code: int | None) -> str:
 
 
 def _silence(settings: DatabaseSettings, detail: str) -> str:
-    """Say why no server answered, from what the driver says."""
+    """Say why no server answered, from the driver's message."""
     low = detail.lower()
     if "ssl" in low or "certificate" in low or "tls" in low.replace("tlsv", ""):
         reason = "TLS failed: " + _tls_reason(low)
@@ -85,7 +85,7 @@ def _silence(settings: DatabaseSettings, detail: str) -> str:
         reason = "the connection was refused"
         reason += "; start that server or its tunnel, or the project's own with `campaign db start`" * settings.is_local
     elif "name or service" in low or "name resolution" in low or "nodename" in low or "no address" in low:
-        reason = "there is no host of that name"
+        reason = "there is no host with that name"
     elif "connection closed" in low or "reset by peer" in low:
         reason = "it closed the connection; does it want TLS (mongoclient_kwargs: {tls: true})?"
     elif "primary" in low:
@@ -142,7 +142,7 @@ def _ask(settings: DatabaseSettings, host: str, port: int | None) -> dict[str, A
 
 def _standalone(where: str) -> str:
     return (
-        f"MongoDB at {where} is a standalone server, and campaigns need transactions, which a replica set "
-        "has: restart it with --replSet rs0 and run rs.initiate() there once, or use the project's own "
-        "(`campaign db start`)"
+        f"MongoDB at {where} is a standalone server, but campaigns need transactions, which require a replica set: "
+        "restart it with --replSet rs0 and run rs.initiate() there once, or use the embedded database (`campaign db "
+        "start`)"
     )

@@ -14,7 +14,7 @@ class DatabaseUnreachable(DatabaseError):
 
 
 class DatabaseNotReplicaSet(DatabaseError):
-    """The server is a standalone one, and the campaign's moves need transactions."""
+    """The server is standalone, but changes of a campaign's state need transactions."""
 
 
 class MongoServerError(DatabaseError):

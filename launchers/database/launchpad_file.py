@@ -98,7 +98,7 @@ def find_launchpad_file(explicit: Path | None = None) -> Path:
         return Path(configured).absolute()
     raise LaunchpadFileError(
         f"no {FILE_NAME} in {Path.cwd()}, nor in FireWorks' configuration: "
-        f"`campaign db start` writes one for a database of its own, or name yours with --launchpad"
+        f"`campaign db start` writes one for an embedded database, or name yours with --launchpad"
     )
 
 
@@ -120,7 +120,7 @@ def write_embedded_launchpad_file(folder: Path) -> Path:
             file.write(_EMBEDDED)
     except FileExistsError:
         if path.is_file():
-            found = "is there already"
+            found = "already exists"
         else:
             found = f"is a link to {os.readlink(path)}, which is not there" if path.is_symlink() else "is not a file"
         raise LaunchpadFileError(f"{path}: {found}; remove it, or name another file with --launchpad") from None

@@ -29,7 +29,7 @@ class ParsedUri:
 
 
 def parse(uri: str) -> ParsedUri:
-    """Take a URI apart; of a ``mongodb+srv`` one only what is known without asking a name server.
+    """Take a URI apart; of a ``mongodb+srv`` one, only the parts known without asking a name server.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def parse(uri: str) -> ParsedUri:
 
 
 def given_options(uri: str) -> list[tuple[str, str]]:
-    """Return the options as they stand after the question mark, also of a ``mongodb+srv`` URI; unknown ones too."""
+    """Return the options after the question mark, also of a ``mongodb+srv`` URI; unknown ones too."""
     _, _, query = uri.partition("?")
     return parse_qsl(query.replace(";", "&"), keep_blank_values=True)
 
@@ -63,7 +63,7 @@ def without_credentials(uri: str) -> str:
 
 
 def credentials(uri: str) -> tuple[str | None, str | None]:
-    """Return user and password, None for what is not there."""
+    """Return user and password, None if absent."""
     user, colon, password = _split(uri)[1].partition(":")
     return (unquote_plus(user) or None, unquote_plus(password) if colon else None)
 

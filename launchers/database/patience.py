@@ -17,7 +17,7 @@ _LONGEST_PAUSE_S = 5.0
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether an error says that the database is away: what was asked may succeed when it is back."""
+    """Whether an error means that the database is unavailable, so that the operation may succeed later."""
     if isinstance(error, ConnectionFailure):
         return True
     return isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
@@ -31,7 +31,7 @@ def patiently(
     Parameters
     ----------
     body
-        May be called several times: after an error it is not known whether the database has done what was asked.
+        May be called several times: after an error, it is unknown whether the database has completed the operation.
     wait_s
         Seconds from the first error after which the error is raised.
     on_outage

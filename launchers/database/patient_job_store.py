@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class PatientJobStore(JobStore):  # type: ignore[misc, unused-ignore]
-    """jobflow's JobStore, which waits while the database is away and keeps what it has to store in a file meanwhile.
+    """jobflow's JobStore, which waits while the database is unavailable and keeps pending data in a file.
 
     Large objects are stored before the document that names them: a document that is there is complete.
 

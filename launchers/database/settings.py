@@ -153,7 +153,7 @@ class DatabaseSettings:
             wf_user_indices=tuple(launchpad.wf_user_indices),
         )
 
-    # ---- what the settings say, without credentials
+    # ---- descriptions of the settings, without credentials
 
     @property
     def seeds(self) -> list[tuple[str, int | None]]:
@@ -174,7 +174,7 @@ class DatabaseSettings:
 
     @property
     def user(self) -> str | None:
-        """The user that logs in, from the field, from the URI or from what stands beside the URI."""
+        """The user that logs in, from the field, from the URI or from the fields beside the URI."""
         if self.username or not self.uri_mode:
             return self.username
         beside = self.mongoclient_kwargs.get("username")
@@ -197,7 +197,7 @@ class DatabaseSettings:
         """Whether every server named is on this machine's loopback addresses."""
         return all(is_loopback(host) for host, _ in self.seeds)
 
-    # ---- what is built from them
+    # ---- objects built from them
 
     def launchpad(self, *, strm_lvl: str | None = None, kind: type[LaunchPad] = LaunchPad) -> LaunchPad:
         """Return FireWorks' LaunchPad on this database; ``strm_lvl`` replaces the file's log level of its messages."""
@@ -240,7 +240,7 @@ class DatabaseSettings:
             raise LaunchpadFileError(f"{self._origin}: the driver refuses them: {self.redacted(error)}") from None
 
     def database(self) -> Database[dict[str, Any]]:
-        """Return the database itself, with a client of its own."""
+        """Return the database itself, with its own client."""
         return self.client()[self.name]
 
     @property

@@ -1,6 +1,6 @@
 """How GPAW is built: read by GPAW's own setup through the variable GPAW_CONFIG.
 
-Serial (many small calculations at once use the cores better than one with MPI), with FFTW and OpenBLAS. Without
+Serial (many small calculations in parallel use the cores better than one with MPI), with FFTW and OpenBLAS. Without
 ``mpi = False`` the build dies on a machine that has half an MPI: the compiler wrapper, but not the headers.
 """
 

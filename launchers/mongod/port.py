@@ -14,7 +14,7 @@ _LINGERING_S = 3.0
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Make sure that nobody listens on a port of this machine.
+    """Make sure that no process listens on a port of this machine.
 
     Raises
     ------

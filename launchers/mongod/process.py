@@ -16,11 +16,11 @@ class ServerProcess:
     Attributes
     ----------
     process
-        The process; psutil tells it from a later one with the same id.
+        The process; psutil distinguishes it from a later one with the same id.
     host, port
         Where it listens.
     is_protected
-        Whether it asks for a password; those that earlier versions started do not.
+        Whether it requires a password; those started by earlier versions do not.
     """
 
     process: psutil.Process
@@ -39,7 +39,7 @@ class ServerProcess:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def is_alive(self) -> bool:
-        """Tell whether the process still runs (one that ended and was not waited for does not)."""
+        """Return whether the process still runs (one that ended and was not waited for does not)."""
         try:
             return self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:

@@ -23,7 +23,7 @@ def make_primary(
     Parameters
     ----------
     login
-        The driver's options to log in as somebody who may change the configuration.
+        The driver's options to log in as a user who may change the configuration.
     deadline
         When to give up, on the clock of ``time.monotonic``.
 

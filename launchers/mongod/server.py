@@ -39,13 +39,13 @@ START_TIMEOUT_S = 30.0  # for it to accept writes
 STOP_TIMEOUT_S = 60.0
 POLL_S = 0.1
 SERVER_OPTIONS = (
-    "--nounixsocket",  # nobody needs one, and its path may not exceed 107 bytes
+    "--nounixsocket",  # it is not needed, and its path may not exceed 107 bytes
     "--oplogSize",
     "64",
     "--setParameter",
     "diagnosticDataCollectionEnabled=false",
     "--setParameter",
-    "enableLocalhostAuthBypass=false",  # else whoever comes first may make the first user
+    "enableLocalhostAuthBypass=false",  # otherwise any process could create the first user
 )
 
 
@@ -134,7 +134,7 @@ def start(settings: DatabaseSettings, *, data_dir: Path) -> ServerStatus:
                 _let_owner_in(settings, host, port, data_dir)
             except LaunchpadFileError:
                 if server is None:
-                    _end(data_dir)  # nobody could log in
+                    _end(data_dir)  # no user could log in
                 raise
         return found
 
@@ -162,8 +162,8 @@ def stop(data_dir: Path) -> ServerStatus:
         while server.is_alive():
             if time.monotonic() > deadline:
                 raise MongoServerError(
-                    f"the MongoDB of {data_dir} (process {server.pid}) has not ended within {STOP_TIMEOUT_S:g} s; "
-                    f"it may still be writing, see {data_dir / LOG_NAME}, and stop it again"
+                    f"the MongoDB of {data_dir} (process {server.pid}) did not stop within {STOP_TIMEOUT_S:g} s; it "
+                    f"may still be writing; see {data_dir / LOG_NAME}, and stop it again"
                 )
             time.sleep(POLL_S)
     return ServerStatus(running=False, data_dir=data_dir)
@@ -206,7 +206,7 @@ def _let_owner_in(settings: DatabaseSettings, host: str, port: int, data_dir: Pa
 
 @contextlib.contextmanager
 def _only_one_start(data_dir: Path) -> Iterator[None]:
-    """Hold the folder's lock, so that two starts at once make one server."""
+    """Hold the folder's lock, so that two simultaneous starts create one server."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if data_dir.stat().st_mode & 0o077:

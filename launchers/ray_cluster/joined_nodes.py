@@ -1,4 +1,4 @@
-"""Wait until so many nodes have joined a Ray cluster: ``python joined_nodes.py FILE --nodes N --timeout S``.
+"""Wait until a number of nodes have joined a Ray cluster: ``python joined_nodes.py FILE --nodes N --timeout S``.
 
 Asks the head's GCS alone: connecting as a driver would show as a job in the dashboard.
 """
@@ -37,7 +37,7 @@ def _connect(address_file: Path) -> Any:
 
     try:
         host, port = address_file.read_text(encoding="utf-8").strip().rsplit(":", 1)
-        # Ray's client waits long, and complains, where nobody listens yet
+        # Ray's client waits long, and logs errors, if no process listens yet
         socket.create_connection((host, int(port)), timeout=2.0).close()
     except OSError:
         return None

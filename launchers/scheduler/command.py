@@ -1,4 +1,4 @@
-"""One question to a scheduler's command: without a shell, with a time limit, and with silence told from an answer."""
+"""Runs a scheduler's command without a shell, with a time limit, and distinguishes silence from an answer."""
 
 import logging
 import os
@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 
 logger = logging.getLogger(__name__)
 
-#: A controller under load takes its time; one that is away must not hold up whoever asks.
+#: A controller under load takes its time; an unavailable one must not block the caller.
 TIMEOUT_S = 30.0
 
 
 def answer(
     command: Sequence[str], *, timeout_s: float = TIMEOUT_S, environment: Mapping[str, str] | None = None
 ) -> str | None:
-    """Return what a command wrote, or None where it failed, is absent, or took longer than ``timeout_s`` seconds.
+    """Return a command's output, or None if it failed, is absent, or took longer than ``timeout_s`` seconds.
 
-    The ``environment`` goes on top of this process's own.
+    The ``environment`` is added to that of this process.
     """
     done = _ended(command, timeout_s, environment)
     if done is None:

@@ -21,9 +21,9 @@ class JobState:
     ending
         How it ended; None before that, or where the scheduler does not say.
     restarts
-        How often the scheduler has put it back into the queue; None where it does not say.
+        How often the scheduler has put it back into the queue; None if not reported.
     started, ended
-        Times in UTC; `ended` of a running job is when its time will be over.
+        Times in UTC; `ended` of a running job is when its time limit is reached.
     time_limit_s
         Its time limit, s.
     memory_mb, memory_per
@@ -35,11 +35,9 @@ class JobState:
     directory
         Where it was submitted.
     is_ending
-        It runs as far as the scheduler counts, and its processes are being ended.
+        It counts as running in the scheduler, but its processes are being stopped.
     source
-        The command that said so.
-    text
-        What it said, for people.
+        The command with this answer. text Its answer, for people.
     """
 
     job_id: str

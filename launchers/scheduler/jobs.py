@@ -1,4 +1,4 @@
-"""Batch jobs as fireworks know them, and what the schedulers of this machine say of them."""
+"""Batch jobs as recorded in fireworks, and their state in the schedulers of this machine."""
 
 import socket
 from collections.abc import Mapping, Sequence
@@ -28,9 +28,8 @@ class Job:
     job_id
         The scheduler's id.
     restarts
-        How often the job had been put back when the process began; None: not known, or no process has begun.
-    began
-        When the process began (UTC); None: none has.
+        How often the job had been put back when the process began; None: unknown, or no process has started. began When
+        the process started (UTC); None: none has.
     directory
         Where the job was submitted, for a reservation; None: not known.
     submitted, host
@@ -63,7 +62,7 @@ def job_states(jobs: Sequence[Job]) -> dict[Job, JobState]:
 
 
 def cancel_jobs(jobs: Sequence[Job]) -> dict[Job, str | None]:
-    """Cancel those of the jobs that the schedulers of this machine know and that have not ended.
+    """Cancel those jobs that the schedulers of this machine know and that have not ended.
 
     Returns
     -------

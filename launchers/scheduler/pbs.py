@@ -1,4 +1,4 @@
-"""PBS asked about many jobs at once: ``qstat -x -f`` (PBS Pro, with its history), else ``qstat -f``."""
+"""PBS queried for many jobs together: ``qstat -x -f`` (PBS Pro, with its history), else ``qstat -f``."""
 
 import os
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ class Pbs:
         return os.environ.get("PBS_DEFAULT") or os.environ.get("PBS_SERVER")
 
     def states(self, job_ids: Iterable[str]) -> dict[str, JobState]:
-        """State of every job that PBS says something of; a job that is missing is unknown, not ended."""
+        """State of every job that PBS reports; a job that is missing is unknown, not ended."""
         wanted = sorted({without_server(job_id) for job_id in job_ids})
         found: dict[str, JobState] = {}
         for ids in chunks(wanted, _AT_ONCE):

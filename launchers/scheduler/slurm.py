@@ -1,4 +1,4 @@
-"""SLURM asked about many jobs at once: squeue, then sacct, then what jobcomp keeps, then scontrol."""
+"""SLURM queried for many jobs together: squeue, then sacct, then what jobcomp keeps, then scontrol."""
 
 import re
 from collections.abc import Iterable
@@ -54,7 +54,7 @@ class Slurm:
         return self._config
 
     def forgotten(self, job_id: str, *, began: datetime) -> bool:
-        """Whether the controller says that it has no job that ran here: it has ended, and nobody kept how.
+        """Whether the controller says that it has no job that ran here: it has ended, and how is not recorded.
 
         A controller knows every job that waits or runs, and one that has ended for MinJobAge seconds more. Where jobs
         are private (PrivateData) it says the same of others' jobs, and of a federation's other clusters it knows none.
@@ -69,7 +69,7 @@ class Slurm:
         return said is not None and "Invalid job id specified" in said
 
     def states(self, job_ids: Iterable[str]) -> dict[str, JobState]:
-        """State of every job that SLURM says something of; a job that is missing is unknown, not ended."""
+        """State of every job that SLURM reports; a job that is missing is unknown, not ended."""
         wanted = sorted(set(job_ids))
         found: dict[str, JobState] = {}
         if not wanted:
@@ -78,7 +78,7 @@ class Slurm:
         answers = self.cluster() is not None
         federated = ("--federation",) if answers and len(self.clusters()) > 1 else ()
         for ids in chunks(wanted, _AT_ONCE) if answers else ():
-            # of a single id that it does not know squeue says no more than that it failed: that is no answer
+            # for a single unknown id, squeue only reports failure: that is no answer
             said = self._ask("squeue", *federated, "-h", "-t", "all", "-O", SQUEUE_FORMAT, "-j", ",".join(ids))
             found |= _asked_for(parse_squeue(said or ""), ids)
         for fields, extra, source in ((SACCT_FIELDS, federated, "sacct"), (JOBCOMP_FIELDS, ("-c",), "sacct -c")):
@@ -86,7 +86,7 @@ class Slurm:
             for ids in chunks(missing, _AT_ONCE):
                 said = self._ask("sacct", *extra, "-n", "-P", "-X", "-o", ",".join(fields), "-j", ",".join(ids))
                 states = _asked_for(parse_sacct(said or "", fields, source=source), ids)
-                # a file of ended jobs that says that one waits: it was put back, and what became of it is not there
+                # a record of finished jobs in which one waits: it was requeued, and its outcome is not in it
                 found |= {key: state for key, state in states.items() if state.phase == "ended" or source == "sacct"}
         missing = [job_id for job_id in wanted if job_id not in found]
         for job_id in missing[:_MOST_SCONTROL] if answers else ():

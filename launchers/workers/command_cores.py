@@ -106,7 +106,7 @@ def _ranks(launcher: str, options: Sequence[str], environment: Mapping[str, str]
         if (inherited := environment.get("SLURM_NTASKS", "")).isdigit():
             return int(inherited), f"srun in a job with SLURM_NTASKS={inherited}"
         return 1, "srun without -n: one rank"
-    return None, f"{launcher} without -n takes all that it finds"
+    return None, f"{launcher} without -n uses all available cores"
 
 
 def _with_threads(

@@ -1,4 +1,4 @@
-"""FireWorks workers on this machine: started together, watched, and ended by their process ids."""
+"""FireWorks workers on this machine: started together, monitored, and stopped by their process ids."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class LocalWorkers:
         return len(dead)
 
     def stop(self) -> None:
-        """End the workers and what they are computing; returns when they are gone."""
+        """Stop the workers and their calculations; return when they are gone."""
         for process in self.processes:
             if process.poll() is None:
                 process.terminate()

@@ -1,8 +1,8 @@
 """Which process this is, and whether another one still runs.
 
 A process is named by its host, its id, and when it started: in clock ticks since the machine booted, with the id of
-that boot. The time of day would not do: it is stepped (suspend, a first answer of a time server), and what is computed
-from it is stepped with it.
+that boot. The time of day is unsuitable: it jumps (suspend, first answer of a time server), and so would values
+computed from it.
 """
 
 import os
@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-#: Threads that are about to end are given so long before a process is ended in spite of them.
+#: Time for threads to finish before a process is stopped regardless of them.
 _THREADS_END_S = 5.0
 _WATCH = "end-with-main-thread"
 #: Fields that name a process for ever.
@@ -35,7 +35,7 @@ def this_process() -> dict[str, Any]:
 
 
 def is_alive(process: Mapping[str, Any]) -> bool | None:
-    """Whether a process still runs; None where it cannot be told (another host)."""
+    """Whether a process still runs; None if unknown (another host)."""
     if process["host"] != socket.gethostname():
         return None
     try:

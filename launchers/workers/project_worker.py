@@ -29,7 +29,7 @@ class CampaignWorker(FWorker):  # type: ignore[misc, unused-ignore]
 
     @property
     def query(self) -> dict[str, Any]:
-        """MongoDB filter of what it takes."""
+        """MongoDB filter of the fireworks that it takes."""
         # FireWorks appends its condition on the name to a query of the worker's own
         own: dict[str, Any] = {**self._query, "$and": list(self._query.get("$and", []))}
         named: dict[str, Any] = FWorker(self.name, self.category).query

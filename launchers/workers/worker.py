@@ -2,8 +2,8 @@
 
 It differs from ``rlaunch rapidfire`` in how it ends: it never outlives the process that started it, nor a launch that
 raises, and it takes the calculation that it has started with it. A firework it was running stays RUNNING in the
-LaunchPad; its fworker's name says which process that was, so that whoever looks can tell that it is gone. While the
-database is away it waits, with what it has to say at the end of a firework too.
+LaunchPad; its fworker's name says which process that was, so that others can determine that it is gone. While the
+database is unavailable it waits, also with the results at the end of a firework.
 """
 
 import argparse
@@ -36,7 +36,7 @@ _NAME_PREFIX = "local-worker"
 _PARENT_POLL_S = 0.5
 _IDLE_SLEEP_S = 0.5
 _DATABASE_RETRY_S = 2.0
-#: Exit code of a worker that lost the database while it took a firework or ended one (EX_TEMPFAIL).
+#: Exit code of a worker that lost the database while taking or completing a firework (EX_TEMPFAIL).
 LOST_DATABASE = 75
 
 
@@ -58,7 +58,7 @@ def process_of(name: str) -> dict[str, Any] | None:
 
 
 def _end_now(exit_code: int) -> None:
-    """End this process and everything it started, at once."""
+    """Terminate this process and everything it started, immediately."""
     children = psutil.Process().children(recursive=True)
     for child in children:
         try:
@@ -107,7 +107,7 @@ def _work(launchpad_file: Path, directory: Path, *, query: dict[str, object] | N
 def _launch(launchpad: LaunchPad, fworker: FWorker) -> None:
     """Run one firework; an error out of FireWorks itself ends this process.
 
-    It leaves the firework RUNNING, and whoever looks (`campaign reconcile`) can then tell that its process is gone.
+    It leaves the firework RUNNING, and `campaign reconcile` can then determine that its process is gone.
     An exception alone would not end the process: FireWorks' ping thread sleeps for an hour.
     """
     try:
@@ -116,7 +116,7 @@ def _launch(launchpad: LaunchPad, fworker: FWorker) -> None:
         code = LOST_DATABASE if is_outage(error) else 1
         try:
             logger.warning("FireWorks could not end a launch: this worker ends", exc_info=code == 1)
-        finally:  # the log may be what has failed: a full disk
+        finally:  # the log itself may have failed: a full disk
             _end_now(code)
 
 

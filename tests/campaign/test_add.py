@@ -96,7 +96,7 @@ def test_starting_stores_sources_and_what_is_left_out_and_is_idempotent(store, l
     # another comment changes no candidate, another crystal does
     write(tmp_path / "given.jsonl", {**CRYSTALS, "another twin": CRYSTALS["twin"]})
     assert (
-        "has changed since the start, and the candidates are the same" in start_campaign(store, launchpad, spec).message
+        "has changed since the start, but the candidates are the same" in start_campaign(store, launchpad, spec).message
     )
     write(tmp_path / "given.jsonl", MORE)
     with pytest.raises(CampaignExistsError, match=r"given.jsonl has changed since.*campaign add given"):
@@ -144,7 +144,7 @@ def test_more_candidates_come_once_into_batches_of_their_own(store, launchpad, s
 def test_its_file_is_accepted_again_after_what_is_new_was_added(store, launchpad, spec, tmp_path):
     start_campaign(store, launchpad, spec)
     write(tmp_path / "given.jsonl", {**CRYSTALS, "later": b2(3.4, "Cu", "Ag", 0.44)})
-    with pytest.raises(CampaignExistsError, match=r"`campaign add given PATH`; `campaign run given` goes on"):
+    with pytest.raises(CampaignExistsError, match=r"`campaign add given PATH`; `campaign run given` continues it"):
         start_campaign(store, launchpad, spec)
     assert add(store, launchpad, tmp_path / "given.jsonl").n_added == 1
     assert start_campaign(store, launchpad, spec).added == 0
@@ -250,7 +250,7 @@ def test_a_file_of_references_that_has_changed_is_not_mixed_with_what_was_frozen
     other = [each | {"energy": -7.7} if each["entry_id"] == "id-AlCu" else each for each in alloys(**GPAW)]
     for changed in (other, alloys(**GPAW)[:3]):
         reference_entries.write(file, [*changed, *mg])
-        with pytest.raises(AdditionError, match=r"entries\.json has changed since .* 1 entries \(id-Al"):
+        with pytest.raises(AdditionError, match=r"entries\.json has changed since .* 1 entry \(id-Al"):
             add(store, launchpad, more)
     assert Campaign.read(store, "given").document["imported_references"] == first
     reference_entries.write(file, [*alloys(**GPAW), *mg])

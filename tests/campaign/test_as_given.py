@@ -265,9 +265,9 @@ def test_rescaling_changes_the_volume_alone(tmp_path):
     [
         ("a.csv", "id,score\na,1\n", "no column of crystals"),
         ("a.json", "{", "does not parse as JSON"),
-        ("a.db", "no database", "cannot be read as a database of ASE"),
+        ("a.db", "no database", "cannot be read as an ASE database"),
         ("a.txt", "# nothing\n", "is empty"),
-        ("a.pdf", "x", "says no kind of file"),
+        ("a.pdf", "x", "without a known file extension"),
     ],
 )
 def test_a_source_that_cannot_be_read_as_a_whole_is_refused_by_name(name, content, message, tmp_path):

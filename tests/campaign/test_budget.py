@@ -203,7 +203,7 @@ def test_held_candidates_go_on_when_the_budget_is_raised(store, launchpad, prepa
     prepare(relaxations=1)
     ids = screen(store, launchpad, 0)
     said = change_budget(OpenCampaign.open(store, launchpad, "small"), {"relaxations": 3})
-    assert "2 held candidates go on, 2 stay held" in said
+    assert "2 held candidates released, 2 stay held" in said
     assert states(store, ids) == ["relax_running"] * 3 + ["held"] * 2
     released = store.candidates.find_one({"_id": ids[1]})
     assert released["decision"]["outcome"] == "promoted"
@@ -327,7 +327,7 @@ def test_hours_that_dearer_relaxations_have_spent_are_not_spent_again_by_those_t
     relax(store, cpu_s=200.0, ids=ids[:1])  # twice what was expected
     assert begin(store, ids[1]) is None
     # 300 CPU-s are left, and what runs needs 200 of them
-    assert "what runs may need 0.0556 more" in begin(store, ids[2])
+    assert "running calculations may need 0.0556 more" in begin(store, ids[2])
     held = store.candidates.find_one({"_id": ids[2]})
     assert (held["state"], held["decision"]["outcome"]) == ("held", "held")
     assert [(earlier["outcome"], earlier["step"]) for earlier in held["previous_decisions"]] == [

@@ -184,13 +184,13 @@ def test_names_of_earlier_versions_are_read_with_one_line_that_says_the_new_one(
     first, second = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert "close_at" in first
     assert "min_completed_fraction" in first
-    assert "'budget' is called 'best_first'" in second
+    assert "'budget' has been called 'best_first'" in second
     assert first.startswith(f"{file}:") or str(file) in first
 
 
 def test_the_old_and_the_new_name_together_are_refused(written):
     file = written(("batch_size: 256", "close_at: 0.5\n      batch_size: 256"))
-    with pytest.raises(CampaignFileError, match=r"min_completed_fraction since version 0\.2, which is given too"):
+    with pytest.raises(CampaignFileError, match=r"min_completed_fraction since version 0\.2, which is also given"):
         read_campaign_file(file)
 
 
@@ -209,8 +209,8 @@ MERGED = "name: x\nspec:\n" + "".join(
     [
         (DEEP_FLOW, "line 2: not valid YAML: nested more than 50 levels deep"),
         (DEEP_BLOCK, "nested more than 50 levels deep"),
-        (LAUGHS, "stand for more than 10000 values"),
-        (MERGED, "stand for more than 10000 values"),
+        (LAUGHS, "expand to more than 10000 values"),
+        (MERGED, "expand to more than 10000 values"),
     ],
     ids=["flow", "block", "laughs", "merged"],
 )
@@ -225,7 +225,7 @@ def test_a_file_that_is_far_too_large_is_refused_before_it_is_parsed(tmp_path):
     file = tmp_path / "c.yaml"
     file.write_text(CAMPAIGN.read_text() + "\nlist: [" + "1, " * 900_000 + "1]\n")
     [problem] = problems_of(file)  # parsing it takes a minute and 1.4 GiB
-    assert problem.startswith(f"{file}: has more than 128 KiB; right: a campaign file")
+    assert problem.startswith(f"{file}: is larger than 128 KiB; right: a campaign file")
     file.write_text(CAMPAIGN.read_text() + "# a comment\n" * 5000)
     assert read_campaign_file(file).name == "quickstart"
 

@@ -83,7 +83,7 @@ def test_its_numbers_are_those_of_the_results(ended):
             assert card["dft"] == ([] if row["e_form_dft"] is None else [row["e_hull_dft"], row["e_form_dft"]])
             assert card["cost"] == [row["cpu_s"]]
             assert sum(found.values.get("attempts", [])) == pytest.approx(row["cpu_s"], abs=0.1)
-            assert (row["decomposition"] or "Not known") in found.text
+            assert (row["decomposition"] or "Unknown: the reference") in found.text
             for symbol in ("space_group", "relaxed_space_group"):
                 assert row[symbol] is None or f"{row[symbol]} ({row[f'{symbol}_number']})" in found.text
             document = ended.store.candidates.find_one({"_id": row["id"]})

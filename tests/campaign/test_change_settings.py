@@ -1,4 +1,4 @@
-"""Settings that no calculated number depends on change while a campaign runs; decisions stay as they were made."""
+"""Settings that no calculated number depends on change while a campaign runs; existing decisions are kept."""
 
 import random
 
@@ -40,14 +40,14 @@ def test_everything_wrong_is_said_at_once_with_what_can_be_set(small_spec):
     said = told.value.problems
     assert len(said) == 9
     for part in (
-        "dft.encut: cannot be changed: every calculated number depends on it",
-        "What can be: screening, policy, budget, stable, retries",
+        "dft.encut: cannot be changed: all calculated numbers depend on it",
+        "Settings that can be changed: screening, policy, budget, stable, retries",
         "seed: cannot be changed",
         "polcy.p: unknown section; did you mean 'policy'?",
         "found 'policy'; right: SECTION.KEY=VALUE",
         "stable.max_hull_energy: found",
         "budget.relaxations: found 1.5; right: a whole number",
-        "retries.stop_after: stands twice",
+        "retries.stop_after: is given twice",
         "screening.min_completed_fraction: found 2",
         "policy.max_hul_energy: unknown key; did you mean 'max_hull_energy'?",
     ):
@@ -65,7 +65,7 @@ def test_values_are_those_of_a_campaign_file(small_spec):
     other, changes = changed_spec(new, read_assignments(["policy.kind=best_first", "policy.cpu_hours=3"])[0])
     assert (other.policy.kind, other.policy.audit) == ("best_first", 0.1)
     assert {"policy.kind thresholds -> best_first", "policy.cpu_hours null -> 3.0"} <= set(map(str, changes))
-    with pytest.raises(SettingsError, match="retrain_every: found 3, and it is null"):
+    with pytest.raises(SettingsError, match="retrain_every: found 3, but it is null"):
         changed_spec(small_spec(), {"screening": {"retrain_every": 3}})
 
 
@@ -77,24 +77,24 @@ def test_another_policy_leaves_decisions_until_they_are_made_again(probable):
     assert "policy.p 0.5 -> 0.4" in dry
     assert "would be decided again: 1 rejected -> promoted" in dry
     assert probable.everything() == before
-    assert "decisions stay as they were made" in probable.run("set", "policy.p=0.4")
+    assert "existing decisions are kept" in probable.run("set", "policy.p=0.4")
     assert probable.get(rejected) == rejected
     assert probable.read().document["state"] == "finished"
     explained = probable.run("explain", "AlLi:B1")
-    assert "made again from what is stored: the same" in explained
+    assert "recomputed from the stored data: the same" in explained
     assert "changed since: p 0.4" in explained
     assert "last changes" in probable.run("status")
     entry = probable.json("history")[-1]
     assert entry["details"]["changes"] == [{"field": "policy.p", "old": 0.5, "new": 0.4}]
-    assert "in force already" in probable.run("set", "policy.p=0.4")
+    assert "already in force" in probable.run("set", "policy.p=0.4")
     assert "decided again: 1 rejected -> promoted" in probable.run("set", "--redecide")
     promoted = probable.get(rejected)
     assert promoted["state"] == "relax_running"
     assert promoted["decision"]["policy"]["p"] == 0.4
     assert promoted["previous_decisions"] == [rejected["decision"]]
-    assert "made again from what is stored: the same" in probable.run("explain", "AlLi:B1")
+    assert "recomputed from the stored data: the same" in probable.run("explain", "AlLi:B1")
     assert probable.read().document["state"] == "running"
-    assert "with the same outcome for each" in probable.run("set", "--redecide")
+    assert "all with the same outcome" in probable.run("set", "--redecide")
     # a report that was submitted before comes again after what is open now
     submit_step(probable.open(), Step.report("probable"))
     finish_campaign(probable.read(), "probable/report")
@@ -142,7 +142,7 @@ def test_a_policy_that_goes_by_cost_is_made_again_with_the_cost_that_was_expecte
     paid = [found for found in made if found["state"] == "relaxed"]
     assert paid
     assert all(found["decision"]["relax_cpu_s"] == 0.0 for found in paid)
-    assert "nothing is wrong" in ended.run("verify")
+    assert "no problems found" in ended.run("verify")
 
 
 @pytest.mark.mongo
@@ -177,7 +177,7 @@ def test_the_budget_is_one_thing_whichever_command_changes_it(ended):
     assert [entry["kind"] for entry in ended.json("history")][-2:] == ["set", "budget"]
     assert ended.store.candidates.count_documents({"state": "held"}) == 0
     assert "budget.cpu_hours" in ended.refused("set", "budget.cpu_hours=-1")
-    assert "found nothing to change" in ended.refused("set")
+    assert "no setting given" in ended.refused("set")
 
 
 @pytest.mark.mongo
@@ -192,7 +192,7 @@ def test_the_file_may_say_what_it_was_started_with_or_what_is_in_force(store, la
     campaign = OpenCampaign.open(store, launchpad, "small")
     change_settings(campaign, {"policy": {"max_hull_energy": 0.2}, "retries": {"stop_after": 7}})
     again = start_campaign(store, launchpad, small_spec())
-    assert "settings were changed since, and stay so (campaign history small): " in again.message
+    assert "settings that were changed since then are kept (campaign history small): " in again.message
     assert "policy.max_hull_energy is 0.2 (in the file 20.0)" in again.message
     in_force = small_spec(policy={"max_formation_energy": 20.0, "max_hull_energy": 0.2}, retries={"stop_after": 7})
     assert start_campaign(store, launchpad, in_force).note is None

@@ -45,14 +45,14 @@ def bundle(tmp_path) -> Path:
 
 def test_elements_that_the_model_has_never_seen_are_named():
     said = preview(["Al", "Fe", "Cu"], prototypes=["B2", "L1_2"])
-    assert "6 of 9 candidates are unlike what the model was trained on (with Fe)" in said[0]
-    assert "policy.novel: ignore decides" in said[0]
+    assert "6 of 9 candidates are unlike the model's training data (with Fe)" in said[0]
+    assert "policy.novel: ignore determines" in said[0]
 
 
 def test_what_an_earlier_bundle_does_not_say_is_said():
     said = preview(["Al", "Cu"], prototypes=["B2"])
     assert said[0] == (
-        "note: the model does not say which numbers of elements and compositions it was trained on, so these are not "
+        "note: the model does not state which numbers of elements and compositions it was trained on, so these are not "
         "compared"
     )
     assert "unlike" not in " ".join(said)
@@ -62,7 +62,7 @@ def test_compositions_that_the_model_was_not_trained_on_are_counted(bundle):
     # AlCu and AlCu3 are known, Al3Cu is not
     said = preview(["Al", "Cu"], bundle, prototypes=["B2", "B1", "L1_2"])
     assert said[0].startswith("1 of 4 candidates have a composition that the model was not trained on")
-    assert not any("does not say" in line or "unlike" in line for line in said)
+    assert not any("does not state" in line or "unlike" in line for line in said)
     assert "have a composition" not in preview(["Al", "Cu"], bundle, prototypes=["B2", "B1"])[0]
 
 
@@ -73,4 +73,4 @@ def test_a_number_of_elements_that_the_model_was_not_trained_on_is_named(tmp_pat
     (tmp_path / "protos").mkdir()
     half_heusler.to(tmp_path / "protos" / "C1_b.cif")
     said = preview(["Al", "Cu", "Ag"], bundle, structures=str(tmp_path / "protos"))
-    assert any("3 of 3 candidates are unlike what the model was trained on (of 3 elements)" in line for line in said)
+    assert any("3 of 3 candidates are unlike the model's training data (of 3 elements)" in line for line in said)

@@ -55,7 +55,7 @@ def test_killed_before_each_write_it_is_completed_and_leaves_the_other_campaign(
     kills, said = killed_at_every_write("delete", NAME, "--yes", "--launchpad", launchpad_file)
     assert kills > 10
     assert f"campaign {NAME} is deleted" in said
-    assert "nothing is wrong" in run("verify", "small")
+    assert "no problems found" in run("verify", "small")
     with pytest.raises(UnknownCampaignError, match="this database has small"):
         CliRunner().invoke(app, ["status", NAME, "-l", str(launchpad_file)], catch_exceptions=False)
     run("delete", "small", "--yes")
@@ -79,7 +79,7 @@ def test_half_deleted_it_can_only_be_deleted(store, two, launchpad_file, run):
         {"_id": NAME}, {"$set": {"state": "deleting", "deletion": {"outputs": True, "features": True}}}
     )
     for words in (["status", NAME], ["results", NAME], ["resume", NAME], ["reconcile", NAME], ["archive", NAME]):
-        with pytest.raises(CampaignIsDeletedError, match=f"`campaign delete {NAME}` completes that"):
+        with pytest.raises(CampaignIsDeletedError, match=f"`campaign delete {NAME}` completes the deletion"):
             CliRunner().invoke(app, [*words, "-l", str(launchpad_file)], catch_exceptions=False)
     assert {row["name"]: row["state"] for row in json.loads(run("list", "--json"))}[NAME] == "deleting"
     assert "nothing to repair" in run("reconcile")
@@ -170,12 +170,12 @@ def test_a_campaign_whose_workflows_were_deleted_with_lpad_is_not_burnt(store, l
         for fw_id in [node["nodes"][0] for node in launchpad.workflows.find()]:
             launchpad.delete_wf(fw_id)
         for said in (submit(), run("reconcile", "heusler"), run("status", "heusler")):
-            assert f"{number} workflow(s) were deleted" in said
+            assert f"the campaign waits for {number} deleted workflow" in said
             assert "`campaign reconcile heusler --resubmit` submits them again" in said
-            assert "`campaign delete heusler` gives the campaign up" in said
+            assert "`campaign delete heusler` deletes the campaign" in said
         run("reconcile", "heusler", "--resubmit")
         assert launchpad.workflows.count_documents({}) == number
-    assert "nothing is wrong" in run("verify", "heusler")
+    assert "no problems found" in run("verify", "heusler")
     for fw_id in [node["nodes"][0] for node in launchpad.workflows.find()]:
         launchpad.delete_wf(fw_id)
     run("delete", "heusler", "--yes")
@@ -183,4 +183,4 @@ def test_a_campaign_whose_workflows_were_deleted_with_lpad_is_not_burnt(store, l
     assert "candidates added" in submit()
     assert launchpad.workflows.count_documents({}) == number
     assert min(workflow["nodes"][0] for workflow in launchpad.workflows.find()) > max(first)
-    assert "nothing is wrong" in run("verify", "heusler")
+    assert "no problems found" in run("verify", "heusler")

@@ -78,7 +78,7 @@ def test_check_says_the_symbol_that_stands_for_one_the_set_does_not_have(site, t
     write_potcars(site / "potpaw_PBE.54", "Al Pd W", "PBE_54")
     code, said = command("check", campaign_file(tmp_path, potcar_functional="PBE_54"))
     assert code == 0, said
-    assert "W_sv (in place of W_pv, which PBE_54 does not have)" in said
+    assert "W_sv (instead of W_pv, which PBE_54 does not have)" in said
 
 
 @pytest.mark.parametrize("words", [["submit"], ["run"]])
@@ -220,7 +220,7 @@ def test_a_variable_that_only_the_node_sets_is_a_note(site, tmp_path, monkeypatc
     write_potcars(site / "potpaw_PBE", "Al Pd W", "PBE")
     code, said = command("check", campaign_file(tmp_path, scratch="$NODE_SCRATCH"))
     assert code == 0, said
-    assert "$NODE_SCRATCH is not set here, so the node that computes must set it" in said
+    assert "$NODE_SCRATCH is not set here; it must be set on the compute nodes" in said
 
 
 @pytest.mark.parametrize("kind", ["full", "file"])
@@ -254,8 +254,8 @@ def test_a_cluster_is_asked_for_the_commands_and_potcars_of_all_campaigns(tmp_pa
     ("dft", "said"),
     [
         ({"quality": "standard"}, []),
-        ({"quality": "fast"}, ["do not say their k-points", "quality: fast"]),
-        ({"quality": "standard", "encut": 400}, ["do not say their cutoff", "400 eV"]),
+        ({"quality": "fast"}, ["do not state their k-points", "quality: fast"]),
+        ({"quality": "standard", "encut": 400}, ["do not state their cutoff", "400 eV"]),
         ({"quality": "fast", "encut": 400}, ["quality: fast", "400 eV"]),
     ],
 )
@@ -276,11 +276,11 @@ def test_entries_that_were_computed_more_finely_are_noted(tmp_path, dft, said):
     code, found = command("check", file, "--engine-elsewhere")
     assert code == 0, found
     assert all(part in found for part in said)
-    assert ("note: the entries do not say" in found) == bool(said)
+    assert ("note: the entries do not state" in found) == bool(said)
     file.write_text(file.read_text().replace("engine: vasp", "engine: vasp\n      potcar_functional: PBE_54"))
     code, found = command("check", file, "--engine-elsewhere")
     assert code != 0
-    assert "energies of different PAW data sets never meet in one hull" in found
+    assert "energies of different PAW data sets must not be mixed in one hull" in found
 
 
 @pytest.mark.parametrize("text", ["VASP_CMD: [1,\n", "VASP_CMD: 5\n", "- a\n"])
@@ -302,8 +302,8 @@ def test_a_campaign_of_another_engine_needs_no_potcars(tmp_path, monkeypatch):
 
 def test_moments_of_other_elements_and_tags_given_twice_are_refused(tmp_path):
     for dft, said in (
-        ({"magmom": {"Fe": 3.0}}, "dft.magmom.Fe: found 'Fe', which is not among candidates.elements"),
-        ({"incar": {"NCORE": 8, "ncore": 4}}, "NCORE: is given twice, as 'ncore' too"),
+        ({"magmom": {"Fe": 3.0}}, "dft.magmom.Fe: found 'Fe', which is not in candidates.elements"),
+        ({"incar": {"NCORE": 8, "ncore": 4}}, "NCORE: is given twice, also as 'ncore'"),
     ):
         with pytest.raises(CampaignFileError, match=re.escape(said)):
             read_campaign_file(campaign_file(tmp_path, **dft))

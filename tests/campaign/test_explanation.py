@@ -47,14 +47,14 @@ def test_an_explanation_names_policy_values_budget_and_model(store, decided):
     assert "no relaxation is left in the budget" in text
     assert "policy: kind thresholds, audit 0.0" in text
     assert "by model 000000000000 in small/screen/0" in text
-    assert "made again from what is stored: the same" in text
+    assert "recomputed from the stored data: the same" in text
 
 
 def test_an_explanation_says_why_a_candidate_failed_for_good(store, decided):
     failure = {"stage": "relax", "kind": "science", "error": "it did not converge"}
     store.candidates.update_one({"_id": decided[0]}, {"$set": {"final_failure": failure}})
     text = "\n".join(format_explanation(explanation(Campaign.read(store, "small"), document(store, decided[0]))))
-    assert "failed for good: relax, science: it did not converge" in text
+    assert "failed permanently: relax, science: it did not converge" in text
 
 
 def test_an_is_dos_whose_k_points_or_smearing_custodian_changed_is_flagged(store, decided):
@@ -127,7 +127,7 @@ def test_the_commands_print_it(store, decided, launchpad_file):
     assert "without --dry-run" in str(refused.exception)
     budget = runner.invoke(app, ["budget", "small", "--relaxations", "2", *options])
     assert budget.exit_code == 0, budget.output
-    assert "1 held candidates go on, 0 stay held" in budget.output
+    assert "1 held candidate released, 0 stay held" in budget.output
     wrong = runner.invoke(app, ["budget", "small", "--relaxations", "two", *options])
     assert "--relaxations: found 'two'" in str(wrong.exception)
 
@@ -137,12 +137,12 @@ def test_held_candidates_are_released_as_far_as_the_budget_allows(store, launchp
     call = [command, "small", "--launchpad", str(launchpad_file)]
     none = CliRunner().invoke(app, call)
     assert none.exit_code == 0, none.output
-    assert none.stdout == "0 held candidate(s) go on\n"
+    assert none.stdout == "0 held candidates released\n"
     assert document(store, decided[1])["state"] == "held"
     store.campaigns.update_one({"_id": "small"}, {"$set": {"budget.relaxations": 2}})
     done = CliRunner().invoke(app, call)
     assert done.exit_code == 0, done.output
-    assert done.stdout == "1 held candidate(s) go on\n"
+    assert done.stdout == "1 held candidate released\n"
     renamed = "`campaign decide` without --dry-run is now `campaign release small`\n"
     assert done.stderr == (renamed if command == "decide" else "")
     # and it is submitted

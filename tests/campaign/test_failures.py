@@ -36,13 +36,13 @@ DOS, RELAX = STAGES["dos"], STAGES["relax"]
         ("INCAR.LDAUU=3", "LDAUU: refused: energies"),
         ("INCAR.NEDOS=3000", "NEDOS: refused: it changes the DOS"),
         ("INCAR.ISMEAR=0", "ISMEAR: refused for IS-DOS"),
-        ("INCAR.ALGOO=Fast", "ALGOO: is no INCAR tag; do you mean ALGO"),
+        ("INCAR.ALGOO=Fast", "ALGOO: is not an INCAR tag; do you mean ALGO"),
         ("INCAR.LOPTICS=True", "LOPTICS: refused: it is not among"),
         ("INCAR.NELM=many", "NELM: found 'many'; right: a number"),
         ("INCAR.ICHARG=11", "vasp-gpaw refuses it"),
         ("walltime=soon", "right: HH:MM:SS"),
-        ("memory=much", "right: an amount"),
-        ("nodes=2", "is no setting"),
+        ("memory=much", "right: memory per node"),
+        ("nodes=2", "is not a setting"),
     ],
 )
 def test_a_setting_that_would_spoil_the_comparison_is_refused_by_name(setting, why):
@@ -83,7 +83,7 @@ def test_the_cause_of_a_failure_is_taken_from_what_lies_around(tmp_path):
 
 @pytest.fixture
 def failed(store, launchpad, database, small_spec, tmp_path, monkeypatch):
-    """The small campaign with one IS-DOS that failed for good, whose directory has a word to say."""
+    """The small campaign with one IS-DOS that failed permanently, whose directory has a word to say."""
     start_campaign(store, launchpad, small_spec())
     document = store.candidates.find_one({"state": "dos_running"})
     monkeypatch.chdir(tmp_path)
@@ -162,7 +162,7 @@ def test_the_commands_say_what_they_do(failed, launchpad_file):
     assert "custodian:brmix (dos)" in said
     code, said = campaign("retry", "small", "--kind", "science", "--set", "INCAR.NELM=400", "--dry-run")
     assert code == 0
-    assert "1 failed calculation(s) would be tried again with INCAR.NELM=400" in said
+    assert "1 failed calculation would be retried with INCAR.NELM=400" in said
     assert campaign("reconcile", "--dry-run") == (0, "small: nothing to repair\n")
 
 

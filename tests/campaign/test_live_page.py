@@ -208,7 +208,7 @@ def test_few_results_make_no_claims(store, launchpad, small_spec):
     none_drawn = {"decision.audit": False, "decision.policy.audit": 1e-9}
     store.candidates.update_many({"decision": {"$ne": None}}, {"$set": none_drawn})
     (note, *_) = metrics_notes(campaign_metrics(Campaign.read(store, name)))
-    assert "The audit has drawn none of the" in note
+    assert "The audit has not drawn any" in note
 
 
 def test_a_finished_campaign_begins_with_what_was_found(store, launchpad, small_spec):

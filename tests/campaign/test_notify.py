@@ -115,7 +115,7 @@ def test_a_test_message_reaches_a_command_and_a_webhook(settings, host, tmp_path
         ("webhook: http://127.0.0.1:{port}/302/" + SECRET, "answered 302 (a redirect, which is not followed)"),
         ("webhook: http://127.0.0.1:{port}/500/" + SECRET, "answered 500"),
         ("webhook: http://127.0.0.1:1/" + SECRET, "127.0.0.1:1 does not answer"),
-        ("command: [sh, -c, 'sleep 60']\n  timeout_s: 0.3", "sh did not end within 0.3 s"),
+        ("command: [sh, -c, 'sleep 60']\n  timeout_s: 0.3", "sh did not finish within 0.3 s"),
         ("command: [sh, -c, 'echo it broke >&2; exit 3']", "sh ended with code 3: it broke"),
         ("command: no-such-program-anywhere", "no-such-program-anywhere cannot be started"),
     ],
@@ -157,7 +157,7 @@ def test_a_webhook_that_others_may_read_and_no_file_at_all(settings):
     path = settings(f"notify:\n  webhook: https://example.org/{SECRET}\n", mode=0o644)
     assert f"right: chmod 600 {path}" in run("--test")[1]
     path.unlink()
-    assert "there is no " in run("--test")[1]
+    assert "does not exist" in run("--test")[1]
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602])
@@ -165,7 +165,7 @@ def test_a_file_that_others_may_write_runs_nothing(settings, tmp_path, mode):
     path = settings(f"notify:\n  command: [touch, {tmp_path}/started]\n", mode=mode)
     code, said = run("--test")
     assert (code, (tmp_path / "started").exists()) == (1, False)
-    assert "others may write it" in said
+    assert "other users may write it" in said
     assert f"right: chmod 600 {path}" in said
 
 
@@ -175,7 +175,7 @@ def test_a_file_of_another_user_runs_nothing(settings, tmp_path):
     os.chown(path, 1234, -1)
     code, said = run("--test")
     assert (code, (tmp_path / "started").exists()) == (1, False)
-    assert f"{path}: belongs to user 1234; right: a file of your own" in said
+    assert f"{path}: belongs to user 1234; right: a file that belongs to you" in said
 
 
 @pytest.mark.parametrize("named", ["~no-such-user-anywhere/notify.yaml", "/x" * 4000, "/proc"])
@@ -253,7 +253,10 @@ def test_each_message_is_sent_once_whoever_looks(store, launchpad, launchpad_fil
         store.campaigns.update_one({"_id": "small"}, {"$set": {"stopped": stop}})
         (message,) = look()
         assert message["event"] == "stuck"
-        assert "small is stuck: stopped: 3 calculations in a row failed alike, of potcar_missing" in message["text"]
+        assert (
+            "small is stuck: stopped: 3 consecutive calculations failed in the same way (potcar_missing)"
+            in message["text"]
+        )
         assert look() == []
         store.campaigns.update_one({"_id": "small"}, {"$unset": {"stopped": ""}})
         assert look() == []

@@ -66,7 +66,7 @@ def test_a_paused_campaign_begins_nothing_until_it_is_resumed(store, launchpad, 
     said = run("pause", "small", "--reason", "maintenance")
     assert "paused by" in said
     assert "(maintenance)" in said
-    assert f"{ready} calculation(s) and step(s) that waited for a worker stay in the queue" in said
+    assert f"left in the queue, not started: {ready} calculation" in said
     assert not launchpad.run_exists(FWorker())
     assert list(states(launchpad).values()).count("PAUSED") == ready
     campaign.advance()
@@ -75,14 +75,14 @@ def test_a_paused_campaign_begins_nothing_until_it_is_resumed(store, launchpad, 
     for command in (("status", "small"), ("submit", str(file), "--engine-elsewhere")):
         said = run(*command)
         assert "(maintenance)" in said
-        assert "`campaign resume small` lets it go on" in said
-    assert "nothing is wrong" in run("verify", "small")
+        assert "`campaign resume small` continues it" in said
+    assert "no problems found" in run("verify", "small")
     assert "already paused by" in run("pause", "small")
-    assert f"{ready} paused calculation(s) can run" in run("resume", "small")
+    assert f"{ready} paused calculations can run" in run("resume", "small")
     assert states(launchpad) == before
     assert "is not stopped" in run("resume", "small")
     assert events(store) == ["paused", "resumed"]
-    assert "nothing is wrong" in run("verify", "small")
+    assert "no problems found" in run("verify", "small")
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ def test_killed_before_each_write_the_same_command_completes_it(launchpad, campa
     assert kills >= 2
     assert not launchpad.run_exists(FWorker())
     assert "READY" not in states(launchpad).values()
-    assert "nothing is wrong" in run("verify", "small")
+    assert "no problems found" in run("verify", "small")
     kills, _ = killed_at_every_write(*back, "--launchpad", launchpad_file)
     assert kills >= 2
     assert states(launchpad) == before
-    assert "nothing is wrong" in run("verify", "small")
+    assert "no problems found" in run("verify", "small")
 
 
 def test_what_was_in_a_queue_already_is_put_back(store, launchpad, database, campaign, launch_folder, run):
@@ -135,11 +135,11 @@ def test_stop_ends_a_process_of_this_machine_at_no_try(store, launchpad, campaig
         for words in (("archive", "small"), ("delete", "small", "--yes")):
             with pytest.raises(CampaignAtWorkError, match=rf"process {process.pid} of .*stop small --cancel-jobs"):
                 CliRunner().invoke(app, [*words, "-l", str(launchpad_file)], catch_exceptions=False)
-        assert "left to end (--cancel-jobs ends them)" in run("stop", "small")
+        assert "will be completed (--cancel-jobs stops them)" in run("stop", "small")
         assert process.poll() is None
         run("stop", "small", "--cancel-jobs", typed="no\n", code=1)
         assert process.poll() is None
-        assert "ended 1 process(es)" in run("stop", "small", "--cancel-jobs", typed="yes\n")
+        assert "stopped 1 process on" in run("stop", "small", "--cancel-jobs", typed="yes\n")
         process.wait(10)
         assert not psutil.pid_exists(engine) or psutil.Process(engine).status() == psutil.STATUS_ZOMBIE
     finally:
@@ -149,7 +149,7 @@ def test_stop_ends_a_process_of_this_machine_at_no_try(store, launchpad, campaig
     assert entry["outcome"] == "stopped"
     assert launchpad.fireworks.find_one({"fw_id": fw_id})["state"] == "PAUSED"
     assert "stopped by" in run("status", "small")
-    assert "nothing is wrong" in run("verify", "small")
+    assert "no problems found" in run("verify", "small")
     run("resume", "small")
     assert launchpad.fireworks.find_one({"fw_id": fw_id})["state"] == "READY"
     assert store.candidates.find_one({"_id": document["_id"]})["is_dos"]["attempt"] == 0
@@ -163,11 +163,11 @@ def test_an_archived_campaign_is_hidden_and_can_be_read(store, launchpad, campai
     assert set(states(launchpad).values()) == {"ARCHIVED"}
     assert run("list").endswith("all campaigns are archived: see `campaign list --all`")
     assert json.loads(run("list", "--all", "--json"))[0]["state"] == "archived"
-    assert run("reconcile") == "no campaign is under way"
+    assert run("reconcile") == "no campaign is running"
     assert "nothing to repair" in run("reconcile", "small")
-    assert "`campaign archive small --undo` brings it back" in run("status", "small")
+    assert "`campaign archive small --undo` restores it" in run("status", "small")
     run("results", "small")
-    assert "is in the list again" in run("resume", "small")
+    assert "is listed again" in run("resume", "small")
     assert states(launchpad) == before
     assert events(store) == ["archived", "unarchived"]
 

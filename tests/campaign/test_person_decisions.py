@@ -113,7 +113,7 @@ def test_a_relaxation_that_runs_is_not_rejected_and_others_are(half_way):
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 1
     assert "LiAl:B2" in result.output.splitlines()[0]
-    assert "refused: its relaxation runs; what has begun is not stopped" in result.output
+    assert "refused: its relaxation is running, and is not stopped" in result.output
     assert half_way.get(running)["decision"] == running["decision"]
     assert half_way.candidate(prototype="B3")["state"] == "rejected"
 
@@ -124,7 +124,7 @@ def test_decisions_on_a_candidate_whose_is_dos_runs_are_carried_out_when_it_has_
     waiting = half_way.candidate(prototype="B1")
     half_way.launchpad.fireworks.update_one({"fw_id": waiting["is_dos"]["fw_id"]}, {"$set": {"state": "RUNNING"}})
     said = CliRunner().invoke(app, [command, "half-way", "LiAl:B1", *WHY, "-l", str(half_way.file)]).output
-    assert "carried out when the IS-DOS has ended" in said
+    assert "takes effect when the IS-DOS has finished" in said
     assert half_way.get(waiting)["state"] == "dos_running"
     # it fails: a person who wants it relaxed needs no DOS, and the budget has a say then
     failure = {"stage": "dos", "kind": "science"}
@@ -149,11 +149,11 @@ def test_everything_wrong_with_the_names_is_said_in_one_message(ended, tmp_path)
     assert "no candidate 'LiAl:B7'" in said
     assert "several candidates 'Li3Al'" in said
     assert "no candidate 'Xe:B1'" in said
-    assert "found no candidate; right: AlPd:B2" in ended.refused("promote", *WHY)
+    assert "no candidate given; right: AlPd:B2" in ended.refused("promote", *WHY)
     assert "--reason: found nothing" in ended.refused("reject", "Li3Al:L1_2", "--reason", " ")
     assert "cannot be read" in ended.refused("reject", "--from", str(tmp_path), "--reason", "x")
     refused = ended.run("reject", "LiAl:B2", "LiAl3:D0_3", "--reason", "x", code=1)
-    assert "trains the model (role bootstrap)" in refused
+    assert "to train the model (role bootstrap)" in refused
     assert "its relaxation has ended already" in refused
 
 
@@ -227,6 +227,6 @@ def test_an_archived_campaign_and_one_that_is_being_deleted_take_no_changes(laun
     campaign = stored.open()
     stored.store.campaigns.update_one({"_id": "finished"}, {"$set": {"state": "deleting"}})
     before = stored.everything()
-    with pytest.raises(CampaignIsDeletedError, match="deleted meanwhile"):
+    with pytest.raises(CampaignIsDeletedError, match="deleted in the meantime"):
         stored.store.in_transaction(lambda session: lock_budget(campaign, session))
     assert stored.everything() == before

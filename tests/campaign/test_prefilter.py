@@ -57,10 +57,10 @@ def test_more_doubt_never_rejects_what_less_doubt_leaves(e_hull, sigma, z, limit
 
 @pytest.mark.parametrize(("e_hull", "sigma"), [(None, 0.1), (math.nan, 0.1), (3.0, None)])
 def test_what_is_not_known_gets_its_dos_and_the_reason(e_hull, sigma):
-    found = prefilter_verdict(e_hull, sigma, z=2, max_hull_energy=0.1, why_none="its atoms fell into each other")
+    found = prefilter_verdict(e_hull, sigma, z=2, max_hull_energy=0.1, why_none="its atoms have collapsed")
     assert found.promising
     assert "gets its IS-DOS" in found.reason
-    assert (sigma is None) or "fell into each other" in found.reason
+    assert (sigma is None) or "have collapsed" in found.reason
 
 
 # ---- the campaign file
@@ -92,13 +92,13 @@ def test_a_file_without_it_is_what_it_was(small_spec):
         ({"prefilter": {"z": 1.0}}, r"prefilter\.scorer: is missing"),
         (
             {"prefilter": {"scorer": {"kind": "force_field", "calculator": "MatPES-r2SCAN"}}},
-            r"prefilter\.scorer\.calculator: .*two functionals never meet",
+            r"prefilter\.scorer\.calculator: .*two functionals must not be mixed",
         ),
         (
             {"prefilter": {"scorer": {**EMT, "corrections": "mp2020"}}},
             r"prefilter\.scorer\.corrections: found 'mp2020'",
         ),
-        ({"prefilter": {"scorer": EMT}, "scorer": EMT}, "prefilter would save none"),
+        ({"prefilter": {"scorer": EMT}, "scorer": EMT}, "prefilter would save nothing"),
         ({"prefilter": {"scorer": EMT}, "purpose": "training_set"}, "every candidate gets an IS-DOS"),
         (
             {"prefilter": {"scorer": EMT}, "candidates": {"prototypes": ["B2"], "elements": ["Cu", "Fe"]}},
@@ -283,7 +283,7 @@ def test_it_is_seen_wherever_candidates_are_shown(done):
     assert any(line.startswith("rejected by the prefilter: E_hull") for line in lines)
     assert "not predicted: it has no IS-DOS" in lines
     assert any(line.startswith("decision: rejected by the prefilter, at") for line in lines)
-    assert "  made again from what is stored: the same" in lines
+    assert "  recomputed from the stored data: the same" in lines
     # nothing of it is a waiting candidate, the audit counts it, and what it cost is in C_pre
     found = campaign_metrics(campaign)
     assert (found.candidates.decided, found.candidates.waiting) == (12, 0)

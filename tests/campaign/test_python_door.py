@@ -135,7 +135,7 @@ def test_replays_say_what_is_wrong_with_a_policy(monkeypatch):
         campaign.compare(data, ["treshold"])
     with pytest.raises(UserError, match="policies: found none; right: at least one"):
         campaign.compare(data, [])
-    with pytest.raises(UserError, match="seeds: found none; right: at least one whole number"):
+    with pytest.raises(UserError, match="seeds: found none; right: at least one integer"):
         campaign.compare(data, "thresholds", seeds=[])
 
 

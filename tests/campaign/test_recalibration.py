@@ -186,11 +186,11 @@ def test_what_waits_is_decided_again_by_corrected_predictions(
     assert row["e_form_ml"] == pytest.approx(document["prediction"]["e_form_per_atom"], abs=1e-6)
     assert row["e_form_raw"] == pytest.approx(document["prediction"]["raw"]["e_form_per_atom"], abs=1e-6)
     assert row["recalibration"] == "small/recalibrate/0"
-    assert "38 predictions are corrected" in command(launchpad_file, "results", "small")
+    assert "38 predictions corrected" in command(launchpad_file, "results", "small")
     assert "on, number 1 on 22 relaxed: offsets of" in " ".join(command(launchpad_file, "status", "small").split())
     told = command(launchpad_file, "explain", "small", document["_id"])
-    assert "corrected by small/recalibrate/0, of 22 relaxed: the scorer itself said" in told
-    assert "made again from what is stored: the same" in told
+    assert "corrected by small/recalibrate/0, of 22 relaxed: the scorer's own prediction" in told
+    assert "recomputed from the stored data: the same" in told
     campaign = OpenCampaign.open(store, launchpad, "small", dry_run=True)
     found = verify(campaign, lambda: reconcile(campaign, dry_run=True), pause_s=0.0).findings
     assert [each for each in found if "decision" in each.check] == []
@@ -329,7 +329,7 @@ def test_another_version_of_a_library_is_no_other_scorer(
     assert "correction on, number 1" in " ".join(command(launchpad_file, "status", "small").split())
     monkeypatch.setattr(Rule, "identity", lambda self, campaign: {"kind": self.kind, "settings": "others"})
     assert current_correction(Campaign.read(store, "small")) is None
-    assert "correction off (of an earlier scorer or model)" in " ".join(
+    assert "correction off (belongs to an earlier scorer or model)" in " ".join(
         command(launchpad_file, "status", "small").split()
     )
 

@@ -131,7 +131,7 @@ def test_a_job_that_was_cancelled_is_not_said_to_be_killed(store, database, wait
         Campaign.read(store, "small"), database, document_id=waiting["_id"], stage=STAGES["dos"], fw_id=record
     )
     failure = store.candidates.find_one({"_id": waiting["_id"]})["final_failure"]
-    assert failure["error"] == "its job was cancelled, and its tries are used up"
+    assert failure["error"] == "its job was cancelled, and no retries are left"
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_references_of_other_settings_are_a_warning_in_the_report_too(store, lau
         spec = with_entries(alloys(**GPAW), header={"dft": spec.dft_settings().physics()})
     start_campaign(store, launchpad, spec)
     lines = summary(build_report(Campaign.read(store, "small"), map_of_dos=False)).lines
-    notes = [line for line in lines if line.startswith("Note: the entries do not say")]
+    notes = [line for line in lines if line.startswith("Note: the entries do not state")]
     assert len(notes) == len(words)
     assert all(word in note for word, note in zip(words, notes, strict=True))
     checked = [line.removeprefix("note: ") for line in format_preview(spec) if line.startswith("note: the entries")]
@@ -238,11 +238,11 @@ def test_the_commands_show_another_set_than_the_campaigns(store, launchpad, laun
     again = read_entries_file(exported)
     assert {item.id: item.energy for item in again.entries} == {f"id-{key}": value for key, value in ALLOYS.items()}
     assert (again.engine, again.functional_stated) == ("gpaw", True)
-    with pytest.raises(EntriesFileError, match="nothing is overwritten"):
+    with pytest.raises(EntriesFileError, match="is not overwritten"):
         run("show", checksum[:8], "--output", str(exported))
     with pytest.raises(ReferenceSetError, match="there is no reference set 0123"):
         run("show", "0123")
-    with pytest.raises(ReferenceSetError, match="is no checksum"):
+    with pytest.raises(ReferenceSetError, match="is not a checksum"):
         run("show", ".*")
 
 
@@ -289,7 +289,7 @@ def test_what_is_fetched_cannot_be_taken_as_references(fetch, tmp_path):
     energies = {item.id: item.energy for item in file.entries}
     assert energies["mp-1143-GGA"] == pytest.approx(-37.40 - 3 * 0.687)
     assert file.reference_elements == {"Al", "Pd", "O"}
-    with pytest.raises(EntriesFileError, match="nothing is overwritten"):
+    with pytest.raises(EntriesFileError, match="is not overwritten"):
         fetch(path, "--elements", "Pd,Al,O")
 
 
@@ -324,5 +324,7 @@ def test_a_fetch_that_cannot_end_well_leaves_a_file(fetch, tmp_path, name, eleme
 
 def test_too_many_chemical_systems_are_asked_for(fetch, tmp_path):
     many = "Li,Be,Na,Mg,Al,Si,K,Ca,Sc,Ti,V,Cr,Mn,Fe,Co,Ni"
-    with pytest.raises(EntriesFileError, match="16 elements make 65535 chemical systems; say with --max-elements"):
+    with pytest.raises(
+        EntriesFileError, match="16 elements make 65535 chemical systems; give the largest number of elements"
+    ):
         fetch(tmp_path / "mp.json", "--elements", many)

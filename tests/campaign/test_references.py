@@ -107,15 +107,15 @@ def test_reading_changes_a_composition_or_an_energy(tmp_path_factory, amounts, e
         ({"composition": {}}, "has no composition"),
         ({"composition": {"Al": -4}}, "has -4 of Al"),
         ({"composition": {"Al": math.nan}}, "has nan of Al"),
-        ({"composition": {"Xx": 4}}, "has 'Xx' in its composition, which is no element"),
+        ({"composition": {"Xx": 4}}, "has 'Xx' in its composition, which is not an element"),
         ({"composition": {"Al": 4, "1": 1}}, "has '1' in its composition"),
-        ({"composition": "no formula"}, "is no formula"),
+        ({"composition": "no formula"}, "is not a formula"),
         ({"@class": "GibbsComputedStructureEntry"}, "is a GibbsComputedStructureEntry; right: ComputedEntry or"),
         ({"entry_id": "id-Cu4"}, "id-Cu4 (entry 2) has the id of entry 1 too"),
         ({"parameters": {**VASP, "vasp_version": "6.9.9-gpaw-26.1.0"}}, "parameters of gpaw and of vasp"),
         ({"correction": -1.0, "energy_adjustments": []}, "carries a correction without a name"),
         ({"correction": -1.0, "energy_adjustments": [{"name": "MP2020 x", "value": -2.0}]}, "make -2 eV"),
-        ({"energy_adjustments": "none"}, "energy_adjustments that are no list"),
+        ({"energy_adjustments": "none"}, "energy_adjustments that are not a list"),
     ],
 )
 def test_a_wrong_entry_is_named_with_its_place(tmp_path, content, expected):
@@ -141,7 +141,7 @@ def test_everything_that_is_wrong_is_listed_at_once(tmp_path):
         ("e.json", b"\xff\xfe", "is not JSON"),
         ("e.json", b'{"a": 1}', "neither a list nor an object"),
         ("e.json", b"[]", "holds no entries"),
-        ("e.json.gz", b"[]", "not packed with gzip"),
+        ("e.json.gz", b"[]", "not compressed with gzip"),
         ("e.json.gz", gzip.compress(b"[1, 2, 3]" * 50, mtime=0)[:-12], "damaged"),
         ("e.jsonl", b"{}\n{]\n", "line 2 is not JSON"),
         ("e.json", None, "cannot be read (No such file or directory)"),
@@ -156,7 +156,7 @@ def test_a_file_that_cannot_be_read_is_a_traceback(tmp_path, name, content, expe
 
 def test_the_engine_is_guessed(tmp_path):
     silent = write(tmp_path / "silent.json", alloys(**PBE))
-    assert "nobody says which engine computed these entries; set references.engine" in problems(silent)
+    assert "it is unknown which engine computed these entries; set references.engine" in problems(silent)
     assert read_entries_file(silent, engine="gpaw").engine == "gpaw"
     assert read_entries_file(write(tmp_path / "gpaw.json", alloys(**GPAW))).engine == "gpaw"
     emmet = {"run_type": "GGA", "potcar_spec": [{"titel": "PAW_PBE Al 04Jan2001", "hash": None}]}
@@ -275,7 +275,7 @@ def refusal(tmp_path, *args, **options) -> str:
 
 def test_entries_of_another_engine_are_refused_with_field_found_and_right(tmp_path):
     text = refusal(tmp_path, alloys(**VASP))
-    assert "known.json: spec.campaign.references.entries: found entries that were computed with vasp" in text
+    assert "known.json: spec.campaign.references.entries: found entries computed with vasp" in text
     assert "dft.engine is gpaw" in text
     assert "right: entries of gpaw, or dft.engine: vasp" in text
     assert checked(tmp_path, alloys(**VASP), engine="vasp").references.entries == tmp_path / "known.json"
@@ -304,9 +304,9 @@ def test_the_preview_counts_what_is_left_out_and_relaxes_no_elements(tmp_path):
     header = {"engine": "gpaw", "max_elements": 1}
     spec = checked(tmp_path, [*alloys(), entry("AlPd", -9.0)], header=header)
     lines = list(format_preview(spec))
-    assert "4 reference phases come from known.json: gpaw, PBE (nobody says otherwise)" in lines[1]
-    assert "1 entries of other elements are left out" in lines[1]
-    assert "at most 1 elements a phase" in lines[2]
+    assert "4 reference phases come from known.json: gpaw, PBE (nothing else stated)" in lines[1]
+    assert "1 entry of other elements left out" in lines[1]
+    assert "at most 1 elements per phase" in lines[2]
     assert not any("relaxed first" in line for line in lines)
 
 
@@ -316,7 +316,7 @@ def test_oxides_that_need_a_hubbard_u_are_refused_by_element(tmp_path):
     options = {"elements": elements, "engine": "vasp"}
     text = refusal(tmp_path, pure, **options, corrections="mp2020")
     for symbol in ("Fe", "Ni"):
-        assert f"found {symbol!r} beside O: the references carry the corrections mp2020" in text
+        assert f"found {symbol!r} together with O: the references include the corrections mp2020" in text
     assert "2 problems" in text
     assert checked(tmp_path, pure, **options).references.corrections is None
 
@@ -328,7 +328,7 @@ def test_settings_of_the_file_that_differ_from_the_campaigns_are_refused(tmp_pat
     header = {"engine": "gpaw", "dft": dft.physics()}
     checked(tmp_path, alloys(), header=header)
     header["dft"] = header["dft"] | {"encut": 400.0}
-    assert "other DFT settings: encut (there 400.0, here 520.0)" in refusal(tmp_path, alloys(), header=header)
+    assert "other DFT settings: encut (entries: 400.0, campaign: 520.0)" in refusal(tmp_path, alloys(), header=header)
 
 
 def test_what_is_wrong_in_the_file_is_told_with_the_campaigns_other_problems(tmp_path):
@@ -356,7 +356,7 @@ def test_check_does_not_say_what_is_in_a_file(tmp_path):
     assert done.exit_code == 0
     for part in (
         "no problems",
-        "4 entries; 1 more have f-block elements",
+        "4 entries; 1 more contain f-block elements",
         "chemical systems: 3 (Al-Cu 2, Al 1, Cu 1)",
         "elemental references: Al, Cu",
         "engine: vasp",

@@ -49,17 +49,17 @@ def test_what_was_removed_is_named_and_comes_back_as_it_is_asked_for(store, laun
     before = launchpad.fireworks.count_documents({})
     for said in (run("reconcile", "small"), run("status", "small")):
         for how, fw_id in zip(("deleted", "archived", "defused"), three, strict=True):
-            assert f"1 workflow(s) were {how}" in said
+            assert f"the campaign waits for 1 {how} workflow" in said
             assert f"(firework {fw_id})" in said
         assert "campaign reconcile small --resubmit" in said
         assert f"lpad reignite_wfs -i {defused}" in said
     assert launchpad.fireworks.count_documents({}) == before
 
     said = run("reconcile", "small", "--resubmit")
-    assert "1 removed workflow(s) are submitted again" in said
+    assert "1 removed workflow submitted again" in said
     assert "deleted" not in said
-    assert "1 workflow(s) were archived" in said
-    assert "2 removed workflow(s)" in run("reconcile", "small", "--resubmit", "--archived", "--defused")
+    assert "the campaign waits for 1 archived workflow" in said
+    assert "2 removed workflows" in run("reconcile", "small", "--resubmit", "--archived", "--defused")
     assert "nothing to repair" in run("reconcile", "small")
     assert launchpad.fireworks.find_one({"fw_id": defused})["state"] == "READY"
     assert launchpad.fireworks.find_one({"fw_id": archived})["state"] == "ARCHIVED"
@@ -81,7 +81,7 @@ def test_what_a_process_still_computes_is_left_alone(store, launchpad, three, ru
     store.attempts.insert_one(entry | me)
     launchpad.delete_wf(three[0])
     said = run("reconcile", "small", "--resubmit")
-    assert "0 removed workflow(s) are submitted again" in said
+    assert "0 removed workflows submitted again" in said
     assert f"still being computed by process {os.getpid()}" in said
 
 
@@ -107,7 +107,7 @@ def test_a_defused_calculation_does_not_count_as_something_that_can_go_on(store,
 
 
 def test_what_resubmit_includes_needs_it(launchpad_file):
-    with pytest.raises(ResubmitOptionError, match="right: with --resubmit"):
+    with pytest.raises(ResubmitOptionError, match="right: give --resubmit too"):
         CliRunner().invoke(
             app, ["reconcile", "small", "--defused", "--launchpad", str(launchpad_file)], catch_exceptions=False
         )
@@ -120,7 +120,7 @@ def test_documents_of_others_are_passed_over_and_named(store, launchpad, small_s
         collection.insert_one({"foo": 1})
     store.reference_sets.insert_one({"foo": 1})
     said = run("reconcile")
-    assert "no campaigns: theirs, second" in said
+    assert "are not campaigns: theirs, second" in said
     assert "small: nothing to repair" in said
     run("status", "small")
     run("references", "list")

@@ -91,7 +91,7 @@ def test_predictions_results_and_the_ledgers_costs_are_what_is_replayed(store, f
 def test_a_campaign_that_has_relaxed_nothing_it_predicted_is_refused(store, ids):
     predict(store, ids[0], -0.3)
     with pytest.raises(
-        ReplayDataError, match=r"campaign small: 1 problem.*\n.*1 candidates have a prediction, and none"
+        ReplayDataError, match=r"campaign small: 1 problem.*\n.*1 candidates have a prediction, but none"
     ):
         read_replay_campaign(Campaign.read(store, "small"))
     with pytest.raises(UnknownCampaignError):

@@ -77,7 +77,7 @@ def test_what_has_no_column_is_the_papers_and_follows_from_the_formula(tmp_path)
     assert found.uncertainty is None
     # against the elements alone
     assert (found.e_hull, found.e_hull_ml) == (-0.3, -0.25)
-    assert any("against the elements alone" in note for note in data.notes)
+    assert any("relative to the elements only" in note for note in data.notes)
     assert any("no column relax_cpu_s: 3107" in note for note in data.notes)
 
 
@@ -203,7 +203,7 @@ def test_everything_wrong_is_said_at_once(tmp_path):
         ("id,formula,e_form\na,AlPd,1\n", "column e_form_ml is missing"),
         ("id,e_form,e_form_ml\na,1,1\n", "no column formula or composition, and no --structures"),
         ("id,formula,e_form,e_form_ml,uncertainity\na,AlPd,1,1,1\n", "'uncertainity' is not known; did you mean"),
-        ("id,formula,id,e_form\na,AlPd,a,1\n", "columns id stand twice"),
+        ("id,formula,id,e_form\na,AlPd,a,1\n", "columns id are given twice"),
         ("id,formula,e_form,e_form_ml\na,AlPd,1\n", "line 2: found 3 cells; right: 4"),
         ('id,formula,e_form,e_form_ml\n"a,AlPd,1,1\n', "not CSV"),
     ],
@@ -361,7 +361,7 @@ def test_rows_that_are_named_are_left_out_and_counted(tmp_path):
 
 @pytest.mark.parametrize(
     ("leave_out", "expected"),
-    [(["e"], "--leave-out e: there is no row of that id"), (["a"], "--leave-out leaves no row")],
+    [(["e"], "--leave-out e: there is no row with that id"), (["a"], "--leave-out leaves no row")],
 )
 def test_rows_that_are_not_there_cannot_be_left_out(tmp_path, leave_out, expected):
     with pytest.raises(ReplayDataError, match=expected):

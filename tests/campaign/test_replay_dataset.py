@@ -63,7 +63,7 @@ def test_only_what_the_model_has_not_been_fitted_to_is_replayed(world):
     assert first.n_sites == Composition(amounts).num_atoms
     notes = " ".join(data.notes)
     assert f"{30 - len(unseen)} of 30 IS-DOS left out" in notes
-    assert "against the elements alone" in notes
+    assert "relative to the elements only" in notes
 
 
 def test_replaying_what_was_trained_on_must_be_asked_for_and_is_said(world):

@@ -221,7 +221,7 @@ def test_the_map_of_the_dos_is_made_once_or_says_why_not(store, launchpad, small
     assert np.isfinite(report.dos_map.x).sum() == 16
     assert len(report.dos_pairs.shown) == pairs - 1
     assert f"features {damaged['_id']}: DOS features are damaged" in caplog.text
-    assert f"`campaign reconcile {name}` mends them" in caplog.text
+    assert f"`campaign reconcile {name}` repairs them" in caplog.text
     # another DOS is another map
     store.features.delete_many({"kind": "dos"})
     assert "there are 0" in build_report(Campaign.read(store, name)).dos_map
@@ -276,13 +276,13 @@ def test_a_campaign_in_any_state_gives_a_page(store, launchpad, small_spec, stat
     assert len(shown["tables"]["candidates"]["rows"]) == len(data.rows)
     if state == "failed":
         assert len(shown["tables"]["failures"]["rows"]) == len(data.rows)
-        assert f"{len(data.rows)} calculation(s) failed for good" in html
+        assert f"{len(data.rows)} calculations failed permanently" in html
     if state in ("new", "predicted", "failed"):
         assert "Nothing is relaxed yet" in html
         assert "No candidate with a prediction is relaxed yet" in html
     if state == "training_set":
         assert list(data.funnel) == ["candidates", "relaxed", "stable"]
-        assert "How good the decisions were" not in html
+        assert "Quality of the decisions" not in html
 
 
 @pytest.mark.mongo

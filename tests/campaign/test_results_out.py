@@ -201,7 +201,7 @@ def test_no_cell_is_a_formula_and_numbers_stay_numbers():
     [
         (["--format", "parquet"], "--output FILE"),
         (["--output", "x.csv"], "--format csv"),
-        (["--format", "csv", "--wide"], "--wide is for the table"),
+        (["--format", "csv", "--wide"], "--wide applies only to the table"),
         (["--format", "csv", "--output", "nowhere/x.csv"], "does not exist"),
         (["--format", "csv", "--output", "."], "is a folder"),
     ],

@@ -120,10 +120,10 @@ def test_what_was_taken_over_is_said_and_counts_for_no_cost(first, again):
     assert len(relaxed) > 1
     assert usage(campaign, expected_costs(campaign)).relaxations == 0
     said = "\n".join(format_explanation(explanation(campaign, relaxed[0])))
-    assert f"relaxation taken over from campaign {NAME}" in said
+    assert f"relaxation reused from campaign {NAME}" in said
     assert {row.reused_from for row in result_rows(campaign)} == {NAME}
     reused = status_report(campaign).reused
-    assert reused.startswith(f"taken over from {NAME}: ")
+    assert reused.startswith(f"reused from {NAME}: ")
     assert "CPU-hours saved" in reused
 
 
@@ -239,7 +239,7 @@ def test_submit_takes_over_what_an_earlier_version_has_computed_and_verify_is_cl
     said = CliRunner().invoke(app, arguments)
     assert said.exit_code == 0, said.output
     # two references and two of the bootstrap sample with both, six IS-DOS
-    assert "taken over from finished, probable: 6 IS-DOS, 4 relaxations, 4 RS-DOS" in " ".join(said.output.split())
+    assert "reused from finished, probable: 6 IS-DOS, 4 relaxations, 4 RS-DOS" in " ".join(said.output.split())
     assert store.database["fireworks"].distinct("spec._category", {"spec.campaign_name": "later"}) == ["train"]
     for name in ("later", "finished", "probable"):
         verified = CliRunner().invoke(app, ["verify", name, "--features", "--launchpad", str(launchpad_file)])
@@ -250,7 +250,7 @@ def test_submit_takes_over_what_an_earlier_version_has_computed_and_verify_is_cl
     anew = campaign_file(launchpad_file.parent, "anew")
     said = CliRunner().invoke(app, ["submit", str(anew), "--no-reuse", "--launchpad", str(launchpad_file)])
     assert said.exit_code == 0
-    assert "taken over" not in said.output
+    assert "reused from" not in said.output
     assert store.attempts.count_documents({"campaign": "anew"}) == 0
     assert store.campaigns.find_one({"_id": "anew"})["spec"]["reuse"] is False
     # the option is not needed to go on

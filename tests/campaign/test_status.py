@@ -172,7 +172,7 @@ def test_rates_and_the_time_left_come_from_the_last_hours(store, campaign):
 def test_where_nothing_ended_lately_the_time_left_is_unknown(store, campaign):
     report = status_report(Campaign.read(store, campaign), at=now() + timedelta(hours=48))
     assert (report.pace.hours, report.pace.cpu_hours_per_hour) == (None, None)
-    assert (report.time_left.hours, report.time_left.how) == (None, "nothing ended in the last 24 h")
+    assert (report.time_left.hours, report.time_left.how) == (None, "nothing finished in the last 24 h")
     assert report.pace.stages["dos"].per_hour == 0.0
 
 
@@ -247,7 +247,7 @@ def test_the_json_has_the_numbers_that_are_drawn(store, campaign, run):
         ("dos", "machine", 1),
         ("relax", "science", 1),
     ]
-    assert "1 IS-DOS (machine), 1 relaxation (science); `campaign failures small` says what to do" in said
+    assert "1 IS-DOS (machine), 1 relaxation (science); `campaign failures small` for details" in said
     assert [each["error"] for each in found["newest_failures"]] == ["custodian gave up [VasprunErrorHandler]", "killed"]
     assert "custodian gave up [VasprunErrorHandler]" in printed
     assert "second line" not in printed
@@ -264,10 +264,10 @@ def test_a_campaign_of_which_nothing_is_done_yet_has_a_picture(store, launchpad,
     assert found["pace"]["stages"] == {}
     assert found["time_left"]["hours"] is None
     assert found["predictions"]["mae"] is None
-    assert "time left unknown: nothing ended in the last 24 h" in said
-    assert "nothing was started yet" in said
+    assert "time left unknown: nothing finished in the last 24 h" in said
+    assert "nothing has been started yet" in said
     assert "model not trained yet" in said
-    assert "failed for good" not in said
+    assert "failed permanently" not in said
     # 16 IS-DOS, and relaxations of 2 for the training sample and of the references
     ready = {queue["category"]: queue["ready"] for queue in found["queues"]}
     assert ready == {"dos": 16, "relax": 2 + found["references"]["all"]}
@@ -281,7 +281,7 @@ def test_a_campaign_of_which_nothing_is_done_yet_has_a_picture(store, launchpad,
     launchpad.fireworks.update_many({"state": "RESERVED"}, {"$set": {"state": "PAUSED"}})
     assert "16 fireworks are paused: `lpad resume_fws -q" in words(run())
     launchpad.fireworks.update_one({"spec._category": "dos"}, {"$set": {"state": "RUNNING"}})
-    assert "nothing has ended yet; running: 1" in words(run())
+    assert "nothing has finished yet; running: 1" in words(run())
 
 
 def test_a_campaign_with_nothing_but_failures_has_a_picture(store, launchpad, small_spec, run):
@@ -332,11 +332,11 @@ def test_what_needs_recovery_is_said_and_nothing_is_written(store, launchpad, lo
     before = everything(launchpad.db)
     shown = run(*options)
     assert everything(launchpad.db) == before
-    lost = f"1 firework(s) ran in a process or job that is gone; run again while tries are left: {lost_run}"
+    lost = f"1 firework running in a process or job that is gone; run again while retries are left: {lost_run}"
     if "--json" in options:
         assert shown["needs_recovery"] == [lost]
     else:
-        assert f"needs recovery: {lost} (`campaign reconcile small` does it)" in words(shown)
+        assert f"needs recovery: {lost} (run `campaign reconcile small`)" in words(shown)
 
 
 def test_what_needs_recovery_is_what_reconcile_does(store, launchpad, lost_run, run, launchpad_file):
@@ -368,7 +368,7 @@ def watching(folder):
 
 def test_watch_redraws_until_the_campaign_ends_and_fits_a_narrow_terminal(store, campaign, launchpad_file):
     with watching(launchpad_file.parent) as terminal:
-        first = terminal.read_until("failed for good")
+        first = terminal.read_until("failed permanently")
         assert "stable: 2" in first
         store.candidates.update_one(
             {"state": "relax_running"}, {"$set": decided("relaxed", e_form=(-0.4, -0.4), stable=True)}
@@ -385,7 +385,7 @@ def test_watch_redraws_until_the_campaign_ends_and_fits_a_narrow_terminal(store,
 
 def test_watch_ends_with_ctrl_c_without_a_traceback(store, campaign, launchpad_file):
     with watching(launchpad_file.parent) as terminal:
-        terminal.read_until("failed for good")
+        terminal.read_until("failed permanently")
         os.kill(terminal.pid, signal.SIGINT)
         assert terminal.wait() == 0
     assert "Traceback" not in terminal.output

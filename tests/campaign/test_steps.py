@@ -254,7 +254,7 @@ def test_a_step_that_fizzles_every_time_is_tried_a_few_times_with_growing_pauses
     assert pauses == sorted(set(pauses))
     assert len(pauses) == 4
     assert not reconcile(campaign)
-    assert "its tries are used up" in campaign_status(campaign).problem
+    assert "no retries are left" in campaign_status(campaign).problem
 
 
 def test_a_campaign_with_a_job_that_ended_before_its_task_began_is_finished(store, launchpad, campaign):

@@ -93,10 +93,10 @@ def test_three_calculations_that_fail_alike_stop_the_campaign_until_it_is_resume
         )
         return done.returncode, " ".join((done.stdout + done.stderr).split())
 
-    assert "3 calculations in a row failed alike, of potcar_missing" in command("status", "small")[1]
+    assert "3 consecutive calculations failed in the same way (potcar_missing)" in command("status", "small")[1]
     code, said = command("resume", "small")
     assert code == 0
-    assert f"{ready - 3} paused calculation(s) can run, 3 that failed of potcar_missing will be tried again" in said
+    assert f"{ready - 3} paused calculations can run, 3 failed (potcar_missing) will be retried" in said
     assert store.candidates.count_documents({"state": "dos_running"}) == 16
     assert not launchpad.fireworks.count_documents({"state": "PAUSED"})
     assert launchpad.get_wf_by_fw_id(paused.fws[0].fw_id).state == "READY"

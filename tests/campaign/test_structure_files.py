@@ -121,13 +121,13 @@ def test_every_setting_is_found_by_its_hall_symbol_and_its_operations_are_those_
     ("text", "match"),
     [
         (cif("_symmetry_space_group_name_H-M 'F d -3 m'", a="8"), "leaves 2 choices of origin or axes open"),
-        (cif("_symmetry_space_group_name_H-M 'F m -3 q'"), "is no space group of which the operations are known"),
+        (cif("_symmetry_space_group_name_H-M 'F m -3 q'"), "is not a space group with known operations"),
         (cif("_symmetry_space_group_name_H-M 'F m -3 m'", gamma="91"), "does not fit the cell"),
         (
             cif("_symmetry_space_group_name_H-M 'F m -3 m'", "loop_\n_symmetry_equiv_pos_as_xyz\n'x, y, z'\n", a="5.6"),
             "lists the identity as its only operation",
         ),
-        (cif("loop_\n_symmetry_equiv_pos_as_xyz\n'x, y, z'\n'x, q, z'\n"), "operation 'x, q, z' is none"),
+        (cif("loop_\n_symmetry_equiv_pos_as_xyz\n'x, y, z'\n'x, q, z'\n"), "'x, q, z' is not a symmetry operation"),
         (
             cif(
                 "_symmetry_space_group_name_H-M 'F m -3 m'",
@@ -152,19 +152,19 @@ def test_every_setting_is_found_by_its_hall_symbol_and_its_operations_are_those_
         (cif(P1, occupancy="-1"), "_atom_site_occupancy of atom 2 is '-1'"),
         (cif(P1, second="?"), r"_atom_site_type_symbol of atom 2 is '\?'; right: an element"),
         (cif(P1, second="."), r"_atom_site_type_symbol of atom 2 is '\.'"),
-        (cif(P1, second="Zz"), "has atoms 'Zz', which is no element"),
+        (cif(P1, second="Zz"), "has atoms 'Zz', which is not an element"),
         (cif(P1).replace("_atom_site_type_symbol", "_atom_site_note").replace("Pd1 Pd", "M1 Pd"), "has atoms 'M'"),
         (cif(P1).replace("_atom_site_occupancy", "_atom_site_calc_flag").replace("0.5 1", "0.5 dum"), "dummy atoms"),
         (cif(P1).replace("0.5 0.5 1", "0.5"), "last row lacks values"),
         (cif(P1).replace("0.5 0.5 0.5", "0.5 1e11 0.5"), "fract_y of atom 2 is '1e11'"),
         (cif(P1).replace("_cell_length_b", "_cell_length_x"), "has no _cell_length_b"),
-        (cif(P1, second="X"), "is 'X', no element"),
-        (cif(P1, second="Vac"), "is 'Vac', no element"),
+        (cif(P1, second="X"), "is 'X', not an element"),
+        (cif(P1, second="Vac"), "is 'Vac', not an element"),
         (cif(P1, a="nan"), "_cell_length_a is 'nan'; right: a finite number"),
         (cif(P1, a="-3"), "_cell_length_a is '-3'; right: a length above 0"),
         (cif(P1, gamma="180"), "_cell_angle_gamma is '180'; right: an angle between 0 and 180"),
         (cif(P1, gamma="0"), "_cell_angle_gamma is '0'"),
-        (cif(P1).replace("90", "150"), "150, 150, 150, which make no cell"),
+        (cif(P1).replace("90", "150"), "150, 150, 150, which do not form a cell"),
         (cif(P1, a="1e-9"), "A thick|threshold"),
         (cif(P1, a="0.3"), "closer than is possible|A thick"),
         (cif(P1, a="1.45"), "closer than is possible: Al and Pd 1.256 A"),
@@ -174,7 +174,7 @@ def test_every_setting_is_found_by_its_hall_symbol_and_its_operations_are_those_
         ("data_x\n_cell_length_a 3\n", "has no atoms"),
         (cif(P1) + cif(P1), "has two blocks data_x"),
         (b"", "is empty"),
-        (b"data_x\n\0\0\0", "is no text"),
+        (b"data_x\n\0\0\0", "is not text"),
     ],
 )
 def test_a_cif_that_does_not_say_one_crystal_is_refused(read, text, match):
@@ -269,7 +269,7 @@ def test_what_a_folder_holds_and_is_not_read_is_named(tmp_path):
     (tmp_path / "more" / "POSCAR").write_text(B2)
     listed = list_structure_folder(tmp_path)
     assert [path.name for path in listed.files] == ["AlPd.mcif"]
-    assert listed.unused == ["more (a subfolder with 1 structure file(s))", "notes.md (another ending)"]
+    assert listed.unused == ["more (a subfolder with 1 structure file)", "notes.md (another ending)"]
 
 
 @settings(max_examples=15, deadline=None)

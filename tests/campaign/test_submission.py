@@ -170,7 +170,7 @@ def test_a_campaign_that_lpad_added_says_what_became_of_it(store, launchpad, sma
     spec = {"campaign": {"candidates": {"prototypes": ["B2"], "elements": ["Al", "Xx"]}}}
     launchpad.fireworks.update_one({"fw_id": fw_id}, {"$set": {"spec.campaign": spec["campaign"]}})
     launch_rocket(launchpad, fw_id=fw_id, strm_lvl="CRITICAL")
-    with pytest.raises(UnknownCampaignError, match=r"was refused by its StartCampaign(.|\n)*'Xx'"):
+    with pytest.raises(UnknownCampaignError, match=r"was rejected by its StartCampaign(.|\n)*'Xx'"):
         Campaign.read(store, "small")
     assert store.campaigns.count_documents({}) == 0
 
@@ -295,7 +295,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_submitted(store
     words = ["run", str(small_file), "--launchpad", str(launchpad_file), "--directory", str(tmp_path / "file" / "runs")]
     done = CliRunner().invoke(app, words)
     assert isinstance(done.exception, OutputPlaceError), done.output
-    assert "runs/small cannot be made: Not a directory; name a folder" in str(done.exception)
+    assert "runs/small cannot be created: Not a directory; use --directory" in str(done.exception)
     assert store.campaigns.count_documents({}) == 0
 
 

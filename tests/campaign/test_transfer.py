@@ -144,8 +144,8 @@ def test_an_export_says_what_it_leaves_unbegun_and_the_file_has_no_login(origin,
     file = tmp_path / "again.campaign"
     before = {name: origin.all(name) for name in ("campaigns", "candidates", "attempts", "fireworks", "steps")}
     said = origin.say("export", NAME, file)
-    assert "3 calculation(s) were queued, 1 attempt(s) running" in said
-    assert "both machines would compute the same" in said
+    assert "3 calculations queued, 1 attempt running" in said
+    assert "both machines compute the same" in said
     assert {name: origin.all(name) for name in before} == before
     first = file.read_bytes()
     origin.say("export", NAME, file)  # in place of the earlier one
@@ -160,7 +160,7 @@ def test_an_export_says_what_it_leaves_unbegun_and_the_file_has_no_login(origin,
 def test_a_file_of_others_is_not_replaced(origin, tmp_path):
     file = tmp_path / "thesis.txt"
     file.write_text("all of it")
-    assert "is no exported campaign; name another file" in origin.say("export", NAME, file, code=1)
+    assert "is not an exported campaign; name another file" in origin.say("export", NAME, file, code=1)
     assert file.read_text() == "all of it"
     assert "cannot be written" in origin.say("export", NAME, tmp_path / "absent" / "file", code=1)
 
@@ -171,14 +171,14 @@ def test_importing_again_changes_nothing(exported, target):
     target.say("import", exported)
     names = [name for name in target.db.list_collection_names() if not name.startswith("system")]
     before = {name: target.all(name) for name in names}
-    assert "nothing would be changed" in target.say("import", exported, "--dry-run")
-    assert "imported from this file before; nothing was changed" in target.say("import", exported)
+    assert "nothing would change" in target.say("import", exported, "--dry-run")
+    assert "already imported from this file; nothing was changed" in target.say("import", exported)
     assert {name: target.all(name) for name in names} == before
 
 
 def test_a_campaign_of_that_name_is_not_overwritten(origin, exported, target):
     before = origin.all("candidates")
-    assert "there is a campaign 'half-way' already, which does not come" in origin.say("import", exported, code=1)
+    assert "a campaign 'half-way' already exists, which does not come" in origin.say("import", exported, code=1)
     assert origin.all("candidates") == before
     target.db.candidates.insert_one({"_id": f"{NAME}/remains", "campaign": NAME})
     assert "remains of one in candidates" in target.say("import", exported, code=1)
@@ -267,7 +267,7 @@ def test_a_stopped_campaign_stays_stopped_until_it_is_resumed(exported, target, 
 
 
 def test_a_name_that_is_neither_a_file_nor_a_campaign_is_said_to_be_none(origin):
-    assert "absent is no file, and there is no campaign 'absent'" in origin.say("run", "absent", code=1)
+    assert "absent is not a file, and there is no campaign 'absent'" in origin.say("run", "absent", code=1)
 
 
 def test_a_model_that_is_here_already_is_not_stored_twice(origin, exported, target):

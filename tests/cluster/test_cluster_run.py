@@ -177,8 +177,8 @@ def test_check_finds_jobs_that_would_be_taken_and_never_start(place, cluster):
     place.edit(cluster, 'walltime: "00:05:00"', 'walltime: "48:00:00"', category="dos")
     said = place.command("campaign", "cluster", "check", "cluster", rc=1)
     assert "relax, dos: as submitted" in said
-    assert "would never start: they ask for 48:00:00, partition cpu gives 01:00:00 at most" in said
-    assert "1 problem(s)" in said
+    assert "would never start: they request 48:00:00, but partition cpu allows at most 01:00:00" in said
+    assert "1 problem" in said
 
 
 def test_a_check_that_gives_up_leaves_no_job_in_the_queue(place, cluster):

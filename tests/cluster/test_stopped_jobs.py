@@ -50,8 +50,8 @@ def test_jobs_are_cancelled_and_wait_for_resume_at_no_try(
     words = ["stop", "mine", "--cancel-jobs", "--yes", "--launchpad", str(launchpad_file)]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, (done.output, done.exception)
-    assert f"cancelled 2 job(s): {', '.join(sorted(jobs))}" in done.output
-    assert "still at work" not in done.output
+    assert f"cancelled 2 jobs: {', '.join(sorted(jobs))}" in done.output
+    assert "still running" not in done.output
     assert not slurm.run("squeue", "-h").stdout.strip()
     states = {found["fw_id"]: found["state"] for found in launchpad.fireworks.find()}
     assert states[computed] == states[queued] == "PAUSED"

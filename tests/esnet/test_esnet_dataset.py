@@ -108,7 +108,7 @@ def test_a_pickled_data_set_reads_another_one(dataset: Dataset, tmp_path: Path):
     pickled = pickle.dumps(moved)
     moved.path.rename(tmp_path / "old")
     write(tmp_path / "d", [tiny_sample(1)])
-    with pytest.raises(DatasetError, match="holds another data set now"):
+    with pytest.raises(DatasetError, match="now contains another data set"):
         pickle.loads(pickled)
 
 

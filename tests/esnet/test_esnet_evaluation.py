@@ -191,7 +191,7 @@ def test_networks_that_do_not_belong_together_are_not_joined(world, tmp_path):
         assemble_bundle(target, members=[world.members[0]] * 2, **world.given)
     with pytest.raises(EnsembleError, match="ensemble of 3 networks"):
         assemble_bundle(target, members=[world.ensemble.info.path], **world.given)
-    with pytest.raises(EnsembleError, match="trained with kinds both; asked for is rs_dos"):
+    with pytest.raises(EnsembleError, match="trained with kinds both; requested is rs_dos"):
         assemble_bundle(target, members=world.members, **world.given | {"kinds": "rs_dos"})
     other = split_dataset(world.dataset, seed=9)
     with pytest.raises(EnsembleError, match="trained with split"):
@@ -328,7 +328,7 @@ def test_a_data_set_that_was_all_trained_on_or_is_not_known_is_said(world, tmp_p
         evaluate(world.ensemble, seen)
     plain = world.plain
     assert "may have been fitted" in select_samples(plain, seen).notes[0]
-    with pytest.raises(EvaluationError, match="does not say what it was trained on"):
+    with pytest.raises(EvaluationError, match="does not state its training samples"):
         select_samples(plain, seen, part="validation")
     with pytest.raises(EvaluationError, match="must be one of test"):
         select_samples(plain, seen, part="tests")
@@ -421,5 +421,5 @@ def test_a_screening_gets_uncertainty_and_flag_of_each_candidate(world):
     assert plain.e_form is not None
     assert plain.uncertainty is None
     assert plain.novel is None
-    with pytest.raises(ScoringError, match="not asked for"):
+    with pytest.raises(ScoringError, match="not requested"):
         read_batch(["a", "b"], bundle=world.ensemble, read_features=read)

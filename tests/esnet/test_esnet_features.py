@@ -136,5 +136,5 @@ def test_representation_names_what_is_wrong_or_differs():
         Representation(composition="mass")
     with pytest.raises(ValueError, match="must have"):
         Representation.from_dict({"normalisation": "atom"})
-    with pytest.raises(RepresentationError, match="normalisation: the model has 'element', asked for is 'atom'"):
+    with pytest.raises(RepresentationError, match="normalisation: the model has 'element', requested is 'atom'"):
         representation.require(Representation())

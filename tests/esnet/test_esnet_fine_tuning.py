@@ -87,7 +87,7 @@ def test_weights_that_no_epoch_betters_are_kept(labelled, bundle):
 def test_another_representation_is_refused_by_name(labelled, bundle, tmp_path):
     part = shifted(labelled)
     other = Representation(composition="fraction")
-    with pytest.raises(RepresentationError, match="composition: the model has 'presence', asked for is 'fraction'"):
+    with pytest.raises(RepresentationError, match="composition: the model has 'presence', requested is 'fraction'"):
         train(**features(part), settings=FURTHER, representation=other, initial=bundle)
     with pytest.raises(RepresentationError, match="composition"):
         fine_tune(tmp_path / "b", initial=bundle.info.path, **features(part), settings=FURTHER, representation=other)

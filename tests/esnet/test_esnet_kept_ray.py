@@ -60,7 +60,7 @@ def test_a_ray_that_died_is_at_the_same_address_again_and_not_for_ever():
     assert done.returncode == 0, done.stderr
     (said,) = done.stdout.splitlines()
     assert "its raylet ended with code -9) and is started again" in said
-    assert "died 2 times (its gcs_server ended with code -9) and is not started again" in said
+    assert "died 2 times (its gcs_server ended with code -9) and is not restarted" in said
 
 
 def test_a_dashboard_that_does_not_come_up_ends_nothing():

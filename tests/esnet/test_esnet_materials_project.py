@@ -138,7 +138,7 @@ def test_an_interrupted_download_begins_again(whole, service, tmp_path):
     dataset, _, asked = whole
     n_objects = sum(".parquet" in path for path in asked["requests"])
     service.fail(objects_left=n_objects // 2)
-    with pytest.raises(MaterialsProjectError, match="goes on from there"):
+    with pytest.raises(MaterialsProjectError, match="repeat the command to continue"):
         fetch(tmp_path / "data", query=ALL, endpoint=service.url)
     assert not (tmp_path / "data").exists()
     service.fail()
@@ -182,7 +182,7 @@ def test_a_download_of_something_else_is_gone_on_with(whole, tmp_path):
     cache = dataset.path.with_name("data.download")
     with pytest.raises(MaterialsProjectError, match="query"):
         fetch(tmp_path / "data", query=replace(ALL, max_materials=3), cache=cache)
-    with pytest.raises(MaterialsProjectError, match="energy_reference absolute, asked for is fermi"):
+    with pytest.raises(MaterialsProjectError, match="energy_reference absolute, requested is fermi"):
         fetch(tmp_path / "data", query=ALL, cache=cache, representation=Representation(energy_reference="fermi"))
     with pytest.raises(DatasetExistsError):
         fetch(dataset.path, query=ALL, cache=cache)
@@ -238,7 +238,7 @@ def test_entries_are_those_of_another_system_or_of_another_scheme(service):
     with MaterialsProjectClient(endpoint=service.url) as client:
         entries = client.entries(["Al", "Pd", "Al-Pd", "Al-O"])
         service.fail(failures=[500])
-        with pytest.raises(MaterialsProjectError, match=r"(?s)computed entries.*give the same command again"):
+        with pytest.raises(MaterialsProjectError, match=r"(?s)computed entries.*repeat the command to continue"):
             client.entries(["Al"])
     # not mp-134-R2SCAN, whose energy is of the mixed scheme
     assert [entry["entry_id"] for entry in entries] == ["mp-1143-GGA", "mp-134-GGA", "mp-2-GGA", "mp-829-GGA"]

@@ -236,7 +236,7 @@ class TestStudy:
 
     def test_a_folder_with_something_else_is_written_into(self, tmp_path):
         (tmp_path / "notes.txt").write_text("mine")
-        with pytest.raises(TuningError, match="no tuning study"):
+        with pytest.raises(TuningError, match="not a tuning study"):
             Study.begin(tmp_path, identity={}, about={})
         assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
 

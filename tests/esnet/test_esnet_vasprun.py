@@ -288,7 +288,7 @@ def test_a_vaspout_that_is_cut_off_or_lacks_something_gives_features(tmp_path):
     cut.write_bytes(content[: len(content) // 2])
     with pytest.raises(VaspReadError, match="truncated"):
         read_dos(cut)
-    for name, message in (("dospar", "LORBIT=11"), ("energies", "no complete vaspout.h5")):
+    for name, message in (("dospar", "LORBIT=11"), ("energies", "not a complete vaspout.h5")):
         path = write_vaspout(tmp_path / "vaspout.h5", SPIN_POLARISED)
         with h5py.File(path, "a") as file:
             del file[f"results/electron_dos/{name}"]

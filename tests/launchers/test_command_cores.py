@@ -41,10 +41,10 @@ def test_ranks_and_threads_are_read_from_the_command(command, environment, cores
 @pytest.mark.parametrize(
     ("command", "number", "why"),
     [
-        ("mpirun -np 8 vasp_std", 4, "8 of 32 core(s) for each calculation: mpirun -np 8"),
-        ("OMP_NUM_THREADS=4 srun -n 8 vasp_std", 1, "32 of 32 core(s) for each calculation: srun -n 8, OMP"),
+        ("mpirun -np 8 vasp_std", 4, "8 of 32 cores for each calculation: mpirun -np 8"),
+        ("OMP_NUM_THREADS=4 srun -n 8 vasp_std", 1, "32 of 32 cores for each calculation: srun -n 8, OMP"),
         ("mpirun -np 64 vasp_std", 1, "64 of 32"),
-        ("mpirun vasp_std", 1, "mpirun without -n takes all that it finds"),
+        ("mpirun vasp_std", 1, "mpirun without -n uses all available cores"),
         ("vasp_std", 32, "it has no MPI launcher: one rank"),
     ],
 )

@@ -152,7 +152,7 @@ def test_what_is_written_is_read_again(tmp_path):
 
 def test_nothing_is_overwritten_and_nothing_half_written(tmp_path):
     (tmp_path / "my_qadapter_dos.yaml").write_text("mine")
-    with pytest.raises(ClusterError, match=r"my_qadapter_dos\.yaml are there already"):
+    with pytest.raises(ClusterError, match=r"my_qadapter_dos\.yaml already exist"):
         write_new(site_of(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["my_qadapter_dos.yaml"]
 
@@ -234,7 +234,7 @@ def test_values_for_all_and_for_one_category_come_in_any_order(tmp_path):
         ((), "missing: --scheduler, --queue NAME;"),
         (("--scheduler", "slurm", "--queue", "dos=cpu"), "missing: --queue train=NAME, --queue screen=NAME, --queue"),
         (("--scheduler", "slurm", *ALL, "--gpus", "gpu=1"), "there is no category 'gpu'"),
-        (("--scheduler", "slurm", *ALL, "--cores", "many"), "--cores many: should be a whole number"),
+        (("--scheduler", "slurm", *ALL, "--cores", "many"), "--cores many: should be an integer"),
     ],
 )
 def test_what_is_missing_or_wrong_is_said_where_nobody_can_be_asked(tmp_path, options, named):

@@ -194,7 +194,7 @@ def test_the_file_written_for_an_embedded_database_is_read_and_never_overwritten
     settings = DatabaseSettings.from_file(written)
     assert settings.address == "127.0.0.1:27117"
     assert (settings.name, settings.replica_set, settings.is_local) == ("esnet_campaign", "rs0", True)
-    with pytest.raises(LaunchpadFileError, match="is there already"):
+    with pytest.raises(LaunchpadFileError, match="already exists"):
         write_embedded_launchpad_file(tmp_path)
 
 

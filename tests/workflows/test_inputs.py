@@ -94,7 +94,7 @@ def test_inputs_that_are_read_as_they_were_asked_for_pass():
         ({"incar": {"ISMEAR": 0}}, "ISMEAR = 0 in place of -5"),
         ({"incar": {"LREAL": "Auto"}}, "LREAL = Auto in place of False"),
         ({"incar": {"ALGO": "Fast"}}, "ALGO = Fast in place of Normal"),
-        ({"incar": {"IVDW": 11}}, "IVDW = 11, which was not asked for"),
+        ({"incar": {"IVDW": 11}}, "IVDW = 11, which was not requested"),
         ({"incar": {"MAGMOM": [1.0] * 8}}, "MAGMOM = "),
         ({"before": {"ENCUT": 680}}, "ENCUT = 680 in place of 520"),
         ({"kpoints": {"divisions": [4, 4, 4]}}, r"KPOINTS \w+ \[4, 4, 4\] in place of"),

@@ -21,7 +21,7 @@ LOG_FILE = "engine.log"
 logger = logging.getLogger(__name__)
 
 _FRESH_STARTS = 2
-"""How often the electrons of one geometry are started anew after a failure of the eigenvalue solver."""
+"""How often the electronic minimisation of a geometry is restarted after a failure of the eigenvalue solver."""
 
 OnScf = Callable[[int, ScfStep], None]
 
@@ -219,7 +219,8 @@ def _mixer_options(settings: Settings) -> dict[str, Any]:
     GPAW's default mixing is used unless the INCAR asks for care: ALGO = All, Damped or Conjugate, or an AMIX
     below 0.2 (what custodian writes when it retries). With one spin that gives a small linear step with a long memory.
     With two spins the charge and the magnetisation are mixed apart: what does not converge then is mostly a metal near
-    the Stoner criterion, whose magnetisation sloshes (fcc Rh: 5 x 200 steps in vain with either of the others).
+    the Stoner criterion, whose magnetisation sloshes (fcc Rh: no convergence in 5 x 200 steps with either of the
+    others).
     """
     amix = settings.tags.get("AMIX")
     if not (settings.algo[:1].upper() in "ADC" or (isinstance(amix, int | float) and amix < 0.2)):

@@ -1,4 +1,4 @@
-"""INCAR: reading it, and deciding tag by tag what is honoured, ignored or refused."""
+"""INCAR: reads it, and decides for each tag whether it is honoured, ignored or refused."""
 
 import difflib
 import re
@@ -22,7 +22,7 @@ HONOURED = _names(
     NBANDS NEDOS NELECT NELM NELMIN NSW SIGMA SYSTEM
     """
 )
-"""Tags that change what is computed here as they do in VASP."""
+"""Tags with the same effect here as in VASP."""
 
 IGNORED = _names(
     """
@@ -126,7 +126,7 @@ def parse_incar(text: str) -> Tags:
     ----------
     text
         Lines ``TAG = value``, several of them on a line if separated by ``;``; comments after ``#`` or
-        ``!``; ``\`` at the end continues a line; ``3*0.6`` stands for three values.
+        ``!``; ``\`` at the end continues a line; ``3*0.6`` means three values.
 
     Returns
     -------

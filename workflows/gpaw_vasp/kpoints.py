@@ -105,5 +105,5 @@ def _numbers(line: str, count: int, where: str) -> list[float]:
     except ValueError:
         values = []
     if len(values) < count:
-        raise InputRefused(f"KPOINTS: {where} says {line.strip()!r}: {count} number(s) are needed")
+        raise InputRefused(f"KPOINTS: {where} says {line.strip()!r}; numbers needed: {count}")
     return values

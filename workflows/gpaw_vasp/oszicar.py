@@ -12,9 +12,9 @@ Echo = Callable[[str], None]
 
 
 class Oszicar:
-    """Writes the OSZICAR as the calculation goes, and gives each line to ``echo`` too, for standard output.
+    """Writes the OSZICAR during the calculation, and also passes each line to ``echo``, for standard output.
 
-    custodian's monitors read the file meanwhile.
+    custodian's monitors read the file at the same time.
     """
 
     def __init__(self, path: Path, *, echo: Echo) -> None:

@@ -1,4 +1,4 @@
-"""OUTCAR: the lines that pymatgen's Outcar and custodian's monitors look for, and what was done instead of VASP."""
+"""OUTCAR: the lines required by pymatgen's Outcar and custodian's monitors, and a note on the actual engine."""
 
 import resource
 import time
@@ -23,7 +23,7 @@ class OutcarWriter:
         self._started = time.monotonic()
 
     def header(self) -> None:
-        """Write what is computed, and by what."""
+        """Write what is computed, and by which engine."""
         settings = self._settings
         size = " x ".join(str(count) for count in settings.mesh.size)
         self._write(

@@ -113,7 +113,7 @@ def _selective(line: str) -> InputRefused:
 def read_titles(directory: Path, species: Sequence[str]) -> tuple[str, ...]:
     """Return the POTCAR title of each species, in POSCAR's order.
 
-    First lines of the POTCAR's data sets; made up from POTCAR.spec or the elements without a POTCAR.
+    First lines of the POTCAR's data sets; constructed from POTCAR.spec or the elements if there is no POTCAR.
 
     Raises
     ------

@@ -91,7 +91,7 @@ def valence(element: str) -> float:
 
 
 def recommended_cutoff(element: str) -> float:
-    """Return the cutoff that stands as ENMAX in the header-only POTCAR, in eV."""
+    """Return the cutoff given as ENMAX in the header-only POTCAR, in eV."""
     return 700.0 if element in HARD_ELEMENTS else 500.0
 
 
@@ -166,10 +166,10 @@ def default_tree() -> Path:
 
 
 def header_potcar_tree(directory: Path | None = None) -> Path:
-    """Make the folder that PMG_VASP_PSP_DIR should name, unless it is there already; return it.
+    """Make the folder that PMG_VASP_PSP_DIR should name, unless it already exists; return it.
 
-    It appears complete or not at all: two processes may ask at once. ``directory`` None: a versioned folder in the
-    user's cache.
+    It appears complete or not at all: two processes may request it simultaneously. ``directory`` None: a versioned
+    folder in the user's cache.
 
     Raises
     ------

@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(directory: Path) -> RunResult:
-    """Compute what the input files in a directory ask for; the output files are written there.
+    """Run the calculation defined by the input files in a directory; the output files are written there.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def run(directory: Path) -> RunResult:
     settings = read_settings(directory)
     if gpaw_version() == "absent":
         raise InputRefused("GPAW is not installed: install the extra 'gpaw' of esnet-campaign")
-    # An earlier run's files must not stand for this one's.
+    # Files of an earlier run must not be mistaken for those of this one.
     for name in REPORTS:
         (directory / name).unlink(missing_ok=True)
     (directory / "CONTCAR").touch()

@@ -11,7 +11,7 @@ from workflows.gpaw_vasp.kpoints import KMesh, read_mesh
 from workflows.gpaw_vasp.poscar import Poscar, parse_poscar, read_input, read_titles
 
 TETRAHEDRON_WIDTH = 0.05
-"""Gaussian smearing, in eV, that stands in for the tetrahedron method (ISMEAR = -5 and -4)."""
+"""Gaussian smearing, in eV, used instead of the tetrahedron method (ISMEAR = -5 and -4)."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def _moments(tags: Mapping[str, Value], ispin: int, atoms: int) -> tuple[float, 
     values = tags.get("MAGMOM", [1.0] * atoms)
     items: list[Scalar] = values if isinstance(values, list) else [values]
     if len(items) != atoms or any(isinstance(item, bool | str) for item in items):
-        raise InputRefused(f"INCAR: MAGMOM has {len(items)} value(s); {atoms} numbers are needed, one for each atom")
+        raise InputRefused(f"INCAR: values in MAGMOM: {len(items)}; right: {atoms}, one for each atom")
     return tuple(float(item) for item in items)
 
 

@@ -1,6 +1,6 @@
 """vasprun.xml, as pymatgen, custodian and emmet read it.
 
-The parsers go through the file once: everything of the header must stand before the first <calculation>.
+The parsers read the file once: the whole header must precede the first <calculation>.
 Whether a run converged is derived by them from counts: fewer electronic steps than NELM, fewer ionic steps
 than NSW.
 """

@@ -1,4 +1,4 @@
-"""Which INCAR tags a person may set: what is safe, what changes numbers, what is refused and why.
+"""Which INCAR tags a person may set: safe ones, those that change the results, and refused ones with the reason.
 
 One list for the campaign file (``dft.incar``), for another try (``campaign retry --set``), and for what passes from
 atomate2's own settings (`workflows.inputs.outside_settings`).
@@ -36,7 +36,7 @@ FILES = _names("LAECHG LCHARG LCHARGH5 LELF LH5 LVHAR LVTOT LWAVE LWAVEH5")
 """Which files are written beside those that are read."""
 
 SAFE = PARALLEL | _ALGORITHM | FILES
-"""Tags that change the way to the result or what is kept beside it, not the result."""
+"""Tags that affect how the result is reached or which files are kept, not the result."""
 
 NUMBERS = {
     "ADDGRID": "the grid on which the augmentation charges are added",
@@ -50,7 +50,7 @@ NUMBERS = {
     "PREC": "the grids, and with them the energies",
     "SIGMA": "the smearing of the relaxations; the DOS keeps its own",
 }
-"""Tags that change numbers, and what they change: inside the settings' hash, alike for everything in a campaign."""
+"""Tags that change the results, and their effect: part of the settings' hash, the same for the whole campaign."""
 
 RELAXATION_ONLY = _names("IBRION ISMEAR NFREE NSW POTIM SIGMA")
 """Tags that reach relaxations alone; the DOS keeps fixed ions, and the shape that the model knows."""
@@ -215,7 +215,7 @@ def check_tag(tag: str, value: Any, door: Door) -> Any:
     if door.retry and door.dos and not reaches_dos(tag, found):
         raise IncarTagError(
             f"found {text!r}, which fails with the tetrahedra of {' and '.join(door.dos)}; right: Normal or Fast "
-            "(IALGO 38 or 68). For relaxations alone: --stage relax"
+            "(IALGO 38 or 68). For relaxations only: --stage relax"
         )
     return found
 
@@ -247,7 +247,7 @@ def _check_name(tag: str, door: Door) -> None:
     allowed = SAFE | (_RETRY_ONLY | RELAXATION_ONLY if door.retry else NUMBERS.keys())
     if tag in allowed:
         if door.retry and tag in RELAXATION_ONLY - SAFE and door.dos:
-            raise IncarTagError(f"refused for {' and '.join(door.dos)}: {_DOS}. For relaxations alone: --stage relax")
+            raise IncarTagError(f"refused for {' and '.join(door.dos)}: {_DOS}. For relaxations only: --stage relax")
         return
     if door.retry and tag in _RETRY_REASONS:
         raise IncarTagError(f"refused: {_RETRY_REASONS[tag]}")
@@ -259,14 +259,15 @@ def _check_name(tag: str, door: Door) -> None:
         raise IncarTagError(f"refused: {_OF_ONE_CRYSTAL}")
     if tag not in Incar.INCAR_PARAMS:
         near = difflib.get_close_matches(tag, sorted(allowed), n=1)
-        raise IncarTagError(f"is no INCAR tag{f'; do you mean {near[0]}?' if near else ''}")
+        raise IncarTagError(f"is not an INCAR tag{f'; do you mean {near[0]}?' if near else ''}")
     extra = (
         f"for relaxations also {', '.join(sorted(RELAXATION_ONLY - SAFE))}"
         if door.retry
         else f"those that change numbers: {', '.join(sorted(NUMBERS))}"
     )
     raise IncarTagError(
-        f"refused: it is not among the tags that change the way to the result alone: {', '.join(sorted(SAFE))}; {extra}"
+        f"refused: it is not among the tags that affect only how the result is reached: {', '.join(sorted(SAFE))}; "
+        f"{extra}"
     )
 
 

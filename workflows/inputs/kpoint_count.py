@@ -6,7 +6,7 @@ import spglib
 from pymatgen.core import Structure
 from pymatgen.io.vasp import Kpoints
 
-#: As VASP's SYMPREC: what is a little off is not symmetric to it.
+#: As VASP's SYMPREC: slightly displaced atoms are not symmetric to it.
 _SYMPREC = 1e-5
 #: No crystal has more symmetry operations that act on k-points.
 _MOST_OPERATIONS = 48

@@ -1,8 +1,8 @@
-"""What lies outside the campaign file and must not change its physics: settings of a user's home and environment.
+"""Keeps settings in a user's home and environment from changing the physics of a campaign file.
 
 atomate2 reads ``~/.atomate2.yaml`` and ``ATOMATE2_...``. Of these the tags in `PARALLEL` pass, which say how a machine
-is used, and the command and the scratch folder, which say where; everything else is as the product sets it. What
-passed, and what was left out, is recorded with each attempt.
+is used, and the command and the scratch folder, which say where; everything else is as the product sets it. The
+settings used and those left out are recorded with each attempt.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _WITHOUT_ARGUMENT = ("VASP_ZIP_FILES",)
 """Those of them that atomate2's jobs read when they run, and take no argument for."""
 
 _users: dict[str, Any] = {}
-"""What the user's settings say of these, while `fixed_settings` stand in their place."""
+"""The user's values of these settings, while `fixed_settings` replace them."""
 
 TASK_DOCUMENT = {
     **{"store_additional_json": False, "store_volumetric_data": None, "volume_change_warning_tol": 0.2},
@@ -113,7 +113,7 @@ def outside(engine: Engine, *, given: Collection[str] = ()) -> Outside:
         value = _users.get(name, getattr(SETTINGS, name))
         if name != "VASP_INCAR_UPDATES" and value != fixed:
             left_out[name] = value
-    # where the product's own choice is not atomate2's default, only what a user has said counts
+    # if our own default differs from atomate2's, only the user's setting counts
     left_out = {name: value for name, value in left_out.items() if name.partition(".")[0] in SETTINGS.model_fields_set}
     return Outside(incar=passed, left_out=left_out)
 
@@ -138,7 +138,7 @@ def fixed_settings() -> Iterator[None]:
     finally:
         for name in _WITHOUT_ARGUMENT:
             setattr(SETTINGS, name, _users.pop(name))
-        SETTINGS.__pydantic_fields_set__ &= said  # a later look must not take our word for the user's
+        SETTINGS.__pydantic_fields_set__ &= said  # a later check must not mistake our value for the user's
 
 
 def store_large_objects(job: Job) -> None:

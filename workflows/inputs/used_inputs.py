@@ -1,4 +1,4 @@
-"""What a calculation was asked to compute, what the engine really read, and what of the difference nothing explains."""
+"""Compares the requested inputs of a calculation with those that the engine read, and finds unexplained differences."""
 
 import gzip
 import hashlib
@@ -59,7 +59,7 @@ def asked_inputs(
 def read_inputs(directory: Path) -> dict[str, Any]:
     """Read INCAR, KPOINTS and POTCAR of a launch folder, as custodian left them; what cannot be read is left out."""
     found: dict[str, Any] = {}
-    # a folder may be gone, and a file cut off: how the attempt ended is said elsewhere
+    # a folder may be gone, and a file truncated: the outcome of the attempt is reported elsewhere
     with suppress(OSError, ValueError, EOFError):
         found["incar"] = dict(Incar.from_str(_text(directory / "INCAR")))
     with suppress(OSError, ValueError, EOFError):
@@ -109,9 +109,9 @@ def check_inputs(task: Mapping[str, Any], corrections: Sequence[Mapping[str, Any
     differences = list(_differences(asked, task, _corrected(corrections)))
     if differences:
         raise InputChangedError(
-            f"the engine read other inputs than the campaign asks for: {'; '.join(differences)}. Neither the campaign "
-            "file, nor an override, nor a correction of custodian says so; look at what starts the engine "
-            "(dft.vasp_command), and at PMG_VASP_PSP_DIR"
+            f"the engine read inputs other than requested by the campaign: {'; '.join(differences)}. Neither the "
+            "campaign file, nor an override, nor a correction of custodian explains this; check the command that "
+            "starts the engine (dft.vasp_command), and PMG_VASP_PSP_DIR"
         )
 
 
@@ -146,14 +146,14 @@ def _tags(
             yield tag, f"{tag} = {_short(found)} in place of {_short(value)}"
     for tag, value in used.items():
         if tag not in asked and tag not in _FREE:
-            yield tag, f"{tag} = {_short(value)}, which was not asked for"
+            yield tag, f"{tag} = {_short(value)}, which was not requested"
 
 
 def _same(asked: Any, found: Any) -> bool:
     """Whether two values of a tag mean the same; VASP writes numbers with eight decimals."""
     if isinstance(asked, str) or isinstance(found, str):
         one, other = (str(value).strip().strip(".").lower() for value in (asked, found))
-        # ALGO = Fast may stand as F, PREC = Accurate as accura, .TRUE. as T
+        # ALGO = Fast may be written F, PREC = Accurate accura, .TRUE. T
         return bool(one) and bool(other) and (one.startswith(other) or other.startswith(one))
     if isinstance(asked, bool) or isinstance(found, bool):
         return bool(asked) == bool(found)

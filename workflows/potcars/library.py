@@ -32,7 +32,7 @@ class PotcarFinding:
     what
         What was looked for, and what was found.
     remedy
-        How to mend it; None where it keeps no calculation from running.
+        The remedy; None where it keeps no calculation from running.
     """
 
     what: str
@@ -42,8 +42,8 @@ class PotcarFinding:
 def library_subfolders(functional: str) -> dict[str, str]:
     """Where pymatgen should look for a set below PMG_VASP_PSP_DIR, as its setting PMG_VASP_PSP_SUB_DIRS says it.
 
-    pymatgen knows the layout that ``pmg config -p`` makes. The folders that VASP's archives unpack into hold the same
-    files under other names, in a folder of their own or as PMG_VASP_PSP_DIR itself; those are found here.
+    pymatgen knows the layout that ``pmg config -p`` makes. The unpacked folders of VASP's archives contain the same
+    files under other names, in a subfolder or directly in PMG_VASP_PSP_DIR; those are found here.
     """
     configured: dict[str, str] = dict(SETTINGS.get("PMG_VASP_PSP_SUB_DIRS") or {})
     root = _library()
@@ -80,7 +80,7 @@ def potcar_findings(elements: Iterable[str], functional: str) -> Iterator[Potcar
     Yields
     ------
     PotcarFinding
-        What is missing or wrong, and of POTCARs that can be used what a user should know; none: all is well.
+        Problems, and notes on usable POTCARs; none: all is well.
     """
     symbols = {element: potcar_symbol(element, functional) for element in elements}
     if not symbols:
@@ -93,12 +93,14 @@ def potcar_findings(elements: Iterable[str], functional: str) -> Iterator[Potcar
         yield PotcarFinding(
             f"PMG_VASP_PSP_DIR is not set, in the environment or in ~/.config/.pmgrc.yaml or ~/.pmgrc.yaml, so that no "
             f"POTCAR can be found; needed are those of the set {functional}: {wanted}",
-            f"{add}, with the absolute path of the folder that holds {example} as VASP's archive unpacks it, or what "
-            "`pmg config -p` made of it",
+            f"{add}, with the absolute path of the folder that holds {example} as VASP's archive unpacks it, or the "
+            "folder made from it by `pmg config -p`",
         )
         return
     if not root.is_absolute() or not root.is_dir():
-        found = "does not exist or is no folder" if root.is_absolute() else "is a relative path; jobs start elsewhere"
+        found = (
+            "does not exist or is not a folder" if root.is_absolute() else "is a relative path; jobs start elsewhere"
+        )
         yield PotcarFinding(
             f"PMG_VASP_PSP_DIR is {str(root)!r}, which {found}; needed are the POTCARs of {functional}: {wanted}", add
         )
@@ -116,7 +118,7 @@ def potcar_findings(elements: Iterable[str], functional: str) -> Iterator[Potcar
             f"`pmg config --add PMG_VASP_PSP_DIR {deeper}`"
             if deeper is not None
             else f"unpack VASP's archive of that set into {root / _VASP_FOLDERS[functional][0]}, or set "
-            "dft.potcar_functional to a set that is there",
+            "dft.potcar_functional to an available set",
         )
         return
     for element, symbol in symbols.items():
@@ -169,9 +171,9 @@ def _content_finding(text: str, path: Path, element: str, symbol: str, functiona
     place = f"the POTCAR {symbol} of {element} ({path})"
     titles = re.findall(r"^\s*TITEL\s*=\s*(.+?)\s*$", text, flags=re.MULTILINE)
     if not titles:
-        return PotcarFinding(f"{place} has no line TITEL: it is no POTCAR, or is cut off", again)
+        return PotcarFinding(f"{place} has no line TITEL: it is not a POTCAR, or is truncated", again)
     if len(titles) > 1:
-        return PotcarFinding(f"{place} holds {len(titles)} data sets: {', '.join(titles)}", again)
+        return PotcarFinding(f"{place} contains {len(titles)} data sets: {', '.join(titles)}", again)
     if "End of Dataset" not in text[-200:]:
         return PotcarFinding(f"{place} is cut off: it does not end with 'End of Dataset'", again)
     title = titles[0]

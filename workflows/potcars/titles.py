@@ -1,4 +1,4 @@
-"""Which PAW data sets a VASP campaign computes with, by the titles (TITEL) that stand in their POTCARs."""
+"""Which PAW data sets a VASP campaign computes with, by the titles (TITEL) in their POTCARs."""
 
 from collections.abc import Iterable
 from functools import cache

@@ -1,1 +1,1 @@
-"""Crystals that become candidates as they are: where they are read from, what is left out, and duplicates."""
+"""Crystals used as candidates without substitution: their sources, the crystals left out, and duplicates."""

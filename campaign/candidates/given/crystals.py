@@ -35,7 +35,7 @@ class GivenCrystal:
     Attributes
     ----------
     name, file, columns
-        What it is called, where it stands, and what else its source says of it.
+        Its name, its file, and other information from its source.
     crystal
         As it was given, sites sorted by element; rescaled only where that was asked for.
     structure_hash
@@ -66,9 +66,7 @@ class LeftOut:
     Attributes
     ----------
     name, file
-        What it is called and where it stands.
-    reason
-        In a word, as it is counted.
+        Its name and its file. reason In a word, as it is counted.
     detail
         What was found and what would be right.
     """
@@ -88,7 +86,7 @@ class ReadItem:
 
 
 def read_item(item: Item, *, rescale: bool, max_atoms: int) -> ReadItem:
-    """Read an item; whatever is wrong with it is in what it returns.
+    """Read an item; problems are part of the result.
 
     Parameters
     ----------
@@ -154,7 +152,7 @@ def _structures(item: Item, path: Path | None) -> Iterator[Found]:
     content = item.content
     if path is not None:
         if (kind := structure_kind(path)) is None:
-            raise StructureFileError(f"names {path.name}, which is neither CIF nor POSCAR")
+            raise StructureFileError(f"names {path.name}, which is neither a CIF nor a POSCAR file")
         yield from _text_structures(read_text(path), kind, item.name)
     elif isinstance(content, Frame):
         yield item.name, _from_frame(content.text), ()
@@ -190,17 +188,19 @@ def _parsed(text: str) -> Any:
 
 def _from_dict(content: Any) -> tuple[Structure, tuple[str, ...]]:
     if not isinstance(content, dict) or not {"lattice", "sites"} <= content.keys():
-        raise StructureFileError("is no crystal; right: what pymatgen's Structure.as_dict() gives, CIF or POSCAR text")
+        raise StructureFileError(
+            "is not a crystal; right: the output of pymatgen's Structure.as_dict(), CIF or POSCAR text"
+        )
     try:
         structure = Structure.from_dict(content)
     except Exception as error:  # as many kinds as there are ways to damage it
         said = f"{type(error).__name__}: {str(error)[:160]}"
-        raise StructureFileError(f"does not parse as a Structure of pymatgen ({said})") from error
+        raise StructureFileError(f"cannot be parsed as a pymatgen Structure ({said})") from error
     isotopes = {symbol for each in structure.elements if (symbol := each.symbol) in HYDROGEN_ISOTOPES}
     if isotopes:
         structure.replace_species(dict.fromkeys(isotopes, "H"))
     if wrong := next((each.symbol for each in structure.elements if not Element.is_valid_symbol(each.symbol)), None):
-        raise StructureFileError(f"has atoms {wrong!r}, which is no element", reason=Reason.ELEMENT)
+        raise StructureFileError(f"has atoms {wrong!r}, which is not an element", reason=Reason.ELEMENT)
     notes = tuple(f"{symbol} ({HYDROGEN_ISOTOPES[symbol]}) is read as hydrogen" for symbol in sorted(isotopes))
     return check_crystal(structure), notes
 
@@ -223,7 +223,7 @@ def _from_atoms(atoms: AtomsRow) -> Structure:
     if not len(atoms.numbers):
         raise StructureFileError("has no atoms")
     if atoms.numbers.min() <= 0 or atoms.numbers.max() > 118:
-        raise StructureFileError("has atoms of no element", reason=Reason.ELEMENT)
+        raise StructureFileError("has atoms that are not elements", reason=Reason.ELEMENT)
     species = [Element.from_Z(int(number)) for number in atoms.numbers]
     return check_crystal(Structure(Lattice(atoms.cell), species, atoms.positions, coords_are_cartesian=True))
 

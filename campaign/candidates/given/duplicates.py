@@ -55,9 +55,7 @@ def find_duplicates(
     Parameters
     ----------
     given
-        Crystals, by their places in this list.
-    known
-        Candidates that are there.
+        Crystals, by their places in this list. known Existing candidates.
     digits
         Digits of a structure's hash by which crystals are told apart.
     on_progress
@@ -89,7 +87,7 @@ def find_duplicates(
         done += buckets_done
         if on_progress is not None:
             on_progress(done, total)
-    # what is equal to a duplicate is equal to the crystal that stays
+    # a crystal equal to a duplicate is equal to the crystal that is kept
     stays = {given[place].name: name for place, name in duplicates.items()}
     return {place: stays.get(name, name) for place, name in duplicates.items()}
 
@@ -104,7 +102,7 @@ Bucket = list[tuple[int, str, PackedCrystal]]
 
 
 def _compared(buckets: Sequence[Bucket]) -> Iterable[tuple[int, Mapping[int, str]]]:
-    """Yield how many crystals were compared and what is the same among them, in no order that matters."""
+    """Yield the number of compared crystals and the duplicates among them, in arbitrary order."""
     processes = usable_processes()
     if processes == 1 or sum(len(bucket) ** 2 / 2 for bucket in buckets) < _ALONE:
         for bucket in buckets:

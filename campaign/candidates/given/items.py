@@ -23,7 +23,7 @@ from campaign.candidates.structure_files import structure_kind
 from campaign.candidates.structure_text import MAX_SITES, StructureFileError, open_packed
 
 _NAMES = ("name", "id", "_id", "material_id", "mat_id", "structure_id", "entry_id", "uid", "key")
-"""Columns, in any case, that say what a crystal is called."""
+"""Columns, upper or lower case, that contain the name of a crystal."""
 _STRUCTURES = ("structure", "cif", "path", "file", "poscar", "initial_structure", "cif_file", "filename")
 """Columns, in any case, that hold the crystal."""
 _OF_FRAMES = ("lattice", "properties", "pbc", "occupancy", "spacegroup", "unit_cell", "cell_origin", "origin")
@@ -42,13 +42,13 @@ class Item:
     name
         What it is called.
     place
-        Where it stands, for messages: a file, or a file and a row.
+        Its place, for messages: a file, or a file and a row.
     content
         A path, a text, a dictionary of pymatgen, or `AtomsRow`.
     columns
-        What else its source says of it.
+        Other information from its source.
     problem
-        Why it cannot be read, where that is known already.
+        Why it cannot be read, if already known.
     """
 
     name: str
@@ -77,7 +77,7 @@ class AtomsRow:
 
 @dataclass(frozen=True)
 class Value:
-    """What stands in a column of crystals, and the folder that paths in it start from."""
+    """The content of a column of crystals, and the folder to which its paths are relative."""
 
     value: Any
     folder: Path
@@ -159,7 +159,7 @@ def _ase_rows(file: SourceFile, kind: str = "db") -> Iterator[Item]:
                 name = _name_in(columns) or f"{file.name}#{row.id}"
                 yield Item(name, f"{file.path} row {row.id}", atoms, _kept(columns))
     except Exception as error:  # whatever SQLite and ASE say of a damaged file
-        raise StructureFileError(f"{file.path} cannot be read as a database of ASE: {error}") from error
+        raise StructureFileError(f"{file.path} cannot be read as an ASE database: {error}") from error
 
 
 def _csv_rows(file: SourceFile, column: str | None) -> Iterator[Item]:
@@ -189,7 +189,7 @@ def _structure_column(names: Sequence[str], column: str | None, path: Path) -> s
         return found
     raise StructureFileError(
         f"{path} has no column of crystals: it has {', '.join(names)[:200] or 'none'}; right: a column cif, structure "
-        "or path, or the name of the one that holds them in candidates.structure_column"
+        "or path, or the name of the column with the crystals in candidates.structure_column"
     )
 
 
@@ -252,7 +252,7 @@ def _json_record(
     key = _crystal_key(record, column) if isinstance(record, dict) else None
     if key is None:
         place = f"{file.path} record {number}"
-        problem = "holds no crystal; right: a dictionary of pymatgen's Structure, or one under the key structure"
+        problem = "contains no crystal; right: a dictionary of a pymatgen Structure, or one under the key structure"
         return Item(name or f"{file.name}#{number}", place, problem=problem)
     return _record(file, number, record[key], named | {each: record[each] for each in record if each != key})
 

@@ -214,7 +214,7 @@ class _Reader:
             return self._read_items(chunk)
 
     def _note_end(self) -> None:
-        """A process has ended: killed for memory, or of a script that starts processes at its import."""
+        """A process has ended: killed for lack of memory, or by a script that starts processes when imported."""
         if not self._alone:
             logger.warning("a process that read structures has ended; this one reads the others alone")
         self._alone = True

@@ -84,7 +84,7 @@ def find_source(path: Path) -> Source:
     if is_file:
         kind = _kind_of(path)
         if kind is None:
-            raise StructureFileError(f"{path} has a name that says no kind of file; {_RIGHT}")
+            raise StructureFileError(f"{path} has a name without a known file extension; {_RIGHT}")
         return _list(path) if kind == "list" else Source(path, (SourceFile(path, kind, structure_stem(path)),))
     if glob.has_magic(str(path)):
         return _pattern(path)
@@ -114,7 +114,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
     Raises
     ------
     StructureFileError
-        A subfolder cannot be read: what is in it would be lost without a word.
+        A subfolder cannot be read: its files would be skipped silently.
     """
 
     def refuse(error: OSError) -> None:
@@ -138,11 +138,11 @@ def _named(path: Path, kind: Kind, folder: Path) -> SourceFile:
 def _pattern(pattern: Path) -> Source:
     found = sorted(Path(name) for name in glob.glob(str(pattern), recursive=True))
     base = Path(*[part for part, magic in _until_magic(pattern.parts) if not magic])
-    # the list of what this program has left out is no table of crystals
+    # this program's list of left-out crystals is not a table of crystals
     kinds = {path: _kind_of(path) for path in found if path.is_file() and not path.name.endswith(LEFT_OUT_ENDING)}
     files = tuple(_named(path, kind, base) for path, kind in kinds.items() if kind and kind != "list")
     if not files:
-        raise StructureFileError(f"nothing that can be read matches {pattern}; {_RIGHT}")
+        raise StructureFileError(f"no readable file matches {pattern}; {_RIGHT}")
     return Source(pattern, files, unused=tuple(str(path) for path, kind in kinds.items() if kind in (None, "list")))
 
 
@@ -158,19 +158,21 @@ def _list(path: Path) -> Source:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise StructureFileError(f"{path} cannot be read: {error}; right: a text file with one path a line") from error
+        raise StructureFileError(
+            f"{path} cannot be read: {error}; right: a text file with one path per line"
+        ) from error
     entries = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not entries:
-        raise StructureFileError(f"{path} is empty; right: a text file with one path a line")
+        raise StructureFileError(f"{path} is empty; right: a text file with one path per line")
     files: list[SourceFile] = []
     missing: list[tuple[str, str]] = []
     for entry in entries:
         try:
             listed = path.parent / Path(entry).expanduser()
             kind = _kind_of(listed) if listed.is_file() else None
-            found = "does not exist" if not listed.exists() else "is no file of crystals"
+            found = "does not exist" if not listed.exists() else "is not a file of crystals"
         except (OSError, RuntimeError, ValueError) as error:  # too long, of no user, in a folder that is closed
-            missing.append((entry[:200], f"is no path that can be read: {str(error)[:200]}"))
+            missing.append((entry[:200], f"is not a readable path: {str(error)[:200]}"))
             continue
         if kind is None or kind == "list":
             missing.append((entry, f"{listed} {found}; right: a path relative to the folder of {path.name}"))

@@ -1,4 +1,4 @@
-"""The command `campaign history`: what people changed of a campaign."""
+"""The command `campaign history`: the changes that people made to a campaign."""
 
 from campaign.cli.options import LaunchpadOption, NameArgument
 from esnet.cli.lazy import implemented_in
@@ -7,7 +7,7 @@ from esnet.cli.options import JsonOption
 
 @implemented_in("campaign.commands.changes.history")
 def history(name: NameArgument, launchpad: LaunchpadOption = None, as_json: JsonOption = False) -> None:
-    """Show what was changed of a campaign since it was started: when, by whom, and what it was before.
+    """Show the changes made to a campaign since it started: when, by whom, and the previous values.
 
     Example: campaign history my-alloys
     """

@@ -1,4 +1,4 @@
-"""The commands `campaign promote` and `campaign reject`: decisions of persons."""
+"""The commands `campaign promote` and `campaign reject`: decisions made by people."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,14 +11,16 @@ from esnet.cli.options import JsonOption
 
 CandidatesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[CANDIDATE]...", help="Formula and prototype (AlPd:B2), a formula, or an id; several"),
+    typer.Argument(
+        metavar="[CANDIDATE]...", help="Formula and prototype (AlPd:B2), formula, or id; may be given several times"
+    ),
 ]
 FromOption = Annotated[
     Path | None,
-    typer.Option("--from", metavar="FILE", help="Candidates from a file too, one on each line; default: none"),
+    typer.Option("--from", metavar="FILE", help="Also read candidates from a file, one on each line; default: none"),
 ]
-ReasonOption = Annotated[str, typer.Option(help="Why, in a few words; it stays with the decision")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask on a terminal first")]
+ReasonOption = Annotated[str, typer.Option(help="Short reason, stored with the decision")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation")]
 
 
 @implemented_in("campaign.commands.changes.persons")
@@ -29,16 +31,19 @@ def promote(
     from_file: FromOption = None,
     over_budget: Annotated[
         bool,
-        typer.Option("--over-budget", help="Relax them whatever the budget says; default: what is over it is held"),
+        typer.Option(
+            "--over-budget", help="Relax them even beyond the budget; default: candidates beyond the budget are held"
+        ),
     ] = False,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     launchpad: LaunchpadOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Have candidates relaxed because you say so, whatever the policy decided.
+    """Have candidates relaxed, overriding the policy's decision.
 
-    Rejected, held and waiting ones, and those whose IS-DOS failed. A finished campaign runs again until they are done.
+    Applies to rejected, held and waiting candidates, and to those whose IS-DOS failed. A finished campaign resumes
+    until they are done.
 
     Example: campaign promote my-alloys AlPd:B2 Al3Pd:L1_2 --reason "known from experiment"
     """
@@ -55,9 +60,9 @@ def reject(
     launchpad: LaunchpadOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Keep candidates from being relaxed because you say so; what has begun is not stopped.
+    """Exclude candidates from relaxation, overriding the policy's decision; running calculations are not stopped.
 
-    Calculations of theirs that wait for a worker are withdrawn (archived in FireWorks).
+    Their calculations that wait for a worker are withdrawn (archived in FireWorks).
 
     Example: campaign reject my-alloys --from toxic.txt --reason "contains Tl or Cd"
     """

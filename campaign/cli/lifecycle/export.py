@@ -16,24 +16,28 @@ def export(
         Path | None,
         typer.Argument(
             metavar="[FILE]",
-            help="File for the whole campaign; an earlier export of the same campaign is replaced; default: none",
+            help="File for the whole campaign; an existing export of the same campaign is replaced; default: none",
         ),
     ] = None,
     structures: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="New folder for a file of each crystal and index.csv, a table of them; default: none"
+            metavar="DIR", help="New folder for one file per crystal and index.csv, a table of them; default: none"
         ),
     ] = None,
     form: Annotated[Literal["cif", "poscar", "extxyz"], typer.Option("--as", help="Format of these files")] = "cif",
     unrelaxed: Annotated[
-        bool, typer.Option("--unrelaxed", help="The unrelaxed crystals; default: relaxed where there is one")
+        bool,
+        typer.Option(
+            "--unrelaxed", help="Write the unrelaxed crystals; default: the relaxed crystal where there is one"
+        ),
     ] = False,
     entries: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="New file of pymatgen entries, .json or .json.gz: the references and the candidates; default: none",
+            help="New file of pymatgen entries, .json or .json.gz, with the references and the candidates; default: "
+            "none",
         ),
     ] = None,
     which: Annotated[
@@ -42,11 +46,11 @@ def export(
     ] = None,
     launchpad: LaunchpadOption = None,
 ) -> None:
-    """Write a whole campaign into one file, or its crystals and energies for other programs. It is only read.
+    """Write a whole campaign into one file, or its crystals and energies for other programs. Read-only.
 
-    FILE holds all documents, features, outputs, models and reference sets, each part with its checksum; no
-    credentials, no launch folders. Another database continues the campaign from it (`campaign import`). The campaign
-    may be running: what is being computed is not begun in the file.
+    FILE contains all documents, features, outputs, models and reference sets, each part with its checksum, but no
+    credentials and no launch folders. The campaign can be continued from it in another database (`campaign import`).
+    The campaign may be running: calculations in progress count as not started in the file.
 
     Example: campaign export my-alloys my-alloys.campaign
 

@@ -1,4 +1,4 @@
-"""The command `campaign notify`: tells the user what is new of the campaigns."""
+"""The command `campaign notify`: sends news of the campaigns."""
 
 from typing import Annotated
 
@@ -10,14 +10,15 @@ from esnet.cli.lazy import implemented_in
 
 @implemented_in("campaign.commands.lifecycle.notify")
 def notify(
-    test: Annotated[bool, typer.Option("--test", help="Send a message that only tries the settings")] = False,
+    test: Annotated[bool, typer.Option("--test", help="Send a test message only")] = False,
     launchpad: LaunchpadOption = None,
 ) -> None:
-    """Send what is new of all campaigns: finished, stuck, or a stable material found; each once.
+    """Send news of all campaigns, each item once: finished, stuck, or a stable material found.
 
-    `campaign run` and `campaign cluster run` do so while they run; this is for cron, where campaigns are run in another
-    way. Where to is in ~/.config/esnet-campaign/notify.yaml, or the file that ESNET_CAMPAIGN_NOTIFY names: a command or
-    a webhook (docs/notify.md). With --test, exit code 1 says that the message did not arrive.
+    `campaign run` and `campaign cluster run` do this while they run; use this command in cron if campaigns are run in
+    another way. The recipient, a command or a webhook, is configured in ~/.config/esnet-campaign/notify.yaml or in the
+    file given by ESNET_CAMPAIGN_NOTIFY (docs/how-to/notify.md). With --test, exit code 1 means that the message did not
+    arrive.
 
     Example: campaign notify --test
     """

@@ -11,11 +11,11 @@ from esnet.cli.options import JsonOption
 
 @implemented_in("campaign.commands.lifecycle.overview")
 def list_campaigns(
-    with_archived: Annotated[bool, typer.Option("--all", help="Also those that were archived")] = False,
+    with_archived: Annotated[bool, typer.Option("--all", help="Include archived campaigns")] = False,
     launchpad: LaunchpadOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the campaigns of the database: state, what runs, progress, discoveries, CPU-hours. Read-only.
+    """List the campaigns of the database: state, running jobs, progress, discoveries, CPU-hours. Read-only.
 
     Example: campaign list --all
     """

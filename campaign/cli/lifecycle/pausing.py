@@ -1,4 +1,4 @@
-"""The commands `campaign pause`, `resume` and `stop`: a campaign that waits, goes on, or is given up for now."""
+"""The commands `campaign pause`, `resume` and `stop`: a campaign is paused, resumed or stopped."""
 
 from typing import Annotated
 
@@ -7,14 +7,16 @@ import typer
 from campaign.cli.options import LaunchpadOption, NameArgument
 from esnet.cli.lazy import implemented_in
 
-ReasonOption = Annotated[str | None, typer.Option(help="Why, for `campaign status` and the history; default: none")]
+ReasonOption = Annotated[
+    str | None, typer.Option(help="Reason, shown by `campaign status` and `campaign history`; default: none")
+]
 
 
 @implemented_in("campaign.commands.lifecycle.pausing")
 def pause(name: NameArgument, reason: ReasonOption = None, launchpad: LaunchpadOption = None) -> None:
-    """Let a campaign begin nothing more until `campaign resume`; what runs comes to its end.
+    """Start nothing new in a campaign until `campaign resume`; running calculations are completed.
 
-    Workers and queued jobs leave its calculations alone, and `campaign run` waits.
+    Workers and queued jobs do not start its calculations, and `campaign run` waits.
 
     Example: campaign pause my-alloys --reason "maintenance on Monday"
     """
@@ -22,10 +24,11 @@ def pause(name: NameArgument, reason: ReasonOption = None, launchpad: LaunchpadO
 
 @implemented_in("campaign.commands.lifecycle.pausing")
 def resume(name: NameArgument, launchpad: LaunchpadOption = None) -> None:
-    """Let a paused, stopped or archived campaign go on where it was.
+    """Resume a paused, stopped or archived campaign where it was.
 
-    A campaign also stops submitting when `retries.stop_after` calculations in a row fail alike at the start (`campaign
-    status` says why). Resume it when the cause is mended; what failed of that cause is tried again.
+    A campaign also stops submitting when `retries.stop_after` consecutive calculations fail in the same way at the
+    start (`campaign status` shows why). Resume it when the cause is fixed; the calculations that failed for it are
+    retried.
 
     Example: campaign resume my-alloys
     """
@@ -38,15 +41,15 @@ def stop(
         bool,
         typer.Option(
             "--cancel-jobs",
-            help="Also end what runs: its batch jobs (scancel, qdel), its `campaign run`, and its `rlaunch` on this "
-            "machine; no try is counted",
+            help="Also stop everything that runs: its batch jobs (scancel, qdel), its `campaign run`, and its "
+            "`rlaunch` on this machine; the interrupted attempts are not counted",
         ),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --cancel-jobs: do not ask")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --cancel-jobs: do not ask for confirmation")] = False,
     reason: ReasonOption = None,
     launchpad: LaunchpadOption = None,
 ) -> None:
-    """Give a campaign up: nothing more begins, and `campaign run` ends. `campaign resume` takes it up again.
+    """Stop a campaign: nothing new starts, and `campaign run` ends. `campaign resume` continues it.
 
     Example: campaign stop my-alloys --cancel-jobs
     """

@@ -1,4 +1,4 @@
-"""The commands `campaign cluster ...`: a cluster's launch files, their check, and filled queues."""
+"""The commands `campaign cluster ...`: writes and checks a cluster's launch files, and keeps its queues filled."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,48 +29,52 @@ def init(
         Words, _each("Partition (SLURM) or queue (PBS); default: you are asked", "--queue", "--partition")
     ] = None,
     account: Annotated[
-        str | None, typer.Option(help="Account that is charged; default: the scheduler's own for you")
+        str | None, typer.Option(help="Account to charge; default: your default account in the scheduler")
     ] = None,
     walltime: Annotated[Words, _each("Time limit of a job, HH:MM:SS; default: 04:00:00", "--walltime")] = None,
-    cores: Annotated[Words, _each("MPI processes of a job, one core each; default: 1", "--cores")] = None,
-    nodes: Annotated[Words, _each("Nodes of a job; default: 1", "--nodes")] = None,
-    memory: Annotated[Words, _each("Memory of each node, e.g. 16G; default: the queue's own", "--memory")] = None,
-    gpus: Annotated[Words, _each("GPUs of each node; default: 0", "--gpus")] = None,
+    cores: Annotated[Words, _each("MPI processes per job, one core each; default: 1", "--cores")] = None,
+    nodes: Annotated[Words, _each("Nodes per job; default: 1", "--nodes")] = None,
+    memory: Annotated[Words, _each("Memory per node, e.g. 16G; default: the queue's default", "--memory")] = None,
+    gpus: Annotated[Words, _each("GPUs per node; default: 0", "--gpus")] = None,
     max_jobs: Annotated[
-        Words, _each("Most jobs of yours in the queue; default: 20 (screen 4, train 2)", "--max-jobs")
+        Words, _each("Maximum number of your jobs in the queue; default: 20 (screen 4, train 2)", "--max-jobs")
     ] = None,
     jobs_per_allocation: Annotated[
         Words, _each("Calculations that share one job; default: 1", "--jobs-per-allocation")
     ] = None,
     side_by_side: Annotated[
-        Words, _each("How many of these run at the same time; default: 1", "--side-by-side")
+        Words, _each("How many of these calculations run at the same time; default: 1", "--side-by-side")
     ] = None,
     estimate: Annotated[
-        Words, _each("Expected time of one of these, HH:MM:SS; default: 00:10:00", "--estimate")
+        Words, _each("Expected time of one of these calculations, HH:MM:SS; default: 00:10:00", "--estimate")
     ] = None,
     weight: Annotated[
-        Words, _each("Jobs of relax and dos in proportion, where both have work; default: 1", "--weight")
+        Words, _each("Relative share of jobs of relax and dos, where both have work; default: 1", "--weight")
     ] = None,
-    modules: Annotated[Words, typer.Option(help="Module that jobs load; default: none; may be repeated")] = None,
+    modules: Annotated[Words, typer.Option(help="Module to load in each job; default: none; may be repeated")] = None,
     environment: Annotated[
-        Words, typer.Option(help="Shell line of every job; default: this virtual environment; may be repeated")
+        Words,
+        typer.Option(
+            help="Shell line to run in each job; default: activates this virtual environment; may be repeated"
+        ),
     ] = None,
     vasp_command: Annotated[
         str | None, typer.Option(help="Command line of VASP, e.g. 'srun vasp_std'; default: no VASP")
     ] = None,
     launch_directory: Annotated[
-        Path | None, typer.Option(help="Where calculations run, seen by all nodes; default: runs/ beside DIR")
+        Path | None,
+        typer.Option(help="Folder in which calculations run, visible to all nodes; default: runs/ beside DIR"),
     ] = None,
-    name: Annotated[str, typer.Option(help="What its workers are called in FireWorks")] = "cluster",
+    name: Annotated[str, typer.Option(help="Name of its workers in FireWorks")] = "cluster",
     launchpad: LaunchpadOption = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Make the launch files anew from an edited cluster.yaml")
+        bool, typer.Option("--again", help="Regenerate the launch files from an edited cluster.yaml")
     ] = False,
 ) -> None:
-    """Write the files of a cluster: cluster.yaml, and from it what qlaunch reads for each category.
+    """Write the files of a cluster: cluster.yaml and, generated from it, the qlaunch files of each category.
 
-    Asks on a terminal for what is missing. The categories are dos, relax, screen and train; a value without a category
-    is for all. Nothing is overwritten.
+    On a terminal, the command asks for missing values. The categories are dos, relax, screen and train; a value without
+    a category applies to all. Nothing is overwritten.
 
     Example: campaign cluster init --scheduler slurm --account lab --queue cpu --queue screen=gpu --gpus screen=1
     """
@@ -81,7 +85,7 @@ def init(
 def check(
     folder: FolderArgument = Path("cluster"),
     submit: Annotated[
-        bool, typer.Option("--submit", help="Also from a compute node of each queue, by a small job in each")
+        bool, typer.Option("--submit", help="Also check from a compute node of each queue, with a small job")
     ] = False,
     wait: Annotated[float, typer.Option(min=1, help="Seconds to wait for these jobs")] = 600.0,
     files: Annotated[
@@ -93,13 +97,13 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Check what jobs need: database, clock, data store, launch directory, programs, versions; and what they ask for.
+    """Check what jobs need (database, clock, data store, launch directory, programs, versions) and request.
 
-    Where campaigns with VASP are in the database, or named by --campaign, their command lines and the POTCARs of all
-    their elements are looked for too, with --submit on the nodes.
+    For campaigns with VASP, in the database or given by --campaign, the command lines and the POTCARs of all elements
+    are checked too, with --submit on the nodes.
 
-    SLURM is asked whether it would take the jobs of each category, and whether their partition gives so much time.
-    Exit code 1 says that not all is right.
+    SLURM is asked whether it would accept the jobs of each category, and whether their partition allows their time
+    limit. Exit code 1 means that a check failed.
 
     Example: campaign cluster check --submit
     """
@@ -109,13 +113,16 @@ def check(
 @implemented_in("campaign.commands.machines.cluster")
 def run(
     folder: FolderArgument = Path("cluster"),
-    once: Annotated[bool, typer.Option("--once", help="Once, for cron; the default")] = False,
-    every: Annotated[float | None, typer.Option(min=1, help="Every so many seconds; default: once")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Run once, for cron; the default")] = False,
+    every: Annotated[
+        float | None, typer.Option(min=1, help="Run repeatedly, at this interval in seconds; default: once")
+    ] = None,
 ) -> None:
-    """Keep the queues filled: as many jobs as there are fireworks for, within each queue's limit.
+    """Keep the queues filled: one job for each waiting firework, within the limit of each queue.
 
-    Running campaigns are reconciled first. It needs no memory between calls and may be called from several places.
-    With --once, exit code 1 says that a scheduler did not answer or rejected a job, or that the database is away.
+    Running campaigns are reconciled first. The command keeps no state between calls and may be called from several
+    places. With --once, exit code 1 means that a scheduler did not answer or rejected a job, or that the database is
+    unavailable.
 
     Example: campaign cluster run --every 300
     """

@@ -12,16 +12,15 @@ from esnet.cli.lazy import implemented_in
 @implemented_in("campaign.commands.machines.dashboard")
 def dashboard(
     name: NameArgument,
-    directory: Annotated[Path, typer.Option(help="Folder that `campaign run` was given with --directory")] = Path(
-        "runs"
-    ),
+    directory: Annotated[Path, typer.Option(help="Folder given to `campaign run` with --directory")] = Path("runs"),
     no_open: Annotated[
-        bool, typer.Option("--no-open", help="Start no browser: print a link that opens it once")
+        bool, typer.Option("--no-open", help="Do not start a browser; print a link that works once")
     ] = False,
 ) -> None:
-    """Open Ray's dashboard of a campaign that `campaign run` runs on this machine, without its token being pasted.
+    """Open Ray's dashboard of a `campaign run` on this machine, without pasting its token.
 
-    The link is of this machine, works once, and is gone after 5 minutes; the token is in no address and in no log.
+    The link is valid on this machine, works once, and expires after 5 minutes; the token appears in no address and no
+    log.
 
     Example: campaign dashboard my-alloys
     """

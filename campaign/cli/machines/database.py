@@ -12,17 +12,18 @@ app = typer.Typer(
     help="The embedded database: a real MongoDB on this machine.\n\nExample: campaign db start", no_args_is_help=True
 )
 DataDirOption = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder of its data; default: mongodb/ beside my_launchpad.yaml")
+    Path | None,
+    typer.Option("--data-dir", help="Folder of the database's data; default: mongodb/ beside my_launchpad.yaml"),
 ]
 
 
 @app.command()
 @implemented_in("campaign.commands.machines.database")
 def start(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> None:
-    """Start the database that my_launchpad.yaml describes; harmless where it runs already.
+    """Start the database described by my_launchpad.yaml; does nothing if it already runs.
 
-    Where there is no my_launchpad.yaml, one is written into this folder. The database listens on loopback only and lets
-    in its owner alone: the password that it makes is written into my_launchpad.yaml.
+    If there is no my_launchpad.yaml, one is written into this folder. The database listens on loopback only and admits
+    only its owner: a generated password is written into my_launchpad.yaml.
 
     Example: campaign db start
     """
@@ -31,7 +32,7 @@ def start(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> 
 @app.command()
 @implemented_in("campaign.commands.machines.database")
 def stop(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> None:
-    """Stop the database cleanly; its data stay.
+    """Stop the database cleanly; its data are kept.
 
     Example: campaign db stop
     """
@@ -40,7 +41,7 @@ def stop(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> N
 @app.command()
 @implemented_in("campaign.commands.machines.database")
 def status(launchpad: LaunchpadOption = None, data_dir: DataDirOption = None) -> None:
-    """Say whether the database runs, and where; exit code 1 if it does not.
+    """Show whether the database runs, and where; exit code 1 if it does not.
 
     Example: campaign db status
     """

@@ -57,6 +57,6 @@ def add(
     out = console()
     print_plain(out, added.message)
     if added.n_added and campaign.refresh().is_halted:
-        print_plain(out, f"nothing begins before `campaign resume {name}`: see `campaign status {name}`")
+        print_plain(out, f"nothing starts before `campaign resume {name}`; see `campaign status {name}`")
     elif added.n_added:
-        print_plain(out, f"`campaign run {name}`, `rlaunch` or `campaign cluster run` work on them, as on the others")
+        print_plain(out, f"run them like the others, with `campaign run {name}`, `rlaunch` or `campaign cluster run`")

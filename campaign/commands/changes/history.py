@@ -11,7 +11,7 @@ from esnet.commands.console import console, print_plain
 
 
 def history(*, name: str, launchpad: Path | None, as_json: bool) -> None:
-    """Show what was changed of a campaign since it was started: when, by whom, and what it was before."""
+    """Show the changes made to a campaign since it started: when, by whom, and the previous values."""
     found = campaign_history(read_campaign(launchpad, name))
     if as_json:
         typer.echo(json.dumps(found, indent=1))

@@ -22,7 +22,7 @@ _WORDS = {
     "promoted": "promoted",
     "held": "held by the budget",
     "rejected": "rejected",
-    "later": "carried out when the IS-DOS has ended",
+    "later": "takes effect when the IS-DOS has finished",
     "unchanged": "unchanged",
     "refused": "refused",
 }
@@ -74,7 +74,7 @@ def _ids(campaign: Campaign, named: list[str], from_file: Path | None) -> list[s
     if from_file is not None:
         named = [*named, *_lines(from_file)]
     if not named:
-        raise CandidateListError("found no candidate; right: AlPd:B2, an id, several of them, or --from FILE")
+        raise CandidateListError("no candidate given; right: AlPd:B2, an id, several of them, or --from FILE")
     ids: dict[str, None] = {}
     problems: list[str] = []
     for wanted in dict.fromkeys(named):
@@ -93,7 +93,7 @@ def _lines(file: Path) -> list[str]:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CandidateListError(
-            f"--from {file}: cannot be read: {error}; right: a text file, one candidate a line"
+            f"--from {file}: cannot be read: {error}; right: a text file with one candidate per line"
         ) from error
     return [found for line in text.splitlines() if (found := line.partition("#")[0].strip())]
 
@@ -102,7 +102,7 @@ def _carry_out(
     campaign: OpenCampaign, change: Callable[..., PersonReport], *, yes: bool, dry_run: bool, as_json: bool
 ) -> None:
     out = console()
-    # a script has said what it wants; a person at a terminal sees first what it means
+    # a script is explicit; a person at a terminal sees the consequences first
     if sys.stdin.isatty() and not (yes or dry_run or as_json):
         print_plain(out, *_format(change(dry_run=True), would=True))
         typer.confirm("Do it?", abort=True)
@@ -112,7 +112,7 @@ def _carry_out(
     else:
         print_plain(out, *_format(report, would=dry_run))
         if campaign.refresh().is_halted:
-            print_plain(out, f"the campaign is halted and submits nothing: see campaign status {campaign.name}")
+            print_plain(out, f"the campaign is stopped and submits nothing; see campaign status {campaign.name}")
     if report.counts()["refused"]:
         raise typer.Exit(1)
 

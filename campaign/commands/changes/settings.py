@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from campaign.commands.connection import open_for_writing
+from campaign.config.wording import format_count
 from campaign.scheduling.change_settings import SettingsReport, change_settings
 from campaign.spec.changes import SETTABLE, SettingsError, read_assignments
 from campaign.steps.rescore import rescore_waiting, screen_again
@@ -24,8 +25,8 @@ def set_settings(
     """Change settings that no calculated number depends on."""
     campaign = OpenCampaign.open(*open_for_writing(launchpad, dry_run=dry_run), name, dry_run=dry_run)
     if not (assignments or redecide):
-        right = "policy.max_hull_energy=0.2, say, or --redecide"
-        raise SettingsError([f"found nothing to change; right: {right}. What can be: {', '.join(SETTABLE)}"])
+        right = "e.g. policy.max_hull_energy=0.2, or --redecide"
+        raise SettingsError([f"no setting given; right: {right}. Settings that can be changed: {', '.join(SETTABLE)}"])
     given, problems = read_assignments(assignments or [])
     report = change_settings(campaign, given, problems=problems, redecide=redecide, dry_run=dry_run)
     if "recalibrate_every" in given.get("screening", {}) and not dry_run:
@@ -50,16 +51,19 @@ def _correct_waiting(campaign: OpenCampaign) -> None:
 def _format(name: str, report: SettingsReport, *, dry_run: bool) -> Iterator[str]:
     yield from map(str, report.changes)
     if not report.changes:
-        yield f"campaign {name}: these settings are in force already"
+        yield f"campaign {name}: these settings are already in force"
     if any(change.field == _FOR_NEW_ONES for change in report.changes):
-        yield f"{_FOR_NEW_ONES} is that of candidates added from now on; those that are there keep their batches"
+        yield f"{_FOR_NEW_ONES} applies to candidates added from now on; existing candidates keep their batches"
     if report.decided_again is not None:
         listed = ", ".join(f"{number} {change}" for change, number in sorted(report.decided_again.items()))
         would = "would be " if dry_run else ""
-        yield f"{would}decided again: {listed or 'with the same outcome for each'}"
+        yield f"{would}decided again: {listed or 'all with the same outcome'}"
     if report.released:
-        yield f"{report.released} held candidates go on, {report.held} stay held"
+        yield f"{format_count(report.released, 'held candidate')} released, {report.held} stay held"
     if dry_run:
         yield "nothing was changed (--dry-run)"
     elif any(change.field.startswith("policy.") for change in report.changes) and report.decided_again is None:
-        yield f"decisions stay as they were made; campaign set {name} --redecide decides again on what is not promoted"
+        yield (
+            f"existing decisions are kept; campaign set {name} --redecide decides again on candidates that are not "
+            "promoted"
+        )

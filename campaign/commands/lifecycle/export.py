@@ -6,6 +6,7 @@ import typer
 
 from campaign.commands.connection import read_campaign
 from campaign.commands.lifecycle.transfer import export_campaign
+from campaign.config.wording import format_count
 from campaign.references.entries_export import refuse_entries_file
 from campaign.views.export.entries import write_entries
 from campaign.views.export.selection import Which
@@ -30,7 +31,7 @@ def export(
         raise typer.BadParameter("nothing to write; right: FILE, --structures DIR, --entries FILE, or several of them")
     if entries is not None and which == "all":
         raise typer.BadParameter(
-            "entries have energies, which only relaxed candidates have; right: stable or relaxed", param_hint="--which"
+            "entries need energies, which only relaxed candidates have; right: stable or relaxed", param_hint="--which"
         )
     if structures is not None:
         refuse_existing_output(structures)
@@ -44,7 +45,9 @@ def export(
     out = console()
     if structures is not None:
         number = write_structures(campaign, structures, form=form, which=which or "stable", unrelaxed=unrelaxed)
-        print_plain(out, f"{number} crystals in {structures}, described in {structures / 'index.csv'}")
+        print_plain(out, f"{format_count(number, 'crystal')} in {structures}, described in {structures / 'index.csv'}")
     if entries is not None:
         number = write_entries(campaign, entries, which=which or "relaxed")
-        print_plain(out, f"{number} entries in {entries}, references and candidates (data.role)")
+        print_plain(
+            out, f"{format_count(number, 'entry', 'entries')} in {entries}, references and candidates (data.role)"
+        )

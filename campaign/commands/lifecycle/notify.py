@@ -23,17 +23,17 @@ from esnet.files.errors import UserError
 
 
 class NoNotifyFileError(UserError, LookupError):
-    """There is no file that says who is told."""
+    """There is no file with a recipient."""
 
 
 def notify(*, test: bool, launchpad: Path | None) -> None:
-    """Send what is new of all campaigns, or a message that tries the settings."""
+    """Send news of all campaigns, or a test message."""
     out, settings = console(), read_settings()
     if settings is None:
         file = settings_file() or "home folder with a .config/esnet-campaign/notify.yaml"
         raise NoNotifyFileError(
-            f"there is no {file}; right: that file, or another one that {FILE_VARIABLE} names, with the "
-            "section notify (docs/notify.md)"
+            f"{file} does not exist; right: that file, or another one given by {FILE_VARIABLE}, with the section "
+            "notify (docs/how-to/notify.md)"
         )
     if test:
         _send_test(settings, out)
@@ -46,7 +46,7 @@ def notify(*, test: bool, launchpad: Path | None) -> None:
 
 def _send_test(settings: NotifySettings, out: Console) -> None:
     ways = [*([settings.command[0]] if settings.command else []), *([settings.host] if settings.host else [])]
-    said = f"A test of esnet-campaign by {who()['user']}: messages arrive here."
+    said = f"Test message of esnet-campaign, sent by {who()['user']}: notifications arrive here."
     try:
         send(settings, Message(event="test", campaign="test", text=said))
     except NotSentError as error:
@@ -88,7 +88,7 @@ def notifications(out: Console, *, is_only: bool = False) -> Iterator[Notifier |
 
 
 def look_at_all(store: CampaignStore, notifier: Notifier, out: Console, *, collect: bool) -> None:
-    """Send what is new of every campaign that runs, or has finished since it was last looked at."""
+    """Send news of every campaign that runs, or has finished since the last check."""
     for name in campaigns_to_tell_of(store, who()["user"]):
         try:
             campaign = Campaign.read(store, name)

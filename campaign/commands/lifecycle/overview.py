@@ -12,7 +12,7 @@ from esnet.commands.console import console, print_plain
 
 
 def list_campaigns(*, with_archived: bool, launchpad: Path | None, as_json: bool) -> None:
-    """List the campaigns of the database: state, what runs, progress, discoveries, CPU-hours. Read-only."""
+    """List the campaigns of the database: state, running jobs, progress, discoveries, CPU-hours. Read-only."""
     store = CampaignStore(connect(launchpad).db)
     rows = campaign_rows(store, archived=with_archived)
     if as_json:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from campaign.commands.confirm import confirm
 from campaign.commands.connection import open_for_writing
+from campaign.config.wording import format_count
 from campaign.recovery.archive import archive as archive_campaign
 from campaign.recovery.at_work import refuse_at_work
 from campaign.recovery.deletion import delete_campaign
@@ -23,13 +24,13 @@ def archive(*, name: str, undo: bool, launchpad: Path | None) -> None:
         if not shown and not number:
             print_plain(out, f"campaign {name} is not archived")
             return
-        back = f"; {number} firework(s) wait again as they did" if number else ""
-        print_plain(out, f"campaign {name} is in the list again{back}")
+        back = f"; {format_count(number, 'firework')} returned to the queue" if number else ""
+        print_plain(out, f"campaign {name} is listed again{back}")
         return
     done, number = archive_campaign(campaign)
-    waited = f", with {number} firework(s) that waited" if number else ""
+    waited = f", with {format_count(number, 'waiting firework')}" if number else ""
     print_plain(out, f"campaign {name} is {'' if done else 'already '}archived{waited}: `campaign list --all` shows it")
-    print_plain(out, f"`campaign archive {name} --undo` brings it back as it was")
+    print_plain(out, f"`campaign archive {name} --undo` restores it")
 
 
 def delete(*, name: str, outputs: bool, features: bool, files: bool, yes: bool, launchpad: Path | None) -> None:
@@ -40,11 +41,13 @@ def delete(*, name: str, outputs: bool, features: bool, files: bool, yes: bool, 
     if not yes:
         refuse_at_work(connection, name, to="deleted")  # before anything is asked
         counts = ", ".join(f"{number} {what}" for what, number in count_for_deletion(store, name).items() if number)
-        begun = " (its deletion was begun)" if found["state"] == CampaignState.DELETING else ""
+        begun = " (whose deletion was interrupted)" if found["state"] == CampaignState.DELETING else ""
         chosen = {"outputs": outputs, "features": features, **(found.get("deletion") or {})}
         kept = [what for what, key in (("outputs", "outputs"), ("stored DOS", "features")) if not chosen[key]]
-        stays = f"; {' and '.join(kept)} stay" if kept else ""
-        print_plain(out, f"campaign {name}{begun} has {counts or 'nothing left'}; deleted, it is gone{stays}")
+        stays = f"; {' and '.join(kept)} are kept" if kept else ""
+        print_plain(
+            out, f"campaign {name}{begun} has {counts or 'nothing left'}; all of it is permanently deleted{stays}"
+        )
         confirm("Type the campaign's name to delete it", answer=name)
     done = delete_campaign(
         store,
@@ -56,6 +59,6 @@ def delete(*, name: str, outputs: bool, features: bool, files: bool, yes: bool, 
         on_progress=lambda what: print_plain(out, f"deleting {what}"),
     )
     deleted = ", ".join(f"{number} {what}" for what, number in done.numbers.items() if number)
-    print_plain(out, f"campaign {name} is deleted: {deleted or 'nothing was left of it'}")
+    print_plain(out, f"campaign {name} deleted: {deleted or 'nothing was left'}")
     for left in done.folders_left:
         print_labelled(out, "left:", left)

@@ -10,6 +10,7 @@ from campaign import __version__
 from campaign.attempts.outputs import uuids_of_try
 from campaign.commands.connection import connect, open_for_writing
 from campaign.commands.shared_database import shared_worker
+from campaign.config.wording import format_count
 from campaign.recovery.removed_workflows import removed_workflows, resubmit
 from campaign.scheduling.advance import advance
 from campaign.store.campaigns import Campaign, OpenCampaign
@@ -44,7 +45,7 @@ class ExportFileError(UserError, ValueError):
 
 
 def export_campaign(name: str, file: Path, *, launchpad: Path | None) -> None:
-    """Write a whole campaign into one file, and say what was written.
+    """Write a whole campaign into one file, and report its content.
 
     Raises
     ------
@@ -60,12 +61,12 @@ def export_campaign(name: str, file: Path, *, launchpad: Path | None) -> None:
     if seen.interrupted:
         print_labelled(
             out,
-            f"{seen.interrupted} calculation(s) were queued, {seen.running} attempt(s) running:",
-            "in the file they are not begun, and will be computed where it is imported. If the campaign is to move, "
-            "let nothing of it run here any more: both machines would compute the same",
+            f"{format_count(seen.interrupted, 'calculation')} queued, {format_count(seen.running, 'attempt')} running:",
+            "in the file they count as not started, and will be computed where it is imported. If you move the "
+            "campaign, stop it here; otherwise both machines compute the same",
         )
     for checksum in seen.missing:
-        print_labelled(out, f"model {checksum}:", "it is not in the database, and so not in the file")
+        print_labelled(out, f"model {checksum}:", "it is not in the database, and therefore not in the file")
     print_plain(out, f"continue it in another database with `campaign import {file}`")
 
 
@@ -76,8 +77,7 @@ def write_campaign_file(campaign: Campaign, file: Path) -> Exported:
             return write_parts(campaign, archive, _job_uuids, program=__version__)
     except OSError as error:
         raise OutputPlaceError(
-            f"{file} cannot be written: {error.strerror or error}; name a file in a folder that you may write to and "
-            "that has room"
+            f"{file} cannot be written: {error.strerror or error}; name a file in a writable folder with enough space"
         ) from error
 
 
@@ -92,13 +92,13 @@ def _check_place(file: Path, name: str) -> None:
         with Archive(file) as archive:
             found = archive.manifest.campaign
     except (ArchiveError, OSError) as error:
-        raise ExportFileError(f"{file} is there already, and is no exported campaign; name another file") from error
+        raise ExportFileError(f"{file} already exists and is not an exported campaign; name another file") from error
     if found != name:
-        raise ExportFileError(f"{file} is there already, and holds the campaign {found!r}; name another file")
+        raise ExportFileError(f"{file} already exists and contains the campaign {found!r}; name another file")
 
 
 def import_(*, file: Path, launchpad: Path | None, dry_run: bool) -> None:
-    """Take a campaign from a file into this database, and submit what is due."""
+    """Import a campaign from a file into this database, and submit all work that is due."""
     out = console()
     with Archive(file) as archive:
         manifest = archive.manifest
@@ -125,7 +125,7 @@ def import_(*, file: Path, launchpad: Path | None, dry_run: bool) -> None:
         )
         import_documents(store, connection, archive, standing)
     if standing.what == "imported":
-        print_plain(out, f"campaign {manifest.campaign} was imported from this file before; nothing was changed")
+        print_plain(out, f"campaign {manifest.campaign} was already imported from this file; nothing was changed")
         return
     print_plain(
         out,
@@ -140,11 +140,11 @@ def _say_site_settings(archive: Archive, out: Console) -> None:
     dft = campaign_in(archive)["spec"].get("dft") or {}
     found = [f"dft.{key}: {dft[key]}" for key in _SITE_SETTINGS if dft.get(key) is not None]
     if found:
-        print_labelled(out, "settings of the machine that it comes from:", "; ".join(found))
+        print_labelled(out, "settings of the machine it comes from:", "; ".join(found))
 
 
 def import_documents(store: CampaignStore, launchpad: LaunchPad, archive: Archive, standing: Standing) -> None:
-    """Write what a begun import still lacks, complete it, and submit what is due."""
+    """Complete an interrupted import, and submit all work that is due."""
     name = archive.manifest.campaign
     if standing.what == "begun" and standing.shift is not None:
         with open_job_store(DatabaseSettings.from_launchpad(launchpad)):
@@ -166,9 +166,9 @@ def import_documents(store: CampaignStore, launchpad: LaunchPad, archive: Archiv
 
 def _would(standing: Standing) -> str:
     return {
-        "absent": "would be imported; nothing of it is in this database",
-        "begun": "its import was cut short, and would be completed",
-        "imported": "it was imported from this file before: nothing would be changed",
+        "absent": "would be imported; nothing of it is in this database yet",
+        "begun": "its import was interrupted, and would be completed",
+        "imported": "it was already imported from this file: nothing would change",
     }[standing.what]
 
 

@@ -15,6 +15,7 @@ from campaign.commands.connection import connect, open_for_writing
 from campaign.commands.errors import is_user_error
 from campaign.commands.lifecycle.notify import look_at_all, notifications
 from campaign.commands.machines.cluster_questions import SiteAnswers, site_settings
+from campaign.config.wording import format_count
 from campaign.notify.notifier import Notifier
 from campaign.recovery.reconcile import reconcile
 from campaign.spec.reader import read_campaign_file
@@ -93,14 +94,14 @@ def init(
     if not site.queues["dos"].is_packed:
         print_plain(
             out,
-            "each IS-DOS gets a job of its own; where they take minutes, let many share one: jobs_per_allocation of "
-            f"queues.dos in {folder / 'cluster.yaml'} (docs/cluster.md says what to set), then --again",
+            "each IS-DOS gets its own job; if they take only minutes, let several share one: set jobs_per_allocation "
+            f"of queues.dos in {folder / 'cluster.yaml'} (see docs/how-to/queues.md), then use --again",
         )
-    out.print(f"look at {folder / 'cluster.yaml'}, then: campaign cluster check {folder} --submit", soft_wrap=True)
+    out.print(f"review {folder / 'cluster.yaml'}, then run: campaign cluster check {folder} --submit", soft_wrap=True)
 
 
 def check(*, folder: Path, submit: bool, wait: float, files: list[Path] | None) -> None:
-    """Check what jobs need, and what they ask for; exit code 1 says that not all is right."""
+    """Check what jobs need and request; exit code 1 means that a check failed."""
     out = console()
     site = SiteSettings.from_file(folder)
     specs = [read_campaign_file(file) for file in files or []]
@@ -118,7 +119,7 @@ def check(*, folder: Path, submit: bool, wait: float, files: list[Path] | None) 
         with contextlib.closing(of_jobs):
             wrong += sum(_report_check(found, out) for found in of_jobs)
     if wrong:
-        out.print(f"{wrong} problem(s)", style="red")
+        out.print(f"{format_count(wrong, 'problem')}", style="red")
         raise typer.Exit(1)
 
 
@@ -162,7 +163,9 @@ def _fill_once(site: SiteSettings, folder: Path, out: Console, notifier: Notifie
         if notifier is not None:
             look_at_all(store, notifier, out, collect=not is_only)
     except (DatabaseError, PyMongoError) as error:
-        reason = error if isinstance(error, DatabaseError) else f"the database went away ({type(error).__name__})"
+        reason = (
+            error if isinstance(error, DatabaseError) else f"the database became unavailable ({type(error).__name__})"
+        )
         print_plain(out, f"nothing (more) submitted: {reason}")
         return False
     return all_well
@@ -177,7 +180,7 @@ def _reconcile_running(store: CampaignStore, launchpad: LaunchPad, out: Console)
                 lines.append(reason)
             lines.append(format_progress(RunWatch().look(campaign)))
         except Exception as error:
-            # what is wrong with one campaign keeps no other from the queues; the database's errors are everybody's
+            # a problem of one campaign does not keep others from the queues; errors of the database concern all
             if not is_user_error(error) or isinstance(error, DatabaseError):
                 raise
             lines = [f"cannot be reconciled: {error}"]

@@ -40,19 +40,21 @@ class SiteAnswers:
 
 
 def site_settings(answers: SiteAnswers) -> SiteSettings:
-    """Settings of the cluster, after questions on a terminal for what is missing.
+    """Settings of the cluster; on a terminal, missing values are asked for.
 
     Raises
     ------
     ClusterError
-        If something is missing and nobody can be asked, or is not right.
+        If a value is missing and cannot be asked for, or is not valid.
     """
     given = {name: _by_category(name, values) for name, values in answers.of_queues.items()}
     missing = [] if answers.scheduler else ["--scheduler"]
     without = [category for category in CATEGORIES if category not in given["queue"]]
     missing += ["--queue NAME"] if without == list(CATEGORIES) else [f"--queue {category}=NAME" for category in without]
     if missing and not sys.stdin.isatty():
-        raise ClusterError(f"campaign cluster init: missing: {', '.join(missing)}; on a terminal it would ask")
+        raise ClusterError(
+            f"campaign cluster init: missing: {', '.join(missing)}; on a terminal, the command asks for them"
+        )
     if missing:
         answers = _ask(answers, given)
     queues = {category: dict(_queue(category, given)) for category in CATEGORIES}
@@ -92,7 +94,7 @@ def _value(name: str, text: str) -> Any:
     if name not in _NUMBERS:
         return text
     if not text.isdigit():
-        raise ClusterError(f"{_option(name)} {text}: should be a whole number")
+        raise ClusterError(f"{_option(name)} {text}: should be an integer")
     return int(text)
 
 
@@ -123,8 +125,8 @@ def _ask(answers: SiteAnswers, given: dict[str, dict[str, Any]]) -> SiteAnswers:
         return known or typer.prompt(f"{question} (empty: none)", default="", show_default=False) or None
 
     scheduler = answers.scheduler or typer.prompt("Scheduler (slurm or pbs)", default="slurm")
-    account = optional("Account that is charged", answers.account)
-    modules = optional("Modules that jobs load, separated by spaces", " ".join(answers.modules))
+    account = optional("Account to charge", answers.account)
+    modules = optional("Modules to load, separated by spaces", " ".join(answers.modules))
     vasp_command = optional("Command line of VASP, e.g. srun vasp_std", answers.vasp_command)
     word = "Partition" if scheduler == "slurm" else "Queue"
     last = None

@@ -30,12 +30,12 @@ def dashboard(*, name: str, directory: Path, no_open: bool) -> None:
         address, token = private_text(folder / RAY_DASHBOARD), private_text(folder / RAY_TOKEN)
     except OSError:
         raise NoDashboardError(
-            f"{folder / RAY_DASHBOARD} is not there: no `campaign run` of {name} with a model is under way in this "
-            "folder; right: the folder that it was given with --directory, or that it was called in"
+            f"{folder / RAY_DASHBOARD} does not exist: no `campaign run` of {name} with a model is running in this "
+            "folder; right: the folder given with its --directory, or the one in which it was started"
         ) from None
     if not address or not answers(address, token):
         raise NoDashboardError(
-            f"the dashboard of {name} does not answer at {address or 'any address'}: the run has ended, or is on "
+            f"the dashboard of {name} does not answer at {address or 'any address'}: the run has finished, or is on "
             "another machine"
         )
     with DashboardLink(address, token) as link:
@@ -50,7 +50,7 @@ def dashboard(*, name: str, directory: Path, no_open: bool) -> None:
                     print_plain(out, by_hand)
                 came = link.used.wait(_WAIT_S)
         if not came:
-            print_plain(out, "no browser came: the link is gone")
+            print_plain(out, "no browser opened the link: it has expired")
             raise typer.Exit(1)
     print_plain(out, f"opened {address}")
 

@@ -27,9 +27,9 @@ def start(*, launchpad: Path | None, data_dir: Path | None) -> None:
     if not server.is_protected:
         print_plain(out, UNPROTECTED)
     elif before.user is None:
-        print_plain(out, f"only you can use it: its password is in {_place_of_password(found)}")
+        print_plain(out, f"only you can use it; its password is in {_place_of_password(found)}")
     if new:
-        out.print("an empty LaunchPad was made in it: `lpad` and `rlaunch` can be used")
+        out.print("an empty LaunchPad was created in it; `lpad` and `rlaunch` can be used")
 
 
 def stop(*, launchpad: Path | None, data_dir: Path | None) -> None:
@@ -66,7 +66,7 @@ def _place_of_password(launchpad_file: Path) -> str:
     place = launchpad_file.resolve()
     if place == launchpad_file:
         return f"{place}, which must stay out of version control"
-    return f"{place}; git tracks {launchpad_file}, which is a link to it now: do not commit that"
+    return f"{place}; git tracks {launchpad_file}, which is now a link to it: do not commit that file"
 
 
 def _line(what: str, server: ServerStatus) -> str:

@@ -1,4 +1,4 @@
-"""StrictModel ``budget``: what a campaign may cost."""
+"""StrictModel ``budget``: limits on the cost of a campaign."""
 
 from datetime import UTC, datetime
 
@@ -12,15 +12,17 @@ class BudgetSection(StrictModel):
     """What a campaign may cost, and when it has found enough. What is computed already is never taken back."""
 
     cpu_hours: float | None = Field(
-        default=None, ge=0.0, description="CPU-hours of the whole campaign, DOS and failed attempts too; null: no limit"
+        default=None,
+        ge=0.0,
+        description="CPU-hours for the whole campaign, including DOS and failed attempts; null: no limit",
     )
     relaxation_cpu_hours: float | None = Field(
         default=None,
         ge=0.0,
-        description="CPU-hours of the relaxations of screened candidates; null: no limit but the policy's own",
+        description="CPU-hours for the relaxations of screened candidates; null: no limit except the policy's",
     )
     relaxations: int | None = Field(
-        default=None, ge=0, description="most relaxations of screened candidates; null: no limit"
+        default=None, ge=0, description="maximum number of relaxations of screened candidates; null: no limit"
     )
     until: datetime | None = Field(
         default=None,
@@ -28,20 +30,22 @@ class BudgetSection(StrictModel):
         description="nothing more is submitted after this time, e.g. 2027-03-01T08:00:00Z; null: never",
     )
     stop_after_stable: int | None = Field(
-        default=None, ge=1, description="stop when so many stable materials are found; null: never"
+        default=None, ge=1, description="stop when this number of stable materials is found; null: never"
     )
     stop_after_no_discovery: int | None = Field(
-        default=None, ge=1, description="stop when the last so many relaxations found nothing stable; null: never"
+        default=None,
+        ge=1,
+        description="stop after this number of consecutive relaxations without a stable material; null: never",
     )
     relax_cpu_s: float = Field(
         default=PUBLISHED_RELAX_CPU_S,
         gt=0.0,
-        description="cost of a relaxation in CPU-s, until the first have ended and tell it",
+        description="assumed cost of a relaxation in CPU-s, until the first ones have finished",
     )
     dos_cpu_s: float = Field(
         default=PUBLISHED_DOS_CPU_S,
         gt=0.0,
-        description="cost of an IS-DOS in CPU-s, until the first have ended and tell it",
+        description="assumed cost of an IS-DOS in CPU-s, until the first ones have finished",
     )
 
     def is_limited(self) -> bool:

@@ -20,37 +20,37 @@ class CandidateSection(StrictModel):
         default=None, description="names of prototypes that ship with the project, e.g. [B1, B2, L1_0]"
     )
     structures: FilePath | None = Field(
-        default=None, description="folder of CIF or POSCAR files that are used as further prototypes"
+        default=None, description="folder of CIF or POSCAR files to use as additional prototypes"
     )
     elements: ElementList | None = Field(
         default=None,
         validate_default=True,
         description="symbols of the elements to substitute in prototypes and structures, e.g. [Al, Pd]; no f-block "
-        "elements; null where the candidates are crystals as they are (as_given)",
+        "elements; null if all candidates are given as crystals (as_given)",
     )
     as_given: PathList | None = Field(
         default=None,
-        description="crystals that become candidates as they are: paths of folders, patterns (gen/*.cif), lists of "
-        "files (.txt), extended XYZ, databases of ASE, JSON or JSONL of pymatgen's structures, CSV with a column of "
-        "CIF texts or paths",
+        description="crystals used as candidates without substitution: paths of folders, patterns (gen/*.cif), lists "
+        "of files (.txt), extended XYZ, ASE databases, JSON or JSONL of pymatgen structures, CSV with a column of CIF "
+        "texts or paths",
     )
     structure_column: str | None = Field(
         default=None,
-        description="column or key that holds the crystals in the tables of as_given; null: structure, cif or path",
+        description="column or key that contains the crystals in the tables of as_given; null: structure, cif or path",
     )
     rescale: Literal["elements"] | None = Field(
         default=None,
-        description="elements: crystals of as_given get the volume that their atoms have in their own elements; null: "
-        "they keep theirs",
+        description="elements: scale each crystal of as_given to the sum of its atoms' volumes in the elemental "
+        "crystals; null: unchanged",
     )
     max_atoms: int = Field(
         default=500,
         ge=1,
         le=MAX_SITES,
-        description="crystals of as_given with more atoms in the cell are left out (a whole number)",
+        description="crystals of as_given with more atoms per cell are left out (an integer)",
     )
     max_candidates: int | None = Field(
-        default=None, ge=1, description="stop after this many candidates (a whole number); null: no limit"
+        default=None, ge=1, description="stop after this many candidates (an integer); null: no limit"
     )
 
     @property
@@ -71,12 +71,12 @@ class CandidateSection(StrictModel):
         if not self.has_prototypes and self.as_given is None:
             raise ValueError(
                 "no prototypes and no crystals; name shipped prototypes in candidates.prototypes, e.g. [B1, B2], a "
-                "folder of CIF/POSCAR files in candidates.structures, or crystals that are screened as they are in "
+                "folder of CIF or POSCAR files in candidates.structures, or crystals to use without substitution in "
                 "candidates.as_given"
             )
         if self.as_given is None and (self.rescale is not None or self.structure_column is not None):
             raise ValueError(
-                "rescale and structure_column are about the crystals of candidates.as_given, which names none; "
-                "leave them out"
+                "rescale and structure_column apply to the crystals of candidates.as_given, which is not given; leave "
+                "them out"
             )
         return self

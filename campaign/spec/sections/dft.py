@@ -18,8 +18,12 @@ Moment = Annotated[float, Field(ge=-20.0, le=20.0)]
 class CommandByKind(StrictModel):
     """A command line for each kind of calculation."""
 
-    dos: str | None = Field(default=None, min_length=1, description="of IS-DOS and RS-DOS; null: the node's own")
-    relaxation: str | None = Field(default=None, min_length=1, description="of relaxations; null: the node's own")
+    dos: str | None = Field(
+        default=None, min_length=1, description="command line for IS-DOS and RS-DOS; null: the node's own"
+    )
+    relaxation: str | None = Field(
+        default=None, min_length=1, description="command line for relaxations; null: the node's own"
+    )
 
 
 def _for_both(value: Any) -> Any:
@@ -41,10 +45,11 @@ Commands = Annotated[CommandByKind | None, BeforeValidator(_for_both)]
 
 
 class DftSection(StrictModel):
-    """How every structure is calculated; defaults: docs/science.md, "DFT"."""
+    """How every structure is calculated; defaults: docs/explanation/science.md, "DFT"."""
 
     engine: Literal["gpaw", "vasp"] = Field(
-        default="gpaw", description="gpaw (GPAW behind VASP's files, no licence) or vasp (your own VASP)"
+        default="gpaw",
+        description="gpaw (GPAW through a VASP-compatible file interface; no licence needed) or vasp (your own VASP)",
     )
     vasp_command: Commands = Field(
         default=None,
@@ -52,13 +57,15 @@ class DftSection(StrictModel):
         "(ATOMATE2_VASP_CMD, VASP_CMD in ~/.atomate2.yaml); only for engine: vasp",
     )
     vasp_gamma_command: Commands = Field(
-        default=None, description="the same where the only k-point is Gamma, e.g. srun vasp_gam; null: as the others"
+        default=None,
+        description="command line for calculations with Gamma as their only k-point, e.g. srun vasp_gam; null: "
+        "vasp_command, or the node's own",
     )
     scratch: str | None = Field(
         default=None,
         min_length=1,
-        description="folder of the node in which calculations run, e.g. $TMPDIR; files come back to the launch folder; "
-        "null: in the launch folder",
+        description="local folder of the node in which calculations run, e.g. $TMPDIR; files are copied back to the "
+        "launch folder; null: run in the launch folder",
     )
     quality: Literal["standard", "fast"] = Field(
         default="standard", description="standard (published settings) or fast (coarse k-points, for examples)"
@@ -68,7 +75,7 @@ class DftSection(StrictModel):
     force_tolerance: float = Field(
         default=0.03, ge=1e-6, le=1.0, description="largest force at the end of a relaxation in eV/A"
     )
-    max_ionic_steps: int = Field(default=99, ge=1, le=10_000, description="most steps of a relaxation")
+    max_ionic_steps: int = Field(default=99, ge=1, le=10_000, description="maximum number of steps in a relaxation")
     nedos: int = Field(default=1500, ge=100, le=100_000, description="number of DOS points")
     emin: float = Field(default=-20.0, ge=-200.0, le=200.0, description="lower end of the DOS window in eV")
     emax: float = Field(default=10.0, ge=-200.0, le=200.0, description="upper end of the DOS window in eV")
@@ -76,21 +83,24 @@ class DftSection(StrictModel):
         default=30.0,
         ge=1.0,
         le=200.0,
-        description="k_n is the smallest with a_n * k_n >= this length in A; at 1 Gamma alone",
+        description="k_n is the smallest number of k-points with a_n * k_n >= this length in A; 1 gives Gamma only",
     )
     potcar_functional: Literal["PBE", "PBE_52", "PBE_54", "PBE_64"] = Field(
         default="PBE", description="pymatgen's name of the POTCAR set; PBE is v2010-05-06 of the MP"
     )
     incar: dict[str, Any] = Field(
-        default={}, description="INCAR tags of your own, e.g. {NCORE: 8, KPAR: 2, ALGO: Fast}; which: docs/incar.md"
+        default={},
+        description="additional INCAR tags, e.g. {NCORE: 8, KPAR: 2, ALGO: Fast}; see docs/reference/incar.md",
     )
     magmom: dict[ElementSymbol, Moment] = Field(
-        default={}, description="initial moments by element in Bohr magnetons, e.g. {Fe: 5.0}; others: atomate2's"
+        default={},
+        description="initial magnetic moments by element in Bohr magnetons, e.g. {Fe: 5.0}; other elements: "
+        "atomate2's defaults",
     )
     hubbard_u: Literal["none", "mp"] = Field(
         default="none",
-        description="mp: the Materials Project's U in oxides and fluorides of Co Cr Fe Mn Mo Ni V W, which goes with "
-        "the corrections mp2020; only for engine: vasp",
+        description="mp: the Materials Project's U values in oxides and fluorides of Co Cr Fe Mn Mo Ni V W, "
+        "consistent with the corrections mp2020; only for engine: vasp",
     )
 
     @field_validator("incar", mode="after")
@@ -126,7 +136,7 @@ def _checked_tags(given: Mapping[str, Any], *, gpaw: bool, prefix: str = "") -> 
     for name, value in given.items():
         tag = name.strip().upper()
         if tag in tags:
-            wrong.append(f"{prefix}{tag}: is given twice, as {name!r} too; right: once")
+            wrong.append(f"{prefix}{tag}: is given twice, also as {name!r}; right: once")
             continue
         try:
             tags[tag] = check_tag(tag, value, Door(retry=False, gpaw=gpaw))

@@ -14,21 +14,18 @@ class PrefilterSection(StrictModel):
     """Which candidates get no IS-DOS because a cheap prediction puts them too far above the hull."""
 
     scorer: ChosenScorer = Field(
-        description="what predicts, e.g. {kind: force_field, calculator: CHGNet}; one that needs neither an IS-DOS nor "
-        "ESNet"
+        description="the scorer, e.g. {kind: force_field, calculator: CHGNet}; must need neither an IS-DOS nor ESNet"
     )
     max_hull_energy: EnergyPerAtom = Field(
         default=0.1, description="rejected if E_hull(prefilter) - z x uncertainty is above this, eV/atom"
     )
-    z: float = Field(
-        default=2.0, ge=0.0, le=10.0, description="standard deviations of its error that a candidate is given"
-    )
+    z: float = Field(default=2.0, ge=0.0, le=10.0, description="margin z, in standard deviations of the scorer's error")
     uncertainty: float | None = Field(
         default=None,
         gt=0.0,
         le=20.0,
-        description="standard deviation of the scorer's predictions in eV/atom where it gives none itself; null: not "
-        "known, and candidates without one get their IS-DOS",
+        description="standard deviation in eV/atom for predictions without one; null: unknown, and candidates without "
+        "one get their IS-DOS",
     )
 
     @field_validator("scorer")
@@ -42,7 +39,7 @@ class PrefilterSection(StrictModel):
         if scorer.needs_dos or scorer.needs_model:
             needed = "an IS-DOS of every candidate" if scorer.needs_dos else "the campaign's ESNet"
             raise ValueError(
-                f"found kind {scorer.kind!r}, which needs {needed}; a prefilter is asked before any IS-DOS; right: a "
+                f"found kind {scorer.kind!r}, which needs {needed}; a prefilter runs before any IS-DOS; right: a "
                 "scorer that needs neither, e.g. {kind: force_field, calculator: CHGNet}"
             )
         return scorer
@@ -56,7 +53,7 @@ class PrefilterSection(StrictModel):
         return prefilter_verdict(e_hull, uncertainty, z=self.z, max_hull_energy=self.max_hull_energy, why_none=why_none)
 
     def gives_uncertainty(self) -> bool | None:
-        """Whether its predictions have a standard deviation; None: only scoring tells."""
+        """Whether its predictions have a standard deviation; None: known only after scoring."""
         return True if self.uncertainty is not None else self.scorer.gives_uncertainty()
 
     def describe(self) -> str:
@@ -68,5 +65,5 @@ class PrefilterSection(StrictModel):
 
 
 def prefilter_path(path: FieldPath) -> FieldPath:
-    """Where a problem of the prefilter's scorer stands, which a scorer reports as one of the section ``scorer``."""
+    """The place of a problem of the prefilter's scorer, which a scorer reports as one of the section ``scorer``."""
     return ("prefilter", *path) if path[:1] == ("scorer",) else path

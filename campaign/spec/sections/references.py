@@ -16,35 +16,35 @@ class ReferenceSection(StrictModel):
 
     structures: FilePath | None = Field(
         default=None,
-        description="folder of CIF or POSCAR files of known phases, computed with the same engine and added to "
-        "the hull; also the place for an element without a built-in crystal",
+        description="folder of CIF or POSCAR files of known phases, which are computed with the same engine and added "
+        "to the hull; also for crystals of elements without a built-in one",
     )
     entries: FilePath | None = Field(
         default=None,
-        description="file of pymatgen entries (.json, .jsonl, .gz) that are the references; no built-in crystal is "
+        description="file of pymatgen entries (.json, .jsonl, .gz) to use as references; no built-in crystals are "
         "computed then",
     )
     engine: Literal["vasp", "gpaw"] | None = Field(
-        default=None, description="engine that computed the entries, vasp or gpaw; null: what they say themselves"
+        default=None, description="engine that computed the entries, vasp or gpaw; null: as stated in the entries"
     )
     corrections: Literal["none", "mp2020"] | None = Field(
         default=None,
-        description="correction scheme that the entries carry; null: found from their energy adjustments. Without "
-        "entries: what the campaign's own energies get (null: none; mp2020: only for dft.engine: vasp)",
+        description="correction scheme included in the entries; null: inferred from their energy adjustments. Without "
+        "entries: scheme applied to the campaign's own energies (null: none; mp2020: only for dft.engine: vasp)",
     )
 
     max_formation_energy: float = Field(
         default=MAX_FORMATION_ENERGY,
         gt=0,
         le=100,
-        description="entries with a formation energy further from 0 are refused, eV/atom",
+        description="entries with a larger absolute formation energy in eV/atom are rejected",
     )
 
     @model_validator(mode="after")
     def _about_entries(self) -> ReferenceSection:
         if self.entries is None and self.engine is not None:
             raise ValueError(
-                f"found engine: {self.engine} without entries, and what the campaign computes itself is of dft.engine; "
-                "name a file in references.entries, or set engine to null"
+                f"found engine: {self.engine} without entries, but references that the campaign computes are of "
+                "dft.engine; name a file in references.entries, or set engine to null"
             )
         return self

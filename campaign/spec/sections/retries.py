@@ -9,25 +9,32 @@ class RetrySection(StrictModel):
     """What happens after a machine failure (killed, out of time, disk full, database away)."""
 
     max_retries: int = Field(
-        default=2, ge=0, le=100, description="tries after the first one; science failures get none"
+        default=2, ge=0, le=100, description="maximum number of retries; science failures are not retried"
     )
     time_factor: float = Field(
-        default=2.0, ge=1.0, le=10.0, description="how much more time the next job asks for, where it ran out of time"
+        default=2.0,
+        ge=1.0,
+        le=10.0,
+        description="factor by which the walltime grows on each retry after a job ran out of time",
     )
     memory_factor: float = Field(
-        default=1.5, ge=1.0, le=10.0, description="the same for memory, where it ran out of memory"
+        default=1.5,
+        ge=1.0,
+        le=10.0,
+        description="factor by which the memory grows on each retry after a job ran out of memory",
     )
     stop_after: int = Field(
         default=3,
         ge=0,
         le=1000,
-        description="stop submitting after so many calculations in a row that failed alike at the start; 0: never",
+        description="stop submitting after this number of consecutive calculations that failed in the same way at the "
+        "start; 0: never",
     )
     database_wait_hours: float = Field(
         default=2.0,
         ge=0.0,
         le=168.0,
-        description="how long a job waits for a database that is away, in hours; its result stays in its folder",
+        description="how long a job waits for an unavailable database, in hours; its result is kept in its folder",
     )
 
     @property

@@ -12,48 +12,48 @@ _SMALL_BATCH, _OF_LARGE_BATCH = 100, 0.95
 class ScreeningSection(StrictModel):
     """How predictions are made in batches."""
 
-    batch_size: int = Field(default=256, ge=1, le=100_000, description="candidates in one Screen")
+    batch_size: int = Field(default=256, ge=1, le=100_000, description="number of candidates in one screening batch")
     min_completed_fraction: float | None = Field(
         default=None,
         gt=0.0,
         le=1.0,
-        description="share of a batch whose IS-DOS must be done before it is screened; null: all of a batch of fewer "
-        "than 100 candidates, else 0.95",
+        description="fraction of a batch's IS-DOS that must be done before the batch is screened; null: all for "
+        "batches of fewer than 100 candidates, else 0.95",
     )
     dos_share: float = Field(
         default=0.5,
         ge=0.0,
         lt=1.0,
-        description="share of the workers that IS-DOS get while relaxations wait too; 0: relaxations come first",
+        description="fraction of the workers that run IS-DOS while relaxations wait too; 0: relaxations come first",
     )
     actors: int | None = Field(
         default=None,
         ge=1,
         le=10_000,
-        description="Ray actors that score at the same time; null: as many as Ray's GPUs have room for, without GPUs "
-        "one for each node",
+        description="number of Ray actors that score at the same time; null: as many as fit on Ray's GPUs, or one per "
+        "node without GPUs",
     )
     gpus_per_actor: float | None = Field(
-        default=None, ge=0.0, le=64.0, description="GPUs of one actor, may be a part of one; null: 1 where Ray has any"
+        default=None, ge=0.0, le=64.0, description="GPUs per actor, may be a fraction; null: 1 if Ray has any"
     )
     actor_batch: int | None = Field(
         default=None,
         ge=1,
         le=100_000,
-        description="candidates that an actor reads and predicts at once, 216 kB each; null: each actor's share of the "
-        "Screen, at most 256",
+        description="number of candidates that an actor reads and predicts together, 216 kB each; null: each actor's "
+        "share of the screening batch, at most 256",
     )
     retrain_every: int | None = Field(
         default=None,
         ge=1,
-        description="after this many new relaxations of screened candidates (each with an RS-DOS then) the model is "
-        "trained on with what the campaign has found; null: never",
+        description="fine-tune the model after every N relaxations of screened candidates, each then with an RS-DOS; "
+        "null: never",
     )
     recalibrate_every: int | None = Field(
         default=None,
         ge=1,
-        description="after this many new relaxations of screened candidates predictions are corrected by what was "
-        "relaxed (offsets of the elements, scale of the uncertainty), if that makes them more accurate; null: never",
+        description="after every N relaxations of screened candidates, recalibrate the predictions on the relaxed "
+        "candidates (offsets of the elements, scale of the uncertainty), if that makes them more accurate; null: never",
     )
 
     def enough_of(self, size: int) -> int:

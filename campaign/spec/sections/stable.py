@@ -9,8 +9,8 @@ class StableSection(StrictModel):
     """What counts as stable after the relaxation: the truth."""
 
     max_formation_energy: EnergyPerAtom = Field(
-        default=0.0, description="stable if the formation energy in eV/atom is at most this"
+        default=0.0, description="largest formation energy in eV/atom that counts as stable"
     )
     max_hull_energy: EnergyPerAtom = Field(
-        default=0.1, description="stable if the energy above the hull in eV/atom is at most this"
+        default=0.1, description="largest energy above the hull in eV/atom that counts as stable"
     )

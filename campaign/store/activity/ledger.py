@@ -1,4 +1,4 @@
-"""The ledger over time: what ended last, what runs, and sums over time. Nothing here writes."""
+"""The ledger over time: finished and running attempts, and sums over time. Nothing here writes."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -11,8 +11,8 @@ from campaign.store.collections import Document, in_utc
 from campaign.store.states import STAGES
 from campaign.store.steps import StepKind
 
-#: Stages of the ledger, and outcomes of what has ended in an attempt of its own: with all of them named the index
-#: hands over the newest, and no other entry is read. Entries without a stage would have to be read to be told apart.
+#: Stages of the ledger, and outcomes of finished attempts: with all of them named, the index yields the newest, and no
+#: other entry is read. Entries without a stage would have to be read to be told apart.
 _STAGES = (*STAGES, *StepKind)
 _ENDED = ("completed", "science", "machine", "lost", "stopped")
 _FIELDS = ("document", "stage", "outcome", "cause", "error", "started", "ended", "host")
@@ -75,7 +75,7 @@ def names_of_structures(campaign: Campaign, ids: Collection[str]) -> dict[str, D
 def cpu_seconds_over_time(campaign: Campaign, *, width_s: float) -> list[Interval]:
     """CPU-seconds of the ledger by the interval of `width_s` in which attempts ended; from an index alone.
 
-    What is running stands first, without a time. Calculations that were taken over cost nothing here.
+    Running attempts come first, without a time. Reused calculations cost nothing here.
     """
     query = {"campaign": campaign.name, "outcome": {"$ne": "reused"}}
     return _over_time(campaign.store.attempts, query, "ended", "$cpu_s", width_s=width_s)

@@ -80,7 +80,7 @@ def open_steps_of_sets(campaign: Campaign, session: ClientSession) -> list[str]:
 def append_references(
     campaign: Campaign, documents: Sequence[CandidateDocument], imported: str | None, session: ClientSession
 ) -> None:
-    """Insert further phases of the reference set, and let it be frozen anew once they are computed.
+    """Insert additional phases of the reference set, and let it be frozen again once they are computed.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def append_references(
     """
     campaigns, name = campaign.store.campaigns, campaign.name
     found = campaigns.find_one({"_id": name}, ["reference_set", "imported_references"], session=session) or {}
-    # whoever freezes the set just now, without them, does so in vain
+    # a process that freezes the set at this moment, without them, fails
     update: dict[str, Any] = {"$set": {"reference_set": None}, "$inc": {"reference_serial": 1}}
     if imported is not None:
         update["$set"]["imported_references"] = imported
@@ -122,7 +122,7 @@ def close_campaign(campaign: Campaign, summary: Mapping[str, Any], step_id: str)
             {"$set": {"state": CampaignState.FINISHED, "summary": summary, "ended": now()}},
             session=session,
         )
-        # with it: whoever opens the campaign again takes away a report that is done
+        # with it: opening the campaign again discards a finished report
         campaign.store.close_step(step_id, session=session)
         return True
 

@@ -1,4 +1,4 @@
-"""Candidates that a person decides on: read, written, and found again when what they waited for has ended."""
+"""Candidates that a person decides on: read, written, and found again when they no longer wait."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -70,12 +70,12 @@ def _due_queries(campaign: Campaign) -> tuple[dict[str, Any], ...]:
 
 
 def is_any_due(campaign: Campaign) -> bool:
-    """Whether the IS-DOS has ended of a candidate that a person decided on meanwhile."""
+    """Whether the IS-DOS has finished for a candidate that a person decided on meanwhile."""
     return any(exists(campaign.store.candidates, query) for query in _due_queries(campaign))
 
 
 def read_due(campaign: Campaign, *, limit: int, session: ClientSession) -> list[Document]:
-    """Read candidates that a person has decided on and whose IS-DOS has ended since."""
+    """Read candidates that a person has decided on and whose IS-DOS has finished since."""
     found: list[Document] = []
     for query in _due_queries(campaign):
         found += campaign.store.candidates.find(query, _FIELDS, session=session).limit(limit)
@@ -95,7 +95,7 @@ def over_budget_ids(campaign: Campaign) -> set[str]:
 
 
 def withdraw(campaign: Campaign, document: Mapping[str, Any], stage: Stage, *, session: ClientSession) -> bool:
-    """Archive the fireworks of a calculation that no process has begun; False, and nothing written, if one has.
+    """Archive the fireworks of a calculation that no process has started; False, and nothing written, if one has.
 
     A queue job that has reserved it finds nothing to run when it starts, and ends.
     """

@@ -20,8 +20,8 @@ def refuse_changes(campaign: Campaign) -> None:
     name = campaign.name
     if campaign.document["state"] == CampaignState.STARTING:
         raise NoChangesError(
-            f"campaign {name!r} has not been started to its end; right: `campaign submit FILE` completes it; then the "
-            "same command"
+            f"campaign {name!r} has not been started completely; right: complete it with `campaign submit FILE`, then "
+            "repeat the command"
         )
     if campaign.document.get("archived") is not None:
-        raise NoChangesError(f"campaign {name!r} is archived; right: `campaign resume {name}`, then the same command")
+        raise NoChangesError(f"campaign {name!r} is archived; right: `campaign resume {name}`, then repeat the command")

@@ -54,7 +54,7 @@ def policies_in_force(campaign: Campaign) -> list[Policy]:
 
 
 def restate_stability(campaign: Campaign, limits: StableSection, *, session: ClientSession | None = None) -> None:
-    """Say anew of every result whether it is stable, and so in the summary of a finished campaign."""
+    """Reevaluate whether each result is stable, also in the summary of a finished campaign."""
     is_stable = {
         "$and": [
             {"$lte": ["$result.e_form_per_atom", limits.max_formation_energy]},

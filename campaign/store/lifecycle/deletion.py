@@ -1,6 +1,6 @@
 """What is removed of a campaign that is deleted, a kind of document at a time.
 
-Every function may be cut short and called again: what others are found by goes last.
+Every function may be interrupted and called again: documents needed to find others are deleted last.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from launchers.database.job_store import DATA_COLLECTION, OUTPUTS_COLLECTION
 
 _CHUNK = 1000
 _BUNDLES = "bundles"
-#: Where FireWorks puts what a launch returns and one document cannot hold.
+#: Where FireWorks stores results of a launch that are too large for one document.
 _LARGE_ACTIONS = "fw_gridfs"
 
 
@@ -51,7 +51,7 @@ def read_for_deletion(store: CampaignStore, name: str) -> Document:
 
 
 def mark_deleting(store: CampaignStore, name: str, *, outputs: bool, features: bool, files: bool) -> DeletionDocument:
-    """Mark a campaign as being deleted; return what is deleted, which the call that began it has decided."""
+    """Mark a campaign as being deleted; return the scope of the deletion, as decided by its first call."""
     chosen = {"outputs": outputs, "features": features, "files": files}
     begun = {"deletion": {"was": "$state", "began": now(), **chosen}, "state": CampaignState.DELETING}
     store.campaigns.update_one({"_id": name, "state": {"$ne": CampaignState.DELETING}}, [{"$set": begun}])
@@ -108,14 +108,14 @@ def tries_of(store: CampaignStore, name: str) -> Iterator[Tries]:
 
 
 def taken_over(store: CampaignStore, name: str) -> Iterator[Tries]:
-    """Yield what other campaigns have taken over of a campaign; of each the one try (``latest``) that they use."""
+    """Yield the calculations of a campaign that others reuse; for each, the try (``latest``) that they use."""
     # `$exists`: answered by a sparse index where there is one
     query = {"reused_from.campaign": name, "campaign": {"$ne": name}}
     yield from _reused(store, query)
 
 
 def taken_over_from_deleted(store: CampaignStore, name: str) -> Iterator[Tries]:
-    """Yield what a campaign alone still uses of campaigns that are deleted."""
+    """Yield calculations of deleted campaigns that only this campaign still uses."""
     there = campaign_names(store)
     mine = set(_reused(store, {"campaign": name, "reused_from.campaign": {"$type": "string", "$nin": there}}))
     if not mine:
@@ -198,7 +198,7 @@ def delete_campaign_document(store: CampaignStore, name: str) -> None:
 
 
 def count_for_deletion(store: CampaignStore, name: str) -> dict[str, int]:
-    """Count what is there of a campaign, for whoever is asked whether it is to be deleted."""
+    """Count the parts of a campaign, to be shown before its deletion is confirmed."""
     of_campaign = {"campaign": name}
     return {
         "candidates": store.candidates.count_documents(of_campaign),

@@ -13,7 +13,7 @@ _AT_WORK = ("RUNNING", "RESERVED", "READY", "PAUSED")
 
 
 def read_overviews(store: CampaignStore, *, archived: bool) -> list[Document]:
-    """Read what a list of campaigns says of each, in the order of their names.
+    """Read the data for a list of campaigns, in the order of their names.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ _UNFINISHED = {"state": {"$in": [CampaignState.STARTING, CampaignState.RUNNING]}
 def write_stop(campaign: Campaign, stop: StopDocument) -> bool:
     """Stop a campaign whose calculations fail alike; False if it is stopped already, or not running."""
     running = {"state": CampaignState.RUNNING, "stopped": None}
-    text = f"{stop['number']} calculations in a row failed alike ({stop['cause']})"
+    text = f"{stop['number']} consecutive calculations failed in the same way ({stop['cause']})"
     return _change(campaign, running, {"$set": {"stopped": stop}}, "stopped", text) is not None
 
 
@@ -26,7 +26,7 @@ def write_pause(campaign: Campaign, kind: StopKind, *, reason: str | None) -> bo
 
     Of a campaign that was stopped because its calculations fail alike, the cause stays: `campaign resume` needs it.
     """
-    # stopping goes further than a pause; what is stopped already needs no pause
+    # stopping goes further than pausing; a stopped campaign needs no pause
     others: dict[str, Any] = {"stopped": None} if kind == "paused" else {"stopped.kind": {"$ne": "stopped"}}
     user = who()
     said = {"kind": kind, "by": f"{user['user']}@{user['host']}", "reason": reason, "time": now()}

@@ -15,7 +15,7 @@ CALCULATION = {"spec.stage": {"$exists": True}, "spec._allow_fizzled_parents": {
 STEP = {"spec.step": {"$exists": True}}
 _PAUSED = "spec.paused_by_stop"
 _ARCHIVED = "spec.archived_from"
-#: States of fireworks that an archive takes from workers; what is over stays as it is.
+#: States of fireworks that archiving hides from workers; finished ones stay as they are.
 _ARCHIVABLE = ("READY", "PAUSED", "DEFUSED", "WAITING")
 
 
@@ -47,7 +47,7 @@ def archive_waiting(campaign: Campaign) -> int:
 def restore_archived(campaign: Campaign) -> int:
     """Give archived fireworks back the state that `archive_waiting` found; return how many."""
     archived = {"spec.campaign_name": campaign.name, "state": "ARCHIVED"}
-    # what waits for another one first: the workflow's own state is then that of the other
+    # dependent fireworks first: the workflow's own state is then that of the other
     return sum(
         _change(campaign, {**archived, _ARCHIVED: state}, to=state, update={"$unset": {_ARCHIVED: ""}})
         for state in reversed(_ARCHIVABLE)

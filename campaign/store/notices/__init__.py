@@ -1,1 +1,1 @@
-"""What was said of a campaign to the people who want to be told."""
+"""Notifications sent about a campaign."""

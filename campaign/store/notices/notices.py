@@ -1,4 +1,4 @@
-"""Which messages about a campaign were sent, for each user, so that each is sent once whoever looks at it.
+"""Records which messages about a campaign were sent to each user, so that each is sent once.
 
 A message is claimed before it is sent. Of two processes that see the same, one gets the claim; one that is killed after
 its claim has sent nothing, and that message is lost rather than sent twice.
@@ -29,13 +29,13 @@ def notice_of(campaign: Campaign, user: str) -> NoticeDocument | None:
 
 
 def begin_notices(campaign: Campaign, user: str) -> None:
-    """Note that a user is to be told of a campaign from now on."""
+    """Note that a user is to be notified of a campaign from now on."""
     missing = {"_id": campaign.name, "notices.user": {"$ne": user}}
     campaign.store.campaigns.update_one(missing, {"$push": {"notices": {"user": user, "said": RUNNING}}})
 
 
 def claim_notice(campaign: Campaign, user: str, said: str) -> bool:
-    """Note what is being said; False where it was said already, by this process or another one."""
+    """Note the message being sent; False where it was said already, by this process or another one."""
     unsaid = {"_id": campaign.name, "notices": {"$elemMatch": {"user": user, "said": {"$ne": said}}}}
     change = {"$set": {"notices.$.said": said, "notices.$.time": now()}, "$unset": {"notices.$.idle_since": ""}}
     return campaign.store.campaigns.update_one(unsaid, change).modified_count == 1

@@ -1,4 +1,4 @@
-"""Candidates that wait for the prefilter, and what it says of them."""
+"""Candidates that wait for the prefilter, and its results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from campaign.store.collections import counts_by, history_entry
 from campaign.store.documents import PrefilterDocument
 from campaign.store.states import SCREENED, STAGES, CandidateState, PrefilterState
 
-#: A candidate that may wait for the prefilter: a budget that is spent may hold it meanwhile. One that a person has
+#: A candidate that may wait for the prefilter: a spent budget may hold it meanwhile. One that a person has
 #: decided on does not.
 _UNDECIDED: dict[str, Any] = {"state": {"$in": [CandidateState.NEW, CandidateState.HELD]}, "decision": None}
 
@@ -42,14 +42,14 @@ def rejected_by_batch(campaign: Campaign, batches: Sequence[int]) -> dict[int, i
 def write_prefiltered(
     campaign: Campaign, told: Sequence[tuple[str, PrefilterDocument]], rejected: Mapping[str, Mapping[str, Any]]
 ) -> int:
-    """Write what the prefilter says of candidates that wait for it; return how many it rejected.
+    """Write the prefilter's results for candidates that wait for it; return how many it rejected.
 
     Nothing is written on one that a person has decided on meanwhile.
 
     Parameters
     ----------
     told
-        The candidates' ids, and what is said of each.
+        The candidates' ids, and the result for each.
     rejected
         Decisions on those that get no IS-DOS, by id.
     """
@@ -100,7 +100,7 @@ class PrefilterCounts:
 
 
 def prefilter_counts(campaign: Campaign, *, session: ClientSession | None = None) -> PrefilterCounts:
-    """Count what the prefilter says of a campaign's candidates, nearly all from an index."""
+    """Count the prefilter's results for a campaign's candidates, nearly all from an index."""
     if campaign.spec.prefilter is None:
         return PrefilterCounts()
     candidates, waiting = campaign.store.candidates, {"campaign": campaign.name, "prefilter.state": PrefilterState.NEW}

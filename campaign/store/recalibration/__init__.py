@@ -1,1 +1,1 @@
-"""Fits that correct predictions, and what they are made of."""
+"""Fits that correct predictions, and their data."""

@@ -132,8 +132,8 @@ class Archive:
         """
         self.path = path
         if not path.is_file():
-            raise ArchiveError(f"{path}: there is no such file; right: one that `campaign export` has written")
-        with self._sentences(f"{path} is no exported campaign, or was cut off"):
+            raise ArchiveError(f"{path}: there is no such file; right: one written by `campaign export`")
+        with self._sentences(f"{path} is not an exported campaign, or was truncated"):
             self._archive = ZipFile(path)
         with ExitStack() as failed:  # whatever is wrong with the file, it does not stay open
             failed.callback(self.close)
@@ -147,10 +147,12 @@ class Archive:
     def _read_directory(self) -> dict[str, ZipInfo]:
         members = {info.filename: info for info in self._archive.infolist()}
         if MANIFEST not in members or members[MANIFEST].file_size > LARGEST_MANIFEST:
-            raise ArchiveError(f"{self.path} is no exported campaign: it has no {MANIFEST}, or one beyond all measure")
+            raise ArchiveError(
+                f"{self.path} is not an exported campaign: it has no {MANIFEST}, or one that is far too large"
+            )
         wrong = sorted({MANIFEST, *map(part_name, COLLECTIONS)} ^ members.keys())
         if len(self._archive.infolist()) != len(members):
-            wrong = ["a part that is there twice"]
+            wrong = ["a part that occurs twice"]
         if wrong:
             named = ", ".join(map(repr, wrong[:5]))
             raise ArchiveError(f"{self.path}: its parts are not those of an exported campaign: {named}")

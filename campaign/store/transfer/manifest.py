@@ -31,7 +31,7 @@ STORED = frozenset({"features", "bundles.chunks", "data.chunks"})
 
 
 class ArchiveError(UserError, ValueError):
-    """A file that is no whole export of a campaign; the message names the file and the part."""
+    """A file that is not a complete export of a campaign; the message names the file and the part."""
 
 
 def part_name(collection: str) -> str:

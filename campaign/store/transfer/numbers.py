@@ -16,7 +16,7 @@ from campaign.store.states import STAGES, CandidateState
 _FIREWORKS = ("fw_id", "record_fw_id")
 #: Sub-documents of candidates and references that name an entry of the ledger (``attempt``).
 _NAME_AN_ATTEMPT = (("final_failure",), ("retried_failure",), ("relaxation", "restarted_from"))
-EXPORTED = "the campaign was exported while it ran; it is begun again where the file is imported"
+EXPORTED = "the campaign was exported while it ran; this is started again where the file is imported"
 
 
 def put_to_rest(document: Document, *, time: datetime) -> bool:

@@ -92,13 +92,13 @@ def write_parts(campaign: Campaign, archive: ArchiveWriter, job_uuids: JobUuids,
     except OperationFailure as error:
         if error.code == _SNAPSHOT_UNAVAILABLE:
             raise ExportError(
-                f"campaign {name!r}: the database made an index meanwhile; give the command again"
+                f"campaign {name!r}: the database created an index in the meantime; repeat the command"
             ) from error
         if error.code != _SNAPSHOT_TOO_OLD:
             raise
         raise ExportError(
             f"campaign {name!r}: its documents took longer to read than the server keeps a snapshot (setParameter "
-            "minSnapshotHistoryWindowInSeconds, 300 s): raise that, or export when the database has less to do"
+            "minSnapshotHistoryWindowInSeconds, 300 s): raise that, or export when the database is less busy"
         ) from error
     _write_shared(store, document, archive, seen)
     for kind in ("left_out", "events"):
@@ -125,8 +125,8 @@ def _write_campaign(store: CampaignStore, name: str, archive: ArchiveWriter, ses
     document = next(found, None)
     if document is None or document["state"] not in (CampaignState.RUNNING, CampaignState.FINISHED):
         raise ExportError(
-            f"campaign {name!r} is {'gone' if document is None else document['state']}: not all of its documents are "
-            "there; complete its start with `campaign submit FILE`, then export it"
+            f"campaign {name!r} is {'gone' if document is None else document['state']}: not all of its documents "
+            "exist; complete its start with `campaign submit FILE`, then export it"
         )
     with archive.part("campaigns") as write:
         write(encode(document))

@@ -75,12 +75,12 @@ def standing_of(store: CampaignStore, archive: Archive) -> Standing:
     if document["state"] == CampaignState.IMPORTING:
         raise ImportRefusedError(
             f"an import of campaign {name!r} from another file ({imported.get('file')}, SHA-256 "
-            f"{imported.get('sha256')}) was cut short: complete that one, or remove it with `campaign delete {name}`"
+            f"{imported.get('sha256')}) was interrupted: complete that one, or remove it with `campaign delete {name}`"
         )
     raise ImportRefusedError(
-        f"there is a campaign {name!r} already, which does not come from this file; right: another database (`name` in "
-        f"my_launchpad.yaml), or `campaign delete {name}` first. Its candidates carry its name, so that it cannot be "
-        "given another one"
+        f"a campaign {name!r} already exists, which does not come from this file; right: another database (`name` in "
+        f"my_launchpad.yaml), or `campaign delete {name}` first. The ids of its candidates contain its name, so it "
+        "cannot be renamed"
     )
 
 

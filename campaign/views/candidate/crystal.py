@@ -64,7 +64,7 @@ def crystal_facts(name: str, content: Mapping[str, Any], *, relaxed: bool) -> Cr
     shown = shown_structure(name, content, relaxed=relaxed)
     numbers = np.array([*lattice.matrix.ravel(), *np.ravel(shown.positions)])
     if not (shown.species and np.isfinite(numbers).all() and lattice.volume > 0):
-        raise ValueError("a cell without atoms or without a volume, or a position that is no number")
+        raise ValueError("a cell without atoms or without a volume, or a position that is not a number")
     group = space_group_of(content)
     return CrystalFacts(
         shown=shown,

@@ -38,13 +38,13 @@ _STATES = {
     CandidateState.NEW: "waits for its first calculation",
     CandidateState.DOS_RUNNING: "its IS-DOS is queued or running",
     CandidateState.DOS_DONE: "waits for its prediction and the decision",
-    CandidateState.DOS_FAILED: "its IS-DOS failed for good",
+    CandidateState.DOS_FAILED: "its IS-DOS failed permanently",
     CandidateState.PROMOTED: "promoted: waits for its relaxation",
-    CandidateState.REJECTED: "rejected: it is not relaxed",
+    CandidateState.REJECTED: "rejected: will not be relaxed",
     CandidateState.HELD: "held: waits until the budget allows it",
     CandidateState.RELAX_RUNNING: "its relaxation is queued or running",
     CandidateState.RELAXED: "relaxed",
-    CandidateState.RELAX_FAILED: "its relaxation failed for good",
+    CandidateState.RELAX_FAILED: "its relaxation failed permanently",
 }
 
 
@@ -152,7 +152,7 @@ def read_candidate(
     data.row = data.read("its numbers", partial(make_row, document, rank=0, cpu_s=cpu_s))
     data.state = _state(document, data.row)
     data.reason = data.read("its decision", _reason, document) or ""
-    data.why = data.read("what `campaign explain` says", _why, campaign, document) or []
+    data.why = data.read("the output of `campaign explain`", _why, campaign, document) or []
     data.decomposition = data.read("its decomposition", _decomposition, document, hull_of)
     for which in WHICH:
         if found := data.read(f"its {which} crystal", _crystal, document, which):
@@ -170,7 +170,7 @@ def read_candidate(
 
 def _reason(document: Mapping[str, Any]) -> str:
     if document.get("role") != SCREENED:
-        return "relaxed in any case, to train the model"
+        return "always relaxed, to train the model"
     decision = document.get("decision")
     return str(decision.get("reason") or "no reason is stored") if decision else "not decided yet"
 
@@ -208,7 +208,7 @@ def _read_dos(campaign: Campaign, document: Mapping[str, Any], data: CandidateDa
         elif (found := data.read(f"its {title}", read_dos, features)) is not None:
             data.dos[kind] = found
         else:
-            data.no_dos[kind] = f"It is damaged: `campaign reconcile {campaign.name}` mends it."
+            data.no_dos[kind] = f"It is damaged: `campaign reconcile {campaign.name}` repairs it."
 
 
 def _no_dos(document: Mapping[str, Any], kind: str) -> str:
@@ -217,20 +217,20 @@ def _no_dos(document: Mapping[str, Any], kind: str) -> str:
     facts = document.get(stage.fields) or {}
     if facts.get("features"):
         return (
-            f"Its features {facts['features']} are not in the database: "
-            f"`campaign reconcile {document.get('campaign')}` mends that."
+            f"Its features {facts['features']} are not in the database: `campaign reconcile "
+            f"{document.get('campaign')}` restores them."
         )
     if kind == "rs_dos" and not facts.get("state"):
         return "None is computed: RS-DOS are for structures that train a model (docs/explanation/design.md)."
     state = facts.get("state") if kind == "rs_dos" else document.get("state")
     if state == stage.failed:
-        return "It failed for good: see its attempts."
+        return "It failed permanently; see its attempts."
     if state == stage.running:
         return "It is queued or running."
     if kind == "rs_dos" and document.get("state") != CandidateState.RELAXED:
         return "It would be computed after the relaxation."
     if kind == "dos" and not facts and document.get("state") not in (CandidateState.NEW, CandidateState.HELD):
-        return "None is computed: what predicts needs none, or the candidate was relaxed without one."
+        return "None is computed: the scorer needs none, or the candidate was relaxed without one."
     return "It is not computed yet."
 
 
@@ -264,7 +264,7 @@ def _energies(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _overrides(document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [("settings that a person changed", _plain(one)) for one in document.get("overrides") or []]
+    return [("settings changed by a person", _plain(one)) for one in document.get("overrides") or []]
 
 
 def _predictions(document: Mapping[str, Any]) -> list[PredictionRow]:

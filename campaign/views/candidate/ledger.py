@@ -92,7 +92,7 @@ def _row(entry: Mapping[str, Any], stage: str, number: int) -> AttemptRow:
 def _worker(entry: Mapping[str, Any]) -> str:
     """``node1, process 4711, slurm job 42``, or where it was computed for another campaign."""
     if origin := entry.get("reused_from"):
-        return f"taken over from campaign {origin['campaign']}, attempt {origin['entry']}"
+        return f"reused from campaign {origin['campaign']}, attempt {origin['entry']}"
     parts = [str(entry["host"])] if entry.get("host") else []
     parts += [f"process {entry['pid']}"] if entry.get("pid") else []
     parts += [f"{entry.get('scheduler') or 'batch'} job {entry['job_id']}"] if entry.get("job_id") else []

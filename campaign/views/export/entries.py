@@ -52,8 +52,8 @@ def campaign_entries(campaign: Campaign, *, which: Which = "relaxed") -> Iterato
     checksum = campaign.document.get("reference_set")
     if checksum is None:
         raise NoReferenceSetError(
-            f"the references of campaign {campaign.name!r} are still computed, so no energy of it can be held against "
-            f"them; see `campaign status {campaign.name}`"
+            f"the references of campaign {campaign.name!r} are still being computed, so no energy can be compared "
+            f"with them; see `campaign status {campaign.name}`"
         )
     rows = [row for row in selected_rows(campaign, which) if row.e_form_dft is not None]
     phases = stored_set(campaign.store, checksum)

@@ -70,10 +70,10 @@ def dos_map(campaign: Campaign, columns: CandidateColumns) -> DosMap | str:
     -----
     UMAP (L. McInnes, J. Healy, J. Melville, arXiv:1802.03426) on the 18 channels of the IS-DOS, energies pooled by ten,
     Euclidean distances, 15 neighbours. The coordinates are kept in the cache folder under a checksum of the ids and of
-    the DOS, so that a page that is made again has the same map at once.
+    the DOS, so that a regenerated page has the same map immediately.
     """
     if not campaign.spec.scorer.needs_dos:
-        return f"The scorer ({campaign.spec.scorer.describe()}) reads no DOS, so there is none to map."
+        return f"The scorer ({campaign.spec.scorer.describe()}) uses no DOS, so there is none to map."
     usable = np.flatnonzero(
         columns.screened
         & columns.predicted
@@ -133,7 +133,7 @@ def _cached(checksum: str, store: CampaignStore, ids: list[str], seed: int) -> F
         with whole_file(file) as temporary, temporary.open("wb") as stream:
             np.save(stream, placed)
     except OSError as error:  # a home folder that cannot be written to: the map is made again next time
-        logger.warning("the map of the DOS is not kept: %s", error)
+        logger.warning("the map of the DOS cannot be stored: %s", error)
     return placed
 
 

@@ -9,7 +9,7 @@ from esnet.bundle.uncertainty import CalibrationCurve, calibration_curve
 from esnet.evaluation.metrics import Metrics, regression_metrics
 
 MOST_POINTS = 3000
-"""Above it a figure shows a 2-D histogram: a page draws so many points at once."""
+"""Above this number of points, a figure shows a 2-D histogram: a page can draw only this many points quickly."""
 
 
 @dataclass(frozen=True, kw_only=True)

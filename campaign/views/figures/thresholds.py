@@ -29,7 +29,7 @@ class Curve:
     Attributes
     ----------
     label
-        Which threshold moves, and where the other one stands.
+        Which threshold varies, and the value of the other one.
     threshold
         eV/atom, rising.
     precision, recall
@@ -80,7 +80,7 @@ class ThresholdFigures:
     @property
     def too_few(self) -> str:
         """Why `f1` or `c_eff` is NaN everywhere, where costs are known."""
-        return f"Too few yet: no thresholds let through {FEWEST_LET_THROUGH} or more candidates that are relaxed."
+        return f"Too few yet: no thresholds pass {FEWEST_LET_THROUGH} or more relaxed candidates."
 
 
 def threshold_figures(

@@ -43,7 +43,7 @@ class CandidateCounts:
     waiting
         Not decided yet, by the policy or a person.
     dos_failed
-        IS-DOS failed for good: never decided on, so in no metric.
+        IS-DOS failed permanently: never decided on, so in no metric.
     without_prediction
         Decided on by a Screen without a prediction: not promoted.
     promoted, held, rejected
@@ -80,7 +80,7 @@ class CandidateCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignMetrics:
-    """Metrics of a campaign as it stands.
+    """Metrics of a campaign in its current state.
 
     Attributes
     ----------
@@ -284,7 +284,7 @@ def _results(documents: Sequence[Document]) -> list[bool]:
 
 
 def _metrics(estimate: DiscoverabilityEstimate, counts: CandidateCounts, costs: Costs) -> Metrics:
-    """Metrics of all that were decided on, with the estimates in place of what is not known."""
+    """Metrics of all candidates decided on, with estimates for unknown values."""
     known = estimate.counts
     unstable = known.promoted_ended - known.promoted_failed - known.stable
     scale = float(ratio(counts.promoted, known.promoted_ended)) if known.promoted_open else 1.0

@@ -1,10 +1,11 @@
-"""`campaign metrics` in words: what can be said of a campaign's decisions, and what cannot."""
+"""`campaign metrics` in words: what is known about a campaign's decisions, and what is not."""
 
 import math
 from collections.abc import Iterator
 
 from rich.table import Table
 
+from campaign.config.wording import format_count
 from campaign.metrics.audit import DiscoverabilityEstimate
 from campaign.metrics.enough import too_few_for_share
 from campaign.metrics.measured_costs import MeasuredCosts
@@ -28,7 +29,7 @@ def metrics_table(found: CampaignMetrics) -> Table:
 
 
 def metrics_rows(found: CampaignMetrics) -> Iterator[tuple[str, str, str]]:
-    """What is measured, its value, and what it means, for each metric that there is."""
+    """Yield name, value and meaning of each available metric."""
     yield from _candidate_rows(found)
     if found.metrics is not None and found.estimate is not None:
         yield from _metric_rows(found, found.metrics, found.estimate)
@@ -47,8 +48,8 @@ def _candidate_rows(found: CampaignMetrics) -> Iterator[tuple[str, str, str]]:
     results = f"{audit.stable} stable, {unstable} not, {audit.promoted_failed} failed, {audit.promoted_open} open"
     yield "promoted", str(counts.promoted), results
     if counts.held:
-        yield "held (budget)", str(counts.held), "count as not promoted until the budget is raised"
-    without = f"{counts.without_prediction} of all have no prediction"
+        yield "held (budget)", str(counts.held), "count as rejected until the budget is raised"
+    without = f"{counts.without_prediction} of them have no prediction"
     if counts.before_dos:
         without += f"; {counts.before_dos} were rejected by the prefilter, before an IS-DOS"
     yield "not promoted", str(audit.not_promoted), without
@@ -56,18 +57,22 @@ def _candidate_rows(found: CampaignMetrics) -> Iterator[tuple[str, str, str]]:
         unstable = audit.audited - audit.audit_failed - audit.audit_stable
         still_open = audit.audit_open - counts.audit_refused
         results = f"{audit.audit_stable} stable, {unstable} not, {audit.audit_failed} failed, {still_open} open"
-        yield "  of them audited", str(counts.audited), results
+        yield "  of which audited", str(counts.audited), results
     if counts.by_person:
-        yield "promoted by a person", str(counts.by_person), f"{counts.person_stable} stable so far; in no metric below"
+        yield (
+            "promoted by a person",
+            str(counts.by_person),
+            f"{counts.person_stable} stable so far; not in the metrics below",
+        )
     if counts.rejected_by_person:
-        yield "rejected by a person", str(counts.rejected_by_person), "count as the policy decided, and stay open"
+        yield "rejected by a person", str(counts.rejected_by_person), "count as decided by the policy, and stay open"
 
 
 def _metric_rows(
     found: CampaignMetrics, metrics: Metrics, estimate: DiscoverabilityEstimate
 ) -> Iterator[tuple[str, str, str]]:
     few = too_few_for_share(estimate.counts.promoted_ended - estimate.counts.promoted_failed, "relaxed ones")
-    meaning = "TP / (TP + FP), of the relaxations that succeeded" + (f"; {few}" if few else "")
+    meaning = "TP / (TP + FP), for successful relaxations" + (f"; {few}" if few else "")
     yield "success ratio", _number(metrics.success_ratio), meaning
     low, high = estimate.interval
     sure = "exact" if estimate.is_exact else f"{estimate.confidence:.0%} interval {_number(low)} to {_number(high)}"
@@ -84,17 +89,17 @@ def _metric_rows(
         between = f", from {_number(low, digits=0)} to {_number(high, digits=0)}" if low < high else ""
         yield "C_eff", _number(metrics.c_eff, digits=0), f"CPU-s, (C_opt PPCR + C_pre) / discoverability{between}"
     yield (
-        "CPU-s for a stable one",
+        "CPU-s for each stable material",
         _number(metrics.cpu_s_per_stable, digits=0),
         "IS-DOS of all and relaxations of the promoted, for each stable material found",
     )
     few = too_few_for_share(costs.n_relaxations, "relaxations with a known cost")
-    meaning = "of the CPU-s of relaxing everything; IS-DOS and audit counted" + (f"; {few}" if few else "")
+    meaning = "of the CPU-s for relaxing everything; including IS-DOS and audit" + (f"; {few}" if few else "")
     yield "saving", _percent(metrics.saving), meaning
     yield (
         "saving, relaxations only",
         _percent(metrics.saving_relaxations_only),
-        "what the paper quotes; leaves out IS-DOS and audit",
+        "as quoted in the paper; excludes IS-DOS and audit",
     )
 
 
@@ -128,8 +133,12 @@ def metrics_notes(found: CampaignMetrics) -> list[str]:
         low, high = estimate.interval_as_ended
         notes.append(
             f"Open: {estimate.counts.promoted_open} promoted, {estimate.counts.audit_open} of the audit. The metrics "
-            "take them to turn out as those that have ended; the interval allows them either way"
-            + (f" (as those that have ended: {_number(low)} to {_number(high)})." if not math.isnan(low) else ".")
+            "assume that they turn out like the finished ones; the interval allows for either outcome"
+            + (
+                f" (if they turn out like the finished ones: {_number(low)} to {_number(high)})."
+                if not math.isnan(low)
+                else "."
+            )
         )
     notes += _notes_on_counts(found, counts, estimate)
     return notes
@@ -141,24 +150,24 @@ def _discoverability_note(estimate: DiscoverabilityEstimate, *, has_audit: bool)
     if not known.not_promoted:
         return "Everything was promoted: nothing could be missed."
     if estimate.is_exact:
-        return "All that were not promoted were relaxed too: nothing is estimated."
+        return "All rejected candidates were relaxed too: nothing is estimated."
     if known.audited:
         least, most = estimate.missed_interval
         return (
-            f"Missed: about {estimate.missed:.0f} stable materials, {least} to {most}, from {known.audit_stable} among "
-            f"{known.audited} audited of {known.not_promoted} that were not promoted."
+            f"Missed: about {estimate.missed:.0f} stable materials, {least} to {most}, from {known.audit_stable} "
+            f"among {known.audited} audited of {known.not_promoted} rejected candidates."
         )
     if known.audit_open:
-        return "No relaxation of the audit has ended yet, so nothing can be said of what was missed."
+        return "No relaxation of the audit has finished yet, so missed materials cannot be estimated."
     if has_audit:
         return (
-            f"The audit has drawn none of the {known.not_promoted} that were not promoted so far, so nothing can be "
-            "said of what was missed."
+            f"The audit has not drawn any of the {known.not_promoted} rejected candidates so far, so missed materials "
+            "cannot be estimated."
         )
     return (
-        f"No audit: {known.stable} stable materials were found, and nobody knows how many of the "
-        f"{known.not_promoted} that were not promoted are stable. Discoverability is somewhere from {_number(low)} to "
-        f"{_number(high)}, and F1, prevalence, DAF and C_eff cannot be said. For the next campaign set policy.audit."
+        f"No audit: {known.stable} stable materials were found, but it is unknown how many of the "
+        f"{known.not_promoted} rejected candidates are stable. The discoverability lies between {_number(low)} and "
+        f"{_number(high)}; F1, prevalence, DAF and C_eff cannot be determined. For the next campaign, set policy.audit."
     )
 
 
@@ -168,20 +177,23 @@ def _notes_on_counts(
     failed = estimate.counts.promoted_failed + estimate.counts.audit_failed
     if failed:
         yield (
-            f"{failed} failed relaxation(s) found nothing: they are neither in the success ratio nor stable, and they "
-            "cost what they cost."
+            f"{format_count(failed, 'failed relaxation')}: neither in the success ratio nor stable; the cost is "
+            "included."
         )
     if counts.audit_refused:
         yield (
-            f"{counts.audit_refused} candidate(s) drawn for the audit were not relaxed because of the budget; the "
-            "interval allows them either way."
+            f"Not relaxed because of the budget: {format_count(counts.audit_refused, 'candidate')} drawn for the "
+            "audit; the interval allows for either outcome."
         )
     if counts.dos_failed:
-        yield f"{counts.dos_failed} candidate(s) whose IS-DOS failed were not decided on: no metric covers them."
+        yield (
+            f"No decision, because the IS-DOS failed: {format_count(counts.dos_failed, 'candidate')}, not included in "
+            "any metric."
+        )
     if found.costs.n_unknown:
         yield (
-            f"{found.costs.n_unknown} attempt(s) were killed and left no CPU-seconds: C_pre and C_opt are too low by "
-            "what they used."
+            f"Killed without a record of CPU-seconds: {format_count(found.costs.n_unknown, 'attempt')}; C_pre and "
+            "C_opt do not include their cost."
         )
 
 
@@ -212,13 +224,14 @@ def _optimum_row(optimum: Optimum) -> list[str]:
 
 
 def sweep_note(sweep: SweepOfRelaxed) -> str:
-    """Say what the sweep is about, and what it cannot show."""
+    """Say what the sweep covers, and what it cannot show."""
     if not sweep.n_relaxed:
-        return "Nothing that was decided on is relaxed yet: no thresholds can be compared."
+        return "No candidate that was decided on is relaxed yet, so thresholds cannot be compared."
     if not sweep.is_biased:
         return f"Over all {sweep.n_decided} candidates decided on: all are relaxed, so the comparison is fair."
     return (
-        f"Over the {sweep.n_relaxed} relaxed of {sweep.n_decided} candidates decided on. These are mostly those that "
-        "the policy promoted, so the comparison is biased towards it: looser thresholds than the policy's miss "
-        "candidates that nobody relaxed, and discoverability, F1 and C_eff hold among the relaxed only."
+        f"Over the {sweep.n_relaxed} relaxed of {sweep.n_decided} candidates decided on. These are mostly candidates "
+        "promoted by the policy, so the comparison is biased towards it: thresholds looser than the policy's would "
+        "promote candidates that were not relaxed, and discoverability, F1 and C_eff refer to the relaxed candidates "
+        "only."
     )

@@ -19,7 +19,7 @@ from campaign.views.report.plotly_figures import (
     graph_objects,
 )
 
-#: Outcomes of attempts: what people call them, and their colour.
+#: Outcomes of attempts: their names, and their colours.
 _OUTCOMES = {
     "completed": ("completed", GREEN),
     "running": ("running", BLUE),
@@ -35,7 +35,7 @@ def discoveries_figure(found: Discoveries | None) -> PageFigure:
     blank = PageFigure(
         id="discoveries",
         title="Discoveries over CPU-hours",
-        reading="Each step up is a stable crystal; where the line stays flat, CPU-hours find nothing new.",
+        reading="Each step up is a stable crystal; where the line is flat, nothing new is found.",
     )
     if found is None:
         return replace(blank, missing="Nothing has been computed yet.")
@@ -63,7 +63,7 @@ def timeline_figure(found: Timeline | None) -> PageFigure:
     blank = PageFigure(
         id="timeline",
         title="The last hours",
-        reading="Each bar is an attempt at a calculation or a step, in as many rows as were at work at the same time.",
+        reading="Each bar is an attempt at a calculation or a step; bars in different rows ran at the same time.",
     )
     if found is None:
         return replace(blank, missing="Nothing has been started yet.")

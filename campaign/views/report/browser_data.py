@@ -32,7 +32,7 @@ def script_json(content: Any) -> str:
 
 
 def _escape_json(text: str) -> str:
-    """JSON text as it may stand in a script element, whatever its strings say."""
+    """Return JSON text that is safe inside a script element, whatever its strings contain."""
     replaced = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
     for character, code in replaced.items():
         text = text.replace(character, code)

@@ -27,7 +27,8 @@ def cost_figure(data: ReportData) -> PageFigure:
     blank = PageFigure(
         id="cost-by-stage",
         title="CPU-hours by stage",
-        reading="What each kind of work has used so far, failed attempts, references and training structures included.",
+        reading="CPU time used so far by each kind of work, including failed attempts, references and training "
+        "structures.",
     )
     stages = data.costs.stages
     if not stages:
@@ -56,10 +57,10 @@ def effective_cost_figure(data: ReportData) -> PageFigure:
         id="c-eff",
         title="Cost of a discovery over the thresholds",
         reading="C_eff = (C_opt PPCR + C_pre) / discoverability: the lower, the cheaper each stable material; one "
-        "threshold moves, the other stands as chosen.",
+        "threshold varies, the other is kept.",
         notes=[
-            "Over the relaxed only, with measured costs; a gap where fewer than "
-            f"{FEWEST_LET_THROUGH} of them are let through."
+            f"Over the relaxed candidates only, with measured costs; gaps where fewer than {FEWEST_LET_THROUGH} of "
+            "them pass."
         ],
     )
     if (missing := thresholds_missing(data)) is not None:
@@ -72,9 +73,9 @@ def saving_figure(data: ReportData) -> PageFigure:
     blank = PageFigure(
         id="saving",
         title="Saving over the thresholds",
-        reading="Share of the CPU time saved against relaxing every candidate, with the IS-DOS counted; below 0 the "
-        "screening costs more than it saves.",
-        notes=["Over all candidates decided on, with measured mean costs; an audit is not counted here."],
+        reading="Fraction of the CPU time saved compared with relaxing every candidate, including the IS-DOS; below "
+        "0, screening costs more than it saves.",
+        notes=["Over all candidates decided on, with measured mean costs; without the audit."],
     )
     if data.thresholds is not None and (missing := saving_missing(data)) is not None:
         return replace(blank, missing=missing, notes=())

@@ -48,7 +48,7 @@ class DecisionRow:
 
 @dataclass(frozen=True, kw_only=True)
 class FailureRow:
-    """A candidate or reference that failed for good, or that the corrections cannot treat."""
+    """A candidate or reference that failed permanently, or that the corrections cannot treat."""
 
     name: str
     stage: str
@@ -78,7 +78,7 @@ class ReportData:
     decisions
         One for each candidate decided on, in the order of `rows`.
     failures
-        What failed for good.
+        What failed permanently.
     structures
         Structures of the best candidates, in the order of `rows`.
     funnel, thresholds, parity, calibration, dos_map, dos_pairs, costs, hulls, elements

@@ -26,7 +26,7 @@ def write_page(data: ReportData, file: Path) -> None:
         If it cannot be written there.
     """
     if not file.parent.is_dir():
-        raise ReportFileError(f"the folder {file.parent.resolve()} does not exist; make it, or give another --output")
+        raise ReportFileError(f"the folder {file.parent.resolve()} does not exist; create it, or give another --output")
     if file.is_dir():
         raise ReportFileError(f"{file} is a folder; right: the name of a file, e.g. {file / 'report.html'}")
     html = render_html(data)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from campaign.config.wording import format_count
 from campaign.store.states import STAGES, CandidateState
 from campaign.views.failures import advice
 from campaign.views.status.funnel import FunnelStep
@@ -16,7 +17,7 @@ from campaign.views.status.report import StatusReport
 from campaign.views.status.running_jobs import Queue, RunningJob
 from campaign.views.status.stages import StageShare
 from campaign.views.status.time_left import format_duration, format_hours, format_left, format_since
-from campaign.views.status.words import format_count, format_end, format_last_day, format_stage, format_workers
+from campaign.views.status.words import format_end, format_last_day, format_stage, format_workers
 
 _JOBS, _FAILURES, _WORKERS = 4, 3, 4
 
@@ -53,7 +54,7 @@ class ShownJob:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownFailure:
-    """One that failed, its last words, what to do, and whether it failed for good."""
+    """One that failed, its last words, what to do, and whether it failed permanently."""
 
     failure: Failure
     stage: str
@@ -80,7 +81,7 @@ class FirstScreen:
     discoveries
         The newest stable materials.
     failures
-        What failed for good last, then what is tried again.
+        What failed permanently last, then what is tried again.
     next_steps
         What to do; commands in backticks.
     """
@@ -114,7 +115,7 @@ def first_screen(report: StatusReport, *, is_live: bool) -> FirstScreen:
 
 
 def _failures(report: StatusReport) -> Iterator[ShownFailure]:
-    """What failed for good, then what is tried again while the campaign runs."""
+    """Permanent failures, then failures that are retried while the campaign runs."""
     retried = [] if report.status.is_finished else report.newest_retried
     for failures, is_final in ((report.newest_failures, True), (retried, False)):
         for failure in failures:
@@ -132,7 +133,7 @@ def _cards(report: StatusReport) -> Iterator[Card]:
 
 
 def _found(report: StatusReport) -> Card:
-    # the training sample too: what is stable in it has been found
+    # the training sample too: its stable materials have been found
     states = report.status.candidates
     candidates, relaxed = sum(states.values()), states.get(CandidateState.RELAXED, 0)
     if report.status.purpose != "screening":
@@ -159,7 +160,7 @@ def _time_left(report: StatusReport) -> Card:
     left, status = report.time_left, report.status
     if status.is_paused or status.is_stopped or not status.can_go_on:
         value = "paused" if status.is_paused else "stopped" if status.is_stopped else "unknown"
-        text = "nothing runs or can run; what to do next is said below"
+        text = "nothing runs or can run; see below what to do next"
     elif left.hours is not None:
         end = format_end(report)
         value, text = format_left(left, "≈"), f"until {end}; {left.how}" if end else left.how
@@ -173,7 +174,7 @@ def _time_left(report: StatusReport) -> Card:
 def _cost(report: StatusReport) -> Card:
     budget = report.budget
     hours, share = budget.spent_cpu_hours, None
-    text = "all stages and failed attempts counted"
+    text = "all stages, including failed attempts"
     if budget.cpu_hours is not None:
         share = min(hours / budget.cpu_hours, 1.0) if budget.cpu_hours else 1.0
         text = f"of {format_hours(budget.cpu_hours)}: {format_hours(budget.left_cpu_hours or 0.0)} left; {text}"
@@ -190,8 +191,8 @@ def _failed(report: StatusReport) -> Card:
     counts = [f"{format_count(count.number, format_stage(count.stage))} ({count.kind})" for count in report.failures]
     failed = sum(rate.failed for rate in report.pace.stages.values())
     if failed and not report.status.is_finished:
-        counts.append(f"{format_count(failed, 'failed attempt')} in 24 h, those that are tried again included")
-    text = ", ".join(counts) or "no calculation has failed for good"
+        counts.append(f"{format_count(failed, 'failed attempt')} in 24 h, including retried ones")
+    text = ", ".join(counts) or "no calculation has failed permanently"
     return Card(id="failed", title="Failed for good", value=f"{report.n_failed:,}", unit="", text=text)
 
 

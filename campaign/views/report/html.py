@@ -72,7 +72,7 @@ def _linked(campaign: str) -> Callable[[str, str], Any]:
 
 
 def _with_code(words: str) -> Any:
-    """Escape a text, with what stands in backticks as code."""
+    """Escape a text, formatting the parts in backticks as code."""
     markup = require("markupsafe", extra="report").Markup
     parts = words.split("`")
     if len(parts) % 2 == 0:  # one backtick is without its partner

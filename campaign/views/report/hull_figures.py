@@ -19,9 +19,9 @@ def _hull_figure(data: ReportData) -> PageFigure:
     return PageFigure(
         id="hull",
         title="Chemical systems with the candidates on them",
-        reading="Lines join the stable known phases: a candidate below the hull is more stable than everything known, "
-        "one just above it may still exist. Three and four elements: the colour is the distance. Point at a "
-        "mark for its numbers.",
+        reading="Lines connect the stable known phases: a candidate below the hull is more stable than all known "
+        "phases, one just above it may still exist. For three and four elements, the colour shows the distance to the "
+        "hull. Hover over a marker for its values.",
         missing=missing if data.hulls is None else None,
         notes=_hull_notes(data),
         height=460,
@@ -47,11 +47,11 @@ def _hull_notes(data: ReportData) -> list[str]:
 def _elements_figure(data: ReportData) -> PageFigure:
     return PageFigure(
         id="elements",
-        title="Which elements succeed",
-        reading="Share of the relaxed candidates with an element that are stable. Grey: too few yet, fewer than "
-        f"{FEWEST_RELAXED} relaxed. Point at an element for its counts.",
+        title="Success by element",
+        reading="Fraction of the relaxed candidates with an element that are stable. Grey: fewer than "
+        f"{FEWEST_RELAXED} relaxed so far. Hover over an element for its counts.",
         missing="The campaign has no candidates." if data.elements is None else None,
-        notes=["Relaxed are mostly those that were promoted, so this is no fair sample of all candidates."]
+        notes=["Relaxed candidates are mostly promoted ones, so this is not a representative sample of all candidates."]
         if data.campaign.spec.purpose == "screening" and data.elements is not None
         else [],
         height=420,

@@ -35,7 +35,7 @@ def parity_figure(data: ReportData) -> PageFigure:
     blank = PageFigure(
         id="parity",
         title="Predicted against calculated formation energy",
-        reading="On the diagonal a prediction is right; above it the model finds a crystal less stable than it is.",
+        reading="Predictions on the diagonal are exact; above it, the model finds a crystal less stable than it is.",
     )
     found, missing = data.parity, errors_missing(data)
     if found is None:
@@ -60,7 +60,7 @@ def _format_parity(found: Parity) -> str:
     r2 = "undefined" if errors.r2 is None else f"{errors.r2:.3f}"
     return (
         f"MAE {errors.mae:.3f} eV/atom, RMSE {errors.rmse:.3f} eV/atom, bias {errors.bias:+.3f} eV/atom, R² {r2}, "
-        f"over {errors.n} relaxed candidates; mostly those that were promoted, so not a fair sample of all."
+        f"over {errors.n} relaxed candidates; mostly promoted ones, so not a representative sample of all."
     )
 
 
@@ -96,7 +96,7 @@ def calibration_figure(data: ReportData) -> PageFigure:
     blank = PageFigure(
         id="calibration",
         title="Calibration of the uncertainty",
-        reading="On the diagonal the stated uncertainties are honest; below it errors are larger than was said.",
+        reading="On the diagonal the predicted uncertainties are correct; below it, errors are larger than predicted.",
     )
     found, missing = data.calibration, coverage_missing(data)
     if found is None or missing is not None:
@@ -114,7 +114,7 @@ def calibration_figure(data: ReportData) -> PageFigure:
             mode="lines",
             line={"color": BLUE, "width": 2},
             name="observed",
-            hovertemplate="interval of %{x:.0%} holds %{y:.1%} of the errors<extra></extra>",
+            hovertemplate="interval of %{x:.0%} contains %{y:.1%} of the errors<extra></extra>",
         ),
         go.Bar(
             x=compact((edges[1:] + edges[:-1]) / 2),
@@ -129,9 +129,9 @@ def calibration_figure(data: ReportData) -> PageFigure:
     ]
     curve = found.curve
     note = (
-        f"Over {curve.n_samples} relaxed candidates: intervals of 68 % hold {curve.coverage(0.68):.0%} of the errors, "
-        f"those of 95 % hold {curve.coverage(0.95):.0%}; miscalibration area {curve.area:.3f} (0 is perfect, 0.5 the "
-        f"worst); mean stated standard deviation {curve.sharpness:.3f} eV/atom."
+        f"Over {curve.n_samples} relaxed candidates: intervals of 68 % contain {curve.coverage(0.68):.0%} of the "
+        f"errors, those of 95 % contain {curve.coverage(0.95):.0%}; miscalibration area {curve.area:.3f} (0 is "
+        f"perfect, 0.5 the worst); mean predicted standard deviation {curve.sharpness:.3f} eV/atom."
     )
     return replace(
         blank,
@@ -154,13 +154,13 @@ def map_figure(data: ReportData) -> PageFigure:
     blank = PageFigure(
         id="dos-map",
         title="Map of the DOS, step by step",
-        reading="Each point is a candidate, near those with a DOS like its own (UMAP); the colour is its predicted "
-        "formation energy; each panel keeps what passed a further step.",
+        reading="Each point is a candidate, near those with a similar DOS (UMAP); the colour shows its predicted "
+        "formation energy; each panel shows the candidates that passed one more step.",
     )
     found = data.dos_map
     if isinstance(found, str):
         return replace(blank, missing=found)
-    notes = [f"UMAP with seed {found.seed}; the axes have no unit and no meaning of their own."]
+    notes = [f"UMAP with seed {found.seed}; the axes have no unit and no physical meaning."]
     if found.n_all > len(found.labels):
         notes.append(f"A random sample of {MOST_ON_MAP} of {found.n_all} candidates (seed {found.seed}).")
     rows = math.ceil(len(found.panels) / 2)
@@ -205,9 +205,9 @@ def similarity_figure(data: ReportData) -> PageFigure:
     """Figure 1b."""
     blank = PageFigure(
         id="dos-similarity",
-        title="How alike IS-DOS and RS-DOS are",
-        reading="Short bars for one material beside long ones for two at random: the DOS of the unrelaxed crystal "
-        "stands for that of the relaxed one.",
+        title="Similarity of IS-DOS and RS-DOS",
+        reading="Short bars for the same material and long ones for random pairs mean that the DOS of the unrelaxed "
+        "crystal represents that of the relaxed one.",
     )
     pairs = data.dos_pairs
     if pairs is None or pairs.similarity is None:
@@ -219,7 +219,7 @@ def similarity_figure(data: ReportData) -> PageFigure:
     go = graph_objects()
     rows = [row for row in pairs.similarity.table() if row["channel"] == "all"]
     traces = []
-    for key, name, colour in (("same", "IS and RS of one material", ORANGE), ("random", "two at random", GREEN)):
+    for key, name, colour in (("same", "IS and RS of the same material", ORANGE), ("random", "two at random", GREEN)):
         deviations = [row[key]["deviation_normalised"] or 0.0 for row in rows]
         traces.append(
             go.Bar(

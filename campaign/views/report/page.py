@@ -170,5 +170,5 @@ def _datatables(kind: str) -> str:
 
 
 def script_text(text: str) -> str:
-    """A library as it may stand in a script element; in JavaScript's strings the escaped forms mean the same."""
+    """Return a library safe inside a script element; in JavaScript strings, escaped forms are equivalent."""
     return text.replace("</script", "<\\/script").replace("<!--", "<\\!--")

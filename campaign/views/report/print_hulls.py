@@ -10,7 +10,7 @@ from esnet.files.errors import require
 
 _MOST_HULLS = 12
 _MOST_NAMED = 6
-_LARGEST_DISTANCE = 0.5  # eV/atom: what is farther has the last colour
+_LARGEST_DISTANCE = 0.5  # eV/atom: larger distances have the last colour
 _NAMES = {"predicted": "predicted, E_f(ML)", "relaxed": "relaxed, not stable", "stable": "relaxed, stable"}
 _MARKERS = {"predicted": "o", "relaxed": "o", "stable": "*"}
 _HEIGHT = math.sqrt(3.0) / 2.0

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from campaign.config.wording import format_count
 from campaign.metrics.audit import DiscoverabilityEstimate
 from campaign.metrics.metrics import Metrics
 from campaign.views.figures.thresholds import FEWEST_LET_THROUGH, ThresholdFigures, f1_isoline
@@ -35,8 +36,8 @@ def precision_recall_figure(data: ReportData) -> PageFigure:
     blank = PageFigure(
         id="precision-recall",
         title="Precision and recall over the thresholds",
-        reading="Looser thresholds move to the right: more of the stable ones found, more relaxations in vain; "
-        "the upper right corner is perfect.",
+        reading="Looser thresholds move to the right: more stable materials found, more relaxations wasted; the upper "
+        "right corner is perfect.",
     )
     found, missing = data.thresholds, thresholds_missing(data)
     if found is None or missing is not None:
@@ -112,8 +113,8 @@ def three_metrics_figure(data: ReportData) -> PageFigure:
     blank = PageFigure(
         id="three-metrics",
         title="Success ratio, discoverability and F1",
-        reading="Success ratio: how many of the promoted are stable; discoverability: how many of the stable were "
-        "promoted; F1: both at once. 1 is perfect.",
+        reading="Success ratio: fraction of the promoted candidates that are stable; discoverability: fraction of the "
+        "stable ones that were promoted; F1: their harmonic mean. 1 is perfect.",
     )
     bars = three_metrics(data)
     if not bars:
@@ -142,7 +143,7 @@ def three_metrics_figure(data: ReportData) -> PageFigure:
                 hovertemplate="%{x}: %{y:.3f}<extra></extra>",
             )
         )
-    notes = ["The bar on discoverability is its interval from the audit."] if bars[0][2] is not None else []
+    notes = ["The error bar of the discoverability is its interval from the audit."] if bars[0][2] is not None else []
     if data.metrics.estimate is not None and math.isnan(data.metrics.estimate.discoverability):
         notes = [_why_unknown(data.metrics.estimate, has_audit=data.metrics.has_audit)]
     json = figure_json(traces, barmode="group", yaxis={"range": [0, 1.04]}, legend=BELOW)
@@ -153,17 +154,20 @@ def _why_unknown(estimate: DiscoverabilityEstimate, *, has_audit: bool) -> str:
     """Why the discoverability has no value."""
     if waiting := estimate.counts.audit_open:
         return (
-            f"The {waiting} candidate(s) of the audit are not relaxed yet: until then what was missed is unknown, and "
-            "with it discoverability and F1 of the campaign."
+            f"Not relaxed yet: {format_count(waiting, 'candidate')} of the audit. Until then the number of missed "
+            "materials is unknown, and with it the campaign's discoverability and F1."
         )
     if estimate.counts.audited:
-        return "Nothing stable is known yet, so discoverability and F1 of the campaign have no value."
+        return "No stable material is known yet, so the campaign's discoverability and F1 have no value."
     if has_audit:
         return (
-            "The audit has drawn none of those that were not promoted so far: what was missed is unknown, and with it "
-            "discoverability and F1 of the campaign."
+            "The audit has not drawn any rejected candidate so far: the number of missed materials is unknown, and "
+            "with it the campaign's discoverability and F1."
         )
-    return "There is no audit, so what was missed is unknown, and with it discoverability and F1 of the campaign."
+    return (
+        "There is no audit, so the number of missed materials is unknown, and with it the campaign's "
+        "discoverability and F1."
+    )
 
 
 def three_metrics(data: ReportData) -> list[tuple[str, Metrics, tuple[float, float] | None]]:
@@ -189,7 +193,8 @@ def f1_figure(data: ReportData) -> PageFigure:
     blank = PageFigure(
         id="f1-surface",
         title="F1 over both thresholds",
-        reading="Bright is good: the colour says what F1 a pair of thresholds would have had among the relaxed.",
+        reading="Brighter is better: the colour shows the F1 that a pair of thresholds would have had among the "
+        "relaxed candidates.",
     )
     found, missing = data.thresholds, thresholds_missing(data)
     if found is None or missing is not None:
@@ -213,7 +218,7 @@ def f1_figure(data: ReportData) -> PageFigure:
         yaxis={"title": "threshold of E_f(ML) (eV/atom)", "range": padded_range(sweep.max_formation_energy)},
         legend=BELOW,
     )
-    notes = [f"Blank where fewer than {FEWEST_LET_THROUGH} relaxed candidates are let through."]
+    notes = [f"Blank where fewer than {FEWEST_LET_THROUGH} relaxed candidates pass."]
     return replace(blank, json=json, height=460, notes=notes)
 
 
@@ -232,7 +237,7 @@ def funnel_figure(data: ReportData) -> PageFigure:
     return PageFigure(
         id="funnel",
         title="Funnel of the screening",
-        reading="Each bar is what is left of the candidates after a step; the last one is what was found.",
+        reading="Each bar shows the candidates left after a step; the last one shows the stable ones found.",
         json=figure_json([trace], showlegend=False, yaxis={"title": None}),
         height=60 + 48 * len(data.funnel),
         is_wide=True,

@@ -27,10 +27,10 @@ def sections(data: ReportData) -> list[Section]:
     screening = data.campaign.spec.purpose == "screening"
     if screening:
         model = [model_figures.parity_figure(data), model_figures.calibration_figure(data)]
-        found.append(Section(id="model", title="How well the model does", figures=model))
+        found.append(Section(id="model", title="Accuracy of the model", figures=model))
         decisions = [screening_figures.three_metrics_figure(data), screening_figures.f1_figure(data)]
         decisions.append(screening_figures.precision_recall_figure(data))
-        found.append(Section(id="decision-quality", title="How good the decisions were", figures=decisions))
+        found.append(Section(id="decision-quality", title="Quality of the decisions", figures=decisions))
     costs = [cost_figures.cost_figure(data)]
     if screening:
         costs += [cost_figures.effective_cost_figure(data), cost_figures.saving_figure(data)]
@@ -51,8 +51,8 @@ def _pair_figure(data: ReportData) -> PageFigure:
     return PageFigure(
         id="pair",
         title="IS-DOS against RS-DOS",
-        reading="Total DOS of the unrelaxed and of the relaxed crystal; dashed: the Fermi levels. The more alike, the "
-        "more the model can know before the relaxation.",
+        reading="Total DOS of the unrelaxed and of the relaxed crystal; dashed: the Fermi levels. The more similar "
+        "they are, the more the model can predict before the relaxation.",
         missing=None
         if data.dos_pairs is not None
         else "No candidate has both an IS-DOS and an RS-DOS. Campaigns compute both for a training set, and with "

@@ -1,9 +1,10 @@
-"""What a report says first of what its numbers rest on: the model, the saving, what a reader must know."""
+"""The basis of a report's numbers: the model, the saving, and necessary warnings."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from campaign.config.wording import format_count
 from campaign.views.report.data import ReportData
 from campaign.views.report.enough import errors_missing, saving_missing, success_ratio_missing
 from campaign.views.report.first_screen import Card
@@ -14,7 +15,7 @@ _NAMED = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What stands between the first screen and the figures.
+    """The part of the page between the first screen and the figures.
 
     Attributes
     ----------
@@ -42,7 +43,7 @@ def _model(data: ReportData) -> Card:
     missing = errors_missing(data)
     value, unit = "unknown", ""
     if data.parity is None:
-        text = "no candidate with a prediction is relaxed yet, so how far off predictions are is not known"
+        text = "no candidate with a prediction is relaxed yet, so the error of the predictions is unknown"
     elif missing is not None:
         text = missing
     else:
@@ -50,7 +51,7 @@ def _model(data: ReportData) -> Card:
         text = f"mean absolute error of E_f over {data.parity.metrics.n:,} relaxed candidates"
     measured = data.metrics.metrics
     if measured is not None and math.isfinite(measured.success_ratio) and success_ratio_missing(data) is None:
-        text += f"; {100 * measured.success_ratio:.0f} % of the promoted that were relaxed are stable"
+        text += f"; {100 * measured.success_ratio:.0f} % of the promoted and relaxed candidates are stable"
     return Card(id="model", title="Error of the model", value=value, unit=unit, text=text)
 
 
@@ -58,14 +59,14 @@ def _saving(data: ReportData) -> Card:
     saving = math.nan if data.metrics.metrics is None else data.metrics.metrics.saving
     value = "unknown"
     if math.isnan(saving):
-        text = "what relaxing every candidate would cost is not known yet"
+        text = "the cost of relaxing every candidate is not known yet"
     elif (missing := saving_missing(data)) is not None:
         text = missing
     else:
         value = f"{100 * saving:.1f} %"
-        text = "less than relaxing every candidate, IS-DOS and audit counted"
+        text = "less than relaxing every candidate, including IS-DOS and audit"
         if saving < 0.0:
-            text = "negative: the IS-DOS cost more than was saved against relaxing every candidate"
+            text = "negative: the IS-DOS cost more than was saved compared with relaxing every candidate"
     return Card(id="saving", title="CPU time saved", value=value, unit="", text=text)
 
 
@@ -73,9 +74,9 @@ def _format_notes(data: ReportData) -> list[str]:
     lines = [data.model_line, *(f"Note: {note}." for note in data.reference_notes)]
     uncorrectable = sum(row.kind == "uncorrectable" for row in data.failures)
     if failed := len(data.failures) - uncorrectable:
-        lines.append(f"{failed} calculation(s) failed for good; see Failures.")
+        lines.append(f"{format_count(failed, 'calculation')} failed permanently; see Failures.")
     if uncorrectable:
         lines.append(f"Results that the correction scheme cannot treat: {uncorrectable}; see Failures.")
     if data.metrics.purpose == "screening" and not data.metrics.n_results:
-        lines.append("Nothing is relaxed yet: everything below rests on predictions.")
+        lines.append("Nothing is relaxed yet: all values below are predictions.")
     return lines

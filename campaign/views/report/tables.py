@@ -20,7 +20,7 @@ class Column:
     ----------
     kind
         ``number`` is shown with `digits` and exported in full; ``3d`` opens the structure viewer; ``candidate`` links
-        to the page of the candidate whose id stands in the column ``id``, where a server has one.
+        to the page of the candidate whose id is in the column ``id``, if a server provides it.
     """
 
     title: str
@@ -121,7 +121,7 @@ def _decisions_table(data: ReportData) -> Table:
 
 
 def failures_table(data: ReportData) -> Table:
-    """What failed for good."""
+    """What failed permanently."""
     columns = [Column(title=title) for title in ("what", "stage", "kind", "error")]
     rows = [[row.name, row.stage, row.kind, row.error] for row in data.failures[:MOST_ROWS]]
     return Table(id="failures", columns=columns, rows=rows, n_rows=len(data.failures))

@@ -1,4 +1,4 @@
-"""Who is answered: GET alone, on loopback its own names alone, and nobody without the token where one is set."""
+"""Who is answered: Only GET, on loopback only under its own names, and only with the token if one is set."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ReadOnlyAccess:
             await self.app(scope, receive, send)
             return
         if scope["type"] != "http" or scope["method"] != "GET":
-            await _refuse(send, 405, "this page is only read: GET", [(b"allow", b"GET")])
+            await _refuse(send, 405, "this page is read-only: use GET", [(b"allow", b"GET")])
             return
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = dict(query).get("token")

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-#: Names under which a browser of this machine reaches a server on loopback: another one in the Host header is a page
-#: of somebody else's that had its own name point here (DNS rebinding).
+#: Names under which a browser of this machine reaches a server on loopback: any other name in the Host header means
+#: that a foreign page has let its own name point here (DNS rebinding).
 _LOOPBACK_NAMES = ["localhost", "127.0.0.1"]
 #: The report's page carries its own, stricter policy; both hold.
 _POLICY = {"content-security-policy": "frame-ancestors 'none'; object-src 'none'; base-uri 'none'; form-action 'none'"}
@@ -68,7 +68,7 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
     pages, screens = CampaignPages(store, refresh_s=refresh_s), FirstScreens(store)
     candidates = CandidatePages(store)
 
-    # plain functions: Starlette runs them in threads, so that making a page keeps nobody else waiting
+    # plain functions: Starlette runs them in threads, so that generating a page does not block other requests
     def index(request: Request) -> Response:
         return HTMLResponse(_index_html(store, refresh_s), headers=_INDEX_POLICY)
 
@@ -106,7 +106,7 @@ def application(store: CampaignStore, *, host: str, token: str | None, refresh_s
         return PlainTextResponse(printable(str(error)), status_code=409)
 
     def no_database(request: Request, error: Exception) -> Response:
-        text = "the database does not answer; this page works again when it does (`campaign db status`)"
+        text = "the database does not answer; this page will work again when it does (`campaign db status`)"
         return PlainTextResponse(text, status_code=503, headers={"refresh": f"{refresh_s:g}"})
 
     middleware = [Middleware(ReadOnlyAccess, token=token)]
@@ -144,7 +144,7 @@ def _index_html(store: CampaignStore, refresh_s: float) -> str:
 
 
 def _work(row: CampaignRow) -> str:
-    """What runs and what waits, in words."""
+    """Running and waiting work, in words."""
     waiting = {"queued", "ready"}
     parts = [f"{number:,} {what}" + ("" if what in waiting else " running") for what, number in row.runs.items()]
     return ", ".join(sorted(parts, key=lambda part: not part.endswith("running"))) or "nothing runs"

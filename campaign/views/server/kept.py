@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 #: Nothing is made again before ten times the time that making it took.
 _REST = 10.0
-#: What fails sooner is tried again by whoever asks next.
+#: A failure before that time is retried at the next request.
 _SOON_S = 1.0
 
 
@@ -32,7 +32,7 @@ class KeptByCampaign(Generic[T]):
     Parameters
     ----------
     make
-        Makes it of a campaign's name; given what was made before, or None. It may return that as it is.
+        Makes it from a campaign's name; given the previous one, or None. It may return that as it is.
     least_s
         Seconds for which it is kept in any case.
     """
@@ -48,16 +48,16 @@ class KeptByCampaign(Generic[T]):
         self._making: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def get_soon(self, name: str, *, wait_s: float) -> T | None:
-        """Return what `get` does if that takes no longer than this, else what was made before; None: nothing was.
+        """Return the result of `get` if that takes no longer than this, otherwise the previous one; None: nothing was.
 
-        It is made in any case, once for all who ask meanwhile.
+        It is always completed, once for all requests meanwhile.
         """
         with self._asking:
             future = self._asked.get(name)
             if future is None or self._failed_until.get(name, math.inf) < time.monotonic():
                 self._failed_until.pop(name, None)
                 future = self._asked[name] = Future()
-                # a daemon: whoever ends the server does not wait for a page
+                # a daemon: stopping the server does not wait for a page
                 threading.Thread(target=self._get_into, args=(future, name), daemon=True).start()
         try:
             return future.result(timeout=wait_s)
@@ -69,7 +69,7 @@ class KeptByCampaign(Generic[T]):
         began = time.monotonic()
         try:
             future.set_result(self.get(name))
-        except BaseException as error:  # noqa: BLE001 - whoever asked raises it
+        except BaseException as error:  # noqa: BLE001 - it is raised by the process that asked
             future.set_exception(error)
         with self._asking:
             took = time.monotonic() - began
@@ -79,7 +79,7 @@ class KeptByCampaign(Generic[T]):
                 del self._asked[name]
 
     def get(self, name: str) -> T:
-        """Return what was made of a campaign, or make it.
+        """Return the cached result of a campaign, or make it.
 
         Raises
         ------

@@ -22,7 +22,7 @@ class FirstScreens:
         self._kept = KeptByCampaign(store, lambda name, _before: _content(Campaign.read(store, name)), least_s=_LEAST_S)
 
     def content(self, name: str) -> dict[str, Any]:
-        """Return what the page's script puts in place of what it shows, as JSON types.
+        """Return the new content for the page's script, as JSON types.
 
         Returns
         -------

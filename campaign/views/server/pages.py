@@ -66,7 +66,7 @@ class CampaignPages:
 
 
 def _campaign_revision(campaign: Campaign) -> str:
-    """Return a text that changes when what a page says has changed; counted on indexes, no document is read."""
+    """Return a text that changes when the content of a page has changed; counted on indexes, no document is read."""
     fields = ("state", "problem", "reference_set")
     facts = [
         {**{key: str(campaign.document.get(key)) for key in fields}, "model": campaign.model_checksum},

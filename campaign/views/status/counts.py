@@ -1,4 +1,4 @@
-"""Where a campaign stands, from a handful of counts that indexes answer: `campaign run` asks every second.
+"""The state of a campaign, from a few counts answered by indexes: `campaign run` asks every second.
 
 What `campaign status` says beyond that is in `campaign.views.status.report`.
 """
@@ -35,14 +35,14 @@ class Status:
     state
         ``running`` or ``finished``.
     problem
-        What keeps it from going on, in words; None if nothing does.
+        What keeps it from continuing, in words; None if nothing does.
     is_stopped
         Whether it submits nothing more because its calculations failed alike, or a person has stopped or archived it;
         `problem` says why.
     paused
         Who has paused it with `campaign pause`, and what resumes it; None where no one has.
     ends_running
-        Whether the person who stopped it wants what runs to end as well.
+        Whether the person who stopped it also wants running work to stop.
     engine, quality
         How its numbers are computed.
     candidates
@@ -56,7 +56,7 @@ class Status:
     stable
         Candidates found stable so far.
     failures
-        ``science`` and ``machine``: candidates and references that failed for good.
+        ``science`` and ``machine``: candidates and references that failed permanently.
     cost
         Attempts and CPU-seconds by stage.
     model
@@ -130,7 +130,7 @@ class Status:
 
 
 def campaign_status(campaign: Campaign) -> Status:
-    """Count where a campaign stands."""
+    """Count the state of a campaign."""
     return status_of_counts(campaign, campaign.store.role_counts(campaign.name), count_decided(campaign))
 
 
@@ -169,6 +169,7 @@ def status_of_counts(campaign: Campaign, counts: Mapping[tuple[str, str], int], 
             "checksum": model["checksum"],
             "n_structures": model["n_structures"],
             "number": max(len(document.get("models") or []), 1),
+            "source": model.get("source"),
         },
         prefilter=None
         if campaign.spec.prefilter is None
@@ -186,10 +187,10 @@ def _fizzled_problem(campaign: Campaign) -> str | None:
         return None
     where = f" on {firework['host']}" if firework["host"] else ""
     due = next_try(campaign, firework)
-    then = "its tries are used up" if due is None else f"it is tried again at {due:%H:%M:%S} UTC"
+    then = "no retries are left" if due is None else f"it is retried at {due:%H:%M:%S} UTC"
     return (
         f"firework {firework['fw_id']} ({firework['name']}) fizzled{where}: {firework['reason']}; {then}. "
-        f"Mend the cause, then `lpad rerun_fws -i {firework['fw_id']}`"
+        f"Fix the cause, then `lpad rerun_fws -i {firework['fw_id']}`"
     )
 
 

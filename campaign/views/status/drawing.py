@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from campaign.config.wording import format_count
 from campaign.store.states import STAGES
 from campaign.views.history import format_history
 from campaign.views.status.funnel import FunnelStep
@@ -13,7 +14,6 @@ from campaign.views.status.recalibration import format_recalibration
 from campaign.views.status.report import StatusReport
 from campaign.views.status.scoring import format_scoring
 from campaign.views.status.words import (
-    format_count,
     format_last_day,
     format_prediction_quality,
     format_spent,
@@ -27,7 +27,7 @@ _LABEL = 11
 
 
 def draw(report: StatusReport, *, notes: tuple[str, ...] = ()) -> Group:
-    """Return the picture of a report, with notes at its end, such as what was repaired."""
+    """Return a report drawn for a terminal, followed by notes, e.g. on repairs."""
     return Group(*_parts(report), *(_line("note", note) for note in notes))
 
 
@@ -173,8 +173,8 @@ def _failures(report: StatusReport) -> Iterator[RenderableType]:
     counts = ", ".join(
         f"{format_count(found.number, format_stage(found.stage))} ({found.kind})" for found in report.failures
     )
-    yield _heading("failed for good")
-    yield Text(f"{counts}; `campaign failures {report.status.name}` says what to do")
+    yield _heading("failed permanently")
+    yield Text(f"{counts}; `campaign failures {report.status.name}` for details")
     for found in report.newest_failures:
         line = Text(f"{_time(found.time)} ", "dim", no_wrap=True, overflow="ellipsis")
         yield line.append(f"{found.formula} {format_stage(found.stage)}: {found.error}", "not dim")

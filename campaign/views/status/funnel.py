@@ -38,7 +38,7 @@ class FunnelStep:
 
 @dataclass(frozen=True, kw_only=True)
 class Decided:
-    """Candidates that a decision was made on, by what it was and the state that they are in now.
+    """Candidates with a decision, by decision and current state.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Decided:
 
     @property
     def audited(self) -> int:
-        """Not promoted, and sent to a relaxation all the same."""
+        """Not promoted, but relaxed anyway."""
         return sum(self.not_promoted.get(state, 0) for state in _SENT)
 
     @property
@@ -145,7 +145,7 @@ def _step(key: str, title: str, number: int, rest: Mapping[str, int]) -> FunnelS
 
 
 def passed_steps(columns: CandidateColumns, campaign: Campaign) -> dict[str, int]:
-    """Number of candidates that have passed each step, by what it is called, in the order in which they meet them.
+    """Number of candidates that have passed each step, by its name, in the order of the steps.
 
     Notes
     -----

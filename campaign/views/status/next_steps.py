@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from campaign.config.wording import format_count
 from campaign.store.states import CandidateState
 from campaign.views.status.report import StatusReport
 
@@ -14,15 +15,15 @@ def status_notes(report: StatusReport) -> Iterator[str]:
     if status.paused_note:
         yield status.paused_note
     if held := status.candidates.get(CandidateState.HELD):
-        yield f"the budget holds {held} candidates: see `campaign budget {status.name}`"
+        yield f"{format_count(held, 'candidate')} held by the budget: see `campaign budget {status.name}`"
 
 
 def _why_nothing_runs(fireworks: dict[str, int]) -> str:
     if queued := fireworks.get("RESERVED"):
-        return f"nothing is running, {queued} in the queues: `squeue` (or `qstat`) says what their jobs wait for"
+        return f"nothing is running, {queued} in the queues: `squeue` (or `qstat`) shows what the jobs wait for"
     return (
-        "nothing is running: start workers with `rlaunch rapidfire` or `campaign run FILE`, "
-        "on a cluster jobs with `campaign cluster run`"
+        "nothing is running: start workers with `rlaunch rapidfire` or `campaign run FILE`, or jobs on a cluster with "
+        "`campaign cluster run`"
     )
 
 
@@ -37,9 +38,11 @@ def next_steps(report: StatusReport, *, is_live: bool) -> list[str]:
     status, name = report.status, report.status.name
     steps = [status.problem] if status.problem else []
     if not (steps or status.is_finished or status.can_go_on or status.paused_note):
-        steps.append(f"nothing of it is left to run, and it is not complete: `campaign reconcile {name}` says why")
+        steps.append(f"nothing is left to run, but it is not complete: `campaign reconcile {name}` shows why")
     if report.budget.closed and not status.is_finished:
-        steps.append(f"nothing more is submitted: {report.budget.closed}; `campaign budget {name}` changes limits")
+        steps.append(
+            f"nothing more is submitted: {report.budget.closed}; change the limits with `campaign budget {name}`"
+        )
     if report.budget.left_cpu_hours == 0.0 and not status.is_finished:
         steps.append(
             f"all CPU-hours of the budget are spent: `campaign budget {name} --cpu-hours ...` raises the limit"
@@ -47,7 +50,7 @@ def next_steps(report: StatusReport, *, is_live: bool) -> list[str]:
     steps += status_notes(report)
     if failed := report.n_failed:
         steps.append(
-            f"{failed} failed for good: `campaign failures {name}` says why, `campaign retry {name}` tries again"
+            f"{failed} failed permanently: `campaign failures {name}` shows why, `campaign retry {name}` retries them"
         )
     if status.is_finished:
         steps.append(f"finished: `campaign results {name}` lists the candidates, `campaign export {name}` writes them")

@@ -1,4 +1,4 @@
-"""How well predictions held against the relaxations done so far, from one aggregation over what is relaxed."""
+"""The errors of predictions for the candidates relaxed so far, from one aggregation."""
 
 import math
 from collections.abc import Iterable
@@ -28,8 +28,8 @@ class PredictionQuality:
 
     Notes
     -----
-    Most of what is relaxed was promoted, so these are errors where the model promised most, not over all candidates:
-    a bias below zero is to be expected.
+    Most relaxed candidates were promoted, so these are errors for the most promising predictions, not for all
+    candidates: a negative bias is to be expected.
     """
 
     n: int

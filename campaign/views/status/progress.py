@@ -26,7 +26,7 @@ _BAR, _BESIDE = (6, 40), 34
 
 
 def format_progress(view: RunView) -> str:
-    """Where a campaign stands, in one line."""
+    """Format the state of a campaign in one line."""
     status = view.status
     parts = [f"references {_share(status.references)}"] if status.references["all"] else []
     if status.bootstrap["all"]:
@@ -63,6 +63,8 @@ def _time_left(view: RunView) -> str:
 def _model(status: Status) -> str:
     if status.model is None:
         return "no model yet"
+    if status.model["source"] == "bundle":
+        return "model given"
     return "model trained" if status.model["number"] == 1 else f"model {status.model['number']} trained"
 
 
@@ -71,7 +73,7 @@ def _share(counts: dict[str, int]) -> str:
 
 
 class Progress:
-    """Shows where a campaign stands while it runs.
+    """Shows the state of a campaign while it runs.
 
     Parameters
     ----------
@@ -90,7 +92,7 @@ class Progress:
         self._paused = False
 
     def show(self, view: RunView) -> None:
-        """Show where the campaign stands now, and once what keeps it from going on."""
+        """Show the current state of the campaign, and once the problem that keeps it from continuing."""
         status = view.status
         if status.problem and status.problem != self._problem:
             print_labelled(self.console, "problem:", status.problem)

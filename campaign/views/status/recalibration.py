@@ -63,5 +63,5 @@ def format_recalibration(found: Recalibration) -> str:
     if found.is_switched_off:
         state = "off (screening.recalibrate_every is null)"
     elif not found.is_of_model:
-        state = "off (of an earlier scorer or model)"
+        state = "off (belongs to an earlier scorer or model)"
     return f"{state}, number {found.number} on {found.n} relaxed: {found.reason}"

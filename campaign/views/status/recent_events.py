@@ -29,7 +29,7 @@ class Discovery:
     e_form, e_hull
         Calculated, eV/atom.
     found_by
-        ``promoted``, ``audit`` (not promoted, relaxed all the same), ``person`` (promoted by one), or its role where
+        ``promoted``, ``audit`` (not promoted, relaxed anyway), ``person`` (promoted by a person), or its role where
         nothing was decided on it.
     time
         When it was found, UTC, ISO 8601; None where that is not known.
@@ -46,7 +46,7 @@ class Discovery:
 
 @dataclass(frozen=True, kw_only=True)
 class FailureCount:
-    """Candidates and references whose calculation failed for good, of one stage and kind."""
+    """Candidates and references whose calculation failed permanently, of one stage and kind."""
 
     stage: str
     kind: str
@@ -121,7 +121,7 @@ def failure_counts(campaign: Campaign) -> list[FailureCount]:
 
 
 def newest_failures(campaign: Campaign, *, number: int) -> list[Failure]:
-    """Those that failed for good last, the newest first."""
+    """Those that failed permanently last, the newest first."""
     failures = [
         Failure(
             id=document["_id"],
@@ -147,7 +147,7 @@ def newest_retried(campaign: Campaign, *, at: datetime, number: int) -> list[Fai
     failures, seen = [], set[str]()
     for entry in entries:
         document = structures.get(entry.get("document") or "")
-        # one entry for each; what failed for good is said elsewhere
+        # one entry for each; what failed permanently is said elsewhere
         if document is not None and (document.get("final_failure") or document["_id"] in seen):
             continue
         what, ended = (entry.get("document"), entry.get("stage")), in_utc(entry["ended"])

@@ -1,4 +1,4 @@
-"""The numbers of `campaign status`: what happened, what runs, what was found, how long it will take.
+"""The numbers of `campaign status`: progress, running jobs, discoveries, and the time left.
 
 More than `campaign.views.status.counts` counts, and still under a few seconds with 100,000 candidates: every count
 is answered by an index, and documents are read only of what runs, has failed or is relaxed.
@@ -88,13 +88,13 @@ class StatusReport:
     queues, jobs
         What runs, waits and is ready, by category; every job that runs or is reserved.
     failures, newest_failures
-        Counts by stage and kind of what failed for good, and the newest.
+        Counts by stage and kind of what failed permanently, and the newest.
     newest_retried
         Attempts that failed on their machine in the last 24 h and are tried again, the newest.
     discoveries, discoveries_24h
         The newest stable materials, and how many were found in the last 24 h.
     reused
-        What was taken over from other campaigns, in words; None: nothing.
+        What was reused from other campaigns, in words; None: nothing.
     scoring
         What Screens have predicted and not decided on yet, and how fast.
     predictions, predictions_of_model
@@ -128,11 +128,11 @@ class StatusReport:
 
     @property
     def n_failed(self) -> int:
-        """How many calculations failed for good."""
+        """How many calculations failed permanently."""
         return sum(count.number for count in self.failures)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON types; the counts stand at the top level."""
+        """Return everything as JSON types; the counts are at the top level."""
         found = asdict(self)
         # the counts of `Status` have the name ``failures`` already, by kind alone
         found["failures_by_stage"] = found.pop("failures")

@@ -35,7 +35,7 @@ class RunView:
     jobs
         What runs or waits in a scheduler's queue, the oldest first.
     time_left
-        As in `campaign status`, taken anew every 15 s; None where it is not asked for.
+        As in `campaign status`, updated every 15 s; None where it is not asked for.
     """
 
     campaign: Campaign

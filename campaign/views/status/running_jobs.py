@@ -87,7 +87,7 @@ def _job(firework: Document, launch: Mapping[str, Any]) -> RunningJob:
 
 
 def _iso(time: Any) -> str | None:
-    """Times of launches stand in the database as text or as dates."""
+    """The database stores the times of launches as text or as dates."""
     return None if time is None else time if isinstance(time, str) else time.isoformat()
 
 

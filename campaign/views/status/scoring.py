@@ -1,4 +1,4 @@
-"""How far the Screens at work are: what they have predicted and not decided on yet, and how fast."""
+"""Progress of the running Screens: candidates predicted and not yet decided on, and the rate."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -19,7 +19,7 @@ class StageShare:
     title
         What people call it.
     done, whole
-        How many have come through it, those that failed for good included, of those that are to come through it as
+        How many have come through it, those that failed permanently included, of those that are to come through it as
         known so far.
     """
 

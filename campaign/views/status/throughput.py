@@ -1,4 +1,4 @@
-"""How fast a campaign goes, from what ended in the last hours, and how long the rest will take at that rate."""
+"""The rate of a campaign, from the calculations that finished in the last hours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from campaign.store.campaigns import Campaign
 from campaign.store.collections import in_utc
 from campaign.store.counts import ended_attempts
 
-#: Hours that rates are taken over: the fewest in which `_ENOUGH` calculations ended, else the most.
+#: Hours over which rates are averaged: the fewest in which `_ENOUGH` calculations finished, otherwise the most.
 _WINDOWS_H = (1.0, 6.0, 24.0)
 _ENOUGH = 10
 #: Calculations; steps are left out, since a Screen says nothing about how fast structures are computed.
@@ -53,8 +53,8 @@ class Throughput:
     stages
         By stage: ``dos``, ``relax``, ``rs_dos``; only those of which something was started.
     cpu_hours_per_hour
-        CPU-hours of the calculations that ended in the window, failed attempts included, for each hour of it: so many
-        cores were at work. None where nothing ended.
+        CPU-hours of the calculations that ended in the window, failed attempts included, per hour of it, i.e. the
+        number of busy cores. None where nothing ended.
     """
 
     hours: float | None
@@ -73,7 +73,7 @@ class _Group:
 
 
 def throughput(campaign: Campaign, *, at: datetime) -> Throughput:
-    """Count what ended lately."""
+    """Count recently finished work."""
     lately = {hours: _ended_since(campaign, at - timedelta(hours=hours)) for hours in _WINDOWS_H}
     total = _ended_since(campaign, None)
     window = next((hours for hours in _WINDOWS_H if _ended(lately[hours]) >= _ENOUGH), _WINDOWS_H[-1])

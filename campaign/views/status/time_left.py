@@ -79,8 +79,8 @@ def time_left(
     Notes
     -----
     (number of calculations still to come, times their mean cost so far) / (CPU-hours that ended per hour lately). The
-    mean cost of a stage counts its failed attempts; before one has ended it is the campaign file's guess. A budget in
-    CPU-hours ends the campaign earlier. Training and scoring are not counted.
+    mean cost of a stage counts its failed attempts; before one has finished, it is assumed in the campaign file. A
+    budget in CPU-hours ends the campaign earlier. Training and scoring are not counted.
     """
     if campaign.document["state"] == CampaignState.FINISHED:
         return TimeLeft(hours=0.0, at_least_hours=0.0, cpu_hours=0.0, how="finished")
@@ -95,11 +95,11 @@ def time_left(
         to_come = (certain + passing * dos + to_relax * each) / _HOUR_S
     rate = pace.cpu_hours_per_hour
     if not rate:
-        how = "nothing ended in the last 24 h" if rate is None else "what ended lately has no known cost"
+        how = "nothing finished in the last 24 h" if rate is None else "the recently finished work has no known cost"
         return TimeLeft(hours=None, at_least_hours=None, cpu_hours=to_come, how=how)
     at_least = certain / _HOUR_S / rate
     if to_come is None:
-        how = "no candidate has been decided on yet, so nobody knows how many will be relaxed"
+        how = "no candidate has been decided on yet, so the number of relaxations is unknown"
         return TimeLeft(hours=None, at_least_hours=at_least, cpu_hours=None, how=how)
     window = format_duration(pace.hours or 0.0)
     how = f"{format_hours(to_come)} CPU-h still to come at {format_hours(rate)} CPU-h per hour, as in the last {window}"
@@ -165,7 +165,7 @@ def _work(campaign: Campaign, counts: Mapping[tuple[str, str], int], seen: Prefi
 
 
 def _cpu_seconds(campaign: Campaign, work: _Work, pace: Throughput) -> tuple[float, float, float]:
-    """CPU-s of what is certain, of one more IS-DOS, and of relaxing one more candidate."""
+    """CPU-s of the certain work, of one more IS-DOS, and of relaxing one more candidate."""
     budget = current_budget(campaign)
 
     def mean(stage: str, default: float) -> float:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from campaign.config.wording import format_count
 from campaign.metrics.enough import too_few_for_share
 from campaign.store.states import STAGES
 from campaign.views.status.prediction_quality import PredictionQuality
@@ -15,7 +16,7 @@ _LONGEST_H = 1e6
 
 
 def format_last_day(report: StatusReport) -> str:
-    """Format what ended in the last 24 h."""
+    """Format the work finished in the last 24 h."""
     stages = report.pace.stages
     parts = [format_count(rate.ended, STAGES[stage].title) for stage, rate in stages.items() if rate.ended]
     failed = sum(rate.failed for rate in stages.values())
@@ -25,12 +26,7 @@ def format_last_day(report: StatusReport) -> str:
     if stages:
         return ", ".join(parts)
     running = sum(queue.running for queue in report.queues)
-    return f"nothing has ended yet; running: {running}" if running else "nothing was started yet"
-
-
-def format_count(number: int, what: str) -> str:
-    """``1 relaxation``, ``5 relaxations``; a DOS has no plural."""
-    return f"{number} {what}" + ("s" if number != 1 and not what.endswith("DOS") else "")
+    return f"nothing has finished yet; running: {running}" if running else "nothing has been started yet"
 
 
 def format_time_left(report: StatusReport) -> str:
@@ -54,7 +50,7 @@ def format_end(report: StatusReport) -> str:
 
 
 def format_spent(budget: Budget) -> str:
-    """Format what was spent and what is left, in CPU-hours."""
+    """Format the spent and remaining CPU-hours."""
     said = f"{budget.spent_cpu_hours:.2f} spent"
     if budget.left_cpu_hours is not None:
         said += f", {budget.left_cpu_hours:.2f} left of {budget.cpu_hours:g}"
