@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cascade_data import Crystals
-from campaign.hull.corrections import convert_formation_energy
 from campaign.scorers.force_field import ForceField
 from esnet.dataset.dataset import Dataset
+from esnet.dataset.mp2020 import convert_formation_energy
 from esnet.files.atomic import sha256_of_json
 
 POTENTIALS = {
