@@ -88,7 +88,7 @@ class PotentialRelaxer:
         """
         energy = self._relax(structure, zero=zero) - zero
         if abs(energy) > self._largest:
-            raise NoEnergyError(f"its formation energy would be {energy:.3g} eV/atom: its atoms fell into each other")
+            raise NoEnergyError(f"its formation energy would be {energy:.3g} eV/atom: its atoms have collapsed")
         return energy
 
     def _relax(self, structure: Structure, *, zero: float | None) -> float:
@@ -122,8 +122,8 @@ class PotentialRelaxer:
         # upwards many begin: atoms of an unrelaxed crystal may be close
         if zero is not None and energy - zero < -self._largest:
             raise NoEnergyError(
-                f"its formation energy would be {energy - zero:.3g} eV/atom or less (step {number}): its atoms fell "
-                "into each other"
+                f"its formation energy would be {energy - zero:.3g} eV/atom or less (step {number}): its atoms have "
+                "collapsed"
             )
 
     def gives_energy(self, structure: Structure) -> bool:

@@ -124,7 +124,7 @@ class ResidualPotential:
         """
         formed = energy - energy_of_elements(structure, elements)
         if abs(formed) > 20.0:
-            raise NoEnergyError(f"its formation energy would be {formed:.3g} eV/atom: its atoms fell into each other")
+            raise NoEnergyError(f"its formation energy would be {formed:.3g} eV/atom: its atoms have collapsed")
         symbols = [element.symbol for element in structure.composition.elements]
         if self.corrections == wanted or not is_corrected(symbols):
             return formed

@@ -240,7 +240,7 @@ def test_predictions_are_combined_first_as_assumed_then_as_relaxations_show(
         assert document["prediction"]["e_form_per_atom"] == pytest.approx(found.mean)
         assert document["prediction"]["uncertainty"] == pytest.approx(found.deviation)
     assert f"of {used['n']} relaxed" in command(launchpad_file, "explain", "small", later[0]["_id"])
-    assert "made again from what is stored: the same" in command(launchpad_file, "explain", "small", later[0]["_id"])
+    assert "recomputed from the stored data: the same" in command(launchpad_file, "explain", "small", later[0]["_id"])
 
 
 @pytest.mark.mongo

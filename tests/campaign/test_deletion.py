@@ -54,7 +54,7 @@ def test_killed_before_each_write_it_is_completed_and_leaves_the_other_campaign(
 ):
     kills, said = killed_at_every_write("delete", NAME, "--yes", "--launchpad", launchpad_file)
     assert kills > 10
-    assert f"campaign {NAME} is deleted" in said
+    assert f"campaign {NAME} deleted" in said
     assert "no problems found" in run("verify", "small")
     with pytest.raises(UnknownCampaignError, match="this database has small"):
         CliRunner().invoke(app, ["status", NAME, "-l", str(launchpad_file)], catch_exceptions=False)
@@ -95,7 +95,7 @@ def test_it_asks_for_the_name_and_keeps_what_is_not_meant(store, two, launchpad_
         with pytest.raises(NotConfirmedError):
             CliRunner().invoke(app, ["delete", NAME, "-l", str(launchpad_file)], input=typed, catch_exceptions=False)
     assert counts(store) == before
-    assert "outputs and stored DOS stay" in run("delete", NAME, "--no-outputs", "--no-features", typed=f"{NAME}\n")
+    assert "outputs and stored DOS are kept" in run("delete", NAME, "--no-outputs", "--no-features", typed=f"{NAME}\n")
     left = counts(store)
     assert {kind: left[kind] for kind in ("outputs", "features")} == {
         kind: before[kind] for kind in ("outputs", "features")
@@ -106,7 +106,7 @@ def test_completed_without_options_it_keeps_what_the_first_call_was_to_keep_and_
     before = counts(store)
     chosen = {"outputs": False, "features": False, "files": False}
     store.campaigns.update_one({"_id": NAME}, {"$set": {"state": "deleting", "deletion": chosen}})
-    assert "outputs and stored DOS stay" in run("delete", NAME, typed=f"{NAME}\n")
+    assert "outputs and stored DOS are kept" in run("delete", NAME, typed=f"{NAME}\n")
     assert counts(store)["outputs"] == before["outputs"]
     assert "stored DOS" in run("delete", NAME, "--yes")
     assert "features" not in counts(store)

@@ -115,7 +115,7 @@ def _first_screen(html, said):
         assert name == f"{row['formula']} {row['prototype']}"
         assert (e_form, e_hull) == (f"{row['e_form_dft']:+.3f}", f"{row['e_hull_dft']:+.3f}")
     (failure,), (retried,) = status["newest_failures"], status["newest_retried"]
-    assert f"{retried['name']} relaxation, license_missing; tried again {retried['error']}" in panel(html, "failed")
+    assert f"{retried['name']} relaxation, license_missing; retried {retried['error']}" in panel(html, "failed")
     assert "the relaxation did not converge" in panel(html, "failed")
     assert failure["name"] in panel(html, "failed")
     assert "campaign failures small" in panel(html, "next")

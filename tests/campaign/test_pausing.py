@@ -223,4 +223,4 @@ def test_campaign_run_waits_for_a_paused_campaign_and_ends_with_a_stopped_one(ru
         process.wait()
     said = " ".join(log.read_text().split())
     assert "stopped by" in said
-    assert "`campaign resume small` takes it up again" in said
+    assert "`campaign resume small` continues it" in said

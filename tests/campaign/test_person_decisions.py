@@ -154,7 +154,7 @@ def test_everything_wrong_with_the_names_is_said_in_one_message(ended, tmp_path)
     assert "cannot be read" in ended.refused("reject", "--from", str(tmp_path), "--reason", "x")
     refused = ended.run("reject", "LiAl:B2", "LiAl3:D0_3", "--reason", "x", code=1)
     assert "to train the model (role bootstrap)" in refused
-    assert "its relaxation has ended already" in refused
+    assert "its relaxation has already finished" in refused
 
 
 @pytest.mark.mongo
