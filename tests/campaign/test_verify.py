@@ -124,7 +124,7 @@ def test_nothing_is_wrong_in_a_campaign_that_has_just_begun(store, launchpad, sm
 def test_the_command_says_what_it_looked_at_and_ends_with_0(stored):
     said = stored.command(NAME)
     assert said.exit_code == 0, said.output
-    assert "looked at 8 candidates, 2 references, 25 attempts, 5 steps" in said.output
+    assert "checked 8 candidates, 2 references, 25 attempts, 5 steps" in said.output
     assert "no problems found" in said.output
 
 
