@@ -103,7 +103,7 @@ def _first_screen(html, said):
     )
     assert card(html, "running")[0] == str(sum(queue["running"] for queue in status["queues"])) == "3"
     ready = sum(queue["ready"] for queue in status["queues"])
-    assert f"{ready:,} waiting for a worker" in card(html, "running")[1]
+    assert f"{ready:,} jobs waiting for a worker" in card(html, "running")[1]
     assert card(html, "cost")[0] == f"{status['budget']['spent_cpu_hours']:,.3g}"
     assert card(html, "failed")[0] == str(sum(count["number"] for count in status["failures_by_stage"])) == "1"
     by_id = {row["id"]: row for row in rows}

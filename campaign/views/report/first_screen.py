@@ -149,7 +149,7 @@ def _running(report: StatusReport) -> Card:
     running, reserved, ready = (
         sum(getattr(queue, state) for queue in report.queues) for state in ("running", "reserved", "ready")
     )
-    waiting = {"in a scheduler's queue": reserved, "waiting for a worker": ready}
+    waiting = {"jobs in a scheduler's queue": reserved, "jobs waiting for a worker": ready}
     later = sum(step.rest.get("waiting", 0) for step in report.funnel)
     waiting["candidates to be submitted"] = later
     text = ", ".join(f"{number:,} {what}" for what, number in waiting.items() if number) or "nothing waits"
