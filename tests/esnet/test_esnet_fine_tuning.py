@@ -156,7 +156,7 @@ def test_records_of_the_version_before_are_read(trained):
     written = trained.record.to_dict()
     del written["initial"]
     assert TrainingRecord.from_dict(written | {"version": 2}) == trained.record
-    with pytest.raises(ValueError, match="version 1, this program reads 2 and 3"):
+    with pytest.raises(ValueError, match="version 1, this program reads 2 to 4"):
         TrainingRecord.from_dict(written | {"version": 1})
 
 
