@@ -57,7 +57,6 @@ def options(words: list[str] | None) -> argparse.Namespace:
 def main(words: list[str] | None = None) -> None:
     """Train what is not there yet, then write numbers, page and figures."""
     asked = options(words)
-    logging.disable(logging.WARNING)
     try:
         run(asked)
     except UserError as error:
@@ -125,4 +124,5 @@ def tell(text: str) -> None:
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)
     main()

@@ -116,6 +116,7 @@ def test_what_is_taken_away_is_not_seen_and_residuals_come_back(small):
     assert all(value == pytest.approx(truth[name], abs=1e-6) for name, value in found["predictions"].items())
 
 
+@pytest.mark.keras
 def test_a_potential_is_asked_once_and_only_for_initial_crystals(tmp_path):
     with DatasetWriter(tmp_path / "set", representation=Representation(), source={"corrections": "none"}) as writer:
         for sample in synthetic_samples(150):
