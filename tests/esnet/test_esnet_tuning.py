@@ -268,7 +268,7 @@ def test_esnet_tune_leaves_no_table_no_plot_or_no_model_of_the_best(ray_here, da
     assert "tensorboard --logdir" in done.output
     dated = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC  trial-001  "
     assert re.findall(rf"{dated}(\w+) .*learning_rate 0.00175, batch_size 32", done.output, re.MULTILINE) == [
-        "begins",
+        "starts",
         "finished",
     ]
     # in the dashboard's list of actors each trial has its name and its settings, and is gone when it has ended
