@@ -4,6 +4,8 @@ import json
 from typing import Literal
 
 import pytest
+from installed_plugin import install
+from prepared import relax_references
 from pydantic import Field
 from test_recalibration import command, run
 from test_recalibration import relax as relax_to_truth
@@ -75,11 +77,7 @@ def guesses(**second):
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """Install the guess as another package would."""
-    folder = tmp_path / "guess-1.0.dist-info"
-    folder.mkdir()
-    folder.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: guess\nVersion: 1.0\n")
-    folder.joinpath("entry_points.txt").write_text("[esnet_campaign.scorers]\nguess = test_combined_scorer:Guess\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    install(monkeypatch, tmp_path, "[esnet_campaign.scorers]\nguess = test_combined_scorer:Guess\n")
     asked.clear()
     told.clear()
     models.update(first="1", second="1")
@@ -88,9 +86,7 @@ def installed(tmp_path, monkeypatch):
 def begin(store, launchpad, spec):
     """Start a campaign and relax its references, so that its Screens are due."""
     start_campaign(store, launchpad, spec)
-    for energy, reference in enumerate(store.references.find().sort("_id"), start=3):
-        facts = {"state": "relaxed", "relaxation.energy": -float(energy), "relaxation.vasp_version": "6.9.9-gpaw-test"}
-        store.references.update_one({"_id": reference["_id"]}, {"$set": facts})
+    relax_references(store)
     advance(OpenCampaign.open(store, launchpad, "small"))
 
 

@@ -5,6 +5,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from installed_plugin import install
 from scipy.stats import norm
 
 from campaign.policies.base import Policy, Prediction, Verdict
@@ -97,13 +98,8 @@ class Lowest(Policy):
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """Install a distribution with two entry points: a policy, and something that is none."""
-    folder = tmp_path / "mine-1.0.dist-info"
-    folder.mkdir()
-    folder.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
-    folder.joinpath("entry_points.txt").write_text(
-        "[esnet_campaign.policies]\nlowest = test_policy:Lowest\nbroken = math:pi\nthresholds = test_policy:Lowest\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
+    points = "lowest = test_policy:Lowest\nbroken = math:pi\nthresholds = test_policy:Lowest\n"
+    install(monkeypatch, tmp_path, f"[esnet_campaign.policies]\n{points}")
 
 
 @pytest.mark.usefixtures("installed")

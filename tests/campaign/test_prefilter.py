@@ -8,6 +8,7 @@ import pytest
 from finished_campaign import CPU_S, Finished
 from hypothesis import given
 from hypothesis import strategies as st
+from installed_plugin import install
 from pymatgen.core import Structure
 
 from campaign.budget.limits import relaxation_cpu_seconds
@@ -170,13 +171,10 @@ class Cascade(Finished):
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("plugin")
-    info = folder / "after_dos-1.0.dist-info"
-    info.mkdir()
-    info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: after_dos\nVersion: 1.0\n")
-    info.joinpath("entry_points.txt").write_text("[esnet_campaign.scorers]\nafter_dos = test_prefilter:AfterDos\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(folder))
+        install(
+            patch, tmp_path_factory.mktemp("plugin"), "[esnet_campaign.scorers]\nafter_dos = test_prefilter:AfterDos\n"
+        )
         yield
 
 

@@ -4,6 +4,7 @@ import json
 from typing import Literal
 
 import pytest
+from installed_plugin import install
 from predicted import store_predictions
 from prepared import MODEL, finish_dos, relax_references, steps, with_model
 from typer.testing import CliRunner
@@ -73,11 +74,7 @@ def truth(document):
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """Install the rule as another package would."""
-    folder = tmp_path / "rule-1.0.dist-info"
-    folder.mkdir()
-    folder.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: rule\nVersion: 1.0\n")
-    folder.joinpath("entry_points.txt").write_text("[esnet_campaign.scorers]\nrule = test_recalibration:Rule\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    install(monkeypatch, tmp_path, "[esnet_campaign.scorers]\nrule = test_recalibration:Rule\n")
     asked.clear()
 
 

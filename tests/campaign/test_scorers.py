@@ -10,6 +10,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from installed_plugin import install
 from pymatgen.core import Lattice, Structure
 from scipy.optimize import minimize_scalar
 
@@ -227,13 +228,8 @@ class Constant(Scorer):
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """Install a distribution with entry points: a scorer, something that is none, and a shipped name."""
-    folder = tmp_path / "mine-1.0.dist-info"
-    folder.mkdir()
-    folder.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
-    folder.joinpath("entry_points.txt").write_text(
-        "[esnet_campaign.scorers]\nconstant = test_scorers:Constant\nbroken = math:pi\nesnet = test_scorers:Constant\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
+    points = "constant = test_scorers:Constant\nbroken = math:pi\nesnet = test_scorers:Constant\n"
+    install(monkeypatch, tmp_path, f"[esnet_campaign.scorers]\n{points}")
 
 
 @pytest.mark.usefixtures("installed")

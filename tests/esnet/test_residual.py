@@ -19,9 +19,9 @@ from esnet.bundle.info import BundleInfo
 from esnet.cli.app import app
 from esnet.dataset.dataset import Dataset
 from esnet.dataset.splits import split_dataset
-from esnet.residual.comparison import BY_ELEMENT, RAW, SHIFTED, WITH_ESNET, compare, verdict
 from esnet.residual.potential import PotentialError, ResidualPotential
 from esnet.residual.residuals import residual_dataset
+from esnet.training.residual_comparison import BY_ELEMENT, RAW, SHIFTED, WITH_ESNET, compare, verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 FCC = [[0, 2, 2], [2, 0, 2], [2, 2, 0]]
